@@ -1,0 +1,39 @@
+# Each verb works from a fresh clone; environments live in the checkout.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+# For a CPU-only build of torch on a machine where a plain install brings CUDA, set
+#   TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+TORCH_ARGS ?=
+BIN := .venv/bin
+ORACLE := .venv-oracle/bin
+
+.PHONY: demo setup check test test-fast parity bench docs clean
+
+.venv/local.done: pyproject.toml ## the light install: no torch
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local]"
+	touch $@
+
+.venv/setup.done: .venv/local.done
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(TORCH_ARGS) $(TORCH)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,engine,dev]"
+	touch $@
+
+demo: .venv/local.done ## speak a sentence
+	$(BIN)/f5serve say "Hello! This is f5serve, speaking without a graphics card." -o hello.wav
+
+setup: .venv/setup.done ## everything a developer needs
+
+check: setup ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: setup ## the whole suite
+	$(BIN)/python -m pytest
+
+test-fast: setup ## what runs in about a minute
+	$(BIN)/python -m pytest -m "not slow"
+
+clean:
+	rm -rf .venv .venv-oracle

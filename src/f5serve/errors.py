@@ -1,0 +1,72 @@
+"""Every error that f5serve raises on purpose.
+
+    F5Error
+    ├── InvalidRequest     what was asked cannot be done as asked      exit 3
+    ├── BadAudio           a recording cannot be used                  exit 3
+    ├── ModelUnavailable   weights are missing, wrong or not permitted exit 4
+    ├── StorageFailed      a disk, bucket or hub did not do its part   exit 5
+    └── EngineFailed       the device failed while computing           exit 6
+
+A caller tells errors apart by `code`, which is stable, never by the sentence. `hint` says what to
+do about it. Neither holds a traceback, a secret or, behind the network doors, a path.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class F5Error(Exception):
+    """One sentence for the person who met it, a stable code, and what to do.
+
+    Args:
+        message: what happened, with the value that caused it; one sentence, ends with a full stop.
+        code: stable upper-case name, e.g. `EMPTY_TEXT`.
+        hint: what to do about it; a sentence, or empty when there is nothing to add.
+        retryable: True when the same call may work later unchanged.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self, message: str, *, code: str, hint: str = "", retryable: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.hint = hint
+        self.retryable = retryable
+
+    def as_dict(self) -> dict[str, str]:
+        """The shape in which every door answers: error, code and hint."""
+        return {"error": self.message, "code": self.code, "hint": self.hint}
+
+
+class InvalidRequest(F5Error):
+    """What was asked cannot be done as asked: empty text, an unknown option, a wrong type."""
+
+    exit_code = 3
+
+
+class BadAudio(F5Error):
+    """A recording cannot be used: not audio, too long, silent, damaged, or larger than it says."""
+
+    exit_code = 3
+
+
+class ModelUnavailable(F5Error):
+    """Weights are missing, do not fit the architecture, are damaged, or their licence forbids it."""
+
+    exit_code = 4
+
+
+class StorageFailed(F5Error):
+    """A disk is full or unwritable, or a bucket or hub did not answer as it should."""
+
+    exit_code = 5
+
+
+class EngineFailed(F5Error):
+    """The device failed while computing: out of memory, or a result that is not finite."""
+
+    exit_code = 6

@@ -1,0 +1,171 @@
+"""The environment, read once into a frozen value; the only place that looks at it.
+
+Every setting is a field of `Settings` whose metadata holds its variable, so the documentation
+(docs/reference/settings.md) and the check for unknown names come from the same list.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from f5serve.errors import InvalidRequest
+
+T = TypeVar("T")
+
+
+def _setting(env: str, default: T, parse: Callable[[str], T], doc: str) -> T:
+    value: T = field(default=default, metadata={"env": env, "parse": parse, "doc": doc})
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return text.lower()
+
+    return parse
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("1 or 0")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; `Settings()` holds the defaults."""
+
+    engine: str = _setting(
+        "F5_ENGINE",
+        "auto",
+        _one_of("auto", "f5", "standin"),
+        "`f5` is F5-TTS, `standin` the built-in speaker that clones no voice; "
+        "`auto` takes F5-TTS whenever its weights are on this machine.",
+    )
+    model: str = _setting(
+        "F5_MODEL", "F5TTS_v1_Base", str, "Model id; `f5serve models list` shows them."
+    )
+    ckpt: Path | None = _setting(
+        "F5_CKPT", None, _path, "Checkpoint file of your own; needs F5_VOCAB and F5_ARCH."
+    )
+    vocab: Path | None = _setting("F5_VOCAB", None, _path, "Vocabulary of that checkpoint.")
+    arch: str = _setting(
+        "F5_ARCH", "", str, "Architecture of that checkpoint, e.g. F5TTS_v1_Base."
+    )
+    models_dir: Path = _setting(
+        "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), _path, "Where weights live."
+    )
+    require_commercial_license: bool = _setting(
+        "F5_REQUIRE_COMMERCIAL_LICENSE",
+        False,
+        _flag,
+        "1 refuses weights whose licence forbids commercial use.",
+    )
+    device: str = _setting(
+        "F5_DEVICE", "auto", _one_of("auto", "cpu", "cuda"), "`auto` takes the GPU if there is one."
+    )
+    dtype: str = _setting(
+        "F5_DTYPE",
+        "auto",
+        _one_of("auto", "fp32", "fp16", "int8"),
+        "`auto` is fp16 on GPUs and fp32 on CPUs; int8 is for CPUs, faster and less exact.",
+    )
+    threads: int = _setting(
+        "F5_THREADS", 0, _whole(0, 1024), "CPU threads; 0 takes what the container may use."
+    )
+    quality: str = _setting(
+        "F5_QUALITY",
+        "balanced",
+        _one_of("fast", "balanced", "quality"),
+        "Default ODE steps: fast 7, balanced 16, quality 32.",
+    )
+    max_text_chars: int = _setting(
+        "F5_MAX_TEXT_CHARS", 5000, _whole(1, 1_000_000), "Longest text of one request."
+    )
+    hub_endpoint: str = _setting(
+        "HF_ENDPOINT", "https://huggingface.co", str, "Hub that weights are pulled from."
+    )
+    hub_token: str = _setting("HF_TOKEN", "", str, "Token for private repositories of the hub.")
+    hub_timeout_s: float = _setting(
+        "F5_HUB_TIMEOUT_S", 20.0, _seconds, "Longest silence of the hub before it counts as gone."
+    )
+    log_level: str = _setting(
+        "F5_LOG_LEVEL",
+        "warning",
+        _one_of("debug", "info", "warning", "error"),
+        "Least severe message that is logged.",
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read settings from `environ` (default: the process environment).
+
+        Raises:
+            InvalidRequest: code BAD_SETTING, naming the variable, its value and what it takes.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            name = str(item.metadata["env"])
+            text = environ.get(name, "").strip()
+            if text:
+                values[item.name] = _parse(item, name, text)
+        return cls(**values)
+
+
+def _parse(item: Field[Any], name: str, text: str) -> Any:
+    try:
+        return item.metadata["parse"](text)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{name} is {text!r}.", code="BAD_SETTING", hint=f"It takes {error}."
+        ) from None
+
+
+def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
+    """One sentence for each F5_ variable that no setting reads, with the nearest name that is."""
+    environ = os.environ if environ is None else environ
+    known = [str(item.metadata["env"]) for item in fields(Settings)]
+    sentences = []
+    for name in sorted(environ):
+        if name.startswith("F5_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            sentences.append(f"{name} is set but no setting has that name{meant}")
+    return sentences

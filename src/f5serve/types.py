@@ -1,0 +1,185 @@
+"""The nouns of a request, from the sentence that somebody sent to the bytes that go back.
+
+    SpeechRequest -> Voice + text -> [Utterance] -> [Wave] -> SpeechResult
+
+All are frozen: a value is made once and handed on. Arrays inside them are never written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f5serve.units import SAMPLE_RATE, samples_to_s
+
+FloatArray = NDArray[np.float32]
+AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wave:
+    """Mono sound: float32 samples [nw], nominally within -1..1."""
+
+    samples: FloatArray
+    sample_rate: int = SAMPLE_RATE
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return samples_to_s(len(self.samples), self.sample_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """How speech is sampled; names and meaning as in F5-TTS.
+
+    Attributes:
+        nfe_step: ODE steps, 1..64: the number of function evaluations.
+        cfg_strength: classifier-free guidance; 0 switches it off and halves the work.
+        sway_sampling_coef: bends the time grid towards the start of the path; 0 leaves it even.
+        speed: 1.0 as the reference speaks, 2.0 twice as fast; 0.25..4.
+        seed: 0..2**31-1, or None to have one derived from the request.
+    """
+
+    nfe_step: int = 16
+    cfg_strength: float = 2.0
+    sway_sampling_coef: float = -1.0
+    speed: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voice:
+    """A reference that can be cloned: canonical audio and the words spoken in it.
+
+    Attributes:
+        name: what the caller knows it by.
+        wave: 24 kHz mono, edges trimmed, at most 12 s, loudness as recorded.
+        ref_text: the words of exactly this audio; ends with punctuation.
+        revision: sha256 of the canonical audio and the text; changes when either does.
+        language: ISO 639-1 code, or "" when unknown.
+    """
+
+    name: str
+    wave: Wave
+    ref_text: str
+    revision: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """What somebody wants to hear."""
+
+    text: str
+    voice: Voice
+    options: SamplingOptions = field(default_factory=SamplingOptions)
+    format: AudioFormat = "wav"
+    cross_fade_s: float = 0.15
+    remove_silence: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Utterance:
+    """One row for an engine: a stretch of text to say in a voice.
+
+    Attributes:
+        text: the words to speak; never empty.
+        voice: the reference that is cloned.
+        duration_frames: mel frames of reference and speech together. An engine with a
+            duration model of its own (the stand-in) takes only `options.speed`.
+        seed: noise of this row; with equal inputs it gives equal output, whatever runs beside it.
+        options: sampling; `options.seed` is not read, `seed` is.
+    """
+
+    text: str
+    voice: Voice
+    duration_frames: int
+    seed: int
+    options: SamplingOptions
+
+
+class Engine(Protocol):
+    """Utterances in, waves out. `engine.F5Engine` and `standin.Kokoro` are engines.
+
+    Attributes:
+        kind: "f5" or "standin", as it is told to callers.
+        model: id of the model in use, e.g. "F5TTS_v1_Base".
+        clones_voice: whether the voice of an utterance is really imitated.
+        description: one line for logs: device, precision, attention.
+        warnings: what every caller must be told about this engine's answers.
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def clones_voice(self) -> bool: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+    @property
+    def max_text_bytes(self) -> int:
+        """Longest `Utterance.text` in UTF-8 bytes, beyond what duration allows."""
+        ...
+
+    def unspeakable(self, text: str) -> list[str]:
+        """Characters of `text` that this model has no token for, in order, each once."""
+        ...
+
+    def generate(
+        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+    ) -> list[Wave]:
+        """Speak every utterance; returns one wave each, 24 kHz, without the reference.
+
+        Args:
+            on_done: called with the index of each utterance as it is finished.
+
+        Raises:
+            EngineFailed: code OUT_OF_MEMORY or NOT_FINITE.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where the time of one request went, in seconds."""
+
+    inference_s: float
+    audio_s: float
+    encode_s: float
+
+    @property
+    def rtf(self) -> float:
+        """Real-time factor: seconds of computing per second of speech."""
+        return self.inference_s / self.audio_s if self.audio_s else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechResult:
+    """Speech, and everything a door needs to tell about it.
+
+    Attributes:
+        audio: encoded bytes in `format`.
+        starts_s: where each utterance begins in `wave`, seconds.
+    """
+
+    audio: bytes
+    format: AudioFormat
+    wave: Wave
+    utterances: tuple[Utterance, ...]
+    starts_s: tuple[float, ...]
+    text: str
+    voice: str
+    engine: str
+    model: str
+    seed: int
+    metrics: Metrics
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,79 @@
+"""The house rules that a reader relies on, held by the syntax tree alone.
+
+Imports go down only, rooms on one floor never import one another, and each heavy library has one
+home (ARCHITECTURE.md, "The house").
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
+FLOORS = {
+    **dict.fromkeys(["units", "types", "errors", "settings", "build", "__init__"], 0),
+    **dict.fromkeys(["text", "audio"], 1),
+    **dict.fromkeys(["engine", "standin", "voices", "model_cache"], 2),
+    **dict.fromkeys(["speech", "boot"], 3),
+    **dict.fromkeys(["transports", "__main__"], 4),
+}
+ROOMS = {"text", "audio", "engine", "standin", "voices", "model_cache"}
+HOMES = {
+    "torch": {"engine"},
+    "safetensors": {"engine"},
+    "onnxruntime": {"standin"},
+    "huggingface_hub": {"model_cache"},
+    "soundfile": {"audio"},
+    "soxr": {"audio"},
+    "av": {"audio"},
+    "pypinyin": {"text"},
+    "rjieba": {"text"},
+    "subprocess": {"audio"},
+}
+
+
+def modules() -> Iterator[tuple[Path, str, ast.Module]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        home = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        yield path, home, ast.parse(path.read_text())
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide which floor is meant"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize(("path", "home", "tree"), modules(), ids=lambda v: getattr(v, "name", ""))
+def test_imports_go_down_and_libraries_stay_home(path: Path, home: str, tree: ast.Module) -> None:
+    for name in imports(tree):
+        parts = name.split(".")
+        if parts[0] == "f5serve" and len(parts) > 1 and parts[1] in FLOORS:
+            there = parts[1]
+            assert FLOORS[there] <= FLOORS[home], f"{path}: {name} is a floor above"
+            if home in ROOMS and there in ROOMS and there != home:
+                assert FLOORS[there] < FLOORS[home], f"{path}: {name} is a sibling room"
+        homes = HOMES.get(parts[0])
+        assert homes is None or home in homes, f"{path}: {name} belongs in {homes}"
+
+
+def test_only_settings_reads_the_environment() -> None:
+    for path, home, tree in modules():
+        names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+        assert home == "settings" or not names & {"environ", "getenv"}, path
+
+
+def test_files_and_functions_stay_readable() -> None:
+    for path, _, tree in modules():
+        assert path.read_text().count("\n") <= 400, f"{path}: split at 400 lines"
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                assert length <= 60, f"{path}:{node.lineno} {node.name}: {length} lines"
