@@ -51,7 +51,10 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize(("path", "home", "tree"), modules(), ids=lambda v: getattr(v, "name", ""))
+@pytest.mark.parametrize(
+    ("path", "home", "tree"),
+    [pytest.param(*m, id=str(m[0].relative_to(SOURCE))) for m in modules()],
+)
 def test_imports_go_down_and_libraries_stay_home(path: Path, home: str, tree: ast.Module) -> None:
     for name in imports(tree):
         parts = name.split(".")

@@ -28,9 +28,7 @@ class F5Error(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(
-        self, message: str, *, code: str, hint: str = "", retryable: bool = False
-    ) -> None:
+    def __init__(self, message: str, *, code: str, hint: str = "", retryable: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
@@ -55,7 +53,7 @@ class BadAudio(F5Error):
 
 
 class ModelUnavailable(F5Error):
-    """Weights are missing, do not fit the architecture, are damaged, or their licence forbids it."""
+    """Weights are missing, damaged, of another architecture, or not permitted by licence."""
 
     exit_code = 4
 

@@ -85,9 +85,7 @@ class Settings:
         "F5_CKPT", None, _path, "Checkpoint file of your own; needs F5_VOCAB and F5_ARCH."
     )
     vocab: Path | None = _setting("F5_VOCAB", None, _path, "Vocabulary of that checkpoint.")
-    arch: str = _setting(
-        "F5_ARCH", "", str, "Architecture of that checkpoint, e.g. F5TTS_v1_Base."
-    )
+    arch: str = _setting("F5_ARCH", "", str, "Architecture of that checkpoint, e.g. F5TTS_v1_Base.")
     models_dir: Path = _setting(
         "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), _path, "Where weights live."
     )
