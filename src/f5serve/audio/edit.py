@@ -1,0 +1,159 @@
+"""Waves to waves: channels, sample rate, loudness, silence and joins; pure arithmetic.
+
+In flow and out flow float32 samples and seconds. Files, formats and models are not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from f5serve.types import FloatArray, Wave
+from f5serve.units import SAMPLE_RATE, s_to_samples, samples_to_s
+
+TARGET_RMS = 0.1
+"""Loudness that upstream raises quieter references to."""
+
+EDGE_DBFS = -42.0
+"""Level below which upstream takes the edges of a reference for silence."""
+
+INNER_DBFS = -50.0
+"""Level below which upstream's silence removal takes a pause for silence."""
+
+WINDOW_S = 0.01
+"""Stretch over which a level is measured."""
+
+
+def to_mono(samples: FloatArray) -> FloatArray:
+    """Mean of the channels: [nw c] -> [nw]; [nw] is handed back as it is."""
+    if samples.ndim == 1:
+        return samples
+    return np.asarray(samples.mean(axis=1, dtype=np.float32), dtype=np.float32)
+
+
+def resample(wave: Wave, sample_rate: int = SAMPLE_RATE) -> Wave:
+    """The same sound at another sample rate, by soxr's high quality setting."""
+    if wave.sample_rate == sample_rate:
+        return wave
+    import soxr
+
+    samples = soxr.resample(wave.samples, wave.sample_rate, sample_rate, quality="HQ")
+    return Wave(np.asarray(samples, dtype=np.float32), sample_rate)
+
+
+def rms(wave: Wave) -> float:
+    """Root mean square of the samples, 0 for none."""
+    if not len(wave.samples):
+        return 0.0
+    return float(np.sqrt(np.mean(np.square(wave.samples, dtype=np.float64))))
+
+
+def scale(wave: Wave, factor: float) -> Wave:
+    """Every sample times `factor`."""
+    return wave if factor == 1.0 else Wave(wave.samples * np.float32(factor), wave.sample_rate)
+
+
+def match_loudness(reference: Wave, target_rms: float = TARGET_RMS) -> tuple[Wave, float]:
+    """Raise a quiet reference to `target_rms`, as upstream does before it takes the mel.
+
+    Returns:
+        The reference to use, and the factor for `scale` that brings speech made from it back
+        to the loudness of the recording. A louder or silent reference stays, with factor 1.
+    """
+    level = rms(reference)
+    if not 0.0 < level < target_rms:
+        return reference, 1.0
+    return scale(reference, target_rms / level), level / target_rms
+
+
+def levels_db(wave: Wave) -> FloatArray:
+    """Level of each whole window of `WINDOW_S` in dB of full scale: [nw] -> [n]."""
+    size = max(1, s_to_samples(WINDOW_S, wave.sample_rate))
+    count = len(wave.samples) // size
+    windows = wave.samples[: count * size].reshape(count, size)
+    power = np.mean(np.square(windows, dtype=np.float64), axis=1)
+    return np.asarray(10.0 * np.log10(np.maximum(power, 1e-12)), dtype=np.float32)
+
+
+def speech_threshold_db(wave: Wave, threshold_db: float = EDGE_DBFS) -> float:
+    """`threshold_db`, or lower for a quiet recording: 30 dB below its loudest window."""
+    levels = levels_db(wave)
+    return min(threshold_db, float(levels.max()) - 30.0) if len(levels) else threshold_db
+
+
+def trim_edges(wave: Wave, keep_s: float = 0.05) -> Wave:
+    """Drop silence before the first and after the last sound, all but `keep_s` of it.
+
+    Returns a wave of no samples when there is nothing louder than -90 dB of full scale.
+    """
+    loud = np.flatnonzero(levels_db(wave) > max(speech_threshold_db(wave), -90.0))
+    if not len(loud):
+        return Wave(wave.samples[:0], wave.sample_rate)
+    size = max(1, s_to_samples(WINDOW_S, wave.sample_rate))
+    keep = s_to_samples(keep_s, wave.sample_rate)
+    start = max(0, int(loud[0]) * size - keep)
+    return Wave(wave.samples[start : (int(loud[-1]) + 1) * size + keep], wave.sample_rate)
+
+
+def pauses(wave: Wave, threshold_db: float, min_s: float) -> list[tuple[int, int]]:
+    """Stretches below `threshold_db` that last `min_s` or longer, as (start, end) in samples."""
+    size = max(1, s_to_samples(WINDOW_S, wave.sample_rate))
+    quiet = np.concatenate([[False], levels_db(wave) <= threshold_db, [False]])
+    edges = np.flatnonzero(quiet[1:] != quiet[:-1])
+    found = [(int(a) * size, int(b) * size) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return [(a, b) for a, b in found if samples_to_s(b - a, wave.sample_rate) >= min_s]
+
+
+def remove_silence(wave: Wave, min_s: float = 1.0, keep_s: float = 0.5) -> Wave:
+    """Shorten long silences, as upstream's option of that name does.
+
+    A stretch of `min_s` or longer below -50 dB of full scale keeps `keep_s` beside each sound
+    that it borders on: at most 1 s between two sounds, 0.5 s at the start and the end.
+    A wave without any sound is handed back as it is.
+    """
+    keep = s_to_samples(keep_s, wave.sample_rate)
+    length = len(wave.samples)
+    size = max(1, s_to_samples(WINDOW_S, wave.sample_rate))
+    kept: list[FloatArray] = []
+    position = 0
+    for start, end in pauses(wave, INNER_DBFS, min_s):
+        if start == 0 and end > length - size:
+            return wave
+        left = start + keep if start else 0
+        right = end - keep if end <= length - size else length
+        if right > left:
+            kept.append(wave.samples[position:left])
+            position = right
+    kept.append(wave.samples[position:])
+    return Wave(np.concatenate(kept), wave.sample_rate)
+
+
+def join(waves: Sequence[Wave], cross_fade_s: float) -> tuple[Wave, tuple[float, ...]]:
+    """One wave out of many, each fading linearly into the next, as upstream joins chunks.
+
+    Args:
+        waves: at least one, all of one sample rate.
+        cross_fade_s: overlap of neighbours, seconds; never more than either of them lasts.
+
+    Returns:
+        The whole, and the second at which each wave begins in it.
+    """
+    sample_rate = waves[0].sample_rate
+    if any(wave.sample_rate != sample_rate for wave in waves):
+        raise ValueError("waves of different sample rates cannot be joined")
+    wanted = max(0, int(cross_fade_s * sample_rate))
+    starts, total = [0], len(waves[0].samples)
+    for wave in waves[1:]:
+        starts.append(total - min(wanted, total, len(wave.samples)))
+        total = starts[-1] + len(wave.samples)
+    whole = np.zeros(total, dtype=np.float32)
+    end = 0
+    for wave, start in zip(waves, starts, strict=True):
+        overlap = end - start
+        fade_in = np.linspace(0.0, 1.0, overlap)
+        head = whole[start:end] * fade_in[::-1] + wave.samples[:overlap] * fade_in
+        whole[start:end] = head
+        end = start + len(wave.samples)
+        whole[start + overlap : end] = wave.samples[overlap:]
+    return Wave(whole, sample_rate), tuple(samples_to_s(s, sample_rate) for s in starts)

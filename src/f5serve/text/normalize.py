@@ -1,0 +1,101 @@
+"""What somebody typed to text that can be split and spoken.
+
+In flows any string, out flows one line in NFC without invisible characters. Models, voices and
+vocabularies are not known here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import groupby
+
+from f5serve.errors import InvalidRequest
+
+MAX_MARKS = 30
+"""Combining marks that one letter may carry: Unicode's own limit for safe streams (UAX 15).
+
+Beyond it, bringing text into normal form takes time that grows with the square of the run.
+"""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_INVISIBLE = re.compile(
+    "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+)
+_BINARY = re.compile("[\u0000-\u0008\u000e-\u001a\u007f-\u0084\u0086-\u009f\ufffd]")
+_PARAGRAPH = re.compile(
+    r"[ \t]*(?:\r\n|[\n\r\x85\u2028])[ \t]*(?:(?:\r\n|[\n\r\x85])[ \t]*)+|\u2029"
+)
+
+
+def clean_text(text: str, max_chars: int) -> str:
+    """One line of speakable text: NFC, single spaces, no control or direction characters.
+
+    Line ends become spaces; an empty line ends the sentence before it, with a full stop if need be.
+
+    Raises:
+        InvalidRequest: code TEXT_TOO_LONG, NOT_TEXT, BAD_UNICODE or EMPTY_TEXT.
+    """
+    if len(text) > max_chars:
+        raise InvalidRequest(
+            f"The text has {len(text):,} characters; {max_chars:,} is the limit of one request.",
+            code="TEXT_TOO_LONG",
+            hint="Send it in parts, or raise F5_MAX_TEXT_CHARS.",
+        )
+    _refuse_binary(text)
+    _refuse_broken_unicode(text)
+    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    text = " ".join(_end_paragraphs(text).split())
+    if not any(map(str.isalnum, text)):
+        raise InvalidRequest(
+            "Text input is required.",
+            code="EMPTY_TEXT",
+            hint="Send at least one letter or digit to speak.",
+        )
+    return text
+
+
+def _refuse_binary(text: str) -> None:
+    count = len(_BINARY.findall(text))
+    if count > 2 and count * 10 > len(text):
+        raise InvalidRequest(
+            f"The text is not text: {count:,} of its {len(text):,} characters are control"
+            " characters or could not be decoded.",
+            code="NOT_TEXT",
+            hint="Send plain text in UTF-8, not a document or an audio file.",
+        )
+
+
+def _refuse_broken_unicode(text: str) -> None:
+    half = _SURROGATE.search(text)
+    if half:
+        raise InvalidRequest(
+            f"Character {half.start() + 1:,} of the text is half a character"
+            f" (U+{ord(half.group()):04X}).",
+            code="BAD_UNICODE",
+            hint="Send the text as UTF-8; a character was cut in two where it was encoded.",
+        )
+    if not text.isascii() and _longest_run_of_marks(text) > MAX_MARKS:
+        raise InvalidRequest(
+            f"The text stacks more than {MAX_MARKS} combining marks on one letter.",
+            code="BAD_UNICODE",
+            hint="Remove the stacked accents.",
+        )
+
+
+def _longest_run_of_marks(text: str) -> int:
+    runs = groupby(text, key=lambda char: unicodedata.combining(char) > 0)
+    return max((sum(1 for _ in run) for marks, run in runs if marks), default=0)
+
+
+def _end_paragraphs(text: str) -> str:
+    paragraphs = [paragraph.rstrip() for paragraph in _PARAGRAPH.split(text)]
+    return "\n".join(_end_sentence(p) if p else p for p in paragraphs[:-1]) + "\n" + paragraphs[-1]
+
+
+def _end_sentence(text: str) -> str:
+    """A heading has no full stop; without one it would be spoken into the line that follows."""
+    if unicodedata.category(text[-1])[0] not in "LNM":
+        return text
+    return text + ("。" if "\u3040" <= text[-1] <= "\u9fff" else ".")

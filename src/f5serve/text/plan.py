@@ -1,0 +1,77 @@
+"""A request to utterances: what is said in one go, for how long and with which seed.
+
+In flow a request and its clean text, out flow rows for an engine. How they are spoken is not
+known here.
+The length of a line follows upstream: new text is spoken at the pace of the reference, counted in
+bytes of UTF-8, so that a Chinese character (3 bytes) lasts as long as three Latin letters, which
+is about right, and scripts can be mixed. Short lines differ: docs/decisions/0002-short-lines.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from f5serve.text.split import split_text
+from f5serve.types import SpeechRequest, Utterance, Voice
+from f5serve.units import FRAMES_PER_SECOND, MAX_DURATION_FRAMES, samples_to_frames
+
+MAX_UTTERANCE_S = 22.0
+"""Reference and speech together, at speed 1, that upstream makes in one go."""
+
+STEADY_FRAMES = 1.2 * FRAMES_PER_SECOND
+"""A line that would be shorter than this is drawn halfway towards it."""
+
+MAX_SEED = 2**31 - 1
+
+
+def plan(request: SpeechRequest, text: str, max_text_bytes: int, seed: int) -> list[Utterance]:
+    """Cut `text` into utterances and give each its length and its seed.
+
+    Args:
+        request: voice, speed and sampling options; `request.text` is not read.
+        text: what to say, as `clean_text` returns it.
+        max_text_bytes: the engine's own limit for the text of one utterance.
+        seed: of the whole request, 0..2**31-1.
+    """
+    voice, options = request.voice, request.options
+    max_bytes = min(max_text_bytes, text_budget_bytes(voice, options.speed))
+    return [
+        Utterance(
+            text=chunk,
+            voice=voice,
+            duration_frames=duration_frames(voice, chunk, options.speed),
+            seed=derive_seed(str(seed), index),
+            options=options,
+        )
+        for index, chunk in enumerate(split_text(text, max(1, max_bytes)))
+    ]
+
+
+def text_budget_bytes(voice: Voice, speed: float) -> int:
+    """Bytes of text that fit beside the reference, by upstream's rule."""
+    reference_s = voice.wave.duration_s
+    pace = len(voice.ref_text.encode()) / reference_s  # bytes a second
+    return int(pace * (MAX_UTTERANCE_S - reference_s) * speed)
+
+
+def duration_frames(voice: Voice, text: str, speed: float) -> int:
+    """Mel frames of the reference and `text` together, at most `MAX_DURATION_FRAMES`."""
+    reference_frames = samples_to_frames(len(voice.wave.samples))
+    frames = reference_frames / len(spoken_ref_text(voice).encode()) * len(text.encode())
+    steady = max(frames, (frames + STEADY_FRAMES) / 2)
+    return min(reference_frames + max(1, int(steady / speed)), MAX_DURATION_FRAMES)
+
+
+def spoken_ref_text(voice: Voice) -> str:
+    """The reference's words as they precede new text: a space between, unless Chinese ends them."""
+    text = voice.ref_text
+    return text + " " if text[-1].isascii() else text
+
+
+def derive_seed(job_id: str, *parts: str | int | float) -> int:
+    """A seed, 0..2**31-1, that is the same for the same arguments on every machine.
+
+    The first 31 bits of the SHA-256 of the arguments, written as text with a NUL between them.
+    """
+    told = "\0".join([job_id, *map(str, parts)]).encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.sha256(told).digest()[:4], "big") & MAX_SEED
