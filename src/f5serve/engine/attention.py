@@ -1,0 +1,87 @@
+"""Attention over packed sequences, by one backend that is chosen once.
+
+SDPA needs no package beyond torch and takes the sequences in runs of equal length; on GPUs the
+variable-length kernel that ships with torch takes all of them in one launch. flash-attn is not
+needed by either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packing:
+    """Where each sequence lies among the packed tokens; built once per batch.
+
+    Attributes:
+        lengths: tokens of each sequence, in order.
+        runs: (first token, sequences, tokens each) of neighbours of equal length.
+        positions: int64 [m], place of each token in its sequence.
+        starts: int32 [b + 1], cumulative lengths.
+    """
+
+    lengths: tuple[int, ...]
+    runs: tuple[tuple[int, int, int], ...]
+    positions: Tensor
+    starts: Tensor
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], device: torch.device) -> Packing:
+        """Packing of sequences of these lengths."""
+        runs, first = [], 0
+        for length, group in groupby(lengths):
+            count = len(list(group))
+            runs.append((first, count, length))
+            first += count * length
+        positions = torch.cat([torch.arange(n) for n in lengths]).to(device)
+        starts = torch.tensor([0, *lengths]).cumsum(0).to(device, torch.int32)
+        return cls(tuple(lengths), tuple(runs), positions, starts)
+
+
+Attention = Callable[[Tensor, Packing], Tensor]
+"""(qkv [m 3 h 64], packing) -> [m h*64]"""
+
+
+def sdpa(qkv: Tensor, packing: Packing) -> Tensor:
+    """Full attention inside each sequence through `scaled_dot_product_attention`."""
+    out = torch.empty_like(qkv[:, 0])  # [m h 64]
+    for first, count, length in packing.runs:
+        rows = slice(first, first + count * length)
+        q, k, v = qkv[rows].unflatten(0, (count, length)).permute(2, 0, 3, 1, 4)  # [b h n 64]
+        attended = F.scaled_dot_product_attention(q, k, v)
+        out[rows] = attended.transpose(1, 2).reshape(-1, *out.shape[1:])
+    return out.flatten(1)
+
+
+def varlen(qkv: Tensor, packing: Packing) -> Tensor:
+    """The same through torch's variable-length kernel: CUDA and 16 bit only."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    q, k, v = qkv.unbind(1)
+    longest = max(packing.lengths)
+    out = varlen_attn(q, k, v, packing.starts, packing.starts, longest, longest)
+    assert isinstance(out, Tensor)
+    return out.flatten(1)
+
+
+def choose(device: torch.device, dtype: torch.dtype) -> tuple[str, Attention]:
+    """Name and function of the backend for this device: varlen where a trial call agrees with SDPA.
+
+    The trial costs a few milliseconds and replaces guesses about capability and build.
+    """
+    if device.type != "cuda" or dtype is torch.float32:
+        return "sdpa", sdpa
+    qkv = torch.randn(24, 3, 2, 64, device=device, dtype=dtype)
+    packing = Packing.of((16, 8), device)
+    try:
+        agrees = torch.allclose(varlen(qkv, packing), sdpa(qkv, packing), atol=1e-2)
+    except (ImportError, RuntimeError, AttributeError, TypeError):
+        agrees = False
+    return ("varlen", varlen) if agrees else ("sdpa", sdpa)

@@ -1,0 +1,187 @@
+"""A weight file becomes a model, without a second copy in memory.
+
+Modules are built without storage and take the file's own pages as parameters wherever the stored
+tensor serves as it is. What has to be made (fused projections, another precision) is made in small
+groups, each from a mapping of its own, so that pages already used do not stay resident.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from f5serve.engine.config import Architecture, fit, preset
+from f5serve.engine.dit import DiT
+from f5serve.engine.published import (
+    Piece,
+    is_time_layer,
+    pieces,
+    published_shapes,
+    random_tensors,
+)
+from f5serve.engine.schedule import Schedules
+from f5serve.engine.unett import UNetT
+from f5serve.engine.weight_file import OpenTensors, WeightFile
+from f5serve.errors import ModelUnavailable
+
+ARTIFACT_FORMAT = "f5serve-1"
+SCHEDULE_PREFIX = "schedule."
+_GROUP = 24
+
+Backbone = DiT | UNetT
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where parameters go and in which precision they are kept."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def build(arch: Architecture) -> Backbone:
+    """The modules of `arch` without storage."""
+    with torch.device("meta"):
+        return DiT(arch) if arch.backbone == "dit" else UNetT(arch)
+
+
+def load(
+    path: Path, arch_name: str, placement: Placement, original: Path | None = None
+) -> tuple[Backbone, Schedules]:
+    """Load a published checkpoint or a converted artifact.
+
+    Args:
+        arch_name: a preset; an artifact knows its own and must agree.
+        original: the checkpoint an artifact was made from, for schedules it does not carry.
+
+    Raises:
+        ModelUnavailable: codes CHECKPOINT_MISMATCH, CHECKPOINT_DAMAGED, MODEL_MISSING.
+        InvalidRequest: code UNKNOWN_ARCH.
+    """
+    file = WeightFile.look(path)
+    if file.metadata.get("format") == ARTIFACT_FORMAT:
+        arch = _artifact_arch(file, arch_name)
+        parts = {k: Piece((k,)) for k in file.shapes if not k.startswith(SCHEDULE_PREFIX)}
+        time_layers = _time_layers_of(original, arch_name) if original else None
+    else:
+        arch = check(file, arch_name)
+        parts = pieces(arch)
+        time_layers = file.open
+    model = build(arch)
+    assign(model, fill(file.open, parts, placement))
+    shipped = _shipped(file)
+    return model, Schedules(arch, placement.device, placement.dtype, shipped, time_layers)
+
+
+def load_random(arch: Architecture, placement: Placement, seed: int) -> tuple[Backbone, Schedules]:
+    """A model of `arch` on random weights, for tests and benchmarks; it speaks noise."""
+    tensors = random_tensors(arch, seed)
+    model = build(arch)
+    assign(model, fill(lambda: nullcontext(tensors), pieces(arch), placement))
+    time_layers = {k: v for k, v in tensors.items() if is_time_layer(k)}
+    schedules = Schedules(
+        arch, placement.device, placement.dtype, {}, lambda: nullcontext(time_layers)
+    )
+    return model, schedules
+
+
+def check(file: WeightFile, arch_name: str) -> Architecture:
+    """The architecture of a published checkpoint, every tensor accounted for.
+
+    Raises:
+        ModelUnavailable: code CHECKPOINT_MISMATCH, naming keys that are missing, superfluous or
+            of another shape.
+    """
+    arch = fit(preset(arch_name), file.shapes)
+    expected = published_shapes(arch)
+    missing = sorted(expected.keys() - file.shapes.keys())
+    extra = sorted(file.shapes.keys() - expected.keys())
+    wrong = [
+        f"{name} is {list(file.shapes[name])} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in file.shapes and file.shapes[name] != shape
+    ]
+    faults = [
+        f"{len(names)} {what}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
+        for what, names in (("missing", missing), ("unknown", extra), ("of another shape", wrong))
+        if names
+    ]
+    if faults:
+        raise ModelUnavailable(
+            f"{file.path.name} does not fit {arch_name}; tensors {'; '.join(faults)}.",
+            code="CHECKPOINT_MISMATCH",
+            hint="Check that the file is complete and that the architecture is the one it was "
+            "trained with.",
+        )
+    return arch
+
+
+def fill(
+    open_tensors: OpenTensors, parts: Mapping[str, Piece], placement: Placement
+) -> dict[str, Tensor]:
+    """Our parameters from a file; those that serve as they lie stay in the file's pages."""
+    made: dict[str, Tensor] = {}
+    with open_tensors() as tensors:  # its pages stay mapped as long as a parameter lies in them
+        for name, part in parts.items():
+            if part.is_view and placement.device.type == "cpu":
+                value = part.take(tensors)
+                if value.dtype is placement.dtype:
+                    made[name] = value
+    rest = [name for name in parts if name not in made]
+    for start in range(0, len(rest), _GROUP):
+        with open_tensors() as tensors:
+            for name in rest[start : start + _GROUP]:
+                value = parts[name].take(tensors)
+                made[name] = value.to(placement.device, placement.dtype, copy=parts[name].is_view)
+    return made
+
+
+def assign(model: Backbone, parameters: dict[str, Tensor]) -> None:
+    """Give `model` its parameters without copying them.
+
+    Raises:
+        ModelUnavailable: code CHECKPOINT_DAMAGED when an artifact does not hold what it should.
+    """
+    try:
+        model.load_state_dict(parameters, assign=True)
+    except RuntimeError as error:
+        raise ModelUnavailable(
+            f"The converted weights do not fit: {str(error).splitlines()[-1].strip()}",
+            code="CHECKPOINT_DAMAGED",
+            hint="Convert the checkpoint again with `f5serve models convert`.",
+        ) from None
+    model.requires_grad_(False).eval()
+
+
+def _artifact_arch(file: WeightFile, arch_name: str) -> Architecture:
+    arch = Architecture(**json.loads(file.metadata["architecture"]))
+    if arch_name != arch.name:
+        raise ModelUnavailable(
+            f"{file.path.name} was converted as {arch.name}, not as {arch_name}.",
+            code="CHECKPOINT_MISMATCH",
+            hint=f"Name the architecture {arch.name}.",
+        )
+    return arch
+
+
+def _shipped(file: WeightFile) -> dict[int, Tensor]:
+    names = [k for k in file.shapes if k.startswith(SCHEDULE_PREFIX)]
+    with file.open() as tensors:
+        return {int(k.removeprefix(SCHEDULE_PREFIX)): tensors[k] for k in names}
+
+
+def _time_layers_of(original: Path, arch_name: str) -> OpenTensors:
+    """Opens the time layers of the original; it is looked at only when a schedule asks for them."""
+
+    def open_time_layers() -> AbstractContextManager[Mapping[str, Tensor]]:
+        file = WeightFile.look(original)
+        check(file, arch_name)
+        return file.open()
+
+    return open_time_layers

@@ -1,0 +1,339 @@
+"""Utterances in, waves out: the engine that clones a voice.
+
+    Utterance -> tokens + reference mel -> Row -> packed rows -> sampler -> mel -> Vocos -> Wave
+
+A row owns its noise and its text; nothing of a request is kept once its waves are returned.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from f5serve.audio.edit import match_loudness
+from f5serve.engine import checkpoint, sampler
+from f5serve.engine.attention import Packing, choose
+from f5serve.engine.config import N_MELS, preset
+from f5serve.engine.mel import log_mel
+from f5serve.engine.quantize import quantize_blocks
+from f5serve.engine.schedule import Schedules
+from f5serve.engine.threads import usable_threads
+from f5serve.engine.vocoder import Vocos
+from f5serve.engine.vocoder import random_tensors as random_vocos
+from f5serve.engine.weight_file import WeightFile
+from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from f5serve.text.tokens import Vocab, tokenize
+from f5serve.types import SamplingOptions, Utterance, Voice, Wave
+from f5serve.units import MAX_DURATION_FRAMES, samples_to_frames
+
+log = logging.getLogger(__name__)
+
+NO_GUIDANCE = 1e-5
+"""Below this strength the unconditional half is not computed."""
+BATCH_FRAMES = {"cpu": 1024, "cuda": 8192}
+"""Most mel frames that are sampled together; a longer row runs alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How the engine runs.
+
+    Attributes:
+        device: "auto", "cpu" or "cuda".
+        dtype: "auto" (fp16 on GPUs, fp32 on CPUs), "fp32", "fp16" or "int8" (CPU only).
+        threads: CPU threads, 0 for what the container may use.
+        model: id that is told to callers; the architecture's name when empty.
+        original: published checkpoint of a converted one, for schedules that it does not carry.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int = 0
+    model: str = ""
+    original: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """An utterance made ready: everything the sampler needs, on the device.
+
+    Attributes:
+        tokens: int64 [nt]
+        cond: reference mel followed by zeros, [n N_MELS].
+        cond_frames: frames of the reference mel.
+        first_frame: where the speech begins.
+        gain: what the loudness of the wave is multiplied by.
+    """
+
+    tokens: Tensor
+    cond: Tensor
+    cond_frames: int
+    first_frame: int
+    gain: float
+    seed: int
+    options: SamplingOptions
+
+    @property
+    def frames(self) -> int:
+        """Length of the row, reference included."""
+        return len(self.cond)
+
+
+class F5Engine:
+    """F5-TTS or E2-TTS with Vocos; see `types.Engine`."""
+
+    kind = "f5"
+    clones_voice = True
+    warnings: tuple[str, ...] = ()
+    max_text_bytes = 4 * MAX_DURATION_FRAMES
+
+    def __init__(
+        self,
+        backbone: checkpoint.Backbone,
+        schedules: Schedules,
+        vocoder: Vocos,
+        vocab: Vocab,
+        model: str,
+    ) -> None:
+        self._backbone = backbone
+        self._schedules = schedules
+        self._vocoder = vocoder
+        self._vocab = vocab
+        self._attention, self._attend = choose(schedules.device, schedules.dtype)
+        self._precision = str(schedules.dtype).removeprefix("torch.")
+        self.model = model
+
+    def quantize(self) -> None:
+        """Turn the blocks' linear layers to int8, in place."""
+        quantize_blocks(self._backbone)
+        self._precision = "int8"
+
+    @property
+    def description(self) -> str:
+        """Device, precision and attention, for a log line."""
+        threads = f", {torch.get_num_threads()} threads" if self._device.type == "cpu" else ""
+        return f"{self._device.type}, {self._precision}, {self._attention}{threads}"
+
+    @property
+    def _device(self) -> torch.device:
+        return self._schedules.device
+
+    def unspeakable(self, text: str) -> list[str]:
+        """Characters of `text` that the vocabulary lacks, in order, each once."""
+        return self._vocab.missing(text)
+
+    def generate(
+        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+    ) -> list[Wave]:
+        """One wave for each utterance, 24 kHz, the reference cut off.
+
+        Raises:
+            EngineFailed: codes OUT_OF_MEMORY (retryable) and NOT_FINITE.
+            ModelUnavailable: code SCHEDULE_NOT_IN_ARTIFACT.
+        """
+        waves: list[Wave | None] = [None] * len(utterances)
+        with torch.inference_mode(), _memory_named():
+            rows = self._rows(utterances)
+            for batch in _batches(rows, BATCH_FRAMES[self._device.type]):
+                mels = self.sample([rows[i] for i in batch])
+                for i, mel in zip(batch, mels, strict=True):
+                    waves[i] = self._decode(rows[i], mel)
+                    if on_done:
+                        on_done(i)
+        return [wave for wave in waves if wave is not None]
+
+    def _rows(self, utterances: Sequence[Utterance]) -> list[Row]:
+        references = {u.voice.revision: u.voice for u in utterances}
+        mels = {key: self._reference(voice) for key, voice in references.items()}
+        return [self._row(u, *mels[u.voice.revision]) for u in utterances]
+
+    def _reference(self, voice: Voice) -> tuple[Tensor, float]:
+        """Reference mel [n N_MELS] at the loudness the model expects, and the gain back."""
+        wave, gain = match_loudness(voice.wave)
+        samples = torch.from_numpy(np.ascontiguousarray(wave.samples)).to(self._device)
+        return log_mel(samples[None])[0], gain
+
+    def _row(self, utterance: Utterance, cond: Tensor, gain: float) -> Row:
+        ref_text = utterance.voice.ref_text
+        joint = " " if ref_text and ord(ref_text[-1]) < 128 and ref_text[-1] != " " else ""
+        tokens = self._vocab.ids(tokenize(ref_text + joint + utterance.text))
+        shortest = max(len(tokens), len(cond)) + 1  # so that something is generated
+        frames = min(max(utterance.duration_frames, shortest), MAX_DURATION_FRAMES)
+        padded = torch.zeros(max(frames, len(cond) + 1), N_MELS, device=self._device)
+        padded[: len(cond)] = cond
+        return Row(
+            tokens=torch.tensor(tokens, device=self._device),
+            cond=padded,
+            cond_frames=len(cond),
+            first_frame=samples_to_frames(len(utterance.voice.wave.samples)),
+            gain=gain,
+            seed=utterance.seed,
+            options=utterance.options,
+        )
+
+    @torch.inference_mode()
+    def sample(self, rows: Sequence[Row]) -> list[Tensor]:
+        """Mels of rows that agree in steps, sway and whether guidance is on.
+
+        Returns:
+            float32 [n N_MELS] each, the reference included.
+        """
+        options = rows[0].options
+        guided = options.cfg_strength >= NO_GUIDANCE
+        schedule = self._schedules.get(options.nfe_step, options.sway_sampling_coef)
+        lengths = [row.frames for row in rows]
+        packing = Packing.of(lengths * 2 if guided else lengths, self._device)
+        constant = self._constants(rows, guided)
+        strength = torch.cat(
+            [row.cond.new_full((row.frames, 1), row.options.cfg_strength) for row in rows]
+        )
+        dtype, attend = self._schedules.dtype, self._attend
+
+        def velocity(x: Tensor, step: int) -> Tensor:
+            table = schedule.table[step]
+            out = self._backbone(x.to(dtype), constant, table, packing, attend).float()
+            return sampler.guide(out, strength) if guided else out
+
+        start = torch.cat([sampler.noise(row.seed, row.frames) for row in rows]).to(self._device)
+        mels = sampler.integrate(velocity, start, schedule.times).split(lengths)
+        return [self._with_reference(row, mel) for row, mel in zip(rows, mels, strict=True)]
+
+    def _constants(self, rows: Sequence[Row], guided: bool) -> Tensor:
+        """Share of reference and text in the input, conditional rows first: [m d]."""
+        dtype = self._schedules.dtype
+        conditional, unconditional = [], []
+        for row in rows:
+            text = self._backbone.text(row.tokens, row.frames, guided)
+            conditional.append(self._backbone.input.constant(row.cond.to(dtype), text[0]))
+            if guided:
+                unconditional.append(self._backbone.input.constant(None, text[1]))
+        return torch.cat(conditional + unconditional)
+
+    @staticmethod
+    def _with_reference(row: Row, mel: Tensor) -> Tensor:
+        """The sampled mel with the reference frames put back, checked to be finite."""
+        if not torch.isfinite(mel).all():
+            raise EngineFailed(
+                "The model produced numbers that are not finite.",
+                code="NOT_FINITE",
+                hint="Try another seed; if it happens again, the weights or the precision "
+                "(F5_DTYPE=fp32) are the cause.",
+            )
+        return torch.cat([row.cond[: row.cond_frames], mel[row.cond_frames :]])
+
+    def _decode(self, row: Row, mel: Tensor) -> Wave:
+        samples = self._vocoder(mel[None, row.first_frame :])[0] * row.gain
+        return Wave(samples.cpu().numpy())
+
+
+def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOptions) -> F5Engine:
+    """The engine on weights from disk.
+
+    Args:
+        weights: published checkpoint or converted artifact of architecture `arch`.
+        vocab: vocab.txt of the checkpoint.
+        vocoder: Vocos weights.
+
+    Raises:
+        ModelUnavailable, InvalidRequest: see `checkpoint.load`.
+    """
+    placement = _placement(options)
+    backbone, schedules = checkpoint.load(weights, arch, placement, options.original)
+    with WeightFile.look(vocoder).open() as tensors:
+        vocos = Vocos.from_tensors(tensors, placement.device)
+    words = Vocab.from_file(vocab)
+    _check_vocab(words, schedules.arch.vocab_size - 1)
+    return _finish(F5Engine(backbone, schedules, vocos, words, options.model or arch), options)
+
+
+def load_random(arch: str, options: EngineOptions, seed: int = 0) -> F5Engine:
+    """The engine on random weights of the real shapes: for tests and benchmarks, it speaks noise.
+
+    Its vocabulary is printable ASCII, so that any English sentence passes through all of it.
+    """
+    placement = _placement(options)
+    backbone, schedules = checkpoint.load_random(preset(arch), placement, seed)
+    vocab = Vocab([chr(code) for code in range(ord(" "), ord("~") + 1)])
+    vocos = Vocos.from_tensors(random_vocos(seed), placement.device)
+    name = options.model or f"random:{arch}"
+    return _finish(F5Engine(backbone, schedules, vocos, vocab, name), options)
+
+
+def _placement(options: EngineOptions) -> checkpoint.Placement:
+    has_gpu = torch.cuda.is_available()
+    name = options.device if options.device != "auto" else ("cuda" if has_gpu else "cpu")
+    if name == "cuda" and not has_gpu:
+        raise InvalidRequest(
+            "There is no CUDA device that this torch can use.",
+            code="NO_GPU",
+            hint="Use --device cpu, or install a torch built for the driver of this machine.",
+        )
+    device = torch.device(name)
+    if device.type == "cpu":
+        torch.set_num_threads(options.threads or usable_threads())
+        if options.dtype == "fp16":
+            log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
+    elif options.dtype == "int8":
+        raise InvalidRequest("int8 is for CPUs only.", code="BAD_OPTION", hint="Use fp16 on a GPU.")
+    half = options.dtype == "fp16" or (options.dtype == "auto" and device.type == "cuda")
+    return checkpoint.Placement(device, torch.float16 if half else torch.float32)
+
+
+def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
+    if options.dtype == "int8":
+        engine.quantize()
+    log.info("%s ready: %s", engine.model, engine.description)
+    return engine
+
+
+def _check_vocab(vocab: Vocab, expected: int) -> None:
+    """The filler takes one row of the embedding, every line of the vocabulary another."""
+    if len(vocab) != expected:
+        raise ModelUnavailable(
+            f"The vocabulary has {len(vocab)} lines, the checkpoint was trained with {expected}.",
+            code="CHECKPOINT_MISMATCH",
+            hint="Use the vocab.txt that was published with this checkpoint.",
+        )
+
+
+def _batches(rows: Sequence[Row], budget: int) -> Iterator[list[int]]:
+    """Indices of rows that run together: equal schedule and guidance, within a budget of frames.
+
+    Rows keep their order, so that the first utterance is heard first.
+    """
+    batch: list[int] = []
+    frames = 0
+    for i, row in enumerate(rows):
+        same = not batch or _kind(rows[batch[0]]) == _kind(row)
+        if batch and (not same or frames + row.frames > budget):
+            yield batch
+            batch, frames = [], 0
+        batch.append(i)
+        frames += row.frames
+    if batch:
+        yield batch
+
+
+def _kind(row: Row) -> tuple[int, float, bool]:
+    options = row.options
+    return options.nfe_step, options.sway_sampling_coef, options.cfg_strength >= NO_GUIDANCE
+
+
+@contextmanager
+def _memory_named() -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise EngineFailed(
+            f"The device ran out of memory: {(str(error) or repr(error)).splitlines()[0]}",
+            code="OUT_OF_MEMORY",
+            hint="Send a shorter text or reference, or use a device with more memory.",
+            retryable=True,
+        ) from None

@@ -1,0 +1,194 @@
+"""The parts that both backbones share: text embedding, input mixing, attention and feed-forward.
+
+Parameters carry the artifact's names (checkpoint.py maps the published ones onto them). Nothing
+here knows about noise, time points or files, and no module keeps anything between calls.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from f5serve.engine.attention import Attention, Packing
+from f5serve.engine.config import HEAD_DIM, N_MELS, ROPE_THETA, Architecture
+
+CONV_KERNEL = 31
+CONV_GROUPS = 16
+NORM_EPS = 1e-6
+
+
+def rotary_table(length: int, device: torch.device) -> Tensor:
+    """Rotary factors e^(i * position * frequency): complex64 [length HEAD_DIM/2]."""
+    exponents = torch.arange(0, HEAD_DIM, 2, device=device).float() / HEAD_DIM
+    angles = torch.outer(torch.arange(length, device=device).float(), ROPE_THETA**-exponents)
+    return torch.polar(torch.ones_like(angles), angles)
+
+
+def sinus_table(length: int, width: int, device: torch.device) -> Tensor:
+    """Text positions, cosines before sines: float32 [length width]."""
+    exponents = torch.arange(0, width, 2, device=device).float() / width
+    angles = torch.outer(torch.arange(length, device=device).float(), ROPE_THETA**-exponents)
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+class ResponseNorm(nn.Module):
+    """Global response normalisation of ConvNeXt V2.
+
+    Its norm runs over the whole sequence, fillers included, so a text must be embedded at the
+    length of its own row: padding it further would change every frame.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.empty(width))
+        self.beta = nn.Parameter(torch.empty(width))
+
+    def forward(self, x: Tensor) -> Tensor:  # [b n d] -> [b n d]
+        norm = x.norm(dim=1, keepdim=True)
+        response = norm / (norm.mean(dim=-1, keepdim=True) + 1e-6)
+        return torch.addcmul(self.beta + x, self.gamma, x * response)
+
+
+class TextBlock(nn.Module):
+    """ConvNeXt V2 block over text positions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dwconv = nn.Conv1d(width, width, 7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.pwconv1 = nn.Linear(width, 2 * width)
+        self.grn = ResponseNorm(2 * width)
+        self.pwconv2 = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:  # [b n d] -> [b n d]
+        y = self.norm(self.dwconv(x.transpose(1, 2)).transpose(1, 2))
+        return x + self.pwconv2(self.grn(F.gelu(self.pwconv1(y))))
+
+
+class TextEmbedding(nn.Module):
+    """Token ids of one row -> its text channels, conditional and unconditional."""
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.mask_padding = arch.mask_text_padding
+        self.embed = nn.Embedding(arch.vocab_size, arch.text_dim)
+        self.blocks = nn.ModuleList(TextBlock(arch.text_dim) for _ in range(arch.conv_layers))
+
+    def forward(self, tokens: Tensor, length: int, unconditional: bool) -> Tensor:
+        """Text channels of a row.
+
+        The filler mask is taken before the text is dropped, as in training, so the unconditional
+        row depends on how long the text is and cannot be shared between requests.
+
+        Args:
+            tokens: int64 [nt], vocabulary ids; embedding row 0 is the filler, so ids are shifted.
+            length: frames of the row; longer text is cut, shorter is filled up.
+            unconditional: also return the row with the text dropped.
+
+        Returns:
+            [1 or 2, length, text_dim]
+        """
+        ids = F.pad(tokens[:length] + 1, (0, max(0, length - len(tokens))))
+        filler = (ids == 0)[:, None]  # [n 1]
+        rows = torch.stack([ids, torch.zeros_like(ids)]) if unconditional else ids[None]
+        x = self.embed(rows)  # [b n text_dim]
+        if not self.blocks:
+            return x
+        x = x + sinus_table(length, x.shape[-1], x.device).to(x.dtype)
+        if self.mask_padding:
+            x = x.masked_fill(filler, 0.0)
+        for block in self.blocks:
+            x = block(x)
+            if self.mask_padding:
+                x = x.masked_fill(filler, 0.0)
+        return x
+
+
+class PositionConv(nn.Module):
+    """Two grouped convolutions that give each frame its neighbourhood.
+
+    Packed sequences are laid out with gaps of 15 zeros, the reach of the kernel, so that none sees
+    its neighbour; the gaps are zeroed again before the second convolution.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        pad = CONV_KERNEL // 2
+        self.conv1 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=pad, groups=CONV_GROUPS)
+        self.conv2 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=pad, groups=CONV_GROUPS)
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [m d] -> [m d]
+        if len(packing.runs) == 1:  # one length: sequences are a batch, whose edges are padded
+            _, count, length = packing.runs[0]
+            y = x.view(count, length, -1).transpose(1, 2)
+            y = F.mish(self.conv2(F.mish(self.conv1(y))))
+            return y.transpose(1, 2).reshape(x.shape)
+        order = torch.arange(len(packing.lengths), device=x.device)
+        lengths = packing.starts.diff()
+        sequence = torch.repeat_interleave(order, lengths, output_size=len(x))
+        place = torch.arange(len(x), device=x.device) + sequence * (CONV_KERNEL // 2)  # [m]
+        spread = x.new_zeros(len(x) + (len(order) - 1) * (CONV_KERNEL // 2), x.shape[1])
+        inside = x.new_zeros(1, 1, len(spread))
+        inside[..., place] = 1.0
+        spread[place] = x
+        y = F.mish(self.conv1(spread.t()[None])) * inside
+        return F.mish(self.conv2(y))[0].t()[place]
+
+
+class InputMix(nn.Module):
+    """Noise, reference mel and text become the transformer's input.
+
+    The published projection of the concatenated channels is kept in three pieces: only the noise
+    changes from step to step, the share of reference and text is computed once per row.
+    """
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.x = nn.Linear(N_MELS, arch.dim, bias=False)
+        self.cond = nn.Linear(N_MELS, arch.dim, bias=False)
+        self.text = nn.Linear(arch.text_dim, arch.dim)
+        self.position = PositionConv(arch.dim)
+
+    def constant(self, cond: Tensor | None, text: Tensor) -> Tensor:
+        """Share of reference [n N_MELS] (None: dropped) and text [n text_dim]: [n d]."""
+        mixed = self.text(text)
+        return mixed if cond is None else mixed + self.cond(cond)
+
+    def forward(self, x: Tensor, constant: Tensor, packing: Packing) -> Tensor:
+        """x [m/copies N_MELS], constant [m d] -> [m d]; `copies` halves share the same noise."""
+        h = (constant.view(-1, len(x), constant.shape[1]) + self.x(x)).flatten(0, 1)
+        return h + self.position(h, packing)
+
+
+class SelfAttention(nn.Module):
+    """Attention inside each packed sequence, rotary positions on the first `rope_heads` heads."""
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.heads = arch.heads
+        self.rope_heads = arch.heads if arch.rope_heads is None else arch.rope_heads
+        self.qkv = nn.Linear(arch.dim, 3 * arch.dim)
+        self.out = nn.Linear(arch.dim, arch.dim)
+
+    def forward(self, x: Tensor, rotary: Tensor, packing: Packing, attend: Attention) -> Tensor:
+        """x [m d], rotary complex64 [m 1 1 HEAD_DIM/2] -> [m d]"""
+        qkv = self.qkv(x).view(len(x), 3, self.heads, HEAD_DIM)
+        turned = qkv[:, :2, : self.rope_heads]  # queries and keys turn together
+        pairs = torch.view_as_complex(turned.float().unflatten(-1, (-1, 2)))
+        pairs.mul_(rotary)  # in fp32 this is `turned` itself, in 16 bit a copy
+        if turned.dtype is not torch.float32:
+            turned.copy_(torch.view_as_real(pairs).flatten(-2))
+        return self.out(attend(qkv, packing))
+
+
+class FeedForward(nn.Module):
+    """Linear, GELU (tanh form), linear."""
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.up = nn.Linear(arch.dim, arch.ff_mult * arch.dim)
+        self.down = nn.Linear(arch.ff_mult * arch.dim, arch.dim)
+
+    def forward(self, x: Tensor) -> Tensor:  # [m d] -> [m d]
+        return self.down(F.gelu(self.up(x), approximate="tanh"))

@@ -1,0 +1,176 @@
+"""The published checkpoint layout: names, shapes, and where each of our parameters lies in it.
+
+Everything here is data about names; no file is opened. Prefixes (`ema_model.transformer.`) are
+already removed from the names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from f5serve.engine.config import N_MELS, TIME_FREQ_DIM, Architecture
+from f5serve.engine.layers import CONV_GROUPS, CONV_KERNEL
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """How one of our parameters is made of published tensors.
+
+    Attributes:
+        sources: names whose tensors are stacked along the first axis.
+        columns: (first, last + 1) of the input channels that are taken, or None for all.
+        flat: the published tensor has leading axes of length 1.
+    """
+
+    sources: tuple[str, ...]
+    columns: tuple[int, int] | None = None
+    flat: bool = False
+
+    @property
+    def is_view(self) -> bool:
+        """True when the published tensor serves as it lies in the file."""
+        return len(self.sources) == 1 and self.columns is None
+
+    def take(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The parameter; a view of the source where `is_view`, else a new tensor."""
+        parts = [tensors[name] for name in self.sources]
+        value = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if self.columns:
+            value = value[:, slice(*self.columns)].contiguous()
+        return value.flatten() if self.flat else value
+
+
+def published_shapes(arch: Architecture) -> dict[str, Shape]:
+    """Every tensor that a checkpoint of `arch` must hold, with its shape."""
+    return dict(_linears(arch)) | dict(_others(arch))
+
+
+def _linears(arch: Architecture) -> Iterator[tuple[str, Shape]]:
+    def linear(name: str, out: int, inputs: int, bias: bool = True) -> Iterator[tuple[str, Shape]]:
+        yield f"{name}.weight", (out, inputs)
+        if bias:
+            yield f"{name}.bias", (out,)
+
+    d, is_dit = arch.dim, arch.backbone == "dit"
+    yield from linear("time_embed.time_mlp.0", d, TIME_FREQ_DIM)
+    yield from linear("time_embed.time_mlp.2", d, d)
+    for i in range(arch.conv_layers):
+        block = f"text_embed.text_blocks.{i}"
+        yield from linear(f"{block}.pwconv1", 2 * arch.text_dim, arch.text_dim)
+        yield from linear(f"{block}.pwconv2", arch.text_dim, 2 * arch.text_dim)
+    yield from linear("input_embed.proj", d, 2 * N_MELS + arch.text_dim)
+    for i in range(arch.depth):
+        attn, ff = _layer_names(arch, i)
+        for part in ("to_q", "to_k", "to_v", "to_out.0"):
+            yield from linear(f"{attn}.{part}", d, d)
+        yield from linear(f"{ff}.0.0", arch.ff_mult * d, d)
+        yield from linear(f"{ff}.2", d, arch.ff_mult * d)
+        if is_dit:
+            yield from linear(f"transformer_blocks.{i}.attn_norm.linear", 6 * d, d)
+        elif i >= arch.depth // 2:
+            yield from linear(f"layers.{i}.0", d, 2 * d, bias=False)
+    if is_dit:
+        yield from linear("norm_out.linear", 2 * d, d)
+    yield from linear("proj_out", N_MELS, d)
+
+
+def _others(arch: Architecture) -> Iterator[tuple[str, Shape]]:
+    d, width = arch.dim, arch.text_dim
+    yield "text_embed.text_embed.weight", (arch.vocab_size, width)
+    for i in range(arch.conv_layers):
+        block = f"text_embed.text_blocks.{i}"
+        yield f"{block}.dwconv.weight", (width, 1, 7)
+        for name in ("dwconv.bias", "norm.weight", "norm.bias"):
+            yield f"{block}.{name}", (width,)
+        yield f"{block}.grn.gamma", (1, 1, 2 * width)
+        yield f"{block}.grn.beta", (1, 1, 2 * width)
+    for i in (0, 2):
+        conv = f"input_embed.conv_pos_embed.conv1d.{i}"
+        yield f"{conv}.weight", (d, d // CONV_GROUPS, CONV_KERNEL)
+        yield f"{conv}.bias", (d,)
+    if arch.backbone == "unett":
+        yield "norm_out.g", (d,)
+        for i in range(arch.depth):
+            yield f"layers.{i}.1.g", (d,)
+            yield f"layers.{i}.3.g", (d,)
+
+
+def is_time_layer(name: str) -> bool:
+    """Whether a published tensor serves only to compute schedules."""
+    return name.startswith(("time_embed.", "norm_out.linear")) or ".attn_norm.linear" in name
+
+
+def _layer_names(arch: Architecture, i: int) -> tuple[str, str]:
+    """Published names of attention and feed-forward of layer `i`."""
+    if arch.backbone == "dit":
+        return f"transformer_blocks.{i}.attn", f"transformer_blocks.{i}.ff.ff"
+    return f"layers.{i}.2", f"layers.{i}.4.ff"
+
+
+def pieces(arch: Architecture) -> dict[str, Piece]:
+    """Each of our parameters and what it is made of."""
+    made = {"text.embed.weight": Piece(("text_embed.text_embed.weight",))}
+    for name in published_shapes(arch):
+        if name.startswith("text_embed.text_blocks."):
+            ours = name.replace("text_embed.text_blocks", "text.blocks")
+            made[ours] = Piece((name,), flat=".grn." in name)
+        elif name.startswith("input_embed.conv_pos_embed.conv1d."):
+            kind = name.rpartition(".")[2]
+            made[f"input.position.conv{1 if '.0.' in name else 2}.{kind}"] = Piece((name,))
+    projection = ("input_embed.proj.weight",)
+    made["input.x.weight"] = Piece(projection, (0, N_MELS))
+    made["input.cond.weight"] = Piece(projection, (N_MELS, 2 * N_MELS))
+    made["input.text.weight"] = Piece(projection, (2 * N_MELS, 2 * N_MELS + arch.text_dim))
+    made["input.text.bias"] = Piece(("input_embed.proj.bias",))
+    for i in range(arch.depth):
+        made |= _layer_pieces(arch, i)
+    if arch.backbone == "unett":
+        made["norm_out.weight"] = Piece(("norm_out.g",))
+    made["proj_out.weight"] = Piece(("proj_out.weight",))
+    made["proj_out.bias"] = Piece(("proj_out.bias",))
+    return made
+
+
+def _layer_pieces(arch: Architecture, i: int) -> dict[str, Piece]:
+    attn, ff = _layer_names(arch, i)
+    made = {}
+    for kind in ("weight", "bias"):
+        made[f"blocks.{i}.attn.qkv.{kind}"] = Piece(
+            tuple(f"{attn}.{part}.{kind}" for part in ("to_q", "to_k", "to_v"))
+        )
+        made[f"blocks.{i}.attn.out.{kind}"] = Piece((f"{attn}.to_out.0.{kind}",))
+        made[f"blocks.{i}.ff.up.{kind}"] = Piece((f"{ff}.0.0.{kind}",))
+        made[f"blocks.{i}.ff.down.{kind}"] = Piece((f"{ff}.2.{kind}",))
+    if arch.backbone == "unett":
+        made[f"blocks.{i}.attn_norm.weight"] = Piece((f"layers.{i}.1.g",))
+        made[f"blocks.{i}.ff_norm.weight"] = Piece((f"layers.{i}.3.g",))
+        if i >= arch.depth // 2:
+            made[f"blocks.{i}.skip.weight"] = Piece((f"layers.{i}.0.weight",))
+    return made
+
+
+def random_tensors(arch: Architecture, seed: int = 0) -> dict[str, Tensor]:
+    """Random weights in the published layout, of a size that keeps activations in range.
+
+    Layers that training starts at zero (adaLN, GRN, the output) are drawn too: with zeros there
+    every architecture would give the same answer and a comparison would prove nothing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, shape in published_shapes(arch).items():
+        value = torch.empty(shape).normal_(generator=generator)
+        if len(shape) > 1 and "grn" not in name and "text_embed.weight" not in name:
+            value *= math.prod(shape[1:]) ** -0.5
+        elif name.endswith(("norm.weight", ".g")):
+            value = 1 + 0.1 * value
+        elif name.endswith("bias") or "grn" in name:
+            value *= 0.1
+        tensors[name] = value
+    return tensors

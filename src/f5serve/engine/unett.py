@@ -1,0 +1,85 @@
+"""E2-TTS's flat U-Net transformer: the time point is one more token, put in front of the mel."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from f5serve.engine.attention import Attention, Packing
+from f5serve.engine.config import N_MELS, Architecture
+from f5serve.engine.layers import (
+    FeedForward,
+    InputMix,
+    SelfAttention,
+    TextEmbedding,
+    rotary_table,
+)
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight; epsilon only keeps an all-zero frame finite."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width))
+
+    def forward(self, x: Tensor) -> Tensor:  # [m d] -> [m d]
+        return F.rms_norm(x, x.shape[-1:], self.weight, eps=1e-12 if x.dtype.itemsize > 2 else 1e-7)
+
+
+class Layer(nn.Module):
+    """Pre-norm block; in the second half it first takes in the output of its mirror layer."""
+
+    def __init__(self, arch: Architecture, joins_skip: bool) -> None:
+        super().__init__()
+        self.skip = nn.Linear(2 * arch.dim, arch.dim, bias=False) if joins_skip else None
+        self.attn_norm = RMSNorm(arch.dim)
+        self.attn = SelfAttention(arch)
+        self.ff_norm = RMSNorm(arch.dim)
+        self.ff = FeedForward(arch)
+
+    def forward(
+        self, x: Tensor, skip: Tensor | None, rotary: Tensor, packing: Packing, attend: Attention
+    ) -> Tensor:
+        """x [m d], skip [m d] of the mirror layer in the second half -> [m d]"""
+        if self.skip is not None and skip is not None:
+            x = self.skip(torch.cat([x, skip], dim=-1))
+        x = x + self.attn(self.attn_norm(x), rotary, packing, attend)
+        return x + self.ff(self.ff_norm(x))
+
+
+class UNetT(nn.Module):
+    """Velocity of the noised mel, for packed rows."""
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.text = TextEmbedding(arch)
+        self.input = InputMix(arch)
+        half = arch.depth // 2
+        self.blocks = nn.ModuleList(Layer(arch, joins_skip=i >= half) for i in range(arch.depth))
+        self.norm_out = RMSNorm(arch.dim)
+        self.proj_out = nn.Linear(arch.dim, N_MELS)
+
+    def forward(
+        self, x: Tensor, constant: Tensor, table: Tensor, packing: Packing, attend: Attention
+    ) -> Tensor:
+        """Velocity at one time point; arguments as for `DiT`, table [1 d] is the time token."""
+        h, longer, mel = self._with_time(self.input(x, constant, packing), table, packing)
+        rotary = rotary_table(max(longer.lengths), h.device)[longer.positions, None, None]
+        skips: list[Tensor] = []
+        for i, block in enumerate(self.blocks):
+            first_half = i < len(self.blocks) // 2
+            if first_half:
+                skips.append(h)
+            h = block(h, None if first_half else skips.pop(), rotary, longer, attend)
+        return self.proj_out(self.norm_out(h[mel]))
+
+    @staticmethod
+    def _with_time(h: Tensor, table: Tensor, packing: Packing) -> tuple[Tensor, Packing, Tensor]:
+        """Tokens with the time token before each sequence, their packing, places of the mel."""
+        longer = Packing.of([n + 1 for n in packing.lengths], h.device)
+        mel = longer.positions.nonzero()[:, 0]
+        tokens = table.expand(len(longer.positions), -1).clone()  # [m+b d]
+        tokens[mel] = h
+        return tokens, longer, mel
