@@ -1,0 +1,114 @@
+"""What a file is by its first bytes, whatever it is called.
+
+In flow bytes, out flows which decoder may open them; anything but sound is refused by name.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from f5serve.audio.refusals import refuse
+
+
+class Container(NamedTuple):
+    """A format of file: its name, who decodes it, and what FFmpeg calls it."""
+
+    name: str
+    decoder: str = "soundfile"
+    demuxer: str = ""
+
+
+_BY_START = (
+    (b"RF64", Container("wav")),
+    (b"riff\x2e\x91\xcf\x11", Container("w64")),
+    (b"fLaC", Container("flac")),
+    (b"OggS", Container("ogg")),
+    (b"ID3", Container("mp3")),
+    (b"caff", Container("caf")),
+    (b".snd", Container("au")),
+    (b"\x1aE\xdf\xa3", Container("webm", "av", "matroska")),
+    (b"#!AMR", Container("amr", "av", "amr")),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Container("wma", "av", "asf")),
+)
+_NOT_SOUND = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x7fELF", "a program"),
+    (b"#EXT", "a playlist"),
+    (b"ffconcat", "a playlist"),
+    (b"[playlist]", "a playlist"),
+    (b"MThd", "a MIDI score, which holds notes and no sound"),
+    (b"{", "JSON text"),
+    (b"<", "a web page or XML"),
+)
+
+
+def sniff(data: bytes) -> Container:
+    """The container of `data`.
+
+    Raises:
+        BadAudio: code NOT_AUDIO.
+    """
+    for start, container in _BY_START:
+        if data.startswith(start):
+            return container
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return Container("wav")
+    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+        return Container("aiff")
+    if data[4:8] == b"ftyp":
+        return Container("m4a", "av", "mp4")
+    return _by_frame_header(data) or _refuse(data)
+
+
+def _by_frame_header(data: bytes) -> Container | None:
+    """MPEG audio without a tag in front: eleven set bits, then fields with forbidden values."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
+    if layer == 0 and data[1] & 0xF0 == 0xF0:
+        return Container("aac", "av", "aac")
+    if version == 1 or layer == 0 or data[2] >> 4 == 15 or data[2] >> 2 & 3 == 3:
+        return None
+    return Container("mp3")
+
+
+def _refuse(data: bytes) -> Container:
+    text = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n")
+    for start, name in _NOT_SOUND:
+        if text.startswith(start):
+            raise refuse("NOT_AUDIO", f"it is {name}")
+    raise refuse("NOT_AUDIO", f"it begins with {data[:8].hex(' ')}")
+
+
+class RiffHeader(NamedTuple):
+    """What a wav says of itself; `missing_bytes` of its samples are not there."""
+
+    channels: int
+    sample_rate: int
+    data_bytes: int
+    missing_bytes: int
+
+
+def read_riff(data: bytes) -> RiffHeader | None:
+    """The header of a wav, None for other containers and for a wav that lacks a part of it."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return None
+    channels = sample_rate = 0
+    position = 12
+    while position + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, position)
+        position += 8
+        if name == b"fmt " and position + 8 <= len(data):
+            channels, sample_rate = struct.unpack_from("<2xHI", data, position)
+        if name == b"data":
+            missing = max(0, size - (len(data) - position))
+            return RiffHeader(channels, sample_rate, size, missing) if channels else None
+        position += size + size % 2
+    return None
