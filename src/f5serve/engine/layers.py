@@ -72,7 +72,8 @@ class TextEmbedding(nn.Module):
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.mask_padding = arch.mask_text_padding
-        self.embed = nn.Embedding(arch.vocab_size, arch.text_dim)
+        # Not nn.Embedding(...): its random init imports torch's compiler on the meta device, 1.5 s.
+        self.embed = nn.Embedding.from_pretrained(torch.empty(arch.vocab_size, arch.text_dim))
         self.blocks = nn.ModuleList(TextBlock(arch.text_dim) for _ in range(arch.conv_layers))
 
     def forward(self, tokens: Tensor, length: int, unconditional: bool) -> Tensor:
