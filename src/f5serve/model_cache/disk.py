@@ -60,6 +60,11 @@ def unwritable(folder: Path, error: OSError) -> StorageFailed:
     )
 
 
+def cannot_write(folder: Path, needed: int, error: OSError) -> StorageFailed:
+    """The error for a write of `needed` bytes that the system refused."""
+    return no_space(folder, needed) if is_full(error) else unwritable(folder, error)
+
+
 class Reservation:
     """Blocks of a file system that nobody else can take, given back as they are used.
 
@@ -82,9 +87,9 @@ class Reservation:
             _allocate(self._file.fileno(), self._held)
         except OSError as error:
             self.close()
-            raise (
-                no_space(folder, needed, free) if is_full(error) else unwritable(folder, error)
-            ) from None
+            if is_full(error):
+                raise no_space(folder, self._held, free) from None
+            raise unwritable(folder, error) from None
 
     def release(self, size: int) -> None:
         """Give `size` bytes back, just before they are written elsewhere in the folder."""
@@ -141,9 +146,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         finally:
             Path(name).unlink(missing_ok=True)
     except OSError as error:
-        raise (
-            no_space(path.parent, len(data)) if is_full(error) else unwritable(path.parent, error)
-        ) from None
+        raise cannot_write(path.parent, len(data), error) from None
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
 from f5serve.model_cache import records
-from f5serve.model_cache.registry import VOCODER, ModelFile, ModelSpec, Role, get
+from f5serve.model_cache.registry import PUBLISHED, ModelFile, ModelSpec, Registry, Role
 
 HUB_FOLDER = "hub"
 ARTIFACTS_FOLDER = "artifacts"
@@ -55,7 +55,12 @@ class Snapshot:
     revision: str
 
 
-def find(model_id: str, models_dir: Path, extra_dirs: Sequence[Path] = ()) -> ModelFiles | None:
+def find(
+    model_id: str,
+    models_dir: Path,
+    extra_dirs: Sequence[Path] = (),
+    registry: Registry = PUBLISHED,
+) -> ModelFiles | None:
     """The model on local disk, the converted artifact before the published file; None if absent.
 
     Args:
@@ -65,19 +70,21 @@ def find(model_id: str, models_dir: Path, extra_dirs: Sequence[Path] = ()) -> Mo
     Raises:
         ModelUnavailable: code UNKNOWN_MODEL.
     """
-    spec = get(model_id)
-    return _find_artifact(spec, models_dir, extra_dirs) or find_published(
-        spec, models_dir, extra_dirs
-    )
+    artifact = _find_artifact(model_id, models_dir, extra_dirs, registry)
+    return artifact or find_published(model_id, models_dir, extra_dirs, registry)
 
 
 def find_published(
-    spec: ModelSpec, models_dir: Path, extra_dirs: Sequence[Path] = ()
+    model_id: str,
+    models_dir: Path,
+    extra_dirs: Sequence[Path] = (),
+    registry: Registry = PUBLISHED,
 ) -> ModelFiles | None:
     """The model as published, with its vocabulary and vocoder; None unless all are there."""
+    spec = registry.get(model_id)
     caches = hub_caches(models_dir, extra_dirs)
     model = locate(spec, ("weights", "vocab"), caches, models_dir)
-    vocoder = locate(VOCODER, ("vocoder",), caches, models_dir)
+    vocoder = locate(registry.vocoder, ("vocoder",), caches, models_dir)
     if model is None or vocoder is None:
         return None
     paths = {**vocoder.paths, **model.paths}
@@ -85,15 +92,16 @@ def find_published(
 
 
 def _find_artifact(
-    spec: ModelSpec, models_dir: Path, extra_dirs: Sequence[Path]
+    model_id: str, models_dir: Path, extra_dirs: Sequence[Path], registry: Registry
 ) -> ModelFiles | None:
+    spec = registry.get(model_id)
     folder = models_dir / ARTIFACTS_FOLDER
     weights = folder / f"{spec.id}.safetensors"
     if not weights.is_file():
         return None
     caches = hub_caches(models_dir, extra_dirs)
     vocab = locate(spec, ("vocab",), caches, models_dir)
-    vocoder = locate(VOCODER, ("vocoder",), caches, models_dir)
+    vocoder = locate(registry.vocoder, ("vocoder",), caches, models_dir)
     paths: dict[Role, Path] = {"weights": weights}
     paths |= (vocoder.paths if vocoder else {}) | (vocab.paths if vocab else {})
     names_beside: dict[Role, tuple[str, ...]] = {

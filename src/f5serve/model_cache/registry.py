@@ -313,23 +313,42 @@ MODELS: tuple[ModelSpec, ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Models that can be asked for by name, and the vocoder they share."""
+
+    models: tuple[ModelSpec, ...]
+    vocoder: ModelSpec
+
+    def get(self, model_id: str) -> ModelSpec:
+        """The model, or the vocoder, of that name.
+
+        Raises:
+            ModelUnavailable: code UNKNOWN_MODEL, naming those that are spelled nearly so.
+        """
+        known = {spec.id: spec for spec in (*self.models, self.vocoder)}
+        if model_id in known:
+            return known[model_id]
+        folded = {name.lower(): name for name in known}
+        near = difflib.get_close_matches(model_id.lower(), folded, n=3, cutoff=0.5)
+        hint = "`f5serve models list` shows all of them; F5_CKPT takes a file of your own."
+        if near:
+            hint = f"Nearest: {', '.join(folded[name] for name in near)}. {hint}"
+        raise ModelUnavailable(
+            f"There is no model called {model_id!r}.", code="UNKNOWN_MODEL", hint=hint
+        )
+
+
+PUBLISHED = Registry(MODELS, VOCODER)
+
+
 def get(model_id: str) -> ModelSpec:
-    """The model, or the vocoder, of that name.
+    """The published model, or the vocoder, of that name.
 
     Raises:
         ModelUnavailable: code UNKNOWN_MODEL, naming those that are spelled nearly so.
     """
-    known = {spec.id: spec for spec in (*MODELS, VOCODER)}
-    if model_id in known:
-        return known[model_id]
-    folded = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(model_id.lower(), folded, n=3, cutoff=0.5)
-    hint = "`f5serve models list` shows all of them; F5_CKPT takes a file of your own."
-    if near:
-        hint = f"Nearest: {', '.join(folded[name] for name in near)}. {hint}"
-    raise ModelUnavailable(
-        f"There is no model called {model_id!r}.", code="UNKNOWN_MODEL", hint=hint
-    )
+    return PUBLISHED.get(model_id)
 
 
 def check_license(spec: ModelSpec, require_commercial: bool) -> None:
