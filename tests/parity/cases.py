@@ -77,9 +77,7 @@ def small_cases() -> dict[str, list[Any]]:
 def full_cases(vocab: str) -> dict[str, list[Any]]:
     """Cases that need the package at hand; `vocab` is the path of its vocab.txt."""
     v1 = replace(PRESETS["F5TTS_v1_Base"], depth=2)
-    batch = [
-        row(v1, f"{frames}", frames, seed=77, weights_seed=2) for frames in (200, 140, 90)
-    ]
+    batch = [row(v1, f"{frames}", frames, seed=77, weights_seed=2) for frames in (200, 140, 90)]
     singles = [case | {"name": f"single.{case['name']}"} for case in batch]
     half = row(v1, "half", 72, dtype="float16", weights_seed=4)
     return {

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from f5serve.engine import checkpoint, vocoder
 from f5serve.engine.config import Architecture
-from f5serve.engine.engine import F5Engine, Row
+from f5serve.engine.engine import F5Engine
+from f5serve.engine.rows import Row
 from f5serve.engine.vocoder import Vocos
 from f5serve.text.tokens import Vocab
 from f5serve.types import SamplingOptions

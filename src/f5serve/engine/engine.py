@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,70 +18,21 @@ from torch import Tensor
 from f5serve.audio.edit import match_loudness
 from f5serve.engine import checkpoint, sampler
 from f5serve.engine.attention import Packing, choose
-from f5serve.engine.config import N_MELS, preset
+from f5serve.engine.config import N_MELS
 from f5serve.engine.mel import log_mel
 from f5serve.engine.quantize import quantize_blocks
+from f5serve.engine.rows import Row, batches
 from f5serve.engine.schedule import Schedules
-from f5serve.engine.threads import usable_threads
 from f5serve.engine.vocoder import Vocos
-from f5serve.engine.vocoder import random_tensors as random_vocos
-from f5serve.engine.weight_file import WeightFile
-from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from f5serve.errors import EngineFailed
 from f5serve.text.tokens import Vocab, tokenize
-from f5serve.types import SamplingOptions, Utterance, Voice, Wave
+from f5serve.types import Utterance, Voice, Wave
 from f5serve.units import MAX_DURATION_FRAMES, samples_to_frames
 
 log = logging.getLogger(__name__)
 
-NO_GUIDANCE = 1e-5
-"""Below this strength the unconditional half is not computed."""
 BATCH_FRAMES = {"cpu": 1024, "cuda": 8192}
 """Most mel frames that are sampled together; a longer row runs alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How the engine runs.
-
-    Attributes:
-        device: "auto", "cpu" or "cuda".
-        dtype: "auto" (fp16 on GPUs, fp32 on CPUs), "fp32", "fp16" or "int8" (CPU only).
-        threads: CPU threads, 0 for what the container may use.
-        model: id that is told to callers; the architecture's name when empty.
-        original: published checkpoint of a converted one, for schedules that it does not carry.
-    """
-
-    device: str = "auto"
-    dtype: str = "auto"
-    threads: int = 0
-    model: str = ""
-    original: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """An utterance made ready: everything the sampler needs, on the device.
-
-    Attributes:
-        tokens: int64 [nt]
-        cond: reference mel followed by zeros, [n N_MELS].
-        cond_frames: frames of the reference mel.
-        first_frame: where the speech begins.
-        gain: what the loudness of the wave is multiplied by.
-    """
-
-    tokens: Tensor
-    cond: Tensor
-    cond_frames: int
-    first_frame: int
-    gain: float
-    seed: int
-    options: SamplingOptions
-
-    @property
-    def frames(self) -> int:
-        """Length of the row, reference included."""
-        return len(self.cond)
 
 
 class F5Engine:
@@ -141,7 +90,7 @@ class F5Engine:
         waves: list[Wave | None] = [None] * len(utterances)
         with torch.inference_mode(), _memory_named():
             rows = self._rows(utterances)
-            for batch in _batches(rows, BATCH_FRAMES[self._device.type]):
+            for batch in batches(rows, BATCH_FRAMES[self._device.type]):
                 mels = self.sample([rows[i] for i in batch])
                 for i, mel in zip(batch, mels, strict=True):
                     waves[i] = self._decode(rows[i], mel)
@@ -186,7 +135,7 @@ class F5Engine:
             float32 [n N_MELS] each, the reference included.
         """
         options = rows[0].options
-        guided = options.cfg_strength >= NO_GUIDANCE
+        guided = rows[0].guided
         schedule = self._schedules.get(options.nfe_step, options.sway_sampling_coef)
         lengths = [row.frames for row in rows]
         packing = Packing.of(lengths * 2 if guided else lengths, self._device)
@@ -231,99 +180,6 @@ class F5Engine:
     def _decode(self, row: Row, mel: Tensor) -> Wave:
         samples = self._vocoder(mel[None, row.first_frame :])[0] * row.gain
         return Wave(samples.cpu().numpy())
-
-
-def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOptions) -> F5Engine:
-    """The engine on weights from disk.
-
-    Args:
-        weights: published checkpoint or converted artifact of architecture `arch`.
-        vocab: vocab.txt of the checkpoint.
-        vocoder: Vocos weights.
-
-    Raises:
-        ModelUnavailable, InvalidRequest: see `checkpoint.load`.
-    """
-    placement = _placement(options)
-    backbone, schedules = checkpoint.load(weights, arch, placement, options.original)
-    with WeightFile.look(vocoder).open() as tensors:
-        vocos = Vocos.from_tensors(tensors, placement.device)
-    words = Vocab.from_file(vocab)
-    _check_vocab(words, schedules.arch.vocab_size - 1)
-    return _finish(F5Engine(backbone, schedules, vocos, words, options.model or arch), options)
-
-
-def load_random(arch: str, options: EngineOptions, seed: int = 0) -> F5Engine:
-    """The engine on random weights of the real shapes: for tests and benchmarks, it speaks noise.
-
-    Its vocabulary is printable ASCII, so that any English sentence passes through all of it.
-    """
-    placement = _placement(options)
-    backbone, schedules = checkpoint.load_random(preset(arch), placement, seed)
-    vocab = Vocab([chr(code) for code in range(ord(" "), ord("~") + 1)])
-    vocos = Vocos.from_tensors(random_vocos(seed), placement.device)
-    name = options.model or f"random:{arch}"
-    return _finish(F5Engine(backbone, schedules, vocos, vocab, name), options)
-
-
-def _placement(options: EngineOptions) -> checkpoint.Placement:
-    has_gpu = torch.cuda.is_available()
-    name = options.device if options.device != "auto" else ("cuda" if has_gpu else "cpu")
-    if name == "cuda" and not has_gpu:
-        raise InvalidRequest(
-            "There is no CUDA device that this torch can use.",
-            code="NO_GPU",
-            hint="Use --device cpu, or install a torch built for the driver of this machine.",
-        )
-    device = torch.device(name)
-    if device.type == "cpu":
-        torch.set_num_threads(options.threads or usable_threads())
-        if options.dtype == "fp16":
-            log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
-    elif options.dtype == "int8":
-        raise InvalidRequest("int8 is for CPUs only.", code="BAD_OPTION", hint="Use fp16 on a GPU.")
-    half = options.dtype == "fp16" or (options.dtype == "auto" and device.type == "cuda")
-    return checkpoint.Placement(device, torch.float16 if half else torch.float32)
-
-
-def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
-    if options.dtype == "int8":
-        engine.quantize()
-    log.info("%s ready: %s", engine.model, engine.description)
-    return engine
-
-
-def _check_vocab(vocab: Vocab, expected: int) -> None:
-    """The filler takes one row of the embedding, every line of the vocabulary another."""
-    if len(vocab) != expected:
-        raise ModelUnavailable(
-            f"The vocabulary has {len(vocab)} lines, the checkpoint was trained with {expected}.",
-            code="CHECKPOINT_MISMATCH",
-            hint="Use the vocab.txt that was published with this checkpoint.",
-        )
-
-
-def _batches(rows: Sequence[Row], budget: int) -> Iterator[list[int]]:
-    """Indices of rows that run together: equal schedule and guidance, within a budget of frames.
-
-    Rows keep their order, so that the first utterance is heard first.
-    """
-    batch: list[int] = []
-    frames = 0
-    for i, row in enumerate(rows):
-        same = not batch or _kind(rows[batch[0]]) == _kind(row)
-        if batch and (not same or frames + row.frames > budget):
-            yield batch
-            batch, frames = [], 0
-        batch.append(i)
-        frames += row.frames
-    if batch:
-        yield batch
-
-
-def _kind(row: Row) -> tuple[int, float, bool]:
-    options = row.options
-    return options.nfe_step, options.sway_sampling_coef, options.cfg_strength >= NO_GUIDANCE
 
 
 @contextmanager

@@ -106,7 +106,9 @@ class Vocos(nn.Module):
         return model.requires_grad_(False).eval()
 
 
-def random_tensors(seed: int, width: int = 512, inner: int = 1536, depth: int = 8) -> dict[str, Tensor]:
+def random_tensors(
+    seed: int, width: int = 512, inner: int = 1536, depth: int = 8
+) -> dict[str, Tensor]:
     """Random weights under the published names, for tests and benchmarks."""
     generator = torch.Generator().manual_seed(seed)
     with torch.device("meta"):

@@ -1,0 +1,113 @@
+"""Files, or a seed, and options in; a ready engine out.
+
+The one place where device, precision and thread count are decided.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from f5serve.engine import checkpoint
+from f5serve.engine.config import preset
+from f5serve.engine.engine import F5Engine
+from f5serve.engine.threads import usable_threads
+from f5serve.engine.vocoder import Vocos
+from f5serve.engine.vocoder import random_tensors as random_vocos
+from f5serve.engine.weight_file import WeightFile
+from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.text.tokens import Vocab
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How the engine runs.
+
+    Attributes:
+        device: "auto", "cpu" or "cuda".
+        dtype: "auto" (fp16 on GPUs, fp32 on CPUs), "fp32", "fp16" or "int8" (CPU only).
+        threads: CPU threads, 0 for what the container may use.
+        model: id that is told to callers; the architecture's name when empty.
+        original: published checkpoint of a converted one, for schedules that it does not carry.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int = 0
+    model: str = ""
+    original: Path | None = None
+
+
+def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOptions) -> F5Engine:
+    """The engine on weights from disk.
+
+    Args:
+        weights: published checkpoint or converted artifact of architecture `arch`.
+        vocab: vocab.txt of the checkpoint.
+        vocoder: Vocos weights.
+
+    Raises:
+        ModelUnavailable, InvalidRequest: see `checkpoint.load`.
+    """
+    placement = _placement(options)
+    backbone, schedules = checkpoint.load(weights, arch, placement, options.original)
+    with WeightFile.look(vocoder).open() as tensors:
+        vocos = Vocos.from_tensors(tensors, placement.device)
+    words = Vocab.from_file(vocab)
+    _check_vocab(words, schedules.arch.vocab_size - 1)
+    return _finish(F5Engine(backbone, schedules, vocos, words, options.model or arch), options)
+
+
+def load_random(arch: str, options: EngineOptions, seed: int = 0) -> F5Engine:
+    """The engine on random weights of the real shapes: for tests and benchmarks, it speaks noise.
+
+    Its vocabulary is printable ASCII, so that any English sentence passes through all of it.
+    """
+    placement = _placement(options)
+    backbone, schedules = checkpoint.load_random(preset(arch), placement, seed)
+    vocab = Vocab([chr(code) for code in range(ord(" "), ord("~") + 1)])
+    vocos = Vocos.from_tensors(random_vocos(seed), placement.device)
+    name = options.model or f"random:{arch}"
+    return _finish(F5Engine(backbone, schedules, vocos, vocab, name), options)
+
+
+def _placement(options: EngineOptions) -> checkpoint.Placement:
+    has_gpu = torch.cuda.is_available()
+    name = options.device if options.device != "auto" else ("cuda" if has_gpu else "cpu")
+    if name == "cuda" and not has_gpu:
+        raise InvalidRequest(
+            "There is no CUDA device that this torch can use.",
+            code="NO_GPU",
+            hint="Use --device cpu, or install a torch built for the driver of this machine.",
+        )
+    device = torch.device(name)
+    if device.type == "cpu":
+        torch.set_num_threads(options.threads or usable_threads())
+        if options.dtype == "fp16":
+            log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
+    elif options.dtype == "int8":
+        raise InvalidRequest("int8 is for CPUs only.", code="BAD_OPTION", hint="Use fp16 on a GPU.")
+    half = options.dtype == "fp16" or (options.dtype == "auto" and device.type == "cuda")
+    return checkpoint.Placement(device, torch.float16 if half else torch.float32)
+
+
+def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
+    if options.dtype == "int8":
+        engine.quantize()
+    log.info("%s ready: %s", engine.model, engine.description)
+    return engine
+
+
+def _check_vocab(vocab: Vocab, expected: int) -> None:
+    """The filler takes one row of the embedding, every line of the vocabulary another."""
+    if len(vocab) != expected:
+        raise ModelUnavailable(
+            f"The vocabulary has {len(vocab)} lines, the checkpoint was trained with {expected}.",
+            code="CHECKPOINT_MISMATCH",
+            hint="Use the vocab.txt that was published with this checkpoint.",
+        )
