@@ -38,6 +38,8 @@ def encode(wave: Wave, format: AudioFormat) -> bytes:
     Raises:
         InvalidRequest: code UNKNOWN_FORMAT, or MEDIA_EXTRA_MISSING for aac without PyAV.
     """
+    if not len(wave.samples):
+        raise ValueError("a wave without samples has no encoding")
     encoder = _ENCODERS.get(format)
     if encoder is None:
         raise InvalidRequest(
