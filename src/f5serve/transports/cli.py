@@ -1,0 +1,179 @@
+"""The command line: words in, an exit code out.
+
+It parses, calls and prints; what a verb does is in `cli_say`, `cli_voices` and `cli_models`, which
+are imported when their verb is used, so that --help and --version stay quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from f5serve import build
+from f5serve.errors import F5Error
+from f5serve.settings import Settings, unknown_names
+from f5serve.transports import cli_models
+
+INTERRUPTED = 130
+INTERNAL = 1
+
+EPILOG = """\
+exit codes:
+  0    done
+  1    a fault in f5serve itself (code INTERNAL)
+  2    the command line could not be understood
+  3    what was asked cannot be done: text, option, voice or recording
+  4    no usable model: missing, damaged, not installed or not permitted
+  5    a disk, bucket or hub failed, or the output cannot be written
+  6    the device failed while computing
+  130  interrupted
+
+Every error is one sentence and, where there is something to do about it, a hint. With --json it
+is an object with error, code and hint on standard output. Settings are environment variables
+that start with F5_; options go before them.
+"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments without the program's name.
+
+    Returns:
+        The exit code, as listed in --help.
+    """
+    parser = make_parser()
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse has printed help, the version or a usage error
+        return stop.code if isinstance(stop.code, int) else 2
+    as_json = bool(getattr(args, "json", False))
+    try:
+        settings = Settings.from_environ()
+        _set_up_logging(settings.log_level)
+        for sentence in unknown_names():
+            print(f"warning: {sentence}", file=sys.stderr)
+        return int(args.run(args, settings))
+    except F5Error as error:
+        return _report(error.as_dict(), error.exit_code, as_json)
+    except KeyboardInterrupt:
+        said = {"error": "Interrupted.", "code": "INTERRUPTED", "hint": ""}
+        return _report(said, INTERRUPTED, as_json)
+    except Exception as error:
+        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        return _report(_describe_fault(error), INTERNAL, as_json)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs; each sets `run`, a function of arguments and settings."""
+    parser = argparse.ArgumentParser(
+        prog="f5serve",
+        description="Turn text into speech in a cloned voice with F5-TTS.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action=_ShowVersion, nargs=0, help="print version and commit, and exit"
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    add_say(verbs)
+    add_voices(verbs)
+    cli_models.add_parser(verbs)
+    return parser
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        print(build.stamp())
+        parser.exit(0)
+
+
+def add_say(verbs: Any) -> None:
+    """The options of `say`."""
+    parser = verbs.add_parser("say", help="speak a text into a file", epilog="See f5serve --help.")
+    parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from standard input")
+    parser.add_argument("-o", dest="output", metavar="OUT", help="file; - writes audio to stdout")
+    parser.add_argument("--format", choices=["wav", "mp3", "opus", "flac", "aac", "pcm"])
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+    voice = parser.add_argument_group("voice")
+    voice.add_argument(
+        "-v", dest="voice", metavar="VOICE", default="default", help="a recording, or a name"
+    )
+    voice.add_argument("--ref-text", metavar="T", help="the words spoken in that recording")
+    voice.add_argument("--ref-text-file", metavar="F", help="or a file that holds them")
+
+    sampling = parser.add_argument_group("sampling")
+    sampling.add_argument("--quality", choices=["fast", "balanced", "quality"])
+    sampling.add_argument("--nfe-step", type=int, metavar="N", help="1..64, instead of --quality")
+    sampling.add_argument("--cfg-strength", type=float, metavar="X", help="0..10")
+    sampling.add_argument(
+        "--sway", dest="sway_sampling_coef", type=float, metavar="X", help="-1..1"
+    )
+    sampling.add_argument("--speed", type=float, metavar="X", help="0.25..4, 1 is as the reference")
+    sampling.add_argument("--seed", type=int, metavar="N")
+    sampling.add_argument("--cross-fade-s", type=float, default=0.15, metavar="S", help="0..5")
+    sampling.add_argument("--remove-silence", action="store_true", help="shorten long pauses")
+
+    model = parser.add_argument_group("model")
+    model.add_argument("--engine", choices=["auto", "f5", "standin"])
+    model.add_argument("--model", metavar="ID", help="see: f5serve models list")
+    model.add_argument("--weights", default="", metavar="random:ARCH", help="noise, for benchmarks")
+    model.add_argument("--ckpt", metavar="FILE", help="checkpoint of your own; also:")
+    model.add_argument("--vocab", metavar="FILE")
+    model.add_argument("--arch", metavar="NAME")
+    model.add_argument("--device", choices=["auto", "cpu", "cuda"])
+    model.add_argument("--dtype", choices=["auto", "fp32", "fp16", "int8"])
+    model.add_argument("--threads", type=int, metavar="N")
+    parser.set_defaults(run=_run_say)
+
+
+def add_voices(verbs: Any) -> None:
+    """The options of `voices`."""
+    parser = verbs.add_parser("voices", help="voices that can be asked for by name")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="list them")
+    listing.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    listing.set_defaults(run=_run_voices_list)
+
+
+def _run_say(args: argparse.Namespace, settings: Settings) -> int:
+    from f5serve.transports import cli_say
+
+    return cli_say.run(args, settings)
+
+
+def _run_voices_list(args: argparse.Namespace, settings: Settings) -> int:
+    from f5serve.transports import cli_voices
+
+    return cli_voices.run_list(args)
+
+
+def _set_up_logging(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _describe_fault(error: Exception) -> dict[str, str]:
+    first_line = (str(error).splitlines() or [""])[0]
+    return {
+        "error": f"Something unexpected failed: {type(error).__name__}: {first_line}".rstrip(": "),
+        "code": "INTERNAL",
+        "hint": "Run it again with F5_LOG_LEVEL=debug and report what it prints.",
+    }
+
+
+def _report(said: dict[str, str], exit_code: int, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(said))
+        return exit_code
+    print(f"error: {said['error']}", file=sys.stderr)
+    if said["hint"]:
+        print(f"hint: {said['hint']}", file=sys.stderr)
+    return exit_code

@@ -1,0 +1,89 @@
+"""Where `say` writes: found unusable before the work, written whole or not at all.
+
+A path and bytes flow in. Knows nothing about speech.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from f5serve.errors import StorageFailed
+
+STDOUT = "-"
+
+
+class Output:
+    """A file, standard output (`-`) or a device.
+
+    Args:
+        name: as given on the command line.
+
+    Raises:
+        StorageFailed: OUTPUT_UNWRITABLE.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.path = None if name == STDOUT else Path(name)
+        if self.path is not None:
+            self._check(self.path)
+
+    def write(self, data: bytes) -> None:
+        """Write everything; a file appears under its name only when it is complete.
+
+        Raises:
+            StorageFailed: OUTPUT_UNWRITABLE.
+        """
+        try:
+            if self.path is None:
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+            elif _is_plain(self.path):
+                _write_beside(self.path.resolve(), data)
+            else:  # a device or a pipe takes bytes but no other file in its place
+                self.path.write_bytes(data)
+        except OSError as error:
+            raise _unwritable(self.name, error.strerror or str(error)) from None
+
+    def _check(self, path: Path) -> None:
+        try:
+            if path.is_dir():
+                raise _unwritable(self.name, "it is a folder")
+            if path.exists() and not os.access(path, os.W_OK):
+                raise _unwritable(self.name, "it may not be changed")
+            if _is_plain(path):
+                probe = _beside(path.resolve())
+                probe.touch(exist_ok=False)
+                probe.unlink()
+        except FileNotFoundError:
+            raise _unwritable(self.name, f"the folder {path.parent} does not exist") from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            raise _unwritable(self.name, getattr(error, "strerror", "") or str(error)) from None
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() or not path.exists()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".f5serve-{os.getpid()}.part")
+
+
+def _write_beside(path: Path, data: bytes) -> None:
+    part = _beside(path)
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _unwritable(name: str, reason: str) -> StorageFailed:
+    return StorageFailed(
+        f"{name!r} cannot be written: {reason}.",
+        code="OUTPUT_UNWRITABLE",
+        hint="Give another file with -o.",
+    )
