@@ -18,15 +18,16 @@ MAX_MARKS = 30
 Beyond it, bringing text into normal form takes time that grows with the square of the run.
 """
 
+MAX_STRAY_CONTROLS = 5
+"""Control characters that are dropped without a word; of more, they must be under a tenth."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f"
     "\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 _BINARY = re.compile("[\u0000-\u0008\u000e-\u001a\u007f-\u0084\u0086-\u009f\ufffd]")
-_PARAGRAPH = re.compile(
-    r"[ \t]*(?:\r\n|[\n\r\x85\u2028])[ \t]*(?:(?:\r\n|[\n\r\x85])[ \t]*)+|\u2029"
-)
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028]")
 
 
 def clean_text(text: str, max_chars: int) -> str:
@@ -58,7 +59,7 @@ def clean_text(text: str, max_chars: int) -> str:
 
 def _refuse_binary(text: str) -> None:
     count = len(_BINARY.findall(text))
-    if count > 2 and count * 10 > len(text):
+    if count > MAX_STRAY_CONTROLS and count * 10 > len(text):
         raise InvalidRequest(
             f"The text is not text: {count:,} of its {len(text):,} characters are control"
             " characters or could not be decoded.",
@@ -90,8 +91,11 @@ def _longest_run_of_marks(text: str) -> int:
 
 
 def _end_paragraphs(text: str) -> str:
-    paragraphs = [paragraph.rstrip() for paragraph in _PARAGRAPH.split(text)]
-    return "\n".join(_end_sentence(p) if p else p for p in paragraphs[:-1]) + "\n" + paragraphs[-1]
+    lines = [line.rstrip() for line in _LINE_END.split(text.replace("\u2029", "\n\n"))]
+    for index in range(len(lines) - 1):
+        if lines[index] and not lines[index + 1]:
+            lines[index] = _end_sentence(lines[index])
+    return "\n".join(lines)
 
 
 def _end_sentence(text: str) -> str:

@@ -29,7 +29,8 @@ _UNSPACED = re.compile(
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
 _BEFORE_ITS_CONSONANT = "เแโใไເແໂໃໄ"  # vowel signs of Thai and Lao that are written first
-_BELONGS_TO_THE_LEFT = "々ーぁぃぅぇぉっゃゅょァィゥェォッャュョะາະๆໆ"
+_SMALL_KANA = "々ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ"
+_VOWELS_BEHIND = "\u0e2f\u0e30\u0e32\u0e33\u0e45\u0e46\u0eb0\u0eb2\u0eb3\u0ec6"  # Thai, Lao
 
 
 def split_text(text: str, max_bytes: int) -> list[str]:
@@ -136,7 +137,11 @@ def _may_part(left: str, right: str) -> bool:
     """Whether a line may break between two characters because one is of an unspaced script."""
     if not (_UNSPACED.match(left) or _UNSPACED.match(right)):
         return False
-    if left in _BEFORE_ITS_CONSONANT or right in _BELONGS_TO_THE_LEFT or left in "\u200c\u200d":
+    if (
+        left in _BEFORE_ITS_CONSONANT
+        or right in _SMALL_KANA + _VOWELS_BEHIND
+        or left in "\u200c\u200d"
+    ):
         return False
     if unicodedata.category(left) in ("Ps", "Pi", "Mn", "Mc") and not _UNSPACED.match(left):
         return False

@@ -1,0 +1,130 @@
+"""Lengths follow upstream except that short lines are steady; seeds are stable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from f5serve.text.plan import (
+    MAX_SEED,
+    STEADY_FRAMES,
+    derive_seed,
+    duration_frames,
+    plan,
+    spoken_ref_text,
+    text_budget_bytes,
+)
+from f5serve.types import SamplingOptions, SpeechRequest, Voice, Wave
+from f5serve.units import MAX_DURATION_FRAMES
+
+REF_TEXT = "Some call me nature, others call me mother nature."
+
+
+def voice(seconds: float = 5.3, ref_text: str = REF_TEXT) -> Voice:
+    return Voice("v", Wave(np.zeros(round(seconds * 24_000), np.float32)), ref_text, "0")
+
+
+def request(speed: float = 1.0, seconds: float = 5.3) -> SpeechRequest:
+    return SpeechRequest("", voice(seconds), SamplingOptions(speed=speed))
+
+
+def upstream_frames(samples: int, ref_text: str, text: str, speed: float) -> int:
+    """The rule of f5-tts 1.1.22, written out."""
+    reference = samples // 256
+    ref_bytes = len(ref_text.encode()) + (1 if len(ref_text[-1].encode()) == 1 else 0)
+    return reference + int(reference / ref_bytes * len(text.encode()) / speed)
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.0, 1.25, 2.0])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't really care what you call me, I have been a silent spectator.",
+        "今天天气很好，我们一起去公园散步吧。",
+        "请打开WiFi, then connect to the VPN。",
+    ],
+)
+@pytest.mark.parametrize("ref_text", [REF_TEXT, "对，这就是我，万人敬仰的太乙真人。"])
+def test_normal_lines_last_as_upstream(text: str, speed: float, ref_text: str) -> None:
+    with_ref = voice(5.3, ref_text)
+    expected = upstream_frames(len(with_ref.wave.samples), ref_text, text, speed)
+    assert duration_frames(with_ref, text, speed) == expected
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
+def test_short_lines_grow_without_a_jump(speed: float) -> None:
+    with_ref = voice()
+    frames = [duration_frames(with_ref, "a" * n, speed) for n in range(1, 40)]
+    steps = np.diff(frames)
+    per_byte = 496 / 51 / speed
+    assert steps.min() >= int(per_byte / 2)
+    assert steps.max() <= per_byte + 1
+    least_s = (frames[0] - 496) * 256 / 24_000 * speed
+    assert 0.55 < least_s < 0.75
+
+
+def test_steady_rule_ends_where_upstream_is_long_enough() -> None:
+    with_ref = voice()
+    for n in range(1, 60):
+        plain = upstream_frames(len(with_ref.wave.samples), REF_TEXT, "a" * n, 1.0)
+        ours = duration_frames(with_ref, "a" * n, 1.0)
+        if plain - 496 > STEADY_FRAMES:
+            assert ours == plain
+        else:
+            assert ours >= plain
+
+
+@given(st.floats(1, 12), st.floats(0.25, 4), st.integers(1, 3000))
+def test_no_row_is_longer_than_the_model(seconds: float, speed: float, length: int) -> None:
+    frames = duration_frames(voice(seconds), "x" * length, speed)
+    assert round(seconds * 24_000) // 256 < frames <= MAX_DURATION_FRAMES
+
+
+def test_budget_is_upstreams() -> None:
+    assert text_budget_bytes(voice(5.3), 1.0) == int(50 / 5.3 * (22 - 5.3))
+    assert text_budget_bytes(voice(5.3), 0.5) == int(50 / 5.3 * (22 - 5.3) * 0.5)
+
+
+def test_budget_and_engine_both_bound_a_chunk() -> None:
+    text = " ".join(["The rain in Spain stays mainly in the plain."] * 40)
+    by_budget = plan(request(), text, 10_000, seed=1)
+    assert max(len(u.text.encode()) for u in by_budget) <= text_budget_bytes(voice(), 1.0)
+    by_engine = plan(request(), text, 90, seed=1)
+    assert max(len(u.text.encode()) for u in by_engine) <= 90
+    for utterances in (by_budget, by_engine):
+        assert " ".join(u.text for u in utterances) == text
+        assert all(u.voice is not None and u.duration_frames <= 22 * 93.75 for u in utterances)
+
+
+def test_a_reference_without_room_still_speaks_every_word() -> None:
+    utterances = plan(request(speed=0.25, seconds=12.0), "Every single word, please.", 1000, 3)
+    assert " ".join(u.text for u in utterances) == "Every single word, please."
+
+
+def test_a_space_parts_reference_and_text_unless_chinese() -> None:
+    assert spoken_ref_text(voice()) == REF_TEXT + " "
+    assert spoken_ref_text(voice(5, "你好。")) == "你好。"
+
+
+def test_seeds_differ_by_row_and_repeat() -> None:
+    text = " ".join(["A sentence of some length, to be cut."] * 30)
+    first, second = plan(request(), text, 80, 7), plan(request(), text, 80, 7)
+    seeds = [u.seed for u in first]
+    assert seeds == [u.seed for u in second]
+    assert len(set(seeds)) == len(seeds) > 5
+    assert all(0 <= seed <= MAX_SEED for seed in seeds)
+    assert [u.seed for u in plan(request(), text, 80, 8)] != seeds
+
+
+def test_derived_seed_is_pinned() -> None:
+    # A stored job must be repeatable by a later version.
+    assert derive_seed("job-1", "Hello.", 3) == 973_976_639
+    assert derive_seed("job-1", "Hello.", 4) != derive_seed("job-1", "Hello.", 3)
+    assert derive_seed("ab", "c") != derive_seed("a", "bc")
+
+
+@given(st.text(), st.text())
+def test_derived_seed_is_in_range(job_id: str, part: str) -> None:
+    assert 0 <= derive_seed(job_id, part) <= MAX_SEED

@@ -1,0 +1,103 @@
+"""Splitting loses nothing, doubles nothing, keeps words whole and respects the size."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from f5serve.text.split import split_sentences, split_text
+
+VOCABULARY = """
+I a the word unbelievably antidisestablishmentarianism naïve Москва 12.5 3,000 e.g. Dr. no. so,
+well; what? Stop! “Yes.” (maybe) नमस्ते। مرحبا، شكرا؟ 한국어 …and
+"""
+WORDS = st.lists(st.sampled_from(VOCABULARY.split()), min_size=1, max_size=60)
+CHINESE = st.text(alphabet="今天天气很好我们去公园吧。，！？、“”（）…A1", min_size=1, max_size=80)
+
+
+@given(WORDS, st.integers(min_value=1, max_value=200))
+def test_spaced_words_survive(words: list[str], max_bytes: int) -> None:
+    chunks = split_text(" ".join(words), max_bytes)
+    assert " ".join(chunks).split() == " ".join(words).split()
+    for chunk in chunks:
+        assert len(chunk.encode()) <= max_bytes or " " not in chunk
+
+
+@given(CHINESE, st.integers(min_value=1, max_value=60))
+def test_unspaced_characters_survive(text: str, max_bytes: int) -> None:
+    chunks = split_text(text, max_bytes)
+    assert "".join(chunks) == text
+    for chunk in chunks:
+        # Beyond the size there is nothing but one character and the marks that cling to it.
+        assert len(chunk.encode()) <= max_bytes or len(re.findall("[一-鿿]", chunk)) <= 1
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=120), st.integers(1, 80))
+def test_no_letter_is_lost_whatever_the_text(text: str, max_bytes: int) -> None:
+    chunks = split_text(text, max_bytes)
+    assert "".join("".join(chunks).split()) == "".join(text.split())
+    assert all(chunks)
+
+
+@given(WORDS, st.integers(min_value=40, max_value=200))
+def test_no_more_chunks_than_greedy_filling(words: list[str], max_bytes: int) -> None:
+    text = " ".join(words)
+    greedy, size = 1, -1
+    for word in text.split():
+        if size + 1 + len(word.encode()) > max_bytes:
+            greedy, size = greedy + 1, -1
+        size += 1 + len(word.encode())
+    # Cutting at sentences rather than anywhere may take more, but never twice as many and one.
+    assert len(split_text(text, max_bytes)) <= 2 * greedy + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "max_bytes", "chunks"),
+    [
+        ("One. Two. Three.", 100, ["One. Two. Three."]),
+        ("One. Two. Three.", 9, ["One. Two.", "Three."]),
+        ("Dr. Smith left. J. Doe came.", 16, ["Dr. Smith left.", "J. Doe came."]),
+        ("He said: “Stop!” and she did.", 20, ["He said: “Stop!”", "and she did."]),
+        ("Pi is 3.14, e is 2.718.", 12, ["Pi is 3.14,", "e is 2.718."]),
+        ("今天很好。我们走吧！", 18, ["今天很好。", "我们走吧！"]),
+        ("他说：“好。”然后走了。", 24, ["他说：“好。”", "然后走了。"]),
+        ("一二三四，五六七八", 15, ["一二三四，", "五六七八"]),
+        ("एक दो। तीन चार।", 30, ["एक दो।", "तीन चार।"]),
+        ("كيف حالك؟ بخير.", 20, ["كيف حالك؟", "بخير."]),
+        ("unbreakable", 3, ["unbreakable"]),
+        ("我用Python写", 6, ["我用", "Python", "写"]),
+    ],
+)
+def test_where_it_is_cut(text: str, max_bytes: int, chunks: list[str]) -> None:
+    assert split_text(text, max_bytes) == chunks
+
+
+def test_chunks_are_filled_evenly() -> None:
+    text = " ".join(["Ten bytes."] * 11)
+    sizes = [len(chunk) for chunk in split_text(text, 110)]
+    assert sizes == [65, 54]
+
+
+def test_thai_is_cut_before_a_whole_syllable_sign() -> None:
+    for chunk in split_text("สวัสดีครับผมชื่อสมชายยินดีที่ได้รู้จักเมื่อวานเราไปเที่ยว", 21):
+        assert chunk[0] not in "ัิีึืุู่้์ะาำ"
+        assert chunk[-1] not in "เแโใไ"
+
+
+def test_sentences() -> None:
+    text = "Mr. Smith met Prof. Lee at 5 p.m. sharp. Really? Yes! “Fine.” 好的。走吧"
+    assert split_sentences(text) == [
+        "Mr. Smith met Prof. Lee at 5 p.m. sharp.", "Really?", "Yes!", "“Fine.”", "好的。", "走吧",
+    ]  # fmt: skip
+
+
+def test_nothing_gives_nothing() -> None:
+    assert split_text("", 10) == []
+
+
+@pytest.mark.parametrize("char", ["a", "漢", "a ", "a. ", "。", " "])
+def test_a_long_text_is_split_in_reasonable_time(char: str) -> None:
+    assert sum(map(len, split_text(char * 30_000, 100))) > 0 or char == " "
