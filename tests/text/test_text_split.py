@@ -15,7 +15,7 @@ I a the word unbelievably antidisestablishmentarianism naïve Москва 12.5 
 well; what? Stop! “Yes.” (maybe) नमस्ते। مرحبا، شكرا؟ 한국어 …and
 """
 WORDS = st.lists(st.sampled_from(VOCABULARY.split()), min_size=1, max_size=60)
-CHINESE = st.text(alphabet="今天天气很好我们去公园吧。，！？、“”（）…A1", min_size=1, max_size=80)
+CHINESE = st.text(alphabet="今天天气很好我们去公园吧。，！？、「」（）…A1", min_size=1, max_size=80)
 
 
 @given(WORDS, st.integers(min_value=1, max_value=200))

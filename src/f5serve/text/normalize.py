@@ -91,7 +91,7 @@ def _longest_run_of_marks(text: str) -> int:
 
 
 def _end_paragraphs(text: str) -> str:
-    lines = [line.rstrip() for line in _LINE_END.split(text.replace("\u2029", "\n\n"))]
+    lines = [line.rstrip() for line in _LINE_END.split(text.strip().replace("\u2029", "\n\n"))]
     for index in range(len(lines) - 1):
         if lines[index] and not lines[index + 1]:
             lines[index] = _end_sentence(lines[index])

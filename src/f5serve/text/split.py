@@ -28,6 +28,9 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
+_FULL_WIDTH_MARK = re.compile(
+    "[\u3001-\u3004\u3008-\u3020\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
+)
 _BEFORE_ITS_CONSONANT = "เแโใไເແໂໃໄ"  # vowel signs of Thai and Lao that are written first
 _SMALL_KANA = "々ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ"
 _VOWELS_BEHIND = "\u0e2f\u0e30\u0e32\u0e33\u0e45\u0e46\u0eb0\u0eb2\u0eb3\u0ec6"  # Thai, Lao
@@ -135,7 +138,7 @@ def _characters(text: str) -> Iterator[str]:
 
 def _may_part(left: str, right: str) -> bool:
     """Whether a line may break between two characters because one is of an unspaced script."""
-    if not (_UNSPACED.match(left) or _UNSPACED.match(right)):
+    if not any(p.match(char) for p in (_UNSPACED, _FULL_WIDTH_MARK) for char in (left, right)):
         return False
     if (
         left in _BEFORE_ITS_CONSONANT
