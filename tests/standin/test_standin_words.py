@@ -1,0 +1,156 @@
+"""Numbers, signs and spellings: written English to words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from f5serve.standin import numbers
+from f5serve.standin.spoken import LONGEST_WORD, spoken, unspeakable
+
+SMALL = {
+    word: value
+    for value, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
+    )
+}
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+SMALL |= {word: 20 + 10 * index for index, word in enumerate(TENS)}
+SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+
+
+def understand(words: str) -> int:
+    """The number that somebody hears: an own reading, apart from the code under test."""
+    total = group = 0
+    for word in words.split():
+        if word in SCALES:
+            total, group = total + group * SCALES[word], 0
+        elif word == "hundred":
+            group *= 100
+        else:
+            group += SMALL[word]
+    return total + group
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_cardinals_say_the_number(value: int) -> None:
+    assert understand(numbers.cardinal(str(value))) == value
+
+
+@given(st.from_regex(r"[0-9]{16,60}|0[0-9]{1,20}", fullmatch=True))
+def test_long_and_zero_led_numbers_are_read_digit_by_digit(text: str) -> None:
+    assert [SMALL[word] for word in numbers.cardinal(text).split()] == [int(d) for d in text]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("I have 3 cats.", "I have three cats."),
+        (
+            "It cost $45.50 and £3.2bn, or 12%.",
+            "It cost forty five dollars and fifty cents and three point two billion pounds, "
+            "or twelve percent.",
+        ),
+        (
+            "$1, $1.01, 20€, ¥100",
+            "one dollar, one dollar and one cent, twenty euros, one hundred yen",
+        ),
+        ("$5 million", "five million dollars"),
+        (
+            "In 1999, 1,203 books.",
+            "In nineteen ninety nine, one thousand two hundred three books.",
+        ),
+        ("1906 2001 2024", "nineteen oh six two thousand one twenty twenty four"),
+        ("the 1990s", "the nineteen nineties"),
+        ("2024-05-06", "May sixth, twenty twenty four"),
+        ("5:30 pm, 17:05, 6:00", "five thirty pm, seventeen oh five, six o'clock"),
+        (
+            "36.6°C, 5km, 1 kg",
+            "thirty six point six degrees Celsius, five kilometers, one kilogram",
+        ),
+        ("1st 22nd 30th", "first twenty second thirtieth"),
+        ("3/4 of ½, 2½", "three quarters of one half, two and one half"),
+        ("x², 2⁵, 10¹²", "x squared, two to the power of five, ten to the power of twelve"),
+        ("-7, 5-7, 0.05", "minus seven, five to seven, zero point zero five"),
+        ("007", "zero zero seven"),
+        ("v1.2.3", "v one point two point three"),
+        ("me@x.org", "me at x dot org"),
+        ("Tom & Jerry + 1 = ?", "Tom and Jerry plus one equals?"),
+        ("B2B, COVID-19", "B two B, COVID nineteen"),
+        ("naïve café, Łódź, straße", "naive cafe, Lodz, strasse"),
+        ("“Quote” — it’s ‘fine’…", "Quote — it's fine..."),
+        ("Dr. Smith of St. Mary's", "Doctor Smith of Saint Mary's"),
+        ("１２ and ٣", "twelve and three"),
+        ("**bold** 🙂", "bold"),
+    ],
+)
+def test_written_english_is_read_as_people_read_it(written: str, said: str) -> None:
+    assert spoken(written) == said
+
+
+@given(st.lists(st.from_regex("[a-z]{1,12}", fullmatch=True), min_size=1, max_size=20), st.data())
+def test_no_word_is_lost(words: list[str], data: st.DataObject) -> None:
+    separators = st.sampled_from([" ", ", ", ". ", "; ", "! ", "? ", " — ", "\n", ' "', "* ", " ("])
+    text = "".join(word + data.draw(separators) for word in words)
+    assert re.findall("[a-z]+", spoken(text)) == words
+
+
+@given(st.text(max_size=200))
+def test_whatever_is_written_words_and_ascii_marks_come_out(text: str) -> None:
+    said = spoken(text)
+    assert not set(re.sub(r"[A-Za-z.,;:!?'()— -]", "", said)), said
+    assert all(len(word) <= LONGEST_WORD for word in re.findall("[A-Za-z]+", said))
+
+
+@given(st.text(max_size=200))
+def test_speakable_letters_and_digits_are_said(text: str) -> None:
+    speakable = "".join(c for c in text if c.isalnum() and not unspeakable(c))
+    assert bool(speakable) <= bool(re.search("[A-Za-z]", spoken(speakable)))
+
+
+def test_unspeakable_names_other_scripts_each_once_and_in_order() -> None:
+    assert unspeakable("日本 a 日 Привет!") == ["日", "本", "П", "р", "и", "в", "е", "т"]
+    assert unspeakable("नमस्ते")[0] == "न"
+    assert unspeakable("\ue000\ud800") == ["\ue000", "\ud800"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Façade, “naïve” — Łódź & Ærø; ½ of £5…",
+        "x² ≈ 36.6 °C 🙂👍🏽 ™ №5",
+        unicodedata.normalize("NFD", "é"),
+    ],
+)
+def test_latin_text_with_signs_and_emoji_is_speakable(text: str) -> None:
+    assert unspeakable(text) == []
+
+
+def test_long_runs_are_cut_so_that_pronouncing_them_stays_cheap() -> None:
+    assert spoken("a" * 50) == " ".join(["a" * 24, "a" * 24, "aa"])
+    assert max(map(len, spoken("x-" * 500).split())) <= LONGEST_WORD + 1
