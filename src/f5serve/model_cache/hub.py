@@ -45,6 +45,7 @@ __all__ = ["HubSource", "Progress", "pull"]
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
+_RECORDS_SIZE = 64 << 10  # for links and records, out of what was reserved beyond the files
 
 
 def pull(
@@ -204,6 +205,7 @@ class _Pull:
                 want.part.parent.mkdir(parents=True, exist_ok=True)
                 found, reason = self._fetch(want, room)
                 if not reason:
+                    room.release(_RECORDS_SIZE)
                     self._publish(want, found)
                     return
             except FileNotFoundError:

@@ -1,0 +1,238 @@
+"""`f5serve models`: list, pull, verify and convert weights.
+
+Arguments and settings flow in, a table or JSON on stdout and an exit code flow out; what is going
+on is told on stderr. What a model is and how it gets here is in `model_cache`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
+from f5serve.model_cache.disk import human
+from f5serve.model_cache.find import ModelFiles, find, find_published
+from f5serve.model_cache.registry import PUBLISHED, ModelSpec, Registry, check_license
+from f5serve.settings import Settings
+from f5serve.transports.cli_meter import Meter
+
+if TYPE_CHECKING:
+    from f5serve.model_cache.verify import FileCheck
+
+_DTYPES = {"fp16": "float16", "fp32": "float32"}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `models` and its actions to the verbs of the command line."""
+    parser = subparsers.add_parser("models", help="list, pull, verify and convert weights")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    listing = actions.add_parser("list", help="what can be had, under which licence, what is here")
+    pulling = actions.add_parser("pull", help="bring a model and its vocoder onto this machine")
+    checking = actions.add_parser("verify", help="hash what is here; exit code 4 if any is wrong")
+    converting = actions.add_parser("convert", help="make the small artifact that loads fast")
+
+    pulling.add_argument("model", metavar="MODEL", help="see: f5serve models list")
+    checking.add_argument("models", metavar="MODEL", nargs="*", help="default: all that are here")
+    converting.add_argument("model", metavar="MODEL|FILE", help="a pulled model, or a checkpoint")
+    converting.add_argument("--arch", metavar="ARCH", help="architecture; needed for a FILE")
+    converting.add_argument("-o", dest="output", metavar="OUT", type=Path, help="where to write it")
+    converting.add_argument(
+        "--dtype", choices=list(_DTYPES), default="fp16", help="fp32 doubles it for CPUs"
+    )
+    for action in (listing, pulling, checking, converting):
+        action.add_argument("--json", action="store_true", help="print JSON on stdout")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, settings: Settings, registry: Registry = PUBLISHED) -> int:
+    """Run one action; returns the exit code.
+
+    Raises:
+        F5Error: as the action does; the command line reports it.
+    """
+    action = {"list": _list, "pull": _pull, "verify": _verify, "convert": _convert}[args.action]
+    return action(args, settings, registry)
+
+
+def _list(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    specs = (*registry.models, registry.vocoder)
+    rows = [_describe(spec, settings.models_dir, registry) for spec in specs]
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    table = [("MODEL", "LANGUAGES", "LICENCE", "COMMERCIAL", "SIZE", "HERE")]
+    for row in rows:
+        languages, size = " ".join(row["languages"]) or "-", row["size"]
+        commercial = "yes" if row["commercial"] else "no"
+        size_text = human(size) if size else "?"
+        table.append(
+            (row["id"], languages, row["license"], commercial, size_text, row["on_disk"] or "-")
+        )
+    _print_table(table)
+    return 0
+
+
+def _describe(spec: ModelSpec, models_dir: Path, registry: Registry) -> dict[str, Any]:
+    here = None if spec is registry.vocoder else find(spec.id, models_dir, registry=registry)
+    converted = here is not None and here.weights.parent == models_dir / "artifacts"
+    sizes = [file.size for file in spec.files if file.role in ("weights", "vocoder")]
+    size = here.weights.stat().st_size if here else next(iter(sizes), None)
+    return {
+        "id": spec.id,
+        "repo": spec.repo,
+        "revision": spec.revision,
+        "arch": spec.arch,
+        "languages": list(spec.languages),
+        "license": spec.license,
+        "commercial": spec.commercial,
+        "size": size,
+        "on_disk": "converted" if converted else "published" if here else None,
+        "note": spec.note,
+    }
+
+
+def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
+    rows = list(rows)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+
+
+def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    from f5serve.model_cache.hub import pull
+    from f5serve.model_cache.remote import HubSource
+
+    spec = registry.get(args.model)
+    check_license(spec, settings.require_commercial_license)
+    _tell(f"{spec.id}: {_license(spec)}")
+    if spec.note:
+        _tell(f"{spec.id}: {spec.note}")
+    source = HubSource(settings.hub_endpoint, settings.hub_token, settings.hub_timeout_s)
+    with Meter() as meter:
+        files = pull(spec.id, source, settings.models_dir, meter, registry)
+    _print_files(files, args.json)
+    return 0
+
+
+def _license(spec: ModelSpec) -> str:
+    permits = "permits" if spec.commercial else "does not permit"
+    return f"{spec.license}, which {permits} commercial use."
+
+
+def _print_files(files: ModelFiles, as_json: bool) -> None:
+    said = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(files).items()}
+    if as_json:
+        print(json.dumps(said, indent=1))
+    else:
+        for name in ("weights", "vocab", "vocoder"):
+            print(f"{name:8} {said[name]}")
+
+
+def _verify(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    from f5serve.model_cache.verify import verify
+
+    here = settings.models_dir
+    names = args.models or [m.id for m in registry.models if find(m.id, here, registry=registry)]
+    if not names:
+        _tell("No model is on this machine.")
+    checks: dict[Path, FileCheck] = {}
+    for name in names:
+        with Meter() as meter:
+            found = verify(name, here, meter, registry)
+        checks |= {check.path: check for check in found}
+    _print_checks(list(checks.values()), args.json)
+    bad = any(check.state in ("changed", "missing") for check in checks.values())
+    return ModelUnavailable.exit_code if bad else 0
+
+
+def _print_checks(checks: list[FileCheck], as_json: bool) -> None:
+    if as_json:
+        print(
+            json.dumps([{**asdict(check), "path": str(check.path)} for check in checks], indent=1)
+        )
+        return
+    for check in checks:
+        print(f"{check.state:8} {check.path}")
+        if check.state == "changed":
+            print(f"         expected {check.expected}\n         found    {check.actual}")
+
+
+def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    from f5serve.model_cache.verify import artifact_path, record_artifact
+
+    given = Path(args.model)
+    if given.is_file():
+        weights, arch, license, model_id = given, args.arch, "", ""
+        out = args.output or given.with_name(f"{given.stem}.f5serve.safetensors")
+    elif given.suffix or given.parent != Path():
+        raise _wrong_argument(
+            f"There is no file {args.model}.", "NO_SUCH_FILE", "Look at its path."
+        )
+    else:
+        spec = registry.get(args.model)
+        weights, license, model_id = (
+            _published_weights(spec, settings, registry),
+            spec.license,
+            spec.id,
+        )
+        arch, out = (
+            args.arch or spec.arch,
+            args.output or artifact_path(settings.models_dir, spec.id),
+        )
+    if not arch:
+        raise _wrong_argument(
+            "The architecture of that checkpoint is not known.",
+            "ARCH_REQUIRED",
+            "Name it with --arch, e.g. F5TTS_v1_Base; a file does not tell v0 from v1.",
+        )
+    _convert_file(weights, arch, out, license, _DTYPES[args.dtype])
+    if model_id and out == artifact_path(settings.models_dir, model_id):
+        record_artifact(settings.models_dir, model_id)
+    size = out.stat().st_size
+    said = {"output": str(out), "arch": arch, "size": size, "source": str(weights)}
+    print(json.dumps(said) if args.json else f"{out}  {human(size)}")
+    return 0
+
+
+def _wrong_argument(message: str, code: str, hint: str) -> F5Error:
+    return InvalidRequest(message, code=code, hint=hint)
+
+
+def _published_weights(spec: ModelSpec, settings: Settings, registry: Registry) -> Path:
+    if spec is registry.vocoder:
+        raise _wrong_argument(
+            f"{spec.id} is the vocoder, not a model.", "NOT_A_MODEL", "It needs no conversion."
+        )
+    check_license(spec, settings.require_commercial_license)
+    found = find_published(spec.id, settings.models_dir, registry=registry)
+    if found is None:
+        raise ModelUnavailable(
+            f"{spec.id} is not on this machine.",
+            code="MODEL_NOT_PULLED",
+            hint=f"Run: f5serve models pull {spec.id}",
+        )
+    return found.weights
+
+
+def _convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str) -> None:
+    try:
+        from f5serve.engine.convert import convert
+    except ImportError as error:
+        raise ModelUnavailable(
+            f"Weights are converted with the engine, and {error.name} is not installed.",
+            code="ENGINE_NOT_INSTALLED",
+            hint="Install it: pip install 'f5serve[engine]'.",
+        ) from None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _tell(f"Converting {weights.name} as {arch}; this takes a minute.")
+    convert(weights, arch, out, license=license, dtype=dtype)
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
