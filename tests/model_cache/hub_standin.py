@@ -49,6 +49,7 @@ class Faults:
     no_length: bool = False  # neither HEAD nor body says how long a file is
     no_etag: bool = False
     ignore_range: bool = False
+    to_another_host: bool = False  # large files lie elsewhere, as they do on the public hub
     tamper: Callable[[bytes], bytes] = bytes  # what is sent in place of a file
 
 
@@ -136,6 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(503, {"error": "busy"})
         elif faults.status:
             self._json(faults.status, {"error": "refused"})
+        elif path.startswith("/elsewhere/"):
+            self._stored(path, headers)
         elif hub.token and headers.get("authorization") != f"Bearer {hub.token}":
             self._json(401, {"error": "Invalid username or password."}, "GatedRepo")
         elif path.startswith("/api/models/"):
@@ -169,6 +172,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, repo: Repo, revision: str, file: str, headers: dict[str, str]) -> None:
         hub = self.server.hub
         faults = hub.faults
+        if faults.to_another_host and file in repo.lfs:
+            self._redirect(repo, revision, file)
+            return
         whole = faults.tamper(repo.files[file])
         start = 0
         if "range" in headers and not faults.ignore_range:
@@ -187,6 +193,32 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self._body(body)
+
+    def _redirect(self, repo: Repo, revision: str, file: str) -> None:
+        port = self.server.server_address[1]
+        self.send_response(302)
+        self.send_header("Location", f"http://localhost:{port}/elsewhere/{repo.etag(file)}")
+        self.send_header("X-Repo-Commit", revision)
+        self.send_header("X-Linked-Etag", f'"{repo.etag(file)}"')
+        self.send_header("X-Linked-Size", str(len(repo.files[file])))
+        self.send_header("X-Xet-Hash", "f" * 64)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _stored(self, path: str, headers: dict[str, str]) -> None:
+        """A large file by its hash alone, with an ETag of its own, as a store of objects does."""
+        for repo in self.server.hub.repos.values():
+            for file in repo.lfs:
+                if path.endswith(repo.etag(file)):
+                    body = repo.files[file]
+                    start = int(headers.get("range", "bytes=0-")[6:-1])
+                    self.send_response(206 if start else 200)
+                    self.send_header("ETag", '"of-the-store"')
+                    self.send_header("Content-Length", str(len(body) - start))
+                    self.end_headers()
+                    self._body(body[start:])
+                    return
+        self._json(404, {"error": "no such object"})
 
     def _body(self, body: bytes) -> None:
         hub = self.server.hub

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -123,6 +127,19 @@ def test_the_token_goes_to_the_hub_and_nothing_else_about_us(hub: Hub, models_di
     assert "hf_secret" not in repr(HubSource(hub.endpoint, "hf_secret"))
 
 
+def test_a_large_file_on_another_host_is_fetched_without_the_token(
+    hub: Hub, models_dir: Path
+) -> None:
+    hub.token, hub.faults.to_another_host, hub.faults.cuts = "hf_secret", True, [100_000]
+    source = HubSource(hub.endpoint, "hf_secret", timeout_s=2)
+    files = pull("pinned", source, models_dir, registry=REGISTRY)
+    assert files.weights.read_bytes() == WEIGHTS
+    assert files.weights.resolve().name == sha(WEIGHTS)
+    elsewhere = [r for r in hub.requests if r.path.startswith("/elsewhere/")]
+    assert [r.headers.get("range") for r in elsewhere] == [None, "bytes=100000-", None]
+    assert not any("authorization" in r.headers for r in elsewhere)
+
+
 def test_the_vocoder_is_not_a_model(source: HubSource, models_dir: Path) -> None:
     with pytest.raises(InvalidRequest) as caught:
         pull("vocos", source, models_dir, registry=REGISTRY)
@@ -132,6 +149,44 @@ def test_the_vocoder_is_not_a_model(source: HubSource, models_dir: Path) -> None
 def _pull_in_a_process(endpoint: str, models_dir: Path) -> None:
     files = pull("pinned", HubSource(endpoint, timeout_s=5), models_dir, registry=REGISTRY)
     assert files.weights.read_bytes() == WEIGHTS
+
+
+def test_a_pull_that_was_killed_is_gone_on_with(hub: Hub, models_dir: Path) -> None:
+    hub.faults.hang, hub.faults.hang_at = "BODY", 200_000
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=_pull_in_a_process, args=(hub.endpoint, models_dir))
+    process.start()
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up:
+        if [p for p in models_dir.rglob("*.incomplete") if p.stat().st_size == 200_000]:
+            break
+        time.sleep(0.02)
+    process.kill()
+    process.join(10)
+    assert process.exitcode == -signal.SIGKILL
+    assert find("pinned", models_dir, registry=REGISTRY) is None
+    hub.faults.hang = ""
+    _pull_in_a_process(hub.endpoint, models_dir)
+    assert hub.ranges == ["bytes=200000-"]
+
+
+def test_offline_mode_of_the_library_is_named(hub: Hub, models_dir: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from f5serve.errors import F5Error\n"
+        "from f5serve.model_cache.hub import HubSource, pull\n"
+        "try: pull('german', HubSource(sys.argv[1]), Path(sys.argv[2]))\n"
+        "except F5Error as error: print(error.code, error.message)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, hub.endpoint, str(models_dir)],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("HUB_UNREACHABLE")
+    assert "HF_HUB_OFFLINE" in done.stdout
+    assert hub.requests == []
 
 
 def test_two_processes_at_once_download_once(hub: Hub, models_dir: Path) -> None:

@@ -65,6 +65,15 @@ def cannot_write(folder: Path, needed: int, error: OSError) -> StorageFailed:
     return no_space(folder, needed) if is_full(error) else unwritable(folder, error)
 
 
+def unreadable(path: Path, error: OSError) -> StorageFailed:
+    """The error for a file that is there and cannot be read."""
+    return StorageFailed(
+        f"{path} cannot be read: {error.strerror or error}.",
+        code="NOT_READABLE",
+        hint="Let this user read it, or remove it and pull the model again.",
+    )
+
+
 class Reservation:
     """Blocks of a file system that nobody else can take, given back as they are used.
 

@@ -160,7 +160,11 @@ class _Pull:
             known = seen.files[file.path].sha256
             if reason_to_refuse(file, seen, known) is None:
                 return True
-        found = digest(path, file.path, self.on_progress)
+        try:
+            found = digest(path, file.path, self.on_progress)
+        except OSError as error:  # of another user, or on a disk that fails
+            logger.warning("%s cannot be read and is not used: %s", path, error)
+            return False
         reason = reason_to_refuse(file, seen, found.sha256)
         if reason is None:
             record(self.models_dir, spec.id, file, path, found)

@@ -14,6 +14,7 @@ from typing import Literal
 
 from f5serve.errors import ModelUnavailable
 from f5serve.model_cache import records
+from f5serve.model_cache.disk import unreadable
 from f5serve.model_cache.find import (
     ARTIFACTS_FOLDER,
     HUB_FOLDER,
@@ -53,7 +54,7 @@ def verify(
 
     Raises:
         ModelUnavailable: code UNKNOWN_MODEL.
-        StorageFailed: a hash could not be recorded.
+        StorageFailed: NOT_READABLE; NO_SPACE or NOT_WRITABLE when a hash cannot be recorded.
     """
     spec = registry.get(model_id)
     specs = (spec,) if spec is registry.vocoder else (spec, registry.vocoder)
@@ -139,7 +140,10 @@ def _check(
     wanted = expected(file, seen)
     if not path.is_file():
         return FileCheck(path, "missing", wanted, None)
-    found = digest(path, file.path, on_progress)
+    try:
+        found = digest(path, file.path, on_progress)
+    except OSError as error:
+        raise unreadable(path, error) from None
     if wanted is not None:
         return FileCheck(path, "ok" if found.sha256 == wanted else "changed", wanted, found.sha256)
     record(models_dir, record_id, file, path, found)

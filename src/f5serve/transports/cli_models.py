@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
-from f5serve.model_cache.disk import human
+from f5serve.model_cache.disk import cannot_write, human
 from f5serve.model_cache.find import ModelFiles, find, find_published
 from f5serve.model_cache.registry import PUBLISHED, ModelSpec, Registry, check_license
 from f5serve.settings import Settings
@@ -229,7 +229,10 @@ def _convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str)
             code="ENGINE_NOT_INSTALLED",
             hint="Install it: pip install 'f5serve[engine]'.",
         ) from None
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out.parent, 0, error) from None
     _tell(f"Converting {weights.name} as {arch}; this takes a minute.")
     convert(weights, arch, out, license=license, dtype=dtype)
 
