@@ -1,0 +1,194 @@
+"""The main path, with a tone in the place of a model."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from f5serve.audio.encode import read_wav
+from f5serve.errors import EngineFailed, F5Error, InvalidRequest
+from f5serve.speech import RANGES, Speech
+from f5serve.standin.tone import Tone
+from f5serve.types import Engine, SamplingOptions, SpeechRequest, Utterance, Wave
+from f5serve.voices.default import default_voice
+
+VOICE = default_voice()
+LONG = "The river runs past the old mill. Nobody has worked there for years, they say. " * 4
+
+
+def request(text: str = "Hello there.", **changes: Any) -> SpeechRequest:
+    names = SamplingOptions.__slots__
+    sampling = {name: changes.pop(name) for name in names if name in changes}
+    return SpeechRequest(text, VOICE, SamplingOptions(**sampling), **changes)
+
+
+class Fixed(Tone):
+    """An engine that answers every utterance with the same samples."""
+
+    def __init__(self, samples: Sequence[float]) -> None:
+        super().__init__()
+        self.samples = np.array(samples, np.float32)
+
+    def generate(
+        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+    ) -> list[Wave]:
+        return [Wave(self.samples) for _ in utterances]
+
+
+def test_a_request_comes_back_as_a_file_with_its_story() -> None:
+    result = Speech(Tone(), notes=("a note",)).say(request("  Hello\tthere. "))
+    assert result.text == "Hello there."
+    assert (result.engine, result.model, result.voice) == ("tone", "tone", "default")
+    assert result.warnings == ("This is a test tone, not speech.", "a note")
+    heard = read_wav(result.audio)
+    assert len(heard.samples) == len(result.wave.samples)
+    assert result.metrics.audio_s == pytest.approx(len("Hello there.") * 0.06, abs=1e-3)
+    assert result.metrics.inference_s > 0
+
+
+def test_long_text_is_spoken_in_parts_that_overlap_by_the_cross_fade() -> None:
+    calls: list[tuple[int, int]] = []
+    result = Speech(Tone()).say(
+        request(LONG, cross_fade_s=0.2), on_progress=lambda *call: calls.append(call)
+    )
+    parts = len(result.utterances)
+    assert parts > 1
+    assert calls == [(done, parts) for done in range(1, parts + 1)]
+    assert " ".join(u.text for u in result.utterances) == LONG.strip()
+    lengths = [len(u.text.encode()) * 0.06 for u in result.utterances]
+    for (start, after), length in zip(pairwise(result.starts_s), lengths, strict=False):
+        assert after - start == pytest.approx(length - 0.2, abs=1e-3)
+    assert result.wave.duration_s == pytest.approx(sum(lengths) - 0.2 * (parts - 1), abs=1e-3)
+
+
+def test_the_same_job_gives_the_same_bytes_and_another_job_another_seed() -> None:
+    speech = Speech(Tone())
+    first, again = (speech.say(request(), job_id="a") for _ in range(2))
+    other = speech.say(request(), job_id="b")
+    assert (first.seed, first.audio) == (again.seed, again.audio)
+    assert other.seed != first.seed
+    assert speech.say(request(seed=7)).seed == 7
+    assert speech.say(request(seed=first.seed), job_id="c").audio == first.audio
+
+
+def test_speed_reaches_the_engine() -> None:
+    speech = Speech(Tone())
+    slow, fast = (speech.say(request(speed=speed)).wave.duration_s for speed in (0.5, 2.0))
+    assert slow == pytest.approx(4 * fast, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("format", "magic"), [("wav", b"RIFF"), ("flac", b"fLaC"), ("opus", b"OggS"), ("mp3", b"\xff")]
+)
+def test_the_format_is_the_one_asked_for(format: Any, magic: bytes) -> None:
+    result = Speech(Tone()).say(request(format=format))
+    assert result.format == format
+    assert result.audio.startswith(magic)
+
+
+def test_an_unknown_format_is_refused_before_anything_is_computed() -> None:
+    with pytest.raises(InvalidRequest, match="xm") as caught:
+        Speech(Fixed([])).say(request(format="xm"))
+    assert caught.value.code == "UNKNOWN_FORMAT"
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("end", [0, 1], ids=["below", "above"])
+def test_an_option_out_of_range_is_named_with_its_value_and_range(name: str, end: int) -> None:
+    low_high = RANGES[name]
+    value = low_high[end] + (1 if end else -1)
+    with pytest.raises(InvalidRequest, match=f"^{name} is {value}") as caught:
+        Speech(Tone()).say(request(**{name: value}))
+    assert caught.value.code == "BAD_OPTION"
+    assert f"{low_high[0]:g} to {low_high[1]}" in caught.value.hint
+    if name != "nfe_step" or end:
+        Speech(Tone()).say(request("a", **{name: low_high[end]}))  # the end itself is allowed
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_an_option_that_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Speech(Tone()).say(request(speed=value))
+    assert caught.value.code == "BAD_OPTION"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "EMPTY_TEXT"),
+        (" \n\t ", "EMPTY_TEXT"),
+        ("...!", "EMPTY_TEXT"),
+        ("x" * 5001, "TEXT_TOO_LONG"),
+        ("a \ud800 b", "BAD_UNICODE"),
+    ],
+)
+def test_text_that_cannot_be_spoken_is_refused(text: str, code: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Speech(Tone()).say(request(text))
+    assert caught.value.code == code
+
+
+def test_characters_the_model_lacks_are_named_with_code_points() -> None:
+    speech = Speech(Tone(alphabet=string.printable))
+    with pytest.raises(InvalidRequest) as caught:
+        speech.say(request("Hi 日本語の文字です!"))
+    assert caught.value.code == "TEXT_NOT_SPEAKABLE"
+    assert "日 (U+65E5), 本 (U+672C), 語 (U+8A9E), の (U+306E), 文 (U+6587) and 3 more" in str(
+        caught.value
+    )
+    assert "f5serve models list" in caught.value.hint
+
+
+@pytest.mark.parametrize("samples", [[], [0.1, float("nan")], [float("inf")]])
+def test_sound_that_is_none_is_a_failure_of_the_engine(samples: list[float]) -> None:
+    with pytest.raises(EngineFailed) as caught:
+        Speech(Fixed(samples)).say(request())
+    assert caught.value.code == "NOT_FINITE"
+    assert caught.value.exit_code == 6
+
+
+def test_removing_silence_shortens_long_pauses_and_keeps_the_starts_true() -> None:
+    tone = 0.3 * np.sin(np.arange(12_000) / 10)
+    engine = Fixed([*tone, *np.zeros(96_000), *tone])
+    plain = Speech(engine).say(request(LONG, cross_fade_s=0))
+    short = Speech(engine).say(request(LONG, cross_fade_s=0, remove_silence=True))
+    assert short.wave.duration_s < plain.wave.duration_s - 2
+    for start_s in short.starts_s:  # each utterance begins with sound
+        begin = round(start_s * 24_000)
+        assert np.abs(short.wave.samples[begin : begin + 240]).max() > 0.1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=400))
+def test_any_text_is_spoken_whole_or_refused_by_name(text: str) -> None:
+    speech = Speech(Tone(s_per_byte=0.001), max_text_chars=300)
+    refused = ""
+    try:
+        result = speech.say(request(text))
+    except F5Error as error:
+        refused = error.code
+    if refused:
+        assert refused in {"EMPTY_TEXT", "TEXT_TOO_LONG", "BAD_UNICODE", "NOT_TEXT"}
+        return
+    spoken = "".join(utterance.text for utterance in result.utterances)
+    assert spoken.replace(" ", "") == result.text.replace(" ", "")
+
+
+def test_the_tone_costs_what_it_was_told_to() -> None:
+    engine: Engine = Tone(cost_s=0.05)
+    result = Speech(engine).say(request(LONG))
+    cost_s = 0.05 * len(result.utterances)
+    assert cost_s <= result.metrics.inference_s < cost_s + 0.5
+
+
+def test_a_voice_keeps_its_name() -> None:
+    named = replace(request(), voice=replace(VOICE, name="ana"))
+    assert Speech(Tone()).say(named).voice == "ana"
