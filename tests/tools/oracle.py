@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 import torch
+
 from f5serve.engine.config import Architecture
 from f5serve.engine.published import random_tensors
 from f5serve.engine.vocoder import random_tensors as random_vocos

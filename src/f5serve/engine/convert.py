@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from f5serve.engine.checkpoint import (
@@ -79,7 +80,7 @@ def convert(weights: Path, arch: str, out: Path, license: str = "", dtype: str =
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(out)
-    except (OSError, RuntimeError) as error:
+    except (OSError, SafetensorError) as error:
         raise StorageFailed(
             f"{out} cannot be written: {error}.",
             code="OUTPUT_UNWRITABLE",

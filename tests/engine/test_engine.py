@@ -1,0 +1,150 @@
+"""Utterances through the whole engine on a small random model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from f5serve.engine import vocoder
+from f5serve.engine.attention import choose
+from f5serve.engine.engine import F5Engine
+from f5serve.engine.load import EngineOptions, _check_vocab, _placement
+from f5serve.engine.quantize import Int8Linear
+from f5serve.engine.threads import usable_threads
+from f5serve.engine.vocoder import Vocos
+from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable
+from f5serve.text.tokens import Vocab
+from f5serve.types import SamplingOptions, Utterance, Voice, Wave
+from tests.parity.cases import SMALL_VOCAB, row, small
+from tests.parity.ours import CPU, engine_of, error, row_of
+
+LETTERS = " abcdefghijklmnopqrstuvwxyz.,'ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:SMALL_VOCAB]
+
+
+def speaker(name: str = "F5TTS_v1_Base") -> F5Engine:
+    model = engine_of(row(small(name), "x", 64))
+    vocos = Vocos.from_tensors(vocoder.random_tensors(0, 32, 48, 2), CPU)
+    return F5Engine(model._backbone, model._schedules, vocos, Vocab(list(LETTERS)), "tiny")
+
+
+def voice(seed: int = 0, loudness: float = 0.2, seconds: float = 1.0) -> Voice:
+    samples = np.random.default_rng(seed).normal(0, loudness, round(24_000 * seconds))
+    return Voice(
+        f"v{seed}", Wave(samples.astype(np.float32)), "Some words.", f"rev{seed}{loudness}"
+    )
+
+
+def utterance(text: str, frames: int, voice: Voice, **options: float) -> Utterance:
+    sampling = SamplingOptions(nfe_step=7, **options)  # type: ignore[arg-type]
+    return Utterance(text, voice, frames, seed=5, options=sampling)
+
+
+def test_waves_are_as_long_as_asked_and_told_in_order() -> None:
+    one, two = voice(1), voice(2, seconds=0.8)
+    asked = [utterance("hello there", 150, one), utterance("bye", 180, two)]
+    done: list[int] = []
+    waves = speaker().generate(asked, done.append)
+    assert done == [0, 1]
+    reference = [24_000 // 256, 19_200 // 256]
+    for wave, item, skipped in zip(waves, asked, reference, strict=True):
+        assert len(wave.samples) == (item.duration_frames - skipped - 1) * 256
+        assert wave.samples.dtype == np.float32
+        assert np.isfinite(wave.samples).all()
+        assert wave.samples.std() > 1e-4
+
+
+def test_a_batch_says_what_each_would_say_alone() -> None:
+    asked = [utterance("hello there", 150, voice(1)), utterance("bye", 190, voice(2))]
+    engine = speaker()
+    together = engine.generate(asked)
+    for item, wave in zip(asked, together, strict=True):
+        (alone,) = engine.generate([item])
+        difference = np.linalg.norm(alone.samples - wave.samples)
+        assert difference <= 1e-4 * np.linalg.norm(alone.samples)
+
+
+def test_options_of_one_call_may_differ() -> None:
+    asked = [utterance("a", 150, voice(1)), utterance("b", 150, voice(1), cfg_strength=0.0)]
+    engine = speaker()
+    for item, wave in zip(asked, engine.generate(asked), strict=True):
+        assert np.allclose(engine.generate([item])[0].samples, wave.samples, atol=1e-4)
+
+
+def test_quiet_reference_gives_quiet_speech() -> None:
+    quiet, loud = voice(1, loudness=0.01), voice(1, loudness=0.1001)
+    engine = speaker()
+    soft, strong = (engine.generate([utterance("a", 150, v)])[0] for v in (quiet, loud))
+    assert soft.samples.std() / strong.samples.std() == pytest.approx(0.1, rel=0.05)
+
+
+def test_row_grows_until_something_can_be_said() -> None:
+    """Upstream's rule: at least one frame more than the tokens or the reference take."""
+    (wave,) = speaker().generate([utterance("hello", 10, voice(1))])
+    assert 0 < len(wave.samples) <= 2 * 256
+
+
+def test_joint_between_transcript_and_text() -> None:
+    """A space goes between single-byte letters, none after Chinese punctuation or a space."""
+    spoken = {}
+    for ref in ("ab.", "ab. ", "ab。"):
+        base = voice(1)
+        reference = Voice("v", base.wave, ref, ref)
+        spoken[ref] = speaker()._rows([utterance("c", 150, reference)])[0].tokens
+    assert torch.equal(spoken["ab."], spoken["ab. "])
+    assert len(spoken["ab。"]) == len(spoken["ab."]) - 1
+
+
+def test_not_finite_numbers_fail_and_name_the_way_out() -> None:
+    broken = voice(1)
+    broken.wave.samples[100] = np.nan
+    with pytest.raises(EngineFailed) as caught:
+        speaker().generate([utterance("a", 150, broken)])
+    assert caught.value.code == "NOT_FINITE"
+
+
+def test_int8_stays_near_fp32() -> None:
+    case = row(small("F5TTS_v1_Base"), "x", 96)
+    exact = engine_of(case).sample([row_of(case)])[0]
+    engine = engine_of(case)
+    engine.quantize()
+    assert "int8" in engine.description
+    assert 1e-4 < error(engine.sample([row_of(case)])[0], exact) < 0.05
+
+
+def test_int8_layer_keeps_each_token_to_its_own_scale() -> None:
+    linear = torch.nn.Linear(64, 32).requires_grad_(False)
+    x = torch.randn(10, 64) * torch.logspace(-3, 3, 10)[:, None]
+    ours, exact = Int8Linear(linear)(x), linear(x)
+    assert ((ours - exact).norm(dim=1) / exact.norm(dim=1)).max() < 0.05
+
+
+def test_vocabulary_of_another_checkpoint_is_refused() -> None:
+    with pytest.raises(ModelUnavailable, match="has 3 lines, the checkpoint was trained with 60"):
+        _check_vocab(Vocab([" ", "a", "b"]), 60)
+
+
+def test_placement_says_what_cannot_be() -> None:
+    assert _placement(EngineOptions("cpu")).dtype is torch.float32
+    assert _placement(EngineOptions("cpu", threads=1)).device.type == "cpu"
+    assert torch.get_num_threads() == 1
+    if not torch.cuda.is_available():
+        with pytest.raises(InvalidRequest, match="no CUDA device"):
+            _placement(EngineOptions("cuda"))
+
+
+def test_threads_follow_the_containers_quota(tmp_path: Path) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text("100000 100000\n")
+    assert usable_threads(quota) == 1
+    quota.write_text("max 100000\n")
+    everything = usable_threads(quota)
+    assert everything == usable_threads(tmp_path / "none") >= 1
+    quota.write_text("50000 100000\n")
+    assert usable_threads(quota) == 1
+
+
+def test_attention_on_a_cpu_is_sdpa() -> None:
+    assert choose(CPU, torch.float32)[0] == "sdpa"

@@ -1,0 +1,141 @@
+"""What a row's result depends on: its own inputs, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from f5serve.engine import sampler
+from f5serve.engine.attention import Packing, sdpa
+from f5serve.engine.config import PRESETS
+from f5serve.engine.layers import PositionConv, TextEmbedding
+from f5serve.engine.rows import Row, batches
+from f5serve.errors import EngineFailed
+from tests.parity.cases import row, small
+from tests.parity.ours import engine_of, error, row_of
+
+CPU = torch.device("cpu")
+LENGTHS = (120, 64, 90)
+TOLERANCE = 1e-5
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    return [row(small(name), str(n), n) for n in LENGTHS]
+
+
+@pytest.mark.parametrize("name", ["F5TTS_v1_Base", "F5TTS_Base", "E2TTS_Base"])
+def test_batch_of_mixed_lengths_equals_the_singles(name: str) -> None:
+    cases = rows_of(name)
+    engine = engine_of(cases[0])
+    singles = [engine.sample([row_of(case)])[0] for case in cases]
+    together = engine.sample([row_of(case) for case in cases])
+    backwards = engine.sample([row_of(case) for case in reversed(cases)])
+    for single, mel, other in zip(singles, together, reversed(backwards), strict=True):
+        assert error(mel, single) <= TOLERANCE
+        assert error(other, single) <= TOLERANCE
+
+
+def test_attention_does_not_reach_into_the_next_sequence() -> None:
+    qkv = torch.randn(30, 3, 2, 64)
+    packing = Packing.of((12, 18), CPU)
+    out = sdpa(qkv, packing)
+    qkv[12:] = torch.randn(18, 3, 2, 64)
+    changed = sdpa(qkv, packing)
+    assert torch.equal(out[:12], changed[:12])
+    assert not torch.allclose(out[12:], changed[12:])
+
+
+def test_convolution_does_not_reach_into_the_next_sequence() -> None:
+    conv = PositionConv(32).requires_grad_(False)
+    x = torch.randn(70, 32)
+    together = conv(x, Packing.of((40, 30), CPU))
+    alone = conv(x[:40], Packing.of((40,), CPU)), conv(x[40:], Packing.of((30,), CPU))
+    assert error(together, torch.cat(alone)) <= TOLERANCE
+
+
+def test_text_embedding_depends_on_the_length_of_its_row() -> None:
+    """GRN takes its norm over the row: text embedded at another length is another text."""
+    torch.manual_seed(0)
+    arch = replace(small("F5TTS_Base"), conv_layers=2)
+    embedding = TextEmbedding(arch).requires_grad_(False)
+    for parameter in embedding.parameters():
+        parameter.normal_()
+    tokens = torch.arange(20)
+    short, long = (embedding(tokens, n, unconditional=False)[0, :20] for n in (40, 80))
+    assert error(short, long) > 1e-3
+
+
+def test_noise_of_a_row_depends_on_its_seed_alone() -> None:
+    torch.manual_seed(1)
+    first = sampler.noise(5, 40)
+    torch.randn(1000)
+    assert torch.equal(first, sampler.noise(5, 40))
+    assert not torch.equal(first, sampler.noise(6, 40))
+
+
+def test_same_seed_gives_the_same_bytes() -> None:
+    case = row(small("F5TTS_v1_Base"), "x", 64)
+    one, two = (engine_of(case).sample([row_of(case)])[0] for _ in range(2))
+    assert one.numpy().tobytes() == two.numpy().tobytes()
+    other = engine_of(case).sample([row_of(case | {"seed": 1})])[0]
+    assert error(other[case["cond_frames"] :], one[case["cond_frames"] :]) > 0.01
+
+
+def test_reference_frames_come_back_untouched() -> None:
+    case = row(small("F5TTS_v1_Base"), "x", 64)
+    prepared = row_of(case)
+    mel = engine_of(case).sample([prepared])[0]
+    assert torch.equal(mel[: prepared.cond_frames], prepared.cond[: prepared.cond_frames])
+
+
+def test_nothing_of_a_failed_request_is_left() -> None:
+    """Upstream hands the next request the failed one's text; ours answers as if new."""
+    first, second = row(small("F5TTS_v1_Base"), "a", 64), row(small("F5TTS_v1_Base"), "b", 64)
+    second["tokens"] = list(reversed(first["tokens"]))
+    fresh = engine_of(first).sample([row_of(second)])[0]
+    engine = engine_of(first)
+    broken = replace(row_of(first), cond=torch.full((64, 100), float("nan")))
+    with pytest.raises(EngineFailed, match="not finite"):
+        engine.sample([broken])
+    assert torch.equal(engine.sample([row_of(second)])[0], fresh)
+
+
+def test_one_guidance_strength_per_row() -> None:
+    case = row(small("F5TTS_v1_Base"), "a", 64)
+    weak, strong = (row_of(case | {"cfg_strength": w}) for w in (1.0, 3.0))
+    engine = engine_of(case)
+    together = engine.sample([weak, strong])
+    assert error(together[0], engine.sample([weak])[0]) <= TOLERANCE
+    assert error(together[1], engine.sample([strong])[0]) <= TOLERANCE
+    assert error(together[0], together[1]) > 0.01
+
+
+def sized(frames: int, **options: Any) -> Row:
+    case = row(PRESETS["F5TTS_v1_Base"], "", frames, **options)
+    return row_of(case)
+
+
+def test_batches_keep_order_budget_and_kind() -> None:
+    rows = [sized(60), sized(60), sized(90), sized(60, nfe_step=16), sized(400), sized(60)]
+    assert list(batches(rows, 130)) == [[0, 1], [2], [3], [4], [5]]
+    assert list(batches([sized(60), sized(60, cfg_strength=0.0)], 1000)) == [[0], [1]]
+    assert list(batches([], 10)) == []
+
+
+@pytest.mark.parametrize("steps", [1, 5, 7, 9, 16, 32, 64])
+@pytest.mark.parametrize("sway", [-1.0, 0.0, 1.0])
+def test_time_grid_runs_from_0_to_1(steps: int, sway: float) -> None:
+    times = sampler.time_points(steps, sway)
+    assert len(times) == steps + 1
+    assert times[0] == 0
+    assert times[-1] == pytest.approx(1.0, abs=1e-6)
+    assert (times.diff() > 0).all()
+
+
+def test_sway_bends_towards_the_start() -> None:
+    even, bent = sampler.time_points(9, 0.0), sampler.time_points(9, -1.0)
+    assert (bent[1:-1] < even[1:-1]).all()
+    assert bent[3] == pytest.approx(1 - torch.cos(torch.pi / 2 * even[3]).item(), abs=1e-6)

@@ -1,0 +1,49 @@
+"""What only a CUDA device can show; skipped without one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from f5serve.engine import checkpoint
+from f5serve.engine.attention import Packing, choose, sdpa, varlen
+from f5serve.engine.engine import F5Engine
+from f5serve.engine.rows import Row
+from tests.parity.cases import row, small
+from tests.parity.ours import engine_of, error, row_of
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+CASES = [row(small("F5TTS_v1_Base"), str(n), n) for n in (120, 64, 90)]
+
+
+def on_gpu(dtype: torch.dtype) -> F5Engine:
+    stub = engine_of(CASES[0])
+    placement = checkpoint.Placement(torch.device("cuda"), dtype)
+    model = checkpoint.load_random(small("F5TTS_v1_Base"), placement, CASES[0]["weights_seed"])
+    return F5Engine(*model, stub._vocoder.cuda(), stub._vocab, "random")
+
+
+def moved(prepared: Row) -> Row:
+    from dataclasses import replace
+
+    return replace(prepared, tokens=prepared.tokens.cuda(), cond=prepared.cond.cuda())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float16, 3e-3)])
+def test_gpu_says_what_the_cpu_says(dtype: torch.dtype, tolerance: float) -> None:
+    engine = on_gpu(dtype)
+    together = engine.sample([moved(row_of(case)) for case in CASES])
+    for case, mel in zip(CASES, together, strict=True):
+        assert error(mel.cpu(), engine_of(case).sample([row_of(case)])[0]) <= tolerance
+        assert error(mel, engine.sample([moved(row_of(case))])[0]) <= tolerance
+
+
+def test_varlen_attention_is_chosen_and_agrees() -> None:
+    device = torch.device("cuda")
+    assert choose(device, torch.float16)[0] == "varlen"
+    qkv = torch.randn(300, 3, 16, 64, device=device, dtype=torch.float16)
+    packing = Packing.of((100, 180, 20), device)
+    assert torch.allclose(varlen(qkv, packing), sdpa(qkv, packing), atol=5e-3)
