@@ -7,7 +7,7 @@ TORCH_ARGS ?=
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo setup check test test-fast parity bench docs clean
+.PHONY: demo setup check test test-fast oracle parity goldens bench docs clean
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -30,10 +30,27 @@ check: setup ## format, lint, types
 	$(BIN)/mypy
 
 test: setup ## the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not parity"
 
 test-fast: setup ## what runs in about a minute
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not parity"
+
+# torchaudio's compiled libraries want CUDA's libtorch and fail beside the CPU torch, which stops
+# `import f5_tts`. Nothing that is compared needs them, so they are removed.
+.venv-oracle/oracle.done:
+	test -x $(ORACLE)/python || $(PYTHON) -m venv .venv-oracle
+	$(ORACLE)/python -m pip install -q --disable-pip-version-check $(TORCH_ARGS) $(TORCH)
+	$(ORACLE)/python -m pip install -q --disable-pip-version-check f5-tts==1.1.22
+	rm -f .venv-oracle/lib/python3*/site-packages/torchaudio/lib/*.so
+	touch $@
+
+oracle: .venv-oracle/oracle.done ## the f5-tts package, in an environment of its own
+
+parity: setup oracle ## ours against the f5-tts package
+	$(BIN)/python -m pytest -m parity
+
+goldens: setup oracle ## write the package's answers for the fast suite anew
+	$(BIN)/python -m tests.tools.make_goldens
 
 clean:
 	rm -rf .venv .venv-oracle
