@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-BLOCK_FRAMES = 1 << 16
 UNKNOWN_FRAMES = 1 << 62
 """libsndfile's answer for a stream whose header does not say how long it is."""
 
@@ -58,6 +57,10 @@ def _limit_self(limits: dict[str, Any]) -> None:
         resource.setrlimit(what, (value if hard < 0 else min(value, hard),) * 2)
 
 
+def _damaged(said: str) -> Refused:
+    return Refused("AUDIO_DAMAGED", f"its decoder says {said.strip(' .').replace('. ', ', ')!r}")
+
+
 def _check_header(
     sample_rate: int, channels: int, frames: int | None, limits: dict[str, Any]
 ) -> int:
@@ -82,20 +85,19 @@ def _soundfile(recording: BinaryIO, samples: BinaryIO, limits: dict[str, Any]) -
         with soundfile.SoundFile(recording.fileno(), closefd=False) as file:
             return _soundfile_samples(file, samples, limits)
     except soundfile.SoundFileRuntimeError as error:
-        said = str(error).rpartition(": ")[2].strip(" .")
-        raise Refused("AUDIO_DAMAGED", f"its decoder says {said!r}") from None
+        raise _damaged(str(error).rpartition(": ")[2]) from None
 
 
 def _soundfile_samples(file: Any, samples: BinaryIO, limits: dict[str, Any]) -> dict[str, Any]:
     expected = None if file.frames >= UNKNOWN_FRAMES else file.frames
     most = _check_header(file.samplerate, file.channels, expected, limits)
-    block = memoryview(bytearray(BLOCK_FRAMES * file.channels * 4))
-    frames = 0
-    while length := file.buffer_read_into(block, dtype="float32"):
-        frames += length
-        if frames > most:
-            raise Refused("AUDIO_TOO_LONG", frames / file.samplerate)
-        samples.write(block[: length * file.channels * 4])
+    # In one piece: libsndfile's mp3 decoder drops samples where a block ends. Memory that is not
+    # written to costs nothing.
+    block = memoryview(bytearray((most + 1) * file.channels * 4))
+    frames = file.buffer_read_into(block, dtype="float32")
+    if frames > most:
+        raise Refused("AUDIO_TOO_LONG", frames / file.samplerate)
+    samples.write(block[: frames * file.channels * 4])
     # Seek tables and frame counts of compressed formats are a little off at times.
     if expected is not None and frames < 0.98 * expected - 0.1 * file.samplerate:
         raise Refused("AUDIO_DAMAGED", f"{expected} samples announced, {frames} found")
@@ -111,7 +113,7 @@ def _av(recording: BinaryIO, samples: BinaryIO, limits: dict[str, Any]) -> dict[
         with av.open(recording, format=limits["demuxer"], options={"enable_drefs": "0"}) as file:
             return _av_samples(file, samples, limits)
     except av.FFmpegError as error:
-        raise Refused("AUDIO_DAMAGED", f"its decoder says {error.strerror!r}") from None
+        raise _damaged(error.strerror or type(error).__name__) from None
 
 
 def _av_samples(file: Any, samples: BinaryIO, limits: dict[str, Any]) -> dict[str, Any]:

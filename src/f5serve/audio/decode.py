@@ -56,7 +56,7 @@ class DecodeLimits:
     max_decoded_bytes: int = 256_000_000
     timeout_s: float = 30.0
     cpu_s: int = 10
-    memory_bytes: int = 400_000_000
+    memory_bytes: int = 600_000_000
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None) -> Wave:

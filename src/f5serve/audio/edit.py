@@ -151,9 +151,8 @@ def join(waves: Sequence[Wave], cross_fade_s: float) -> tuple[Wave, tuple[float,
     end = 0
     for wave, start in zip(waves, starts, strict=True):
         overlap = end - start
-        fade_in = np.linspace(0.0, 1.0, overlap)
-        head = whole[start:end] * fade_in[::-1] + wave.samples[:overlap] * fade_in
-        whole[start:end] = head
+        fade_out, fade_in = np.linspace(1.0, 0.0, overlap), np.linspace(0.0, 1.0, overlap)
+        whole[start:end] = whole[start:end] * fade_out + wave.samples[:overlap] * fade_in
         end = start + len(wave.samples)
         whole[start + overlap : end] = wave.samples[overlap:]
     return Wave(whole, sample_rate), tuple(samples_to_s(s, sample_rate) for s in starts)

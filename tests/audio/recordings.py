@@ -1,0 +1,77 @@
+"""Recordings to test with, good and bad, made on the spot."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+def tone(seconds: float, rate: int = 24_000, level: float = 0.3, hertz: float = 220.0) -> Samples:
+    """A sine wave."""
+    time_s = np.arange(round(seconds * rate)) / rate
+    return np.asarray(level * np.sin(2 * np.pi * hertz * time_s), dtype=np.float32)
+
+
+def silence(seconds: float, rate: int = 24_000) -> Samples:
+    """Digital silence."""
+    return np.zeros(round(seconds * rate), dtype=np.float32)
+
+
+def encoded(samples: Samples, rate: int = 24_000, form: str = "WAV", subtype: str = "") -> bytes:
+    """Samples [nw] or [nw c] as a file of libsndfile's."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=form, subtype=subtype or None)
+    return file.getvalue()
+
+
+def av_encoded(samples: Samples, codec: str, container: str, rate: int = 24_000) -> bytes:
+    """Samples [nw] as a file of FFmpeg's."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            output.mux(packet)
+    return file.getvalue()
+
+
+def wav_header(rate: int, channels: int, data_bytes: int, bits: int = 16) -> bytes:
+    """The 44 bytes in front of PCM samples, with whatever they shall claim."""
+    block = min(channels * bits // 8, 65_535)
+    fmt = struct.pack("<HHIIHH", 1, channels, rate, rate * block % 2**32, block, bits)
+    riff = min(36 + data_bytes, 2**32 - 1)
+    return (
+        b"RIFF" + struct.pack("<I", riff) + b"WAVEfmt " + struct.pack("<I", 16) + fmt
+        + b"data" + struct.pack("<I", data_bytes)
+    )  # fmt: skip
+
+
+def lying_flac(claimed_samples: int) -> bytes:
+    """A short FLAC whose header claims another length (36 bits of STREAMINFO)."""
+    data = bytearray(encoded(tone(0.5), form="FLAC"))
+    assert data[:4] == b"fLaC"
+    # 4 bytes of marker, 4 of block header, 10 of sizes, then rate/channels/bits/total in 8.
+    (packed,) = struct.unpack_from(">Q", data, 18)
+    struct.pack_into(">Q", data, 18, packed >> 36 << 36 | claimed_samples)
+    return bytes(data)
+
+
+@functools.cache
+def long_silence_flac(seconds: float, rate: int = 8_000) -> bytes:
+    """Hours of silence in a small file."""
+    file = io.BytesIO()
+    block = silence(60.0, rate)
+    with soundfile.SoundFile(file, "w", rate, 1, format="FLAC") as output:
+        for _ in range(round(seconds / 60)):
+            output.write(block)
+    return file.getvalue()

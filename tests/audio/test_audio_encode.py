@@ -1,0 +1,99 @@
+"""Files of every format decode to what went in; nothing wraps around."""
+
+from __future__ import annotations
+
+import struct
+from typing import cast, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from recordings import encoded, tone
+
+from f5serve.audio.decode import decode
+from f5serve.audio.encode import MEDIA_TYPES, encode, read_wav, to_pcm16
+from f5serve.errors import BadAudio, InvalidRequest
+from f5serve.types import AudioFormat, Wave
+
+FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
+STARTS = {"wav": b"RIFF", "mp3": b"\xff", "opus": b"OggS", "flac": b"fLaC", "aac": b"\xff\xf1"}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_round_trip(format: AudioFormat) -> None:
+    wave = Wave(tone(2.0))
+    data = encode(wave, format)
+    assert data.startswith(STARTS.get(format, b""))
+    back = (
+        Wave(np.frombuffer(data, "<i2").astype(np.float32) / 32768)
+        if format == "pcm"
+        else decode(data)
+    )
+    assert back.duration_s == pytest.approx(2.0, abs=0.06)
+    spectrum = np.abs(np.fft.rfft(back.samples[12_000:36_000]))
+    assert np.argmax(spectrum) == 220
+    assert np.max(np.abs(back.samples[4_000:44_000])) == pytest.approx(0.3, abs=0.08)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("samples", [1, 255, 24_001])
+def test_any_length_is_written(format: AudioFormat, samples: int) -> None:
+    assert len(encode(Wave(np.full(samples, 0.1, np.float32)), format)) >= 2
+
+
+def test_every_format_has_a_media_type() -> None:
+    assert set(MEDIA_TYPES) == set(FORMATS)
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))
+def test_loud_samples_are_clipped(samples: list[float]) -> None:
+    wave = Wave(np.array(samples, np.float32))
+    pcm = to_pcm16(wave).astype(np.float64) / 32768
+    expected = np.clip(np.array(samples, np.float32).astype(np.float64), -1, 32767 / 32768)
+    np.testing.assert_allclose(pcm, expected, atol=0.5001 / 32768)
+
+
+@pytest.mark.parametrize("format", ["mp3", "opus", "flac", "aac"])
+def test_loud_waves_keep_their_sign(format: AudioFormat) -> None:
+    wave = Wave(np.repeat(np.array([3.0, -3.0, 3.0], np.float32), 24_000))
+    back = decode(encode(wave, format)).samples
+    assert back[12_000] > -0.2
+    assert back[1_000:3_000].max() > 0.3
+    assert back[25_000:27_000].min() < -0.3
+
+
+def test_wav_reads_back_exactly() -> None:
+    pcm = np.arange(-32_768, 32_768, dtype=np.float32) / 32_768
+    wave = read_wav(encode(Wave(pcm), "wav"))
+    np.testing.assert_array_equal(wave.samples, pcm)
+    assert wave.sample_rate == 24_000
+    assert encode(wave, "wav") == encode(Wave(pcm), "wav")
+
+
+def test_wav_is_what_libsndfile_writes() -> None:
+    samples = tone(0.1)
+    ours, theirs = encode(Wave(samples), "wav"), encoded(samples)
+    assert struct.unpack_from("<4sI4s4sIHHIIHH4sI", ours) == struct.unpack_from(
+        "<4sI4s4sIHHIIHH4sI", theirs
+    )
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"RIFF", encoded(np.zeros((9, 2), np.float32)), encoded(tone(0.1))[:-2]]
+)
+def test_only_our_wavs_are_read(data: bytes) -> None:
+    with pytest.raises(BadAudio) as caught:
+        read_wav(data)
+    assert caught.value.code == "NOT_CANONICAL"
+
+
+def test_unknown_format() -> None:
+    with pytest.raises(InvalidRequest, match="'wma'") as caught:
+        encode(Wave(tone(0.1)), cast(AudioFormat, "wma"))
+    assert caught.value.code == "UNKNOWN_FORMAT"
+
+
+def test_an_empty_wave_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="without samples"):
+        encode(Wave(np.zeros(0, np.float32)), "wav")
