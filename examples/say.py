@@ -1,0 +1,21 @@
+"""Speak a sentence into a file from Python: python examples/say.py "Hello." hello.wav"""
+
+import sys
+from pathlib import Path
+
+from f5serve.boot import boot, default_options
+from f5serve.settings import Settings
+from f5serve.types import SpeechRequest
+from f5serve.voices.default import default_voice
+
+text, file = sys.argv[1:]
+settings = Settings.from_environ()
+speech = boot(settings).speech  # load once, say often
+
+# voices.prepare.prepare_voice("ana", Path("ana.wav").read_bytes(), "What Ana says in it.")
+request = SpeechRequest(text, voice=default_voice(), options=default_options(settings))
+result = speech.say(request)
+
+Path(file).write_bytes(result.audio)
+print(f"{file}: {result.wave.duration_s:.1f} s by {result.model}, seed {result.seed}")
+print(*result.warnings, sep="\n")

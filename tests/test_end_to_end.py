@@ -1,0 +1,104 @@
+"""A person would understand it: sentences are spoken, heard by Whisper and compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from f5serve.audio.encode import read_wav
+from f5serve.boot import boot
+from f5serve.settings import Settings
+from f5serve.speech import Speech
+from f5serve.standin.pronounce import pronounce
+from f5serve.transports.cli import run
+from f5serve.types import SamplingOptions, SpeechRequest, Utterance, Wave
+from f5serve.voices.default import default_voice
+from tests.hearing import hear, word_error_rate
+
+pytestmark = pytest.mark.slow
+
+GATE = 0.2
+"""Share of words that may be heard wrong; Whisper tiny.en errs on human speech as well."""
+
+SENTENCES = (
+    "The weather is lovely this morning.",
+    "Please open the window before you leave.",
+    "She sold 7 apples at the market.",
+    "Some call me nature, others call me mother nature.",
+    "The train to London leaves at half past nine.",
+    "I would like a cup of coffee with milk.",
+    "He walked slowly along the quiet river.",
+    "The children are playing in the garden.",
+    "It costs $45 and takes 12 minutes.",
+    "Thank you very much for your help today.",
+)
+PASSAGE = (
+    "the old man lived in a small house near the sea and every morning he walked down to the "
+    "water with his dog and looked at the boats and when the sun was high he went back to the "
+    "house and made a cup of tea and sat in the garden and read a book until the evening came "
+    "and then his daughter brought bread and cheese and they talked about the weather and the "
+    "news from the town and what the children had learned at school and after that he slept "
+    "well until the birds began to sing because the house was quiet and the bed was warm and he "
+    "had nothing to worry about"
+)
+"""One sentence without a comma: more than the model takes at once."""
+
+
+@pytest.fixture(scope="module")
+def speech() -> Speech:
+    return boot(Settings(engine="standin")).speech
+
+
+def say(speech: Speech, text: str, speed: float = 1.0) -> Wave:
+    options = SamplingOptions(speed=speed)
+    return speech.say(SpeechRequest(text, default_voice(), options)).wave
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_is_understood(speech: Speech, sentence: str) -> None:
+    heard = hear(say(speech, sentence))
+    assert word_error_rate(sentence, heard) <= GATE, heard
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.25])
+def test_speed_changes_the_length_and_stays_understood(speech: Speech, speed: float) -> None:
+    for sentence in (SENTENCES[0], SENTENCES[5]):
+        wave = say(speech, sentence, speed)
+        usual = say(speech, sentence)
+        assert usual.duration_s / wave.duration_s == pytest.approx(speed, rel=0.15)
+        heard = hear(wave)
+        assert word_error_rate(sentence, heard) <= GATE, heard
+
+
+def test_an_utterance_too_long_for_the_model_loses_no_word(speech: Speech) -> None:
+    assert len(pronounce(PASSAGE, longest=10_000)[0]) > 510
+    utterance = Utterance(PASSAGE, default_voice(), 0, 0, SamplingOptions())
+    (wave,) = speech.engine.generate([utterance])
+    heard = hear(wave)
+    assert word_error_rate(PASSAGE, heard) <= GATE, heard
+
+
+def test_the_command_line_speaks_a_sentence_that_is_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "hello.wav"
+    sentence = "Hello! This is a test of the speaker."
+    assert run(["say", sentence, "--engine", "standin", "-o", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    wave = read_wav(out.read_bytes())
+    assert said["duration"] == pytest.approx(wave.duration_s, abs=0.001)
+    assert word_error_rate(sentence, hear(wave)) <= GATE
+
+
+def test_the_real_engine_runs_on_random_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "noise.wav"
+    arguments = ["--weights", "random:F5TTS_v1_Small", "--nfe-step", "2", "-o", str(out), "--json"]
+    assert run(["say", "Hello.", "--engine", "f5", "--device", "cpu", *arguments]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["engine"], said["model"]) == ("f5", "random:F5TTS_v1_Small")
+    assert any("noise" in warning for warning in said["warnings"])
+    assert read_wav(out.read_bytes()).duration_s > 0.2
