@@ -89,6 +89,7 @@ def test_many_accents_take_no_time_within_the_limit() -> None:
         ("para\u2029graph", "para. graph"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("5 € + 3", "5 € + 3"),
+        ("ＡＢＣ１２３，ﬁne", "ABC123，fine"),
     ],
 )
 def test_clean(text: str, clean: str) -> None:

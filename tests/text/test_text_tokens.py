@@ -97,4 +97,4 @@ def test_missing_names_what_is_swallowed() -> None:
     assert vocab.missing("hello, “world”; it’s fine") == []
     assert vocab.missing("你好，再见 zz 再") == ["再", "见"]
     assert vocab.missing("привет, Hi 5 €") == [*"привет", "H", "5", "€"]
-    assert vocab.missing("a 😀 b ❤️ … – (c)") == []
+    assert vocab.missing("a 😀 b ❤️ … – (c) | d → e ⇒ f") == []

@@ -30,10 +30,16 @@ _BINARY = re.compile("[\u0000-\u0008\u000e-\u001a\u007f-\u0084\u0086-\u009f\ufff
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028]")
 
 
+_FORMS = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\ufb00-\ufb06]+")
+"""Full-width letters and digits, and Latin ligatures: they sound like the plain ones, and no
+vocabulary of a published checkpoint has them."""
+
+
 def clean_text(text: str, max_chars: int) -> str:
     """One line of speakable text: NFC, single spaces, no control or direction characters.
 
-    Line ends become spaces; an empty line ends the sentence before it, with a full stop if need be.
+    Full-width letters and ligatures become plain ones, line ends spaces; an empty line ends the
+    sentence before it, with a full stop if need be.
 
     Raises:
         InvalidRequest: code TEXT_TOO_LONG, NOT_TEXT, BAD_UNICODE or EMPTY_TEXT.
@@ -47,6 +53,7 @@ def clean_text(text: str, max_chars: int) -> str:
     _refuse_binary(text)
     _refuse_broken_unicode(text)
     text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    text = _FORMS.sub(lambda run: unicodedata.normalize("NFKC", run.group()), text)
     text = " ".join(_end_paragraphs(text).split())
     if not any(map(str.isalnum, text)):
         raise InvalidRequest(

@@ -115,7 +115,7 @@ class Vocab:
         """Characters of `text` that would be swallowed: speakable, but without a token.
 
         Letters, digits, their marks, currency and mathematical signs are told, each once and in
-        order; punctuation, spaces and emoji are not, for they carry no speech of their own.
+        order; punctuation, arrows and emoji are not, for they carry no speech of their own.
         """
         lost = (char for char, token in _read(text) if token not in self._ids)
         return list(dict.fromkeys(char for char in lost if _carries_speech(char)))
@@ -123,8 +123,9 @@ class Vocab:
 
 def _carries_speech(char: str) -> bool:
     category = unicodedata.category(char)
-    variation_selector = "\ufe00" <= char <= "\ufe0f"
-    return (category[0] in "LNM" or category in ("Sc", "Sm")) and not variation_selector
+    # Of category Mn or Sm all the same: variation selectors, arrows, a bar that parts two titles.
+    silent = "\ufe00" <= char <= "\ufe0f" or "\u2190" <= char <= "\u21ff" or char == "|"
+    return (category[0] in "LNM" or category in ("Sc", "Sm")) and not silent
 
 
 def _lines(path: Path) -> list[str]:
