@@ -1,0 +1,90 @@
+"""Worker processes as the driver sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+HERE = Path(__file__).parent
+ANSWER_LIMIT_S = 3600.0
+
+
+class WorkerFailed(RuntimeError):
+    """A worker ended or did not answer; the message holds the end of what it wrote."""
+
+
+class Worker:
+    """One side of the comparison in a process of its own; a context manager.
+
+    Args:
+        python: interpreter of the environment that has the side's packages.
+        script: worker_ours.py or worker_upstream.py.
+        threads: of OpenMP and MKL.
+        log: file that takes what the worker prints.
+    """
+
+    def __init__(self, python: str, script: str, threads: int, log: Path) -> None:
+        self._log = log
+        self.started = time.monotonic()
+        with log.open("w") as stderr:
+            self._process = subprocess.Popen(
+                [python, str(HERE / script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env=_environment(threads),
+                cwd=log.parent,
+            )
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Run one command and wait for its answer.
+
+        Raises:
+            WorkerFailed: the worker ended before it answered.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # its log says why
+        line = self._process.stdout.readline()
+        if not line:
+            end = self._log.read_text(errors="replace")[-2000:]
+            raise WorkerFailed(f"{do} failed in {self._process.args}:\n{end}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the process: it leaves when its input does."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The environment of both sides: equal threads, bytecode kept between starts, no hub."""
+    environ = dict(os.environ)
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    environ.pop("PYTHONPATH", None)
+    count = str(threads)
+    return environ | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "HF_HUB_OFFLINE": "1"}

@@ -1,0 +1,167 @@
+"""This project's engine as a worker: by itself, or through the service's own boot."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import worker
+from worker import Answer
+
+
+class Ours:
+    """One loaded engine."""
+
+    def __init__(self) -> None:
+        self.device = "cpu"
+        self.engine: Any = None
+        self.step_once: Any = None
+
+    def load(self, request: dict[str, Any]) -> Answer:
+        """Everything up to "ready to speak", stage by stage; the vocoder is part of the model's."""
+        self.device = request["device"]
+        ready = self._boot if request["through"] == "boot" else self._load
+        return {"stages": ready(request)}
+
+    def _load(self, request: dict[str, Any]) -> Answer:
+        stages = {}
+        from f5serve.engine.load import EngineOptions, load
+
+        stages["import"] = worker.now()
+        options = EngineOptions(
+            device=self.device, dtype=request["dtype"], threads=request["threads"]
+        )
+        self.engine = load(*_files(request), request["arch"]["name"], options)
+        stages["model"] = worker.now()
+        return stages
+
+    def _boot(self, request: dict[str, Any]) -> Answer:
+        stages = {}
+        from f5serve.boot import Choice, start
+        from f5serve.model_cache.find import ModelFiles
+        from f5serve.settings import Settings
+
+        name = request["arch"]["name"]
+        files = ModelFiles(name, name, *_files(request), license="", commercial=False, revision="")
+        settings = Settings(device=self.device, dtype=request["dtype"], threads=request["threads"])
+
+        def note(stage: str, _seconds: float) -> None:
+            stages[{"load": "model"}.get(stage, stage)] = worker.now()
+
+        self.engine = start(Choice("f5", name, name, files), settings, note).speech.engine
+        return stages
+
+    def facts(self, request: dict[str, Any]) -> Answer:
+        """Version, commit and device."""
+        from f5serve.build import stamp
+
+        ours = {"f5serve": stamp().version, "commit": stamp().commit}
+        return worker.device_facts(self.device) | ours
+
+    def memory(self, request: dict[str, Any]) -> Answer:
+        """Where the process stands."""
+        return worker.now() | {"gpu_mb": worker.gpu_peak_mb(self.device)}
+
+    def prepare(self, request: dict[str, Any]) -> Answer:
+        """Make one step of that length ready and save its velocity; embeds the text.
+
+        A step is inside of `F5Engine.sample`, so this takes the engine's parts.
+        """
+        import numpy as np
+        import torch
+
+        from f5serve.engine import sampler
+        from f5serve.engine.attention import Packing
+
+        engine, frames = self.engine, request["frames"]
+        backbone, schedules = engine._backbone, engine._schedules
+        noise, cond, tokens = worker.step_inputs(frames, request["tokens"])
+        padded = torch.zeros(frames, 100)
+        padded[: len(cond)] = cond
+        padded = padded.to(schedules.device, schedules.dtype)
+        x = noise.to(schedules.device)
+        packing = Packing.of([frames, frames], schedules.device)
+        rows = schedules.get(7, -1.0).table[1]
+        strength = x.new_full((frames, 1), 2.0)
+        with torch.inference_mode():
+            text = backbone.text(tokens.to(schedules.device), frames, True)
+            shares = [
+                backbone.input.constant(padded, text[0]),
+                backbone.input.constant(None, text[1]),
+            ]
+            constant = torch.cat(shares)
+
+        @torch.inference_mode()
+        def step_once() -> torch.Tensor:
+            velocity = backbone(x.to(schedules.dtype), constant, rows, packing, engine._attend)
+            return sampler.guide(velocity.float(), strength)
+
+        self.step_once = step_once
+        np.save(request["out"], step_once().cpu().numpy())
+        return {}
+
+    def step(self, request: dict[str, Any]) -> Answer:
+        """Time the step that was prepared."""
+        return worker.timed(self.step_once, request["repeat"], self.device)
+
+    def request(self, request: dict[str, Any]) -> Answer:
+        """Time a whole request, strings and samples to samples; saves the wave."""
+        import numpy as np
+
+        from f5serve.types import SamplingOptions, Utterance, Voice, Wave
+
+        reference = Wave(worker.reference_samples(request["ref_s"]))
+        utterance = Utterance(
+            request["text"],
+            Voice("bench", reference, request["ref_text"], revision=str(request["ref_s"])),
+            request["frames"],
+            request["seed"],
+            SamplingOptions(nfe_step=request["nfe_step"]),
+        )
+        waves: list[Wave] = []
+        result = worker.timed(
+            lambda: waves.extend(self.engine.generate([utterance])), 1, self.device
+        )
+        np.save(request["out"], waves[0].samples)
+        return {"timing": result, "state": self.memory({})}
+
+    def tokens(self, request: dict[str, Any]) -> Answer:
+        """Ids of each line of a file."""
+        from f5serve.text.tokens import Vocab, tokenize
+
+        vocab = Vocab.from_file(Path(request["vocab"]))
+        lines = Path(request["lines"]).read_text(encoding="utf-8").split("\n")[:-1]
+        return {"ids": [vocab.ids(tokenize(line)) for line in lines]}
+
+    def gemm(self, request: dict[str, Any]) -> Answer:
+        """Best rate of the matrix product that dominates a step, in FLOP a second."""
+        import torch
+
+        m, k, n = request["shape"]
+        kind = torch.float16 if self.device == "cuda" else torch.float32
+        a = torch.randn(m, k, device=self.device, dtype=kind)
+        b = torch.randn(n, k, device=self.device, dtype=kind)
+        rounds = [
+            worker.timed(lambda: torch.nn.functional.linear(a, b), 3, self.device)
+            for _ in range(10)
+        ]
+        best = min(r.get("cuda", r["wall"]) for r in rounds)
+        return {"flop_per_s": 2 * m * k * n / best}
+
+
+def _files(request: dict[str, Any]) -> tuple[Path, Path, Path]:
+    """Weights, vocabulary, vocoder."""
+    vocoder = Path(request["vocoder"]) / "pytorch_model.bin"
+    return Path(request["weights"]), Path(request["vocab"]), vocoder
+
+
+def main() -> None:
+    """Serve the commands."""
+    ours = Ours()
+    names = ("load", "facts", "memory", "prepare", "step", "request", "tokens", "gemm")
+    worker.serve({name: getattr(ours, name) for name in names})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""The `f5-tts` package as a worker: loaded and called as its own api.py does.
+
+Runs under a Python that has f5-tts; nothing of this project is imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import worker
+from worker import Answer
+
+
+class Upstream:
+    """One loaded model and vocoder."""
+
+    def __init__(self) -> None:
+        self.device = "cpu"
+        self.model: Any = None
+        self.vocoder: Any = None
+        self.step_inputs: dict[str, Any] = {}
+
+    def load(self, request: dict[str, Any]) -> Answer:
+        """Everything up to "ready to speak", stage by stage."""
+        stages = {}
+        self.device = request["device"]
+        import f5_tts.api  # noqa: F401 - what a program that uses the package imports
+        import torch
+
+        torch.set_num_threads(request["threads"])
+        stages["import"] = worker.now()
+        from f5_tts.infer.utils_infer import load_model, load_vocoder
+
+        self.vocoder = load_vocoder("vocos", True, request["vocoder"], self.device)
+        stages["vocoder"] = worker.now()
+        self.model = load_model(
+            _backbone(request["arch"]),
+            _settings(request["arch"]),
+            request["weights"],
+            vocab_file=request["vocab"],
+            device=self.device,
+        ).eval()  # it comes back in training mode, dropout on
+        stages["model"] = worker.now()
+        return {"stages": stages}
+
+    def facts(self, request: dict[str, Any]) -> Answer:
+        """Versions and device."""
+        named = {name: version(name) for name in ("f5-tts", "vocos")}
+        return worker.device_facts(self.device) | named
+
+    def memory(self, request: dict[str, Any]) -> Answer:
+        """Where the process stands."""
+        return worker.now() | {"gpu_mb": worker.gpu_peak_mb(self.device)}
+
+    def prepare(self, request: dict[str, Any]) -> Answer:
+        """Make one step of that length ready and save its velocity; embeds the text."""
+        import numpy as np
+        import torch
+
+        frames = request["frames"]
+        noise, cond, tokens = worker.step_inputs(frames, request["tokens"])
+        kind = next(self.model.parameters()).dtype
+        padded = torch.zeros(1, frames, 100)
+        padded[0, : len(cond)] = cond
+        self.model.transformer.clear_cache()
+        self.step_inputs = {
+            "x": noise[None].to(self.device, kind),
+            "cond": padded.to(self.device, kind),
+            "text": tokens[None].to(self.device),
+            "time": _second_time_point(kind).to(self.device),
+        }
+        velocity = self._step()
+        np.save(request["out"], velocity.float().cpu().numpy())
+        return {}
+
+    def _step(self) -> Any:
+        """One velocity with guidance; the text embedding is cached as it is within a request."""
+        import torch
+
+        with torch.inference_mode():
+            both = self.model.transformer(**self.step_inputs, cfg_infer=True, cache=True)
+            conditional, unconditional = both.chunk(2)
+            return (conditional + (conditional - unconditional) * 2.0)[0]
+
+    def step(self, request: dict[str, Any]) -> Answer:
+        """Time the step that was prepared."""
+        return worker.timed(self._step, request["repeat"], self.device)
+
+    def request(self, request: dict[str, Any]) -> Answer:
+        """Time a whole request, strings and samples to samples; saves the wave."""
+        import numpy as np
+        import torch
+
+        reference = torch.from_numpy(worker.reference_samples(request["ref_s"]))[None]
+        waves: list[Any] = []
+        self.model.transformer.clear_cache()
+        torch.manual_seed(request["seed"])  # what the package's own seed_everything comes down to
+        result = worker.timed(lambda: waves.append(self._speak(reference, request)), 1, self.device)
+        np.save(request["out"], waves[0])
+        return {"timing": result, "state": self.memory({})}
+
+    def _speak(self, reference: Any, request: dict[str, Any]) -> Any:
+        from f5_tts.infer.utils_infer import infer_batch_process
+
+        return next(
+            infer_batch_process(
+                (reference, 24_000),
+                request["ref_text"],
+                [request["text"]],
+                self.model,
+                self.vocoder,
+                progress=None,
+                nfe_step=request["nfe_step"],
+                fix_duration=(request["frames"] + 0.5) * 256 / 24_000,
+                device=self.device,
+            )
+        )[0]
+
+    def tokens(self, request: dict[str, Any]) -> Answer:
+        """Ids of each line of a file."""
+        from f5_tts.model.utils import convert_char_to_pinyin, get_tokenizer, list_str_to_idx
+
+        ids_of, _ = get_tokenizer(request["vocab"], "custom")
+        lines = Path(request["lines"]).read_text(encoding="utf-8").split("\n")[:-1]
+        words = [convert_char_to_pinyin([line])[0] for line in lines]
+        ids = [list_str_to_idx([line], ids_of)[0].tolist() for line in words]
+        return {"ids": ids}
+
+
+def _backbone(arch: dict[str, Any]) -> Any:
+    from f5_tts.model import DiT, UNetT
+
+    return DiT if arch["backbone"] == "dit" else UNetT
+
+
+def _settings(arch: dict[str, Any]) -> dict[str, Any]:
+    same = ("dim", "depth", "ff_mult", "text_dim", "conv_layers")
+    return {name: arch[name] for name in same} | {
+        "heads": arch["dim"] // 64,
+        "text_mask_padding": arch["mask_text_padding"],
+        "pe_attn_head": arch["rope_heads"],
+    }
+
+
+def _second_time_point(kind: Any) -> Any:
+    import torch
+    from f5_tts.model.utils import get_epss_timesteps
+
+    t = get_epss_timesteps(7, "cpu", kind)
+    return (t - (torch.cos(torch.pi / 2 * t) - 1 + t))[1]
+
+
+def main() -> None:
+    """Serve the commands."""
+    upstream = Upstream()
+    names = ("load", "facts", "memory", "prepare", "step", "request", "tokens")
+    worker.serve({name: getattr(upstream, name) for name in names})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
