@@ -167,3 +167,12 @@ def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
             meant = f"; did you mean {near[0]}?" if near else ""
             sentences.append(f"{name} is set but no setting has that name{meant}")
     return sentences
+
+
+def keep_onnxruntime_silent() -> None:
+    """Switch off what onnxruntime's builds report over the network; call before importing it.
+
+    They read the variable when they are imported, and write an id into the home folder otherwise.
+    Somebody who has set it already is not overruled.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
