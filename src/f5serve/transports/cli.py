@@ -106,7 +106,9 @@ def add_say(verbs: Any) -> None:
     """The options of `say`."""
     parser = verbs.add_parser("say", help="speak a text into a file", epilog="See f5serve --help.")
     parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from standard input")
-    parser.add_argument("-o", dest="output", metavar="OUT", help="file, else speech.wav; - is stdout")
+    parser.add_argument(
+        "-o", dest="output", metavar="OUT", help="file, else speech.wav; - is stdout"
+    )
     parser.add_argument("--format", choices=["wav", "mp3", "opus", "flac", "aac", "pcm"])
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
 
