@@ -15,12 +15,12 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
 FLOORS = {
     **dict.fromkeys(["units", "types", "errors", "settings", "build", "__init__"], 0),
-    **dict.fromkeys(["text", "audio"], 1),
+    **dict.fromkeys(["text", "audio", "store"], 1),
     **dict.fromkeys(["engine", "standin", "voices", "model_cache"], 2),
     **dict.fromkeys(["speech", "boot"], 3),
     **dict.fromkeys(["transports", "__main__"], 4),
 }
-ROOMS = {"text", "audio", "engine", "standin", "voices", "model_cache"}
+ROOMS = {"text", "audio", "store", "engine", "standin", "voices", "model_cache"}
 HOMES = {
     "torch": {"engine"},
     "safetensors": {"engine"},
@@ -32,6 +32,8 @@ HOMES = {
     "av": {"audio"},
     "pypinyin": {"text"},
     "rjieba": {"text"},
+    "boto3": {"store"},
+    "botocore": {"store"},
     "subprocess": {"audio"},
 }
 

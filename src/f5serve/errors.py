@@ -5,6 +5,7 @@
     ├── BadAudio           a recording cannot be used                  exit 3
     ├── ModelUnavailable   weights are missing, wrong or not permitted exit 4
     ├── StorageFailed      a disk, bucket or hub did not do its part   exit 5
+    │   └── KeyMissing     the store works and holds nothing under a key
     └── EngineFailed       the device failed while computing           exit 6
 
 A caller tells errors apart by `code`, which is stable, never by the sentence. `hint` says what to
@@ -62,6 +63,18 @@ class StorageFailed(F5Error):
     """A disk is full or unwritable, or a bucket or hub did not answer as it should."""
 
     exit_code = 5
+
+
+class KeyMissing(StorageFailed):
+    """The store answered, and holds nothing under this key; `code` is KEY_MISSING."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The store holds nothing under {key!r}.",
+            code="KEY_MISSING",
+            hint="Check the name; what was put a moment ago by another machine may need seconds.",
+        )
+        self.key = key
 
 
 class EngineFailed(F5Error):

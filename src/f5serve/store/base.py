@@ -1,0 +1,220 @@
+"""What a store is: bytes under keys, whole or not at all.
+
+Keys and bytes flow in, bytes and URLs flow out. This room must not know what the bytes mean: the
+layout of keys belongs to whoever writes them.
+
+What may be relied on, in every store: a reader meets one whole value, the old or the new; of
+several writers of one key one wins; a value that was put is there for the next `get` of the same
+process. What may not: that one write excludes another, that a listing is fresh or ordered, that
+another machine sees a new value at once. So keys that are written once carry a hash or an id in
+their name, and only small ones are ever overwritten.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from f5serve.errors import InvalidRequest, StorageFailed
+
+_log = logging.getLogger(__name__)
+
+MAX_KEY_CHARS = 512
+MAX_SEGMENT_CHARS = 200  # a file system takes 255 bytes; temporary names need some of them
+
+_SEGMENT = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_SEGMENT_CHARS - 1}}}")
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes that have arrived so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One entry of a listing; `size` in bytes, `modified` with its time zone."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class ObjectStore(Protocol):
+    """Bytes under keys. Every call blocks, is bounded in time and may run in any thread.
+
+    No key may be the beginning of another up to a slash ("a" beside "a/b"): a folder cannot hold
+    both. Every call checks its key and raises InvalidRequest (BAD_KEY) for one outside
+    `check_key`'s grammar, and StorageFailed for whatever the disk or the bucket does.
+    """
+
+    def get(self, key: str, max_bytes: int | None = None) -> bytes:
+        """The whole value; for what fits in memory.
+
+        Raises:
+            KeyMissing: there is no such key.
+            StorageFailed: OBJECT_TOO_LARGE beyond `max_bytes`, else the store's own code.
+        """
+        ...
+
+    def put(self, key: str, data: bytes, content_type: str = "") -> None:
+        """Keep `data` under `key`, replacing what was there in one step.
+
+        Raises:
+            StorageFailed: NO_SPACE, or the store's own code.
+        """
+        ...
+
+    def put_file(self, key: str, path: Path, content_type: str = "") -> None:
+        """Keep the content of a file, however large; as `put` otherwise."""
+        ...
+
+    def download(
+        self,
+        key: str,
+        to: Path,
+        size: int | None = None,
+        sha256: str | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """Write the value to `to`, which appears whole, checked and flushed, or not at all.
+
+        Args:
+            to: its folder is made; a file that is there is replaced. Concurrent calls with the
+                same `to` are harmless.
+            size: expected bytes, or None to take any.
+            sha256: expected hash in hexadecimal, or None. Without it a key that is overwritten
+                during the download may give a mix: only keys written once are safe.
+
+        Raises:
+            KeyMissing: there is no such key.
+            StorageFailed: OBJECT_CORRUPT when size or hash differ, NO_SPACE when the disk of `to`
+                is full, else the store's own code.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the key; no error when there is none."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every object whose key starts with `prefix`, in no promised order.
+
+        `prefix` is "" or a key, with a slash at the end or without. Objects that others put under
+        names outside the grammar are left out, and counted in a warning.
+        """
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a value; an answer, not a promise."""
+        ...
+
+    def url(
+        self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
+    ) -> str:
+        """Where the value can be fetched by whoever holds the URL; not checked for existence.
+
+        Args:
+            expires_s: lifetime in seconds where URLs can expire, clamped to 60 s .. 7 days.
+            filename: name under which a browser saves it; "" lets the browser show it.
+            content_type: media type that the answer will carry.
+        """
+        ...
+
+    def now(self) -> float:
+        """Seconds since 1970 by the store's clock, the one that all workers share.
+
+        Raises:
+            StorageFailed: when the store has to be asked and does not answer.
+        """
+        ...
+
+    def describe(self) -> str:
+        """One line for logs, without secrets."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """Return `key` if it is one: names of letters, digits, `_`, `-`, `.`, joined by single slashes.
+
+    A name starts with a letter, a digit or `_`, holds no `..` and does not end in a dot, so no key
+    can climb out of a folder, hide in it or mean two files on any file system.
+
+    Raises:
+        InvalidRequest: code BAD_KEY.
+    """
+    if is_key(key):
+        return key
+    shown = key if len(key) <= 80 else key[:80] + "..."
+    raise InvalidRequest(
+        f"{shown!r} is not a key of the store.",
+        code="BAD_KEY",
+        hint="Use letters, digits, _, - and . in names joined by /, each starting with a letter, "
+        f"a digit or _; at most {MAX_KEY_CHARS} characters.",
+    )
+
+
+def check_prefix(prefix: str) -> str:
+    """Return `prefix` if it is "" or a key, with one slash at the end or none.
+
+    Raises:
+        InvalidRequest: code BAD_KEY.
+    """
+    if prefix:
+        check_key(prefix.removesuffix("/"))
+    return prefix
+
+
+def is_key(key: str) -> bool:
+    """Whether `check_key` would take it."""
+    return len(key) <= MAX_KEY_CHARS and all(_is_name(name) for name in key.split("/"))
+
+
+class SkippedNames:
+    """Counts what a listing leaves out, for one warning at its end."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._count = 0
+        self._first = ""
+
+    def add(self, name: str) -> None:
+        """Note a name that is no key."""
+        self._count += 1
+        self._first = self._first or name[:80]
+
+    def warn(self) -> None:
+        """Log what was left out, if anything was."""
+        if self._count:
+            _log.warning(
+                "%d objects under %r have names that are not used, the first is %r; rename them "
+                "to letters, digits, _, - and .",
+                self._count,
+                self._prefix,
+                self._first,
+            )
+
+
+def _is_name(name: str) -> bool:
+    return _SEGMENT.fullmatch(name) is not None and ".." not in name and not name.endswith(".")
+
+
+def too_large(key: str, max_bytes: int) -> StorageFailed:
+    """The error for a value that is longer than the caller will take."""
+    return StorageFailed(
+        f"{key!r} is larger than {max_bytes} bytes.",
+        code="OBJECT_TOO_LARGE",
+        hint="Put a smaller object there.",
+    )
+
+
+def corrupt(key: str, what: str) -> StorageFailed:
+    """The error for bytes that are not the expected ones; `what` tells the difference."""
+    return StorageFailed(
+        f"{key!r} is not what it should be: {what}.",
+        code="OBJECT_CORRUPT",
+        hint="Try again; if it stays, put the object into the store anew.",
+        retryable=True,
+    )

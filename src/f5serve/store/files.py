@@ -1,0 +1,265 @@
+"""Files that appear whole or not at all.
+
+Bytes flow in under a private name, a finished file flows out under its own. A process that dies
+leaves a private file that `sweep` removes. This module must not know stores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from f5serve.errors import StorageFailed
+
+_MARK = ".f5-"
+_SUFFIX = ".tmp"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RENAMES = 20
+
+
+class PrivateFile:
+    """A file that only its maker knows, until `publish` gives it a name.
+
+    It is made in the folder it will stay in, so that naming it is one step of the file system.
+    While it is open a lock tells sweepers that its maker lives. Safe for threads that write to
+    different places; a write after the end is refused, so that a straggler cannot reach a file
+    that has taken over the descriptor.
+
+    Args:
+        folder: made when it is not there.
+        what: what errors call the content, e.g. a key.
+        size: bytes to allocate before the first one is written, which is the only way to know
+            that they fit; 0 allocates none.
+    """
+
+    def __init__(self, folder: Path, what: str, size: int = 0) -> None:
+        self._what = what
+        self._guard = _Guard()
+        try:
+            self.path, self._descriptor = _create(folder)
+        except OSError as error:
+            raise cannot_write(what, size, error) from None
+        with contextlib.suppress(OSError):  # not every network file system has locks
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if size:
+            try:
+                self.allocate(size)
+            except StorageFailed:
+                self.close()
+                raise
+
+    def allocate(self, size: int) -> None:
+        """Take `size` bytes of the disk now.
+
+        Raises:
+            StorageFailed: NO_SPACE or NOT_WRITABLE.
+        """
+        if not size:
+            return
+        try:
+            os.posix_fallocate(self._descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise cannot_write(self._what, size, error) from None
+
+    def write_at(self, start: int, data: bytes) -> None:
+        """Write all of `data` at byte `start`.
+
+        Raises:
+            StorageFailed: NO_SPACE or NOT_WRITABLE.
+        """
+        left = memoryview(data)
+        with self._guard.working():
+            try:
+                while left:
+                    written = os.pwrite(self._descriptor, left, start)
+                    start, left = start + written, left[written:]
+            except OSError as error:
+                raise cannot_write(self._what, len(left), error) from None
+
+    def read_at(self, start: int, size: int) -> bytes:
+        """Up to `size` bytes from byte `start`, as the file system holds them."""
+        with self._guard.working():
+            return os.pread(self._descriptor, size, start)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes, when fewer came than were allocated."""
+        os.ftruncate(self._descriptor, size)
+
+    def publish(self, to: Path) -> None:
+        """Flush, and give the content its name in one step, replacing what was there.
+
+        Raises:
+            StorageFailed: NO_SPACE, NOT_WRITABLE, or KEY_CONFLICT when `to` is a folder.
+        """
+        try:
+            os.fsync(self._descriptor)
+            self._rename(to)
+            _sync_folder(to.parent)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            raise key_conflict(self._what) from None
+        except OSError as error:
+            raise cannot_write(self._what, 0, error) from None
+
+    def _rename(self, to: Path) -> None:
+        for _ in range(_RENAMES):
+            make_folder(to.parent)
+            try:
+                self.path.rename(to)
+                return
+            except FileNotFoundError:
+                if not self.path.exists():
+                    raise
+                # Somebody removed the folder for being empty, just after it was made.
+        self.path.rename(to)
+
+    def close(self) -> None:
+        """Remove the private name, if it still has one, and end; may be called again."""
+        if self._guard.end():
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Guard:
+    """Lets many work, and waits for them when it ends."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._busy = 0
+        self._ended = False
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        with self._change:
+            if self._ended:
+                raise StorageFailed("The file is closed.", code="CANCELLED", retryable=True)
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._busy -= 1
+                self._change.notify_all()
+
+    def end(self) -> bool:
+        """Refuse further work and wait for what is under way; False when it had ended before."""
+        with self._change:
+            if self._ended:
+                return False
+            self._ended = True
+            self._change.wait_for(lambda: self._busy == 0)
+            return True
+
+
+def _create(folder: Path) -> tuple[Path, int]:
+    for _ in range(_RENAMES):
+        make_folder(folder)
+        path = folder / f"{_MARK}{uuid.uuid4().hex}{_SUFFIX}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.suppress(FileNotFoundError):  # an empty folder may be removed by another
+            return path, os.open(path, flags, 0o644)
+    raise FileNotFoundError(errno.ENOENT, "its folder is removed again and again")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, flushed, so that no crash loses what is put there."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        _sync_folder(folder.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # some network file systems cannot flush folders
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def is_private(name: str) -> bool:
+    """Whether a file of this name is a private one, to be left out of listings."""
+    return name.startswith(_MARK) and name.endswith(_SUFFIX)
+
+
+def sweep(folder: Path, older_than_s: float = 600) -> int:
+    """Remove private files that nobody writes to any more; returns how many.
+
+    One whose maker lives is locked. The age covers file systems without locks, and the moment
+    between making a file and locking it.
+    """
+    removed = 0
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if is_private(path.name) and _is_abandoned(path, older_than_s):
+                path.unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+def _is_abandoned(path: Path, older_than_s: float) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return time.time() - os.fstat(file.fileno()).st_mtime > older_than_s
+    except OSError:
+        return False
+
+
+def cannot_write(what: str, size: int, error: OSError) -> StorageFailed:
+    """The error for a write that the system refused; it names no folder, as callers may be far."""
+    if error.errno in _FULL:
+        return StorageFailed(
+            f"The disk is full: {what!r} ({size} more bytes) does not fit.",
+            code="NO_SPACE",
+            hint="Free some space, or move F5_DATA_DIR or F5_STORE to a larger disk.",
+        )
+    return StorageFailed(
+        f"{what!r} cannot be written: {error.strerror or error}.",
+        code="NOT_WRITABLE",
+        hint="Let this user write to the folder of F5_STORE or F5_DATA_DIR.",
+    )
+
+
+def cannot_read(what: str, error: OSError) -> StorageFailed:
+    """The error for a file that is there and cannot be read."""
+    return StorageFailed(
+        f"{what!r} cannot be read: {error.strerror or error}.",
+        code="NOT_READABLE",
+        hint="Let this user read the folder of F5_STORE, and make sure that it is no link.",
+    )
+
+
+def key_conflict(key: str) -> StorageFailed:
+    """The error for a key that is a folder of others, or lies inside another."""
+    return StorageFailed(
+        f"{key!r} cannot be a value and a folder of values at once.",
+        code="KEY_CONFLICT",
+        hint="Choose another name.",
+    )

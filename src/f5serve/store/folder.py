@@ -1,0 +1,216 @@
+"""A store in a folder of this machine, or of a volume that several machines mount.
+
+Each value is the file of its key; a person may look at it and drop files in. Values are written
+under private names in `.tmp` and renamed, so readers and a crash meet whole ones. Safe for any
+number of threads and processes. No bytes are ever read through a link that leaves the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from f5serve.errors import F5Error, KeyMissing, StorageFailed
+from f5serve.store.base import (
+    Progress,
+    SkippedNames,
+    StoredObject,
+    check_key,
+    check_prefix,
+    corrupt,
+    is_key,
+    too_large,
+)
+from f5serve.store.files import PrivateFile, cannot_read, cannot_write, sweep
+
+_TMP = ".tmp"
+_BLOCK = 1 << 20
+
+
+class FolderStore:
+    """Values as files under `root`, which is made by the first `put`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        sweep(self.root / _TMP)
+
+    def get(self, key: str, max_bytes: int | None = None) -> bytes:
+        """See `ObjectStore.get`."""
+        with self._open(key) as file:
+            try:
+                data = file.read(-1 if max_bytes is None else max_bytes + 1)
+            except OSError as error:
+                raise cannot_read(key, error) from None
+        if max_bytes is not None and len(data) > max_bytes:
+            raise too_large(key, max_bytes)
+        return data
+
+    def put(self, key: str, data: bytes, content_type: str = "") -> None:
+        """See `ObjectStore.put`; KEY_CONFLICT when one key would be the folder of another."""
+        path = self._path(key)
+        with PrivateFile(self.root / _TMP, key) as file:
+            file.write_at(0, data)
+            file.publish(path)
+
+    def put_file(self, key: str, path: Path, content_type: str = "") -> None:
+        """See `ObjectStore.put_file`."""
+        target = self._path(key)
+        try:
+            source = path.open("rb")
+        except OSError as error:
+            raise cannot_read(path.name, error) from None
+        with source, PrivateFile(self.root / _TMP, key, os.fstat(source.fileno()).st_size) as file:
+            size = _copy(source, file, key, lambda block: None)
+            file.truncate(size)
+            file.publish(target)
+
+    def download(
+        self,
+        key: str,
+        to: Path,
+        size: int | None = None,
+        sha256: str | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """See `ObjectStore.download`."""
+        with self._open(key) as source:
+            found = os.fstat(source.fileno()).st_size
+            if size is not None and found != size:
+                raise corrupt(key, f"it has {found} bytes, not {size}")
+            digest = hashlib.sha256()
+            with PrivateFile(to.parent, key, found) as file:
+                copied = _copy(source, file, key, digest.update, on_progress)
+                if copied != found:
+                    raise corrupt(key, f"it had {found} bytes, and {copied} could be read")
+                if sha256 is not None and digest.hexdigest() != sha256.lower():
+                    raise corrupt(key, "its sha256 differs")
+                file.publish(to)
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStore.delete`; folders that become empty go too."""
+        path = self._path(key)
+        try:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return
+        except OSError as error:
+            raise cannot_write(key, 0, error) from None
+        with contextlib.suppress(OSError):  # not empty, or somebody was faster
+            for folder in path.parents:
+                if folder == self.root:
+                    return
+                folder.rmdir()
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See `ObjectStore.list`; what comes or goes meanwhile may be listed or not."""
+        folder, _, _ = check_prefix(prefix).rpartition("/")
+        skipped = SkippedNames(prefix)
+        yield from self._walk(folder, prefix, skipped)
+        skipped.warn()
+
+    def _walk(self, folder: str, prefix: str, skipped: SkippedNames) -> Iterator[StoredObject]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise cannot_read(folder, error) from None
+        for entry in found:
+            key = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.name == _TMP or not (key.startswith(prefix) or prefix.startswith(key + "/")):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(key, prefix, skipped)
+            elif not is_key(key) or not entry.is_file(follow_symlinks=False):
+                skipped.add(key)
+            else:
+                with contextlib.suppress(FileNotFoundError):  # gone since
+                    facts = entry.stat(follow_symlinks=False)
+                    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                    yield StoredObject(key, facts.st_size, modified)
+
+    def exists(self, key: str) -> bool:
+        """See `ObjectStore.exists`."""
+        try:
+            with self._open(key):
+                return True
+        except KeyMissing:
+            return False
+
+    def url(
+        self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
+    ) -> str:
+        """`file:///...`, for programs on this machine; it does not expire."""
+        return self._path(key).as_uri()
+
+    def now(self) -> float:
+        """The clock of this machine."""
+        return time.time()
+
+    def describe(self) -> str:
+        """One line for logs."""
+        return f"folder {self.root}"
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    def _open(self, key: str) -> IO[bytes]:
+        path = self._path(key)
+        try:
+            # A link may lead anywhere, and a named pipe would wait for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyMissing(key) from None
+        except OSError as error:
+            raise cannot_read(key, error) from None
+        try:
+            self._check(key, descriptor)
+        except F5Error:
+            os.close(descriptor)
+            raise
+        return os.fdopen(descriptor, "rb")
+
+    def _check(self, key: str, descriptor: int) -> None:
+        """Refuse what is no value: folders, pipes, and files that really lie elsewhere."""
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise KeyMissing(key)
+        real = os.path.realpath(self._path(key).parent)
+        inside = Path(real).is_relative_to(os.path.realpath(self.root))
+        if not stat.S_ISREG(mode) or not inside:
+            raise StorageFailed(
+                f"{key!r} is no file, or lies behind a link that leads out of the store.",
+                code="NOT_READABLE",
+                hint="Replace the link by a folder, or let F5_STORE name the folder it leads to.",
+            )
+
+
+def _copy(
+    source: IO[bytes],
+    file: PrivateFile,
+    key: str,
+    feed: Callable[[bytes], None],
+    on_progress: Progress | None = None,
+) -> int:
+    """Copy all of `source`, showing every block to `feed`; returns the number of bytes."""
+    at = 0
+    while True:
+        try:
+            block = source.read(_BLOCK)
+        except OSError as error:
+            raise cannot_read(key, error) from None
+        if not block:
+            return at
+        file.write_at(at, block)
+        feed(block)
+        at += len(block)
+        if on_progress is not None:
+            on_progress(at)

@@ -1,0 +1,111 @@
+"""A store in this process: for tests, demonstrations and a server that keeps nothing.
+
+It obeys the same rules as the others and is the strictest about them. Everything is gone when the
+process ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from f5serve.errors import KeyMissing
+from f5serve.store.base import Progress, StoredObject, check_key, check_prefix, corrupt, too_large
+from f5serve.store.files import PrivateFile, key_conflict
+
+
+class MemoryStore:
+    """Values in a dictionary; safe for threads.
+
+    Args:
+        clock: what `now` and `StoredObject.modified` tell, seconds since 1970.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._values: dict[str, tuple[bytes, float]] = {}
+
+    def get(self, key: str, max_bytes: int | None = None) -> bytes:
+        """See `ObjectStore.get`."""
+        check_key(key)
+        with self._lock:
+            if key not in self._values:
+                raise KeyMissing(key)
+            data = self._values[key][0]
+        if max_bytes is not None and len(data) > max_bytes:
+            raise too_large(key, max_bytes)
+        return data
+
+    def put(self, key: str, data: bytes, content_type: str = "") -> None:
+        """See `ObjectStore.put`; KEY_CONFLICT when one key would be the folder of another."""
+        check_key(key)
+        names = key.split("/")
+        folders = {"/".join(names[:n]) for n in range(1, len(names))}
+        with self._lock:
+            inside = any(other.startswith(key + "/") for other in self._values)
+            if inside or folders & self._values.keys():
+                raise key_conflict(key)
+            self._values[key] = (bytes(data), self._clock())
+
+    def put_file(self, key: str, path: Path, content_type: str = "") -> None:
+        """See `ObjectStore.put_file`."""
+        self.put(key, path.read_bytes(), content_type)
+
+    def download(
+        self,
+        key: str,
+        to: Path,
+        size: int | None = None,
+        sha256: str | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        """See `ObjectStore.download`."""
+        data = self.get(key)
+        if size is not None and len(data) != size:
+            raise corrupt(key, f"it has {len(data)} bytes, not {size}")
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256.lower():
+            raise corrupt(key, "its sha256 differs")
+        with PrivateFile(to.parent, key, len(data)) as file:
+            file.write_at(0, data)
+            file.publish(to)
+        if on_progress is not None:
+            on_progress(len(data))
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStore.delete`."""
+        check_key(key)
+        with self._lock:
+            self._values.pop(key, None)
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See `ObjectStore.list`; what is listed is the moment of the first step."""
+        check_prefix(prefix)
+        with self._lock:
+            found = [(k, v) for k, v in self._values.items() if k.startswith(prefix)]
+        for key, (data, at) in found:
+            yield StoredObject(key, len(data), datetime.fromtimestamp(at, UTC))
+
+    def exists(self, key: str) -> bool:
+        """See `ObjectStore.exists`."""
+        check_key(key)
+        with self._lock:
+            return key in self._values
+
+    def url(
+        self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
+    ) -> str:
+        """`memory:KEY`, which names the value and cannot be fetched from anywhere."""
+        return f"memory:{check_key(key)}"
+
+    def now(self) -> float:
+        """The clock it was made with."""
+        return self._clock()
+
+    def describe(self) -> str:
+        """One line for logs."""
+        return "memory, lost when the process ends"
