@@ -172,6 +172,7 @@ _DOMAINS = "com|org|net|io|edu|gov|dev|ai"
 
 def _abbreviations() -> list[tuple[str, Say]]:
     return [
+        (r"\d{16,}", lambda m: f" {numbers.digits(m[0])} "),  # first: long runs cost the others
         ("|".join(rf"(?<!\w){re.escape(k)}" for k in ABBREVIATIONS), lambda m: ABBREVIATIONS[m[0]]),
         (r"\bSt\.(?=\s[A-Z])", lambda m: "Saint"),
         (r"(?<=[a-z]\s)St\.", lambda m: "Street"),
