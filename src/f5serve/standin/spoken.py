@@ -53,7 +53,7 @@ def unspeakable(text: str) -> list[str]:
 def _is_speakable(character: str) -> bool:
     for part in unicodedata.normalize("NFKD", character):
         kind = unicodedata.category(part)
-        if kind in ("Cn", "Co", "Cs", "Nl"):
+        if kind in ("Cn", "Co", "Cs", "Nl", "No"):
             return False
         if kind[0] == "L" and not part.isascii() and part not in LETTERS:
             return False
