@@ -116,6 +116,12 @@ class Settings:
     max_text_chars: int = _setting(
         "F5_MAX_TEXT_CHARS", 5000, _whole(1, 1_000_000), "Longest text of one request."
     )
+    allow_http_urls: bool = _setting(
+        "F5_ALLOW_HTTP_URLS",
+        False,
+        _flag,
+        "1 lets http URLs be downloaded beside https ones; both only from the public internet.",
+    )
     hub_endpoint: str = _setting(
         "HF_ENDPOINT", "https://huggingface.co", str, "Hub that weights are pulled from."
     )

@@ -1,0 +1,59 @@
+"""Bytes that came inside a request as base64 text.
+
+Text flows in, bytes flow out. Its length is looked at before it is decoded, and nothing is skipped:
+what decodes at all decodes in one way. This module must not know what the bytes are.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from f5serve.errors import InvalidRequest
+
+_DATA_PREFIX = re.compile(
+    r"data:[A-Za-z0-9.+-]{1,64}/[A-Za-z0-9.+-]{1,64}(?:;[A-Za-z0-9-]{1,32}=[A-Za-z0-9.,+-]{1,64})*"
+    r";base64,"
+)
+_MAX_PREFIX_CHARS = 512
+_HINT = "Send standard base64 with its padding, without line breaks, e.g. of `base64 -w0 FILE`."
+
+
+def decode_base64(text: str, max_bytes: int, what: str) -> bytes:
+    """The bytes that `text` stands for; a prefix such as `data:audio/wav;base64,` is let through.
+
+    Args:
+        text: standard alphabet, padded, no white space.
+        max_bytes: longest result.
+        what: what errors call it, e.g. "voice_file".
+
+    Raises:
+        InvalidRequest: code BASE64_TOO_LARGE or BASE64_INVALID.
+    """
+    max_chars = -(-max_bytes // 3) * 4
+    if len(text) > max_chars + _MAX_PREFIX_CHARS:
+        raise _too_large(what, max_bytes)
+    prefix = _DATA_PREFIX.match(text[:_MAX_PREFIX_CHARS])
+    body = text[prefix.end() :] if prefix else text
+    if len(body) > max_chars:
+        raise _too_large(what, max_bytes)
+    if not body:
+        raise InvalidRequest(f"{what} is empty.", code="BASE64_INVALID", hint=_HINT)
+    try:
+        data = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):  # the second for characters outside of ASCII
+        raise InvalidRequest(
+            f"{what} is not valid base64.", code="BASE64_INVALID", hint=_HINT
+        ) from None
+    if len(data) > max_bytes:
+        raise _too_large(what, max_bytes)
+    return data
+
+
+def _too_large(what: str, max_bytes: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"{what} is larger than the limit of {max_bytes:,} bytes.",
+        code="BASE64_TOO_LARGE",
+        hint="Send a shorter or compressed file, or its URL.",
+    )
