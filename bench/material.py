@@ -40,15 +40,13 @@ def reduced(arch: Architecture) -> Architecture:
 
 
 def write_checkpoint(path: Path, arch: Architecture) -> None:
-    """Random weights with every entry that the published file has."""
+    """Random weights with every entry that the published v1 file has."""
     prefix = "ema_model.transformer."
     tensors = {prefix + name: value for name, value in random_tensors(arch).items()}
     inv_freq = 10_000.0 ** -(torch.arange(0, 64, 2).float() / 64)
     tensors[f"{prefix}rotary_embed.inv_freq"] = inv_freq
     tensors["initted"] = torch.tensor(True)
     tensors["step"] = torch.tensor(0)
-    tensors["ema_model.mel_spec.mel_stft.mel_scale.fb"] = torch.zeros(513, 100)
-    tensors["ema_model.mel_spec.mel_stft.spectrogram.window"] = torch.hann_window(1024)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial)
     partial.replace(path)
