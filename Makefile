@@ -7,7 +7,7 @@ TORCH_ARGS ?=
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo setup check test test-fast oracle parity goldens bench docs clean
+.PHONY: demo setup check test test-fast oracle parity goldens bench bench-small docs clean
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -51,6 +51,15 @@ parity: setup oracle ## ours against the f5-tts package
 
 goldens: setup oracle ## write the package's answers for the fast suite anew
 	$(BIN)/python -m tests.tools.make_goldens
+
+docs: setup ## write docs/reference anew
+	$(BIN)/python -m tests.tools.make_reference
+
+bench: setup oracle ## ours beside the f5-tts package, at full size (an hour on two cores)
+	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python --full
+
+bench-small: setup oracle ## the same in minutes, on a reduced model
+	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python --small
 
 clean:
 	rm -rf .venv .venv-oracle

@@ -38,7 +38,10 @@ class Fixed(Tone):
         self.samples = np.array(samples, np.float32)
 
     def generate(
-        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+        self,
+        utterances: Sequence[Utterance],
+        on_done: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> list[Wave]:
         return [Wave(self.samples) for _ in utterances]
 
@@ -192,3 +195,11 @@ def test_the_tone_costs_what_it_was_told_to() -> None:
 def test_a_voice_keeps_its_name() -> None:
     named = replace(request(), voice=replace(VOICE, name="ana"))
     assert Speech(Tone()).say(named).voice == "ana"
+
+
+def test_what_check_raises_ends_the_work() -> None:
+    def give_up() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        Speech(Tone()).say(request("Hello."), check=give_up)

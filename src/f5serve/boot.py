@@ -160,6 +160,8 @@ def _choose_own_checkpoint(settings: Settings) -> Choice:
 
 
 def _find_vocoder(settings: Settings) -> Path:
+    if settings.vocoder is not None:
+        return settings.vocoder
     caches = hub_caches(settings.models_dir)
     found = locate(VOCODER, ("vocoder",), caches, settings.models_dir)
     if found is None:

@@ -86,6 +86,9 @@ class Settings:
     )
     vocab: Path | None = _setting("F5_VOCAB", None, _path, "Vocabulary of that checkpoint.")
     arch: str = _setting("F5_ARCH", "", str, "Architecture of that checkpoint, e.g. F5TTS_v1_Base.")
+    vocoder: Path | None = _setting(
+        "F5_VOCODER", None, _path, "Vocos weights of your own; the pulled ones without it."
+    )
     models_dir: Path = _setting(
         "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), _path, "Where weights live."
     )

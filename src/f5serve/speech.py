@@ -39,6 +39,9 @@ NAMED_CHARACTERS = 5
 OnProgress = Callable[[int, int], None]
 """Called with how many utterances are finished, and how many there are."""
 
+Check = Callable[[], None]
+"""Raises to have the work ended, e.g. because nobody wants it any more."""
+
 
 class Speech:
     """Speaks requests with one engine, one at a time.
@@ -57,13 +60,18 @@ class Speech:
         self.notes = notes
 
     def say(
-        self, request: SpeechRequest, job_id: str = "", on_progress: OnProgress | None = None
+        self,
+        request: SpeechRequest,
+        job_id: str = "",
+        on_progress: OnProgress | None = None,
+        check: Check | None = None,
     ) -> SpeechResult:
         """Make the speech that was asked for.
 
         Args:
             job_id: together with the request, decides the seed if none was given.
             on_progress: told about each finished utterance.
+            check: called before each step of the work; what it raises ends it and comes out here.
 
         Raises:
             InvalidRequest: BAD_OPTION, TEXT_NOT_SPEAKABLE, or what `clean_text` refuses.
@@ -75,7 +83,7 @@ class Speech:
         utterances = plan(request, text, self.engine.max_text_bytes, seed)
 
         began = time.perf_counter()
-        waves = self._generate(utterances, on_progress)
+        waves = self._generate(utterances, on_progress, check)
         generated = time.perf_counter()
         if request.remove_silence:  # before the join, so that starts_s stays true
             waves = [remove_silence(wave) for wave in waves]
@@ -99,7 +107,10 @@ class Speech:
         )
 
     def _generate(
-        self, utterances: Sequence[Utterance], on_progress: OnProgress | None
+        self,
+        utterances: Sequence[Utterance],
+        on_progress: OnProgress | None,
+        check: Check | None,
     ) -> list[Wave]:
         done: set[int] = set()
 
@@ -108,7 +119,7 @@ class Speech:
             if on_progress is not None:
                 on_progress(len(done), len(utterances))
 
-        waves = self.engine.generate(utterances, count)
+        waves = self.engine.generate(utterances, count, check)
         for utterance, wave in zip(utterances, waves, strict=True):
             if not len(wave.samples) or not np.isfinite(wave.samples).all():
                 raise EngineFailed(

@@ -135,12 +135,16 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+        self,
+        utterances: Sequence[Utterance],
+        on_done: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> list[Wave]:
         """Speak every utterance; returns one wave each, 24 kHz, without the reference.
 
         Args:
             on_done: called with the index of each utterance as it is finished.
+            check: called before each step of the work; what it raises ends the work at once.
 
         Raises:
             EngineFailed: code OUT_OF_MEMORY or NOT_FINITE.

@@ -25,6 +25,7 @@ from f5serve.engine.rows import Row, batches
 from f5serve.engine.schedule import Schedules
 from f5serve.engine.vocoder import Vocos
 from f5serve.errors import EngineFailed
+from f5serve.text.plan import spoken_ref_text
 from f5serve.text.tokens import Vocab, tokenize
 from f5serve.types import Utterance, Voice, Wave
 from f5serve.units import MAX_DURATION_FRAMES, samples_to_frames
@@ -79,7 +80,10 @@ class F5Engine:
         return self._vocab.missing(text)
 
     def generate(
-        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+        self,
+        utterances: Sequence[Utterance],
+        on_done: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> list[Wave]:
         """One wave for each utterance, 24 kHz, the reference cut off.
 
@@ -91,7 +95,7 @@ class F5Engine:
         with torch.inference_mode(), _memory_named():
             rows = self._rows(utterances)
             for batch in batches(rows, BATCH_FRAMES[self._device.type]):
-                mels = self.sample([rows[i] for i in batch])
+                mels = self.sample([rows[i] for i in batch], check)
                 for i, mel in zip(batch, mels, strict=True):
                     waves[i] = self._decode(rows[i], mel)
                     if on_done:
@@ -110,9 +114,8 @@ class F5Engine:
         return log_mel(samples[None])[0], gain
 
     def _row(self, utterance: Utterance, cond: Tensor, gain: float) -> Row:
-        ref_text = utterance.voice.ref_text
-        joint = " " if ref_text and ord(ref_text[-1]) < 128 and ref_text[-1] != " " else ""
-        tokens = self._vocab.ids(tokenize(ref_text + joint + utterance.text))
+        text = spoken_ref_text(utterance.voice) + utterance.text
+        tokens = self._vocab.ids(tokenize(text))
         shortest = max(len(tokens), len(cond)) + 1  # so that something is generated
         frames = min(max(utterance.duration_frames, shortest), MAX_DURATION_FRAMES)
         padded = torch.zeros(max(frames, len(cond) + 1), N_MELS, device=self._device)
@@ -128,8 +131,11 @@ class F5Engine:
         )
 
     @torch.inference_mode()
-    def sample(self, rows: Sequence[Row]) -> list[Tensor]:
+    def sample(self, rows: Sequence[Row], check: Callable[[], None] | None = None) -> list[Tensor]:
         """Mels of rows that agree in steps, sway and whether guidance is on.
+
+        Args:
+            check: called before each step; what it raises ends the work.
 
         Returns:
             float32 [n N_MELS] each, the reference included.
@@ -146,6 +152,8 @@ class F5Engine:
         dtype, attend = self._schedules.dtype, self._attend
 
         def velocity(x: Tensor, step: int) -> Tensor:
+            if check is not None:
+                check()
             table = schedule.table[step]
             out = self._backbone(x.to(dtype), constant, table, packing, attend).float()
             return sampler.guide(out, strength) if guided else out

@@ -96,12 +96,17 @@ class Kokoro:
         return unspeakable(text)
 
     def generate(
-        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+        self,
+        utterances: Sequence[Utterance],
+        on_done: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> list[Wave]:
         """Speak each utterance; only its text, voice and `options.speed` matter here."""
         styles: dict[str, str] = {}
         waves = []
         for index, utterance in enumerate(utterances):
+            if check is not None:
+                check()
             voice = utterance.voice
             key = f"{voice.name} {voice.revision}"
             styles[key] = style = styles.get(key) or choose_style(voice)

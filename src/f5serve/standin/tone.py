@@ -15,6 +15,7 @@ import numpy as np
 from f5serve.types import Utterance, Wave
 from f5serve.units import SAMPLE_RATE, s_to_samples
 
+STEPS = 16
 WARNINGS = ("This is a test tone, not speech.",)
 
 
@@ -54,16 +55,26 @@ class Tone:
         return [character for character in dict.fromkeys(text) if character not in self._alphabet]
 
     def generate(
-        self, utterances: Sequence[Utterance], on_done: Callable[[int], None] | None = None
+        self,
+        utterances: Sequence[Utterance],
+        on_done: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> list[Wave]:
         """One tone each: longer text, longer tone; another text or seed, another pitch."""
         waves = []
         for index, utterance in enumerate(utterances):
-            time.sleep(self._cost_s)
+            self._work(check)
             waves.append(self._beep(utterance))
             if on_done is not None:
                 on_done(index)
         return waves
+
+    def _work(self, check: Callable[[], None] | None) -> None:
+        """Take the time that an utterance costs, in steps as a model does."""
+        for _ in range(STEPS):
+            if check is not None:
+                check()
+            time.sleep(self._cost_s / STEPS)
 
     def _beep(self, utterance: Utterance) -> Wave:
         text = utterance.text.encode()

@@ -138,6 +138,7 @@ def add_say(verbs: Any) -> None:
     model.add_argument("--ckpt", metavar="FILE", help="checkpoint of your own; also:")
     model.add_argument("--vocab", metavar="FILE")
     model.add_argument("--arch", metavar="NAME")
+    model.add_argument("--vocoder", metavar="FILE", help="Vocos weights; the pulled ones without")
     model.add_argument("--device", choices=["auto", "cpu", "cuda"])
     model.add_argument("--dtype", choices=["auto", "fp32", "fp16", "int8"])
     model.add_argument("--threads", type=int, metavar="N")

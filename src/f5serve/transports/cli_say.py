@@ -71,7 +71,9 @@ def override(settings: Settings, args: argparse.Namespace) -> Settings:
         raise InvalidRequest(
             f"threads is {args.threads}.", code="BAD_OPTION", hint="It takes 0 to 1024."
         )
-    given |= {name: Path(value) for name in ("ckpt", "vocab") if (value := getattr(args, name))}
+    given |= {
+        name: Path(value) for name in ("ckpt", "vocab", "vocoder") if (value := getattr(args, name))
+    }
     return replace(settings, **given)
 
 
