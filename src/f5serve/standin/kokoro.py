@@ -88,7 +88,7 @@ class Kokoro:
         self._token_ids = parts.token_ids
         self._styles = parts.styles
         self._session = _open_session(parts.model, threads)
-        self.description = f"stand-in {MODEL} on the CPU, int8, threads {threads}"
+        self.description = f"cpu, int8, {threads} thread{'s' if threads > 1 else ''}"
         pronounce("ready", MAX_TOKENS)  # reads the dictionary now, not in the first request
 
     def unspeakable(self, text: str) -> list[str]:

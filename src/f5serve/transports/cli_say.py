@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from f5serve import build
-from f5serve.boot import Booted, Choice, choose, default_options, start
+from f5serve.boot import Booted, choose, default_options, start
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 from f5serve.speech import check_request
@@ -163,15 +163,16 @@ def summary(result: SpeechResult, booted: Booted, output: Output) -> str:
             f"load {sum(booted.stages_s.values()):.1f} s",
             f"inference {metrics.inference_s:.1f} s",
             f"RTF {metrics.rtf:.2f}",
-            speaker(result, booted.choice),
+            speaker(booted),
         ]
     )
 
 
-def speaker(result: SpeechResult, choice: Choice) -> str:
-    """Who spoke, for people."""
-    kind = "stand-in speaker" if choice.kind == "standin" else "F5-TTS"
-    return f"{kind} ({result.model})"
+def speaker(booted: Booted) -> str:
+    """Who spoke and on what, for people."""
+    engine = booted.speech.engine
+    kind = "stand-in speaker" if booted.choice.kind == "standin" else "F5-TTS"
+    return f"{kind} ({engine.model}: {engine.description})"
 
 
 def as_dict(result: SpeechResult, booted: Booted, output: Output) -> dict[str, Any]:
@@ -189,6 +190,7 @@ def as_dict(result: SpeechResult, booted: Booted, output: Output) -> dict[str, A
         "voice": result.voice,
         "model": result.model,
         "engine": result.engine,
+        "device": booted.speech.engine.description,
         "warnings": list(result.warnings),
         "metrics": {
             **{f"{name}_s": round(value, 4) for name, value in booted.stages_s.items()},
