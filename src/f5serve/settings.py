@@ -18,8 +18,11 @@ from f5serve.errors import InvalidRequest
 T = TypeVar("T")
 
 
-def _setting(env: str, default: T, parse: Callable[[str], T], doc: str) -> T:
-    value: T = field(default=default, metadata={"env": env, "parse": parse, "doc": doc})
+def _setting(
+    env: str, default: T, parse: Callable[[str], T], doc: str, *, secret: bool = False
+) -> T:
+    metadata = {"env": env, "parse": parse, "doc": doc}
+    value: T = field(default=default, metadata=metadata, repr=not secret)
     return value
 
 
@@ -128,9 +131,66 @@ class Settings:
     hub_endpoint: str = _setting(
         "HF_ENDPOINT", "https://huggingface.co", str, "Hub that weights are pulled from."
     )
-    hub_token: str = _setting("HF_TOKEN", "", str, "Token for private repositories of the hub.")
+    hub_token: str = _setting(
+        "HF_TOKEN", "", str, "Token for private repositories of the hub.", secret=True
+    )
     hub_timeout_s: float = _setting(
         "F5_HUB_TIMEOUT_S", 20.0, _seconds, "Longest silence of the hub before it counts as gone."
+    )
+    data_dir: Path = _setting(
+        "F5_DATA_DIR",
+        Path("~/.local/share/f5serve").expanduser(),
+        _path,
+        "Where voices, results and records are kept when no bucket is set, in `store/`.",
+    )
+    store: str = _setting(
+        "F5_STORE",
+        "",
+        str,
+        "The store outright: `file:///folder`, `s3://bucket/prefix` or `memory:`; else it is the "
+        "bucket of S3_BUCKET or BUCKET_ENDPOINT_URL, else a folder.",
+    )
+    s3_bucket: str = _setting("S3_BUCKET", "", str, "Bucket that is the store.")
+    s3_endpoint_url: str = _setting(
+        "AWS_ENDPOINT_URL",
+        "",
+        str,
+        "Where the bucket is served, e.g. `https://s3.us-west-001.backblazeb2.com`; empty for "
+        "Amazon.",
+    )
+    s3_region: str = _setting(
+        "AWS_REGION", "", str, "Region of the bucket; read from known endpoints when empty."
+    )
+    s3_access_key: str = _setting(
+        "AWS_ACCESS_KEY_ID", "", str, "Access key of the bucket.", secret=True
+    )
+    s3_secret_key: str = _setting(
+        "AWS_SECRET_ACCESS_KEY", "", str, "Secret of that key.", secret=True
+    )
+    s3_session_token: str = _setting(
+        "AWS_SESSION_TOKEN", "", str, "Token that temporary keys come with.", secret=True
+    )
+    s3_addressing: str = _setting(
+        "S3_ADDRESSING",
+        "path",
+        _one_of("path", "virtual", "auto"),
+        "Whether the bucket's name is in the path or in the host of URLs.",
+    )
+    s3_ca_bundle: str = _setting(
+        "AWS_CA_BUNDLE", "", str, "PEM file of certificates to trust, for a server of your own."
+    )
+    bucket_endpoint_url: str = _setting(
+        "BUCKET_ENDPOINT_URL",
+        "",
+        str,
+        "RunPod's name for endpoint and bucket in one: `https://host/bucket` or "
+        "`https://bucket.host`.",
+    )
+    bucket_access_key_id: str = _setting(
+        "BUCKET_ACCESS_KEY_ID", "", str, "Access key for BUCKET_ENDPOINT_URL.", secret=True
+    )
+    bucket_secret_access_key: str = _setting(
+        "BUCKET_SECRET_ACCESS_KEY", "", str, "Secret of that key.", secret=True
     )
     log_level: str = _setting(
         "F5_LOG_LEVEL",

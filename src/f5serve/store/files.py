@@ -10,10 +10,8 @@ import contextlib
 import errno
 import fcntl
 import os
-import threading
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,9 +28,8 @@ class PrivateFile:
     """A file that only its maker knows, until `publish` gives it a name.
 
     It is made in the folder it will stay in, so that naming it is one step of the file system.
-    While it is open a lock tells sweepers that its maker lives. Safe for threads that write to
-    different places; a write after the end is refused, so that a straggler cannot reach a file
-    that has taken over the descriptor.
+    While it is open a lock tells sweepers that its maker lives. Threads may write to different
+    places at once, until it is published or closed.
 
     Args:
         folder: made when it is not there.
@@ -43,7 +40,7 @@ class PrivateFile:
 
     def __init__(self, folder: Path, what: str, size: int = 0) -> None:
         self._what = what
-        self._guard = _Guard()
+        self._descriptor = -1
         try:
             self.path, self._descriptor = _create(folder)
         except OSError as error:
@@ -78,18 +75,16 @@ class PrivateFile:
             StorageFailed: NO_SPACE or NOT_WRITABLE.
         """
         left = memoryview(data)
-        with self._guard.working():
-            try:
-                while left:
-                    written = os.pwrite(self._descriptor, left, start)
-                    start, left = start + written, left[written:]
-            except OSError as error:
-                raise cannot_write(self._what, len(left), error) from None
+        try:
+            while left:
+                written = os.pwrite(self._descriptor, left, start)
+                start, left = start + written, left[written:]
+        except OSError as error:
+            raise cannot_write(self._what, len(left), error) from None
 
     def read_at(self, start: int, size: int) -> bytes:
         """Up to `size` bytes from byte `start`, as the file system holds them."""
-        with self._guard.working():
-            return os.pread(self._descriptor, size, start)
+        return os.pread(self._descriptor, size, start)
 
     def truncate(self, size: int) -> None:
         """Cut the file to `size` bytes, when fewer came than were allocated."""
@@ -124,10 +119,11 @@ class PrivateFile:
 
     def close(self) -> None:
         """Remove the private name, if it still has one, and end; may be called again."""
-        if self._guard.end():
+        if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
             os.close(self._descriptor)
+            self._descriptor = -1
 
     def __enter__(self) -> Self:
         return self
@@ -139,37 +135,6 @@ class PrivateFile:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _Guard:
-    """Lets many work, and waits for them when it ends."""
-
-    def __init__(self) -> None:
-        self._change = threading.Condition()
-        self._busy = 0
-        self._ended = False
-
-    @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
-        with self._change:
-            if self._ended:
-                raise StorageFailed("The file is closed.", code="CANCELLED", retryable=True)
-            self._busy += 1
-        try:
-            yield
-        finally:
-            with self._change:
-                self._busy -= 1
-                self._change.notify_all()
-
-    def end(self) -> bool:
-        """Refuse further work and wait for what is under way; False when it had ended before."""
-        with self._change:
-            if self._ended:
-                return False
-            self._ended = True
-            self._change.wait_for(lambda: self._busy == 0)
-            return True
 
 
 def _create(folder: Path) -> tuple[Path, int]:

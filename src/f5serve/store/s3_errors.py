@@ -1,0 +1,314 @@
+"""What a bucket, or the way to it, did wrong: a cause and what to do about it.
+
+Exceptions of the S3 library flow in, `S3Failed` flows out. What a server wrote in words is read
+but never repeated, because it may hold key ids and host names; its code is. This module must not
+know operations.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from f5serve.errors import F5Error, KeyMissing, StorageFailed
+
+
+class S3Failed(StorageFailed):
+    """A failure of the bucket or of the way to it.
+
+    Attributes:
+        retry_after_s: how long the server asked to wait; 0 when it did not.
+        server_code: the server's own code, or the name of the library's exception.
+    """
+
+    retry_after_s: float = 0.0
+    server_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    code: str
+    sentence: str
+    hint: str
+    retryable: bool = False
+
+
+_WRONG_KEY = _Cause(
+    "S3_WRONG_KEY",
+    "The bucket's server does not know the access key id",
+    "Check AWS_ACCESS_KEY_ID (or BUCKET_ACCESS_KEY_ID) and that it belongs to this endpoint.",
+)
+_WRONG_SECRET = _Cause(
+    "S3_WRONG_SECRET",
+    "The secret does not belong to the access key id",
+    "Check AWS_SECRET_ACCESS_KEY (or BUCKET_SECRET_ACCESS_KEY): whole, without quotes or spaces.",
+)
+_TOKEN = _Cause(
+    "S3_WRONG_KEY",
+    "The temporary credentials of the bucket are expired or wrong",
+    "Renew AWS_SESSION_TOKEN and the key that came with it, or use a permanent key.",
+)
+_CLOCK = _Cause(
+    "S3_CLOCK_SKEW",
+    "The clock of this machine differs too much from that of the bucket's server",
+    "Set the clock of this machine, for example by NTP.",
+)
+_NO_BUCKET = _Cause(
+    "S3_NO_BUCKET",
+    "There is no such bucket",
+    "Check S3_BUCKET, make the bucket, or check that AWS_ENDPOINT_URL is the one it lives at.",
+)
+_REGION = _Cause(
+    "S3_WRONG_REGION",
+    "The bucket lives in another region or at another endpoint",
+    "Set AWS_REGION and AWS_ENDPOINT_URL to those that the bucket's page shows.",
+)
+_NOT_S3 = _Cause(
+    "S3_WRONG_ENDPOINT",
+    "What answered is not an S3 service",
+    "Check AWS_ENDPOINT_URL: the S3 endpoint, with https://, not the page of the console.",
+)
+_CAP = _Cause(
+    "S3_CAP_REACHED",
+    "The account's cap on downloads, calls or storage is reached",
+    "Raise the cap on the provider's page, or wait until it starts anew (usually at midnight GMT).",
+)
+_SLOW_DOWN = _Cause(
+    "S3_SLOW_DOWN",
+    "The bucket's server asks for fewer requests",
+    "Try again later; lower the number of workers when it stays.",
+    retryable=True,
+)
+_SERVER = _Cause(
+    "S3_SERVER_FAILED",
+    "The bucket's server failed",
+    "Try again; look at the provider's status page when it stays.",
+    retryable=True,
+)
+_FORBIDDEN = _Cause(
+    "S3_FORBIDDEN",
+    "The bucket's server does not permit this",
+    "Give the key the rights to get, put, delete and list in this bucket; where listing is not "
+    "permitted, a missing object can look like this too.",
+)
+_FULL = _Cause(
+    "NO_SPACE", "The bucket is full", "Remove objects, or raise the quota of the bucket."
+)
+_TRANSFER = _Cause("S3_CUT", "The transfer was damaged on its way", "Try again.", retryable=True)
+_UNSUPPORTED = _Cause(
+    "S3_UNSUPPORTED",
+    "The bucket's server does not have this operation",
+    "Use a service that has the basic operations of S3.",
+)
+_REFUSED = _Cause(
+    "S3_REFUSED",
+    "The bucket's server refused the request",
+    "Check the settings of the bucket; the code says what it did not like.",
+)
+_NO_CREDENTIALS = _Cause(
+    "S3_NO_CREDENTIALS",
+    "No credentials for the bucket are set",
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+)
+_TLS = _Cause(
+    "S3_TLS",
+    "No trusted TLS connection to the bucket's server can be made",
+    "Check https or http in AWS_ENDPOINT_URL; for a certificate of your own set AWS_CA_BUNDLE.",
+)
+_UNREACHABLE = _Cause(
+    "S3_UNREACHABLE",
+    "The bucket's server cannot be reached",
+    "Check AWS_ENDPOINT_URL, the network, and proxies in between.",
+    retryable=True,
+)
+_CUT = _Cause("S3_CUT", "The bucket's server broke off the transfer", "Try again.", retryable=True)
+_STALLED = _Cause(
+    "S3_STALLED",
+    "The bucket's server is silent or too slow",
+    "Try again; check the network when it stays.",
+    retryable=True,
+)
+_SETTINGS = _Cause(
+    "S3_BAD_SETTINGS",
+    "The settings of the bucket cannot be used",
+    "Check S3_BUCKET, AWS_ENDPOINT_URL, AWS_REGION and AWS_CA_BUNDLE.",
+)
+
+_BY_SERVER_CODE = {
+    "InvalidAccessKeyId": _WRONG_KEY,
+    "SignatureDoesNotMatch": _WRONG_SECRET,
+    **dict.fromkeys(["ExpiredToken", "InvalidToken", "TokenRefreshRequired"], _TOKEN),
+    **dict.fromkeys(["RequestTimeTooSkewed", "RequestExpired"], _CLOCK),
+    **dict.fromkeys(["NoSuchBucket", "InvalidBucketName"], _NO_BUCKET),
+    **dict.fromkeys(
+        [
+            "PermanentRedirect",
+            "TemporaryRedirect",
+            "AuthorizationHeaderMalformed",
+            "AuthorizationQueryParametersError",
+            "IllegalLocationConstraintException",
+            "InvalidRegion",
+        ],
+        _REGION,
+    ),
+    **dict.fromkeys(
+        [
+            "SlowDown",
+            "SlowDownRead",
+            "SlowDownWrite",
+            "ServiceUnavailable",
+            "TooManyRequests",
+            "TooManyRequestsException",
+            "Throttling",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+            "BandwidthLimitExceeded",
+            "Busy",
+        ],
+        _SLOW_DOWN,
+    ),
+    **dict.fromkeys(["InternalError", "RequestTimeout", "OperationAborted"], _SERVER),
+    **dict.fromkeys(["XMinioStorageFull", "QuotaExceeded", "XMinioQuotaExceeded"], _FULL),
+    **dict.fromkeys(["BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"], _TRANSFER),
+    **dict.fromkeys(["NotImplemented", "XNotImplemented"], _UNSUPPORTED),
+}
+_BY_STATUS = {
+    **dict.fromkeys([301, 302, 307, 308], _REGION),
+    **dict.fromkeys([401, 403], _FORBIDDEN),
+    **dict.fromkeys([404, 405], _NOT_S3),
+    **dict.fromkeys([408, 500, 502, 504], _SERVER),
+    **dict.fromkeys([429, 503], _SLOW_DOWN),
+    501: _UNSUPPORTED,
+    507: _FULL,
+}
+_BY_EXCEPTION = {
+    **dict.fromkeys(["NoCredentialsError", "PartialCredentialsError"], _NO_CREDENTIALS),
+    "CredentialRetrievalError": _NO_CREDENTIALS,
+    **dict.fromkeys(["ReadTimeoutError", "TimeoutError"], _STALLED),
+    **dict.fromkeys(
+        [
+            "IncompleteReadError",
+            "ResponseStreamingError",
+            "ConnectionClosedError",
+            "ProtocolError",
+            "FlexibleChecksumError",
+        ],
+        _CUT,
+    ),
+    **dict.fromkeys(["ResponseParserError", "ResponseParserInvalidXMLError"], _NOT_S3),
+    **dict.fromkeys(
+        ["ParamValidationError", "ProfileNotFound", "ConfigParseError", "InvalidRegionError"],
+        _SETTINGS,
+    ),
+}
+_BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""Connections that ended inside TLS: the network's doing, not the certificate's."""
+
+
+def translate(error: BaseException, key: str = "") -> F5Error:
+    """The error to raise for what the S3 library raised; `key` is what was asked for, if any."""
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict):
+        return _from_answer(answer, key)
+    name = type(error).__name__
+    tls = [e for e in _chain(error) if isinstance(e, ssl.SSLError)]
+    if tls:
+        return _failed(_UNREACHABLE if isinstance(tls[0], _BROKEN_TLS) else _TLS, name)
+    if name in _BY_EXCEPTION:
+        return _failed(_BY_EXCEPTION[name], name)
+    if isinstance(error, ValueError) or "CA certificate bundle" in str(error):
+        return _failed(_SETTINGS, name)
+    return _failed(_UNREACHABLE, name)
+
+
+def stalled() -> S3Failed:
+    """The error for a call whose time is over."""
+    return _failed(_STALLED, "deadline")
+
+
+def cut() -> S3Failed:
+    """The error for an answer that ended before it was complete."""
+    return _failed(_CUT, "too few bytes")
+
+
+def unsupported() -> S3Failed:
+    """The error for a server that answers a range with something else."""
+    return _failed(_UNSUPPORTED, "ranges")
+
+
+def extra_missing() -> StorageFailed:
+    """The error for a bucket asked of an install without the S3 library."""
+    return StorageFailed(
+        "This install cannot talk to buckets: boto3 is missing.",
+        code="EXTRA_MISSING",
+        hint="pip install 'f5serve[s3]'",
+    )
+
+
+def server_code(answer: dict[str, Any]) -> str:
+    """The code in a server's error answer, e.g. "NoSuchKey"; "" when there is none."""
+    code = str(answer.get("Error", {}).get("Code", ""))
+    return code if re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,63}", code) else ""
+
+
+def _from_answer(answer: dict[str, Any], key: str) -> F5Error:
+    code = server_code(answer)
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code == "NoSuchKey":
+        return KeyMissing(key)
+    words = str(answer.get("Error", {}).get("Message", ""))
+    if status == 403 and re.search(
+        r"\bcap\b.{0,20}\b(exceeded|reached)|caps ?& ?alerts", words, re.I
+    ):
+        cause = _CAP
+    else:
+        cause = _BY_SERVER_CODE.get(code) or _BY_STATUS.get(status) or _other(status)
+    if status == 403 and cause.retryable:  # whatever it is called, it was forbidden
+        cause = _FORBIDDEN
+    failure = _failed(cause, f"HTTP {status}" + (f" {code}" if code else ""))
+    failure.retry_after_s = _retry_after_s(answer)
+    return failure
+
+
+def _other(status: int) -> _Cause:
+    return _SERVER if status >= 500 else _REFUSED
+
+
+def _failed(cause: _Cause, detail: str) -> S3Failed:
+    failure = S3Failed(
+        f"{cause.sentence} ({detail}).",
+        code=cause.code,
+        hint=cause.hint,
+        retryable=cause.retryable,
+    )
+    failure.server_code = detail
+    return failure
+
+
+def _retry_after_s(answer: dict[str, Any]) -> float:
+    text = str(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
+    if text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those wrapped in it, in the several ways that libraries wrap them."""
+    todo, seen = [error], set[int]()
+    while todo and len(seen) < 20:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inner = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+        inner.append(getattr(one, "kwargs", {}).get("error"))
+        todo.extend(e for e in inner if isinstance(e, BaseException))
