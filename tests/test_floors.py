@@ -34,6 +34,7 @@ HOMES = {
     "rjieba": {"text"},
     "boto3": {"store"},
     "botocore": {"store"},
+    "runpod": {"transports"},
     "subprocess": {"audio"},
 }
 

@@ -192,6 +192,27 @@ class Settings:
     bucket_secret_access_key: str = _setting(
         "BUCKET_SECRET_ACCESS_KEY", "", str, "Secret of that key.", secret=True
     )
+    concurrency: int = _setting(
+        "F5_CONCURRENCY", 8, _whole(1, 256), "RunPod jobs that one worker holds at a time."
+    )
+    shutdown_s: float = _setting(
+        "F5_SHUTDOWN_S",
+        25.0,
+        _seconds,
+        "Seconds that running jobs have to end once the worker is told to stop.",
+    )
+    runpod_api: str = _setting(
+        "F5_RUNPOD_API",
+        "https://api.runpod.ai/v2",
+        str,
+        "Where a RunPod worker queues jobs of `mode: async`.",
+    )
+    runpod_endpoint: str = _setting(
+        "RUNPOD_ENDPOINT_ID", "", str, "Endpoint that the worker belongs to; set by RunPod."
+    )
+    runpod_key: str = _setting(
+        "RUNPOD_AI_API_KEY", "", str, "Key for that endpoint; set by RunPod."
+    )
     log_level: str = _setting(
         "F5_LOG_LEVEL",
         "warning",
@@ -245,3 +266,34 @@ def keep_onnxruntime_silent() -> None:
     Somebody who has set it already is not overruled.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def worker_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings of a worker: as `Settings.from_environ`, but it logs what it does unless told."""
+    environ = os.environ if environ is None else environ
+    return Settings.from_environ({"F5_LOG_LEVEL": "info", **environ})
+
+
+def keep_runpod_quiet() -> None:
+    """Keep RunPod's SDK from printing every answer; call before importing it.
+
+    Its own default is DEBUG, which prints results with their signed URLs.
+    """
+    os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")
+
+
+def on_runpod(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether RunPod started this process as a worker of an endpoint."""
+    return "RUNPOD_WEBHOOK_GET_JOB" in (os.environ if environ is None else environ)
+
+
+def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Values that must never be logged: of variables named as keys, secrets, tokens, passwords."""
+    environ = os.environ if environ is None else environ
+    named = [
+        value
+        for name, value in environ.items()
+        if any(word in name.upper() for word in ("KEY", "SECRET", "TOKEN", "PASSWORD"))
+    ]
+    # Shorter values are flags and numbers; hiding those would eat into ordinary words.
+    return tuple(sorted({value for value in named if len(value) >= 8}, key=len, reverse=True))
