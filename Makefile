@@ -61,5 +61,11 @@ bench: setup oracle ## ours beside the f5-tts package, at full size (an hour on 
 bench-small: setup oracle ## the same in minutes, on a reduced model
 	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python --small
 
+bench: setup oracle ## this engine beside the f5-tts package, at full size: about half an hour
+	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python $(BENCH_ARGS)
+
+bench-small: setup oracle ## the same on a reduced model: 3 minutes
+	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python --small
+
 clean:
 	rm -rf .venv .venv-oracle
