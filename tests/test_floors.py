@@ -16,11 +16,14 @@ SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
 FLOORS = {
     **dict.fromkeys(["units", "types", "errors", "settings", "build", "__init__"], 0),
     **dict.fromkeys(["text", "audio", "store", "fetch"], 1),
-    **dict.fromkeys(["engine", "standin", "voices", "model_cache"], 2),
-    **dict.fromkeys(["speech", "boot"], 3),
+    **dict.fromkeys(["engine", "standin", "voices", "model_cache", "jobs"], 2),
+    **dict.fromkeys(["speech", "boot", "operations"], 3),
     **dict.fromkeys(["transports", "__main__"], 4),
 }
-ROOMS = {"text", "audio", "store", "fetch", "engine", "standin", "voices", "model_cache"}
+ROOMS = {
+    *["text", "audio", "store", "fetch"],
+    *["engine", "standin", "voices", "model_cache", "jobs"],
+}
 HOMES = {
     "torch": {"engine"},
     "safetensors": {"engine"},

@@ -213,6 +213,24 @@ class Settings:
     runpod_key: str = _setting(
         "RUNPOD_AI_API_KEY", "", str, "Key for that endpoint; set by RunPod."
     )
+    result_cache: bool = _setting(
+        "F5_RESULT_CACHE",
+        True,
+        _flag,
+        "1 answers a request that is equal to an earlier one with the stored audio; 0 never does.",
+    )
+    url_expires_s: int = _setting(
+        "F5_URL_EXPIRES_S",
+        3600,
+        _whole(60, 604_800),
+        "Lifetime of the signed URLs in answers, in seconds; `result` gives new ones.",
+    )
+    retention_days: int = _setting(
+        "F5_RETENTION_DAYS",
+        30,
+        _whole(0, 36_500),
+        "Days after which `f5serve jobs gc` removes results and job records; 0 keeps them.",
+    )
     log_level: str = _setting(
         "F5_LOG_LEVEL",
         "warning",
