@@ -150,9 +150,13 @@ def get(
             )
         connection.settimeout(deadline.left_s())
         connection.sendall(_request(target))
-        incoming = cast(socket.socket, _Wire(connection, deadline))
-        response = stack.enter_context(http.client.HTTPResponse(incoming, method="GET"))
+        wire = _Wire(connection, deadline)
+        response = stack.enter_context(
+            http.client.HTTPResponse(cast(socket.socket, wire), method="GET")
+        )
         response.begin()
+        if wire.incoming.has_ended:  # http.client takes a head that was cut for a whole one
+            raise http.client.IncompleteRead(b"")
         yield response
 
 
@@ -191,11 +195,11 @@ class _Wire:
     """As much of a socket as `http.client.HTTPResponse` asks for."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
-        self._incoming = _Incoming(connection, deadline)
+        self.incoming = _Incoming(connection, deadline)
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """The bytes that come in, buffered."""
-        return io.BufferedReader(self._incoming, _BUFFER_BYTES)
+        return io.BufferedReader(self.incoming, _BUFFER_BYTES)
 
 
 class _Incoming(io.RawIOBase):
@@ -204,6 +208,7 @@ class _Incoming(io.RawIOBase):
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self._connection = connection
         self._deadline = deadline
+        self.has_ended = False
 
     def readable(self) -> bool:
         """Always."""
@@ -212,4 +217,6 @@ class _Incoming(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Receive once, within what is left of the time."""
         self._connection.settimeout(self._deadline.left_s())
-        return self._connection.recv_into(buffer)
+        received = self._connection.recv_into(buffer)
+        self.has_ended = received == 0
+        return received
