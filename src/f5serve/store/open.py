@@ -200,6 +200,7 @@ def _parts(text: str, name: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = usable and parts.username is None
     except ValueError:
         raise _bad(f"{name} is no URL.", "It takes https://host.") from None
     if not usable:

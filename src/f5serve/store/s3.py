@@ -8,6 +8,7 @@ these, or ignore it silently.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +23,15 @@ from f5serve.store.base import (
     is_key,
     too_large,
 )
-from f5serve.store.s3_calls import Client, Deadline, S3Calls, S3Limits, S3Options, translated
+from f5serve.store.s3_calls import (
+    Client,
+    Deadline,
+    S3Calls,
+    S3Limits,
+    S3Options,
+    require_library,
+    translated,
+)
 from f5serve.store.s3_download import Wanted, download
 from f5serve.store.s3_errors import S3Failed, cut
 from f5serve.store.s3_upload import Memory, OnDisk, Source, abort_old_uploads, upload
@@ -38,6 +47,12 @@ class S3Store:
     """Values as objects of a bucket, which must exist. Safe for threads and after a fork."""
 
     def __init__(self, options: S3Options) -> None:
+        """Ask nothing of the network yet.
+
+        Raises:
+            StorageFailed: EXTRA_MISSING when the S3 library is not installed.
+        """
+        require_library()
         if options.prefix:
             check_key(options.prefix)
         self._options = options
@@ -108,7 +123,8 @@ class S3Store:
             for one in page.get("Contents", []):
                 key = str(one["Key"]).removeprefix(root)
                 if is_key(key):
-                    yield StoredObject(key, int(one["Size"]), one["LastModified"])
+                    modified = one["LastModified"].astimezone(UTC)
+                    yield StoredObject(key, int(one["Size"]), modified)
                 elif not key.endswith("/"):  # consoles leave such marks for folders
                     skipped.add(key)
         skipped.warn()

@@ -27,7 +27,6 @@ Client = Any
 """A boto3 client; the library brings no types."""
 
 _log = logging.getLogger(__name__)
-_FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 8.0
 _CLOCK_AGE_S = 300.0
 _POOL = 64
@@ -42,6 +41,7 @@ class S3Limits:
             moves bytes has `bytes / min_bytes_per_s` more.
         connect_s, read_s: most seconds for a connection, and of silence on one.
         attempts: tries of one request, the first included.
+        pause_s: about what passes before the second; doubles each time.
         min_bytes_per_s: slowest transfer that is accepted.
         window_s: seconds over which that is measured.
         part_bytes: size of the pieces of a transfer; S3 takes uploads in parts of 5 MiB at least.
@@ -52,6 +52,7 @@ class S3Limits:
     connect_s: float = 5.0
     read_s: float = 20.0
     attempts: int = 4
+    pause_s: float = 0.4
     min_bytes_per_s: int = 100_000
     window_s: float = 30.0
     part_bytes: int = 16 << 20
@@ -129,7 +130,7 @@ class S3Calls:
             try:
                 return self.once(request, key, deadline)
             except S3Failed as error:
-                pause = pause_s(error, attempt)
+                pause = pause_s(error, attempt, self.limits)
                 last = attempt == self.limits.attempts or pause >= deadline.left_s()
                 if not error.retryable or last:
                     _log.warning("%s: %s, attempt %d", self.describe(), error.server_code, attempt)
@@ -201,10 +202,10 @@ def translated(key: str = "") -> Iterator[None]:
         raise failure from None  # the library's own words may hold hosts and key ids
 
 
-def pause_s(error: S3Failed, attempt: int) -> float:
+def pause_s(error: S3Failed, attempt: int, limits: S3Limits) -> float:
     """Seconds to wait after attempt number `attempt`: what the server asked, and some at random."""
-    longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
-    return error.retry_after_s + random.uniform(longest / 2, longest)
+    about = min(_LONGEST_PAUSE_S, limits.pause_s * 2 ** (attempt - 1))
+    return error.retry_after_s + about * random.uniform(0.5, 1.5)
 
 
 def _bounded(call: Callable[[], T], deadline: Deadline) -> T:
@@ -234,12 +235,18 @@ def _bounded(call: Callable[[], T], deadline: Deadline) -> T:
     return result[0]
 
 
-def _make_client(options: S3Options) -> Client:
+def require_library() -> None:
+    """Raise EXTRA_MISSING where the S3 library is not installed."""
     try:
-        import boto3.session
-        from botocore.config import Config
+        import boto3  # noqa: F401 - the use is elsewhere, and must not be met unprepared
     except ImportError:
         raise extra_missing() from None
+
+
+def _make_client(options: S3Options) -> Client:
+    import boto3.session
+    from botocore.config import Config
+
     if bool(options.access_key) != bool(options.secret_key):
         raise InvalidRequest(
             "Only one half of the bucket's credentials is set.",

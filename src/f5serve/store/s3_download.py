@@ -206,7 +206,7 @@ class _Download:
             raise error
         if error.code == "S3_SLOW_DOWN":
             self._allowed = max(1, self._allowed // 2)
-        pause = pause_s(error, part.tries)
+        pause = pause_s(error, part.tries, self._limits)
         if pause >= self._deadline.left_s():
             raise error
         part.not_before = time.monotonic() + pause

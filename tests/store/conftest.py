@@ -1,0 +1,66 @@
+"""Every kind of store, each empty, for the suite that all must pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from f5serve.store.base import ObjectStore
+from f5serve.store.folder import FolderStore
+from f5serve.store.memory import MemoryStore
+from f5serve.store.s3 import S3Limits, S3Options, S3Store
+from tests.store import servers
+
+LIMITS = S3Limits(part_bytes=5 << 20, pause_s=0.02)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_environment() -> Iterator[None]:
+    """Calls to loopback must meet no proxy, and no certificates or keys of this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - servers.clean_environment().keys():
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Options]:
+    with servers.rclone(tmp_path_factory.mktemp("rclone")) as options:
+        yield dataclasses.replace(options, limits=LIMITS)
+
+
+@pytest.fixture(scope="session")
+def rclone_tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Options]:
+    folder = tmp_path_factory.mktemp("rclone-tls")
+    with servers.rclone(folder, servers.certificate(folder / "tls")) as options:
+        yield dataclasses.replace(options, limits=LIMITS)
+
+
+@pytest.fixture(scope="session")
+def juicefs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Options]:
+    with servers.juicefs(tmp_path_factory.mktemp("juicefs")) as options:
+        yield dataclasses.replace(options, limits=LIMITS)
+
+
+@pytest.fixture(params=["rclone", "rclone_tls", "juicefs"])
+def s3(request: pytest.FixtureRequest) -> S3Store:
+    return empty_bucket(request.getfixturevalue(f"{request.param}_server"))
+
+
+@pytest.fixture(params=["memory", "folder", "rclone", "rclone_tls", "juicefs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "folder":
+        return FolderStore(tmp_path / "store")
+    return empty_bucket(request.getfixturevalue(f"{request.param}_server"))
+
+
+def empty_bucket(options: S3Options) -> S3Store:
+    """A store on a server that others use as well."""
+    return S3Store(dataclasses.replace(options, prefix=f"t/{uuid.uuid4().hex}"))
