@@ -60,7 +60,7 @@ def speech_text(seconds: float) -> str:
 
 def step_flop(arch: dict[str, Any], frames: int) -> float:
     """Multiplications and additions of one step with guidance: both halves."""
-    d, depth, ff = arch["dim"], arch["depth"], arch["ff_mult"]
+    d, depth, ff = (int(arch[name]) for name in ("dim", "depth", "ff_mult"))
     layer = (8 + 4 * ff) * d * d + 4 * frames * d
     skips = depth / 2 * 4 * d * d if arch["backbone"] == "unett" else 0
     convolutions = 2 * 2 * 31 * (d // 16) * d

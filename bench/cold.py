@@ -38,16 +38,16 @@ KINDS = {
 MEASURES = (
     ("C1.{}.import", "imports", "cpu s", "import_cpu"),
     ("C1.{}.load", "vocoder and model", "cpu s", "load_cpu"),
-    ("C1.{}.ready", "process start to ready", "cpu s", "ready_cpu"),
-    ("C1.{}.ready-wall", "process start to ready", "s", "ready_wall"),
-    ("C1.{}.wave", "process start to first wave", "cpu s", "wave_cpu"),
+    ("C1.{}.ready", "start to ready", "cpu s", "ready_cpu"),
+    ("C1.{}.ready-wall", "start to ready, wall", "s", "ready_wall"),
+    ("C1.{}.wave", "start to first wave", "cpu s", "wave_cpu"),
     ("C1.{}.modules", "modules imported", "", "modules"),
     ("C6.{}", "peak memory after the first wave", "MB", "peak_mb"),
     ("C6.{}.anon", "anonymous memory after the first wave", "MB", "anon_mb"),
 )
 MEASURES_DROPPED = (
-    ("C1.{}.dropped.ready-wall", "ready, files not in the page cache", "s", "ready_wall"),
-    ("C1.{}.dropped.wave-wall", "first wave, files not in the page cache", "s", "wave_wall"),
+    ("C1.{}.dropped.ready-wall", "dropped from the page cache: to ready", "s", "ready_wall"),
+    ("C1.{}.dropped.wave-wall", "dropped from the page cache: to first wave", "s", "wave_wall"),
 )
 
 
@@ -134,7 +134,7 @@ class ColdStarts:
 
         return [
             row(
-                Measure(f"C1.{name}.bytes", f"{name}: weights to load", "MB"),
+                Measure(f"C1.{name}.bytes", f"weights to load, {name}", "MB"),
                 [megabytes("published")],
                 [megabytes(name)],
             )
@@ -145,11 +145,11 @@ class ColdStarts:
 def _rows(runs: Runs, measures: tuple[tuple[str, str, str, str], ...]) -> list[dict[str, Any]]:
     return [
         row(
-            Measure(key.format(kind), f"{kind}: {says}", unit),
+            Measure(key.format(kind), f"{says}, {kind}", unit),
             [run[field] for run in runs[UPSTREAM]],
             [run[field] for run in ours],
         )
+        for key, says, unit, field in measures
         for kind, ours in runs.items()
         if kind != UPSTREAM
-        for key, says, unit, field in measures
     ]

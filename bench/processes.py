@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 HERE = Path(__file__).parent
-ANSWER_LIMIT_S = 3600.0
+ANSWER_LIMIT_S = 3600
 
 
 class WorkerFailed(RuntimeError):
@@ -30,6 +31,7 @@ class Worker:
 
     def __init__(self, python: str, script: str, threads: int, log: Path) -> None:
         self._log = log
+        self._script = script
         self.started = time.monotonic()
         with log.open("w") as stderr:
             self._process = subprocess.Popen(
@@ -46,7 +48,7 @@ class Worker:
         """Run one command and wait for its answer.
 
         Raises:
-            WorkerFailed: the worker ended before it answered.
+            WorkerFailed: the worker ended, or took longer than `ANSWER_LIMIT_S`.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -55,10 +57,11 @@ class Worker:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # its log says why
-        line = self._process.stdout.readline()
+        answered, _, _ = select.select([self._process.stdout], [], [], ANSWER_LIMIT_S)
+        line = self._process.stdout.readline() if answered else ""
         if not line:
             end = self._log.read_text(errors="replace")[-2000:]
-            raise WorkerFailed(f"{do} failed in {self._process.args}:\n{end}")
+            raise WorkerFailed(f"{do} got no answer from {self._script}:\n{end}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
