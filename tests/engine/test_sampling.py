@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from f5serve.engine import sampler
-from f5serve.engine.attention import Packing, sdpa
+from f5serve.engine.attention import sdpa
 from f5serve.engine.config import PRESETS
 from f5serve.engine.layers import PositionConv, TextEmbedding
+from f5serve.engine.packing import Layout, Packing
 from f5serve.engine.rows import Row, batches
 from f5serve.errors import EngineFailed
 from tests.parity.cases import row, small
@@ -48,11 +49,15 @@ def test_attention_does_not_reach_into_the_next_sequence() -> None:
     assert not torch.allclose(out[12:], changed[12:])
 
 
+def layout(*lengths: int) -> Layout:
+    return Layout.of(lengths, CPU, time_token=False)
+
+
 def test_convolution_does_not_reach_into_the_next_sequence() -> None:
     conv = PositionConv(32).requires_grad_(False)
     x = torch.randn(70, 32)
-    together = conv(x, Packing.of((40, 30), CPU))
-    alone = conv(x[:40], Packing.of((40,), CPU)), conv(x[40:], Packing.of((30,), CPU))
+    together = conv(x, layout(40, 30))
+    alone = conv(x[:40], layout(40)), conv(x[40:], layout(30))
     assert error(together, torch.cat(alone)) <= TOLERANCE
 
 

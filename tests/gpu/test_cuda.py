@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from f5serve.engine import checkpoint
-from f5serve.engine.attention import Packing, choose, sdpa, varlen
+from f5serve.engine.attention import choose, sdpa, varlen
 from f5serve.engine.engine import F5Engine
+from f5serve.engine.packing import Packing
 from f5serve.engine.rows import Row
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of

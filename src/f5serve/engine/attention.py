@@ -7,43 +7,13 @@ needed by either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Packing:
-    """Where each sequence lies among the packed tokens; built once per batch.
-
-    Attributes:
-        lengths: tokens of each sequence, in order.
-        runs: (first token, sequences, tokens each) of neighbours of equal length.
-        positions: int64 [m], place of each token in its sequence.
-        starts: int32 [b + 1], cumulative lengths.
-    """
-
-    lengths: tuple[int, ...]
-    runs: tuple[tuple[int, int, int], ...]
-    positions: Tensor
-    starts: Tensor
-
-    @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device) -> Packing:
-        """Packing of sequences of these lengths."""
-        runs, first = [], 0
-        for length, group in groupby(lengths):
-            count = len(list(group))
-            runs.append((first, count, length))
-            first += count * length
-        positions = torch.cat([torch.arange(n) for n in lengths]).to(device)
-        starts = torch.tensor([0, *lengths]).cumsum(0).to(device, torch.int32)
-        return cls(tuple(lengths), tuple(runs), positions, starts)
-
+from f5serve.engine.packing import Packing
 
 Attention = Callable[[Tensor, Packing], Tensor]
 """(qkv [m 3 h 64], packing) -> [m h*64]"""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from f5serve.engine.attention import Attention, Packing
+from f5serve.engine.attention import Attention
 from f5serve.engine.config import N_MELS, Architecture
 from f5serve.engine.layers import (
     NORM_EPS,
@@ -18,8 +18,8 @@ from f5serve.engine.layers import (
     InputMix,
     SelfAttention,
     TextEmbedding,
-    rotary_table,
 )
+from f5serve.engine.packing import Layout, Packing
 
 BLOCK_ROWS = 6
 """Table rows of a block: shift, scale, gate of attention, then of feed-forward."""
@@ -35,13 +35,11 @@ class Block(nn.Module):
         self.attn = SelfAttention(arch)
         self.ff = FeedForward(arch)
 
-    def forward(
-        self, x: Tensor, rows: Tensor, rotary: Tensor, packing: Packing, attend: Attention
-    ) -> Tensor:
+    def forward(self, x: Tensor, rows: Tensor, packing: Packing, attend: Attention) -> Tensor:
         """x [m d], rows [BLOCK_ROWS d] with 1 already added to the scales -> [m d]"""
         shift, scale, gate, ff_shift, ff_scale, ff_gate = rows
         width = x.shape[-1:]
-        y = self.attn(F.layer_norm(x, width, scale, shift, NORM_EPS), rotary, packing, attend)
+        y = self.attn(F.layer_norm(x, width, scale, shift, NORM_EPS), packing, attend)
         x = torch.addcmul(x, gate, y)
         return torch.addcmul(
             x, ff_gate, self.ff(F.layer_norm(x, width, ff_scale, ff_shift, NORM_EPS))
@@ -65,7 +63,7 @@ class DiT(nn.Module):
         return [*blocks, BLOCK_ROWS * depth]
 
     def forward(
-        self, x: Tensor, constant: Tensor, table: Tensor, packing: Packing, attend: Attention
+        self, x: Tensor, constant: Tensor, table: Tensor, layout: Layout, attend: Attention
     ) -> Tensor:
         """Velocity at one time point.
 
@@ -77,9 +75,8 @@ class DiT(nn.Module):
         Returns:
             [m N_MELS]
         """
-        h = self.input(x, constant, packing)
-        rotary = rotary_table(max(packing.lengths), h.device)[packing.positions, None, None]
+        h = self.input(x, constant, layout)
         for block, rows in zip(self.blocks, table.split(BLOCK_ROWS), strict=False):
-            h = block(h, rows, rotary, packing, attend)
+            h = block(h, rows, layout.tokens, attend)
         scale, shift = table[-FINAL_ROWS:]
         return self.proj_out(F.layer_norm(h, h.shape[-1:], scale, shift, NORM_EPS))

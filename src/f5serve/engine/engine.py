@@ -17,9 +17,10 @@ from torch import Tensor
 
 from f5serve.audio.edit import match_loudness
 from f5serve.engine import checkpoint, sampler
-from f5serve.engine.attention import Packing, choose
+from f5serve.engine.attention import choose
 from f5serve.engine.config import N_MELS
 from f5serve.engine.mel import log_mel
+from f5serve.engine.packing import Layout
 from f5serve.engine.quantize import quantize_blocks
 from f5serve.engine.rows import Row, batches
 from f5serve.engine.schedule import Schedules
@@ -144,7 +145,8 @@ class F5Engine:
         guided = rows[0].guided
         schedule = self._schedules.get(options.nfe_step, options.sway_sampling_coef)
         lengths = [row.frames for row in rows]
-        packing = Packing.of(lengths * 2 if guided else lengths, self._device)
+        time_token = self._schedules.arch.backbone == "unett"
+        layout = Layout.of(lengths * 2 if guided else lengths, self._device, time_token)
         constant = self._constants(rows, guided)
         strength = torch.cat(
             [row.cond.new_full((row.frames, 1), row.options.cfg_strength) for row in rows]
@@ -155,7 +157,7 @@ class F5Engine:
             if check is not None:
                 check()
             table = schedule.table[step]
-            out = self._backbone(x.to(dtype), constant, table, packing, attend).float()
+            out = self._backbone(x.to(dtype), constant, table, layout, attend).float()
             return sampler.guide(out, strength) if guided else out
 
         start = torch.cat([sampler.noise(row.seed, row.frames) for row in rows]).to(self._device)

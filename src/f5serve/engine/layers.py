@@ -10,19 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from f5serve.engine.attention import Attention, Packing
+from f5serve.engine.attention import Attention
 from f5serve.engine.config import HEAD_DIM, N_MELS, ROPE_THETA, Architecture
+from f5serve.engine.packing import CONV_REACH, Layout, Packing
 
-CONV_KERNEL = 31
+CONV_KERNEL = 2 * CONV_REACH + 1
 CONV_GROUPS = 16
 NORM_EPS = 1e-6
-
-
-def rotary_table(length: int, device: torch.device) -> Tensor:
-    """Rotary factors e^(i * position * frequency): complex64 [length HEAD_DIM/2]."""
-    exponents = torch.arange(0, HEAD_DIM, 2, device=device).float() / HEAD_DIM
-    angles = torch.outer(torch.arange(length, device=device).float(), ROPE_THETA**-exponents)
-    return torch.polar(torch.ones_like(angles), angles)
 
 
 def sinus_table(length: int, width: int, device: torch.device) -> Tensor:
@@ -109,27 +103,23 @@ class TextEmbedding(nn.Module):
 class PositionConv(nn.Module):
     """Two grouped convolutions that give each frame its neighbourhood.
 
-    Packed sequences are laid out with gaps of 15 zeros, the reach of the kernel, so that none sees
-    its neighbour; the gaps are zeroed again before the second convolution.
+    Packed sequences are laid out with gaps of zeros as wide as the kernel reaches, so that none
+    sees its neighbour; the gaps are zeroed again before the second convolution.
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        pad = CONV_KERNEL // 2
-        self.conv1 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=pad, groups=CONV_GROUPS)
-        self.conv2 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=pad, groups=CONV_GROUPS)
+        self.conv1 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_REACH, groups=CONV_GROUPS)
+        self.conv2 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_REACH, groups=CONV_GROUPS)
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:  # [m d] -> [m d]
-        if len(packing.runs) == 1:  # one length: sequences are a batch, whose edges are padded
-            _, count, length = packing.runs[0]
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:  # [m d] -> [m d]
+        if layout.gapped is None:  # one length: sequences are a batch, whose edges are padded
+            _, count, length = layout.mel.runs[0]
             y = x.view(count, length, -1).transpose(1, 2)
             y = F.mish(self.conv2(F.mish(self.conv1(y))))
             return y.transpose(1, 2).reshape(x.shape)
-        order = torch.arange(len(packing.lengths), device=x.device)
-        lengths = packing.starts.diff()
-        sequence = torch.repeat_interleave(order, lengths, output_size=len(x))
-        place = torch.arange(len(x), device=x.device) + sequence * (CONV_KERNEL // 2)  # [m]
-        spread = x.new_zeros(len(x) + (len(order) - 1) * (CONV_KERNEL // 2), x.shape[1])
+        place = layout.gapped
+        spread = x.new_zeros(int(place[-1]) + 1, x.shape[1])
         inside = x.new_zeros(1, 1, len(spread))
         inside[..., place] = 1.0
         spread[place] = x
@@ -156,10 +146,10 @@ class InputMix(nn.Module):
         mixed = self.text(text)
         return mixed if cond is None else mixed + self.cond(cond)
 
-    def forward(self, x: Tensor, constant: Tensor, packing: Packing) -> Tensor:
+    def forward(self, x: Tensor, constant: Tensor, layout: Layout) -> Tensor:
         """x [m/copies N_MELS], constant [m d] -> [m d]; `copies` halves share the same noise."""
         h = (constant.view(-1, len(x), constant.shape[1]) + self.x(x)).flatten(0, 1)
-        return h + self.position(h, packing)
+        return h + self.position(h, layout)
 
 
 class SelfAttention(nn.Module):
@@ -172,12 +162,12 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(arch.dim, 3 * arch.dim)
         self.out = nn.Linear(arch.dim, arch.dim)
 
-    def forward(self, x: Tensor, rotary: Tensor, packing: Packing, attend: Attention) -> Tensor:
-        """x [m d], rotary complex64 [m 1 1 HEAD_DIM/2] -> [m d]"""
+    def forward(self, x: Tensor, packing: Packing, attend: Attention) -> Tensor:
+        """x [m d] -> [m d]"""
         qkv = self.qkv(x).view(len(x), 3, self.heads, HEAD_DIM)
         turned = qkv[:, :2, : self.rope_heads]  # queries and keys turn together
         pairs = torch.view_as_complex(turned.float().unflatten(-1, (-1, 2)))
-        pairs.mul_(rotary)  # in fp32 this is `turned` itself, in 16 bit a copy
+        pairs.mul_(packing.rotary)  # in fp32 this is `turned` itself, in 16 bit a copy
         if turned.dtype is not torch.float32:
             turned.copy_(torch.view_as_real(pairs).flatten(-2))
         return self.out(attend(qkv, packing))

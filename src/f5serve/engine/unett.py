@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from f5serve.engine.attention import Attention, Packing
+from f5serve.engine.attention import Attention
 from f5serve.engine.config import N_MELS, Architecture
 from f5serve.engine.layers import (
     FeedForward,
     InputMix,
     SelfAttention,
     TextEmbedding,
-    rotary_table,
 )
+from f5serve.engine.packing import Layout, Packing
 
 
 class RMSNorm(nn.Module):
@@ -40,12 +40,12 @@ class Layer(nn.Module):
         self.ff = FeedForward(arch)
 
     def forward(
-        self, x: Tensor, skip: Tensor | None, rotary: Tensor, packing: Packing, attend: Attention
+        self, x: Tensor, skip: Tensor | None, packing: Packing, attend: Attention
     ) -> Tensor:
         """x [m d], skip [m d] of the mirror layer in the second half -> [m d]"""
         if self.skip is not None and skip is not None:
             x = self.skip(torch.cat([x, skip], dim=-1))
-        x = x + self.attn(self.attn_norm(x), rotary, packing, attend)
+        x = x + self.attn(self.attn_norm(x), packing, attend)
         return x + self.ff(self.ff_norm(x))
 
 
@@ -62,24 +62,16 @@ class UNetT(nn.Module):
         self.proj_out = nn.Linear(arch.dim, N_MELS)
 
     def forward(
-        self, x: Tensor, constant: Tensor, table: Tensor, packing: Packing, attend: Attention
+        self, x: Tensor, constant: Tensor, table: Tensor, layout: Layout, attend: Attention
     ) -> Tensor:
         """Velocity at one time point; arguments as for `DiT`, table [1 d] is the time token."""
-        h, longer, mel = self._with_time(self.input(x, constant, packing), table, packing)
-        rotary = rotary_table(max(longer.lengths), h.device)[longer.positions, None, None]
+        assert layout.mel_places is not None
+        h = table.expand(len(layout.tokens.positions), -1).clone()  # time tokens, then the mel
+        h[layout.mel_places] = self.input(x, constant, layout)
         skips: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             first_half = i < len(self.blocks) // 2
             if first_half:
                 skips.append(h)
-            h = block(h, None if first_half else skips.pop(), rotary, longer, attend)
-        return self.proj_out(self.norm_out(h[mel]))
-
-    @staticmethod
-    def _with_time(h: Tensor, table: Tensor, packing: Packing) -> tuple[Tensor, Packing, Tensor]:
-        """Tokens with the time token before each sequence, their packing, places of the mel."""
-        longer = Packing.of([n + 1 for n in packing.lengths], h.device)
-        mel = longer.positions.nonzero()[:, 0]
-        tokens = table.expand(len(longer.positions), -1).clone()  # [m+b d]
-        tokens[mel] = h
-        return tokens, longer, mel
+            h = block(h, None if first_half else skips.pop(), layout.tokens, attend)
+        return self.proj_out(self.norm_out(h[layout.mel_places]))

@@ -1,0 +1,89 @@
+"""Where the sequences of a batch lie, worked out once before its first step.
+
+Lengths flow in, index tensors flow out; neither weights nor noise are known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from f5serve.engine.config import HEAD_DIM, ROPE_THETA
+
+CONV_REACH = 15
+"""Frames that the position convolution looks to either side."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packing:
+    """Sequences one behind the other.
+
+    Attributes:
+        lengths: tokens of each sequence, in order.
+        runs: (first token, sequences, tokens each) of neighbours of equal length.
+        positions: int64 [m], place of each token in its sequence.
+        starts: int32 [b + 1], cumulative lengths.
+        rotary: complex64 [m 1 1 HEAD_DIM/2], e^(i * position * frequency) of each token.
+    """
+
+    lengths: tuple[int, ...]
+    runs: tuple[tuple[int, int, int], ...]
+    positions: Tensor
+    starts: Tensor
+    rotary: Tensor
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], device: torch.device) -> Packing:
+        """Packing of sequences of these lengths."""
+        runs, first = [], 0
+        for length, group in groupby(lengths):
+            count = len(list(group))
+            runs.append((first, count, length))
+            first += count * length
+        positions = torch.cat([torch.arange(n) for n in lengths]).to(device)
+        starts = torch.tensor([0, *lengths]).cumsum(0).to(device, torch.int32)
+        rotary = _rotary_table(max(lengths), device)[positions, None, None]
+        return cls(tuple(lengths), tuple(runs), positions, starts, rotary)
+
+    def with_gaps(self) -> Tensor:
+        """Place of each token when `CONV_REACH` empty ones lie between sequences: int64 [m]."""
+        order = torch.arange(len(self.lengths), device=self.positions.device)
+        sequence = torch.repeat_interleave(
+            order, self.starts.diff(), output_size=len(self.positions)
+        )
+        return torch.arange(len(self.positions), device=order.device) + sequence * CONV_REACH
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """A batch as a backbone sees it.
+
+    Attributes:
+        mel: the mel frames of all rows.
+        tokens: what the transformer works on: the mel, for E2-TTS with a time token before each.
+        mel_places: int64 [m], where the mel lies among the tokens; None when they are the same.
+        gapped: `Packing.with_gaps` of the mel; None when all rows have one length.
+    """
+
+    mel: Packing
+    tokens: Packing
+    mel_places: Tensor | None
+    gapped: Tensor | None
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], device: torch.device, time_token: bool) -> Layout:
+        """Layout of rows of these lengths."""
+        mel = Packing.of(lengths, device)
+        tokens = Packing.of([n + 1 for n in lengths], device) if time_token else mel
+        places = tokens.positions.nonzero()[:, 0] if time_token else None
+        return cls(mel, tokens, places, mel.with_gaps() if len(mel.runs) > 1 else None)
+
+
+def _rotary_table(length: int, device: torch.device) -> Tensor:
+    exponents = torch.arange(0, HEAD_DIM, 2, device=device).float() / HEAD_DIM
+    angles = torch.outer(torch.arange(length, device=device).float(), ROPE_THETA**-exponents)
+    return torch.polar(torch.ones_like(angles), angles)
