@@ -128,6 +128,12 @@ class Settings:
         _flag,
         "1 lets http URLs be downloaded beside https ones; both only from the public internet.",
     )
+    require_consent: bool = _setting(
+        "F5_REQUIRE_CONSENT",
+        False,
+        _flag,
+        "1 refuses new voices without the consent of the person who is heard.",
+    )
     hub_endpoint: str = _setting(
         "HF_ENDPOINT", "https://huggingface.co", str, "Hub that weights are pulled from."
     )

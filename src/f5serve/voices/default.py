@@ -9,9 +9,8 @@ from importlib import resources
 
 from f5serve.audio.encode import read_wav
 from f5serve.types import Voice
+from f5serve.voices.names import DEFAULT_NAME
 from f5serve.voices.prepare import make_voice
-
-DEFAULT_NAME = "default"
 
 
 def default_voice() -> Voice:

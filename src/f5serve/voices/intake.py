@@ -1,0 +1,119 @@
+"""A recording from outside to a voice of the library: prepared, described and put on the shelf.
+
+A `Recording` flows in; a `Voice` and its `VoiceRecord` flow out, kept. Where the recording came
+from, and who may ask for it later, is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from f5serve import build
+from f5serve.audio.decode import decode
+from f5serve.audio.edit import trim_edges
+from f5serve.audio.encode import encode
+from f5serve.store.base import ObjectStore
+from f5serve.types import Voice, Wave
+from f5serve.voices.prepare import clean_ref_text, prepare_voice
+from f5serve.voices.records import Blob, Consent, Seen, VoiceRecord, check_consent
+from f5serve.voices.shelf import Shelf
+
+
+class Recogniser(Protocol):
+    """Writes down what is said in a recording; for voices that come without a transcript."""
+
+    def transcribe(self, wave: Wave, language: str) -> str:
+        """The words of `wave`, 24 kHz mono; `language` is ISO 639-1, or "" when unknown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What somebody sent in to be cloned; fields as in `VoiceLibrary.put`."""
+
+    name: str
+    data: bytes
+    ref_text: str = ""
+    language: str = ""
+    consent: Consent | None = None
+
+
+class Intake:
+    """Turns recordings into voices, under the rules of one library."""
+
+    def __init__(
+        self, store: ObjectStore, shelf: Shelf, require_consent: bool, recogniser: Recogniser | None
+    ) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._require_consent = require_consent
+        self._recogniser = recogniser
+
+    def check(self, ref_text: str, consent: Consent | None) -> None:
+        """Refuse what can be refused before a recording is looked at.
+
+        Raises:
+            InvalidRequest: CONSENT_REQUIRED, BAD_CONSENT, REF_TEXT_REQUIRED.
+        """
+        check_consent(consent, self._require_consent, "")
+        if self._recogniser is None or ref_text.strip():
+            clean_ref_text(ref_text)
+
+    def prepare(self, recording: Recording) -> Voice:
+        """The voice, which is not kept anywhere; errors as `prepare_voice`."""
+        ref_text = recording.ref_text
+        if not ref_text.strip() and self._recogniser is not None:
+            wave = trim_edges(decode(recording.data))
+            ref_text = self._recogniser.transcribe(wave, recording.language)
+        return prepare_voice(recording.name, recording.data, ref_text, recording.language)
+
+    def keep(
+        self, recording: Recording, before: VoiceRecord | None, seen: Seen | None
+    ) -> tuple[VoiceRecord, Voice]:
+        """Prepare a recording and put it in the place of `before`.
+
+        Args:
+            seen: the dropped files that the new record takes the place of, or was made of.
+
+        Raises:
+            InvalidRequest: as `check`.
+            BadAudio: as `prepare_voice`.
+            StorageFailed: the store's own code.
+        """
+        kept = before.consent if before else None
+        self.check(recording.ref_text, recording.consent or kept)
+        voice = self.prepare(recording)
+        audio, text = encode(voice.wave, "wav"), voice.ref_text.encode()
+        if before is not None and before.audio != _blob(audio):
+            kept = None  # consent is given for a recording, not for a name
+        now = iso_time(self._store.now())
+        record = VoiceRecord(
+            name=voice.name,
+            revision=voice.revision,
+            audio=_blob(audio),
+            text=_blob(text),
+            duration_s=round(voice.wave.duration_s, 3),
+            language=voice.language,
+            consent=check_consent(recording.consent or kept, self._require_consent, now),
+            created_at=now,
+            updated_at=now,
+            needs_review=not recording.ref_text.strip(),
+            seen=seen,
+            made_by=str(build.stamp()),
+        )
+        if before is not None:
+            record = replace(record, created_at=before.created_at, extra=before.extra)
+        self._shelf.write(record, audio, text)
+        return record, voice
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _blob(data: bytes) -> Blob:
+    return Blob(hashlib.sha256(data).hexdigest(), len(data))

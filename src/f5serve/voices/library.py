@@ -1,0 +1,254 @@
+"""The voices that can be asked for by name, over any store.
+
+A name flows in and a `Voice` flows out; a recording and its words flow in and are kept. A voice in
+memory costs one small request, to see that it is still there and the same. Requests for speech,
+jobs and doors are not known here; why things lie where they lie: docs/decisions/0009.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from f5serve.audio.encode import read_wav
+from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
+from f5serve.fetch.url import FetchLimits, fetch_url
+from f5serve.fetch.wire import Internet
+from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.types import Voice
+from f5serve.units import SAMPLE_RATE
+from f5serve.voices import names
+from f5serve.voices.adoption import Adoption
+from f5serve.voices.default import default_voice
+from f5serve.voices.dropped import listing, unrecorded
+from f5serve.voices.intake import Intake, Recogniser, Recording
+from f5serve.voices.memory import VoiceMemory
+from f5serve.voices.names import check_name, fold
+from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged
+from f5serve.voices.shelf import Shelf
+
+__all__ = ["Consent", "LibraryOptions", "Recogniser", "VoiceLibrary", "VoiceRecord"]
+
+_TRIES = 4
+_PAUSE_S = 0.05  # a removal or replacement that is met half-way is over by then
+_URL = "url:"  # in memory; no name of a voice holds a colon
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryOptions:
+    """What is seldom anything but the default.
+
+    Attributes:
+        web: limits of the download of a voice that is given as a URL.
+        internet: the way out; None is the real one.
+        look_again_s: least time between two looks at the hand-dropped files of a voice in use.
+        voices_in_memory: at most; each takes up to 1.2 MB.
+    """
+
+    web: FetchLimits = field(default_factory=FetchLimits)
+    internet: Internet | None = None
+    look_again_s: float = 60.0
+    voices_in_memory: int = 32
+
+
+class VoiceLibrary:
+    """Voices by name; for any number of threads, processes and machines over one store.
+
+    Args:
+        store: where voices are kept, under `voices/`.
+        cache_dir: a folder of this machine; processes may share it.
+        require_consent: refuse new voices that come without consent.
+        recogniser: for recordings without a transcript; None asks for the transcript.
+        options: the rest.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        cache_dir: Path,
+        require_consent: bool = False,
+        recogniser: Recogniser | None = None,
+        options: LibraryOptions | None = None,
+    ) -> None:
+        self._store = store
+        self._shelf = Shelf(store, cache_dir)
+        self._intake = Intake(store, self._shelf, require_consent, recogniser)
+        self._options = options or LibraryOptions()
+        self._memory = VoiceMemory(self._options.voices_in_memory)
+        look_again_s = self._options.look_again_s
+        self._adoption = Adoption(store, self._shelf, self._intake, look_again_s)
+
+    def get(self, name: str | None) -> Voice:
+        """The voice of that name as it is now; None and "default" are the packaged one.
+
+        Raises:
+            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME, or what is wrong
+                with files that were dropped into the store.
+            BadAudio: as `prepare_voice`, for such files.
+            StorageFailed: VOICE_RECORD_TOO_NEW, VOICE_RECORD_DAMAGED, VOICE_CHANGING, or the
+                store's own code.
+        """
+        if name is None or names.is_default(name):
+            return self._default()
+        name = check_name(name)
+        for attempt in range(_TRIES):
+            time.sleep(_PAUSE_S * attempt)
+            record = self._current(name)
+            try:
+                return self._voice(record)
+            except KeyMissing:
+                continue
+        raise damaged(name)
+
+    def put(
+        self,
+        name: str,
+        data: bytes,
+        ref_text: str = "",
+        language: str = "",
+        consent: Consent | None = None,
+    ) -> VoiceRecord:
+        """Keep a recording under a name, in the place of the one that was there.
+
+        Args:
+            data: any format that `decode` reads.
+            ref_text: the words spoken in it; empty where a recogniser is to write them down.
+            language: ISO 639-1 code, or "".
+            consent: of the person who is heard; one given earlier stays with the same recording.
+
+        Raises:
+            InvalidRequest: CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED, or as `get`.
+            BadAudio: as `prepare_voice`.
+            StorageFailed: VOICE_RECORD_TOO_NEW, or the store's own code.
+        """
+        name = check_name(name)
+        before = self._replaceable(name)
+        recording = Recording(name, data, ref_text, language, consent)
+        self._intake.check(ref_text, consent or (before.consent if before else None))
+        record, voice = self._intake.keep(recording, before, self._adoption.seen(name))
+        self._memory.put(fold(name), record.revision, voice)
+        return record
+
+    def delete(self, name: str) -> None:
+        """Remove a voice: record, recordings, words, and the files it was dropped in as.
+
+        Raises:
+            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME.
+            StorageFailed: the store's own code; what is left is removed by the next call.
+        """
+        name = check_name(name)
+        is_there, record = True, None
+        try:
+            record = self._shelf.read(name)
+            is_there = record is not None
+        except StorageFailed as error:
+            if error.code not in UNREADABLE:
+                raise
+        files = self._adoption.files_of(name, record)
+        if not is_there and not files:
+            raise _not_found(name, listing(self._store))
+        for key in files:
+            self._store.delete(key)
+        self._shelf.remove(name, record)
+        self._memory.forget(fold(name))
+
+    def from_url(
+        self, url: str, ref_text: str = "", language: str = "", consent: Consent | None = None
+    ) -> Voice:
+        """The voice of a recording on the web; nothing is kept in the store.
+
+        It is downloaded at every call, since what a URL leads to may change. What is prepared from
+        it stays in memory, under its content and words.
+
+        Raises:
+            InvalidRequest: as `fetch_url` and `put`.
+            BadAudio: as `prepare_voice`.
+            StorageFailed: as `fetch_url`.
+        """
+        self._intake.check(ref_text, consent)
+        limits, internet = self._options.web, self._options.internet
+        data = fetch_url(url, limits, what="voice", internet=internet)
+        words = f"{language}\0{ref_text}".encode("utf-8", "surrogatepass")
+        key = hashlib.sha256(hashlib.sha256(data).digest() + words).hexdigest()
+        voice = self._memory.get(_URL, key)
+        if voice is None:
+            recording = Recording(f"url-{key[:12]}", data, ref_text, language)
+            voice = self._intake.prepare(recording)
+            self._memory.put(_URL, key, voice)
+        return voice
+
+    def list(self) -> list[VoiceRecord]:
+        """Every voice of the store in alphabetical order; the packaged one is not among them.
+
+        Files that were dropped and never asked for are there too, with what is known of them
+        without reading them. What cannot be read is left out, and warned about.
+        """
+        entries = listing(self._store)
+        known = {name for entry in entries if (name := names.name_of_record(entry.key))}
+        found = [*self._shelf.records(entries), *unrecorded(entries, known)]
+        return sorted(found, key=lambda record: (fold(record.name), record.name))
+
+    def _default(self) -> Voice:
+        voice = self._memory.get(names.DEFAULT_NAME, "")
+        if voice is None:
+            voice = default_voice()
+            self._memory.put(names.DEFAULT_NAME, "", voice)
+        return voice
+
+    def _voice(self, record: VoiceRecord) -> Voice:
+        """The voice of a record; KeyMissing when it was removed or replaced since."""
+        voice = self._memory.get(fold(record.name), record.revision)
+        if voice is not None:
+            return voice
+        text = self._shelf.text(record)
+        try:
+            wave = read_wav(self._shelf.audio(record))
+        except BadAudio:
+            raise damaged(record.name) from None
+        if wave.sample_rate != SAMPLE_RATE:
+            raise damaged(record.name)
+        voice = Voice(record.name, wave, text, record.revision, record.language)
+        self._memory.put(fold(record.name), record.revision, voice)
+        return voice
+
+    def _current(self, name: str) -> VoiceRecord:
+        """The record as it is now, or one made of files that were dropped."""
+        record = self._shelf.read(name)
+        if record is not None:
+            return self._adoption.renewed(record)
+        record = self._adoption.adopt(name)
+        if record is None:
+            raise _not_found(name, listing(self._store))
+        return record
+
+    def _replaceable(self, name: str) -> VoiceRecord | None:
+        """The record that is to be replaced; one that cannot be read stands in nobody's way."""
+        try:
+            before = self._shelf.read(name)
+        except StorageFailed as error:
+            if error.code != DAMAGED:
+                raise
+            return None
+        if before is not None and before.name != name:
+            raise InvalidRequest(
+                f"There is a voice {before.name!r}, which differs from {name!r} only in capitals.",
+                code="VOICE_NAME_TAKEN",
+                hint=f"Write {before.name}, or choose another name.",
+            )
+        return before
+
+
+def _not_found(name: str, entries: Sequence[StoredObject]) -> InvalidRequest:
+    known = {fold(item.name): item.name for e in entries if (item := names.read_dropped(e.key))}
+    known |= {folded: folded for e in entries if (folded := names.name_of_record(e.key))}
+    near = difflib.get_close_matches(fold(name), known, n=3, cutoff=0.6)
+    meant = f" Did you mean {' or '.join(known[folded] for folded in near)}?" if near else ""
+    return InvalidRequest(
+        f"There is no voice {name!r}.",
+        code="VOICE_NOT_FOUND",
+        hint=f"{meant} See list_voices for all, or upload it.".strip(),
+    )

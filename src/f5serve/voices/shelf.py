@@ -1,0 +1,171 @@
+"""Records and their blobs in a store: read, written and removed so that no crash leaves half.
+
+A record flows in with the bytes it speaks of, and out again. Blobs are put before the record that
+names them and removed before it, and a writer looks for them once more after its record; so whoever
+writes or removes at the same time, a record that stays has its blobs. What voices mean is not known
+here.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from f5serve.errors import F5Error, KeyMissing, StorageFailed
+from f5serve.fetch.once import Once
+from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.voices import names
+from f5serve.voices.records import (
+    MAX_RECORD_BYTES,
+    Blob,
+    VoiceRecord,
+    damaged,
+    dump_record,
+    load_record,
+)
+
+_log = logging.getLogger(__name__)
+
+_READERS = 8  # requests at a time when all records are read
+_SETTLED_S = 5.0  # below it, two versions may carry the same time
+_WAIT_S = 30.0  # for another process that is downloading; then we do it ourselves
+_TRIES = 3
+
+
+class Shelf:
+    """Where voices are kept.
+
+    Args:
+        store: of records and blobs.
+        cache_dir: of this machine, for the blobs; shared by all processes.
+    """
+
+    def __init__(self, store: ObjectStore, cache_dir: Path) -> None:
+        self._store = store
+        self._cache_dir = cache_dir
+        self._once = Once(cache_dir)
+        self._lock = threading.Lock()
+        self._read_before: dict[str, tuple[StoredObject, VoiceRecord]] = {}
+
+    def read(self, name: str) -> VoiceRecord | None:
+        """The record as it is now, by one request; None when there is none.
+
+        Raises:
+            StorageFailed: VOICE_RECORD_TOO_NEW, VOICE_RECORD_DAMAGED, or the store's own code.
+        """
+        try:
+            data = self._store.get(names.record_key(name), MAX_RECORD_BYTES)
+        except KeyMissing:
+            return None
+        except StorageFailed as error:
+            if error.code != "OBJECT_TOO_LARGE":
+                raise
+            raise damaged(name) from None
+        return load_record(name, data)
+
+    def write(self, record: VoiceRecord, audio: bytes, text: bytes) -> None:
+        """Keep a voice; it is there, whole, when this returns."""
+        blobs = {
+            names.audio_key(record.name, record.audio.sha256): (audio, "audio/wav"),
+            names.text_key(record.name, hashlib.sha256(text).hexdigest()): (text, "text/plain"),
+        }
+        for key, (data, content_type) in blobs.items():
+            self._store.put(key, data, content_type)
+        self._store.put(names.record_key(record.name), dump_record(record), "application/json")
+        for key, (data, content_type) in blobs.items():
+            if not self._store.exists(key):  # somebody removed the voice meanwhile
+                self._store.put(key, data, content_type)
+
+    def remove(self, name: str, record: VoiceRecord | None) -> None:
+        """Remove a voice and all that it ever was; no error for what is not there."""
+        keys = set()
+        if record is not None and record.text is not None:
+            keys |= {
+                names.audio_key(name, record.audio.sha256),
+                names.text_key(name, record.text.sha256),
+            }
+        keys |= {entry.key for entry in self._store.list(names.blob_folder(name))}
+        for key in sorted(keys):
+            self._store.delete(key)
+            self._forget(Path(key).stem)
+        self._store.delete(names.record_key(name))
+
+    def audio(self, record: VoiceRecord) -> bytes:
+        """The canonical recording, downloaded once per machine.
+
+        Raises:
+            KeyMissing: the voice was removed or replaced since its record was read.
+        """
+        return self._blob(names.audio_key(record.name, record.audio.sha256), record.audio)
+
+    def text(self, record: VoiceRecord) -> str:
+        """The words of the recording; as `audio` otherwise."""
+        if record.text is None:
+            raise damaged(record.name)
+        return self._blob(names.text_key(record.name, record.text.sha256), record.text).decode()
+
+    def records(self, listing: Sequence[StoredObject]) -> list[VoiceRecord]:
+        """All records among the keys of a listing.
+
+        Those that did not change since they were read before are not read again; what cannot be
+        read is left out and warned about.
+        """
+        entries = [e for e in listing if names.name_of_record(e.key)]
+        with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+            found = list(pool.map(self._read_entry, entries))
+        with self._lock:
+            kept = {entry.key for entry in entries}
+            self._read_before = {k: v for k, v in self._read_before.items() if k in kept}
+        return [record for record in found if record is not None]
+
+    def _read_entry(self, entry: StoredObject) -> VoiceRecord | None:
+        name = names.name_of_record(entry.key) or ""
+        with self._lock:
+            before = self._read_before.get(entry.key)
+        if before is not None and before[0] == entry:
+            return before[1]
+        try:
+            record = self.read(name)
+        except F5Error as error:
+            _log.warning("the voice %s is left out of the list: %s", name, error.message)
+            return None
+        if record is not None and self._store.now() - entry.modified.timestamp() > _SETTLED_S:
+            with self._lock:
+                self._read_before[entry.key] = (entry, record)
+        return record
+
+    def _blob(self, key: str, blob: Blob) -> bytes:
+        def make(path: Path) -> None:
+            path.write_bytes(self._store.get(key, blob.size))
+
+        def check(path: Path) -> bool:
+            return _is(path.read_bytes(), blob)
+
+        for _ in range(_TRIES):
+            path = self._once.get(blob.sha256, make, check, _WAIT_S)
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:  # the voice was removed, or the folder cleaned
+                continue
+            if _is(data, blob):
+                return data
+            self._forget(blob.sha256)
+        raise StorageFailed(
+            "A recording on the disk of this machine changes while it is read.",
+            code="CACHE_DAMAGED",
+            hint="Look for a failing disk, or move F5_DATA_DIR.",
+            retryable=True,
+        )
+
+    def _forget(self, sha256: str) -> None:
+        with contextlib.suppress(OSError):
+            (self._cache_dir / "blobs" / sha256).unlink(missing_ok=True)
+
+
+def _is(data: bytes, blob: Blob) -> bool:
+    return len(data) == blob.size and hashlib.sha256(data).hexdigest() == blob.sha256
