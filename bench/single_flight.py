@@ -5,8 +5,8 @@
 Each round forks `procs` processes that start together on an empty folder. `kill_holder` is the
 share of makers that are killed with SIGKILL half-way. The control is the usual lock file: look for
 it, create it, remove it afterwards, remove the shared file at the end of the job. It must lose
-jobs, else this harness proves nothing. Prints one JSON line; exits with 1 when ours loses a job or the
-control loses none.
+jobs, else this harness proves nothing. Prints one JSON line; exits with 1 when ours loses a job or
+the control loses none.
 
 Columns: `makes_per_round` finished makes, 1 is perfect; `lost` survivors without the file, `broken`
 those who read something else than the file; `overlaps` pairs of makers at the same time;

@@ -75,10 +75,10 @@ class Drafts:
             for _ in range(_NEW_NAMES):
                 draft = self._folder / f"{self._boot_id}-{uuid.uuid4().hex}"
                 lock = self._locks.open(draft, os.O_CREAT | os.O_EXCL)
-                with contextlib.suppress(OSError):  # no locks here: sweepers will wait a day
-                    self._locks.take(lock)
-                if _is_at(lock, draft):  # a sweeper can come between the two calls above
+                # A sweeper may come between these calls: it has the lock, or had it already.
+                if self._locks.is_ours(lock) and _is_at(lock, draft):
                     return draft, lock
+                draft.unlink(missing_ok=True)
                 self._locks.close(lock)
         raise _unwritable("each new file is taken away")
 

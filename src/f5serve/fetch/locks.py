@@ -54,6 +54,13 @@ class Locks:
             return False
         return True
 
+    def is_ours(self, descriptor: int) -> bool:
+        """As `take`, and True where there are no locks: then nobody else has it either."""
+        try:
+            return self.take(descriptor)
+        except OSError:
+            return True
+
     def close(self, descriptor: int) -> None:
         """Close a file and so free its lock; nothing when a fork has closed it already."""
         with self._gate:

@@ -145,17 +145,13 @@ class Once:
                 folder.mkdir(parents=True, exist_ok=True)
             lock = self._locks.open(self._locked / f"{task.path.name}.lock", os.O_CREAT)
         try:
-            while not self._take(lock) and not self._is_good(task) and time.monotonic() < until:
+            while not (self._locks.is_ours(lock) or self._is_good(task)):
+                if time.monotonic() >= until:
+                    break
                 time.sleep(random.uniform(_SHORTEST_NAP_S, _LONGEST_NAP_S))
             self._make_unless_there(task)
         finally:
             self._locks.close(lock)
-
-    def _take(self, lock: int) -> bool:
-        try:
-            return self._locks.take(lock)
-        except OSError:  # a file system without locks: as good as having it
-            return True
 
     def _make_unless_there(self, task: _Task) -> None:
         if self._is_good(task):
