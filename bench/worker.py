@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 Answer = dict[str, Any]
+STEP_SEED = 3
+"""Of the noise; both sides draw it on the CPU as torch does after `manual_seed`."""
 Command = Callable[[dict[str, Any]], Answer]
 
 
@@ -53,31 +55,58 @@ def memory() -> Answer:
     return found | {"disk_mb": int(read) / 2**20}
 
 
-def timed(work: Callable[[], object], repeat: int, device: str) -> Answer:
-    """Seconds of one run of `work`: wall, CPU and, on a GPU, between CUDA events."""
-    import torch
+class Watch:
+    """Time from the first lap to the last: wall, CPU and, on a GPU, between CUDA events.
 
-    if device == "cpu":
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(repeat):
-            work()
-        return {
-            "wall": (time.perf_counter() - wall) / repeat,
-            "cpu": (time.process_time() - cpu) / repeat,
-        }
-    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    wall, cpu = time.perf_counter(), time.process_time()
-    first.record()
+    Args:
+        laps: how many there are; what is read is the time of one.
+    """
+
+    def __init__(self, device: str, laps: int = 1) -> None:
+        self._on_gpu = device == "cuda"
+        self._laps = laps
+        self._done = -1
+        self._began: Answer = {}
+        self._took: Answer = {}
+
+    def lap(self) -> bool:
+        """Call before the first lap and after each; True when the last one is over."""
+        self._done += 1
+        if self._done == 0:
+            self._began = self._clocks()
+        elif self._done == self._laps:
+            ended = self._clocks()
+            self._took = {
+                name: (self._began[name].elapsed_time(ended[name]) / 1000)
+                if name == "cuda"
+                else ended[name] - self._began[name]
+                for name in ended
+            }
+        return self._done >= self._laps
+
+    def _clocks(self) -> Answer:
+        clocks: Answer = {}
+        if self._on_gpu:
+            import torch
+
+            clocks["cuda"] = torch.cuda.Event(enable_timing=True)
+            clocks["cuda"].record()
+            torch.cuda.synchronize()
+        return clocks | {"wall": time.perf_counter(), "cpu": time.process_time()}
+
+    def read(self) -> Answer:
+        """Seconds of one lap."""
+        return {name: seconds / self._laps for name, seconds in self._took.items()}
+
+
+def timed(work: Callable[[], object], device: str, repeat: int = 1) -> Answer:
+    """Seconds of one run of `work`."""
+    watch = Watch(device, repeat)
+    watch.lap()
     for _ in range(repeat):
         work()
-    last.record()
-    torch.cuda.synchronize()
-    return {
-        "wall": (time.perf_counter() - wall) / repeat,
-        "cpu": (time.process_time() - cpu) / repeat,
-        "cuda": first.elapsed_time(last) / 1000 / repeat,
-    }
+        watch.lap()
+    return watch.read()
 
 
 def device_facts(device: str) -> Answer:
@@ -103,14 +132,13 @@ def gpu_peak_mb(device: str) -> float:
     return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else 0.0
 
 
-def step_inputs(frames: int, tokens: int) -> tuple[Any, Any, Any]:
-    """Noise [frames 100], reference mel [frames // 3, 100] and token ids, the same for both."""
+def step_inputs(frames: int, tokens: int) -> tuple[Any, Any]:
+    """Reference mel [frames // 3, 100] and token ids, the same for both."""
     import torch
 
     generator = torch.Generator().manual_seed(frames)
-    noise = torch.randn(frames, 100, generator=generator)
     cond = torch.randn(frames // 3, 100, generator=generator) * 2 - 4
-    return noise, cond, torch.randint(0, tokens, (max(1, frames // 6),), generator=generator)
+    return cond, torch.randint(0, tokens, (max(1, frames // 6),), generator=generator)
 
 
 def reference_samples(seconds: float) -> Any:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import worker
 from worker import Answer
+
+
+class Enough(Exception):
+    """As many steps as were wanted."""
 
 
 class Ours:
@@ -15,7 +21,7 @@ class Ours:
     def __init__(self) -> None:
         self.device = "cpu"
         self.engine: Any = None
-        self.step_once: Any = None
+        self.row: Any = None
 
     def load(self, request: dict[str, Any]) -> Answer:
         """Everything up to "ready to speak", stage by stage; the vocoder is part of the model's."""
@@ -63,46 +69,37 @@ class Ours:
         return worker.now() | {"gpu_mb": worker.gpu_peak_mb(self.device)}
 
     def prepare(self, request: dict[str, Any]) -> Answer:
-        """Make one step of that length ready and save its velocity; embeds the text.
-
-        A step is inside of `F5Engine.sample`, so this takes the engine's parts.
-        """
+        """Take a row of that length for `step`; saves its mel of one step with guidance."""
         import numpy as np
         import torch
 
-        from f5serve.engine import sampler
-        from f5serve.engine.attention import Packing
+        from f5serve.engine.rows import Row
+        from f5serve.types import SamplingOptions
 
-        engine, frames = self.engine, request["frames"]
-        backbone, schedules = engine._backbone, engine._schedules
-        noise, cond, tokens = worker.step_inputs(frames, request["tokens"])
+        frames, options = request["frames"], SamplingOptions(nfe_step=1)
+        cond, tokens = worker.step_inputs(frames, request["tokens"])
         padded = torch.zeros(frames, 100)
         padded[: len(cond)] = cond
-        padded = padded.to(schedules.device, schedules.dtype)
-        x = noise.to(schedules.device)
-        packing = Packing.of([frames, frames], schedules.device)
-        rows = schedules.get(7, -1.0).table[1]
-        strength = x.new_full((frames, 1), 2.0)
-        with torch.inference_mode():
-            text = backbone.text(tokens.to(schedules.device), frames, True)
-            shares = [
-                backbone.input.constant(padded, text[0]),
-                backbone.input.constant(None, text[1]),
-            ]
-            constant = torch.cat(shares)
-
-        @torch.inference_mode()
-        def step_once() -> torch.Tensor:
-            velocity = backbone(x.to(schedules.dtype), constant, rows, packing, engine._attend)
-            return sampler.guide(velocity.float(), strength)
-
-        self.step_once = step_once
-        np.save(request["out"], step_once().cpu().numpy())
+        padded, tokens = padded.to(self.device), tokens.to(self.device)
+        row = Row(tokens, padded, len(cond), len(cond), 1.0, worker.STEP_SEED, options)
+        np.save(request["out"], self.engine.sample([row])[0].cpu().numpy())
+        self.row = replace(row, options=SamplingOptions(nfe_step=32))
         return {}
 
     def step(self, request: dict[str, Any]) -> Answer:
-        """Time the step that was prepared."""
-        return worker.timed(self.step_once, request["repeat"], self.device)
+        """Time the first steps of the row that was prepared.
+
+        `F5Engine.sample` asks before each step whether to go on, which is where the clock is read.
+        """
+        watch = worker.Watch(self.device, request["repeat"])
+
+        def check() -> None:
+            if watch.lap():
+                raise Enough
+
+        with suppress(Enough):
+            self.engine.sample([self.row], check)
+        return watch.read()
 
     def request(self, request: dict[str, Any]) -> Answer:
         """Time a whole request, strings and samples to samples; saves the wave."""
@@ -119,9 +116,7 @@ class Ours:
             SamplingOptions(nfe_step=request["nfe_step"]),
         )
         waves: list[Wave] = []
-        result = worker.timed(
-            lambda: waves.extend(self.engine.generate([utterance])), 1, self.device
-        )
+        result = worker.timed(lambda: waves.extend(self.engine.generate([utterance])), self.device)
         np.save(request["out"], waves[0].samples)
         return {"timing": result, "state": self.memory({})}
 
@@ -142,7 +137,7 @@ class Ours:
         a = torch.randn(m, k, device=self.device, dtype=kind)
         b = torch.randn(n, k, device=self.device, dtype=kind)
         rounds = [
-            worker.timed(lambda: torch.nn.functional.linear(a, b), 3, self.device)
+            worker.timed(lambda: torch.nn.functional.linear(a, b), self.device, 3)
             for _ in range(10)
         ]
         best = min(r["cuda" if self.device == "cuda" else "wall"] for r in rounds)

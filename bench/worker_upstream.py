@@ -55,24 +55,34 @@ class Upstream:
         return worker.now() | {"gpu_mb": worker.gpu_peak_mb(self.device)}
 
     def prepare(self, request: dict[str, Any]) -> Answer:
-        """Make one step of that length ready and save its velocity; embeds the text."""
+        """Take a row of that length for `step`; saves its mel of one step with guidance."""
         import numpy as np
         import torch
 
         frames = request["frames"]
-        noise, cond, tokens = worker.step_inputs(frames, request["tokens"])
+        cond, tokens = worker.step_inputs(frames, request["tokens"])
+        cond, tokens = cond[None].to(self.device), tokens[None].to(self.device)
+        self.model.transformer.clear_cache()  # what `_step` left: another length is not noticed
+        with torch.inference_mode():
+            mel, _ = self.model.sample(
+                cond=cond,
+                text=tokens,
+                duration=frames,
+                steps=1,
+                cfg_strength=2.0,
+                sway_sampling_coef=-1.0,
+                seed=worker.STEP_SEED,
+            )
+        np.save(request["out"], mel[0].float().cpu().numpy())
         kind = next(self.model.parameters()).dtype
-        padded = torch.zeros(1, frames, 100)
-        padded[0, : len(cond)] = cond
-        self.model.transformer.clear_cache()
+        padded = torch.nn.functional.pad(cond, (0, 0, 0, frames - cond.shape[1])).to(kind)
         self.step_inputs = {
-            "x": noise[None].to(self.device, kind),
-            "cond": padded.to(self.device, kind),
-            "text": tokens[None].to(self.device),
-            "time": _second_time_point(kind).to(self.device),
+            "x": torch.randn(1, frames, 100).to(padded),
+            "cond": padded,
+            "text": tokens,
+            "time": torch.zeros((), dtype=kind, device=self.device),
         }
-        velocity = self._step()
-        np.save(request["out"], velocity.float().cpu().numpy())
+        self._step()  # embeds the text
         return {}
 
     def _step(self) -> Any:
@@ -86,7 +96,7 @@ class Upstream:
 
     def step(self, request: dict[str, Any]) -> Answer:
         """Time the step that was prepared."""
-        return worker.timed(self._step, request["repeat"], self.device)
+        return worker.timed(self._step, self.device, request["repeat"])
 
     def request(self, request: dict[str, Any]) -> Answer:
         """Time a whole request, strings and samples to samples; saves the wave."""
@@ -97,7 +107,7 @@ class Upstream:
         waves: list[Any] = []
         self.model.transformer.clear_cache()
         torch.manual_seed(request["seed"])  # what the package's own seed_everything comes down to
-        result = worker.timed(lambda: waves.append(self._speak(reference, request)), 1, self.device)
+        result = worker.timed(lambda: waves.append(self._speak(reference, request)), self.device)
         np.save(request["out"], waves[0])
         return {"timing": result, "state": self.memory({})}
 
@@ -142,14 +152,6 @@ def _settings(arch: dict[str, Any]) -> dict[str, Any]:
         "text_mask_padding": arch["mask_text_padding"],
         "pe_attn_head": arch["rope_heads"],
     }
-
-
-def _second_time_point(kind: Any) -> Any:
-    import torch
-    from f5_tts.model.utils import get_epss_timesteps
-
-    t = get_epss_timesteps(7, "cpu", kind)
-    return (t - (torch.cos(torch.pi / 2 * t) - 1 + t))[1]
 
 
 def main() -> None:
