@@ -78,6 +78,7 @@ class JobLoop:
         self._cancelled: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._deadline = 0.0
+        self._force = threading.Timer(0.0, _force_exit)
 
     def start(self) -> None:
         """Run until SIGTERM or SIGINT; returns when every job has ended or was released."""
@@ -98,7 +99,10 @@ class JobLoop:
             finally:
                 watch.cancel()
                 await asyncio.wait({watch})
+        self._force.cancel()
         _log.info("stopped")
+        # A thread that is deep in a step of released work must not hold up the end.
+        self._force = _timer(FORCE_S, 0)
 
     def stop(self) -> None:
         """Take no more jobs and end; safe to call again."""
@@ -106,9 +110,7 @@ class JobLoop:
             return
         _log.info("told to stop, %d jobs running", len(self._running))
         self._deadline = time.monotonic() + self._options.shutdown_s
-        force = threading.Timer(self._options.shutdown_s + FORCE_S, _force_exit)
-        force.daemon = True
-        force.start()
+        self._force = _timer(self._options.shutdown_s + FORCE_S, 1)
         self._stopping.set()
 
     async def _take_jobs(self, session: Any) -> None:
@@ -260,8 +262,16 @@ async def _within(work: Coroutine[Any, Any, Any], seconds: float) -> None:
         await asyncio.wait_for(work, seconds)
 
 
-def _force_exit() -> None:
-    """End a process whose jobs do not end: RunPod's patience is no longer than the setting."""
-    _log.error("jobs did not end in time; the process ends without them")
+def _timer(seconds: float, exit_code: int) -> threading.Timer:
+    timer = threading.Timer(seconds, _force_exit, [exit_code])
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _force_exit(exit_code: int) -> None:
+    """End the process whatever its threads do: RunPod's patience ends with the setting."""
+    if exit_code:
+        _log.error("jobs did not end in time; the process ends without them")
     logging.shutdown()
-    os._exit(1)
+    os._exit(exit_code)
