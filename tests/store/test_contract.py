@@ -41,7 +41,7 @@ def test_a_later_value_replaces_an_earlier(store: ObjectStore) -> None:
 
 def test_what_is_missing_is_told_as_such(store: ObjectStore, tmp_path: Path) -> None:
     store.put("a/b", b"1")
-    for key in ("a/c", "a", "b/c"):
+    for key in ("a/c", "a/b2", "b/c"):
         assert not store.exists(key)
         store.delete(key)
         for read in (store.get, lambda key: store.download(key, tmp_path / "x")):
@@ -271,4 +271,7 @@ def test_a_key_is_no_folder_of_others(tmp_path: Path) -> None:
             with pytest.raises(StorageFailed) as caught:
                 store.put(key, b"2")
             assert caught.value.code == "KEY_CONFLICT"
+            assert not store.exists(key)
+            with pytest.raises(KeyMissing):
+                store.get(key)
         assert store.get("a/b") == b"1"

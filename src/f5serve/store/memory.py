@@ -15,7 +15,7 @@ from pathlib import Path
 
 from f5serve.errors import KeyMissing
 from f5serve.store.base import Progress, StoredObject, check_key, check_prefix, corrupt, too_large
-from f5serve.store.files import PrivateFile, key_conflict
+from f5serve.store.files import PrivateFile, cannot_read, key_conflict
 
 
 class MemoryStore:
@@ -54,7 +54,12 @@ class MemoryStore:
 
     def put_file(self, key: str, path: Path, content_type: str = "") -> None:
         """See `ObjectStore.put_file`."""
-        self.put(key, path.read_bytes(), content_type)
+        check_key(key)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise cannot_read(path.name, error) from None
+        self.put(key, data, content_type)
 
     def download(
         self,

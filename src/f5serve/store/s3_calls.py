@@ -204,7 +204,7 @@ def translated(key: str = "") -> Iterator[None]:
 
 def pause_s(error: S3Failed, attempt: int, limits: S3Limits) -> float:
     """Seconds to wait after attempt number `attempt`: what the server asked, and some at random."""
-    about = min(_LONGEST_PAUSE_S, limits.pause_s * 2 ** (attempt - 1))
+    about = min(_LONGEST_PAUSE_S, limits.pause_s * 2.0 ** (attempt - 1))
     return error.retry_after_s + about * random.uniform(0.5, 1.5)
 
 

@@ -228,20 +228,26 @@ class _Download:
         """One request and its body; runs in the reader's thread."""
         try:
             with translated(self._wanted.key):
-                answer = self._ask(reader)
-                if answer is not None:
+                answer = self._ask(reader.part)
+                if answer is None:
+                    self._check_size(0)
+                    reader.part.end, reader.mark, reader.total = 0, ("", None, 0), 0
+                    return
+                try:
+                    self._learn_from(reader, answer)
                     self._take(reader, answer["Body"])
+                finally:
+                    answer["Body"].close()
         except F5Error as error:
             reader.error = error
         finally:
             reader.ended = True
             self._wake.set()
 
-    def _ask(self, reader: _Reader) -> Any:
-        """The server's answer for the rest of a part; None when there is nothing to read."""
-        part = reader.part
+    def _ask(self, part: _Part) -> Any:
+        """The server's answer for the rest of a part; None when the object is empty."""
         try:
-            answer = self._client.get_object(
+            return self._client.get_object(
                 Bucket=self._bucket,
                 Key=self._wanted.remote_key,
                 Range=f"bytes={part.at}-{part.end - 1}",
@@ -251,9 +257,11 @@ class _Download:
                 raise
             if part.at > 0:
                 raise corrupt(self._wanted.key, "it has become shorter") from None
-            self._check_size(0)  # a range of an empty object
-            part.end, reader.mark, reader.total = 0, ("", None, 0), 0
             return None
+
+    def _learn_from(self, reader: _Reader, answer: Any) -> None:
+        """Take down what the head of an answer tells, before any byte is written."""
+        part = reader.part
         start, total = _place(answer)
         if start != part.at:
             raise unsupported()
@@ -262,7 +270,6 @@ class _Download:
         reader.mark = (answer.get("ETag", ""), answer.get("LastModified"), total)
         reader.total = total
         self._wake.set()
-        return answer
 
     def _check_size(self, total: int) -> None:
         if self._wanted.size is not None and total != self._wanted.size:
@@ -270,13 +277,10 @@ class _Download:
 
     def _take(self, reader: _Reader, body: Any) -> None:
         part = reader.part
-        try:
-            while part.at < part.end:
-                block = body.read(min(_BLOCK, part.end - part.at))
-                if not block or not reader.put(block):
-                    return
-        finally:
-            body.close()
+        while part.at < part.end:
+            block = body.read(min(_BLOCK, part.end - part.at))
+            if not block or not reader.put(block):
+                return
 
 
 def _place(answer: Any) -> tuple[int, int]:

@@ -267,7 +267,7 @@ def _from_answer(answer: dict[str, Any], key: str) -> F5Error:
     ):
         cause = _CAP
     else:
-        cause = _BY_SERVER_CODE.get(code) or _BY_STATUS.get(status) or _other(status)
+        cause = _BY_SERVER_CODE.get(code) or _BY_STATUS.get(status) or _other(status, code)
     if status == 403 and cause.retryable:  # whatever it is called, it was forbidden
         cause = _FORBIDDEN
     failure = _failed(cause, f"HTTP {status}" + (f" {code}" if code else ""))
@@ -275,8 +275,10 @@ def _from_answer(answer: dict[str, Any], key: str) -> F5Error:
     return failure
 
 
-def _other(status: int) -> _Cause:
-    return _SERVER if status >= 500 else _REFUSED
+def _other(status: int, code: str) -> _Cause:
+    if status >= 500:
+        return _SERVER
+    return _REFUSED if code else _NOT_S3
 
 
 def _failed(cause: _Cause, detail: str) -> S3Failed:
