@@ -146,12 +146,32 @@ def add_say(verbs: Any) -> None:
 
 
 def add_voices(verbs: Any) -> None:
-    """The options of `voices`."""
+    """The actions of `voices` and their options."""
     parser = verbs.add_parser("voices", help="voices that can be asked for by name")
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="list them")
-    listing.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    listing.set_defaults(run=_run_voices_list)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="all of them: the library's and those built in")
+    adding = actions.add_parser("add", help="keep a recording under a name")
+    removing = actions.add_parser("remove", help="remove a voice of the library for good")
+    importing = actions.add_parser(
+        "import",
+        help="keep every recording of a folder",
+        description="Keep every recording of a folder under its file's name. Its words are read "
+        "from a .txt, .srt or .csv file of the same name, or from a table in the folder whose "
+        "first line is file,text. Exit code 3 when a recording could not be used.",
+    )
+
+    adding.add_argument("name", metavar="NAME")
+    adding.add_argument("file", metavar="FILE", help="wav, flac, mp3, ogg or m4a")
+    adding.add_argument("--ref-text", metavar="T", help="the words spoken in it")
+    adding.add_argument("--ref-text-file", metavar="F", help="or a file; default: FILE's .txt")
+    adding.add_argument("--language", default="", metavar="CODE", help="ISO 639-1, e.g. en")
+    removing.add_argument("name", metavar="NAME")
+    importing.add_argument("folder", metavar="FOLDER")
+    for action in (adding, importing):
+        action.add_argument("--consent-by", metavar="WHO", help="who attests the speaker's consent")
+    for action in (listing, adding, removing, importing):
+        action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=_run_voices)
 
 
 def _run_say(args: argparse.Namespace, settings: Settings) -> int:
@@ -160,10 +180,10 @@ def _run_say(args: argparse.Namespace, settings: Settings) -> int:
     return cli_say.run(args, settings)
 
 
-def _run_voices_list(args: argparse.Namespace, settings: Settings) -> int:
+def _run_voices(args: argparse.Namespace, settings: Settings) -> int:
     from f5serve.transports import cli_voices
 
-    return cli_voices.run_list(args)
+    return cli_voices.run(args, settings)
 
 
 def _set_up_logging(level: str) -> None:

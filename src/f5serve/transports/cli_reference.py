@@ -1,4 +1,4 @@
-"""The voice of `say -v`: a recording with the words spoken in it, or a name.
+"""The voice of `say -v`: a recording with the words spoken in it, a name or a URL.
 
 Arguments flow in, a `Voice` flows out. Files are looked at before they are read.
 """
@@ -9,40 +9,63 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from f5serve.audio.decode import DecodeLimits
-from f5serve.audio.refusals import refuse
 from f5serve.boot import Choice
 from f5serve.errors import InvalidRequest
+from f5serve.settings import Settings
 from f5serve.standin.kokoro import voice_names
 from f5serve.types import Voice
 from f5serve.voices.default import default_voice
+from f5serve.voices.importing import read_file, read_recording
+from f5serve.voices.names import DEFAULT_NAME, is_url
 from f5serve.voices.prepare import prepare_voice
+from f5serve.voices.refusals import VoiceNotFound
+from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 
-DEFAULT = "default"
-MAX_REF_TEXT_BYTES = 65_536
 
-
-def read_voice(args: argparse.Namespace, choice: Choice) -> Voice:
+def read_voice(args: argparse.Namespace, choice: Choice, settings: Settings) -> Voice:
     """The voice that was asked for.
 
     Raises:
         InvalidRequest: UNKNOWN_VOICE, REF_TEXT_REQUIRED, FILE_UNREADABLE, NOT_TEXT.
         BadAudio: whatever is wrong with the recording.
+        StorageFailed: the library cannot be read.
     """
     path = Path(args.voice)
-    if args.voice == DEFAULT:
+    if args.voice == DEFAULT_NAME:
         return default_voice()
     if args.voice in voice_names() and not path.exists():
         return _standin_voice(args.voice, choice)
     if not path.is_file():
-        raise InvalidRequest(
-            f"There is no recording {args.voice!r}, nor a voice of that name.",
-            code="UNKNOWN_VOICE",
-            hint="Give the path of a wav, flac, mp3, ogg or m4a file, or a name of: "
-            "f5serve voices list",
-        )
-    ref_text = _read_ref_text(args, path)
-    return prepare_voice(path.stem, _read_recording(path), ref_text)
+        return _library_voice(args, settings)
+    return prepare_voice(path.stem, read_recording(path), read_ref_text(args, path))
+
+
+def _library_voice(args: argparse.Namespace, settings: Settings) -> Voice:
+    from f5serve.store.open import open_store
+    from f5serve.voices.open import open_library
+
+    library = open_library(settings, open_store(settings))
+    if is_url(args.voice):
+        is_said = args.ref_text is not None or args.ref_text_file is not None
+        return library.from_url(args.voice, read_ref_text(args, Path()) if is_said else "")
+    try:
+        return library.get(args.voice)
+    except VoiceNotFound as error:
+        raise _unknown(args.voice, error.near) from None
+    except InvalidRequest as error:
+        if error.code != "BAD_VOICE_NAME":
+            raise
+        raise _unknown(args.voice) from None  # it was meant as a path
+
+
+def _unknown(voice: str, near: tuple[str, ...] = ()) -> InvalidRequest:
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    return InvalidRequest(
+        f"There is no recording {voice!r}, nor a voice of that name.",
+        code="UNKNOWN_VOICE",
+        hint=f"{meant}Give the path of a wav, flac, mp3, ogg or m4a file, or a name of: "
+        "f5serve voices list",
+    )
 
 
 def _standin_voice(name: str, choice: Choice) -> Voice:
@@ -55,7 +78,12 @@ def _standin_voice(name: str, choice: Choice) -> Voice:
     return replace(default_voice(), name=name)
 
 
-def _read_ref_text(args: argparse.Namespace, recording: Path) -> str:
+def read_ref_text(args: argparse.Namespace, recording: Path) -> str:
+    """The words given by --ref-text or --ref-text-file, else those beside the recording.
+
+    Raises:
+        InvalidRequest: REF_TEXT_REQUIRED, FILE_UNREADABLE, NOT_TEXT, TEXT_TOO_LONG.
+    """
     if args.ref_text is not None:
         return str(args.ref_text)
     beside = recording.with_suffix(".txt")
@@ -66,32 +94,4 @@ def _read_ref_text(args: argparse.Namespace, recording: Path) -> str:
             hint=f"Give them with --ref-text, or put them into {beside.name} beside it.",
         )
     path = Path(args.ref_text_file or beside)
-    data = _read(path, MAX_REF_TEXT_BYTES)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidRequest(
-            f"The transcript {path} is not text in UTF-8.",
-            code="NOT_TEXT",
-            hint="Save it as plain UTF-8 text.",
-        ) from None
-
-
-def _read_recording(path: Path) -> bytes:
-    limit = DecodeLimits().max_bytes
-    data = _read(path, limit + 1)
-    if len(data) > limit:
-        raise refuse("AUDIO_TOO_LARGE", path.stat().st_size, limit)
-    return data
-
-
-def _read(path: Path, most: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(most)
-    except OSError as error:
-        raise InvalidRequest(
-            f"{path} cannot be read: {error.strerror or error}.",
-            code="FILE_UNREADABLE",
-            hint="Check the name and its permissions.",
-        ) from None
+    return decode_text(read_file(path, MAX_TRANSCRIPT_BYTES), f"The transcript {path}")

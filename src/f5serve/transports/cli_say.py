@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     choice = choose(settings, args.weights)
     request = SpeechRequest(
         text=text,
-        voice=read_voice(args, choice),
+        voice=read_voice(args, choice, settings),
         options=read_options(args, settings),
         format=format,
         cross_fade_s=args.cross_fade_s,

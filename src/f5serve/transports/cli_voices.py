@@ -1,20 +1,122 @@
-"""`f5serve voices`: the names that `say -v` takes."""
+"""`f5serve voices`: the names that `say -v` takes, and where they come from.
+
+Arguments and settings flow in, lines or JSON and an exit code flow out. What a voice is and how it
+is kept is in `voices`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
+from f5serve.errors import InvalidRequest
+from f5serve.settings import Settings
 from f5serve.standin.kokoro import voice_names
+from f5serve.store.open import open_store
+from f5serve.transports.cli_reference import read_ref_text
+from f5serve.voices.importing import Outcome, import_folder, read_recording
+from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.names import DEFAULT_NAME
+from f5serve.voices.open import open_library
+from f5serve.voices.records import Consent, VoiceRecord
 
 
-def run_list(args: argparse.Namespace) -> int:
-    """Print the default voice and those of the stand-in speaker."""
-    voices = [{"name": "default", "engine": "any"}]
-    voices += [{"name": name, "engine": "standin"} for name in voice_names()]
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Run one action; returns the exit code."""
+    action = {"list": _list, "add": _add, "remove": _remove, "import": _import}[args.action]
+    return action(args, open_library(settings, open_store(settings)))
+
+
+def as_dict(record: VoiceRecord) -> dict[str, Any]:
+    """A voice of the library for machines, with the names that a job's answer has."""
+    return {
+        "name": record.name,
+        "engine": "any",
+        "source": "library",
+        "voice_file": record.voice_file,
+        "text_file": record.text_file,
+        "size": record.size,
+        "last_modified": record.last_modified,
+        "duration_s": record.duration_s,
+        "language": record.language,
+        "consent_by": record.consent.by if record.consent else "",
+        "needs_review": record.needs_review,
+    }
+
+
+def _list(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    voices: list[dict[str, Any]] = [{"name": DEFAULT_NAME, "engine": "any", "source": "packaged"}]
+    voices += [as_dict(record) for record in library.list()]
+    voices += [{"name": n, "engine": "standin", "source": "standin"} for n in voice_names()]
     if args.json:
         print(json.dumps({"voices": voices, "count": len(voices)}))
         return 0
     for voice in voices:
-        print(voice["name"] if voice["engine"] == "any" else f"{voice['name']}  (stand-in speaker)")
+        print(f"{voice['name']}{_remark(voice)}")
     return 0
+
+
+def _remark(voice: dict[str, Any]) -> str:
+    if voice["source"] == "standin":
+        return "  (stand-in speaker)"
+    if voice["source"] == "library" and not voice["text_file"]:
+        return "  (without a transcript: cannot be used yet)"
+    return f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
+
+
+def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    path = Path(args.file)
+    recording = read_recording(path)
+    record = library.put(
+        args.name, recording, read_ref_text(args, path), args.language, _consent(args)
+    )
+    if args.json:
+        print(json.dumps(as_dict(record)))
+    else:
+        print(f"{record.name}: {record.duration_s:.1f} s kept")
+    return 0
+
+
+def _remove(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    library.delete(args.name)
+    print(json.dumps({"removed": args.name}) if args.json else f"{args.name}: removed")
+    return 0
+
+
+def _import(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    outcomes = []
+    for outcome in import_folder(library, Path(args.folder), _consent(args)):
+        outcomes.append(outcome)
+        if not args.json:
+            _tell(outcome)
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    if args.json:
+        files = _as_dicts(outcomes)
+        print(json.dumps({"files": files, "count": len(files), "failed": failed}))
+    else:
+        print(f"{len(outcomes) - failed} of {len(outcomes)} recordings are voices", file=sys.stderr)
+    return InvalidRequest.exit_code if failed else 0
+
+
+def _tell(outcome: Outcome) -> None:
+    if outcome.error is None:
+        print(f"{outcome.file}: {outcome.what} as {outcome.name}", flush=True)
+    else:
+        error = outcome.error
+        print(f"{outcome.file}: failed: {error.message} {error.hint}".rstrip(), flush=True)
+
+
+def _as_dicts(outcomes: Iterable[Outcome]) -> list[dict[str, str]]:
+    return [
+        {"file": outcome.file, "name": outcome.name, "what": outcome.what}
+        | (outcome.error.as_dict() if outcome.error else {})
+        for outcome in outcomes
+    ]
+
+
+def _consent(args: argparse.Namespace) -> Consent | None:
+    return None if args.consent_by is None else Consent(args.consent_by)

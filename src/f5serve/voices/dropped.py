@@ -8,7 +8,7 @@ here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from f5serve.audio.decode import DecodeLimits
@@ -94,6 +94,13 @@ def find_all(entries: Iterable[StoredObject], name: str) -> list[Dropped]:
     """As `find`, all of them."""
     found = [item for entry in entries if (item := names.read_dropped(entry.key))]
     return [item for item in found if names.fold(item.name) == names.fold(name)]
+
+
+def known_names(entries: Sequence[StoredObject]) -> dict[str, str]:
+    """Folded name -> name of every voice, as far as keys tell."""
+    found = [item.name for entry in entries if (item := names.read_dropped(entry.key))]
+    recorded = [name for entry in entries if (name := names.name_of_record(entry.key))]
+    return {names.fold(name): name for name in [*recorded, *found]}
 
 
 def unrecorded(entries: Iterable[StoredObject], known: Iterable[str]) -> list[VoiceRecord]:

@@ -10,25 +10,25 @@ from __future__ import annotations
 import difflib
 import hashlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from f5serve.audio.encode import read_wav
-from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
+from f5serve.errors import BadAudio, KeyMissing, StorageFailed
 from f5serve.fetch.url import FetchLimits, fetch_url
 from f5serve.fetch.wire import Internet
-from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.store.base import ObjectStore
 from f5serve.types import Voice
 from f5serve.units import SAMPLE_RATE
 from f5serve.voices import names
 from f5serve.voices.adoption import Adoption
 from f5serve.voices.default import default_voice
-from f5serve.voices.dropped import listing, unrecorded
+from f5serve.voices.dropped import known_names, listing, unrecorded
 from f5serve.voices.intake import Intake, Recogniser, Recording
 from f5serve.voices.memory import VoiceMemory
 from f5serve.voices.names import check_name, fold
 from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged
+from f5serve.voices.refusals import VoiceNotFound, name_taken
 from f5serve.voices.shelf import Shelf
 
 __all__ = ["Consent", "LibraryOptions", "Recogniser", "VoiceLibrary", "VoiceRecord"]
@@ -104,6 +104,10 @@ class VoiceLibrary:
                 continue
         raise damaged(name)
 
+    def record(self, name: str) -> VoiceRecord:
+        """What is known of a voice, without its sound; names and errors as `get`, no default."""
+        return self._current(check_name(name))
+
     def put(
         self,
         name: str,
@@ -150,7 +154,7 @@ class VoiceLibrary:
                 raise
         files = self._adoption.files_of(name, record)
         if not is_there and not files:
-            raise _not_found(name, listing(self._store))
+            raise VoiceNotFound(name, self._near(name))
         for key in files:
             self._store.delete(key)
         self._shelf.remove(name, record)
@@ -222,7 +226,7 @@ class VoiceLibrary:
             return self._adoption.renewed(record)
         record = self._adoption.adopt(name)
         if record is None:
-            raise _not_found(name, listing(self._store))
+            raise VoiceNotFound(name, self._near(name))
         return record
 
     def _replaceable(self, name: str) -> VoiceRecord | None:
@@ -234,21 +238,14 @@ class VoiceLibrary:
                 raise
             return None
         if before is not None and before.name != name:
-            raise InvalidRequest(
-                f"There is a voice {before.name!r}, which differs from {name!r} only in capitals.",
-                code="VOICE_NAME_TAKEN",
-                hint=f"Write {before.name}, or choose another name.",
-            )
+            raise name_taken(name, before.name)
         return before
 
-
-def _not_found(name: str, entries: Sequence[StoredObject]) -> InvalidRequest:
-    known = {fold(item.name): item.name for e in entries if (item := names.read_dropped(e.key))}
-    known |= {folded: folded for e in entries if (folded := names.name_of_record(e.key))}
-    near = difflib.get_close_matches(fold(name), known, n=3, cutoff=0.6)
-    meant = f" Did you mean {' or '.join(known[folded] for folded in near)}?" if near else ""
-    return InvalidRequest(
-        f"There is no voice {name!r}.",
-        code="VOICE_NOT_FOUND",
-        hint=f"{meant} See list_voices for all, or upload it.".strip(),
-    )
+    def _near(self, name: str) -> tuple[str, ...]:
+        """Names of voices that are spelled much like `name`; a courtesy, so it never fails."""
+        try:
+            known = known_names(listing(self._store))
+        except StorageFailed:
+            return ()
+        near = difflib.get_close_matches(fold(name), known, n=3, cutoff=0.6)
+        return tuple(known[folded] for folded in near)
