@@ -119,7 +119,7 @@ class PositionConv(nn.Module):
             y = F.mish(self.conv2(F.mish(self.conv1(y))))
             return y.transpose(1, 2).reshape(x.shape)
         place = layout.gapped
-        spread = x.new_zeros(int(place[-1]) + 1, x.shape[1])
+        spread = x.new_zeros(len(x) + (len(layout.mel.lengths) - 1) * CONV_REACH, x.shape[1])
         inside = x.new_zeros(1, 1, len(spread))
         inside[..., place] = 1.0
         spread[place] = x
