@@ -80,11 +80,13 @@ class JobApi:
 
     def submit(self, payload: Any, job_id: str = "") -> str:
         """Queue a job; returns its id."""
-        with self._news:
-            job_id = job_id or f"job-{next(self._numbers)}-u1"
-            self._queue.append({"id": job_id, "input": payload})
-            self._news.notify_all()
+        job_id = job_id or f"job-{next(self._numbers)}-u1"
+        self.submit_raw({"id": job_id, "input": payload})
         return job_id
+
+    def submit_raw(self, job: dict[str, Any]) -> None:
+        """Queue a job exactly so."""
+        self.note(lambda: self._queue.append(job))
 
     def stop_job(self, job_id: str) -> None:
         """Tell the workers that a job is cancelled."""
@@ -143,7 +145,7 @@ class JobApi:
                     return []
                 if self._queue:
                     jobs, self._queue = self._queue[:count], self._queue[count:]
-                    self.handed_out += [(time.monotonic(), job["id"]) for job in jobs]
+                    self.handed_out += [(time.monotonic(), job.get("id", "")) for job in jobs]
                     self._news.notify_all()
                     return jobs
                 self._news.wait(min(left, 0.05))

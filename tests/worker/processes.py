@@ -42,12 +42,12 @@ class Worker:
         """What it has logged, parsed."""
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
 
-    def wait_line(self, piece: str, timeout_s: float = 20.0) -> dict[str, Any]:
-        """The first log line whose message holds `piece`."""
+    def wait_line(self, piece: str, timeout_s: float = 20.0, job_id: str = "") -> dict[str, Any]:
+        """The first log line, of that job if one is given, whose message holds `piece`."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
             for line in self.lines():
-                if piece in line["message"]:
+                if piece in line["message"] and job_id in ("", line.get("job_id")):
                     return line
             assert self.process.poll() is None, self.text()
             time.sleep(0.05)

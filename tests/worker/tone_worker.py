@@ -161,13 +161,17 @@ def main() -> None:
     parser.add_argument("--unfit", action="store_true")
     ours, theirs = parser.parse_known_args()
     settings = runpod_worker.prepare()
-    operations = ToneOperations(settings, ours.cost_s, ours.load_s)
+
+    def make() -> ToneOperations:
+        operations = ToneOperations(settings, ours.cost_s, ours.load_s)
+        operations.begin()
+        return operations
 
     def disk() -> None:
         if ours.unfit:
             raise RuntimeError("the disk is full")
 
-    runpod_worker.serve(operations, settings, theirs, begin=operations.begin, checks=[disk])
+    runpod_worker.serve(make, settings, theirs, [disk])
 
 
 if __name__ == "__main__":

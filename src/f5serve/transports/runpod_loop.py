@@ -41,6 +41,9 @@ SHORTEST_TURN_S = 0.5
 LONGEST_PAUSE_S = 15.0
 FORCE_S = 2.0
 
+RELEASE_S = 6.0
+"""Of the time for a stop, what is kept for letting go: last steps, records and answers."""
+
 
 class Hooks(Protocol):
     """What the loop tells its owner."""
@@ -192,10 +195,10 @@ class JobLoop:
 
     async def _drain(self) -> None:
         """Let running jobs end; what is left near the deadline is released."""
-        kept_s = min(3.0, self._options.shutdown_s / 4)  # for answers, records and closing
-        await _within(self._hooks.drain(self._left_s(kept_s)), self._left_s(kept_s / 2))
-        if self._running:
-            await asyncio.wait(self._running, timeout=self._left_s(kept_s / 2))
+        kept_s = min(RELEASE_S, self._options.shutdown_s / 3)
+        await _within(self._hooks.drain(self._left_s(kept_s)), self._left_s(kept_s / 4))
+        if self._running:  # answers on their way
+            await asyncio.wait(self._running, timeout=self._left_s(kept_s / 4))
         for task, job_id in list(self._running.items()):
             _log.warning("out of time, the job is released", extra={"job_id": job_id})
             task.cancel()

@@ -9,6 +9,7 @@ that key. No traceback, path or host leaves through here.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
@@ -29,6 +30,9 @@ from f5serve.transports.with_parent import tie_forks_to_this_process
 _log = logging.getLogger(__name__)
 
 Job = dict[str, Any]
+RELEASED_CODE = "SHUT_DOWN"
+"""Code of a job that was let go of because the worker ends."""
+
 OnProgress = Callable[[dict[str, Any]], None]
 
 
@@ -50,39 +54,37 @@ class Door:
     """Answers jobs with operations.
 
     Args:
-        begin: starts what must not run before the SDK has forked its heartbeat: the loading of the
-            model. Called once, in the event loop.
+        make: makes the operations, in the event loop and once the SDK has forked its heartbeat: a
+            thread that loads a model must not be copied half-way.
     """
 
-    def __init__(
-        self, sdk: runpod_sdk.Sdk, operations: Answering, begin: Callable[[], None]
-    ) -> None:
+    def __init__(self, sdk: runpod_sdk.Sdk, make: Callable[[], Answering]) -> None:
         self._sdk = sdk
-        self._operations = operations
-        self._begin = begin
-        self._begun = False
+        self._make = make
+        self._made: Answering | None = None
         self._session: Any = None
 
     def started(self, session: Any) -> None:
         """See `runpod_loop.Hooks`."""
         self._session = session
-        self._begin_once()
+        self._operations()
 
     async def drain(self, within_s: float) -> None:
         """See `runpod_loop.Hooks`."""
-        await self._operations.close(within_s)
+        await self._operations().close(within_s)
 
     async def handle(self, job: Job) -> dict[str, Any]:
         """RunPod's handler: what it returns is posted, and nothing is if it is cancelled."""
         job_id = str(job["id"])
         json_logs.JOB_ID.set(job_id)
-        self._begin_once()  # the SDK's local mode has no loop of ours
         payload = job.get("input")
         try:
             answer = await self._answer(job, job_id)
             json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()  # else nobody hears it
             return answer
         except F5Error as error:
+            if error.code == RELEASED_CODE:
+                raise asyncio.CancelledError from None  # unanswered, RunPod hands it out again
             _log.info("refused: %s", error.code)
             return _printable(error.as_dict())
         except Exception as error:  # noqa: BLE001 - the last place that can name it
@@ -97,10 +99,10 @@ class Door:
                 hint='Send {"input": {"text": "Hello."}}.',
             )
         if self._session is None:
-            return await self._operations.answer(payload, job_id)
+            return await self._operations().answer(payload, job_id)
         progress = Progress(lambda body: self._send_progress(job, body))
         try:
-            return await self._operations.answer(payload, job_id, progress.report)
+            return await self._operations().answer(payload, job_id, progress.report)
         finally:
             await progress.close()
 
@@ -108,25 +110,23 @@ class Door:
         said = {"status": "IN_PROGRESS", "output": body}
         await self._sdk.send_result(self._session, said, job)
 
-    def _begin_once(self) -> None:
-        if not self._begun:
-            self._begun = True
-            self._begin()
+    def _operations(self) -> Answering:
+        if self._made is None:  # the SDK's local modes have no loop of ours
+            self._made = self._make()
+        return self._made
 
 
 def serve(
-    operations: Answering,
+    make: Callable[[], Answering],
     settings: Settings,
     arguments: Sequence[str] = (),
-    *,
-    begin: Callable[[], None] = lambda: None,
     checks: Sequence[Callable[[], None]] = (),
 ) -> None:
     """Be a worker until told to stop; RunPod's local modes by `arguments` work too.
 
     Args:
+        make: see `Door`.
         arguments: of the SDK, e.g. --test_input; it ends the process after a test job.
-        begin: see `Door`.
         checks: run before the first job, on RunPod only; one that raises ends the worker.
 
     Raises:
@@ -135,7 +135,7 @@ def serve(
     sdk = runpod_sdk.load()
     if not sdk.version.startswith(runpod_sdk.VERSIONS):
         _log.warning("runpod %s is not the version this worker was tested with", sdk.version)
-    door = Door(sdk, operations, begin)
+    door = Door(sdk, make)
     if on_runpod():
         runpod_sdk.take_over_logs()
         tie_forks_to_this_process()

@@ -1,0 +1,93 @@
+"""What leaves through RunPod's door, and what is written into the log, when things go wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.worker.job_api import JobApi, job_api
+from tests.worker.processes import Worker, ready
+
+CANARY = "canary-Zq7-in-the-request"
+KEY = "canary-Kx4-in-the-environment"
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[JobApi]:
+    with job_api() as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def running(api: JobApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    environ = {"AWS_SECRET_ACCESS_KEY": KEY, "AWS_ACCESS_KEY_ID": "not-a-secret"}
+    with ready(api, tmp_path_factory.mktemp("worker"), environ=environ) as running:
+        yield running
+
+
+def ask(api: JobApi, payload: object) -> tuple[str, dict[str, object]]:
+    job = api.submit(payload)
+    return job, api.wait_answer(job)
+
+
+def test_refusal_carries_sentence_code_and_hint(api: JobApi, running: Worker) -> None:
+    _, body = ask(api, {"endpoint": "tts"})
+    assert body == {
+        "error": "Text input is required.",
+        "output": {"code": "EMPTY_TEXT", "hint": "Send text."},
+    }
+
+
+def test_fault_tells_the_caller_a_trace_id_alone(api: JobApi, running: Worker) -> None:
+    job, body = ask(api, {"fault": "raise", "note": CANARY})
+    output = body["output"]
+    assert isinstance(output, dict)
+    assert output["code"] == "INTERNAL"
+    told = json.dumps(body)
+    assert not any(word in told for word in ("Traceback", "/srv", ".py", CANARY, "RuntimeError"))
+    logged = running.wait_line(f"trace {output['trace']}")
+    assert logged["level"] == "ERROR"
+    assert logged["job_id"] == job
+    assert "RuntimeError" in logged["message"]
+    assert "tone_worker.py" in logged["message"]
+
+
+@pytest.mark.parametrize("fault", ["nan", "object"])
+def test_answer_that_cannot_be_sent_is_an_error(api: JobApi, running: Worker, fault: str) -> None:
+    _, body = ask(api, {"fault": fault})
+    assert body["output"]["code"] == "INTERNAL"  # type: ignore[index]
+
+
+def test_half_a_surrogate_pair_is_told_escaped(api: JobApi, running: Worker) -> None:
+    _, body = ask(api, {"fault": "surrogate", "note": "a\ud83d"})
+    assert body["error"] == "Voice a\\ud83d is unknown."
+
+
+@pytest.mark.parametrize("payload", ["text", [1], 7, None])
+def test_input_of_another_type_is_refused(api: JobApi, running: Worker, payload: object) -> None:
+    _, body = ask(api, payload)
+    assert body["output"]["code"] == "BAD_INPUT"  # type: ignore[index]
+
+
+def test_job_without_an_id_harms_nobody(api: JobApi, running: Worker) -> None:
+    api.submit_raw({"input": {}})
+    _, body = ask(api, {"text": "Hello."})
+    assert "error" not in body
+
+
+def test_log_is_json_without_secrets_answers_or_texts(api: JobApi, running: Worker) -> None:
+    job, body = ask(api, {"text": f"Say {CANARY}."})
+    running.wait_line("Finished.", job_id=job)
+    lines = [line for line in running.text().splitlines() if line]
+    assert [line for line in lines if not line.startswith("{")] == [
+        "--- Starting Serverless Worker |  Version 1.12.0 ---"
+    ]
+    for line in lines:
+        assert CANARY not in line
+        assert KEY not in line
+        assert body["output"]["sha256"] not in line  # type: ignore[index]
+    mine = [line for line in running.lines() if line.get("job_id") == job]
+    assert [line["message"] for line in mine] == ["Started.", "Finished."]
+    assert all(line["requestId"] == job for line in mine)

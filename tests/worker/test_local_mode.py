@@ -1,0 +1,49 @@
+"""The SDK's local modes, and what a worker tells when it cannot start."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.worker.job_api import job_api
+from tests.worker.processes import worker
+
+
+def run_local(tmp_path: Path, job: object) -> tuple[int, str]:
+    with worker(tmp_path, ["--test_input", json.dumps(job)]) as local:
+        return local.wait(), local.text()
+
+
+def test_test_input_prints_the_result(tmp_path: Path) -> None:
+    exit_code, text = run_local(tmp_path, {"input": {"text": "Hello."}})
+    assert exit_code == 0, text
+    assert "'status': 'COMPLETED'" in text
+    assert "completed successfully" in text
+
+
+def test_test_input_that_is_refused_exits_with_one(tmp_path: Path) -> None:
+    exit_code, text = run_local(tmp_path, {"input": {"endpoint": "tts"}})
+    assert exit_code == 1
+    assert "failed with error: Text input is required." in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("payload", ["text", [1], 7])
+def test_input_that_is_no_object_is_refused(tmp_path: Path, payload: object) -> None:
+    exit_code, text = run_local(tmp_path, {"input": payload})
+    assert exit_code == 1
+    assert "The input of a job is an object" in text
+
+
+def test_failing_check_ends_the_worker_before_any_job(tmp_path: Path) -> None:
+    with job_api() as api:
+        job = api.submit({"text": "Hello."})
+        with worker(tmp_path, ["--unfit"], api.environ()) as unfit:
+            assert unfit.wait() == 1
+            assert re.search(r"check failed: disk .*the disk is full", unfit.text())
+        assert not api.takes
+        assert api.pings[0][1]["status"] == ["unhealthy"]
+        assert not api.answers[job]
