@@ -217,7 +217,7 @@ class Settings:
         "RUNPOD_ENDPOINT_ID", "", str, "Endpoint that the worker belongs to; set by RunPod."
     )
     runpod_key: str = _setting(
-        "RUNPOD_AI_API_KEY", "", str, "Key for that endpoint; set by RunPod."
+        "RUNPOD_AI_API_KEY", "", str, "Key for that endpoint; set by RunPod.", secret=True
     )
     result_cache: bool = _setting(
         "F5_RESULT_CACHE",
