@@ -1,0 +1,321 @@
+"""Whose turn a job is, and how it ended: the calls on the store behind a job's records.
+
+Job ids flow in; a `Lease` to work under, or what is known already, flows out. Every call blocks,
+may run in any thread and any process, and relies on nothing but whole reads and writes. This
+module must not know what a job is about.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from f5serve import build
+from f5serve.errors import KeyMissing
+from f5serve.jobs.records import (
+    LEASE_S,
+    MAX_RECORD_BYTES,
+    Evidence,
+    Record,
+    Standing,
+    Status,
+    attempt_of,
+    decode,
+    encode,
+    is_done,
+    judge,
+    record_key,
+)
+from f5serve.jobs.refusals import (
+    cancelled,
+    conflict,
+    not_complete,
+    recorded,
+    unknown,
+    workers_lost,
+)
+from f5serve.store.base import ObjectStore
+
+MAX_ATTEMPTS = 10
+"""A job that lost so many workers or failed so often is not begun again."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right, and the duty, to work on a job.
+
+    Attributes:
+        created_at, beat_at: when it began and was last confirmed, by the clock of the store.
+        lost: another worker has taken over; going on is allowed and costs only time.
+    """
+
+    job_id: str
+    request_sha256: str
+    attempt: int
+    created_at: float
+    beat_at: float
+    lost: bool = False
+    state: Record = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The job was done before; `record` is its done.json."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another worker is at it; its lease ends in `wait_s` seconds unless it is heard of."""
+
+    wait_s: float
+
+
+class Board:
+    """The records of all jobs in one store.
+
+    Args:
+        boot_id: who this process is; one board per process.
+        lease_s: silence after which a worker has lost its job.
+    """
+
+    def __init__(self, store: ObjectStore, boot_id: str = "", lease_s: float = LEASE_S) -> None:
+        self.store = store
+        self.boot_id = boot_id or uuid.uuid4().hex
+        self.lease_s = lease_s
+        stamp = build.stamp()
+        self._worker = {
+            "boot_id": self.boot_id,
+            "version": stamp.version,
+            "commit": stamp.commit,
+        }
+
+    def claim(self, job_id: str, request_sha256: str) -> Lease | Finished | Elsewhere:
+        """Take the job, if it is free.
+
+        A job nobody has touched costs one read and one write: done.json is never without a
+        state.json, which is written first and removed last.
+
+        Raises:
+            InvalidRequest: JOB_ID_CONFLICT, or JOB_CANCELLED.
+            F5Error: what an earlier attempt failed with, when trying again is of no use.
+        """
+        state = self._read(job_id, "state")
+        if state is None:
+            return self._take(job_id, request_sha256, {})
+        done = self._done(job_id)
+        if (done or state).get("request_sha256") != request_sha256:
+            raise conflict(job_id)
+        if done is not None:
+            return Finished(done)
+        standing = self._judge(job_id, state)
+        if standing.status is Status.CANCELLED and "failure" not in standing.record:
+            raise cancelled(job_id)
+        if standing.status is Status.RUNNING and self._is_another(state):
+            return Elsewhere(max(0.0, state["heartbeat"] + self.lease_s - self.store.now()))
+        self._refuse_hopeless(standing, attempt_of(state))
+        return self._take(job_id, request_sha256, state)
+
+    def queue(self, job_id: str, request_sha256: str) -> Standing:
+        """Note that the job is about to be handed to a queue; returns where it stands now.
+
+        Raises:
+            InvalidRequest: JOB_ID_CONFLICT.
+        """
+        state = self._read(job_id, "state")
+        if state is None:
+            state = {
+                "job_id": job_id,
+                "request_sha256": request_sha256,
+                "attempt": 0,
+                "phase": "queued",
+                "queued_at": self.store.now(),
+            }
+            self._write(job_id, "state", state)
+            return Standing(Status.QUEUED, state)
+        if state.get("request_sha256") != request_sha256:
+            raise conflict(job_id)
+        return self.look(job_id)
+
+    def beat(self, lease: Lease, phase: str, progress: Mapping[str, Any]) -> None:
+        """Tell that the job is alive and how far it is; at most each 15 s.
+
+        Raises:
+            InvalidRequest: JOB_CANCELLED, when somebody asked for an end meanwhile.
+        """
+        found = self._read(lease.job_id, "state")
+        if found is not None and self._was_overtaken(lease, found):
+            lease.lost = True
+            return
+        if self._cancel_asked(lease.job_id, found):
+            raise cancelled(lease.job_id)
+        self._put_state(lease, phase=phase, progress=dict(progress))
+
+    def earlier_result(self, lease: Lease) -> Record | None:
+        """What another worker has finished, looked for only when our lease is in doubt.
+
+        It is after a long freeze or a take-over; ask before writing anything.
+        """
+        if not lease.lost and abs(self.store.now() - lease.beat_at) < self.lease_s:
+            return None
+        done = self._done(lease.job_id)
+        return done if done and done["request_sha256"] == lease.request_sha256 else None
+
+    def finish(self, lease: Lease, story: Mapping[str, Any]) -> Record:
+        """Write the success and return it; the outputs it names are in the store already.
+
+        Args:
+            story: outputs, engine, voice and whatever else is to be kept; at most 64 kB.
+        """
+        earlier = self.earlier_result(lease)
+        if earlier is not None:
+            return earlier
+        record = {
+            **story,
+            "job_id": lease.job_id,
+            "request_sha256": lease.request_sha256,
+            "state": Status.COMPLETED.value,
+            "attempt": lease.attempt,
+            "worker": self._worker,
+            "created_at": lease.created_at,
+            "finished_at": self.store.now(),
+        }
+        self._write(lease.job_id, "done", record)
+        return record
+
+    def fail(self, lease: Lease, failure: Mapping[str, Any]) -> None:
+        """Write how the attempt ended: message, code, hint and retryable."""
+        record = {
+            "job_id": lease.job_id,
+            "request_sha256": lease.request_sha256,
+            "attempt": lease.attempt,
+            "worker": self._worker,
+            "failed_at": self.store.now(),
+            "failure": dict(failure),
+        }
+        self._write(lease.job_id, f"failed-{lease.attempt}", record)
+        self._end(lease, phase="failed", failure=dict(failure))
+
+    def release(self, lease: Lease) -> None:
+        """Give the job back unfinished: whoever is handed it next may begin at once."""
+        self._end(lease, phase="released")
+
+    def end_cancelled(self, lease: Lease) -> None:
+        """Tell readers that the work has ended because somebody asked for it."""
+        self._end(lease, phase="cancelled")
+
+    def cancel(self, job_id: str, by: str) -> Standing:
+        """Ask for an end; a job that has ended already stays as it is.
+
+        Raises:
+            InvalidRequest: INVALID_JOB_ID for a job that nobody knows.
+        """
+        standing = self.look(job_id)
+        if standing.status is Status.UNKNOWN:
+            raise unknown(job_id)
+        if standing.status not in (Status.QUEUED, Status.RUNNING, Status.LOST):
+            return standing
+        state = standing.record
+        now = self.store.now()
+        self._write(job_id, "cancel", {"job_id": job_id, "by": by, "at": now})
+        # For readers, who look no further than the state; the worker's next beat may undo it
+        # once, reads cancel.json and stops.
+        self._write(job_id, "state", {**state, "phase": "cancelled", "heartbeat": now})
+        return self.look(job_id)
+
+    def look(self, job_id: str) -> Standing:
+        """Where the job stands: one read when it is done, two while it is queued or at work."""
+        done = self._done(job_id)
+        if done is not None:
+            return Standing(Status.COMPLETED, done)
+        state = self._read(job_id, "state")
+        if state is None:
+            return Standing(Status.UNKNOWN, {})
+        standing = judge(Evidence(state=state), self.store.now(), self.lease_s)
+        return self._judge(job_id, state) if standing.status is Status.LOST else standing
+
+    def result(self, job_id: str) -> Record:
+        """The record of a job that is done.
+
+        Raises:
+            InvalidRequest: INVALID_JOB_ID, JOB_NOT_COMPLETE, or JOB_FAILED with the reason as
+                hint.
+        """
+        standing = self.look(job_id)
+        if standing.status is Status.COMPLETED:
+            return standing.record
+        if standing.status is Status.UNKNOWN:
+            raise unknown(job_id, named=True)
+        raise not_complete(standing)
+
+    def _judge(self, job_id: str, state: Record) -> Standing:
+        """Where an unfinished job stands by all of its records."""
+        evidence = Evidence(
+            cancel=self._read(job_id, "cancel"),
+            failed=self._read(job_id, f"failed-{attempt_of(state)}"),
+            state=state,
+        )
+        return judge(evidence, self.store.now(), self.lease_s)
+
+    def _take(self, job_id: str, request_sha256: str, found: Record) -> Lease:
+        now = self.store.now()
+        lease = Lease(job_id, request_sha256, attempt_of(found) + 1, now, now)
+        kept = {name: value for name, value in found.items() if name not in ("failure", "progress")}
+        lease.state = {
+            **kept,
+            "job_id": job_id,
+            "request_sha256": request_sha256,
+            "attempt": lease.attempt,
+            "worker": self._worker,
+            "created_at": now,
+        }
+        self._put_state(lease, phase="starting")
+        return lease
+
+    def _put_state(self, lease: Lease, **changes: Any) -> None:
+        now = self.store.now()
+        lease.state = {**lease.state, **changes, "heartbeat": now}
+        self._write(lease.job_id, "state", lease.state)
+        lease.beat_at = now
+
+    def _end(self, lease: Lease, **changes: Any) -> None:
+        """Let go of the state, unless it is another worker's by now."""
+        found = self._read(lease.job_id, "state")
+        if found is None or not self._was_overtaken(lease, found):
+            self._put_state(lease, **changes)
+
+    def _was_overtaken(self, lease: Lease, found: Record) -> bool:
+        if attempt_of(found) == lease.attempt:
+            return self._is_another(found)
+        return attempt_of(found) > lease.attempt
+
+    def _is_another(self, state: Record) -> bool:
+        return (state.get("worker") or {}).get("boot_id") != self.boot_id
+
+    def _cancel_asked(self, job_id: str, state: Record | None) -> bool:
+        asked = state is not None and state.get("phase") == "cancelled"
+        return asked or self._read(job_id, "cancel") is not None
+
+    def _refuse_hopeless(self, standing: Standing, attempts: int) -> None:
+        failure = standing.record.get("failure") or {}
+        if failure and (not failure.get("retryable") or attempts >= MAX_ATTEMPTS):
+            raise recorded(failure)
+        if attempts >= MAX_ATTEMPTS:
+            raise workers_lost(attempts)
+
+    def _done(self, job_id: str) -> Record | None:
+        record = self._read(job_id, "done")
+        return record if is_done(record) else None
+
+    def _read(self, job_id: str, name: str) -> Record | None:
+        key = record_key(job_id, name)
+        try:
+            return decode(self.store.get(key, MAX_RECORD_BYTES), key)
+        except KeyMissing:
+            return None
+
+    def _write(self, job_id: str, name: str, record: Mapping[str, Any]) -> None:
+        self.store.put(record_key(job_id, name), encode(record), "application/json")

@@ -1,0 +1,202 @@
+"""Where a job's records lie, how they are written, and what they prove when read together.
+
+Job ids and evidence flow in; keys, bytes and a `Standing` flow out. Stores are not called here.
+
+    jobs/<id>/state.json      who works on it, how far, when last heard of; overwritten, advisory
+    jobs/<id>/done.json       success, written after the output it names
+    jobs/<id>/failed-N.json   how attempt N ended without one
+    jobs/<id>/cancel.json     somebody asked for an end
+    output/<id>/<sha16>.<ext> what was made; written once
+
+Success and failure lie under different keys, so no race between two workers hides a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from f5serve.errors import StorageFailed
+from f5serve.store.base import is_key
+
+_log = logging.getLogger(__name__)
+
+SCHEMA = 1
+"""Raised when a reader of the number before could no longer use what is written."""
+
+LEASE_S = 60.0
+"""A worker that was not heard of for so long has lost its job."""
+
+MAX_RECORD_BYTES = 65_536
+CANCELLED_CODE = "JOB_CANCELLED"
+
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Record = dict[str, Any]
+"""One JSON object of the store. Fields that this version does not know are kept."""
+
+
+class Status(Enum):
+    """What a job's records prove; the values are what callers are told.
+
+    LOST is told as PROCESSING: nobody works on it any more, but whoever is handed the job next
+    will go on, so it has not failed.
+    """
+
+    UNKNOWN = "UNKNOWN"
+    QUEUED = "QUEUED"
+    RUNNING = "PROCESSING"
+    LOST = "LOST"
+    FAILED = "ERROR"
+    CANCELLED = "CANCELLED"
+    COMPLETED = "COMPLETED"
+
+    @property
+    def told(self) -> str:
+        """The word for callers: QUEUED, PROCESSING, COMPLETED, ERROR or CANCELLED."""
+        return "PROCESSING" if self is Status.LOST else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The records of one job that were found; `failed` is that of the newest attempt."""
+
+    done: Record | None = None
+    cancel: Record | None = None
+    failed: Record | None = None
+    state: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A status and the record that proves it; empty for UNKNOWN."""
+
+    status: Status
+    record: Record
+
+    @property
+    def failure(self) -> Record:
+        """Code, message, hint and retryable of a job that failed; else empty."""
+        return dict(self.record.get("failure") or {}) if self.status is Status.FAILED else {}
+
+
+def judge(evidence: Evidence, now: float, lease_s: float = LEASE_S) -> Standing:
+    """What the evidence proves, strongest first; `now` by the clock of the store."""
+    if evidence.done is not None:
+        return Standing(Status.COMPLETED, evidence.done)
+    if evidence.cancel is not None:
+        return Standing(Status.CANCELLED, evidence.cancel)
+    state = evidence.state
+    if evidence.failed is not None and attempt_of(evidence.failed) >= attempt_of(state):
+        return _ended(evidence.failed)
+    if state is None:
+        return Standing(Status.UNKNOWN, {})
+    phase = state.get("phase")
+    if phase == "cancelled":
+        return Standing(Status.CANCELLED, state)
+    if phase == "failed":
+        return _ended(state)
+    if phase == "queued":
+        return Standing(Status.QUEUED, state)
+    # A heartbeat from the future comes from a wrong clock; it must not hold the job for ever.
+    fresh = abs(now - _number(state.get("heartbeat"))) < lease_s
+    return Standing(Status.RUNNING if fresh and phase != "released" else Status.LOST, state)
+
+
+def _ended(record: Record) -> Standing:
+    """Failed, or stopped by whoever handed the job out, which is told as cancelled."""
+    code = (record.get("failure") or {}).get("code")
+    return Standing(Status.CANCELLED if code == CANCELLED_CODE else Status.FAILED, record)
+
+
+def attempt_of(record: Record | None) -> int:
+    """Number of the attempt that a record speaks of; 0 before the first."""
+    value = (record or {}).get("attempt")
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
+def is_done(record: Record | None) -> bool:
+    """Whether `record` can be trusted as a success: hashes, sizes and keys are well formed."""
+    if record is None or not _SHA256.fullmatch(str(record.get("request_sha256"))):
+        return False
+    return are_outputs(record.get("outputs"))
+
+
+def are_outputs(outputs: Any) -> bool:
+    """Whether this is a list of outputs: role, key, size in bytes, sha256 and mime of each."""
+    return isinstance(outputs, list) and bool(outputs) and all(map(_is_output, outputs))
+
+
+def _is_output(output: Any) -> bool:
+    return (
+        isinstance(output, dict)
+        and is_key(str(output.get("key")))
+        and bool(_SHA256.fullmatch(str(output.get("sha256"))))
+        and isinstance(output.get("size"), int)
+        and isinstance(output.get("mime"), str)
+    )
+
+
+def folder_of(job_id: str) -> str:
+    """The name under which a job is kept: its id, or the id's SHA-256 where it is no good name."""
+    plain = _JOB_ID.fullmatch(job_id) and ".." not in job_id and not job_id.endswith(".")
+    return job_id if plain else hashlib.sha256(job_id.encode(errors="surrogatepass")).hexdigest()
+
+
+def record_key(job_id: str, name: str) -> str:
+    """Key of a record: `name` is state, done, cancel or failed-N."""
+    return f"jobs/{folder_of(job_id)}/{name}.json"
+
+
+def output_key(job_id: str, sha256: str, extension: str) -> str:
+    """Key of something made: its content is in its name, so it never changes."""
+    return f"output/{folder_of(job_id)}/{sha256[:16]}.{extension}"
+
+
+def canonical(value: Any) -> bytes:
+    """The one way to write a JSON value: sorted, compact, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def sha256_of(value: Any) -> str:
+    """SHA-256 of the canonical form."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """A record as bytes.
+
+    Raises:
+        StorageFailed: RECORD_TOO_LARGE, beyond 64 kB; large parts belong into an output.
+    """
+    data = canonical({"schema": SCHEMA, **record})
+    if len(data) > MAX_RECORD_BYTES:
+        raise StorageFailed(
+            f"A record of {len(data):,} bytes is larger than {MAX_RECORD_BYTES:,}.",
+            code="RECORD_TOO_LARGE",
+            hint="Report this; the job's text or warnings are longer than was thought possible.",
+        )
+    return data
+
+
+def decode(data: bytes, key: str) -> Record | None:
+    """The record in `data`; None, and a warning in the log, for what is no record."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict) and isinstance(value.get("schema"), int):
+        return value
+    _log.warning("%s holds no record and is passed over", key)
+    return None
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,14 @@
+"""What can be asked of f5serve, whatever the door: speech, voices, jobs, health.
+
+`Operations.answer` takes the input of a job and returns what is told to the caller.
+
+    parse -> Ask -> flights (once per id, stoppable) -> perform (claim .. done.json) -> answers
+
+- `parse`: fields, strictly.  `uploads`: recordings.  `answers`: records to JSON.
+- `flights`: jobs under way here.  `device`: the thread that computes.  `perform`: one job.
+- `story`: what is kept of a result.
+"""
+
+from f5serve.operations.desk import Operations
+
+__all__ = ["Operations"]

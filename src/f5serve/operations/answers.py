@@ -1,0 +1,185 @@
+"""Records to what callers are told; the shapes of both older generations of clients are in them.
+
+Records flow in, JSON objects flow out. URLs are made here, each time anew, because signed ones
+expire. Nothing is computed, and no key named `error` is ever used: RunPod takes it for a failure of
+the request itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from f5serve.errors import InvalidRequest, StorageFailed
+from f5serve.jobs.records import Record, Standing, Status, folder_of
+from f5serve.store.base import ObjectStore
+from f5serve.voices.records import VoiceRecord
+
+MAX_INLINE_BYTES = 6_000_000
+"""Longest audio inside an answer; more would not pass through RunPod's queue."""
+
+MAX_DETAILS_BYTES = 50_000_000
+LOST_NOTE = "The worker that had this job is gone; whoever is handed it next goes on."
+
+
+def tts_answer(store: ObjectStore, job_id: str, record: Record, expires_s: float) -> dict[str, Any]:
+    """The answer to tts and to result, from a done record; blocks while it asks the store."""
+    audio = find_output(record, "audio")
+    details = record.get("details") or _stored_details(store, record)
+    words = details.get("word_timings", [])
+    formats = record.get("timing_formats") or []
+    engine, voice = record.get("engine", {}), record.get("voice", {})
+    return {
+        "job_id": job_id,
+        "status": Status.COMPLETED.told,
+        "audio_url": _url(store, job_id, audio, expires_s),
+        "duration": record.get("seconds"),
+        "sample_rate": record.get("sample_rate"),
+        "format": record.get("format"),
+        "seed": engine.get("seed"),
+        "text": details.get("text", ""),
+        "voice": voice.get("name"),
+        "model": engine.get("model"),
+        "word_timings": words,
+        "timing_files": {},
+        "timing_format": formats[0] if formats else None,
+        "timing_method": None,
+        "timing_confidence": None,
+        "word_count": len(words),
+        "cached": bool(record.get("cached")),
+        "warnings": list(record.get("warnings", [])),
+        "metrics": dict(record.get("metrics", {})),
+        "worker": {name: record.get("worker", {}).get(name) for name in ("version", "commit")},
+    }
+
+
+def inline(answer: dict[str, Any], audio: bytes) -> dict[str, Any]:
+    """The answer with the audio in it.
+
+    Raises:
+        InvalidRequest: RESULT_TOO_LARGE; the result itself is kept.
+    """
+    if len(audio) > MAX_INLINE_BYTES:
+        raise too_large(answer["job_id"], len(audio))
+    return {**answer, "audio_base64": base64.b64encode(audio).decode()}
+
+
+def too_large(job_id: str, size: int) -> InvalidRequest:
+    """The error for audio that does not fit into an answer."""
+    return InvalidRequest(
+        f"The audio has {size:,} bytes; {MAX_INLINE_BYTES:,} is the most that return_audio base64"
+        " can send.",
+        code="RESULT_TOO_LARGE",
+        hint=f"It is kept: ask for the result of job {job_id}, or use a smaller format.",
+    )
+
+
+def status_answer(job_id: str, standing: Standing) -> dict[str, Any]:
+    """The answer to status; a failed job is told under `failure`."""
+    answer = {
+        "job_id": job_id,
+        "status": standing.status.told,
+        "progress": _progress(standing),
+    }
+    if standing.failure:
+        answer["failure"] = {**standing.failure, "error": standing.failure.get("message", "")}
+    if standing.status is Status.LOST:
+        answer["note"] = LOST_NOTE
+    return answer
+
+
+def download_answer(
+    store: ObjectStore, job_id: str, record: Record, expires_s: float
+) -> dict[str, Any]:
+    """The answer to download of a job's audio."""
+    audio = find_output(record, "audio")
+    return {
+        "job_id": job_id,
+        "audio_url": _url(store, job_id, audio, expires_s),
+        "content_type": audio["mime"],
+        "filename": _filename(job_id, audio),
+        "format": record.get("format"),
+        "status": "ready",
+    }
+
+
+def no_timings(job_id: str) -> InvalidRequest:
+    """The error for a download of timing files that were not made."""
+    return InvalidRequest(
+        f"Job {job_id} has no timing files.",
+        code="NO_TIMINGS",
+        hint="This version makes none; download the audio with type audio.",
+    )
+
+
+def voices_answer(records: list[VoiceRecord]) -> dict[str, Any]:
+    """The answer to list_voices, with the names of both generations."""
+    return {"voices": [_voice(record) for record in records], "count": len(records)} | {
+        "status": "success"
+    }
+
+
+def upload_answer(record: VoiceRecord) -> dict[str, Any]:
+    """The answer to upload."""
+    return {
+        "status": f"Voice '{record.voice_file}' and reference text uploaded successfully.",
+        "voice": {
+            **_voice(record),
+            "revision": record.revision,
+            "needs_review": record.needs_review,
+            "consent": asdict(record.consent) if record.consent else None,
+        },
+    }
+
+
+def find_output(record: Record, role: str) -> dict[str, Any]:
+    """The line of the output with this role.
+
+    Raises:
+        StorageFailed: RECORD_DAMAGED when there is none.
+    """
+    for line in record.get("outputs", []):
+        if line.get("role") == role:
+            return dict(line)
+    raise StorageFailed(
+        f"The record of the job names no {role}.",
+        code="RECORD_DAMAGED",
+        hint="Send the request again under a new id.",
+    )
+
+
+def _voice(record: VoiceRecord) -> dict[str, Any]:
+    return {
+        "voice_file": record.voice_file,
+        "name": record.voice_file,
+        "text_file": record.text_file or None,
+        "size": record.size,
+        "last_modified": record.last_modified,
+        "duration_s": record.duration_s,
+        "language": record.language,
+    }
+
+
+def _progress(standing: Standing) -> dict[str, Any]:
+    if standing.status is Status.COMPLETED:
+        return {"phase": "done", "percent": 100}
+    told: Mapping[str, Any] = standing.record.get("progress") or {}
+    phase = standing.record.get("phase", standing.status.told.lower())
+    return {"phase": phase, "percent": 0, **told}
+
+
+def _stored_details(store: ObjectStore, record: Record) -> dict[str, Any]:
+    line = find_output(record, "details")
+    value = json.loads(store.get(line["key"], MAX_DETAILS_BYTES))
+    return value if isinstance(value, dict) else {}
+
+
+def _url(store: ObjectStore, job_id: str, line: Mapping[str, Any], expires_s: float) -> str:
+    return store.url(line["key"], expires_s, _filename(job_id, line), line["mime"])
+
+
+def _filename(job_id: str, line: Mapping[str, Any]) -> str:
+    return f"{folder_of(job_id)}.{str(line['key']).rpartition('.')[2]}"

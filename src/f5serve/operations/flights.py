@@ -1,0 +1,203 @@
+"""The jobs that are under way in this process: each once, whoever asks, and stopped within a step.
+
+A job id and the work to do flow in, the record of the finished job flows out, to everybody who
+asked for that id. The work runs in a task of its own, so a caller that goes away never leaves a
+claim without an owner. What the work is, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from f5serve.errors import F5Error
+from f5serve.jobs.records import CANCELLED_CODE, Record
+from f5serve.jobs.refusals import conflict
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+OnProgress = Callable[[dict[str, Any]], None]
+"""Called in the event loop with phase and percent, and done and total while speaking."""
+
+SHUT_DOWN_CODE = "SHUT_DOWN"
+RELEASE_S = 3.0
+"""Kept of the time to land, for a last step of the device and the records of released jobs."""
+
+
+class Flight:
+    """One job under way.
+
+    Attributes:
+        audio: the encoded result, once it was made here.
+        progress: what was told last.
+        is_ours: nobody else will hand it out again, so an unfinished end is a failure.
+    """
+
+    def __init__(self, job_id: str, sha256: str) -> None:
+        self.job_id = job_id
+        self.sha256 = sha256
+        self.audio: bytes | None = None
+        self.is_ours = False
+        self.progress: dict[str, Any] = {"phase": "starting", "percent": 0}
+        self.listeners: list[OnProgress] = []
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._why: Callable[[], F5Error] | None = None
+        self._lock = threading.Lock()
+
+    def stop(self, why: Callable[[], F5Error]) -> None:
+        """End the work at its next step; the first reason counts. From any thread."""
+        with self._lock:
+            self._why = self._why or why
+        self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def check(self) -> None:
+        """Raise the reason once the flight is to end; called from the device's thread too."""
+        why = self._why
+        if why is not None:
+            raise why()
+
+    def tell(self, phase: str, percent: float, **more: Any) -> None:
+        """Pass on how far the job is."""
+        self.progress = {"phase": phase, "percent": round(percent), **more}
+        for listener in self.listeners:
+            listener(dict(self.progress))
+
+    def tell_spoken(self, done: int, total: int) -> None:
+        """Pass on how many utterances are spoken; from the device's thread."""
+        self._loop.call_soon_threadsafe(self._tell_spoken, done, total)
+
+    def _tell_spoken(self, done: int, total: int) -> None:
+        self.tell("speaking", 100 * done / total, done=done, total=total)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, or raise as soon as the flight is to end."""
+        try:
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+        except TimeoutError:
+            return
+        self.check()
+
+    async def unless_stopped(self, work: Awaitable[T]) -> T:
+        """What `work` returns. A stop does not wait for it: it is left to end by itself."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if not task.done():
+            task.add_done_callback(_read_outcome)
+            self.check()
+        return await task
+
+    async def until_ended(self, work: Future[T]) -> T:
+        """As `unless_stopped`, but a stop waits for the thread, which looks at `check`."""
+        task = asyncio.wrap_future(work)
+        try:
+            return await self.unless_stopped(asyncio.shield(task))
+        finally:
+            if not work.cancel() and not task.done():
+                task.add_done_callback(_read_outcome)
+                await asyncio.wait({task})
+
+
+class Flights:
+    """All jobs under way, by id."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, tuple[Flight, asyncio.Task[Record]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def find(self, job_id: str) -> Flight | None:
+        """The flight of a job, if it is under way here."""
+        return self._tasks[job_id][0] if job_id in self._tasks else None
+
+    async def fly(
+        self,
+        flight: Flight,
+        work: Callable[[Flight], Coroutine[Any, Any, Record]],
+        on_progress: OnProgress | None,
+    ) -> tuple[Record, Flight]:
+        """Do the work of `flight`, or join the one that does it already.
+
+        A caller that is cancelled ends the job: it waits for the device to stop and for the
+        record to be written, then the cancellation goes on.
+
+        Raises:
+            InvalidRequest: JOB_ID_CONFLICT.
+            F5Error: what the work raises.
+        """
+        flight, task = self._join_or_begin(flight, work)
+        if on_progress is not None:
+            flight.listeners.append(on_progress)
+        try:
+            return await asyncio.shield(task), flight
+        except asyncio.CancelledError:
+            flight.stop(lambda: stopped(flight.job_id))
+            await asyncio.wait({task})
+            raise
+        finally:
+            if on_progress is not None:
+                flight.listeners.remove(on_progress)
+
+    async def land(self, within_s: float) -> None:
+        """Wait for all flights; those that would take longer are stopped and released in time."""
+        flights = dict(self._tasks)
+        tasks = {task for _, task in flights.values()}
+        if not tasks:
+            return
+        release_s = min(RELEASE_S, within_s / 4)
+        _, late = await asyncio.wait(tasks, timeout=within_s - release_s)
+        for flight, task in flights.values():
+            if task in late:
+                flight.stop(shut_down)
+        if late:
+            await asyncio.wait(late, timeout=release_s)
+
+    def _join_or_begin(
+        self, flight: Flight, work: Callable[[Flight], Coroutine[Any, Any, Record]]
+    ) -> tuple[Flight, asyncio.Task[Record]]:
+        if flight.job_id in self._tasks:
+            found, task = self._tasks[flight.job_id]
+            if found.sha256 != flight.sha256:
+                raise conflict(flight.job_id)
+            return found, task
+        task = asyncio.get_running_loop().create_task(work(flight), name=f"job {flight.job_id}")
+        self._tasks[flight.job_id] = (flight, task)
+        task.add_done_callback(lambda _: self._tasks.pop(flight.job_id))
+        task.add_done_callback(_read_outcome)
+        return flight, task
+
+
+def stopped(job_id: str) -> F5Error:
+    """The error of a job whose caller stopped it; whoever hands it out again gets it done."""
+    return F5Error(
+        f"Job {job_id} was stopped.",
+        code=CANCELLED_CODE,
+        hint="Send the request again.",
+        retryable=True,
+    )
+
+
+def shut_down() -> F5Error:
+    """The error of a job that was not done when the process had to end."""
+    return F5Error(
+        "The worker was shut down before the job was done.",
+        code=SHUT_DOWN_CODE,
+        hint="Send the request again.",
+        retryable=True,
+    )
+
+
+def _read_outcome(task: asyncio.Future[Any]) -> None:
+    """Look at an outcome that nobody may be waiting for, which asyncio would complain about."""
+    if not task.cancelled():
+        task.exception()

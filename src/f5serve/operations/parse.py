@@ -1,0 +1,262 @@
+"""The fields of a request, read strictly: what is not understood is refused, never guessed.
+
+A JSON object flows in, an `Ask` with valid values flows out. What an operation does with them is
+not known here, nor is any store, voice or model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from f5serve.audio.encode import MEDIA_TYPES
+from f5serve.errors import InvalidRequest
+from f5serve.jobs.records import sha256_of
+from f5serve.speech import RANGES
+from f5serve.text.normalize import clean_text
+from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
+from f5serve.voices.library import Consent
+
+TIMING_FORMATS = ("srt", "vtt", "ass", "csv", "json")
+DEFAULT_VOICE = "default"
+MAX_NAME_CHARS = 4_096
+"""Longest text in fields for names and URLs."""
+
+MAX_REF_TEXT_CHARS = 10_000
+_DELIVERY = frozenset({"endpoint", "mode", "return_audio", "queued_as"})
+"""Fields that say how an answer is wanted, not what is said."""
+
+_SHOWN_CHARS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A tts request whose fields are valid.
+
+    Attributes:
+        text: clean, as it will be spoken.
+        voice: name or URL; `ref_text` and `consent` belong to a URL.
+        model: id that was asked for, or "".
+        inline: whether the audio is wanted in the answer, as base64.
+        queued: whether it is to be queued rather than done now.
+        queued_as: id under which it was queued, or "".
+        sha256: of everything that was asked for, as it was sent.
+    """
+
+    text: str
+    voice: str
+    ref_text: str
+    consent: Consent | None
+    options: SamplingOptions
+    format: AudioFormat
+    cross_fade_s: float
+    remove_silence: bool
+    model: str
+    word_timings: bool
+    timing_formats: tuple[str, ...]
+    inline: bool
+    queued: bool
+    queued_as: str
+    sha256: str
+    warnings: tuple[str, ...]
+
+    def request(self, voice: Voice) -> SpeechRequest:
+        """What `Speech` is asked for."""
+        return SpeechRequest(
+            text=self.text,
+            voice=voice,
+            options=self.options,
+            format=self.format,
+            cross_fade_s=self.cross_fade_s,
+            remove_silence=self.remove_silence,
+        )
+
+    def identity(self, voice: Voice) -> dict[str, Any]:
+        """All that decides how the answer will sound and look."""
+        return {
+            "text": self.text,
+            "voice": voice.revision,
+            "options": asdict(self.options),
+            "format": self.format,
+            "cross_fade_s": self.cross_fade_s,
+            "remove_silence": self.remove_silence,
+            "word_timings": self.word_timings,
+            "timing_formats": list(self.timing_formats),
+        }
+
+
+class Fields:
+    """Typed access to the fields of a request; null counts as absent.
+
+    All methods raise InvalidRequest, code BAD_OPTION, naming the field, its value and what it
+    takes.
+    """
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._payload = payload
+        self.known: dict[str, Any] = {}
+
+    def text(self, name: str, default: str = "", max_chars: int = MAX_NAME_CHARS) -> str:
+        """A string of at most `max_chars` characters."""
+        value = self._take(name)
+        if value is None:
+            return default
+        if not isinstance(value, str) or len(value) > max_chars:
+            raise bad(name, value, f"a text of at most {max_chars:,} characters")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        """A number within `speech.RANGES`."""
+        value = self._take(name)
+        if value is None:
+            return default
+        low, high = RANGES[name]
+        if not _is_number(value) or not low <= value <= high:
+            raise bad(name, value, f"{low:g} to {high:g}")
+        return float(value)
+
+    def whole(self, name: str) -> int | None:
+        """A whole number within `speech.RANGES`, or None when absent."""
+        value = self._take(name)
+        low, high = RANGES[name]
+        if value is None:
+            return None
+        if not _is_number(value) or value != int(value) or not low <= value <= high:
+            raise bad(name, value, f"a whole number from {low:.0f} to {high:.0f}")
+        return int(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        value = self._take(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise bad(name, value, "true or false")
+        return value
+
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        """One of `choices`."""
+        value = self._take(name)
+        if value is None:
+            return default
+        if not isinstance(value, str) or value.lower() not in choices:
+            raise bad(name, value, _list(choices))
+        return value.lower()
+
+    def choices(self, name: str, choices: Sequence[str]) -> tuple[str, ...]:
+        """One of `choices` or a list of them; each once."""
+        value = self._take(name)
+        given = value if isinstance(value, list) else [] if value is None else [value]
+        for item in given:
+            if not isinstance(item, str) or item.lower() not in choices:
+                raise bad(name, item, f"one or a list of {_list(choices)}")
+        return tuple(dict.fromkeys(item.lower() for item in given))
+
+    def object(self, name: str) -> Mapping[str, Any] | None:
+        """A JSON object, or None when absent."""
+        value = self._take(name)
+        if value is not None and not isinstance(value, Mapping):
+            raise bad(name, value, "an object")
+        return value
+
+    def unknown(self) -> list[str]:
+        """Names that were sent and never asked for."""
+        return [str(name) for name in self._payload if name not in self.known]
+
+    def _take(self, name: str) -> Any:
+        value = self._payload.get(name)
+        self.known[name] = value
+        return value
+
+
+def parse_tts(payload: Mapping[str, Any], defaults: SamplingOptions, max_text_chars: int) -> Ask:
+    """The request for speech in a job's input.
+
+    Raises:
+        InvalidRequest: BAD_OPTION; EMPTY_TEXT "Text input is required."; or one of `clean_text`.
+    """
+    fields = Fields(payload)
+    text = _text_to_speak(fields, max_text_chars)
+    fields.choice("endpoint", ["tts"], "tts")
+    voice = _voice(fields)
+    options = SamplingOptions(
+        nfe_step=fields.whole("nfe_step") or defaults.nfe_step,
+        cfg_strength=fields.number("cfg_strength", defaults.cfg_strength),
+        sway_sampling_coef=fields.number("sway_sampling_coef", defaults.sway_sampling_coef),
+        speed=fields.number("speed", defaults.speed),
+        seed=fields.whole("seed"),
+    )
+    fields.text("timing_method")  # of older clients; there is one method
+    # Read in the order written: what is left over, and the hash, come last.
+    return Ask(
+        text=text,
+        voice=voice,
+        options=options,
+        format=cast(AudioFormat, fields.choice("response_format", list(MEDIA_TYPES), "wav")),
+        cross_fade_s=fields.number("cross_fade_s", 0.15),
+        remove_silence=fields.flag("remove_silence", False),
+        consent=parse_consent(fields),
+        ref_text=fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS),
+        model=fields.text("model"),
+        word_timings=fields.flag("return_word_timings", True),
+        timing_formats=fields.choices("timing_format", TIMING_FORMATS),
+        inline=fields.choice("return_audio", ["url", "base64"], "url") == "base64",
+        queued=fields.choice("mode", ["sync", "async"], "sync") == "async",
+        queued_as=fields.text("queued_as", max_chars=512),
+        warnings=tuple(f"The field {name[:40]!r} is not known." for name in fields.unknown()[:5]),
+        sha256=_identify(fields.known, voice),
+    )
+
+
+def parse_consent(fields: Fields) -> Consent | None:
+    """That the person who is heard agrees: {by, attested, at, statement_sha256}."""
+    given = fields.object("consent")
+    if given is None:
+        return None
+    inner = Fields(given)
+    return Consent(
+        by=inner.text("by"),
+        attested=inner.flag("attested", True),
+        at=inner.text("at"),
+        statement_sha256=inner.text("statement_sha256"),
+    )
+
+
+def bad(name: str, value: Any, takes: str) -> InvalidRequest:
+    """The error for a field that cannot be used."""
+    shown = repr(value)
+    if len(shown) > _SHOWN_CHARS:
+        shown = shown[:_SHOWN_CHARS] + "..."
+    return InvalidRequest(f"{name} is {shown}.", code="BAD_OPTION", hint=f"It takes {takes}.")
+
+
+def _text_to_speak(fields: Fields, max_text_chars: int) -> str:
+    # The length is for clean_text to refuse, with words of its own.
+    return clean_text(fields.text("text", max_chars=1 << 62), max_text_chars)
+
+
+def _voice(fields: Fields) -> str:
+    local, alias = fields.text("local_voice"), fields.text("voice")
+    if local and alias and local != alias:
+        raise bad("voice", alias, "the same value as local_voice, or leave one of them out")
+    return local or alias or DEFAULT_VOICE
+
+
+def _identify(known: Mapping[str, Any], voice: str) -> str:
+    """Hash of what was sent. Defaults are left out: they may differ between two workers."""
+    said = {name: value for name, value in known.items() if value is not None}
+    for name in (*_DELIVERY, "local_voice", "timing_method"):
+        said.pop(name, None)
+    return sha256_of({**said, "voice": voice})
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else names[0]

@@ -1,0 +1,276 @@
+"""One request for speech, from the claim on its job to the record that it is done.
+
+    claim -> model -> voice -> earlier result? -> device -> output in the store -> done.json
+
+A `Flight` and its `Ask` flow in, the done record flows out. Output before record, record before
+answer: whatever dies in between, the next worker goes on. Doors are not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from f5serve import build
+from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
+from f5serve.jobs.board import Board, Elsewhere, Finished, Lease
+from f5serve.jobs.cache import ResultCache
+from f5serve.jobs.records import CANCELLED_CODE, Record
+from f5serve.operations import story
+from f5serve.operations.device import Device
+from f5serve.operations.flights import SHUT_DOWN_CODE, Flight
+from f5serve.operations.parse import Ask
+from f5serve.operations.story import Output
+from f5serve.speech import Speech
+from f5serve.types import SpeechRequest, SpeechResult, Voice
+from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.names import is_url
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+BEAT_S = 15.0
+"""From one sign of life to the next; four fit into a lease."""
+
+LOOK_S = (0.2, 3.0)
+"""Shortest and longest pause between looks at a job that another worker has."""
+
+INTERNAL = {
+    "message": "Something unexpected failed.",
+    "code": "INTERNAL",
+    "hint": "The worker's log tells more.",
+    "retryable": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the work needs.
+
+    Attributes:
+        cache: None when results are never used again.
+        pool: threads for calls that block.
+    """
+
+    board: Board
+    voices: VoiceLibrary
+    device: Device
+    cache: ResultCache | None
+    pool: ThreadPoolExecutor
+    beat_s: float = BEAT_S
+
+    async def blocking(self, call: Callable[..., T], *args: Any) -> T:
+        """Run a call that blocks in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, call, *args)
+
+
+@dataclass(slots=True)
+class _Times:
+    """Seconds by stage, as callers are told."""
+
+    arrived: float = field(default_factory=time.perf_counter)
+    voice_s: float = 0.0
+    inference_s: float = 0.0
+    spoken_s: float = 0.0
+    upload_s: float = 0.0
+    audio_s: float = 0.0
+
+    def metrics(self) -> dict[str, float]:
+        elsewhere = self.voice_s + self.spoken_s + self.upload_s
+        told = {
+            "queue_s": max(0.0, time.perf_counter() - self.arrived - elsewhere),
+            "voice_s": self.voice_s,
+            "inference_s": self.inference_s,
+            "timing_s": 0.0,
+            "upload_s": self.upload_s,
+            "rtf": self.inference_s / self.audio_s if self.audio_s else 0.0,
+        }
+        return {name: round(value, 4) for name, value in told.items()}
+
+
+async def perform(tools: Tools, flight: Flight, ask: Ask) -> Record:
+    """Do the job, or find that it was done.
+
+    Raises:
+        F5Error: why it could not be done, after that was recorded.
+    """
+    times = _Times()
+    claim = await _claim(tools, flight)
+    if isinstance(claim, Finished):
+        return claim.record
+    ended = asyncio.Event()
+    pulse = asyncio.create_task(_pulse(tools, flight, claim, ended))
+    failure: Mapping[str, Any] | None = INTERNAL
+    try:
+        record = await _speak(tools, flight, claim, ask, times)
+        failure = None
+        return record
+    except F5Error as error:
+        failure = _failure(error)
+        raise
+    except asyncio.CancelledError:  # the event loop itself is going down
+        failure = None
+        raise
+    finally:
+        ended.set()
+        await asyncio.wait({pulse})  # a beat that came later would hide how the job ended
+        if failure is not None:
+            await tools.blocking(_note_failure, tools.board, flight, claim, failure)
+
+
+async def _claim(tools: Tools, flight: Flight) -> Lease | Finished:
+    """Take the job; while another worker has it, wait for its result or for its silence."""
+    while True:
+        claim = await tools.blocking(tools.board.claim, flight.job_id, flight.sha256)
+        if not isinstance(claim, Elsewhere):
+            return claim
+        flight.tell("elsewhere", 0)
+        shortest, longest = LOOK_S
+        await flight.pause(min(max(claim.wait_s, shortest), longest))
+
+
+async def _pulse(tools: Tools, flight: Flight, lease: Lease, ended: asyncio.Event) -> None:
+    """Tell the store that the job is alive, and notice when somebody cancels it there."""
+    while not lease.lost:
+        try:
+            await asyncio.wait_for(ended.wait(), tools.beat_s)
+            return
+        except TimeoutError:
+            pass
+        now = flight.progress
+        try:
+            await tools.blocking(tools.board.beat, lease, now["phase"], now)
+        except InvalidRequest as error:
+            flight.stop(_repeat(error))
+            return
+        except StorageFailed as error:  # the lease may end; finish() looks for that
+            _log.warning("no sign of life could be written: %s", error.message)
+
+
+async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _Times) -> Record:
+    flight.tell("loading", 0)
+    speech = await flight.unless_stopped(tools.device.speech())
+    _refuse_other_model(ask, speech)
+    began = time.perf_counter()
+    voice = await flight.unless_stopped(tools.blocking(_find_voice, tools.voices, ask))
+    times.voice_s = time.perf_counter() - began
+    identity = _identity(ask, voice, speech)
+    earlier = await _earlier(tools, flight, identity)
+    if earlier is not None:
+        told = story.retell(earlier, times.metrics())
+        return await tools.blocking(tools.board.finish, lease, told)
+    result = await _use_device(tools, flight, ask.request(voice), times)
+    flight.audio = result.audio
+    return await _keep(tools, flight, lease, _Made(ask, voice, result, identity, times))
+
+
+async def _use_device(
+    tools: Tools, flight: Flight, request: SpeechRequest, times: _Times
+) -> SpeechResult:
+    flight.tell("waiting", 0)
+    future = tools.device.say(request, flight.job_id, flight.tell_spoken, flight.check)
+    result, times.spoken_s = await flight.until_ended(future)
+    times.inference_s, times.audio_s = result.metrics.inference_s, result.metrics.audio_s
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    ask: Ask
+    voice: Voice
+    result: SpeechResult
+    identity: Mapping[str, Any]
+    times: _Times
+
+
+async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Record:
+    """Store what was made, then say so."""
+    flight.check()
+    flight.tell("storing", 100)
+    earlier = await tools.blocking(tools.board.earlier_result, lease)
+    if earlier is not None:
+        return earlier
+    audio = story.audio_output(lease.job_id, made.result)
+    details = story.details_output(lease.job_id, made.result)
+    began = time.perf_counter()
+    for output in [audio] if story.is_small(details) else [audio, details]:
+        await tools.blocking(_put, tools.board, output)
+    made.times.upload_s = time.perf_counter() - began
+    told = story.tell(made.ask, made.voice, made.result, [audio, details], made.times.metrics())
+    flight.check()
+    return await tools.blocking(_finish, tools, lease, made.identity, told)
+
+
+def _finish(
+    tools: Tools, lease: Lease, identity: Mapping[str, Any], told: Mapping[str, Any]
+) -> Record:
+    record = tools.board.finish(lease, told)
+    if tools.cache is not None:
+        tools.cache.keep(identity, lease.job_id, told)
+    return record
+
+
+async def _earlier(tools: Tools, flight: Flight, identity: Mapping[str, Any]) -> Record | None:
+    if tools.cache is None:
+        return None
+    return await flight.unless_stopped(tools.blocking(tools.cache.find, identity))
+
+
+def _find_voice(voices: VoiceLibrary, ask: Ask) -> Voice:
+    if is_url(ask.voice):
+        return voices.from_url(ask.voice, ask.ref_text, consent=ask.consent)
+    return voices.get(ask.voice)
+
+
+def _identity(ask: Ask, voice: Voice, speech: Speech) -> dict[str, Any]:
+    """All that decides a result: the request, the voice's content, the model and this program."""
+    stamp = build.stamp()
+    engine = {"kind": speech.engine.kind, "model": speech.engine.model}
+    program = {"version": stamp.version, "commit": stamp.commit}
+    return {**ask.identity(voice), "engine": engine, "program": program}
+
+
+def _refuse_other_model(ask: Ask, speech: Speech) -> None:
+    if ask.model and ask.model != speech.engine.model:
+        raise InvalidRequest(
+            f"This worker speaks with {speech.engine.model}, not with {ask.model[:60]!r}.",
+            code="MODEL_NOT_LOADED",
+            hint="Leave model out, or set F5_MODEL of the worker.",
+        )
+
+
+def _put(board: Board, output: Output) -> None:
+    board.store.put(output.key, output.data, output.mime)
+
+
+def _failure(error: F5Error) -> dict[str, Any]:
+    # Another worker may well have the model that this one lacks.
+    retryable = error.retryable or isinstance(error, ModelUnavailable)
+    return {
+        "message": error.message,
+        "code": error.code,
+        "hint": error.hint,
+        "retryable": retryable,
+    }
+
+
+def _note_failure(board: Board, flight: Flight, lease: Lease, failure: Mapping[str, Any]) -> None:
+    """Record how the work ended; if even that fails, the lease runs out."""
+    try:
+        if failure["code"] == SHUT_DOWN_CODE and not flight.is_ours:
+            board.release(lease)
+        elif failure["code"] == CANCELLED_CODE and not failure["retryable"]:
+            board.end_cancelled(lease)
+        else:
+            board.fail(lease, failure)
+    except StorageFailed as error:
+        _log.warning("the end of a job could not be recorded: %s", error.message)
+
+
+def _repeat(error: InvalidRequest) -> Callable[[], F5Error]:
+    return lambda: InvalidRequest(error.message, code=error.code, hint=error.hint)

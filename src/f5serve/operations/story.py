@@ -1,0 +1,98 @@
+"""What is kept of a finished request, so that any worker can tell its answer later.
+
+A `SpeechResult` flows in, bytes to store and a JSON object flow out. How it is told to callers is
+in `answers`; stores are not called here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from f5serve.audio.encode import MEDIA_TYPES
+from f5serve.jobs.records import canonical, output_key
+from f5serve.operations.parse import Ask
+from f5serve.types import SpeechResult, Voice
+
+MAX_INLINE_DETAILS = 16_000
+"""Bytes of text and words that fit into the record; more become an output of their own."""
+
+NO_TIMINGS = "Word timings are not available in this version; word_timings is empty."
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Bytes for the store and the line of the record that describes them."""
+
+    data: bytes
+    line: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Where they belong."""
+        return str(self.line["key"])
+
+    @property
+    def mime(self) -> str:
+        """Their media type."""
+        return str(self.line["mime"])
+
+
+def audio_output(job_id: str, result: SpeechResult) -> Output:
+    """The speech itself."""
+    line = _line("audio", job_id, result.audio, result.format, MEDIA_TYPES[result.format])
+    return Output(result.audio, {**line, "seconds": round(result.wave.duration_s, 4)})
+
+
+def details_output(job_id: str, result: SpeechResult) -> Output:
+    """What was said and when, as JSON: {"text", "word_timings"}."""
+    data = canonical({"text": result.text, "word_timings": []})
+    return Output(data, _line("details", job_id, data, "json", "application/json"))
+
+
+def tell(
+    ask: Ask, voice: Voice, result: SpeechResult, outputs: list[Output], metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All of the record that does not depend on who did the job.
+
+    `outputs` are the audio and the details; details that are small move into the record.
+    """
+    audio, details = outputs
+    lines = [audio.line]
+    told: dict[str, Any] = {"text": result.text, "word_timings": []}
+    if not is_small(details):
+        lines.append(details.line)
+        told = {}
+    missing = (NO_TIMINGS,) if ask.word_timings or ask.timing_formats else ()
+    return {
+        "outputs": lines,
+        "details": told,
+        "format": result.format,
+        "sample_rate": result.wave.sample_rate,
+        "seconds": round(result.wave.duration_s, 4),
+        "engine": {"kind": result.engine, "model": result.model, "seed": result.seed},
+        "voice": {"name": voice.name, "revision": voice.revision},
+        "timing_formats": list(ask.timing_formats),
+        "metrics": dict(metrics),
+        "watermark": None,
+        "warnings": [*result.warnings, *ask.warnings, *missing],
+        "cached": False,
+    }
+
+
+def retell(story: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The story of an earlier job as that of a new one that computed nothing."""
+    return {**story, "metrics": dict(metrics), "cached": True}
+
+
+def is_small(details: Output) -> bool:
+    """Whether `tell` puts the details into the record, so that they need not be stored."""
+    return len(details.data) <= MAX_INLINE_DETAILS
+
+
+def _line(role: str, job_id: str, data: bytes, extension: str, mime: str) -> dict[str, Any]:
+    digest = hashlib.sha256(data).hexdigest()
+    key = output_key(job_id, digest, extension)
+    return {"role": role, "key": key, "size": len(data), "sha256": digest, "mime": mime}
