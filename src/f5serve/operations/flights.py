@@ -112,6 +112,7 @@ class Flights:
 
     def __init__(self) -> None:
         self._tasks: dict[str, tuple[Flight, asyncio.Task[Record]]] = {}
+        self._landing = False
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -134,6 +135,8 @@ class Flights:
         Raises:
             InvalidRequest: JOB_ID_CONFLICT.
             F5Error: what the work raises.
+            asyncio.CancelledError: also when the job was released at the end of the process;
+                nobody must be answered, so that it is handed out again.
         """
         flight, task = self._join_or_begin(flight, work)
         if on_progress is not None:
@@ -141,8 +144,12 @@ class Flights:
         try:
             return await asyncio.shield(task), flight
         except asyncio.CancelledError:
-            flight.stop(lambda: stopped(flight.job_id))
+            flight.stop(shut_down if self._landing else lambda: stopped(flight.job_id))
             await asyncio.wait({task})
+            raise
+        except F5Error as error:
+            if error.code == SHUT_DOWN_CODE and not flight.is_ours:
+                raise asyncio.CancelledError from error
             raise
         finally:
             if on_progress is not None:
@@ -156,6 +163,7 @@ class Flights:
             return
         release_s = min(RELEASE_S, within_s / 4)
         _, late = await asyncio.wait(tasks, timeout=within_s - release_s)
+        self._landing = True
         for flight, task in flights.values():
             if task in late:
                 flight.stop(shut_down)
