@@ -10,14 +10,14 @@ ORACLE := .venv-oracle/bin
 .PHONY: demo setup check test test-fast oracle parity goldens bench bench-small docs clean
 
 .venv/local.done: pyproject.toml ## the light install: no torch
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local]"
-	touch $@
+	@touch $@
 
 .venv/setup.done: .venv/local.done
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(TORCH_ARGS) $(TORCH)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,engine,dev]"
-	touch $@
+	@touch $@
 
 demo: .venv/local.done ## speak a sentence
 	$(BIN)/f5serve say "Hello! This is f5serve, speaking without a graphics card." -o hello.wav
@@ -38,11 +38,11 @@ test-fast: setup ## what runs in about a minute
 # torchaudio's compiled libraries want CUDA's libtorch and fail beside the CPU torch, which stops
 # `import f5_tts`. Nothing that is compared needs them, so they are removed.
 .venv-oracle/oracle.done:
-	test -x $(ORACLE)/python || $(PYTHON) -m venv .venv-oracle
+	@test -x $(ORACLE)/python || $(PYTHON) -m venv .venv-oracle
 	$(ORACLE)/python -m pip install -q --disable-pip-version-check $(TORCH_ARGS) $(TORCH)
 	$(ORACLE)/python -m pip install -q --disable-pip-version-check f5-tts==1.1.22
-	rm -f .venv-oracle/lib/python3*/site-packages/torchaudio/lib/*.so
-	touch $@
+	@rm -f .venv-oracle/lib/python3*/site-packages/torchaudio/lib/*.so
+	@touch $@
 
 oracle: .venv-oracle/oracle.done ## the f5-tts package, in an environment of its own
 
@@ -54,12 +54,6 @@ goldens: setup oracle ## write the package's answers for the fast suite anew
 
 docs: setup ## write docs/reference anew
 	$(BIN)/python -m tests.tools.make_reference
-
-bench: setup oracle ## ours beside the f5-tts package, at full size (an hour on two cores)
-	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python --full
-
-bench-small: setup oracle ## the same in minutes, on a reduced model
-	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python --small
 
 bench: setup oracle ## this engine beside the f5-tts package, at full size: about half an hour
 	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python $(BENCH_ARGS)
