@@ -17,7 +17,7 @@ from typing import Any
 from f5serve import build
 from f5serve.errors import F5Error
 from f5serve.settings import Settings, unknown_names
-from f5serve.transports import cli_models
+from f5serve.transports import cli_jobs, cli_models
 
 INTERRUPTED = 130
 INTERNAL = 1
@@ -92,6 +92,7 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     add_say(verbs)
     add_voices(verbs)
+    cli_jobs.add_parser(verbs)
     cli_models.add_parser(verbs)
     return parser
 
