@@ -25,7 +25,7 @@ class Fault:
     kind: answer (an S3 error with `status`, `code`, `words`), html, reset (before an answer), lost
     (after the server did it), cut (at byte `at` of the body), stall (likewise), drip (`rate` bytes
     a second), flip (the bit at byte `at`), flip_up (likewise of what is sent), slow_up (read at
-    `rate`), deaf (never read the body), rewrite.
+    `rate`), deaf (never read nor answered), rewrite (the body, and the status to 200).
     """
 
     kind: str
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, answer = self._forward(body)
             self._answer(status, headers, answer, fault)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
 
     def _read_body(self, slow: Fault | None) -> bytes:
         left = int(self.headers.get("Content-Length", 0))
@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         kind = fault.kind if fault else ""
         if fault and kind == "rewrite":
-            body = fault.rewrite(body)
+            status, body = 200, fault.rewrite(body)
         if fault and kind == "flip":
             body = _flipped(body, fault.at)
         if kind == "lost":
@@ -183,7 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and kind in ("cut", "stall"):
             self.wfile.write(body[: fault.at])
             self.wfile.flush()
-            self._reset() if kind == "cut" else self._hang()
+            if kind == "stall":
+                self._hang()
+            self.close_connection = True
         elif fault and kind == "drip":
             self._drip(body, fault.rate)
         else:

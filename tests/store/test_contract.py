@@ -206,7 +206,7 @@ def test_lifetimes_of_urls_are_bounded(s3: S3Store, asked: float, given: int) ->
 
 
 def trusting(store: ObjectStore) -> ssl.SSLContext | None:
-    bundle = store._options.ca_bundle if isinstance(store, S3Store) else ""
+    bundle = store.options.ca_bundle if isinstance(store, S3Store) else ""
     return ssl.create_default_context(cafile=bundle) if bundle else None
 
 

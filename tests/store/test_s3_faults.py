@@ -1,5 +1,4 @@
-"""What a bucket does wrong is told with its cause, tried again as often as it makes sense, and never
-longer than was agreed."""
+"""What a bucket does wrong: told with its cause, tried again where it helps, bounded in time."""
 
 from __future__ import annotations
 
@@ -11,12 +10,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.store.s3 import S3Limits, S3Options, S3Store
+from f5serve.store.s3_calls import S3Calls
 from tests.store import servers
 from tests.store.conftest import empty_bucket
 from tests.store.fault_proxy import Fault, FaultProxy
@@ -202,26 +203,27 @@ def test_a_server_may_say_how_long_to_wait(behind: S3Store, proxy: FaultProxy) -
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault("stall"), Fault("drip"), Fault("deaf")], ids=lambda f: f.kind
+    ("operation", "kind"),
+    [
+        *((operation, "deaf") for operation in OPERATIONS),
+        *((operation, "stall") for operation in ("get", "list", "download")),
+        *((operation, "drip") for operation in ("get", "list", "download")),
+    ],
 )
-@pytest.mark.parametrize("operation", OPERATIONS)
 def test_silence_ends_with_the_time_agreed(
-    proxy: FaultProxy, rclone_server: S3Options, tmp_path: Path, operation: str, fault: Fault
+    proxy: FaultProxy, rclone_server: S3Options, tmp_path: Path, operation: str, kind: str
 ) -> None:
-    store = through(proxy, rclone_server, dataclasses.replace(LIMITS, operation_s=1.5))
+    rate = 10_000_000
+    limits = dataclasses.replace(LIMITS, operation_s=0.8, window_s=0.3, min_bytes_per_s=rate)
+    store = through(proxy, rclone_server, limits)
     store.put("a", DATA)
-    proxy.faults = [dataclasses.replace(fault)]
+    proxy.faults = [Fault(kind, rate=20)]
     start = time.monotonic()
-    if (operation, fault.kind) in {("put", "drip"), ("put", "stall"), ("delete", "drip")} or (
-        (operation, fault.kind) == ("delete", "stall")
-    ):
-        OPERATIONS[operation](store, tmp_path)  # their answers have no body to be slow with
-        return
     with pytest.raises(StorageFailed) as caught:
         OPERATIONS[operation](store, tmp_path)
     assert caught.value.code == "S3_STALLED"
     assert caught.value.retryable
-    assert time.monotonic() - start < 1.5 + len(DATA) / LIMITS.min_bytes_per_s + 1
+    assert time.monotonic() - start < 0.8 + 2 * len(DATA) / rate + 0.5
     assert list(tmp_path.iterdir()) == []
 
 
@@ -248,7 +250,7 @@ def test_a_download_goes_on_where_it_broke_off(
     starts = [int(one.range.removeprefix("bytes=").split("-")[0]) for one in proxy.seen]
     assert len(starts) == 9
     assert starts == sorted(set(starts))
-    assert starts[-1] >= 8 * (300_000 - 65_536)
+    assert all(later - earlier >= 300_000 - 65_536 for earlier, later in pairwise(starts))
 
 
 def test_a_download_that_gets_nowhere_ends(
@@ -292,15 +294,13 @@ def test_a_flipped_bit_is_fetched_again_or_told(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("server", ["rclone_server", "juicefs_server"])
 @pytest.mark.parametrize("size", [1000, 6 << 20])
-def test_a_bit_flipped_on_the_way_up_is_noticed_by_the_server(
-    request: pytest.FixtureRequest, server: str, size: int
+def test_a_bit_flipped_on_the_way_up_is_noticed_by_a_server_that_looks(
+    juicefs_server: S3Options, size: int
 ) -> None:
-    options = request.getfixturevalue(server)
-    data = random.Random(size).randbytes(size)
-    with FaultProxy(options.endpoint_url) as proxy:
-        store = through(proxy, options)
+    data = random.Random(size).randbytes(size)  # rclone does not compare the hash it is sent
+    with FaultProxy(juicefs_server.endpoint_url) as proxy:
+        store = through(proxy, juicefs_server)
         proxy.faults = [Fault("flip_up", on="PUT ", at=500, times=1)]
         store.put("a", data)
         assert store.get("a") == data
@@ -320,11 +320,13 @@ def test_an_object_replaced_during_a_download_is_no_mix(
     assert (tmp_path / "x").read_bytes() in (old, new)
 
 
-def test_slow_uploads_get_the_time_they_need(behind: S3Store, proxy: FaultProxy) -> None:
-    proxy.faults = [Fault("slow_up", on="PUT ", rate=1_500_000)]
-    behind.put("a", DATA)  # longer than the connect and read timeouts of one second
-    proxy.faults = []
-    assert behind.get("a") == DATA
+def test_slow_uploads_get_the_time_they_need(proxy: FaultProxy, rclone_server: S3Options) -> None:
+    limits = dataclasses.replace(LIMITS, connect_s=0.3, read_s=1.5, part_bytes=16 << 20)
+    store = through(proxy, rclone_server, limits)
+    proxy.faults = [Fault("slow_up", on="PUT ", rate=8_000_000)]
+    store.put("a", DATA * 5)  # takes many times the connect timeout, which sockets apply to sending
+    assert asked(proxy) == 1
+    assert store.get("a") == DATA * 5
 
 
 @pytest.mark.parametrize("server", ["rclone_server", "juicefs_server"])
@@ -355,23 +357,25 @@ def test_an_upload_that_fails_leaves_nothing(request: pytest.FixtureRequest, ser
         assert store.abort_old_uploads(older_than_s=-60) == 0
 
 
-def test_parts_of_killed_uploads_can_be_removed(juicefs_server: S3Options) -> None:
-    store = empty_bucket(juicefs_server)
-    calls = store._calls
-    place = {"Bucket": servers.BUCKET, "Key": store._place("a")["Key"]}
-    calls.run(lambda client: client.create_multipart_upload(**place))
-    assert store.abort_old_uploads() == 0
-    found = store.abort_old_uploads(older_than_s=-60)
-    assert found in (0, 1)
-    assert store.abort_old_uploads(older_than_s=-60) == 0
+@pytest.mark.parametrize("server", ["rclone_server", "juicefs_server"])
+def test_parts_of_killed_uploads_can_be_removed(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    store = empty_bucket(request.getfixturevalue(server))
+    place = {"Bucket": servers.BUCKET, "Key": f"{store.options.prefix}/a"}
+    S3Calls(store.options).run(lambda client: client.create_multipart_upload(**place))
+    print("XX", store.abort_old_uploads(), store.abort_old_uploads(older_than_s=-60), store.abort_old_uploads(older_than_s=-60))
+    assert 0
 
 
 def test_a_listing_that_never_ends_is_ended(behind: S3Store, proxy: FaultProxy) -> None:
     behind.put("a", b"1")
+    pages: list[bytes] = []
 
     def endless(body: bytes) -> bytes:
         more = b"<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>"
-        return body.replace(b"<IsTruncated>false</IsTruncated>", more)
+        pages.append(body.replace(b"<IsTruncated>false</IsTruncated>", more))
+        return pages[0]
 
     proxy.faults = [Fault("rewrite", on="list-type=2", rewrite=endless)]
     proxy.seen.clear()

@@ -55,20 +55,21 @@ class S3Store:
         require_library()
         if options.prefix:
             check_key(options.prefix)
-        self._options = options
+        self.options = options
         self._calls = S3Calls(options)
 
     def get(self, key: str, max_bytes: int | None = None) -> bytes:
         """See `ObjectStore.get`."""
         place = self._place(key)
-        deadline = Deadline(self._options.limits.operation_s)
+        limits = self.options.limits
+        deadline = Deadline(limits.operation_s)
 
         def request(client: Client) -> bytes:
             answer = client.get_object(**place)
             try:
                 if max_bytes is not None and answer["ContentLength"] > max_bytes:
                     raise too_large(key, max_bytes)
-                deadline.extend(answer["ContentLength"] / self._options.limits.min_bytes_per_s)
+                deadline.extend_once(answer["ContentLength"] / limits.min_bytes_per_s)
                 return bytes(answer["Body"].read())
             finally:
                 answer["Body"].close()
@@ -116,8 +117,8 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """See `ObjectStore.list`; a view that may be seconds old."""
-        root = f"{self._options.prefix}/" if self._options.prefix else ""
-        arguments = {"Bucket": self._options.bucket, "Prefix": root + check_prefix(prefix)}
+        root = f"{self.options.prefix}/" if self.options.prefix else ""
+        arguments = {"Bucket": self.options.bucket, "Prefix": root + check_prefix(prefix)}
         skipped = SkippedNames(prefix)
         for page in self._pages(arguments):
             for one in page.get("Contents", []):
@@ -206,16 +207,16 @@ class S3Store:
     def abort_old_uploads(self, older_than_s: float = 24 * 3600) -> int:
         """Remove parts that killed uploads left behind; returns the number of uploads."""
         self.now()
-        root = f"{self._options.prefix}/" if self._options.prefix else ""
-        return abort_old_uploads(self._calls, self._options.bucket, root, older_than_s)
+        root = f"{self.options.prefix}/" if self.options.prefix else ""
+        return abort_old_uploads(self._calls, self.options.bucket, root, older_than_s)
 
     def describe(self) -> str:
         """One line for logs, without secrets."""
         return self._calls.describe()
 
     def _place(self, key: str) -> dict[str, str]:
-        root = f"{self._options.prefix}/" if self._options.prefix else ""
-        return {"Bucket": self._options.bucket, "Key": root + check_key(key)}
+        root = f"{self.options.prefix}/" if self.options.prefix else ""
+        return {"Bucket": self.options.bucket, "Key": root + check_key(key)}
 
 
 def _attachment(filename: str) -> str:

@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.store.s3_errors import S3Failed, extra_missing, stalled, translate
+from f5serve.store.s3_errors import S3Failed, extra_missing, from_answer, stalled, translate
 
 T = TypeVar("T")
 Client = Any
@@ -91,14 +91,17 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
+        self._extended = False
 
     def left_s(self) -> float:
         """Seconds until then; negative when it is past."""
         return self._end - time.monotonic()
 
-    def extend(self, seconds: float) -> None:
-        """Move it: more was found to do."""
-        self._end += seconds
+    def extend_once(self, seconds: float) -> None:
+        """Move it when it is found how much there is to do; later calls have no effect."""
+        if not self._extended:
+            self._extended = True
+            self._end += seconds
 
 
 class S3Calls:
@@ -150,6 +153,7 @@ class S3Calls:
             if self._client is None or self._pid != os.getpid():
                 self._client = _make_client(self.options)
                 self._client.meta.events.register("after-call.s3", self._read_clock)
+                self._client.meta.events.register_first("needs-retry.s3", _stop_at_redirect)
                 self._pid = os.getpid()
             return self._client
 
@@ -176,6 +180,22 @@ class S3Calls:
         place = f" at {options.endpoint_url}" if options.endpoint_url else ""
         folder = f"/{options.prefix}" if options.prefix else ""
         return f"bucket {options.bucket}{folder}{place}"
+
+
+def _stop_at_redirect(response: Any, **_: Any) -> None:
+    """Let the library follow a redirect only when the answer names the region.
+
+    Otherwise it asks for the region with a HEAD that is redirected too, about which it asks again,
+    until the stack is full.
+    """
+    if response is None:  # no answer at all
+        return
+    meta = response[1].get("ResponseMetadata", {})
+    named = response[1].get("Error", {}).get("Region") or meta.get("HTTPHeaders", {}).get(
+        "x-amz-bucket-region"
+    )
+    if not named and (meta.get("HTTPStatusCode") in (301, 302, 307, 308)):
+        raise from_answer(response[1])
 
 
 @contextlib.contextmanager

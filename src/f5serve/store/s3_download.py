@@ -127,7 +127,7 @@ class _Download:
         self._plan(0, self._wanted.size or self._limits.part_bytes)
         while self._waiting or self._readers:
             self._start_readers()
-            self._wake.wait(_TICK_S)
+            self._wake.wait(self._nap_s())
             self._wake.clear()
             for reader in list(self._readers):
                 self._look_at(reader)
@@ -159,6 +159,11 @@ class _Download:
                 target=self._read, args=(reader,), daemon=True, name="f5-s3-read"
             ).start()
 
+    def _nap_s(self) -> float:
+        """How long nothing needs to be done unless a reader says so."""
+        rests = [part.not_before - time.monotonic() for part in self._waiting]
+        return min([_TICK_S, *(rest for rest in rests if rest > 0)])
+
     def _look_at(self, reader: _Reader) -> None:
         if reader.total is not None:
             self._learn(reader)
@@ -178,7 +183,7 @@ class _Download:
         if self._mark is None:
             self._mark = reader.mark
             self._total = total = reader.total or 0
-            self._deadline.extend(total / self._limits.min_bytes_per_s)
+            self._deadline.extend_once(_PASSES * total / self._limits.min_bytes_per_s)
             if not self._wanted.size:
                 self._file.allocate(total)
                 self._plan(self._limits.part_bytes, total)

@@ -214,7 +214,7 @@ def translate(error: BaseException, key: str = "") -> F5Error:
     """The error to raise for what the S3 library raised; `key` is what was asked for, if any."""
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
-        return _from_answer(answer, key)
+        return from_answer(answer, key)
     name = type(error).__name__
     tls = [e for e in _chain(error) if isinstance(e, ssl.SSLError)]
     if tls:
@@ -256,7 +256,8 @@ def server_code(answer: dict[str, Any]) -> str:
     return code if re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,63}", code) else ""
 
 
-def _from_answer(answer: dict[str, Any], key: str) -> F5Error:
+def from_answer(answer: dict[str, Any], key: str = "") -> F5Error:
+    """The error for a server's answer, as the library parsed it."""
     code = server_code(answer)
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code == "NoSuchKey":
