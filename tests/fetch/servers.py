@@ -19,7 +19,7 @@ from f5serve.fetch.addresses import AddressPolicy
 from f5serve.fetch.url import FetchLimits, fetch_url
 from f5serve.fetch.wire import Internet, Resolver, trust_of_system
 
-PUBLIC, PRIVATE = "127.0.0.2", "127.0.0.1"
+PUBLIC, PUBLIC_BUT_DOWN, PRIVATE = "127.0.0.2", "127.0.0.3", "127.0.0.1"
 SECRET = "sig-0123456789"  # stands for a signature in a query
 QUICK = FetchLimits(
     max_bytes=10_000, timeout_s=5.0, patience_s=5.0, min_bytes_per_s=1.0, allow_http=True
@@ -119,7 +119,7 @@ def internet(
     resolve: Resolver | None = None,
     trust: Callable[[], ssl.SSLContext] = trust_of_system,
 ) -> Internet:
-    """An internet whose only public address is 127.0.0.2 and whose names are `names`."""
+    """An internet whose only public addresses are 127.0.0.2 and .3 and whose names are `names`."""
     table = {"files.example": [PUBLIC], **(names or {})}
 
     def look_up(host: str, port: int) -> list[str]:
@@ -128,7 +128,7 @@ def internet(
         return table[host]
 
     policy = AddressPolicy(
-        ports=frozenset({80, 443, *ports}), also=(ipaddress.ip_network(f"{PUBLIC}/32"),)
+        ports=frozenset({80, 443, *ports}), also=(ipaddress.ip_network(f"{PUBLIC}/31"),)
     )
     return Internet(policy, resolve or look_up, trust)
 

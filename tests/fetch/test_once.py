@@ -214,6 +214,19 @@ def test_one_who_waits_for_the_lock_sees_a_file_that_appears(tmp_path: Path) -> 
     assert waiting.makes == 0
 
 
+def test_a_damaged_file_is_not_checked_again_while_its_maker_is_waited_for(tmp_path: Path) -> None:
+    slow, waiting = Source(0.5), Source()
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / NAME).write_bytes(b"damaged")
+    with ThreadPoolExecutor(2) as pool:
+        job = pool.submit(Once(tmp_path).get, NAME, slow.make, slow.check, 10.0)
+        assert slow.begun.wait(5)
+        waiter = pool.submit(Once(tmp_path).get, NAME, waiting.make, waiting.check, 10.0)
+        assert job.result() == waiter.result()
+    assert waiting.checks == 2  # the damaged one and the new one
+    assert waiting.makes == 0
+
+
 def lying(descriptor: int, operation: int) -> None:
     """A file system whose locks succeed for everybody."""
 

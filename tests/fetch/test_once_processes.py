@@ -154,14 +154,17 @@ def test_a_forked_child_can_use_the_same_once(tmp_path: Path) -> None:
         begun.wait(30)
         child = os.fork()
         if child == 0:
-            path = once.get(sys.argv[2], lambda p: p.write_bytes(b"whole"), check, 0.2)
             other = once.get("0" * 64, lambda p: p.write_bytes(b"whole"), check, 0.2)
-            os._exit(0 if check(path) and check(other) else 1)
-        status = os.waitpid(child, 0)[1]
+            while not os.path.exists(os.path.join(sys.argv[1], "blobs", sys.argv[2])):
+                time.sleep(0.01)
+            start = time.monotonic()
+            path = once.get(sys.argv[2], lambda p: None, check, 30.0)
+            os._exit(0 if check(path) and check(other) and time.monotonic() - start < 5 else 1)
+        time.sleep(0.2)
         assert once.sweep() == 0  # the child gave up its copies, not the parent's locks
         release.set()
         thread.join()
-        sys.exit(os.waitstatus_to_exitcode(status))
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), NAME]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

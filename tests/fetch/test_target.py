@@ -49,6 +49,36 @@ def test_read(text: str, target: Target) -> None:
     assert parse(target.url) == target
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("file:///etc/passwd", "file:// is not a way to fetch files here"),
+        ("files.example/a.wav", "it does not begin with https:// and a host"),
+        ("https:///a.wav", "its host cannot be read"),
+        ("https://files.example\\@a.b/", "it holds a backslash"),
+        ("https://files.example/a b.wav", "it holds a space or an invisible character"),
+        ("https://files.example/" + "a" * 9000, "it has more than 8,192 characters"),
+        ("https://user:pass@files.example/", "it holds a user name or password"),
+        ("https://files%2eexample/", "its host is percent-encoded"),
+        ("https://[2606:4700::1%25eth0]/", "its host is percent-encoded"),
+        ("https://ｆiles.example/", "its host holds characters that are not ASCII"),
+        ("https://files.example:65536/", "its port is no number from 1 to 65535"),
+        ("https://[::x]/", "the address in brackets is no IPv6 address"),
+        ("https://127.1/", "its host is an address that is not written as four decimal numbers"),
+        ("https://8.8.8.8./", "its host is no valid domain name"),
+        ("https://files..example/", "its host is no valid domain name"),
+        ("https://printer/", "its host is a name of a private network"),
+        ("https://nas.local/", "its host is a name of a private network"),
+    ],
+)
+def test_the_reason_is_named(text: str, why: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(text)
+    sentence = f"Failed to download voice: the URL is not allowed: {why}."
+    assert (caught.value.message, caught.value.code) == (sentence, "URL_NOT_ALLOWED")
+    assert caught.value.hint
+
+
 def test_host_header_and_kind() -> None:
     assert parse("https://[2606:4700::1]:80/").host_header == "[2606:4700::1]:80"
     assert parse("https://a.b:443/").host_header == "a.b"

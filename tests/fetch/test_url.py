@@ -19,6 +19,7 @@ from f5serve.fetch.url import fetch_url
 from f5serve.settings import Settings
 from tests.fetch.servers import (
     PUBLIC,
+    PUBLIC_BUT_DOWN,
     QUICK,
     SECRET,
     Reply,
@@ -138,6 +139,16 @@ def test_size_limit() -> None:
         assert isinstance(error, InvalidRequest)
         assert error.code == "URL_TOO_LARGE"
         assert "limit of 100 bytes" in error.message
+
+
+def test_an_announced_size_above_the_limit_is_not_waited_for() -> None:
+    def reply(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(answer(content_length="10001"))
+        threading.Event().wait(1)
+
+    start = time.monotonic()
+    assert refusal(reply).code == "URL_TOO_LARGE"
+    assert time.monotonic() - start < 0.9
 
 
 def test_an_endless_body_is_cut_at_the_limit() -> None:
@@ -293,7 +304,7 @@ def test_redirect_to_another_server(status: str) -> None:
 
 def test_the_next_address_is_tried() -> None:
     with Server(saying(answer(b"x"))) as server:
-        network = internet(server.port, names={"two.example": ["127.0.0.2", "127.0.0.2"]})
+        network = internet(server.port, names={"two.example": [PUBLIC_BUT_DOWN, PUBLIC]})
         assert fetch_url(f"http://two.example:{server.port}/", QUICK, internet=network) == b"x"
 
 
