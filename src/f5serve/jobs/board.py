@@ -116,7 +116,7 @@ class Board:
             raise cancelled(job_id)
         if standing.status is Status.RUNNING and self._is_another(state):
             return Elsewhere(max(0.0, state["heartbeat"] + self.lease_s - self.store.now()))
-        self._refuse_hopeless(standing, attempt_of(state))
+        self._refuse_hopeless(job_id, standing, state)
         return self._take(job_id, request_sha256, state)
 
     def queue(self, job_id: str, request_sha256: str) -> Standing:
@@ -282,13 +282,13 @@ class Board:
         lease.beat_at = now
 
     def _end(self, lease: Lease, **changes: Any) -> None:
-        """Let go of the state, unless it is another worker's by now."""
-        found = self._read(lease.job_id, "state")
-        if found is None or not self._was_overtaken(lease, found):
+        """Let go of the state, unless it is another worker's by now, or says more already."""
+        found = self._read(lease.job_id, "state") or {}
+        if found.get("phase") != "cancelled" and not self._was_overtaken(lease, found):
             self._put_state(lease, **changes)
 
     def _was_overtaken(self, lease: Lease, found: Record) -> bool:
-        if attempt_of(found) == lease.attempt:
+        if attempt_of(found) == lease.attempt:  # two took over at the same moment
             return self._is_another(found)
         return attempt_of(found) > lease.attempt
 
@@ -299,12 +299,16 @@ class Board:
         asked = state is not None and state.get("phase") == "cancelled"
         return asked or self._read(job_id, "cancel") is not None
 
-    def _refuse_hopeless(self, standing: Standing, attempts: int) -> None:
+    def _refuse_hopeless(self, job_id: str, standing: Standing, state: Record) -> None:
+        attempts = attempt_of(state)
         failure = standing.record.get("failure") or {}
         if failure and (not failure.get("retryable") or attempts >= MAX_ATTEMPTS):
             raise recorded(failure)
         if attempts >= MAX_ATTEMPTS:
-            raise workers_lost(attempts)
+            error = workers_lost(attempts)
+            told = {"message": error.message, "code": error.code, "hint": error.hint}
+            self._write(job_id, "state", {**state, "phase": "failed", "failure": told})
+            raise error
 
     def _done(self, job_id: str) -> Record | None:
         record = self._read(job_id, "done")

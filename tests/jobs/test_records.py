@@ -1,0 +1,136 @@
+"""What records prove, and under which keys they lie."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from f5serve.errors import StorageFailed
+from f5serve.jobs.records import (
+    LEASE_S,
+    MAX_RECORD_BYTES,
+    Evidence,
+    Status,
+    canonical,
+    decode,
+    encode,
+    folder_of,
+    is_done,
+    judge,
+    output_key,
+    record_key,
+)
+from f5serve.store.base import is_key
+
+NOW = 1_000_000.0
+OUTPUT = {"role": "audio", "key": "output/a/b.wav", "size": 1, "sha256": "0" * 64, "mime": "x/y"}
+DONE = {"schema": 1, "request_sha256": "1" * 64, "outputs": [OUTPUT]}
+FAILURE = {"code": "X", "message": "It failed.", "retryable": False}
+
+
+def state(phase: str = "speaking", age_s: float = 0.0, attempt: int = 1) -> dict[str, object]:
+    return {"phase": phase, "heartbeat": NOW - age_s, "attempt": attempt}
+
+
+def failed(attempt: int = 1, **changes: object) -> dict[str, object]:
+    return {"attempt": attempt, "failure": {**FAILURE, **changes}}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "status"),
+    [
+        (Evidence(), Status.UNKNOWN),
+        (Evidence(state=state("queued", attempt=0)), Status.QUEUED),
+        (Evidence(state=state(age_s=LEASE_S - 1)), Status.RUNNING),
+        (Evidence(state=state(age_s=LEASE_S)), Status.LOST),
+        (Evidence(state=state(age_s=-LEASE_S)), Status.LOST),  # a clock that was wrong
+        (Evidence(state=state("released")), Status.LOST),
+        (Evidence(state={"phase": "speaking", "heartbeat": "soon"}), Status.LOST),
+        (Evidence(state=state("cancelled")), Status.CANCELLED),
+        (Evidence(state={**state("failed"), "failure": FAILURE}), Status.FAILED),
+        (Evidence(state=state(), failed=failed(1)), Status.FAILED),
+        (Evidence(state=state(attempt=2), failed=failed(1)), Status.RUNNING),
+        (Evidence(state=state(), failed=failed(1, code="JOB_CANCELLED")), Status.CANCELLED),
+        (Evidence(state=state(), failed=failed(1), cancel={"by": "x"}), Status.CANCELLED),
+        (Evidence(DONE, {"by": "x"}, failed(9), state()), Status.COMPLETED),
+    ],
+)
+def test_the_strongest_evidence_decides(evidence: Evidence, status: Status) -> None:
+    assert judge(evidence, NOW).status is status
+
+
+@given(st.data())
+def test_more_evidence_never_takes_a_success_or_a_cancel_back(data: st.DataObject) -> None:
+    pick = data.draw
+    some = Evidence(
+        done=pick(st.sampled_from([None, DONE])),
+        cancel=pick(st.sampled_from([None, {"by": "x"}])),
+        failed=pick(st.sampled_from([None, failed(0), failed(1), failed(3)])),
+        state=pick(st.sampled_from([None, *(state(p, a) for p, a in PHASES)])),
+    )
+    status = judge(some, NOW).status
+    if some.done:
+        assert status is Status.COMPLETED
+    elif some.cancel:
+        assert status is Status.CANCELLED
+    else:
+        assert status is not Status.COMPLETED
+
+
+PHASES = list(itertools.product(["queued", "speaking", "released", "cancelled"], [0, 30, 90]))
+
+
+def test_only_a_success_with_well_formed_hashes_counts() -> None:
+    assert is_done(DONE)
+    broken = [
+        None,
+        {},
+        {**DONE, "request_sha256": "1"},
+        {**DONE, "outputs": []},
+        {**DONE, "outputs": [{**OUTPUT, "sha256": "0"}]},
+        {**DONE, "outputs": [{**OUTPUT, "key": "../x"}]},
+        {**DONE, "outputs": [{**OUTPUT, "size": "1"}]},
+        {**DONE, "outputs": ["x"]},
+    ]
+    assert not any(map(is_done, broken))
+
+
+@given(st.text(max_size=200))
+def test_every_job_id_leads_to_keys_that_no_other_id_has(job_id: str) -> None:
+    keys = [record_key(job_id, "done"), output_key(job_id, "a" * 64, "wav")]
+    assert all(map(is_key, keys))
+    assert keys[0].split("/")[1] == folder_of(job_id)
+    if folder_of(job_id) != job_id:
+        assert len(folder_of(job_id)) == 64
+
+
+@pytest.mark.parametrize("job_id", ["a-1.b_C", "local_test", "5f0b9a3e-u1", "x" * 128])
+def test_plain_ids_stay_readable(job_id: str) -> None:
+    assert folder_of(job_id) == job_id
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "a/b", "a..b", "a.", ".a", "x" * 129, "é", "a\n"])
+def test_other_ids_become_their_hash(job_id: str) -> None:
+    assert len(folder_of(job_id)) == 64
+
+
+def test_a_record_survives_the_way_there_and_back_with_fields_of_later_versions() -> None:
+    record = {"schema": 2, "job_id": "ä", "later": {"x": [1, None]}}
+    assert decode(encode(record), "k") == record
+    assert json.loads(encode({}))["schema"] == 1
+    assert canonical({"b": 1, "a": 2}) == b'{"a":2,"b":1}'
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"schema":"1"}', b"\xff", b"[" * 100_000])
+def test_what_is_no_record_counts_as_absent(data: bytes) -> None:
+    assert decode(data, "k") is None
+
+
+def test_a_record_beyond_64_kb_is_refused() -> None:
+    with pytest.raises(StorageFailed) as caught:
+        encode({"text": "x" * MAX_RECORD_BYTES})
+    assert caught.value.code == "RECORD_TOO_LARGE"
