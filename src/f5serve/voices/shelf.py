@@ -77,9 +77,10 @@ class Shelf:
         for key, (data, content_type) in blobs.items():
             self._store.put(key, data, content_type)
         self._store.put(names.record_key(record.name), dump_record(record), "application/json")
-        for key, (data, content_type) in blobs.items():
-            if not self._store.exists(key):  # somebody removed the voice meanwhile
-                self._store.put(key, data, content_type)
+        gone = [key for key in blobs if not self._store.exists(key)]
+        if gone and self._store.exists(names.record_key(record.name)):
+            for key in gone:  # somebody removed the former voice meanwhile, and not this one
+                self._store.put(key, *blobs[key])
 
     def remove(self, name: str, record: VoiceRecord | None) -> None:
         """Remove a voice and all that it ever was; no error for what is not there."""

@@ -1,0 +1,100 @@
+"""`f5serve voices` as people and scripts meet it, over a store in a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from f5serve.transports.cli import run
+from tests.voices.material import DATA, OTHER_WORDS, WORDS, recording
+
+FILE = str(DATA / "librivox-0880.wav")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("F5_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path
+
+
+class Said:
+    """Runs commands and reads what they print as JSON."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *argv: str, exit_code: int = 0) -> Any:
+        self._capsys.readouterr()
+        assert run([*argv, "--json"]) == exit_code
+        return json.loads(self._capsys.readouterr().out)
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    return Said(capsys)
+
+
+def test_add_list_remove(said: Said, capsys: pytest.CaptureFixture[str]) -> None:
+    added = said("voices", "add", "Ana.wav", FILE, "--ref-text", WORDS, "--consent-by", "Ana")
+    assert (added["name"], added["voice_file"], added["consent_by"]) == ("Ana", "Ana.wav", "Ana")
+    (listed,) = [v for v in said("voices", "list")["voices"] if v["source"] == "library"]
+    assert listed == added
+    assert run(["voices", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["default", "Ana  (3.0 s)"]
+    assert "jm_kumo  (stand-in speaker)" in lines
+    assert said("voices", "remove", "ana") == {"removed": "ana"}
+    assert said("voices", "remove", "ana", exit_code=3)["code"] == "VOICE_NOT_FOUND"
+
+
+def test_add_reads_the_words_beside_the_recording(said: Said, folder: Path) -> None:
+    (folder / "a.wav").write_bytes(recording())
+    refused = said("voices", "add", "a", "a.wav", exit_code=3)
+    assert refused["code"] == "REF_TEXT_REQUIRED"
+    (folder / "a.txt").write_text(WORDS)
+    assert said("voices", "add", "a", "a.wav")["duration_s"] == pytest.approx(2.99)
+    assert said("voices", "add", "b", "missing.wav", exit_code=3)["code"] == "FILE_UNREADABLE"
+    assert said("voices", "add", "../b", "a.wav", exit_code=3)["code"] == "BAD_VOICE_NAME"
+
+
+def test_consent_can_be_required(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("F5_REQUIRE_CONSENT", "1")
+    add = ("voices", "add", "ana", FILE, "--ref-text", WORDS)
+    assert said(*add, exit_code=3)["code"] == "CONSENT_REQUIRED"
+    assert said(*add, "--consent-by", "Ana")["name"] == "ana"
+
+
+def test_import_tells_of_every_file(
+    said: Said, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "in").mkdir()
+    (folder / "in" / "a.wav").write_bytes(recording())
+    (folder / "in" / "a.txt").write_text(WORDS)
+    assert said("voices", "import", "in")["failed"] == 0
+    (folder / "in" / "b.wav").write_bytes(recording())
+    assert run(["voices", "import", "in"]) == 3
+    printed = capsys.readouterr()
+    assert printed.out == (
+        "a.wav: unchanged as a\n"
+        "b.wav: failed: The words spoken in b.wav are not known."
+        " Put them into b.txt, .srt or .csv beside it.\n"
+    )
+    assert printed.err == "1 of 2 recordings are voices\n"
+    files = said("voices", "import", "in", exit_code=3)["files"]
+    assert [file.get("code") for file in files] == [None, "REF_TEXT_REQUIRED"]
+    assert said("voices", "import", "nowhere", exit_code=3)["code"] == "FOLDER_UNREADABLE"
+
+
+def test_say_finds_voices_of_the_library(said: Said, folder: Path) -> None:
+    said("voices", "add", "ana", str(DATA / "librivox-0890.wav"), "--ref-text", OTHER_WORDS)
+    spoken = said("say", "Yes.", "-v", "Ana.wav", "-o", "x.wav", "--engine", "standin")
+    assert spoken["voice"] == "ana"
+    refused = said("say", "Yes.", "-v", "anna", "--engine", "standin", exit_code=3)
+    assert refused["code"] == "UNKNOWN_VOICE"
+    assert "Did you mean ana?" in refused["hint"]
+    refused = said("say", "Yes.", "-v", "http://localhost/a.wav", "--ref-text", "x", exit_code=3)
+    assert refused["code"] == "URL_NOT_ALLOWED"

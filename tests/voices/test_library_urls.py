@@ -1,0 +1,89 @@
+"""A voice that is given as a URL: downloaded each time, prepared once, kept nowhere."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from f5serve.errors import F5Error, InvalidRequest
+from f5serve.fetch.url import FetchLimits
+from f5serve.store.base import ObjectStore
+from f5serve.voices.library import LibraryOptions, VoiceLibrary
+from f5serve.voices.prepare import prepare_voice
+from f5serve.voices.records import Consent
+from tests.fetch.servers import Server, answer, internet, saying
+from tests.voices.conftest import Machine
+from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
+
+
+class Web:
+    """A server that says what it is told to, and the options of a library that may ask it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.url = f"http://files.example:{server.port}/ana.wav?signature=s3cret"
+        limits = FetchLimits(timeout_s=10.0, allow_http=True)
+        self.options = LibraryOptions(web=limits, internet=internet(server.port))
+
+
+@pytest.fixture
+def body() -> list[bytes]:
+    return [recording()]
+
+
+@pytest.fixture
+def web(body: list[bytes]) -> Iterator[Web]:
+    def reply(connection: socket.socket, request: bytes) -> None:
+        saying(answer(body[0]))(connection, request)
+
+    with Server(reply) as server:
+        yield Web(server)
+
+
+def refusal(library: VoiceLibrary, url: str, ref_text: str = WORDS) -> F5Error:
+    with pytest.raises(F5Error) as caught:
+        library.from_url(url, ref_text)
+    return caught.value
+
+
+def test_a_url_is_a_voice(store: ObjectStore, machine: Machine, web: Web) -> None:
+    library = machine(options=web.options)
+    voice = library.from_url(web.url, WORDS, "en")
+    assert voice.revision == prepare_voice("x", recording(), WORDS).revision
+    assert (voice.ref_text, voice.language) == (WORDS, "en")
+    assert voice.name.startswith("url-")
+    assert "s3cret" not in voice.name
+    assert list(store.list()) == []
+
+
+def test_equal_content_is_prepared_once_and_new_content_is_noticed(
+    machine: Machine, web: Web, body: list[bytes]
+) -> None:
+    library = machine(options=web.options)
+    first = library.from_url(web.url, WORDS)
+    assert library.from_url(web.url + "&again", WORDS) is first
+    assert library.from_url(web.url, WORDS + " Yes.").ref_text == WORDS + " Yes."
+    body[0] = other_recording()
+    assert library.from_url(web.url, OTHER_WORDS).wave.duration_s > first.wave.duration_s
+    assert len(web.server.requests) == 4
+
+
+def test_words_and_consent_are_asked_for_before_the_download(machine: Machine, web: Web) -> None:
+    assert refusal(machine(options=web.options), web.url, "").code == "REF_TEXT_REQUIRED"
+    strict = machine(options=web.options, require_consent=True)
+    assert refusal(strict, web.url).code == "CONSENT_REQUIRED"
+    assert web.server.requests == []
+    assert strict.from_url(web.url, WORDS, consent=Consent("Ana")).ref_text == WORDS
+
+
+def test_what_is_wrong_is_said(machine: Machine, web: Web, body: list[bytes]) -> None:
+    library = machine(options=web.options)
+    body[0] = b"<html>"
+    assert refusal(library, web.url).code == "NOT_AUDIO"
+    for url in ("file:///etc/passwd", "http://169.254.169.254/x", "s3://bucket/x", "nonsense"):
+        assert refusal(library, url).code == "URL_NOT_ALLOWED"
+    error = refusal(machine(), web.url)  # http is off by default
+    assert isinstance(error, InvalidRequest)
+    assert error.message.startswith("Failed to download voice: ")
