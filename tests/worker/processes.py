@@ -72,7 +72,8 @@ def worker(
     settings = {
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
         "HOME": str(home),
-        "F5_STORE": f"file://{home / 'store'}",
+        "F5_DATA_DIR": str(home),
+        "F5_ENGINE": "standin",
         **(environ or {}),
     }
     with log.open("wb") as out:
@@ -98,9 +99,10 @@ def ready(
     arguments: Sequence[str] = (),
     environ: dict[str, str] | None = None,
     name: str = "w1",
+    module: str = "tests.worker.tone_worker",
 ) -> Iterator[Worker]:
     """A worker that takes jobs from `api` and has asked for its first one."""
-    with worker(home, arguments, {**api.environ(name), **(environ or {})}) as started:
+    with worker(home, arguments, {**api.environ(name), **(environ or {})}, module) as started:
         began = time.monotonic()
         while not any(at > began for at in api.takes):
             assert started.process.poll() is None, started.text()

@@ -24,6 +24,20 @@ def test_test_input_prints_the_result(tmp_path: Path) -> None:
     assert "completed successfully" in text
 
 
+def test_the_module_is_a_program_as_runpod_documents_it(tmp_path: Path) -> None:
+    job = json.dumps({"input": {"endpoint": "list_voices"}})
+    program = "f5serve.transports.runpod_worker"
+    with worker(tmp_path, ["--test_input", job], module=program) as local:
+        assert local.wait() == 0, local.text()
+        assert "'voices': []" in local.text()
+
+
+def test_second_test_input_is_another_job(tmp_path: Path) -> None:
+    for text in ("One.", "Two."):
+        exit_code, told = run_local(tmp_path, {"input": {"text": text}})
+        assert exit_code == 0, told
+
+
 def test_test_input_that_is_refused_exits_with_one(tmp_path: Path) -> None:
     exit_code, text = run_local(tmp_path, {"input": {"endpoint": "tts"}})
     assert exit_code == 1
@@ -41,9 +55,11 @@ def test_input_that_is_no_object_is_refused(tmp_path: Path, payload: object) -> 
 def test_failing_check_ends_the_worker_before_any_job(tmp_path: Path) -> None:
     with job_api() as api:
         job = api.submit({"text": "Hello."})
-        with worker(tmp_path, ["--unfit"], api.environ()) as unfit:
+        with worker(tmp_path, [], {**api.environ(), "F5_ENGINE": "f5"}) as unfit:
             assert unfit.wait() == 1
-            assert re.search(r"check failed: disk .*the disk is full", unfit.text())
+            assert re.search(
+                r"check failed: engine_can_be_chosen .*not on this machine", unfit.text()
+            )
         assert not api.takes
         assert api.pings[0][1]["status"] == ["unhealthy"]
         assert not api.answers[job]

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from f5serve.transports.json_logs import JOB_ID
+from f5serve.transports.runpod_pace import Pace
 from f5serve.transports.runpod_sdk import Sdk
 
 _log = logging.getLogger(__name__)
@@ -36,13 +37,10 @@ HANDOVER_S = 2.0
 POLL_S = 100.0
 """Longest poll; RunPod ends its own within 90 s, so this ends only dead connections."""
 
-TOO_MANY_S = 5.0
-SHORTEST_TURN_S = 0.5
-LONGEST_PAUSE_S = 15.0
 FORCE_S = 2.0
 
-RELEASE_S = 6.0
-"""Of the time for a stop, what is kept for letting go: last steps, records and answers."""
+ANSWER_S = 2.0
+"""Of the time for a stop, what is kept for the last answers on their way."""
 
 
 class Hooks(Protocol):
@@ -140,7 +138,7 @@ class JobLoop:
         try:
             await asyncio.wait({poll, stop}, return_when=asyncio.FIRST_COMPLETED)
             if not poll.done():  # stopping; the queue may have handed out a job at this moment
-                await asyncio.wait({poll}, timeout=HANDOVER_S)
+                await asyncio.wait({poll}, timeout=min(HANDOVER_S, self._options.shutdown_s / 4))
         finally:
             stop.cancel()
             poll.cancel()
@@ -195,9 +193,9 @@ class JobLoop:
 
     async def _drain(self) -> None:
         """Let running jobs end; what is left near the deadline is released."""
-        kept_s = min(RELEASE_S, self._options.shutdown_s / 3)
-        await _within(self._hooks.drain(self._left_s(kept_s)), self._left_s(kept_s / 4))
-        if self._running:  # answers on their way
+        kept_s = min(ANSWER_S, self._options.shutdown_s / 4)
+        await _within(self._hooks.drain(self._left_s(kept_s)), self._left_s(kept_s / 2))
+        if self._running:
             await asyncio.wait(self._running, timeout=self._left_s(kept_s / 4))
         for task, job_id in list(self._running.items()):
             _log.warning("out of time, the job is released", extra={"job_id": job_id})
@@ -217,47 +215,6 @@ class JobLoop:
     async def _pause(self, seconds: float) -> None:
         if seconds > 0:
             await _within(self._stopping.wait(), seconds)
-
-
-class Pace:
-    """When to ask again, and which failures are worth a line in the log."""
-
-    def __init__(self, whom: str, too_many: type[Exception]) -> None:
-        self._whom = whom
-        self._too_many = too_many
-        self._failures = 0
-        self._began = 0.0
-
-    def begin(self) -> None:
-        """A question is put now."""
-        self._began = time.monotonic()
-
-    def answered(self, something: bool) -> float:
-        """Seconds to wait after an answer: none if the poll was held or brought something."""
-        if self._failures:
-            _log.info("%s answers again after %d failures", self._whom, self._failures)
-            self._failures = 0
-        if something:
-            return 0.0
-        return max(SHORTEST_TURN_S - (time.monotonic() - self._began), 0.0)
-
-    def failed(self, error: Exception) -> float:
-        """Seconds to wait after `error`; doubles from half a second to 15 s."""
-        if isinstance(error, TimeoutError):
-            return self.answered(False)
-        if isinstance(error, self._too_many):
-            return TOO_MANY_S
-        self._failures += 1
-        if self._failures & (self._failures - 1) == 0:  # 1, 2, 4, 8, ...
-            status = getattr(error, "status", "")
-            _log.warning(
-                "%s failed %d times: %s %s",
-                self._whom,
-                self._failures,
-                type(error).__name__,
-                status,
-            )
-        return min(SHORTEST_TURN_S * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_S)
 
 
 async def _within(work: Coroutine[Any, Any, Any], seconds: float) -> None:

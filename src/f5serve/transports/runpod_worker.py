@@ -1,119 +1,74 @@
-"""RunPod's door: a job in, the answer or one error sentence out.
+"""RunPod's worker: from settings to a process that answers jobs until it is told to stop.
 
-    {"id", "input"} -> Operations.answer -> output, or {"error", "code", "hint"}
+    environ -> Settings -> logs -> store, voices -> checks -> the SDK, with our door and our loop
 
-`serve` hands the door to RunPod's SDK, which takes jobs and posts answers; `runpod_loop` decides
-when. An answer with `error` makes RunPod mark the request as failed, so only failures carry
-that key. No traceback, path or host leaves through here.
+RunPod's SDK takes jobs and posts answers; `runpod_loop` decides when, `runpod_door` what is said.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-import secrets
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
 
 from f5serve import build
-from f5serve.errors import F5Error, InvalidRequest
+from f5serve.boot import boot
+from f5serve.errors import F5Error
+from f5serve.operations import Operations
+from f5serve.operations.desk import Options
 from f5serve.settings import Settings, on_runpod, secret_values, unknown_names, worker_settings
+from f5serve.speech import Speech
+from f5serve.store.open import open_store
 from f5serve.transports import json_logs, runpod_sdk
+from f5serve.transports.runpod_checks import make_checks
+from f5serve.transports.runpod_door import Answering, Door
 from f5serve.transports.runpod_loop import JobLoop, LoopOptions
-from f5serve.transports.runpod_progress import Progress
+from f5serve.transports.runpod_queue import RunPodQueue
 from f5serve.transports.with_parent import tie_forks_to_this_process
+from f5serve.voices.open import open_library
 
-_log = logging.getLogger(__name__)
-
-Job = dict[str, Any]
-RELEASED_CODE = "SHUT_DOWN"
-"""Code of a job that was let go of because the worker ends."""
-
-OnProgress = Callable[[dict[str, Any]], None]
+_log = logging.getLogger("f5serve.transports.runpod_worker")  # also when it is the main module
 
 
-class Answering(Protocol):
-    """What the door needs of `operations.Operations`."""
-
-    async def answer(
-        self, payload: Mapping[str, Any], job_id: str, on_progress: OnProgress | None = None
-    ) -> dict[str, Any]:
-        """The answer to one request; raises F5Error, or CancelledError when it is cancelled."""
-        ...
-
-    async def close(self, within_s: float) -> None:
-        """Let running work end within that time, then let go of it."""
-        ...
-
-
-class Door:
-    """Answers jobs with operations.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Be a worker with the engine that the settings name; returns the exit code.
 
     Args:
-        make: makes the operations, in the event loop and once the SDK has forked its heartbeat: a
-            thread that loads a model must not be copied half-way.
+        arguments: of the SDK's local modes, e.g. --test_input; else those of the process.
     """
+    try:
+        settings = prepare()
+        run(settings, sys.argv[1:] if arguments is None else arguments, _load_by(settings))
+    except F5Error as error:
+        _log.error("%s: %s %s", error.code, error.message, error.hint)
+        return error.exit_code
+    return 0
 
-    def __init__(self, sdk: runpod_sdk.Sdk, make: Callable[[], Answering]) -> None:
-        self._sdk = sdk
-        self._make = make
-        self._made: Answering | None = None
-        self._session: Any = None
 
-    def started(self, session: Any) -> None:
-        """See `runpod_loop.Hooks`."""
-        self._session = session
-        self._operations()
+def run(settings: Settings, arguments: Sequence[str], load_speech: Callable[[], Speech]) -> None:
+    """Be a worker over the store and voices that the settings name.
 
-    async def drain(self, within_s: float) -> None:
-        """See `runpod_loop.Hooks`."""
-        await self._operations().close(within_s)
+    Args:
+        load_speech: makes the engine; called once, in the thread that will use it.
 
-    async def handle(self, job: Job) -> dict[str, Any]:
-        """RunPod's handler: what it returns is posted, and nothing is if it is cancelled."""
-        job_id = str(job["id"])
-        json_logs.JOB_ID.set(job_id)
-        payload = job.get("input")
-        try:
-            answer = await self._answer(job, job_id)
-            json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()  # else nobody hears it
-            return answer
-        except F5Error as error:
-            if error.code == RELEASED_CODE:
-                raise asyncio.CancelledError from None  # unanswered, RunPod hands it out again
-            _log.info("refused: %s", error.code)
-            return _printable(error.as_dict())
-        except Exception as error:  # noqa: BLE001 - the last place that can name it
-            return _unexpected(error, payload)
+    Raises:
+        InvalidRequest: BAD_SETTING.
+        ModelUnavailable: SDK_MISSING.
+    """
+    store = open_store(settings)
+    voices = open_library(settings, store)
+    at_runpod = on_runpod()
 
-    async def _answer(self, job: Job, job_id: str) -> dict[str, Any]:
-        payload = job.get("input")
-        if not isinstance(payload, Mapping):
-            raise InvalidRequest(
-                f"The input of a job is an object, not {type(payload).__name__}.",
-                code="BAD_INPUT",
-                hint='Send {"input": {"text": "Hello."}}.',
-            )
-        if self._session is None:
-            return await self._operations().answer(payload, job_id)
-        progress = Progress(lambda body: self._send_progress(job, body))
-        try:
-            return await self._operations().answer(payload, job_id, progress.report)
-        finally:
-            await progress.close()
+    def make() -> Operations:
+        queue = RunPodQueue(settings.runpod_api, settings.runpod_endpoint, settings.runpod_key)
+        options = Options(enqueue=queue if at_runpod else None)
+        operations = Operations(store, voices, load_speech, settings, options)
+        if at_runpod:  # a local test job may well need no model
+            operations.begin()
+        return operations
 
-    async def _send_progress(self, job: Job, body: dict[str, Any]) -> None:
-        said = {"status": "IN_PROGRESS", "output": body}
-        await self._sdk.send_result(self._session, said, job)
-
-    def _operations(self) -> Answering:
-        if self._made is None:  # the SDK's local modes have no loop of ours
-            self._made = self._make()
-        return self._made
+    serve(make, settings, arguments, make_checks(settings, store))
 
 
 def serve(
@@ -154,6 +109,7 @@ def prepare() -> Settings:
     """What a worker does first: settings, logs, and the line that tells what is running here."""
     # The first process of a container ignores a signal that it has no handler for.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    json_logs.set_up("info", secret_values())
     settings = worker_settings()
     json_logs.set_up(settings.log_level, secret_values())
     stamp = build.stamp()
@@ -168,28 +124,18 @@ def prepare() -> Settings:
     return settings
 
 
-def _printable(said: dict[str, str]) -> dict[str, Any]:
-    """Half of a surrogate pair, quoted from a request, cannot be sent."""
-    return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in said.items()}
+def _load_by(settings: Settings) -> Callable[[], Speech]:
+    def tell(stage: str, seconds: float) -> None:
+        _log.info("model: %s took %.1f s", stage, seconds)
+
+    def load() -> Speech:
+        booted = boot(settings, on_stage=tell)
+        engine = booted.speech.engine
+        _log.info("model: %s is ready, %s", engine.model, engine.description)
+        return booted.speech
+
+    return load
 
 
-def _unexpected(error: Exception, payload: object) -> dict[str, Any]:
-    """Log a fault in f5serve under a trace id, and tell the caller that id alone."""
-    trace = secrets.token_hex(6)
-    message = str(error)
-    if json_logs.quotes(message, payload):
-        message = "(hidden: it repeats the request; F5_LOG_LEVEL=debug shows it)"
-    _log.error("trace %s: %s: %s%s", trace, type(error).__name__, message, _frames(error))
-    _log.debug("trace %s", trace, exc_info=error)
-    return {
-        "error": "Something unexpected failed.",
-        "code": "INTERNAL",
-        "hint": f"Report it with the trace id {trace}, under which the worker's log tells more.",
-        "trace": trace,
-    }
-
-
-def _frames(error: Exception) -> str:
-    """Where it happened, without source lines or values."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return "".join(f"; {frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:])
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""A worker whose operations go wrong in the way that the input names, as ours should never.
+
+python -m tests.worker.faulty_worker
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from f5serve.errors import InvalidRequest
+from f5serve.transports import runpod_worker
+from f5serve.transports.runpod_door import OnProgress
+
+
+class Faulty:
+    """Operations without any work."""
+
+    async def answer(
+        self, payload: Mapping[str, Any], job_id: str, on_progress: OnProgress | None = None
+    ) -> dict[str, Any]:
+        """What `payload["fault"]` asks for."""
+        note = payload.get("note")
+        match payload["fault"]:
+            case "raise":
+                raise RuntimeError(f"/srv/secret/path: {note}")
+            case "refuse":
+                raise InvalidRequest(f"Voice {note} is unknown.", code="REFUSED", hint="Do else.")
+            case "nan":
+                return {"value": float("nan")}
+            case "object":
+                return {"value": object()}
+        return {"status": "success"}
+
+    async def close(self, within_s: float) -> None:
+        """Nothing runs."""
+
+
+if __name__ == "__main__":
+    runpod_worker.serve(Faulty, runpod_worker.prepare())
