@@ -131,7 +131,8 @@ def test_follow(location: str, url: str) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["file:///etc/passwd", "//@", "\\\\x.example", "/\\x.example", "ht\ttp://a.b/", "//u@a.b/",
+    ["file:///etc/passwd", "//@", "/x\ty", "https://a.b/\n", "\\\\x.example", "/\\x.example",
+     "ht\ttp://a.b/", "//u@a.b/",
      "http://a.b"],
 )  # fmt: skip
 def test_follow_refuses(location: str) -> None:
