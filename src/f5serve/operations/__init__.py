@@ -10,6 +10,5 @@
 """
 
 from f5serve.operations.desk import Operations, Options
-from f5serve.operations.open import open_operations
 
-__all__ = ["Operations", "Options", "open_operations"]
+__all__ = ["Operations", "Options"]

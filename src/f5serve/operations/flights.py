@@ -134,9 +134,8 @@ class Flights:
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT.
-            F5Error: what the work raises.
-            asyncio.CancelledError: also when the job was released at the end of the process;
-                nobody must be answered, so that it is handed out again.
+            F5Error: what the work raises; SHUT_DOWN when it was released at the end of the
+                process: answer nobody where the job is handed out again then.
         """
         flight, task = self._join_or_begin(flight, work)
         if on_progress is not None:
@@ -146,10 +145,6 @@ class Flights:
         except asyncio.CancelledError:
             flight.stop(shut_down if self._landing else lambda: stopped(flight.job_id))
             await asyncio.wait({task})
-            raise
-        except F5Error as error:
-            if error.code == SHUT_DOWN_CODE and not flight.is_ours:
-                raise asyncio.CancelledError from error
             raise
         finally:
             if on_progress is not None:
