@@ -94,6 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_voices(verbs)
     cli_jobs.add_parser(verbs)
     cli_models.add_parser(verbs)
+    add_worker(verbs)
     return parser
 
 
@@ -173,6 +174,35 @@ def add_voices(verbs: Any) -> None:
     for action in (listing, adding, removing, importing):
         action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=_run_voices)
+
+
+def add_worker(verbs: Any) -> None:
+    """The options of `worker`; RunPod's SDK reads them again, by the same names."""
+    parser = verbs.add_parser(
+        "worker",
+        help="be a RunPod Serverless worker",
+        description="Take jobs from the endpoint that RunPod has started this process for. "
+        "Elsewhere, answer one test job or serve RunPod's local test API.",
+    )
+    parser.add_argument("--test_input", metavar="JSON", help='e.g. {"input": {"text": "Hello."}}')
+    parser.add_argument("--rp_serve_api", action="store_true", help="serve the local test API")
+    parser.add_argument("--rp_api_host", metavar="HOST")
+    parser.add_argument("--rp_api_port", metavar="N")
+    parser.add_argument("--rp_log_level", metavar="LEVEL", help="ERROR, WARN, INFO or DEBUG")
+    parser.set_defaults(run=_run_worker)
+
+
+def _run_worker(args: argparse.Namespace, settings: Settings) -> int:
+    from f5serve.transports import runpod_worker
+
+    given = {name: value for name, value in vars(args).items() if name.startswith(("rp_", "test_"))}
+    options: list[str] = []
+    for name, value in given.items():
+        if value is True:
+            options.append(f"--{name}")
+        elif value:
+            options += [f"--{name}", value]
+    return runpod_worker.main(options)
 
 
 def _run_say(args: argparse.Namespace, settings: Settings) -> int:
