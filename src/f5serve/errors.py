@@ -14,7 +14,7 @@ do about it. Neither holds a traceback, a secret or, behind the network doors, a
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class F5Error(Exception):
@@ -39,6 +39,17 @@ class F5Error(Exception):
     def as_dict(self) -> dict[str, str]:
         """The shape in which every door answers: error, code and hint."""
         return {"error": self.message, "code": self.code, "hint": self.hint}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors come back from other processes as they were raised there."""
+        return _revived, (type(self), self.args, self.__dict__)
+
+
+def _revived(kind: type[F5Error], args: tuple[Any, ...], state: dict[str, Any]) -> F5Error:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidRequest(F5Error):

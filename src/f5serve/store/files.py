@@ -21,7 +21,7 @@ from f5serve.errors import StorageFailed
 _MARK = ".f5-"
 _SUFFIX = ".tmp"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_RENAMES = 20
+_TRIES = 100  # of making a folder that others, finding it empty, remove
 
 
 class PrivateFile:
@@ -106,15 +106,15 @@ class PrivateFile:
             raise cannot_write(self._what, 0, error) from None
 
     def _rename(self, to: Path) -> None:
-        for _ in range(_RENAMES):
-            make_folder(to.parent)
+        for _ in range(_TRIES):
             try:
+                make_folder(to.parent)
                 self.path.rename(to)
                 return
             except FileNotFoundError:
+                # Somebody removed the folder for being empty, just after it was made.
                 if not self.path.exists():
                     raise
-                # Somebody removed the folder for being empty, just after it was made.
         self.path.rename(to)
 
     def close(self) -> None:
@@ -138,25 +138,31 @@ class PrivateFile:
 
 
 def _create(folder: Path) -> tuple[Path, int]:
-    for _ in range(_RENAMES):
-        make_folder(folder)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    for _ in range(_TRIES):
         path = folder / f"{_MARK}{uuid.uuid4().hex}{_SUFFIX}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(FileNotFoundError):  # an empty folder may be removed by another
+            make_folder(folder)
             return path, os.open(path, flags, 0o644)
     raise FileNotFoundError(errno.ENOENT, "its folder is removed again and again")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, flushed, so that no crash loses what is put there."""
+    """Make a folder and those above it, flushed, so that no crash loses what is put there.
+
+    Raises:
+        FileNotFoundError: when somebody removes them meanwhile; the caller may try again.
+        NotADirectoryError: when a file has one of the names.
+    """
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    with contextlib.suppress(FileExistsError):
+    try:
         folder.mkdir()
         _sync_folder(folder.parent)
-    if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+    except FileExistsError:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder") from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from f5serve.errors import F5Error, KeyMissing, StorageFailed
+from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.store.base import (
     Progress,
     SkippedNames,
@@ -160,7 +160,15 @@ class FolderStore:
         return f"folder {self.root}"
 
     def _path(self, key: str) -> Path:
-        return self.root / check_key(key)
+        """Where the value of a key lies; a folder of links may lead elsewhere, but not out."""
+        path = self.root / check_key(key)
+        if Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(self.root)):
+            return path
+        raise StorageFailed(
+            f"{key!r} lies behind a link that leads out of the store.",
+            code="LINK_LEADS_OUT",
+            hint="Replace the link by a folder, or let F5_STORE name the folder it leads to.",
+        )
 
     def _open(self, key: str) -> IO[bytes]:
         path = self._path(key)
@@ -171,26 +179,13 @@ class FolderStore:
             raise KeyMissing(key) from None
         except OSError as error:
             raise cannot_read(key, error) from None
-        try:
-            self._check(key, descriptor)
-        except F5Error:
-            os.close(descriptor)
-            raise
-        return os.fdopen(descriptor, "rb")
-
-    def _check(self, key: str, descriptor: int) -> None:
-        """Refuse what is no value: folders, pipes, and files that really lie elsewhere."""
         mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
         if stat.S_ISDIR(mode):
             raise KeyMissing(key)
-        real = os.path.realpath(self._path(key).parent)
-        inside = Path(real).is_relative_to(os.path.realpath(self.root))
-        if not stat.S_ISREG(mode) or not inside:
-            raise StorageFailed(
-                f"{key!r} is no file, or lies behind a link that leads out of the store.",
-                code="NOT_READABLE",
-                hint="Replace the link by a folder, or let F5_STORE name the folder it leads to.",
-            )
+        raise cannot_read(key, OSError("it is no file"))
 
 
 def _copy(

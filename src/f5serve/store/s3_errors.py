@@ -126,7 +126,12 @@ _UNREACHABLE = _Cause(
     "Check AWS_ENDPOINT_URL, the network, and proxies in between.",
     retryable=True,
 )
-_CUT = _Cause("S3_CUT", "The bucket's server broke off the transfer", "Try again.", retryable=True)
+_CUT = _Cause(
+    "S3_CUT",
+    "The bucket's server broke off the transfer",
+    "Try again; check https or http in AWS_ENDPOINT_URL, and proxies in between, when it stays.",
+    retryable=True,
+)
 _STALLED = _Cause(
     "S3_STALLED",
     "The bucket's server is silent or too slow",
@@ -221,9 +226,11 @@ def translate(error: BaseException, key: str = "") -> F5Error:
         return _failed(_UNREACHABLE if isinstance(tls[0], _BROKEN_TLS) else _TLS, name)
     if name in _BY_EXCEPTION:
         return _failed(_BY_EXCEPTION[name], name)
-    if isinstance(error, ValueError) or "CA certificate bundle" in str(error):
-        return _failed(_SETTINGS, name)
-    return _failed(_UNREACHABLE, name)
+    if isinstance(error, ValueError) or any(
+        isinstance(e, FileNotFoundError) for e in _chain(error)
+    ):
+        return _failed(_SETTINGS, name)  # the file is that of the certificates
+    return _failed(_TLS if name == "SSLError" else _UNREACHABLE, name)
 
 
 def stalled() -> S3Failed:

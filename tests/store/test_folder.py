@@ -1,0 +1,124 @@
+"""What is particular to a folder: links, pipes, files that people drop in."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from f5serve.errors import KeyMissing, StorageFailed
+from f5serve.store.folder import FolderStore
+
+
+def test_files_dropped_in_by_hand_are_values(tmp_path: Path) -> None:
+    (tmp_path / "voices").mkdir()
+    (tmp_path / "voices/Kim.wav").write_bytes(b"RIFF")
+    store = FolderStore(tmp_path)
+    assert store.get("voices/Kim.wav") == b"RIFF"
+    assert [(o.key, o.size) for o in store.list("voices/")] == [("voices/Kim.wav", 4)]
+
+
+def test_names_that_are_no_keys_are_left_out_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("Kim Smith.wav", "ü.wav", "ok.wav", ".hidden"):
+        (tmp_path / name).write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        assert [one.key for one in FolderStore(tmp_path).list()] == ["ok.wav"]
+    assert len(caplog.records) == 1
+    assert "3 objects" in caplog.text
+
+
+@pytest.mark.parametrize("target", ["file", "folder"])
+def test_links_do_not_lead_out(tmp_path: Path, target: str) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/key").write_bytes(b"canary")
+    root = tmp_path / "store"
+    root.mkdir()
+    to = tmp_path / ("secrets/key" if target == "file" else "secrets")
+    (root / "link").symlink_to(to)
+    key = "link" if target == "file" else "link/key"
+    store = FolderStore(root)
+    for read in (store.get, store.exists, lambda k: store.download(k, tmp_path / "out")):
+        with pytest.raises(StorageFailed) as caught:
+            read(key)
+        assert caught.value.code == ("NOT_READABLE" if target == "file" else "LINK_LEADS_OUT")
+    assert list(store.list()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_writing_does_not_follow_links_out(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/kept").write_bytes(b"")
+    root = tmp_path / "store"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path / "outside")
+    store = FolderStore(root)
+    for write in (
+        lambda: store.put("link/x", b"1"),
+        lambda: store.put_file("link/x", Path(__file__)),
+        lambda: store.delete("link/kept"),
+    ):
+        with pytest.raises(StorageFailed) as caught:
+            write()
+        assert caught.value.code == "LINK_LEADS_OUT"
+    assert [p.name for p in (tmp_path / "outside").iterdir()] == ["kept"]
+
+
+def test_a_root_that_is_itself_a_link_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "root").symlink_to(tmp_path / "real")
+    store = FolderStore(tmp_path / "root")
+    store.put("a/b", b"1")
+    assert store.get("a/b") == b"1"
+    assert (tmp_path / "real/a/b").read_bytes() == b"1"
+
+
+def test_a_pipe_does_not_hold_anybody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    store = FolderStore(tmp_path)
+    with pytest.raises(StorageFailed) as caught:
+        store.get("pipe")
+    assert caught.value.code == "NOT_READABLE"
+
+
+def test_a_store_that_was_never_written_to_is_empty(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "not/there")
+    assert list(store.list()) == []
+    assert not store.exists("a")
+    with pytest.raises(KeyMissing):
+        store.get("a")
+    store.delete("a")
+    assert not (tmp_path / "not").exists()
+
+
+def test_a_root_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageFailed) as caught:
+        FolderStore(tmp_path / "file").put("a", b"1")
+    assert caught.value.code in ("NOT_WRITABLE", "KEY_CONFLICT")
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+def test_a_folder_without_rights_is_told(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.put("a", b"1")
+    (tmp_path / "a").chmod(0)
+    with pytest.raises(StorageFailed) as caught:
+        store.get("a")
+    assert caught.value.code == "NOT_READABLE"
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for n in range(20):
+        store.put("a", b"1")
+        store.get("a")
+        store.exists("b")
+        store.download("a", tmp_path / "out" / str(n))
+        list(store.list())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

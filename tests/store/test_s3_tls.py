@@ -1,0 +1,55 @@
+"""Certificates: trusted ones are used, others are told at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from f5serve.errors import StorageFailed
+from f5serve.store.s3 import S3Options, S3Store
+from tests.store import servers
+from tests.store.fault_proxy import FaultProxy
+
+
+def code_of(options: S3Options) -> str:
+    with pytest.raises(StorageFailed) as caught:
+        S3Store(options).get("a")
+    assert not caught.value.retryable
+    assert options.endpoint_url not in caught.value.message + caught.value.hint
+    return caught.value.code
+
+
+def test_a_certificate_that_nobody_trusts(rclone_tls_server: S3Options) -> None:
+    assert code_of(dataclasses.replace(rclone_tls_server, ca_bundle="")) == "S3_TLS"
+
+
+def test_a_certificate_of_somebody_else(rclone_tls_server: S3Options, tmp_path: Path) -> None:
+    other, _ = servers.certificate(tmp_path)
+    assert code_of(dataclasses.replace(rclone_tls_server, ca_bundle=str(other))) == "S3_TLS"
+
+
+def test_a_certificate_for_another_name(rclone_tls_server: S3Options) -> None:
+    elsewhere = rclone_tls_server.endpoint_url.replace("127.0.0.1", "localhost")
+    assert code_of(dataclasses.replace(rclone_tls_server, endpoint_url=elsewhere)) == "S3_TLS"
+
+
+def test_a_bundle_that_is_not_there(rclone_tls_server: S3Options) -> None:
+    missing = dataclasses.replace(rclone_tls_server, ca_bundle="/nowhere/ca.pem")
+    assert code_of(missing) == "S3_BAD_SETTINGS"
+
+
+def test_https_to_a_server_that_speaks_http(rclone_server: S3Options) -> None:
+    with FaultProxy(rclone_server.endpoint_url) as proxy:
+        secure = proxy.url.replace("http:", "https:")
+        assert code_of(dataclasses.replace(rclone_server, endpoint_url=secure)) == "S3_TLS"
+
+
+def test_http_to_a_server_that_speaks_https(rclone_tls_server: S3Options) -> None:
+    plain = rclone_tls_server.endpoint_url.replace("https:", "http:")
+    with pytest.raises(StorageFailed) as caught:
+        S3Store(dataclasses.replace(rclone_tls_server, endpoint_url=plain)).get("a")
+    # It sends a sentence and closes; whether the sentence arrives is a matter of luck.
+    assert caught.value.code in ("S3_WRONG_ENDPOINT", "S3_CUT", "S3_UNREACHABLE")
+    assert "AWS_ENDPOINT_URL" in caught.value.hint

@@ -1,0 +1,78 @@
+"""What the tests of several processes run in them; importable, so that processes can be spawned."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+
+from f5serve.errors import F5Error, KeyMissing
+from f5serve.store.base import ObjectStore
+from f5serve.store.folder import FolderStore
+from f5serve.store.s3 import S3Options, S3Store
+
+SIZE = 300_000
+
+
+def opened(place: Path | S3Options) -> ObjectStore:
+    return FolderStore(place) if isinstance(place, Path) else S3Store(place)
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether it is a value that one writer wrote."""
+    return len(data) == SIZE and data == data[:1] * SIZE
+
+
+def write_and_read(place: Path | S3Options, letter: int, turns: int) -> tuple[int, int]:
+    """Overwrite one key and look at it each time; returns broken values seen, and missing ones."""
+    store = opened(place)
+    broken = missing = 0
+    for _ in range(turns):
+        store.put("shared/value", bytes([letter]) * SIZE)
+        try:
+            broken += not is_whole(store.get("shared/value"))
+        except KeyMissing:
+            missing += 1
+    return broken, missing
+
+
+def write_for_ever(place: Path) -> None:
+    """Overwrite one key until killed."""
+    store = FolderStore(place)
+    for turn in range(10**9):
+        store.put("shared/value", bytes([65 + turn % 26]) * SIZE)
+
+
+def come_and_go(place: Path, name: str, seconds: float) -> list[str]:
+    """Put and delete a key in a folder that others empty as well; returns what went wrong."""
+    store = FolderStore(place)
+    wrong = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            store.put(f"busy/deep/{name}", b"1")
+            if store.get(f"busy/deep/{name}") != b"1":
+                wrong.append("other value")
+            store.delete(f"busy/deep/{name}")
+        except F5Error as error:
+            wrong.append(str(error))
+    return wrong
+
+
+def fill(place: Path, limit: int) -> list[tuple[str, str]]:
+    """Write more than the process may, in each way; returns the codes and sentences."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    store = FolderStore(place)
+    (place / "x").mkdir(parents=True)
+    errors = []
+    for write in (
+        lambda: store.put("big", b"x" * (limit + 1)),
+        lambda: store.put_file("big", Path(os.environ["BIG_FILE"])),
+        lambda: store.download("there", place / "x" / "big"),
+    ):
+        try:
+            write()
+        except F5Error as error:
+            errors.append((error.code, str(error)))
+    return errors
