@@ -176,6 +176,14 @@ def job_api(hold_s: float = 20.0) -> Iterator[JobApi]:
         api.close()
 
 
+def standing(api: JobApi, job: str) -> str:
+    """What a worker tells about a job; QUEUED while the queue alone knows it."""
+    body = api.wait_answer(api.submit({"endpoint": "status", "job_id": job}))
+    if body.get("error") == "Invalid job_id.":
+        return "QUEUED"
+    return str(body["output"]["status"])
+
+
 def _hung_up(peer: socket.socket) -> bool:
     readable, _, _ = select.select([peer], [], [], 0)
     return bool(readable) and not peer.recv(1, socket.MSG_PEEK)

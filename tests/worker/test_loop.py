@@ -114,7 +114,7 @@ def test_stop_signal_ends_the_work_within_a_step(api: JobApi, tmp_path: Path) ->
 
 
 def test_operations_without_model_answer_while_it_loads(api: JobApi, tmp_path: Path) -> None:
-    with ready(api, tmp_path, ["--load-s", "4", "--cost-s", "1"]):
+    with ready(api, tmp_path, ["--load-s", "3", "--cost-s", "1"]):
         speech = api.submit(TEXT)
         began = time.monotonic()
         look = api.submit({"endpoint": "status", "job_id": "job-0-u1"})
@@ -148,9 +148,9 @@ def test_failing_api_is_neither_hammered_nor_logged_to_death(api: JobApi, tmp_pa
         api.submit(TEXT)  # the held poll still brings this one, and then polls fail
         time.sleep(1)
         cpu_s, polls, length = running.cpu_s(), len(api.takes), len(running.text())
-        time.sleep(5)
+        time.sleep(3)
         assert running.cpu_s() - cpu_s < 0.5
-        assert len(api.takes) - polls <= 6
+        assert len(api.takes) - polls <= 4
         assert len(running.text()) - length < 2000
         api.take_status = 0
         job = api.submit(TEXT)
@@ -192,8 +192,9 @@ def test_progress_is_throttled_and_never_after_the_answer(api: JobApi, tmp_path:
     assert [under_way for _, under_way in told].index(False) == len(told) - 1
     gaps = [later - at for (at, _), (later, under_way) in pairwise(told)]
     assert all(gap > 0.9 for gap in gaps[:-1])
-    counts = [body["output"]["done"] for body in api.progress[job]]
-    assert counts == sorted(counts)
+    percents = [body["output"]["percent"] for body in api.progress[job]]
+    assert percents == sorted(percents)
+    assert percents[-1] > 0
 
 
 def test_heartbeat_dies_with_a_killed_worker(api: JobApi, tmp_path: Path) -> None:

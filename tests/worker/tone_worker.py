@@ -10,6 +10,8 @@ import sys
 import time
 
 from f5serve.errors import F5Error, ModelUnavailable
+from f5serve.jobs.records import LEASE_S
+from f5serve.operations.desk import Options
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.transports import runpod_worker
@@ -20,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cost-s", type=float, default=0.0, help="of each utterance")
     parser.add_argument("--load-s", type=float, default=0.0)
+    parser.add_argument("--lease-s", type=float, default=LEASE_S)
     parser.add_argument("--unloadable", action="store_true")
     ours, theirs = parser.parse_known_args()
     settings = runpod_worker.prepare()
@@ -31,7 +34,7 @@ def main() -> None:
         return Speech(Tone(cost_s=ours.cost_s), settings.max_text_chars)
 
     try:
-        runpod_worker.run(settings, theirs, load)
+        runpod_worker.run(settings, theirs, load, Options(lease_s=ours.lease_s))
     except F5Error as error:
         sys.exit(error.exit_code)
 

@@ -11,6 +11,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from f5serve import build
 from f5serve.boot import boot
@@ -46,11 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(settings: Settings, arguments: Sequence[str], load_speech: Callable[[], Speech]) -> None:
+def run(
+    settings: Settings,
+    arguments: Sequence[str],
+    load_speech: Callable[[], Speech],
+    options: Options | None = None,
+) -> None:
     """Be a worker over the store and voices that the settings name.
 
     Args:
         load_speech: makes the engine; called once, in the thread that will use it.
+        options: of the operations, but for the queue, which on RunPod is the endpoint's own.
 
     Raises:
         InvalidRequest: BAD_SETTING.
@@ -62,8 +69,8 @@ def run(settings: Settings, arguments: Sequence[str], load_speech: Callable[[], 
 
     def make() -> Operations:
         queue = RunPodQueue(settings.runpod_api, settings.runpod_endpoint, settings.runpod_key)
-        options = Options(enqueue=queue if at_runpod else None)
-        operations = Operations(store, voices, load_speech, settings, options)
+        chosen = replace(options or Options(), enqueue=queue if at_runpod else None)
+        operations = Operations(store, voices, load_speech, settings, chosen)
         if at_runpod:  # a local test job may well need no model
             operations.begin()
         return operations
