@@ -94,7 +94,7 @@ def test_a_killed_maker_frees_the_lock_at_once_and_its_draft_can_be_swept(tmp_pa
     kill(holder)
     start = time.monotonic()
     assert once.get(NAME, source.make, source.check, 30.0).read_bytes() == CONTENT
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 5.0
     assert once.sweep() == 1
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -108,7 +108,7 @@ def test_a_forked_child_that_outlives_the_maker_keeps_no_lock(tmp_path: Path) ->
         os.kill(child, 0)  # it lives
         start = time.monotonic()
         assert once.get(NAME, source.make, source.check, 30.0).read_bytes() == CONTENT
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < 5.0
         assert once.sweep() == 1
         os.kill(child, 0)
     finally:
@@ -127,7 +127,7 @@ def test_a_program_that_outlives_the_maker_keeps_no_lock(tmp_path: Path) -> None
         kill(holder)
         start = time.monotonic()
         once.get(NAME, source.make, source.check, 30.0)
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < 5.0
     finally:
         os.kill(int(lines[0]), signal.SIGKILL)
 

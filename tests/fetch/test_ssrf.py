@@ -89,15 +89,17 @@ def test_there_are_enough_cases() -> None:
     assert len(CASES) >= 300
 
 
-@pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
-def test_hostile_urls(canary: Canary, case: str) -> None:
-    url = case.replace("{port}", str(canary.port))
+@pytest.mark.parametrize("part", range(10))
+def test_hostile_urls(canary: Canary, part: int) -> None:
     before = canary.hits
-    with pytest.raises(InvalidRequest) as caught:
-        fetch_url(url, QUICK, what="voice", internet=outside(canary))
-    assert caught.value.code == "URL_NOT_ALLOWED"
-    assert not caught.value.retryable
-    check_discreet(caught.value)
+    network = outside(canary)
+    for case in CASES[part::10]:
+        url = case.replace("{port}", str(canary.port))
+        with pytest.raises(InvalidRequest) as caught:
+            pytest.fail(f"{url!r} gave {fetch_url(url, QUICK, what='voice', internet=network)!r}")
+        assert caught.value.code == "URL_NOT_ALLOWED", url
+        assert not caught.value.retryable
+        check_discreet(caught.value)
     assert canary.hits == before
 
 
@@ -215,13 +217,13 @@ def test_one_address_inside_is_enough(mixed: list[str]) -> None:
         assert server.connections == 0
 
 
-@pytest.mark.parametrize("address", [*INSIDE_V4, *INSIDE_V6])
-def test_names_of_every_inside_address(address: str) -> None:
+def test_names_of_every_inside_address() -> None:
     """The real policy with its real ports; nothing may be sent, so nothing needs to listen."""
-    network = Internet(resolve=lambda host, port: [address])
-    with pytest.raises(InvalidRequest) as caught:
-        fetch_url("https://inside.example/a.wav", FetchLimits(timeout_s=2), internet=network)
-    assert caught.value.code == "URL_NOT_ALLOWED"
+    for address in (*INSIDE_V4, *INSIDE_V6):
+        network = Internet(resolve=lambda host, port, address=address: [address])
+        with pytest.raises(InvalidRequest) as caught:
+            fetch_url("https://inside.example/a.wav", FetchLimits(timeout_s=2), internet=network)
+        assert caught.value.code == "URL_NOT_ALLOWED", address
 
 
 def test_private_and_unknown_names_cannot_be_told_apart() -> None:

@@ -146,9 +146,7 @@ def test_an_announced_size_above_the_limit_is_not_waited_for() -> None:
         connection.sendall(answer(content_length="10001"))
         threading.Event().wait(1)
 
-    start = time.monotonic()
-    assert refusal(reply).code == "URL_TOO_LARGE"
-    assert time.monotonic() - start < 0.9
+    assert refusal(reply).code == "URL_TOO_LARGE"  # waiting would end in "broke off"
 
 
 def test_an_endless_body_is_cut_at_the_limit() -> None:
