@@ -19,7 +19,7 @@ from f5serve.errors import F5Error, InvalidRequest
 from f5serve.fetch.wire import Internet
 from f5serve.jobs.board import Board
 from f5serve.jobs.cache import ResultCache
-from f5serve.jobs.records import LEASE_S, Record, Status
+from f5serve.jobs.records import LEASE_S, Record, Standing, Status
 from f5serve.jobs.refusals import cancelled, unknown
 from f5serve.operations import answers
 from f5serve.operations.device import Device
@@ -212,13 +212,13 @@ class Operations:
         if not job_id:
             raise unknown("")
         standing = await self._tools.blocking(self._board.look, job_id)
+        flight = self._flights.find(job_id)
+        if flight is not None and standing.status in (Status.UNKNOWN, Status.RUNNING):
+            # What is under way here is newer than what the store says of it.
+            standing = Standing(Status.RUNNING, {"progress": flight.progress})
         if standing.status is Status.UNKNOWN:
             raise unknown(job_id)
-        answer = answers.status_answer(job_id, standing)
-        flight = self._flights.find(job_id)
-        if flight is not None and standing.status is Status.RUNNING:
-            answer["progress"] = dict(flight.progress)  # newer than the store's
-        return answer
+        return answers.status_answer(job_id, standing)
 
     async def _result(self, call: _Call) -> dict[str, Any]:
         job_id = _job_id(call.payload)

@@ -125,13 +125,14 @@ async def perform(tools: Tools, flight: Flight, ask: Ask) -> Record:
 
 async def _claim(tools: Tools, flight: Flight) -> Lease | Finished:
     """Take the job; while another worker has it, wait for its result or for its silence."""
+    pause_s, longest_s = LOOK_S
     while True:
         claim = await tools.blocking(tools.board.claim, flight.job_id, flight.sha256)
         if not isinstance(claim, Elsewhere):
             return claim
         flight.tell("elsewhere", 0)
-        shortest, longest = LOOK_S
-        await flight.pause(min(max(claim.wait_s, shortest), longest))
+        await flight.pause(min(pause_s, claim.wait_s + LOOK_S[0]))
+        pause_s = min(2 * pause_s, longest_s)
 
 
 async def _pulse(tools: Tools, flight: Flight, lease: Lease, ended: asyncio.Event) -> None:

@@ -1,0 +1,262 @@
+"""Status, result, download, health and the queue: from records, by any worker, without a model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from f5serve.errors import F5Error
+from f5serve.operations import Operations, Options
+from f5serve.settings import Settings
+from f5serve.speech import Speech
+from f5serve.standin.tone import Tone
+from f5serve.store.memory import MemoryStore
+from f5serve.voices.library import VoiceLibrary
+from tests.operations.house import HELLO, house, run
+
+
+def test_any_worker_tells_status_and_result(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        async with house(tmp_path, store) as here:
+            answer = await here.ask("j", **HELLO)
+        async with house(tmp_path, store) as other:
+            assert await other.call("status", job_id="j") == {
+                "job_id": "j",
+                "status": "COMPLETED",
+                "progress": {"phase": "done", "percent": 100},
+            }
+            assert await other.call("result", job_id="j") == answer
+            assert await other.call("download", job_id="j") == {
+                "job_id": "j",
+                "audio_url": answer["audio_url"],
+                "content_type": "audio/wav",
+                "filename": "j.wav",
+                "format": "wav",
+                "status": "ready",
+            }
+            assert not other.tone.spoken
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("payload", "sentence"),
+    [
+        ({"endpoint": "status"}, "Invalid job_id."),
+        ({"endpoint": "status", "job_id": "x"}, "Invalid job_id."),
+        ({"endpoint": "result"}, "No job_id provided"),
+        ({"endpoint": "result", "job_id": "x"}, "Invalid job_id: x"),
+        ({"endpoint": "download", "job_id": "x"}, "Invalid job_id: x"),
+        ({"endpoint": "tts"}, "Text input is required."),
+        ({"text": "  "}, "Text input is required."),
+        ({"text": None}, "Text input is required."),
+        ({"endpoint": "result", "job_id": 7}, "job_id is 7."),
+        ({"endpoint": "delete_voice"}, "voice_name is required."),
+    ],
+)
+def test_the_sentences_that_clients_know(
+    tmp_path: Path, payload: dict[str, Any], sentence: str
+) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            assert (await here.refuse("j", **payload)).message == sentence
+
+    run(story)
+
+
+def test_a_job_under_way_is_told_with_its_progress_and_has_no_result(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            here.tone.hold()
+            task = asyncio.create_task(here.ask("j", **HELLO))
+            await here.at_work()
+            status = await here.call("status", job_id="j")
+            assert status["status"] == "PROCESSING"
+            assert status["progress"] == {"phase": "waiting", "percent": 0}
+            for endpoint in ("result", "download"):
+                error = await here.refuse("x", endpoint=endpoint, job_id="j")
+                assert error.message == "Job is not complete. Status: PROCESSING"
+                assert (error.code, error.retryable) == ("JOB_NOT_COMPLETE", True)
+            here.tone.release()
+            await task
+            error = await here.refuse("x", endpoint="download", job_id="j", type="timing")
+            assert error.code == "NO_TIMINGS"
+
+    run(story)
+
+
+def test_a_failed_job_is_told_under_failure(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            await here.refuse("j", **HELLO, voice="nobody")
+            status = await here.call("status", job_id="j")
+            assert status["status"] == "ERROR"
+            assert status["failure"]["code"] == "VOICE_NOT_FOUND"
+            error = await here.refuse("x", endpoint="result", job_id="j")
+            assert error.message == "Job is not complete. Status: ERROR"
+            assert (await here.refuse("j", **HELLO, voice="nobody")).code == "VOICE_NOT_FOUND"
+
+    run(story)
+
+
+def test_what_needs_no_model_waits_for_none(tmp_path: Path) -> None:
+    may_load = threading.Event()
+
+    def load() -> Speech:
+        assert may_load.wait(10)
+        return Speech(Tone())
+
+    async def story() -> None:
+        store = MemoryStore()
+        async with house(tmp_path, store) as earlier:
+            await earlier.ask("old", **HELLO)
+        async with house(tmp_path, store, load_speech=load) as here:
+            task = asyncio.create_task(here.ask("j", **HELLO))
+            await here.until("j", "PROCESSING")
+            async with asyncio.timeout(2):
+                health = await here.call("health")
+                assert (health["status"], health["model"]["state"]) == ("loading", "loading")
+                assert health["queue"] == {"jobs": 1, "waiting": 0}
+                await here.call("list_voices")
+                await here.call("result", job_id="old")
+                assert (await here.ask("old", **HELLO))["status"] == "COMPLETED"
+                assert (await here.call("cancel", job_id="j"))["status"] == "CANCELLED"
+                with pytest.raises(F5Error):
+                    await task
+            may_load.set()
+            assert (await here.ask("k", **HELLO))["cached"]
+
+    run(story)
+
+
+def test_health_tells_what_runs_here_and_no_path(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            await here.ask("j", **HELLO)
+            health = await here.call("health")
+            assert health["status"] == "ok"
+            assert health["model"] == {"name": "tone", "state": "ready", "engine": "tone"}
+            assert (health["store"], health["device"]) == ("ok", "test tone")
+            assert health["queue"] == {"jobs": 0, "waiting": 0}
+            assert str(tmp_path) not in str(health)
+
+    run(story)
+
+
+def test_an_async_job_is_known_at_once_and_done_later(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            here.tone.hold()
+            queued = await here.ask("j", **HELLO, mode="async", return_audio="base64")
+            assert queued == {"job_id": "j", "status": "QUEUED"}
+            assert await here.status("j") in ("QUEUED", "PROCESSING")
+            assert (await here.refuse("j", text="Other.", mode="async")).code == "JOB_ID_CONFLICT"
+            here.tone.release()
+            await here.until("j", "COMPLETED")
+            assert (await here.call("result", job_id="j"))["text"] == "Hello there."
+            again = await here.ask("j", **HELLO, mode="async")
+            assert again == {"job_id": "j", "status": "COMPLETED"}
+            assert len(here.tone.spoken) == 1
+
+    run(story)
+
+
+def test_an_async_job_goes_through_the_platforms_queue(tmp_path: Path) -> None:
+    queue: list[dict[str, Any]] = []
+
+    async def enqueue(payload: dict[str, Any]) -> str:
+        queue.append(payload)
+        return f"platform-{len(queue)}"
+
+    async def story() -> None:
+        store = MemoryStore()
+        async with house(tmp_path, store, Options(enqueue=enqueue)) as here:
+            assert await here.ask("j", **HELLO, seed=5, mode="async") == {
+                "job_id": "j",
+                "status": "QUEUED",
+            }
+            assert await here.status("j") == "QUEUED"
+            assert not here.tone.spoken
+        async with house(tmp_path, store) as other:
+            for n in range(2):  # delivered twice
+                answer = await other.ask(f"platform-{n}", **queue[0])
+            assert (answer["job_id"], answer["seed"]) == ("j", 5)
+            assert await other.status("j") == "COMPLETED"
+            assert len(other.tone.spoken) == 1
+
+    run(story)
+
+
+def test_an_async_job_whose_first_worker_died_before_queueing_is_queued_again(
+    tmp_path: Path,
+) -> None:
+    queue: list[dict[str, Any]] = []
+
+    async def enqueue(payload: dict[str, Any]) -> str:
+        queue.append(payload)
+        if len(queue) == 1:
+            raise F5Error("The queue is away.", code="QUEUE_FAILED", retryable=True)
+        return "platform"
+
+    async def story() -> None:
+        async with house(tmp_path, options=Options(enqueue=enqueue)) as here:
+            assert (await here.refuse("j", **HELLO, mode="async")).code == "QUEUE_FAILED"
+            assert (await here.ask("j", **HELLO, mode="async"))["status"] == "QUEUED"
+            assert len(queue) == 2
+
+    run(story)
+
+
+def test_an_async_job_can_be_cancelled_before_it_is_delivered(tmp_path: Path) -> None:
+    queue: list[dict[str, Any]] = []
+
+    async def enqueue(payload: dict[str, Any]) -> str:
+        queue.append(payload)
+        return "platform"
+
+    async def story() -> None:
+        async with house(tmp_path, options=Options(enqueue=enqueue)) as here:
+            await here.ask("j", **HELLO, mode="async")
+            assert (await here.call("cancel", job_id="j"))["status"] == "CANCELLED"
+            assert (await here.refuse("platform", **queue[0])).code == "JOB_CANCELLED"
+            assert await here.status("j") == "CANCELLED"
+            assert not here.tone.spoken
+
+    run(story)
+
+
+def test_an_async_request_that_cannot_be_done_is_refused_at_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            assert (await here.refuse("j", text="", mode="async")).code == "EMPTY_TEXT"
+            assert (await here.refuse("x", endpoint="status", job_id="j")).code == "INVALID_JOB_ID"
+
+    run(story)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.one_of(st.text(), st.integers(), st.booleans(), st.lists(st.text())))
+def test_an_unknown_endpoint_is_never_taken_for_tts(endpoint: Any) -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        tone = Tone()
+        operations = Operations(
+            store, VoiceLibrary(store, Path("unused")), lambda: Speech(tone), Settings()
+        )
+        with pytest.raises(F5Error) as caught:
+            await operations.answer({**HELLO, "endpoint": endpoint}, "j")
+        assert caught.value.code == "UNKNOWN_ENDPOINT"
+        assert "tts, upload, list_voices" in caught.value.hint
+        assert not list(store.list())
+        await operations.close(1)
+
+    known = {"tts", "upload", "list_voices", "status", "result", "download", "cancel"}
+    if endpoint not in (*known, "delete_voice", "health"):
+        asyncio.run(story())
