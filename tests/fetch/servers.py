@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ SECRET = "sig-0123456789"  # stands for a signature in a query
 QUICK = FetchLimits(
     max_bytes=10_000, timeout_s=5.0, patience_s=5.0, min_bytes_per_s=1.0, allow_http=True
 )
+IMPATIENT = replace(QUICK, timeout_s=0.6, patience_s=0.3, min_bytes_per_s=100.0)
 
 Reply = Callable[[socket.socket, bytes], None]
 """Connection and request head -> whatever the server does then."""
