@@ -277,6 +277,15 @@ def test_a_recording_damaged_on_this_disk_is_fetched_again(
     assert hashlib.sha256(path.read_bytes()).hexdigest() == record.audio.sha256
 
 
+def test_without_a_folder_for_the_cache_voices_are_still_had(
+    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    VoiceLibrary(store, tmp_path / "good").put("ana", recording(), WORDS)
+    (tmp_path / "file").write_text("not a folder")
+    assert VoiceLibrary(store, tmp_path / "file" / "cache").get("ana").ref_text == WORDS
+    assert "not cached" in caplog.text
+
+
 def test_a_voice_without_its_recording_says_so(store: ObjectStore, machine: Machine) -> None:
     record = machine().put("ana", recording(), WORDS)
     store.delete(names.audio_key("ana", record.audio.sha256))

@@ -56,6 +56,7 @@ class Adoption:
                 return record
             item = self._find(name)
             files = dropped.look(self._store, item) if item else None
+            self._is_due(name)  # this was a look
             return self._keep(item, files, None) if item and files else None
 
     def renewed(self, record: VoiceRecord) -> VoiceRecord:

@@ -35,6 +35,7 @@ _READERS = 8  # requests at a time when all records are read
 _SETTLED_S = 5.0  # below it, two versions may carry the same time
 _WAIT_S = 30.0  # for another process that is downloading; then we do it ourselves
 _TRIES = 3
+_NO_CACHE = ("NO_SPACE", "NOT_WRITABLE")
 
 
 class Shelf:
@@ -148,17 +149,21 @@ class Shelf:
             return _is(path.read_bytes(), blob)
 
         for _ in range(_TRIES):
-            path = self._once.get(blob.sha256, make, check, _WAIT_S)
             try:
-                data = path.read_bytes()
+                data = self._once.get(blob.sha256, make, check, _WAIT_S).read_bytes()
             except FileNotFoundError:  # the voice was removed, or the folder cleaned
                 continue
+            except StorageFailed as error:
+                if error.code not in _NO_CACHE:
+                    raise
+                _log.warning("voices are not cached on this machine: %s", error.message)
+                data = self._store.get(key, blob.size)  # it fits in memory
             if _is(data, blob):
                 return data
             self._forget(blob.sha256)
         raise StorageFailed(
-            "A recording on the disk of this machine changes while it is read.",
-            code="CACHE_DAMAGED",
+            "A recording arrives damaged again and again.",
+            code="VOICE_UNREADABLE",
             hint="Look for a failing disk, or move F5_DATA_DIR.",
             retryable=True,
         )
