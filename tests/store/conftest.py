@@ -52,7 +52,7 @@ def s3(request: pytest.FixtureRequest) -> S3Store:
     return empty_bucket(request.getfixturevalue(f"{request.param}_server"))
 
 
-@pytest.fixture(params=["memory", "folder", "rclone", "rclone_tls", "juicefs"])
+@pytest.fixture(params=["memory", "folder", "rclone", "juicefs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "memory":
         return MemoryStore()

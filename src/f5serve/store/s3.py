@@ -120,9 +120,13 @@ class S3Store:
         root = f"{self.options.prefix}/" if self.options.prefix else ""
         arguments = {"Bucket": self.options.bucket, "Prefix": root + check_prefix(prefix)}
         skipped = SkippedNames(prefix)
+        last = ""
         for page in self._pages(arguments):
             for one in page.get("Contents", []):
                 key = str(one["Key"]).removeprefix(root)
+                if key == last:  # some list an object twice while it is replaced
+                    continue
+                last = key
                 if is_key(key):
                     modified = one["LastModified"].astimezone(UTC)
                     yield StoredObject(key, int(one["Size"]), modified)
