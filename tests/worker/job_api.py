@@ -1,7 +1,7 @@
 """RunPod's job API on loopback, as the SDK sees it: take, take-batch, stop, done, ping, run.
 
 Jobs flow in through `submit` (or POST /v2/ID/run), what workers post is found in `answers`,
-`progress` and `pings`. Faults are switched on by setting `take_status`, `done_status` and `refuse`.
+`progress` and `pings`. Faults are switched on by `take_status`, `done_status` and `run_status`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ class JobApi:
         posts: (seconds, job id, is progress) in the order of arrival.
         takes: when workers asked for jobs.
         hold_s: how long a poll is held open when there is nothing.
-        take_status, done_status: when not 0, answered instead of doing the work.
+        take_status, done_status, run_status: when not 0, answered instead of doing the work.
     """
 
     def __init__(self, hold_s: float = 20.0) -> None:
         self.hold_s = hold_s
         self.take_status = 0
         self.done_status = 0
+        self.run_status = 0
         self.answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.posts: list[tuple[float, str, bool]] = []
         self.progress: dict[str, list[Any]] = defaultdict(list)
@@ -211,7 +212,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if parts[3] == "run":
             self.api.keys.add(self.headers.get("Authorization", ""))
-            self._say(200, {"id": self.api.submit(body["input"]), "status": "IN_QUEUE"})
+            if self.api.run_status:
+                self._say(self.api.run_status, {"error": "as the test wants"})
+            else:
+                self._say(200, {"id": self.api.submit(body["input"]), "status": "IN_QUEUE"})
         else:
             self._done(parts[5], body)
 

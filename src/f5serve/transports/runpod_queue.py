@@ -47,7 +47,9 @@ class RunPodQueue:
         try:
             async with (
                 aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
-                session.post(self._url, json={"input": dict(payload)}) as response,
+                session.post(
+                    self._url, json={"input": dict(payload)}, allow_redirects=False
+                ) as response,
             ):
                 answer = await response.json() if response.status == 200 else None
                 status = response.status

@@ -1,0 +1,78 @@
+"""A worker whose engine takes a fixed time and writes down when; see worker_overhead.py.
+
+    python bench/timed_worker.py --cost-s 0.05 --spans FILE [--plain]
+
+Each line of FILE is one utterance: its words, and when it began and ended by the monotonic clock.
+`--plain` leaves the SDK's own loop in place of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from f5serve.operations import Operations
+from f5serve.settings import Settings
+from f5serve.speech import Speech
+from f5serve.standin.tone import Tone
+from f5serve.store.open import open_store
+from f5serve.transports import runpod_sdk, runpod_worker
+from f5serve.transports.runpod_door import Door
+from f5serve.types import Utterance, Wave
+from f5serve.voices.open import open_library
+
+
+class Timed(Tone):
+    """A tone that notes when it was made."""
+
+    def __init__(self, cost_s: float, spans: Path) -> None:
+        super().__init__(cost_s=cost_s)
+        self._spans = spans.open("a", buffering=1)
+
+    def generate(
+        self,
+        utterances: Sequence[Utterance],
+        on_done: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> list[Wave]:
+        """As `Tone.generate`."""
+        began = time.monotonic()
+        waves = super().generate(utterances, on_done, check)
+        self._spans.write(f"{utterances[0].text}\t{began}\t{time.monotonic()}\n")
+        return waves
+
+
+def start_plain(settings: Settings, load: Callable[[], Speech]) -> None:
+    """The same operations behind the loop that the SDK brings."""
+    store = open_store(settings)
+    operations = Operations(store, open_library(settings, store), load, settings)
+    door = Door(runpod_sdk.load(), lambda: operations)
+    runpod_sdk.start({"handler": door.handle, "concurrency_modifier": _many(settings)}, [])
+
+
+def _many(settings: Settings) -> Callable[[int], int]:
+    return lambda _: settings.concurrency
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cost-s", type=float, required=True)
+    parser.add_argument("--spans", type=Path, required=True)
+    parser.add_argument("--plain", action="store_true")
+    args = parser.parse_args()
+    settings = runpod_worker.prepare()
+
+    def load() -> Speech:
+        return Speech(Timed(args.cost_s, args.spans))
+
+    if args.plain:
+        start_plain(settings, load)
+    else:
+        runpod_worker.run(settings, [], load)
+
+
+if __name__ == "__main__":
+    main()
