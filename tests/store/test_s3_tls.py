@@ -23,18 +23,18 @@ def code_of(options: S3Options) -> str:
 
 
 def test_everything_works_over_tls(rclone_tls_server: S3Options, tmp_path: Path) -> None:
-    store = empty_bucket(rclone_tls_server)
     for promise in (
         test_contract.test_a_later_value_replaces_an_earlier,
         test_contract.test_delete_removes_and_may_be_repeated,
         test_contract.test_a_reader_may_refuse_large_values,
         test_contract.test_large_values_go_up_from_memory,
+        test_contract.test_listing_tells_keys_sizes_and_times,
         test_contract.test_urls_lead_to_the_value,
         test_contract.test_the_store_tells_the_time,
     ):
-        promise(store)
-    test_contract.test_large_files_go_up_and_down_in_parts(store, tmp_path)
-    test_contract.test_listing_tells_keys_sizes_and_times(empty_bucket(rclone_tls_server))
+        promise(empty_bucket(rclone_tls_server))
+    large = test_contract.test_large_files_go_up_and_down_in_parts
+    large(empty_bucket(rclone_tls_server), tmp_path)
 
 
 def test_a_certificate_that_nobody_trusts(rclone_tls_server: S3Options) -> None:

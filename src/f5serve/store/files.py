@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 import uuid
 from pathlib import Path
@@ -161,7 +162,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir()
         _sync_folder(folder.parent)
     except FileExistsError:
-        if folder.exists() and not folder.is_dir():
+        if not stat.S_ISDIR(folder.stat().st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "not a folder") from None
 
 
