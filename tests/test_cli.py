@@ -101,7 +101,7 @@ def test_say_writes_a_file_and_one_line_and_the_notes(
     number = r"\d+\.\d+"
     assert re.fullmatch(
         rf"hello\.wav: {number} s of speech · load {number} s · inference {number} s · "
-        rf"RTF {number} · stand-in speaker \(kokoro-82m-int8\)",
+        rf"RTF {number} · stand-in speaker \(kokoro-82m-int8: cpu, int8, 1 thread\)",
         line,
     )
     assert notes[0].startswith("note: The voice is not cloned")
