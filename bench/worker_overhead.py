@@ -1,6 +1,6 @@
 """What a RunPod worker adds to the time that the engine takes, job by job.
 
-    python bench/worker_overhead.py --jobs 400
+    python bench/worker_overhead.py --jobs 400 --folder /dev/shm
 
 RunPod's SDK runs in a process of its own against a job API on loopback, with the folder store and
 an engine of fixed cost that speaks one job at a time. A job's added time is what passes while the
@@ -20,6 +20,7 @@ import json
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -37,12 +38,21 @@ WARM_UP = 20
 Span = tuple[float, float]
 
 
-def measure(jobs: int, concurrency: int, cost_s: float, plain: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Setup:
+    """What stays the same over a run: see --help."""
+
+    cost_s: float
+    folder: Path | None
+
+
+def measure(setup: Setup, jobs: int, concurrency: int, plain: bool) -> dict[str, Any]:
     """Added milliseconds over `jobs` jobs, `concurrency` of them at a time."""
-    with tempfile.TemporaryDirectory() as folder, job_api() as api:
+    with tempfile.TemporaryDirectory(dir=setup.folder) as folder, job_api() as api:
         home = Path(folder)
         spans = home / "spans.txt"
-        options = ["--cost-s", str(cost_s), "--spans", str(spans), *(["--plain"] if plain else [])]
+        options = ["--cost-s", str(setup.cost_s), "--spans", str(spans)]
+        options += ["--plain"] if plain else []
         environ = {"F5_CONCURRENCY": str(max(concurrency, 2)), "F5_RESULT_CACHE": "0"}
         module = "bench.timed_worker"
         with (
@@ -97,14 +107,17 @@ def main() -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=400)
-    parser.add_argument("--cost-s", type=float, default=0.05)
+    parser.add_argument("--cost-s", type=float, default=0.05, help="of the engine, for each job")
+    parser.add_argument("--folder", type=Path, help="where the store is made, e.g. /dev/shm")
     args = parser.parse_args()
     result: dict[str, Any] = {"bench": "worker_overhead", "commit": stamp().commit}
     result |= {"machine": describe(), "cost_ms": 1000 * args.cost_s, "target_p99_ms": TARGET_MS}
+    setup = Setup(args.cost_s, args.folder)
+    result["folder"] = str(args.folder or tempfile.gettempdir())
     for concurrency in (1, 16):
-        result[f"ours_{concurrency}"] = measure(args.jobs, concurrency, args.cost_s, False)
+        result[f"ours_{concurrency}"] = measure(setup, args.jobs, concurrency, plain=False)
         few = min(args.jobs, 40)
-        result[f"control_{concurrency}"] = measure(few, concurrency, args.cost_s, True)
+        result[f"control_{concurrency}"] = measure(setup, few, concurrency, plain=True)
     ours = max(result[f"ours_{n}"]["added_ms"]["p99"] for n in (1, 16))
     control = max(result[f"control_{n}"]["added_ms"]["p99"] for n in (1, 16))
     result["passed"] = ours < TARGET_MS <= control
