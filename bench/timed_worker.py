@@ -20,6 +20,7 @@ from f5serve.standin.tone import Tone
 from f5serve.store.open import open_store
 from f5serve.transports import runpod_sdk, runpod_worker
 from f5serve.transports.runpod_door import Door
+from f5serve.transports.with_parent import tie_forks_to_this_process
 from f5serve.types import Utterance, Wave
 from f5serve.voices.open import open_library
 
@@ -49,6 +50,7 @@ def start_plain(settings: Settings, load: Callable[[], Speech]) -> None:
     store = open_store(settings)
     operations = Operations(store, open_library(settings, store), load, settings)
     door = Door(runpod_sdk.load(), lambda: operations)
+    tie_forks_to_this_process()  # else each run of the control leaves a heartbeat behind
     runpod_sdk.start({"handler": door.handle, "concurrency_modifier": _many(settings)}, [])
 
 
