@@ -35,9 +35,14 @@ SECTIONS = ("C1", "C2", "C3", "C5")
 WIDE_SHAPE = (1200, 1024, 3072)
 
 
+loads: list[float] = []
+"""Load average whenever something was measured."""
+
+
 def say(line: str) -> None:
     """Progress, beside the result."""
-    print(f"[{time.strftime('%H:%M:%S')}, load {os.getloadavg()[0]:.1f}] {line}", file=sys.stderr)
+    loads.append(os.getloadavg()[0])
+    print(f"[{time.strftime('%H:%M:%S')}, load {loads[-1]:.1f}] {line}", file=sys.stderr)
 
 
 class Comparison:
@@ -60,7 +65,6 @@ class Comparison:
             "device": options.device,
             "threads": options.threads,
             "clock": self._clock(),
-            "load_before": os.getloadavg(),
         }
         self.result["machine"] = describe()
         if "C5" in options.only:
@@ -69,7 +73,7 @@ class Comparison:
             self._cold()
         if {"C2", "C3"} & set(options.only):
             self._warm()
-        self.result["made"]["load_after"] = os.getloadavg()
+        self.result["made"]["loads"] = sorted(loads)
         rows = self.result["rows"]
         self.result["checks"] = checks(rows, options.device, self.size.name)
         return self.result

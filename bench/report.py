@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -60,11 +61,12 @@ def _heading(result: dict[str, Any]) -> str:
     where = ours.get("gpu") or f"{machine['cpu']} ({', '.join(machine['flags'])})"
     lines = [
         f"{made['model']} ({made['size']}), {made['weights']} weights, {where}, "
-        f"{machine['cores']} cores, {made['threads']} threads, {made['date']}.",
+        f"{machine['cores']} cores, {made['threads']} used, {made['date']}.",
         f"f5serve {ours.get('f5serve', '?')} at {ours.get('commit', '?')[:12]}, "
         f"f5-tts {theirs.get('f5-tts', '?')}, torch {ours.get('torch', '?')} and "
         f"{theirs.get('torch', '?')}; clock of C2 and C3: {made['clock']}; "
-        f"load average {made['load_before'][0]:.1f} to {made['load_after'][0]:.1f}.",
+        f"load average {made['loads'][0]:.1f} to {made['loads'][-1]:.1f}, median "
+        f"{median(made['loads']):.1f}.",
     ]
     if "gemm_gflop_per_s" in made:
         rate = made["gemm_gflop_per_s"]
