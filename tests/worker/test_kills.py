@@ -15,6 +15,7 @@ import soundfile
 from tests.worker.job_api import JobApi, job_api, standing
 from tests.worker.processes import ready
 
+pytestmark = pytest.mark.slow
 OPTIONS = ["--cost-s", "0.6", "--lease-s", "1.5"]
 TEXT = {"text": "Hello there."}
 ORDER = ["QUEUED", "PROCESSING", "COMPLETED"]

@@ -14,6 +14,7 @@ import pytest
 from tests.worker.job_api import JobApi, job_api
 from tests.worker.processes import ready
 
+pytestmark = pytest.mark.slow
 TEXT = {"text": "Hello there."}
 
 
