@@ -6,6 +6,7 @@ Every request is passed on as it came, so signatures stay valid, unless a fault 
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import struct
 import threading
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Fault:
-    """What happens to requests whose "METHOD path" holds `on`, `times` of them.
+    """What happens to requests whose "METHOD path" the pattern `on` finds, `times` of them.
 
     kind: answer (an S3 error with `status`, `code`, `words`), html, reset (before an answer), lost
     (after the server did it), cut (at byte `at` of the body), stall (likewise), drip (`rate` bytes
@@ -69,7 +70,7 @@ class FaultProxy:
         with self._lock:
             self.seen.append(Seen(line, byte_range))
             for fault in self.faults:
-                if fault.on in line and fault.times > 0:
+                if fault.times > 0 and re.search(fault.on, line):
                     fault.times -= 1
                     return fault
         return None

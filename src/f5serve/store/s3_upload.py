@@ -11,7 +11,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,16 +86,11 @@ def upload(calls: S3Calls, place: dict[str, str], key: str, source: Source) -> N
         data = source.read(0, source.size)
 
         def put(client: Client) -> None:
-            client.put_object(Body=_body(data), **place)
+            client.put_object(Body=data, **place)
 
         calls.run(put, key, _time(calls, data))
     else:
         _upload_parts(calls, place, key, source)
-
-
-def _body(data: bytes) -> BytesIO:
-    """Bytes that are sent block by block: in one piece, all must go within the connect timeout."""
-    return BytesIO(data)
 
 
 def _time(calls: S3Calls, data: bytes) -> Deadline:
@@ -125,7 +119,7 @@ def _send_parts(
         data = source.read(starts[number - 1], size)
 
         def request(client: Client) -> Any:
-            return client.upload_part(Body=_body(data), PartNumber=number, **here)
+            return client.upload_part(Body=data, PartNumber=number, **here)
 
         return {"PartNumber": number, "ETag": calls.run(request, key, _time(calls, data))["ETag"]}
 
