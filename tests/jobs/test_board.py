@@ -114,8 +114,8 @@ def test_two_that_take_over_at_the_same_moment_both_may_finish(shop: Shop) -> No
     shop.b._put_state(second, phase="starting", worker={"boot_id": "b"})
     shop.a.beat(first, "speaking", {})
     assert first.lost
-    assert shop.a.finish(first, STORY)["worker"]["boot_id"] == "a"
-    assert shop.b.look("j").status is Status.COMPLETED
+    shop.b.finish(second, STORY)
+    assert shop.a.finish(first, STORY)["worker"]["boot_id"] == "b"  # it looks before it writes
 
 
 def test_a_retryable_failure_is_told_and_may_be_tried_again(shop: Shop) -> None:
@@ -125,8 +125,16 @@ def test_a_retryable_failure_is_told_and_may_be_tried_again(shop: Shop) -> None:
     lease = shop.lease(shop.b)
     assert lease.attempt == 2
     assert shop.b.look("j").status is Status.RUNNING
+    assert not {"failure", "progress"} & shop.record("state").keys()
     shop.b.finish(lease, STORY)
     assert shop.record("failed-1")["failure"] == FAILURE
+
+
+def test_a_job_that_fails_again_and_again_is_given_up(shop: Shop) -> None:
+    for _ in range(MAX_ATTEMPTS):
+        shop.a.fail(shop.lease(shop.a), FAILURE)
+    with pytest.raises(F5Error, match="It failed"):
+        shop.b.claim("j", SHA)
 
 
 def test_a_final_failure_is_repeated_to_whoever_comes_again(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f5serve.errors import F5Error
+from f5serve.jobs.board import Board
+from f5serve.jobs.records import LEASE_S
 from f5serve.operations import Operations, Options
 from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.store.memory import MemoryStore
 from f5serve.voices.library import VoiceLibrary
+from tests.jobs.clock import Clock
 from tests.operations.house import HELLO, house, run
 
 
@@ -178,16 +182,15 @@ def test_an_async_job_goes_through_the_platforms_queue(tmp_path: Path) -> None:
     async def story() -> None:
         store = MemoryStore()
         async with house(tmp_path, store, Options(enqueue=enqueue)) as here:
-            assert await here.ask("j", **HELLO, seed=5, mode="async") == {
-                "job_id": "j",
-                "status": "QUEUED",
-            }
+            queued = await here.ask("j", **HELLO, seed=5, mode="async", return_audio="base64")
+            assert queued == {"job_id": "j", "status": "QUEUED"}
             assert await here.status("j") == "QUEUED"
             assert not here.tone.spoken
         async with house(tmp_path, store) as other:
             for n in range(2):  # delivered twice
                 answer = await other.ask(f"platform-{n}", **queue[0])
             assert (answer["job_id"], answer["seed"]) == ("j", 5)
+            assert "audio_base64" not in answer  # nobody waits for it
             assert await other.status("j") == "COMPLETED"
             assert len(other.tone.spoken) == 1
 
@@ -210,6 +213,32 @@ def test_an_async_job_whose_first_worker_died_before_queueing_is_queued_again(
             assert (await here.refuse("j", **HELLO, mode="async")).code == "QUEUE_FAILED"
             assert (await here.ask("j", **HELLO, mode="async"))["status"] == "QUEUED"
             assert len(queue) == 2
+
+    run(story)
+
+
+def test_an_async_job_whose_worker_died_is_queued_again_when_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    queue: list[dict[str, Any]] = []
+
+    async def enqueue(payload: dict[str, Any]) -> str:
+        queue.append(payload)
+        return "platform"
+
+    async def story() -> None:
+        clock = Clock()
+        store = MemoryStore(clock)
+        async with house(tmp_path, store, Options(enqueue=enqueue)) as here:
+            await here.ask("j", **HELLO, mode="async")
+            sha = json.loads(store.get("jobs/j/state.json"))["request_sha256"]
+            Board(store, "dead").claim("j", sha)
+            assert (await here.ask("j", **HELLO, mode="async"))["status"] == "PROCESSING"
+            assert len(queue) == 1
+            clock.tick(LEASE_S)
+            assert (await here.ask("j", **HELLO, mode="async"))["status"] == "PROCESSING"
+            assert len(queue) == 2
+            assert (await here.ask("platform", **queue[1]))["job_id"] == "j"
 
     run(story)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 from f5serve.errors import F5Error
 from f5serve.jobs.records import LEASE_S
 from f5serve.operations import Options
+from f5serve.operations.flights import Flight, shut_down, stopped
+from f5serve.speech import Speech
 from f5serve.store.memory import MemoryStore
+from f5serve.types import Wave
 from tests.jobs.clock import Clock
-from tests.operations.house import HELLO, House, house, run
+from tests.operations.house import HELLO, CountingTone, House, house, run
 
 
 def begin(here: House, job_id: str, **payload: Any) -> asyncio.Task[dict[str, Any]]:
@@ -247,5 +251,72 @@ def test_a_lease_is_kept_by_beats(tmp_path: Path) -> None:
             assert "note" not in await here.call("status", job_id="j")  # which a lost job has
             here.tone.release()
             await task
+
+    run(story)
+
+
+class Lingering(CountingTone):
+    """Has spoken, and takes its time to say so."""
+
+    def generate(self, *args: Any, **options: Any) -> list[Wave]:
+        waves = super().generate(*args, **options)
+        self.hold()
+        self.at_work.set()
+        self.may_go_on.wait(10)
+        return waves
+
+
+def test_a_cancel_after_the_last_step_still_keeps_the_output_out(tmp_path: Path) -> None:
+    tone = Lingering()
+
+    async def story() -> None:
+        async with house(tmp_path, load_speech=lambda: Speech(tone)) as here:
+            task = begin(here, "j")
+            for _ in range(300):
+                if tone.at_work.is_set() and not tone.may_go_on.is_set():
+                    break
+                await asyncio.sleep(0.01)
+            await here.call("cancel", job_id="j")
+            tone.release()
+            assert await code_of(task) == "JOB_CANCELLED"
+            assert not list(here.store.list("output/"))
+
+    run(story)
+
+
+class SlowBeats(MemoryStore):
+    """Takes its time over signs of life."""
+
+    def put(self, key: str, data: bytes, content_type: str = "") -> None:
+        if b'"phase":"waiting"' in data:
+            time.sleep(0.3)
+        super().put(key, data, content_type)
+
+
+def test_a_late_sign_of_life_does_not_hide_how_a_job_ended(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path, SlowBeats(), Options(beat_s=0.05)) as here:
+            task = await begin_and_hold(here)
+            await asyncio.sleep(0.15)  # a beat is on its way
+            task.cancel()
+            here.tone.release()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0.4)
+            assert await here.status("j") == "CANCELLED"
+
+    run(story)
+
+
+def test_the_first_reason_for_a_stop_counts() -> None:
+    async def story() -> None:
+        flight = Flight("j", "0" * 64)
+        flight.check()
+        flight.stop(lambda: stopped("j"))
+        flight.stop(shut_down)
+        with pytest.raises(F5Error, match="Job j was stopped"):
+            flight.check()
+        with pytest.raises(F5Error, match="was stopped"):
+            await flight.pause(5)
 
     run(story)

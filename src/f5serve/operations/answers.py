@@ -85,7 +85,7 @@ def status_answer(job_id: str, standing: Standing) -> dict[str, Any]:
         "progress": _progress(standing),
     }
     if standing.failure:
-        answer["failure"] = {**standing.failure, "error": standing.failure.get("message", "")}
+        answer["failure"] = standing.failure
     if standing.status is Status.LOST:
         answer["note"] = LOST_NOTE
     return answer
