@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.store.files import sweep
+from f5serve.store.files import PrivateFile, sweep
 from f5serve.store.folder import FolderStore
+from f5serve.store.s3 import S3Options
 from tests.store import writers
 from tests.store.conftest import empty_bucket
 
@@ -77,8 +78,6 @@ def test_killed_writers_leave_whole_values_and_nothing_to_clean(tmp_path: Path) 
 
 
 def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
-    from f5serve.store.files import PrivateFile
-
     with PrivateFile(tmp_path, "x") as file:
         os.utime(file.path, (0, 0))
         assert sweep(tmp_path) == 0
@@ -104,6 +103,23 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     assert all(str(tmp_path) not in sentence for _, sentence in errors)
     left = {p.name for p in (tmp_path / "store").rglob("*") if p.is_file()}
     assert left == {"there"}
+
+
+def test_a_full_disk_ends_a_download_from_a_bucket(
+    tmp_path: Path, pool: ProcessPoolExecutor, rclone_server: S3Options
+) -> None:
+    store = empty_bucket(rclone_server)
+    store.put("big", bytes(300_000))
+    to = tmp_path / "to" / "big"
+    assert pool.submit(writers.download_too_much, store.options, to, 100_000).result() == "NO_SPACE"
+    assert list(to.parent.iterdir()) == []
+
+
+def test_a_forked_child_makes_its_own_connections(
+    pool: ProcessPoolExecutor, rclone_server: S3Options
+) -> None:
+    options = empty_bucket(rclone_server).options
+    assert pool.submit(writers.use_after_fork, options).result(60) == 0
 
 
 def test_listing_bears_changes(tmp_path: Path) -> None:

@@ -76,3 +76,25 @@ def fill(place: Path, limit: int) -> list[tuple[str, str]]:
         except F5Error as error:
             errors.append((error.code, str(error)))
     return errors
+
+
+def download_too_much(options: S3Options, to: Path, limit: int) -> str:
+    """Download more than the process may write; returns the code."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        S3Store(options).download("big", to)
+    except F5Error as error:
+        return error.code
+    return ""
+
+
+def use_after_fork(options: S3Options) -> int:
+    """Use a store, and use it again in a child that was forked off; returns the child's status."""
+    store = S3Store(options)
+    store.put("a", b"1")
+    child = os.fork()
+    if child == 0:
+        ok = all(store.get("a") == b"1" for _ in range(10))
+        os._exit(0 if ok else 1)
+    assert all(store.get("a") == b"1" for _ in range(10))
+    return os.waitpid(child, 0)[1]
