@@ -51,6 +51,16 @@ REF_TEXT = "Some call me nature."
 SENTENCE = "The kettle clicked off before anyone had found the cups, and nobody said a word. "
 CHARACTERS_PER_S = 15
 
+FIRST_REQUEST = {
+    "ref_s": 0.4,
+    "ref_text": REF_TEXT,
+    "text": "Hello there, world.",
+    "frames": 96,
+    "nfe_step": 7,
+    "seed": 1,
+}
+"""The request that a cold start is measured to, and that comes before those of C3."""
+
 
 def speech_text(seconds: float) -> str:
     """Text of about that length when spoken."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cases import REF_TEXT, Size
+from cases import FIRST_REQUEST, Size
 from processes import Worker
 from stats import Measure, row
 
@@ -17,14 +17,6 @@ Say = Callable[[str], None]
 Run = dict[str, float]
 Runs = dict[str, list[Run]]
 
-FIRST_REQUEST = {
-    "ref_s": 0.4,
-    "ref_text": REF_TEXT,
-    "text": "Hello there, world.",
-    "frames": 96,
-    "nfe_step": 7,
-    "seed": 1,
-}
 UPSTREAM = "upstream"
 KINDS = {
     UPSTREAM: ("published", ""),

@@ -167,8 +167,8 @@ class Comparison:
             "upstream": workers[UPSTREAM].ask("facts"),
             "ours": workers[first].ask("facts"),
         }
-        rate = workers[first].ask("gemm", shape=WIDE_SHAPE)["flop_per_s"]
-        self.result["made"]["gemm_gflop_per_s"] = rate / 1e9
+        rate = workers[first].ask("gemm", shape=WIDE_SHAPE, clock=self._clock())["flop_per_s"]
+        self.result["made"].setdefault("gemm_gflop_per_s", rate / 1e9)
         say(f"{arch}: matrix products run at {rate / 1e9:.0f} GFLOP/s")
         return Warm(
             workers, load["arch"], self._clock(), self.work, rate, self.options.budget_s, say

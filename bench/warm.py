@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cases import REF_TEXT, Size, speech_text, step_flop
+from cases import FIRST_REQUEST, REF_TEXT, Size, speech_text, step_flop
 from processes import Worker
 from stats import Measure, row
 
@@ -55,6 +55,8 @@ class Warm:
     def requests(self, size: Size) -> tuple[list[dict[str, Any]], list[str]]:
         """Rows of C3, and a sentence for each case that the budget leaves out."""
         rows, skipped = [], []
+        for name, worker in self.workers.items():
+            worker.ask("request", **FIRST_REQUEST, out=self._out(name))
         for ref_s, gen_s, nfe in size.requests:
             frames = round((ref_s + gen_s) * FRAMES_PER_S)
             case = f"{ref_s:g}+{gen_s:g} s, {nfe} steps"

@@ -140,7 +140,7 @@ class Ours:
             worker.timed(lambda: torch.nn.functional.linear(a, b), self.device, 3)
             for _ in range(10)
         ]
-        best = min(r["cuda" if self.device == "cuda" else "wall"] for r in rounds)
+        best = min(timing[request["clock"]] for timing in rounds)
         return {"flop_per_s": 2 * m * k * n / best}
 
 
