@@ -191,7 +191,6 @@ class _Made:
 
 async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Record:
     """Store what was made, then say so."""
-    flight.check()
     flight.tell("storing", 100)
     earlier = await tools.blocking(tools.board.earlier_result, lease)
     if earlier is not None:
