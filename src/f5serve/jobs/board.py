@@ -78,7 +78,7 @@ class Board:
     """The records of all jobs in one store.
 
     Args:
-        boot_id: who this process is; one board per process.
+        boot_id: who this process is, "" makes one up; one board per process.
         lease_s: silence after which a worker has lost its job.
     """
 
@@ -87,11 +87,8 @@ class Board:
         self.boot_id = boot_id or uuid.uuid4().hex
         self.lease_s = lease_s
         stamp = build.stamp()
-        self._worker = {
-            "boot_id": self.boot_id,
-            "version": stamp.version,
-            "commit": stamp.commit,
-        }
+        self.program = {"version": stamp.version, "commit": stamp.commit}
+        self._worker = {"boot_id": self.boot_id, **self.program}
 
     def claim(self, job_id: str, request_sha256: str) -> Lease | Finished | Elsewhere:
         """Take the job, if it is free.

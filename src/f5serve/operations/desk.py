@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from f5serve import build
 from f5serve.boot import default_options
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.fetch.wire import Internet
@@ -248,13 +247,11 @@ class Operations:
         return {"job_id": job_id, "status": standing.status.told}
 
     async def _health(self, call: _Call) -> dict[str, Any]:
-        stamp = build.stamp()
         model = self._device.health()
         store = await self._store_state()
         return {
             "status": _overall(model["state"], store),
-            "version": stamp.version,
-            "commit": stamp.commit,
+            **self._board.program,
             "model": model,
             "store": store,
             "device": self._device.description,

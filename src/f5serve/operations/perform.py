@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from f5serve import build
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.jobs.board import Board, Elsewhere, Finished, Lease
 from f5serve.jobs.cache import ResultCache
@@ -160,7 +159,7 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
     began = time.perf_counter()
     voice = await flight.unless_stopped(tools.blocking(_find_voice, tools.voices, ask))
     times.voice_s = time.perf_counter() - began
-    identity = _identity(ask, voice, speech)
+    identity = _identity(ask, voice, speech, tools.board.program)
     earlier = await _earlier(tools, flight, identity)
     if earlier is not None:
         told = story.retell(earlier, times.metrics())
@@ -203,15 +202,11 @@ async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Reco
     made.times.upload_s = time.perf_counter() - began
     told = story.tell(made.ask, made.voice, made.result, [audio, details], made.times.metrics())
     flight.check()
-    return await tools.blocking(_finish, tools, lease, made.identity, told)
-
-
-def _finish(
-    tools: Tools, lease: Lease, identity: Mapping[str, Any], told: Mapping[str, Any]
-) -> Record:
-    record = tools.board.finish(lease, told)
-    if tools.cache is not None:
-        tools.cache.keep(identity, lease.job_id, told)
+    finish = tools.blocking(tools.board.finish, lease, told)
+    if tools.cache is None:
+        return await finish
+    keep = tools.blocking(tools.cache.keep, made.identity, lease.job_id, told)
+    record, _ = await asyncio.gather(finish, keep)
     return record
 
 
@@ -227,12 +222,10 @@ def _find_voice(voices: VoiceLibrary, ask: Ask) -> Voice:
     return voices.get(ask.voice)
 
 
-def _identity(ask: Ask, voice: Voice, speech: Speech) -> dict[str, Any]:
+def _identity(ask: Ask, voice: Voice, speech: Speech, program: Mapping[str, str]) -> dict[str, Any]:
     """All that decides a result: the request, the voice's content, the model and this program."""
-    stamp = build.stamp()
     engine = {"kind": speech.engine.kind, "model": speech.engine.model}
-    program = {"version": stamp.version, "commit": stamp.commit}
-    return {**ask.identity(voice), "engine": engine, "program": program}
+    return {**ask.identity(voice), "engine": engine, "program": dict(program)}
 
 
 def _refuse_other_model(ask: Ask, speech: Speech) -> None:
