@@ -15,8 +15,18 @@ from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
 from f5serve.store.s3 import S3Limits, S3Options, S3Store
 from tests.store import servers
+from tests.store.fault_proxy import FaultProxy
 
 LIMITS = S3Limits(part_bytes=5 << 20, pause_s=0.02)
+FAULT_LIMITS = S3Limits(
+    operation_s=6,
+    connect_s=1,
+    read_s=1,
+    pause_s=0.01,
+    window_s=1,
+    min_bytes_per_s=1_000_000,
+    part_bytes=5 << 20,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,3 +74,24 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
 def empty_bucket(options: S3Options) -> S3Store:
     """A store on a server that others use as well."""
     return S3Store(dataclasses.replace(options, prefix=f"t/{uuid.uuid4().hex}"))
+
+
+@pytest.fixture
+def proxy(rclone_server: S3Options) -> Iterator[FaultProxy]:
+    with FaultProxy(rclone_server.endpoint_url) as one:
+        yield one
+
+
+@pytest.fixture
+def behind(proxy: FaultProxy, rclone_server: S3Options) -> S3Store:
+    """A store whose every request goes through the proxy."""
+    return through(proxy, rclone_server)
+
+
+def through(proxy: FaultProxy, options: S3Options, limits: S3Limits = FAULT_LIMITS) -> S3Store:
+    return empty_bucket(dataclasses.replace(options, endpoint_url=proxy.url, limits=limits))
+
+
+def asked(proxy: FaultProxy) -> int:
+    """Requests of the operation itself, not those that look for the bucket's region."""
+    return len([one for one in proxy.seen if not one.line.startswith("HEAD ")])

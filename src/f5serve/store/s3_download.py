@@ -8,6 +8,7 @@ connection; the whole is bounded in time. This module must not know what the byt
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import threading
 import time
@@ -15,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from f5serve.errors import F5Error, StorageFailed
+from f5serve.errors import F5Error, KeyMissing, StorageFailed
 from f5serve.store.base import Progress, corrupt
 from f5serve.store.files import PrivateFile
 from f5serve.store.s3_calls import Deadline, S3Calls, pause_s, translated
 from f5serve.store.s3_errors import S3Failed, cut, stalled, unsupported
 
+_log = logging.getLogger(__name__)
 _BLOCK = 64 << 10
 _HASH_BLOCK = 4 << 20
 _HASH_PER_TURN = 32 << 20  # longer turns would leave the connections unwatched
@@ -92,6 +94,8 @@ def download(calls: S3Calls, wanted: Wanted) -> None:
             try:
                 one.finish()
             except StorageFailed as error:
+                if not isinstance(error, KeyMissing):
+                    _log.warning("%s: download ended with %s", calls.describe(), error.code)
                 if error.code != "OBJECT_CORRUPT" or attempt == _PASSES:
                     raise
             else:
