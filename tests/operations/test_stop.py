@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,34 @@ def test_a_cancel_ends_the_work_at_its_next_step(tmp_path: Path) -> None:
             assert not list(here.store.list("output/"))
             assert (await here.refuse("j", **HELLO)).code == "JOB_CANCELLED"
             assert (await here.ask("k", **HELLO))["status"] == "COMPLETED"
+
+    run(story)
+
+
+class SlowToClaim(MemoryStore):
+    """Says that a job is not there, and lets the first claim wait before it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_write = threading.Event()
+
+    def put(self, key: str, data: bytes, content_type: str = "") -> None:
+        assert self.may_write.wait(10)
+        super().put(key, data, content_type)
+
+
+def test_a_cancel_before_the_claim_is_written(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = SlowToClaim()
+        async with house(tmp_path, store) as here:
+            task = begin(here, "j")
+            await asyncio.sleep(0.05)
+            assert await here.status("j") == "PROCESSING"
+            assert (await here.call("cancel", job_id="j"))["status"] == "CANCELLED"
+            store.may_write.set()
+            assert await code_of(task) == "JOB_CANCELLED"
+            assert await here.status("j") == "CANCELLED"
+            assert not list(store.list("output/"))
 
     run(story)
 

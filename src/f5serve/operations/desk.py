@@ -240,8 +240,13 @@ class Operations:
 
     async def _cancel(self, call: _Call) -> dict[str, Any]:
         job_id = _job_id(call.payload)
-        standing = await self._tools.blocking(self._board.cancel, job_id, "request")
         flight = self._flights.find(job_id)
+        try:
+            standing = await self._tools.blocking(self._board.cancel, job_id, "request")
+        except InvalidRequest:
+            if flight is None:
+                raise
+            standing = Standing(Status.CANCELLED, {})  # under way here, not in the store yet
         if flight is not None and standing.status is Status.CANCELLED:
             flight.stop(lambda: cancelled(job_id))
         return {"job_id": job_id, "status": standing.status.told}
