@@ -194,11 +194,18 @@ def _vocab(options: argparse.Namespace) -> Path:
     return Path(found.stdout.strip()) / "infer" / "examples" / "vocab.txt"
 
 
+def _absolute(path: str) -> str:
+    """Not resolved, since a venv's python is a link; workers start in another folder."""
+    return str(Path(path).absolute())
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--upstream-python", default=str(ROOT / ".venv-oracle/bin/python"))
-    parser.add_argument("--engine-python", default=sys.executable)
+    parser.add_argument(
+        "--upstream-python", type=_absolute, default=str(ROOT / ".venv-oracle/bin/python")
+    )
+    parser.add_argument("--engine-python", type=_absolute, default=sys.executable)
     parser.add_argument("--arch", default="F5TTS_v1_Base")
     parser.add_argument("--ckpt", type=Path, help="real weights; random ones without it")
     parser.add_argument("--vocab", type=Path)
