@@ -36,12 +36,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 Refused = Callable[[list[str], str, int], str]
 
 
+def contents(folder: Path) -> dict[Path, tuple[int, ...]]:
+    """What tells a change; not the time of access, which looking itself moves."""
+    found = {}
+    for path in folder.rglob("*"):
+        stat = path.stat()
+        found[path] = (stat.st_ino, stat.st_mode, stat.st_size, stat.st_mtime_ns)
+    return found
+
+
 @pytest.fixture
 def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
     """Run a command that must fail: one sentence, a hint, its code, and no change on disk."""
 
     def check(argv: list[str], code: str, exit_code: int) -> str:
-        before = {path: path.stat() for path in folder.rglob("*")}
+        before = contents(folder)
         capsys.readouterr()
         assert run(argv) == exit_code
         plain = capsys.readouterr()
@@ -54,7 +63,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
         assert (plain.out, as_json.err) == ("", "")
         assert said["error"].endswith(".")
         assert len(said["error"]) < 300
-        assert {path: path.stat() for path in folder.rglob("*")} == before
+        assert contents(folder) == before
         return str(said["error"])
 
     return check
