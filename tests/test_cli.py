@@ -380,7 +380,7 @@ def test_an_interrupt_ends_it_without_a_traceback_or_a_file(folder: Path) -> Non
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-    assert time.monotonic() - began < 3  # in the midst of a run that takes longer
+    assert time.monotonic() - began < 15  # the whole text takes more than twice that
     assert process.returncode == 130
     assert rest.endswith(b"error: Interrupted.\n")
     assert b"Traceback" not in rest
