@@ -68,14 +68,15 @@ def load(
     if file.metadata.get("format") == ARTIFACT_FORMAT:
         arch = _artifact_arch(file, arch_name)
         parts = {k: Piece((k,)) for k in file.shapes if not k.startswith(SCHEDULE_PREFIX)}
+        shipped = _shipped(file)
         time_layers = _time_layers_of(original, arch_name) if original else None
     else:
         arch = check(file, arch_name)
         parts = pieces(arch)
+        shipped = {}
         time_layers = file.open
     model = build(arch)
     assign(model, fill(file.open, parts, placement))
-    shipped = _shipped(file)
     return model, Schedules(arch, placement.device, placement.dtype, shipped, time_layers)
 
 

@@ -92,16 +92,16 @@ class F5Engine:
             EngineFailed: codes OUT_OF_MEMORY (retryable) and NOT_FINITE.
             ModelUnavailable: code SCHEDULE_NOT_IN_ARTIFACT.
         """
-        waves: list[Wave | None] = [None] * len(utterances)
+        waves: list[Wave] = []  # batches keep the order of the rows
         with torch.inference_mode(), _memory_named():
             rows = self._rows(utterances)
             for batch in batches(rows, BATCH_FRAMES[self._device.type]):
                 mels = self.sample([rows[i] for i in batch], check)
                 for i, mel in zip(batch, mels, strict=True):
-                    waves[i] = self._decode(rows[i], mel)
+                    waves.append(self._decode(rows[i], mel))
                     if on_done:
                         on_done(i)
-        return [wave for wave in waves if wave is not None]
+        return waves
 
     def _rows(self, utterances: Sequence[Utterance]) -> list[Row]:
         references = {u.voice.revision: u.voice for u in utterances}

@@ -8,9 +8,9 @@ layers; the converted artifact carries the tables of 7, 16 and 32 steps instead 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +79,10 @@ class Schedules:
     dtype: torch.dtype
     shipped: Mapping[int, Tensor]
     open_time_layers: OpenTensors | None
-    _kept: OrderedDict[tuple[int, float], Schedule] = field(default_factory=OrderedDict)
+    _kept: Callable[[int, float], Schedule] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._kept = lru_cache(maxsize=KEPT_SCHEDULES)(self._make)
 
     def get(self, nfe_step: int, sway_sampling_coef: float) -> Schedule:
         """The schedule of these options.
@@ -88,13 +91,7 @@ class Schedules:
             ModelUnavailable: code SCHEDULE_NOT_IN_ARTIFACT when its table is neither shipped nor
                 can be computed.
         """
-        key = (nfe_step, sway_sampling_coef)
-        if key not in self._kept:
-            self._kept[key] = self._make(*key)
-            while len(self._kept) > KEPT_SCHEDULES:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        return self._kept(nfe_step, sway_sampling_coef)
 
     def _make(self, nfe_step: int, sway: float) -> Schedule:
         times = time_points(nfe_step, sway)
