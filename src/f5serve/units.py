@@ -34,13 +34,3 @@ def s_to_samples(seconds: float, sample_rate: int = SAMPLE_RATE) -> int:
 def samples_to_frames(samples: int) -> int:
     """Mel frames of a wave at `SAMPLE_RATE`: hops that fit, as the reference is counted."""
     return samples // HOP_LENGTH
-
-
-def frames_to_samples(frames: int) -> int:
-    """Samples that `frames` mel frames decode to."""
-    return frames * HOP_LENGTH
-
-
-def s_to_frames(seconds: float) -> int:
-    """Whole mel frames in `seconds`."""
-    return int(seconds * FRAMES_PER_SECOND)

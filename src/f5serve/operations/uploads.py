@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from f5serve.audio.decode import DecodeLimits
 from f5serve.errors import InvalidRequest
 from f5serve.fetch.inline import decode_base64
 from f5serve.fetch.url import FetchLimits, fetch_url
@@ -15,7 +16,7 @@ from f5serve.fetch.wire import Internet
 from f5serve.operations.parse import MAX_REF_TEXT_CHARS, Fields, parse_consent
 from f5serve.voices.library import VoiceLibrary, VoiceRecord
 
-MAX_AUDIO_BYTES = 20_000_000
+MAX_AUDIO_BYTES = DecodeLimits().max_bytes
 MAX_TEXT_BYTES = 100_000
 _MAX_BASE64_CHARS = 2 * MAX_AUDIO_BYTES
 
