@@ -14,6 +14,7 @@ do about it. Neither holds a traceback, a secret or, behind the network doors, a
 
 from __future__ import annotations
 
+import errno
 from typing import Any, ClassVar
 
 
@@ -92,3 +93,8 @@ class EngineFailed(F5Error):
     """The device failed while computing: out of memory, or a result that is not finite."""
 
     exit_code = 6
+
+
+def means_full(error: OSError) -> bool:
+    """Whether a disk, a quota or a limit on file sizes was met."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

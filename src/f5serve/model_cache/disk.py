@@ -8,7 +8,6 @@ blocks are really allocated. This module must not know what is written.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from f5serve.errors import StorageFailed
+from f5serve.errors import StorageFailed, means_full
 
 _PIECE = 64 << 20
 _PATIENCE_S = 5.0
@@ -34,11 +33,6 @@ def human(size: int) -> str:
                 f"{size / scale:.3g} {unit}" if size < 1000 * scale else f"{size // scale} {unit}"
             )
     return f"{size} bytes"
-
-
-def is_full(error: OSError) -> bool:
-    """Whether a disk, a quota or a limit on file sizes was met."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def no_space(folder: Path, needed: int, free: int | None = None) -> StorageFailed:
@@ -62,7 +56,7 @@ def unwritable(folder: Path, error: OSError) -> StorageFailed:
 
 def cannot_write(folder: Path, needed: int, error: OSError) -> StorageFailed:
     """The error for a write of `needed` bytes that the system refused."""
-    return no_space(folder, needed) if is_full(error) else unwritable(folder, error)
+    return no_space(folder, needed) if means_full(error) else unwritable(folder, error)
 
 
 def unreadable(path: Path, error: OSError) -> StorageFailed:
@@ -96,7 +90,7 @@ class Reservation:
             _allocate(self._file.fileno(), self._held)
         except OSError as error:
             self.close()
-            if is_full(error):
+            if means_full(error):
                 raise no_space(folder, self._held, free) from None
             raise unwritable(folder, error) from None
 

@@ -95,8 +95,8 @@ def _find_artifact(
     model_id: str, models_dir: Path, extra_dirs: Sequence[Path], registry: Registry
 ) -> ModelFiles | None:
     spec = registry.get(model_id)
-    folder = models_dir / ARTIFACTS_FOLDER
-    weights = folder / f"{spec.id}.safetensors"
+    weights = artifact_path(models_dir, spec.id)
+    folder = weights.parent
     if not weights.is_file():
         return None
     caches = hub_caches(models_dir, extra_dirs)
@@ -129,6 +129,11 @@ def _model_files(spec: ModelSpec, paths: dict[Role, Path], revision: str) -> Mod
         commercial=spec.commercial,
         revision=revision,
     )
+
+
+def artifact_path(models_dir: Path, model_id: str) -> Path:
+    """Where the converted weights of a model lie."""
+    return models_dir / ARTIFACTS_FOLDER / f"{model_id}.safetensors"
 
 
 def hub_caches(models_dir: Path, extra_dirs: Iterable[Path] = ()) -> tuple[Path, ...]:

@@ -16,8 +16,8 @@ from f5serve.errors import ModelUnavailable
 from f5serve.model_cache import records
 from f5serve.model_cache.disk import unreadable
 from f5serve.model_cache.find import (
-    ARTIFACTS_FOLDER,
     HUB_FOLDER,
+    artifact_path,
     hub_caches,
     locate,
     repo_folder,
@@ -68,11 +68,6 @@ def verify(
         file = ModelFile("weights", artifact.name)
         checks.append(_check(models_dir, _artifact_id(spec.id), file, artifact, on_progress))
     return checks
-
-
-def artifact_path(models_dir: Path, model_id: str) -> Path:
-    """Where the converted weights of a model lie."""
-    return models_dir / ARTIFACTS_FOLDER / f"{model_id}.safetensors"
 
 
 def _artifact_id(model_id: str) -> str:

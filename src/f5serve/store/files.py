@@ -17,11 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from f5serve.errors import StorageFailed
+from f5serve.errors import StorageFailed, means_full
 
 _MARK = ".f5-"
 _SUFFIX = ".tmp"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TRIES = 100  # of making a folder that others, finding it empty, remove
 
 
@@ -206,7 +205,7 @@ def _is_abandoned(path: Path, older_than_s: float) -> bool:
 
 def cannot_write(what: str, size: int, error: OSError) -> StorageFailed:
     """The error for a write that the system refused; it names no folder, as callers may be far."""
-    if error.errno in _FULL:
+    if means_full(error):
         return StorageFailed(
             f"The disk is full: {what!r} ({size} more bytes) does not fit.",
             code="NO_SPACE",

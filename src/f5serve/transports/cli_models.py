@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
 from f5serve.model_cache.disk import cannot_write, human
-from f5serve.model_cache.find import ModelFiles, find, find_published
+from f5serve.model_cache.find import ModelFiles, artifact_path, find, find_published
 from f5serve.model_cache.registry import PUBLISHED, ModelSpec, Registry, check_license
 from f5serve.settings import Settings
 from f5serve.transports.cli_meter import Meter
@@ -80,7 +80,7 @@ def _list(args: argparse.Namespace, settings: Settings, registry: Registry) -> i
 
 def _describe(spec: ModelSpec, models_dir: Path, registry: Registry) -> dict[str, Any]:
     here = None if spec is registry.vocoder else find(spec.id, models_dir, registry=registry)
-    converted = here is not None and here.weights.parent == models_dir / "artifacts"
+    converted = here is not None and here.weights == artifact_path(models_dir, spec.id)
     sizes = [file.size for file in spec.files if file.role in ("weights", "vocoder")]
     size = here.weights.stat().st_size if here else next(iter(sizes), None)
     return {
@@ -164,7 +164,7 @@ def _print_checks(checks: list[FileCheck], as_json: bool) -> None:
 
 
 def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
-    from f5serve.model_cache.verify import artifact_path, record_artifact
+    from f5serve.model_cache.verify import record_artifact
 
     given = Path(args.model)
     if given.is_file():
