@@ -91,9 +91,8 @@ class Flight:
             await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
-        if not task.done():
-            task.add_done_callback(_read_outcome)
-            self.check()
+        task.add_done_callback(_read_outcome)
+        self.check()  # a stop counts, too, when the work has ended in the same moment
         return await task
 
     async def until_ended(self, work: Future[T]) -> T:
