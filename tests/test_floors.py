@@ -16,13 +16,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
 FLOORS = {
     **dict.fromkeys(["units", "types", "errors", "settings", "build", "__init__"], 0),
     **dict.fromkeys(["text", "audio", "store", "fetch"], 1),
-    **dict.fromkeys(["engine", "standin", "voices", "model_cache", "jobs"], 2),
-    **dict.fromkeys(["speech", "boot", "operations"], 3),
+    **dict.fromkeys(["engine", "standin", "voices", "model_cache", "jobs", "doctor"], 2),
+    **dict.fromkeys(["speech", "boot", "diagnosis", "operations"], 3),
     **dict.fromkeys(["transports", "__main__"], 4),
 }
 ROOMS = {
     *["text", "audio", "store", "fetch"],
-    *["engine", "standin", "voices", "model_cache", "jobs"],
+    *["engine", "standin", "voices", "model_cache", "jobs", "doctor"],
 }
 HOMES = {
     "torch": {"engine"},
@@ -38,7 +38,7 @@ HOMES = {
     "boto3": {"store"},
     "botocore": {"store"},
     "runpod": {"transports"},
-    "subprocess": {"audio"},
+    "subprocess": {"audio", "doctor", "boot"},
 }
 
 

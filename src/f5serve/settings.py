@@ -95,6 +95,26 @@ class Settings:
     models_dir: Path = _setting(
         "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), _path, "Where weights live."
     )
+    cache_dir: Path | None = _setting(
+        "F5_CACHE_DIR",
+        None,
+        _path,
+        "First folder that a worker fetches weights into; then come /tmp, the container's disk "
+        "and /runpod-volume, each if it has room.",
+    )
+    fetch_models: str = _setting(
+        "F5_FETCH_MODELS",
+        "auto",
+        _one_of("auto", "always", "never"),
+        "Whether missing weights are fetched at the start, from the store, then from the hub; "
+        "`auto` does so in a RunPod worker and wherever F5_ENGINE is f5.",
+    )
+    publish_models: bool = _setting(
+        "F5_PUBLISH_MODELS",
+        False,
+        _flag,
+        "1 lets a worker that had to use the hub put the model into the store, once it is ready.",
+    )
     require_commercial_license: bool = _setting(
         "F5_REQUIRE_COMMERCIAL_LICENSE",
         False,
@@ -197,6 +217,30 @@ class Settings:
     )
     bucket_secret_access_key: str = _setting(
         "BUCKET_SECRET_ACCESS_KEY", "", str, "Secret of that key.", secret=True
+    )
+    mode: str = _setting(
+        "F5_MODE",
+        "worker",
+        _one_of("worker", "serve"),
+        "What the image starts: `worker` for RunPod's queue, `serve` for the HTTP server.",
+    )
+    stream: bool = _setting(
+        "F5_STREAM",
+        False,
+        _flag,
+        "1 makes the RunPod worker a generator: answers come in pieces, through /stream.",
+    )
+    batch_frames: int = _setting(
+        "F5_BATCH_FRAMES",
+        0,
+        _whole(0, 1_000_000),
+        "Most mel frames that the engine works on at once; 0 goes by the device's memory.",
+    )
+    max_queue_s: float = _setting(
+        "F5_MAX_QUEUE_S",
+        300.0,
+        _seconds,
+        "Longest estimated wait for the device, in seconds; beyond it a request is refused (BUSY).",
     )
     concurrency: int = _setting(
         "F5_CONCURRENCY", 8, _whole(1, 256), "RunPod jobs that one worker holds at a time."
