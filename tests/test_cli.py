@@ -360,6 +360,11 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
         assert stderr.read() == b""
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs: interrupts ignored, in children too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_ends_it_without_a_traceback_or_a_file(folder: Path) -> None:
     text = "This is one of many sentences that nobody will ever hear. " * 40
     command = [
@@ -374,7 +379,7 @@ def test_an_interrupt_ends_it_without_a_traceback_or_a_file(folder: Path) -> Non
         "--speed",
         "4",
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed_interrupts) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith(b"spoken 1 of")
         began = time.monotonic()
