@@ -15,7 +15,6 @@ from f5serve.jobs.records import (
     MAX_RECORD_BYTES,
     Evidence,
     Status,
-    canonical,
     decode,
     encode,
     folder_of,
@@ -24,7 +23,7 @@ from f5serve.jobs.records import (
     output_key,
     record_key,
 )
-from f5serve.store.base import is_key
+from f5serve.store.base import canonical, is_key
 
 NOW = 1_000_000.0
 OUTPUT = {"role": "audio", "key": "output/a/b.wav", "size": 1, "sha256": "0" * 64, "mime": "x/y"}

@@ -95,7 +95,9 @@ def test_listing_goes_over_all_pages(store: ObjectStore) -> None:
 
 def test_large_files_go_up_and_down_in_parts(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(BIG)
-    store.put_file("models/_blobs/big", tmp_path / "big")
+    sent: list[int] = []
+    store.put_file("models/_blobs/big", tmp_path / "big", on_progress=sent.append)
+    assert max(sent) == (tmp_path / "big").stat().st_size
     seen: list[int] = []
     to = tmp_path / "not/there/yet/copy"
     store.download("models/_blobs/big", to, len(BIG), BIG_SHA256.upper(), seen.append)

@@ -17,13 +17,12 @@ from f5serve.jobs.records import (
     MAX_RECORD_BYTES,
     Record,
     are_outputs,
-    canonical,
     decode,
     encode,
     folder_of,
     sha256_of,
 )
-from f5serve.store.base import ObjectStore
+from f5serve.store.base import ObjectStore, canonical
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from enum import Enum
 from typing import Any
 
 from f5serve.errors import StorageFailed
-from f5serve.store.base import is_key
+from f5serve.store.base import canonical, is_key
 
 _log = logging.getLogger(__name__)
 
@@ -158,11 +158,6 @@ def record_key(job_id: str, name: str) -> str:
 def output_key(job_id: str, sha256: str, extension: str) -> str:
     """Key of something made: its content is in its name, so it never changes."""
     return f"output/{folder_of(job_id)}/{sha256[:16]}.{extension}"
-
-
-def canonical(value: Any) -> bytes:
-    """The one way to write a JSON value: sorted, compact, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def sha256_of(value: Any) -> str:

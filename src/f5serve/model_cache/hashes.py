@@ -21,13 +21,13 @@ class Progress:
 
     Attributes:
         path: in its repository.
-        phase: "download" or "verify".
+        phase: "download", "upload" or "verify".
         done: bytes so far, those of an earlier attempt included.
         total: bytes in all, or None when not known.
     """
 
     path: str
-    phase: Literal["download", "verify"]
+    phase: Literal["download", "upload", "verify"]
     done: int
     total: int | None
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from f5serve.audio.encode import MEDIA_TYPES
-from f5serve.jobs.records import canonical, output_key
+from f5serve.jobs.records import output_key
 from f5serve.operations.parse import Ask
+from f5serve.store.base import canonical
 from f5serve.types import SpeechResult, Voice
 
 MAX_INLINE_DETAILS = 16_000

@@ -12,13 +12,14 @@ their name, and only small ones are ever overwritten.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from f5serve.errors import InvalidRequest, StorageFailed
 
@@ -30,7 +31,7 @@ MAX_SEGMENT_CHARS = 200  # a file system takes 255 bytes; temporary names need s
 _SEGMENT = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_SEGMENT_CHARS - 1}}}")
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes that have arrived so far."""
+"""Called with the number of bytes that have been moved so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,18 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def put_file(self, key: str, path: Path, content_type: str = "") -> None:
-        """Keep the content of a file, however large; as `put` otherwise."""
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        content_type: str = "",
+        on_progress: Progress | None = None,
+    ) -> None:
+        """Keep the content of a file, however large; as `put` otherwise.
+
+        Args:
+            on_progress: told how many bytes have been sent; it may be called from other threads.
+        """
         ...
 
     def download(
@@ -170,6 +181,11 @@ def check_prefix(prefix: str) -> str:
 def is_key(key: str) -> bool:
     """Whether `check_key` would take it."""
     return len(key) <= MAX_KEY_CHARS and all(_is_name(name) for name in key.split("/"))
+
+
+def canonical(value: Any) -> bytes:
+    """The one way to write a JSON value: sorted, compact, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 class SkippedNames:

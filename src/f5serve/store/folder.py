@@ -59,7 +59,13 @@ class FolderStore:
             file.write_at(0, data)
             file.publish(path)
 
-    def put_file(self, key: str, path: Path, content_type: str = "") -> None:
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        content_type: str = "",
+        on_progress: Progress | None = None,
+    ) -> None:
         """See `ObjectStore.put_file`."""
         target = self._path(key)
         try:
@@ -67,7 +73,7 @@ class FolderStore:
         except OSError as error:
             raise cannot_read(path.name, error) from None
         with source, PrivateFile(self.root / _TMP, key, os.fstat(source.fileno()).st_size) as file:
-            size = _copy(source, file, key, lambda block: None)
+            size = _copy(source, file, key, lambda block: None, on_progress)
             file.truncate(size)
             file.publish(target)
 

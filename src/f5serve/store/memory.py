@@ -52,7 +52,13 @@ class MemoryStore:
                 raise key_conflict(key)
             self._values[key] = (bytes(data), self._clock())
 
-    def put_file(self, key: str, path: Path, content_type: str = "") -> None:
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        content_type: str = "",
+        on_progress: Progress | None = None,
+    ) -> None:
         """See `ObjectStore.put_file`."""
         check_key(key)
         try:
@@ -60,6 +66,8 @@ class MemoryStore:
         except OSError as error:
             raise cannot_read(path.name, error) from None
         self.put(key, data, content_type)
+        if on_progress is not None:
+            on_progress(len(data))
 
     def download(
         self,

@@ -80,20 +80,28 @@ class S3Store:
         """See `ObjectStore.put`; large values travel in parts."""
         self._upload(key, Memory(data), content_type)
 
-    def put_file(self, key: str, path: Path, content_type: str = "") -> None:
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        content_type: str = "",
+        on_progress: Progress | None = None,
+    ) -> None:
         """See `ObjectStore.put_file`; large files travel in parts."""
         check_key(key)
         source = OnDisk(path)
         try:
-            self._upload(key, source, content_type)
+            self._upload(key, source, content_type, on_progress)
         finally:
             source.close()
 
-    def _upload(self, key: str, source: Source, content_type: str) -> None:
+    def _upload(
+        self, key: str, source: Source, content_type: str, on_progress: Progress | None = None
+    ) -> None:
         place = self._place(key)
         if content_type:
             place["ContentType"] = content_type
-        upload(self._calls, place, key, source)
+        upload(self._calls, place, key, source, on_progress)
 
     def download(
         self,

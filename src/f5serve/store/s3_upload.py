@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from f5serve.errors import F5Error
+from f5serve.store.base import Progress
 from f5serve.store.files import cannot_read
 from f5serve.store.s3_calls import Client, Deadline, S3Calls
 from f5serve.store.s3_errors import S3Failed
@@ -72,7 +73,13 @@ class OnDisk:
         os.close(self._descriptor)
 
 
-def upload(calls: S3Calls, place: dict[str, str], key: str, source: Source) -> None:
+def upload(
+    calls: S3Calls,
+    place: dict[str, str],
+    key: str,
+    source: Source,
+    on_progress: Progress | None = None,
+) -> None:
     """Put `source` into the bucket.
 
     Args:
@@ -89,19 +96,27 @@ def upload(calls: S3Calls, place: dict[str, str], key: str, source: Source) -> N
             client.put_object(Body=data, **place)
 
         calls.run(put, key, _time(calls, data))
+        if on_progress is not None:
+            on_progress(source.size)
     else:
-        _upload_parts(calls, place, key, source)
+        _upload_parts(calls, place, key, source, on_progress)
 
 
 def _time(calls: S3Calls, data: bytes) -> Deadline:
     return Deadline(calls.limits.operation_s + len(data) / calls.limits.min_bytes_per_s)
 
 
-def _upload_parts(calls: S3Calls, place: dict[str, str], key: str, source: Source) -> None:
+def _upload_parts(
+    calls: S3Calls,
+    place: dict[str, str],
+    key: str,
+    source: Source,
+    on_progress: Progress | None,
+) -> None:
     begun = calls.run(lambda client: client.create_multipart_upload(**place), key)
     here = {"Bucket": place["Bucket"], "Key": place["Key"], "UploadId": begun["UploadId"]}
     try:
-        parts = _send_parts(calls, here, key, source)
+        parts = _send_parts(calls, here, key, source, on_progress)
         _complete(calls, here, key, parts, source.size)
     except BaseException:
         with contextlib.suppress(F5Error):
@@ -110,10 +125,15 @@ def _upload_parts(calls: S3Calls, place: dict[str, str], key: str, source: Sourc
 
 
 def _send_parts(
-    calls: S3Calls, here: dict[str, str], key: str, source: Source
+    calls: S3Calls,
+    here: dict[str, str],
+    key: str,
+    source: Source,
+    on_progress: Progress | None,
 ) -> list[dict[str, Any]]:
     size = max(calls.limits.part_bytes, _LEAST_PART, -(-source.size // _MOST_PARTS))
     starts = range(0, source.size, size)
+    sent: list[int] = []
 
     def send(number: int) -> dict[str, Any]:
         data = source.read(starts[number - 1], size)
@@ -121,7 +141,11 @@ def _send_parts(
         def request(client: Client) -> Any:
             return client.upload_part(Body=data, PartNumber=number, **here)
 
-        return {"PartNumber": number, "ETag": calls.run(request, key, _time(calls, data))["ETag"]}
+        answer = calls.run(request, key, _time(calls, data))
+        sent.append(len(data))
+        if on_progress is not None:
+            on_progress(sum(sent))
+        return {"PartNumber": number, "ETag": answer["ETag"]}
 
     pool = ThreadPoolExecutor(calls.limits.connections, thread_name_prefix="f5-s3-send")
     try:
