@@ -21,7 +21,7 @@ from f5serve.store.open import open_store
 from f5serve.transports import runpod_sdk, runpod_worker
 from f5serve.transports.runpod_door import Door
 from f5serve.transports.with_parent import tie_forks_to_this_process
-from f5serve.types import Utterance, Wave
+from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.open import open_library
 
 
@@ -35,12 +35,14 @@ class Timed(Tone):
     def generate(
         self,
         utterances: Sequence[Utterance],
-        on_done: Callable[[int], None] | None = None,
+        on_done: OnDone | None = None,
         check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
     ) -> list[Wave]:
         """As `Tone.generate`."""
         began = time.monotonic()
-        waves = super().generate(utterances, on_done, check)
+        waves = super().generate(utterances, on_done, check, deadline=deadline)
         self._spans.write(f"{utterances[0].text}\t{began}\t{time.monotonic()}\n")
         return waves
 

@@ -114,7 +114,7 @@ class Speech:
     ) -> list[Wave]:
         done: set[int] = set()
 
-        def count(index: int) -> None:
+        def count(index: int, _: Wave) -> None:
             done.add(index)
             if on_progress is not None:
                 on_progress(len(done), len(utterances))

@@ -7,7 +7,7 @@ All are frozen: a value is made once and handed on. Arrays inside them are never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -73,7 +73,12 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """What somebody wants to hear."""
+    """What somebody wants to hear.
+
+    Attributes:
+        quick_start: keep the first utterance short and speak it before the others, so that it is
+            heard early; it costs one more row. Part of the request, because it decides the sound.
+    """
 
     text: str
     voice: Voice
@@ -81,6 +86,7 @@ class SpeechRequest:
     format: AudioFormat = "wav"
     cross_fade_s: float = 0.15
     remove_silence: bool = False
+    quick_start: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +109,10 @@ class Utterance:
     options: SamplingOptions
 
 
+OnDone = Callable[[int, Wave], None]
+"""Called with the index of an utterance that is finished, and its wave."""
+
+
 class Engine(Protocol):
     """Utterances in, waves out. `engine.F5Engine` and `standin.Kokoro` are engines.
 
@@ -112,6 +122,9 @@ class Engine(Protocol):
         clones_voice: whether the voice of an utterance is really imitated.
         description: one line for logs: device, precision, attention.
         warnings: what every caller must be told about this engine's answers.
+        concurrent: True when `generate` may be called from several threads at once; the calls
+            are then worked on together. Where False, callers take turns.
+        broken: True once the device has failed for good: only a new process can help.
     """
 
     @property
@@ -124,6 +137,10 @@ class Engine(Protocol):
     def description(self) -> str: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def concurrent(self) -> bool: ...
+    @property
+    def broken(self) -> bool: ...
 
     @property
     def max_text_bytes(self) -> int:
@@ -137,17 +154,38 @@ class Engine(Protocol):
     def generate(
         self,
         utterances: Sequence[Utterance],
-        on_done: Callable[[int], None] | None = None,
+        on_done: OnDone | None = None,
         check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
     ) -> list[Wave]:
         """Speak every utterance; returns one wave each, 24 kHz, without the reference.
 
         Args:
-            on_done: called with the index of each utterance as it is finished.
-            check: called before each step of the work; what it raises ends the work at once.
+            on_done: called in the caller's thread with each utterance as it is finished, the
+                first ones first where nothing speaks against it. What it raises ends the call.
+            check: called before each step of the work, perhaps in the device's thread, so it
+                must be quick. What it raises ends this call alone, at once, and comes out here.
+            deadline: `time.monotonic()` by which the caller needs the waves; a call that is
+                about to miss it goes ahead of others. Ending it in time is `check`'s business.
 
         Raises:
-            EngineFailed: code OUT_OF_MEMORY or NOT_FINITE.
+            EngineFailed: code OUT_OF_MEMORY, NOT_FINITE, STEP_FAILED or DEVICE_BROKEN.
+        """
+        ...
+
+    def estimate_s(self, utterances: Sequence[Utterance]) -> float | None:
+        """Seconds that the device needs for these alone, from measured times; None: unknown."""
+        ...
+
+    def counters(self) -> Mapping[str, float]:
+        """What the engine has done since it was loaded and is doing now; may be empty.
+
+        Totals, which only grow: `steps`, `step_s` (their seconds), `row_steps` and `frame_steps`
+        (rows and mel frames, summed over steps), `padding_frames` (worked on for nothing), `rows`
+        (finished), `failed_rows`, `vocoder_s`, `out_of_memory` (batches that had to be halved).
+        Gauges: `rows_waiting`, `rows_running` (begun), `backlog_s` (estimated seconds of work that
+        is left in both; absent while unknown), `batch_frames` (the most frames of a step).
         """
         ...
 

@@ -46,7 +46,7 @@ def test_waves_are_as_long_as_asked_and_told_in_order() -> None:
     one, two = voice(1), voice(2, seconds=0.8)
     asked = [utterance("hello there", 150, one), utterance("bye", 180, two)]
     done: list[int] = []
-    waves = speaker().generate(asked, done.append)
+    waves = speaker().generate(asked, lambda index, _: done.append(index))
     assert done == [0, 1]
     reference = [24_000 // 256, 19_200 // 256]
     for wave, item, skipped in zip(waves, asked, reference, strict=True):

@@ -38,7 +38,8 @@ def harmonics(f0_hz: float) -> Wave:
 
 def test_speaks_24_khz_mono_within_full_scale(kokoro: Kokoro) -> None:
     done: list[int] = []
-    waves = kokoro.generate([utterance(SENTENCE), utterance("Yes.")], done.append)
+    asked = [utterance(SENTENCE), utterance("Yes.")]
+    waves = kokoro.generate(asked, lambda index, _: done.append(index))
     assert done == [0, 1]
     assert [wave.sample_rate for wave in waves] == [24_000, 24_000]
     assert waves[0].samples.dtype == np.float32

@@ -8,7 +8,7 @@ A row owns its noise and its text; nothing of a request is kept once its waves a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -28,7 +28,7 @@ from f5serve.engine.vocoder import Vocos
 from f5serve.errors import EngineFailed
 from f5serve.text.plan import spoken_ref_text
 from f5serve.text.tokens import Vocab, tokenize
-from f5serve.types import Utterance, Voice, Wave
+from f5serve.types import OnDone, Utterance, Voice, Wave
 from f5serve.units import MAX_DURATION_FRAMES, samples_to_frames
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class F5Engine:
     kind = "f5"
     clones_voice = True
     warnings: tuple[str, ...] = ()
+    concurrent = False
+    broken = False
     max_text_bytes = 4 * MAX_DURATION_FRAMES
 
     def __init__(
@@ -83,8 +85,10 @@ class F5Engine:
     def generate(
         self,
         utterances: Sequence[Utterance],
-        on_done: Callable[[int], None] | None = None,
+        on_done: OnDone | None = None,
         check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
     ) -> list[Wave]:
         """One wave for each utterance, 24 kHz, the reference cut off.
 
@@ -100,8 +104,16 @@ class F5Engine:
                 for i, mel in zip(batch, mels, strict=True):
                     waves.append(self._decode(rows[i], mel))
                     if on_done:
-                        on_done(i)
+                        on_done(i, waves[-1])
         return waves
+
+    def estimate_s(self, utterances: Sequence[Utterance]) -> float | None:
+        """Seconds for these alone."""
+        return None
+
+    def counters(self) -> Mapping[str, float]:
+        """See `types.Engine.counters`."""
+        return {}
 
     def _rows(self, utterances: Sequence[Utterance]) -> list[Row]:
         references = {u.voice.revision: u.voice for u in utterances}

@@ -10,7 +10,7 @@ Source: Kokoro-82M v1.0 by hexgrad (Apache-2.0), exported to ONNX by kokoro-onnx
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,7 +22,7 @@ from f5serve.standin.parts import load_parts, require_packages
 from f5serve.standin.pitch import median_f0_hz
 from f5serve.standin.pronounce import pronounce
 from f5serve.standin.spoken import unspeakable
-from f5serve.types import Utterance, Voice, Wave
+from f5serve.types import OnDone, Utterance, Voice, Wave
 from f5serve.units import s_to_samples
 
 MODEL = "kokoro-82m-int8"
@@ -71,6 +71,8 @@ class Kokoro:
     model = MODEL
     clones_voice = False
     warnings = WARNINGS
+    concurrent = False
+    broken = False
     max_text_bytes = MAX_TEXT_BYTES
 
     def __init__(self, threads: int = 0) -> None:
@@ -98,8 +100,10 @@ class Kokoro:
     def generate(
         self,
         utterances: Sequence[Utterance],
-        on_done: Callable[[int], None] | None = None,
+        on_done: OnDone | None = None,
         check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
     ) -> list[Wave]:
         """Speak each utterance; only its text, voice and `options.speed` matter here."""
         styles: dict[str, str] = {}
@@ -112,8 +116,16 @@ class Kokoro:
             styles[key] = style = styles.get(key) or choose_style(voice)
             waves.append(self._speak(utterance.text, style, utterance.options.speed))
             if on_done is not None:
-                on_done(index)
+                on_done(index, waves[-1])
         return waves
+
+    def estimate_s(self, utterances: Sequence[Utterance]) -> float | None:
+        """Unknown: times are not kept."""
+        return None
+
+    def counters(self) -> Mapping[str, float]:
+        """None are kept."""
+        return {}
 
     def _speak(self, text: str, style: str, speed: float) -> Wave:
         pieces = [self._run(phonemes, style, speed) for phonemes in pronounce(text, MAX_TOKENS)]

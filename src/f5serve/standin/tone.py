@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from f5serve.types import Utterance, Wave
+from f5serve.types import OnDone, Utterance, Wave
 from f5serve.units import SAMPLE_RATE, s_to_samples
 
 STEPS = 16
@@ -34,6 +34,8 @@ class Tone:
     clones_voice = False
     description = "test tone"
     warnings = WARNINGS
+    concurrent = False
+    broken = False
 
     def __init__(
         self,
@@ -57,8 +59,10 @@ class Tone:
     def generate(
         self,
         utterances: Sequence[Utterance],
-        on_done: Callable[[int], None] | None = None,
+        on_done: OnDone | None = None,
         check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
     ) -> list[Wave]:
         """One tone each: longer text, longer tone; another text or seed, another pitch."""
         waves = []
@@ -66,8 +70,16 @@ class Tone:
             self._work(check)
             waves.append(self._beep(utterance))
             if on_done is not None:
-                on_done(index)
+                on_done(index, waves[-1])
         return waves
+
+    def estimate_s(self, utterances: Sequence[Utterance]) -> float | None:
+        """What `cost_s` comes to."""
+        return self._cost_s * len(utterances)
+
+    def counters(self) -> Mapping[str, float]:
+        """None are kept."""
+        return {}
 
     def _work(self, check: Callable[[], None] | None) -> None:
         """Take the time that an utterance costs, in steps as a model does."""
