@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from recordings import Samples, silence, tone
 
 from f5serve.audio.edit import (
+    Joiner,
     join,
     match_loudness,
     pauses,
@@ -66,6 +67,26 @@ def test_join_of_one_is_itself() -> None:
     whole, starts = join([Wave(tone(1.0))], 0.15)
     np.testing.assert_array_equal(whole.samples, tone(1.0))
     assert starts == (0.0,)
+
+
+@given(
+    st.lists(st.integers(0, 900), min_size=1, max_size=8),
+    st.floats(0, 0.02),
+)
+def test_pieces_of_a_join_are_the_join(lengths: list[int], cross_fade_s: float) -> None:
+    rng = np.random.default_rng(7)
+    waves = [Wave(rng.standard_normal(length).astype(np.float32)) for length in lengths]
+    whole, starts_s = join(waves, cross_fade_s)
+    joiner = Joiner(cross_fade_s)
+    pieces, held = [], 0
+    for wave in waves:
+        pieces.append(joiner.add(wave).samples)
+        held = round(joiner.starts_s[-1] * 24_000) + len(wave.samples) - sum(map(len, pieces))
+        assert held <= int(cross_fade_s * 24_000)  # no more is kept back than may still change
+    pieces.append(joiner.end().samples)
+    assert np.concatenate(pieces).tobytes() == whole.samples.tobytes()
+    assert joiner.starts_s == starts_s
+    assert held == len(pieces[-1])
 
 
 def test_join_refuses_mixed_rates() -> None:

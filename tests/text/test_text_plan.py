@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.text.plan import (
+    LEAD_S,
     MAX_SEED,
     STEADY_FRAMES,
     derive_seed,
@@ -17,7 +20,7 @@ from f5serve.text.plan import (
     text_budget_bytes,
 )
 from f5serve.types import SamplingOptions, SpeechRequest, Voice, Wave
-from f5serve.units import MAX_DURATION_FRAMES
+from f5serve.units import MAX_DURATION_FRAMES, samples_to_frames
 
 REF_TEXT = "Some call me nature, others call me mother nature."
 
@@ -128,3 +131,19 @@ def test_derived_seed_is_pinned() -> None:
 @given(st.text(), st.text())
 def test_derived_seed_is_in_range(job_id: str, part: str) -> None:
     assert 0 <= derive_seed(job_id, part) <= MAX_SEED
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
+def test_a_quick_start_is_short_and_loses_nothing(speed: float) -> None:
+    text = "The river runs past the old mill, and nobody has worked there for years. " * 4
+    quick = replace(request(speed), quick_start=True)
+    first, *others = plan(quick, text.strip(), 10_000, seed=1)
+    assert " ".join(u.text for u in [first, *others]) == text.strip()
+    spoken_s = (first.duration_frames - samples_to_frames(round(5.3 * 24_000))) / 93.75
+    assert LEAD_S[0] * 0.9 <= spoken_s <= LEAD_S[1] * 1.1
+    assert len(others) >= 1
+    assert first.seed == plan(request(speed), text.strip(), 10_000, seed=1)[0].seed
+
+
+def test_a_quick_start_leaves_short_text_whole() -> None:
+    assert len(plan(replace(request(), quick_start=True), "Hello there, you.", 10_000, 1)) == 1

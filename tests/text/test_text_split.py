@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.text.split import split_sentences, split_text
+from f5serve.text.split import split_lead, split_sentences, split_text
 
 VOCABULARY = """
 I a the word unbelievably antidisestablishmentarianism naïve Москва 12.5 3,000 e.g. Dr. no. so,
@@ -101,3 +101,33 @@ def test_nothing_gives_nothing() -> None:
 @pytest.mark.parametrize("char", ["a", "漢", "a ", "a. ", "。", " "])
 def test_a_long_text_is_split_in_reasonable_time(char: str) -> None:
     assert sum(map(len, split_text(char * 30_000, 100))) > 0 or char == " "
+
+
+@pytest.mark.parametrize(
+    ("text", "lead"),
+    [
+        ("One two three. Four five six seven eight.", "One two three."),
+        ("Yes. I know that. And more of it comes then.", "Yes. I know that."),
+        ("However long it is, this sentence goes on and on.", "However long it is,"),
+        ("A sentence without any mark goes on and on and on", "A sentence without"),
+        ("今天天气很好，我们一起去公园散步吧。明天也去。", "今天天气很"),
+    ],
+)
+def test_a_lead_ends_where_speech_pauses_if_it_can(text: str, lead: str) -> None:
+    assert split_lead(text, 8, 20)[0] == lead
+
+
+@given(WORDS | CHINESE.map(list), st.integers(1, 30), st.integers(0, 60))
+def test_a_lead_and_its_rest_are_the_text(words: list[str], least: int, more: int) -> None:
+    text = " ".join(words).strip()
+    lead, rest = split_lead(text, least, least + more)
+    assert "".join((lead + rest).split()) == "".join(text.split())
+    if rest:
+        assert least <= len(lead.encode()) <= least + more
+        assert len(rest.encode()) >= least
+    else:
+        assert lead == text
+
+
+def test_a_word_longer_than_the_lead_is_not_cut() -> None:
+    assert split_lead("antidisestablishmentarianism is long", 3, 10)[1] == ""

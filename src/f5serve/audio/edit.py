@@ -139,20 +139,44 @@ def join(waves: Sequence[Wave], cross_fade_s: float) -> tuple[Wave, tuple[float,
     Returns:
         The whole, and the second at which each wave begins in it.
     """
-    sample_rate = waves[0].sample_rate
-    if any(wave.sample_rate != sample_rate for wave in waves):
-        raise ValueError("waves of different sample rates cannot be joined")
-    wanted = max(0, int(cross_fade_s * sample_rate))
-    starts, total = [0], len(waves[0].samples)
-    for wave in waves[1:]:
-        starts.append(total - min(wanted, total, len(wave.samples)))
-        total = starts[-1] + len(wave.samples)
-    whole = np.zeros(total, dtype=np.float32)
-    end = 0
-    for wave, start in zip(waves, starts, strict=True):
-        overlap = end - start
+    joiner = Joiner(cross_fade_s, waves[0].sample_rate)
+    pieces = [joiner.add(wave).samples for wave in waves] + [joiner.end().samples]
+    return Wave(np.concatenate(pieces), waves[0].sample_rate), joiner.starts_s
+
+
+class Joiner:
+    """`join` of waves that come one by one; its pieces, one behind the other, are the whole.
+
+    Args:
+        cross_fade_s, sample_rate: as in `join`.
+    """
+
+    def __init__(self, cross_fade_s: float, sample_rate: int = SAMPLE_RATE) -> None:
+        self._wanted = max(0, int(cross_fade_s * sample_rate))
+        self._sample_rate = sample_rate
+        self._starts: list[int] = []
+        self._total = 0
+        self._tail = np.zeros(0, dtype=np.float32)  # what the next wave may still fade into
+
+    @property
+    def starts_s(self) -> tuple[float, ...]:
+        """The second at which each wave that was added begins in the whole."""
+        return tuple(samples_to_s(start, self._sample_rate) for start in self._starts)
+
+    def add(self, wave: Wave) -> Wave:
+        """The next wave in; out comes what no later wave can change, maybe no samples."""
+        if wave.sample_rate != self._sample_rate:
+            raise ValueError("waves of different sample rates cannot be joined")
+        overlap = min(len(self._tail), len(wave.samples))
         fade_out, fade_in = np.linspace(1.0, 0.0, overlap), np.linspace(0.0, 1.0, overlap)
-        whole[start:end] = whole[start:end] * fade_out + wave.samples[:overlap] * fade_in
-        end = start + len(wave.samples)
-        whole[start + overlap : end] = wave.samples[overlap:]
-    return Wave(whole, sample_rate), tuple(samples_to_s(s, sample_rate) for s in starts)
+        still, fading = np.split(self._tail, [len(self._tail) - overlap])
+        faded = fading * fade_out + wave.samples[:overlap] * fade_in
+        known = np.concatenate([still, faded.astype(np.float32), wave.samples[overlap:]])
+        self._starts.append(self._total - overlap)
+        self._total += len(wave.samples) - overlap
+        done, self._tail = np.split(known, [max(0, len(known) - self._wanted)])
+        return Wave(done, self._sample_rate)
+
+    def end(self) -> Wave:
+        """The rest; nothing may be added any more."""
+        return Wave(self._tail, self._sample_rate)

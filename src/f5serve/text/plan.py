@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 
-from f5serve.text.split import split_text
+from f5serve.text.split import split_lead, split_text
 from f5serve.types import SpeechRequest, Utterance, Voice
 from f5serve.units import FRAMES_PER_SECOND, MAX_DURATION_FRAMES, samples_to_frames
 
@@ -20,6 +20,10 @@ MAX_UTTERANCE_S = 22.0
 
 STEADY_FRAMES = 1.2 * FRAMES_PER_SECOND
 """A line that would be shorter than this is drawn halfway towards it."""
+
+LEAD_S = (1.5, 3.0)
+"""How long the first utterance of a quick start lasts: long enough to sound like the others, and
+to cover the making of the second."""
 
 MAX_SEED = 2**31 - 1
 
@@ -34,7 +38,12 @@ def plan(request: SpeechRequest, text: str, max_text_bytes: int, seed: int) -> l
         seed: of the whole request, 0..2**31-1.
     """
     voice, options = request.voice, request.options
-    max_bytes = min(max_text_bytes, text_budget_bytes(voice, options.speed))
+    max_bytes = max(1, min(max_text_bytes, text_budget_bytes(voice, options.speed)))
+    chunks = split_text(text, max_bytes)
+    if request.quick_start:
+        least, most = (max(1, int(pace(voice) * options.speed * seconds)) for seconds in LEAD_S)
+        lead, rest = split_lead(text, least, min(most, max_bytes))
+        chunks = [lead, *split_text(rest, max_bytes)] if rest else chunks
     return [
         Utterance(
             text=chunk,
@@ -43,15 +52,18 @@ def plan(request: SpeechRequest, text: str, max_text_bytes: int, seed: int) -> l
             seed=derive_seed(str(seed), index),
             options=options,
         )
-        for index, chunk in enumerate(split_text(text, max(1, max_bytes)))
+        for index, chunk in enumerate(chunks)
     ]
 
 
 def text_budget_bytes(voice: Voice, speed: float) -> int:
     """Bytes of text that fit beside the reference, by upstream's rule."""
-    reference_s = voice.wave.duration_s
-    pace = len(voice.ref_text.encode()) / reference_s  # bytes a second
-    return int(pace * (MAX_UTTERANCE_S - reference_s) * speed)
+    return int(pace(voice) * (MAX_UTTERANCE_S - voice.wave.duration_s) * speed)
+
+
+def pace(voice: Voice) -> float:
+    """Bytes of text that the reference says in a second."""
+    return len(voice.ref_text.encode()) / voice.wave.duration_s
 
 
 def duration_frames(voice: Voice, text: str, speed: float) -> int:

@@ -46,6 +46,30 @@ def split_text(text: str, max_bytes: int) -> list[str]:
     return [chunk.strip() for chunk in _fit(text.strip(), max_bytes, _LEVELS)]
 
 
+def split_lead(text: str, min_bytes: int, max_bytes: int) -> tuple[str, str]:
+    """Cut a beginning off that can be spoken while the rest is still made: (beginning, rest).
+
+    The beginning has `min_bytes` to `max_bytes` and ends with a sentence if one ends there, else
+    with a clause, else with a word. The rest is "" where nothing fits or the text is short enough;
+    else it has `min_bytes` as well.
+    """
+    text = text.strip()
+    if _size(text) <= max_bytes:
+        return text, ""
+    for cut in _LEVELS:
+        end = lead = 0
+        for piece in cut(text):
+            end += len(piece)
+            size = _size(text[:end])
+            if size > max_bytes:
+                break
+            if size >= min_bytes and _size(text[end:]) >= min_bytes:
+                lead = end
+        if lead:
+            return text[:lead].strip(), text[lead:].strip()
+    return text, ""
+
+
 def split_sentences(text: str) -> list[str]:
     """The sentences of `text`, in order, without the spaces between them."""
     return [sentence.strip() for sentence in _sentences(text.strip())]
