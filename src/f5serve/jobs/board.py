@@ -86,8 +86,7 @@ class Board:
         self.store = store
         self.boot_id = boot_id or uuid.uuid4().hex
         self.lease_s = lease_s
-        stamp = build.stamp()
-        self.program = {"version": stamp.version, "commit": stamp.commit}
+        self.program = build.stamp().program
         self._worker = {"boot_id": self.boot_id, **self.program}
 
     def claim(self, job_id: str, request_sha256: str) -> Lease | Finished | Elsewhere:

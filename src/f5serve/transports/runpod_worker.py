@@ -121,9 +121,9 @@ def prepare() -> Settings:
     json_logs.set_up(settings.log_level, secret_values())
     stamp = build.stamp()
     _log.info(
-        "f5serve worker: version %s, commit %s, python %s",
-        stamp.version,
-        stamp.commit,
+        "f5serve worker: version %s, commit %s, dirty %s, build %s of %s, python %s",
+        *stamp.program.values(),
+        stamp.date or "no date",
         sys.version.split()[0],
     )
     for sentence in unknown_names():
@@ -132,13 +132,10 @@ def prepare() -> Settings:
 
 
 def _load_by(settings: Settings) -> Callable[[], Speech]:
-    def tell(stage: str, seconds: float) -> None:
-        _log.info("model: %s took %.1f s", stage, seconds)
-
     def load() -> Speech:
-        booted = boot(settings, on_stage=tell)
+        booted = boot(settings)
         engine = booted.speech.engine
-        _log.info("model: %s is ready, %s", engine.model, engine.description)
+        _log.info("model: %s, %s; %s", engine.model, engine.description, booted.timeline)
         return booted.speech
 
     return load
