@@ -44,6 +44,7 @@ class Ours:
     def _boot(self, request: dict[str, Any]) -> Answer:
         stages = {}
         from f5serve.boot import Choice, start
+        from f5serve.boot.engines import import_engine
         from f5serve.model_cache.find import ModelFiles
         from f5serve.settings import Settings
 
@@ -51,10 +52,10 @@ class Ours:
         files = ModelFiles(name, name, *_files(request), license="", commercial=False, revision="")
         settings = Settings(device=self.device, dtype=request["dtype"], threads=request["threads"])
 
-        def note(stage: str, _seconds: float) -> None:
-            stages[{"load": "model"}.get(stage, stage)] = worker.now()
-
-        self.engine = start(Choice("f5", name, name, files), settings, note).speech.engine
+        import_engine("f5")
+        stages["import"] = worker.now()
+        self.engine = start(Choice("f5", name, name, files), settings).speech.engine
+        stages["model"] = worker.now()
         return stages
 
     def facts(self, request: dict[str, Any]) -> Answer:

@@ -123,13 +123,9 @@ def test_quality_decides_the_steps() -> None:
 
 
 def test_starting_tells_its_stages_and_hands_on_the_note() -> None:
-    told: list[str] = []
-    booted = start(
-        Choice("standin", note="a note"),
-        Settings(max_text_chars=9),
-        lambda name, seconds: told.append(name),
-    )
-    assert told == ["import", "load"] == list(booted.stages_s)
+    booted = start(Choice("standin", note="a note"), Settings(max_text_chars=9))
+    assert [step.name for step in booted.timeline.steps] == ["onnxruntime", "load"]
+    assert list(booted.stages_s) == ["import", "load"]
     assert booted.speech.notes == ("a note",)
     assert booted.speech.max_text_chars == 9
     assert booted.speech.engine.kind == "standin"

@@ -1,36 +1,30 @@
-"""Settings to a Speech that is ready to speak: which engine, on which files.
+"""Which engine the settings and this machine's disk lead to; refused before anything is imported.
 
-    Settings -> Choice (looks at disk, imports nothing heavy) -> Engine -> Speech
-
-Everything that can be refused is refused before torch or onnxruntime is imported. This module
-must not know about requests or doors.
+Settings flow in, a `Choice` flows out, in milliseconds. This module must not know stores, the hub
+or how an engine is loaded.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.model_cache.find import ModelFiles, find, find_published, hub_caches, locate
 from f5serve.model_cache.registry import VOCODER, check_license, get
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.types import Engine, SamplingOptions
+
+if TYPE_CHECKING:
+    from f5serve.boot.engines import Kind
+    from f5serve.types import SamplingOptions
 
 QUALITY_STEPS = {"fast": 7, "balanced": 16, "quality": 32}
 """ODE steps of each quality preset."""
 
 RANDOM = "random:"
 """Prefix of `weights` that stands for random weights of an architecture."""
-
-OnStage = Callable[[str, float], None]
-"""Called with the name of a stage that is over and the seconds it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +38,7 @@ class Choice:
         note: what callers must be told about this choice, or empty.
     """
 
-    kind: Literal["f5", "random", "standin"]
+    kind: Kind
     model: str = ""
     arch: str = ""
     files: ModelFiles | None = None
@@ -52,52 +46,10 @@ class Choice:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Booted:
-    """A Speech, and how long it took to get there: seconds by stage, "import" and "load"."""
-
-    speech: Speech
-    choice: Choice
-    stages_s: dict[str, float] = field(default_factory=dict)
-
-
-def boot(settings: Settings, weights: str = "", on_stage: OnStage | None = None) -> Booted:
-    """Choose an engine, load it and wrap it.
-
-    Args:
-        weights: "" for real ones, or "random:ARCH" for tests and benchmarks of the real engine.
-        on_stage: told about each stage as it ends.
-
-    Raises:
-        ModelUnavailable: MODEL_MISSING, ENGINE_NOT_INSTALLED, LICENSE_FORBIDS, UNKNOWN_MODEL or
-            what is wrong with the weights.
-        InvalidRequest: BAD_OPTION, CHECKPOINT_INCOMPLETE, UNKNOWN_ARCH, NO_GPU.
-    """
-    return start(choose(settings, weights), settings, on_stage)
-
-
-def start(choice: Choice, settings: Settings, on_stage: OnStage | None = None) -> Booted:
-    """The second half of `boot`: load what was chosen."""
-    stages_s: dict[str, float] = {}
-
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        stages_s[name] = time.perf_counter() - began
-        if on_stage is not None:
-            on_stage(name, stages_s[name])
-
-    with stage("import"):
-        _import_engine(choice)
-    with stage("load"):
-        engine = _load_engine(choice, settings)
-    notes = (choice.note,) if choice.note else ()
-    return Booted(Speech(engine, settings.max_text_chars, notes), choice, stages_s)
-
-
 def default_options(settings: Settings) -> SamplingOptions:
     """Sampling options of a request that names none."""
+    from f5serve.types import SamplingOptions  # numpy, which the first log line need not wait for
+
     return SamplingOptions(nfe_step=QUALITY_STEPS[settings.quality])
 
 
@@ -191,39 +143,3 @@ def _missing(model: str) -> ModelUnavailable:
         code="MODEL_MISSING",
         hint=f"Run: f5serve models pull {model}",
     )
-
-
-def _import_engine(choice: Choice) -> None:
-    """Import what takes long, apart from loading, so that both can be timed."""
-    try:
-        if choice.kind == "standin":
-            import f5serve.standin.kokoro
-        else:
-            import f5serve.engine.load  # noqa: F401
-    except ModuleNotFoundError as error:
-        extra = "local" if choice.kind == "standin" else "engine"
-        raise ModelUnavailable(
-            f"The engine needs the package {error.name}, which is not installed.",
-            code="ENGINE_NOT_INSTALLED",
-            hint=f"Run: pip install 'f5serve[{extra}]'",
-        ) from error
-
-
-def _load_engine(choice: Choice, settings: Settings) -> Engine:
-    if choice.kind == "standin":
-        from f5serve.standin.kokoro import Kokoro
-
-        return Kokoro(settings.threads)
-    from f5serve.engine.load import EngineOptions, load, load_random
-
-    options = EngineOptions(
-        device=settings.device,
-        dtype=settings.dtype,
-        threads=settings.threads,
-        model=choice.model,
-        original=choice.original,
-    )
-    files = choice.files
-    if files is None:
-        return load_random(choice.arch, options)
-    return load(files.weights, files.vocab, files.vocoder, files.arch, options)

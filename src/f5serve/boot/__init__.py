@@ -1,0 +1,27 @@
+"""Settings to a Speech that is ready to speak, and where the seconds went.
+
+    Settings -> Choice -> weights -> Engine -> warm-up -> Speech
+
+What can be refused is refused before torch or onnxruntime is imported. They are imported in a
+thread of their own while weights are looked for, downloaded and hashed. Nothing heavy is imported
+with this package, and it must not know about requests or doors.
+"""
+
+from __future__ import annotations
+
+from f5serve.boot.choice import QUALITY_STEPS, RANDOM, Choice, choose, default_options
+from f5serve.boot.start import Booted, boot, start
+from f5serve.boot.timeline import Step, Timeline
+
+__all__ = [
+    "QUALITY_STEPS",
+    "RANDOM",
+    "Booted",
+    "Choice",
+    "Step",
+    "Timeline",
+    "boot",
+    "choose",
+    "default_options",
+    "start",
+]

@@ -1,0 +1,147 @@
+"""Where the seconds of a start went: named steps, from the birth of the process to "ready".
+
+Names and notes flow in as the steps run, one line for the log and a dict for `health` flow out.
+This module must not know what is started.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_LEAST_S = 0.05
+"""Unnamed time below this is not worth a word."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One thing that took time.
+
+    Attributes:
+        name: e.g. "weights"; a second one of the same name is another step.
+        start_s: seconds from the beginning of the timeline.
+        seconds: how long it took.
+        note: what there is to say about it, e.g. "store, 420 MB at 131 MB/s".
+        beside: whether it ran while other steps did, so that nobody waited for it alone.
+    """
+
+    name: str
+    start_s: float
+    seconds: float = 0.0
+    note: str = ""
+    beside: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON shape; a note and `beside` only where there is something to tell."""
+        told: dict[str, Any] = {
+            "name": self.name,
+            "start_s": round(self.start_s, 3),
+            "seconds": round(self.seconds, 3),
+        }
+        if self.note:
+            told["note"] = self.note
+        if self.beside:
+            told["beside"] = True
+        return told
+
+    def __str__(self) -> str:
+        notes = ([self.note] if self.note else []) + (["beside"] if self.beside else [])
+        return f"{self.name} {self.seconds:.1f}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+class Timeline:
+    """Steps of one start; any thread may add to it.
+
+    Args:
+        began: where it begins by `time.monotonic`; now, when None.
+    """
+
+    def __init__(self, began: float | None = None) -> None:
+        self._began = time.monotonic() if began is None else began
+        self._steps: list[Step] = []
+        self._lock = threading.Lock()
+        self._ready_s: float | None = None
+
+    @classmethod
+    def of_process(cls) -> Timeline:
+        """A timeline that begins when this process did."""
+        return cls(time.monotonic() - process_age_s())
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    @property
+    def ready_s(self) -> float:
+        """When `ready` was called; until then, now."""
+        return self.now_s if self._ready_s is None else self._ready_s
+
+    @contextmanager
+    def step(self, name: str, note: str = "", *, beside: bool = False) -> Iterator[Step]:
+        """Time a block; its note may be written while it runs, and it counts if it fails, too."""
+        one = Step(name, self.now_s, note=note, beside=beside)
+        try:
+            yield one
+        finally:
+            one.seconds = self.now_s - one.start_s
+            self._add(one)
+
+    def until_now(self, name: str) -> None:
+        """Name the time since the last step that others waited for."""
+        last = max((s.start_s + s.seconds for s in self.steps if not s.beside), default=0.0)
+        self._add(Step(name, last, max(self.now_s - last, 0.0)))
+
+    def ready(self) -> None:
+        """Stop the clock."""
+        self._ready_s = self.now_s
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps that are over, by when they began."""
+        with self._lock:
+            return sorted(self._steps, key=lambda step: step.start_s)
+
+    @property
+    def unnamed_s(self) -> float:
+        """Time before `ready_s` in which no step ran that others waited for."""
+        at = named = 0.0
+        for step in self.steps:
+            end = min(step.start_s + step.seconds, self.ready_s)
+            if not step.beside and end > at:
+                named += end - max(step.start_s, at)
+                at = end
+        return max(self.ready_s - named, 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON shape: ready_s and steps, each with name, start_s and seconds."""
+        return {
+            "ready_s": round(self.ready_s, 3),
+            "steps": [step.as_dict() for step in self.steps],
+        }
+
+    def __str__(self) -> str:
+        told = [str(step) for step in self.steps]
+        if self.unnamed_s >= _LEAST_S:
+            told.append(f"other {self.unnamed_s:.1f}")
+        return f"ready in {self.ready_s:.1f} s: {', '.join(told)}"
+
+    def _add(self, step: Step) -> None:
+        with self._lock:
+            self._steps.append(step)
+
+
+def process_age_s(proc: Path = Path("/proc")) -> float:
+    """Seconds since this process was started, to a hundredth; 0.0 where Linux does not tell."""
+    try:
+        fields = (proc / "self" / "stat").read_text().rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # since the machine was booted
+        return max(time.clock_gettime(time.CLOCK_BOOTTIME) - started, 0.0)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
