@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
-from f5serve.model_cache import records
+from f5serve.model_cache import records, synced
 from f5serve.model_cache.registry import PUBLISHED, ModelFile, ModelSpec, Registry, Role
 
 HUB_FOLDER = "hub"
@@ -61,17 +61,44 @@ def find(
     extra_dirs: Sequence[Path] = (),
     registry: Registry = PUBLISHED,
 ) -> ModelFiles | None:
-    """The model on local disk, the converted artifact before the published file; None if absent.
+    """The model on local disk, None if absent.
+
+    The artifact that was converted here goes first, then what came from the store, then the
+    published file.
 
     Args:
-        models_dir: holds artifacts/<model id>.safetensors and hub/, a Hugging Face cache.
+        models_dir: holds artifacts/<model id>.safetensors, synced/<model id>/ and hub/, a Hugging
+            Face cache.
         extra_dirs: more Hugging Face caches, looked into before those of `OTHER_CACHES`.
 
     Raises:
         ModelUnavailable: code UNKNOWN_MODEL.
     """
     artifact = _find_artifact(model_id, models_dir, extra_dirs, registry)
-    return artifact or find_published(model_id, models_dir, extra_dirs, registry)
+    here = artifact or find_synced(model_id, models_dir)
+    return here or find_published(model_id, models_dir, extra_dirs, registry)
+
+
+def find_synced(model_id: str, folder: Path) -> ModelFiles | None:
+    """The model as it was brought from the store into a folder; None unless it is complete."""
+    version = synced.complete(folder, model_id)
+    return files_of(version) if version else None
+
+
+def files_of(version: synced.Version) -> ModelFiles:
+    """Paths of a version that came from the store."""
+    about = version.manifest.about
+    paths = {file.role: version.path(file) for file in version.manifest.files}
+    return ModelFiles(
+        model=about.model,
+        arch=about.arch,
+        weights=paths["weights"],
+        vocab=paths["vocab"],
+        vocoder=paths["vocoder"],
+        license=about.license,
+        commercial=about.commercial,
+        revision=about.revision,
+    )
 
 
 def find_published(
