@@ -17,7 +17,7 @@ FLOORS = {
     **dict.fromkeys(["units", "types", "errors", "settings", "build", "__init__"], 0),
     **dict.fromkeys(["text", "audio", "store", "fetch"], 1),
     **dict.fromkeys(["engine", "standin", "voices", "model_cache", "jobs", "doctor"], 2),
-    **dict.fromkeys(["speech", "boot", "diagnosis", "operations"], 3),
+    **dict.fromkeys(["speech", "watch", "boot", "diagnosis", "operations"], 3),
     **dict.fromkeys(["transports", "__main__"], 4),
 }
 ROOMS = {

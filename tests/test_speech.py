@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -17,8 +19,17 @@ from f5serve.audio.encode import read_wav
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.speech import RANGES, Speech
 from f5serve.standin.tone import Tone
-from f5serve.types import Engine, SamplingOptions, SpeechRequest, Utterance, Wave
+from f5serve.types import (
+    Engine,
+    OnDone,
+    SamplingOptions,
+    SpeechRequest,
+    SpeechResult,
+    Utterance,
+    Wave,
+)
 from f5serve.voices.default import default_voice
+from f5serve.watch import Watch
 
 VOICE = default_voice()
 LONG = "The river runs past the old mill. Nobody has worked there for years, they say. " * 4
@@ -40,8 +51,10 @@ class Fixed(Tone):
     def generate(
         self,
         utterances: Sequence[Utterance],
-        on_done: Callable[[int], None] | None = None,
+        on_done: OnDone | None = None,
         check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
     ) -> list[Wave]:
         return [Wave(self.samples) for _ in utterances]
 
@@ -60,7 +73,8 @@ def test_a_request_comes_back_as_a_file_with_its_story() -> None:
 def test_long_text_is_spoken_in_parts_that_overlap_by_the_cross_fade() -> None:
     calls: list[tuple[int, int]] = []
     result = Speech(Tone()).say(
-        request(LONG, cross_fade_s=0.2), on_progress=lambda *call: calls.append(call)
+        request(LONG, cross_fade_s=0.2),
+        watch=Watch(on_progress=lambda *call: calls.append(call)),
     )
     parts = len(result.utterances)
     assert parts > 1
@@ -202,4 +216,128 @@ def test_what_check_raises_ends_the_work() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        Speech(Tone()).say(request("Hello."), check=give_up)
+        Speech(Tone()).say(request("Hello."), watch=Watch(check=give_up))
+
+
+class Backwards(Tone):
+    """Finishes the utterances of a call in the order that it is told, as a batch may."""
+
+    def __init__(self, order: Sequence[int] = (), s_per_byte: float = 0.02) -> None:
+        super().__init__(s_per_byte=s_per_byte)
+        self.order = order
+        self.calls: list[list[str]] = []
+
+    def generate(
+        self,
+        utterances: Sequence[Utterance],
+        on_done: OnDone | None = None,
+        check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> list[Wave]:
+        self.calls.append([u.text for u in utterances])
+        waves = super().generate(utterances, None, check)
+        order = [*dict.fromkeys([i for i in self.order if i < len(waves)]), *range(len(waves))]
+        for index in dict.fromkeys(order):
+            if on_done is not None:
+                on_done(index, waves[index])
+        return waves
+
+
+def drain(stream: Generator[Wave, None, SpeechResult]) -> tuple[list[Wave], SpeechResult]:
+    """All pieces, and what comes at the end."""
+    pieces: list[Wave] = []
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            return pieces, end.value
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.permutations(range(6)), st.floats(0, 0.4), st.booleans(), st.integers(1, 5), st.booleans()
+)
+def test_pieces_are_the_speech(
+    order: Sequence[int], cross_fade_s: float, quick: bool, length: int, silence: bool
+) -> None:
+    asked = request(
+        LONG[:70] * length, cross_fade_s=cross_fade_s, quick_start=quick, remove_silence=silence
+    )
+    whole = Speech(Tone(s_per_byte=0.02)).say(asked, "j")
+    stream = Speech(Backwards(order)).stream(asked, "j")
+    pieces, result = drain(stream)
+    assert np.concatenate([p.samples for p in pieces]).tobytes() == whole.wave.samples.tobytes()
+    assert result.audio == whole.audio
+    assert (result.starts_s, result.seed) == (whole.starts_s, whole.seed)
+    assert all(len(piece.samples) for piece in pieces)
+
+
+def test_a_quick_start_has_a_turn_of_its_own() -> None:
+    engine = Backwards()
+    result = Speech(engine).say(request(LONG, quick_start=True))
+    first, others = engine.calls
+    assert [*first, *others] == [u.text for u in result.utterances]
+    assert len(first) == 1
+    assert len(first[0]) < min(map(len, others))
+    assert 0 < result.metrics.first_audio_s < result.metrics.inference_s
+
+
+def test_a_stream_is_heard_long_before_its_end() -> None:
+    speech = Speech(Tone(cost_s=0.1))
+    began = time.perf_counter()
+    stream = speech.stream(request(LONG * 3, quick_start=True))
+    next(stream)
+    first_s = time.perf_counter() - began
+    pieces = 1 + sum(1 for _ in stream)
+    assert pieces > 4
+    assert first_s < (time.perf_counter() - began) / 2
+
+
+def test_a_stream_that_is_closed_ends_the_work() -> None:
+    engine = Backwards()
+    threads = threading.active_count()
+    stream = Speech(Tone(cost_s=0.2)).stream(request(LONG * 3))
+    next(stream)
+    began = time.perf_counter()
+    stream.close()
+    assert time.perf_counter() - began < 2  # of some 6 s
+    assert threading.active_count() == threads
+    assert Speech(engine).say(request()).audio
+
+
+def test_a_stream_raises_what_ends_its_work() -> None:
+    stream = Speech(Tone(alphabet="abc")).stream(request("Hi"))
+    with pytest.raises(InvalidRequest) as caught:
+        next(stream)
+    assert caught.value.code == "TEXT_NOT_SPEAKABLE"
+
+
+class Drawer:
+    """Keeps waves by their text."""
+
+    def __init__(self) -> None:
+        self.waves: dict[str, Wave] = {}
+
+    def find(self, utterances: Sequence[Utterance]) -> dict[int, Wave]:
+        return {i: self.waves[u.text] for i, u in enumerate(utterances) if u.text in self.waves}
+
+    def keep(self, utterance: Utterance, wave: Wave) -> None:
+        self.waves[utterance.text] = wave
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_only_what_is_missing_is_spoken_again(quick: bool) -> None:
+    text = " ".join(f"This is sentence number {n} of a text that is long." for n in range(12))
+    drawer, asked = Drawer(), request(text, quick_start=quick, seed=4)
+    whole = Speech(Tone()).say(asked, watch=Watch(kept=drawer))
+    texts = list(drawer.waves)
+    assert texts == [u.text for u in whole.utterances]
+    assert len(texts) > 2
+    for gone in (texts[0], texts[-1]):
+        del drawer.waves[gone]
+    engine = Backwards(s_per_byte=0.06)
+    again = Speech(engine).say(asked, watch=Watch(kept=drawer))
+    assert again.audio == whole.audio
+    assert sorted(text for call in engine.calls for text in call) == sorted([texts[0], texts[-1]])
+    assert len(drawer.waves) == len(texts)

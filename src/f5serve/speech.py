@@ -2,26 +2,31 @@
 
     SpeechRequest -> clean text -> [Utterance] -> [Wave] -> Wave -> bytes -> SpeechResult
 
-Doors call `Speech.say` and format what comes back. This module must not know which engine speaks,
-where a voice came from or who asked.
+Doors call `Speech.say`, or `Speech.stream` to hear it as it is made, and format what comes back.
+This module must not know which engine speaks, where a voice came from or who asked.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import replace
+from queue import SimpleQueue
 
 import numpy as np
 
-from f5serve.audio.edit import join, remove_silence
+from f5serve.audio.edit import join
 from f5serve.audio.encode import encode
-from f5serve.errors import EngineFailed, InvalidRequest
+from f5serve.errors import InvalidRequest
 from f5serve.text.normalize import clean_text
 from f5serve.text.plan import MAX_SEED, derive_seed, plan
 from f5serve.types import Engine, Metrics, SpeechRequest, SpeechResult, Utterance, Wave
 from f5serve.units import HOP_LENGTH
+from f5serve.watch import Told, Watch
 
 RANGES: dict[str, tuple[float, float]] = {
     "nfe_step": (1, 64),
@@ -36,15 +41,9 @@ RANGES: dict[str, tuple[float, float]] = {
 NAMED_CHARACTERS = 5
 """How many characters that cannot be spoken an error names."""
 
-OnProgress = Callable[[int, int], None]
-"""Called with how many utterances are finished, and how many there are."""
-
-Check = Callable[[], None]
-"""Raises to have the work ended, e.g. because nobody wants it any more."""
-
 
 class Speech:
-    """Speaks requests with one engine, one at a time.
+    """Speaks requests with one engine; in several threads at once if the engine allows it.
 
     Args:
         engine: what turns utterances into waves.
@@ -60,22 +59,17 @@ class Speech:
         self.notes = notes
 
     def say(
-        self,
-        request: SpeechRequest,
-        job_id: str = "",
-        on_progress: OnProgress | None = None,
-        check: Check | None = None,
+        self, request: SpeechRequest, job_id: str = "", watch: Watch | None = None
     ) -> SpeechResult:
         """Make the speech that was asked for.
 
         Args:
             job_id: together with the request, decides the seed if none was given.
-            on_progress: told about each finished utterance.
-            check: called before each step of the work; what it raises ends it and comes out here.
+            watch: who follows the work, and may end it.
 
         Raises:
             InvalidRequest: BAD_OPTION, TEXT_NOT_SPEAKABLE, or what `clean_text` refuses.
-            EngineFailed: NOT_FINITE, OUT_OF_MEMORY.
+            EngineFailed: NOT_FINITE, OUT_OF_MEMORY, or what the engine says.
         """
         text = check_request(request, self.max_text_chars)
         refuse_unspeakable(text, self.engine)
@@ -83,11 +77,9 @@ class Speech:
         utterances = plan(request, text, self.engine.max_text_bytes, seed)
 
         began = time.perf_counter()
-        waves = self._generate(utterances, on_progress, check)
+        told = self._generate(request, utterances, watch or Watch())
         generated = time.perf_counter()
-        if request.remove_silence:  # before the join, so that starts_s stays true
-            waves = [remove_silence(wave) for wave in waves]
-        wave, starts_s = join(waves, request.cross_fade_s)
+        wave, starts_s = join(told.in_order(), request.cross_fade_s)
         audio = encode(wave, request.format)
         encoded = time.perf_counter()
 
@@ -102,32 +94,80 @@ class Speech:
             engine=self.engine.kind,
             model=self.engine.model,
             seed=seed,
-            metrics=Metrics(generated - began, wave.duration_s, encoded - generated),
+            metrics=Metrics(
+                inference_s=generated - began,
+                audio_s=wave.duration_s,
+                encode_s=encoded - generated,
+                first_audio_s=told.first_at - began,
+            ),
             warnings=self.engine.warnings + self.notes,
         )
 
+    def stream(
+        self, request: SpeechRequest, job_id: str = "", watch: Watch | None = None
+    ) -> Generator[Wave, None, SpeechResult]:
+        """The pieces of the wave that `say` makes, each as soon as it can be heard.
+
+        One behind the other they are that wave; the result is what the generator returns. A
+        generator that is closed ends the work at its next step. `quick_start` of the request makes
+        the first piece come early.
+
+        Raises:
+            F5Error: as `say`, after the pieces that were made before.
+        """
+        watch = watch or Watch()
+        pieces: SimpleQueue[Wave | None] = SimpleQueue()
+        closed = threading.Event()
+
+        def check() -> None:
+            if closed.is_set():
+                raise CancelledError
+            if watch.check is not None:
+                watch.check()
+
+        told = replace(watch, on_piece=pieces.put, check=check)
+        with ThreadPoolExecutor(1, "stream") as pool:
+            work = pool.submit(self.say, request, job_id, told)
+            work.add_done_callback(lambda _: pieces.put(None))
+            try:
+                while (piece := pieces.get()) is not None:
+                    yield piece
+            finally:
+                closed.set()
+            return work.result()
+
+    def estimate_s(self, request: SpeechRequest) -> float | None:
+        """Seconds that the device needs for this request alone, or None while that is unknown."""
+        text = clean_text(request.text, self.max_text_chars)
+        return self.engine.estimate_s(plan(request, text, self.engine.max_text_bytes, seed=0))
+
     def _generate(
-        self,
-        utterances: Sequence[Utterance],
-        on_progress: OnProgress | None,
-        check: Check | None,
-    ) -> list[Wave]:
-        done: set[int] = set()
+        self, request: SpeechRequest, utterances: Sequence[Utterance], watch: Watch
+    ) -> Told:
+        told = Told(request, utterances, watch)
+        found = watch.kept.find(utterances) if watch.kept is not None else {}
+        for index in sorted(found):
+            told.add(index, found[index])
+        missing = [index for index in range(len(utterances)) if index not in found]
+        # Were the first row packed with the others, each of its steps would last as long as theirs.
+        first = int(request.quick_start and missing[:1] == [0])
+        for turn in (missing[:first], missing[first:]):
+            if turn:
+                self._take_turn(turn, told, watch)
+        return told
 
-        def count(index: int, _: Wave) -> None:
-            done.add(index)
-            if on_progress is not None:
-                on_progress(len(done), len(utterances))
+    def _take_turn(self, turn: Sequence[int], told: Told, watch: Watch) -> None:
+        """Have the engine speak the utterances with these indices."""
+        utterances = [told.utterances[index] for index in turn]
 
-        waves = self.engine.generate(utterances, count, check)
-        for utterance, wave in zip(utterances, waves, strict=True):
-            if not len(wave.samples) or not np.isfinite(wave.samples).all():
-                raise EngineFailed(
-                    f"The engine made no usable sound for {utterance.text[:40]!r}.",
-                    code="NOT_FINITE",
-                    hint="Try another seed; on a GPU, F5_DTYPE=fp32 has more range than fp16.",
-                )
-        return waves
+        def done(position: int, wave: Wave) -> None:
+            told.add(turn[position], wave)
+            if watch.kept is not None:
+                watch.kept.keep(utterances[position], wave)
+
+        waves = self.engine.generate(utterances, done, watch.check, deadline=watch.deadline)
+        for index, wave in zip(turn, waves, strict=True):
+            told.add(index, wave)
 
 
 def check_request(request: SpeechRequest, max_text_chars: int) -> str:

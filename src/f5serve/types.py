@@ -192,11 +192,16 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where the time of one request went, in seconds."""
+    """Where the time of one request went, in seconds.
+
+    Attributes:
+        first_audio_s: from the start of the work until its first utterance could be heard.
+    """
 
     inference_s: float
     audio_s: float
     encode_s: float
+    first_audio_s: float = 0.0
 
     @property
     def rtf(self) -> float:

@@ -19,7 +19,7 @@ from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
-from f5serve.types import Utterance, Wave
+from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.library import VoiceLibrary
 
 HELLO = {"text": "Hello there."}
@@ -39,8 +39,10 @@ class CountingTone(Tone):
     def generate(
         self,
         utterances: Sequence[Utterance],
-        on_done: Callable[[int], None] | None = None,
+        on_done: OnDone | None = None,
         check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
     ) -> list[Wave]:
         self.spoken += [utterance.text for utterance in utterances]
 
@@ -51,7 +53,7 @@ class CountingTone(Tone):
             if check is not None:
                 check()
 
-        return super().generate(utterances, on_done, step)
+        return super().generate(utterances, on_done, step, deadline=deadline)
 
     def hold(self) -> None:
         """Stop at the next step, until `release`."""

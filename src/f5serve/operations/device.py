@@ -13,8 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from f5serve.errors import F5Error
-from f5serve.speech import OnProgress, Speech
+from f5serve.speech import Speech
 from f5serve.types import SpeechRequest, SpeechResult
+from f5serve.watch import Watch
 
 
 class Device:
@@ -48,7 +49,7 @@ class Device:
         self,
         request: SpeechRequest,
         job_id: str,
-        on_progress: OnProgress,
+        on_progress: Callable[[int, int], None],
         check: Callable[[], None],
     ) -> Future[tuple[SpeechResult, float]]:
         """Speak when all that came before is done; call after `speech` has returned.
@@ -60,7 +61,7 @@ class Device:
 
         def timed() -> tuple[SpeechResult, float]:
             began = time.perf_counter()
-            result = speech.say(request, job_id, on_progress, check)
+            result = speech.say(request, job_id, Watch(on_progress, check=check))
             return result, time.perf_counter() - began
 
         self._waiting += 1

@@ -22,6 +22,7 @@ from f5serve.speech import check_request
 from f5serve.transports.cli_output import STDOUT, Output
 from f5serve.transports.cli_reference import read_voice
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult
+from f5serve.watch import Watch
 
 SUFFIXES: dict[str, AudioFormat] = {
     **{f".{name}": name for name in get_args(AudioFormat)},
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     booted = start(choice, settings)
     with progress() as on_progress:
-        result = booted.speech.say(request, on_progress=on_progress)
+        result = booted.speech.say(request, watch=Watch(on_progress=on_progress))
     output.write(result.audio)
 
     if args.json:

@@ -1,0 +1,119 @@
+"""Following a request while it is spoken: progress, pieces in order, what is worth keeping.
+
+Finished waves flow in, in any order; out flow calls to whoever follows, in order of the text. Which
+engine speaks, and where anything is kept, is not known here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from f5serve.audio.edit import Joiner, remove_silence
+from f5serve.errors import EngineFailed
+from f5serve.types import SpeechRequest, Utterance, Wave
+
+
+class Kept(Protocol):
+    """Waves of a request that an earlier attempt at it has left, and that this one leaves."""
+
+    def find(self, utterances: Sequence[Utterance]) -> Mapping[int, Wave]:
+        """Those that are there, by index; may block, and costs nothing at a first attempt."""
+        ...
+
+    def keep(self, utterance: Utterance, wave: Wave) -> None:
+        """Keep one more; returns at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who follows a request; all but `check` are called in the thread that called `say`.
+
+    Attributes:
+        on_progress: told how many utterances are finished, and how many there are.
+        on_piece: given the speech piece by piece, in order, each as soon as nothing can change it.
+        check: called before each step, perhaps in the device's thread; what it raises ends the
+            work and comes out of `say`.
+        deadline: `time.monotonic()` by which the speech is wanted; decides who goes first.
+        kept: what is left of an earlier attempt.
+    """
+
+    on_progress: Callable[[int, int], None] | None = None
+    on_piece: Callable[[Wave], None] | None = None
+    check: Callable[[], None] | None = None
+    deadline: float | None = None
+    kept: Kept | None = None
+
+
+class Told:
+    """The waves of one request, passed on as they come.
+
+    Attributes:
+        utterances: of the request.
+        waves: by index of their utterance, silence removed if that was asked for.
+        first_at: `time.perf_counter()` when the first utterance was there, 0 before.
+    """
+
+    def __init__(
+        self, request: SpeechRequest, utterances: Sequence[Utterance], watch: Watch
+    ) -> None:
+        self.waves: dict[int, Wave] = {}
+        self.first_at = 0.0
+        self._request = request
+        self.utterances = utterances
+        self._watch = watch
+        self._joiner = Joiner(request.cross_fade_s)
+        self._next = 0
+
+    def add(self, index: int, wave: Wave) -> None:
+        """Take the finished wave of an utterance; one that is known already is passed over.
+
+        Raises:
+            EngineFailed: NOT_FINITE for what is no sound.
+        """
+        if index in self.waves:
+            return
+        check_sound(self.utterances[index], wave)
+        if self._request.remove_silence:  # before the join, so that starts_s stays true
+            wave = remove_silence(wave)
+        self.waves[index] = wave
+        if self._watch.on_progress is not None:
+            self._watch.on_progress(len(self.waves), len(self.utterances))
+        self._pass_on()
+
+    def in_order(self) -> list[Wave]:
+        """All waves, once all are there."""
+        return [self.waves[index] for index in range(len(self.utterances))]
+
+    def _pass_on(self) -> None:
+        """Give out what has become final: the first waves, as far as none is missing."""
+        while self._next in self.waves:
+            self.first_at = self.first_at or time.perf_counter()
+            if self._watch.on_piece is not None:
+                self._give(self._joiner.add(self.waves[self._next]))
+            self._next += 1
+            if self._next == len(self.utterances):
+                self._give(self._joiner.end())
+
+    def _give(self, piece: Wave) -> None:
+        if self._watch.on_piece is not None and len(piece.samples):
+            self._watch.on_piece(piece)
+
+
+def check_sound(utterance: Utterance, wave: Wave) -> None:
+    """Refuse a wave without samples, or with such that are no numbers.
+
+    Raises:
+        EngineFailed: NOT_FINITE.
+    """
+    if not len(wave.samples) or not np.isfinite(wave.samples).all():
+        raise EngineFailed(
+            f"The engine made no usable sound for {utterance.text[:40]!r}.",
+            code="NOT_FINITE",
+            hint="Try another seed; on a GPU, F5_DTYPE=fp32 has more range than fp16.",
+        )
