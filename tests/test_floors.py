@@ -14,7 +14,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
 FLOORS = {
-    **dict.fromkeys(["units", "types", "errors", "settings", "build", "__init__"], 0),
+    **dict.fromkeys(["units", "types", "errors", "settings", "build", "metrics", "__init__"], 0),
     **dict.fromkeys(["text", "audio", "store", "fetch"], 1),
     **dict.fromkeys(["engine", "standin", "voices", "model_cache", "jobs", "doctor"], 2),
     **dict.fromkeys(["speech", "watch", "boot", "diagnosis", "operations"], 3),

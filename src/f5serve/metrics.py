@@ -1,0 +1,210 @@
+"""Counts and times of one process, and the text in which Prometheus reads them.
+
+Numbers flow in from any thread, text exposition (format 0.0.4) flows out. A `Registry` is made at
+boot and handed to whoever counts; nothing here is global, and what is counted is not known here.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Content type of `Registry.render`."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+Labels = tuple[str, ...]
+F = TypeVar("F", "Counter", "Gauge", "Histogram")
+
+
+class Counter:
+    """A total that only grows, one for each combination of label values."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, doc: str, labels: Sequence[str]) -> None:
+        if not all(map(_NAME.fullmatch, (name, *labels))):
+            raise ValueError(f"{name} {labels}: names are lower-case letters, digits and _")
+        self.name, self.doc, self.labels = name, doc, tuple(labels)
+        self._lock = threading.Lock()
+        self._values: dict[Labels, float] = {}
+
+    def add(self, amount: float = 1.0, **labels: str) -> None:
+        """Count; every label of the counter is given."""
+        key = self._key(labels)
+        with self._lock:
+            self._values[key] = self._values.get(key, 0.0) + amount
+
+    def value(self, **labels: str) -> float:
+        """The total of these label values; of all that there are, without labels."""
+        with self._lock:
+            values = dict(self._values)
+        return values.get(self._key(labels), 0.0) if labels else sum(values.values())
+
+    def samples(self) -> Iterator[tuple[str, str, float]]:
+        """Suffix of the name, labels as they are written, value."""
+        with self._lock:
+            values = sorted(self._values.items())
+        if not self.labels and not values:
+            values = [((), 0.0)]
+        for key, value in values:
+            yield "", _written(zip(self.labels, key, strict=True)), value
+
+    def _key(self, labels: Mapping[str, str]) -> Labels:
+        if set(labels) != set(self.labels):
+            raise ValueError(f"{self.name} has the labels {self.labels}, not {tuple(labels)}")
+        return tuple(str(labels[name]) for name in self.labels)
+
+
+class Gauge(Counter):
+    """What is so right now: set, or read from `source` when it is asked for."""
+
+    kind = "gauge"
+
+    def __init__(
+        self, name: str, doc: str, labels: Sequence[str], source: Callable[[], float] | None = None
+    ) -> None:
+        super().__init__(name, doc, labels)
+        self._source = source
+
+    def set(self, value: float, **labels: str) -> None:
+        """It is `value` from now on."""
+        key = self._key(labels)
+        with self._lock:
+            self._values[key] = value
+
+    def samples(self) -> Iterator[tuple[str, str, float]]:
+        """As those of a counter."""
+        if self._source is not None:
+            self.set(self._source())
+        return super().samples()
+
+
+class Histogram:
+    """How often values were at most as large as each of `buckets`, their number and their sum."""
+
+    kind = "histogram"
+
+    def __init__(self, name: str, doc: str, buckets: Sequence[float]) -> None:
+        if not _NAME.fullmatch(name) or not buckets or list(buckets) != sorted(set(buckets)):
+            raise ValueError(f"{name}: buckets are bounds in growing order, not {buckets}")
+        self.name, self.doc = name, doc
+        self._bounds = [*map(float, buckets), math.inf]
+        self._lock = threading.Lock()
+        self._counts = [0] * len(self._bounds)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value; what is no number is left out."""
+        if math.isnan(value):
+            return
+        with self._lock:
+            self._counts[bisect.bisect_left(self._bounds, value)] += 1
+            self._sum += value
+
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        with self._lock:
+            return sum(self._counts)
+
+    @property
+    def mean(self) -> float:
+        """Mean of all values, 0 for none."""
+        with self._lock:
+            return self._sum / max(1, sum(self._counts))
+
+    def quantile(self, share: float) -> float:
+        """The smallest bound that at least `share` of all values keep; 0 for none."""
+        with self._lock:
+            counts = list(self._counts)
+        wanted, seen = share * sum(counts), 0
+        if not wanted:
+            return 0.0
+        for bound, count in zip(self._bounds, counts, strict=True):
+            seen += count
+            if seen >= wanted:
+                return bound
+        return math.inf
+
+    def samples(self) -> Iterator[tuple[str, str, float]]:
+        """Suffix of the name, labels as they are written, value."""
+        with self._lock:
+            counts, total = list(self._counts), self._sum
+        seen = 0
+        for bound, count in zip(self._bounds, counts, strict=True):
+            seen += count
+            yield "_bucket", _written([("le", _number(bound))]), seen
+        yield "_sum", "", total
+        yield "_count", "", seen
+
+
+class Registry:
+    """All that one process counts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._families: dict[str, Counter | Histogram] = {}
+        self._sources: list[Callable[[], Mapping[str, float]]] = []
+
+    def counter(self, name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
+        """A new counter; by custom its name ends in `_total`."""
+        return self._add(Counter(name, doc, labels))
+
+    def gauge(
+        self,
+        name: str,
+        doc: str,
+        labels: Sequence[str] = (),
+        source: Callable[[], float] | None = None,
+    ) -> Gauge:
+        """A new gauge; one with a `source` has no labels."""
+        return self._add(Gauge(name, doc, labels, source))
+
+    def histogram(self, name: str, doc: str, buckets: Sequence[float]) -> Histogram:
+        """A new histogram over fixed bounds."""
+        return self._add(Histogram(name, doc, buckets))
+
+    def add_source(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Export what `read` returns by full name: a counter where it ends in `_total`."""
+        with self._lock:
+            self._sources.append(read)
+
+    def render(self) -> str:
+        """Everything, as Prometheus reads it."""
+        with self._lock:
+            families, sources = list(self._families.values()), list(self._sources)
+        lines: list[str] = []
+        for family in families:
+            told = family.doc.replace("\\", r"\\").replace("\n", r"\n")
+            lines += [f"# HELP {family.name} {told}", f"# TYPE {family.name} {family.kind}"]
+            lines += [f"{family.name}{s}{labels} {_number(v)}" for s, labels, v in family.samples()]
+        for name, value in (pair for read in sources for pair in read().items()):
+            kind = "counter" if name.endswith("_total") else "gauge"
+            lines += [f"# TYPE {name} {kind}", f"{name} {_number(value)}"]
+        return "\n".join(lines) + "\n"
+
+    def _add(self, family: F) -> F:
+        with self._lock:
+            if family.name in self._families:
+                raise ValueError(f"{family.name} is counted already")
+            self._families[family.name] = family
+        return family
+
+
+def _written(labels: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> str:
+    escape = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+    told = ",".join(f'{name}="{value.translate(escape)}"' for name, value in labels)
+    return f"{{{told}}}" if told else ""
+
+
+def _number(value: float) -> str:
+    value = float(value)
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value.is_integer() else repr(value)
