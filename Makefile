@@ -30,7 +30,7 @@ check: setup ## format, lint, types
 	$(BIN)/mypy
 
 test: setup ## the whole suite
-	$(BIN)/python -m pytest -m "not parity"
+	$(BIN)/python -m pytest -m "not parity" -n auto --maxprocesses 4 --dist worksteal
 
 test-fast: setup ## what runs in about a minute
 	$(BIN)/python -m pytest -m "not slow and not parity"

@@ -182,7 +182,7 @@ def test_silence_ends_with_the_time_agreed(
     rate = 10_000_000
     limits = dataclasses.replace(FAULT_LIMITS, operation_s=0.8, window_s=0.3, min_bytes_per_s=rate)
     store = through(proxy, rclone_server, limits)
-    store.put("a", DATA)
+    S3Store(rclone_server).put("a", DATA)  # under limits that a busy machine keeps
     proxy.faults = [Fault(kind, rate=20)]
     start = time.monotonic()
     with pytest.raises(StorageFailed) as caught:
