@@ -88,7 +88,7 @@ def warm_up(engine: Engine) -> None:
     if not text:
         return
     half = _WARM_UP_FRAMES // 2
-    noise = np.random.default_rng(0).standard_normal(half * HOP_LENGTH).astype(np.float32)
-    voice = Voice("warm-up", Wave(noise / 10), text, revision="warm-up")
+    noise = np.random.default_rng(0).standard_normal(half * HOP_LENGTH, dtype=np.float32)
+    voice = Voice("warm-up", Wave(noise * np.float32(0.1)), text, revision="warm-up")
     options = SamplingOptions(nfe_step=WARM_UP_STEPS)
     engine.generate([Utterance(text, voice, _WARM_UP_FRAMES, 0, options)])

@@ -18,10 +18,14 @@ from types import TracebackType
 from typing import IO, Self
 
 from f5serve.errors import StorageFailed, means_full
+from f5serve.store.files import PrivateFile
 
 _PIECE = 64 << 20
 _PATIENCE_S = 5.0
+_INCREDIBLE = 100 * 10**12  # bytes free: more than any one disk has
+_NETWORKED = ("fuse", "nfs", "cifs", "smb", "ceph", "lustre", "9p", "virtiofs")
 _MARGIN = 1 << 20  # directories, records and the last block of each file
+_HINT_OTHER = "Name a folder in F5_MODELS_DIR that this user may write to."
 _HINT = "Free some space there, or name another folder in F5_MODELS_DIR."
 
 
@@ -50,7 +54,7 @@ def unwritable(folder: Path, error: OSError) -> StorageFailed:
     return StorageFailed(
         f"{folder} cannot be written to: {error.strerror or error}.",
         code="NOT_WRITABLE",
-        hint="Name a folder in F5_MODELS_DIR that this user may write to.",
+        hint=_HINT_OTHER,
     )
 
 
@@ -82,8 +86,8 @@ class Reservation:
         """
         self._file: IO[bytes] | None = None
         self._held = needed + _MARGIN if needed else 0
-        free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
-        if needed > free:
+        free = free_bytes(folder)
+        if free is not None and needed > free:
             raise no_space(folder, needed, free)
         try:
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed in __exit__
@@ -103,6 +107,8 @@ class Reservation:
     def close(self) -> None:
         """Give back what is left."""
         if self._file is not None:
+            with contextlib.suppress(OSError):  # a forked process may hold the file open for long
+                os.ftruncate(self._file.fileno(), 0)
             self._file.close()
             self._file = None
 
@@ -116,6 +122,29 @@ class Reservation:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def free_bytes(folder: Path) -> int | None:
+    """What statvfs says this user may still write there; None where it is known to say anything.
+
+    Network volumes report the size of a whole cluster, and some of them nothing at all.
+    """
+    stat = os.statvfs(folder)
+    free = stat.f_bavail * stat.f_frsize
+    if not stat.f_blocks or free > _INCREDIBLE or _file_system(folder).startswith(_NETWORKED):
+        return None
+    return free
+
+
+def _file_system(folder: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> str:
+    """Kind of the file system that holds `folder`, e.g. "ext4"; "" where Linux does not tell."""
+    device = folder.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with contextlib.suppress(OSError, IndexError):
+        for line in mountinfo.read_text().splitlines():
+            if line.split()[2] == wanted:
+                return line.partition(" - ")[2].split()[0]
+    return ""
 
 
 def _allocate(descriptor: int, size: int) -> None:
@@ -138,18 +167,15 @@ def write_atomic(path: Path, data: bytes) -> None:
         StorageFailed: code NO_SPACE or NOT_WRITABLE.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(path.parent, len(data), error) from None
+        with PrivateFile(path.parent, path.name) as file:
+            file.write_at(0, data)
+            file.publish(path)
+    except StorageFailed as error:  # said again with the folder, and the setting that names it
+        if error.code == "NO_SPACE":
+            raise no_space(path.parent, len(data)) from None
+        raise StorageFailed(
+            f"{path.parent}: {error.message}", code="NOT_WRITABLE", hint=_HINT_OTHER
+        ) from None
 
 
 @contextlib.contextmanager
@@ -164,7 +190,10 @@ def hold_lock(path: Path, patience_s: float) -> Iterator[bool]:
         held = _take(file, path, patience_s)
         if held:
             path.touch()
-        yield held
+        try:
+            yield held
+        finally:  # closing alone would leave it with a process that was forked meanwhile
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _take(file: IO[str], path: Path, patience_s: float) -> bool:

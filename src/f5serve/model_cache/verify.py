@@ -17,6 +17,7 @@ from f5serve.model_cache import records
 from f5serve.model_cache.disk import unreadable
 from f5serve.model_cache.find import (
     HUB_FOLDER,
+    ModelFiles,
     artifact_path,
     hub_caches,
     locate,
@@ -66,18 +67,19 @@ def verify(
     artifact = artifact_path(models_dir, spec.id)
     if artifact.is_file():
         file = ModelFile("weights", artifact.name)
-        checks.append(_check(models_dir, _artifact_id(spec.id), file, artifact, on_progress))
+        checks.append(_check(models_dir, artifact_id(spec.id), file, artifact, on_progress))
     return checks
 
 
-def _artifact_id(model_id: str) -> str:
+def artifact_id(model_id: str) -> str:
+    """Under which name the artifact of a model is recorded."""
     return f"{model_id}.artifact"
 
 
 def record_artifact(models_dir: Path, model_id: str) -> None:
     """Expect the artifact of a model to stay as it is now; called when it has been written."""
     path = artifact_path(models_dir, model_id)
-    record(models_dir, _artifact_id(model_id), ModelFile("weights", path.name), path, digest(path))
+    record(models_dir, artifact_id(model_id), ModelFile("weights", path.name), path, digest(path))
 
 
 def record(models_dir: Path, model_id: str, file: ModelFile, path: Path, found: Digest) -> None:
@@ -101,6 +103,52 @@ def reason_to_refuse(file: ModelFile, seen: Seen, sha256: str) -> str | None:
         return None
     source = "is published" if file.sha256 else "was accepted at first"
     return f"{wanted} {source}, {sha256} was found"
+
+
+def changed(
+    found: ModelFiles,
+    models_dir: Path,
+    on_progress: OnProgress = quiet,
+    registry: Registry = PUBLISHED,
+) -> list[Path]:
+    """Files of a model that was found which are not what they should be; hashes all that it can.
+
+    Nothing is recorded: a file of which no hash is known counts as good.
+
+    Raises:
+        StorageFailed: NOT_READABLE.
+    """
+    spec = registry.get(found.model)
+    if found.weights == artifact_path(models_dir, spec.id):
+        weights = _expected_of(models_dir, artifact_id(spec.id), (), found.weights)
+    else:
+        weights = _expected_of(models_dir, spec.id, spec.files, found.weights)
+    vocoder = registry.vocoder
+    wanted = {
+        found.weights: weights,
+        found.vocab: _expected_of(models_dir, spec.id, spec.files, found.vocab),
+        found.vocoder: _expected_of(models_dir, vocoder.id, vocoder.files, found.vocoder),
+    }
+    try:
+        return [
+            path
+            for path, sha256 in wanted.items()
+            if sha256 and digest(path, path.name, on_progress).sha256 != sha256
+        ]
+    except OSError as error:
+        raise unreadable(Path(error.filename or found.weights), error) from None
+
+
+def _expected_of(
+    models_dir: Path, record_id: str, files: tuple[ModelFile, ...], path: Path
+) -> str | None:
+    """The hash that is known of a file by the name it has in its repository, or None."""
+    seen = records.read(models_dir, record_id)
+    known = files or tuple(ModelFile(e.role, name) for name, e in seen.files.items())
+    for file in known:
+        if path.name == Path(file.path).name:
+            return expected(file, seen)
+    return None
 
 
 def mismatch(spec: ModelSpec, file: ModelFile, reason: str) -> ModelUnavailable:
