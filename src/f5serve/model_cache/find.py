@@ -79,6 +79,14 @@ def find(
     return here or find_published(model_id, models_dir, extra_dirs, registry)
 
 
+def find_unsynced(
+    model_id: str, models_dir: Path, extra_dirs: Sequence[Path] = (), registry: Registry = PUBLISHED
+) -> ModelFiles | None:
+    """As `find`, without what came from the store."""
+    artifact = _find_artifact(model_id, models_dir, extra_dirs, registry)
+    return artifact or find_published(model_id, models_dir, extra_dirs, registry)
+
+
 def find_synced(model_id: str, folder: Path) -> ModelFiles | None:
     """The model as it was brought from the store into a folder; None unless it is complete."""
     version = synced.complete(folder, model_id)

@@ -18,16 +18,17 @@ from f5serve.errors import KeyMissing, ModelUnavailable, StorageFailed
 from f5serve.model_cache import manifest as documents
 from f5serve.model_cache import synced
 from f5serve.model_cache.current import PAUSE_S, TRIES, read_current
-from f5serve.model_cache.disk import hold_lock
+from f5serve.model_cache.disk import hold_lock, unreadable
 from f5serve.model_cache.find import ModelFiles, files_of
-from f5serve.model_cache.hashes import OnProgress, Progress, quiet
+from f5serve.model_cache.hashes import OnProgress, Progress, digest, quiet
 from f5serve.model_cache.manifest import Manifest, StoredFile
 from f5serve.model_cache.registry import Role
 from f5serve.model_cache.synced import Version
+from f5serve.model_cache.verify import FileCheck
 from f5serve.store.base import ObjectStore
 from f5serve.store.files import cannot_write, sweep
 
-__all__ = ["OnFile", "download", "read_current", "sync", "verify_synced"]
+__all__ = ["OnFile", "check_synced", "download", "read_current", "sync", "verify_synced"]
 
 OnFile = Callable[[Role, Path], None]
 """Called from another thread with a file that is complete and checked, as soon as it is."""
@@ -99,6 +100,26 @@ def verify_synced(
     """
     version = synced.verify(folder, model_id, on_progress)
     return files_of(version) if version else None
+
+
+def check_synced(folder: Path, model_id: str, on_progress: OnProgress = quiet) -> list[FileCheck]:
+    """The verdict on each file of the model that `sync` brought; changes nothing.
+
+    Raises:
+        StorageFailed: NOT_READABLE.
+    """
+    version = synced.complete(folder, model_id)
+    if version is None:
+        return []
+    return [_check(version.path(file), file, on_progress) for file in version.manifest.files]
+
+
+def _check(path: Path, file: StoredFile, on_progress: OnProgress) -> FileCheck:
+    try:
+        found = digest(path, file.path, on_progress).sha256
+    except OSError as error:
+        raise unreadable(path, error) from None
+    return FileCheck(path, "ok" if found == file.sha256 else "changed", file.sha256, found)
 
 
 class _Stopped(Exception):

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from f5serve.errors import F5Error
 from f5serve.model_cache import manifest as documents
+from f5serve.model_cache.disk import write_atomic
 from f5serve.model_cache.hashes import OnProgress, digest, quiet
 from f5serve.model_cache.manifest import MANIFEST_NAME, Manifest, StoredFile
-from f5serve.store.files import PrivateFile
 
 _log = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ def mark_complete(version: Version) -> None:
         StorageFailed: NO_SPACE or NOT_WRITABLE.
     """
     pointer = documents.write_pointer(version.manifest.sha256)
-    _write(version.folder / MANIFEST_NAME, version.manifest.data)
-    _write(version.folder.parent / _POINTER_NAME, pointer)
+    write_atomic(version.folder / MANIFEST_NAME, version.manifest.data)
+    write_atomic(version.folder.parent / _POINTER_NAME, pointer)
 
 
 def is_intact(version: Version, file: StoredFile, on_progress: OnProgress = quiet) -> bool:
@@ -132,9 +132,3 @@ def _put_aside(version: Version, file: StoredFile) -> None:
         (version.folder / MANIFEST_NAME).unlink(missing_ok=True)
         aside.parent.mkdir(exist_ok=True)
         path.replace(aside)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with PrivateFile(path.parent, path.name) as file:
-        file.write_at(0, data)
-        file.publish(path)

@@ -1,7 +1,8 @@
-"""`f5serve models`: list, pull, verify and convert weights.
+"""`f5serve models`: list, pull, verify, convert, push and sync weights.
 
-Arguments and settings flow in, a table or JSON on stdout and an exit code flow out; what is going
-on is told on stderr. What a model is and how it gets here is in `model_cache`.
+Arguments and settings flow in, paths, verdicts or JSON on stdout and an exit code flow out; what is
+going on is told on stderr. What a model is and how it gets here is in `model_cache`; `list`, `push`
+and `sync` are in modules of their own.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
 from f5serve.model_cache.disk import cannot_write, human
-from f5serve.model_cache.find import ModelFiles, artifact_path, find, find_published
+from f5serve.model_cache.find import (
+    ModelFiles,
+    artifact_path,
+    find,
+    find_published,
+    find_unsynced,
+)
 from f5serve.model_cache.registry import PUBLISHED, ModelSpec, Registry, check_license
 from f5serve.settings import Settings
 from f5serve.transports.cli_meter import Meter
@@ -29,13 +35,17 @@ _DTYPES = {"fp16": "float16", "fp32": "float32"}
 
 def add_parser(subparsers: Any) -> None:
     """Add `models` and its actions to the verbs of the command line."""
-    parser = subparsers.add_parser("models", help="list, pull, verify and convert weights")
+    parser = subparsers.add_parser(
+        "models", help="list, pull, verify, convert, push and sync weights"
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     listing = actions.add_parser("list", help="what can be had, under which licence, what is here")
     pulling = actions.add_parser("pull", help="bring a model and its vocoder onto this machine")
     checking = actions.add_parser("verify", help="hash what is here; exit code 4 if any is wrong")
     converting = actions.add_parser("convert", help="make the small artifact that loads fast")
+    pushing = actions.add_parser("push", help="put a model of this machine into the store")
+    syncing = actions.add_parser("sync", help="bring a model from the store onto this machine")
 
     pulling.add_argument("model", metavar="MODEL", help="see: f5serve models list")
     checking.add_argument("models", metavar="MODEL", nargs="*", help="default: all that are here")
@@ -45,7 +55,19 @@ def add_parser(subparsers: Any) -> None:
     converting.add_argument(
         "--dtype", choices=list(_DTYPES), default="fp16", help="fp32 doubles it for CPUs"
     )
-    for action in (listing, pulling, checking, converting):
+    pushing.add_argument("model", metavar="MODEL", help="a pulled model")
+    pushing.add_argument(
+        "--dtype",
+        choices=[*_DTYPES, "published"],
+        default="fp16",
+        help="converted, which is made when it is not there; or the file as it was published",
+    )
+    pushing.add_argument(
+        "--again", action="store_true", help="send what the store says it has, too: heals it"
+    )
+    syncing.add_argument("model", metavar="MODEL", help="see: f5serve models list --store")
+    listing.add_argument("--store", action="store_true", help="look into the store, too")
+    for action in (listing, pulling, checking, converting, pushing, syncing):
         action.add_argument("--json", action="store_true", help="print JSON on stdout")
     parser.set_defaults(run=run)
 
@@ -56,52 +78,17 @@ def run(args: argparse.Namespace, settings: Settings, registry: Registry = PUBLI
     Raises:
         F5Error: as the action does; the command line reports it.
     """
-    action = {"list": _list, "pull": _pull, "verify": _verify, "convert": _convert}[args.action]
+    from f5serve.transports import cli_models_list, cli_models_store
+
+    action = {
+        "list": cli_models_list.show,
+        "pull": _pull,
+        "verify": _verify,
+        "convert": _convert,
+        "push": cli_models_store.push,
+        "sync": cli_models_store.pull_from_store,
+    }[args.action]
     return action(args, settings, registry)
-
-
-def _list(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
-    specs = (*registry.models, registry.vocoder)
-    rows = [_describe(spec, settings.models_dir, registry) for spec in specs]
-    if args.json:
-        print(json.dumps(rows, indent=1))
-        return 0
-    table = [("MODEL", "LANGUAGES", "LICENCE", "COMMERCIAL", "SIZE", "HERE")]
-    for row in rows:
-        languages, size = " ".join(row["languages"]) or "-", row["size"]
-        commercial = "yes" if row["commercial"] else "no"
-        size_text = human(size) if size else "?"
-        table.append(
-            (row["id"], languages, row["license"], commercial, size_text, row["on_disk"] or "-")
-        )
-    _print_table(table)
-    return 0
-
-
-def _describe(spec: ModelSpec, models_dir: Path, registry: Registry) -> dict[str, Any]:
-    here = None if spec is registry.vocoder else find(spec.id, models_dir, registry=registry)
-    converted = here is not None and here.weights == artifact_path(models_dir, spec.id)
-    sizes = [file.size for file in spec.files if file.role in ("weights", "vocoder")]
-    size = here.weights.stat().st_size if here else next(iter(sizes), None)
-    return {
-        "id": spec.id,
-        "repo": spec.repo,
-        "revision": spec.revision,
-        "arch": spec.arch,
-        "languages": list(spec.languages),
-        "license": spec.license,
-        "commercial": spec.commercial,
-        "size": size,
-        "on_disk": "converted" if converted else "published" if here else None,
-        "note": spec.note,
-    }
-
-
-def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    rows = list(rows)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
 
 def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
@@ -110,13 +97,13 @@ def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> i
 
     spec = registry.get(args.model)
     check_license(spec, settings.require_commercial_license)
-    _tell(f"{spec.id}: {_license(spec)}")
+    tell(f"{spec.id}: {_license(spec)}")
     if spec.note:
-        _tell(f"{spec.id}: {spec.note}")
+        tell(f"{spec.id}: {spec.note}")
     source = HubSource(settings.hub_endpoint, settings.hub_token, settings.hub_timeout_s)
     with Meter() as meter:
         files = pull(spec.id, source, settings.models_dir, meter, registry)
-    _print_files(files, args.json)
+    print_files(files, args.json)
     return 0
 
 
@@ -125,7 +112,8 @@ def _license(spec: ModelSpec) -> str:
     return f"{spec.license}, which {permits} commercial use."
 
 
-def _print_files(files: ModelFiles, as_json: bool) -> None:
+def print_files(files: ModelFiles, as_json: bool) -> None:
+    """Print where the parts of a model are."""
     said = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(files).items()}
     if as_json:
         print(json.dumps(said, indent=1))
@@ -135,16 +123,19 @@ def _print_files(files: ModelFiles, as_json: bool) -> None:
 
 
 def _verify(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    from f5serve.model_cache.sync import check_synced
     from f5serve.model_cache.verify import verify
 
     here = settings.models_dir
     names = args.models or [m.id for m in registry.models if find(m.id, here, registry=registry)]
     if not names:
-        _tell("No model is on this machine.")
+        tell("No model is on this machine.")
     checks: dict[Path, FileCheck] = {}
     for name in names:
         with Meter() as meter:
-            found = verify(name, here, meter, registry)
+            found = check_synced(here, name, meter)
+            if not found or find_unsynced(name, here, registry=registry):
+                found += verify(name, here, meter, registry)
         checks |= {check.path: check for check in found}
     _print_checks(list(checks.values()), args.json)
     bad = any(check.state in ("changed", "missing") for check in checks.values())
@@ -191,7 +182,7 @@ def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -
             "ARCH_REQUIRED",
             "Name it with --arch, e.g. F5TTS_v1_Base; a file does not tell v0 from v1.",
         )
-    _convert_file(weights, arch, out, license, _DTYPES[args.dtype])
+    convert_file(weights, arch, out, license, args.dtype)
     if model_id and out == artifact_path(settings.models_dir, model_id):
         record_artifact(settings.models_dir, model_id)
     size = out.stat().st_size
@@ -220,7 +211,13 @@ def _published_weights(spec: ModelSpec, settings: Settings, registry: Registry) 
     return found.weights
 
 
-def _convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str) -> None:
+def convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str) -> None:
+    """Write the artifact of a checkpoint; `dtype` is "fp16" or "fp32".
+
+    Raises:
+        ModelUnavailable: ENGINE_NOT_INSTALLED, or as the engine.
+        StorageFailed: NO_SPACE, NOT_WRITABLE or OUTPUT_UNWRITABLE.
+    """
     try:
         from f5serve.engine.convert import convert
     except ImportError as error:
@@ -233,9 +230,10 @@ def _convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str)
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(out.parent, 0, error) from None
-    _tell(f"Converting {weights.name} as {arch}; this takes a minute.")
-    convert(weights, arch, out, license=license, dtype=dtype)
+    tell(f"Converting {weights.name} as {arch}; this takes a minute.")
+    convert(weights, arch, out, license=license, dtype=_DTYPES[dtype])
 
 
-def _tell(sentence: str) -> None:
+def tell(sentence: str) -> None:
+    """Say on stderr what is going on."""
     print(sentence, file=sys.stderr)

@@ -1,0 +1,143 @@
+"""Which files of this machine make up a model that can be published.
+
+A model id and a folder flow in, a `Release` flows out. By default it is the converted artifact, a
+third of the published bytes; where there is none it is made by the converter that the caller gives,
+as this module must not know torch.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from f5serve.errors import ModelUnavailable
+from f5serve.model_cache import records
+from f5serve.model_cache.find import ModelFiles, artifact_path, find, find_published
+from f5serve.model_cache.hashes import digest
+from f5serve.model_cache.manifest import ARTIFACT_API, PUBLISHED_API, Description
+from f5serve.model_cache.publish import LocalFile, Release
+from f5serve.model_cache.registry import PUBLISHED, ModelFile, ModelSpec, Registry, Role
+from f5serve.model_cache.verify import artifact_id, expected, record
+
+Form = Literal["fp16", "fp32", "published"]
+"""Converted in one of two precisions, or as the authors published it."""
+
+Convert = Callable[[Path, Path, str], None]
+"""Called with a published checkpoint, where its artifact belongs, and "fp16" or "fp32"."""
+
+_MOST_HEADER_BYTES = 16 << 20
+_FORMS: dict[str, Literal["fp16", "fp32"]] = {"F16": "fp16", "F32": "fp32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model is taken from.
+
+    Attributes:
+        convert: makes an artifact where there is none.
+    """
+
+    models_dir: Path
+    convert: Convert
+    registry: Registry = PUBLISHED
+
+
+def gather(model_id: str, form: Form, source: Source) -> Release:
+    """The files of a model on this machine, with the hashes that are known of them.
+
+    Raises:
+        ModelUnavailable: UNKNOWN_MODEL, MODEL_NOT_PULLED, or as `Source.convert`.
+    """
+    spec = source.registry.get(model_id)
+    here = find(spec.id, source.models_dir, registry=source.registry)
+    if here is None:
+        raise _not_pulled(spec)
+    if form == "published":
+        weights, api = _published(spec, source).weights, PUBLISHED_API
+    else:
+        weights, api = _artifact(spec, form, source), ARTIFACT_API
+    about = Description(
+        model=spec.id,
+        model_api=api,
+        arch=spec.arch,
+        license=spec.license,
+        commercial=spec.commercial,
+        repo=spec.repo,
+        revision=here.revision,
+    )
+    files = (
+        _local(spec, "weights", weights, source),
+        _local(spec, "vocab", here.vocab, source),
+        _local(source.registry.vocoder, "vocoder", here.vocoder, source),
+    )
+    return Release(about, files)
+
+
+def form_of(weights: Path) -> Literal["fp16", "fp32"] | None:
+    """Precision of an artifact by its header; None for anything else, a published file included."""
+    try:
+        with weights.open("rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(size, _MOST_HEADER_BYTES)))
+        if header.pop("__metadata__", {}).get("format") != ARTIFACT_API:
+            return None
+        kinds = Counter[str]()
+        for tensor in header.values():
+            start, end = tensor["data_offsets"]
+            kinds[tensor["dtype"]] += end - start
+    except (OSError, struct.error, ValueError, AttributeError, TypeError, KeyError):
+        return None
+    most = kinds.most_common(1)[0][0] if kinds else ""
+    return _FORMS.get(most)
+
+
+def _artifact(spec: ModelSpec, form: Form, source: Source) -> Path:
+    """The artifact in that precision: the one in use, the one made for publishing, or a new one."""
+    usual = artifact_path(source.models_dir, spec.id)
+    beside = usual.with_name(f"{spec.id}.{form}.safetensors")
+    for path in (usual, beside):
+        if form_of(path) == form:
+            return path
+    out = beside if usual.exists() or form != "fp16" else usual
+    source.convert(_published(spec, source).weights, out, form)
+    name = ModelFile("weights", out.name)
+    record(source.models_dir, artifact_id(spec.id), name, out, digest(out))
+    return out
+
+
+def _published(spec: ModelSpec, source: Source) -> ModelFiles:
+    found = find_published(spec.id, source.models_dir, registry=source.registry)
+    if found is None:
+        raise _not_pulled(spec)
+    return found
+
+
+def _not_pulled(spec: ModelSpec) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{spec.id} is not on this machine as it was published.",
+        code="MODEL_NOT_PULLED",
+        hint=f"Run: f5serve models pull {spec.id}",
+    )
+
+
+def _local(spec: ModelSpec, role: Role, path: Path, source: Source) -> LocalFile:
+    sha256 = _known_hash(spec, role, path, source.models_dir)
+    return LocalFile(role, path, f"{role}{path.suffix}", sha256)
+
+
+def _known_hash(spec: ModelSpec, role: Role, path: Path, models_dir: Path) -> str | None:
+    """What a file must hash to: as published, or as recorded when it was accepted or made."""
+    if path.parent == artifact_path(models_dir, spec.id).parent:
+        made = records.read(models_dir, artifact_id(spec.id)).files.get(path.name)
+        return made.sha256 if made else None
+    seen = records.read(models_dir, spec.id)
+    accepted = (ModelFile(entry.role, name) for name, entry in seen.files.items())
+    for file in (*spec.files, *accepted):
+        if file.role == role and Path(file.path).name == path.name:
+            return expected(file, seen)
+    return None
