@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 from f5serve.errors import ModelUnavailable
-from f5serve.model_cache import records
 from f5serve.model_cache.find import ModelFiles, artifact_path, find, find_published
 from f5serve.model_cache.hashes import digest
 from f5serve.model_cache.manifest import ARTIFACT_API, PUBLISHED_API, Description
 from f5serve.model_cache.publish import LocalFile, Release
 from f5serve.model_cache.registry import PUBLISHED, ModelFile, ModelSpec, Registry, Role
-from f5serve.model_cache.verify import artifact_id, expected, record
+from f5serve.model_cache.verify import artifact_id, expected_of, record
 
 Form = Literal["fp16", "fp32", "published"]
 """Converted in one of two precisions, or as the authors published it."""
@@ -39,11 +38,11 @@ class Source:
     """Where a model is taken from.
 
     Attributes:
-        convert: makes an artifact where there is none.
+        convert: makes an artifact where there is none; without it there has to be one.
     """
 
     models_dir: Path
-    convert: Convert
+    convert: Convert | None = None
     registry: Registry = PUBLISHED
 
 
@@ -71,9 +70,9 @@ def gather(model_id: str, form: Form, source: Source) -> Release:
         revision=here.revision,
     )
     files = (
-        _local(spec, "weights", weights, source),
-        _local(spec, "vocab", here.vocab, source),
-        _local(source.registry.vocoder, "vocoder", here.vocoder, source),
+        _local(spec, "weights", weights, source.models_dir),
+        _local(spec, "vocab", here.vocab, source.models_dir),
+        _local(source.registry.vocoder, "vocoder", here.vocoder, source.models_dir),
     )
     return Release(about, files)
 
@@ -104,6 +103,12 @@ def _artifact(spec: ModelSpec, form: Form, source: Source) -> Path:
         if form_of(path) == form:
             return path
     out = beside if usual.exists() or form != "fp16" else usual
+    if source.convert is None:
+        raise ModelUnavailable(
+            f"{spec.id} has not been converted to {form} on this machine.",
+            code="MODEL_NOT_CONVERTED",
+            hint=f"Run: f5serve models convert {spec.id} --dtype {form}",
+        )
     source.convert(_published(spec, source).weights, out, form)
     name = ModelFile("weights", out.name)
     record(source.models_dir, artifact_id(spec.id), name, out, digest(out))
@@ -125,19 +130,10 @@ def _not_pulled(spec: ModelSpec) -> ModelUnavailable:
     )
 
 
-def _local(spec: ModelSpec, role: Role, path: Path, source: Source) -> LocalFile:
-    sha256 = _known_hash(spec, role, path, source.models_dir)
-    return LocalFile(role, path, f"{role}{path.suffix}", sha256)
-
-
-def _known_hash(spec: ModelSpec, role: Role, path: Path, models_dir: Path) -> str | None:
-    """What a file must hash to: as published, or as recorded when it was accepted or made."""
+def _local(spec: ModelSpec, role: Role, path: Path, models_dir: Path) -> LocalFile:
+    """A file with what it must hash to: as published, or as recorded when it was first seen."""
     if path.parent == artifact_path(models_dir, spec.id).parent:
-        made = records.read(models_dir, artifact_id(spec.id)).files.get(path.name)
-        return made.sha256 if made else None
-    seen = records.read(models_dir, spec.id)
-    accepted = (ModelFile(entry.role, name) for name, entry in seen.files.items())
-    for file in (*spec.files, *accepted):
-        if file.role == role and Path(file.path).name == path.name:
-            return expected(file, seen)
-    return None
+        sha256 = expected_of(models_dir, artifact_id(spec.id), (), path)
+    else:
+        sha256 = expected_of(models_dir, spec.id, spec.files, path)
+    return LocalFile(role, path, f"{role}{path.suffix}", sha256)

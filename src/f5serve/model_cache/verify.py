@@ -120,14 +120,14 @@ def changed(
     """
     spec = registry.get(found.model)
     if found.weights == artifact_path(models_dir, spec.id):
-        weights = _expected_of(models_dir, artifact_id(spec.id), (), found.weights)
+        weights = expected_of(models_dir, artifact_id(spec.id), (), found.weights)
     else:
-        weights = _expected_of(models_dir, spec.id, spec.files, found.weights)
+        weights = expected_of(models_dir, spec.id, spec.files, found.weights)
     vocoder = registry.vocoder
     wanted = {
         found.weights: weights,
-        found.vocab: _expected_of(models_dir, spec.id, spec.files, found.vocab),
-        found.vocoder: _expected_of(models_dir, vocoder.id, vocoder.files, found.vocoder),
+        found.vocab: expected_of(models_dir, spec.id, spec.files, found.vocab),
+        found.vocoder: expected_of(models_dir, vocoder.id, vocoder.files, found.vocoder),
     }
     try:
         return [
@@ -139,7 +139,7 @@ def changed(
         raise unreadable(Path(error.filename or found.weights), error) from None
 
 
-def _expected_of(
+def expected_of(
     models_dir: Path, record_id: str, files: tuple[ModelFile, ...], path: Path
 ) -> str | None:
     """The hash that is known of a file by the name it has in its repository, or None."""
