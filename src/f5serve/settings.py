@@ -305,6 +305,32 @@ class Settings:
         return cls(**values)
 
 
+def read_leniently(
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Settings, list[tuple[str, InvalidRequest]]]:
+    """Settings with the default in place of each value that cannot be read, and those refusals.
+
+    For the doctor, who has to name all of them; nothing runs on such settings.
+    """
+    environ = os.environ if environ is None else environ
+    kept, refused = dict(environ), []
+    for item in fields(Settings):
+        name = str(item.metadata["env"])
+        text = environ.get(name, "").strip()
+        try:
+            if text:
+                _parse(item, name, text)
+        except InvalidRequest as refusal:
+            refused.append((name, refusal))
+            del kept[name]
+    return Settings.from_environ(kept), refused
+
+
+def process_environ() -> dict[str, str]:
+    """A copy of the environment of this process, for whoever judges all of it."""
+    return dict(os.environ)
+
+
 def _parse(item: Field[Any], name: str, text: str) -> Any:
     try:
         return item.metadata["parse"](text)

@@ -142,7 +142,7 @@ def _options(
         bucket=bucket,
         prefix=prefix,
         endpoint_url=endpoint,
-        region=settings.s3_region or _region(endpoint),
+        region=settings.s3_region or region_of(endpoint),
         access_key=keys[0],
         secret_key=keys[1],
         session_token=settings.s3_session_token if keys[0] == settings.s3_access_key else "",
@@ -151,7 +151,8 @@ def _options(
     )
 
 
-def _region(endpoint: str) -> str:
+def region_of(endpoint: str) -> str:
+    """The region that an endpoint's host names, as its provider does; "" for Amazon's default."""
     host = urlsplit(endpoint).hostname or ""
     for pattern in _REGIONS:
         found = re.fullmatch(pattern, host)

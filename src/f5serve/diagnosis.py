@@ -1,0 +1,315 @@
+"""The doctor's whole visit: gathers what any room knows of this machine and judges it.
+
+    Settings, Sources -> Facts -> [Finding] -> Report
+
+`quick` takes what can be known without a network, a child process or torch, in a fraction of a
+second: a worker runs it before anything else. `full` tries everything. Neither changes anything.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from f5serve import build
+from f5serve.boot import choose
+from f5serve.doctor.checks_environ import check_environment, uses_bucket
+from f5serve.doctor.checks_flash import check_flash
+from f5serve.doctor.checks_gpu import check_gpu
+from f5serve.doctor.checks_machine import check_disks, check_memory, check_ports
+from f5serve.doctor.checks_python import check_python, check_torch
+from f5serve.doctor.checks_rooms import check_build, check_models, check_store, check_voices
+from f5serve.doctor.commands import Commands
+from f5serve.doctor.environ import shown
+from f5serve.doctor.facts import (
+    BuildFacts,
+    Facts,
+    ModelFacts,
+    ModelFile,
+    Sources,
+    StoreFacts,
+    VoiceFacts,
+)
+from f5serve.doctor.findings import Finding, above_ok, exit_code
+from f5serve.doctor.machine import (
+    look_at_disk,
+    look_at_gpu,
+    look_at_memory,
+    look_at_ports,
+    this_python,
+)
+from f5serve.doctor.packages import installed, read_torch
+from f5serve.doctor.store_trial import try_store, unopened
+from f5serve.doctor.trials import try_flash, try_torch
+from f5serve.engine.threads import usable_threads
+from f5serve.errors import F5Error
+from f5serve.model_cache.registry import VOCODER, get
+from f5serve.settings import (
+    Settings,
+    on_runpod,
+    process_environ,
+    read_leniently,
+    secret_values,
+    unknown_names,
+)
+from f5serve.store.base import ObjectStore
+from f5serve.store.open import open_store
+from f5serve.voices.open import open_library
+
+HASH_S = 300.0
+"""Time for hashing the weights: 1.4 GB from a slow volume."""
+
+_VOICE_RECORDS = "voices/_records/"
+
+Check = Callable[[Facts], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    check_python,
+    check_environment,
+    check_torch,
+    check_gpu,
+    check_flash,
+    check_memory,
+    check_disks,
+    check_store,
+    check_voices,
+    check_models,
+    check_ports,
+    check_build,
+)
+"""In the order in which one explains the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A visit's result.
+
+    Attributes:
+        environment: the variables that matter, secrets masked.
+        seconds: that it took.
+    """
+
+    facts: Facts
+    findings: tuple[Finding, ...]
+    environment: dict[str, str]
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the first fatal finding."""
+        return exit_code(self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for --json."""
+        counts = {level: 0 for level in ("ok", "info", "warning", "fatal")}
+        for finding in self.findings:
+            counts[finding.level] += 1
+        return {
+            "exit_code": self.exit_code,
+            "counts": counts,
+            "findings": [finding.as_dict() for finding in self.findings],
+            "models": [
+                {"path": str(file.path), "state": file.state, "sha256": file.sha256}
+                for file in (self.facts.models.files if self.facts.models else ())
+            ],
+            "environment": self.environment,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def this_machine() -> Sources:
+    """Where the facts of this process and machine are."""
+    environ = process_environ()
+    temp = Path(tempfile.gettempdir())
+    return Sources(environ, Commands(environ), this_python(), temp)
+
+
+def quick(sources: Sources | None = None) -> Report:
+    """What can be known at once: for a worker before it imports anything heavy, and for health."""
+    sources = sources or this_machine()
+    began = time.perf_counter()
+    return _report(sources, _look(sources), began)
+
+
+def full(sources: Sources | None = None) -> Report:
+    """Everything: torch, flash-attn and hashing in child processes, the store by a small object."""
+    sources = sources or this_machine()
+    began = time.perf_counter()
+    facts = _look(sources)
+    facts = replace(facts, gpu=look_at_gpu(sources, ask=True))
+    if facts.torch is not None:
+        facts = replace(facts, torch_run=try_torch(sources))
+    if facts.flash_installs:
+        abi = facts.torch_run.cxx11_abi if facts.torch_run else None
+        facts = replace(facts, flash_run=try_flash(sources, abi))
+    store, library = _try_store(facts)
+    models = _hashed(facts, sources) if facts.models else None
+    facts = replace(facts, store=store, voices=library, models=models, build=look_at_build())
+    return _report(sources, facts, began)
+
+
+def judge(facts: Facts) -> tuple[Finding, ...]:
+    """Every finding about these facts; pure."""
+    found = [finding for check in CHECKS for finding in check(facts)]
+    settings_are_wrong = any(f.level == "fatal" and f.section == "environment" for f in found)
+    return tuple(
+        finding
+        for finding in found
+        # The store cannot be opened on settings that were called wrong just above.
+        if not (settings_are_wrong and finding.section == "store" and finding.code == "BAD_SETTING")
+    )
+
+
+def _report(sources: Sources, facts: Facts, began: float) -> Report:
+    secrets = secret_values(sources.environ)
+    findings = tuple(_without(secrets, finding) for finding in judge(facts))
+    seconds = time.perf_counter() - began
+    return Report(facts, findings, shown(sources.environ), seconds)
+
+
+def _without(secrets: tuple[str, ...], finding: Finding) -> Finding:
+    """The finding with secrets masked, wherever a message of another program has repeated one."""
+    texts = {name: getattr(finding, name) for name in ("what", "value", "why", "fix")}
+    for secret in secrets:
+        texts = {name: text.replace(secret, "***") for name, text in texts.items()}
+    return replace(finding, **texts)
+
+
+def _look(sources: Sources) -> Facts:
+    """All that needs neither a network nor another process."""
+    settings, refused = read_leniently(sources.environ)
+    at_runpod = on_runpod(sources.environ)
+    cores = usable_threads(sources.root / "sys/fs/cgroup/cpu.max")
+    folders = {
+        "temp": sources.temp,
+        "data": settings.data_dir,
+        "models": settings.models_dir,
+        "cache": settings.cache_dir,
+        "root": sources.root,
+    }
+    is_server = settings.mode == "serve"
+    facts = Facts(
+        settings=settings,
+        environ=sources.environ,
+        python=sources.python,
+        packages=installed(sources),
+        torch=read_torch(sources),
+        gpu=look_at_gpu(sources, ask=False),
+        memory=look_at_memory(sources, cores),
+        disks=tuple(look_at_disk(sources, role, path) for role, path in folders.items() if path),
+        on_runpod=at_runpod,
+        bad_settings=tuple((name, error.message, error.hint) for name, error in refused),
+        unknown_settings=tuple(unknown_names(sources.environ)),
+        ports=look_at_ports(("PORT", "PORT_HEALTH") if is_server else (), sources),
+        store=StoreFacts(is_shared=uses_bucket(settings)),
+    )
+    return replace(facts, models=_look_at_models(facts))
+
+
+def _look_at_models(facts: Facts) -> ModelFacts:
+    settings = facts.settings
+    wants = "F5-TTS" if settings.engine == "f5" else "anything"
+    may_fetch = settings.fetch_models == "always" or (
+        settings.fetch_models == "auto" and (facts.on_runpod or wants == "F5-TTS")
+    )
+    try:
+        choice = choose(settings)
+    except F5Error as error:
+        return ModelFacts(
+            kind="",
+            model=settings.model,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            exit_code=error.exit_code,
+            may_fetch=may_fetch and error.code == "MODEL_MISSING",
+            engine_installed=facts.torch is not None,
+            needs=_needed(settings.model),
+        )
+    files = choice.files
+    paths = (files.weights, files.vocab, files.vocoder) if files else ()
+    is_f5 = choice.kind != "standin"
+    return ModelFacts(
+        kind="f5" if is_f5 else "standin",
+        model=choice.model or settings.model,
+        files=tuple(ModelFile(path, "here") for path in paths),
+        may_fetch=may_fetch,
+        engine_installed=facts.torch is not None
+        if is_f5
+        else facts.package("onnxruntime") is not None,
+        needs=_needed(settings.model),
+    )
+
+
+def _needed(model: str) -> int:
+    """Bytes of a model and its vocoder as published; 0 when they are not known."""
+    try:
+        files = (*get(model).files, *VOCODER.files)
+    except F5Error:
+        return 0
+    return sum(file.size or 0 for file in files)
+
+
+def _hashed(facts: Facts, sources: Sources) -> ModelFacts:
+    """The model's files with their hashes, by the same program that `models verify` is."""
+    models = facts.models
+    assert models is not None
+    if models.kind != "f5" or facts.settings.ckpt is not None:
+        return models
+    command = [sources.executable, "-m", "f5serve", "models", "verify", models.model, "--json"]
+    outcome = sources.commands.run(command, HASH_S)
+    try:
+        told = [
+            ModelFile(Path(row["path"]), row["state"], row["actual"] or "")
+            for row in json.loads(outcome.out)
+        ]
+    except (ValueError, KeyError, TypeError):
+        reason = "it did not end in time" if outcome.timed_out else outcome.last_line
+        return replace(models, hash_error=reason or f"it ended with {outcome.code}")
+    return replace(models, files=tuple(told))
+
+
+def _try_store(facts: Facts) -> tuple[StoreFacts, VoiceFacts | None]:
+    settings = facts.settings
+    is_shared = uses_bucket(settings)
+    try:
+        store = open_store(settings)
+    except F5Error as error:
+        return unopened(error, is_shared), None
+    found = try_store(store, is_shared, settings.s3_ca_bundle)
+    return found, None if found.step in ("put", "get") else _look_at_voices(settings, store)
+
+
+def _look_at_voices(settings: Settings, store: ObjectStore) -> VoiceFacts:
+    try:
+        named = {record.name for record in open_library(settings, store).list()}
+        records = sum(entry.key.endswith(".json") for entry in store.list(_VOICE_RECORDS))
+    except F5Error as error:
+        return VoiceFacts(code=error.code, message=error.message, hint=error.hint)
+    return VoiceFacts(len(named), max(0, records - len(named)))
+
+
+def look_at_build() -> BuildFacts:
+    """The stamp of the running copy, and which of its files are not the ones that were built."""
+    stamp = build.stamp()
+    is_checkout = Path(build.__file__).resolve().parent.parent.name == "src"
+    verify = getattr(build, "verify_files", None)
+    differing = tuple(str(name) for name in verify()) if verify and not is_checkout else ()
+    dirty = bool(getattr(stamp, "dirty", False)) and not is_checkout
+    return BuildFacts(str(stamp), stamp.commit, dirty, differing, is_checkout)
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """What `health` tells of a visit: no path, host or secret, and how much room there is."""
+    return {
+        "findings": [finding.public() for finding in above_ok(report.findings)],
+        "disk": {
+            disk.role: {"free_bytes": disk.free, "total_bytes": disk.total}
+            for disk in report.facts.disks
+        },
+    }

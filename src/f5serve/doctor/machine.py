@@ -1,0 +1,159 @@
+"""The machine under the interpreter: python, memory, disks, ports and the GPU's driver.
+
+`Sources` flow in, facts flow out; each function looks at one thing, changes nothing and cannot
+hang.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import re
+import resource
+import socket
+import struct
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from f5serve.doctor.facts import Card, Disk, Gpu, Memory, Port, Python, Sources
+
+VOLUME = Path("/runpod-volume")
+_QUERY = "name,driver_version,memory.total,memory.used"
+_MIB = 1 << 20
+
+
+def this_python() -> Python:
+    """The interpreter that runs this."""
+    return Python(
+        version=sys.version_info[:3],
+        implementation=platform.python_implementation(),
+        platform=sysconfig.get_platform().replace("-", "_").replace(".", "_"),
+        libc=platform.libc_ver()[0] or "unknown libc",
+        bits=struct.calcsize("P") * 8,
+    )
+
+
+def look_at_memory(sources: Sources, cores: int) -> Memory:
+    """The least that machine and container leave.
+
+    Args:
+        cores: that this process may use.
+    """
+    lines = _text(sources.root / "proc/meminfo").splitlines()
+    told = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if ":" in line}
+    total, available = told.get("MemTotal", 0), told.get("MemAvailable", 0)
+    group = sources.root / "sys/fs/cgroup"
+    for limit, used, stat in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+    ):
+        most = _number(group / limit)
+        if most is not None and 0 < most < (total or most + 1):
+            # Pages of files count as used until somebody else needs the room.
+            cached = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(group / stat), re.M)
+            busy = (_number(group / used) or 0) - (int(cached[1]) if cached else 0)
+            total, available = most, min(available, most - max(busy, 0))
+    return Memory(total, available, cores, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def look_at_disk(sources: Sources, role: str, path: Path) -> Disk:
+    """Whether a folder can be written to, and what its file system reports."""
+    there = next((one for one in (path, *path.absolute().parents) if one.exists()), Path("/"))
+    mounted = _is_mounted(sources, path)
+    if not there.is_dir():
+        return Disk(role, path, mounted=mounted, is_folder=False)
+    try:
+        held = sources.statvfs(there)
+        total, free = held.f_blocks * held.f_frsize, held.f_bavail * held.f_frsize
+        inodes = held.f_favail if held.f_files else None
+    except OSError as error:
+        return Disk(role, path, error=error.strerror or str(error), mounted=mounted)
+    return Disk(role, path, total, free, inodes, _write_error(there), mounted)
+
+
+def look_at_ports(variables: Iterable[str], sources: Sources) -> tuple[Port, ...]:
+    """Whether the ports that those variables name can be listened on; unset ones are left out."""
+    named = [(name, sources.environ.get(name, "").strip()) for name in variables]
+    return tuple(Port(name, value, _port_state(value)) for name, value in named if value)
+
+
+def look_at_gpu(sources: Sources, ask: bool) -> Gpu:
+    """What the driver has put onto this machine; with `ask`, what nvidia-smi tells as well."""
+    nodes = sorted(
+        node.name for node in (sources.root / "dev").glob("nvidia[0-9]*") if node.name[6:].isdigit()
+    )
+    module = re.search(
+        r"Kernel Module\D*?(\d+\.[\d.]+)", _text(sources.root / "proc/driver/nvidia/version")
+    )
+    gpu = Gpu(nodes=tuple(nodes), kernel_driver=module[1] if module else "")
+    return _ask_driver(sources, gpu) if ask else gpu
+
+
+def _ask_driver(sources: Sources, gpu: Gpu) -> Gpu:
+    asked = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
+    told = sources.commands.run(asked, sources.driver_s)
+    cards, driver, error = [], "", ""
+    if told.code == 0:
+        for line in told.out.strip().splitlines():
+            cells = [cell.strip() for cell in line.split(",")]
+            if len(cells) == 4:
+                driver = cells[1]
+                total, used = (int(c) * _MIB if c.isdigit() else 0 for c in cells[2:])
+                cards.append(Card(cells[0], total, used))
+    elif told.code is not None:
+        error = told.last_line or f"nvidia-smi ended with {told.code}"
+    return Gpu(
+        nodes=gpu.nodes,
+        kernel_driver=gpu.kernel_driver,
+        driver=driver,
+        cards=tuple(cards),
+        error=error,
+        hangs=told.timed_out,
+        asked=True,
+    )
+
+
+def _is_mounted(sources: Sources, path: Path) -> bool:
+    """False for a path on RunPod's volume where that is no mount: it would fill another disk."""
+    if not path.is_relative_to(VOLUME):
+        return True
+    mounts = (line.split() for line in _text(sources.root / "proc/mounts").splitlines())
+    return any(len(parts) > 1 and parts[1] == str(VOLUME) for parts in mounts)
+
+
+def _write_error(folder: Path) -> str:
+    try:
+        # Without a name where the system can do that: nothing stays behind, whatever happens.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, _MIB)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _port_state(value: str) -> str:
+    if not value.isdigit() or not 0 < int(value) < 65536:
+        return "no number"
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("0.0.0.0", int(value)))
+    except OSError as error:
+        return "taken" if error.errno == errno.EADDRINUSE else "not permitted"
+    return "free"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path).strip()
+    return int(text) if text.isdigit() else None
