@@ -18,7 +18,7 @@ from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.store.open import open_store
-from f5serve.transports import runpod_sdk, runpod_worker
+from f5serve.transports import runpod_sdk, runpod_service, runpod_worker
 from f5serve.transports.runpod_door import Door
 from f5serve.transports.with_parent import tie_forks_to_this_process
 from f5serve.types import OnDone, Utterance, Wave
@@ -75,7 +75,7 @@ def main() -> None:
     if args.plain:
         start_plain(settings, load)
     else:
-        runpod_worker.run(settings, [], load)
+        runpod_service.run(settings, [], load)
 
 
 if __name__ == "__main__":

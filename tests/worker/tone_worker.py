@@ -14,7 +14,7 @@ from f5serve.jobs.records import LEASE_S
 from f5serve.operations.desk import Options
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
-from f5serve.transports import runpod_worker
+from f5serve.transports import runpod_service, runpod_worker
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         return Speech(Tone(cost_s=ours.cost_s), settings.max_text_chars)
 
     try:
-        runpod_worker.run(settings, theirs, load, Options(lease_s=ours.lease_s))
+        runpod_service.run(settings, theirs, load, Options(lease_s=ours.lease_s))
     except F5Error as error:
         sys.exit(error.exit_code)
 

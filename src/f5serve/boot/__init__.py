@@ -10,17 +10,21 @@ with this package, and it must not know about requests or doors.
 from __future__ import annotations
 
 from f5serve.boot.choice import QUALITY_STEPS, RANDOM, Choice, choose, default_options
-from f5serve.boot.start import Booted, boot, start
+from f5serve.boot.start import Booted, Start, begin, boot, start
 from f5serve.boot.timeline import Step, Timeline
+from f5serve.boot.weights import check
 
 __all__ = [
     "QUALITY_STEPS",
     "RANDOM",
     "Booted",
     "Choice",
+    "Start",
     "Step",
     "Timeline",
+    "begin",
     "boot",
+    "check",
     "choose",
     "default_options",
     "start",

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, TypeVar
 
-from f5serve.boot.choice import Choice, choose
-from f5serve.boot.engines import import_engine, library, load_engine, warm_up
+from f5serve.boot.choice import Choice
+from f5serve.boot.engines import Kind, import_engine, library, load_engine, warm_up
 from f5serve.boot.timeline import Timeline
+from f5serve.boot.weights import Chosen, fetches, settle
+from f5serve.model_cache.registry import PUBLISHED, Registry
 from f5serve.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from f5serve.model_cache.sources import Obtained
     from f5serve.speech import Speech
 
-_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Booted:
-    """A Speech, and how it came to be."""
+    """A Speech, and how it came to be.
+
+    Attributes:
+        obtained: where the weights came from; None when they were not looked for beyond the disk.
+    """
 
     speech: Speech
     choice: Choice
     timeline: Timeline = field(default_factory=Timeline)
+    obtained: Obtained | None = None
 
     @property
     def stages_s(self) -> dict[str, float]:
@@ -35,38 +47,85 @@ class Booted:
         }
 
 
-def boot(settings: Settings, weights: str = "") -> Booted:
-    """Choose an engine, load it and wrap it.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How to start, apart from the settings.
+
+    Attributes:
+        weights: "" for real ones, or "random:ARCH" for tests and benchmarks of the real engine.
+        timeline: takes the steps; None begins one now.
+        warm: speak once before it counts as ready.
+        stop: ends a download when it is set, with `weights.Stopped`.
+    """
+
+    weights: str = ""
+    timeline: Timeline | None = None
+    warm: bool = False
+    registry: Registry = PUBLISHED
+    stop: Event = field(default_factory=Event)
+
+
+def boot(settings: Settings, weights: str = "", how: Start | None = None) -> Booted:
+    """Choose an engine, get its weights, load it and wrap it.
 
     Args:
-        weights: "" for real ones, or "random:ARCH" for tests and benchmarks of the real engine.
+        weights: see `Start`.
 
     Raises:
         ModelUnavailable: MODEL_MISSING, ENGINE_NOT_INSTALLED, LICENSE_FORBIDS, UNKNOWN_MODEL or
             what is wrong with the weights.
         InvalidRequest: BAD_OPTION, CHECKPOINT_INCOMPLETE, UNKNOWN_ARCH, NO_GPU.
+        StorageFailed: NO_SPACE for weights that were to be fetched.
     """
-    return start(choose(settings, weights), settings)
+    how = how or Start(weights)
+    timeline = how.timeline or Timeline()
+    imported = None
+    if fetches(settings, how.weights):
+        imported = _beside("import", lambda: _import("f5", timeline, beside=True))
+    with timeline.step("weights") as step:
+        chosen = settle(settings, how.weights, how.stop, how.registry)
+        step.note = chosen.note
+    if imported is not None and not imported.done():
+        with timeline.step("waiting for torch"):
+            imported.result()
+    return _finish(chosen, settings, timeline, how.warm)
 
 
-def start(
-    choice: Choice, settings: Settings, timeline: Timeline | None = None, *, warm: bool = False
-) -> Booted:
-    """The second half of `boot`: load what was chosen.
+def begin(settings: Settings, how: Start) -> Future[Booted]:
+    """As `boot`, in a thread of its own; the future tells the result or the error."""
+    return _beside("boot", lambda: boot(settings, how.weights, how))
 
-    Args:
-        warm: speak once before it counts as ready.
-    """
-    timeline = timeline or Timeline()
-    with timeline.step(library(choice.kind)):
-        import_engine(choice.kind)
+
+def start(choice: Choice, settings: Settings) -> Booted:
+    """The second half of `boot`: load what was chosen."""
+    return _finish(Chosen(choice), settings, Timeline(), warm=False)
+
+
+def _finish(chosen: Chosen, settings: Settings, timeline: Timeline, warm: bool) -> Booted:
+    choice = chosen.choice
+    if library(choice.kind) not in (step.name for step in timeline.steps):
+        _import(choice.kind, timeline)
     with timeline.step("load"):
         engine = load_engine(choice, settings)
     if warm and choice.kind != "standin":
         with timeline.step("warm-up"):
             warm_up(engine)
-    timeline.ready()
     from f5serve.speech import Speech
 
     notes = (choice.note,) if choice.note else ()
-    return Booted(Speech(engine, settings.max_text_chars, notes), choice, timeline)
+    speech = Speech(engine, settings.max_text_chars, notes)
+    timeline.ready()
+    return Booted(speech, choice, timeline, chosen.obtained)
+
+
+def _import(kind: Kind, timeline: Timeline, *, beside: bool = False) -> None:
+    with timeline.step(library(kind), beside=beside):
+        import_engine(kind)
+
+
+def _beside(name: str, work: Callable[[], T]) -> Future[T]:
+    """Run `work` in a thread of its own."""
+    pool = ThreadPoolExecutor(1, f"f5-{name}")
+    future = pool.submit(work)
+    pool.shutdown(wait=False)  # the thread ends with its work
+    return future

@@ -93,10 +93,15 @@ class Timeline:
             one.seconds = self.now_s - one.start_s
             self._add(one)
 
-    def until_now(self, name: str) -> None:
-        """Name the time since the last step that others waited for."""
+    def name_until(self, name: str, until: float | None = None) -> None:
+        """Name the time since the last step that others waited for.
+
+        Args:
+            until: by `time.monotonic`; now, when None.
+        """
         last = max((s.start_s + s.seconds for s in self.steps if not s.beside), default=0.0)
-        self._add(Step(name, last, max(self.now_s - last, 0.0)))
+        end = self.now_s if until is None else until - self._began
+        self._add(Step(name, last, max(end - last, 0.0)))
 
     def ready(self) -> None:
         """Stop the clock."""

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from f5serve.boot import choose
+from f5serve.boot import check
 from f5serve.errors import StorageFailed
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
@@ -26,7 +26,7 @@ def make_checks(settings: Settings, store: ObjectStore) -> list[Callable[[], Non
     """The checks of one worker, named as they are reported: engine, store, disk."""
 
     def engine_can_be_chosen() -> None:
-        choose(settings)
+        check(settings)
 
     def store_keeps_and_returns() -> None:
         check_store(store)

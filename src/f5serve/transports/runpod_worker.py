@@ -1,8 +1,9 @@
-"""RunPod's worker: from settings to a process that answers jobs until it is told to stop.
+"""RunPod's worker as a program: what is running here, its settings, its model; then it serves.
 
-    environ -> Settings -> logs -> store, voices -> checks -> the SDK, with our door and our loop
+    environ -> logs -> first line -> Settings -> the model, in threads of its own -> runpod_service
 
-RunPod's SDK takes jobs and posts answers; `runpod_loop` decides when, `runpod_door` what is said.
+Nothing heavy is imported with this module, so that the first line comes at once and the model is
+on its way before RunPod's SDK is imported.
 """
 
 from __future__ import annotations
@@ -10,24 +11,18 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from f5serve import build
-from f5serve.boot import boot
 from f5serve.errors import F5Error
-from f5serve.operations import Operations
-from f5serve.operations.desk import Options
 from f5serve.settings import Settings, on_runpod, secret_values, unknown_names, worker_settings
-from f5serve.speech import Speech
-from f5serve.store.open import open_store
-from f5serve.transports import json_logs, runpod_sdk
-from f5serve.transports.runpod_checks import make_checks
-from f5serve.transports.runpod_door import Answering, Door
-from f5serve.transports.runpod_loop import JobLoop, LoopOptions
-from f5serve.transports.runpod_queue import RunPodQueue
-from f5serve.transports.with_parent import tie_forks_to_this_process
-from f5serve.voices.open import open_library
+from f5serve.transports import json_logs
+
+if TYPE_CHECKING:
+    from f5serve.boot import Start
+    from f5serve.speech import Speech
 
 _log = logging.getLogger("f5serve.transports.runpod_worker")  # also when it is the main module
 
@@ -38,87 +33,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the SDK's local modes, e.g. --test_input; else those of the process.
     """
+    began = time.monotonic()
     try:
         settings = prepare()
-        run(settings, sys.argv[1:] if arguments is None else arguments, _load_by(settings))
+        _serve(settings, sys.argv[1:] if arguments is None else arguments, began)
     except F5Error as error:
         _log.error("%s: %s %s", error.code, error.message, error.hint)
         return error.exit_code
     return 0
 
 
-def run(
-    settings: Settings,
-    arguments: Sequence[str],
-    load_speech: Callable[[], Speech],
-    options: Options | None = None,
-) -> None:
-    """Be a worker over the store and voices that the settings name.
-
-    Args:
-        load_speech: makes the engine; called once, in the thread that will use it.
-        options: of the operations, but for the queue, which on RunPod is the endpoint's own.
+def prepare() -> Settings:
+    """What a worker does first: logs, the line that tells what is running here, settings.
 
     Raises:
         InvalidRequest: BAD_SETTING.
-        ModelUnavailable: SDK_MISSING.
     """
-    store = open_store(settings)
-    voices = open_library(settings, store)
-    at_runpod = on_runpod()
-
-    def make() -> Operations:
-        queue = RunPodQueue(settings.runpod_api, settings.runpod_endpoint, settings.runpod_key)
-        chosen = replace(options or Options(), enqueue=queue if at_runpod else None)
-        operations = Operations(store, voices, load_speech, settings, chosen)
-        if at_runpod:  # a local test job may well need no model
-            operations.begin()
-        return operations
-
-    serve(make, settings, arguments, make_checks(settings, store))
-
-
-def serve(
-    make: Callable[[], Answering],
-    settings: Settings,
-    arguments: Sequence[str] = (),
-    checks: Sequence[Callable[[], None]] = (),
-) -> None:
-    """Be a worker until told to stop; RunPod's local modes by `arguments` work too.
-
-    Args:
-        make: see `Door`.
-        arguments: of the SDK, e.g. --test_input; it ends the process after a test job.
-        checks: run before the first job, on RunPod only; one that raises ends the worker.
-
-    Raises:
-        ModelUnavailable: SDK_MISSING.
-    """
-    sdk = runpod_sdk.load()
-    if not sdk.version.startswith(runpod_sdk.VERSIONS):
-        _log.warning("runpod %s is not the version this worker was tested with", sdk.version)
-    door = Door(sdk, make)
-    if on_runpod():
-        runpod_sdk.take_over_logs()
-        tie_forks_to_this_process()
-    for check in checks:
-        runpod_sdk.add_check(check)
-    options = LoopOptions(settings.concurrency, settings.shutdown_s)
-    runpod_sdk.put_loop(lambda config: JobLoop(sdk, config, options, door))
-    config = {
-        "handler": door.handle,
-        "concurrency_modifier": lambda _: settings.concurrency,
-    }
-    runpod_sdk.start(config, arguments)
-
-
-def prepare() -> Settings:
-    """What a worker does first: settings, logs, and the line that tells what is running here."""
     # The first process of a container ignores a signal that it has no handler for.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     json_logs.set_up("info", secret_values())
-    settings = worker_settings()
-    json_logs.set_up(settings.log_level, secret_values())
     stamp = build.stamp()
     _log.info(
         "f5serve worker: version %s, commit %s, dirty %s, build %s of %s, python %s",
@@ -126,14 +59,43 @@ def prepare() -> Settings:
         stamp.date or "no date",
         sys.version.split()[0],
     )
+    settings = worker_settings()
+    json_logs.set_up(settings.log_level, secret_values())
     for sentence in unknown_names():
         _log.warning("%s", sentence)
     return settings
 
 
-def _load_by(settings: Settings) -> Callable[[], Speech]:
+def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
+    from f5serve.boot import Start, Timeline
+
+    timeline = Timeline.of_process()
+    timeline.name_until("interpreter", began)
+    timeline.name_until("settings")
+    how = Start(timeline=timeline, warm=True)
+    load_speech = _loading(settings, how)
+    try:
+        with timeline.step("service", beside=True):
+            from f5serve.transports import runpod_sdk, runpod_service
+
+            runpod_sdk.load()
+        runpod_service.run(settings, arguments, load_speech)
+    finally:
+        how.stop.set()
+
+
+def _loading(settings: Settings, how: Start) -> Callable[[], Speech]:
+    """The model, on its way from now on; on RunPod only, as a local test may well need none."""
+    # The SDK forks a heartbeat while this goes on, and a fork must not meet this module, which
+    # every connection needs, half imported in another thread.
+    import encodings.idna  # noqa: F401
+
+    from f5serve.boot import begin
+
+    begun = begin(settings, how) if on_runpod() else None
+
     def load() -> Speech:
-        booted = boot(settings)
+        booted = (begun or begin(settings, how)).result()
         engine = booted.speech.engine
         _log.info("model: %s, %s; %s", engine.model, engine.description, booted.timeline)
         return booted.speech
