@@ -34,6 +34,65 @@ class Wave:
 
 
 @dataclass(frozen=True, slots=True)
+class WordTiming:
+    """Where a word lies in a wave.
+
+    Attributes:
+        word: as it is written in the text, or as it was heard.
+        start_s, end_s: seconds from the beginning of the wave.
+        confidence: 0..1, how far the times can be relied on.
+    """
+
+    word: str
+    start_s: float
+    end_s: float
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What somebody understood of a wave.
+
+    Attributes:
+        text: the words, one line; "" when there were none.
+        language: ISO 639-1 code of the language that it was taken for.
+        confidence: 0..1, the mean probability of the words.
+        words: each with its place; empty unless it was asked for.
+    """
+
+    text: str
+    language: str
+    confidence: float
+    words: tuple[WordTiming, ...] = ()
+
+
+class Recogniser(Protocol):
+    """Waves in, words out. `recognition.Whisper` is a recogniser; it may be used by many threads.
+
+    Attributes:
+        model: what it hears with, e.g. "tiny.en".
+    """
+
+    @property
+    def model(self) -> str: ...
+
+    def understands(self, language: str) -> bool:
+        """Whether it knows a language, ISO 639-1; "" asks whether it can tell which one it is."""
+        ...
+
+    def hear(self, wave: Wave, language: str = "", *, word_times: bool = False) -> Heard:
+        """Write down what is said in a wave of any sample rate.
+
+        Args:
+            language: what is spoken, ISO 639-1; "" has it found out.
+
+        Raises:
+            ModelUnavailable: the recogniser cannot be loaded.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingOptions:
     """How speech is sampled; names and meaning as in F5-TTS.
 
@@ -62,6 +121,7 @@ class Voice:
         ref_text: the words of exactly this audio; ends with punctuation.
         revision: sha256 of the canonical audio and the text; changes when either does.
         language: ISO 639-1 code, or "" when unknown.
+        warnings: what every caller who uses it must be told.
     """
 
     name: str
@@ -69,6 +129,7 @@ class Voice:
     ref_text: str
     revision: str
     language: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
