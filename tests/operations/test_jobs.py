@@ -127,7 +127,7 @@ def test_what_needs_no_model_waits_for_none(tmp_path: Path) -> None:
             async with asyncio.timeout(2):
                 health = await here.call("health")
                 assert (health["status"], health["model"]["state"]) == ("loading", "loading")
-                assert health["queue"] == {"jobs": 1, "waiting": 0}
+                assert health["queue"] == {"jobs": 1, "waiting": 0, "estimated_s": None}
                 await here.call("list_voices")
                 await here.call("result", job_id="old")
                 assert (await here.ask("old", **HELLO))["status"] == "COMPLETED"
@@ -148,7 +148,7 @@ def test_health_tells_what_runs_here_and_no_path(tmp_path: Path) -> None:
             assert health["status"] == "ok"
             assert health["model"] == {"name": "tone", "state": "ready", "engine": "tone"}
             assert (health["store"], health["device"]) == ("ok", "test tone")
-            assert health["queue"] == {"jobs": 0, "waiting": 0}
+            assert health["queue"] == {"jobs": 0, "waiting": 0, "estimated_s": 0}
             assert str(tmp_path) not in str(health)
 
     run(story)

@@ -96,6 +96,10 @@ def test_numbers_outside_their_range_or_of_another_type_are_named(name: str) -> 
         {"consent": "yes"},
         {"consent": {"by": 1}},
         {"ref_text": "x" * 20_000},
+        {"timeout_s": 0},
+        {"timeout_s": 3601},
+        {"timeout_s": "5"},
+        {"quick_start": 1},
     ],
 )
 def test_fields_that_cannot_be_used_are_refused(wrong: dict[str, Any]) -> None:
@@ -122,6 +126,7 @@ def test_delivery_and_spelling_do_not_make_another_request() -> None:
         {"local_voice": "ana"},
         {"voice": "ana", "local_voice": "ana", "endpoint": "tts"},
         {"voice": "ana", "mode": "async", "return_audio": "base64", "queued_as": "x"},
+        {"voice": "ana", "timeout_s": 30},
         {"voice": "ana", "speed": None, "colour": "red", "timing_method": "google"},
     ]
     assert {parse(**payload).sha256 for payload in same} == {plain}
@@ -156,3 +161,9 @@ def test_any_json_is_understood_or_refused_in_a_sentence(payload: dict[str, Any]
     else:
         told = {"error": ask.text, "code": ask.sha256, "hint": ask.voice}
     assert all(told[name] for name in ("error", "code"))
+
+
+def test_what_is_not_read_of_a_consent_does_not_count() -> None:
+    plain = parse(consent={"by": "Ana"})
+    other = parse(consent={"by": "Ana", "": float("inf")})
+    assert plain.sha256 == other.sha256

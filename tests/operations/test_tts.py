@@ -24,7 +24,7 @@ ANSWERED = {
     *("voice", "model", "word_timings", "timing_files", "timing_format", "timing_method"),
     *("timing_confidence", "word_count", "cached", "warnings", "metrics", "worker"),
 }
-METRICS = {"queue_s", "voice_s", "inference_s", "timing_s", "upload_s", "rtf"}
+METRICS = {"queue_s", "voice_s", "inference_s", "timing_s", "upload_s", "rtf", "first_audio_s"}
 
 
 def stored(store: Any, answer: dict[str, Any]) -> bytes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from f5serve.boot import default_options
@@ -18,13 +18,25 @@ from f5serve.errors import F5Error, InvalidRequest
 from f5serve.fetch.wire import Internet
 from f5serve.jobs.board import Board
 from f5serve.jobs.cache import ResultCache
-from f5serve.jobs.records import LEASE_S, Record, Standing, Status
-from f5serve.jobs.refusals import cancelled, unknown
+from f5serve.jobs.records import LEASE_S, Record, Status
+from f5serve.metrics import Registry
 from f5serve.operations import answers
+from f5serve.operations.admission import Line
 from f5serve.operations.device import Device
-from f5serve.operations.flights import Flight, Flights, OnProgress, shut_down
-from f5serve.operations.parse import TIMING_FORMATS, Ask, Fields, parse_tts
+from f5serve.operations.flights import (
+    Flight,
+    Flights,
+    Listeners,
+    OnProgress,
+    read_outcome,
+    shut_down,
+)
+from f5serve.operations.lookups import Lookups
+from f5serve.operations.measures import Measures
+from f5serve.operations.parse import Ask, Fields, parse_tts
 from f5serve.operations.perform import BEAT_S, Tools, perform
+from f5serve.operations.pieces import OnPiece, Piece, Pieces
+from f5serve.operations.resume import KeepOptions
 from f5serve.operations.uploads import Uploads
 from f5serve.settings import Settings
 from f5serve.speech import Speech
@@ -50,6 +62,8 @@ class Options:
         boot_id: who this process is in the records; "" makes one up.
         lease_s, beat_s: see `jobs.board` and `perform`.
         internet: the way out for uploads; None is the real one.
+        keep: when finished utterances of a job under way are stored.
+        registry: where this process counts; None makes one.
     """
 
     enqueue: Enqueue | None = None
@@ -57,6 +71,8 @@ class Options:
     lease_s: float = LEASE_S
     beat_s: float = BEAT_S
     internet: Internet | None = None
+    keep: KeepOptions = field(default_factory=KeepOptions)
+    registry: Registry | None = None
 
 
 class Operations:
@@ -86,18 +102,33 @@ class Operations:
         self._device = Device(load_speech)
         self._pool = ThreadPoolExecutor(THREADS, "store")
         cache = ResultCache(store, settings.retention_days) if settings.result_cache else None
-        self._tools = Tools(self._board, voices, self._device, cache, self._pool, options.beat_s)
+        self._line = Line(settings.max_queue_s)
+        self._measures = Measures(options.registry or Registry())
+        self._measures.watch_device(
+            self._device.counters, lambda: self._device.waiting, lambda: self._line.wait_s
+        )
+        self._tools = Tools(
+            self._board,
+            voices,
+            self._device,
+            cache,
+            self._pool,
+            self._measures,
+            options.beat_s,
+            options.keep,
+        )
         self._flights = Flights()
+        self._lookups = Lookups(self._tools, self._flights, settings.url_expires_s)
         self._queue: set[asyncio.Task[Any]] = set()
         self._closing = False
-        self._operations = {
+        self._operations: dict[str, Callable[[_Call], Awaitable[dict[str, Any]]]] = {
             "tts": self._tts,
             "upload": self._upload,
             "list_voices": self._list_voices,
-            "status": self._status,
-            "result": self._result,
-            "download": self._download,
-            "cancel": self._cancel,
+            "status": lambda call: self._lookups.status(call.payload),
+            "result": lambda call: self._lookups.result(call.payload),
+            "download": lambda call: self._lookups.download(call.payload),
+            "cancel": lambda call: self._lookups.cancel(call.payload),
             "delete_voice": self._delete_voice,
             "health": self._health,
         }
@@ -106,8 +137,42 @@ class Operations:
         """Start loading the model; without it, the first tts does."""
         self._device.begin()
 
+    @property
+    def broken(self) -> bool:
+        """Whether the device has failed for good, so that only a new process can speak."""
+        return self._device.broken
+
+    @property
+    def metrics(self) -> Registry:
+        """What this process counts; its doors export it."""
+        return self._measures.registry
+
+    async def stream(
+        self, payload: Mapping[str, Any], job_id: str
+    ) -> AsyncGenerator[Piece | dict[str, Any], None]:
+        """The speech of a tts as it is made, then the answer, as `answer` gives it.
+
+        Other operations have an answer only. Closing the generator stops the job, as cancelling
+        `answer` does.
+        """
+        told: asyncio.Queue[Piece | None] = asyncio.Queue()
+        task = asyncio.create_task(self.answer(payload, job_id, None, told.put_nowait))
+        task.add_done_callback(read_outcome)  # nobody may be waiting for it any more
+        task.add_done_callback(lambda _: told.put_nowait(None))
+        try:
+            while (piece := await told.get()) is not None:
+                yield piece
+            yield await task
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
     async def answer(
-        self, payload: Mapping[str, Any], job_id: str, on_progress: OnProgress | None = None
+        self,
+        payload: Mapping[str, Any],
+        job_id: str,
+        on_progress: OnProgress | None = None,
+        on_piece: OnPiece | None = None,
     ) -> dict[str, Any]:
         """The answer to one request.
 
@@ -115,10 +180,12 @@ class Operations:
             payload: the input of a job; `endpoint` names the operation, tts without it.
             job_id: under which a tts is kept; the same id may come again with the same input.
             on_progress: told about the phases of a tts, in the event loop.
+            on_piece: given the speech of a tts as it is made; unless the request says otherwise,
+                it then starts quickly.
 
         Raises:
             InvalidRequest: UNKNOWN_ENDPOINT, or what the operation says.
-            F5Error: what went wrong.
+            F5Error: what went wrong; BUSY at once, where a tts would have to wait too long.
             asyncio.CancelledError: after the job's work has stopped and that was recorded.
         """
         endpoint = payload.get("endpoint")
@@ -129,7 +196,19 @@ class Operations:
                 code="UNKNOWN_ENDPOINT",
                 hint=f"It is one of {', '.join(self._operations)}; without it, tts is meant.",
             )
-        return await self._operations[name](_Call(payload, job_id, on_progress))
+        outcome = "INTERNAL"
+        try:
+            answer = await self._operations[name](_Call(payload, job_id, on_progress, on_piece))
+            outcome = "ok"
+        except F5Error as error:
+            outcome = error.code
+            raise
+        except asyncio.CancelledError:
+            outcome = "CANCELLED"
+            raise
+        finally:
+            self._measures.requests.add(operation=name, outcome=outcome)
+        return answer
 
     async def close(self, within_s: float) -> None:
         """Let running jobs end within that time, release the others, and take no more."""
@@ -145,25 +224,45 @@ class Operations:
         if self._closing:
             raise shut_down()
         settings = self._settings
-        ask = parse_tts(call.payload, default_options(settings), settings.max_text_chars)
+        listens = call.on_piece is not None
+        defaults = default_options(settings)
+        ask = parse_tts(call.payload, defaults, settings.max_text_chars, quick_start=listens)
         if ask.queued:
             return await self._put_off(call, ask)
         job_id = ask.queued_as or call.job_id
         flight = Flight(job_id, ask.sha256)
         flight.is_ours = bool(ask.queued_as) and self._enqueue is None
+        flight.pieces = Pieces() if listens else None
+        if self._flights.find(job_id) is None:
+            flight.place = self._line.enter(len(ask.text.encode()), must=bool(ask.queued_as))
+        listeners = Listeners(call.on_progress, call.on_piece)
         record, flight = await self._flights.fly(
-            flight, lambda own: perform(self._tools, own, ask), call.on_progress
+            flight, lambda own: self._within_time(own, ask), listeners
         )
-        answer = await self._tools.blocking(self._told, job_id, record)
+        answer = await self._lookups.told(job_id, record)
+        if call.on_piece is not None and not flight.pieces:  # it was made earlier
+            call.on_piece(Piece(0, 0.0, await self._lookups.heard(record)))
         if not ask.inline:
             return answer
         audio = flight.audio
         if audio is None:
-            audio = await self._tools.blocking(self._audio, job_id, record)
+            audio = await self._lookups.audio(job_id, record)
         return answers.inline(answer, audio)
+
+    async def _within_time(self, flight: Flight, ask: Ask) -> Record:
+        timer = flight.end_at(ask.timeout_s) if ask.timeout_s else None
+        try:
+            return await perform(self._tools, flight, ask)
+        finally:
+            if flight.place is not None:
+                flight.place.leave()
+            if timer is not None:
+                timer.cancel()
 
     async def _put_off(self, call: _Call, ask: Ask) -> dict[str, Any]:
         """Note the job as queued, then hand it to a queue: it is known before anyone can ask."""
+        if self._enqueue is None:  # the queue is our own line
+            self._line.check()
         standing = await self._tools.blocking(self._board.queue, call.job_id, ask.sha256)
         if standing.status in (Status.QUEUED, Status.LOST):
             later = {
@@ -206,61 +305,22 @@ class Operations:
         await self._tools.blocking(self._voices.delete, name)
         return {"status": f"Voice '{name}' deleted."}
 
-    async def _status(self, call: _Call) -> dict[str, Any]:
-        job_id = Fields(call.payload).text("job_id")
-        if not job_id:
-            raise unknown("")
-        standing = await self._tools.blocking(self._board.look, job_id)
-        flight = self._flights.find(job_id)
-        if flight is not None and standing.status in (Status.UNKNOWN, Status.RUNNING):
-            # What is under way here is newer than what the store says of it.
-            standing = Standing(Status.RUNNING, {"progress": flight.progress})
-        if standing.status is Status.UNKNOWN:
-            raise unknown(job_id)
-        return answers.status_answer(job_id, standing)
-
-    async def _result(self, call: _Call) -> dict[str, Any]:
-        job_id = _job_id(call.payload)
-        record = await self._tools.blocking(self._board.result, job_id)
-        return await self._tools.blocking(self._told, job_id, record)
-
-    async def _download(self, call: _Call) -> dict[str, Any]:
-        job_id = _job_id(call.payload)
-        fields = Fields(call.payload)
-        kind = fields.choice("type", ["audio", "timing"], "audio")
-        if kind == "timing":
-            fields.choice("format", TIMING_FORMATS, "srt")
-        record = await self._tools.blocking(self._board.result, job_id)
-        if kind == "timing":
-            raise answers.no_timings(job_id)
-        expires_s = self._settings.url_expires_s
-        return await self._tools.blocking(
-            answers.download_answer, self._store, job_id, record, expires_s
-        )
-
-    async def _cancel(self, call: _Call) -> dict[str, Any]:
-        job_id = _job_id(call.payload)
-        flight = self._flights.find(job_id)
-        try:
-            standing = await self._tools.blocking(self._board.cancel, job_id, "request")
-        except InvalidRequest:
-            if flight is None:
-                raise
-            standing = Standing(Status.CANCELLED, {})  # under way here, not in the store yet
-        if flight is not None and standing.status is Status.CANCELLED:
-            flight.stop(lambda: cancelled(job_id))
-        return {"job_id": job_id, "status": standing.status.told}
-
     async def _health(self, call: _Call) -> dict[str, Any]:
         model = self._device.health()
         store = await self._store_state()
+        wait_s = self._line.wait_s
         return {
             "status": _overall(model["state"], store),
             **self._board.program,
             "model": model,
             "store": store,
             "device": self._device.description,
-            "queue": {"jobs": len(self._flights), "waiting": self._device.waiting},
+            "queue": {
+                "jobs": len(self._flights),
+                "waiting": self._device.waiting,
+                "estimated_s": None if wait_s is None else round(wait_s, 1),
+            },
+            "metrics": self._measures.summary(self._device.counters()),
         }
 
     async def _store_state(self) -> str:
@@ -274,35 +334,16 @@ class Operations:
             return error.code
         return "ok"
 
-    def _told(self, job_id: str, record: Record) -> dict[str, Any]:
-        return answers.tts_answer(self._store, job_id, record, self._settings.url_expires_s)
-
-    def _audio(self, job_id: str, record: Record) -> bytes:
-        line = answers.find_output(record, "audio")
-        if line["size"] > answers.MAX_INLINE_BYTES:
-            raise answers.too_large(job_id, line["size"])
-        return self._store.get(line["key"])
-
 
 @dataclass(frozen=True, slots=True)
 class _Call:
     payload: Mapping[str, Any]
     job_id: str
     on_progress: OnProgress | None
+    on_piece: OnPiece | None
 
 
 def _overall(model: str, store: str) -> str:
     if model != "ready":
         return "failed" if model == "failed" else "loading"
     return "ok" if store == "ok" else "degraded"
-
-
-def _job_id(payload: Mapping[str, Any]) -> str:
-    job_id = Fields(payload).text("job_id")
-    if not job_id:
-        raise InvalidRequest(
-            "No job_id provided",
-            code="MISSING_FIELD",
-            hint="Send the job_id that tts has answered.",
-        )
-    return job_id

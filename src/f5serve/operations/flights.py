@@ -10,13 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from f5serve.errors import F5Error
 from f5serve.jobs.records import CANCELLED_CODE, Record
 from f5serve.jobs.refusals import conflict
+from f5serve.operations.admission import Place
+from f5serve.operations.pieces import OnPiece, Pieces
+from f5serve.types import Wave
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +34,14 @@ RELEASE_S = 3.0
 """Kept of the time to land, for a last step of the device and the records of released jobs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """What one caller wants to be told while it waits."""
+
+    on_progress: OnProgress | None = None
+    on_piece: OnPiece | None = None
+
+
 class Flight:
     """One job under way.
 
@@ -36,6 +49,9 @@ class Flight:
         audio: the encoded result, once it was made here.
         progress: what was told last.
         is_ours: nobody else will hand it out again, so an unfinished end is a failure.
+        place: where it stands in the line for the device.
+        pieces: the speech so far, if anybody asked to hear it as it is made.
+        deadline: `time.monotonic()` by which it is to be done, or None.
     """
 
     def __init__(self, job_id: str, sha256: str) -> None:
@@ -43,6 +59,9 @@ class Flight:
         self.sha256 = sha256
         self.audio: bytes | None = None
         self.is_ours = False
+        self.place: Place | None = None
+        self.pieces: Pieces | None = None
+        self.deadline: float | None = None
         self.progress: dict[str, Any] = {"phase": "starting", "percent": 0}
         self.listeners: list[OnProgress] = []
         self._loop = asyncio.get_running_loop()
@@ -62,6 +81,20 @@ class Flight:
         if why is not None:
             raise why()
 
+    def join(self, listeners: Listeners) -> None:
+        """Tell them what happens from now on, and every piece of the speech."""
+        if listeners.on_progress is not None:
+            self.listeners.append(listeners.on_progress)
+        if listeners.on_piece is not None and self.pieces is not None:
+            self.pieces.join(listeners.on_piece)
+
+    def leave(self, listeners: Listeners) -> None:
+        """Tell them no more."""
+        if listeners.on_progress is not None:
+            self.listeners.remove(listeners.on_progress)
+        if listeners.on_piece is not None and self.pieces is not None:
+            self.pieces.leave(listeners.on_piece)
+
     def tell(self, phase: str, percent: float, **more: Any) -> None:
         """Pass on how far the job is."""
         self.progress = {"phase": phase, "percent": round(percent), **more}
@@ -72,7 +105,19 @@ class Flight:
         """Pass on how many utterances are spoken; from the device's thread."""
         self._loop.call_soon_threadsafe(self._tell_spoken, done, total)
 
+    def give_piece(self, wave: Wave) -> None:
+        """Pass on the next stretch of speech; from the thread that speaks."""
+        if self.pieces is not None:
+            self._loop.call_soon_threadsafe(self.pieces.add, wave)
+
+    def end_at(self, seconds: float) -> asyncio.TimerHandle:
+        """Stop in so many seconds, unless the timer is cancelled before."""
+        self.deadline = time.monotonic() + seconds
+        return self._loop.call_later(seconds, self.stop, lambda: too_late(self.job_id, seconds))
+
     def _tell_spoken(self, done: int, total: int) -> None:
+        if self.place is not None:
+            self.place.spoken(done / total)
         self.tell("speaking", 100 * done / total, done=done, total=total)
 
     async def pause(self, seconds: float) -> None:
@@ -91,7 +136,7 @@ class Flight:
             await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
-        task.add_done_callback(_read_outcome)
+        task.add_done_callback(read_outcome)
         self.check()  # a stop counts, too, when the work has ended in the same moment
         return await task
 
@@ -102,7 +147,7 @@ class Flight:
             return await self.unless_stopped(asyncio.shield(task))
         finally:
             if not work.cancel() and not task.done():
-                task.add_done_callback(_read_outcome)
+                task.add_done_callback(read_outcome)
                 await asyncio.wait({task})
 
 
@@ -124,7 +169,7 @@ class Flights:
         self,
         flight: Flight,
         work: Callable[[Flight], Coroutine[Any, Any, Record]],
-        on_progress: OnProgress | None,
+        listeners: Listeners,
     ) -> tuple[Record, Flight]:
         """Do the work of `flight`, or join the one that does it already.
 
@@ -137,8 +182,7 @@ class Flights:
                 process: answer nobody where the job is handed out again then.
         """
         flight, task = self._join_or_begin(flight, work)
-        if on_progress is not None:
-            flight.listeners.append(on_progress)
+        flight.join(listeners)
         try:
             return await asyncio.shield(task), flight
         except asyncio.CancelledError:
@@ -146,8 +190,7 @@ class Flights:
             await asyncio.wait({task})
             raise
         finally:
-            if on_progress is not None:
-                flight.listeners.remove(on_progress)
+            flight.leave(listeners)
 
     async def land(self, within_s: float) -> None:
         """Wait for all flights; those that would take longer are stopped and released in time."""
@@ -175,7 +218,7 @@ class Flights:
         task = asyncio.get_running_loop().create_task(work(flight), name=f"job {flight.job_id}")
         self._tasks[flight.job_id] = (flight, task)
         task.add_done_callback(lambda _: self._tasks.pop(flight.job_id))
-        task.add_done_callback(_read_outcome)
+        task.add_done_callback(read_outcome)
         return flight, task
 
 
@@ -189,6 +232,15 @@ def stopped(job_id: str) -> F5Error:
     )
 
 
+def too_late(job_id: str, seconds: float) -> F5Error:
+    """The error of a job that was not done within the time it was given."""
+    return F5Error(
+        f"Job {job_id} was not done within the {seconds:g} s that it was given.",
+        code="DEADLINE_PASSED",
+        hint="Send it under a new id with a larger timeout_s, or a shorter text.",
+    )
+
+
 def shut_down() -> F5Error:
     """The error of a job that was not done when the process had to end."""
     return F5Error(
@@ -199,7 +251,7 @@ def shut_down() -> F5Error:
     )
 
 
-def _read_outcome(task: asyncio.Future[Any]) -> None:
+def read_outcome(task: asyncio.Future[Any]) -> None:
     """Look at an outcome that nobody may be waiting for, which asyncio would complain about."""
     if not task.cancelled():
         task.exception()

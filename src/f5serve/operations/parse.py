@@ -25,7 +25,8 @@ MAX_NAME_CHARS = 4_096
 """Longest text in fields for names and URLs."""
 
 MAX_REF_TEXT_CHARS = 10_000
-_DELIVERY = frozenset({"endpoint", "mode", "return_audio", "queued_as"})
+MAX_TIMEOUT_S = 3600
+_DELIVERY = frozenset({"endpoint", "mode", "return_audio", "queued_as", "timeout_s"})
 """Fields that say how an answer is wanted, not what is said."""
 
 _SHOWN_CHARS = 40
@@ -42,6 +43,7 @@ class Ask:
         inline: whether the audio is wanted in the answer, as base64.
         queued: whether it is to be queued rather than done now.
         queued_as: id under which it was queued, or "".
+        timeout_s: how long it may take, or None.
         sha256: of everything that was asked for, as it was sent.
     """
 
@@ -53,12 +55,14 @@ class Ask:
     format: AudioFormat
     cross_fade_s: float
     remove_silence: bool
+    quick_start: bool
     model: str
     word_timings: bool
     timing_formats: tuple[str, ...]
     inline: bool
     queued: bool
     queued_as: str
+    timeout_s: int | None
     sha256: str
     warnings: tuple[str, ...]
 
@@ -71,6 +75,7 @@ class Ask:
             format=self.format,
             cross_fade_s=self.cross_fade_s,
             remove_silence=self.remove_silence,
+            quick_start=self.quick_start,
         )
 
     def identity(self, voice: Voice) -> dict[str, Any]:
@@ -82,6 +87,7 @@ class Ask:
             "format": self.format,
             "cross_fade_s": self.cross_fade_s,
             "remove_silence": self.remove_silence,
+            "quick_start": self.quick_start,
             "word_timings": self.word_timings,
             "timing_formats": list(self.timing_formats),
         }
@@ -117,10 +123,10 @@ class Fields:
             raise bad(name, value, f"{low:g} to {high:g}")
         return float(value)
 
-    def whole(self, name: str) -> int | None:
-        """A whole number within `speech.RANGES`, or None when absent."""
+    def whole(self, name: str, between: tuple[float, float] | None = None) -> int | None:
+        """A whole number within `between`, else `speech.RANGES`, or None when absent."""
         value = self._take(name)
-        low, high = RANGES[name]
+        low, high = between or RANGES[name]
         if value is None:
             return None
         if not _is_number(value) or value != int(value) or not low <= value <= high:
@@ -171,8 +177,16 @@ class Fields:
         return value
 
 
-def parse_tts(payload: Mapping[str, Any], defaults: SamplingOptions, max_text_chars: int) -> Ask:
+def parse_tts(
+    payload: Mapping[str, Any],
+    defaults: SamplingOptions,
+    max_text_chars: int,
+    quick_start: bool = False,
+) -> Ask:
     """The request for speech in a job's input.
+
+    Args:
+        quick_start: whether to start quickly where the request does not say.
 
     Raises:
         InvalidRequest: BAD_OPTION; EMPTY_TEXT "Text input is required."; or one of `clean_text`.
@@ -197,6 +211,7 @@ def parse_tts(payload: Mapping[str, Any], defaults: SamplingOptions, max_text_ch
         format=cast(AudioFormat, fields.choice("response_format", list(MEDIA_TYPES), "wav")),
         cross_fade_s=fields.number("cross_fade_s", 0.15),
         remove_silence=fields.flag("remove_silence", False),
+        quick_start=fields.flag("quick_start", quick_start),
         consent=parse_consent(fields),
         ref_text=fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS),
         model=fields.text("model"),
@@ -205,6 +220,7 @@ def parse_tts(payload: Mapping[str, Any], defaults: SamplingOptions, max_text_ch
         inline=fields.choice("return_audio", ["url", "base64"], "url") == "base64",
         queued=fields.choice("mode", ["sync", "async"], "sync") == "async",
         queued_as=fields.text("queued_as", max_chars=512),
+        timeout_s=fields.whole("timeout_s", (1, MAX_TIMEOUT_S)),
         warnings=tuple(f"The field {name[:40]!r} is not known." for name in fields.unknown()[:5]),
         sha256=_identify(fields.known, voice),
     )
@@ -216,12 +232,15 @@ def parse_consent(fields: Fields) -> Consent | None:
     if given is None:
         return None
     inner = Fields(given)
-    return Consent(
+    consent = Consent(
         by=inner.text("by"),
         attested=inner.flag("attested", True),
         at=inner.text("at"),
         statement_sha256=inner.text("statement_sha256"),
     )
+    # What else it holds was not looked at and may be no JSON, such as an infinite number.
+    fields.known["consent"] = {k: v for k, v in inner.known.items() if v is not None}
+    return consent
 
 
 def bad(name: str, value: Any, takes: str) -> InvalidRequest:

@@ -19,16 +19,20 @@ from typing import Any, TypeVar
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.jobs.board import Board, Elsewhere, Finished, Lease
 from f5serve.jobs.cache import ResultCache
+from f5serve.jobs.chunks import Chunks
 from f5serve.jobs.records import CANCELLED_CODE, Record
 from f5serve.operations import story
 from f5serve.operations.device import Device
 from f5serve.operations.flights import SHUT_DOWN_CODE, Flight
+from f5serve.operations.measures import Measures
 from f5serve.operations.parse import Ask
+from f5serve.operations.resume import KeepOptions, Resume
 from f5serve.operations.story import Output
 from f5serve.speech import Speech
 from f5serve.types import SpeechRequest, SpeechResult, Voice
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import is_url
+from f5serve.watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +65,9 @@ class Tools:
     device: Device
     cache: ResultCache | None
     pool: ThreadPoolExecutor
+    measures: Measures
     beat_s: float = BEAT_S
+    keep: KeepOptions = field(default_factory=KeepOptions)
 
     async def blocking(self, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks in a thread."""
@@ -78,15 +84,21 @@ class _Times:
     spoken_s: float = 0.0
     upload_s: float = 0.0
     audio_s: float = 0.0
+    first_audio_s: float = 0.0
+
+    @property
+    def so_far_s(self) -> float:
+        return time.perf_counter() - self.arrived
 
     def metrics(self) -> dict[str, float]:
         elsewhere = self.voice_s + self.spoken_s + self.upload_s
         told = {
-            "queue_s": max(0.0, time.perf_counter() - self.arrived - elsewhere),
+            "queue_s": max(0.0, self.so_far_s - elsewhere),
             "voice_s": self.voice_s,
             "inference_s": self.inference_s,
             "timing_s": 0.0,
             "upload_s": self.upload_s,
+            "first_audio_s": self.first_audio_s,
             "rtf": self.inference_s / self.audio_s if self.audio_s else 0.0,
         }
         return {name: round(value, 4) for name, value in told.items()}
@@ -164,19 +176,56 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
     if earlier is not None:
         told = story.retell(earlier, times.metrics())
         return await tools.blocking(tools.board.finish, lease, told)
-    result = await _use_device(tools, flight, ask.request(voice), times)
-    flight.audio = result.audio
-    return await _keep(tools, flight, lease, _Made(ask, voice, result, identity, times))
+    request = ask.request(voice)
+    await _estimate(tools, flight, speech, request)
+    resume = Resume(
+        Chunks(tools.board.store, lease.job_id),
+        {"engine": identity["engine"], "program": identity["program"]},
+        lease.attempt > 1,
+        tools.pool,
+        tools.keep,
+    )
+    is_final = True
+    try:
+        result = await _use_device(tools, flight, request, resume, times)
+        flight.audio = result.audio
+        return await _keep(tools, flight, lease, _Made(ask, voice, result, identity, times))
+    except F5Error as error:
+        is_final = not _failure(error)["retryable"]
+        raise
+    except asyncio.CancelledError:
+        is_final = False
+        raise
+    finally:
+        resume.end(is_final)
+        tools.measures.resumed.add(resume.found)
+
+
+async def _estimate(tools: Tools, flight: Flight, speech: Speech, request: SpeechRequest) -> None:
+    """Have the line know what the engine thinks this will cost."""
+    if flight.place is not None:
+        flight.place.estimate(await tools.blocking(speech.estimate_s, request))
 
 
 async def _use_device(
-    tools: Tools, flight: Flight, request: SpeechRequest, times: _Times
+    tools: Tools, flight: Flight, request: SpeechRequest, resume: Resume, times: _Times
 ) -> SpeechResult:
     flight.tell("waiting", 0)
-    future = tools.device.say(request, flight.job_id, flight.tell_spoken, flight.check)
-    result, times.spoken_s = await flight.until_ended(future)
-    times.inference_s, times.audio_s = result.metrics.inference_s, result.metrics.audio_s
-    return result
+    watch = Watch(
+        on_progress=flight.tell_spoken,
+        on_piece=None if flight.pieces is None else flight.give_piece,
+        check=flight.check,
+        deadline=flight.deadline,
+        kept=resume,
+    )
+    spoken = await flight.until_ended(tools.device.say(request, flight.job_id, watch))
+    metrics = spoken.result.metrics
+    times.spoken_s = spoken.seconds
+    times.inference_s, times.audio_s = metrics.inference_s, metrics.audio_s
+    times.first_audio_s = spoken.began - times.arrived + metrics.first_audio_s
+    if flight.place is not None and not tools.device.is_shared and not resume.found:
+        flight.place.cost(spoken.seconds)
+    return spoken.result
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +251,7 @@ async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Reco
     made.times.upload_s = time.perf_counter() - began
     told = story.tell(made.ask, made.voice, made.result, [audio, details], made.times.metrics())
     flight.check()
+    tools.measures.spoke(told["metrics"], made.times.audio_s, made.times.so_far_s)
     finish = tools.blocking(tools.board.finish, lease, told)
     if tools.cache is None:
         return await finish
@@ -213,7 +263,9 @@ async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Reco
 async def _earlier(tools: Tools, flight: Flight, identity: Mapping[str, Any]) -> Record | None:
     if tools.cache is None:
         return None
-    return await flight.unless_stopped(tools.blocking(tools.cache.find, identity))
+    found = await flight.unless_stopped(tools.blocking(tools.cache.find, identity))
+    tools.measures.cache.add(outcome="miss" if found is None else "hit")
+    return found
 
 
 def _find_voice(voices: VoiceLibrary, ask: Ask) -> Voice:

@@ -1,0 +1,64 @@
+"""Parts of an unfinished job, kept so that the next attempt need not make them again.
+
+    jobs/<id>/chunk-<sha32>.bin   32 bytes SHA-256 of the rest, then the part itself
+
+Names are hashes of what a part is made from, so a part that is there is the right one. They lie
+beside the job's records and go with them when those are swept; a job that is done removes them at
+once. What a part holds is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from f5serve.errors import KeyMissing
+from f5serve.jobs.records import folder_of, sha256_of
+from f5serve.store.base import ObjectStore
+
+_log = logging.getLogger(__name__)
+
+_HASH_BYTES = 32
+
+
+class Chunks:
+    """The parts of one job. Every call blocks and raises StorageFailed as the store does."""
+
+    def __init__(self, store: ObjectStore, job_id: str) -> None:
+        self._store = store
+        self._folder = f"jobs/{folder_of(job_id)}/"
+
+    def key_of(self, made_from: Mapping[str, Any]) -> str:
+        """Where the part lies that this JSON value decides."""
+        return f"{self._folder}chunk-{sha256_of(made_from)[:32]}.bin"
+
+    def keys(self) -> set[str]:
+        """Parts that are there, as far as the store's listing is fresh."""
+        start = f"{self._folder}chunk-"
+        return {
+            entry.key for entry in self._store.list(self._folder) if entry.key.startswith(start)
+        }
+
+    def read(self, key: str) -> bytes | None:
+        """The part, or None where it is missing or damaged."""
+        try:
+            data = self._store.get(key)
+        except KeyMissing:
+            return None
+        digest, part = data[:_HASH_BYTES], data[_HASH_BYTES:]
+        if hashlib.sha256(part).digest() == digest:
+            return part
+        _log.warning("%s is damaged and is made again", key)
+        return None
+
+    def write(self, key: str, part: bytes) -> None:
+        """Keep the part."""
+        digest = hashlib.sha256(part).digest()
+        self._store.put(key, digest + part, "application/octet-stream")
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Drop these parts."""
+        for key in keys:
+            self._store.delete(key)

@@ -1,0 +1,109 @@
+"""How long the device will be busy, and who is sent away because of it.
+
+Sizes and estimates flow in, a place in the line or a BUSY error flows out. All calls are made in
+the event loop, so that a burst cannot slip in unseen. Engines and jobs are not known here.
+"""
+
+from __future__ import annotations
+
+from f5serve.errors import F5Error
+
+_WEIGHT = 0.2
+"""Of the newest cost in the running average of what a byte of text costs."""
+
+
+class Place:
+    """One request in the line, until it leaves."""
+
+    def __init__(self, line: Line, text_bytes: int, estimate_s: float | None) -> None:
+        self._line = line
+        self._text_bytes = max(1, text_bytes)
+        self._estimate_s = estimate_s
+        self._left = 1.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds of the device that it still needs; None while that is unknown."""
+        return None if self._estimate_s is None else self._estimate_s * self._left
+
+    def estimate(self, seconds: float | None) -> None:
+        """The engine's own estimate, once voice and plan are known; None changes nothing."""
+        if seconds is not None:
+            self._estimate_s = seconds
+            self._line.learn(seconds / self._text_bytes)
+
+    def spoken(self, share: float) -> None:
+        """So much of it is done, 0..1."""
+        self._left = 1.0 - share
+
+    def cost(self, seconds: float) -> None:
+        """What it did cost, where the device spoke nothing else meanwhile."""
+        self._line.learn(seconds / self._text_bytes)
+
+    def leave(self) -> None:
+        """It needs the device no more; harmless twice."""
+        self._line.remove(self)
+
+
+class Line:
+    """All requests that need the device.
+
+    Args:
+        max_wait_s: a request that would wait longer is refused.
+    """
+
+    def __init__(self, max_wait_s: float) -> None:
+        self._max_wait_s = max_wait_s
+        self._places: set[Place] = set()
+        self._s_per_byte: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds until the device has done all of them; None while nothing is known of any."""
+        known = [left for place in self._places if (left := place.left_s) is not None]
+        return sum(known) if known or not self._places else None
+
+    def enter(self, text_bytes: int, must: bool = False) -> Place:
+        """Take a place behind all others.
+
+        Args:
+            must: take it however long the line is: nobody could be told to come again.
+
+        Raises:
+            F5Error: BUSY. While nothing is known of the costs, everybody is let in.
+        """
+        if not must:
+            self.check()
+        cost = self._s_per_byte
+        place = Place(self, text_bytes, None if cost is None else cost * text_bytes)
+        self._places.add(place)
+        return place
+
+    def check(self) -> None:
+        """Refuse who would come now, if the line is too long; see `enter`."""
+        wait_s = self.wait_s
+        if wait_s is not None and wait_s > self._max_wait_s:
+            raise busy(wait_s, len(self), self._max_wait_s)
+
+    def learn(self, s_per_byte: float) -> None:
+        """What a byte of text has cost."""
+        before = s_per_byte if self._s_per_byte is None else self._s_per_byte
+        self._s_per_byte = before + _WEIGHT * (s_per_byte - before)
+
+    def remove(self, place: Place) -> None:
+        """See `Place.leave`."""
+        self._places.discard(place)
+
+
+def busy(wait_s: float, ahead: int, max_wait_s: float) -> F5Error:
+    """The error for a request that would have to wait too long."""
+    return F5Error(
+        f"This worker is busy for about {wait_s:.0f} s with {ahead} requests; "
+        f"{max_wait_s:g} s is the most that a request waits.",
+        code="BUSY",
+        hint="Try again later, add workers, or raise F5_MAX_QUEUE_S.",
+        retryable=True,
+    )

@@ -1,0 +1,120 @@
+"""Operations about jobs that somebody else asked for: status, result, download, cancel.
+
+Fields of a request flow in, answers from records flow out; nothing is computed, and nothing here
+waits for a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from f5serve.errors import InvalidRequest
+from f5serve.jobs.board import Board
+from f5serve.jobs.records import Record, Standing, Status
+from f5serve.jobs.refusals import cancelled, unknown
+from f5serve.operations import answers
+from f5serve.operations.flights import Flights
+from f5serve.operations.parse import TIMING_FORMATS, Fields
+from f5serve.operations.perform import Tools
+from f5serve.operations.pieces import decode_result
+from f5serve.types import Wave
+
+
+class Lookups:
+    """What is known of jobs here and in the store.
+
+    Args:
+        expires_s: lifetime of signed URLs.
+    """
+
+    def __init__(self, tools: Tools, flights: Flights, expires_s: float) -> None:
+        self._tools = tools
+        self._board: Board = tools.board
+        self._store = tools.board.store
+        self._flights = flights
+        self._expires_s = expires_s
+
+    async def status(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Where a job stands."""
+        job_id = Fields(payload).text("job_id")
+        if not job_id:
+            raise unknown("")
+        standing = await self._tools.blocking(self._board.look, job_id)
+        flight = self._flights.find(job_id)
+        if flight is not None and standing.status in (Status.UNKNOWN, Status.RUNNING):
+            # What is under way here is newer than what the store says of it.
+            standing = Standing(Status.RUNNING, {"progress": flight.progress})
+        if standing.status is Status.UNKNOWN:
+            raise unknown(job_id)
+        return answers.status_answer(job_id, standing)
+
+    async def result(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of a tts that is done, with new URLs."""
+        job_id = _job_id(payload)
+        return await self.told(job_id, await self._tools.blocking(self._board.result, job_id))
+
+    async def download(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Where one file of a job is."""
+        job_id = _job_id(payload)
+        fields = Fields(payload)
+        kind = fields.choice("type", ["audio", "timing"], "audio")
+        if kind == "timing":
+            fields.choice("format", TIMING_FORMATS, "srt")
+        record = await self._tools.blocking(self._board.result, job_id)
+        if kind == "timing":
+            raise answers.no_timings(job_id)
+        return await self._tools.blocking(
+            answers.download_answer, self._store, job_id, record, self._expires_s
+        )
+
+    async def cancel(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a job end, wherever it is."""
+        job_id = _job_id(payload)
+        flight = self._flights.find(job_id)
+        try:
+            standing = await self._tools.blocking(self._board.cancel, job_id, "request")
+        except InvalidRequest:
+            if flight is None:
+                raise
+            standing = Standing(Status.CANCELLED, {})  # under way here, not in the store yet
+        if flight is not None and standing.status is Status.CANCELLED:
+            flight.stop(lambda: cancelled(job_id))
+        return {"job_id": job_id, "status": standing.status.told}
+
+    async def told(self, job_id: str, record: Record) -> dict[str, Any]:
+        """The answer of a tts by its record."""
+        return await self._tools.blocking(
+            answers.tts_answer, self._store, job_id, record, self._expires_s
+        )
+
+    async def audio(self, job_id: str, record: Record) -> bytes:
+        """The stored audio, if it fits into an answer.
+
+        Raises:
+            InvalidRequest: RESULT_TOO_LARGE.
+        """
+        line = answers.find_output(record, "audio")
+        if line["size"] > answers.MAX_INLINE_BYTES:
+            raise answers.too_large(job_id, line["size"])
+        return await self._tools.blocking(self._store.get, line["key"])
+
+    async def heard(self, record: Record) -> Wave:
+        """The wave of the stored audio."""
+
+        def read() -> Wave:
+            line = answers.find_output(record, "audio")
+            return decode_result(self._store.get(line["key"]), record["format"])
+
+        return await self._tools.blocking(read)
+
+
+def _job_id(payload: Mapping[str, Any]) -> str:
+    job_id = Fields(payload).text("job_id")
+    if not job_id:
+        raise InvalidRequest(
+            "No job_id provided",
+            code="MISSING_FIELD",
+            hint="Send the job_id that tts has answered.",
+        )
+    return job_id

@@ -1,0 +1,115 @@
+"""What a worker counts of its own work: who asked, how it ended, and how long things took.
+
+Operations call in as things happen; the registry that holds the numbers is exported by the doors,
+and `summary` is for health. What a door does with them is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from f5serve.metrics import Registry
+
+_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
+_RTF = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+
+_TOTALS = (
+    *("steps", "step_s", "row_steps", "frame_steps", "padding_frames"),
+    *("rows", "failed_rows", "vocoder_s", "out_of_memory"),
+)
+"""Those of `types.Engine.counters` that only grow."""
+
+
+class Measures:
+    """The numbers of one worker.
+
+    Args:
+        registry: where they are kept.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.requests = registry.counter(
+            "f5_requests_total", "Requests by operation and outcome.", ["operation", "outcome"]
+        )
+        self.seconds = registry.histogram(
+            "f5_speech_seconds", "Time from a tts request to its answer.", _SECONDS
+        )
+        self.queued = registry.histogram(
+            "f5_queue_seconds", "Time that a tts request waited for the device.", _SECONDS
+        )
+        self.first_audio = registry.histogram(
+            "f5_first_audio_seconds",
+            "Time from a tts request until its first utterance was there.",
+            _SECONDS,
+        )
+        self.rtf = registry.histogram(
+            "f5_real_time_factor", "Seconds of computing per second of speech.", _RTF
+        )
+        self.audio_s = registry.counter("f5_audio_seconds_total", "Seconds of speech made.")
+        self.cache = registry.counter(
+            "f5_result_cache_total", "Looks for an equal earlier result.", ["outcome"]
+        )
+        self.resumed = registry.counter(
+            "f5_resumed_utterances_total", "Utterances taken over from an earlier attempt."
+        )
+
+    def watch_device(
+        self,
+        counters: Callable[[], Mapping[str, float]],
+        waiting: Callable[[], int],
+        wait_s: Callable[[], float | None],
+    ) -> None:
+        """Export what the engine counts itself, and who waits for it."""
+        self.registry.gauge("f5_requests_waiting", "Requests at the device.", source=waiting)
+        self.registry.gauge(
+            "f5_wait_seconds",
+            "Estimated seconds until the device has done all of them.",
+            source=lambda: wait_s() or 0.0,
+        )
+        self.registry.add_source(lambda: _exported(counters()))
+
+    def spoke(self, metrics: Mapping[str, float], audio_s: float, seconds: float) -> None:
+        """Note a request that was spoken; `metrics` as callers are told them."""
+        self.seconds.observe(seconds)
+        self.queued.observe(metrics["queue_s"])
+        self.first_audio.observe(metrics["first_audio_s"])
+        self.rtf.observe(metrics["rtf"])
+        self.audio_s.add(audio_s)
+
+    def summary(self, counters: Mapping[str, float]) -> dict[str, Any]:
+        """The few numbers that health shows; means are since the start."""
+        steps = counters.get("steps", 0.0)
+        told: dict[str, Any] = {
+            "spoken": self.seconds.count,
+            "audio_s": round(self.audio_s.value(), 1),
+            "rtf": round(self.rtf.mean, 4),
+            "first_audio_p50_s": _finite(self.first_audio.quantile(0.5)),
+            "first_audio_p95_s": _finite(self.first_audio.quantile(0.95)),
+            "cache_hits": int(self.cache.value(outcome="hit")),
+            "resumed_utterances": int(self.resumed.value()),
+        }
+        if steps:
+            frames = counters.get("frame_steps", 0.0)
+            told["step_s"] = round(counters.get("step_s", 0.0) / steps, 5)
+            told["rows_per_step"] = round(counters.get("row_steps", 0.0) / steps, 2)
+            told["frames_per_step"] = round(frames / steps, 1)
+            told["padding"] = round(counters.get("padding_frames", 0.0) / max(1.0, frames), 4)
+        return told
+
+
+def _exported(counters: Mapping[str, float]) -> dict[str, float]:
+    return {
+        f"f5_engine_{_spelled(name)}{'_total' if name in _TOTALS else ''}": value
+        for name, value in counters.items()
+    }
+
+
+def _spelled(name: str) -> str:
+    """Prometheus has its units in full."""
+    return name.removesuffix("_s") + "_seconds" if name.endswith("_s") else name
+
+
+def _finite(bound: float) -> float | None:
+    return bound if bound != float("inf") else None
