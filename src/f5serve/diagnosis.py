@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from f5serve import build
-from f5serve.boot import choose
+from f5serve.boot.choice import choose
 from f5serve.doctor.checks_environ import check_environment, uses_bucket
-from f5serve.doctor.checks_flash import check_flash
+from f5serve.doctor.checks_flash import advice, check_flash
 from f5serve.doctor.checks_gpu import check_gpu
 from f5serve.doctor.checks_machine import check_disks, check_memory, check_ports
 from f5serve.doctor.checks_python import check_python, check_torch
@@ -35,7 +35,7 @@ from f5serve.doctor.facts import (
     StoreFacts,
     VoiceFacts,
 )
-from f5serve.doctor.findings import Finding, above_ok, exit_code
+from f5serve.doctor.findings import LEVELS, Finding, above_ok, exit_code
 from f5serve.doctor.machine import (
     look_at_disk,
     look_at_gpu,
@@ -44,11 +44,9 @@ from f5serve.doctor.machine import (
     this_python,
 )
 from f5serve.doctor.packages import installed, read_torch
-from f5serve.doctor.store_trial import try_store, unopened
-from f5serve.doctor.trials import try_flash, try_torch
 from f5serve.engine.threads import usable_threads
 from f5serve.errors import F5Error
-from f5serve.model_cache.registry import VOCODER, get
+from f5serve.model_cache.registry import VOCODER, check_license, get
 from f5serve.settings import (
     Settings,
     on_runpod,
@@ -57,9 +55,9 @@ from f5serve.settings import (
     secret_values,
     unknown_names,
 )
-from f5serve.store.base import ObjectStore
-from f5serve.store.open import open_store
-from f5serve.voices.open import open_library
+
+if TYPE_CHECKING:
+    from f5serve.store.base import ObjectStore
 
 HASH_S = 300.0
 """Time for hashing the weights: 1.4 GB from a slow volume."""
@@ -106,7 +104,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for --json."""
-        counts = {level: 0 for level in ("ok", "info", "warning", "fatal")}
+        counts: dict[str, int] = dict.fromkeys(LEVELS, 0)
         for finding in self.findings:
             counts[finding.level] += 1
         return {
@@ -138,6 +136,8 @@ def quick(sources: Sources | None = None) -> Report:
 
 def full(sources: Sources | None = None) -> Report:
     """Everything: torch, flash-attn and hashing in child processes, the store by a small object."""
+    from f5serve.doctor.trials import try_flash, try_torch
+
     sources = sources or this_machine()
     began = time.perf_counter()
     facts = _look(sources)
@@ -149,8 +149,20 @@ def full(sources: Sources | None = None) -> Report:
         facts = replace(facts, flash_run=try_flash(sources, abi))
     store, library = _try_store(facts)
     models = _hashed(facts, sources) if facts.models else None
-    facts = replace(facts, store=store, voices=library, models=models, build=look_at_build())
+    facts = replace(facts, store=store, voices=library, models=models)
+    facts = replace(facts, build=look_at_build(sources.package))
     return _report(sources, facts, began)
+
+
+def flash_advice(sources: Sources | None = None) -> dict[str, str]:
+    """See `checks_flash.advice`; torch is asked for its ABI in a process of its own."""
+    from f5serve.doctor.trials import try_torch
+
+    sources = sources or this_machine()
+    facts = _look(sources)
+    if facts.torch is not None:
+        facts = replace(facts, torch_run=try_torch(sources))
+    return advice(facts)
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
@@ -185,12 +197,14 @@ def _look(sources: Sources) -> Facts:
     settings, refused = read_leniently(sources.environ)
     at_runpod = on_runpod(sources.environ)
     cores = usable_threads(sources.root / "sys/fs/cgroup/cpu.max")
+    volume = sources.root / "runpod-volume"
     folders = {
         "temp": sources.temp,
         "data": settings.data_dir,
         "models": settings.models_dir,
         "cache": settings.cache_dir,
         "root": sources.root,
+        "volume": volume if volume.is_dir() else None,
     }
     is_server = settings.mode == "serve"
     facts = Facts(
@@ -212,38 +226,47 @@ def _look(sources: Sources) -> Facts:
 
 
 def _look_at_models(facts: Facts) -> ModelFacts:
+    """What `boot` would choose on this machine, and whether it would fetch weights first."""
     settings = facts.settings
-    wants = "F5-TTS" if settings.engine == "f5" else "anything"
-    may_fetch = settings.fetch_models == "always" or (
-        settings.fetch_models == "auto" and (facts.on_runpod or wants == "F5-TTS")
-    )
+    may_fetch = _would_fetch(facts)
+    known = ModelFacts(kind="", model=settings.model, may_fetch=may_fetch)
+    known = replace(known, needs=_needed(settings.model), engine_installed=facts.torch is not None)
     try:
         choice = choose(settings)
+        if may_fetch:
+            check_license(get(settings.model), settings.require_commercial_license)
     except F5Error as error:
-        return ModelFacts(
-            kind="",
-            model=settings.model,
-            code=error.code,
-            message=error.message,
-            hint=error.hint,
-            exit_code=error.exit_code,
-            may_fetch=may_fetch and error.code == "MODEL_MISSING",
-            engine_installed=facts.torch is not None,
-            needs=_needed(settings.model),
-        )
-    files = choice.files
-    paths = (files.weights, files.vocab, files.vocoder) if files else ()
-    is_f5 = choice.kind != "standin"
-    return ModelFacts(
-        kind="f5" if is_f5 else "standin",
-        model=choice.model or settings.model,
-        files=tuple(ModelFile(path, "here") for path in paths),
-        may_fetch=may_fetch,
-        engine_installed=facts.torch is not None
-        if is_f5
-        else facts.package("onnxruntime") is not None,
-        needs=_needed(settings.model),
+        return _refused(known, error)
+    if choice.files is not None:
+        files = choice.files
+        paths = (files.weights, files.vocab, files.vocoder)
+        here = tuple(ModelFile(path, "here") for path in paths)
+        return replace(known, kind="f5", model=choice.model, files=here)
+    if may_fetch:
+        return replace(known, kind="f5", code="MODEL_MISSING")
+    speaks = facts.package("onnxruntime") is not None
+    return replace(known, kind="standin", engine_installed=speaks)
+
+
+def _refused(known: ModelFacts, error: F5Error) -> ModelFacts:
+    return replace(
+        known,
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+        exit_code=error.exit_code,
+        may_fetch=known.may_fetch and error.code == "MODEL_MISSING",
     )
+
+
+def _would_fetch(facts: Facts) -> bool:
+    """As `boot.weights.fetches`, for the machine that is looked at."""
+    settings = facts.settings
+    own = settings.ckpt or settings.vocab or settings.arch
+    if own or settings.engine == "standin" or settings.fetch_models == "never":
+        return False
+    asked = settings.fetch_models == "always" or settings.engine == "f5" or facts.on_runpod
+    return asked and facts.torch is not None
 
 
 def _needed(model: str) -> int:
@@ -275,6 +298,9 @@ def _hashed(facts: Facts, sources: Sources) -> ModelFacts:
 
 
 def _try_store(facts: Facts) -> tuple[StoreFacts, VoiceFacts | None]:
+    from f5serve.doctor.store_trial import try_store, unopened
+    from f5serve.store.open import open_store
+
     settings = facts.settings
     is_shared = uses_bucket(settings)
     try:
@@ -286,6 +312,8 @@ def _try_store(facts: Facts) -> tuple[StoreFacts, VoiceFacts | None]:
 
 
 def _look_at_voices(settings: Settings, store: ObjectStore) -> VoiceFacts:
+    from f5serve.voices.open import open_library
+
     try:
         named = {record.name for record in open_library(settings, store).list()}
         records = sum(entry.key.endswith(".json") for entry in store.list(_VOICE_RECORDS))
@@ -294,14 +322,24 @@ def _look_at_voices(settings: Settings, store: ObjectStore) -> VoiceFacts:
     return VoiceFacts(len(named), max(0, records - len(named)))
 
 
-def look_at_build() -> BuildFacts:
-    """The stamp of the running copy, and which of its files are not the ones that were built."""
-    stamp = build.stamp()
-    is_checkout = Path(build.__file__).resolve().parent.parent.name == "src"
-    verify = getattr(build, "verify_files", None)
-    differing = tuple(str(name) for name in verify()) if verify and not is_checkout else ()
-    dirty = bool(getattr(stamp, "dirty", False)) and not is_checkout
-    return BuildFacts(str(stamp), stamp.commit, dirty, differing, is_checkout)
+def look_at_build(package: Path = build.PACKAGE) -> BuildFacts:
+    """The stamp of a copy, and which of its files and libraries are not the ones it was built of.
+
+    A checkout is meant to be changed, so nothing of it is compared.
+    """
+    try:
+        stamp = build.stamp(package)
+    except F5Error as error:
+        return BuildFacts("", "", error=error.message)
+    if package.parent.name == "src":
+        return BuildFacts(str(stamp), stamp.commit, is_checkout=True)
+    return BuildFacts(
+        str(stamp),
+        stamp.commit,
+        dirty=bool(stamp.dirty),
+        differing=tuple(str(one) for one in build.verify_files(stamp, package)),
+        libraries=tuple(build.verify_libraries(stamp)),
+    )
 
 
 def summary(report: Report) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _FIX = (
     "Run: pip uninstall flash-attn. f5serve does not use it; for other programs, "
     "f5serve doctor --flash-attn names the wheel that fits."
 )
+_NOT_NEEDED = "f5serve does not need it: torch's own attention computes the same."
 _HIDDEN = "The worker hides it, so nothing in it meets the error; torch's own attention computes."
 
 
@@ -108,11 +109,12 @@ def _broken(facts: Facts) -> Finding | None:
     return Finding("warning", "flash-attn", code, what, value, _HIDDEN, _FIX)
 
 
-def advice(facts: Facts) -> list[str]:
-    """The lines of `doctor --flash-attn`: the wheel for this machine, or why there is none."""
+def advice(facts: Facts) -> dict[str, str]:
+    """What `doctor --flash-attn` tells: the wheel for this machine, or why there is none."""
     on = platform_of(facts)
     if on is None:
-        return ["torch is not installed; flash-attn is built against one torch."]
+        told = {"wheel": "none: it is built against one torch, and none is installed"}
+        return told | {"note": _NOT_NEEDED}
     abi = str(on.cxx11_abi).upper()
     major, minor = on.python
     here = (
@@ -120,12 +122,9 @@ def advice(facts: Facts) -> list[str]:
         f"{on.platform}"
     )
     wheel = choose_wheel(on)
-    lines = [f"this machine: {here}"]
     if isinstance(wheel, NoWheel):
-        lines.append(f"wheel: none. {wheel.reason}")
-    else:
-        lines += [f"wheel: {wheel.name}", f"url: {wheel.url}", f"sha256: {wheel.sha256}"]
-        if not wheel.seen:
-            lines.append("note: named by the release's build workflow; the file was not seen")
-    lines.append("f5serve does not need it: torch's own attention is used.")
-    return lines
+        return {"machine": here, "wheel": f"none: {wheel.reason}", "note": _NOT_NEEDED}
+    told = {"machine": here, "wheel": wheel.name, "url": wheel.url, "sha256": wheel.sha256}
+    if not wheel.seen:
+        told["source"] = "named by the release's build workflow; the file itself was not seen"
+    return told | {"note": _NOT_NEEDED}

@@ -31,7 +31,7 @@ def check_disks(facts: Facts) -> Iterator[Finding]:
     """Whether each folder can be written to and has room."""
     full: list[Disk] = []
     for disk in facts.disks:
-        if disk.role == "root":
+        if disk.role not in _SETTING_OF:
             continue
         if not disk.mounted:
             yield _not_mounted(disk)
@@ -79,7 +79,9 @@ def _in_the_way(disk: Disk) -> Finding:
 
 def _not_writable(facts: Facts, disk: Disk) -> Iterator[Finding]:
     if disk.role in ("models", "cache") and not _must_fetch(facts):
-        yield ok("disk", disk.role, f"{disk.path}, read only")  # baked weights are read, not written
+        yield ok(
+            "disk", disk.role, f"{disk.path}, read only"
+        )  # baked weights are read, not written
         return
     is_fatal = disk.role in ("temp", "data")
     name = _SETTING_OF[disk.role]
@@ -143,15 +145,17 @@ def _room_for_models(facts: Facts) -> Iterator[Finding]:
     usable = [d for d in facts.disks if d.is_folder and d.mounted and not d.error]
     most = max((disk.free for disk in usable), default=0)
     if facts.models.needs > most >= ROOM:
+        # A bucket may hold the converted weights, which take a third.
+        may_fit = facts.store is not None and facts.store.is_shared
         yield Finding(
-            "fatal",
+            "warning" if may_fit else "fatal",
             "disk",
             "NO_ROOM_FOR_MODELS",
             "No disk has room for the weights, which are to be fetched.",
             f"{facts.models.needs / 10**9:.2f} GB are needed, {most / 10**9:.2f} GB are free",
             "Without weights F5-TTS cannot speak.",
             "Give the container a larger disk, attach a volume, or put the weights into the image.",
-            STORAGE,
+            0 if may_fit else STORAGE,
         )
 
 

@@ -5,6 +5,7 @@ Facts flow in, findings flow out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from f5serve.doctor.facts import Facts
@@ -111,9 +112,8 @@ def check_torch(facts: Facts) -> Iterator[Finding]:
 
 
 def _broken(facts: Facts, hangs: bool, error: str) -> Finding:
-    level, exit_code = ("fatal", MODEL) if facts.needs_torch else ("warning", 0)
     return Finding(
-        "fatal" if level == "fatal" else "warning",
+        "fatal" if facts.needs_torch else "warning",
         "torch",
         "TORCH_HANGS" if hangs else "TORCH_BROKEN",
         "torch does not come to an end of its import."
@@ -124,12 +124,11 @@ def _broken(facts: Facts, hangs: bool, error: str) -> Finding:
         "Look at the GPU driver; a machine on which it hangs needs a restart."
         if hangs
         else "Install torch anew, in one piece: its libraries do not fit together.",
-        exit_code,
+        MODEL if facts.needs_torch else 0,
     )
 
 
 def version_of(text: str) -> tuple[int, int]:
     """First two numbers of a version; 0 for what is no number."""
-    parts = (text.split("+")[0].split(".") + ["0", "0"])[:2]
-    major, minor = (int("".join(c for c in part if c.isdigit()) or 0) for part in parts)
-    return major, minor
+    found = re.match(r"(\d+)(?:\.(\d+))?", text)
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)

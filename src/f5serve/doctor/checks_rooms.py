@@ -131,6 +131,8 @@ def check_models(facts: Facts) -> Iterator[Finding]:
         return
     if models.code == "MODEL_MISSING" and models.may_fetch:
         yield _to_fetch(facts)
+    elif models.code == "MODEL_MISSING" and not models.engine_installed:
+        return  # what is missing first has been said
     elif models.code:
         yield Finding(
             "fatal",
@@ -233,7 +235,17 @@ def check_build(facts: Facts) -> Iterator[Finding]:
     build = facts.build
     if build is None:
         return
-    if build.differing:
+    if build.error:
+        yield Finding(
+            "warning",
+            "build",
+            "STAMP_UNREADABLE",
+            "The stamp of this copy cannot be read.",
+            build.error,
+            "Nothing tells what runs here.",
+            "Install f5serve anew.",
+        )
+    elif build.differing:
         yield Finding(
             "warning",
             "build",
@@ -243,6 +255,16 @@ def check_build(facts: Facts) -> Iterator[Finding]:
             + (f" and {len(build.differing) - 8} more" if len(build.differing) > 8 else ""),
             "What runs is not what the commit says; an old image or an edit in place looks so.",
             "Deploy the image anew, by digest or by a tag that is not :latest.",
+        )
+    elif build.libraries:
+        yield Finding(
+            "warning",
+            "build",
+            "LIBRARIES_CHANGED",
+            "Installed libraries are not the ones that the image was built with.",
+            "; ".join(build.libraries[:6]),
+            "Something installed or removed packages after the build.",
+            "Install at build time alone, and deploy the image anew.",
         )
     elif build.dirty:
         yield Finding(

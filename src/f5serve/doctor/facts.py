@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from f5serve import build
 from f5serve.doctor.commands import Commands
 from f5serve.doctor.symbols import Explanation
 from f5serve.settings import Settings
@@ -188,6 +189,7 @@ class StoreFacts:
 
     Attributes:
         is_shared: whether other machines see it.
+        has_urls: whether it signs URLs that a browser can fetch.
         step: the first of open, put, get, url, delete that failed, or "".
         code, message, hint: of that failure; exit_code as of its class.
         url_error: why the signed URL could not be fetched, or "".
@@ -198,7 +200,7 @@ class StoreFacts:
 
     description: str = ""
     is_shared: bool = False
-    has_urls: bool = True
+    has_urls: bool = False
     step: str = ""
     code: str = ""
     message: str = ""
@@ -266,12 +268,19 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class BuildFacts:
-    """The stamp, and the files that differ from it; `dirty` when not all of it was committed."""
+    """The stamp, and what differs from it; `dirty` when not all of it was committed.
+
+    Attributes:
+        differing: files, libraries: phrases about those that are not as built.
+        error: why the stamp cannot be read, or "".
+    """
 
     stamp: str
     commit: str
     dirty: bool = False
     differing: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    error: str = ""
     is_checkout: bool = False
 
 
@@ -333,6 +342,7 @@ class Sources:
         statvfs: tells what a file system holds.
         python: the interpreter.
         temp: folder for temporary files.
+        package: folder of the copy of f5serve that is looked at.
         trial_s, driver_s: longest time for a process that imports torch, and for nvidia-smi.
     """
 
@@ -340,6 +350,7 @@ class Sources:
     commands: Commands
     python: Python
     temp: Path
+    package: Path = build.PACKAGE
     root: Path = Path("/")
     site: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
     executable: str = sys.executable

@@ -39,7 +39,9 @@ def try_store(store: ObjectStore, is_shared: bool, ca_bundle: str = "") -> Store
         step = "get"
         _check_same(store.get(key), said)
         step = "url"
-        facts = replace(facts, **_look_at_url(store, key, said, ca_bundle))
+        url = store.url(key, expires_s=60)
+        if url.startswith(("http:", "https:")):
+            facts = replace(facts, has_urls=True, url_error=_fetch(url, said, ca_bundle))
         facts = replace(facts, skew_s=_skew(store.now))
         step = "delete"
         store.delete(key)
@@ -76,20 +78,18 @@ def _check_same(found: bytes, said: bytes) -> None:
         )
 
 
-def _look_at_url(store: ObjectStore, key: str, said: bytes, ca_bundle: str) -> dict[str, object]:
-    url = store.url(key, expires_s=60)
-    if not url.startswith(("http:", "https:")):
-        return {"has_urls": False}
+def _fetch(url: str, said: bytes, ca_bundle: str) -> str:
+    """Why what a URL leads to is not `said`, or ""."""
     try:
         context = ssl.create_default_context(cafile=ca_bundle or None)
         with urllib.request.urlopen(url, timeout=_FETCH_S, context=context) as answer:
             found = answer.read(len(said) + 1)
     except urllib.error.HTTPError as error:
         error.close()
-        return {"url_error": f"the server answered {error.code}"}
+        return f"the server answered {error.code}"
     except (OSError, ValueError) as error:
-        return {"url_error": str(getattr(error, "reason", error))[:200]}
-    return {} if found == said else {"url_error": "other bytes came"}
+        return str(getattr(error, "reason", error))[:200]
+    return "" if found == said else "other bytes came"
 
 
 def _skew(now: Callable[[], float]) -> float:

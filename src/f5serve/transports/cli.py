@@ -16,8 +16,8 @@ from typing import Any
 
 from f5serve import build
 from f5serve.errors import F5Error
-from f5serve.settings import Settings, unknown_names
-from f5serve.transports import cli_jobs, cli_models
+from f5serve.settings import Settings, read_leniently, unknown_names
+from f5serve.transports import cli_doctor, cli_jobs, cli_models
 
 INTERRUPTED = 130
 INTERNAL = 1
@@ -57,10 +57,13 @@ def run(argv: Sequence[str]) -> int:
         return stop.code if isinstance(stop.code, int) else 2
     as_json = bool(getattr(args, "json", False))
     try:
-        settings = Settings.from_environ()
+        if getattr(args, "judges_settings", False):  # and names what is wrong with them itself
+            settings, _ = read_leniently()
+        else:
+            settings = Settings.from_environ()
+            for sentence in unknown_names():
+                print(f"warning: {sentence}", file=sys.stderr)
         _set_up_logging(settings.log_level)
-        for sentence in unknown_names():
-            print(f"warning: {sentence}", file=sys.stderr)
         exit_code = int(args.run(args, settings))
         sys.stdout.flush()
         return exit_code
@@ -94,6 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_voices(verbs)
     cli_jobs.add_parser(verbs)
     cli_models.add_parser(verbs)
+    cli_doctor.add_parser(verbs)
     add_worker(verbs)
     return parser
 
