@@ -55,13 +55,16 @@ class StampHook(BuildHookInterface[Any]):
 
 
 def find_commit(root: Path, read_git_commit: Any) -> str:
-    """The commit, or "unknown"."""
-    told = os.environ.get("GIT_SHA", "").strip() or read_git_commit(root)
-    if told:
-        return str(told)
+    """The commit, or "unknown"; what was told must not contradict git."""
+    told, found = os.environ.get("GIT_SHA", "").strip(), read_git_commit(root)
+    if told and found and told != found:
+        sys.exit(f"GIT_SHA is {told}, but git has {found} checked out.")
+    if told or found:
+        return str(told or found)
     archived = root / ".git_archival.txt"
-    found = re.search(r"^[0-9a-f]{40}$", archived.read_text(), re.M) if archived.is_file() else None
-    return found.group() if found else "unknown"
+    text = archived.read_text() if archived.is_file() else ""
+    filled_in = re.search(r"^[0-9a-f]{40}$", text, re.MULTILINE)
+    return filled_in.group() if filled_in else "unknown"
 
 
 def is_dirty(root: Path) -> bool | None:
