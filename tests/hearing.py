@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 
 from f5serve.settings import keep_onnxruntime_silent
-from f5serve.standin.spoken import spoken
+from f5serve.text.english.spoken import spoken
 from f5serve.types import Wave
 
 

@@ -21,7 +21,7 @@ from f5serve.settings import keep_onnxruntime_silent
 from f5serve.standin.parts import load_parts, require_packages
 from f5serve.standin.pitch import median_f0_hz
 from f5serve.standin.pronounce import pronounce
-from f5serve.standin.spoken import unspeakable
+from f5serve.text.english.spoken import unspeakable
 from f5serve.types import OnDone, Utterance, Voice, Wave
 from f5serve.units import s_to_samples
 

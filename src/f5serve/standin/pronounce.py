@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from f5serve.standin.spoken import spoken
+from f5serve.text.english.spoken import spoken
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _CLAUSE = re.compile(r"(?<=[.!?;:,—])\s+")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from f5serve.standin import numbers
-from f5serve.standin.spoken import LONGEST_WORD, spoken, unspeakable
+from f5serve.text.english import numbers
+from f5serve.text.english.spoken import LONGEST_WORD, spoken, unspeakable
 
 SMALL = {
     word: value

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
 
-from f5serve.standin import numbers
-from f5serve.standin.signs import (
+from f5serve.text.english import numbers
+from f5serve.text.english.signs import (
     ABBREVIATIONS,
     ATTACHED_UNITS,
     CURRENCIES,
@@ -25,24 +24,26 @@ from f5serve.standin.signs import (
     SIGNS,
     UNITS,
 )
+from f5serve.text.traced import Say, Traced
 
 LONGEST_WORD = 24
 """Letters; longer runs are cut, because an unknown word costs quadratic time to pronounce."""
 
-Say = Callable[[re.Match[str]], str]
-
 
 def spoken(text: str) -> str:
     """Words and ASCII punctuation: "£3.2bn" -> "three point two billion pounds"."""
-    text = "".join(map(_to_ascii, text))
+    return trace(text).text
+
+
+def trace(text: str) -> Traced:
+    """As `spoken`, each word with its place in `text`."""
+    traced = Traced.of(text).each(_to_ascii)
     for pattern, say in _RULES:
-        text = pattern.sub(say, text)
-    text = "".join(map(_read_sign, text))
-    text = re.sub(r"(?<![A-Za-z])'|'(?![A-Za-z])", " ", text)  # quotes, not apostrophes
-    text = re.sub(rf"([A-Za-z']{{{LONGEST_WORD}}})(?=[A-Za-z'])", r"\1 ", text)
-    text = re.sub(rf"([A-Za-z'-]{{{LONGEST_WORD}}})-", r"\1 ", text)
-    text = re.sub(r"\s+([,.;:!?)])", r"\1", " ".join(text.split()))
-    return re.sub(r"([,;:])(?:\s*[,;:])+", r"\1", text)
+        traced = traced.sub(pattern, say)
+    traced = traced.each(_read_sign)
+    for pattern, say in _TIDY:
+        traced = traced.sub(pattern, say)
+    return traced.strip()
 
 
 def unspeakable(text: str) -> list[str]:
@@ -244,4 +245,18 @@ def _rules() -> list[tuple[re.Pattern[str], Say]]:
     return [(re.compile(pattern), say) for pattern, say in table]
 
 
+def _tidy() -> list[tuple[re.Pattern[str], str]]:
+    """What makes readable text of the rules' words and spaces."""
+    table = [
+        (r"(?<![A-Za-z])'|'(?![A-Za-z])", " "),  # quotes, not apostrophes
+        (rf"([A-Za-z']{{{LONGEST_WORD}}})(?=[A-Za-z'])", r"\1 "),
+        (rf"([A-Za-z'-]{{{LONGEST_WORD}}})-", r"\1 "),
+        (r"\s+(?=[,.;:!?)])|^\s+|\s+$", ""),
+        (r"\s+", " "),
+        (r"([,;:])(?:\s*[,;:])+", r"\1"),
+    ]
+    return [(re.compile(pattern), say) for pattern, say in table]
+
+
 _RULES = _rules()
+_TIDY = _tidy()
