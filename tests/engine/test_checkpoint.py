@@ -42,7 +42,7 @@ def speak(path: Path, name: str, original: Path | None = None, **options: Any) -
     case = row(small(name), name, 96, **options)
     stub = engine_of(case)
     model = checkpoint.load(path, name, FP32, original)
-    engine = F5Engine(*model, stub._vocoder, stub._vocab, name)
+    engine = F5Engine(*model, stub.device.vocoder, stub._vocab, name)
     return engine.sample([row_of(case)])[0]
 
 
@@ -137,7 +137,7 @@ def test_schedule_that_the_artifact_lacks(tmp_path: Path) -> None:
 
 def test_schedules_are_computed_once_and_only_the_last_are_kept() -> None:
     engine = engine_of(row(small("F5TTS_v1_Base"), "x", 64))
-    schedules = engine._schedules
+    schedules = engine.device.stepper.schedules
     first = schedules.get(7, -1.0)
     assert schedules.get(7, -1.0) is first
     for steps in range(10, 20):

@@ -27,7 +27,8 @@ LETTERS = " abcdefghijklmnopqrstuvwxyz.,'ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:SMALL_VOCA
 def speaker(name: str = "F5TTS_v1_Base") -> F5Engine:
     model = engine_of(row(small(name), "x", 64))
     vocos = Vocos.from_tensors(vocoder.random_tensors(0, 32, 48, 2), CPU)
-    return F5Engine(model._backbone, model._schedules, vocos, Vocab(list(LETTERS)), "tiny")
+    stepper = model.device.stepper
+    return F5Engine(stepper.backbone, stepper.schedules, vocos, Vocab(list(LETTERS)), "tiny")
 
 
 def voice(seed: int = 0, loudness: float = 0.2, seconds: float = 1.0) -> Voice:
@@ -92,7 +93,7 @@ def test_joint_between_transcript_and_text() -> None:
     for ref in ("ab.", "ab。"):
         base = voice(1)
         reference = Voice("v", base.wave, ref, ref)
-        spoken[ref] = speaker()._rows([utterance("c", 150, reference)])[0].tokens
+        spoken[ref] = speaker()._drafts([utterance("c", 150, reference)])[0].ids
     assert len(spoken["ab。"]) == len(spoken["ab."]) - 1
 
 

@@ -10,10 +10,8 @@ import torch
 
 from f5serve.engine import sampler
 from f5serve.engine.attention import sdpa
-from f5serve.engine.config import PRESETS
 from f5serve.engine.layers import PositionConv, TextEmbedding
 from f5serve.engine.packing import Layout, Packing
-from f5serve.engine.rows import Row, batches
 from f5serve.errors import EngineFailed
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
@@ -116,18 +114,6 @@ def test_one_guidance_strength_per_row() -> None:
     assert error(together[0], engine.sample([weak])[0]) <= TOLERANCE
     assert error(together[1], engine.sample([strong])[0]) <= TOLERANCE
     assert error(together[0], together[1]) > 0.01
-
-
-def sized(frames: int, **options: Any) -> Row:
-    case = row(PRESETS["F5TTS_v1_Base"], "", frames, **options)
-    return row_of(case)
-
-
-def test_batches_keep_order_budget_and_kind() -> None:
-    rows = [sized(60), sized(60), sized(90), sized(60, nfe_step=16), sized(400), sized(60)]
-    assert list(batches(rows, 130)) == [[0, 1], [2], [3], [4], [5]]
-    assert list(batches([sized(60), sized(60, cfg_strength=0.0)], 1000)) == [[0], [1]]
-    assert list(batches([], 10)) == []
 
 
 @pytest.mark.parametrize("steps", [1, 5, 7, 9, 16, 32, 64])

@@ -24,7 +24,7 @@ def on_gpu(dtype: torch.dtype) -> F5Engine:
     stub = engine_of(CASES[0])
     placement = checkpoint.Placement(torch.device("cuda"), dtype)
     model = checkpoint.load_random(small("F5TTS_v1_Base"), placement, CASES[0]["weights_seed"])
-    return F5Engine(*model, stub._vocoder.cuda(), stub._vocab, "random")
+    return F5Engine(*model, stub.device.vocoder.cuda(), stub._vocab, "random")
 
 
 def moved(prepared: Row) -> Row:

@@ -118,14 +118,14 @@ def test_whole_request_from_wave_and_words(case: Find, answers: Answers, vocab: 
     generator = torch.Generator().manual_seed(item["cond_seed"])
     wave = torch.randn(1, item["samples"], generator=generator) * 0.05
     wave = (wave * (0.1 / wave.square().mean().sqrt()))[0]
-    stub = engine_of(item)
-    engine = F5Engine(
-        stub._backbone, stub._schedules, stub._vocoder, Vocab.from_file(vocab), "parity"
-    )
+    device = engine_of(item).device
+    model = device.stepper.backbone, device.stepper.schedules
+    engine = F5Engine(*model, device.vocoder, Vocab.from_file(vocab), "parity")
     options = SamplingOptions(item["nfe_step"], item["cfg_strength"], item["sway"])
     voice = Voice("v", Wave(wave.numpy()), item["ref_text"], "revision")
     utterance = Utterance(item["text"], voice, item["frames"], item["seed"], options)
-    (prepared,) = engine._rows([utterance])
+    (draft,) = engine._drafts([utterance])
+    prepared = draft.row(CPU)
     mel = engine.sample([prepared])[0][prepared.first_frame :]
     assert error(mel, answers["request"]) <= TOLERANCE
 

@@ -66,6 +66,7 @@ def load_engine(choice: Choice, settings: Settings) -> Engine:
         threads=settings.threads,
         model=choice.model,
         original=choice.original,
+        batch_frames=settings.batch_frames,
     )
     files = choice.files
     if files is None:

@@ -19,7 +19,7 @@ from f5serve.engine.layers import (
     SelfAttention,
     TextEmbedding,
 )
-from f5serve.engine.packing import Layout, Packing
+from f5serve.engine.packing import Layout, Moment, Packing
 
 BLOCK_ROWS = 6
 """Table rows of a block: shift, scale, gate of attention, then of feed-forward."""
@@ -36,14 +36,17 @@ class Block(nn.Module):
         self.ff = FeedForward(arch)
 
     def forward(self, x: Tensor, rows: Tensor, packing: Packing, attend: Attention) -> Tensor:
-        """x [m d], rows [BLOCK_ROWS d] with 1 already added to the scales -> [m d]"""
-        shift, scale, gate, ff_shift, ff_scale, ff_gate = rows
-        width = x.shape[-1:]
-        y = self.attn(F.layer_norm(x, width, scale, shift, NORM_EPS), packing, attend)
-        x = torch.addcmul(x, gate, y)
-        return torch.addcmul(
-            x, ff_gate, self.ff(F.layer_norm(x, width, ff_scale, ff_shift, NORM_EPS))
-        )
+        """x [m d], rows [BLOCK_ROWS d] or [m BLOCK_ROWS d], 1 added to the scales -> [m d]"""
+        shift, scale, gate, ff_shift, ff_scale, ff_gate = rows.unbind(-2)
+        x = torch.addcmul(x, gate, self.attn(_modulated(x, scale, shift), packing, attend))
+        return torch.addcmul(x, ff_gate, self.ff(_modulated(x, ff_scale, ff_shift)))
+
+
+def _modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Layer norm of x [m d]; scale and shift are [d], or [m d] when time points are mixed."""
+    if scale.dim() == 1:
+        return F.layer_norm(x, x.shape[-1:], scale, shift, NORM_EPS)
+    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=NORM_EPS), scale)
 
 
 class DiT(nn.Module):
@@ -63,20 +66,26 @@ class DiT(nn.Module):
         return [*blocks, BLOCK_ROWS * depth]
 
     def forward(
-        self, x: Tensor, constant: Tensor, table: Tensor, layout: Layout, attend: Attention
+        self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout, attend: Attention
     ) -> Tensor:
-        """Velocity at one time point.
+        """Velocity of all rows, each at its own time point.
 
         Args:
-            x: noised mel [m/copies N_MELS]; conditional and unconditional rows share it.
+            x: noised mel [k N_MELS], k <= m: rows with guidance come first and share it.
             constant: `InputMix.constant` of all rows, packed: [m d].
-            table: modulations of this time point [6 * depth + 2, d], scales with 1 added.
+            moment: tables [6 * depth + 2, d], 1 added to the scales.
 
         Returns:
             [m N_MELS]
         """
         h = self.input(x, constant, layout)
-        for block, rows in zip(self.blocks, table.split(BLOCK_ROWS), strict=False):
-            h = block(h, rows, layout.tokens, attend)
-        scale, shift = table[-FINAL_ROWS:]
-        return self.proj_out(F.layer_norm(h, h.shape[-1:], scale, shift, NORM_EPS))
+        place = moment.of_tokens(layout.tokens)
+
+        def rows(first: int, count: int) -> Tensor:
+            part = moment.table[..., first : first + count, :]
+            return part if place is None else part[place]
+
+        for i, block in enumerate(self.blocks):
+            h = block(h, rows(BLOCK_ROWS * i, BLOCK_ROWS), layout.tokens, attend)
+        scale, shift = rows(BLOCK_ROWS * len(self.blocks), FINAL_ROWS).unbind(-2)
+        return self.proj_out(_modulated(h, scale, shift))

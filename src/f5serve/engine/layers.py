@@ -120,10 +120,11 @@ class PositionConv(nn.Module):
             return y.transpose(1, 2).reshape(x.shape)
         place = layout.gapped
         spread = x.new_zeros(len(x) + (len(layout.mel.lengths) - 1) * CONV_REACH, x.shape[1])
-        inside = x.new_zeros(1, 1, len(spread))
-        inside[..., place] = 1.0
+        gap = torch.ones(len(spread), dtype=torch.bool, device=x.device)
+        gap[place] = False
         spread[place] = x
-        y = F.mish(self.conv1(spread.t()[None])) * inside
+        # Filled, not multiplied: the edge of a row that is not finite must end in the gap.
+        y = F.mish(self.conv1(spread.t()[None])).masked_fill(gap, 0.0)
         return F.mish(self.conv2(y))[0].t()[place]
 
 
@@ -147,8 +148,9 @@ class InputMix(nn.Module):
         return mixed if cond is None else mixed + self.cond(cond)
 
     def forward(self, x: Tensor, constant: Tensor, layout: Layout) -> Tensor:
-        """x [m/copies N_MELS], constant [m d] -> [m d]; `copies` halves share the same noise."""
-        h = (constant.view(-1, len(x), constant.shape[1]) + self.x(x)).flatten(0, 1)
+        """x [k N_MELS], constant [m d] -> [m d]; the last m - k frames are again the first."""
+        noise = self.x(x)
+        h = constant + torch.cat([noise, noise[: len(constant) - len(x)]])
         return h + self.position(h, layout)
 
 

@@ -34,6 +34,7 @@ class EngineOptions:
         threads: CPU threads, 0 for what the container may use.
         model: id that is told to callers; the architecture's name when empty.
         original: published checkpoint of a converted one, for schedules that it does not carry.
+        batch_frames: most mel frames of a step; 0 goes by the device's memory.
     """
 
     device: str = "auto"
@@ -41,6 +42,7 @@ class EngineOptions:
     threads: int = 0
     model: str = ""
     original: Path | None = None
+    batch_frames: int = 0
 
 
 def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOptions) -> F5Engine:
@@ -99,6 +101,8 @@ def _placement(options: EngineOptions) -> checkpoint.Placement:
 def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
     if options.dtype == "int8":
         engine.quantize()
+    if options.batch_frames:
+        engine.batcher.resize(options.batch_frames)
     log.info("%s ready: %s", engine.model, engine.description)
     return engine
 

@@ -1,4 +1,4 @@
-"""Where the sequences of a batch lie, worked out once before its first step.
+"""Where the sequences of a batch lie, and at which time points they are.
 
 Lengths flow in, index tensors flow out; neither weights nor noise are known here.
 """
@@ -81,6 +81,31 @@ class Layout:
         tokens = Packing.of([n + 1 for n in lengths], device) if time_token else mel
         places = tokens.positions.nonzero()[:, 0] if time_token else None
         return cls(mel, tokens, places, mel.with_gaps() if len(mel.runs) > 1 else None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """The time points of one step.
+
+    Attributes:
+        table: what the time point decides (schedule.py): [rows d] when all sequences are at the
+            same one, else [t rows d], one of each.
+        places: int64 [b], which of them each sequence is at; None when all are at the same.
+    """
+
+    table: Tensor
+    places: Tensor | None = None
+
+    def of_sequences(self) -> Tensor:
+        """[rows d], or [b rows d]"""
+        return self.table if self.places is None else self.table[self.places]
+
+    def of_tokens(self, packing: Packing) -> Tensor | None:
+        """`places` of each token: int64 [m]"""
+        if self.places is None:
+            return None
+        count = len(packing.positions)
+        return torch.repeat_interleave(self.places, packing.starts.diff(), output_size=count)
 
 
 def _rotary_table(length: int, device: torch.device) -> Tensor:

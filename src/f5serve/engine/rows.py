@@ -1,19 +1,47 @@
-"""What the sampler works on: rows, and which of them run together.
+"""Utterances on their way to the sampler: drafts that wait, rows that are ready.
 
-No model is known here; a row is data.
+A draft is made in the caller's thread and holds little; a row holds tensors on the device. No
+model is known here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from f5serve.types import SamplingOptions
+from f5serve.audio.edit import match_loudness
+from f5serve.engine.config import N_MELS
+from f5serve.engine.mel import log_mel
+from f5serve.types import SamplingOptions, Utterance, Voice
+from f5serve.units import HOP_LENGTH, MAX_DURATION_FRAMES, samples_to_frames
 
 NO_GUIDANCE = 1e-5
 """Below this strength the unconditional half is not computed."""
+
+
+def guided(options: SamplingOptions) -> bool:
+    """Whether the unconditional half is computed too."""
+    return options.cfg_strength >= NO_GUIDANCE
+
+
+class Reference:
+    """The voice of one call's utterances; its mel is made when the first of them begins."""
+
+    def __init__(self, voice: Voice) -> None:
+        wave, self.gain = match_loudness(voice.wave)
+        self._samples = np.ascontiguousarray(wave.samples)
+        self._mel: Tensor | None = None
+        self.frames = len(self._samples) // HOP_LENGTH + 1  # as `log_mel` has them
+        self.first_frame = samples_to_frames(len(voice.wave.samples))
+
+    def mel(self, device: torch.device) -> Tensor:
+        """[n N_MELS] at the loudness that the model expects."""
+        if self._mel is None:
+            self._mel = log_mel(torch.from_numpy(self._samples).to(device)[None])[0]
+        return self._mel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,26 +72,44 @@ class Row:
     @property
     def guided(self) -> bool:
         """Whether the unconditional half is computed too."""
-        return self.options.cfg_strength >= NO_GUIDANCE
+        return guided(self.options)
 
 
-def batches(rows: Sequence[Row], budget: int) -> Iterator[list[int]]:
-    """Indices of rows that run together: equal schedule and guidance, within a budget of frames.
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """An utterance as it waits; `ids` are those of its text tokens."""
 
-    Rows keep their order, so that the first utterance is heard first.
-    """
-    batch: list[int] = []
-    frames = 0
-    for i, row in enumerate(rows):
-        same = not batch or _kind(rows[batch[0]]) == _kind(row)
-        if batch and (not same or frames + row.frames > budget):
-            yield batch
-            batch, frames = [], 0
-        batch.append(i)
-        frames += row.frames
-    if batch:
-        yield batch
+    utterance: Utterance
+    reference: Reference
+    ids: list[int]
 
+    @property
+    def frames(self) -> int:
+        """Length of the row: what was planned, if more than tokens and reference need."""
+        shortest = max(len(self.ids), self.reference.frames) + 1  # something is generated
+        frames = min(max(self.utterance.duration_frames, shortest), MAX_DURATION_FRAMES)
+        return max(frames, self.reference.frames + 1)
 
-def _kind(row: Row) -> tuple[int, float, bool]:
-    return row.options.nfe_step, row.options.sway_sampling_coef, row.guided
+    @property
+    def tokens(self) -> int:
+        """What a step of it costs: its frames, twice with guidance."""
+        return self.frames * (2 if guided(self.utterance.options) else 1)
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes."""
+        return self.utterance.options.nfe_step
+
+    def row(self, device: torch.device) -> Row:
+        """The row itself."""
+        cond = torch.zeros(self.frames, N_MELS, device=device)
+        cond[: self.reference.frames] = self.reference.mel(device)
+        return Row(
+            tokens=torch.tensor(self.ids, device=device),
+            cond=cond,
+            cond_frames=self.reference.frames,
+            first_frame=self.reference.first_frame,
+            gain=self.reference.gain,
+            seed=self.utterance.seed,
+            options=self.utterance.options,
+        )

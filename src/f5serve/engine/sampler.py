@@ -1,9 +1,8 @@
-"""From noise to mel: seeded noise, the time grid, Euler steps, classifier-free guidance."""
+"""From noise to mel: seeded noise, the time grid, classifier-free guidance."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -44,27 +43,18 @@ def noise(seed: int, frames: int) -> Tensor:
 
 
 def guide(velocity: Tensor, strength: Tensor) -> Tensor:
-    """Classifier-free guidance.
+    """Classifier-free guidance of the rows that have it.
 
     Args:
-        velocity: [2m N_MELS], conditional rows first.
-        strength: [m 1]
+        velocity: [m + k N_MELS]: conditional frames of all rows, then the k unconditional ones,
+            which belong to the first k.
+        strength: [k 1]
 
     Returns:
         [m N_MELS]
     """
-    conditional, unconditional = velocity.chunk(2)
-    return torch.addcmul(conditional, conditional - unconditional, strength)
-
-
-def integrate(velocity: Callable[[Tensor, int], Tensor], x: Tensor, times: Tensor) -> Tensor:
-    """Euler's method in float32.
-
-    Args:
-        velocity: (x [m N_MELS], index of the time point) -> [m N_MELS]
-        x: the noise.
-        times: [s + 1]
-    """
-    for step, width in enumerate(times.diff().tolist()):
-        x = x + width * velocity(x, step)
-    return x
+    k = len(strength)
+    m = len(velocity) - k
+    first, unconditional = velocity[:k], velocity[m:]
+    guided = torch.addcmul(first, first - unconditional, strength)
+    return guided if k == m else torch.cat([guided, velocity[k:m]])

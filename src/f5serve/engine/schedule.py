@@ -59,9 +59,14 @@ def time_table(weights: Mapping[str, Tensor], arch: Architecture, times: Tensor)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
-    """Time grid [s + 1] and table [s rows d], on the device and in the precision of the model."""
+    """A time grid as the model takes it.
 
-    times: Tensor
+    Attributes:
+        widths: of the steps, [s].
+        table: [s rows d], on the device and in the precision of the model.
+    """
+
+    widths: tuple[float, ...]
     table: Tensor
 
 
@@ -110,4 +115,5 @@ class Schedules:
             )
         if self.arch.backbone == "dit":
             table[:, DiT.scale_rows(self.arch.depth)] += 1.0
-        return Schedule(times, table.to(self.device, self.dtype))
+        widths = tuple(times.diff().tolist())
+        return Schedule(widths, table.to(self.device, self.dtype))

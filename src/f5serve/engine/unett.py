@@ -14,7 +14,7 @@ from f5serve.engine.layers import (
     SelfAttention,
     TextEmbedding,
 )
-from f5serve.engine.packing import Layout, Packing
+from f5serve.engine.packing import Layout, Moment, Packing
 
 
 class RMSNorm(nn.Module):
@@ -62,12 +62,14 @@ class UNetT(nn.Module):
         self.proj_out = nn.Linear(arch.dim, N_MELS)
 
     def forward(
-        self, x: Tensor, constant: Tensor, table: Tensor, layout: Layout, attend: Attention
+        self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout, attend: Attention
     ) -> Tensor:
-        """Velocity at one time point; arguments as for `DiT`, table [1 d] is the time token."""
+        """Velocity of all rows; arguments as for `DiT`, a table [1 d] is the time token."""
         assert layout.mel_places is not None
-        h = table.expand(len(layout.tokens.positions), -1).clone()  # time tokens, then the mel
-        h[layout.mel_places] = self.input(x, constant, layout)
+        mel = self.input(x, constant, layout)
+        h = mel.new_empty(len(layout.tokens.positions), mel.shape[1])
+        h[layout.mel_places] = mel
+        h[layout.tokens.starts[:-1]] = moment.of_sequences()[..., 0, :]
         skips: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             first_half = i < len(self.blocks) // 2

@@ -1,0 +1,303 @@
+"""The thread that owns the device: rows of all calls join and leave between its steps.
+
+Drafts of a call come in from any thread; its waves go out as they are finished, and so does its
+own failure, which no other call sees. What a step is, the device knows; which rows take it, the
+policy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
+
+from f5serve.engine.calls import Call, Device, Item, device_broken, named
+from f5serve.engine.costs import StepCost
+from f5serve.engine.policy import FairShare, Policy, Ticket, pick
+from f5serve.engine.rows import Draft
+from f5serve.errors import EngineFailed, F5Error
+from f5serve.types import Wave
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 10.0
+"""A thread without work ends after this; the next call starts another."""
+REGROWTH = 64
+"""After memory ran out, each good step adds this fraction to the limit."""
+SAFETY = 2.0
+"""A call is urgent when its deadline is nearer than this times what it needs alone."""
+
+
+class Batcher:
+    """Takes calls from any thread and works on all of them in one.
+
+    Args:
+        device: what takes the steps.
+        budget: most mel frames of a step; a longer row runs alone.
+        policy: which rows run next.
+    """
+
+    def __init__(self, device: Device, budget: int, policy: Policy = pick) -> None:
+        self.device = device
+        self.budget = budget
+        self.policy = policy
+        self.cost = StepCost()
+        self.broken = False
+        self._limit = budget
+        self._changed = threading.Condition()
+        self._calls: list[Call] = []
+        self._share = FairShare()
+        self._arrivals = itertools.count()
+        self._hurry = False
+        self._thread: threading.Thread | None = None
+        self._totals: defaultdict[str, float] = defaultdict(float)
+
+    def resize(self, budget: int) -> None:
+        """Take another budget."""
+        self.budget = self._limit = budget
+
+    # What callers do.
+
+    def run(
+        self,
+        drafts: Sequence[Draft],
+        check: Callable[[], None] | None = None,
+        deadline: float | None = None,
+    ) -> Generator[tuple[int, Wave], None, None]:
+        """Index and wave of each draft as it is finished; close the iterator to give up.
+
+        Raises:
+            F5Error: how the call failed.
+            BaseException: what `check` raised.
+        """
+        if not drafts:
+            return
+        call = self._submit(drafts, check, deadline)
+        try:
+            for _ in drafts:
+                event = call.events.get()
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+        finally:
+            self._withdraw(call)
+
+    def _submit(
+        self,
+        drafts: Sequence[Draft],
+        check: Callable[[], None] | None,
+        deadline: float | None,
+    ) -> Call:
+        call = Call(check)
+        due = latest_start = math.inf
+        if deadline is not None:
+            due, latest_start = deadline, deadline - SAFETY * (self.estimate_s(drafts) or 0.0)
+        with self._changed:
+            if self.broken:
+                raise device_broken()
+            tags = self._share.admit([draft.tokens * draft.steps for draft in drafts])
+            call.end_tag = tags[-1]
+            for index, (draft, tag) in enumerate(zip(drafts, tags, strict=True)):
+                ticket = Ticket(next(self._arrivals), draft.frames, tag, due, latest_start)
+                call.items.append(Item(call, index, draft, ticket))
+            self._calls.append(call)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="device", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return call
+
+    def _withdraw(self, call: Call) -> None:
+        """Return when nothing of the call is on the device: at once, or after a step."""
+        with self._changed:
+            call.unwanted = True
+            self._changed.notify()
+        call.left.wait()
+
+    def estimate_s(self, drafts: Sequence[Draft]) -> float | None:
+        """Seconds that these need alone; None before anything was measured."""
+        return self._estimate_s([(draft, draft.steps) for draft in drafts])
+
+    def _estimate_s(self, parts: Sequence[tuple[Draft, int]]) -> float | None:
+        """The same for drafts that need so many more steps."""
+        if not parts:
+            return 0.0
+        tokens = sum(draft.tokens * steps for draft, steps in parts)
+        together = sum(draft.frames * steps for draft, steps in parts) / self.budget
+        steps_s = self.cost.seconds(max(together, *(steps for _, steps in parts), 0), tokens)
+        if steps_s is None:
+            return None
+        vocoder_s = self._totals["vocoder_s"] / max(1, self._totals["vocoder_frames"])
+        return steps_s + vocoder_s * sum(draft.frames for draft, _ in parts)
+
+    def counters(self) -> dict[str, float]:
+        """See `types.Engine.counters`."""
+        with self._changed:
+            items = [item for call in self._calls for item in call.items]
+            parts = [(item.draft, item.steps_left) for item in items]
+            running = sum(item.begun is not None for item in items)
+            counted = dict(self._totals)
+        counted |= {
+            "padding_frames": 0,  # rows are packed
+            "rows_running": running,
+            "rows_waiting": len(items) - running,
+            "batch_frames": self._limit,
+        }
+        backlog_s = self._estimate_s(parts)
+        return counted if backlog_s is None else counted | {"backlog_s": backlog_s}
+
+    # What the thread does.
+
+    def _work(self) -> None:
+        while self._wait():
+            try:
+                self._turn()
+            except Exception:
+                log.exception("the batcher failed")
+                for call in list(self._calls):
+                    self._leave(call, EngineFailed("The batcher failed.", code="STEP_FAILED"))
+
+    def _wait(self) -> bool:
+        with self._changed:
+            if self._changed.wait_for(lambda: self._calls, IDLE_S):
+                return True
+            self._thread = None
+            return False
+
+    def _turn(self) -> None:
+        for call in list(self._calls):
+            self._ask(call)
+        items = self._choose()
+        if items:
+            self._advance(items)
+
+    def _ask(self, call: Call) -> None:
+        """Whether anybody still wants the call."""
+        if call.unwanted:
+            self._leave(call)
+        elif call.check is not None:
+            try:
+                call.check()
+            except BaseException as error:  # noqa: BLE001 - it comes out in the caller's thread
+                self._leave(call, error)
+
+    def _choose(self) -> list[Item]:
+        items = {item.ticket.number: item for call in self._calls for item in call.items}
+        waiting = [item.ticket for item in items.values() if item.begun is None]
+        running = [item.ticket for item in items.values() if item.begun is not None]
+        # Every second step is free of urgency, so that deadlines starve nobody.
+        self._hurry = not self._hurry
+        now = time.monotonic() if self._hurry else -math.inf
+        chosen = self.policy(waiting, running, min(self._limit, self.budget), now)
+        return [items[ticket.number] for ticket in chosen]
+
+    def _advance(self, items: list[Item]) -> None:
+        culprit = None
+        try:
+            for item in items:
+                culprit = item
+                if item.begun is None:
+                    item.begun = self.device.begin(item.draft)
+            culprit = items[0] if len(items) == 1 else None
+            self._step(items)
+        except Exception as error:  # noqa: BLE001 - it fails the rows, not the thread
+            failure = named(error, self.device)
+        else:
+            self._finish(items)
+            return
+        # Outside of the handler, where nothing holds the failed step's memory any more.
+        self._blame(failure, culprit, items)
+
+    def _step(self, items: list[Item]) -> None:
+        began = time.perf_counter()
+        self.device.step([item.begun for item in items if item.begun is not None])
+        seconds = time.perf_counter() - began
+        tokens = sum(item.draft.tokens for item in items)
+        frames = sum(item.draft.frames for item in items)
+        self.cost.note(tokens, seconds)
+        self._limit = min(self.budget, self._limit + self._limit // REGROWTH + 1)
+        with self._changed:
+            self._share.advance(tokens)
+        self._count(steps=1, step_s=seconds, row_steps=len(items), frame_steps=frames)
+
+    def _blame(self, failure: F5Error, culprit: Item | None, items: list[Item]) -> None:
+        """Fail one call, or fewer rows at a time until it is known whose fault it is."""
+        if failure.code == "DEVICE_BROKEN":
+            self._break()
+        elif len(items) > 1 and (culprit is None or failure.code == "OUT_OF_MEMORY"):
+            self._limit = max(1, min(self._limit, sum(i.draft.frames for i in items)) // 2)
+            self._count(out_of_memory=failure.code == "OUT_OF_MEMORY")
+            for item in items:
+                if item.begun is not None and not item.begun.step:
+                    item.begun = None
+            self.device.forget()
+            self.device.free()
+            log.warning("%s: going on with at most %d frames", failure, self._limit)
+        else:
+            self._leave((culprit or items[0]).call, failure)
+            self._limit = self.budget
+
+    def _break(self) -> None:
+        with self._changed:
+            self.broken = True
+            calls = list(self._calls)
+        for call in calls:
+            self._leave(call, device_broken())
+
+    def _finish(self, items: list[Item]) -> None:
+        done = [item for item in items if item.begun is not None and item.begun.done]
+        if done:
+            self.device.forget()
+        for item in sorted(done, key=lambda item: item.index):
+            if item.begun is None:  # another row of its call has just failed
+                continue
+            try:
+                wave = self._vocode(item)
+            except Exception as error:  # noqa: BLE001 - as above
+                failure = named(error, self.device)
+            else:
+                self._hand_over(item, wave)
+                continue
+            self._blame(failure, item, [item])
+
+    def _vocode(self, item: Item) -> Wave:
+        began = time.perf_counter()
+        assert item.begun is not None
+        wave = self.device.finish(item.begun)
+        seconds = time.perf_counter() - began
+        self._count(rows=1, vocoder_s=seconds, vocoder_frames=item.draft.frames)
+        return wave
+
+    def _hand_over(self, item: Item, wave: Wave) -> None:
+        call = item.call
+        with self._changed:
+            item.begun = None
+            call.items.remove(item)
+        call.events.put((item.index, wave))
+        if not call.items:
+            self._leave(call)
+
+    def _count(self, **amounts: float) -> None:
+        for name, amount in amounts.items():
+            self._totals[name] += amount
+
+    def _leave(self, call: Call, failure: BaseException | None = None) -> None:
+        """Take a call off the device; what is left of it is freed before its caller hears."""
+        with self._changed:
+            if call not in self._calls:
+                return
+            self._calls.remove(call)
+            if call.items:
+                self._share.leave(call.end_tag)
+                self._count(failed_rows=len(call.items))
+            for item in call.items:
+                item.begun = None
+            call.items.clear()
+        self.device.forget()
+        if failure is not None:
+            call.events.put(failure)
+        call.left.set()

@@ -1,0 +1,98 @@
+"""The model and the vocoder on their device, as the batcher's thread works with them.
+
+Drafts flow in, waves flow out; calls, queues and threads are not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from f5serve.engine.rows import Draft, Row
+from f5serve.engine.stepping import Begun, Stepper
+from f5serve.engine.vocoder import Vocos
+from f5serve.errors import EngineFailed
+from f5serve.types import Wave
+
+CPU_FRAMES = 1024
+GPU_FRAMES_PER_GB, MOST_GPU_FRAMES = 340, 16_384
+"""8 k frames on a card of 24 GB."""
+
+
+def batch_frames(device: torch.device) -> int:
+    """Most mel frames of a step, by the device's memory."""
+    if device.type != "cuda":
+        return CPU_FRAMES
+    total_gb = torch.cuda.get_device_properties(device).total_memory / 1e9
+    return min(MOST_GPU_FRAMES, int(total_gb * GPU_FRAMES_PER_GB))
+
+
+@dataclass(slots=True, eq=False)
+class F5Device:
+    """See `calls.Device`."""
+
+    stepper: Stepper
+    vocoder: Vocos
+
+    @property
+    def where(self) -> torch.device:
+        """The device that torch knows."""
+        return self.stepper.schedules.device
+
+    @torch.inference_mode()
+    def begin(self, draft: Draft) -> Begun:
+        """Reference mel, text embedding and noise."""
+        return self.stepper.begin(draft.row(self.where))
+
+    def step(self, rows: Sequence[Begun]) -> None:
+        """One ODE step."""
+        self.stepper.step(rows)
+
+    @torch.inference_mode()
+    def finish(self, row: Begun) -> Wave:
+        """The mel through Vocos, at the loudness of the reference.
+
+        Raises:
+            EngineFailed: code NOT_FINITE.
+        """
+        mel = with_reference(row.row, row.x)
+        samples = self.vocoder(mel[None, row.row.first_frame :])[0] * row.row.gain
+        return Wave(samples.cpu().numpy())
+
+    def forget(self) -> None:
+        """Let go of the rows of the last step."""
+        self.stepper.forget()
+
+    def free(self) -> None:
+        """Empty the allocator's cache."""
+        if self.where.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def responds(self) -> bool:
+        """Some CUDA errors end every later call of the process; one that is none tells."""
+        if self.where.type != "cuda":
+            return True
+        try:
+            torch.cuda.synchronize()
+            return bool(torch.ones(1, device=self.where).sum().item() == 1)
+        except RuntimeError:
+            return False
+
+
+def with_reference(row: Row, mel: Tensor) -> Tensor:
+    """The sampled mel with the reference frames put back, checked to be finite.
+
+    Raises:
+        EngineFailed: code NOT_FINITE.
+    """
+    if not torch.isfinite(mel).all():
+        raise EngineFailed(
+            "The model produced numbers that are not finite.",
+            code="NOT_FINITE",
+            hint="Try another seed; if it happens again, the weights or the precision "
+            "(F5_DTYPE=fp32) are the cause.",
+        )
+    return torch.cat([row.cond[: row.cond_frames], mel[row.cond_frames :]])

@@ -1,0 +1,153 @@
+"""One ODE step of rows that may differ in everything: length, schedule, time point, guidance.
+
+Rows flow in; each holds what it needs until it is a mel. What a row becomes does not depend on
+the rows it shares a step with. Which rows share one is decided elsewhere (policy.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from f5serve.engine import sampler
+from f5serve.engine.attention import Attention
+from f5serve.engine.checkpoint import Backbone
+from f5serve.engine.packing import Layout, Moment
+from f5serve.engine.rows import Row
+from f5serve.engine.schedule import Schedule, Schedules
+
+
+@dataclass(slots=True, eq=False)
+class Begun:
+    """A row between noise and mel.
+
+    Attributes:
+        widths: of the steps of its time grid.
+        constants: share of reference and text in the input [n d], without the reference and text
+            as well where there is guidance.
+        x: where it is, float32 [n N_MELS].
+        step: steps that are behind it.
+    """
+
+    row: Row
+    schedule: Schedule
+    widths: tuple[float, ...]
+    constants: tuple[Tensor, ...]
+    x: Tensor
+    step: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether it is a mel."""
+        return self.step == len(self.widths)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Packed:
+    """What stays the same while the same rows share steps.
+
+    Attributes:
+        rows: in the order in which they are packed; those with guidance first.
+        constant: conditional halves of all rows, then unconditional ones: [m d].
+        strength: of guidance, [k 1] for the k frames that have it.
+    """
+
+    rows: tuple[Begun, ...]
+    guided: int
+    layout: Layout
+    constant: Tensor
+    strength: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[Begun], device: torch.device, time_token: bool) -> _Packed:
+        # Rows of one length side by side: attention takes them as one batch.
+        order = sorted(rows, key=lambda b: (not b.row.guided, b.row.frames))
+        guided = [begun for begun in order if begun.row.guided]
+        halves = [b.constants[0] for b in order] + [b.constants[1] for b in guided]
+        strengths = [b.x.new_full((len(b.x), 1), b.row.options.cfg_strength) for b in guided]
+        return cls(
+            tuple(order),
+            len(guided),
+            Layout.of([len(half) for half in halves], device, time_token),
+            torch.cat(halves),
+            torch.cat(strengths) if guided else torch.empty(0, 1, device=device),
+        )
+
+    def moment(self) -> Moment:
+        """Where the rows are now; one table for all where they agree, which costs least."""
+        points = [(begun.schedule, begun.step) for begun in self.rows]
+        distinct = list(dict.fromkeys(points))
+        tables = [schedule.table[step] for schedule, step in distinct]
+        if len(tables) == 1:
+            return Moment(tables[0])
+        place = {point: i for i, point in enumerate(distinct)}
+        places = [place[point] for point in points + points[: self.guided]]
+        return Moment(torch.stack(tables), torch.tensor(places, device=self.constant.device))
+
+
+@dataclass(slots=True, eq=False)
+class Stepper:
+    """A backbone and how to take a step with it."""
+
+    backbone: Backbone
+    schedules: Schedules
+    attend: Attention
+    _last: _Packed | None = field(default=None, init=False)
+    _ended: torch.cuda.Event | None = field(default=None, init=False)
+
+    @torch.inference_mode()
+    def begin(self, row: Row) -> Begun:
+        """Noise, and what is computed once per row.
+
+        Raises:
+            ModelUnavailable: code SCHEDULE_NOT_IN_ARTIFACT.
+        """
+        options = row.options
+        schedule = self.schedules.get(options.nfe_step, options.sway_sampling_coef)
+        text = self.backbone.text(row.tokens, row.frames, row.guided)
+        mix = self.backbone.input
+        constants = [mix.constant(row.cond.to(self.schedules.dtype), text[0])]
+        if row.guided:
+            constants.append(mix.constant(None, text[1]))
+        noise = sampler.noise(row.seed, row.frames).to(self.schedules.device)
+        return Begun(row, schedule, schedule.widths, tuple(constants), noise)
+
+    @torch.inference_mode()
+    def step(self, rows: Sequence[Begun]) -> None:
+        """Take every row one step further. Where this raises, no row has moved."""
+        packed = self._pack(rows)
+        x = torch.cat([begun.x for begun in packed.rows])
+        moment = packed.moment()
+        out = self.backbone(
+            x.to(self.schedules.dtype), packed.constant, moment, packed.layout, self.attend
+        )
+        velocity = sampler.guide(out.float(), packed.strength)
+        parts = velocity.split([len(begun.x) for begun in packed.rows])
+        moved = [b.x + b.widths[b.step] * part for b, part in zip(packed.rows, parts, strict=True)]
+        for begun, x in zip(packed.rows, moved, strict=True):
+            begun.x = x
+            begun.step += 1
+        self._keep_pace()
+
+    def forget(self) -> None:
+        """Let go of the rows of the last step."""
+        self._last = None
+
+    def _pack(self, rows: Sequence[Begun]) -> _Packed:
+        if self._last is None or set(self._last.rows) != set(rows):
+            self._last = None  # its memory goes before more is taken
+            time_token = self.schedules.arch.backbone == "unett"
+            self._last = _Packed.of(rows, self.schedules.device, time_token)
+        return self._last
+
+    def _keep_pace(self) -> None:
+        """Stay at most one step ahead of a GPU, so that rows can join and leave in time."""
+        if self.schedules.device.type != "cuda":
+            return
+        before, self._ended = self._ended, torch.cuda.Event()
+        self._ended.record()
+        if before is not None:
+            before.synchronize()
