@@ -221,10 +221,12 @@ def _is_readable(value: Mapping[str, Any], model_id: str) -> bool:
     if value["schema"] != SCHEMA:
         _tell_unknown(model_id, "schema", value["schema"])
         return False
-    if value.get("model_api") not in READABLE_APIS:
-        _tell_unknown(model_id, "model_api", value.get("model_api"))
-        return False
-    return True
+    api = value.get("model_api")
+    if not isinstance(api, str):
+        raise corrupt(model_id, "its manifest cannot be read")
+    if api not in READABLE_APIS:
+        _tell_unknown(model_id, "model_api", api)
+    return api in READABLE_APIS
 
 
 def _tell_unknown(model_id: str, name: str, value: object) -> None:
