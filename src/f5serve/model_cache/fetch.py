@@ -108,6 +108,7 @@ def _write(source: HubSource, download: Download, answer: Any, start: int) -> No
     except OSError as error:
         raise cannot_write(download.part.parent, 0, error) from None
     try:
+        download.on_bytes(at)
         for block in answer.iter_raw():
             download.room.release(len(block))
             _put(descriptor, block, at, download)

@@ -136,27 +136,32 @@ class _Search:
 
     def _here(self) -> Obtained | None:
         """On this machine, converted weights first."""
-        began = time.monotonic()
         tiers = tuple(tier.models for tier in self.places.tiers)
+        began, refused = time.monotonic(), set[Path]()
         found = look(self.model_id, self.places.models_dir, tiers, self.registry)
-        seconds = time.monotonic() - began
-        for folder in self.places.folders:
-            if not any(one.folder == folder for one in found):
-                kind = "tier" if folder in tiers else "baked"
-                self._tell(Asked(kind, str(folder), seconds, ABSENT))
-                seconds = 0.0  # all folders were looked into at once
-        for one in found:
+        self._tell_absent({one.folder for one in found}, time.monotonic() - began)
+        while found:
+            one = found[0]
             began = time.monotonic()
             wrong = damage(one, self.on_progress, self.registry)
-            seconds = time.monotonic() - began
-            if wrong:
-                self._tell(Asked(one.kind, str(one.where), seconds, ", ".join(wrong)), wrong=True)
-                continue
-            size = human(one.files.weights.stat().st_size)
-            outcome = size if one.kind == "baked" else f"{size}, hashed"
-            self._tell(Asked(one.kind, str(one.where), seconds, outcome))
-            return Obtained(one.files, one.kind, one.folder, tuple(self.asked))
+            asked = Asked(one.kind, str(one.where), time.monotonic() - began)
+            if not wrong:
+                size = human(one.files.weights.stat().st_size)
+                hashed = "" if one.kind == "baked" else ", hashed"
+                self._tell(replace(asked, outcome=size + hashed))
+                return Obtained(one.files, one.kind, one.folder, tuple(self.asked))
+            self._tell(replace(asked, outcome=", ".join(wrong)), wrong=True)
+            refused.add(one.files.weights)
+            again = look(self.model_id, self.places.models_dir, tiers, self.registry)
+            found = [one for one in again if one.files.weights not in refused]
         return None
+
+    def _tell_absent(self, holding: set[Path], seconds: float) -> None:
+        tiers = [tier.models for tier in self.places.tiers]
+        for folder in self.places.folders:
+            if folder not in holding:
+                self._tell(Asked("tier" if folder in tiers else "baked", str(folder), seconds))
+                seconds = 0.0  # all folders were looked into at once
 
     def _from_store(self) -> Obtained | None:
         if self.places.open_store is None:

@@ -1,9 +1,9 @@
 """The folders that weights may be fetched into, best first, and which of them has room.
 
 Settings flow in, `Tier`s flow out; `place` runs a download in the first that takes it. A tier
-counts when a file can be written, flushed, renamed and removed there and the blocks that are
-needed can be had, not when statvfs says so. One model lies on one tier; nothing is copied between
-them. This module must not know models or where they come from.
+counts when a file can be written, flushed, renamed and removed there, and when the blocks that
+are needed can be allocated, not when statvfs says so. One model lies on one tier; nothing is
+copied between them. This module must not know models or where they come from.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from f5serve.errors import StorageFailed
-from f5serve.model_cache.disk import Reservation, free_bytes, human, unwritable
+from f5serve.model_cache.disk import cannot_write, free_bytes, human
 from f5serve.settings import Settings
 from f5serve.store.files import PrivateFile, make_folder
 
@@ -48,7 +48,10 @@ class Tier:
     guarded: Path | None = None
 
     def check(self, needed: int) -> None:
-        """Find out whether `needed` bytes would fit now, by having them for a moment.
+        """Find out whether anything can be written here, and `needed` bytes may.
+
+        The blocks themselves are taken by whoever writes, before the first byte and under a lock:
+        of several processes that bring the same model, one needs the room.
 
         Raises:
             StorageFailed: NO_SPACE, NOT_WRITABLE, or TIER_NOT_OURS.
@@ -56,23 +59,21 @@ class Tier:
         try:
             _make_own(self.models)
             probe(self.models)
-            with Reservation(self.models, needed):
-                self._check_spare(needed)
+            self._check_spare(needed)
         except OSError as error:
-            raise unwritable(self.models, error) from None
+            raise cannot_write(self.models, needed, error) from None
 
     def _check_spare(self, needed: int) -> None:
-        """Look at what would be left; called while `needed` bytes are taken."""
         guarded = self.guarded
         if guarded is None or guarded.stat().st_dev != self.models.stat().st_dev:
             return
         sizes = os.statvfs(guarded)
         spare = max(int(SPARE_SHARE * sizes.f_blocks * sizes.f_frsize), SPARE_BYTES)
-        left = sizes.f_bavail * sizes.f_frsize
+        left = sizes.f_bavail * sizes.f_frsize - needed
         if left < spare:
             raise StorageFailed(
-                f"{self.models} would leave {human(left)} free on {guarded}, and {human(spare)} "
-                "have to stay free there.",
+                f"{self.models} would leave {human(max(left, 0))} free on {guarded}, and "
+                f"{human(spare)} have to stay free there.",
                 code="NO_SPACE",
                 hint="Give the container a larger disk.",
             )
