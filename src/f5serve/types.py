@@ -20,12 +20,32 @@ FloatArray = NDArray[np.float32]
 AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """When a stretch of text is heard, as its speaker knows it.
+
+    Attributes:
+        start, end: first character of the stretch in the text, and the one behind its last.
+        start_s, end_s: where it is heard in the wave, seconds.
+    """
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Wave:
-    """Mono sound: float32 samples [nw], nominally within -1..1."""
+    """Mono sound: float32 samples [nw], nominally within -1..1.
+
+    Attributes:
+        marks: where each word of the text is, in order, if the speaker knows; else empty.
+    """
 
     samples: FloatArray
     sample_rate: int = SAMPLE_RATE
+    marks: tuple[Mark, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -64,6 +84,28 @@ class Heard:
     language: str
     confidence: float
     words: tuple[WordTiming, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Words that were meant beside words that were heard.
+
+    Attributes:
+        words: how many were meant.
+        errors: how many have to be changed, left out or put in to make them those that were heard.
+        differing: the places where they differ, each as (meant, heard); one of them may be empty.
+        heard: all that was heard.
+    """
+
+    words: int
+    errors: int
+    differing: tuple[tuple[str, str], ...] = ()
+    heard: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Word error rate: 0 for equal words; above 1 where many more were heard than meant."""
+        return self.errors / max(1, self.words)
 
 
 class Recogniser(Protocol):

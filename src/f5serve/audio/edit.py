@@ -6,6 +6,7 @@ In flow and out flow float32 samples and seconds. Files, formats and models are 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def resample(wave: Wave, sample_rate: int = SAMPLE_RATE) -> Wave:
     import soxr
 
     samples = soxr.resample(wave.samples, wave.sample_rate, sample_rate, quality="HQ")
-    return Wave(np.asarray(samples, dtype=np.float32), sample_rate)
+    return Wave(np.asarray(samples, dtype=np.float32), sample_rate, wave.marks)
 
 
 def rms(wave: Wave) -> float:
@@ -51,7 +52,9 @@ def rms(wave: Wave) -> float:
 
 def scale(wave: Wave, factor: float) -> Wave:
     """Every sample times `factor`."""
-    return wave if factor == 1.0 else Wave(wave.samples * np.float32(factor), wave.sample_rate)
+    if factor == 1.0:
+        return wave
+    return Wave(wave.samples * np.float32(factor), wave.sample_rate, wave.marks)
 
 
 def match_loudness(reference: Wave, target_rms: float = TARGET_RMS) -> tuple[Wave, float]:
@@ -89,11 +92,12 @@ def trim_edges(wave: Wave, keep_s: float = 0.05) -> Wave:
     """
     loud = np.flatnonzero(levels_db(wave) > max(speech_threshold_db(wave), -90.0))
     if not len(loud):
-        return Wave(wave.samples[:0], wave.sample_rate)
+        return keep_parts(wave, [])
     size = max(1, s_to_samples(WINDOW_S, wave.sample_rate))
     keep = s_to_samples(keep_s, wave.sample_rate)
     start = max(0, int(loud[0]) * size - keep)
-    return Wave(wave.samples[start : (int(loud[-1]) + 1) * size + keep], wave.sample_rate)
+    end = min(len(wave.samples), (int(loud[-1]) + 1) * size + keep)
+    return keep_parts(wave, [(start, end)])
 
 
 def pauses(wave: Wave, threshold_db: float, min_s: float) -> list[tuple[int, int]]:
@@ -115,7 +119,7 @@ def remove_silence(wave: Wave, min_s: float = 1.0, keep_s: float = 0.5) -> Wave:
     keep = s_to_samples(keep_s, wave.sample_rate)
     length = len(wave.samples)
     size = max(1, s_to_samples(WINDOW_S, wave.sample_rate))
-    kept: list[FloatArray] = []
+    kept: list[tuple[int, int]] = []
     position = 0
     for start, end in pauses(wave, INNER_DBFS, min_s):
         if start == 0 and end > length - size:
@@ -123,10 +127,29 @@ def remove_silence(wave: Wave, min_s: float = 1.0, keep_s: float = 0.5) -> Wave:
         left = start + keep if start else 0
         right = end - keep if end <= length - size else length
         if right > left:
-            kept.append(wave.samples[position:left])
+            kept.append((position, left))
             position = right
-    kept.append(wave.samples[position:])
-    return Wave(np.concatenate(kept), wave.sample_rate)
+    return keep_parts(wave, [*kept, (position, length)])
+
+
+def keep_parts(wave: Wave, parts: Sequence[tuple[int, int]]) -> Wave:
+    """What is left when only these stretches of samples are kept; marks move with them."""
+    samples = np.concatenate([wave.samples[:0], *(wave.samples[a:b] for a, b in parts)])
+    if not wave.marks:
+        return Wave(samples, wave.sample_rate)
+    old: list[int] = []
+    new: list[int] = []
+    for start, end in parts:
+        length = new[-1] if new else 0
+        old += [start, end]
+        new += [length, length + end - start]
+
+    def moved_s(at_s: float) -> float:
+        at = np.interp(at_s * wave.sample_rate, old, new) if old else 0.0
+        return float(at) / wave.sample_rate
+
+    marks = (replace(m, start_s=moved_s(m.start_s), end_s=moved_s(m.end_s)) for m in wave.marks)
+    return Wave(samples, wave.sample_rate, tuple(marks))
 
 
 def join(waves: Sequence[Wave], cross_fade_s: float) -> tuple[Wave, tuple[float, ...]]:

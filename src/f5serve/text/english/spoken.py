@@ -41,8 +41,8 @@ def trace(text: str) -> Traced:
     for pattern, say in _RULES:
         traced = traced.sub(pattern, say)
     traced = traced.each(_read_sign)
-    for pattern, say in _TIDY:
-        traced = traced.sub(pattern, say)
+    for pattern, template in _TIDY:
+        traced = traced.sub(pattern, template)
     return traced.strip()
 
 
