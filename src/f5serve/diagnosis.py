@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from f5serve import build
 from f5serve.boot.choice import choose
 from f5serve.doctor.checks_environ import check_environment, uses_bucket
-from f5serve.doctor.checks_flash import advice, check_flash
+from f5serve.doctor.checks_flash import FLASH_BROKEN, advice, check_flash, misfit
 from f5serve.doctor.checks_gpu import check_gpu
 from f5serve.doctor.checks_machine import check_disks, check_memory, check_ports
 from f5serve.doctor.checks_python import check_python, check_torch
@@ -35,7 +35,7 @@ from f5serve.doctor.facts import (
     StoreFacts,
     VoiceFacts,
 )
-from f5serve.doctor.findings import LEVELS, Finding, above_ok, exit_code
+from f5serve.doctor.findings import LEVELS, Finding, above_ok, exit_code, fatal
 from f5serve.doctor.machine import (
     look_at_disk,
     look_at_gpu,
@@ -45,7 +45,7 @@ from f5serve.doctor.machine import (
 )
 from f5serve.doctor.packages import installed, read_torch
 from f5serve.engine.threads import usable_threads
-from f5serve.errors import F5Error
+from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.model_cache.registry import VOCODER, check_license, get
 from f5serve.settings import (
     Settings,
@@ -63,6 +63,10 @@ HASH_S = 300.0
 """Time for hashing the weights: 1.4 GB from a slow volume."""
 
 _VOICE_RECORDS = "voices/_records/"
+
+_CLASSES: dict[int, type[F5Error]] = {
+    kind.exit_code: kind for kind in (InvalidRequest, ModelUnavailable, StorageFailed, EngineFailed)
+}
 
 Check = Callable[[Facts], Iterator[Finding]]
 
@@ -101,6 +105,23 @@ class Report:
     def exit_code(self) -> int:
         """0, or that of the first fatal finding."""
         return exit_code(self.findings)
+
+    @property
+    def above_ok(self) -> list[Finding]:
+        """What there is to say, worst first."""
+        return above_ok(self.findings)
+
+    def check(self) -> None:
+        """Refuse a machine with a fatal finding.
+
+        Raises:
+            F5Error: with its code and fix, of the class that its exit code belongs to.
+        """
+        worst = fatal(self.findings)
+        if worst is not None:
+            value = f" ({worst.value})" if worst.value else ""
+            kind = _CLASSES.get(worst.exit_code, F5Error)
+            raise kind(f"{worst.what}{value}", code=worst.code, hint=worst.fix)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for --json."""
@@ -165,6 +186,25 @@ def flash_advice(sources: Sources | None = None) -> dict[str, str]:
     return advice(facts)
 
 
+def guard_flash_attn(report: Report, sources: Sources | None = None) -> Finding | None:
+    """Try an installed flash-attn and hide it from this process when it does not work.
+
+    Returns:
+        The finding about it, when it was hidden.
+    """
+    from f5serve.doctor.trials import hide_flash, try_flash
+
+    facts = report.facts
+    if not facts.flash_installs:
+        return None
+    if not misfit(facts):  # what cannot load by its name needs no trial
+        facts = replace(facts, flash_run=try_flash(sources or this_machine()))
+    broken = next((f for f in check_flash(facts) if f.code in FLASH_BROKEN), None)
+    if broken is not None:
+        hide_flash()
+    return broken
+
+
 def judge(facts: Facts) -> tuple[Finding, ...]:
     """Every finding about these facts; pure."""
     found = [finding for check in CHECKS for finding in check(facts)]
@@ -178,10 +218,10 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
 
 
 def _report(sources: Sources, facts: Facts, began: float) -> Report:
-    secrets = secret_values(sources.environ)
+    secrets = secret_values(sources.variables)
     findings = tuple(_without(secrets, finding) for finding in judge(facts))
     seconds = time.perf_counter() - began
-    return Report(facts, findings, shown(sources.environ), seconds)
+    return Report(facts, findings, shown(sources.variables), seconds)
 
 
 def _without(secrets: tuple[str, ...], finding: Finding) -> Finding:
@@ -194,8 +234,8 @@ def _without(secrets: tuple[str, ...], finding: Finding) -> Finding:
 
 def _look(sources: Sources) -> Facts:
     """All that needs neither a network nor another process."""
-    settings, refused = read_leniently(sources.environ)
-    at_runpod = on_runpod(sources.environ)
+    settings, refused = read_leniently(sources.variables)
+    at_runpod = on_runpod(sources.variables)
     cores = usable_threads(sources.root / "sys/fs/cgroup/cpu.max")
     volume = sources.root / "runpod-volume"
     folders = {
@@ -209,7 +249,7 @@ def _look(sources: Sources) -> Facts:
     is_server = settings.mode == "serve"
     facts = Facts(
         settings=settings,
-        environ=sources.environ,
+        variables=sources.variables,
         python=sources.python,
         packages=installed(sources),
         torch=read_torch(sources),
@@ -218,7 +258,7 @@ def _look(sources: Sources) -> Facts:
         disks=tuple(look_at_disk(sources, role, path) for role, path in folders.items() if path),
         on_runpod=at_runpod,
         bad_settings=tuple((name, error.message, error.hint) for name, error in refused),
-        unknown_settings=tuple(unknown_names(sources.environ)),
+        unknown_settings=tuple(unknown_names(sources.variables)),
         ports=look_at_ports(("PORT", "PORT_HEALTH") if is_server else (), sources),
         store=StoreFacts(is_shared=uses_bucket(settings)),
     )
@@ -345,7 +385,7 @@ def look_at_build(package: Path = build.PACKAGE) -> BuildFacts:
 def summary(report: Report) -> dict[str, Any]:
     """What `health` tells of a visit: no path, host or secret, and how much room there is."""
     return {
-        "findings": [finding.public() for finding in above_ok(report.findings)],
+        "findings": [finding.public() for finding in report.above_ok],
         "disk": {
             disk.role: {"free_bytes": disk.free, "total_bytes": disk.total}
             for disk in report.facts.disks

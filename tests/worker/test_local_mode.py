@@ -55,12 +55,10 @@ def test_input_that_is_no_object_is_refused(tmp_path: Path, payload: object) -> 
 def test_failing_check_ends_the_worker_before_any_job(tmp_path: Path) -> None:
     with job_api() as api:
         job = api.submit({"text": "Hello."})
-        settings = {"F5_ENGINE": "f5", "F5_FETCH_MODELS": "never"}
+        settings = {"F5_STORE": "file:///proc/store"}  # found out only by writing there
         with worker(tmp_path, [], {**api.environ(), **settings}) as unfit:
             assert unfit.wait() == 1
-            assert re.search(
-                r"check failed: engine_can_be_chosen .*not on this machine", unfit.text()
-            )
+            assert re.search(r"check failed: store_keeps_and_returns", unfit.text())
         assert not api.takes
         assert api.pings[0][1]["status"] == ["unhealthy"]
         assert not api.answers[job]

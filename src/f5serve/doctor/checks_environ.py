@@ -44,7 +44,7 @@ def check_environment(facts: Facts) -> Iterator[Finding]:
     ]
     yield from found
     if not found:
-        count = sum(name.startswith("F5_") for name in facts.environ)
+        count = sum(name.startswith("F5_") for name in facts.variables)
         yield ok("environment", "settings", f"{count} F5_ variables, all known")
 
 
@@ -93,7 +93,7 @@ def uses_bucket(settings: Settings) -> bool:
 
 
 def _credentials(facts: Facts) -> Iterator[Finding]:
-    settings, environ = facts.settings, facts.environ
+    settings, variables = facts.settings, facts.variables
     if not uses_bucket(settings):
         return
     values = {
@@ -120,7 +120,7 @@ def _credentials(facts: Facts) -> Iterator[Finding]:
                 )
     if any(any(pair) for pair in values.values()) or _has_other_credentials(facts):
         return
-    if any(name in environ for name in (*_AWS, *_BUCKET)):
+    if any(name in variables for name in (*_AWS, *_BUCKET)):
         what, value = "The credentials of the bucket are set and empty.", "set, 0 characters"
         code = "S3_KEYS_EMPTY"
     else:
@@ -135,9 +135,9 @@ def _credentials(facts: Facts) -> Iterator[Finding]:
 
 
 def _has_other_credentials(facts: Facts) -> bool:
-    home = facts.environ.get("HOME", "")
+    home = facts.variables.get("HOME", "")
     there = bool(home) and (Path(home) / ".aws" / "credentials").is_file()
-    return there or any(facts.environ.get(name) for name in _OTHER_CREDENTIALS)
+    return there or any(facts.variables.get(name) for name in _OTHER_CREDENTIALS)
 
 
 def _endpoint(settings: Settings) -> Iterator[Finding]:
@@ -292,9 +292,9 @@ def _not_shared(facts: Facts) -> Iterator[Finding]:
 
 
 def _runpod(facts: Facts) -> Iterator[Finding]:
-    environ = facts.environ
+    variables = facts.variables
     if facts.on_runpod:
-        if not environ.get("RUNPOD_AI_API_KEY"):
+        if not variables.get("RUNPOD_AI_API_KEY"):
             yield _warning(
                 "RUNPOD_KEY_MISSING",
                 "RUNPOD_AI_API_KEY is not set.",
@@ -303,7 +303,7 @@ def _runpod(facts: Facts) -> Iterator[Finding]:
                 "Leave RUNPOD_* variables to RunPod; do not set or empty them in the template.",
             )
     else:
-        left = [name for name in _OF_A_WORKER if environ.get(name)]
+        left = [name for name in _OF_A_WORKER if variables.get(name)]
         if left:
             yield _warning(
                 "RUNPOD_LEFTOVERS",
@@ -313,7 +313,7 @@ def _runpod(facts: Facts) -> Iterator[Finding]:
                 "Unset them; only RunPod sets them, all together.",
             )
     for name in ("RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"):
-        if environ.get(name, "").upper() == "DEBUG":
+        if variables.get(name, "").upper() == "DEBUG":
             yield _warning(
                 "RUNPOD_LOG_DEBUG",
                 f"{name} is DEBUG.",

@@ -21,6 +21,9 @@ _CODES = {
     "crashed": "FLASH_ATTN_CRASHES",
     "slow": "FLASH_ATTN_HANGS",
 }
+FLASH_BROKEN = {*_CODES.values(), "FLASH_ATTN_BROKEN", "FLASH_ATTN_DISAGREES", "FLASH_ATTN_MISFIT"}
+"""Codes of an install that nothing can use."""
+
 _FIX = (
     "Run: pip uninstall flash-attn. f5serve does not use it; for other programs, "
     "f5serve doctor --flash-attn names the wheel that fits."

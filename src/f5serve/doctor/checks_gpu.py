@@ -73,11 +73,15 @@ def _would_compute_on_gpu(facts: Facts) -> bool:
 
 def _why_unused(facts: Facts) -> Finding | None:
     """The first reason for which torch will not use a GPU, or None."""
-    gpu, files = facts.gpu, facts.torch
     if facts.settings.device == "cpu" or not (facts.needs_torch or facts.wants_gpu):
         return None
-    if not gpu.is_there:
+    if not facts.gpu.is_there:
         return _no_gpu(facts) if facts.wants_gpu else None
+    return _why_driver(facts) or _why_torch(facts)
+
+
+def _why_driver(facts: Facts) -> Finding | None:
+    gpu = facts.gpu
     if "mismatch" in gpu.error:
         return _unused(
             facts,
@@ -99,10 +103,15 @@ def _why_unused(facts: Facts) -> Finding | None:
             facts,
             "GPU_HIDDEN",
             "CUDA_VISIBLE_DEVICES hides every GPU.",
-            f"CUDA_VISIBLE_DEVICES={facts.environ['CUDA_VISIBLE_DEVICES']!r}",
+            f"CUDA_VISIBLE_DEVICES={facts.variables['CUDA_VISIBLE_DEVICES']!r}",
             "Remove CUDA_VISIBLE_DEVICES, or let it name a GPU that is there; F5_DEVICE=cpu says "
             "that none is wanted.",
         )
+    return None
+
+
+def _why_torch(facts: Facts) -> Finding | None:
+    gpu, files, run = facts.gpu, facts.torch, facts.torch_run
     if files is not None and not files.cuda:
         return _unused(
             facts,
@@ -122,7 +131,6 @@ def _why_unused(facts: Facts) -> Finding | None:
             f"Take a machine with driver {least} or newer (RunPod: allowed CUDA versions of the "
             "endpoint), or a torch built for an older CUDA.",
         )
-    run = facts.torch_run
     if run is not None and not run.error and not run.devices and not run.trial:
         return _unused(
             facts,
@@ -156,7 +164,7 @@ def _unused(facts: Facts, code: str, what: str, value: str, fix: str) -> Finding
 
 
 def _hidden(facts: Facts) -> bool:
-    shown = facts.environ.get("CUDA_VISIBLE_DEVICES")
+    shown = facts.variables.get("CUDA_VISIBLE_DEVICES")
     if shown is None:
         return False
     first = shown.split(",")[0].strip()
@@ -266,7 +274,7 @@ def _cudnn(facts: Facts) -> Iterator[Finding]:
             "Both write into one folder, so torch may load the wrong one; each takes 0.7 GB.",
             "Uninstall both, then install the one that torch asks for.",
         )
-    for folder in facts.environ.get("LD_LIBRARY_PATH", "").split(":"):
+    for folder in facts.variables.get("LD_LIBRARY_PATH", "").split(":"):
         if folder and facts.torch and facts.torch.cuda and any(Path(folder).glob("libcudnn*.so*")):
             yield Finding(
                 "warning",

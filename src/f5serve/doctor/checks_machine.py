@@ -257,12 +257,12 @@ def _bad_port(port: Port) -> Finding:
 
 
 def _sdk_checks(facts: Facts) -> bool:
-    skipped = facts.environ.get("RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", "").lower() == "true"
+    skipped = facts.variables.get("RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", "").lower() == "true"
     return facts.on_runpod and not skipped
 
 
 def _number(facts: Facts, name: str, default: float) -> float:
     try:
-        return float(facts.environ.get(name, ""))
+        return float(facts.variables.get(name, ""))
     except ValueError:
         return default

@@ -151,7 +151,7 @@ def check_models(facts: Facts) -> Iterator[Finding]:
 
 
 def _to_fetch(facts: Facts) -> Finding:
-    offline = facts.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    offline = facts.variables.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
     shared = facts.store is not None and facts.store.is_shared
     if offline and not shared:
         return Finding(
@@ -159,7 +159,7 @@ def _to_fetch(facts: Facts) -> Finding:
             "models",
             "OFFLINE_WITHOUT_MODELS",
             "The weights are not here, and HF_HUB_OFFLINE forbids to fetch them.",
-            f"HF_HUB_OFFLINE={facts.environ['HF_HUB_OFFLINE']}",
+            f"HF_HUB_OFFLINE={facts.variables['HF_HUB_OFFLINE']}",
             "F5-TTS cannot speak without weights.",
             "Remove HF_HUB_OFFLINE, attach the cached model, or put the weights into the image.",
             MODEL,

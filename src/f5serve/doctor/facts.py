@@ -289,7 +289,7 @@ class Facts:
     """All that is known of a machine; what is None was not looked at."""
 
     settings: Settings
-    environ: Mapping[str, str]
+    variables: Mapping[str, str]
     python: Python
     packages: tuple[Package, ...]
     torch: TorchFiles | None
@@ -334,7 +334,7 @@ class Sources:
     """Where facts come from.
 
     Attributes:
-        environ: the environment.
+        variables: the environment.
         root: folder that stands for /, above proc, sys and dev.
         site: folders that packages are installed in.
         executable: python that runs what may hang or crash.
@@ -346,7 +346,7 @@ class Sources:
         trial_s, driver_s: longest time for a process that imports torch, and for nvidia-smi.
     """
 
-    environ: Mapping[str, str]
+    variables: Mapping[str, str]
     commands: Commands
     python: Python
     temp: Path

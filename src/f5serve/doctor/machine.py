@@ -77,7 +77,7 @@ def look_at_disk(sources: Sources, role: str, path: Path) -> Disk:
 
 def look_at_ports(variables: Iterable[str], sources: Sources) -> tuple[Port, ...]:
     """Whether the ports that those variables name can be listened on; unset ones are left out."""
-    named = [(name, sources.environ.get(name, "").strip()) for name in variables]
+    named = [(name, sources.variables.get(name, "").strip()) for name in variables]
     return tuple(Port(name, value, _port_state(value)) for name, value in named if value)
 
 

@@ -194,7 +194,7 @@ def add_worker(verbs: Any) -> None:
     parser.add_argument("--rp_api_host", metavar="HOST")
     parser.add_argument("--rp_api_port", metavar="N")
     parser.add_argument("--rp_log_level", metavar="LEVEL", help="ERROR, WARN, INFO or DEBUG")
-    parser.set_defaults(run=_run_worker)
+    parser.set_defaults(run=_run_worker, judges_settings=True)
 
 
 def add_start(verbs: Any) -> None:

@@ -11,17 +11,19 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from f5serve import build
 from f5serve.errors import F5Error
-from f5serve.settings import Settings, on_runpod, secret_values, unknown_names, worker_settings
+from f5serve.settings import Settings, on_runpod, secret_values, worker_settings
 from f5serve.transports import json_logs
 
 if TYPE_CHECKING:
     from f5serve.boot import Start
+    from f5serve.diagnosis import Report
     from f5serve.speech import Speech
 
 _log = logging.getLogger("f5serve.transports.runpod_worker")  # also when it is the main module
@@ -47,7 +49,7 @@ def prepare() -> Settings:
     """What a worker does first: logs, the line that tells what is running here, settings.
 
     Raises:
-        InvalidRequest: BAD_SETTING.
+        F5Error: BAD_SETTING, or what the doctor finds fatal.
     """
     # The first process of a container ignores a signal that it has no handler for.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
@@ -61,9 +63,33 @@ def prepare() -> Settings:
     )
     settings = worker_settings()
     json_logs.set_up(settings.log_level, secret_values())
-    for sentence in unknown_names():
-        _log.warning("%s", sentence)
+    _examine()
     return settings
+
+
+def _examine() -> None:
+    """Look at this machine while nothing heavy is imported; what is fatal ends the worker here.
+
+    Raises:
+        F5Error: the first fatal finding.
+    """
+    from f5serve import diagnosis
+
+    report = diagnosis.quick()
+    report.check()
+    for finding in report.above_ok:
+        level = logging.INFO if finding.level == "info" else logging.WARNING
+        _log.log(level, "doctor: %s: %s %s", finding.code, finding.what, finding.fix)
+    if report.facts.flash_installs:
+        threading.Thread(target=_guard_flash_attn, args=(report,), daemon=True).start()
+
+
+def _guard_flash_attn(report: Report) -> None:
+    from f5serve import diagnosis
+
+    hidden = diagnosis.guard_flash_attn(report)
+    if hidden is not None:
+        _log.warning("doctor: %s: %s %s", hidden.code, hidden.what, hidden.value)
 
 
 def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
