@@ -16,6 +16,8 @@ from f5serve.transports.runpod_door import OnProgress
 class Faulty:
     """Operations without any work."""
 
+    broken = False
+
     async def answer(
         self, payload: Mapping[str, Any], job_id: str, on_progress: OnProgress | None = None
     ) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""RunPod's job API on loopback, as the SDK sees it: take, take-batch, stop, done, ping, run.
+"""RunPod's job API on loopback, as the SDK sees it: take, take-batch, stop, stream, done, run.
 
 Jobs flow in through `submit` (or POST /v2/ID/run), what workers post is found in `answers`,
 `progress` and `pings`. Faults are switched on by `take_status`, `done_status` and `run_status`.
@@ -28,6 +28,7 @@ class JobApi:
 
     Attributes:
         answers: bodies posted for each job, progress left out.
+        streamed: (seconds, bytes of the body, item) of each job whose answer comes in pieces.
         posts: (seconds, job id, is progress) in the order of arrival.
         takes: when workers asked for jobs.
         hold_s: how long a poll is held open when there is nothing.
@@ -40,6 +41,7 @@ class JobApi:
         self.done_status = 0
         self.run_status = 0
         self.answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.streamed: dict[str, list[tuple[float, int, Any]]] = defaultdict(list)
         self.posts: list[tuple[float, str, bool]] = []
         self.progress: dict[str, list[Any]] = defaultdict(list)
         self.handed_out: list[tuple[float, str]] = []
@@ -101,6 +103,12 @@ class JobApi:
             came = self._news.wait_for(lambda: len(self.answers[job_id]) >= count, timeout_s)
             assert came, f"no answer to {job_id} in {timeout_s} s"
             return self.answers[job_id][-1]
+
+    def wait_streamed(self, job_id: str, count: int = 1, timeout_s: float = 20.0) -> None:
+        """Wait until so many pieces of the answer have come."""
+        with self._news:
+            came = self._news.wait_for(lambda: len(self.streamed[job_id]) >= count, timeout_s)
+            assert came, f"no {count} pieces of {job_id} in {timeout_s} s"
 
     def wait_taken(self, job_id: str, timeout_s: float = 20.0) -> None:
         """Wait until a worker holds the job."""
@@ -209,13 +217,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         parts = urlsplit(self.path).path.split("/")
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(data)
         if parts[3] == "run":
             self.api.keys.add(self.headers.get("Authorization", ""))
             if self.api.run_status:
                 self._say(self.api.run_status, {"error": "as the test wants"})
             else:
                 self._say(200, {"id": self.api.submit(body["input"]), "status": "IN_QUEUE"})
+        elif parts[3] == "job-stream":
+            come = (time.monotonic(), len(data), body["output"])
+            self.api.note(lambda: self.api.streamed[parts[5]].append(come))
+            self._say(200, {})
         else:
             self._done(parts[5], body)
 

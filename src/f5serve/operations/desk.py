@@ -241,7 +241,9 @@ class Operations:
         )
         answer = await self._lookups.told(job_id, record)
         if call.on_piece is not None and not flight.pieces:  # it was made earlier
-            call.on_piece(Piece(0, 0.0, await self._lookups.heard(record)))
+            heard = await self._lookups.heard(record)
+            if heard is not None:
+                call.on_piece(Piece(0, 0.0, heard))
         if not ask.inline:
             return answer
         audio = flight.audio

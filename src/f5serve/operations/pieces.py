@@ -16,7 +16,10 @@ from f5serve.audio.encode import read_wav
 from f5serve.types import AudioFormat, Wave
 from f5serve.units import samples_to_s
 
-_OWN = DecodeLimits(max_bytes=1 << 30, max_s=86_400.0, max_decoded_bytes=1 << 32, cpu_s=300)
+MAX_HEARD_S = 2400.0
+"""Longest earlier result that is given out in pieces again; of others the answer tells the URL."""
+
+_OWN = DecodeLimits(max_bytes=1 << 28, max_s=MAX_HEARD_S + 1, cpu_s=60)
 """Limits for files that this program has written."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from f5serve.operations import Operations
 from f5serve.operations.desk import Options
@@ -77,7 +78,14 @@ def serve(
     sdk = runpod_sdk.load()
     if not sdk.version.startswith(runpod_sdk.VERSIONS):
         _log.warning("runpod %s is not the version this worker was tested with", sdk.version)
-    door = Door(sdk, make)
+    config: dict[str, Any] = {
+        "concurrency_modifier": lambda _: settings.concurrency,
+        "return_aggregate_stream": True,
+    }
+    door = Door(sdk, make, config)
+    # The SDK's --test_input knows no generators.
+    in_pieces = settings.stream and (on_runpod() or "--rp_serve_api" in arguments)
+    config["handler"] = door.stream if in_pieces else door.handle
     if on_runpod():
         runpod_sdk.take_over_logs()
         tie_forks_to_this_process()
@@ -85,8 +93,4 @@ def serve(
         runpod_sdk.add_check(check)
     options = LoopOptions(settings.concurrency, settings.shutdown_s)
     runpod_sdk.put_loop(lambda config: JobLoop(sdk, config, options, door))
-    config = {
-        "handler": door.handle,
-        "concurrency_modifier": lambda _: settings.concurrency,
-    }
     runpod_sdk.start(config, arguments)
