@@ -97,7 +97,7 @@ def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
 
     timeline = Timeline.of_process()
     timeline.name_until("interpreter", began)
-    timeline.name_until("settings")
+    timeline.name_until("settings, doctor")
     how = Start(timeline=timeline, warm=True)
     load_speech = _loading(settings, how)
     try:
@@ -116,7 +116,7 @@ def _loading(settings: Settings, how: Start) -> Callable[[], Speech]:
     # every connection needs, half imported in another thread.
     import encodings.idna  # noqa: F401
 
-    from f5serve.boot import begin
+    from f5serve.boot import begin, publishing
 
     begun = begin(settings, how) if on_runpod() else None
 
@@ -124,6 +124,8 @@ def _loading(settings: Settings, how: Start) -> Callable[[], Speech]:
         booted = (begun or begin(settings, how)).result()
         engine = booted.speech.engine
         _log.info("model: %s, %s; %s", engine.model, engine.description, booted.timeline)
+        if booted.obtained is not None and publishing.is_wanted(settings, booted.obtained):
+            publishing.publish_beside(booted.obtained)
         return booted.speech
 
     return load
