@@ -113,11 +113,12 @@ async def house(
     store: ObjectStore | None = None,
     options: Options | None = None,
     load_speech: Callable[[], Speech] | None = None,
+    tone: CountingTone | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
     """A worker over `store`, closed at the end; `folder` is its disk."""
     store = store or MemoryStore()
-    tone = CountingTone()
+    tone = tone or CountingTone()
     voices = VoiceLibrary(store, folder / "cache")
     load = load_speech or (lambda: Speech(tone, max_text_chars=100_000))
     made = replace(Settings(), **settings)
