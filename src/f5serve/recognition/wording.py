@@ -1,0 +1,145 @@
+"""Two texts as words that can be compared, and what it takes to turn one into the other.
+
+Text as somebody wrote it and as a recogniser heard it flow in; a `Comparison`, or which word is
+which, flows out. Where either text comes from is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+from f5serve.text.english.spoken import trace
+from f5serve.text.traced import Span, Traced
+from f5serve.types import Comparison
+
+MAX_WORDS = 1_000
+"""The work grows with the square of the words; an utterance or a reference has a tenth of it."""
+
+# Scripts without spaces between words are compared by character.
+_UNSPACED = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])"
+)
+_WORD = re.compile(r"\S+")
+_APOSTROPHES = "'\u2019\u02bc"
+_ENGLISH = (
+    "the and that with you this they from your what she would which his there then how their who "
+    "them him its our could should about into were"
+)
+"""Frequent words that hardly any other language writes."""
+
+_ENGLISH_SHARE = 0.04
+
+
+def words(text: str, language: str = "") -> list[str]:
+    """Comparable words: one case, no accents, no punctuation, and in English no digits.
+
+    "Don't pay $3!" -> dont pay three dollars. Chinese, Japanese and Thai come character by
+    character.
+    """
+    return [word for word, _ in traced_words(text, language)]
+
+
+def traced_words(text: str, language: str = "") -> list[tuple[str, Span]]:
+    """As `words`, each with the stretch of `text` that it stands for."""
+    spelled = trace(text) if language == "en" else Traced.of(text)
+    plain = spelled.each(_plain).sub(_UNSPACED, r" \1 ")
+    return list(plain.find(_WORD))
+
+
+def units(text: str) -> list[tuple[str, Span]]:
+    """What is written between spaces; in scripts without spaces, each character."""
+    return list(Traced.of(text).sub(_UNSPACED, r" \1 ").find(_WORD))
+
+
+def _plain(character: str) -> str:
+    """What is compared of a character: "É" -> e, "'" -> nothing, "-" -> a space."""
+    if character in _APOSTROPHES:
+        return ""
+    kinds = [(c, unicodedata.category(c)) for c in unicodedata.normalize("NFKD", character)]
+    kept = "".join(c if kind[0] in "LNM" else " " for c, kind in kinds if kind != "Mn")
+    return kept.casefold()
+
+
+def compare(meant: str, heard: str, language: str = "") -> Comparison:
+    """How far `heard` is from `meant`, in words; "seashells" and "sea shells" are equal."""
+    truth, guess = words(meant, language)[:MAX_WORDS], words(heard, language)[:MAX_WORDS]
+    steps = list(match(truth, guess))
+    differing = []
+    for is_wrong, run in groupby(steps, key=lambda step: step.cost > 0):
+        if is_wrong:
+            pieces = list(run)
+            left = " ".join(truth[pieces[0].meant.start : pieces[-1].meant.stop])
+            right = " ".join(guess[pieces[0].heard.start : pieces[-1].heard.stop])
+            differing.append((left, right))
+    errors = sum(step.cost for step in steps)
+    return Comparison(len(truth), errors, tuple(differing), " ".join(heard.split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Words that stand for one another; no more than two of either, none of one where it lacks."""
+
+    meant: range
+    heard: range
+    cost: int
+
+
+def match(meant: Sequence[str], heard: Sequence[str]) -> Iterator[Step]:
+    """The cheapest way from one row of words to the other, in order."""
+    costs = _costs(meant, heard)
+    back: list[Step] = []
+    i, j = len(meant), len(heard)
+    while i or j:
+        for taken, given, cost in _choices(meant, heard, i, j):
+            if costs[i][j] == costs[i - taken][j - given] + cost:
+                break
+        back.append(Step(range(i - taken, i), range(j - given, j), cost))
+        i, j = i - taken, j - given
+    return reversed(back)
+
+
+def _costs(meant: Sequence[str], heard: Sequence[str]) -> list[list[int]]:
+    """costs[i][j]: edits from the first i words to the first j."""
+    pairs = ["", *(a + b for a, b in pairwise(heard))]  # pairs[j]: the words j - 1 and j in one
+    costs = [list(range(len(heard) + 1))]
+    for i, word in enumerate(meant, 1):
+        row, above = [i], costs[-1]
+        joined = meant[i - 2] + word if i > 1 else ""
+        for j, other in enumerate(heard, 1):
+            cost = min(above[j - 1] + (word != other), above[j] + 1, row[j - 1] + 1)
+            if joined == other:
+                cost = min(cost, costs[i - 2][j - 1])
+            if pairs[j - 1] == word:
+                cost = min(cost, above[j - 2])
+            row.append(cost)
+        costs.append(row)
+    return costs
+
+
+def _choices(
+    meant: Sequence[str], heard: Sequence[str], i: int, j: int
+) -> Iterator[tuple[int, int, int]]:
+    """Steps that end behind the first i and j words, as (words meant, words heard, cost)."""
+    if i and j:
+        yield 1, 1, int(meant[i - 1] != heard[j - 1])
+    if i > 1 and j and meant[i - 2] + meant[i - 1] == heard[j - 1]:
+        yield 2, 1, 0
+    if i and j > 1 and meant[i - 1] == heard[j - 2] + heard[j - 1]:
+        yield 1, 2, 0
+    if i:
+        yield 1, 0, 1
+    if j:
+        yield 0, 1, 1
+
+
+def looks_english(text: str) -> bool:
+    """Whether a text of unknown language can only be English: a guess that errs towards no."""
+    found, frequent = words(text), _ENGLISH.split()
+    if not found or not all(word.isascii() for word in found):
+        return False
+    return sum(word in frequent for word in found) / len(found) >= _ENGLISH_SHARE
