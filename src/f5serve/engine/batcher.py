@@ -47,6 +47,7 @@ class Batcher:
         self.policy = policy
         self.cost = StepCost()
         self.broken = False
+        self.idle_s = IDLE_S
         self._limit = budget
         self._changed = threading.Condition()
         self._calls: list[Call] = []
@@ -163,7 +164,7 @@ class Batcher:
 
     def _wait(self) -> bool:
         with self._changed:
-            if self._changed.wait_for(lambda: self._calls, IDLE_S):
+            if self._changed.wait_for(lambda: self._calls, self.idle_s):
                 return True
             self._thread = None
             return False

@@ -1,0 +1,256 @@
+"""A row says what it would say alone, whatever comes, goes and fails beside it."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from f5serve.engine.engine import F5Engine
+from f5serve.engine.rows import Row
+from f5serve.engine.stepping import Begun, Stepper
+from f5serve.errors import EngineFailed
+from f5serve.types import Utterance, Wave
+from tests.engine.test_engine import speaker, utterance, voice
+from tests.parity.cases import row, small
+from tests.parity.ours import engine_of, error, row_of
+
+V1, E2 = "F5TTS_v1_Base", "E2TTS_Base"
+KINDS = [
+    {"frames": 40},
+    {"frames": 40, "nfe_step": 3},
+    {"frames": 64, "cfg_strength": 0.0},
+    {"frames": 64, "cfg_strength": 0.7, "nfe_step": 5},
+    {"frames": 33, "sway": 0.0, "nfe_step": 9},
+    {"frames": 90, "nfe_step": 4, "sway": -0.5},
+]
+"""Rows that differ in everything that a row has to itself."""
+
+
+class Mixture:
+    """A small model, its rows, and what each becomes alone."""
+
+    def __init__(self, name: str, dtype: torch.dtype = torch.float32, int8: bool = False) -> None:
+        arch = replace(small(name), depth=2)
+        cases = [row(arch, "x", **kind) for kind in KINDS]
+        self.engine = engine_of(cases[0], dtype)
+        if int8:
+            self.engine.quantize()
+        self.rows = [row_of(case) for case in cases]
+        self.alone = [self.engine.sample([row])[0] for row in self.rows]
+
+    @property
+    def stepper(self) -> Stepper:
+        return self.engine.device.stepper
+
+    def together(self, starts: Sequence[int], pauses: random.Random) -> list[Tensor]:
+        """Rows that begin at those steps; some sit out a step now and then."""
+        begun: dict[int, Begun] = {}
+        for step in range(1000):
+            for i, start in enumerate(starts):
+                if start == step:
+                    begun[i] = self.stepper.begin(self.rows[i])
+            moving = [item for item in begun.values() if not item.done]
+            if not moving and len(begun) == len(starts):
+                break
+            if moving := [item for item in moving if pauses.random() > 0.2]:
+                self.stepper.step(moving)
+        return [begun[i].x for i in range(len(starts))]
+
+
+@pytest.fixture(scope="module", params=[V1, "F5TTS_Base", E2])
+def mixture(request: pytest.FixtureRequest) -> Mixture:
+    return Mixture(request.param)
+
+
+def check(mixture: Mixture, mels: list[Tensor], tolerance: float) -> None:
+    for prepared, mel, alone in zip(mixture.rows, mels, mixture.alone, strict=True):
+        speech = slice(prepared.cond_frames, None)
+        assert error(mel[speech], alone[speech]) <= tolerance
+
+
+@settings(max_examples=8, deadline=None)
+@given(starts=st.tuples(*[st.integers(0, 12)] * len(KINDS)), seed=st.integers(0, 1000))
+def test_rows_that_come_and_go_equal_their_singles(
+    mixture: Mixture, starts: tuple[int, ...], seed: int
+) -> None:
+    check(mixture, mixture.together(starts, random.Random(seed)), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "int8", "tolerance"),
+    # In int8 the last bit of a sum may decide how the next layer's input is rounded; what that
+    # comes to is a third of what int8 differs from fp32 anyway.
+    [(torch.float16, False, 3e-3), (torch.float32, True, 1e-2)],
+    ids=["fp16", "int8"],
+)
+def test_so_do_they_in_other_precisions(dtype: torch.dtype, int8: bool, tolerance: float) -> None:
+    mixture = Mixture(V1, dtype, int8)
+    check(mixture, mixture.together([0, 1, 1, 2, 4, 5], random.Random(1)), tolerance)
+
+
+def test_rows_at_one_time_point_take_one_table() -> None:
+    """The fast path: without it every step would gather a table row for each frame."""
+    mixture = Mixture(V1)
+    same = [replace(mixture.rows[0], seed=i) for i in range(3)]
+    begun = [mixture.stepper.begin(row) for row in same]
+    assert mixture.stepper._pack(begun).moment().places is None
+    mixture.stepper.step(begun[:1])
+    assert mixture.stepper._pack(begun).moment().places is not None
+
+
+def test_numbers_that_are_not_finite_stay_in_their_row() -> None:
+    mixture = Mixture(V1)
+    broken = replace(mixture.rows[0], cond=torch.full((40, 100), float("nan")))
+    mixture.rows = [mixture.rows[2], broken, mixture.rows[5]]
+    mels = mixture.together([0, 0, 0], random.Random(2))
+    assert not torch.isfinite(mels[1]).all()
+    for i, alone in ((0, 2), (2, 5)):
+        speech = slice(mixture.rows[i].cond_frames, None)
+        assert error(mels[i][speech], mixture.alone[alone][speech]) <= 1e-5
+
+
+@pytest.mark.parametrize("name", [V1, E2])
+def test_calls_from_many_threads_at_random_times_equal_calls_alone(name: str) -> None:
+    rng = random.Random(7)
+    options = [{}, {"cfg_strength": 0.0}, {"cfg_strength": 1.0}, {"sway_sampling_coef": 0.0}]
+    voices = [voice(1, seconds=0.5), voice(2, seconds=0.4)]
+    asked = [
+        [
+            utterance(rng.choice("abcde") * 5, rng.randint(60, 110), voices[i % 2], **choice)
+            for choice in rng.sample(options, rng.randint(1, 3))
+        ]
+        for i in range(5)
+    ]
+    engine = speaker(name)
+    engine.batcher.resize(250)
+    alone = [engine.generate([item])[0] for call in asked for item in call]
+    got: dict[int, list[Wave]] = {}
+
+    def call(i: int, wait_s: float) -> None:
+        time.sleep(wait_s)
+        got[i] = engine.generate(asked[i])
+
+    threads = [threading.Thread(target=call, args=(i, rng.random() / 5)) for i in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    together = [wave for i in range(5) for wave in got[i]]
+    assert engine.counters()["row_steps"] > engine.counters()["steps"]  # some did share steps
+    for one, other in zip(together, alone, strict=True):
+        difference = np.linalg.norm(one.samples - other.samples)
+        assert difference <= 1e-4 * np.linalg.norm(other.samples)
+
+
+def tensors(engine: F5Engine) -> list[weakref.ref[Tensor]]:
+    """What the rows in work hold on the device."""
+    begun = [item.begun for call in engine.batcher._calls for item in call.items if item.begun]
+    return [weakref.ref(t) for item in begun for t in (item.x, item.row.cond, *item.constants)]
+
+
+def test_a_call_that_ends_early_leaves_no_tensor_behind() -> None:
+    engine = speaker()
+    held: list[weakref.ref[Tensor]] = []
+
+    def give_up() -> None:
+        held.extend(tensors(engine))
+        if held:
+            raise TimeoutError
+
+    gc.collect()
+    gc.disable()  # nothing may hang on cycles
+    try:
+        with pytest.raises(TimeoutError):
+            engine.generate(
+                [utterance("a", 150, voice(1)), utterance("b", 190, voice(1))], check=give_up
+            )
+        assert len(held) >= 8
+        assert [ref() for ref in held if ref() is not None] == []
+    finally:
+        gc.enable()
+
+
+class Cramped(torch.nn.Module):
+    """A backbone on a device with room for so many frames, which then runs out of memory."""
+
+    def __init__(self, inner: Any, frames: int) -> None:
+        super().__init__()
+        self.inner, self.frames = inner, frames
+        self.text, self.input = inner.text, inner.input
+
+    def forward(self, x: Tensor, *others: Any) -> Tensor:
+        kept = torch.zeros(1000)
+        if len(x) > self.frames:
+            raise torch.OutOfMemoryError(f"no room for {len(x)} frames beside {len(kept)}")
+        return self.inner(x, *others)
+
+
+def test_without_memory_all_that_fits_is_said_as_it_would_be_with_it() -> None:
+    asked = [utterance("abc"[i % 3], frames, voice(1)) for i, frames in enumerate([120, 130, 300])]
+    engine = speaker()
+    roomy = [engine.generate([item])[0] for item in asked]
+    stepper = engine.device.stepper
+    stepper.backbone = Cramped(stepper.backbone, 200)  # type: ignore[assignment]
+    errors: dict[int, str] = {}
+    waves: dict[int, Wave] = {}
+
+    def call(i: int, item: Utterance) -> None:
+        try:
+            (waves[i],) = engine.generate([item])
+        except EngineFailed as error:
+            errors[i] = error.code
+
+    threads = [threading.Thread(target=call, args=pair) for pair in enumerate(asked)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == {2: "OUT_OF_MEMORY"}
+    for i in (0, 1):
+        assert np.allclose(waves[i].samples, roomy[i].samples, atol=1e-4)
+
+
+def test_seeds_out_of_range_fail_alone() -> None:
+    engine = speaker()
+    good = utterance("a", 150, voice(1))
+    with pytest.raises(EngineFailed) as caught:
+        engine.generate([good, replace(good, seed=2**80)])
+    assert caught.value.code == "STEP_FAILED"
+    assert len(engine.generate([good])) == 1
+
+
+def test_a_deadline_and_an_estimate_can_be_had() -> None:
+    engine = speaker()
+    asked = [utterance("a", 150, voice(1))]
+    assert engine.estimate_s(asked) is None
+    began = time.monotonic()
+    engine.generate(asked, deadline=began + 60)
+    took_s = time.monotonic() - began
+    needed_s = engine.estimate_s(asked)
+    assert needed_s is not None
+    assert 0 < needed_s < 20 * took_s
+    assert engine.counters()["vocoder_s"] > 0
+
+
+def test_row_of_a_draft_has_the_frames_that_were_counted() -> None:
+    engine = speaker()
+    for seconds in (0.5, 0.77, 1.0):
+        (draft,) = engine._drafts([utterance("a", 10, voice(1, seconds=seconds))])
+        made: Row = draft.row(torch.device("cpu"))
+        assert made.frames == draft.frames
+        assert (
+            made.cond_frames == draft.reference.frames == len(draft.reference.mel(made.cond.device))
+        )
