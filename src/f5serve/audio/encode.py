@@ -28,8 +28,15 @@ MEDIA_TYPES: dict[AudioFormat, str] = {
 }
 """Content type of each format; `opus` is Opus in Ogg, `aac` ADTS, `pcm` 16 bit little-endian."""
 
+SOUNDFILE = {
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "opus": ("OGG", "OPUS"),
+    "flac": ("FLAC", "PCM_16"),
+}
+"""Container and subtype of what libsndfile writes, by its names for them."""
+
+AAC_BIT_RATE = 96_000
 _WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-_AAC_BIT_RATE = 96_000
 
 
 def encode(wave: Wave, format: AudioFormat) -> bytes:
@@ -42,12 +49,17 @@ def encode(wave: Wave, format: AudioFormat) -> bytes:
         raise ValueError("a wave without samples has no encoding")
     encoder = _ENCODERS.get(format)
     if encoder is None:
-        raise InvalidRequest(
-            f"The audio format {format!r} is not known.",
-            code="UNKNOWN_FORMAT",
-            hint=f"It is one of {', '.join(_ENCODERS)}.",
-        )
+        raise unknown_format(format)
     return encoder(wave)
+
+
+def unknown_format(format: str) -> InvalidRequest:
+    """The error for a format that nothing here writes."""
+    return InvalidRequest(
+        f"The audio format {format!r} is not known.",
+        code="UNKNOWN_FORMAT",
+        hint=f"It is one of {', '.join(_ENCODERS)}.",
+    )
 
 
 def to_pcm16(wave: Wave) -> NDArray[np.int16]:
@@ -96,19 +108,28 @@ def _by_soundfile(container: str, subtype: str) -> Callable[[Wave], bytes]:
     return write
 
 
-def _aac(wave: Wave) -> bytes:
+def require_av() -> None:
+    """Refuse aac where PyAV is missing.
+
+    Raises:
+        InvalidRequest: code MEDIA_EXTRA_MISSING.
+    """
     if importlib.util.find_spec("av") is None:
         raise InvalidRequest(
             "Writing aac needs PyAV, which is not installed.",
             code="MEDIA_EXTRA_MISSING",
             hint="Run pip install 'f5serve[media]', or ask for mp3 or opus.",
         )
+
+
+def _aac(wave: Wave) -> bytes:
+    require_av()
     import av
 
     file = io.BytesIO()
     with av.open(file, "w", format="adts") as output:
         stream = output.add_stream("aac", rate=wave.sample_rate, layout="mono")
-        stream.bit_rate = _AAC_BIT_RATE
+        stream.bit_rate = AAC_BIT_RATE
         samples = np.clip(wave.samples, -1.0, 1.0)[None]  # [1 nw]
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         frame.sample_rate = wave.sample_rate
@@ -119,9 +140,7 @@ def _aac(wave: Wave) -> bytes:
 
 _ENCODERS: dict[str, Callable[[Wave], bytes]] = {
     "wav": _wav,
-    "mp3": _by_soundfile("MP3", "MPEG_LAYER_III"),
-    "opus": _by_soundfile("OGG", "OPUS"),
-    "flac": _by_soundfile("FLAC", "PCM_16"),
+    **{name: _by_soundfile(*written) for name, written in SOUNDFILE.items()},
     "aac": _aac,
     "pcm": _pcm,
 }
