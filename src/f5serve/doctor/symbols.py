@@ -61,6 +61,12 @@ def explain(message: str, torch_abi: bool | None = None) -> Explanation:
 
 def _explain_symbol(symbol: str, torch_abi: bool | None) -> Explanation:
     abi = abi_of(symbol)
+    if re.search(r"C[12]E$", symbol):  # a constructor's name goes on with what it takes
+        return Explanation(
+            "torch",
+            "It was built against another torch, or with the other C++ ABI: the name of the "
+            "missing symbol is cut short, and its end would tell.",
+        )
     if abi is None:
         return Explanation(
             "torch",

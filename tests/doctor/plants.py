@@ -1,0 +1,546 @@
+"""Misconfigurations, each planted in a machine that is otherwise good, with the code for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import replace as changed
+
+from tests.doctor.machines import (
+    FLASH_WORKS,
+    GIB,
+    KEYS,
+    RTX,
+    RUNPOD,
+    TORCH_CPU,
+    TORCH_GPU,
+    Machine,
+    cpu_box,
+    gpu_box,
+    laptop,
+    runpod_worker,
+)
+
+Spoil = Callable[[Machine], object]
+
+HANGS = "sleep 30 & sleep 30"
+OLD_ABI = "_ZN3c105ErrorC2ENS_14SourceLocationESs"
+NEW_ABI = "_ZN3c105ErrorC2ENS_14SourceLocationENSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
+SMALL_ABI = "_ZN3c104cuda20CUDACachingAllocator9allocatorE"
+LIBRARY = "/site/flash_attn_2_cuda.cpython-311-x86_64-linux-gnu.so"
+
+
+@dataclass(frozen=True)
+class Plant:
+    """`spoil` a good machine, and this code is reported, alone.
+
+    `is_quick`: only what a worker sees at its start is asked, as the rest needs a network.
+    """
+
+    name: str
+    good: Callable[..., Machine]
+    spoil: Spoil
+    code: str
+    is_quick: bool = False
+
+
+def sets(**variables: str) -> Spoil:
+    return lambda machine: machine.variables.update(variables)
+
+
+def unsets(*names: str, **variables: str) -> Spoil:
+    def spoil(machine: Machine) -> None:
+        for name in names:
+            machine.variables.pop(name, None)
+        machine.variables.update(variables)
+
+    return spoil
+
+
+def torch_says(base: dict[str, object], **changes: object) -> Spoil:
+    return lambda machine: machine.torch({**base, **changes})
+
+
+def torch_fails(error: str = "", script: str = "", trial_s: float = 20.0) -> Spoil:
+    def spoil(machine: Machine) -> None:
+        machine.trial_s = trial_s
+        machine.says("torch", error=error, code=1, script=script)
+
+    return spoil
+
+
+def flash(error: str = "", code: int = 1, script: str = "", **torch: object) -> Spoil:
+    """One install, which fails with the loader's message."""
+
+    def spoil(machine: Machine) -> None:
+        if torch:
+            machine.torch({**TORCH_GPU, **torch})
+        machine.install("flash-attn", "2.8.3", size=900_000_000)
+        message = f"Traceback (most recent call last):\nImportError: {error}" if error else ""
+        machine.says("flash", error=message, code=code, script=script)
+
+    return spoil
+
+
+def flash_hangs(machine: Machine) -> None:
+    flash(script=HANGS)(machine)
+    machine.trial_s = 0.5
+
+
+def flash_twice(machine: Machine) -> None:
+    machine.install("flash-attn", "2.8.3", size=900_000_000)
+    machine.install("flash-attn", "2.8.0.post2", site="site2", size=800_000_000)
+    machine.says("flash", FLASH_WORKS)
+
+
+def flash_disagrees(machine: Machine) -> None:
+    machine.install("flash-attn", "2.8.3")
+    machine.says("flash", {"on_gpu": True, "apart": 1.7})
+
+
+def flash_wheel(wheel: str) -> Spoil:
+    """An install whose wheel is on record: its name alone tells that it cannot load."""
+    return lambda machine: machine.install("flash-attn", wheel.split("-")[1], wheel=wheel)
+
+
+def size(which: str, free: int, total: int = 100 * GIB, inodes: int = 10**6) -> Spoil:
+    return lambda machine: machine.disks.update({getattr(machine, which): (total, free, inodes)})
+
+
+def memory(total_kb: int, available_kb: int) -> Spoil:
+    text = f"MemTotal: {total_kb} kB\nMemAvailable: {available_kb} kB\n"
+    return lambda machine: machine.write("root/proc/meminfo", text)
+
+
+def cgroup(machine: Machine) -> None:
+    machine.write("root/sys/fs/cgroup/memory.max", f"{2 * GIB}\n")
+    machine.write("root/sys/fs/cgroup/memory.current", f"{GIB}\n")
+
+
+def no_models(engine: str = "f5", **variables: str) -> Spoil:
+    def spoil(machine: Machine) -> None:
+        for file in (machine.models / "artifacts").iterdir():
+            file.unlink()
+        machine.variables.update({"F5_ENGINE": engine, **variables})
+
+    return spoil
+
+
+def small_everywhere(machine: Machine) -> None:
+    no_models()(machine)
+    folders = (machine.root, machine.temp, machine.data, machine.folder)
+    machine.disks = dict.fromkeys(folders, (2 * GIB, GIB, 10**6))
+
+
+def a_file(path: str) -> Spoil:
+    return lambda machine: machine.write(path, "")
+
+
+def removed(name: str) -> Spoil:
+    def spoil(machine: Machine) -> None:
+        for folder in machine.site.glob(f"{name}-*"):
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+
+    return spoil
+
+
+def old_package(name: str, version: str) -> Spoil:
+    def spoil(machine: Machine) -> None:
+        removed(name)(machine)
+        machine.install(name, version)
+
+    return spoil
+
+
+def other_cudnn(machine: Machine) -> None:
+    machine.write("cuda/lib64/libcudnn.so.8", "")
+    machine.variables["LD_LIBRARY_PATH"] = f"/nowhere:{machine.folder}/cuda/lib64"
+
+
+def weights(state: str) -> Spoil:
+    def spoil(machine: Machine) -> None:
+        path = str(machine.models / "artifacts" / "F5TTS_v1_Base.safetensors")
+        machine.says("verify", [{"path": path, "state": state, "actual": "b" * 64}], code=4)
+
+    return spoil
+
+
+def driver_lost(machine: Machine) -> None:
+    message = "Failed to initialize NVML: Driver/library version mismatch"
+    machine.have_gpu(script=f"echo '{message}'; exit 18")
+
+
+def driver_hangs(machine: Machine) -> None:
+    machine.driver_s = 0.5
+    machine.have_gpu(script=HANGS)
+
+
+def old_python(machine: Machine) -> None:
+    machine.python = changed(machine.python, version=(3, 9, 18))
+
+
+PLANTS = (
+    # interpreter and packages
+    Plant("python 3.9", cpu_box, old_python, "PYTHON_TOO_OLD"),
+    Plant("torch 2.6", cpu_box, torch_says(TORCH_CPU, version="2.6.0+cpu"), "TORCH_TOO_OLD"),
+    Plant("boto3 1.35", runpod_worker, old_package("boto3", "1.35.9"), "BOTO3_TOO_OLD", True),
+    Plant("runpod 1.7", runpod_worker, old_package("runpod", "1.7.13"), "RUNPOD_UNTESTED", True),
+    Plant(
+        "torch installed twice",
+        cpu_box,
+        lambda m: m.install("torch", "2.6.0+cu124", site="site2"),
+        "PACKAGE_TWICE",
+    ),
+    Plant("no speaker", laptop, removed("onnxruntime"), "ENGINE_NOT_INSTALLED"),
+    # torch
+    Plant("f5 without torch", laptop, sets(F5_ENGINE="f5"), "ENGINE_NOT_INSTALLED"),
+    Plant(
+        "torch's library is gone",
+        cpu_box,
+        torch_fails("ImportError: libtorch_cpu.so: cannot open shared object file"),
+        "TORCH_BROKEN",
+    ),
+    Plant("torch crashes", cpu_box, torch_fails(script="kill -SEGV $$"), "TORCH_BROKEN"),
+    Plant("torch hangs", cpu_box, torch_fails(script=HANGS, trial_s=0.5), "TORCH_HANGS"),
+    # GPU
+    Plant("cuda asked for, none there", cpu_box, sets(F5_DEVICE="cuda"), "NO_GPU"),
+    Plant("CPU torch beside a GPU", gpu_box, torch_says(TORCH_CPU), "TORCH_WITHOUT_CUDA"),
+    Plant("old driver", gpu_box, lambda m: m.have_gpu("515.105.01"), "DRIVER_TOO_OLD"),
+    Plant(
+        "CUDA 13 torch on a driver for 12",
+        gpu_box,
+        torch_says(TORCH_GPU, version="2.13.0+cu130", cuda="13.0"),
+        "DRIVER_TOO_OLD",
+    ),
+    Plant("driver updated while running", gpu_box, driver_lost, "DRIVER_MISMATCH"),
+    Plant("nvidia-smi hangs", gpu_box, driver_hangs, "NVIDIA_SMI_HANGS"),
+    Plant(
+        "driver does not answer",
+        gpu_box,
+        lambda m: m.have_gpu(script="echo 'Unable to determine the device handle'; exit 15"),
+        "NVIDIA_SMI_FAILED",
+    ),
+    Plant("GPU hidden", gpu_box, sets(CUDA_VISIBLE_DEVICES="-1"), "GPU_HIDDEN"),
+    Plant("GPU of another machine", gpu_box, sets(CUDA_VISIBLE_DEVICES="3"), "GPU_HIDDEN"),
+    Plant("torch finds no GPU", gpu_box, torch_says(TORCH_GPU, devices=[]), "GPU_UNUSABLE"),
+    Plant(
+        "GPU without kernels",
+        gpu_box,
+        torch_says(TORCH_GPU, devices=[["Tesla K80", [3, 7], 12 * GIB, 11 * GIB]]),
+        "GPU_NOT_SUPPORTED",
+    ),
+    Plant(
+        "GPU newer than torch",
+        gpu_box,
+        torch_says(TORCH_GPU, architectures=["sm_80", "sm_90"], devices=[["B200", [10, 0], 1, 1]]),
+        "GPU_NOT_SUPPORTED",
+    ),
+    Plant(
+        "convolution fails",
+        gpu_box,
+        torch_says(TORCH_GPU, trial="cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"),
+        "GPU_TRIAL_FAILED",
+    ),
+    Plant(
+        "GPU memory taken",
+        gpu_box,
+        torch_says(TORCH_GPU, devices=[[*RTX[:3], GIB]]),
+        "GPU_MEMORY_SHORT",
+    ),
+    Plant("no cuDNN", gpu_box, torch_says(TORCH_GPU, cudnn=0), "CUDNN_MISSING"),
+    Plant(
+        "two cuDNN", gpu_box, lambda m: m.install("nvidia-cudnn-cu11", "8.9.6.50"), "CUDNN_TWICE"
+    ),
+    Plant("another cuDNN first", gpu_box, other_cudnn, "CUDNN_OVERRULED"),
+    Plant("int8 on a GPU", gpu_box, sets(F5_DTYPE="int8"), "INT8_ON_GPU"),
+    Plant("fp16 on a CPU", cpu_box, sets(F5_DTYPE="fp16", F5_DEVICE="cpu"), "FP16_ON_CPU"),
+    # flash-attn
+    Plant("flash-attn twice", gpu_box, flash_twice, "FLASH_ATTN_TWICE"),
+    Plant(
+        "old-ABI wheel on a new-ABI torch",
+        gpu_box,
+        flash(f"{LIBRARY}: undefined symbol: {OLD_ABI}"),
+        "FLASH_ATTN_OTHER_ABI",
+    ),
+    Plant(
+        "new-ABI wheel on an old-ABI torch",
+        gpu_box,
+        flash(f"{LIBRARY}: undefined symbol: {NEW_ABI}", version="2.10.0+cu126", cxx11_abi=False),
+        "FLASH_ATTN_OTHER_ABI",
+    ),
+    Plant(
+        "wheel of another torch",
+        gpu_box,
+        flash(f"{LIBRARY}: undefined symbol: {SMALL_ABI}"),
+        "FLASH_ATTN_OTHER_TORCH",
+    ),
+    Plant(
+        "wheel of another torch, same ABI",
+        gpu_box,
+        flash(f"{LIBRARY}: undefined symbol: {NEW_ABI}"),
+        "FLASH_ATTN_OTHER_TORCH",
+    ),
+    Plant(
+        "wheel of another python",
+        gpu_box,
+        flash("No module named 'flash_attn_2_cuda'"),
+        "FLASH_ATTN_OTHER_PYTHON",
+    ),
+    Plant(
+        "wheel of another CUDA",
+        gpu_box,
+        flash("libcudart.so.11.0: cannot open shared object file: No such file or directory"),
+        "FLASH_ATTN_OTHER_CUDA",
+    ),
+    Plant(
+        "wheel of a newer system",
+        gpu_box,
+        flash(f"/lib/libc.so.6: version `GLIBC_2.38' not found (required by {LIBRARY})"),
+        "FLASH_ATTN_OTHER_LIBC",
+    ),
+    Plant("wheel cut off", gpu_box, flash(f"{LIBRARY}: file too short"), "FLASH_ATTN_DAMAGED"),
+    Plant("wheel crashes", gpu_box, flash(script="kill -ILL $$"), "FLASH_ATTN_CRASHES"),
+    Plant("wheel hangs", gpu_box, flash_hangs, "FLASH_ATTN_HANGS"),
+    Plant("wheel computes wrong", gpu_box, flash_disagrees, "FLASH_ATTN_DISAGREES"),
+    Plant("flash-attn half removed", gpu_box, flash("cannot import name 'x'"), "FLASH_ATTN_BROKEN"),
+    Plant(
+        "wheel's name tells",
+        gpu_box,
+        flash_wheel("flash_attn-2.8.2+cu12torch2.6cxx11abiFALSE-cp311-cp311-linux_x86_64.whl"),
+        "FLASH_ATTN_MISFIT",
+        True,
+    ),
+    # environment
+    Plant("unreadable setting", cpu_box, sets(F5_CONCURRENCY="many"), "BAD_SETTING"),
+    Plant("unknown setting", cpu_box, sets(F5_DEVCE="cpu"), "UNKNOWN_SETTING"),
+    Plant(
+        "URLs outlive results",
+        cpu_box,
+        sets(F5_URL_EXPIRES_S="604800", F5_RETENTION_DAYS="1"),
+        "URL_OUTLIVES_RESULT",
+    ),
+    Plant(
+        "secret missing", runpod_worker, unsets("AWS_SECRET_ACCESS_KEY"), "S3_KEYS_HALF_SET", True
+    ),
+    Plant("secret empty", runpod_worker, sets(AWS_SECRET_ACCESS_KEY=""), "S3_KEYS_HALF_SET", True),
+    Plant(
+        "both keys empty",
+        runpod_worker,
+        sets(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""),
+        "S3_KEYS_EMPTY",
+        True,
+    ),
+    Plant("no keys", runpod_worker, unsets(*KEYS), "S3_KEYS_MISSING", True),
+    Plant(
+        "quoted key", runpod_worker, sets(AWS_ACCESS_KEY_ID='"K005a1b2c3"'), "S3_KEY_QUOTED", True
+    ),
+    Plant(
+        "secret with a line end inside",
+        runpod_worker,
+        sets(AWS_SECRET_ACCESS_KEY="K005abc\ndef"),
+        "S3_KEY_QUOTED",
+        True,
+    ),
+    Plant(
+        "endpoint without scheme",
+        runpod_worker,
+        sets(AWS_ENDPOINT_URL="s3.us-west-001.backblazeb2.com"),
+        "ENDPOINT_NO_SCHEME",
+        True,
+    ),
+    Plant(
+        "endpoint with the bucket",
+        runpod_worker,
+        sets(AWS_ENDPOINT_URL="https://s3.us-west-001.backblazeb2.com/my-voices"),
+        "ENDPOINT_WITH_PATH",
+        True,
+    ),
+    Plant(
+        "http endpoint",
+        runpod_worker,
+        sets(AWS_ENDPOINT_URL="http://s3.us-west-001.backblazeb2.com"),
+        "ENDPOINT_HTTP",
+        True,
+    ),
+    Plant(
+        "endpoint of another region",
+        runpod_worker,
+        sets(AWS_REGION="eu-central-003"),
+        "ENDPOINT_OTHER_REGION",
+        True,
+    ),
+    Plant(
+        "bucket as a URL", runpod_worker, sets(S3_BUCKET="s3://my-voices/f5"), "BUCKET_NAME", True
+    ),
+    Plant(
+        "two buckets",
+        runpod_worker,
+        sets(BUCKET_ENDPOINT_URL="https://s3.us-west-001.backblazeb2.com/other"),
+        "BUCKETS_DIFFER",
+        True,
+    ),
+    Plant(
+        "two servers",
+        runpod_worker,
+        sets(
+            BUCKET_ENDPOINT_URL="https://s3.eu-central-003.backblazeb2.com/my-voices", AWS_REGION=""
+        ),
+        "BUCKETS_DIFFER",
+        True,
+    ),
+    Plant("keys without a bucket", runpod_worker, unsets("S3_BUCKET"), "BUCKET_MISSING", True),
+    Plant(
+        "store overrules the bucket",
+        runpod_worker,
+        sets(F5_STORE="s3://another"),
+        "STORE_OVERRULED",
+        True,
+    ),
+    Plant("unknown kind of store", cpu_box, sets(F5_STORE="ftp://host/voices"), "BAD_STORE"),
+    Plant(
+        "store in memory",
+        runpod_worker,
+        unsets("S3_BUCKET", "AWS_ENDPOINT_URL", F5_STORE="memory:"),
+        "STORE_IN_MEMORY",
+        True,
+    ),
+    Plant(
+        "store on one worker",
+        runpod_worker,
+        unsets("S3_BUCKET", "AWS_ENDPOINT_URL"),
+        "STORE_NOT_SHARED",
+        True,
+    ),
+    Plant(
+        "certificates missing",
+        runpod_worker,
+        sets(AWS_CA_BUNDLE="/nowhere/ca.pem"),
+        "CA_BUNDLE_MISSING",
+        True,
+    ),
+    Plant("publishing nowhere", cpu_box, sets(F5_PUBLISH_MODELS="1"), "PUBLISH_WITHOUT_BUCKET"),
+    Plant(
+        "a worker's variables elsewhere",
+        cpu_box,
+        sets(RUNPOD_ENDPOINT_ID=RUNPOD["RUNPOD_ENDPOINT_ID"]),
+        "RUNPOD_LEFTOVERS",
+    ),
+    Plant(
+        "RunPod's key emptied",
+        runpod_worker,
+        sets(RUNPOD_AI_API_KEY=""),
+        "RUNPOD_KEY_MISSING",
+        True,
+    ),
+    Plant(
+        "RunPod's log at debug",
+        runpod_worker,
+        sets(RUNPOD_LOG_LEVEL="debug"),
+        "RUNPOD_LOG_DEBUG",
+        True,
+    ),
+    Plant("hub without scheme", cpu_box, sets(HF_ENDPOINT="hf-mirror.example"), "HUB_NO_SCHEME"),
+    Plant("more threads than cores", cpu_box, sets(F5_THREADS="1000"), "THREADS_ABOVE_CORES"),
+    # memory and disks
+    Plant("small container", cpu_box, cgroup, "MEMORY_SMALL"),
+    Plant(
+        "SDK wants more memory",
+        runpod_worker,
+        memory(8_000_000, 3_000_000),
+        "MEMORY_BELOW_SDK_MINIMUM",
+        True,
+    ),
+    Plant("temp full", cpu_box, size("temp", 10 << 20), "NO_SPACE"),
+    Plant("data full", cpu_box, size("data", 0), "NO_SPACE"),
+    Plant("no inodes", cpu_box, size("data", 50 * GIB, inodes=3), "NO_INODES"),
+    Plant(
+        "SDK wants 10 % of /", runpod_worker, size("root", 4 * GIB), "DISK_BELOW_SDK_MINIMUM", True
+    ),
+    Plant(
+        "data folder cannot be written",
+        cpu_box,
+        sets(F5_DATA_DIR="/proc/data", F5_STORE="memory:"),
+        "DATA_NOT_WRITABLE",
+    ),
+    Plant(
+        "a file in place of the data folder",
+        cpu_box,
+        lambda m: m.variables.update(F5_DATA_DIR=str(m.write("file", "")), F5_STORE="memory:"),
+        "NOT_A_FOLDER",
+    ),
+    Plant(
+        "temp folder is gone",
+        cpu_box,
+        lambda m: m.temp.rmdir() or m.write("tmp", ""),
+        "NOT_A_FOLDER",
+    ),
+    Plant(
+        "cache folder cannot be written",
+        cpu_box,
+        no_models(F5_CACHE_DIR="/proc/cache"),
+        "CACHE_NOT_WRITABLE",
+    ),
+    Plant(
+        "volume not mounted",
+        cpu_box,
+        sets(F5_CACHE_DIR="/runpod-volume/cache"),
+        "VOLUME_NOT_MOUNTED",
+    ),
+    Plant("no room for the weights", cpu_box, small_everywhere, "NO_ROOM_FOR_MODELS"),
+    # models
+    Plant("weights missing", cpu_box, no_models(F5_FETCH_MODELS="never"), "MODEL_MISSING"),
+    Plant(
+        "offline without weights", cpu_box, no_models(HF_HUB_OFFLINE="1"), "OFFLINE_WITHOUT_MODELS"
+    ),
+    Plant("unknown model", cpu_box, sets(F5_MODEL="F5TTS_v9"), "UNKNOWN_MODEL"),
+    Plant(
+        "half a checkpoint",
+        cpu_box,
+        sets(F5_CKPT="/nowhere/a.safetensors"),
+        "CHECKPOINT_INCOMPLETE",
+    ),
+    Plant("licence", cpu_box, sets(F5_REQUIRE_COMMERCIAL_LICENSE="1"), "LICENSE_FORBIDS"),
+    Plant("a changed byte", cpu_box, weights("changed"), "MODEL_CHANGED"),
+    Plant("a file gone", cpu_box, weights("missing"), "MODEL_CHANGED"),
+    Plant(
+        "hashing fails", cpu_box, lambda m: m.says("verify", error="oh", code=1), "MODEL_NOT_HASHED"
+    ),
+    Plant(
+        "no cloning on a worker",
+        runpod_worker,
+        no_models("auto", F5_FETCH_MODELS="never"),
+        "STANDIN_SPEAKS",
+        True,
+    ),
+    # voices
+    Plant(
+        "a broken voice",
+        cpu_box,
+        a_file("data/store/voices/_records/ana.json"),
+        "VOICES_UNREADABLE",
+    ),
+    # build
+    Plant("a file edited in place", cpu_box, a_file("package/speech.py"), "BUILD_CHANGED"),
+    Plant(
+        "a function's file missing",
+        cpu_box,
+        lambda m: (m.package / "store" / "s3.py").unlink(),
+        "BUILD_CHANGED",
+    ),
+    Plant("a file of an older image", cpu_box, a_file("package/s3_utils.py"), "BUILD_CHANGED"),
+    Plant("uncommitted build", cpu_box, lambda m: m.restamp(dirty=True), "BUILD_DIRTY"),
+    Plant(
+        "library upgraded in place",
+        cpu_box,
+        lambda m: m.restamp(libraries={"torch": "1.0"}),
+        "LIBRARIES_CHANGED",
+    ),
+    Plant(
+        "stamp damaged",
+        cpu_box,
+        lambda m: (m.package / "_stamp.json").unlink() or m.write("package/_stamp.json", "{"),
+        "STAMP_UNREADABLE",
+    ),
+)
