@@ -143,6 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(401, {"error": "Invalid username or password."}, "GatedRepo")
         elif path.startswith("/api/models/"):
             self._info(path)
+        elif path.count("/") < 5:
+            self._json(404, {"error": "not found"})
         else:
             self._resolve(path, headers)
 

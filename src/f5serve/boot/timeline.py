@@ -91,7 +91,7 @@ class Timeline:
             yield one
         finally:
             one.seconds = self.now_s - one.start_s
-            self._add(one)
+            self.add(one)
 
     def name_until(self, name: str, until: float | None = None) -> None:
         """Name the time since the last step that others waited for.
@@ -101,7 +101,7 @@ class Timeline:
         """
         last = max((s.start_s + s.seconds for s in self.steps if not s.beside), default=0.0)
         end = self.now_s if until is None else until - self._began
-        self._add(Step(name, last, max(end - last, 0.0)))
+        self.add(Step(name, last, max(end - last, 0.0)))
 
     def ready(self) -> None:
         """Stop the clock."""
@@ -137,7 +137,8 @@ class Timeline:
             told.append(f"other {self.unnamed_s:.1f}")
         return f"ready in {self.ready_s:.1f} s: {', '.join(told)}"
 
-    def _add(self, step: Step) -> None:
+    def add(self, step: Step) -> None:
+        """Add a step that was timed elsewhere."""
         with self._lock:
             self._steps.append(step)
 

@@ -63,7 +63,7 @@ def set_up(level: str, secrets: tuple[str, ...] = (), stream: TextIO | None = No
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(secrets))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("asyncio", "urllib3", "botocore", "boto3", "s3transfer"):
+    for chatty in ("asyncio", "urllib3", "botocore", "boto3", "s3transfer", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
