@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from f5serve.errors import InvalidRequest
+from f5serve.errors import EngineFailed, InvalidRequest
 from f5serve.transports import runpod_service, runpod_worker
 from f5serve.transports.runpod_door import OnProgress
 
@@ -32,6 +32,9 @@ class Faulty:
                 return {"value": float("nan")}
             case "object":
                 return {"value": object()}
+            case "break":
+                self.broken = True
+                raise EngineFailed("The device is gone.", code="DEVICE_BROKEN", retryable=True)
         return {"status": "success"}
 
     async def close(self, within_s: float) -> None:

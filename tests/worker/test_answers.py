@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +90,14 @@ def test_log_is_json_without_secrets_or_texts(api: JobApi, running: Worker) -> N
     mine = [line for line in running.lines() if line.get("job_id") == job]
     assert [line["message"] for line in mine] == ["Started.", "Finished."]
     assert all(line["requestId"] == job for line in mine)
+
+
+def test_a_worker_whose_device_broke_asks_to_be_replaced(tmp_path: Path) -> None:
+    with job_api() as api, ready(api, tmp_path, module="tests.worker.faulty_worker") as broken:
+        _, before = ask(api, {"fault": "none"})
+        _, told = ask(api, {"fault": "break"})
+        _, after = ask(api, {"fault": "none"})
+        assert "stopPod" not in before
+        assert (told["error"], told["stopPod"]) == ("The device is gone.", True)
+        assert after["stopPod"]
+        broken.wait_line("asks to be replaced")
