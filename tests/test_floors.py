@@ -17,20 +17,25 @@ FLOORS = {
     **dict.fromkeys(["units", "types", "errors", "settings", "build", "metrics", "__init__"], 0),
     **dict.fromkeys(["text", "audio", "store", "fetch"], 1),
     **dict.fromkeys(
-        ["engine", "standin", "voices", "model_cache", "jobs", "doctor", "recognition"], 2
+        ["engine", "standin", "voices", "model_cache", "jobs", "doctor", "recognition", "timings"], 2
     ),
-    **dict.fromkeys(["speech", "watch", "boot", "diagnosis", "operations"], 3),
+    **dict.fromkeys(
+        ["speech", "watch", "boot", "listening", "diagnosis", "checkup", "operations"], 3
+    ),
     **dict.fromkeys(["transports", "__main__"], 4),
 }
 ROOMS = {
     *["text", "audio", "store", "fetch"],
-    *["engine", "standin", "voices", "model_cache", "jobs", "doctor", "recognition"],
+    *["engine", "standin", "voices", "model_cache", "jobs", "doctor", "recognition", "timings"],
 }
 HOMES = {
-    "torch": {"engine"},
-    "safetensors": {"engine"},
+    "torch": {"engine", "timings"},
+    "safetensors": {"engine", "timings"},
     "onnxruntime": {"standin"},
-    "sanotts": {"standin"},
+    "sanotts": {"standin", "timings"},
+    "pocketsphinx": {"timings"},
+    "pysubs2": {"timings"},
+    "unicode_rbnf": {"text"},
     "faster_whisper": {"recognition"},
     "ctranslate2": {"recognition"},
     "huggingface_hub": {"model_cache"},

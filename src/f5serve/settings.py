@@ -66,6 +66,16 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ValueError("a number from 0 to 1")
+    return value
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser()
 
@@ -153,6 +163,38 @@ class Settings:
         False,
         _flag,
         "1 refuses new voices without the consent of the person who is heard.",
+    )
+    recogniser: str = _setting(
+        "F5_RECOGNISER",
+        "auto",
+        str,
+        "What hears speech: `auto` is the best model in `F5_MODELS_DIR/recognisers`, else the one "
+        "of the extra `asr`; a name such as `large-v3-turbo`; a folder; or `off`.",
+    )
+    transcript_wer: float = _setting(
+        "F5_TRANSCRIPT_WER",
+        0.5,
+        _share,
+        "Word error rate above which a transcript does not belong to its recording; 0 lets all "
+        "pass unheard.",
+    )
+    verify: bool = _setting(
+        "F5_VERIFY",
+        False,
+        _flag,
+        "1 has the recogniser hear what was spoken, and what it does not understand spoken again.",
+    )
+    verify_wer: float = _setting(
+        "F5_VERIFY_WER",
+        0.3,
+        _share,
+        "Word error rate above which an utterance is spoken again, with another seed.",
+    )
+    verify_tries: int = _setting(
+        "F5_VERIFY_TRIES",
+        2,
+        _whole(0, 8),
+        "How often an utterance is spoken again at most; the best is kept.",
     )
     hub_endpoint: str = _setting(
         "HF_ENDPOINT", "https://huggingface.co", str, "Hub that weights are pulled from."
@@ -303,27 +345,6 @@ class Settings:
             if text:
                 values[item.name] = _parse(item, name, text)
         return cls(**values)
-
-
-def read_leniently(
-    environ: Mapping[str, str] | None = None,
-) -> tuple[Settings, list[tuple[str, InvalidRequest]]]:
-    """Settings with the default in place of each value that cannot be read, and those refusals.
-
-    For the doctor, who has to name all of them; nothing runs on such settings.
-    """
-    environ = os.environ if environ is None else environ
-    kept, refused = dict(environ), []
-    for item in fields(Settings):
-        name = str(item.metadata["env"])
-        text = environ.get(name, "").strip()
-        try:
-            if text:
-                _parse(item, name, text)
-        except InvalidRequest as refusal:
-            refused.append((name, refusal))
-            del kept[name]
-    return Settings.from_environ(kept), refused
 
 
 def process_environ() -> dict[str, str]:

@@ -13,9 +13,10 @@ import pytest
 
 from f5serve.errors import BadAudio, F5Error, InvalidRequest, StorageFailed
 from f5serve.store.base import ObjectStore
-from f5serve.types import Wave
+from f5serve.types import Heard, Wave
 from f5serve.voices import names
 from f5serve.voices.default import default_voice
+from f5serve.voices.hearing import Hearing
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.prepare import prepare_voice
 from f5serve.voices.records import Blob, Consent, VoiceRecord, dump_record, load_record
@@ -400,21 +401,50 @@ def test_bad_recordings_and_words_change_nothing(store: ObjectStore, machine: Ma
     assert {key: store.get(key) for key in keys(store)} == before
 
 
-class Listener:
+def hear_words(wave: Wave, language: str) -> Heard:
     """Hears always the same."""
-
-    def transcribe(self, wave: Wave, language: str) -> str:
-        assert wave.sample_rate == 24_000
-        assert language == "en"
-        return WORDS
+    assert wave.sample_rate == 24_000
+    assert language == "en"
+    return Heard(WORDS, "en", 0.75)
 
 
-def test_a_recogniser_writes_down_what_is_missing(machine: Machine) -> None:
-    library = machine(recogniser=Listener())
+def test_a_recogniser_writes_down_what_is_missing(machine: Machine, store: ObjectStore) -> None:
+    library = machine(hearing=Hearing(hear=hear_words))
     record = library.put("ana", recording(), language="en")
-    assert record.needs_review
-    assert library.get("ana").ref_text == WORDS
-    assert not library.put("ana", recording(), WORDS).needs_review
+    assert (record.needs_review, record.transcript_confidence) == (True, 0.75)
+    assert library.record("ana") == record
+    other = machine()
+    for where in (library, other):
+        voice = where.get("ana")
+        assert voice.ref_text == WORDS
+        assert "'ana'" in voice.warnings[0]
+    # Read and sent again with the same words: the same sound and words, and no doubt any more.
+    reviewed = library.put("ana", recording(), WORDS)
+    assert (reviewed.needs_review, reviewed.transcript_confidence) == (False, None)
+    assert reviewed.revision == record.revision
+    assert library.get("ana").warnings == other.get("ana").warnings == ()
+
+
+def test_a_dropped_recording_without_words_is_heard(machine: Machine, store: ObjectStore) -> None:
+    store.put("voices/ana.wav", recording())
+    with pytest.raises(InvalidRequest) as caught:
+        machine().get("ana")
+    assert caught.value.code == "REF_TEXT_REQUIRED"
+
+    def hear(wave: Wave, language: str) -> Heard:
+        return Heard(WORDS, "en", 0.75)
+
+    assert machine(hearing=Hearing(hear=hear)).get("ana").warnings
+    assert machine().record("ana").needs_review
+
+
+def test_records_of_older_programs_have_no_confidence(machine: Machine, store: ObjectStore) -> None:
+    machine().put("ana", recording(), WORDS)
+    key = next(key for key in keys(store) if "_records" in key)
+    fields = json.loads(store.get(key))
+    del fields["transcript_confidence"]
+    store.put(key, json.dumps(fields).encode())
+    assert machine().record("ana").transcript_confidence is None
 
 
 def test_a_store_that_fails_is_not_a_missing_voice(store: ObjectStore, machine: Machine) -> None:

@@ -1,15 +1,19 @@
 """A recording that is too long, and its transcript, cut at the same place or not at all.
 
 In flow a wave and the words spoken in it, out flow a shorter wave and the words of exactly that,
-or None when the place cannot be told. Recognising speech is not its business: it only believes a
-transcript whose sentences the pauses of the recording confirm.
+or None when the place cannot be told. `cut_together` believes a transcript whose sentences the
+pauses of the recording confirm; `cut_at_words` is told where the words are, and still cuts in
+pauses only. Recognising speech is not its business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from f5serve.audio.edit import pauses, speech_threshold_db
 from f5serve.text.split import split_sentences
-from f5serve.types import Wave
+from f5serve.types import Wave, WordTiming
 from f5serve.units import s_to_samples, samples_to_s
 
 MIN_PAUSE_S = 0.3
@@ -21,10 +25,17 @@ CLEARLY_LONGER = 1.5
 MAX_SHARE_ERROR = 0.08
 """How far, as a share of the whole, speech time may be from where the letters put a pause."""
 
+MIN_GAPS_S = (0.2, 0.12, 0.12)
+"""Shortest pause to cut in, between words, after a clause and after a sentence: longer than the
+silence inside a p, t or k."""
+
 MIN_KEPT_S = 3.0
 """A shorter rest is too little to clone from."""
 
 _KEPT_PAUSE_S = 0.05
+CLAUSE_ENDS = ",;:،؛，；：、-–—"
+CLOSING = "\"'”’»›)]}」』】》〉）］｝"
+_OPENING = "\"'“‘«‹([{「『【《〈（［｛"
 
 Pause = tuple[int, int]
 
@@ -44,7 +55,68 @@ def cut_together(wave: Wave, text: str, max_s: float) -> tuple[Wave, str] | None
         return None
     last = kept[-1]
     stop = ends[last][0] + s_to_samples(_KEPT_PAUSE_S, wave.sample_rate)
-    return Wave(wave.samples[:stop], wave.sample_rate), _leading(text, sentences[: last + 1])
+    return Wave(wave.samples[:stop], wave.sample_rate), text[
+        : _sentence_ends(text, sentences)[last]
+    ]
+
+
+def cut_at_words(
+    wave: Wave, text: str, words: Sequence[WordTiming], max_s: float
+) -> tuple[Wave, str] | None:
+    """Keep what ends before `max_s` with a sentence, else with a clause, else with a word.
+
+    Args:
+        words: of `text`, in order, with their places in `wave`, right to a tenth of a second or
+            two; those with confidence 0 are not believed.
+    """
+    found = pauses(wave, speech_threshold_db(wave), min(MIN_GAPS_S))
+    ends = _sentence_ends(text, split_sentences(text))
+    best: tuple[int, int, int] | None = None
+    position = 0
+    for word, following in pairwise(words):
+        position = text.find(word.word, position)
+        if position < 0:
+            return None
+        position = _with_its_marks(text, position + len(word.word))
+        rank = _rank(text, position, ends)
+        if not word.confidence or not following.confidence:
+            continue
+        pause = _pause_between(found, word, following, wave.sample_rate)
+        if pause is None or not _is_kept(wave, pause[0], max_s):
+            continue
+        if samples_to_s(pause[1] - pause[0], wave.sample_rate) >= MIN_GAPS_S[rank]:
+            best = max(best or (0, 0, 0), (rank, pause[0], position))
+    if best is None:
+        return None
+    _, start, position = best
+    stop = start + s_to_samples(_KEPT_PAUSE_S, wave.sample_rate)
+    return Wave(wave.samples[:stop], wave.sample_rate), text[:position].rstrip()
+
+
+def _with_its_marks(text: str, position: int) -> int:
+    """Behind the punctuation that follows a word."""
+    while position < len(text) and not text[position].isalnum():
+        if text[position].isspace() or text[position] in _OPENING:
+            break
+        position += 1
+    return position
+
+
+def _rank(text: str, position: int, ends: Sequence[int]) -> int:
+    """What ends there: 2 a sentence, 1 a clause, 0 a word."""
+    if position in ends:
+        return 2
+    return int(text[:position].rstrip(CLOSING)[-1:] in CLAUSE_ENDS)
+
+
+def _pause_between(
+    found: Sequence[Pause], word: WordTiming, following: WordTiming, sample_rate: int
+) -> Pause | None:
+    """The longest pause from the middle of a word to the middle of the next."""
+    left = s_to_samples((word.start_s + word.end_s) / 2, sample_rate)
+    right = s_to_samples((following.start_s + following.end_s) / 2, sample_rate)
+    within = [pause for pause in found if pause[0] < right and pause[1] > left]
+    return max(within, key=lambda pause: pause[1] - pause[0], default=None)
 
 
 def _is_kept(wave: Wave, pause_start: int, max_s: float) -> bool:
@@ -80,8 +152,9 @@ def _agree(wave: Wave, sentences: list[str], ends: list[Pause]) -> bool:
     return True
 
 
-def _leading(text: str, sentences: list[str]) -> str:
-    position = 0
+def _sentence_ends(text: str, sentences: list[str]) -> list[int]:
+    """Positions in `text` behind each of its sentences."""
+    ends = [0]
     for sentence in sentences:
-        position = text.index(sentence, position) + len(sentence)
-    return text[:position]
+        ends.append(text.index(sentence, ends[-1]) + len(sentence))
+    return ends[1:]

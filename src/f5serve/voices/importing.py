@@ -72,7 +72,8 @@ def import_folder(
         try:
             name = check_name(suggest_name(path.stem))
             _refuse_second(path, done.setdefault(fold(name), path.name))
-            record = library.put(name, read_recording(path), words.of(path), consent=consent)
+            said = words.of(path, is_needed=not library.writes_transcripts)
+            record = library.put(name, read_recording(path), said, consent=consent)
         except (BadAudio, InvalidRequest) as error:
             yield Outcome(path.name, name, "failed", error)
         else:
@@ -143,14 +144,14 @@ class _Words:
         self._beside = {(path.stem, path.suffix.lower()): path for path in files}
         self._table: dict[str, str] | None = None
 
-    def of(self, recording: Path) -> str:
-        """The words of a recording.
+    def of(self, recording: Path, is_needed: bool = True) -> str:
+        """The words of a recording; empty where they are not needed and there are none.
 
         Raises:
             InvalidRequest: REF_TEXT_REQUIRED, NOT_TEXT, TEXT_TOO_LONG, FILE_UNREADABLE.
         """
         words = self._beside_it(recording) or self._from_table(recording)
-        if not words:
+        if is_needed and not words:
             raise InvalidRequest(
                 f"The words spoken in {recording.name} are not known.",
                 code="REF_TEXT_REQUIRED",

@@ -9,25 +9,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from f5serve import build
-from f5serve.audio.decode import decode
-from f5serve.audio.edit import trim_edges
 from f5serve.audio.encode import encode
 from f5serve.store.base import ObjectStore
-from f5serve.types import Voice, Wave
-from f5serve.voices.prepare import clean_ref_text, prepare_voice
+from f5serve.types import Voice
+from f5serve.voices.hearing import Hearing
+from f5serve.voices.prepare import Prepared, clean_ref_text, prepare
 from f5serve.voices.records import Blob, Consent, Seen, VoiceRecord, check_consent
 from f5serve.voices.shelf import Shelf
-
-
-class Recogniser(Protocol):
-    """Writes down what is said in a recording; for voices that come without a transcript."""
-
-    def transcribe(self, wave: Wave, language: str) -> str:
-        """The words of `wave`, 24 kHz mono; `language` is ISO 639-1, or "" when unknown."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +35,17 @@ class Intake:
     """Turns recordings into voices, under the rules of one library."""
 
     def __init__(
-        self, store: ObjectStore, shelf: Shelf, require_consent: bool, recogniser: Recogniser | None
+        self, store: ObjectStore, shelf: Shelf, require_consent: bool, hearing: Hearing
     ) -> None:
         self._store = store
         self._shelf = shelf
         self._require_consent = require_consent
-        self._recogniser = recogniser
+        self._hearing = hearing
+
+    @property
+    def writes_transcripts(self) -> bool:
+        """Whether a recording may come without its words."""
+        return self._hearing.hear is not None
 
     def check(self, ref_text: str, consent: Consent | None) -> None:
         """Refuse what can be refused before a recording is looked at.
@@ -59,16 +54,14 @@ class Intake:
             InvalidRequest: CONSENT_REQUIRED, BAD_CONSENT, REF_TEXT_REQUIRED.
         """
         check_consent(consent, self._require_consent, "")
-        if self._recogniser is None or ref_text.strip():
+        if ref_text.strip() or not self.writes_transcripts:
             clean_ref_text(ref_text)
 
-    def prepare(self, recording: Recording) -> Voice:
+    def prepare(self, recording: Recording) -> Prepared:
         """The voice, which is not kept anywhere; errors as `prepare_voice`."""
-        ref_text = recording.ref_text
-        if not ref_text.strip() and self._recogniser is not None:
-            wave = trim_edges(decode(recording.data))
-            ref_text = self._recogniser.transcribe(wave, recording.language)
-        return prepare_voice(recording.name, recording.data, ref_text, recording.language)
+        return prepare(
+            recording.name, recording.data, recording.ref_text, recording.language, self._hearing
+        )
 
     def keep(
         self, recording: Recording, before: VoiceRecord | None, seen: Seen | None
@@ -80,12 +73,13 @@ class Intake:
 
         Raises:
             InvalidRequest: as `check`.
-            BadAudio: as `prepare_voice`.
+            BadAudio, ModelUnavailable: as `prepare_voice`.
             StorageFailed: the store's own code.
         """
         kept = before.consent if before else None
         self.check(recording.ref_text, recording.consent or kept)
-        voice = self.prepare(recording)
+        prepared = self.prepare(recording)
+        voice = prepared.voice
         audio, text = encode(voice.wave, "wav"), voice.ref_text.encode()
         if before is not None and before.audio != _blob(audio):
             kept = None  # consent is given for a recording, not for a name
@@ -100,7 +94,8 @@ class Intake:
             consent=check_consent(recording.consent or kept, self._require_consent, now),
             created_at=now,
             updated_at=now,
-            needs_review=not recording.ref_text.strip(),
+            needs_review=prepared.confidence is not None,
+            transcript_confidence=prepared.confidence,
             seen=seen,
             made_by=str(build.stamp()),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from f5serve.audio.encode import read_wav
@@ -24,14 +24,15 @@ from f5serve.voices import names
 from f5serve.voices.adoption import Adoption
 from f5serve.voices.default import default_voice
 from f5serve.voices.dropped import known_names, listing, unrecorded
-from f5serve.voices.intake import Intake, Recogniser, Recording
+from f5serve.voices.hearing import NOBODY, Hearing, not_checked
+from f5serve.voices.intake import Intake, Recording
 from f5serve.voices.memory import VoiceMemory
 from f5serve.voices.names import check_name, fold
 from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged
 from f5serve.voices.refusals import VoiceNotFound, name_taken
 from f5serve.voices.shelf import Shelf
 
-__all__ = ["Consent", "LibraryOptions", "Recogniser", "VoiceLibrary", "VoiceRecord"]
+__all__ = ["Consent", "Hearing", "LibraryOptions", "VoiceLibrary", "VoiceRecord"]
 
 _TRIES = 4
 _PAUSE_S = 0.05  # a removal or replacement that is met half-way is over by then
@@ -62,7 +63,7 @@ class VoiceLibrary:
         store: where voices are kept, under `voices/`.
         cache_dir: a folder of this machine; processes may share it.
         require_consent: refuse new voices that come without consent.
-        recogniser: for recordings without a transcript; None asks for the transcript.
+        hearing: who listens to recordings, for transcripts that are missing, too long or wrong.
         options: the rest.
     """
 
@@ -71,16 +72,21 @@ class VoiceLibrary:
         store: ObjectStore,
         cache_dir: Path,
         require_consent: bool = False,
-        recogniser: Recogniser | None = None,
+        hearing: Hearing = NOBODY,
         options: LibraryOptions | None = None,
     ) -> None:
         self._store = store
         self._shelf = Shelf(store, cache_dir)
-        self._intake = Intake(store, self._shelf, require_consent, recogniser)
+        self._intake = Intake(store, self._shelf, require_consent, hearing)
         self._options = options or LibraryOptions()
         self._memory = VoiceMemory(self._options.voices_in_memory)
         look_again_s = self._options.look_again_s
         self._adoption = Adoption(store, self._shelf, self._intake, look_again_s)
+
+    @property
+    def writes_transcripts(self) -> bool:
+        """Whether a recording may come without its words."""
+        return self._intake.writes_transcripts
 
     def get(self, name: str | None) -> Voice:
         """The voice of that name as it is now; None and "default" are the packaged one.
@@ -120,7 +126,7 @@ class VoiceLibrary:
 
         Args:
             data: any format that `decode` reads.
-            ref_text: the words spoken in it; empty where a recogniser is to write them down.
+            ref_text: the words spoken in it; empty where somebody who hears is to write them.
             language: ISO 639-1 code, or "".
             consent: of the person who is heard; one given earlier stays with the same recording.
 
@@ -181,7 +187,7 @@ class VoiceLibrary:
         voice = self._memory.get(_URL, key)
         if voice is None:
             recording = Recording(f"url-{key[:12]}", data, ref_text, language)
-            voice = self._intake.prepare(recording)
+            voice = self._intake.prepare(recording).voice
             self._memory.put(_URL, key, voice)
         return voice
 
@@ -205,9 +211,10 @@ class VoiceLibrary:
 
     def _voice(self, record: VoiceRecord) -> Voice:
         """The voice of a record; KeyMissing when it was removed or replaced since."""
+        warnings = (not_checked(record.name),) if record.needs_review else ()
         voice = self._memory.get(fold(record.name), record.revision)
-        if voice is not None:
-            return voice
+        if voice is not None:  # it may have been read and confirmed since
+            return replace(voice, warnings=warnings)
         text = self._shelf.text(record)
         try:
             wave = read_wav(self._shelf.audio(record))
@@ -215,7 +222,7 @@ class VoiceLibrary:
             raise damaged(record.name) from None
         if wave.sample_rate != SAMPLE_RATE:
             raise damaged(record.name)
-        voice = Voice(record.name, wave, text, record.revision, record.language)
+        voice = Voice(record.name, wave, text, record.revision, record.language, warnings)
         self._memory.put(fold(record.name), record.revision, voice)
         return voice
 

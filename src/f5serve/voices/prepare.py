@@ -7,6 +7,7 @@ would make the two differ is refused. Where voices are kept and what they say is
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.text.normalize import clean_text
 from f5serve.types import Voice, Wave
 from f5serve.units import MAX_REFERENCE_S
-from f5serve.voices.cut import cut_together
+from f5serve.voices.cut import CLAUSE_ENDS, CLOSING, cut_at_words, cut_together
+from f5serve.voices.hearing import NOBODY, Hearing, not_checked, refuse_other_words
 
 MIN_REFERENCE_S = 1.0
 MIN_SPEECH_S = 0.6
@@ -26,42 +28,98 @@ MIN_SPEECH_S = 0.6
 SILENT_DBFS = -60.0
 """A recording whose loudest moment is below this holds nothing to imitate."""
 
+MIN_CONFIDENCE = 0.4
+"""Of a transcript that a recogniser wrote: below it, it was music, noise or another language."""
+
 MAX_REF_TEXT_CHARS = 3_000
 LETTERS_PER_S = (1.0, 40.0)
 """Slower or faster than anybody speaks, in any script: words and sound do not belong together."""
 
 _SENTENCE_ENDS = ".!?…。！？．।॥؟۔։።។"
-_CLAUSE_ENDS = ",;:،؛，；：、-–—"
-_CLOSING = "\"'”’»›)]}」』】》〉）］｝"
 
 
-def prepare_voice(name: str, data: bytes, ref_text: str, language: str = "") -> Voice:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A voice, and how sure the recogniser is that wrote its words; None when they came with it."""
+
+    voice: Voice
+    confidence: float | None = None
+
+
+def prepare_voice(
+    name: str, data: bytes, ref_text: str, language: str = "", hearing: Hearing = NOBODY
+) -> Voice:
     """Make a voice of a recording (any format that `decode` reads) and the words spoken in it.
 
-    Edges are trimmed. Of more than 12 s the leading sentences are kept, with their words, if the
-    pauses show where they end; else the recording is refused.
+    Edges are trimmed. Of more than 12 s the leading sentences are kept, with their words, if it
+    can be told where they end: by the pauses, else by listening; else the recording is refused.
 
     Args:
         name: what the voice is called.
         data: the recording.
-        ref_text: its transcript; a full stop is added where it ends without punctuation.
+        ref_text: its transcript; a full stop is added where it ends without punctuation. Empty
+            where somebody who hears is to write it.
         language: ISO 639-1 code, or "" when unknown.
+        hearing: who listens.
 
     Raises:
-        BadAudio: a code of audio/refusals.py, AUDIO_SILENT, AUDIO_TOO_SHORT, REFERENCE_TOO_LONG
-            or REF_TEXT_MISMATCH.
+        BadAudio: a code of audio/refusals.py, AUDIO_SILENT, AUDIO_TOO_SHORT, REFERENCE_TOO_LONG,
+            REF_TEXT_MISMATCH or NOT_UNDERSTOOD.
         InvalidRequest: code REF_TEXT_REQUIRED, or one of `clean_text`.
+        ModelUnavailable: somebody was to hear it and cannot.
     """
-    text = clean_ref_text(ref_text)
+    return prepare(name, data, ref_text, language, hearing).voice
+
+
+def prepare(
+    name: str, data: bytes, ref_text: str, language: str = "", hearing: Hearing = NOBODY
+) -> Prepared:
+    """As `prepare_voice`, and where the words come from."""
+    is_told = bool(ref_text.strip()) or hearing.hear is None
+    text = clean_ref_text(ref_text) if is_told else ""
     wave = trim_edges(decode(data))
     _refuse_silence(wave)
+    if not is_told:
+        return _recognised(name, wave, language, hearing)
     if wave.duration_s > MAX_REFERENCE_S:
-        cut = cut_together(wave, text, MAX_REFERENCE_S)
+        wave, text = _shorten(wave, text, language, hearing)
+    _refuse_impossible_pace(wave, text)
+    if hearing.compare is not None and hearing.max_error_rate:
+        found = hearing.compare(wave, text, language)
+        refuse_other_words(found, hearing.max_error_rate)
+    return Prepared(make_voice(name, wave, text, language))
+
+
+def _recognised(name: str, wave: Wave, language: str, hearing: Hearing) -> Prepared:
+    """A voice whose words are those that are heard."""
+    heard = hearing.hear(wave, language) if hearing.hear else None
+    if heard is None:
+        raise _words_required(f"The recogniser of this worker does not understand {language!r}:")
+    if not any(map(str.isalnum, heard.text)) or heard.confidence < MIN_CONFIDENCE:
+        raise BadAudio(
+            "What is said in the recording is not understood"
+            f" (confidence {heard.confidence:.2f}, {MIN_CONFIDENCE:g} is needed).",
+            code="NOT_UNDERSTOOD",
+            hint="Send the words spoken in it as ref_text.",
+        )
+    text = clean_ref_text(heard.text)
+    if wave.duration_s > MAX_REFERENCE_S:
+        cut = cut_at_words(wave, text, heard.words, MAX_REFERENCE_S)
         if cut is None:
             raise _too_long(wave)
-        wave, text = cut
+        wave, text = cut[0], clean_ref_text(cut[1])
     _refuse_impossible_pace(wave, text)
-    return make_voice(name, wave, text, language)
+    voice = make_voice(name, wave, text, language or heard.language)
+    return Prepared(replace(voice, warnings=(not_checked(name),)), heard.confidence)
+
+
+def _shorten(wave: Wave, text: str, language: str, hearing: Hearing) -> tuple[Wave, str]:
+    cut = cut_together(wave, text, MAX_REFERENCE_S)
+    if cut is None and hearing.words_of is not None:
+        cut = cut_at_words(wave, text, hearing.words_of(wave, text, language), MAX_REFERENCE_S)
+    if cut is None:
+        raise _too_long(wave)
+    return cut[0], clean_ref_text(cut[1])
 
 
 def make_voice(name: str, wave: Wave, ref_text: str, language: str = "") -> Voice:
@@ -83,15 +141,19 @@ def clean_ref_text(ref_text: str) -> str:
     except InvalidRequest as error:
         if error.code != "EMPTY_TEXT":
             raise
-        raise InvalidRequest(
-            "The transcript of the reference recording is required.",
-            code="REF_TEXT_REQUIRED",
-            hint="No speech recogniser is installed: send the words spoken in it as ref_text.",
-        ) from None
-    if text.rstrip(_CLOSING).endswith(tuple(_SENTENCE_ENDS)):
+        raise _words_required("No speech recogniser is installed:") from None
+    if text.rstrip(CLOSING).endswith(tuple(_SENTENCE_ENDS)):
         return text
-    text = text.rstrip(_CLAUSE_ENDS + " ")
+    text = text.rstrip(CLAUSE_ENDS + " ")
     return text + ("。" if "\u3040" <= text[-1] <= "\u9fff" else ".")
+
+
+def _words_required(reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        "The transcript of the reference recording is required.",
+        code="REF_TEXT_REQUIRED",
+        hint=f"{reason} send the words spoken in it as ref_text.",
+    )
 
 
 def _refuse_silence(wave: Wave) -> None:

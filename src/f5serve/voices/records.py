@@ -74,6 +74,7 @@ class VoiceRecord:
         language: ISO 639-1 code, or "".
         created_at, updated_at: ISO 8601 in UTC, by the store's clock.
         needs_review: its transcript was recognised by a machine, or is missing.
+        transcript_confidence: 0..1, of the machine; None where a person wrote it.
         seen: dropped files that it knows of.
         extra: fields of other versions.
     """
@@ -88,6 +89,7 @@ class VoiceRecord:
     created_at: str = ""
     updated_at: str = ""
     needs_review: bool = False
+    transcript_confidence: float | None = None
     seen: Seen | None = None
     made_by: str = ""
     schema: int = SCHEMA
@@ -128,6 +130,7 @@ def dump_record(record: VoiceRecord) -> bytes:
         "created_at": record.created_at,
         "updated_at": record.updated_at,
         "needs_review": record.needs_review,
+        "transcript_confidence": record.transcript_confidence,
         "seen": asdict(record.seen) if record.seen else None,
         "made_by": record.made_by,
     }
@@ -216,6 +219,7 @@ def _read(fields: dict[str, Any]) -> VoiceRecord:
         created_at=take("created_at", str, ""),
         updated_at=take("updated_at", str, ""),
         needs_review=take("needs_review", bool, False),
+        transcript_confidence=take("transcript_confidence", (int, float, type(None))),
         seen=Seen(**_only(seen, ending=str, audio_sha256=str, text_sha256=str)) if seen else None,
         made_by=take("made_by", str, ""),
         schema=take("schema", int),
