@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.errors import F5Error
+from f5serve.errors import F5Error, StorageFailed
 from f5serve.model_cache import manifest as documents
 from f5serve.model_cache import synced
 from f5serve.model_cache.current import read_current
@@ -300,6 +300,31 @@ def test_what_a_killed_sync_completed_is_kept_if_it_is_right(
     assert version_of(sync(store, MODEL, folder)) == 1
     fetched = {key for call, key in store.calls if call == "download"}
     assert fetched == {blob("vocab"), blob("vocoder")}
+
+
+def test_a_full_disk_is_told_with_the_folder(store: CountingStore, folder: Path) -> None:
+    def fill(call: str, key: str) -> None:
+        if call == "download":
+            raise StorageFailed("The disk is full.", code="NO_SPACE")
+
+    store.hook = fill
+    with pytest.raises(StorageFailed, match=f"251 kB are needed in {folder}") as caught:
+        sync(store, MODEL, folder)
+    assert "F5_MODELS_DIR" in caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_of_somebody_else_stays(store: CountingStore, folder: Path) -> None:
+    path = sync(store, MODEL, folder).vocab
+    path.chmod(0)
+    assert verify_synced(folder, MODEL) is None
+    assert path.exists()
+    assert version_of(sync(store, MODEL, folder)) == 1
+
+
+def test_a_document_that_is_no_document(store: CountingStore, folder: Path) -> None:
+    store.put(documents.pointer_key(MODEL), b" " * 70_000)
+    assert code_of(lambda: sync(store, MODEL, folder)) == "MODEL_CORRUPT"
 
 
 def test_the_first_failure_ends_the_others(tmp_path: Path, folder: Path) -> None:

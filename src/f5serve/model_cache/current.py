@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 
-from f5serve.errors import KeyMissing
+from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.model_cache import manifest
 from f5serve.model_cache.manifest import Manifest
 from f5serve.store.base import ObjectStore
@@ -33,14 +33,14 @@ def read_current(store: ObjectStore, model_id: str) -> Manifest | None:
     for attempt in range(TRIES):
         time.sleep(PAUSE_S * attempt)
         try:
-            pointer = store.get(manifest.pointer_key(model_id), manifest.MAX_BYTES)
+            pointer = _read(store, manifest.pointer_key(model_id), model_id)
         except KeyMissing:
             return None
         sha256 = manifest.read_pointer(pointer, model_id)
         if sha256 is None:
             return None
         try:
-            data = store.get(manifest.manifest_key(model_id, sha256), manifest.MAX_BYTES)
+            data = _read(store, manifest.manifest_key(model_id, sha256), model_id)
         except KeyMissing:
             problem = "its manifest is missing"
             continue
@@ -48,6 +48,15 @@ def read_current(store: ObjectStore, model_id: str) -> Manifest | None:
             return manifest.read(data, model_id)
         problem = "its manifest does not have the hash it is named by"
     raise manifest.corrupt(model_id, problem)
+
+
+def _read(store: ObjectStore, key: str, model_id: str) -> bytes:
+    try:
+        return store.get(key, manifest.MAX_BYTES)
+    except StorageFailed as error:
+        if error.code != "OBJECT_TOO_LARGE":
+            raise
+        raise manifest.corrupt(model_id, f"{key} is larger than it can be") from error
 
 
 def published_ids(store: ObjectStore) -> list[str]:

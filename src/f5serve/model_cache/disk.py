@@ -193,7 +193,8 @@ def hold_lock(path: Path, patience_s: float) -> Iterator[bool]:
         try:
             yield held
         finally:  # closing alone would leave it with a process that was forked meanwhile
-            fcntl.flock(file, fcntl.LOCK_UN)
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _take(file: IO[str], path: Path, patience_s: float) -> bool:
@@ -205,6 +206,8 @@ def _take(file: IO[str], path: Path, patience_s: float) -> bool:
             return True
         except BlockingIOError:
             pass
+        except OSError:  # a file system without locks
+            return False
         sign = path.stat().st_mtime_ns
         if sign != last_sign:
             last_sign, give_up = sign, time.monotonic() + patience_s

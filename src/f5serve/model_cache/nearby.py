@@ -80,7 +80,9 @@ def damage(
         return []
     if one.files.weights.is_relative_to(one.folder / synced.SYNCED_FOLDER):
         whole = verify_synced(one.folder, one.files.model, on_progress)
-        return [] if whole else [f"{one.files.weights.parent.name} is damaged"]
+        if whole == one.files:
+            return []
+        return [f"{one.files.weights.parent.name} is damaged, or was just replaced"]
     try:
         wrong = changed(one.files, one.folder, on_progress, registry)
     except StorageFailed as error:

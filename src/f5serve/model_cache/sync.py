@@ -18,7 +18,7 @@ from f5serve.errors import KeyMissing, ModelUnavailable, StorageFailed
 from f5serve.model_cache import manifest as documents
 from f5serve.model_cache import synced
 from f5serve.model_cache.current import PAUSE_S, TRIES, read_current
-from f5serve.model_cache.disk import hold_lock, unreadable
+from f5serve.model_cache.disk import cannot_write, hold_lock, no_space, unreadable
 from f5serve.model_cache.find import ModelFiles, files_of
 from f5serve.model_cache.hashes import OnProgress, Progress, digest, quiet
 from f5serve.model_cache.manifest import Manifest, StoredFile
@@ -26,7 +26,7 @@ from f5serve.model_cache.registry import Role
 from f5serve.model_cache.synced import Version
 from f5serve.model_cache.verify import FileCheck
 from f5serve.store.base import ObjectStore
-from f5serve.store.files import cannot_write, sweep
+from f5serve.store.files import sweep
 
 __all__ = ["OnFile", "check_synced", "download", "read_current", "sync", "verify_synced"]
 
@@ -82,11 +82,16 @@ def download(
         version.folder.mkdir(parents=True, exist_ok=True)
         lock.touch()
     except OSError as error:
-        raise cannot_write(manifest.about.model, manifest.size, error) from None
+        raise cannot_write(folder, manifest.size, error) from None
     sweep(version.folder)
-    with hold_lock(lock, _PATIENCE_S):
-        _Sync(store, version, _Meter(manifest, on_progress, lock)).finish(on_file)
-        synced.mark_complete(version)
+    try:
+        with hold_lock(lock, _PATIENCE_S):
+            _Sync(store, version, _Meter(manifest, on_progress, lock)).finish(on_file)
+            synced.mark_complete(version)
+    except StorageFailed as error:
+        if error.code != "NO_SPACE":
+            raise
+        raise no_space(folder, manifest.size) from error  # names the folder and the whole need
     return files_of(version)
 
 

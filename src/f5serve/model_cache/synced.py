@@ -17,6 +17,7 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from f5serve.errors import F5Error
 from f5serve.model_cache import manifest as documents
@@ -85,27 +86,36 @@ def mark_complete(version: Version) -> None:
 
 def is_intact(version: Version, file: StoredFile, on_progress: OnProgress = quiet) -> bool:
     """Whether a file is there and has the size and hash it should have."""
+    return _state(version, file, on_progress) == "intact"
+
+
+def _state(
+    version: Version, file: StoredFile, on_progress: OnProgress
+) -> Literal["intact", "changed", "unreadable"]:
     try:
         if not _has_size(version, file):
-            return False
-        return digest(version.path(file), file.path, on_progress).sha256 == file.sha256
+            return "changed"
+        found = digest(version.path(file), file.path, on_progress)
     except OSError as error:
         _log.warning("%s cannot be read and is not used: %s", version.path(file), error)
-        return False
+        return "unreadable"
+    return "intact" if found.sha256 == file.sha256 else "changed"
 
 
 def verify(folder: Path, model_id: str, on_progress: OnProgress = quiet) -> Version | None:
     """The version that counts, after hashing all of it; None when there is none or it is damaged.
 
     A file that was changed is put aside, so that nobody meets it again and `sync` fetches it anew.
+    One that this process cannot read stays where it is; others may.
     """
     version = complete(folder, model_id)
     if version is None:
         return None
-    wrong = [f for f in version.manifest.files if not is_intact(version, f, on_progress)]
-    for file in wrong:
-        _put_aside(version, file)
-    return None if wrong else version
+    states = {file: _state(version, file, on_progress) for file in version.manifest.files}
+    for file, state in states.items():
+        if state == "changed":
+            _put_aside(version, file)
+    return version if set(states.values()) == {"intact"} else None
 
 
 def remove_others(version: Version) -> None:

@@ -78,7 +78,7 @@ class ObjectStore(Protocol):
         """Keep the content of a file, however large; as `put` otherwise.
 
         Args:
-            on_progress: told how many bytes have been sent; it may be called from other threads.
+            on_progress: told how many bytes have been sent.
         """
         ...
 

@@ -133,7 +133,6 @@ def _send_parts(
 ) -> list[dict[str, Any]]:
     size = max(calls.limits.part_bytes, _LEAST_PART, -(-source.size // _MOST_PARTS))
     starts = range(0, source.size, size)
-    sent: list[int] = []
 
     def send(number: int) -> dict[str, Any]:
         data = source.read(starts[number - 1], size)
@@ -141,15 +140,16 @@ def _send_parts(
         def request(client: Client) -> Any:
             return client.upload_part(Body=data, PartNumber=number, **here)
 
-        answer = calls.run(request, key, _time(calls, data))
-        sent.append(len(data))
-        if on_progress is not None:
-            on_progress(sum(sent))
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+        return {"PartNumber": number, "ETag": calls.run(request, key, _time(calls, data))["ETag"]}
 
     pool = ThreadPoolExecutor(calls.limits.connections, thread_name_prefix="f5-s3-send")
     try:
-        return list(pool.map(send, range(1, len(starts) + 1)))
+        parts = []
+        for start, part in zip(starts, pool.map(send, range(1, len(starts) + 1)), strict=True):
+            parts.append(part)
+            if on_progress is not None:
+                on_progress(min(start + size, source.size))
+        return parts
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
