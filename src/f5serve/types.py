@@ -135,6 +135,44 @@ class Recogniser(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Alignment:
+    """Where the words of a known text are heard.
+
+    Attributes:
+        words: in order, as they were written; empty when the times could not be found.
+        method: how they were found: "exact", "pocketsphinx", "ctc"; "" without words.
+        confidence: 0..1 for the whole; 0 without words.
+    """
+
+    words: tuple[WordTiming, ...] = ()
+    method: str = ""
+    confidence: float = 0.0
+
+
+class Aligner(Protocol):
+    """A text and its sound in, times out; may be used by many threads.
+
+    Attributes:
+        method: as `Alignment.method`.
+    """
+
+    @property
+    def method(self) -> str: ...
+
+    def understands(self, language: str) -> bool:
+        """Whether it knows a language, ISO 639-1."""
+        ...
+
+    def align(self, waves: Sequence[Wave], texts: Sequence[str], language: str) -> list[Alignment]:
+        """Find each text in its wave, at any sample rate; one without words where it is not found.
+
+        Times count from the beginning of each wave. A text that is not what is heard is told by
+        an alignment without words or of low confidence; nothing is ever guessed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingOptions:
     """How speech is sampled; names and meaning as in F5-TTS.
 

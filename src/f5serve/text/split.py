@@ -151,7 +151,8 @@ def _after(pattern: re.Pattern[str]) -> Callable[[str], Iterator[str]]:
     return cut
 
 
-def _characters(text: str) -> Iterator[str]:
+def split_characters(text: str) -> Iterator[str]:
+    """Pieces between which a line may break because a script puts no spaces between words."""
     start = 0
     for index in range(1, len(text)):
         if _may_part(text[index - 1], text[index]):
@@ -175,4 +176,4 @@ def _may_part(left: str, right: str) -> bool:
     return unicodedata.category(right) not in ("Mn", "Mc", "Me", "Cf", "Lm", "Pe", "Pf", "Po", "Pd")
 
 
-_LEVELS = (_sentences, _after(_CLAUSE_END), _after(_WORD_END), _characters)
+_LEVELS = (_sentences, _after(_CLAUSE_END), _after(_WORD_END), split_characters)
