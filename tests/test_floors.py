@@ -20,7 +20,7 @@ FLOORS = {
         ["engine", "standin", "voices", "model_cache", "jobs", "doctor", "recognition", "timings"], 2
     ),
     **dict.fromkeys(
-        ["speech", "watch", "boot", "listening", "diagnosis", "checkup", "operations"], 3
+        ["speech", "watch", "boot", "listening", "verification", "diagnosis", "checkup", "operations"], 3
     ),
     **dict.fromkeys(["transports", "__main__"], 4),
 }

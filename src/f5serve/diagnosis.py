@@ -25,7 +25,7 @@ from f5serve.doctor.checks_machine import check_disks, check_memory, check_ports
 from f5serve.doctor.checks_python import check_python, check_torch
 from f5serve.doctor.checks_rooms import check_build, check_models, check_store, check_voices
 from f5serve.doctor.commands import Commands
-from f5serve.doctor.environ import shown
+from f5serve.doctor.environ import read_leniently, shown
 from f5serve.doctor.facts import (
     BuildFacts,
     Facts,
@@ -51,7 +51,6 @@ from f5serve.settings import (
     Settings,
     on_runpod,
     process_environ,
-    read_leniently,
     secret_values,
     unknown_names,
 )
@@ -380,14 +379,3 @@ def look_at_build(package: Path = build.PACKAGE) -> BuildFacts:
         differing=tuple(str(one) for one in build.verify_files(stamp, package)),
         libraries=tuple(build.verify_libraries(stamp)),
     )
-
-
-def summary(report: Report) -> dict[str, Any]:
-    """What `health` tells of a visit: no path, host or secret, and how much room there is."""
-    return {
-        "findings": [finding.public() for finding in report.above_ok],
-        "disk": {
-            disk.role: {"free_bytes": disk.free, "total_bytes": disk.total}
-            for disk in report.facts.disks
-        },
-    }

@@ -1,12 +1,17 @@
-"""The variables that matter here, fit to be shown: keys and passwords are masked.
+"""The environment as the doctor takes it: read as far as it can be, and fit to be shown.
 
-A mapping flows in and another flows out.
+A mapping flows in; settings with what is wrong about them, or a mapping with keys and passwords
+masked, flow out.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
+
+from f5serve.errors import InvalidRequest
+from f5serve.settings import Settings
 
 _OURS = re.compile(
     r"(?:F5|AWS|S3|BUCKET|HF|RUNPOD|CUDA|NVIDIA|TORCH|PYTORCH|OMP|MKL)_\w+"
@@ -16,6 +21,22 @@ _OURS = re.compile(
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)
 _USER = re.compile(r"(\w+://)[^/@\s]*@")
 _QUERY = re.compile(r"\?\S*")
+
+
+def read_leniently(environ: Mapping[str, str]) -> tuple[Settings, list[tuple[str, InvalidRequest]]]:
+    """Settings with the default in place of each value that cannot be read, and those refusals.
+
+    All of them are to be named, not only the first; nothing runs on such settings.
+    """
+    kept, refused = dict(environ), []
+    for item in fields(Settings):
+        name = str(item.metadata["env"])
+        try:
+            Settings.from_environ({name: environ.get(name, "")})
+        except InvalidRequest as refusal:
+            refused.append((name, refusal))
+            del kept[name]
+    return Settings.from_environ(kept), refused
 
 
 def shown(environ: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from f5serve.boot import default_options
+from f5serve.checkup import Checkup
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.fetch.wire import Internet
 from f5serve.jobs.board import Board
@@ -64,6 +65,8 @@ class Options:
         internet: the way out for uploads; None is the real one.
         keep: when finished utterances of a job under way are stored.
         registry: where this process counts; None makes one.
+        checkup: what health tells of the machine.
+        start: tells where the seconds of this process's start went, as `boot.Timeline.as_dict`.
     """
 
     enqueue: Enqueue | None = None
@@ -73,6 +76,8 @@ class Options:
     internet: Internet | None = None
     keep: KeepOptions = field(default_factory=KeepOptions)
     registry: Registry | None = None
+    checkup: Checkup = field(default_factory=Checkup)
+    start: Callable[[], dict[str, Any]] | None = None
 
 
 class Operations:
@@ -97,6 +102,7 @@ class Operations:
         self._voices = voices
         self._settings = settings
         self._enqueue = options.enqueue
+        self._checkup, self._start = options.checkup, options.start
         self._uploads = Uploads(voices, settings.allow_http_urls, options.internet)
         self._board = Board(store, options.boot_id, options.lease_s)
         self._device = Device(load_speech)
@@ -323,7 +329,17 @@ class Operations:
                 "estimated_s": None if wait_s is None else round(wait_s, 1),
             },
             "metrics": self._measures.summary(self._device.counters()),
+            **await self._machine_state(),
+            "start": self._start() if self._start else None,
         }
+
+    async def _machine_state(self) -> dict[str, Any]:
+        """Findings of the doctor and room on disks; without either while a disk does not answer."""
+        look = self._tools.blocking(self._checkup.summary)
+        try:
+            return await asyncio.wait_for(look, HEALTH_S)
+        except TimeoutError:
+            return {"doctor": None, "disk": None}
 
     async def _store_state(self) -> str:
         """ok, slow, or the code of what the store says."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from f5serve import build
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.settings import Settings, read_leniently, unknown_names
+from f5serve.settings import Settings, process_environ, unknown_names
 from f5serve.transports import cli_doctor, cli_jobs, cli_models
 
 INTERRUPTED = 130
@@ -58,7 +58,9 @@ def run(argv: Sequence[str]) -> int:
     as_json = bool(getattr(args, "json", False))
     try:
         if getattr(args, "judges_settings", False):  # and names what is wrong with them itself
-            settings, _ = read_leniently()
+            from f5serve.doctor.environ import read_leniently
+
+            settings, _ = read_leniently(process_environ())
         else:
             settings = Settings.from_environ()
             for sentence in unknown_names():
