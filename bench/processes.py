@@ -24,12 +24,20 @@ class Worker:
 
     Args:
         python: interpreter of the environment that has the side's packages.
-        script: worker_ours.py or worker_upstream.py.
+        script: worker_ours.py, worker_upstream.py, or one of those of cold_start.py.
         threads: of OpenMP and MKL.
         log: file that takes what the worker prints.
+        more: environment beyond what both sides have.
     """
 
-    def __init__(self, python: str, script: str, threads: int, log: Path) -> None:
+    def __init__(
+        self,
+        python: str,
+        script: str,
+        threads: int,
+        log: Path,
+        more: dict[str, str] | None = None,
+    ) -> None:
         self._log = log
         self._script = script
         self.started = time.monotonic()
@@ -40,7 +48,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env=_environment(threads),
+                env=_environment(threads) | (more or {}),
                 cwd=log.parent,
             )
 

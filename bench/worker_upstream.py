@@ -5,6 +5,8 @@ Runs under a Python that has f5-tts; nothing of this project is imported.
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,8 @@ class Upstream:
         self.vocoder = load_vocoder("vocos", True, request["vocoder"], self.device)
         stages["vocoder"] = worker.now()
         self.model = load_model(
-            _backbone(request["arch"]),
-            _settings(request["arch"]),
+            backbone(request["arch"]),
+            settings(request["arch"]),
             request["weights"],
             vocab_file=request["vocab"],
             device=self.device,
@@ -128,6 +130,37 @@ class Upstream:
             )
         )[0]
 
+    def traffic(self, request: dict[str, Any]) -> Answer:
+        """Serve clients, each in its thread; `policy` "serial" lets one in at a time."""
+        import traffic
+
+        gate = threading.Lock() if request["policy"] == "serial" else nullcontext()
+
+        def speak(asked: dict[str, Any], first: Any) -> int:
+            with gate:
+                return self._answer(asked)
+
+        return traffic.drive(request["clients"], speak) | {"state": self.memory({})}
+
+    def _answer(self, request: dict[str, Any]) -> int:
+        """Samples of a request, before its parts are joined: those are threads of the package."""
+        import torch
+        from f5_tts.infer.utils_infer import infer_batch_process
+
+        reference = torch.from_numpy(worker.reference_samples(request["ref_s"]))[None]
+        made = infer_batch_process(
+            (reference, 24_000),
+            request["ref_text"],
+            [part["text"] for part in request["parts"]],
+            self.model,
+            self.vocoder,
+            progress=None,
+            nfe_step=request["nfe_step"],
+            cross_fade_duration=0,
+            device=self.device,
+        )
+        return len(next(made)[0])
+
     def tokens(self, request: dict[str, Any]) -> Answer:
         """Ids of each line of a file."""
         from f5_tts.model.utils import convert_char_to_pinyin, get_tokenizer, list_str_to_idx
@@ -139,13 +172,15 @@ class Upstream:
         return {"ids": ids}
 
 
-def _backbone(arch: dict[str, Any]) -> Any:
+def backbone(arch: dict[str, Any]) -> Any:
+    """The class of an architecture."""
     from f5_tts.model import DiT, UNetT
 
     return DiT if arch["backbone"] == "dit" else UNetT
 
 
-def _settings(arch: dict[str, Any]) -> dict[str, Any]:
+def settings(arch: dict[str, Any]) -> dict[str, Any]:
+    """What that class is made with."""
     same = ("dim", "depth", "ff_mult", "text_dim", "conv_layers")
     return {name: arch[name] for name in same} | {
         "heads": arch["dim"] // 64,
@@ -157,7 +192,7 @@ def _settings(arch: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Serve the commands."""
     upstream = Upstream()
-    names = ("load", "facts", "memory", "prepare", "step", "request", "tokens")
+    names = ("load", "facts", "memory", "prepare", "step", "request", "traffic", "tokens")
     worker.serve({name: getattr(upstream, name) for name in names})
 
 

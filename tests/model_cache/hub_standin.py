@@ -27,12 +27,16 @@ class Repo:
     files: dict[str, bytes]
     lfs: set[str] = field(default_factory=set)
     older: set[str] = field(default_factory=set)
+    _etags: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
     def etag(self, path: str) -> str:
         data = self.files[path]
-        if path in self.lfs:
-            return hashlib.sha256(data).hexdigest()
-        return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        known, etag = self._etags.get(path, (None, ""))
+        if known is not data:  # hashing a large file takes a while
+            blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest
+            etag = hashlib.sha256(data).hexdigest() if path in self.lfs else blob()
+            self._etags[path] = (data, etag)
+        return etag
 
 
 @dataclass

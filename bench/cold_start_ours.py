@@ -1,0 +1,61 @@
+"""This project's start as a worker's: first log line, weights from where they are, first wave.
+
+Does what `transports.runpod_worker` does up to the point where it would take jobs; only the
+registry differs, because the weights are random and have other hashes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import worker
+from f5serve.transports import runpod_worker
+from worker import Answer
+from worker_ours import Ours
+
+
+class Starting(Ours):
+    """One start, and the requests after it."""
+
+    def load(self, request: dict[str, Any]) -> Answer:
+        """Everything up to "ready to speak", with the steps as they are logged."""
+        began = time.monotonic()
+        settings = runpod_worker.prepare()
+        from f5serve.boot import Start, Timeline, begin
+
+        timeline = Timeline.of_process()
+        timeline.name_until("interpreter", began)
+        timeline.name_until("settings, doctor")
+        how = Start(timeline=timeline, warm=True, registry=_registry(request["files"]))
+        begun = begin(settings, how)
+        with timeline.step("service", beside=True):
+            from f5serve.transports import runpod_sdk, runpod_service  # noqa: F401
+
+            runpod_sdk.load()
+        booted = begun.result()
+        self.engine, self.device = booted.speech.engine, request["device"]
+        source = booted.obtained.source if booted.obtained else ""
+        return {"state": worker.now(), "source": source, "timeline": timeline.as_dict()}
+
+
+def _registry(files: dict[str, Any]) -> Any:
+    """The published registry, with the sizes and hashes of the random files."""
+    from f5serve.model_cache.registry import MODELS, VOCODER, Registry
+
+    specs = [
+        replace(spec, files=tuple(replace(f, **files.get(f.path, {})) for f in spec.files))
+        for spec in (MODELS[0], VOCODER)
+    ]
+    return Registry((specs[0],), specs[1])
+
+
+def main() -> None:
+    """Serve the commands."""
+    ours = Starting()
+    worker.serve({"load": ours.load, "request": ours.request})
+
+
+if __name__ == "__main__":
+    main()
