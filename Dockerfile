@@ -48,8 +48,8 @@ RUN pip --python /opt/build/bin/python wheel --no-deps --no-index --no-build-iso
 # Weights, or an empty folder. Fixed times keep the layer equal when only the code has changed.
 FROM libraries AS models
 ARG MODEL=""
-RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
-    mkdir -p /opt/models \
+COPY --from=wheel /dist /dist
+RUN mkdir -p /opt/models \
     && if [ -n "$MODEL" ]; then \
         pip --python /opt/f5serve/bin/python install --no-deps --no-index /dist/*.whl \
         && F5_MODELS_DIR=/opt/models f5serve models pull "$MODEL" \
@@ -60,8 +60,9 @@ RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
 FROM python AS image
 COPY --from=models /opt/models /opt/models
 COPY --from=libraries /opt/f5serve /opt/f5serve
-RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
-    pip --python /opt/f5serve/bin/python install --compile --no-deps --no-index /dist/*.whl \
+# Copied, not mounted: buildah takes a cached step for valid whatever a mount has in it.
+COPY --from=wheel /dist /dist
+RUN pip --python /opt/f5serve/bin/python install --compile --no-deps --no-index /dist/*.whl \
     && python -m f5serve.build
 ARG GIT_SHA=""
 LABEL org.opencontainers.image.title="f5serve" \

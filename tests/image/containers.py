@@ -7,6 +7,7 @@ touched but Debian's packages, when tools are missing and this is root on Debian
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.worker.processes import Worker
 
@@ -87,9 +89,9 @@ class Containers:
         )
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
-    def inspect(self, image: str, template: str) -> str:
-        """One property of an image, by a Go template."""
-        return self._buildah("inspect", "--format", template, image).stdout.strip()
+    def config(self, image: str) -> dict[str, Any]:
+        """User, entry point, labels and the like."""
+        return dict(json.loads(self._buildah("inspect", image).stdout)["OCIv1"]["config"])
 
     def once(self, image: str, arguments: Sequence[str], options: Sequence[str] = ()) -> str:
         """Run a container to its end, whatever its exit code; what it wrote, both streams."""
