@@ -332,6 +332,58 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """How well one utterance was understood.
+
+    Attributes:
+        words, errors: as in `Comparison`, of the attempt that was kept.
+        attempts: how often it was spoken.
+        seed: of that attempt.
+    """
+
+    words: int
+    errors: int
+    attempts: int
+    seed: int
+
+    @property
+    def rate(self) -> float:
+        """Word error rate."""
+        return self.errors / max(1, self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How well speech was understood by the recogniser that heard it.
+
+    Attributes:
+        model: of the recogniser.
+        max_error_rate: above which an utterance was spoken again.
+        utterances: those that were heard, in order of the text.
+    """
+
+    model: str
+    max_error_rate: float
+    utterances: tuple[Verified, ...]
+
+    @property
+    def rate(self) -> float:
+        """Word error rate of all of them together."""
+        errors = sum(one.errors for one in self.utterances)
+        return errors / max(1, sum(one.words for one in self.utterances))
+
+    @property
+    def attempts(self) -> int:
+        """How many utterances were made to get them."""
+        return sum(one.attempts for one in self.utterances)
+
+    @property
+    def passed(self) -> bool:
+        """Whether each of them is good enough."""
+        return all(one.rate <= self.max_error_rate for one in self.utterances)
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
     """Where the time of one request went, in seconds.
 

@@ -28,7 +28,7 @@ MIN_SPEECH_S = 0.6
 SILENT_DBFS = -60.0
 """A recording whose loudest moment is below this holds nothing to imitate."""
 
-MIN_CONFIDENCE = 0.4
+MIN_CONFIDENCE = 0.5
 """Of a transcript that a recogniser wrote: below it, it was music, noise or another language."""
 
 MAX_REF_TEXT_CHARS = 3_000

@@ -1,0 +1,98 @@
+"""`f5serve transcribe`: a recording in, the words that are heard in it out.
+
+It parses, calls and prints; who hears is in `listening`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.settings import Settings
+
+MAX_S = 1_800.0
+"""Longest recording; 170 MB as samples at 24 kHz."""
+
+MAX_BYTES = 200_000_000
+
+
+def add_parser(verbs: Any) -> None:
+    """The options of `transcribe`."""
+    parser = verbs.add_parser(
+        "transcribe",
+        help="write down what is said in a recording",
+        description="Write down what is said in a recording, with the recogniser that "
+        "F5_RECOGNISER names. Nothing is fetched.",
+    )
+    parser.add_argument("file", metavar="AUDIO", help="wav, flac, mp3, ogg or m4a")
+    parser.add_argument(
+        "--language", default="", metavar="CODE", help="ISO 639-1, e.g. en; else it is found out"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on stdout, with word times"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Hear, and print."""
+    from f5serve.audio.decode import decode
+    from f5serve.listening import open_ear
+    from f5serve.voices.importing import read_file
+
+    ear = open_ear(settings)
+    if ear is None:
+        raise nobody_hears(settings)
+    if args.language and not ear.recogniser.understands(args.language):
+        raise InvalidRequest(
+            f"The recogniser {ear.model} does not understand {args.language!r}.",
+            code="UNKNOWN_LANGUAGE",
+            hint="Take one that knows many languages, e.g. F5_RECOGNISER=large-v3-turbo.",
+        )
+    limits = _limits()
+    wave = decode(read_file(Path(args.file), limits.max_bytes), limits)
+    heard = ear.hear(wave, args.language, word_times=args.json)
+    if not args.json:
+        print(heard.text)
+        return 0
+    told = {
+        "text": heard.text,
+        "language": heard.language,
+        "confidence": heard.confidence,
+        "duration": round(wave.duration_s, 3),
+        "model": ear.model,
+        "words": [
+            {"word": word.word, "start": word.start_s, "end": word.end_s}
+            | {"confidence": round(word.confidence, 4)}
+            for word in heard.words
+        ],
+    }
+    print(json.dumps(told, ensure_ascii=False))
+    return 0
+
+
+def nobody_hears(settings: Settings) -> ModelUnavailable:
+    """The error where nothing is there to hear with."""
+    if settings.recogniser == "off":
+        message, hint = "The recogniser is switched off.", "Set F5_RECOGNISER=auto."
+    else:
+        message, hint = "No speech recogniser is installed.", "Run: pip install 'f5serve[asr]'"
+    return ModelUnavailable(message, code="RECOGNISER_NOT_INSTALLED", hint=hint)
+
+
+def _limits() -> Any:
+    from f5serve.audio.decode import DecodeLimits
+
+    return replace(
+        DecodeLimits(),
+        max_bytes=MAX_BYTES,
+        max_s=MAX_S,
+        max_decoded_bytes=1_000_000_000,
+        timeout_s=300.0,
+        cpu_s=200,
+        memory_bytes=2_500_000_000,
+    )
