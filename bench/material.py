@@ -72,6 +72,8 @@ def make(options: argparse.Namespace) -> dict[str, Any]:
     weights, vocoder = options.ckpt, options.vocoder
     if weights is None:
         arch = reduced(arch) if options.small else arch
+        if options.depth:
+            arch, name = replace(arch, depth=options.depth), f"{name}-{options.depth}"
         weights = work / f"{name}.safetensors"
         if not weights.exists():
             write_checkpoint(weights, arch)
@@ -98,6 +100,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--arch", default="F5TTS_v1_Base", choices=PRESETS)
     parser.add_argument("--small", action="store_true", help="a reduced model")
+    parser.add_argument("--depth", type=int, help="layers of the random weights, if not all")
     parser.add_argument("--artifacts", action="store_true", help="convert, too")
     parser.add_argument("--ckpt", type=Path)
     parser.add_argument("--vocab", type=Path, required=True)

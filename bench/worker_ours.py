@@ -121,6 +121,35 @@ class Ours:
         np.save(request["out"], waves[0].samples)
         return {"timing": result, "state": self.memory({})}
 
+    def traffic(self, request: dict[str, Any]) -> Answer:
+        """Serve clients; `policy` and `budget` as in F5Engine.batcher, "" and 0 for its own."""
+        import policies
+        import traffic
+        from f5serve.engine.policy import pick
+
+        batcher = self.engine.batcher
+        batcher.policy = getattr(policies, request["policy"]) if request["policy"] else pick
+        if request["budget"]:
+            batcher.resize(request["budget"])
+        before = batcher.counters()
+        told = traffic.drive(request["clients"], self._answer)
+        after = batcher.counters()
+        counted = {name: after[name] - before.get(name, 0) for name in after}
+        return told | {"counted": counted | {"budget": batcher.budget}, "state": self.memory({})}
+
+    def _answer(self, request: dict[str, Any], first: Any) -> int:
+        from f5serve.types import SamplingOptions, Utterance, Voice, Wave
+
+        reference = Wave(worker.reference_samples(request["ref_s"]))
+        voice = Voice("bench", reference, request["ref_text"], revision=str(request["ref_s"]))
+        options = SamplingOptions(nfe_step=request["nfe_step"])
+        utterances = [
+            Utterance(part["text"], voice, part["frames"], part["seed"], options)
+            for part in request["parts"]
+        ]
+        waves = self.engine.generate(utterances, lambda index, _: index or first())
+        return sum(len(wave.samples) for wave in waves)
+
     def tokens(self, request: dict[str, Any]) -> Answer:
         """Ids of each line of a file."""
         from f5serve.text.tokens import Vocab, tokenize
@@ -154,7 +183,7 @@ def _files(request: dict[str, Any]) -> tuple[Path, Path, Path]:
 def main() -> None:
     """Serve the commands."""
     ours = Ours()
-    names = ("load", "facts", "memory", "prepare", "step", "request", "tokens", "gemm")
+    names = ("load", "facts", "memory", "prepare", "step", "request", "traffic", "tokens", "gemm")
     worker.serve({name: getattr(ours, name) for name in names})
 
 

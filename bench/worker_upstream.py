@@ -5,8 +5,6 @@ Runs under a Python that has f5-tts; nothing of this project is imported.
 
 from __future__ import annotations
 
-import threading
-from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -132,6 +130,9 @@ class Upstream:
 
     def traffic(self, request: dict[str, Any]) -> Answer:
         """Serve clients, each in its thread; `policy` "serial" lets one in at a time."""
+        import threading
+        from contextlib import nullcontext
+
         import traffic
 
         gate = threading.Lock() if request["policy"] == "serial" else nullcontext()

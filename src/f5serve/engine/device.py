@@ -17,7 +17,7 @@ from f5serve.engine.vocoder import Vocos
 from f5serve.errors import EngineFailed
 from f5serve.types import Wave
 
-CPU_FRAMES = 1024
+CPU_FRAMES = 256
 GPU_FRAMES_PER_GB, MOST_GPU_FRAMES = 340, 16_384
 """8 k frames on a card of 24 GB."""
 
