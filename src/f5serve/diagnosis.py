@@ -8,7 +8,6 @@ second: a worker runs it before anything else. `full` tries everything. Neither 
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f5serve import build
-from f5serve.boot.choice import choose
+from f5serve.boot.choice import Choice, choose
 from f5serve.doctor.checks_environ import check_environment, uses_bucket
 from f5serve.doctor.checks_flash import FLASH_BROKEN, advice, check_flash, misfit
 from f5serve.doctor.checks_gpu import check_gpu
@@ -47,6 +46,8 @@ from f5serve.doctor.packages import installed, read_torch
 from f5serve.engine.threads import usable_threads
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.model_cache.registry import VOCODER, check_license, get
+from f5serve.model_cache.synced import complete
+from f5serve.model_cache.verify import known_hashes
 from f5serve.settings import (
     Settings,
     on_runpod,
@@ -57,9 +58,6 @@ from f5serve.settings import (
 
 if TYPE_CHECKING:
     from f5serve.store.base import ObjectStore
-
-HASH_S = 300.0
-"""Time for hashing the weights: 1.4 GB from a slow volume."""
 
 _VOICE_RECORDS = "voices/_records/"
 
@@ -277,9 +275,7 @@ def _look_at_models(facts: Facts) -> ModelFacts:
     except F5Error as error:
         return _refused(known, error)
     if choice.files is not None:
-        files = choice.files
-        paths = (files.weights, files.vocab, files.vocoder)
-        here = tuple(ModelFile(path, "here") for path in paths)
+        here = _known_files(choice, settings)
         return replace(known, kind="f5", model=choice.model, files=here)
     if may_fetch:
         return replace(known, kind="f5", code="MODEL_MISSING")
@@ -318,22 +314,31 @@ def _needed(model: str) -> int:
 
 
 def _hashed(facts: Facts, sources: Sources) -> ModelFacts:
-    """The model's files with their hashes, by the same program that `models verify` is."""
+    """The model's files with the hashes that they have."""
+    from f5serve.doctor.trials import hash_files
+
     models = facts.models
     assert models is not None
-    if models.kind != "f5" or facts.settings.ckpt is not None:
+    if not models.files:
         return models
-    command = [sources.executable, "-m", "f5serve", "models", "verify", models.model, "--json"]
-    outcome = sources.commands.run(command, HASH_S)
-    try:
-        told = [
-            ModelFile(Path(row["path"]), row["state"], row["actual"] or "")
-            for row in json.loads(outcome.out)
-        ]
-    except (ValueError, KeyError, TypeError):
-        reason = "it did not end in time" if outcome.timed_out else outcome.last_line
-        return replace(models, hash_error=reason or f"it ended with {outcome.code}")
-    return replace(models, files=tuple(told))
+    found, error = hash_files(sources, [file.path for file in models.files])
+    files = tuple(replace(file, sha256=found.get(file.path, "")) for file in models.files)
+    return replace(models, files=files, hash_error=error)
+
+
+def _known_files(choice: Choice, settings: Settings) -> tuple[ModelFile, ...]:
+    """Files of the choice with the hashes that they must have, as far as anybody knows."""
+    files = choice.files
+    if files is None:
+        return ()
+    known: dict[Path, str | None] = dict.fromkeys((files.weights, files.vocab, files.vocoder))
+    if settings.ckpt is None:
+        version = complete(settings.models_dir, files.model)
+        synced = version.manifest.files if version else ()
+        from_store = {version.path(f): f.sha256 for f in synced} if version else {}
+        known = known_hashes(files, settings.models_dir)
+        known |= {path: from_store[path] for path in known if path in from_store}
+    return tuple(ModelFile(path, sha256 or "") for path, sha256 in known.items())
 
 
 def _try_store(facts: Facts) -> tuple[StoreFacts, VoiceFacts | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from f5serve import build
 from f5serve.doctor.commands import Commands
 from f5serve.doctor.facts import Python, Sources
+from f5serve.model_cache.verify import record_artifact
 
 GIB = 1 << 30
 TORCH_CPU = {
@@ -122,20 +124,17 @@ class Machine:
         code: int = 0,
         script: str = "",
     ) -> None:
-        """What the child python prints in a trial (torch, flash) or for verify."""
-        head = "" if what == "verify" else "f5serve-doctor "
-        lines = [f"printf '%s\\n' {shlex.quote(head + json.dumps(said))}"] if said else []
+        """What the child python prints in a trial: of torch, flash or hash."""
+        line = "f5serve-doctor " + json.dumps(said)
+        lines = [f"printf '%s\\n' {shlex.quote(line)}"] if said else []
         lines += [f"printf '%s\\n' {shlex.quote(error)} >&2"] if error else []
         self.write(f"says-{what}", script or "\n".join([*lines, f"exit {code}"]))
 
     def have_model(self) -> None:
-        """Weights, vocabulary and vocoder, and a verification that finds them whole."""
-        names = (f"{MODEL}.safetensors", f"{MODEL}.vocab.txt", "vocos.safetensors")
-        rows = []
-        for name in names:
-            path = self.write(f"models/artifacts/{name}", "x")
-            rows.append({"path": str(path), "state": "ok", "expected": "a", "actual": "a" * 64})
-        self.says("verify", rows)
+        """Converted weights on record, their vocabulary and vocoder."""
+        for name in (f"{MODEL}.safetensors", f"{MODEL}.vocab.txt", "vocos.safetensors"):
+            self.write(f"models/artifacts/{name}", "x")
+        record_artifact(self.models, MODEL)
 
     def have_gpu(self, driver: str = "570.86.15", script: str = "") -> None:
         """A card and its driver."""
@@ -156,7 +155,7 @@ class Machine:
             "python",
             f'cd {shlex.quote(str(self.folder))}\ncase "$*" in\n'
             "  *flash_attn*) . ./says-flash ;;\n"
-            '  *"models verify"*) . ./says-verify ;;\n'
+            f'  *hashlib*) [ -f says-hash ] && . ./says-hash; exec {sys.executable} "$@" ;;\n'
             "  *) . ./says-torch ;;\nesac",
         )
         return Sources(

@@ -159,12 +159,8 @@ def other_cudnn(machine: Machine) -> None:
     machine.variables["LD_LIBRARY_PATH"] = f"/nowhere:{machine.folder}/cuda/lib64"
 
 
-def weights(state: str) -> Spoil:
-    def spoil(machine: Machine) -> None:
-        path = str(machine.models / "artifacts" / "F5TTS_v1_Base.safetensors")
-        machine.says("verify", [{"path": path, "state": state, "actual": "b" * 64}], code=4)
-
-    return spoil
+def flip_a_bit(machine: Machine) -> None:
+    machine.write("models/artifacts/F5TTS_v1_Base.safetensors", "y")
 
 
 def driver_lost(machine: Machine) -> None:
@@ -502,10 +498,12 @@ PLANTS = (
         "CHECKPOINT_INCOMPLETE",
     ),
     Plant("licence", cpu_box, sets(F5_REQUIRE_COMMERCIAL_LICENSE="1"), "LICENSE_FORBIDS"),
-    Plant("a changed byte", cpu_box, weights("changed"), "MODEL_CHANGED"),
-    Plant("a file gone", cpu_box, weights("missing"), "MODEL_CHANGED"),
+    Plant("a changed byte", cpu_box, flip_a_bit, "MODEL_CHANGED"),
     Plant(
-        "hashing fails", cpu_box, lambda m: m.says("verify", error="oh", code=1), "MODEL_NOT_HASHED"
+        "hashing fails",
+        cpu_box,
+        lambda m: m.says("hash", error="PermissionError", code=1),
+        "MODEL_NOT_HASHED",
     ),
     Plant(
         "no cloning on a worker",

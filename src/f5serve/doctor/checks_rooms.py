@@ -200,14 +200,14 @@ def _standin(facts: Facts) -> Finding:
 
 
 def _files(models: ModelFacts) -> Iterator[Finding]:
-    wrong = [file for file in models.files if file.state in ("changed", "missing")]
+    wrong = [file for file in models.files if file.state == "changed"]
     if wrong:
         yield Finding(
             "fatal",
             "models",
             "MODEL_CHANGED",
             "Weights on this machine are not the ones that were published.",
-            "; ".join(f"{file.path}: {file.state}" for file in wrong),
+            "; ".join(f"{file.path} is {file.sha256[:16]}" for file in wrong),
             "A damaged file can load and speak noise.",
             "Remove those files, then run f5serve models pull.",
             MODEL,
@@ -221,13 +221,13 @@ def _files(models: ModelFacts) -> Iterator[Finding]:
             "The weights could not be hashed.",
             models.hash_error,
             "Whether they are whole is not known.",
-            "Run: f5serve models verify",
+            "Let this user read them; then run f5serve models verify.",
         )
         return
-    hashed = [file for file in models.files if file.sha256]
-    shown = f"{models.model}, {len(models.files)} files"
-    shown += f", {len(hashed)} hashed" if hashed else ""
-    yield ok("models", "model", shown)
+    states = [file.state for file in models.files]
+    told = [f"{states.count(state)} {state}" for state in ("ok", "unknown") if state in states]
+    hashes = f", sha256 {' and '.join(told)}" if told else ""
+    yield ok("models", "model", f"{models.model}, {len(models.files)} files{hashes}")
 
 
 def check_build(facts: Facts) -> Iterator[Finding]:

@@ -225,11 +225,25 @@ class VoiceFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file of the model; `state` as `model_cache.verify` tells, or "here" when not hashed."""
+    """A file of the model.
+
+    Attributes:
+        expected: sha256 that it must have, "" when nobody knows.
+        sha256: that it has, "" when not hashed.
+    """
 
     path: Path
-    state: str
+    expected: str = ""
     sha256: str = ""
+
+    @property
+    def state(self) -> str:
+        """ok, changed, unknown (nobody knows what it should be) or not hashed."""
+        if not self.sha256:
+            return "not hashed"
+        if not self.expected:
+            return "unknown"
+        return "ok" if self.sha256 == self.expected else "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +357,8 @@ class Sources:
         python: the interpreter.
         temp: folder for temporary files.
         package: folder of the copy of f5serve that is looked at.
-        trial_s, driver_s: longest time for a process that imports torch, and for nvidia-smi.
+        trial_s, driver_s, hash_s: longest time for a process that imports torch, for nvidia-smi,
+            and for hashing the weights, which may lie on a slow volume.
     """
 
     variables: Mapping[str, str]
@@ -357,3 +372,4 @@ class Sources:
     statvfs: Callable[[Path], Any] = os.statvfs
     trial_s: float = 60.0
     driver_s: float = 6.0
+    hash_s: float = 300.0

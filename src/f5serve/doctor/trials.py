@@ -1,4 +1,4 @@
-"""What can only be known by running it: torch and flash-attn, each in a process of its own.
+"""What takes a process of its own: torch and flash-attn, which are run, and files to be hashed.
 
 `Sources` flow in, what the process said flows out. A crash, a hang or a damaged library ends that
 process alone. torch is never imported into this one.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from f5serve.doctor.commands import Outcome
@@ -56,6 +58,15 @@ print("f5serve-doctor " + json.dumps(said))
 """
 _MOST_APART = 1e-2
 
+_HASH = """
+import hashlib, json, sys
+said = {}
+for path in sys.argv[1:]:
+    with open(path, "rb") as file:
+        said[path] = hashlib.file_digest(file, "sha256").hexdigest()
+print("f5serve-doctor " + json.dumps(said))
+"""
+
 
 def try_torch(sources: Sources) -> TorchRun:
     """Import torch and compute a little on the GPU, if it sees one."""
@@ -94,6 +105,16 @@ def try_flash(sources: Sources, torch_abi: bool | None = None) -> FlashRun:
         wrong = Explanation("other", "It computes something else than SDPA on this GPU.")
         return FlashRun(False, on_gpu=True, error=error, explanation=wrong)
     return FlashRun(True, on_gpu=said["on_gpu"])
+
+
+def hash_files(sources: Sources, paths: Sequence[Path]) -> tuple[dict[Path, str], str]:
+    """The sha256 of each file, or none and why."""
+    command = [sources.executable, "-c", _HASH, *map(str, paths)]
+    outcome = sources.commands.run(command, sources.hash_s)
+    said = _said(outcome)
+    if said is None:
+        return {}, _reason(outcome)
+    return {Path(path): str(sha256) for path, sha256 in said.items()}, ""
 
 
 def hide_flash() -> None:

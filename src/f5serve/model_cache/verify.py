@@ -118,17 +118,7 @@ def changed(
     Raises:
         StorageFailed: NOT_READABLE.
     """
-    spec = registry.get(found.model)
-    if found.weights == artifact_path(models_dir, spec.id):
-        weights = expected_of(models_dir, artifact_id(spec.id), (), found.weights)
-    else:
-        weights = expected_of(models_dir, spec.id, spec.files, found.weights)
-    vocoder = registry.vocoder
-    wanted = {
-        found.weights: weights,
-        found.vocab: expected_of(models_dir, spec.id, spec.files, found.vocab),
-        found.vocoder: expected_of(models_dir, vocoder.id, vocoder.files, found.vocoder),
-    }
+    wanted = known_hashes(found, models_dir, registry)
     try:
         return [
             path
@@ -137,6 +127,22 @@ def changed(
         ]
     except OSError as error:
         raise unreadable(Path(error.filename or found.weights), error) from None
+
+
+def known_hashes(
+    found: ModelFiles, models_dir: Path, registry: Registry = PUBLISHED
+) -> dict[Path, str | None]:
+    """The sha256 that each file of a model that was found must have; None where none is known."""
+    spec, vocoder = registry.get(found.model), registry.vocoder
+    if found.weights == artifact_path(models_dir, spec.id):
+        weights = expected_of(models_dir, artifact_id(spec.id), (), found.weights)
+    else:
+        weights = expected_of(models_dir, spec.id, spec.files, found.weights)
+    return {
+        found.weights: weights,
+        found.vocab: expected_of(models_dir, spec.id, spec.files, found.vocab),
+        found.vocoder: expected_of(models_dir, vocoder.id, vocoder.files, found.vocoder),
+    }
 
 
 def expected_of(
