@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from f5serve.errors import InvalidRequest
+from f5serve.setting_values import flag, one_of, path, seconds, share, whole
 
 T = TypeVar("T")
 
@@ -26,60 +27,6 @@ def _setting(
     return value
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return text.lower()
-
-    return parse
-
-
-def _flag(text: str) -> bool:
-    if text.lower() in ("1", "true", "yes", "on"):
-        return True
-    if text.lower() in ("0", "false", "no", "off", ""):
-        return False
-    raise ValueError("1 or 0")
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return value
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ValueError("a number of seconds above 0")
-    return value
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise ValueError("a number from 0 to 1")
-    return value
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings; `Settings()` holds the defaults."""
@@ -87,7 +34,7 @@ class Settings:
     engine: str = _setting(
         "F5_ENGINE",
         "auto",
-        _one_of("auto", "f5", "standin"),
+        one_of("auto", "f5", "standin"),
         "`f5` is F5-TTS, `standin` the built-in speaker that clones no voice; "
         "`auto` takes F5-TTS whenever its weights are on this machine.",
     )
@@ -95,73 +42,73 @@ class Settings:
         "F5_MODEL", "F5TTS_v1_Base", str, "Model id; `f5serve models list` shows them."
     )
     ckpt: Path | None = _setting(
-        "F5_CKPT", None, _path, "Checkpoint file of your own; needs F5_VOCAB and F5_ARCH."
+        "F5_CKPT", None, path, "Checkpoint file of your own; needs F5_VOCAB and F5_ARCH."
     )
-    vocab: Path | None = _setting("F5_VOCAB", None, _path, "Vocabulary of that checkpoint.")
+    vocab: Path | None = _setting("F5_VOCAB", None, path, "Vocabulary of that checkpoint.")
     arch: str = _setting("F5_ARCH", "", str, "Architecture of that checkpoint, e.g. F5TTS_v1_Base.")
     vocoder: Path | None = _setting(
-        "F5_VOCODER", None, _path, "Vocos weights of your own; the pulled ones without it."
+        "F5_VOCODER", None, path, "Vocos weights of your own; the pulled ones without it."
     )
     models_dir: Path = _setting(
-        "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), _path, "Where weights live."
+        "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), path, "Where weights live."
     )
     cache_dir: Path | None = _setting(
         "F5_CACHE_DIR",
         None,
-        _path,
+        path,
         "First folder that a worker fetches weights into; then come /tmp, the container's disk "
         "and /runpod-volume, each if it has room.",
     )
     fetch_models: str = _setting(
         "F5_FETCH_MODELS",
         "auto",
-        _one_of("auto", "always", "never"),
+        one_of("auto", "always", "never"),
         "Whether missing weights are fetched at the start, from the store, then from the hub; "
         "`auto` does so in a RunPod worker and wherever F5_ENGINE is f5.",
     )
     publish_models: bool = _setting(
         "F5_PUBLISH_MODELS",
         False,
-        _flag,
+        flag,
         "1 lets a worker that had to use the hub put the model into the store, once it is ready.",
     )
     require_commercial_license: bool = _setting(
         "F5_REQUIRE_COMMERCIAL_LICENSE",
         False,
-        _flag,
+        flag,
         "1 refuses weights whose licence forbids commercial use.",
     )
     device: str = _setting(
-        "F5_DEVICE", "auto", _one_of("auto", "cpu", "cuda"), "`auto` takes the GPU if there is one."
+        "F5_DEVICE", "auto", one_of("auto", "cpu", "cuda"), "`auto` takes the GPU if there is one."
     )
     dtype: str = _setting(
         "F5_DTYPE",
         "auto",
-        _one_of("auto", "fp32", "fp16", "int8"),
+        one_of("auto", "fp32", "fp16", "int8"),
         "`auto` is fp16 on GPUs and fp32 on CPUs; int8 is for CPUs, faster and less exact.",
     )
     threads: int = _setting(
-        "F5_THREADS", 0, _whole(0, 1024), "CPU threads; 0 takes what the container may use."
+        "F5_THREADS", 0, whole(0, 1024), "CPU threads; 0 takes what the container may use."
     )
     quality: str = _setting(
         "F5_QUALITY",
         "balanced",
-        _one_of("fast", "balanced", "quality"),
+        one_of("fast", "balanced", "quality"),
         "Default ODE steps: fast 7, balanced 16, quality 32.",
     )
     max_text_chars: int = _setting(
-        "F5_MAX_TEXT_CHARS", 5000, _whole(1, 1_000_000), "Longest text of one request."
+        "F5_MAX_TEXT_CHARS", 5000, whole(1, 1_000_000), "Longest text of one request."
     )
     allow_http_urls: bool = _setting(
         "F5_ALLOW_HTTP_URLS",
         False,
-        _flag,
+        flag,
         "1 lets http URLs be downloaded beside https ones; both only from the public internet.",
     )
     require_consent: bool = _setting(
         "F5_REQUIRE_CONSENT",
         False,
-        _flag,
+        flag,
         "1 refuses new voices without the consent of the person who is heard.",
     )
     recogniser: str = _setting(
@@ -174,26 +121,26 @@ class Settings:
     transcript_wer: float = _setting(
         "F5_TRANSCRIPT_WER",
         0.5,
-        _share,
+        share,
         "Word error rate above which a transcript does not belong to its recording; 0 lets all "
         "pass unheard.",
     )
     verify: bool = _setting(
         "F5_VERIFY",
         False,
-        _flag,
+        flag,
         "1 has the recogniser hear what was spoken, and what it does not understand spoken again.",
     )
     verify_wer: float = _setting(
         "F5_VERIFY_WER",
         0.3,
-        _share,
+        share,
         "Word error rate above which an utterance is spoken again, with another seed.",
     )
     verify_tries: int = _setting(
         "F5_VERIFY_TRIES",
         2,
-        _whole(0, 8),
+        whole(0, 8),
         "How often an utterance is spoken again at most; the best is kept.",
     )
     hub_endpoint: str = _setting(
@@ -203,12 +150,12 @@ class Settings:
         "HF_TOKEN", "", str, "Token for private repositories of the hub.", secret=True
     )
     hub_timeout_s: float = _setting(
-        "F5_HUB_TIMEOUT_S", 20.0, _seconds, "Longest silence of the hub before it counts as gone."
+        "F5_HUB_TIMEOUT_S", 20.0, seconds, "Longest silence of the hub before it counts as gone."
     )
     data_dir: Path = _setting(
         "F5_DATA_DIR",
         Path("~/.local/share/f5serve").expanduser(),
-        _path,
+        path,
         "Where voices, results and records are kept when no bucket is set, in `store/`.",
     )
     store: str = _setting(
@@ -241,7 +188,7 @@ class Settings:
     s3_addressing: str = _setting(
         "S3_ADDRESSING",
         "path",
-        _one_of("path", "virtual", "auto"),
+        one_of("path", "virtual", "auto"),
         "Whether the bucket's name is in the path or in the host of URLs.",
     )
     s3_ca_bundle: str = _setting(
@@ -263,34 +210,34 @@ class Settings:
     mode: str = _setting(
         "F5_MODE",
         "worker",
-        _one_of("worker", "serve"),
+        one_of("worker", "serve"),
         "What the image starts: `worker` for RunPod's queue, `serve` for the HTTP server.",
     )
     stream: bool = _setting(
         "F5_STREAM",
         False,
-        _flag,
+        flag,
         "1 makes the RunPod worker a generator: answers come in pieces, through /stream.",
     )
     batch_frames: int = _setting(
         "F5_BATCH_FRAMES",
         0,
-        _whole(0, 1_000_000),
+        whole(0, 1_000_000),
         "Most mel frames that the engine works on at once; 0 goes by the device's memory.",
     )
     max_queue_s: float = _setting(
         "F5_MAX_QUEUE_S",
         300.0,
-        _seconds,
+        seconds,
         "Longest estimated wait for the device, in seconds; beyond it a request is refused (BUSY).",
     )
     concurrency: int = _setting(
-        "F5_CONCURRENCY", 8, _whole(1, 256), "RunPod jobs that one worker holds at a time."
+        "F5_CONCURRENCY", 8, whole(1, 256), "RunPod jobs that one worker holds at a time."
     )
     shutdown_s: float = _setting(
         "F5_SHUTDOWN_S",
         25.0,
-        _seconds,
+        seconds,
         "Seconds that running jobs have to end once the worker is told to stop.",
     )
     runpod_api: str = _setting(
@@ -308,25 +255,25 @@ class Settings:
     result_cache: bool = _setting(
         "F5_RESULT_CACHE",
         True,
-        _flag,
+        flag,
         "1 answers a request that is equal to an earlier one with the stored audio; 0 never does.",
     )
     url_expires_s: int = _setting(
         "F5_URL_EXPIRES_S",
         3600,
-        _whole(60, 604_800),
+        whole(60, 604_800),
         "Lifetime of the signed URLs in answers, in seconds; `result` gives new ones.",
     )
     retention_days: int = _setting(
         "F5_RETENTION_DAYS",
         30,
-        _whole(0, 36_500),
+        whole(0, 36_500),
         "Days after which `f5serve jobs gc` removes results and job records; 0 keeps them.",
     )
     log_level: str = _setting(
         "F5_LOG_LEVEL",
         "warning",
-        _one_of("debug", "info", "warning", "error"),
+        one_of("debug", "info", "warning", "error"),
         "Least severe message that is logged.",
     )
 
