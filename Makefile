@@ -7,7 +7,7 @@ TORCH_ARGS ?=
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo setup check test test-fast oracle parity goldens bench bench-small docs clean
+.PHONY: demo setup check test test-fast oracle parity goldens bench bench-small docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -51,6 +51,23 @@ parity: setup oracle ## ours against the f5-tts package
 
 goldens: setup oracle ## write the package's answers for the fast suite anew
 	$(BIN)/python -m tests.tools.make_goldens
+
+IMAGE ?= f5serve
+VARIANT ?= cu128
+MODEL ?=
+
+image: ## the image of this commit; VARIANT=cu128|cu130|cpu|none, MODEL=F5TTS_v1_Base bakes weights in
+	docker build --platform linux/amd64 --build-arg TORCH=$(VARIANT) --build-arg MODEL=$(MODEL) \
+	  --build-arg GIT_SHA=$$(git rev-parse HEAD) \
+	  --build-arg GIT_DIRTY=$$(test -z "$$(git status --porcelain)"; echo $$?) \
+	  -t $(IMAGE):$$(git rev-parse --short=12 HEAD)-$(VARIANT) .
+
+image-test: setup ## build the image and give it jobs; as root, on Debian
+	.ci/image-test
+
+requirements: setup ## pin and hash what the image installs anew
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(BIN)/python requirements/make.py
 
 docs: setup ## write docs/reference anew
 	$(BIN)/python -m tests.tools.make_reference

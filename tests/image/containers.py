@@ -73,11 +73,30 @@ class Containers:
         """Whether the image is here."""
         return self._buildah("inspect", image, check=False).returncode == 0
 
+    def pull(self, image: str) -> None:
+        """Fetch an image from its registry."""
+        self._buildah("pull", image)
+
     def make_base(self) -> None:
-        """The stand-in for the published base image."""
-        subprocess.run(
-            [str(ROOT / ".ci" / "standin-base"), str(self.folder), *self._store], check=True
-        )
+        """The stand-in for the published base image.
+
+        Raises:
+            CannotRun: what the script said.
+        """
+        command = [str(ROOT / ".ci" / "standin-base"), str(self.folder), *self._store]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=560)
+        if done.returncode != 0:
+            raise CannotRun(f"no base image could be made: {done.stderr.strip()[-600:]}")
+
+    def check_that_they_run(self) -> None:
+        """Run a container that does nothing.
+
+        Raises:
+            CannotRun: what podman said.
+        """
+        said = self.once(BASE, ["python3", "-c", "print('it runs')"])
+        if "it runs" not in said:
+            raise CannotRun(f"no container could be run: {said[-600:]}")
 
     def build(self, tag: str, context: Path, arguments: Sequence[str], file: Path) -> None:
         """Build an image; prints the end of the output when that fails."""

@@ -26,6 +26,7 @@ from tests.image.containers import BASE, ROOT, CannotRun, Containers, get_tools,
 from tests.worker.job_api import job_api
 
 IMAGE = "localhost/f5serve:image-test"
+STANDIN = "base, a stand-in of Debian packages for the published python:3.11-slim-bookworm"
 EDITED = "localhost/f5serve:edited"
 SMALL = ["--tmpfs", "/small:size=10m,mode=1777", "--env", "F5_CACHE_DIR=/small"]
 MODEL = "F5TTS_v1_Base"
@@ -53,7 +54,11 @@ def main() -> int:
     """Run all phases; 0 when all passed or nothing could be run here."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp/f5serve-image"))
-    folder: Path = parser.parse_args().folder
+    parser.add_argument(
+        "--published-base", action="store_true", help="pull the base, where a registry is reached"
+    )
+    given = parser.parse_args()
+    folder: Path = given.folder
     began = time.monotonic()
     try:
         with phase("tools"):
@@ -61,7 +66,7 @@ def main() -> int:
             folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # of two runs on one machine, the other waits
-            run(Containers(folder))
+            run(Containers(folder), given.published_base)
     except CannotRun as reason:
         line = "=" * 78
         print(f"{line}\nimage-test SKIPPED: nothing was built, nothing was run.\n{reason}\n{line}")
@@ -70,21 +75,20 @@ def main() -> int:
     return 0
 
 
-def run(containers: Containers) -> None:
+def run(containers: Containers, published_base: bool) -> None:
     """Every phase after the tools."""
     with phase("lint"):
         lint(containers.folder)
-    with phase("base, a stand-in of Debian packages for the published python:3.11-slim-bookworm"):
-        if not containers.has(BASE):
+    with phase("base, published" if published_base else STANDIN):
+        if published_base:
+            containers.pull(BASE)
+        elif not containers.has(BASE):
             containers.make_base()
+        containers.check_that_they_run()
     with phase("build, TORCH=none"):
         commit, dirty = git("rev-parse", "HEAD"), int(bool(git("status", "--porcelain")))
         told = ["TORCH=none", f"GIT_SHA={commit}", f"GIT_DIRTY={dirty}"]
         containers.build(IMAGE, ROOT, told, ROOT / "Dockerfile")
-    with phase("containers can be run at all"):
-        said = containers.once(IMAGE, ["--version"])
-        if "f5serve" not in said:
-            raise CannotRun(f"the image was built, but this machine runs no container: {said}")
     with phase("it says what it is"):
         check_stamp(containers, commit)
     with phase("it says when it was edited"):
