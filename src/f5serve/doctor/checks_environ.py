@@ -299,7 +299,7 @@ def _runpod(facts: Facts) -> Iterator[Finding]:
                 "RUNPOD_KEY_MISSING",
                 "RUNPOD_AI_API_KEY is not set.",
                 "",
-                "RunPod's SDK sends no sign of life without it, and the worker counts as dead.",
+                "RunPod's SDK sends no sign of life without it, and the worker may count as dead.",
                 "Leave RUNPOD_* variables to RunPod; do not set or empty them in the template.",
             )
     else:

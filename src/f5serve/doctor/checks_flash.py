@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from f5serve.doctor.checks_python import version_of
 from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import Finding, ok
 from f5serve.doctor.wheels import NoWheel, Platform, choose_wheel, misfits, parse_wheel
@@ -44,7 +45,7 @@ def check_flash(facts: Facts) -> Iterator[Finding]:
             f"flash-attn is installed {len(installs)} times.",
             "; ".join(f"{one.version} in {one.folder}" for one in installs)
             + (f"; {size / 10**9:.1f} GB" if size else ""),
-            "One of them is never used, and each takes up to 1 GB of disk.",
+            "One of them is never used, and each takes hundreds of MB.",
             "Run pip uninstall flash-attn until it finds none; f5serve does not use it.",
         )
     problem = _broken(facts)
@@ -88,9 +89,8 @@ def platform_of(facts: Facts) -> Platform | None:
 
 def guess_abi(torch_version: str) -> bool:
     """The C++ ABI of torch's published builds: the new one since 2.7, and in 2.6 for CUDA 12.6."""
-    number, _, local = torch_version.partition("+")
-    major, minor = (int(part) for part in number.split(".")[:2])
-    return (major, minor) >= (2, 7) or ((major, minor) == (2, 6) and local == "cu126")
+    version, local = version_of(torch_version), torch_version.partition("+")[2]
+    return version >= (2, 7) or (version == (2, 6) and local == "cu126")
 
 
 def _broken(facts: Facts) -> Finding | None:

@@ -14,7 +14,7 @@ from f5serve.doctor.findings import DEVICE, MODEL, SETTING, Finding, ok
 
 _GB = 10**9
 ROOM = 2 * _GB
-"""Bytes of a GPU that the fp16 model, its tables and one long request take, rounded up."""
+"""Free bytes of a GPU below which it is worth a word: four times what the fp16 weights take."""
 
 OLDEST_DRIVER = {"11": (450, 80), "12": (525, 60), "13": (580, 65)}
 """CUDA major -> first driver for Linux that runs it."""
@@ -223,7 +223,7 @@ def _usable(facts: Facts) -> Iterator[Finding]:
             "GPU_MEMORY_SHORT",
             "The GPU has little free memory.",
             f"{device.free / _GB:.1f} of {device.total / _GB:.1f} GB free",
-            "F5-TTS with long requests takes up to 2 GB.",
+            "The weights take 0.5 GB; a long request that finds no room for the rest fails.",
             "End what else computes there, or take a larger GPU.",
         )
         return
@@ -271,7 +271,7 @@ def _cudnn(facts: Facts) -> Iterator[Finding]:
             "CUDNN_TWICE",
             "cuDNN is installed for two versions of CUDA.",
             ", ".join(kinds),
-            "Both write into one folder, so torch may load the wrong one; each takes 0.7 GB.",
+            "Both write into one folder, so torch may load the wrong one.",
             "Uninstall both, then install the one that torch asks for.",
         )
     for folder in facts.variables.get("LD_LIBRARY_PATH", "").split(":"):

@@ -1,0 +1,163 @@
+"""Findings from captured facts: what cannot be planted everywhere, and what goes with what."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from f5serve import diagnosis
+from f5serve.diagnosis import judge
+from f5serve.doctor.facts import Disk, Facts, FlashRun, Package, TorchFiles, TorchRun, VoiceFacts
+from f5serve.doctor.findings import LEVELS, Finding, exit_code
+from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable, StorageFailed
+from tests.doctor.machines import GIB, Machine, cpu_box, gpu_box, runpod_worker
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def codes(facts: Facts) -> set[str]:
+    return {f.code for f in judge(facts) if f.level in ("warning", "fatal")}
+
+
+def disk(role: str, **changes: object) -> Callable[[Facts], Facts]:
+    def change(facts: Facts) -> Facts:
+        disks = [replace(d, **changes) if d.role == role else d for d in facts.disks]
+        return replace(facts, disks=tuple(disks))
+
+    return change
+
+
+CHANGES: dict[str, tuple[Callable[[Facts], Facts], str]] = {
+    "no bytecode in a read-only image": (
+        lambda f: replace(f, torch=replace(f.torch, has_bytecode=False, can_compile=False)),
+        "BYTECODE_MISSING",
+    ),
+    "few open files": (
+        lambda f: replace(f, memory=replace(f.memory, open_files=64)),
+        "FILES_LIMIT_LOW",
+    ),
+    "a quota that statvfs does not tell": (
+        disk("data", error="Disk quota exceeded"),
+        "NO_SPACE",
+    ),
+    "a full disk that df calls free": (disk("temp", error="No space left on device"), "NO_SPACE"),
+    "temp on a read-only root": (disk("temp", error="Read-only file system"), "TEMP_NOT_WRITABLE"),
+    "a slow store": (
+        lambda f: replace(f, store=replace(f.store, tried=True, seconds=25.0)),
+        "STORE_SLOW",
+    ),
+    "voices cannot be listed": (
+        lambda f: replace(f, voices=VoiceFacts(code="S3_FORBIDDEN", message="m", hint="h")),
+        "S3_FORBIDDEN",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_captured_misconfiguration_is_named(name: str, tmp_path: Path) -> None:
+    facts = diagnosis.full(cpu_box(tmp_path / "machine").sources()).facts
+    assert codes(facts) == set()
+    change, code = CHANGES[name]
+    assert codes(change(facts)) == {code}
+
+
+def test_read_only_models_are_good_when_they_are_there(tmp_path: Path) -> None:
+    facts = diagnosis.quick(cpu_box(tmp_path / "machine").sources()).facts
+    read_only = disk("models", error="Read-only file system")(facts)
+    assert codes(read_only) == set()
+    models = replace(facts.models, kind="f5", files=(), code="MODEL_MISSING", may_fetch=True)
+    assert codes(replace(read_only, models=models)) == {"MODELS_NOT_WRITABLE"}
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [("0", "PORT_INVALID"), ("http", "PORT_INVALID"), ("99999", "PORT_INVALID")]
+)
+def test_ports_of_a_server(value: str, code: str, tmp_path: Path) -> None:
+    machine: Machine = cpu_box(tmp_path / "machine")
+    machine.variables |= {"F5_MODE": "serve", "PORT": value}
+    assert codes(diagnosis.quick(machine.sources()).facts) == {code}
+    machine.variables["F5_MODE"] = "worker"
+    assert codes(diagnosis.quick(machine.sources()).facts) == set()
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    machine = cpu_box(tmp_path / "machine")
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        machine.variables |= {"F5_MODE": "serve", "PORT": str(other.getsockname()[1])}
+        assert codes(diagnosis.quick(machine.sources()).facts) == {"PORT_TAKEN"}
+    assert codes(diagnosis.quick(machine.sources()).facts) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "exit_with", "kind"),
+    [
+        ({"F5_THREADS": "-1"}, 3, InvalidRequest),
+        ({"F5_MODEL": "nobody"}, 4, ModelUnavailable),
+        ({"F5_DATA_DIR": "/proc/x"}, 5, StorageFailed),
+    ],
+)
+def test_a_fatal_finding_is_an_error_of_its_class(
+    change: dict[str, str], exit_with: int, kind: type[Exception], tmp_path: Path
+) -> None:
+    machine = cpu_box(tmp_path / "machine")
+    machine.variables |= change
+    report = diagnosis.quick(machine.sources())
+    assert report.exit_code == exit_with
+    with pytest.raises(kind) as caught:
+        report.check()
+    assert caught.value.exit_code == exit_with
+    assert caught.value.hint
+
+
+def test_memory_is_the_devices_fault(tmp_path: Path) -> None:
+    machine = runpod_worker(tmp_path / "machine")
+    machine.write("root/proc/meminfo", "MemTotal: 2800000 kB\nMemAvailable: 2000000 kB\n")
+    with pytest.raises(EngineFailed):
+        diagnosis.quick(machine.sources()).check()
+    machine.variables["RUNPOD_MIN_MEMORY_GB"] = "1"
+    assert codes(diagnosis.quick(machine.sources()).facts) == {"MEMORY_SMALL"}
+    machine.variables["F5_ENGINE"] = "standin"
+    machine.variables["RUNPOD_SKIP_AUTO_SYSTEM_CHECKS"] = "true"
+    assert codes(diagnosis.quick(machine.sources()).facts) == set()
+
+
+def test_what_is_asked_for_is_fatal_and_what_is_not_is_a_warning(tmp_path: Path) -> None:
+    machine = gpu_box(tmp_path / "machine")
+    facts = diagnosis.quick(machine.sources()).facts
+    cpu_torch = replace(facts, torch=TorchFiles("2.13.0+cpu", ""))
+    for device, level in (("auto", "warning"), ("cuda", "fatal"), ("cpu", None)):
+        settings = replace(facts.settings, device=device)
+        found = [f for f in judge(replace(cpu_torch, settings=settings)) if f.level != "ok"]
+        assert [f.level for f in found] == ([level] if level else [])
+
+
+def test_facts_in_any_mixture_are_judged(tmp_path: Path) -> None:
+    """No check relies on what another one has looked at."""
+    facts = diagnosis.full(gpu_box(tmp_path / "machine").sources()).facts
+    package = Package("flash-attn", "2.8.3", "/x")
+    for changes in (
+        {"torch": None},
+        {"torch_run": None},
+        {"torch_run": TorchRun(error="gone", timed_out=True)},
+        {"torch_run": TorchRun(version="x", devices=())},
+        {"packages": (package,), "flash_run": None},
+        {"packages": (package,), "flash_run": FlashRun(False, error="?")},
+        {"torch": None, "packages": (package, package)},
+        {"disks": ()},
+        {"disks": (Disk("temp", Path("/x"), GIB, GIB, None),)},
+        {"models": None, "store": None, "voices": None, "build": None},
+    ):
+        found = judge(replace(facts, **changes))
+        assert found
+        assert {f.level for f in found} <= set(LEVELS)
+        assert exit_code(found) in (0, 3, 4, 5, 6)
+        assert all(isinstance(f, Finding) and f.what for f in found)
