@@ -252,7 +252,7 @@ def main() -> int:
     parser.add_argument("--corruptions", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    start = time.monotonic()
+    start, commit = time.monotonic(), stamp().commit
     logging.disable()  # every damaged file is worth a warning, elsewhere
     with (
         tempfile.TemporaryDirectory(prefix="f5-bench-") as name,
@@ -261,7 +261,7 @@ def main() -> int:
         found = try_all(args, Path(name), open_store)
     line = {
         "bench": "cache_kills",
-        "commit": stamp().commit,
+        "commit": commit,
         "server": args.server,
         "seed": args.seed,
         **found,
