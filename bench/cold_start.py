@@ -197,7 +197,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hub-mb-s", type=float, default=20.0)
     parser.add_argument("--pull-mb-s", type=float, default=200.0)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=1, help="of the processor, on both sides")
     parser.add_argument("--work", type=Path, help="folder for weights; kept, and used again")
     options = parser.parse_args()
     if options.upstream_python:  # not resolved: a venv's python is a link

@@ -23,7 +23,7 @@ VOCAB = [" ", *string.ascii_letters, *string.digits, *string.punctuation]
 def write(folder: Path) -> dict[str, Path]:
     """The published file, its artifact, vocabulary and vocoder, by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    arch = replace(preset(MODEL), dim=64, depth=2, text_dim=64, vocab_size=len(VOCAB) + 1)
+    arch = replace(preset(MODEL), dim=256, depth=2, text_dim=64, vocab_size=len(VOCAB) + 1)
     tensors = {f"ema_model.transformer.{k}": v for k, v in random_tensors(arch).items()}
     paths = {
         "published": folder / "model.safetensors",

@@ -39,7 +39,7 @@ def publish_beside(obtained: Obtained) -> threading.Thread:
 
 def _run(command: Sequence[str], models_dir: Path) -> None:
     """Run to the end in the thread that started it: its death would be the process's."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "f5serve.boot.tied", str(os.getpid()), *command],
         env=process_environ() | {"F5_MODELS_DIR": str(models_dir), "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
@@ -47,12 +47,11 @@ def _run(command: Sequence[str], models_dir: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    )
-    _log.info("models push: process %d puts %s into the store", process.pid, command[-1])
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip():
-            _log.info("models push: %s", line.strip())
-    exit_code = process.wait()
+    ) as process:
+        _log.info("models push: process %d puts %s into the store", process.pid, command[-1])
+        for line in process.stdout or ():
+            if line.strip():
+                _log.info("models push: %s", line.strip())
+    exit_code = process.returncode
     level = logging.WARNING if exit_code else logging.INFO
     _log.log(level, "models push: ended with exit code %d", exit_code)
