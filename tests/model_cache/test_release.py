@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from f5serve.errors import F5Error
 from f5serve.model_cache.compatibility import (
@@ -23,7 +24,15 @@ from f5serve.model_cache.release import Source, form_of, gather
 from f5serve.model_cache.verify import record_artifact
 from f5serve.settings import Settings
 from f5serve.store.folder import FolderStore
-from tests.model_cache.conftest import REGISTRY, VOCAB, VOCOS, WEIGHTS
+from tests.engine.test_checkpoint import published, small
+from tests.model_cache.conftest import (
+    OPEN_COMMIT,
+    REGISTRY,
+    VOCAB,
+    VOCOS,
+    VOCOS_COMMIT,
+    WEIGHTS,
+)
 from tests.model_cache.test_cli_models import models
 
 
@@ -106,9 +115,9 @@ def test_what_is_missing_is_converted_once(pulled: Path) -> None:
     found = find("pinned", pulled, registry=REGISTRY)
     assert found is not None
     assert found.weights == made.source
-    published = gather("pinned", "published", source)
-    assert published.files[0].source.read_bytes() == WEIGHTS
-    assert published.about.model_api == "published"
+    plain = gather("pinned", "published", source)
+    assert plain.files[0].source.read_bytes() == WEIGHTS
+    assert plain.about.model_api == "published"
 
 
 def test_what_cannot_be_published_has_a_sentence(pulled: Path, tmp_path: Path) -> None:
@@ -179,10 +188,29 @@ def test_push_and_sync_say_what_they_lack(settings: Settings, words: list[str], 
     assert caught.value.code == code
 
 
-def test_push_converts_with_the_engine(pulled: Path, settings: Settings) -> None:
-    with pytest.raises(F5Error, match="model") as caught:  # random bytes, no checkpoint
-        models(settings, "push", "pinned")
-    assert caught.value.code == "CHECKPOINT_DAMAGED"
+def test_push_converts_with_the_engine(
+    models_dir: Path, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vocos = models_dir / "hub" / "models--owner--vocos" / "snapshots" / VOCOS_COMMIT
+    opened = models_dir / "hub" / "models--owner--open" / "snapshots" / OPEN_COMMIT
+    for folder in (vocos, opened):
+        folder.mkdir(parents=True)
+    (vocos / "pytorch_model.bin").write_bytes(VOCOS)
+    (opened / "vocab.txt").write_bytes(VOCAB)
+    save_file(published(small("F5TTS_v1_Base")), opened / "model.safetensors")
+    assert models(settings, "push", "open", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sent_bytes"] > 0
+    there = replace(settings, models_dir=tmp_path / "there")
+    assert models(there, "sync", "open") == 0
+    found = find("open", there.models_dir, registry=REGISTRY)
+    assert found is not None
+    assert form_of(found.weights) == "fp16"
+    assert found.revision == OPEN_COMMIT
+    assert models(settings, "push", "open", "--dtype", "published") == 0
+    assert models(there, "sync", "open") == 0
+    found = find("open", there.models_dir, registry=REGISTRY)
+    assert found is not None
+    assert found.weights.read_bytes() == (opened / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("action", ["push", "sync"])
