@@ -73,6 +73,7 @@ LABEL org.opencontainers.image.title="f5serve" \
 ENV F5_MODE=worker \
     F5_MODELS_DIR=/opt/models \
     F5_DATA_DIR=/tmp/f5serve-data \
+    MALLOC_ARENA_MAX=2 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 65532:65532

@@ -330,6 +330,15 @@ def keep_onnxruntime_silent() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
+def keep_onednn_small() -> None:
+    """Bound what torch's CPU library remembers of each shape it has met; call before computing.
+
+    It keeps the last 1,024 by itself, and rows that are packed hardly ever have the same length
+    twice: a worker would grow for hours. Somebody who has set it already is not overruled.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+
+
 def worker_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings of a worker: as `Settings.from_environ`, but it logs what it does unless told."""
     environ = os.environ if environ is None else environ
