@@ -27,7 +27,9 @@ requests to each long one, the same for all (protocol:
 `step` is what the service does: rows join and leave between ODE steps. `between` lets them join
 between requests only, `serial` takes one utterance after the other. Latencies are from a request's
 arrival, in seconds, medians of the rounds; `fair share` is the largest factor by which a request
-took longer than if all that were present had been served at once and equally fast.
+took longer than if all that were present had been served at once and equally fast. CPU seconds
+tell the cost of the work even where other processes took part of the machine; with more than one
+thread a good part of them is spent on waiting.
 """
 
 Row = dict[str, Any]
@@ -141,6 +143,7 @@ COLUMNS = (
     ("beyond_fair_share", "fair share"),
     ("rows_per_step", "rows a step"),
     ("fill", "fill"),
+    ("cpu_per_audio_s", "CPU s per audio s"),
     ("peak_mb", "peak MB"),
 )
 

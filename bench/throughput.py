@@ -170,6 +170,7 @@ class Throughput:
             raise RuntimeError(f"{name} failed {len(failed)} requests: {failed[0]}")
         made = figures(told["requests"], alone_s)
         made["peak_mb"] = told["state"]["gpu_mb"] or told["state"]["peak_mb"]
+        made["cpu_per_audio_s"] = told["cpu_s"] / made["audio_s"]
         counted = told.get("counted")
         if counted:
             made["rows_per_step"] = counted["row_steps"] / counted["steps"]

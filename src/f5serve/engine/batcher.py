@@ -100,15 +100,16 @@ class Batcher:
         with self._changed:
             if self.broken:
                 raise device_broken()
+            if self._thread is None:  # started before anything waits for it, should that fail
+                thread = threading.Thread(target=self._work, name="device", daemon=True)
+                thread.start()
+                self._thread = thread
             tags = self._share.admit([draft.tokens * draft.steps for draft in drafts])
             call.end_tag = tags[-1]
             for index, (draft, tag) in enumerate(zip(drafts, tags, strict=True)):
                 ticket = Ticket(next(self._arrivals), draft.frames, tag, due, latest_start)
                 call.items.append(Item(call, index, draft, ticket))
             self._calls.append(call)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="device", daemon=True)
-                self._thread.start()
             self._changed.notify()
         return call
 
@@ -132,7 +133,7 @@ class Batcher:
         steps_s = self.cost.seconds(max(together, *(steps for _, steps in parts), 0), tokens)
         if steps_s is None:
             return None
-        vocoder_s = self._totals["vocoder_s"] / max(1, self._totals["vocoder_frames"])
+        vocoder_s = self._totals.get("vocoder_s", 0) / self._totals.get("vocoder_frames", 1)
         return steps_s + vocoder_s * sum(draft.frames for draft, _ in parts)
 
     def counters(self) -> dict[str, float]:
@@ -298,7 +299,9 @@ class Batcher:
             for item in call.items:
                 item.begun = None
             call.items.clear()
-        self.device.forget()
-        if failure is not None:
-            call.events.put(failure)
-        call.left.set()
+        try:
+            self.device.forget()
+        finally:
+            if failure is not None:
+                call.events.put(failure)
+            call.left.set()
