@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,7 @@ def test_every_word_has_its_place() -> None:
     sound = wave("0890")
     words = ear().words_of(sound, TEXTS["0890"])
     assert [word.word for word in words] == TEXTS["0890"].split()
-    assert all(
-        a.start_s < a.end_s <= b.start_s + 0.01 for a, b in zip(words, words[1:], strict=False)
-    )
+    assert all(a.start_s < a.end_s <= b.start_s + 0.01 for a, b in pairwise(words))
     assert words[0].start_s >= 0
     assert 4.5 < words[-1].end_s <= sound.duration_s
 

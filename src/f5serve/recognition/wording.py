@@ -26,6 +26,18 @@ _UNSPACED = re.compile(
 )
 _WORD = re.compile(r"\S+")
 _APOSTROPHES = "'\u2019\u02bc"
+_CONTRACTIONS = [
+    (re.compile(pattern, re.IGNORECASE), full)
+    for pattern, full in (
+        (r"\bcan['’]t\b", "can not"),
+        (r"\bwon['’]t\b", "will not"),
+        (r"(?<=[a-z])n['’]t\b", " not"),
+        (r"(?<=[a-z])['’]re\b", " are"),
+        (r"(?<=[a-z])['’]ve\b", " have"),
+        (r"(?<=[a-z])['’]ll\b", " will"),
+        (r"\bI['’]m\b", "I am"),
+    )
+]
 _ENGLISH = (
     "the and that with you this they from your what she would which his there then how their who "
     "them him its our could should about into were"
@@ -38,7 +50,7 @@ _ENGLISH_SHARE = 0.04
 def words(text: str, language: str = "") -> list[str]:
     """Comparable words: one case, no accents, no punctuation, and in English no digits.
 
-    "Don't pay $3!" -> dont pay three dollars. Chinese, Japanese and Thai come character by
+    "Don't pay $3!" -> do not pay three dollars. Chinese, Japanese and Thai come character by
     character.
     """
     return [word for word, _ in traced_words(text, language)]
@@ -47,6 +59,9 @@ def words(text: str, language: str = "") -> list[str]:
 def traced_words(text: str, language: str = "") -> list[tuple[str, Span]]:
     """As `words`, each with the stretch of `text` that it stands for."""
     spelled = trace(text) if language == "en" else Traced.of(text)
+    if language == "en":
+        for pattern, full in _CONTRACTIONS:
+            spelled = spelled.sub(pattern, full)
     plain = spelled.each(_plain).sub(_UNSPACED, r" \1 ")
     return list(plain.find(_WORD))
 

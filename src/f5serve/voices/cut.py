@@ -77,20 +77,21 @@ def cut_at_words(
         position = text.find(word.word, position)
         if position < 0:
             return None
-        position = _with_its_marks(text, position + len(word.word))
-        rank = _rank(text, position, ends)
-        if not word.confidence or not following.confidence:
+        position += len(word.word)
+        end = _with_its_marks(text, position)
+        rank = _rank(text, end, ends)
+        if not (word.confidence and following.confidence) or _is_inside_a_word(text, end):
             continue
         pause = _pause_between(found, word, following, wave.sample_rate)
         if pause is None or not _is_kept(wave, pause[0], max_s):
             continue
         if samples_to_s(pause[1] - pause[0], wave.sample_rate) >= MIN_GAPS_S[rank]:
-            best = max(best or (0, 0, 0), (rank, pause[0], position))
+            best = max(best or (0, 0, 0), (rank, pause[0], end))
     if best is None:
         return None
-    _, start, position = best
+    _, start, end = best
     stop = start + s_to_samples(_KEPT_PAUSE_S, wave.sample_rate)
-    return Wave(wave.samples[:stop], wave.sample_rate), text[:position].rstrip()
+    return Wave(wave.samples[:stop], wave.sample_rate), text[:end].rstrip()
 
 
 def _with_its_marks(text: str, position: int) -> int:
@@ -100,6 +101,12 @@ def _with_its_marks(text: str, position: int) -> int:
             break
         position += 1
     return position
+
+
+def _is_inside_a_word(text: str, position: int) -> bool:
+    """Whether what follows belongs to the word before, as in well-known."""
+    following = text[position : position + 1]
+    return following.isascii() and following.isalnum()
 
 
 def _rank(text: str, position: int, ends: Sequence[int]) -> int:
