@@ -7,6 +7,7 @@ import torch
 
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import choose, sdpa, varlen
+from f5serve.engine.device import MOST_GPU_FRAMES
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.packing import Packing
 from f5serve.engine.rows import Row
@@ -48,3 +49,33 @@ def test_varlen_attention_is_chosen_and_agrees() -> None:
     qkv = torch.randn(300, 3, 16, 64, device=device, dtype=torch.float16)
     packing = Packing.of((100, 180, 20), device)
     assert torch.allclose(varlen(qkv, packing), sdpa(qkv, packing), atol=5e-3)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float16, 3e-3)])
+def test_rows_that_come_and_go_equal_their_singles(dtype: torch.dtype, tolerance: float) -> None:
+    engine = on_gpu(dtype)
+    cases = [*CASES, CASES[0] | {"cfg_strength": 0.0}, CASES[1] | {"nfe_step": 3}]
+    rows = [moved(row_of(case)) for case in cases]
+    alone = [engine.sample([prepared])[0] for prepared in rows]
+    stepper, begun = engine.device.stepper, []
+    for step in range(12):
+        if step < len(rows):
+            begun.append(stepper.begin(rows[step]))
+        if moving := [item for item in begun if not item.done]:
+            stepper.step(moving)
+    for prepared, item, mel in zip(rows, begun, alone, strict=True):
+        speech = slice(prepared.cond_frames, None)
+        assert error(item.x[speech], mel[speech]) <= tolerance
+
+
+def test_the_device_is_asked_for_its_size_and_its_health() -> None:
+    engine = on_gpu(torch.float16)
+    assert engine.device.responds()
+    engine.device.free()
+    assert 1024 < engine.batcher.budget <= MOST_GPU_FRAMES
+
+
+def test_memory_that_runs_out_is_an_error_that_halves_the_batch() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        torch.empty(2**50, device="cuda", dtype=torch.uint8)
+    assert on_gpu(torch.float16).device.responds()
