@@ -121,7 +121,9 @@ class PrivateFile:
         """Remove the private name, if it still has one, and end; may be called again."""
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)
+                if self.path.exists():  # a forked process may keep the blocks of an open file
+                    os.ftruncate(self._descriptor, 0)
+                    self.path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
 
