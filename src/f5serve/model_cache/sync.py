@@ -8,6 +8,7 @@ This module must not know the hub or torch.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -159,7 +160,8 @@ class _Meter:
             )
             if total > self._last[0] and time.monotonic() > self._last[1] + 1:
                 self._last = (total, time.monotonic())
-                self._sign_of_life.touch()
+                with contextlib.suppress(OSError):  # others would only wait for less long
+                    self._sign_of_life.touch()
 
 
 class _Sync:
