@@ -27,8 +27,11 @@ FRAME_SAMPLES = 600
 SILENT_DB = 40.0
 """How far below the loudest stretch of a run there is only the model's noise."""
 
-EARLY_FRAMES = 2
-"""How much later than the sound the durations are, seen on words between silences."""
+EARLY_FRAMES = 2.5
+"""How much later than the sound the durations are: 2 to 3 frames, seen on words between silences."""
+
+SHARED_GAP_S = 0.1
+"""Between two words, less than this is no pause but the token for a space; each takes half."""
 
 
 def with_output(model: bytes, tensor: str) -> bytes:
@@ -53,7 +56,7 @@ def marks_of(phonemes: str, places: Sequence[Span], frames: Any) -> tuple[Mark, 
     starts_s, ends_s = (
         np.maximum(at, 0) * samples_to_s(FRAME_SAMPLES) for at in (ends[:-2], ends[1:-1])
     )
-    marks = []
+    marks: list[Mark] = []
     waiting = iter(places)
     position = 0
     for group in phonemes.split(" "):
@@ -61,7 +64,11 @@ def marks_of(phonemes: str, places: Sequence[Span], frames: Any) -> tuple[Mark, 
         position += len(group) + 1
         if not has_sound(group) or (place := next(waiting, None)) is None:
             continue
-        marks.append(Mark(*place, float(starts_s[sounds[0]]), float(ends_s[sounds[-1]])))
+        start_s, end_s = float(starts_s[sounds[0]]), float(ends_s[sounds[-1]])
+        if marks and start_s - marks[-1].end_s < SHARED_GAP_S:
+            start_s = (start_s + marks[-1].end_s) / 2
+            marks[-1] = replace(marks[-1], end_s=start_s)
+        marks.append(Mark(*place, start_s, end_s))
     return tuple(marks)
 
 
