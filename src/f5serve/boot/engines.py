@@ -20,7 +20,7 @@ WARM_UP_STEPS = 7
 """A schedule that every converted artifact carries."""
 
 _WARM_UP_FRAMES = {"cuda": 240, "cpu": 16}
-"""By device: kernels are chosen by the size of what they get; a CPU only has to read its weights."""
+"""By device: kernels go by the size of what they get; a CPU only has to read its weights."""
 _WARM_UP_TEXTS = ("A", "a", "你", "я", "ا")  # one that the vocabulary of the model has
 
 
