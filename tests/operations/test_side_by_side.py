@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from f5serve.audio.encode import MEDIA_TYPES, to_pcm16
-from f5serve.errors import EngineFailed
+from f5serve.errors import EngineFailed, F5Error
 from f5serve.operations.pieces import Piece
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.types import OnDone, Utterance, Wave
+from tests.engine.test_engine import speaker
 from tests.operations.house import HELLO, House, house, run
 
 LONG = " ".join(f"Sentence number {n} of a text, as long as most are." for n in range(12))
@@ -181,5 +182,42 @@ def test_what_happened_is_counted(tmp_path: Path) -> None:
                 "f5_requests_waiting 0",
             ):
                 assert line in told
+
+    run(story)
+
+
+def test_the_model_says_in_pieces_what_it_says_at_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path, load_speech=lambda: Speech(speaker())) as here:
+            text = "This is spoken by a model of few layers, and so is this."
+            asked = {"text": text, "seed": 4, "nfe_step": 5, "response_format": "pcm"}
+            pieces, answer = await listen(here, "j", **asked)
+            assert len(pieces) > 1
+            made = here.store.get(answer["audio_url"].removeprefix("memory:"))
+            assert made == sound(pieces)
+            async with house(tmp_path, load_speech=lambda: Speech(speaker())) as other:
+                plain = await other.ask("k", **asked, quick_start=True)
+                again = other.store.get(plain["audio_url"].removeprefix("memory:"))
+            assert again == made
+            health = await here.call("health")
+            assert health["metrics"]["rows_per_step"] >= 1
+            told = here.operations.metrics.render()
+            assert "f5_engine_step_seconds_total" in told
+            assert "f5_engine_rows_total" in told
+
+    run(story)
+
+
+def test_the_model_stops_what_nobody_wants(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path, load_speech=lambda: Speech(speaker())) as here:
+            text = "This is spoken by a model of few layers, and so is this. " * 8
+            long = asyncio.create_task(here.operations.answer({"text": text, "nfe_step": 64}, "j"))
+            while (await here.call("health"))["queue"]["waiting"] == 0:
+                await asyncio.sleep(0.01)
+            await here.call("cancel", job_id="j")
+            with pytest.raises(F5Error, match="cancelled"):
+                await long
+            assert (await here.ask("k", text="And now this.", nfe_step=5))["status"] == "COMPLETED"
 
     run(story)

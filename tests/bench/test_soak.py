@@ -1,0 +1,27 @@
+"""The soak works, and a worker keeps its threads and files; of memory a longer one tells."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_a_worker_stays_as_it_was() -> None:
+    command = [sys.executable, "bench/soak.py", "--seconds", "9", "--clients", "3"]
+    done = subprocess.run(
+        [*command, "--max-growth", "0.5"], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+    line = json.loads(done.stdout)
+    assert line["wrong"] == {}
+    assert line["threads"][-1] <= line["threads"][0]
+    assert line["files"][-1] <= line["files"][0]
+    assert line["rss_growth"] < 0.5
+    assert len(line["kinds"]) >= 4
+    assert (line["passed"], done.returncode) == (True, 0)
