@@ -45,6 +45,7 @@ from f5serve.doctor.machine import (
 from f5serve.doctor.packages import installed, read_torch
 from f5serve.engine.threads import usable_threads
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
+from f5serve.model_cache.disk import unreadable
 from f5serve.model_cache.registry import VOCODER, check_license, get
 from f5serve.model_cache.synced import complete
 from f5serve.model_cache.verify import known_hashes
@@ -178,7 +179,7 @@ def flash_advice(sources: Sources | None = None) -> dict[str, str]:
 
     sources = sources or this_machine()
     facts = _look(sources)
-    if facts.torch is not None:
+    if facts.torch is not None and facts.torch.cuda:  # without CUDA there is no wheel anyway
         facts = replace(facts, torch_run=try_torch(sources))
     return advice(facts)
 
@@ -274,6 +275,8 @@ def _look_at_models(facts: Facts) -> ModelFacts:
             check_license(get(settings.model), settings.require_commercial_license)
     except F5Error as error:
         return _refused(known, error)
+    except OSError as error:  # a folder or name that cannot even be looked at
+        return _refused(known, unreadable(settings.ckpt or settings.models_dir, error))
     if choice.files is not None:
         here = _known_files(choice, settings)
         return replace(known, kind="f5", model=choice.model, files=here)

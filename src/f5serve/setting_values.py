@@ -70,4 +70,7 @@ def share(text: str) -> float:
 
 def path(text: str) -> Path:
     """A path, `~` being the home folder."""
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # of somebody whom this system does not know
+        raise ValueError("a path; ~ stands for the home folder") from None

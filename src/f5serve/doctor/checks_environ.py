@@ -6,10 +6,10 @@ whether a key opens a bucket is the store's trial.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import SETTING, Finding, ok
@@ -46,6 +46,14 @@ def check_environment(facts: Facts) -> Iterator[Finding]:
     if not found:
         count = sum(name.startswith("F5_") for name in facts.variables)
         yield ok("environment", "settings", f"{count} F5_ variables, all known")
+
+
+def _split(text: str) -> SplitResult:
+    """The parts of a URL; of what is none, parts that are empty."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
 
 
 def _fatal(code: str, what: str, value: str, why: str, fix: str) -> Finding:
@@ -136,7 +144,7 @@ def _credentials(facts: Facts) -> Iterator[Finding]:
 
 def _has_other_credentials(facts: Facts) -> bool:
     home = facts.variables.get("HOME", "")
-    there = bool(home) and (Path(home) / ".aws" / "credentials").is_file()
+    there = bool(home) and os.path.isfile(f"{home}/.aws/credentials")  # noqa: PTH113
     return there or any(facts.variables.get(name) for name in _OTHER_CREDENTIALS)
 
 
@@ -147,7 +155,7 @@ def _endpoint(settings: Settings) -> Iterator[Finding]:
     ):
         if not text:
             continue
-        parts = urlsplit(text)
+        parts = _split(text)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             yield _fatal(
                 "ENDPOINT_NO_SCHEME",
@@ -183,11 +191,12 @@ def _endpoint(settings: Settings) -> Iterator[Finding]:
                 "Signatures hold the region; a server of another one refuses them with 403.",
                 "Remove AWS_REGION: it is read from the endpoint.",
             )
-    if settings.s3_ca_bundle and uses_bucket(settings) and not Path(settings.s3_ca_bundle).exists():
+    bundle = settings.s3_ca_bundle
+    if bundle and uses_bucket(settings) and not os.path.exists(bundle):  # noqa: PTH110
         yield _fatal(
             "CA_BUNDLE_MISSING",
             "AWS_CA_BUNDLE leads to no file.",
-            settings.s3_ca_bundle,
+            bundle,
             "No connection to the bucket can be made without it.",
             "Remove AWS_CA_BUNDLE, or put the PEM file there.",
         )
@@ -248,7 +257,7 @@ def _store(facts: Facts) -> Iterator[Finding]:
             "Voices and results have no place.",
             "Write file:///folder, s3://bucket/prefix or memory:.",
         )
-    elif bucket and settings.store and urlsplit(settings.store).netloc != bucket:
+    elif bucket and settings.store and _split(settings.store).netloc != bucket:
         yield _warning(
             "STORE_OVERRULED",
             "F5_STORE is set, so S3_BUCKET does not choose the store.",
@@ -278,7 +287,7 @@ def _store(facts: Facts) -> Iterator[Finding]:
 
 def _not_shared(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
-    folder = urlsplit(settings.store).path or str(settings.data_dir)
+    folder = _split(settings.store).path or str(settings.data_dir)
     if "BUCKET_MISSING" in {finding.code for finding in _bucket(facts)}:
         return
     if not folder.startswith("/runpod-volume/"):
@@ -325,7 +334,7 @@ def _runpod(facts: Facts) -> Iterator[Finding]:
 
 def _hub(facts: Facts) -> Iterator[Finding]:
     endpoint = facts.settings.hub_endpoint
-    if urlsplit(endpoint).scheme not in ("http", "https"):
+    if _split(endpoint).scheme not in ("http", "https"):
         yield _warning(
             "HUB_NO_SCHEME",
             "HF_ENDPOINT is no URL.",

@@ -5,8 +5,8 @@ Facts flow in, findings flow out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from f5serve.doctor.checks_python import version_of
 from f5serve.doctor.facts import Facts
@@ -275,7 +275,7 @@ def _cudnn(facts: Facts) -> Iterator[Finding]:
             "Uninstall both, then install the one that torch asks for.",
         )
     for folder in facts.variables.get("LD_LIBRARY_PATH", "").split(":"):
-        if folder and facts.torch and facts.torch.cuda and any(Path(folder).glob("libcudnn*.so*")):
+        if folder and facts.torch and facts.torch.cuda and _has_cudnn(folder):
             yield Finding(
                 "warning",
                 "gpu",
@@ -285,3 +285,10 @@ def _cudnn(facts: Facts) -> Iterator[Finding]:
                 "It is loaded first, and of another version it fails at the first convolution.",
                 "Remove that folder from LD_LIBRARY_PATH.",
             )
+
+
+def _has_cudnn(folder: str) -> bool:
+    try:
+        return any(name.startswith("libcudnn") for name in os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return False

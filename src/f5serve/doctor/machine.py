@@ -62,9 +62,11 @@ def look_at_memory(sources: Sources, cores: int) -> Memory:
 
 def look_at_disk(sources: Sources, role: str, path: Path) -> Disk:
     """Whether a folder can be written to, and what its file system reports."""
-    there = next((one for one in (path, *path.absolute().parents) if one.exists()), Path("/"))
+    # os.path, as Path's own raise at names that are too long or behind closed folders
+    folders = (path, *path.absolute().parents)
+    there = next((one for one in folders if os.path.exists(one)), Path("/"))  # noqa: PTH110
     mounted = _is_mounted(sources, path)
-    if not there.is_dir():
+    if not os.path.isdir(there):  # noqa: PTH112
         return Disk(role, path, mounted=mounted, is_folder=False)
     try:
         held = sources.statvfs(there)

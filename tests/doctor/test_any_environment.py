@@ -1,0 +1,65 @@
+"""Whatever the environment holds, the doctor comes to an end and repeats no secret."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from f5serve import diagnosis
+from f5serve.doctor.facts import Sources
+from f5serve.doctor.findings import LEVELS
+from f5serve.doctor.symbols import abi_of, explain
+from f5serve.doctor.wheels import parse_wheel
+from f5serve.settings import Settings
+from tests.doctor.machines import RUNPOD, gpu_box
+
+NAMES = sorted(
+    {str(item.metadata["env"]) for item in fields(Settings)}
+    | {*RUNPOD, "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "HF_HUB_OFFLINE", "PORT", "F5_UNKNOWN"}
+    | {"RUNPOD_MIN_MEMORY_GB", "RUNPOD_MIN_DISK_PERCENT", "RUNPOD_LOG_LEVEL", "HOME"}
+)
+AWKWARD = st.sampled_from(
+    [
+        *("", " ", "~", "0", "1", "-1", "nan", "inf", "1e999", "cuda", "worker", "serve", "always"),
+        *("https://[", "http://[::1", "https://a:b@h:x/p?q#f", "s3://", "s3://b/..", "file:///"),
+        *("x" * 5000, "a/" * 3000, "~nobody/x", "/dev/null/x", "/proc/1/root/x"),
+        *("\\", "'\"", "\u202e", "\x1b[31m"),
+    ]
+)
+VALUES = AWKWARD | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    return gpu_box(tmp_path_factory.mktemp("any") / "machine").sources()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8))
+def test_quick_judges_any_environment(machine: Sources, variables: dict[str, str]) -> None:
+    canary = "canary-0123456789abcdef"
+    both = {**machine.variables, "AWS_SECRET_ACCESS_KEY": canary, **variables}
+    report = diagnosis.quick(replace(machine, variables=both))
+    assert report.findings
+    assert {finding.level for finding in report.findings} <= set(LEVELS)
+    assert report.exit_code in (0, 3, 4, 5, 6)
+    assert canary not in str(report.as_dict())
+
+
+@given(st.text(max_size=200))
+def test_any_message_is_explained(text: str) -> None:
+    assert explain(text).sentence.endswith(".")
+    assert explain(f"undefined symbol: _ZN3c10{text}").sentence.endswith(".")
+    assert abi_of(text) in (True, False, None)
+    parse_wheel(text)
+
+
+def test_a_home_that_nobody_has_is_a_bad_setting(tmp_path: Path) -> None:
+    machine = gpu_box(tmp_path / "machine")
+    machine.variables["F5_DATA_DIR"] = "~nobody-at-all/x"
+    codes = {f.code for f in diagnosis.quick(machine.sources()).above_ok}
+    assert "BAD_SETTING" in codes
