@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from functools import cache
 
-from f5serve.listening import open_ear
+from f5serve.listening import Ears
 from f5serve.recognition import Ear
 from f5serve.recognition.wording import compare
 from f5serve.settings import Settings
 from f5serve.types import Wave
 
+SETTINGS = Settings(recogniser="tiny.en", device="cpu", threads=2)
+
 
 @cache
+def ears() -> Ears:
+    """One for all tests of a process; the model is loaded at its first use."""
+    return Ears(SETTINGS)
+
+
 def ear() -> Ear:
-    """One for all tests of a process; it is loaded at its first use."""
-    found = open_ear(Settings(recogniser="tiny.en", device="cpu", threads=2))
+    """The ear of all tests."""
+    found = ears().open()
     assert found is not None
     return found
 

@@ -30,6 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("F5_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("F5_RECOGNISER", "off")
     return tmp_path
 
 

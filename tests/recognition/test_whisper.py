@@ -15,7 +15,7 @@ from f5serve.audio.decode import decode
 from f5serve.errors import ModelUnavailable
 from f5serve.recognition import Ear, ModelFolder, Whisper, find_model
 from f5serve.types import Heard, Wave, WordTiming
-from tests.hearing import ear
+from tests.hearing import ear, word_error_rate
 from tests.voices.test_voices_prepare import TEXTS, clip
 
 
@@ -31,7 +31,8 @@ def folder() -> ModelFolder:
 
 def test_a_person_is_understood() -> None:
     heard = ear().hear(wave("0890"))
-    assert (heard.text, heard.language) == (TEXTS["0890"], "en")
+    assert word_error_rate(TEXTS["0890"], heard.text) < 0.1
+    assert heard.language == "en"
     assert 0.5 < heard.confidence < 1
     assert heard.words == ()
 

@@ -18,6 +18,7 @@ FILE = str(DATA / "librivox-0880.wav")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("F5_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("F5_RECOGNISER", "off")
     return tmp_path
 
 

@@ -10,17 +10,15 @@ import pytest
 import soundfile
 
 from f5serve.errors import BadAudio, F5Error
-from f5serve.listening import hearing_of
-from f5serve.settings import Settings
 from f5serve.types import Comparison, Voice, Wave, WordTiming
 from f5serve.voices.cut import cut_at_words
 from f5serve.voices.hearing import Hearing
 from f5serve.voices.prepare import prepare, prepare_voice
-from tests.hearing import ear, hear, word_error_rate
+from tests.hearing import ears, hear, word_error_rate
 from tests.voices.test_voices_cut import spoken
 from tests.voices.test_voices_prepare import TEXTS, clip, recording, speech
 
-HEARING = hearing_of(Settings(), ear())
+HEARING = ears().hearing()
 
 
 def refusal(data: bytes, text: str, language: str = "", hearing: Hearing = HEARING) -> F5Error:
@@ -36,12 +34,12 @@ def heard_in(voice: Voice) -> float:
 
 def test_words_that_are_missing_are_written_down() -> None:
     prepared = prepare("jane", clip("0870"), "", "", HEARING)
-    assert prepared.voice.ref_text == TEXTS["0870"]
+    assert word_error_rate(TEXTS["0870"], prepared.voice.ref_text) < 0.1
     assert prepared.voice.language == "en"
     assert prepared.confidence is not None
     assert prepared.confidence > 0.6
     assert "'jane'" in prepared.voice.warnings[0]
-    told = prepare("jane", clip("0870"), TEXTS["0870"], "", HEARING)
+    told = prepare("jane", clip("0870"), prepared.voice.ref_text, "", HEARING)
     assert (told.confidence, told.voice.warnings) == (None, ())
     assert told.voice.revision == prepared.voice.revision
 
@@ -89,7 +87,7 @@ def test_other_words_than_were_said_are_refused(name: str, text: str) -> None:
     assert " is heard as " in error.message
     # Nobody listens, or nobody cares: such words are believed.
     assert prepare_voice("v", clip(name), text, "en").ref_text
-    careless = hearing_of(Settings(transcript_wer=0.0), ear())
+    careless = replace(HEARING, compare=None)
     assert prepare_voice("v", clip(name), text, "en", careless).ref_text
 
 
@@ -132,7 +130,7 @@ def test_a_long_recording_without_words_is_heard_and_cut() -> None:
     prepared = prepare("v", recording(LONG, 0.5), "", "", HEARING)
     voice = prepared.voice
     assert 3 <= voice.wave.duration_s <= 12
-    assert voice.ref_text.startswith(TEXTS["0870"])
+    assert voice.ref_text.startswith("And Mr. John Dashwood had then leisure")
     assert heard_in(voice) < 0.1
     assert voice.warnings
 

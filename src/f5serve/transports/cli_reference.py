@@ -11,6 +11,7 @@ from pathlib import Path
 
 from f5serve.boot import Choice
 from f5serve.errors import InvalidRequest
+from f5serve.listening import Ears
 from f5serve.settings import Settings
 from f5serve.standin.kokoro import voice_names
 from f5serve.types import Voice
@@ -22,8 +23,8 @@ from f5serve.voices.refusals import VoiceNotFound
 from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 
 
-def read_voice(args: argparse.Namespace, choice: Choice, settings: Settings) -> Voice:
-    """The voice that was asked for.
+def read_voice(args: argparse.Namespace, choice: Choice, settings: Settings, ears: Ears) -> Voice:
+    """The voice that was asked for; `ears` hear a recording that comes without its words.
 
     Raises:
         InvalidRequest: UNKNOWN_VOICE, REF_TEXT_REQUIRED, FILE_UNREADABLE, NOT_TEXT.
@@ -36,15 +37,16 @@ def read_voice(args: argparse.Namespace, choice: Choice, settings: Settings) -> 
     if args.voice in voice_names() and not path.exists():
         return _standin_voice(args.voice, choice)
     if not path.is_file():
-        return _library_voice(args, settings)
-    return prepare_voice(path.stem, read_recording(path), read_ref_text(args, path))
+        return _library_voice(args, settings, ears)
+    hearing = ears.hearing()
+    said = read_ref_text(args, path, is_needed=hearing.hear is None)
+    return prepare_voice(path.stem, read_recording(path), said, hearing=hearing)
 
 
-def _library_voice(args: argparse.Namespace, settings: Settings) -> Voice:
+def _library_voice(args: argparse.Namespace, settings: Settings, ears: Ears) -> Voice:
     from f5serve.store.open import open_store
-    from f5serve.voices.open import open_library
 
-    library = open_library(settings, open_store(settings))
+    library = ears.library(open_store(settings))
     if is_url(args.voice):
         is_said = args.ref_text is not None or args.ref_text_file is not None
         return library.from_url(args.voice, read_ref_text(args, Path()) if is_said else "")
@@ -78,8 +80,10 @@ def _standin_voice(name: str, choice: Choice) -> Voice:
     return replace(default_voice(), name=name)
 
 
-def read_ref_text(args: argparse.Namespace, recording: Path) -> str:
+def read_ref_text(args: argparse.Namespace, recording: Path, is_needed: bool = True) -> str:
     """The words given by --ref-text or --ref-text-file, else those beside the recording.
+
+    Where they are not needed and there are none: "".
 
     Raises:
         InvalidRequest: REF_TEXT_REQUIRED, FILE_UNREADABLE, NOT_TEXT, TEXT_TOO_LONG.
@@ -88,6 +92,8 @@ def read_ref_text(args: argparse.Namespace, recording: Path) -> str:
         return str(args.ref_text)
     beside = recording.with_suffix(".txt")
     if args.ref_text_file is None and not beside.is_file():
+        if not is_needed:
+            return ""
         raise InvalidRequest(
             f"The words spoken in {recording.name} are not known.",
             code="REF_TEXT_REQUIRED",

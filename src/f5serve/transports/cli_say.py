@@ -17,6 +17,7 @@ from typing import Any, get_args
 from f5serve import build
 from f5serve.boot import Booted, choose, default_options, start
 from f5serve.errors import InvalidRequest
+from f5serve.listening import Ears
 from f5serve.settings import Settings
 from f5serve.speech import check_request
 from f5serve.transports.cli_output import STDOUT, Output
@@ -39,9 +40,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     output, format = choose_output(args)
     text = read_text(args.text, settings.max_text_chars)
     choice = choose(settings, args.weights)
+    ears = Ears(settings)
     request = SpeechRequest(
         text=text,
-        voice=read_voice(args, choice, settings),
+        voice=read_voice(args, choice, settings, ears),
         options=read_options(args, settings),
         format=format,
         cross_fade_s=args.cross_fade_s,

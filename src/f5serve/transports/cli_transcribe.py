@@ -41,10 +41,10 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Hear, and print."""
     from f5serve.audio.decode import decode
-    from f5serve.listening import open_ear
+    from f5serve.listening import Ears
     from f5serve.voices.importing import read_file
 
-    ear = open_ear(settings)
+    ear = Ears(settings).open()
     if ear is None:
         raise nobody_hears(settings)
     if args.language and not ear.recogniser.understands(args.language):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.errors import InvalidRequest
+from f5serve.listening import Ears
 from f5serve.settings import Settings
 from f5serve.standin.kokoro import voice_names
 from f5serve.store.open import open_store
@@ -21,14 +22,13 @@ from f5serve.transports.cli_reference import read_ref_text
 from f5serve.voices.importing import Outcome, import_folder, read_recording
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import DEFAULT_NAME
-from f5serve.voices.open import open_library
 from f5serve.voices.records import Consent, VoiceRecord
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run one action; returns the exit code."""
     action = {"list": _list, "add": _add, "remove": _remove, "import": _import}[args.action]
-    return action(args, open_library(settings, open_store(settings)))
+    return action(args, Ears(settings).library(open_store(settings)))
 
 
 def as_dict(record: VoiceRecord) -> dict[str, Any]:
@@ -45,6 +45,7 @@ def as_dict(record: VoiceRecord) -> dict[str, Any]:
         "language": record.language,
         "consent_by": record.consent.by if record.consent else "",
         "needs_review": record.needs_review,
+        "transcript_confidence": record.transcript_confidence,
     }
 
 
@@ -65,19 +66,26 @@ def _remark(voice: dict[str, Any]) -> str:
         return "  (stand-in speaker)"
     if voice["source"] == "library" and not voice["text_file"]:
         return "  (without a transcript: cannot be used yet)"
-    return f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
+    told = f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
+    return f"{told}  (transcript written by a recogniser: read it)" if _is_doubtful(voice) else told
+
+
+def _is_doubtful(voice: dict[str, Any]) -> bool:
+    return voice.get("transcript_confidence") is not None
 
 
 def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
     path = Path(args.file)
     recording = read_recording(path)
-    record = library.put(
-        args.name, recording, read_ref_text(args, path), args.language, _consent(args)
-    )
+    said = read_ref_text(args, path, is_needed=not library.writes_transcripts)
+    record = library.put(args.name, recording, said, args.language, _consent(args))
     if args.json:
         print(json.dumps(as_dict(record)))
     else:
         print(f"{record.name}: {record.duration_s:.1f} s kept")
+        if record.needs_review:
+            print(f"heard: {library.get(record.name).ref_text}")
+            print("hint: if that is wrong, add it again with --ref-text", file=sys.stderr)
     return 0
 
 
