@@ -202,3 +202,14 @@ def test_two_processes_at_once_download_once(hub: Hub, models_dir: Path) -> None
     assert [process.exitcode for process in both] == [0, 0]
     assert hub.count("GET") == 3
     assert records.read(models_dir, "pinned").files["base/vocab.txt"].sha256 == sha(VOCAB)
+
+
+def test_parts_of_processes_that_are_gone_are_swept(source: HubSource, models_dir: Path) -> None:
+    blobs = models_dir / "hub" / "models--owner--elsewhere" / "blobs"
+    blobs.mkdir(parents=True)
+    for name, age_s in (("a.0123abcd", 7200), ("b.0123abcd", 60), ("c", 7200)):
+        part = blobs / f"{name}.incomplete"
+        part.write_bytes(b"x")
+        os.utime(part, (time.time() - age_s,) * 2)
+    pull("pinned", source, models_dir, registry=REGISTRY)
+    assert sorted(p.name for p in blobs.iterdir()) == ["b.0123abcd.incomplete", "c.incomplete"]

@@ -11,8 +11,11 @@ A file gathers as blobs/ETAG.incomplete, is hashed, and only then renamed and li
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
+import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +48,8 @@ __all__ = ["HubSource", "Progress", "pull"]
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
+_OWN_PART = re.compile(r"\.[0-9a-f]{8}\.incomplete")
+_ABANDONED_S = 3600.0
 _RECORDS_SIZE = 64 << 10  # for links and records, out of what was reserved beyond the files
 
 
@@ -133,6 +138,7 @@ class _Pull:
         if not absent:
             return
         hub = library()
+        _sweep(self.hub_dir)
         try:
             wants = [want for spec in absent for want in self._plan(spec)]
             with Reservation(self.hub_dir, sum(want.missing for want in wants)) as room:
@@ -261,3 +267,12 @@ class _Pull:
         seen = records.read(self.models_dir, spec.id)
         if revision and revision != seen.revision:
             records.write(self.models_dir, spec.id, replace(seen, revision=revision))
+
+
+def _sweep(hub_dir: Path) -> None:
+    """Remove parts that nobody can go on with: those of processes that had no lock and are gone."""
+    for part in hub_dir.glob("models--*/blobs/*.incomplete"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            abandoned = time.time() - part.stat().st_mtime > _ABANDONED_S
+            if abandoned and _OWN_PART.search(part.name):
+                part.unlink()
