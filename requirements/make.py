@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ENGINE = ["--extra=engine", "--extra=s3", "--extra=runpod"]
+ENGINE = [f"--extra={extra}" for extra in ("engine", "align", "asr", "s3", "runpod")]
 VARIANTS = {
     "cu128": ["pyproject.toml", *ENGINE, "requirements/cu128.in"],
     "cu130": ["pyproject.toml", *ENGINE, "requirements/cu130.in"],
