@@ -230,6 +230,16 @@ def test_damage_in_the_store_is_refused_with_a_cure(
     assert version_of(sync(store, MODEL, folder)) == 1
 
 
+def test_a_manifest_in_the_store_that_was_edited_is_not_believed(
+    store: CountingStore, folder: Path
+) -> None:
+    manifest = read_current(store, MODEL)
+    assert manifest is not None
+    key = documents.manifest_key(MODEL, manifest.sha256)
+    store.put(key, manifest.data.replace(b'"MIT"', b'"CC0"'))
+    assert code_of(lambda: sync(store, MODEL, folder)) == "MODEL_CORRUPT"
+
+
 def test_a_manifest_of_another_model_is_refused(
     store: CountingStore, folder: Path, tmp_path: Path
 ) -> None:
