@@ -58,7 +58,9 @@ class Starts:
 
     def measure(self) -> None:
         """All rounds; what a start leaves on a disk is what the next kind finds there."""
-        kinds = OURS + (UPSTREAM if self.options.upstream_python else ())
+        kinds = self.options.kinds
+        if not kinds:
+            return
         self._one("store")  # fills the tier, writes bytecode; not counted
         for turn in range(self.options.rounds):
             for kind in kinds[:: -1 if turn % 2 else 1]:
@@ -173,13 +175,15 @@ def ratios(runs: dict[str, list[Run]]) -> dict[str, float]:
 
 def targets(result: dict[str, Any]) -> dict[str, bool]:
     """What must hold at the real size."""
-    kinds = [result["seconds"][kind] for kind in OURS]
+    kinds = [of for kind, of in result["seconds"].items() if kind in OURS]
     pulled = result.get("pull", {})
-    held = {
-        "second start 10 times as fast as one over the hub": result["ratios"]["hub/tier"] >= 10,
-        "first log line within 0.3 s": min(kind["first_line"] for kind in kinds) <= 0.3,
-        "imports before torch within 0.4 s": min(kind["before_torch"] for kind in kinds) <= 0.4,
-    }
+    held = {}
+    if "hub/tier" in result["ratios"]:
+        faster = result["ratios"]["hub/tier"]
+        held["second start 10 times as fast as one over the hub"] = faster >= 10
+    if kinds:
+        held["first log line within 0.3 s"] = min(of["first_line"] for of in kinds) <= 0.3
+        held["imports before torch within 0.4 s"] = min(of["before_torch"] for of in kinds) <= 0.4
     if "limited" in pulled:
         held["pull within 1.1 of s5cmd, limited"] = pulled["limited"]["ratio"] <= 1.1
         held["pull within 2 of s5cmd, unlimited"] = pulled["unlimited"]["ratio"] <= 2.0
@@ -191,6 +195,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--upstream-python", help="of an environment with f5-tts; without: ours")
     parser.add_argument("--small", action="store_true", help="a reduced model, for CI")
+    parser.add_argument("--kinds", nargs="*", choices=OURS + UPSTREAM, help="default: all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pulls", type=int, default=5, help="downloads of each kind; 0 for none")
     parser.add_argument("--s3-mb-s", type=float, default=100.0)
@@ -200,6 +205,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="of the processor, on both sides")
     parser.add_argument("--work", type=Path, help="folder for weights; kept, and used again")
     options = parser.parse_args()
+    if options.kinds is None:
+        options.kinds = OURS + (UPSTREAM if options.upstream_python else ())
+    options.kinds = tuple(options.kinds)
     if options.upstream_python:  # not resolved: a venv's python is a link
         options.upstream_python = str(Path(options.upstream_python).absolute())
     return options
