@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -338,18 +339,21 @@ def test_a_document_that_is_no_document(store: CountingStore, folder: Path) -> N
 
 
 def test_the_first_failure_ends_the_others(tmp_path: Path, folder: Path) -> None:
+    arrived: list[str] = []
+
     class Slow(CountingStore):
         def download(self, key, to, size=None, sha256=None, on_progress=None):  # type: ignore[no-untyped-def]
             if key == blob("vocab"):
-                raise F5Error("The disk is full.", code="NO_SPACE")
-            for done in range(SIZES["vocoder"]):
+                raise F5Error("It broke.", code="BROKEN")
+            for done in range(1000):
                 on_progress(done)
-                stop.wait(0.01)
+                time.sleep(0.01)
+            arrived.append(key)
 
-    stop = threading.Event()
     store = Slow()
     publish(store, release(tmp_path))
-    assert code_of(lambda: sync(store, MODEL, folder)) == "NO_SPACE"
+    assert code_of(lambda: sync(store, MODEL, folder)) == "BROKEN"
+    assert not arrived
 
 
 def test_a_folder_that_cannot_be_made(store: CountingStore, tmp_path: Path) -> None:
