@@ -333,10 +333,12 @@ def keep_onnxruntime_silent() -> None:
 def keep_onednn_small() -> None:
     """Bound what torch's CPU library remembers of each shape it has met; call before computing.
 
-    It keeps the last 1,024 by itself, and rows that are packed hardly ever have the same length
-    twice: a worker would grow for hours. Somebody who has set it already is not overruled.
+    oneDNN and the layer above it keep the last 1,024 each, and rows that are packed hardly ever
+    have the same length twice: a worker would grow for hours. Somebody who has set them already is
+    not overruled.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, "16")
 
 
 def worker_settings(environ: Mapping[str, str] | None = None) -> Settings:
