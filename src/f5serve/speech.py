@@ -26,6 +26,7 @@ from f5serve.text.normalize import clean_text
 from f5serve.text.plan import MAX_SEED, derive_seed, plan
 from f5serve.types import Engine, Metrics, SpeechRequest, SpeechResult, Utterance, Wave
 from f5serve.units import HOP_LENGTH
+from f5serve.verification import Gate, Verifier, nobody_hears, not_understood
 from f5serve.watch import Told, Watch
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -49,14 +50,20 @@ class Speech:
         engine: what turns utterances into waves.
         max_text_chars: longest text of one request.
         notes: what every answer has to say besides the engine's own warnings.
+        gate: what speech goes through that is to be verified; None where nobody hears.
     """
 
     def __init__(
-        self, engine: Engine, max_text_chars: int = 5000, notes: tuple[str, ...] = ()
+        self,
+        engine: Engine,
+        max_text_chars: int = 5000,
+        notes: tuple[str, ...] = (),
+        gate: Gate | None = None,
     ) -> None:
         self.engine = engine
         self.max_text_chars = max_text_chars
         self.notes = notes
+        self.gate = gate
 
     def say(
         self, request: SpeechRequest, job_id: str = "", watch: Watch | None = None
@@ -70,14 +77,17 @@ class Speech:
         Raises:
             InvalidRequest: BAD_OPTION, TEXT_NOT_SPEAKABLE, or what `clean_text` refuses.
             EngineFailed: NOT_FINITE, OUT_OF_MEMORY, or what the engine says.
+            ModelUnavailable: the speech is to be verified, and nobody can hear it.
         """
         text = check_request(request, self.max_text_chars)
         refuse_unspeakable(text, self.engine)
         seed = choose_seed(request, text, job_id)
         utterances = plan(request, text, self.engine.max_text_bytes, seed)
 
+        verifier = self._verifier(request, text)
+
         began = time.perf_counter()
-        told = self._generate(request, utterances, watch or Watch())
+        told = self._generate(request, utterances, watch or Watch(), verifier or self.engine)
         generated = time.perf_counter()
         wave, starts_s = join(told.in_order(), request.cross_fade_s)
         audio = encode(wave, request.format)
@@ -100,7 +110,8 @@ class Speech:
                 encode_s=encoded - generated,
                 first_audio_s=told.first_at - began,
             ),
-            warnings=self.engine.warnings + self.notes,
+            warnings=self._warnings(request, verifier),
+            verification=verifier.result(utterances) if verifier else None,
         )
 
     def stream(
@@ -141,8 +152,27 @@ class Speech:
         text = clean_text(request.text, self.max_text_chars)
         return self.engine.estimate_s(plan(request, text, self.engine.max_text_bytes, seed=0))
 
+    def _verifier(self, request: SpeechRequest, text: str) -> Verifier | None:
+        """Who verifies the request; None if that is not wanted, or its language not understood."""
+        if not request.verify:
+            return None
+        if self.gate is None:
+            raise nobody_hears()
+        language = self.gate.ear.language_of(text, request.voice.language)
+        return None if language is None else Verifier(self.engine, self.gate, language)
+
+    def _warnings(self, request: SpeechRequest, verifier: Verifier | None) -> tuple[str, ...]:
+        told = self.engine.warnings + self.notes + request.voice.warnings
+        if request.verify and verifier is None and self.gate is not None:
+            told += (not_understood(self.gate.ear),)
+        return told
+
     def _generate(
-        self, request: SpeechRequest, utterances: Sequence[Utterance], watch: Watch
+        self,
+        request: SpeechRequest,
+        utterances: Sequence[Utterance],
+        watch: Watch,
+        speaker: Engine | Verifier,
     ) -> Told:
         told = Told(request, utterances, watch)
         found = watch.kept.find(utterances) if watch.kept is not None else {}
@@ -153,21 +183,22 @@ class Speech:
         first = int(request.quick_start and missing[:1] == [0])
         for turn in (missing[:first], missing[first:]):
             if turn:
-                self._take_turn(turn, told, watch)
+                _take_turn(speaker, turn, told, watch)
         return told
 
-    def _take_turn(self, turn: Sequence[int], told: Told, watch: Watch) -> None:
-        """Have the engine speak the utterances with these indices."""
-        utterances = [told.utterances[index] for index in turn]
 
-        def done(position: int, wave: Wave) -> None:
-            told.add(turn[position], wave)
-            if watch.kept is not None:
-                watch.kept.keep(utterances[position], wave)
+def _take_turn(speaker: Engine | Verifier, turn: Sequence[int], told: Told, watch: Watch) -> None:
+    """Have the utterances with these indices spoken."""
+    utterances = [told.utterances[index] for index in turn]
 
-        waves = self.engine.generate(utterances, done, watch.check, deadline=watch.deadline)
-        for index, wave in zip(turn, waves, strict=True):
-            told.add(index, wave)
+    def done(position: int, wave: Wave) -> None:
+        told.add(turn[position], wave)
+        if watch.kept is not None:
+            watch.kept.keep(utterances[position], wave)
+
+    waves = speaker.generate(utterances, done, watch.check, deadline=watch.deadline)
+    for index, wave in zip(turn, waves, strict=True):
+        told.add(index, wave)
 
 
 def check_request(request: SpeechRequest, max_text_chars: int) -> str:

@@ -219,6 +219,8 @@ class SpeechRequest:
     Attributes:
         quick_start: keep the first utterance short and speak it before the others, so that it is
             heard early; it costs one more row. Part of the request, because it decides the sound.
+        verify: have the recogniser hear each utterance, and what it does not understand spoken
+            again with another seed.
     """
 
     text: str
@@ -228,6 +230,7 @@ class SpeechRequest:
     cross_fade_s: float = 0.15
     remove_silence: bool = False
     quick_start: bool = False
+    verify: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -409,6 +412,7 @@ class SpeechResult:
     Attributes:
         audio: encoded bytes in `format`.
         starts_s: where each utterance begins in `wave`, seconds.
+        verification: how well it was understood; None when nobody was asked or could tell.
     """
 
     audio: bytes
@@ -423,3 +427,4 @@ class SpeechResult:
     seed: int
     metrics: Metrics
     warnings: tuple[str, ...] = ()
+    verification: Verification | None = None

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from f5serve.errors import ModelUnavailable
 from f5serve.recognition import Ear
 from f5serve.text.plan import derive_seed
 from f5serve.types import Comparison, Engine, OnDone, Utterance, Verification, Verified, Wave
@@ -31,6 +33,49 @@ class Gate:
     ear: Ear
     max_error_rate: float = 0.3
     tries: int = 2
+
+    @property
+    def identity(self) -> dict[str, str | float]:
+        """All of it that decides which speech comes through."""
+        return {
+            "model": self.ear.model,
+            "max_error_rate": self.max_error_rate,
+            "tries": self.tries,
+        }
+
+
+def nobody_hears() -> ModelUnavailable:
+    """The error where nothing is there to hear with."""
+    return ModelUnavailable(
+        "No speech recogniser is at work.",
+        code="RECOGNISER_NOT_INSTALLED",
+        hint="Run: pip install 'f5serve[asr]', and leave F5_RECOGNISER at auto.",
+    )
+
+
+def not_understood(ear: Ear) -> str:
+    """What callers are told about speech that nobody could verify."""
+    return (
+        f"The speech was not verified: the recogniser {ear.model} does not understand its language"
+        " or cannot tell which one it is. Upload the voice with its language."
+    )
+
+
+def describe(found: Verification | None) -> dict[str, Any] | None:
+    """How well speech was understood, as callers and records are told it; None if nobody heard."""
+    if found is None:
+        return None
+    return {
+        "model": found.model,
+        "wer": round(found.rate, 4),
+        "max_wer": found.max_error_rate,
+        "passed": found.passed,
+        "attempts": found.attempts,
+        "utterances": [
+            {"wer": round(one.rate, 4), "attempts": one.attempts, "seed": one.seed}
+            for one in found.utterances
+        ],
+    }
 
 
 class Verifier:

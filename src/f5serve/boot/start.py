@@ -11,6 +11,7 @@ from f5serve.boot.choice import Choice
 from f5serve.boot.engines import Kind, import_engine, library, load_engine, warm_up
 from f5serve.boot.timeline import Timeline
 from f5serve.boot.weights import Chosen, fetches, settle
+from f5serve.listening import Ears
 from f5serve.model_cache.registry import PUBLISHED, Registry
 from f5serve.settings import Settings
 
@@ -56,6 +57,7 @@ class Start:
         timeline: takes the steps; None begins one now.
         warm: speak once before it counts as ready.
         stop: ends a download when it is set, with `weights.Stopped`.
+        ears: who hears what is to be verified; None makes them by the settings.
     """
 
     weights: str = ""
@@ -63,6 +65,7 @@ class Start:
     warm: bool = False
     registry: Registry = PUBLISHED
     stop: Event = field(default_factory=Event)
+    ears: Ears | None = None
 
 
 def boot(settings: Settings, weights: str = "", how: Start | None = None) -> Booted:
@@ -88,7 +91,7 @@ def boot(settings: Settings, weights: str = "", how: Start | None = None) -> Boo
     if imported is not None and not imported.done():
         with timeline.step("waiting for torch"):
             imported.result()
-    return _finish(chosen, settings, timeline, how.warm)
+    return _finish(chosen, settings, timeline, how)
 
 
 def begin(settings: Settings, how: Start) -> Future[Booted]:
@@ -96,24 +99,25 @@ def begin(settings: Settings, how: Start) -> Future[Booted]:
     return _beside("boot", lambda: boot(settings, how.weights, how))
 
 
-def start(choice: Choice, settings: Settings) -> Booted:
+def start(choice: Choice, settings: Settings, ears: Ears | None = None) -> Booted:
     """The second half of `boot`: load what was chosen."""
-    return _finish(Chosen(choice), settings, Timeline(), warm=False)
+    return _finish(Chosen(choice), settings, Timeline(), Start(ears=ears))
 
 
-def _finish(chosen: Chosen, settings: Settings, timeline: Timeline, warm: bool) -> Booted:
+def _finish(chosen: Chosen, settings: Settings, timeline: Timeline, how: Start) -> Booted:
     choice = chosen.choice
     if library(choice.kind) not in (step.name for step in timeline.steps):
         _import(choice.kind, timeline)
     with timeline.step("load"):
         engine = load_engine(choice, settings)
-    if warm and choice.kind != "standin":
+    if how.warm and choice.kind != "standin":
         with timeline.step("warm-up"):
             warm_up(engine)
     from f5serve.speech import Speech
 
     notes = (choice.note,) if choice.note else ()
-    speech = Speech(engine, settings.max_text_chars, notes)
+    gate = (how.ears or Ears(settings)).gate()
+    speech = Speech(engine, settings.max_text_chars, notes, gate)
     timeline.ready()
     return Booted(speech, choice, timeline, chosen.obtained)
 

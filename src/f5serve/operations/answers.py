@@ -49,6 +49,7 @@ def tts_answer(store: ObjectStore, job_id: str, record: Record, expires_s: float
         "timing_method": None,
         "timing_confidence": None,
         "word_count": len(words),
+        "verification": record.get("verification"),
         "cached": bool(record.get("cached")),
         "warnings": list(record.get("warnings", [])),
         "metrics": dict(record.get("metrics", {})),
@@ -129,7 +130,6 @@ def upload_answer(record: VoiceRecord) -> dict[str, Any]:
         "voice": {
             **_voice(record),
             "revision": record.revision,
-            "needs_review": record.needs_review,
             "consent": asdict(record.consent) if record.consent else None,
         },
     }
@@ -160,6 +160,8 @@ def _voice(record: VoiceRecord) -> dict[str, Any]:
         "last_modified": record.last_modified,
         "duration_s": record.duration_s,
         "language": record.language,
+        "needs_review": record.needs_review,
+        "transcript_confidence": record.transcript_confidence,
     }
 
 

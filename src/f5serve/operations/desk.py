@@ -232,7 +232,7 @@ class Operations:
         settings = self._settings
         listens = call.on_piece is not None
         defaults = default_options(settings)
-        ask = parse_tts(call.payload, defaults, settings.max_text_chars, quick_start=listens)
+        ask = parse_tts(call.payload, defaults, settings.max_text_chars, listens, settings.verify)
         if ask.queued:
             return await self._put_off(call, ask)
         job_id = ask.queued_as or call.job_id

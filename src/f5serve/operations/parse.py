@@ -56,6 +56,7 @@ class Ask:
     cross_fade_s: float
     remove_silence: bool
     quick_start: bool
+    verify: bool
     model: str
     word_timings: bool
     timing_formats: tuple[str, ...]
@@ -76,6 +77,7 @@ class Ask:
             cross_fade_s=self.cross_fade_s,
             remove_silence=self.remove_silence,
             quick_start=self.quick_start,
+            verify=self.verify,
         )
 
     def identity(self, voice: Voice) -> dict[str, Any]:
@@ -182,11 +184,12 @@ def parse_tts(
     defaults: SamplingOptions,
     max_text_chars: int,
     quick_start: bool = False,
+    verify: bool = False,
 ) -> Ask:
     """The request for speech in a job's input.
 
     Args:
-        quick_start: whether to start quickly where the request does not say.
+        quick_start, verify: whether to do so where the request does not say.
 
     Raises:
         InvalidRequest: BAD_OPTION; EMPTY_TEXT "Text input is required."; or one of `clean_text`.
@@ -212,6 +215,7 @@ def parse_tts(
         cross_fade_s=fields.number("cross_fade_s", 0.15),
         remove_silence=fields.flag("remove_silence", False),
         quick_start=fields.flag("quick_start", quick_start),
+        verify=fields.flag("verify", verify),
         consent=parse_consent(fields),
         ref_text=fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS),
         model=fields.text("model"),

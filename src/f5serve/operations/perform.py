@@ -277,7 +277,12 @@ def _find_voice(voices: VoiceLibrary, ask: Ask) -> Voice:
 def _identity(ask: Ask, voice: Voice, speech: Speech, program: Mapping[str, str]) -> dict[str, Any]:
     """All that decides a result: the request, the voice's content, the model and this program."""
     engine = {"kind": speech.engine.kind, "model": speech.engine.model}
-    return {**ask.identity(voice), "engine": engine, "program": dict(program)}
+    more: dict[str, Any] = {"engine": engine, "program": dict(program)}
+    if ask.verify and speech.gate is not None:
+        more["gate"] = speech.gate.identity
+    if voice.warnings:  # they are part of the answer, and end without another revision
+        more["voice_warnings"] = list(voice.warnings)
+    return {**ask.identity(voice), **more}
 
 
 def _refuse_other_model(ask: Ask, speech: Speech) -> None:

@@ -16,6 +16,7 @@ from f5serve.jobs.records import output_key
 from f5serve.operations.parse import Ask
 from f5serve.store.base import canonical
 from f5serve.types import SpeechResult, Voice
+from f5serve.verification import describe
 
 MAX_INLINE_DETAILS = 16_000
 """Bytes of text and words that fit into the record; more become an output of their own."""
@@ -78,6 +79,7 @@ def tell(
         "timing_formats": list(ask.timing_formats),
         "metrics": dict(metrics),
         "watermark": None,
+        "verification": describe(result.verification),
         "warnings": [*result.warnings, *ask.warnings, *missing],
         "cached": False,
     }

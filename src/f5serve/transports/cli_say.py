@@ -23,6 +23,7 @@ from f5serve.speech import check_request
 from f5serve.transports.cli_output import STDOUT, Output
 from f5serve.transports.cli_reference import read_voice
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult
+from f5serve.verification import describe
 from f5serve.watch import Watch
 
 SUFFIXES: dict[str, AudioFormat] = {
@@ -48,10 +49,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         format=format,
         cross_fade_s=args.cross_fade_s,
         remove_silence=args.remove_silence,
+        verify=args.verify or settings.verify,
     )
     check_request(request, settings.max_text_chars)
 
-    booted = start(choice, settings)
+    booted = start(choice, settings, ears)
     with progress() as on_progress:
         result = booted.speech.say(request, watch=Watch(on_progress=on_progress))
     output.write(result.audio)
@@ -194,6 +196,7 @@ def as_dict(result: SpeechResult, booted: Booted, output: Output) -> dict[str, A
         "model": result.model,
         "engine": result.engine,
         "device": booted.speech.engine.description,
+        "verification": describe(result.verification),
         "warnings": list(result.warnings),
         "metrics": {
             **{f"{name}_s": round(value, 4) for name, value in booted.stages_s.items()},

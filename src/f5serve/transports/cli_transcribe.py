@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 
 MAX_S = 1_800.0
@@ -42,11 +42,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Hear, and print."""
     from f5serve.audio.decode import decode
     from f5serve.listening import Ears
+    from f5serve.verification import nobody_hears
     from f5serve.voices.importing import read_file
 
     ear = Ears(settings).open()
     if ear is None:
-        raise nobody_hears(settings)
+        raise nobody_hears()
     if args.language and not ear.recogniser.understands(args.language):
         raise InvalidRequest(
             f"The recogniser {ear.model} does not understand {args.language!r}.",
@@ -73,15 +74,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     }
     print(json.dumps(told, ensure_ascii=False))
     return 0
-
-
-def nobody_hears(settings: Settings) -> ModelUnavailable:
-    """The error where nothing is there to hear with."""
-    if settings.recogniser == "off":
-        message, hint = "The recogniser is switched off.", "Set F5_RECOGNISER=auto."
-    else:
-        message, hint = "No speech recogniser is installed.", "Run: pip install 'f5serve[asr]'"
-    return ModelUnavailable(message, code="RECOGNISER_NOT_INSTALLED", hint=hint)
 
 
 def _limits() -> Any:

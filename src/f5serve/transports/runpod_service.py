@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from f5serve.listening import Ears
 from f5serve.operations import Operations
 from f5serve.operations.desk import Options
 from f5serve.settings import Settings, on_runpod
@@ -23,7 +24,6 @@ from f5serve.transports.runpod_door import Answering, Door
 from f5serve.transports.runpod_loop import JobLoop, LoopOptions
 from f5serve.transports.runpod_queue import RunPodQueue
 from f5serve.transports.with_parent import tie_forks_to_this_process
-from f5serve.voices.open import open_library
 
 _log = logging.getLogger(__name__)
 
@@ -33,19 +33,21 @@ def run(
     arguments: Sequence[str],
     load_speech: Callable[[], Speech],
     options: Options | None = None,
+    ears: Ears | None = None,
 ) -> None:
     """Be a worker over the store and voices that the settings name.
 
     Args:
         load_speech: makes the engine; called once, in the thread that will use it.
         options: of the operations, but for the queue, which on RunPod is the endpoint's own.
+        ears: who listens to uploads; None makes them by the settings.
 
     Raises:
         InvalidRequest: BAD_SETTING.
-        ModelUnavailable: SDK_MISSING.
+        ModelUnavailable: SDK_MISSING, or as `Ears.open`.
     """
     store = open_store(settings)
-    voices = open_library(settings, store)
+    voices = (ears or Ears(settings)).library(store)
     at_runpod = on_runpod()
 
     def make() -> Operations:

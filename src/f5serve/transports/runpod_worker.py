@@ -94,11 +94,13 @@ def _guard_flash_attn(report: Report) -> None:
 
 def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
     from f5serve.boot import Start, Timeline
+    from f5serve.listening import Ears
 
     timeline = Timeline.of_process()
     timeline.name_until("interpreter", began)
     timeline.name_until("settings, doctor")
-    how = Start(timeline=timeline, warm=True)
+    ears = Ears(settings)  # one for uploads and for speech that is verified
+    how = Start(timeline=timeline, warm=True, ears=ears)
     load_speech = _loading(settings, how)
     try:
         with timeline.step("service", beside=True):
@@ -106,7 +108,8 @@ def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
             from f5serve.transports import runpod_sdk, runpod_service
 
             runpod_sdk.load()
-        runpod_service.run(settings, arguments, load_speech, Options(start=timeline.as_dict))
+        options = Options(start=timeline.as_dict)
+        runpod_service.run(settings, arguments, load_speech, options, ears)
     finally:
         how.stop.set()
 

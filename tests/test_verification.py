@@ -1,0 +1,226 @@
+"""Speech that is heard before it is sent: made again, the best kept, and told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from f5serve.boot import boot
+from f5serve.errors import EngineFailed, F5Error, ModelUnavailable
+from f5serve.recognition import Ear
+from f5serve.settings import Settings
+from f5serve.speech import Speech
+from f5serve.standin.tone import Tone
+from f5serve.types import Heard, OnDone, SamplingOptions, SpeechRequest, Utterance, Wave
+from f5serve.verification import Gate, describe
+from f5serve.voices.default import default_voice
+from f5serve.watch import Watch
+from tests.hearing import ears
+
+TEXT = "The first sentence is here. And this is the second one. That was all there is."
+PLAIN = replace(default_voice(), language="en")
+
+
+class Mumbler(Tone):
+    """Speaks as the tone does, and keeps what it was asked to."""
+
+    def __init__(self) -> None:
+        super().__init__(max_text_bytes=40)
+        self.asked: list[list[Utterance]] = []
+
+    def generate(
+        self,
+        utterances: Sequence[Utterance],
+        on_done: OnDone | None = None,
+        check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> list[Wave]:
+        self.asked.append(list(utterances))
+        return super().generate(utterances, on_done, check, deadline=deadline)
+
+
+class Dictation:
+    """A recogniser that is told what it hears, in order."""
+
+    model = "dictation"
+
+    def __init__(self, *heard: str) -> None:
+        self.heard = list(heard)
+        self.times = 0
+
+    def understands(self, language: str) -> bool:
+        return language == "en"
+
+    def hear(self, wave: Wave, language: str = "", *, word_times: bool = False) -> Heard:
+        self.times += 1
+        return Heard(self.heard.pop(0), language, 0.9)
+
+
+def speech(engine: Tone, *heard: str, **gate: float) -> Speech:
+    return Speech(engine, gate=Gate(Ear(Dictation(*heard)), **gate))  # type: ignore[arg-type]
+
+
+def request(text: str = TEXT, **more: object) -> SpeechRequest:
+    options = SamplingOptions(seed=7)
+    return SpeechRequest(text, PLAIN, options, verify=True, **more)  # type: ignore[arg-type]
+
+
+FIRST, SECOND, THIRD = (
+    "the first sentence is here",
+    "and this is the second one",
+    "that was all there is",
+)
+
+
+def test_what_is_understood_is_made_once() -> None:
+    engine = Mumbler()
+    result = speech(engine, FIRST, SECOND, THIRD).say(request())
+    assert len(engine.asked) == 1
+    found = result.verification
+    assert found is not None
+    assert (found.rate, found.attempts, found.passed, found.model) == (0.0, 3, True, "dictation")
+    plain = Speech(Mumbler()).say(replace(request(), verify=False))
+    assert plain.audio == result.audio
+    assert plain.verification is None
+
+
+def test_only_what_is_not_understood_is_made_again_with_another_seed() -> None:
+    engine = Mumbler()
+    result = speech(engine, FIRST, "and miss is his wrecked pun", THIRD, SECOND).say(request())
+    first, again = engine.asked
+    assert [row.text for row in again] == ["And this is the second one."]
+    assert again[0].seed != first[1].seed
+    assert replace(again[0], seed=first[1].seed) == first[1]
+    found = result.verification
+    assert found is not None
+    assert [one.attempts for one in found.utterances] == [1, 2, 1]
+    assert found.utterances[1].seed == again[0].seed
+    assert found.passed
+
+
+@pytest.mark.parametrize(
+    ("heard", "best"), [("bad bad worse", 0), ("worse bad bad", 1), ("worse bad near", 2)]
+)
+def test_the_best_is_kept_when_none_is_good(heard: str, best: int) -> None:
+    """Of equal ones the first."""
+    told = {"bad": "this sat there", "worse": "x", "near": "that was all"}
+    engine = Mumbler()
+    text = "That was all there is."
+    gate = {"max_error_rate": 0.1}
+    result = speech(engine, *(told[word] for word in heard.split()), **gate).say(request(text))
+    rows = [row for (row,) in engine.asked]
+    assert len({row.seed for row in rows}) == 3
+    (kept,) = engine.generate([rows[best]])
+    np.testing.assert_array_equal(result.wave.samples, kept.samples)
+    found = result.verification
+    assert found is not None
+    assert (found.attempts, found.passed, found.utterances[0].seed) == (3, False, rows[best].seed)
+    assert found.rate > 0.1
+
+
+def test_seeds_are_the_same_every_time() -> None:
+    engines = [Mumbler(), Mumbler()]
+    for engine in engines:
+        speech(engine, *["no"] * 9).say(request())
+    assert [[row.seed for row in rows] for rows in engines[0].asked] == [
+        [row.seed for row in rows] for rows in engines[1].asked
+    ]
+
+
+@pytest.mark.parametrize("tries", [0, 1, 3])
+def test_it_is_not_tried_for_ever(tries: int) -> None:
+    engine = Mumbler()
+    result = speech(engine, *["no"] * 12, tries=tries).say(request())
+    assert len(engine.asked) == tries + 1
+    assert result.verification is not None
+    assert result.verification.attempts == 3 * (tries + 1)
+
+
+def test_pieces_come_when_they_are_final() -> None:
+    """The second is made again: the first may be heard before, the third only after it."""
+    said = speech(Mumbler(), FIRST, "no", THIRD, SECOND)
+    order: list[int] = []
+    pieces: list[Wave] = []
+    result = said.say(request(), watch=Watch(lambda done, _: order.append(done), pieces.append))
+    assert order == [1, 2, 3]
+    np.testing.assert_array_equal(
+        np.concatenate([piece.samples for piece in pieces]), result.wave.samples
+    )
+
+
+def test_whoever_wants_no_more_is_heeded_while_it_is_heard() -> None:
+    engine, stopped = Mumbler(), threading.Event()
+
+    def check() -> None:
+        if stopped.is_set():
+            raise F5Error("Stop.", code="STOP")
+
+    ear = Dictation(FIRST, SECOND, THIRD)
+    watch = Watch(on_progress=lambda done, total: stopped.set(), check=check)
+    with pytest.raises(F5Error, match="Stop"):
+        Speech(engine, gate=Gate(Ear(ear))).say(request(), watch=watch)
+    assert ear.times == 1
+
+
+def test_what_is_no_sound_is_not_heard() -> None:
+    class Broken(Mumbler):
+        def generate(
+            self, utterances: Sequence[Utterance], *args: object, **more: object
+        ) -> list[Wave]:  # type: ignore[override]
+            return [Wave(np.full(100, np.nan, np.float32)) for _ in utterances]
+
+    with pytest.raises(EngineFailed):
+        speech(Broken()).say(request())
+
+
+def test_without_a_recogniser_it_is_refused_before_it_is_spoken() -> None:
+    engine = Mumbler()
+    with pytest.raises(ModelUnavailable) as caught:
+        Speech(engine).say(request())
+    assert caught.value.code == "RECOGNISER_NOT_INSTALLED"
+    assert not engine.asked
+
+
+@pytest.mark.parametrize("language", ["de", ""])
+def test_a_language_it_does_not_know_is_not_gated(language: str) -> None:
+    said = speech(Mumbler())
+    asked = replace(request("Guten Morgen zusammen."), voice=replace(PLAIN, language=language))
+    result = said.say(asked)
+    assert result.verification is None
+    assert any("dictation" in warning for warning in result.warnings)
+
+
+def test_an_answer_tells_how_it_went() -> None:
+    result = speech(Mumbler(), FIRST, "no", THIRD, SECOND).say(request())
+    told = describe(result.verification)
+    assert told is not None
+    assert (told["wer"], told["attempts"], told["passed"]) == (0.0, 4, True)
+    assert [one["attempts"] for one in told["utterances"]] == [1, 2, 1]
+    assert describe(None) is None
+
+
+def test_a_real_recogniser_rejects_a_tone() -> None:
+    engine = Mumbler()
+    gate = ears().gate()
+    assert gate is not None
+    result = Speech(engine, gate=replace(gate, tries=1)).say(request("This is no tone, is it?"))
+    found = result.verification
+    assert found is not None
+    assert (found.attempts, found.passed) == (2, False)
+    assert found.rate > 0.5
+
+
+@pytest.mark.slow
+def test_a_real_recogniser_lets_a_speaker_pass() -> None:
+    said = boot(Settings(engine="standin", recogniser="tiny.en")).speech
+    text = "The weather is lovely this morning. It costs $45 and takes 12 minutes."
+    result = said.say(request(text))
+    found = result.verification
+    assert found is not None
+    assert (found.attempts, found.passed) == (len(result.utterances), True)
+    assert found.rate < 0.2
