@@ -23,7 +23,7 @@ from f5serve.store.s3_calls import Deadline, S3Calls, pause_s, translated
 from f5serve.store.s3_errors import S3Failed, cut, stalled, unsupported
 
 _log = logging.getLogger(__name__)
-_BLOCK = 64 << 10
+_BLOCK = 256 << 10
 _HASH_BLOCK = 4 << 20
 _HASH_PER_TURN = 32 << 20  # longer turns would leave the connections unwatched
 _TICK_S = 0.25
