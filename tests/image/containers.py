@@ -69,24 +69,24 @@ class Containers:
         self._store = ["--root", str(folder / "store"), "--runroot", str(folder / "run")]
         self._store += ["--storage-driver", "overlay"]
 
-    def has(self, image: str) -> bool:
-        """Whether the image is here."""
-        return self._buildah("inspect", image, check=False).returncode == 0
-
     def pull(self, image: str) -> None:
         """Fetch an image from its registry."""
         self._buildah("pull", image)
 
     def make_base(self) -> None:
-        """The stand-in for the published base image.
+        """The stand-in for the published base image, unless the one that is here is up to date.
 
         Raises:
             CannotRun: what the script said.
         """
-        command = [str(ROOT / ".ci" / "standin-base"), str(self.folder), *self._store]
+        script, made_by = ROOT / ".ci" / "standin-base", self.folder / "base-made-by"
+        if self._has(BASE) and made_by.exists() and made_by.read_bytes() == script.read_bytes():
+            return
+        command = [str(script), str(self.folder), *self._store]
         done = subprocess.run(command, capture_output=True, text=True, timeout=560)
         if done.returncode != 0:
             raise CannotRun(f"no base image could be made: {done.stderr.strip()[-600:]}")
+        made_by.write_bytes(script.read_bytes())
 
     def check_that_they_run(self) -> None:
         """Run a container that does nothing.
@@ -138,6 +138,9 @@ class Containers:
     def stop(self, name: str, patience_s: int) -> None:
         """SIGTERM to its first process, and SIGKILL after `patience_s`."""
         self._podman("stop", "--time", str(patience_s), name)
+
+    def _has(self, image: str) -> bool:
+        return self._buildah("inspect", image, check=False).returncode == 0
 
     def _run_command(self, options: Sequence[str]) -> list[str]:
         # The root is read-only without the writable folders that podman would add by itself.

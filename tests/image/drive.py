@@ -82,7 +82,7 @@ def run(containers: Containers, published_base: bool) -> None:
     with phase("base, published" if published_base else STANDIN):
         if published_base:
             containers.pull(BASE)
-        elif not containers.has(BASE):
+        else:
             containers.make_base()
         containers.check_that_they_run()
     with phase("build, TORCH=none"):
@@ -141,8 +141,9 @@ def check_edited(containers: Containers) -> None:
 def doctor(containers: Containers, image: str) -> list[dict[str, str]]:
     """The findings of `f5serve doctor` in a container."""
     said = containers.once(image, ["doctor", "--json"])
-    findings, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])
-    return list(findings["findings"])
+    told, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])
+    assert "findings" in told, said
+    return list(told["findings"])
 
 
 def check_jobs(containers: Containers, mount: list[str], commit: str) -> None:
