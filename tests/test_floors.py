@@ -15,7 +15,17 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
 FLOORS = {
     **dict.fromkeys(
-        ["units", "types", "errors", "settings", "setting_values", "build", "metrics", "__init__"],
+        [
+            "units",
+            "types",
+            "heard",
+            "errors",
+            "settings",
+            "setting_values",
+            "build",
+            "metrics",
+            "__init__",
+        ],
         0,
     ),
     **dict.fromkeys(["text", "audio", "store", "fetch"], 1),

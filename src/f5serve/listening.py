@@ -17,9 +17,10 @@ from f5serve.errors import ModelUnavailable
 from f5serve.settings import Settings
 
 if TYPE_CHECKING:
+    from f5serve.heard import Comparison, Heard
     from f5serve.recognition import Ear
     from f5serve.store.base import ObjectStore
-    from f5serve.types import Comparison, Heard, Wave
+    from f5serve.types import Wave
     from f5serve.verification import Gate
     from f5serve.voices.hearing import Hearing
     from f5serve.voices.library import VoiceLibrary

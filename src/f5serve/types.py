@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from f5serve.units import SAMPLE_RATE, samples_to_s
+
+if TYPE_CHECKING:
+    from f5serve.heard import Verification
 
 FloatArray = NDArray[np.float32]
 AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]
@@ -67,71 +70,6 @@ class WordTiming:
     start_s: float
     end_s: float
     confidence: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What somebody understood of a wave.
-
-    Attributes:
-        text: the words, one line; "" when there were none.
-        language: ISO 639-1 code of the language that it was taken for.
-        confidence: 0..1, the mean probability of the words.
-        words: each with its place; empty unless it was asked for.
-    """
-
-    text: str
-    language: str
-    confidence: float
-    words: tuple[WordTiming, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Words that were meant beside words that were heard.
-
-    Attributes:
-        words: how many were meant.
-        errors: how many have to be changed, left out or put in to make them those that were heard.
-        differing: the places where they differ, each as (meant, heard); one of them may be empty.
-        heard: all that was heard.
-    """
-
-    words: int
-    errors: int
-    differing: tuple[tuple[str, str], ...] = ()
-    heard: str = ""
-
-    @property
-    def rate(self) -> float:
-        """Word error rate: 0 for equal words; above 1 where many more were heard than meant."""
-        return self.errors / max(1, self.words)
-
-
-class Recogniser(Protocol):
-    """Waves in, words out. `recognition.Whisper` is a recogniser; it may be used by many threads.
-
-    Attributes:
-        model: what it hears with, e.g. "tiny.en".
-    """
-
-    @property
-    def model(self) -> str: ...
-
-    def understands(self, language: str) -> bool:
-        """Whether it knows a language, ISO 639-1; "" asks whether it can tell which one it is."""
-        ...
-
-    def hear(self, wave: Wave, language: str = "", *, word_times: bool = False) -> Heard:
-        """Write down what is said in a wave of any sample rate.
-
-        Args:
-            language: what is spoken, ISO 639-1; "" has it found out.
-
-        Raises:
-            ModelUnavailable: the recogniser cannot be loaded.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,58 +270,6 @@ class Engine(Protocol):
         is left in both; absent while unknown), `batch_frames` (the most frames of a step).
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """How well one utterance was understood.
-
-    Attributes:
-        words, errors: as in `Comparison`, of the attempt that was kept.
-        attempts: how often it was spoken.
-        seed: of that attempt.
-    """
-
-    words: int
-    errors: int
-    attempts: int
-    seed: int
-
-    @property
-    def rate(self) -> float:
-        """Word error rate."""
-        return self.errors / max(1, self.words)
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """How well speech was understood by the recogniser that heard it.
-
-    Attributes:
-        model: of the recogniser.
-        max_error_rate: above which an utterance was spoken again.
-        utterances: those that were heard, in order of the text.
-    """
-
-    model: str
-    max_error_rate: float
-    utterances: tuple[Verified, ...]
-
-    @property
-    def rate(self) -> float:
-        """Word error rate of all of them together."""
-        errors = sum(one.errors for one in self.utterances)
-        return errors / max(1, sum(one.words for one in self.utterances))
-
-    @property
-    def attempts(self) -> int:
-        """How many utterances were made to get them."""
-        return sum(one.attempts for one in self.utterances)
-
-    @property
-    def passed(self) -> bool:
-        """Whether each of them is good enough."""
-        return all(one.rate <= self.max_error_rate for one in self.utterances)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from f5serve.errors import ModelUnavailable
+from f5serve.heard import Comparison, Verification, Verified
 from f5serve.recognition import Ear
 from f5serve.text.plan import derive_seed
-from f5serve.types import Comparison, Engine, OnDone, Utterance, Verification, Verified, Wave
+from f5serve.types import Engine, OnDone, Utterance, Wave
 from f5serve.watch import check_sound
 
 

@@ -58,6 +58,8 @@ def test_an_uploaded_voice_is_listed_spoken_in_and_deleted(tmp_path: Path) -> No
                         "last_modified": told["voice"]["last_modified"],
                         "duration_s": told["voice"]["duration_s"],
                         "language": "",
+                        "needs_review": False,
+                        "transcript_confidence": None,
                     }
                 ],
                 "count": 1,

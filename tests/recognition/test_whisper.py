@@ -13,8 +13,9 @@ import pytest
 
 from f5serve.audio.decode import decode
 from f5serve.errors import ModelUnavailable
+from f5serve.heard import Heard
 from f5serve.recognition import Ear, ModelFolder, Whisper, find_model
-from f5serve.types import Heard, Wave, WordTiming
+from f5serve.types import Wave, WordTiming
 from tests.hearing import ear, word_error_rate
 from tests.voices.test_voices_prepare import TEXTS, clip
 

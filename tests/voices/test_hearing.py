@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from f5serve.errors import BadAudio, F5Error
-from f5serve.types import Comparison, Voice, Wave, WordTiming
+from f5serve.heard import Comparison
+from f5serve.types import Voice, Wave, WordTiming
 from f5serve.voices.cut import cut_at_words
 from f5serve.voices.hearing import Hearing
 from f5serve.voices.prepare import prepare, prepare_voice

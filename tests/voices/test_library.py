@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from f5serve.errors import BadAudio, F5Error, InvalidRequest, StorageFailed
+from f5serve.heard import Heard
 from f5serve.store.base import ObjectStore
-from f5serve.types import Heard, Wave
+from f5serve.types import Wave
 from f5serve.voices import names
 from f5serve.voices.default import default_voice
 from f5serve.voices.hearing import Hearing

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from f5serve.heard import Comparison, Heard, Recogniser
 from f5serve.recognition.wording import compare, looks_english, match, traced_words, units
-from f5serve.types import Comparison, Heard, Recogniser, Wave, WordTiming
+from f5serve.types import Wave, WordTiming
 
 
 class Ear:

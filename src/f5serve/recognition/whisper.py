@@ -17,9 +17,10 @@ import numpy as np
 
 from f5serve.audio.edit import levels_db, resample
 from f5serve.errors import ModelUnavailable
+from f5serve.heard import Heard
 from f5serve.recognition.models import ModelFolder
 from f5serve.settings import keep_onnxruntime_silent
-from f5serve.types import Heard, Wave, WordTiming
+from f5serve.types import Wave, WordTiming
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel

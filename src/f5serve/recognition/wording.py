@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
+from f5serve.heard import Comparison
 from f5serve.text.english.spoken import trace
 from f5serve.text.traced import Span, Traced
-from f5serve.types import Comparison
 
 MAX_WORDS = 1_000
 """The work grows with the square of the words; an utterance or a reference has a tenth of it."""

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from f5serve.errors import BadAudio
-from f5serve.types import Comparison, Heard, Wave, WordTiming
+from f5serve.heard import Comparison, Heard
+from f5serve.types import Wave, WordTiming
 
 MAX_ERROR_RATE = 0.5
 """Of a transcript that is believed: a small recogniser mishears up to a third of the words of an
