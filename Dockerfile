@@ -57,9 +57,8 @@ RUN mkdir -p /opt/models \
     fi \
     && find /opt/models -exec touch -h -d @0 {} +
 
-FROM python AS image
+FROM libraries AS image
 COPY --from=models /opt/models /opt/models
-COPY --from=libraries /opt/f5serve /opt/f5serve
 # Copied, not mounted: buildah takes a cached step for valid whatever a mount has in it.
 COPY --from=wheel /dist /dist
 RUN pip --python /opt/f5serve/bin/python install --compile --no-deps --no-index /dist/*.whl \
