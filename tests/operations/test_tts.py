@@ -22,7 +22,7 @@ from tests.operations.house import HELLO, house, run
 ANSWERED = {
     *("job_id", "status", "audio_url", "duration", "sample_rate", "format", "seed", "text"),
     *("voice", "model", "word_timings", "timing_files", "timing_format", "timing_method"),
-    *("timing_confidence", "word_count", "cached", "warnings", "metrics", "worker"),
+    *("timing_confidence", "word_count", "cached", "verification", "warnings", "metrics", "worker"),
 }
 METRICS = {"queue_s", "voice_s", "inference_s", "timing_s", "upload_s", "rtf", "first_audio_s"}
 
