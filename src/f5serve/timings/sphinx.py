@@ -23,15 +23,18 @@ from f5serve.types import Alignment, Wave
 SAMPLE_RATE = 16_000
 FRAMES_PER_SECOND = 100
 
+LEAST_S = 0.1
+"""Less sound than this holds no word."""
+
 FORGIVING_BEAM = 1e-100
 """Aligns noisy speech that the usual beams lose; wrong text, too, which the score then tells."""
 
 BEST_SCORE, WORST_SCORE = -0.02, -0.11
-"""Mean log score of a frame: right text is at -0.021 to -0.065, wrong text at -0.108 or below.
-Confidence is 1 and 0 there, and linear between."""
+"""Mean log score of a frame: right text had -0.021 to -0.079, wrong text -0.097 or below.
+Confidence is 1 and 0 here, and linear between."""
 
-LEAST_SCORE = -0.08
-"""Below it, over 95 of 100 wrong texts lie and no right one that was tried."""
+LEAST_SCORE = -0.09
+"""What lies below is taken for another text. Two wrong words in a sentence are mostly above."""
 
 MAX_NEW_WORDS = 5_000
 """A decoder keeps each word that was added; one with so many of them is made anew."""
@@ -65,6 +68,8 @@ class Sphinx:
         if not reading.spoken:
             return Alignment()
         pcm = _pcm(wave)
+        if len(pcm) < 2 * SAMPLE_RATE * LEAST_S:
+            return Alignment()
         with self._lock:
             scored = next(
                 filter(None, (d.align(pcm, reading.spoken) for d in self._decoders)), None
@@ -90,6 +95,7 @@ class _Decoder:
             self._open()
         keys = [self._know(word) for word in words]
         try:
+            self._decoder.reinit_feat()  # else the noise of the wave before is taken off this one
             self._decoder.set_align_text(" ".join(keys))
             self._decoder.start_utt()
             try:
