@@ -63,8 +63,8 @@ class Settings:
         "F5_FETCH_MODELS",
         "auto",
         one_of("auto", "always", "never"),
-        "Whether missing weights are fetched at the start, from the store, then from the hub; "
-        "`auto` does so in a RunPod worker and wherever F5_ENGINE is f5.",
+        "Whether a worker fetches missing weights at its start, from the store, then from the hub; "
+        "`auto` does so on RunPod, and elsewhere where F5_ENGINE is f5. `f5serve say` never does.",
     )
     publish_models: bool = _setting(
         "F5_PUBLISH_MODELS",
