@@ -161,3 +161,25 @@ def test_facts_in_any_mixture_are_judged(tmp_path: Path) -> None:
         assert {f.level for f in found} <= set(LEVELS)
         assert exit_code(found) in (0, 3, 4, 5, 6)
         assert all(isinstance(f, Finding) and f.what for f in found)
+
+
+def test_what_a_container_has_used_is_not_available(tmp_path: Path) -> None:
+    machine = runpod_worker(tmp_path / "machine")
+    group = "root/sys/fs/cgroup"
+    machine.write(f"{group}/memory.max", f"{16 * GIB}\n")
+    machine.write(f"{group}/memory.current", f"{14 * GIB}\n")
+    machine.write(f"{group}/memory.stat", f"anon 1\ninactive_file {10 * GIB}\nfile 2\n")
+    facts = diagnosis.quick(machine.sources()).facts
+    assert (facts.memory.total, facts.memory.available) == (16 * GIB, 12 * GIB)
+    machine.write(f"{group}/memory.stat", "inactive_file 0\n")
+    assert codes(diagnosis.quick(machine.sources()).facts) == {"MEMORY_BELOW_SDK_MINIMUM"}
+
+
+def test_a_secret_that_another_program_repeats_is_masked(tmp_path: Path) -> None:
+    machine = cpu_box(tmp_path / "machine")
+    machine.variables["HF_TOKEN"] = "hf_canary0123456789"
+    machine.says("torch", error="ImportError: hf_canary0123456789 is no library", code=1)
+    report = diagnosis.full(machine.sources())
+    told = next(f for f in report.findings if f.code == "TORCH_BROKEN")
+    assert told.value == "ImportError: *** is no library"
+    assert "canary" not in str(report.as_dict())
