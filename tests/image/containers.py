@@ -125,19 +125,28 @@ class Containers:
         """A container with its entry point; it is gone at the end of the block."""
         told = [f"--env={key}={value}" for key, value in environ.items()]
         command = self._run_command([*options, *told, "--name", name])
+        self._remove(name)  # what a run that was killed may have left
         log = self.folder / f"{name}.log"
         with log.open("wb") as out:
             process = subprocess.Popen([*command, image], stdout=out, stderr=out)
         try:
             yield Worker(process, log)
         finally:
-            self._podman("rm", "--force", "--time", "0", "--ignore", name, check=False)
+            self._remove(name)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
 
     def stop(self, name: str, patience_s: int) -> None:
         """SIGTERM to its first process, and SIGKILL after `patience_s`."""
         self._podman("stop", "--time", str(patience_s), name)
+
+    def close(self) -> None:
+        """Unmount the storage, which its tools leave mounted."""
+        overlay = str(self.folder / "store" / "overlay")
+        subprocess.run(["umount", overlay], check=False, capture_output=True)
+
+    def _remove(self, name: str) -> None:
+        self._podman("rm", "--force", "--time", "0", "--ignore", name, check=False)
 
     def _has(self, image: str) -> bool:
         return self._buildah("inspect", image, check=False).returncode == 0

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from f5serve.model_cache.manifest import ARTIFACT_API, Description
@@ -66,7 +66,8 @@ def main() -> int:
             folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # of two runs on one machine, the other waits
-            run(Containers(folder), given.published_base)
+            with closing(Containers(folder)) as containers:
+                run(containers, given.published_base)
     except CannotRun as reason:
         line = "=" * 78
         print(f"{line}\nimage-test SKIPPED: nothing was built, nothing was run.\n{reason}\n{line}")
