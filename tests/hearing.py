@@ -13,7 +13,7 @@ from f5serve.recognition.wording import compare
 from f5serve.settings import Settings
 from f5serve.types import Wave
 
-SETTINGS = Settings(recogniser="tiny.en", device="cpu", threads=2)
+SETTINGS = Settings(recogniser="tiny.en", device="cpu", threads=1)
 
 
 @cache

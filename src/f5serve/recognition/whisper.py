@@ -142,6 +142,8 @@ def _open(folder: ModelFolder, device: str, threads: int) -> WhisperModel:
     keep_onnxruntime_silent()  # faster-whisper imports it
     from faster_whisper import WhisperModel
 
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # a line for each wave
+
     model = WhisperModel(
         str(folder.path),
         device=device,
