@@ -41,6 +41,7 @@ pytestmark = pytest.mark.slow
 class Installed:
     """An environment that holds the wheel, and the libraries of the one that the tests run in."""
 
+    commit: str
     wheel: Path
     source: Path
     package: Path
@@ -52,8 +53,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     home = tmp_path_factory.mktemp("wheel")
     source, venv = home / "source", home / "venv"
     source.mkdir()
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True)
-    subprocess.run(["tar", "-x"], cwd=source, input=archive.stdout, check=True)
+    commit = git("rev-parse", "HEAD").decode().strip()
+    subprocess.run(["tar", "-x"], cwd=source, input=git("archive", commit), check=True)
     environ = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     subprocess.run([*WHEEL, str(home), str(source)], check=True, timeout=240, env=environ)
     (built,) = home.glob("f5serve-*.whl")
@@ -65,7 +66,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     # A folder that is named so adds its libraries, but not what its own .pth files name: our
     # checkout, if it is installed there for editing.
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return Installed(built, source, packages / "f5serve", python)
+    return Installed(commit, built, source, packages / "f5serve", python)
+
+
+def git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True).stdout
 
 
 def public_names(source: Path) -> Iterator[tuple[str, list[str]]]:
@@ -87,9 +92,8 @@ def test_it_carries_commit_voice_types_and_no_tests(installed: Installed) -> Non
     assert {"f5serve/py.typed", "f5serve/engine/dit.py", "f5serve/_stamp.json"} <= set(names)
     assert any(n.startswith("f5serve/voices/data/") and n.endswith(".wav") for n in names)
     assert not any("tests" in n for n in names)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True)
     stamped = build.stamp(installed.package)
-    assert stamped.commit == head.stdout.decode().strip()
+    assert stamped.commit == installed.commit
     assert (stamped.origin, stamped.dirty) == ("wheel", None)
     assert len(stamped.files) > 100
 
