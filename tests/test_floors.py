@@ -36,6 +36,7 @@ FLOORS = {
     **dict.fromkeys(
         [
             "speech",
+            "timed",
             "watch",
             "boot",
             "listening",

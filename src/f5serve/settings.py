@@ -111,6 +111,14 @@ class Settings:
         flag,
         "1 refuses new voices without the consent of the person who is heard.",
     )
+    aligner: str = _setting(
+        "F5_ALIGNER",
+        "auto",
+        str,
+        "What finds out when each word is heard: `auto` is whatever is installed, `off` nothing, "
+        "`pocketsphinx` English alone; else the folder of a wav2vec2 CTC model, or the name of "
+        "one in `F5_MODELS_DIR/aligners`.",
+    )
     recogniser: str = _setting(
         "F5_RECOGNISER",
         "auto",

@@ -24,7 +24,17 @@ from f5serve.audio.encode import encode
 from f5serve.errors import InvalidRequest
 from f5serve.text.normalize import clean_text
 from f5serve.text.plan import MAX_SEED, derive_seed, plan
-from f5serve.types import Engine, Metrics, SpeechRequest, SpeechResult, Utterance, Wave
+from f5serve.timed import Timed, Timer
+from f5serve.timings.aligners import Aligners
+from f5serve.types import (
+    Alignment,
+    Engine,
+    Metrics,
+    SpeechRequest,
+    SpeechResult,
+    Utterance,
+    Wave,
+)
 from f5serve.units import HOP_LENGTH
 from f5serve.verification import Gate, Verifier, nobody_hears, not_understood
 from f5serve.watch import Told, Watch
@@ -51,6 +61,7 @@ class Speech:
         max_text_chars: longest text of one request.
         notes: what every answer has to say besides the engine's own warnings.
         gate: what speech goes through that is to be verified; None where nobody hears.
+        aligners: who finds out when words are heard; None takes what is installed.
     """
 
     def __init__(
@@ -59,11 +70,13 @@ class Speech:
         max_text_chars: int = 5000,
         notes: tuple[str, ...] = (),
         gate: Gate | None = None,
+        aligners: Aligners | None = None,
     ) -> None:
         self.engine = engine
         self.max_text_chars = max_text_chars
         self.notes = notes
         self.gate = gate
+        self.aligners = aligners or Aligners()
 
     def say(
         self, request: SpeechRequest, job_id: str = "", watch: Watch | None = None
@@ -85,13 +98,16 @@ class Speech:
         utterances = plan(request, text, self.engine.max_text_bytes, seed)
 
         verifier = self._verifier(request, text)
+        timer = self._timer(request, utterances)
 
         began = time.perf_counter()
-        told = self._generate(request, utterances, watch or Watch(), verifier or self.engine)
+        told = Told(request, utterances, watch or Watch(), timer)
+        _generate(verifier or self.engine, told, request.quick_start)
         generated = time.perf_counter()
         wave, starts_s = join(told.in_order(), request.cross_fade_s)
         audio = encode(wave, request.format)
         encoded = time.perf_counter()
+        timed = timer.result(starts_s) if timer else Timed(Alignment())
 
         return SpeechResult(
             audio=audio,
@@ -109,9 +125,11 @@ class Speech:
                 audio_s=wave.duration_s,
                 encode_s=encoded - generated,
                 first_audio_s=told.first_at - began,
+                timing_s=timed.waited_s,
             ),
-            warnings=self._warnings(request, verifier),
+            warnings=self._warnings(request, verifier) + timed.warnings,
             verification=verifier.result(utterances) if verifier else None,
+            timings=timed.alignment,
         )
 
     def stream(
@@ -161,34 +179,35 @@ class Speech:
         language = self.gate.ear.language_of(text, request.voice.language)
         return None if language is None else Verifier(self.engine, self.gate, language)
 
+    def _timer(self, request: SpeechRequest, utterances: Sequence[Utterance]) -> Timer | None:
+        if not request.time_words:
+            return None
+        return Timer(self.aligners, utterances, request.voice.language)
+
     def _warnings(self, request: SpeechRequest, verifier: Verifier | None) -> tuple[str, ...]:
         told = self.engine.warnings + self.notes + request.voice.warnings
         if request.verify and verifier is None and self.gate is not None:
             told += (not_understood(self.gate.ear),)
         return told
 
-    def _generate(
-        self,
-        request: SpeechRequest,
-        utterances: Sequence[Utterance],
-        watch: Watch,
-        speaker: Engine | Verifier,
-    ) -> Told:
-        told = Told(request, utterances, watch)
-        found = watch.kept.find(utterances) if watch.kept is not None else {}
-        for index in sorted(found):
-            told.add(index, found[index])
-        missing = [index for index in range(len(utterances)) if index not in found]
-        # Were the first row packed with the others, each of its steps would last as long as theirs.
-        first = int(request.quick_start and missing[:1] == [0])
-        for turn in (missing[:first], missing[first:]):
-            if turn:
-                _take_turn(speaker, turn, told, watch)
-        return told
+
+def _generate(speaker: Engine | Verifier, told: Told, quick_start: bool) -> None:
+    """Have all utterances spoken that no earlier attempt has left."""
+    kept = told.watch.kept
+    found = kept.find(told.utterances) if kept is not None else {}
+    for index in sorted(found):
+        told.add(index, found[index])
+    missing = [index for index in range(len(told.utterances)) if index not in found]
+    # Were the first row packed with the others, each of its steps would last as long as theirs.
+    first = int(quick_start and missing[:1] == [0])
+    for turn in (missing[:first], missing[first:]):
+        if turn:
+            _take_turn(speaker, turn, told)
 
 
-def _take_turn(speaker: Engine | Verifier, turn: Sequence[int], told: Told, watch: Watch) -> None:
+def _take_turn(speaker: Engine | Verifier, turn: Sequence[int], told: Told) -> None:
     """Have the utterances with these indices spoken."""
+    watch = told.watch
     utterances = [told.utterances[index] for index in turn]
 
     def done(position: int, wave: Wave) -> None:

@@ -157,6 +157,7 @@ class SpeechRequest:
     Attributes:
         quick_start: keep the first utterance short and speak it before the others, so that it is
             heard early; it costs one more row. Part of the request, because it decides the sound.
+        time_words: find out when each word is heard.
         verify: have the recogniser hear each utterance, and what it does not understand spoken
             again with another seed.
     """
@@ -168,6 +169,7 @@ class SpeechRequest:
     cross_fade_s: float = 0.15
     remove_silence: bool = False
     quick_start: bool = False
+    time_words: bool = False
     verify: bool = False
 
 
@@ -278,12 +280,14 @@ class Metrics:
 
     Attributes:
         first_audio_s: from the start of the work until its first utterance could be heard.
+        timing_s: how long it had to wait for the times of its words.
     """
 
     inference_s: float
     audio_s: float
     encode_s: float
     first_audio_s: float = 0.0
+    timing_s: float = 0.0
 
     @property
     def rtf(self) -> float:
@@ -299,6 +303,8 @@ class SpeechResult:
         audio: encoded bytes in `format`.
         starts_s: where each utterance begins in `wave`, seconds.
         verification: how well it was understood; None when nobody was asked or could tell.
+        timings: where each word is heard in `wave`; without words when they were not asked for or
+            could not be found, which `warnings` tells.
     """
 
     audio: bytes
@@ -314,3 +320,4 @@ class SpeechResult:
     metrics: Metrics
     warnings: tuple[str, ...] = ()
     verification: Verification | None = None
+    timings: Alignment = field(default_factory=Alignment)

@@ -15,6 +15,7 @@ import numpy as np
 
 from f5serve.audio.edit import Joiner, remove_silence
 from f5serve.errors import EngineFailed
+from f5serve.timed import Timer
 from f5serve.types import SpeechRequest, Utterance, Wave
 
 
@@ -55,18 +56,24 @@ class Told:
 
     Attributes:
         utterances: of the request.
+        watch: who follows it.
         waves: by index of their utterance, silence removed if that was asked for.
         first_at: `time.perf_counter()` when the first utterance was there, 0 before.
     """
 
     def __init__(
-        self, request: SpeechRequest, utterances: Sequence[Utterance], watch: Watch
+        self,
+        request: SpeechRequest,
+        utterances: Sequence[Utterance],
+        watch: Watch,
+        timer: Timer | None = None,
     ) -> None:
         self.waves: dict[int, Wave] = {}
         self.first_at = 0.0
         self._request = request
         self.utterances = utterances
-        self._watch = watch
+        self.watch = watch
+        self._timer = timer
         self._joiner = Joiner(request.cross_fade_s)
         self._next = 0
 
@@ -82,8 +89,10 @@ class Told:
         if self._request.remove_silence:  # before the join, so that starts_s stays true
             wave = remove_silence(wave)
         self.waves[index] = wave
-        if self._watch.on_progress is not None:
-            self._watch.on_progress(len(self.waves), len(self.utterances))
+        if self._timer is not None:
+            self._timer.add(index, wave)
+        if self.watch.on_progress is not None:
+            self.watch.on_progress(len(self.waves), len(self.utterances))
         self._pass_on()
 
     def in_order(self) -> list[Wave]:
@@ -94,15 +103,15 @@ class Told:
         """Give out what has become final: the first waves, as far as none is missing."""
         while self._next in self.waves:
             self.first_at = self.first_at or time.perf_counter()
-            if self._watch.on_piece is not None:
+            if self.watch.on_piece is not None:
                 self._give(self._joiner.add(self.waves[self._next]))
             self._next += 1
             if self._next == len(self.utterances):
                 self._give(self._joiner.end())
 
     def _give(self, piece: Wave) -> None:
-        if self._watch.on_piece is not None and len(piece.samples):
-            self._watch.on_piece(piece)
+        if self.watch.on_piece is not None and len(piece.samples):
+            self.watch.on_piece(piece)
 
 
 def check_sound(utterance: Utterance, wave: Wave) -> None:

@@ -16,7 +16,14 @@ from f5serve.transports.cli import run
 from tests.jobs.clock import Clock
 
 SHA = "1" * 64
-FOREIGN = ["output/old.wav", "timings/a.srt", "voices/ana.wav", "jobs/notes.txt", "cache/x.json"]
+FOREIGN = [
+    "output/old.wav",
+    "timings/a.srt",
+    "timings/old.er.srt",
+    "voices/ana.wav",
+    "jobs/notes.txt",
+    "cache/x.json",
+]
 
 
 def work(store: MemoryStore | FolderStore, job_id: str, finish: bool = True) -> None:
@@ -46,6 +53,7 @@ def test_old_jobs_go_whole_and_younger_ones_stay_whole() -> None:
     clock = Clock()
     store = Lists(clock)
     work(store, "old")
+    store.put("timings/old.srt", b"1")
     work(store, "stuck", finish=False)
     for key in FOREIGN:
         store.put(key, b"mine")
@@ -59,7 +67,7 @@ def test_old_jobs_go_whole_and_younger_ones_stay_whole() -> None:
 
     told: list[str] = []
     swept = sweep(store, 30, on_job=told.append)
-    assert (swept.jobs, swept.files, swept.cache_entries) == (2, 6, 1)
+    assert (swept.jobs, swept.files, swept.cache_entries) == (2, 7, 1)
     assert sorted(told) == ["old", "stuck"]
     of_old = [key for key in store.deleted if "old" in key]
     assert (of_old[0], of_old[-1]) == ("jobs/old/done.json", "jobs/old/state.json")

@@ -41,8 +41,13 @@ def test_an_answer_tells_everything_and_its_audio_is_in_the_store(tmp_path: Path
             assert (answer["text"], answer["voice"]) == ("Hello there.", "default")
             assert (answer["model"], answer["format"]) == ("tone", "wav")
             assert (answer["sample_rate"], answer["cached"]) == (24000, False)
-            assert answer["word_timings"] == []
-            assert any("timings" in warning for warning in answer["warnings"])
+            assert [word["word"] for word in answer["word_timings"]] == ["Hello", "there."]
+            assert answer["word_timings"][0].keys() == {
+                *("word", "start_time", "end_time", "confidence")
+            }
+            assert (answer["timing_method"], answer["timing_confidence"]) == ("exact", 1.0)
+            assert (answer["word_count"], answer["timing_files"]) == (2, {})
+            assert not any("timings" in warning for warning in answer["warnings"])
             assert answer["worker"].keys() == {"version", "commit"}
             audio = stored(here.store, answer)
             wave = read_wav(audio)

@@ -114,10 +114,15 @@ def _finish(chosen: Chosen, settings: Settings, timeline: Timeline, how: Start) 
         with timeline.step("warm-up"):
             warm_up(engine)
     from f5serve.speech import Speech
+    from f5serve.timings.aligners import Aligners
 
+    aligners = Aligners(settings.aligner, settings.models_dir / "aligners", settings.device)
+    if how.warm and choice.kind != "standin":  # which tells its times itself
+        with timeline.step("aligner"):
+            aligners.load()
     notes = (choice.note,) if choice.note else ()
     gate = (how.ears or Ears(settings)).gate()
-    speech = Speech(engine, settings.max_text_chars, notes, gate)
+    speech = Speech(engine, settings.max_text_chars, notes, gate, aligners)
     timeline.ready()
     return Booted(speech, choice, timeline, chosen.obtained)
 

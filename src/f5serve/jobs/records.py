@@ -7,6 +7,7 @@ Job ids and evidence flow in; keys, bytes and a `Standing` flow out. Stores are 
     jobs/<id>/failed-N.json   how attempt N ended without one
     jobs/<id>/cancel.json     somebody asked for an end
     output/<id>/<sha16>.<ext> what was made; written once
+    timings/<id>.<format>     when each word is heard, as subtitles or a table
 
 Success and failure lie under different keys, so no race between two workers hides a result.
 """
@@ -158,6 +159,11 @@ def record_key(job_id: str, name: str) -> str:
 def output_key(job_id: str, sha256: str, extension: str) -> str:
     """Key of something made: its content is in its name, so it never changes."""
     return f"output/{folder_of(job_id)}/{sha256[:16]}.{extension}"
+
+
+def timing_key(job_id: str, format: str) -> str:
+    """Key of a file of word times; older clients build it themselves."""
+    return f"timings/{folder_of(job_id)}.{format}"
 
 
 def sha256_of(value: Any) -> str:

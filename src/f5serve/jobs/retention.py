@@ -54,6 +54,7 @@ def sweep(
     before = store.now() - retention_days * DAY_S
     for folder in _old_jobs(store, before):
         files = [entry for name in FOLDERS for entry in store.list(f"{name}/{folder}/")]
+        files += [e for e in store.list(f"timings/{folder}") if _is_timing(e.key, folder)]
         if not files or any(entry.modified.timestamp() >= before for entry in files):
             continue
         swept.jobs += 1
@@ -80,6 +81,11 @@ def _old_jobs(store: ObjectStore, before: float) -> Iterator[str]:
                 at = entry.modified.timestamp()
                 newest[found[1]] = max(at, newest.get(found[1], at))
     return (folder for folder, at in newest.items() if at < before)
+
+
+def _is_timing(key: str, folder: str) -> bool:
+    """Whether it is that job's file, not one of a job whose id goes on after a dot."""
+    return re.fullmatch(rf"timings/{re.escape(folder)}\.[a-z0-9]+", key) is not None
 
 
 def _order(entry: StoredObject) -> tuple[int, str]:

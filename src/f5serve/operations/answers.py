@@ -30,6 +30,8 @@ def tts_answer(store: ObjectStore, job_id: str, record: Record, expires_s: float
     audio = find_output(record, "audio")
     details = record.get("details") or _stored_details(store, record)
     words = details.get("word_timings", [])
+    timings = record.get("timings") or {}
+    files = {line["format"]: line for line in record.get("outputs", []) if _is_timing(line)}
     formats = record.get("timing_formats") or []
     engine, voice = record.get("engine", {}), record.get("voice", {})
     return {
@@ -44,11 +46,13 @@ def tts_answer(store: ObjectStore, job_id: str, record: Record, expires_s: float
         "voice": voice.get("name"),
         "model": engine.get("model"),
         "word_timings": words,
-        "timing_files": {},
+        "timing_files": {
+            name: _url(store, job_id, line, expires_s) for name, line in files.items()
+        },
         "timing_format": formats[0] if formats else None,
-        "timing_method": None,
-        "timing_confidence": None,
-        "word_count": len(words),
+        "timing_method": timings.get("method"),
+        "timing_confidence": timings.get("confidence"),
+        "word_count": timings.get("words", len(words)),
         "verification": record.get("verification"),
         "cached": bool(record.get("cached")),
         "warnings": list(record.get("warnings", [])),
@@ -107,12 +111,37 @@ def download_answer(
     }
 
 
-def no_timings(job_id: str) -> InvalidRequest:
-    """The error for a download of timing files that were not made."""
+def timing_answer(
+    store: ObjectStore, job_id: str, record: Record, format: str, expires_s: float
+) -> dict[str, Any]:
+    """The answer to download of a file of word times.
+
+    Raises:
+        InvalidRequest: NO_TIMINGS for one that was not made.
+    """
+    made = {line["format"]: line for line in record.get("outputs", []) if _is_timing(line)}
+    if format not in made:
+        raise _no_timings(job_id, format, list(made))
+    return {
+        "job_id": job_id,
+        "timing_url": _url(store, job_id, made[format], expires_s),
+        "content_type": made[format]["mime"],
+        "filename": _filename(job_id, made[format]),
+        "format": format,
+        "status": "ready",
+    }
+
+
+def _is_timing(line: Mapping[str, Any]) -> bool:
+    return line.get("role") == "timing" and isinstance(line.get("format"), str)
+
+
+def _no_timings(job_id: str, format: str, made: list[str]) -> InvalidRequest:
+    there = f"It has {', '.join(made)}. " if made else ""
     return InvalidRequest(
-        f"Job {job_id} has no timing files.",
+        f"Job {job_id} has no timing file in {format}.",
         code="NO_TIMINGS",
-        hint="This version makes none; download the audio with type audio.",
+        hint=f"{there}Ask for it in timing_format of tts; its warnings tell why one is missing.",
     )
 
 

@@ -59,11 +59,12 @@ class Lookups:
         job_id = _job_id(payload)
         fields = Fields(payload)
         kind = fields.choice("type", ["audio", "timing"], "audio")
-        if kind == "timing":
-            fields.choice("format", TIMING_FORMATS, "srt")
+        format = fields.choice("format", TIMING_FORMATS, "srt") if kind == "timing" else ""
         record = await self._tools.blocking(self._board.result, job_id)
         if kind == "timing":
-            raise answers.no_timings(job_id)
+            return await self._tools.blocking(
+                answers.timing_answer, self._store, job_id, record, format, self._expires_s
+            )
         return await self._tools.blocking(
             answers.download_answer, self._store, job_id, record, self._expires_s
         )

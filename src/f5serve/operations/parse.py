@@ -16,10 +16,11 @@ from f5serve.errors import InvalidRequest
 from f5serve.jobs.records import sha256_of
 from f5serve.speech import RANGES
 from f5serve.text.normalize import clean_text
+from f5serve.timings.subtitles import FORMATS, SubtitleFormat
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.library import Consent
 
-TIMING_FORMATS = ("srt", "vtt", "ass", "csv", "json")
+TIMING_FORMATS = FORMATS
 DEFAULT_VOICE = "default"
 MAX_NAME_CHARS = 4_096
 """Longest text in fields for names and URLs."""
@@ -59,7 +60,7 @@ class Ask:
     verify: bool
     model: str
     word_timings: bool
-    timing_formats: tuple[str, ...]
+    timing_formats: tuple[SubtitleFormat, ...]
     inline: bool
     queued: bool
     queued_as: str
@@ -77,6 +78,7 @@ class Ask:
             cross_fade_s=self.cross_fade_s,
             remove_silence=self.remove_silence,
             quick_start=self.quick_start,
+            time_words=self.word_timings or bool(self.timing_formats),
             verify=self.verify,
         )
 
@@ -220,7 +222,7 @@ def parse_tts(
         ref_text=fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS),
         model=fields.text("model"),
         word_timings=fields.flag("return_word_timings", True),
-        timing_formats=fields.choices("timing_format", TIMING_FORMATS),
+        timing_formats=_timing_formats(fields, payload),
         inline=fields.choice("return_audio", ["url", "base64"], "url") == "base64",
         queued=fields.choice("mode", ["sync", "async"], "sync") == "async",
         queued_as=fields.text("queued_as", max_chars=512),
@@ -228,6 +230,12 @@ def parse_tts(
         warnings=tuple(f"The field {name[:40]!r} is not known." for name in fields.unknown()[:5]),
         sha256=_identify(fields.known, voice),
     )
+
+
+def _timing_formats(fields: Fields, payload: Mapping[str, Any]) -> tuple[SubtitleFormat, ...]:
+    """Files of word times; srt for older clients, who ask for the times themselves alone."""
+    formats = cast(tuple[SubtitleFormat, ...], fields.choices("timing_format", TIMING_FORMATS))
+    return formats or (("srt",) if payload.get("return_word_timings") is True else ())
 
 
 def parse_consent(fields: Fields) -> Consent | None:

@@ -85,6 +85,7 @@ class _Times:
     upload_s: float = 0.0
     audio_s: float = 0.0
     first_audio_s: float = 0.0
+    timing_s: float = 0.0
 
     @property
     def so_far_s(self) -> float:
@@ -96,7 +97,7 @@ class _Times:
             "queue_s": max(0.0, self.so_far_s - elsewhere),
             "voice_s": self.voice_s,
             "inference_s": self.inference_s,
-            "timing_s": 0.0,
+            "timing_s": self.timing_s,
             "upload_s": self.upload_s,
             "first_audio_s": self.first_audio_s,
             "rtf": self.inference_s / self.audio_s if self.audio_s else 0.0,
@@ -222,6 +223,7 @@ async def _use_device(
     metrics = spoken.result.metrics
     times.spoken_s = spoken.seconds
     times.inference_s, times.audio_s = metrics.inference_s, metrics.audio_s
+    times.timing_s = metrics.timing_s
     times.first_audio_s = spoken.began - times.arrived + metrics.first_audio_s
     if flight.place is not None and not tools.device.is_shared and not resume.found:
         flight.place.cost(spoken.seconds)
@@ -244,12 +246,14 @@ async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Reco
     if earlier is not None:
         return earlier
     audio = story.audio_output(lease.job_id, made.result)
-    details = story.details_output(lease.job_id, made.result)
+    details = story.details_output(lease.job_id, made.ask, made.result)
+    timings = story.timing_outputs(lease.job_id, made.ask, made.result)
+    outputs = [audio, details, *timings]
     began = time.perf_counter()
-    for output in [audio] if story.is_small(details) else [audio, details]:
-        await tools.blocking(_put, tools.board, output)
+    kept = [output for output in outputs if output is not details or not story.is_small(details)]
+    await asyncio.gather(*(tools.blocking(_put, tools.board, output) for output in kept))
     made.times.upload_s = time.perf_counter() - began
-    told = story.tell(made.ask, made.voice, made.result, [audio, details], made.times.metrics())
+    told = story.tell(made.ask, made.voice, made.result, outputs, made.times.metrics())
     flight.check()
     tools.measures.spoke(told["metrics"], made.times.audio_s, made.times.so_far_s)
     finish = tools.blocking(tools.board.finish, lease, told)
@@ -280,6 +284,8 @@ def _identity(ask: Ask, voice: Voice, speech: Speech, program: Mapping[str, str]
     more: dict[str, Any] = {"engine": engine, "program": dict(program)}
     if ask.verify and speech.gate is not None:
         more["gate"] = speech.gate.identity
+    if ask.word_timings or ask.timing_formats:
+        more["aligner"] = speech.aligners.identity
     if voice.warnings:  # they are part of the answer, and end without another revision
         more["voice_warnings"] = list(voice.warnings)
     return {**ask.identity(voice), **more}

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from f5serve.audio.encode import MEDIA_TYPES
-from f5serve.jobs.records import output_key
+from f5serve.jobs.records import output_key, timing_key
 from f5serve.operations.parse import Ask
 from f5serve.store.base import canonical
+from f5serve.timings.subtitles import MEDIA_TYPES as TIMING_TYPES
+from f5serve.timings.subtitles import as_dict, write
 from f5serve.types import SpeechResult, Voice
 from f5serve.verification import describe
 
 MAX_INLINE_DETAILS = 16_000
 """Bytes of text and words that fit into the record; more become an output of their own."""
-
-NO_TIMINGS = "Word timings are not available in this version; word_timings is empty."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,23 @@ def audio_output(job_id: str, result: SpeechResult) -> Output:
     return Output(result.audio, {**line, "seconds": round(result.wave.duration_s, 4)})
 
 
-def details_output(job_id: str, result: SpeechResult) -> Output:
+def details_output(job_id: str, ask: Ask, result: SpeechResult) -> Output:
     """What was said and when, as JSON: {"text", "word_timings"}."""
-    data = canonical({"text": result.text, "word_timings": []})
+    data = canonical(_details(ask, result))
     return Output(data, _line("details", job_id, data, "json", "application/json"))
+
+
+def timing_outputs(job_id: str, ask: Ask, result: SpeechResult) -> list[Output]:
+    """The files of word times that were asked for; none where there are no times."""
+    if not result.timings.words:
+        return []
+    outputs = []
+    for format in ask.timing_formats:
+        data = write(result.timings, format)
+        line = _line("timing", job_id, data, format, TIMING_TYPES[format])
+        line = {**line, "key": timing_key(job_id, format), "format": format}
+        outputs.append(Output(data, line))
+    return outputs
 
 
 def tell(
@@ -59,18 +72,24 @@ def tell(
 ) -> dict[str, Any]:
     """All of the record that does not depend on who did the job.
 
-    `outputs` are the audio and the details; details that are small move into the record.
+    `outputs` are the audio, the details and the timings; details that are small move into the
+    record.
     """
-    audio, details = outputs
-    lines = [audio.line]
-    told: dict[str, Any] = {"text": result.text, "word_timings": []}
+    audio, details, *timings = outputs
+    lines = [audio.line, *(timing.line for timing in timings)]
+    told = _details(ask, result)
     if not is_small(details):
         lines.append(details.line)
         told = {}
-    missing = (NO_TIMINGS,) if ask.word_timings or ask.timing_formats else ()
+    found = result.timings
     return {
         "outputs": lines,
         "details": told,
+        "timings": {
+            "method": found.method or None,
+            "confidence": round(found.confidence, 3) if found.words else None,
+            "words": len(found.words),
+        },
         "format": result.format,
         "sample_rate": result.wave.sample_rate,
         "seconds": round(result.wave.duration_s, 4),
@@ -80,7 +99,7 @@ def tell(
         "metrics": dict(metrics),
         "watermark": None,
         "verification": describe(result.verification),
-        "warnings": [*result.warnings, *ask.warnings, *missing],
+        "warnings": [*result.warnings, *ask.warnings],
         "cached": False,
     }
 
@@ -93,6 +112,11 @@ def retell(story: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, An
 def is_small(details: Output) -> bool:
     """Whether `tell` puts the details into the record, so that they need not be stored."""
     return len(details.data) <= MAX_INLINE_DETAILS
+
+
+def _details(ask: Ask, result: SpeechResult) -> dict[str, Any]:
+    words = result.timings.words if ask.word_timings else ()
+    return {"text": result.text, "word_timings": [as_dict(word) for word in words]}
 
 
 def _line(role: str, job_id: str, data: bytes, extension: str, mime: str) -> dict[str, Any]:

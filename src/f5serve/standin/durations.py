@@ -28,7 +28,7 @@ SILENT_DB = 40.0
 """How far below the loudest stretch of a run there is only the model's noise."""
 
 EARLY_FRAMES = 2.5
-"""How much later than the sound the durations are: 2 to 3 frames, seen on words between silences."""
+"""How much later than the sound the durations are: 2 to 3, seen on words between silences."""
 
 SHARED_GAP_S = 0.1
 """Between two words, less than this is no pause but the token for a space; each takes half."""

@@ -6,13 +6,14 @@ it and in load tests. Utterances flow in, 24 kHz waves flow out; equal input giv
 
 from __future__ import annotations
 
+import re
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from f5serve.types import OnDone, Utterance, Wave
+from f5serve.types import Mark, OnDone, Utterance, Wave
 from f5serve.units import SAMPLE_RATE, s_to_samples
 
 STEPS = 16
@@ -93,4 +94,15 @@ class Tone:
         duration_s = self._s_per_byte * len(text) / utterance.options.speed
         pitch_hz = 200 + zlib.crc32(text, utterance.seed & 0xFFFFFFFF) % 400
         phase = 2 * np.pi * pitch_hz * np.arange(s_to_samples(duration_s)) / SAMPLE_RATE
-        return Wave((0.3 * np.sin(phase)).astype(np.float32))
+        return Wave((0.3 * np.sin(phase)).astype(np.float32), marks=self._marks(utterance))
+
+    def _marks(self, utterance: Utterance) -> tuple[Mark, ...]:
+        """Each word lasts as long as its bytes."""
+        s_per_byte = self._s_per_byte / utterance.options.speed
+        marks = []
+        for match in re.finditer(r"\S+", utterance.text):
+            before, behind = (
+                len(utterance.text[:place].encode()) for place in (match.start(), match.end())
+            )
+            marks.append(Mark(*match.span(), before * s_per_byte, behind * s_per_byte))
+        return tuple(marks)

