@@ -17,7 +17,7 @@ from typing import Any
 from f5serve import build
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings, process_environ, unknown_names
-from f5serve.transports import cli_doctor, cli_jobs, cli_models, cli_transcribe
+from f5serve.transports import cli_align, cli_doctor, cli_jobs, cli_models, cli_transcribe
 
 INTERRUPTED = 130
 INTERNAL = 1
@@ -101,6 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
     cli_models.add_parser(verbs)
     cli_doctor.add_parser(verbs)
     cli_transcribe.add_parser(verbs)
+    cli_align.add_parser(verbs)
     add_worker(verbs)
     add_start(verbs)
     return parser
@@ -120,6 +121,13 @@ def add_say(verbs: Any) -> None:
         "-o", dest="output", metavar="OUT", help="file, else speech.wav; - is stdout"
     )
     parser.add_argument("--format", choices=["wav", "mp3", "opus", "flac", "aac", "pcm"])
+    parser.add_argument(
+        "--timings",
+        action="append",
+        default=[],
+        choices=cli_align.FORMATS,
+        help="write when each word is heard beside OUT; may be given several times",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
 
     voice = parser.add_argument_group("voice")

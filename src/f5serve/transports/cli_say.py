@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,8 @@ from f5serve.errors import InvalidRequest
 from f5serve.listening import Ears
 from f5serve.settings import Settings
 from f5serve.speech import check_request
+from f5serve.timings.subtitles import SubtitleFormat, write
+from f5serve.timings.subtitles import as_dict as word_as_dict
 from f5serve.transports.cli_output import STDOUT, Output
 from f5serve.transports.cli_reference import read_voice
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult
@@ -39,6 +41,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Speak, write, and say what was done."""
     settings = override(settings, args)
     output, format = choose_output(args)
+    timings = timing_outputs(args, output)
     text = read_text(args.text, settings.max_text_chars)
     choice = choose(settings, args.weights)
     ears = Ears(settings)
@@ -49,6 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         format=format,
         cross_fade_s=args.cross_fade_s,
         remove_silence=args.remove_silence,
+        time_words=bool(timings),
         verify=args.verify or settings.verify,
     )
     check_request(request, settings.max_text_chars)
@@ -57,9 +61,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with progress() as on_progress:
         result = booted.speech.say(request, watch=Watch(on_progress=on_progress))
     output.write(result.audio)
+    for name, file in timings.items():
+        if result.timings.words:
+            file.write(write(result.timings, name))
 
     if args.json:
-        print(json.dumps(as_dict(result, booted, output)))
+        print(json.dumps(as_dict(result, booted, output) | timings_as_dict(result, timings)))
         return 0
     print(summary(result, booted, output), file=sys.stderr)
     for warning in result.warnings:
@@ -102,6 +109,32 @@ def choose_output(args: argparse.Namespace) -> tuple[Output, AudioFormat]:
             hint=f"Use one of {', '.join(SUFFIXES)}, or --format.",
         )
     return Output(name), format
+
+
+def timing_outputs(args: argparse.Namespace, output: Output) -> dict[SubtitleFormat, Output]:
+    """Where word times go, by format: beside the sound, under its name."""
+    if args.timings and output.path is None:
+        raise InvalidRequest(
+            "Word times go beside the sound, and that goes to standard output.",
+            code="BAD_OPTION",
+            hint="Give a file with -o, or leave --timings out.",
+        )
+    path = output.path or Path()
+    return {name: Output(str(path.with_suffix(f".{name}"))) for name in args.timings}
+
+
+def timings_as_dict(result: SpeechResult, files: Mapping[SubtitleFormat, Output]) -> dict[str, Any]:
+    """What is told of word times when they were asked for, with the names of a job's answer."""
+    found = result.timings
+    if not files:
+        return {}
+    return {
+        "word_timings": [word_as_dict(word) for word in found.words],
+        "timing_files": {name: file.name for name, file in files.items()} if found.words else {},
+        "timing_method": found.method or None,
+        "timing_confidence": round(found.confidence, 3) if found.words else None,
+        "word_count": len(found.words),
+    }
 
 
 def read_text(text: str, max_chars: int) -> str:

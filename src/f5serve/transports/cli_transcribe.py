@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             code="UNKNOWN_LANGUAGE",
             hint="Take one that knows many languages, e.g. F5_RECOGNISER=large-v3-turbo.",
         )
-    limits = _limits()
+    limits = long_limits()
     wave = decode(read_file(Path(args.file), limits.max_bytes), limits)
     heard = ear.hear(wave, args.language, word_times=args.json)
     if not args.json:
@@ -76,7 +76,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _limits() -> Any:
+def long_limits() -> Any:
+    """What a recording may be that is only listened to, not spoken from: half an hour."""
     from f5serve.audio.decode import DecodeLimits
 
     return replace(
