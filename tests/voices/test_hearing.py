@@ -11,11 +11,13 @@ import soundfile
 
 from f5serve.errors import BadAudio, F5Error
 from f5serve.heard import Comparison
+from f5serve.listening import Ears
+from f5serve.settings import Settings
 from f5serve.types import Wave, WordTiming
 from f5serve.voices.cut import cut_at_words
 from f5serve.voices.hearing import Hearing
 from f5serve.voices.prepare import prepare, prepare_voice
-from tests.hearing import ears, hear, word_error_rate
+from tests.hearing import ear, ears, hear, word_error_rate
 from tests.voices.test_voices_cut import spoken
 from tests.voices.test_voices_prepare import TEXTS, clip, recording, speech
 
@@ -102,12 +104,17 @@ def test_few_errors_are_never_held_against_a_transcript() -> None:
 LONG = ["0870", "0880", "0890"]
 
 
-def test_a_long_recording_is_cut_where_pauses_do_not_tell() -> None:
-    """Without punctuation, and with hardly a pause: only whoever listens can tell."""
+@pytest.mark.parametrize("listener", ["aligner", "recogniser"])
+def test_a_long_recording_is_cut_where_pauses_do_not_tell(listener: str) -> None:
+    """With hardly a pause, only whoever listens can tell; either of them is enough."""
+    if listener == "aligner":
+        hearing = Ears(Settings(recogniser="off")).hearing()
+    else:
+        hearing = Hearing(words_of=ear().words_of)
     data = recording(LONG, 0.15)
     text = " ".join(TEXTS[name] for name in LONG)
     assert refusal(data, text, hearing=Hearing()).code == "REFERENCE_TOO_LONG"
-    voice = prepare_voice("v", data, text, "en", HEARING)
+    voice = prepare_voice("v", data, text, "en", hearing)
     assert voice.ref_text == f"{TEXTS['0870']} {TEXTS['0880']}"
     expected_s = (len(speech("0870")) + len(speech("0880"))) / 16_000 + 0.15
     assert voice.wave.duration_s == pytest.approx(expected_s, abs=0.2)

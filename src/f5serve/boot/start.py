@@ -57,7 +57,7 @@ class Start:
         timeline: takes the steps; None begins one now.
         warm: speak once before it counts as ready.
         stop: ends a download when it is set, with `weights.Stopped`.
-        ears: who hears what is to be verified; None makes them by the settings.
+        ears: who hears what was spoken; None makes them by the settings.
     """
 
     weights: str = ""
@@ -114,15 +114,14 @@ def _finish(chosen: Chosen, settings: Settings, timeline: Timeline, how: Start) 
         with timeline.step("warm-up"):
             warm_up(engine)
     from f5serve.speech import Speech
-    from f5serve.timings.aligners import Aligners
 
-    aligners = Aligners(settings.aligner, settings.models_dir / "aligners", settings.device)
+    ears = how.ears or Ears(settings)
+    aligners = ears.aligners()
     if how.warm and choice.kind != "standin":  # which tells its times itself
         with timeline.step("aligner"):
             aligners.load()
     notes = (choice.note,) if choice.note else ()
-    gate = (how.ears or Ears(settings)).gate()
-    speech = Speech(engine, settings.max_text_chars, notes, gate, aligners)
+    speech = Speech(engine, settings.max_text_chars, notes, ears.gate(), aligners)
     timeline.ready()
     return Booted(speech, choice, timeline, chosen.obtained)
 

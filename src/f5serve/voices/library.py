@@ -213,8 +213,12 @@ class VoiceLibrary:
         """The voice of a record; KeyMissing when it was removed or replaced since."""
         warnings = (not_checked(record.name),) if record.needs_review else ()
         voice = self._memory.get(fold(record.name), record.revision)
-        if voice is not None:  # it may have been read and confirmed since
-            return replace(voice, warnings=warnings)
+        if voice is not None and voice.warnings == warnings:
+            return voice
+        if voice is not None:  # somebody has read and confirmed its words since
+            voice = replace(voice, warnings=warnings)
+            self._memory.put(fold(record.name), record.revision, voice)
+            return voice
         text = self._shelf.text(record)
         try:
             wave = read_wav(self._shelf.audio(record))
