@@ -73,7 +73,7 @@ def test_speed_changes_the_length_and_stays_understood(speech: Speech, speed: fl
 
 
 def test_an_utterance_too_long_for_the_model_loses_no_word(speech: Speech) -> None:
-    assert len(pronounce(PASSAGE, longest=10_000)[0]) > 510
+    assert len(pronounce(PASSAGE, longest=10_000)[0].text) > 510
     utterance = Utterance(PASSAGE, default_voice(), 0, 0, SamplingOptions())
     (wave,) = speech.engine.generate([utterance])
     heard = hear(wave)

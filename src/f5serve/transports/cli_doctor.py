@@ -42,12 +42,19 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the findings; returns the exit code of the first fatal one, or 0."""
+    logger = logging.getLogger("f5serve")
+    before = logger.level
+    if settings.log_level != "debug":  # what rooms would log is among the findings
+        logger.setLevel(logging.ERROR)
+    try:
+        return _flash_attn(as_json=args.json) if args.flash_attn else _findings(args)
+    finally:
+        logger.setLevel(before)
+
+
+def _findings(args: argparse.Namespace) -> int:
     from f5serve import diagnosis
 
-    if settings.log_level != "debug":  # what rooms would log is among the findings
-        logging.getLogger("f5serve").setLevel(logging.ERROR)
-    if args.flash_attn:
-        return _flash_attn(as_json=args.json)
     report = diagnosis.quick() if args.quick else diagnosis.full()
     if args.json:
         print(json.dumps(report.as_dict(), indent=1))
