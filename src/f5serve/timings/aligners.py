@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from f5serve.errors import F5Error
+from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.timings.exact import Exact
 from f5serve.timings.languages import language_of
 from f5serve.types import Aligner, Alignment, Wave
@@ -35,13 +35,18 @@ class Aligners:
     Args:
         name: auto, off, pocketsphinx, or a CTC model: its folder, or its name in `folder`.
         folder: where CTC models lie, each in a folder of its own.
-        device: that a CTC model runs on, "cpu" or "cuda".
+        device: that a CTC model runs on: cpu, cuda, or auto.
     """
 
-    def __init__(self, name: str = AUTO, folder: Path | None = None, device: str = "cpu") -> None:
+    def __init__(self, name: str = AUTO, folder: Path | None = None, device: str = "auto") -> None:
+        """Look where the named model lies; nothing is loaded.
+
+        Raises:
+            ModelUnavailable: ALIGNER_MISSING.
+        """
         self.name = name
-        self._folder = folder
         self._device = device
+        self._model = _find(name, folder)
         self._exact = Exact()
         self._lock = threading.Lock()
         self._opened: list[Aligner] | None = None
@@ -50,7 +55,8 @@ class Aligners:
     @property
     def identity(self) -> dict[str, str]:
         """What decides the times, beside text and sound."""
-        return {"aligner": self.name, "english": SPHINX if self._may_use_sphinx else ""}
+        english = SPHINX if self._may_use_sphinx else ""
+        return {"aligner": self.name, "english": english, "model": getattr(self._model, "name", "")}
 
     def load(self) -> None:
         """Load now what the first text would load."""
@@ -95,7 +101,7 @@ class Aligners:
     def _aligners(self) -> list[Aligner]:
         with self._lock:
             if self._opened is None:
-                self._opened = [*_opened(self._open_sphinx)]
+                self._opened = _opened(self._open_sphinx, self._open_ctc)
             return self._opened
 
     def _open_sphinx(self) -> Aligner | None:
@@ -104,6 +110,31 @@ class Aligners:
         from f5serve.timings.sphinx import Sphinx
 
         return Sphinx()
+
+    def _open_ctc(self) -> Aligner | None:
+        if self._model is None:
+            return None
+        from f5serve.timings.ctc import Ctc
+
+        return Ctc.load(self._model, self._device)
+
+
+def _find(name: str, folder: Path | None) -> Path | None:
+    """The folder of the CTC model that is named; with auto, the first one there is."""
+    if name in (OFF, SPHINX):
+        return None
+    if name == AUTO:
+        there: list[Path] = sorted(folder.glob("*/config.json")) if folder is not None else []
+        return next((config.parent for config in there), None)
+    for path in (Path(name).expanduser(), *((folder / name,) if folder is not None else ())):
+        if (path / "config.json").is_file():
+            return path
+    raise ModelUnavailable(
+        f"F5_ALIGNER is {name!r}, and no model lies there.",
+        code="ALIGNER_MISSING",
+        hint="Give auto, off, pocketsphinx, or a folder with config.json, model.safetensors and "
+        "vocab.json of a Wav2Vec2ForCTC, e.g. omniASR-CTC-300M.",
+    )
 
 
 def _opened(*openers: Callable[[], Aligner | None]) -> list[Aligner]:
