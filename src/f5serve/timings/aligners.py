@@ -124,9 +124,11 @@ def _find(name: str, folder: Path | None) -> Path | None:
     if name in (OFF, SPHINX):
         return None
     if name == AUTO:
-        there: list[Path] = sorted(folder.glob("*/config.json")) if folder is not None else []
-        return next((config.parent for config in there), None)
-    for path in (Path(name).expanduser(), *((folder / name,) if folder is not None else ())):
+        if folder is None:
+            return None
+        return min((config.parent for config in folder.glob("*/config.json")), default=None)
+    places = [Path(name).expanduser()] + ([folder / name] if folder is not None else [])
+    for path in places:
         if (path / "config.json").is_file():
             return path
     raise ModelUnavailable(
