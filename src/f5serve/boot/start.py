@@ -117,12 +117,11 @@ def _finish(chosen: Chosen, settings: Settings, timeline: Timeline, how: Start) 
 
     ears = how.ears or Ears(settings)
     aligners = ears.aligners()
-    if how.warm and choice.kind != "standin":  # which tells its times itself
-        with timeline.step("aligner"):
-            aligners.load()
     notes = (choice.note,) if choice.note else ()
     speech = Speech(engine, settings.max_text_chars, notes, ears.gate(), aligners)
     timeline.ready()
+    if how.warm and choice.kind != "standin":  # which tells its times itself
+        aligners.begin()
     return Booted(speech, choice, timeline, chosen.obtained)
 
 

@@ -62,6 +62,11 @@ class Aligners:
         """Load now what the first text would load."""
         self._aligners()
 
+    def begin(self) -> None:
+        """As `load`, in the thread that aligns: nobody waits for it but the first text."""
+        if self.name != OFF:
+            self._pool.submit(self.load)
+
     def align(self, wave: Wave, text: str, language: str = "") -> Alignment:
         """The words of `text` in `wave`; none where they cannot be told for sure.
 
