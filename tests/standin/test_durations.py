@@ -77,5 +77,10 @@ def test_every_sounding_group_has_its_place(text: str) -> None:
 
 def test_durations_become_seconds() -> None:
     first, second = marks_of("ab, ˈc.", ((0, 2), (4, 5)), [10, 2, 2, 1, 1, 3, 4, 5, 9])
-    assert (first.start_s, first.end_s) == pytest.approx((8 / 40, 12 / 40))
-    assert (second.start_s, second.end_s) == pytest.approx((14 / 40, 21 / 40))
+    assert (first.start_s, first.end_s) == pytest.approx((7.5 / 40, 11.5 / 40))
+    assert (second.start_s, second.end_s) == pytest.approx((13.5 / 40, 20.5 / 40))
+
+
+def test_the_space_between_two_words_is_shared() -> None:
+    first, second = marks_of("a b", ((0, 1), (2, 3)), [10, 2, 2, 3, 9])
+    assert first.end_s == second.start_s == pytest.approx(10.5 / 40)

@@ -31,7 +31,7 @@ EARLY_FRAMES = 2.5
 """How much later than the sound the durations are: 2 to 3, seen on words between silences."""
 
 SHARED_GAP_S = 0.1
-"""Between two words, less than this is no pause but the token for a space; each takes half."""
+"""Less between two words without a mark is the token for their space; each takes half of it."""
 
 
 def with_output(model: bytes, tensor: str) -> bytes:
@@ -59,16 +59,18 @@ def marks_of(phonemes: str, places: Sequence[Span], frames: Any) -> tuple[Mark, 
     marks: list[Mark] = []
     waiting = iter(places)
     position = 0
+    is_open = False  # nothing but a space behind the last word
     for group in phonemes.split(" "):
         sounds = [i for i, phoneme in enumerate(group, position) if phoneme not in PAUSES]
         position += len(group) + 1
         if not has_sound(group) or (place := next(waiting, None)) is None:
             continue
         start_s, end_s = float(starts_s[sounds[0]]), float(ends_s[sounds[-1]])
-        if marks and start_s - marks[-1].end_s < SHARED_GAP_S:
+        if is_open and start_s - marks[-1].end_s < SHARED_GAP_S:
             start_s = (start_s + marks[-1].end_s) / 2
             marks[-1] = replace(marks[-1], end_s=start_s)
         marks.append(Mark(*place, start_s, end_s))
+        is_open = group[-1] not in PAUSES
     return tuple(marks)
 
 
