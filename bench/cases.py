@@ -33,7 +33,7 @@ class Size:
 SIZES = {
     "small": Size(
         "small",
-        starts=3,
+        starts=1,
         dropped_starts=0,
         frames=(64, 150),
         e2_frames=(64,),

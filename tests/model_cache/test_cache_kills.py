@@ -8,7 +8,7 @@ from tests.jobs.test_kills import measure
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("server", "kills", "cases"), [("folder", 10, 30), ("rclone", 40, 10)])
+@pytest.mark.parametrize(("server", "kills", "cases"), [("folder", 10, 30), ("rclone", 16, 10)])
 def test_no_broken_model_is_ever_accepted(server: str, kills: int, cases: int) -> None:
     options = ("--server", server, "--kills", str(kills), "--corruptions", str(cases))
     found = measure("cache_kills.py", *options)
