@@ -7,7 +7,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from f5serve.engine.engine import F5Engine
+from f5serve.engine.halves import Halves
 from f5serve.engine.rows import Row
 from f5serve.engine.stepping import Begun, Stepper
 from f5serve.errors import EngineFailed
@@ -99,6 +100,48 @@ def test_rows_that_come_and_go_equal_their_singles(
 def test_so_do_they_in_other_precisions(dtype: torch.dtype, int8: bool, tolerance: float) -> None:
     mixture = Mixture(V1, dtype, int8)
     check(mixture, mixture.together([0, 1, 1, 2, 4, 5], random.Random(1)), tolerance)
+
+
+@pytest.fixture
+def halves() -> Iterator[Halves]:
+    threads = torch.get_num_threads()
+    yield Halves(2)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", [V1, E2])
+def test_the_halves_of_guidance_side_by_side_are_the_whole(name: str, halves: Halves) -> None:
+    mixture = Mixture(name)
+    mixture.stepper.halves = halves
+    guided = [i for i, prepared in enumerate(mixture.rows) if prepared.guided]
+    mixture.rows = [mixture.rows[i] for i in guided]
+    mixture.alone = [mixture.alone[i] for i in guided]
+    check(mixture, mixture.together([0, 1, 1, 3, 4][: len(guided)], random.Random(1)), 1e-5)
+
+
+def test_a_half_that_fails_leaves_no_other_running(halves: Halves) -> None:
+    ended = threading.Event()
+
+    def fail() -> Tensor:
+        raise MemoryError
+
+    def last() -> Tensor:
+        time.sleep(0.2)
+        ended.set()
+        return torch.zeros(1)
+
+    with pytest.raises(MemoryError):
+        halves.run(fail, last)
+    assert ended.is_set()
+    assert halves.run(lambda: torch.zeros(1), lambda: torch.ones(1)).tolist() == [0, 1]
+
+
+def test_threads_that_begin_later_have_all_of_the_cores(halves: Halves) -> None:
+    seen: list[int] = []
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen == [torch.get_num_threads()] == [2]
 
 
 def test_rows_at_one_time_point_take_one_table() -> None:

@@ -18,6 +18,7 @@ from f5serve.engine import checkpoint
 from f5serve.engine.attention import choose
 from f5serve.engine.batcher import Batcher
 from f5serve.engine.device import F5Device, batch_frames, with_reference
+from f5serve.engine.halves import Halves
 from f5serve.engine.quantize import quantize_blocks
 from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.schedule import Schedules
@@ -50,7 +51,8 @@ class F5Engine:
     ) -> None:
         self._vocab = vocab
         self._attention, attend = choose(schedules.device, schedules.dtype)
-        self.device = F5Device(Stepper(backbone, schedules, attend), vocoder)
+        halves = Halves.on(schedules.device)
+        self.device = F5Device(Stepper(backbone, schedules, attend, halves), vocoder)
         self.batcher = Batcher(self.device, batch_frames(schedules.device))
         self._precision = str(schedules.dtype).removeprefix("torch.")
         self.model = model

@@ -96,6 +96,13 @@ class Moment:
     table: Tensor
     places: Tensor | None = None
 
+    def halves(self) -> tuple[Moment, Moment]:
+        """Those of the first half of the sequences, and of the second."""
+        if self.places is None:
+            return self, self
+        first, second = self.places.chunk(2)
+        return Moment(self.table, first), Moment(self.table, second)
+
     def of_sequences(self) -> Tensor:
         """[rows d], or [b rows d]"""
         return self.table if self.places is None else self.table[self.places]

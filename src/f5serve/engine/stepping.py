@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from f5serve.engine import sampler
 from f5serve.engine.attention import Attention
 from f5serve.engine.checkpoint import Backbone
+from f5serve.engine.halves import Halves
 from f5serve.engine.packing import Layout, Moment
 from f5serve.engine.rows import Row
 from f5serve.engine.schedule import Schedule, Schedules
@@ -53,6 +56,7 @@ class _Packed:
         rows: in the order in which they are packed; those with guidance first.
         constant: conditional halves of all rows, then unconditional ones: [m d].
         strength: of guidance, [k 1] for the k frames that have it.
+        half: layout of the conditional rows alone, where every row has guidance.
     """
 
     rows: tuple[Begun, ...]
@@ -60,6 +64,7 @@ class _Packed:
     layout: Layout
     constant: Tensor
     strength: Tensor
+    half: Layout | None
 
     @classmethod
     def of(cls, rows: Sequence[Begun], device: torch.device, time_token: bool) -> _Packed:
@@ -68,12 +73,15 @@ class _Packed:
         guided = [begun for begun in order if begun.row.guided]
         halves = [b.constants[0] for b in order] + [b.constants[1] for b in guided]
         strengths = [b.x.new_full((len(b.x), 1), b.row.options.cfg_strength) for b in guided]
+        lengths = [len(begun.x) for begun in order]
+        in_halves = device.type == "cpu" and len(guided) == len(order)
         return cls(
             tuple(order),
             len(guided),
             Layout.of([len(half) for half in halves], device, time_token),
             torch.cat(halves),
             torch.cat(strengths) if guided else torch.empty(0, 1, device=device),
+            Layout.of(lengths, device, time_token) if in_halves else None,
         )
 
     def moment(self) -> Moment:
@@ -95,6 +103,7 @@ class Stepper:
     backbone: Backbone
     schedules: Schedules
     attend: Attention
+    halves: Halves | None = None
     _last: _Packed | None = field(default=None, init=False)
     _ended: torch.cuda.Event | None = field(default=None, init=False)
 
@@ -120,10 +129,7 @@ class Stepper:
         """Take every row one step further. Where this raises, no row has moved."""
         packed = self._pack(rows)
         x = torch.cat([begun.x for begun in packed.rows])
-        moment = packed.moment()
-        out = self.backbone(
-            x.to(self.schedules.dtype), packed.constant, moment, packed.layout, self.attend
-        )
+        out = self._velocity(packed, x.to(self.schedules.dtype))
         velocity = sampler.guide(out.float(), packed.strength)
         parts = velocity.split([len(begun.x) for begun in packed.rows])
         moved = [b.x + b.widths[b.step] * part for b, part in zip(packed.rows, parts, strict=True)]
@@ -131,6 +137,19 @@ class Stepper:
             begun.x = x
             begun.step += 1
         self._keep_pace()
+
+    def _velocity(self, packed: _Packed, x: Tensor) -> Tensor:
+        """Of all conditional rows, then of the unconditional ones: [m N_MELS]."""
+        moment, layout = packed.moment(), packed.half
+        if self.halves is None or layout is None:
+            return self.backbone(x, packed.constant, moment, packed.layout, self.attend)
+
+        @torch.inference_mode()
+        def half(constant: Tensor, moment: Moment) -> Tensor:
+            return self.backbone(x, constant, moment, layout, self.attend)
+
+        works = map(partial, repeat(half), packed.constant.chunk(2), moment.halves())
+        return self.halves.run(*works)
 
     def forget(self) -> None:
         """Let go of the rows of the last step."""
