@@ -56,7 +56,8 @@ class _Packed:
         rows: in the order in which they are packed; those with guidance first.
         constant: conditional halves of all rows, then unconditional ones: [m d].
         strength: of guidance, [k 1] for the k frames that have it.
-        half: layout of the conditional rows alone, where every row has guidance.
+        in_halves: whether the halves of guidance are computed apart; then `layout` is of one half,
+            else of both.
     """
 
     rows: tuple[Begun, ...]
@@ -64,24 +65,25 @@ class _Packed:
     layout: Layout
     constant: Tensor
     strength: Tensor
-    half: Layout | None
+    in_halves: bool
 
     @classmethod
-    def of(cls, rows: Sequence[Begun], device: torch.device, time_token: bool) -> _Packed:
+    def of(cls, rows: Sequence[Begun], time_token: bool, can_halve: bool) -> _Packed:
+        device = rows[0].x.device
         # Rows of one length side by side: attention takes them as one batch.
         order = sorted(rows, key=lambda b: (not b.row.guided, b.row.frames))
         guided = [begun for begun in order if begun.row.guided]
         halves = [b.constants[0] for b in order] + [b.constants[1] for b in guided]
         strengths = [b.x.new_full((len(b.x), 1), b.row.options.cfg_strength) for b in guided]
-        lengths = [len(begun.x) for begun in order]
-        in_halves = device.type == "cpu" and len(guided) == len(order)
+        in_halves = can_halve and len(guided) == len(order)
+        laid_out = halves[: len(order)] if in_halves else halves
         return cls(
             tuple(order),
             len(guided),
-            Layout.of([len(half) for half in halves], device, time_token),
+            Layout.of([len(half) for half in laid_out], device, time_token),
             torch.cat(halves),
             torch.cat(strengths) if guided else torch.empty(0, 1, device=device),
-            Layout.of(lengths, device, time_token) if in_halves else None,
+            in_halves,
         )
 
     def moment(self) -> Moment:
@@ -140,13 +142,13 @@ class Stepper:
 
     def _velocity(self, packed: _Packed, x: Tensor) -> Tensor:
         """Of all conditional rows, then of the unconditional ones: [m N_MELS]."""
-        moment, layout = packed.moment(), packed.half
-        if self.halves is None or layout is None:
+        moment = packed.moment()
+        if self.halves is None or not packed.in_halves:
             return self.backbone(x, packed.constant, moment, packed.layout, self.attend)
 
         @torch.inference_mode()
         def half(constant: Tensor, moment: Moment) -> Tensor:
-            return self.backbone(x, constant, moment, layout, self.attend)
+            return self.backbone(x, constant, moment, packed.layout, self.attend)
 
         works = map(partial, repeat(half), packed.constant.chunk(2), moment.halves())
         return self.halves.run(*works)
@@ -159,7 +161,7 @@ class Stepper:
         if self._last is None or set(self._last.rows) != set(rows):
             self._last = None  # its memory goes before more is taken
             time_token = self.schedules.arch.backbone == "unett"
-            self._last = _Packed.of(rows, self.schedules.device, time_token)
+            self._last = _Packed.of(rows, time_token, can_halve=self.halves is not None)
         return self._last
 
     def _keep_pace(self) -> None:

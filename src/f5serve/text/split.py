@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
+from typing import TypeVar
+
+C = TypeVar("C", bound=Sized)
 
 _CLOSING = "\"'”’»›)\\]}」』】》〉）］｝"
 # Full-width and South Asian marks end a sentence by themselves; Latin ones need a space after,
@@ -92,13 +95,22 @@ def _pack_evenly(pieces: list[str], max_bytes: int) -> list[str]:
 
     A last chunk of two words would be spoken worse than one of average length.
     """
-    best = _pack(pieces, max_bytes)
-    low, high = 1, max_bytes
+    return fill_evenly(lambda limit: _pack(pieces, limit), max_bytes)
+
+
+def fill_evenly(fill: Callable[[int], C], largest: int) -> C:
+    """What `fill` makes at the smallest limit that needs no more containers than `largest` does.
+
+    Args:
+        fill: limit -> containers, packed greedily.
+    """
+    best = fill(largest)
+    low, high = 1, largest
     while low < high:
         middle = (low + high) // 2
-        packed = _pack(pieces, middle)
-        if len(packed) <= len(best):
-            best, high = packed, middle
+        filled = fill(middle)
+        if len(filled) <= len(best):
+            best, high = filled, middle
         else:
             low = middle + 1
     return best

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from f5serve.text.split import split_characters
+from f5serve.text.split import fill_evenly, split_characters
 from f5serve.types import WordTiming
 
 MAX_COLUMNS = 42
@@ -129,17 +129,7 @@ def _cut_at_clause(group: list[WordTiming]) -> tuple[list[WordTiming], list[Word
 
 def _rows(group: Sequence[WordTiming]) -> tuple[tuple[WordTiming, ...], ...]:
     """As few rows as fit, about equally long; a word wider than a row has one of its own."""
-    fewest = _filled(group, MAX_COLUMNS)
-    low, high = 1, MAX_COLUMNS
-    rows = fewest
-    while low < high:
-        middle = (low + high) // 2
-        tried = _filled(group, middle)
-        if len(tried) <= len(fewest):
-            rows, high = tried, middle
-        else:
-            low = middle + 1
-    return rows
+    return fill_evenly(lambda columns: _filled(group, columns), MAX_COLUMNS)
 
 
 def _filled(group: Sequence[WordTiming], columns: int) -> tuple[tuple[WordTiming, ...], ...]:
