@@ -22,6 +22,7 @@ FLOORS = {
             "errors",
             "settings",
             "setting_values",
+            "http_settings",
             "build",
             "metrics",
             "__init__",
@@ -72,6 +73,10 @@ HOMES = {
     "boto3": {"store"},
     "botocore": {"store"},
     "runpod": {"transports"},
+    "fastapi": {"transports"},
+    "starlette": {"transports"},
+    "uvicorn": {"transports"},
+    "pydantic": {"transports"},
     "subprocess": {"audio", "doctor", "boot"},
 }
 

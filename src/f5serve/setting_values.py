@@ -1,14 +1,26 @@
 """What a variable may hold: its text flows in, a value flows out.
 
-What it cannot be is a ValueError whose sentence says what the variable takes.
-
-Settings themselves are not known here.
+What it cannot be is a ValueError whose sentence says what the variable takes. `setting` makes a
+field of a variable. Settings themselves are not known here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import field
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def setting(
+    env: str, default: T, parse: Callable[[str], T], doc: str, *, secret: bool = False
+) -> T:
+    """A field of settings that is read from the variable `env`; secrets are not in its repr."""
+    metadata = {"env": env, "parse": parse, "doc": doc}
+    value: T = field(default=default, metadata=metadata, repr=not secret)
+    return value
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -8,110 +8,101 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from f5serve.errors import InvalidRequest
-from f5serve.setting_values import flag, one_of, path, seconds, share, whole
-
-T = TypeVar("T")
-
-
-def _setting(
-    env: str, default: T, parse: Callable[[str], T], doc: str, *, secret: bool = False
-) -> T:
-    metadata = {"env": env, "parse": parse, "doc": doc}
-    value: T = field(default=default, metadata=metadata, repr=not secret)
-    return value
+from f5serve.http_settings import HttpSettings
+from f5serve.setting_values import flag, one_of, path, seconds, setting, share, whole
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings; `Settings()` holds the defaults."""
+class Settings(HttpSettings):
+    """All settings; `Settings()` holds the defaults. Those of the server are in `http_settings`."""
 
-    engine: str = _setting(
+    engine: str = setting(
         "F5_ENGINE",
         "auto",
         one_of("auto", "f5", "standin"),
         "`f5` is F5-TTS, `standin` the built-in speaker that clones no voice; "
         "`auto` takes F5-TTS whenever its weights are on this machine.",
     )
-    model: str = _setting(
+    model: str = setting(
         "F5_MODEL", "F5TTS_v1_Base", str, "Model id; `f5serve models list` shows them."
     )
-    ckpt: Path | None = _setting(
+    ckpt: Path | None = setting(
         "F5_CKPT", None, path, "Checkpoint file of your own; needs F5_VOCAB and F5_ARCH."
     )
-    vocab: Path | None = _setting("F5_VOCAB", None, path, "Vocabulary of that checkpoint.")
-    arch: str = _setting("F5_ARCH", "", str, "Architecture of that checkpoint, e.g. F5TTS_v1_Base.")
-    vocoder: Path | None = _setting(
+    vocab: Path | None = setting("F5_VOCAB", None, path, "Vocabulary of that checkpoint.")
+    arch: str = setting("F5_ARCH", "", str, "Architecture of that checkpoint, e.g. F5TTS_v1_Base.")
+    vocoder: Path | None = setting(
         "F5_VOCODER", None, path, "Vocos weights of your own; the pulled ones without it."
     )
-    models_dir: Path = _setting(
+    models_dir: Path = setting(
         "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), path, "Where weights live."
     )
-    cache_dir: Path | None = _setting(
+    cache_dir: Path | None = setting(
         "F5_CACHE_DIR",
         None,
         path,
         "First folder that a worker fetches weights into; then come /tmp, the container's disk "
         "and /runpod-volume, each if it has room.",
     )
-    fetch_models: str = _setting(
+    fetch_models: str = setting(
         "F5_FETCH_MODELS",
         "auto",
         one_of("auto", "always", "never"),
         "Whether a worker fetches missing weights at its start, from the store, then from the hub; "
         "`auto` does so on RunPod, and elsewhere where F5_ENGINE is f5. `f5serve say` never does.",
     )
-    publish_models: bool = _setting(
+    publish_models: bool = setting(
         "F5_PUBLISH_MODELS",
         False,
         flag,
         "1 lets a worker that had to use the hub put the model into the store, once it is ready.",
     )
-    require_commercial_license: bool = _setting(
+    require_commercial_license: bool = setting(
         "F5_REQUIRE_COMMERCIAL_LICENSE",
         False,
         flag,
         "1 refuses weights whose licence forbids commercial use.",
     )
-    device: str = _setting(
+    device: str = setting(
         "F5_DEVICE", "auto", one_of("auto", "cpu", "cuda"), "`auto` takes the GPU if there is one."
     )
-    dtype: str = _setting(
+    dtype: str = setting(
         "F5_DTYPE",
         "auto",
         one_of("auto", "fp32", "fp16", "int8"),
         "`auto` is fp16 on GPUs and fp32 on CPUs; int8 is for CPUs, faster and less exact.",
     )
-    threads: int = _setting(
+    threads: int = setting(
         "F5_THREADS", 0, whole(0, 1024), "CPU threads; 0 takes what the container may use."
     )
-    quality: str = _setting(
+    quality: str = setting(
         "F5_QUALITY",
         "balanced",
         one_of("fast", "balanced", "quality"),
         "Default ODE steps: fast 7, balanced 16, quality 32.",
     )
-    max_text_chars: int = _setting(
+    max_text_chars: int = setting(
         "F5_MAX_TEXT_CHARS", 5000, whole(1, 1_000_000), "Longest text of one request."
     )
-    allow_http_urls: bool = _setting(
+    allow_http_urls: bool = setting(
         "F5_ALLOW_HTTP_URLS",
         False,
         flag,
         "1 lets http URLs be downloaded beside https ones; both only from the public internet.",
     )
-    require_consent: bool = _setting(
+    require_consent: bool = setting(
         "F5_REQUIRE_CONSENT",
         False,
         flag,
         "1 refuses new voices without the consent of the person who is heard.",
     )
-    aligner: str = _setting(
+    aligner: str = setting(
         "F5_ALIGNER",
         "auto",
         str,
@@ -119,166 +110,166 @@ class Settings:
         "`pocketsphinx` English alone; else the folder of a wav2vec2 CTC model, or the name of "
         "one in `F5_MODELS_DIR/aligners`.",
     )
-    recogniser: str = _setting(
+    recogniser: str = setting(
         "F5_RECOGNISER",
         "auto",
         str,
         "What hears speech: `auto` is the best model in `F5_MODELS_DIR/recognisers`, else the one "
         "of the extra `asr`; a name such as `large-v3-turbo`; a folder; or `off`.",
     )
-    transcript_wer: float = _setting(
+    transcript_wer: float = setting(
         "F5_TRANSCRIPT_WER",
         0.5,
         share,
         "Word error rate above which a transcript does not belong to its recording; 0 lets all "
         "pass unheard.",
     )
-    verify: bool = _setting(
+    verify: bool = setting(
         "F5_VERIFY",
         False,
         flag,
         "1 has the recogniser hear what was spoken, and what it does not understand spoken again.",
     )
-    verify_wer: float = _setting(
+    verify_wer: float = setting(
         "F5_VERIFY_WER",
         0.3,
         share,
         "Word error rate above which an utterance is spoken again, with another seed.",
     )
-    verify_tries: int = _setting(
+    verify_tries: int = setting(
         "F5_VERIFY_TRIES",
         2,
         whole(0, 8),
         "How often an utterance is spoken again at most; the best is kept.",
     )
-    hub_endpoint: str = _setting(
+    hub_endpoint: str = setting(
         "HF_ENDPOINT", "https://huggingface.co", str, "Hub that weights are pulled from."
     )
-    hub_token: str = _setting(
+    hub_token: str = setting(
         "HF_TOKEN", "", str, "Token for private repositories of the hub.", secret=True
     )
-    hub_timeout_s: float = _setting(
+    hub_timeout_s: float = setting(
         "F5_HUB_TIMEOUT_S", 20.0, seconds, "Longest silence of the hub before it counts as gone."
     )
-    data_dir: Path = _setting(
+    data_dir: Path = setting(
         "F5_DATA_DIR",
         Path("~/.local/share/f5serve").expanduser(),
         path,
         "Where voices, results and records are kept when no bucket is set, in `store/`.",
     )
-    store: str = _setting(
+    store: str = setting(
         "F5_STORE",
         "",
         str,
         "The store outright: `file:///folder`, `s3://bucket/prefix` or `memory:`; else it is the "
         "bucket of S3_BUCKET or BUCKET_ENDPOINT_URL, else a folder.",
     )
-    s3_bucket: str = _setting("S3_BUCKET", "", str, "Bucket that is the store.")
-    s3_endpoint_url: str = _setting(
+    s3_bucket: str = setting("S3_BUCKET", "", str, "Bucket that is the store.")
+    s3_endpoint_url: str = setting(
         "AWS_ENDPOINT_URL",
         "",
         str,
         "Where the bucket is served, e.g. `https://s3.us-west-001.backblazeb2.com`; empty for "
         "Amazon.",
     )
-    s3_region: str = _setting(
+    s3_region: str = setting(
         "AWS_REGION", "", str, "Region of the bucket; read from known endpoints when empty."
     )
-    s3_access_key: str = _setting(
+    s3_access_key: str = setting(
         "AWS_ACCESS_KEY_ID", "", str, "Access key of the bucket.", secret=True
     )
-    s3_secret_key: str = _setting(
+    s3_secret_key: str = setting(
         "AWS_SECRET_ACCESS_KEY", "", str, "Secret of that key.", secret=True
     )
-    s3_session_token: str = _setting(
+    s3_session_token: str = setting(
         "AWS_SESSION_TOKEN", "", str, "Token that temporary keys come with.", secret=True
     )
-    s3_addressing: str = _setting(
+    s3_addressing: str = setting(
         "S3_ADDRESSING",
         "path",
         one_of("path", "virtual", "auto"),
         "Whether the bucket's name is in the path or in the host of URLs.",
     )
-    s3_ca_bundle: str = _setting(
+    s3_ca_bundle: str = setting(
         "AWS_CA_BUNDLE", "", str, "PEM file of certificates to trust, for a server of your own."
     )
-    bucket_endpoint_url: str = _setting(
+    bucket_endpoint_url: str = setting(
         "BUCKET_ENDPOINT_URL",
         "",
         str,
         "RunPod's name for endpoint and bucket in one: `https://host/bucket` or "
         "`https://bucket.host`.",
     )
-    bucket_access_key_id: str = _setting(
+    bucket_access_key_id: str = setting(
         "BUCKET_ACCESS_KEY_ID", "", str, "Access key for BUCKET_ENDPOINT_URL.", secret=True
     )
-    bucket_secret_access_key: str = _setting(
+    bucket_secret_access_key: str = setting(
         "BUCKET_SECRET_ACCESS_KEY", "", str, "Secret of that key.", secret=True
     )
-    mode: str = _setting(
+    mode: str = setting(
         "F5_MODE",
         "worker",
         one_of("worker", "serve"),
         "What the image starts: `worker` for RunPod's queue, `serve` for the HTTP server.",
     )
-    stream: bool = _setting(
+    stream: bool = setting(
         "F5_STREAM",
         False,
         flag,
         "1 makes the RunPod worker a generator: answers come in pieces, through /stream.",
     )
-    batch_frames: int = _setting(
+    batch_frames: int = setting(
         "F5_BATCH_FRAMES",
         0,
         whole(0, 1_000_000),
         "Most mel frames that the engine works on at once; 0 goes by the device's memory.",
     )
-    max_queue_s: float = _setting(
+    max_queue_s: float = setting(
         "F5_MAX_QUEUE_S",
         300.0,
         seconds,
         "Longest estimated wait for the device, in seconds; beyond it a request is refused (BUSY).",
     )
-    concurrency: int = _setting(
+    concurrency: int = setting(
         "F5_CONCURRENCY", 8, whole(1, 256), "RunPod jobs that one worker holds at a time."
     )
-    shutdown_s: float = _setting(
+    shutdown_s: float = setting(
         "F5_SHUTDOWN_S",
         25.0,
         seconds,
         "Seconds that running jobs have to end once the worker is told to stop.",
     )
-    runpod_api: str = _setting(
+    runpod_api: str = setting(
         "F5_RUNPOD_API",
         "https://api.runpod.ai/v2",
         str,
         "Where a RunPod worker queues jobs of `mode: async`.",
     )
-    runpod_endpoint: str = _setting(
+    runpod_endpoint: str = setting(
         "RUNPOD_ENDPOINT_ID", "", str, "Endpoint that the worker belongs to; set by RunPod."
     )
-    runpod_key: str = _setting(
+    runpod_key: str = setting(
         "RUNPOD_AI_API_KEY", "", str, "Key for that endpoint; set by RunPod.", secret=True
     )
-    result_cache: bool = _setting(
+    result_cache: bool = setting(
         "F5_RESULT_CACHE",
         True,
         flag,
         "1 answers a request that is equal to an earlier one with the stored audio; 0 never does.",
     )
-    url_expires_s: int = _setting(
+    url_expires_s: int = setting(
         "F5_URL_EXPIRES_S",
         3600,
         whole(60, 604_800),
         "Lifetime of the signed URLs in answers, in seconds; `result` gives new ones.",
     )
-    retention_days: int = _setting(
+    retention_days: int = setting(
         "F5_RETENTION_DAYS",
         30,
         whole(0, 36_500),
         "Days after which `f5serve jobs gc` removes results and job records; 0 keeps them.",
     )
-    log_level: str = _setting(
+    log_level: str = setting(
         "F5_LOG_LEVEL",
         "warning",
         one_of("debug", "info", "warning", "error"),

@@ -1,0 +1,189 @@
+"""Errors as OpenAI tells them, with a fitting status.
+
+Whatever a route raises flows in; {"error": {"message", "type", "param", "code"}} flows out. No
+traceback, path or host leaves through here: a fault in f5serve is told as a trace id.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from f5serve.errors import (
+    BadAudio,
+    EngineFailed,
+    F5Error,
+    InvalidRequest,
+    KeyMissing,
+    ModelUnavailable,
+    StorageFailed,
+)
+from f5serve.operations.flights import SHUT_DOWN_CODE
+
+_log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5
+"""What a caller is asked to wait where nothing better is known."""
+
+STATUSES: dict[str, int] = {
+    **dict.fromkeys(["INVALID_KEY", "KEY_REQUIRED"], 401),
+    **dict.fromkeys(["HOST_NOT_ALLOWED", "ORIGIN_NOT_ALLOWED"], 403),
+    **dict.fromkeys(["VOICE_NOT_FOUND", "UNKNOWN_VOICE", "UNKNOWN_MODEL", "NO_SUCH_ROUTE"], 404),
+    **dict.fromkeys(["INVALID_JOB_ID", "NO_TIMINGS"], 404),
+    **dict.fromkeys(["JOB_ID_CONFLICT", "JOB_NOT_COMPLETE", "VOICE_NAME_TAKEN"], 409),
+    **dict.fromkeys(["JOB_CANCELLED", "VOICE_CHANGING", "RESERVED_VOICE_NAME"], 409),
+    **dict.fromkeys(["BODY_TOO_LARGE", "RESULT_TOO_LARGE"], 413),
+    **dict.fromkeys(["RATE_LIMITED", "TOO_MANY_REQUESTS"], 429),
+    "NOT_BUILT": 501,
+    **dict.fromkeys(["BUSY", SHUT_DOWN_CODE, "MODEL_LOADING"], 503),
+    "DEADLINE_PASSED": 504,
+}
+"""Status of an error by its code, where its kind does not decide it."""
+
+_KINDS: tuple[tuple[type[F5Error], int], ...] = (
+    (InvalidRequest, 400),
+    (BadAudio, 400),
+    (KeyMissing, 404),
+    (ModelUnavailable, 503),
+    (StorageFailed, 503),
+    (EngineFailed, 500),
+)
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class Problem(BaseModel):
+    """What happened, the value and what to do about it; a stable code; the field it is about."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """OpenAI's error body."""
+
+    error: Problem
+
+
+def status_of(error: F5Error) -> int:
+    """The HTTP status that fits an error."""
+    if error.code in STATUSES:
+        return STATUSES[error.code]
+    return next((status for kind, status in _KINDS if isinstance(error, kind)), 500)
+
+
+def body_of(
+    message: str, status: int, code: str | None, param: str | None = None
+) -> dict[str, Any]:
+    """An error body; `type` follows from the status."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    # Half of a surrogate pair, quoted from a request, cannot be sent.
+    message = message.encode("utf-8", "backslashreplace").decode()
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, body and headers of the answer to an error."""
+    status = status_of(error)
+    said = " ".join(filter(None, (error.message, error.hint)))
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return status, body_of(said, status, error.code.lower(), param), headers
+
+
+def unexpected(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Log a fault in f5serve under a trace id; status, body and headers tell that id alone."""
+    trace = secrets.token_hex(6)
+    _log.error("trace %s: %s", trace, type(error).__name__, exc_info=error)
+    said = (
+        "Something unexpected failed. Report it with the trace id "
+        f"{trace}, under which the server's log tells more."
+    )
+    return 500, body_of(said, 500, "internal"), {}
+
+
+def answer_to(error: Exception) -> JSONResponse:
+    """The answer to whatever was raised before anything was sent."""
+    status, body, headers = told(error) if isinstance(error, F5Error) else unexpected(error)
+    return JSONResponse(body, status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Have `app` answer every error in this shape."""
+
+    async def on_f5(request: Request, error: Exception) -> JSONResponse:
+        return answer_to(error)
+
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return JSONResponse(_invalid(error), 400)
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return JSONResponse(
+            body_of(_sentence(error, request), error.status_code, _code(error.status_code)),
+            error.status_code,
+            error.headers,
+        )
+
+    app.add_exception_handler(F5Error, on_f5)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_f5)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that may answer with these errors."""
+    return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses}
+
+
+_MEANINGS = {
+    400: "The request cannot be answered as it was sent; `message` names the field and its value.",
+    401: "A key is needed, or the one that was sent is not known.",
+    403: "Not from this host or origin.",
+    404: "There is nothing under that name or id.",
+    405: "This route takes other methods; `Allow` names them.",
+    409: "It is in another state than the request needs.",
+    413: "The request or its answer is too large.",
+    415: "The body is of another kind than this route takes.",
+    429: "Too many requests with this key; `Retry-After` says when to come again.",
+    500: "A fault in f5serve; `message` holds the id under which its log tells more.",
+    501: "What this needs is not installed here; `message` says how to get it.",
+    503: "The model is not ready, the line is too long, or the store does not answer.",
+    504: "It took longer than F5_REQUEST_TIMEOUT_S.",
+}
+
+
+def _invalid(error: RequestValidationError) -> dict[str, Any]:
+    """The first thing that is wrong with a body, named by its field."""
+    first: Mapping[str, Any] = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    name = ".".join(place) or "the body"
+    given = first.get("input")
+    shown = "" if isinstance(given, dict | list | bytes) or given is None else f" is {given!r:.60}"
+    return body_of(f"{name}{shown}: {first['msg']}.", 400, "bad_option", ".".join(place) or None)
+
+
+def _sentence(error: HTTPException, request: Request) -> str:
+    if error.status_code == 404:
+        return f"There is no {request.method} {request.url.path[:100]}. /docs shows what there is."
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return f"{request.url.path[:100]} takes {allowed or 'other methods'}, not {request.method}."
+    return str(error.detail)
+
+
+def _code(status: int) -> str:
+    return {404: "no_such_route", 405: "method_not_allowed"}.get(status, "bad_request")

@@ -1,0 +1,7 @@
+"""/v1/models: what can speak here, with licences."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["models"])

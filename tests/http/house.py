@@ -1,0 +1,105 @@
+"""A server in small: the real application over a store in memory, with a tone that speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp
+
+from f5serve.operations import Operations, Options
+from f5serve.settings import Settings
+from f5serve.speech import Speech
+from f5serve.store.base import ObjectStore
+from f5serve.store.memory import MemoryStore
+from f5serve.timings.aligners import Aligners
+from f5serve.transports.http.app import make_app
+from f5serve.transports.http.guard import protect
+from f5serve.transports.http.observed import observe
+from f5serve.transports.http.service import Service
+from f5serve.types import Engine
+from f5serve.voices.hearing import NOBODY, Hearing
+from f5serve.voices.library import VoiceLibrary
+from tests.operations.house import CountingTone
+
+HELLO = {"model": "tts-1", "voice": "default", "input": "Hello there."}
+
+
+@dataclass
+class House:
+    """A server on loopback, and what it works with."""
+
+    url: str
+    client: httpx.Client
+    service: Service
+    tone: CountingTone
+
+    def speak(self, **fields: Any) -> httpx.Response:
+        """The answer of /v1/audio/speech to HELLO with these fields."""
+        return self.client.post("/v1/audio/speech", json=HELLO | fields)
+
+    def refused(self, answer: httpx.Response, status: int, code: str) -> str:
+        """The message of an answer that must be this error, in OpenAI's shape."""
+        assert answer.status_code == status, answer.text
+        error = answer.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        assert error["code"] == code
+        return str(error["message"])
+
+
+@contextlib.contextmanager
+def house(
+    folder: Path,
+    store: ObjectStore | None = None,
+    options: Options | None = None,
+    tone: CountingTone | None = None,
+    engine: Engine | None = None,
+    hearing: Hearing = NOBODY,
+    **settings: Any,
+) -> Iterator[House]:
+    """A server with a loop and a thread of its own, ended at the end; `folder` is its disk."""
+    made = replace(Settings(), **settings)
+    store = store or MemoryStore()
+    tone = tone or CountingTone()
+    voices = VoiceLibrary(store, folder / "cache", hearing=hearing)
+    load = lambda: Speech(engine or tone, max_text_chars=100_000)  # noqa: E731
+    operations = Operations(store, voices, load, made, options)
+    service = Service(operations, store, voices, Aligners(), made)
+    app = observe(protect(make_app(service), made), operations.metrics)
+    with running(app, operations) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield House(url, client, service, tone)
+        tone.release()
+
+
+@contextlib.contextmanager
+def running(app: ASGIApp, operations: Operations | None = None) -> Iterator[str]:
+    """`app` on a free port of loopback, as a URL; operations begin and end in its loop."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+
+    async def serve() -> None:
+        if operations is not None:
+            operations.begin()
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            if operations is not None:
+                await operations.close(5)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
+        assert not thread.is_alive()
