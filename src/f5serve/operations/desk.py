@@ -149,6 +149,11 @@ class Operations:
         return self._device.broken
 
     @property
+    def model(self) -> Mapping[str, Any]:
+        """Name ("" before it is loaded) and state of the model, as health tells them."""
+        return self._device.health()
+
+    @property
     def metrics(self) -> Registry:
         """What this process counts; its doors export it."""
         return self._measures.registry
