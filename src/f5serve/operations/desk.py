@@ -7,11 +7,12 @@ need no model and never wait for one, nor for another job.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from f5serve.boot import default_options
 from f5serve.checkup import Checkup
@@ -45,6 +46,8 @@ from f5serve.store.base import ObjectStore
 from f5serve.voices.library import VoiceLibrary
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 THREADS = 32
 HEALTH_S = 3.0
@@ -207,19 +210,17 @@ class Operations:
                 code="UNKNOWN_ENDPOINT",
                 hint=f"It is one of {', '.join(self._operations)}; without it, tts is meant.",
             )
-        outcome = "INTERNAL"
-        try:
-            answer = await self._operations[name](_Call(payload, job_id, on_progress, on_piece))
-            outcome = "ok"
-        except F5Error as error:
-            outcome = error.code
-            raise
-        except asyncio.CancelledError:
-            outcome = "CANCELLED"
-            raise
-        finally:
-            self._measures.requests.add(operation=name, outcome=outcome)
-        return answer
+        with self._measures.counted(name):
+            return await self._operations[name](_Call(payload, job_id, on_progress, on_piece))
+
+    async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
+        """Run a call that blocks on store or library in a thread; counted as that operation."""
+        with self._measures.counted(operation):
+            return await self._tools.blocking(call, *args)
+
+    def counted(self, operation: str) -> contextlib.AbstractContextManager[None]:
+        """Count what a door does inside as one request of this operation."""
+        return self._measures.counted(operation)
 
     async def close(self, within_s: float) -> None:
         """Let running jobs end within that time, release the others, and take no more."""

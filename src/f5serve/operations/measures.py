@@ -6,9 +6,12 @@ and `summary` is for health. What a door does with them is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from f5serve.errors import F5Error
 from f5serve.metrics import Registry
 
 _SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
@@ -54,6 +57,22 @@ class Measures:
         self.resumed = registry.counter(
             "f5_resumed_utterances_total", "Utterances taken over from an earlier attempt."
         )
+
+    @contextlib.contextmanager
+    def counted(self, operation: str) -> Iterator[None]:
+        """Count what is done inside as one request of this operation, and how it ended."""
+        outcome = "INTERNAL"
+        try:
+            yield
+            outcome = "ok"
+        except F5Error as error:
+            outcome = error.code
+            raise
+        except asyncio.CancelledError:
+            outcome = "CANCELLED"
+            raise
+        finally:
+            self.requests.add(operation=operation, outcome=outcome)
 
     def watch_device(
         self,

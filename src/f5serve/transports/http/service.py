@@ -17,6 +17,7 @@ from f5serve.operations import Operations
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.timings.aligners import Aligners
+from f5serve.transports.http.turns import Turns
 from f5serve.voices.library import VoiceLibrary
 
 
@@ -28,6 +29,7 @@ class Service:
         store, voices: those that the operations work with.
         aligners: who finds out when words are heard in recordings that callers send.
         new_id: makes the ids of jobs.
+        uploads, alignments: recordings that are made voices of, or listened to, at a time.
     """
 
     operations: Operations
@@ -36,6 +38,8 @@ class Service:
     aligners: Aligners
     settings: Settings
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+    uploads: Turns = field(default_factory=lambda: Turns(4, 60))
+    alignments: Turns = field(default_factory=lambda: Turns(2, 30))
 
 
 def service_of(connection: HTTPConnection) -> Service:
