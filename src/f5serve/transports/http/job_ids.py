@@ -1,0 +1,47 @@
+"""Under which id a request's job is kept.
+
+A request flows in, an id flows out: one of its own, or, where it carries `Idempotency-Key`, the one
+that this caller's key always gives. What the job is about is not known here: the same key with
+another body meets the records of the first, and JOB_ID_CONFLICT.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from f5serve.errors import InvalidRequest
+from f5serve.transports.http.service import Served
+
+HEADER = "Idempotency-Key"
+MAX_KEY_CHARS = 255
+
+
+def job_id_of(request: Request, service: Served) -> str:
+    """The id of the job that a request asks for.
+
+    Raises:
+        InvalidRequest: BAD_IDEMPOTENCY_KEY for one that is empty or too long.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return service.new_id()
+    if not key.strip() or len(key) > MAX_KEY_CHARS:
+        raise InvalidRequest(
+            f"{HEADER} has {len(key)} characters.",
+            code="BAD_IDEMPOTENCY_KEY",
+            hint=f"It takes 1 to {MAX_KEY_CHARS}, such as a UUID; leave it out for a new job.",
+        )
+    told = f"{caller_of(request)}\0{key}".encode()
+    return f"key-{hashlib.sha256(told).hexdigest()[:40]}"
+
+
+def caller_of(request: Request) -> str:
+    """Name of the key that the guard has let in; "" where it asks nobody."""
+    return str(getattr(request.state, "caller", ""))
+
+
+JobId = Annotated[str, Depends(job_id_of)]
