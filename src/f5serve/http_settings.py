@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from f5serve.api_keys import ApiKey, parse_keys
 from f5serve.setting_values import one_of, seconds, setting, whole
 
 
@@ -36,10 +37,10 @@ class HttpSettings:
         "`keys` asks every caller for one of F5_API_KEYS, which only a server on 127.0.0.1 may do "
         "without; `none` asks nobody, for servers behind something that does.",
     )
-    api_keys: str = setting(
+    api_keys: tuple[ApiKey, ...] = setting(
         "F5_API_KEYS",
-        "",
-        str,
+        (),
+        parse_keys,
         "Keys that callers may use, separated by commas, each as `f5serve keys new` prints it: "
         "`name:sha256` of the key; or the key itself, which is hashed when it is read.",
         secret=True,

@@ -302,8 +302,9 @@ def _parse(item: Field[Any], name: str, text: str) -> Any:
     try:
         return item.metadata["parse"](text)
     except ValueError as error:
+        shown = repr(text) if item.repr else "set, but cannot be read"  # a secret is not shown
         raise InvalidRequest(
-            f"{name} is {text!r}.", code="BAD_SETTING", hint=f"It takes {error}."
+            f"{name} is {shown}.", code="BAD_SETTING", hint=f"It takes {error}."
         ) from None
 
 
@@ -363,9 +364,10 @@ def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """Values that must never be logged: of variables named as keys, secrets, tokens, passwords."""
     environ = os.environ if environ is None else environ
     named = [
-        value
+        secret
         for name, value in environ.items()
         if any(word in name.upper() for word in ("KEY", "SECRET", "TOKEN", "PASSWORD"))
+        for secret in (value, *(part.strip() for part in value.split(",")))
     ]
     # Shorter values are flags and numbers; hiding those would eat into ordinary words.
     return tuple(sorted({value for value in named if len(value) >= 8}, key=len, reverse=True))

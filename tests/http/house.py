@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+from f5serve.api_keys import parse_keys
 from f5serve.operations import Operations, Options
 from f5serve.settings import Settings
 from f5serve.speech import Speech
@@ -66,6 +67,8 @@ def house(
     **settings: Any,
 ) -> Iterator[House]:
     """A server with a loop and a thread of its own, ended at the end; `folder` is its disk."""
+    if isinstance(settings.get("api_keys"), str):
+        settings["api_keys"] = parse_keys(settings["api_keys"])
     made = replace(Settings(), **settings)
     store = store or MemoryStore()
     tone = tone or CountingTone()

@@ -32,7 +32,7 @@ def settings_page() -> str:
     home = str(Path.home())
     for field in dataclasses.fields(Settings):
         default = str(getattr(Settings(), field.name)).replace(home, "~")
-        shown = f"`{default}`" if default not in ("None", "", "False") else ""
+        shown = f"`{default}`" if default not in ("None", "", "False", "()") else ""
         lines.append(f"| `{field.metadata['env']}` | {shown} | {field.metadata['doc']} |")
     return GENERATED + "\n".join(lines) + "\n"
 
