@@ -1,0 +1,111 @@
+"""What is told of voices over HTTP.
+
+Records of the library flow in, the models of answers flow out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from f5serve.types import Voice as Reference
+from f5serve.voices.names import DEFAULT_NAME
+from f5serve.voices.records import VoiceRecord
+
+
+class VoiceConsent(BaseModel):
+    """Who says that the person who is heard agrees to be cloned, and when they said so."""
+
+    by: str = Field(examples=["Ana Example"])
+    at: str = Field(description="ISO 8601 in UTC.", examples=["2026-01-31T12:00:00+00:00"])
+
+
+class Voice(BaseModel):
+    """A voice that speech can be asked for in, by its `id`."""
+
+    id: str = Field(description="What requests for speech call it.", examples=["ana"])
+    name: str = Field(description="The same as `id`.", examples=["ana"])
+    object: Literal["audio.voice"] = "audio.voice"
+    type: Literal["audio_sample"] = "audio_sample"
+    builtin: bool = Field(description="It comes with f5serve and cannot be deleted.")
+    duration_s: float | None = Field(
+        description="Seconds of its recording; null for a file that was dropped into the store "
+        "and never used.",
+        examples=[7.2],
+    )
+    language: str | None = Field(description="ISO 639-1 code.", examples=["en"])
+    created_at: int = Field(description="Unix time, in seconds; 0 for those that come with it.")
+    needs_review: bool = Field(
+        description="Its words were written down by a recogniser and not read by anybody yet, "
+        "or are missing."
+    )
+    has_transcript: bool = Field(description="Whether the words of its recording are known.")
+    consent: VoiceConsent | None = None
+
+
+class VoiceDetail(Voice):
+    """A voice, and the words that are spoken in its recording."""
+
+    ref_text: str | None = Field(examples=["He was not an ill-disposed young man."])
+
+
+class VoiceList(BaseModel):
+    """All voices, in the order of their names, those that come with f5serve first."""
+
+    object: Literal["list"] = "list"
+    voices: list[Voice]
+
+
+class VoiceDeleted(BaseModel):
+    """A voice that is no more."""
+
+    id: str
+    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
+    deleted: Literal[True] = True
+
+
+def builtin_of(voice: Reference) -> VoiceDetail:
+    """All that is told of the voice that comes with f5serve."""
+    return VoiceDetail(
+        id=DEFAULT_NAME,
+        name=DEFAULT_NAME,
+        builtin=True,
+        duration_s=round(voice.wave.duration_s, 3),
+        language=voice.language or None,
+        created_at=0,
+        needs_review=False,
+        has_transcript=True,
+        ref_text=voice.ref_text,
+    )
+
+
+def detail_of(record: VoiceRecord, ref_text: str | None) -> VoiceDetail:
+    """All that is told of a voice of the library."""
+    return VoiceDetail(**voice_of(record).model_dump(), ref_text=ref_text)
+
+
+def voice_of(record: VoiceRecord) -> Voice:
+    """What is told of a voice of the library in a list."""
+    consent = record.consent
+    return Voice(
+        id=record.name,
+        name=record.name,
+        builtin=False,
+        duration_s=record.duration_s or None,
+        language=record.language or None,
+        created_at=_unix_s(record.created_at),
+        needs_review=record.needs_review,
+        has_transcript=record.text is not None,
+        consent=VoiceConsent(by=consent.by, at=consent.at) if consent else None,
+    )
+
+
+def _unix_s(iso: str) -> int:
+    """Seconds since 1970; 0 where no time is known."""
+    try:
+        time = datetime.fromisoformat(iso)
+    except ValueError:
+        return 0
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
