@@ -211,6 +211,10 @@ def test_push_converts_with_the_engine(
     found = find("open", there.models_dir, registry=REGISTRY)
     assert found is not None
     assert found.weights.read_bytes() == (opened / "model.safetensors").read_bytes()
+    versions = found.weights.parent.parent
+    assert len([path for path in versions.iterdir() if path.is_dir()]) == 2
+    assert models(there, "sync", "open", "--remove-others") == 0
+    assert [path for path in versions.iterdir() if path.is_dir()] == [found.weights.parent]
 
 
 @pytest.mark.parametrize("action", ["push", "sync"])

@@ -66,6 +66,9 @@ def add_parser(subparsers: Any) -> None:
         "--again", action="store_true", help="send what the store says it has, too: heals it"
     )
     syncing.add_argument("model", metavar="MODEL", help="see: f5serve models list --store")
+    syncing.add_argument(
+        "--remove-others", action="store_true", help="then remove its other versions, to make room"
+    )
     listing.add_argument("--store", action="store_true", help="look into the store, too")
     for action in (listing, pulling, checking, converting, pushing, syncing):
         action.add_argument("--json", action="store_true", help="print JSON on stdout")

@@ -16,6 +16,7 @@ from f5serve.model_cache.publish import Published, publish
 from f5serve.model_cache.registry import ModelSpec, Registry, check_license
 from f5serve.model_cache.release import Source, gather
 from f5serve.model_cache.sync import sync
+from f5serve.model_cache.synced import complete, remove_others
 from f5serve.settings import Settings
 from f5serve.store.open import open_store
 from f5serve.transports.cli_meter import Meter
@@ -52,6 +53,9 @@ def pull_from_store(args: argparse.Namespace, settings: Settings, registry: Regi
     store = open_store(settings)
     with Meter() as meter:
         files = sync(store, spec.id, settings.models_dir, meter)
+    version = complete(settings.models_dir, spec.id) if args.remove_others else None
+    if version is not None:
+        remove_others(version)
     print_files(files, args.json)
     return 0
 
