@@ -37,7 +37,7 @@ from f5serve.operations.lookups import Lookups
 from f5serve.operations.measures import Measures
 from f5serve.operations.parse import Ask, Fields, parse_tts
 from f5serve.operations.perform import BEAT_S, Tools, perform
-from f5serve.operations.pieces import OnPiece, Piece, Pieces
+from f5serve.operations.pieces import File, OnFile, OnPiece, Piece, Pieces
 from f5serve.operations.resume import KeepOptions
 from f5serve.operations.uploads import Uploads
 from f5serve.settings import Settings
@@ -157,25 +157,41 @@ class Operations:
         return self._device.health()
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What every answer of the loaded model has to say; empty before it is loaded."""
+        speech = self._device.loaded
+        return speech.engine.warnings + speech.notes if speech else ()
+
+    @property
     def metrics(self) -> Registry:
         """What this process counts; its doors export it."""
         return self._measures.registry
 
     async def stream(
-        self, payload: Mapping[str, Any], job_id: str
-    ) -> AsyncGenerator[Piece | dict[str, Any], None]:
+        self, payload: Mapping[str, Any], job_id: str, whole_files: bool = False
+    ) -> AsyncGenerator[Piece | File | dict[str, Any], None]:
         """The speech of a tts as it is made, then the answer, as `answer` gives it.
 
         Other operations have an answer only. Closing the generator stops the job, as cancelling
-        `answer` does.
+        `answer` does, unless somebody else waits for it too.
+
+        Args:
+            whole_files: give out one `File` in the place of pieces wherever no piece could be heard
+                before the whole is there: of a result made earlier, or of a single utterance.
         """
-        told: asyncio.Queue[Piece | None] = asyncio.Queue()
-        task = asyncio.create_task(self.answer(payload, job_id, None, told.put_nowait))
+        told: asyncio.Queue[Piece | File | None] = asyncio.Queue()
+        on_file = told.put_nowait if whole_files else None
+        task = asyncio.create_task(self.answer(payload, job_id, None, told.put_nowait, on_file))
         task.add_done_callback(read_outcome)  # nobody may be waiting for it any more
         task.add_done_callback(lambda _: told.put_nowait(None))
+        in_pieces = False
         try:
-            while (piece := await told.get()) is not None:
-                yield piece
+            while (said := await told.get()) is not None:
+                if isinstance(said, Piece) and not (whole_files and said.of == 1):
+                    in_pieces = True
+                    yield said
+                elif isinstance(said, File) and not in_pieces:
+                    yield said
             yield await task
         finally:
             task.cancel()
@@ -187,6 +203,7 @@ class Operations:
         job_id: str,
         on_progress: OnProgress | None = None,
         on_piece: OnPiece | None = None,
+        on_file: OnFile | None = None,
     ) -> dict[str, Any]:
         """The answer to one request.
 
@@ -196,6 +213,8 @@ class Operations:
             on_progress: told about the phases of a tts, in the event loop.
             on_piece: given the speech of a tts as it is made; unless the request says otherwise,
                 it then starts quickly.
+            on_file: given the whole once it is encoded, before it is stored; where it was made
+                earlier, in the place of pieces.
 
         Raises:
             InvalidRequest: UNKNOWN_ENDPOINT, or what the operation says.
@@ -211,7 +230,8 @@ class Operations:
                 hint=f"It is one of {', '.join(self._operations)}; without it, tts is meant.",
             )
         with self._measures.counted(name):
-            return await self._operations[name](_Call(payload, job_id, on_progress, on_piece))
+            call = _Call(payload, job_id, on_progress, on_piece, on_file)
+            return await self._operations[name](call)
 
     async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks on store or library in a thread; counted as that operation."""
@@ -222,13 +242,20 @@ class Operations:
         """Count what a door does inside as one request of this operation."""
         return self._measures.counted(operation)
 
-    async def close(self, within_s: float) -> None:
-        """Let running jobs end within that time, release the others, and take no more."""
+    async def drain(self, within_s: float) -> None:
+        """Let running jobs end within that time, release the others, and take no more.
+
+        What needs no model is still answered.
+        """
         await asyncio.sleep(0)  # queued jobs that were just begun become flights
         self._closing = True
         await self._flights.land(within_s)
         if self._queue:
             await asyncio.wait(self._queue, timeout=1.0)
+
+    async def close(self, within_s: float) -> None:
+        """`drain`, then let go of the device and of the threads for the store."""
+        await self.drain(within_s)
         self._device.close()
         self._pool.shutdown(wait=False)
 
@@ -245,23 +272,31 @@ class Operations:
         flight = Flight(job_id, ask.sha256)
         flight.is_ours = bool(ask.queued_as) and self._enqueue is None
         flight.pieces = Pieces() if listens else None
+        await self._flights.until_ended(job_id)  # one whose last caller has gone away
         if self._flights.find(job_id) is None:
             flight.place = self._line.enter(len(ask.text.encode()), must=bool(ask.queued_as))
-        listeners = Listeners(call.on_progress, call.on_piece)
+        listeners = Listeners(call.on_progress, call.on_piece, call.on_file)
         record, flight = await self._flights.fly(
             flight, lambda own: self._within_time(own, ask), listeners
         )
         answer = await self._lookups.told(job_id, record)
-        if call.on_piece is not None and not flight.pieces:  # it was made earlier
-            heard = await self._lookups.heard(record)
-            if heard is not None:
-                call.on_piece(Piece(0, 0.0, heard))
+        await self._give_earlier(call, flight, record)
         if not ask.inline:
             return answer
         audio = flight.audio
         if audio is None:
             audio = await self._lookups.audio(job_id, record)
         return answers.inline(answer, audio)
+
+    async def _give_earlier(self, call: _Call, flight: Flight, record: Record) -> None:
+        """Give out the stored speech to whoever has been given nothing yet: it was made earlier."""
+        if call.on_file is not None:
+            if flight.audio is None:
+                call.on_file(await self._lookups.file(record))
+        elif call.on_piece is not None and not flight.pieces:
+            heard = await self._lookups.heard(record)
+            if heard is not None:
+                call.on_piece(Piece(0, 0.0, heard))
 
     async def _within_time(self, flight: Flight, ask: Ask) -> Record:
         timer = flight.end_at(ask.timeout_s) if ask.timeout_s else None
@@ -365,6 +400,7 @@ class _Call:
     job_id: str
     on_progress: OnProgress | None
     on_piece: OnPiece | None
+    on_file: OnFile | None
 
 
 def _overall(model: str, store: str) -> str:
