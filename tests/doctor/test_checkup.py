@@ -9,7 +9,8 @@ from pathlib import Path
 from f5serve.boot import Timeline
 from f5serve.checkup import Checkup
 from f5serve.diagnosis import Report, quick
-from f5serve.operations.desk import HEALTH_S, Options
+from f5serve.operations import Options
+from f5serve.operations.desk import HEALTH_S
 from tests.doctor.machines import GIB, gpu_box
 from tests.operations.house import house
 

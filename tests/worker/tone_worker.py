@@ -11,7 +11,7 @@ import time
 
 from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.jobs.records import LEASE_S
-from f5serve.operations.desk import Options
+from f5serve.operations import Options
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.transports import runpod_service, runpod_worker

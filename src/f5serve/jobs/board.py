@@ -41,6 +41,9 @@ from f5serve.store.base import ObjectStore
 MAX_ATTEMPTS = 10
 """A job that lost so many workers or failed so often is not begun again."""
 
+_PASSED_ON = ("about", "queued_at")
+"""What a state says that its done record is to say, too."""
+
 
 @dataclass(slots=True)
 class Lease:
@@ -89,11 +92,16 @@ class Board:
         self.program = build.stamp().program
         self._worker = {"boot_id": self.boot_id, **self.program}
 
-    def claim(self, job_id: str, request_sha256: str) -> Lease | Finished | Elsewhere:
+    def claim(
+        self, job_id: str, request_sha256: str, about: Mapping[str, Any] | None = None
+    ) -> Lease | Finished | Elsewhere:
         """Take the job, if it is free.
 
         A job nobody has touched costs one read and one write: done.json is never without a
         state.json, which is written first and removed last.
+
+        Args:
+            about: kept in the records for whoever lists them, as it is.
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT, or JOB_CANCELLED.
@@ -101,7 +109,7 @@ class Board:
         """
         state = self._read(job_id, "state")
         if state is None:
-            return self._take(job_id, request_sha256, {})
+            return self._take(job_id, request_sha256, _told(about))
         done = self._done(job_id)
         if (done or state).get("request_sha256") != request_sha256:
             raise conflict(job_id)
@@ -113,10 +121,15 @@ class Board:
         if standing.status is Status.RUNNING and self._is_another(state):
             return Elsewhere(max(0.0, state["heartbeat"] + self.lease_s - self.store.now()))
         self._refuse_hopeless(job_id, standing, state)
-        return self._take(job_id, request_sha256, state)
+        return self._take(job_id, request_sha256, {**state, **_told(about)})
 
-    def queue(self, job_id: str, request_sha256: str) -> Standing:
+    def queue(
+        self, job_id: str, request_sha256: str, about: Mapping[str, Any] | None = None
+    ) -> Standing:
         """Note that the job is about to be handed to a queue; returns where it stands now.
+
+        Args:
+            about: as for `claim`.
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT.
@@ -129,6 +142,7 @@ class Board:
                 "attempt": 0,
                 "phase": "queued",
                 "queued_at": self.store.now(),
+                **_told(about),
             }
             self._write(job_id, "state", state)
             return Standing(Status.QUEUED, state)
@@ -178,6 +192,7 @@ class Board:
             "worker": self._worker,
             "created_at": lease.created_at,
             "finished_at": self.store.now(),
+            **{name: lease.state[name] for name in _PASSED_ON if name in lease.state},
         }
         self._write(lease.job_id, "done", record)
         return record
@@ -319,3 +334,7 @@ class Board:
 
     def _write(self, job_id: str, name: str, record: Mapping[str, Any]) -> None:
         self.store.put(record_key(job_id, name), encode(record), "application/json")
+
+
+def _told(about: Mapping[str, Any] | None) -> Record:
+    return {"about": dict(about)} if about else {}

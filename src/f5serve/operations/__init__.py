@@ -9,6 +9,7 @@
 - `story`: what is kept of a result.
 """
 
-from f5serve.operations.desk import Operations, Options
+from f5serve.operations.desk import Operations
+from f5serve.operations.options import Options
 
 __all__ = ["Operations", "Options"]

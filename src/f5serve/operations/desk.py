@@ -11,16 +11,14 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from f5serve.boot import default_options
-from f5serve.checkup import Checkup
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.fetch.wire import Internet
 from f5serve.jobs.board import Board
 from f5serve.jobs.cache import ResultCache
-from f5serve.jobs.records import LEASE_S, Record, Status
+from f5serve.jobs.records import Record, Status
 from f5serve.metrics import Registry
 from f5serve.operations import answers
 from f5serve.operations.admission import Line
@@ -35,10 +33,11 @@ from f5serve.operations.flights import (
 )
 from f5serve.operations.lookups import Lookups
 from f5serve.operations.measures import Measures
+from f5serve.operations.options import Options
 from f5serve.operations.parse import Ask, Fields, parse_tts
-from f5serve.operations.perform import BEAT_S, Tools, perform
-from f5serve.operations.pieces import File, OnFile, OnPiece, Piece, Pieces
-from f5serve.operations.resume import KeepOptions
+from f5serve.operations.perform import Tools, perform
+from f5serve.operations.pieces import File, OnPiece, Piece, Pieces
+from f5serve.operations.queue import QUEUE_ATTEMPTS, Queue
 from f5serve.operations.uploads import Uploads
 from f5serve.settings import Settings
 from f5serve.speech import Speech
@@ -52,35 +51,6 @@ T = TypeVar("T")
 THREADS = 32
 HEALTH_S = 3.0
 """Longest wait for the store before health says that it is slow."""
-
-Enqueue = Callable[[dict[str, Any]], Awaitable[str]]
-"""Hands a payload to a queue that outlives this process; returns the queue's id of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What is seldom anything but the default.
-
-    Attributes:
-        enqueue: the queue behind `mode: async`; None keeps such jobs in this process.
-        boot_id: who this process is in the records; "" makes one up.
-        lease_s, beat_s: see `jobs.board` and `perform`.
-        internet: the way out for uploads; None is the real one.
-        keep: when finished utterances of a job under way are stored.
-        registry: where this process counts; None makes one.
-        checkup: what health tells of the machine.
-        start: tells where the seconds of this process's start went, as `boot.Timeline.as_dict`.
-    """
-
-    enqueue: Enqueue | None = None
-    boot_id: str = ""
-    lease_s: float = LEASE_S
-    beat_s: float = BEAT_S
-    internet: Internet | None = None
-    keep: KeepOptions = field(default_factory=KeepOptions)
-    registry: Registry | None = None
-    checkup: Checkup = field(default_factory=Checkup)
-    start: Callable[[], dict[str, Any]] | None = None
 
 
 class Operations:
@@ -128,7 +98,7 @@ class Operations:
         )
         self._flights = Flights()
         self._lookups = Lookups(self._tools, self._flights, settings.url_expires_s)
-        self._queue: set[asyncio.Task[Any]] = set()
+        self._queue = Queue(self._tools, self.answer, settings.concurrency, options.look_s)
         self._closing = False
         self._operations: dict[str, Callable[[_Call], Awaitable[dict[str, Any]]]] = {
             "tts": self._tts,
@@ -137,14 +107,19 @@ class Operations:
             "status": lambda call: self._lookups.status(call.payload),
             "result": lambda call: self._lookups.result(call.payload),
             "download": lambda call: self._lookups.download(call.payload),
-            "cancel": lambda call: self._lookups.cancel(call.payload),
+            "cancel": self._cancel,
             "delete_voice": self._delete_voice,
             "health": self._health,
         }
 
     def begin(self) -> None:
-        """Start loading the model; without it, the first tts does."""
+        """Start loading the model, and take up jobs that others have left; in the event loop.
+
+        Without it the first tts loads the model, and what is left in the queue stays there.
+        """
         self._device.begin()
+        if self._enqueue is None:
+            self._queue.begin()
 
     @property
     def broken(self) -> bool:
@@ -168,20 +143,27 @@ class Operations:
         return self._measures.registry
 
     async def stream(
-        self, payload: Mapping[str, Any], job_id: str, whole_files: bool = False
+        self,
+        payload: Mapping[str, Any],
+        job_id: str,
+        *,
+        whole_files: bool = False,
+        may_leave: bool = False,
     ) -> AsyncGenerator[Piece | File | dict[str, Any], None]:
         """The speech of a tts as it is made, then the answer, as `answer` gives it.
 
         Other operations have an answer only. Closing the generator stops the job, as cancelling
-        `answer` does, unless somebody else waits for it too.
+        `answer` does.
 
         Args:
             whole_files: give out one `File` in the place of pieces wherever no piece could be heard
                 before the whole is there: of a result made earlier, or of a single utterance.
+            may_leave: closing leaves the job to others who wait for it.
         """
         told: asyncio.Queue[Piece | File | None] = asyncio.Queue()
         on_file = told.put_nowait if whole_files else None
-        task = asyncio.create_task(self.answer(payload, job_id, None, told.put_nowait, on_file))
+        listeners = Listeners(None, told.put_nowait, on_file, may_leave)
+        task = asyncio.create_task(self._answer(payload, job_id, listeners))
         task.add_done_callback(read_outcome)  # nobody may be waiting for it any more
         task.add_done_callback(lambda _: told.put_nowait(None))
         in_pieces = False
@@ -203,7 +185,6 @@ class Operations:
         job_id: str,
         on_progress: OnProgress | None = None,
         on_piece: OnPiece | None = None,
-        on_file: OnFile | None = None,
     ) -> dict[str, Any]:
         """The answer to one request.
 
@@ -213,14 +194,17 @@ class Operations:
             on_progress: told about the phases of a tts, in the event loop.
             on_piece: given the speech of a tts as it is made; unless the request says otherwise,
                 it then starts quickly.
-            on_file: given the whole once it is encoded, before it is stored; where it was made
-                earlier, in the place of pieces.
 
         Raises:
             InvalidRequest: UNKNOWN_ENDPOINT, or what the operation says.
             F5Error: what went wrong; BUSY at once, where a tts would have to wait too long.
             asyncio.CancelledError: after the job's work has stopped and that was recorded.
         """
+        return await self._answer(payload, job_id, Listeners(on_progress, on_piece))
+
+    async def _answer(
+        self, payload: Mapping[str, Any], job_id: str, listeners: Listeners
+    ) -> dict[str, Any]:
         endpoint = payload.get("endpoint")
         name = "tts" if endpoint is None else endpoint
         if not isinstance(name, str) or name not in self._operations:
@@ -230,8 +214,7 @@ class Operations:
                 hint=f"It is one of {', '.join(self._operations)}; without it, tts is meant.",
             )
         with self._measures.counted(name):
-            call = _Call(payload, job_id, on_progress, on_piece, on_file)
-            return await self._operations[name](call)
+            return await self._operations[name](_Call(payload, job_id, listeners))
 
     async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks on store or library in a thread; counted as that operation."""
@@ -247,11 +230,10 @@ class Operations:
 
         What needs no model is still answered.
         """
-        await asyncio.sleep(0)  # queued jobs that were just begun become flights
         self._closing = True
+        self._queue.stop()
         await self._flights.land(within_s)
-        if self._queue:
-            await asyncio.wait(self._queue, timeout=1.0)
+        await self._queue.close()
 
     async def close(self, within_s: float) -> None:
         """`drain`, then let go of the device and of the threads for the store."""
@@ -263,24 +245,23 @@ class Operations:
         if self._closing:
             raise shut_down()
         settings = self._settings
-        listens = call.on_piece is not None
+        listens = call.listeners.on_piece is not None
         defaults = default_options(settings)
         ask = parse_tts(call.payload, defaults, settings.max_text_chars, listens, settings.verify)
         if ask.queued:
             return await self._put_off(call, ask)
         job_id = ask.queued_as or call.job_id
         flight = Flight(job_id, ask.sha256)
-        flight.is_ours = bool(ask.queued_as) and self._enqueue is None
+        flight.attempts = QUEUE_ATTEMPTS if ask.queued_as and self._enqueue is None else 1
         flight.pieces = Pieces() if listens else None
         await self._flights.until_ended(job_id)  # one whose last caller has gone away
         if self._flights.find(job_id) is None:
             flight.place = self._line.enter(len(ask.text.encode()), must=bool(ask.queued_as))
-        listeners = Listeners(call.on_progress, call.on_piece, call.on_file)
         record, flight = await self._flights.fly(
-            flight, lambda own: self._within_time(own, ask), listeners
+            flight, lambda own: self._within_time(own, ask), call.listeners
         )
         answer = await self._lookups.told(job_id, record)
-        await self._give_earlier(call, flight, record)
+        await self._give_earlier(call.listeners, flight, record)
         if not ask.inline:
             return answer
         audio = flight.audio
@@ -288,15 +269,15 @@ class Operations:
             audio = await self._lookups.audio(job_id, record)
         return answers.inline(answer, audio)
 
-    async def _give_earlier(self, call: _Call, flight: Flight, record: Record) -> None:
-        """Give out the stored speech to whoever has been given nothing yet: it was made earlier."""
-        if call.on_file is not None:
+    async def _give_earlier(self, to: Listeners, flight: Flight, record: Record) -> None:
+        """Give out the stored speech to who has been given nothing yet: it was made earlier."""
+        if to.on_file is not None:
             if flight.audio is None:
-                call.on_file(await self._lookups.file(record))
-        elif call.on_piece is not None and not flight.pieces:
+                to.on_file(await self._lookups.file(record))
+        elif to.on_piece is not None and not flight.pieces:
             heard = await self._lookups.heard(record)
             if heard is not None:
-                call.on_piece(Piece(0, 0.0, heard))
+                to.on_piece(Piece(0, 0.0, heard))
 
     async def _within_time(self, flight: Flight, ask: Ask) -> Record:
         timer = flight.end_at(ask.timeout_s) if ask.timeout_s else None
@@ -310,31 +291,21 @@ class Operations:
 
     async def _put_off(self, call: _Call, ask: Ask) -> dict[str, Any]:
         """Note the job as queued, then hand it to a queue: it is known before anyone can ask."""
-        if self._enqueue is None:  # the queue is our own line
-            self._line.check()
-        standing = await self._tools.blocking(self._board.queue, call.job_id, ask.sha256)
-        if standing.status in (Status.QUEUED, Status.LOST):
-            later = {
-                **call.payload,
-                "mode": "sync",
-                "return_audio": "url",
-                "queued_as": call.job_id,
-            }
-            if self._enqueue is not None:
-                await self._enqueue(later)
-            elif self._closing:
-                raise shut_down()
-            elif self._flights.find(call.job_id) is None:
-                task = asyncio.create_task(self._work_off(later, call.job_id))
-                self._queue.add(task)
-                task.add_done_callback(self._queue.discard)
-        return {"job_id": call.job_id, "status": standing.status.told}
+        job_id = call.job_id
+        if self._enqueue is None:
+            standing = await self._queue.put_off(job_id, ask)
+        else:
+            standing = await self._tools.blocking(self._board.queue, job_id, ask.sha256, ask.about)
+            if standing.status in (Status.QUEUED, Status.LOST):
+                later = {"mode": "sync", "return_audio": "url", "queued_as": job_id}
+                await self._enqueue({**call.payload, **later})
+        return {"job_id": job_id, "status": standing.status.told}
 
-    async def _work_off(self, payload: Mapping[str, Any], job_id: str) -> None:
-        try:
-            await self.answer(payload, job_id)
-        except F5Error as error:  # it is in the job's record
-            _log.info("queued job %s: %s", job_id, error.code)
+    async def _cancel(self, call: _Call) -> dict[str, Any]:
+        answer = await self._lookups.cancel(call.payload)
+        if self._enqueue is None and answer["status"] == Status.CANCELLED.told:
+            await self._queue.drop(answer["job_id"])
+        return answer
 
     async def _upload(self, call: _Call) -> dict[str, Any]:
         record = await self._tools.blocking(self._uploads.take, call.payload)
@@ -398,9 +369,7 @@ class Operations:
 class _Call:
     payload: Mapping[str, Any]
     job_id: str
-    on_progress: OnProgress | None
-    on_piece: OnPiece | None
-    on_file: OnFile | None
+    listeners: Listeners
 
 
 def _overall(model: str, store: str) -> str:

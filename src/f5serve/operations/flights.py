@@ -20,7 +20,7 @@ from f5serve.errors import F5Error
 from f5serve.jobs.records import CANCELLED_CODE, Record
 from f5serve.jobs.refusals import conflict
 from f5serve.operations.admission import Place
-from f5serve.operations.pieces import OnPiece, Pieces
+from f5serve.operations.pieces import File, OnFile, OnPiece, Pieces
 from f5serve.types import Wave
 
 _log = logging.getLogger(__name__)
@@ -36,10 +36,17 @@ RELEASE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """What one caller wants to be told while it waits."""
+    """What one caller wants to be told while it waits.
+
+    Attributes:
+        may_leave: whether its going away leaves the job to others who wait for it, rather than
+            ending it for all.
+    """
 
     on_progress: OnProgress | None = None
     on_piece: OnPiece | None = None
+    on_file: OnFile | None = None
+    may_leave: bool = False
 
 
 class Flight:
@@ -48,22 +55,26 @@ class Flight:
     Attributes:
         audio: the encoded result, once it was made here.
         progress: what was told last.
-        is_ours: nobody else will hand it out again, so an unfinished end is a failure.
+        attempts: how often the job is begun by itself, if its failure may pass; until then such an
+            end leaves it free, and somebody will take it up again.
         place: where it stands in the line for the device.
         pieces: the speech so far, if anybody asked to hear it as it is made.
         deadline: `time.monotonic()` by which it is to be done, or None.
+        callers: how many wait for it.
     """
 
     def __init__(self, job_id: str, sha256: str) -> None:
         self.job_id = job_id
         self.sha256 = sha256
         self.audio: bytes | None = None
-        self.is_ours = False
+        self.attempts = 1
         self.place: Place | None = None
         self.pieces: Pieces | None = None
         self.deadline: float | None = None
         self.progress: dict[str, Any] = {"phase": "starting", "percent": 0}
         self.listeners: list[OnProgress] = []
+        self.callers = 0
+        self._on_file: list[OnFile] = []
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._why: Callable[[], F5Error] | None = None
@@ -75,6 +86,11 @@ class Flight:
             self._why = self._why or why
         self._loop.call_soon_threadsafe(self._stopped.set)
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was stopped, so that it has no result for anybody who comes now."""
+        return self._why is not None
+
     def check(self) -> None:
         """Raise the reason once the flight is to end; called from the device's thread too."""
         why = self._why
@@ -83,17 +99,25 @@ class Flight:
 
     def join(self, listeners: Listeners) -> None:
         """Tell them what happens from now on, and every piece of the speech."""
+        self.callers += 1
         if listeners.on_progress is not None:
             self.listeners.append(listeners.on_progress)
         if listeners.on_piece is not None and self.pieces is not None:
             self.pieces.join(listeners.on_piece)
+        if listeners.on_file is not None:
+            self._on_file.append(listeners.on_file)
+            if self.audio is not None:
+                listeners.on_file(File(self.audio))
 
     def leave(self, listeners: Listeners) -> None:
         """Tell them no more."""
+        self.callers -= 1
         if listeners.on_progress is not None:
             self.listeners.remove(listeners.on_progress)
         if listeners.on_piece is not None and self.pieces is not None:
             self.pieces.leave(listeners.on_piece)
+        if listeners.on_file is not None:
+            self._on_file.remove(listeners.on_file)
 
     def tell(self, phase: str, percent: float, **more: Any) -> None:
         """Pass on how far the job is."""
@@ -108,12 +132,22 @@ class Flight:
     def give_piece(self, wave: Wave) -> None:
         """Pass on the next stretch of speech; from the thread that speaks."""
         if self.pieces is not None:
-            self._loop.call_soon_threadsafe(self.pieces.add, wave)
+            self._loop.call_soon_threadsafe(self._give_piece, wave)
+
+    def give_file(self, audio: bytes) -> None:
+        """Pass on the whole, encoded; in the event loop."""
+        self.audio = audio
+        for listener in self._on_file:
+            listener(File(audio))
 
     def end_at(self, seconds: float) -> asyncio.TimerHandle:
         """Stop in so many seconds, unless the timer is cancelled before."""
         self.deadline = time.monotonic() + seconds
         return self._loop.call_later(seconds, self.stop, lambda: too_late(self.job_id, seconds))
+
+    def _give_piece(self, wave: Wave) -> None:
+        if self.pieces is not None:  # how many utterances there are was told before the first
+            self.pieces.add(wave, self.progress.get("total", 0))
 
     def _tell_spoken(self, done: int, total: int) -> None:
         if self.place is not None:
@@ -173,8 +207,9 @@ class Flights:
     ) -> tuple[Record, Flight]:
         """Do the work of `flight`, or join the one that does it already.
 
-        A caller that is cancelled ends the job: it waits for the device to stop and for the
-        record to be written, then the cancellation goes on.
+        A caller that is cancelled ends the job, unless others wait for it and it may leave: it
+        waits for the device to stop and for the record to be written, then the cancellation goes
+        on.
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT.
@@ -186,11 +221,17 @@ class Flights:
         try:
             return await asyncio.shield(task), flight
         except asyncio.CancelledError:
-            flight.stop(shut_down if self._landing else lambda: stopped(flight.job_id))
-            await asyncio.wait({task})
+            if flight.callers == 1 or not listeners.may_leave:
+                flight.stop(shut_down if self._landing else lambda: stopped(flight.job_id))
+                await asyncio.wait({task})
             raise
         finally:
             flight.leave(listeners)
+
+    async def until_ended(self, job_id: str) -> None:
+        """Wait for a flight that was stopped, so that the same job can be begun anew."""
+        if job_id in self._tasks and self._tasks[job_id][0].is_ending:
+            await asyncio.wait({self._tasks[job_id][1]})
 
     async def land(self, within_s: float) -> None:
         """Wait for all flights; those that would take longer are stopped and released in time."""

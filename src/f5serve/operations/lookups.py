@@ -17,7 +17,7 @@ from f5serve.operations import answers
 from f5serve.operations.flights import Flights
 from f5serve.operations.parse import TIMING_FORMATS, Fields
 from f5serve.operations.perform import Tools
-from f5serve.operations.pieces import MAX_HEARD_S, decode_result
+from f5serve.operations.pieces import MAX_HEARD_S, File, decode_result
 from f5serve.types import Wave
 
 
@@ -99,6 +99,11 @@ class Lookups:
         if line["size"] > answers.MAX_INLINE_BYTES:
             raise answers.too_large(job_id, line["size"])
         return await self._tools.blocking(self._store.get, line["key"])
+
+    async def file(self, record: Record) -> File:
+        """The stored audio, however long it is."""
+        line = answers.find_output(record, "audio")
+        return File(await self._tools.blocking(self._store.get, line["key"]))
 
     async def heard(self, record: Record) -> Wave | None:
         """The wave of the stored audio; None for one that is too long to be heard again."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, cast
 
 from f5serve.audio.encode import MEDIA_TYPES
@@ -19,6 +20,7 @@ from f5serve.text.normalize import clean_text
 from f5serve.timings.subtitles import FORMATS, SubtitleFormat
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.library import Consent
+from f5serve.voices.names import is_url
 
 TIMING_FORMATS = FORMATS
 DEFAULT_VOICE = "default"
@@ -30,7 +32,12 @@ MAX_TIMEOUT_S = 3600
 _DELIVERY = frozenset({"endpoint", "mode", "return_audio", "queued_as", "timeout_s"})
 """Fields that say how an answer is wanted, not what is said."""
 
+ABOUT_CHARS = 120
+"""Of a text, where only its beginning is told."""
+
 _SHOWN_CHARS = 40
+_WARNED = 5
+"""Fields that are not known, in the warnings of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Ask:
         queued_as: id under which it was queued, or "".
         timeout_s: how long it may take, or None.
         sha256: of everything that was asked for, as it was sent.
+        sent: what makes this Ask again, as JSON; of fields that are not known the names alone.
     """
 
     text: str
@@ -66,7 +74,14 @@ class Ask:
     queued_as: str
     timeout_s: int | None
     sha256: str
+    sent: Mapping[str, Any]
     warnings: tuple[str, ...]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What people tell a job by while it has no result."""
+        voice = self.voice if not is_url(self.voice) else "url"
+        return {"text": self.text[:ABOUT_CHARS], "voice": voice, "format": self.format}
 
     def request(self, voice: Voice) -> SpeechRequest:
         """What `Speech` is asked for."""
@@ -172,8 +187,13 @@ class Fields:
         return value
 
     def unknown(self) -> list[str]:
-        """Names that were sent and never asked for."""
-        return [str(name) for name in self._payload if name not in self.known]
+        """The first names that were sent and never asked for, cut where they are long."""
+        names = (str(name) for name in self._payload if name not in self.known)
+        return [name[:_SHOWN_CHARS] for name in islice(names, _WARNED)]
+
+    def said(self) -> dict[str, Any]:
+        """What was sent and asked for."""
+        return {name: value for name, value in self.known.items() if value is not None}
 
     def _take(self, name: str) -> Any:
         value = self._payload.get(name)
@@ -227,8 +247,9 @@ def parse_tts(
         queued=fields.choice("mode", ["sync", "async"], "sync") == "async",
         queued_as=fields.text("queued_as", max_chars=512),
         timeout_s=fields.whole("timeout_s", (1, MAX_TIMEOUT_S)),
-        warnings=tuple(f"The field {name[:40]!r} is not known." for name in fields.unknown()[:5]),
+        warnings=tuple(f"The field {name!r} is not known." for name in fields.unknown()),
         sha256=_identify(fields.known, voice),
+        sent={**fields.said(), **dict.fromkeys(fields.unknown())},
     )
 
 

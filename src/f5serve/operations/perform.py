@@ -112,7 +112,7 @@ async def perform(tools: Tools, flight: Flight, ask: Ask) -> Record:
         F5Error: why it could not be done, after that was recorded.
     """
     times = _Times()
-    claim = await _claim(tools, flight)
+    claim = await _claim(tools, flight, ask)
     if isinstance(claim, Finished):
         return claim.record
     ended = asyncio.Event()
@@ -135,11 +135,11 @@ async def perform(tools: Tools, flight: Flight, ask: Ask) -> Record:
             await tools.blocking(_note_failure, tools.board, flight, claim, failure)
 
 
-async def _claim(tools: Tools, flight: Flight) -> Lease | Finished:
+async def _claim(tools: Tools, flight: Flight, ask: Ask) -> Lease | Finished:
     """Take the job; while another worker has it, wait for its result or for its silence."""
     pause_s, longest_s = LOOK_S
     while True:
-        claim = await tools.blocking(tools.board.claim, flight.job_id, flight.sha256)
+        claim = await tools.blocking(tools.board.claim, flight.job_id, flight.sha256, ask.about)
         if not isinstance(claim, Elsewhere):
             return claim
         flight.tell("elsewhere", 0)
@@ -189,7 +189,7 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
     is_final = True
     try:
         result = await _use_device(tools, flight, request, resume, times)
-        flight.audio = result.audio
+        flight.give_file(result.audio)
         return await _keep(tools, flight, lease, _Made(ask, voice, result, identity, times))
     except F5Error as error:
         is_final = not _failure(error)["retryable"]
@@ -318,14 +318,20 @@ def _failure(error: F5Error) -> dict[str, Any]:
 def _note_failure(board: Board, flight: Flight, lease: Lease, failure: Mapping[str, Any]) -> None:
     """Record how the work ended; if even that fails, the lease runs out."""
     try:
-        if failure["code"] == SHUT_DOWN_CODE and not flight.is_ours:
-            board.release(lease)
-        elif failure["code"] == CANCELLED_CODE and not failure["retryable"]:
+        if failure["code"] == CANCELLED_CODE and not failure["retryable"]:
             board.end_cancelled(lease)
+        elif failure["code"] == SHUT_DOWN_CODE or _is_to_go_on(flight, lease, failure):
+            board.release(lease)
         else:
             board.fail(lease, failure)
     except StorageFailed as error:
         _log.warning("the end of a job could not be recorded: %s", error.message)
+
+
+def _is_to_go_on(flight: Flight, lease: Lease, failure: Mapping[str, Any]) -> bool:
+    """Whether the job is begun again by itself; one whose caller went away is not."""
+    passes = failure["retryable"] and failure["code"] != CANCELLED_CODE
+    return passes and lease.attempt < flight.attempts
 
 
 def _repeat(error: InvalidRequest) -> Callable[[], F5Error]:

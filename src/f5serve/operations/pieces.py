@@ -30,15 +30,27 @@ class Piece:
     Attributes:
         index: 0, 1, 2 ...
         start_s: where it begins in the whole, seconds.
+        of: how many utterances the whole is made of; 0 where that is not known.
     """
 
     index: int
     start_s: float
     wave: Wave
+    of: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class File:
+    """The whole speech of a job, as its result keeps it."""
+
+    data: bytes
 
 
 OnPiece = Callable[[Piece], None]
 """Called in the event loop."""
+
+OnFile = Callable[[File], None]
+"""Called in the event loop, once."""
 
 
 class Pieces:
@@ -52,9 +64,10 @@ class Pieces:
     def __len__(self) -> int:
         return len(self._pieces)
 
-    def add(self, wave: Wave) -> None:
-        """Pass the next stretch on."""
-        piece = Piece(len(self._pieces), samples_to_s(self._samples, wave.sample_rate), wave)
+    def add(self, wave: Wave, of: int = 0) -> None:
+        """Pass the next stretch on; `of` as in `Piece`."""
+        start_s = samples_to_s(self._samples, wave.sample_rate)
+        piece = Piece(len(self._pieces), start_s, wave, of)
         self._samples += len(wave.samples)
         self._pieces.append(piece)
         for listener in self._listeners:

@@ -104,7 +104,7 @@ def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
     load_speech = _loading(settings, how)
     try:
         with timeline.step("service", beside=True):
-            from f5serve.operations.desk import Options
+            from f5serve.operations import Options
             from f5serve.transports import runpod_sdk, runpod_service
 
             runpod_sdk.load()

@@ -1,0 +1,112 @@
+"""Jobs that wait in the store for whoever comes to do them, so that they outlive every process.
+
+A payload flows in under the id of its job and out again, to any process, until it is removed. Who
+does the job, and whether somebody does it already, is the board's business.
+
+    queue/<id>.json    id, payload and hash of a job that is not over yet
+
+It is written after the job is known to the board and before anybody is told that it waits; it is
+removed after the job has ended. What is left over when a process dies says what is to be done.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from f5serve.errors import KeyMissing
+from f5serve.jobs.records import SCHEMA, decode, folder_of
+from f5serve.store.base import ObjectStore, canonical
+
+_log = logging.getLogger(__name__)
+
+MAX_ENTRY_BYTES = 64_000_000
+"""More than the longest text that the settings allow takes as JSON."""
+
+MAX_LISTED = 20_000
+"""Entries that one look goes through; the rest is found when these are done."""
+
+_ENTRY = re.compile(r"queue/([^/]+)\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A job that waits.
+
+    Attributes:
+        request_sha256: as the board knows it.
+        payload: the input that makes the job, as JSON.
+    """
+
+    job_id: str
+    request_sha256: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry as a listing tells it.
+
+    Attributes:
+        name: of the job's folder; serves as its id wherever records are read.
+        since: when it was written, seconds since 1970 by the store's clock.
+    """
+
+    name: str
+    since: float
+
+
+class Waiting:
+    """All entries of one store. Every call blocks and raises StorageFailed as the store does."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def keep(self, entry: Entry) -> None:
+        """Have the job wait; when this returns it can no longer be lost."""
+        record = {
+            "schema": SCHEMA,
+            "job_id": entry.job_id,
+            "request_sha256": entry.request_sha256,
+            "payload": dict(entry.payload),
+        }
+        self._store.put(entry_key(entry.job_id), canonical(record), "application/json")
+
+    def read(self, name: str) -> Entry | None:
+        """What waits under this name or id; None where nothing does, or nothing that is known."""
+        key = entry_key(name)
+        try:
+            record = decode(self._store.get(key, MAX_ENTRY_BYTES), key)
+        except KeyMissing:
+            return None
+        told = record or {}
+        job_id, sha256, payload = (
+            told.get(field) for field in ("job_id", "request_sha256", "payload")
+        )
+        if isinstance(job_id, str) and isinstance(sha256, str) and isinstance(payload, dict):
+            return Entry(job_id, sha256, payload)
+        if record is not None:
+            _log.warning("%s is no job that this version knows, and is left alone", key)
+        return None
+
+    def remove(self, name: str) -> None:
+        """The job waits no more; harmless twice."""
+        self._store.delete(entry_key(name))
+
+    def list(self) -> list[Listed]:
+        """What waits, oldest first, as far as the store's listing is fresh."""
+        found = []
+        for stored in islice(self._store.list("queue/"), MAX_LISTED):
+            match = _ENTRY.fullmatch(stored.key)
+            if match:
+                found.append(Listed(match[1], stored.modified.timestamp()))
+        return sorted(found, key=lambda listed: listed.since)
+
+
+def entry_key(job_id: str) -> str:
+    """Key of a job's entry; of its folder's name, too, which stands for itself."""
+    return f"queue/{folder_of(job_id)}.json"
