@@ -89,6 +89,36 @@ def test_a_histogram_tells_how_many_were_at_most_so_large() -> None:
     assert [seconds.quantile(q) for q in (0.25, 0.5, 1.0)] == [0.1, 1.0, math.inf]
 
 
+def test_a_histogram_with_labels_is_one_for_each_of_their_values() -> None:
+    registry = Registry()
+    seconds = registry.histogram("f5_s", "Seconds.", [1, 10], ["route"])
+    assert (seconds.count, seconds.mean, seconds.quantile(0.5)) == (0, 0, 0)
+    assert lines(registry) == ["# HELP f5_s Seconds.", "# TYPE f5_s histogram"]
+    for value, route in ((0.5, "/b"), (5, "/b"), (2, '/"a"')):
+        seconds.observe(value, route=route)
+    assert lines(registry)[2:] == [
+        'f5_s_bucket{route="/\\"a\\"",le="1"} 0',
+        'f5_s_bucket{route="/\\"a\\"",le="10"} 1',
+        'f5_s_bucket{route="/\\"a\\"",le="+Inf"} 1',
+        'f5_s_sum{route="/\\"a\\""} 2',
+        'f5_s_count{route="/\\"a\\""} 1',
+        'f5_s_bucket{route="/b",le="1"} 1',
+        'f5_s_bucket{route="/b",le="10"} 2',
+        'f5_s_bucket{route="/b",le="+Inf"} 2',
+        'f5_s_sum{route="/b"} 5.5',
+        'f5_s_count{route="/b"} 2',
+    ]
+    assert (seconds.count, seconds.mean, seconds.quantile(1.0)) == (3, 2.5, 10)
+    with pytest.raises(ValueError, match="labels"):
+        seconds.observe(1)
+
+
+def test_numbers_from_elsewhere_are_explained_where_somebody_can() -> None:
+    registry = Registry()
+    registry.add_source(lambda: {"f5_x_total": 1, "f5_y": 2}, {"f5_y": "Why."})
+    assert lines(registry)[-3:] == ["# HELP f5_y Why.", "# TYPE f5_y gauge", "f5_y 2"]
+
+
 @given(st.lists(st.floats(0, 100), max_size=40), st.floats(0.01, 1))
 def test_a_quantile_is_a_bound_above_its_share(values: list[float], share: float) -> None:
     seconds = Registry().histogram("f5_s", "Seconds.", [1, 10, 50, 100])
@@ -115,7 +145,7 @@ def test_any_text_and_number_is_written_readably(text: str, value: float) -> Non
     ("name", "buckets"), [("f5_s", []), ("f5_s", [2, 1]), ("f5_s", [1, 1]), ("F5 s", [1])]
 )
 def test_a_family_that_cannot_be_written_is_refused(name: str, buckets: list[float]) -> None:
-    with pytest.raises(ValueError, match="buckets"):
+    with pytest.raises(ValueError, match="buckets|names"):
         Registry().histogram(name, "Seconds.", buckets)
 
 

@@ -11,6 +11,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,7 +37,7 @@ class Counter:
 
     def add(self, amount: float = 1.0, **labels: str) -> None:
         """Count; every label of the counter is given."""
-        key = self._key(labels)
+        key = _key_of(self.name, self.labels, labels)
         with self._lock:
             self._values[key] = self._values.get(key, 0.0) + amount
 
@@ -44,7 +45,9 @@ class Counter:
         """The total of these label values; of all that there are, without labels."""
         with self._lock:
             values = dict(self._values)
-        return values.get(self._key(labels), 0.0) if labels else sum(values.values())
+        if not labels:
+            return sum(values.values())
+        return values.get(_key_of(self.name, self.labels, labels), 0.0)
 
     def samples(self) -> Iterator[tuple[str, str, float]]:
         """Suffix of the name, labels as they are written, value."""
@@ -54,11 +57,6 @@ class Counter:
             values = [((), 0.0)]
         for key, value in values:
             yield "", _written(zip(self.labels, key, strict=True)), value
-
-    def _key(self, labels: Mapping[str, str]) -> Labels:
-        if set(labels) != set(self.labels):
-            raise ValueError(f"{self.name} has the labels {self.labels}, not {tuple(labels)}")
-        return tuple(str(labels[name]) for name in self.labels)
 
 
 class Gauge(Counter):
@@ -74,7 +72,7 @@ class Gauge(Counter):
 
     def set(self, value: float, **labels: str) -> None:
         """It is `value` from now on."""
-        key = self._key(labels)
+        key = _key_of(self.name, self.labels, labels)
         with self._lock:
             self._values[key] = value
 
@@ -86,43 +84,54 @@ class Gauge(Counter):
 
 
 class Histogram:
-    """How often values were at most as large as each of `buckets`, their number and their sum."""
+    """How often values were at most as large as each of `buckets`, their number and their sum.
+
+    One for each combination of label values; `count`, `mean` and `quantile` are of all together.
+    """
 
     kind = "histogram"
 
-    def __init__(self, name: str, doc: str, buckets: Sequence[float]) -> None:
-        if not _NAME.fullmatch(name) or not buckets or list(buckets) != sorted(set(buckets)):
+    def __init__(
+        self, name: str, doc: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> None:
+        if not buckets or list(buckets) != sorted(set(buckets)):
             raise ValueError(f"{name}: buckets are bounds in growing order, not {buckets}")
-        self.name, self.doc = name, doc
+        if not all(map(_NAME.fullmatch, (name, *labels))):
+            raise ValueError(f"{name} {labels}: names are lower-case letters, digits and _")
+        self.name, self.doc, self.labels = name, doc, tuple(labels)
         self._bounds = [*map(float, buckets), math.inf]
         self._lock = threading.Lock()
-        self._counts = [0] * len(self._bounds)
-        self._sum = 0.0
+        self._series: dict[Labels, _Series] = {}
+        if not labels:
+            self._series[()] = _Series([0] * len(self._bounds))
 
-    def observe(self, value: float) -> None:
+    def observe(self, value: float, **labels: str) -> None:
         """Count one value; what is no number is left out."""
+        key = _key_of(self.name, self.labels, labels)
         if math.isnan(value):
             return
+        at = bisect.bisect_left(self._bounds, value)
         with self._lock:
-            self._counts[bisect.bisect_left(self._bounds, value)] += 1
-            self._sum += value
+            if key not in self._series:
+                self._series[key] = _Series([0] * len(self._bounds))
+            series = self._series[key]
+            series.counts[at] += 1
+            series.sum += value
 
     @property
     def count(self) -> int:
         """How many values there were."""
-        with self._lock:
-            return sum(self._counts)
+        return sum(self._together().counts)
 
     @property
     def mean(self) -> float:
         """Mean of all values, 0 for none."""
-        with self._lock:
-            return self._sum / max(1, sum(self._counts))
+        series = self._together()
+        return series.sum / max(1, sum(series.counts))
 
     def quantile(self, share: float) -> float:
         """The smallest bound that at least `share` of all values keep; 0 for none."""
-        with self._lock:
-            counts = list(self._counts)
+        counts = self._together().counts
         wanted, seen = share * sum(counts), 0
         if not wanted:
             return 0.0
@@ -135,13 +144,29 @@ class Histogram:
     def samples(self) -> Iterator[tuple[str, str, float]]:
         """Suffix of the name, labels as they are written, value."""
         with self._lock:
-            counts, total = list(self._counts), self._sum
-        seen = 0
-        for bound, count in zip(self._bounds, counts, strict=True):
-            seen += count
-            yield "_bucket", _written([("le", _number(bound))]), seen
-        yield "_sum", "", total
-        yield "_count", "", seen
+            found = sorted((key, list(one.counts), one.sum) for key, one in self._series.items())
+        for key, counts, total in found:
+            named = list(zip(self.labels, key, strict=True))
+            seen = 0
+            for bound, count in zip(self._bounds, counts, strict=True):
+                seen += count
+                yield "_bucket", _written([*named, ("le", _number(bound))]), seen
+            yield "_sum", _written(named), total
+            yield "_count", _written(named), seen
+
+    def _together(self) -> _Series:
+        with self._lock:
+            all_of_them = list(self._series.values())
+            counts = [sum(c) for c in zip(*(one.counts for one in all_of_them), strict=True)]
+            return _Series(counts, sum(one.sum for one in all_of_them))
+
+
+@dataclass(slots=True)
+class _Series:
+    """How many values fell below each bound and not below the one before."""
+
+    counts: list[int]
+    sum: float = 0.0
 
 
 class Registry:
@@ -150,7 +175,7 @@ class Registry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._families: dict[str, Counter | Histogram] = {}
-        self._sources: list[Callable[[], Mapping[str, float]]] = []
+        self._sources: list[tuple[Callable[[], Mapping[str, float]], Mapping[str, str]]] = []
 
     def counter(self, name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
         """A new counter; by custom its name ends in `_total`."""
@@ -166,14 +191,18 @@ class Registry:
         """A new gauge; one with a `source` has no labels."""
         return self._add(Gauge(name, doc, labels, source))
 
-    def histogram(self, name: str, doc: str, buckets: Sequence[float]) -> Histogram:
+    def histogram(
+        self, name: str, doc: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
         """A new histogram over fixed bounds."""
-        return self._add(Histogram(name, doc, buckets))
+        return self._add(Histogram(name, doc, buckets, labels))
 
-    def add_source(self, read: Callable[[], Mapping[str, float]]) -> None:
+    def add_source(
+        self, read: Callable[[], Mapping[str, float]], docs: Mapping[str, str] | None = None
+    ) -> None:
         """Export what `read` returns by full name: a counter where it ends in `_total`."""
         with self._lock:
-            self._sources.append(read)
+            self._sources.append((read, docs or {}))
 
     def render(self) -> str:
         """Everything, as Prometheus reads it."""
@@ -181,12 +210,12 @@ class Registry:
             families, sources = list(self._families.values()), list(self._sources)
         lines: list[str] = []
         for family in families:
-            told = family.doc.replace("\\", r"\\").replace("\n", r"\n")
-            lines += [f"# HELP {family.name} {told}", f"# TYPE {family.name} {family.kind}"]
+            lines += _head(family.name, family.kind, family.doc)
             lines += [f"{family.name}{s}{labels} {_number(v)}" for s, labels, v in family.samples()]
-        for name, value in (pair for read in sources for pair in read().items()):
-            kind = "counter" if name.endswith("_total") else "gauge"
-            lines += [f"# TYPE {name} {kind}", f"{name} {_number(value)}"]
+        for read, docs in sources:
+            for name, value in read().items():
+                kind = "counter" if name.endswith("_total") else "gauge"
+                lines += [*_head(name, kind, docs.get(name, "")), f"{name} {_number(value)}"]
         return "\n".join(lines) + "\n"
 
     def _add(self, family: F) -> F:
@@ -195,6 +224,17 @@ class Registry:
                 raise ValueError(f"{family.name} is counted already")
             self._families[family.name] = family
         return family
+
+
+def _key_of(name: str, wanted: Labels, labels: Mapping[str, str]) -> Labels:
+    if len(labels) != len(wanted) or not all(label in labels for label in wanted):
+        raise ValueError(f"{name} has the labels {wanted}, not {tuple(labels)}")
+    return tuple(str(labels[label]) for label in wanted)
+
+
+def _head(name: str, kind: str, doc: str) -> list[str]:
+    told = doc.replace("\\", r"\\").replace("\n", r"\n")
+    return [*([f"# HELP {name} {told}"] if told else []), f"# TYPE {name} {kind}"]
 
 
 def _written(labels: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> str:
