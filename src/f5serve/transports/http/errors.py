@@ -35,10 +35,11 @@ RETRY_AFTER_S = 5
 """What a caller is asked to wait where nothing better is known."""
 
 STATUSES: dict[str, int] = {
-    **dict.fromkeys(["INVALID_KEY", "KEY_REQUIRED"], 401),
+    **dict.fromkeys(["INVALID_API_KEY", "MISSING_API_KEY", "API_KEY_IN_URL"], 401),
     **dict.fromkeys(["HOST_NOT_ALLOWED", "ORIGIN_NOT_ALLOWED"], 403),
     **dict.fromkeys(["VOICE_NOT_FOUND", "UNKNOWN_VOICE", "UNKNOWN_MODEL", "NO_SUCH_ROUTE"], 404),
     **dict.fromkeys(["INVALID_JOB_ID", "NO_TIMINGS"], 404),
+    "BODY_TOO_SLOW": 408,
     **dict.fromkeys(["JOB_ID_CONFLICT", "JOB_NOT_COMPLETE", "VOICE_NAME_TAKEN"], 409),
     **dict.fromkeys(["JOB_CANCELLED", "VOICE_CHANGING", "RESERVED_VOICE_NAME"], 409),
     **dict.fromkeys(["BODY_TOO_LARGE", "RESULT_TOO_LARGE", "AUDIO_TOO_LARGE"], 413),
@@ -59,6 +60,14 @@ _KINDS: tuple[tuple[type[F5Error], int], ...] = (
 )
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class TryLater(InvalidRequest):
+    """Too much was asked at once; `after_s` says when to come again, in seconds."""
+
+    def __init__(self, message: str, *, code: str, hint: str = "", after_s: int) -> None:
+        super().__init__(message, code=code, hint=hint, retryable=True)
+        self.after_s = after_s
 
 
 class Problem(BaseModel):
@@ -97,9 +106,15 @@ def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any],
     """Status, body and headers of the answer to an error."""
     status = status_of(error)
     said = " ".join(filter(None, (error.message, error.hint)))
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    headers = {}
+    if status in (429, 503):
+        headers["Retry-After"] = str(
+            error.after_s if isinstance(error, TryLater) else RETRY_AFTER_S
+        )
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if status in (408, 413):  # what is left of the request is not listened to
+        headers["Connection"] = "close"
     return status, body_of(said, status, error.code.lower(), param), headers
 
 
@@ -155,6 +170,7 @@ _MEANINGS = {
     403: "Not from this host or origin.",
     404: "There is nothing under that name or id.",
     405: "This route takes other methods; `Allow` names them.",
+    408: "The body of the request did not come in time.",
     409: "It is in another state than the request needs.",
     413: "The request or its answer is too large.",
     415: "The body is of another kind than this route takes.",
