@@ -38,6 +38,7 @@ FLOORS = {
     **dict.fromkeys(
         [
             "speech",
+            "alignment",
             "timed",
             "watch",
             "boot",

@@ -59,6 +59,18 @@ class DecodeLimits:
     memory_bytes: int = 600_000_000
 
 
+LONG = DecodeLimits(
+    max_bytes=200_000_000,
+    max_s=1_800.0,
+    max_decoded_bytes=1_000_000_000,
+    timeout_s=300.0,
+    cpu_s=200,
+    memory_bytes=2_500_000_000,
+)
+"""What a recording may be that is only listened to, not spoken from: half an hour, which is 170 MB
+of samples at 24 kHz."""
+
+
 def decode(data: bytes, limits: DecodeLimits | None = None) -> Wave:
     """Decode a recording to mono at 24 kHz; loudness and edges stay as recorded.
 

@@ -83,6 +83,11 @@ class Aligners:
                 return aligner.align([wave], [text], language)[0]
         return Alignment()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody here can align anything but what a speaker has marked itself."""
+        return self.name != OFF and bool(self._aligners())
+
     def submit(self, wave: Wave, text: str, language: str = "") -> Future[Alignment]:
         """As `align`, in the thread that aligns, so that speaking goes on meanwhile."""
         return self._pool.submit(self.align, wave, text, language)

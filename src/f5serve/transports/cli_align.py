@@ -15,9 +15,6 @@ from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 from f5serve.transports.cli_output import STDOUT, Output
 
-MAX_TEXT_CHARS = 50_000
-"""About an hour of speech, which is more than a recording may have."""
-
 FORMATS = ("srt", "vtt", "ass", "csv", "json")
 
 
@@ -47,27 +44,21 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Align, write, and say what was done."""
-    from f5serve.audio.decode import decode
-    from f5serve.text.normalize import clean_text
+    from f5serve.alignment import align
+    from f5serve.audio.decode import LONG
     from f5serve.timings.aligners import Aligners
     from f5serve.timings.subtitles import as_dict, write
     from f5serve.transports.cli_say import read_text
-    from f5serve.transports.cli_transcribe import long_limits
     from f5serve.voices.importing import read_file
 
     format = choose_format(args)
     output = None if args.json and args.output == STDOUT else Output(args.output)
-    limits = long_limits()
-    text = clean_text(_read_words(args.text, read_text), MAX_TEXT_CHARS)
-    wave = decode(read_file(Path(args.file), limits.max_bytes), limits)
+    path = Path(args.file)
+    text = _read_words(args.text, read_text)
+    recording = read_file(path, LONG.max_bytes)
     aligners = Aligners(settings.aligner, settings.models_dir / "aligners", settings.device)
-    found = aligners.align(wave, text, args.language)
-    if not found.words:
-        raise InvalidRequest(
-            f"The words of the text were not found in {Path(args.file).name!r}.",
-            code="NOT_ALIGNED",
-            hint=f"{aligners.why_not(text, args.language)} Check that they are what is heard.",
-        )
+    aligned = align(aligners, recording, text, args.language, repr(path.name))
+    found = aligned.found
     if output is not None:
         output.write(write(found, format, args.mode))
     if args.json:
@@ -76,12 +67,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             "timing_method": found.method,
             "timing_confidence": round(found.confidence, 3),
             "word_count": len(found.words),
-            "duration": round(wave.duration_s, 3),
+            "duration": round(aligned.duration_s, 3),
             "path": output.name if output else None,
         }
         print(json.dumps(told, ensure_ascii=False))
     elif args.output != STDOUT:
-        told_words = f"{len(found.words)} words in {wave.duration_s:.1f} s"
+        told_words = f"{len(found.words)} words in {aligned.duration_s:.1f} s"
         sure = f"confidence {found.confidence:.2f}"
         print(f"{args.output}: {told_words} · {found.method} · {sure}", file=sys.stderr)
     return 0
@@ -103,6 +94,8 @@ def choose_format(args: argparse.Namespace) -> Any:
 
 def _read_words(name: str, read_text: Any) -> str:
     """The words of a text file, or of standard input."""
+    from f5serve.alignment import MAX_TEXT_CHARS
+
     if name == STDOUT:
         return str(read_text(STDOUT, MAX_TEXT_CHARS))
     from f5serve.voices.importing import read_file

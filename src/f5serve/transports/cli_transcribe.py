@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
-
-MAX_S = 1_800.0
-"""Longest recording; 170 MB as samples at 24 kHz."""
-
-MAX_BYTES = 200_000_000
 
 
 def add_parser(verbs: Any) -> None:
@@ -40,7 +34,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Hear, and print."""
-    from f5serve.audio.decode import decode
+    from f5serve.audio.decode import LONG, decode
     from f5serve.listening import Ears
     from f5serve.verification import nobody_hears
     from f5serve.voices.importing import read_file
@@ -54,8 +48,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             code="UNKNOWN_LANGUAGE",
             hint="Take one that knows many languages, e.g. F5_RECOGNISER=large-v3-turbo.",
         )
-    limits = long_limits()
-    wave = decode(read_file(Path(args.file), limits.max_bytes), limits)
+    wave = decode(read_file(Path(args.file), LONG.max_bytes), LONG)
     heard = ear.hear(wave, args.language, word_times=args.json)
     if not args.json:
         print(heard.text)
@@ -74,18 +67,3 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     }
     print(json.dumps(told, ensure_ascii=False))
     return 0
-
-
-def long_limits() -> Any:
-    """What a recording may be that is only listened to, not spoken from: half an hour."""
-    from f5serve.audio.decode import DecodeLimits
-
-    return replace(
-        DecodeLimits(),
-        max_bytes=MAX_BYTES,
-        max_s=MAX_S,
-        max_decoded_bytes=1_000_000_000,
-        timeout_s=300.0,
-        cpu_s=200,
-        memory_bytes=2_500_000_000,
-    )
