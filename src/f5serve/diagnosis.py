@@ -146,11 +146,15 @@ def this_machine() -> Sources:
     return Sources(environ, Commands(environ), this_python(), temp)
 
 
-def quick(sources: Sources | None = None) -> Report:
-    """What can be known at once: for a worker before it imports anything heavy, and for health."""
+def quick(sources: Sources | None = None, *, listens: bool = False) -> Report:
+    """What can be known at once: for a worker before it imports anything heavy, and for health.
+
+    Args:
+        listens: this process listens already, so that its ports are taken by itself.
+    """
     sources = sources or this_machine()
     began = time.perf_counter()
-    return _report(sources, _look(sources), began)
+    return _report(sources, _look(sources, listens=listens), began)
 
 
 def full(sources: Sources | None = None) -> Report:
@@ -230,7 +234,7 @@ def _without(secrets: tuple[str, ...], finding: Finding) -> Finding:
     return replace(finding, **texts)
 
 
-def _look(sources: Sources) -> Facts:
+def _look(sources: Sources, *, listens: bool = False) -> Facts:
     """All that needs neither a network nor another process."""
     settings, refused = read_leniently(sources.variables)
     at_runpod = on_runpod(sources.variables)
@@ -244,7 +248,7 @@ def _look(sources: Sources) -> Facts:
         "root": sources.root,
         "volume": volume if volume.is_dir() else None,
     }
-    is_server = settings.mode == "serve"
+    ports = ("PORT", "PORT_HEALTH") if settings.mode == "serve" and not listens else ()
     facts = Facts(
         settings=settings,
         variables=sources.variables,
@@ -257,7 +261,7 @@ def _look(sources: Sources) -> Facts:
         on_runpod=at_runpod,
         bad_settings=tuple((name, error.message, error.hint) for name, error in refused),
         unknown_settings=tuple(unknown_names(sources.variables)),
-        ports=look_at_ports(("PORT", "PORT_HEALTH") if is_server else (), sources),
+        ports=look_at_ports(ports, sources),
         store=StoreFacts(is_shared=uses_bucket(settings)),
     )
     return replace(facts, models=_look_at_models(facts))

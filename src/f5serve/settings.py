@@ -224,6 +224,13 @@ class Settings(HttpSettings):
         whole(0, 1_000_000),
         "Most mel frames that the engine works on at once; 0 goes by the device's memory.",
     )
+    cuda_graphs: str = setting(
+        "F5_CUDA_GRAPHS",
+        "auto",
+        one_of("auto", "off"),
+        "`auto` records steps on a GPU while nobody waits and replays them, which is faster; each "
+        "recording proves itself first. `off` never does.",
+    )
     max_queue_s: float = setting(
         "F5_MAX_QUEUE_S",
         300.0,
@@ -356,7 +363,18 @@ def keep_runpod_quiet() -> None:
 
 
 def on_runpod(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether RunPod started this process as a worker of an endpoint."""
+    """Whether RunPod started this process as a worker of an endpoint, of whichever kind.
+
+    Pods have an id as well, and people name an endpoint to call it; only a worker has both.
+    """
+    environ = os.environ if environ is None else environ
+    return takes_jobs(environ) or bool(
+        environ.get("RUNPOD_ENDPOINT_ID") and environ.get("RUNPOD_POD_ID")
+    )
+
+
+def takes_jobs(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether that endpoint has a queue; requests come to the others over HTTP."""
     return "RUNPOD_WEBHOOK_GET_JOB" in (os.environ if environ is None else environ)
 
 

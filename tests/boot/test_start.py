@@ -98,6 +98,15 @@ def test_a_worker_on_runpod_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not fetches(Settings(fetch_models="never"))
 
 
+def test_a_worker_behind_a_load_balancer_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNPOD_WEBHOOK_GET_JOB", raising=False)
+    monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "e1")
+    monkeypatch.delenv("RUNPOD_POD_ID", raising=False)
+    assert not fetches(Settings())
+    monkeypatch.setenv("RUNPOD_POD_ID", "w1")
+    assert fetches(Settings())
+
+
 def test_a_licence_that_forbids_is_told_before_anything_is_fetched(settings: Settings) -> None:
     forbidding = replace(settings, require_commercial_license=True)
     for ask in (check, boot):

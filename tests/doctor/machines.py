@@ -225,6 +225,15 @@ def runpod_worker(folder: Path) -> Machine:
     return machine
 
 
+def runpod_server(folder: Path) -> Machine:
+    """A worker of an endpoint with a load balancer in the place of a queue."""
+    machine = runpod_worker(folder)
+    for name in [name for name in machine.variables if name.startswith("RUNPOD_WEBHOOK")]:
+        del machine.variables[name]
+    machine.variables |= {"F5_MODE": "serve", "RUNPOD_AI_API_KEY": ""}
+    return machine
+
+
 def laptop(folder: Path) -> Machine:
     """The built-in speaker, without torch."""
     machine = Machine(folder)
@@ -243,6 +252,7 @@ GOOD = {
     "cpu box": cpu_box,
     "gpu box": gpu_box,
     "runpod worker": runpod_worker,
+    "runpod server": runpod_server,
     "laptop": laptop,
     "runpod pod": runpod_pod,
 }

@@ -424,6 +424,13 @@ PLANTS = (
         "RUNPOD_LEFTOVERS",
     ),
     Plant(
+        "a worker without a queue",
+        runpod_worker,
+        unsets("RUNPOD_WEBHOOK_GET_JOB"),
+        "RUNPOD_NO_QUEUE",
+        True,
+    ),
+    Plant(
         "RunPod's key emptied",
         runpod_worker,
         sets(RUNPOD_AI_API_KEY=""),

@@ -64,7 +64,7 @@ def test_a_good_machine_is_left_in_peace(name: str, tmp_path: Path) -> None:
     sources = GOOD[name](tmp_path / "machine").sources()
     quick = diagnosis.quick(sources)
     assert said(quick) == set(), told(quick)
-    if name != "runpod worker":  # its bucket is not on loopback
+    if name not in ("runpod worker", "runpod server"):  # their bucket is not on loopback
         full = diagnosis.full(sources)
         assert said(full) == set(), told(full)
         assert full.exit_code == 0

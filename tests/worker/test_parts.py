@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import F5Error, StorageFailed
-from f5serve.settings import Settings, on_runpod, secret_values, worker_settings
+from f5serve.settings import Settings, on_runpod, secret_values, takes_jobs, worker_settings
 from f5serve.store.memory import MemoryStore
 from f5serve.transports.json_logs import JOB_ID, JsonLines, quotes
 from f5serve.transports.runpod_checks import check_room, check_store, make_checks
@@ -85,8 +85,14 @@ def test_quotes_finds_what_a_message_repeats(message: str, payload: Any, repeats
 def test_worker_logs_at_info_unless_told() -> None:
     assert worker_settings({}).log_level == "info"
     assert worker_settings({"F5_LOG_LEVEL": "error"}).log_level == "error"
-    assert on_runpod({"RUNPOD_WEBHOOK_GET_JOB": "https://x"})
-    assert not on_runpod({})
+    with_queue = {"RUNPOD_WEBHOOK_GET_JOB": "https://x"}
+    assert on_runpod(with_queue)
+    assert takes_jobs(with_queue)
+    behind_balancer = {"RUNPOD_ENDPOINT_ID": "e1", "RUNPOD_POD_ID": "w1"}
+    assert on_runpod(behind_balancer)
+    assert not takes_jobs(behind_balancer)
+    for elsewhere in ({}, {"RUNPOD_POD_ID": "p1"}, {"RUNPOD_ENDPOINT_ID": "e1"}):
+        assert not on_runpod(elsewhere)
 
 
 def test_pace_doubles_its_pauses_and_logs_ever_less(caplog: pytest.LogCaptureFixture) -> None:

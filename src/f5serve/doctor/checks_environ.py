@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import SETTING, Finding, ok
 from f5serve.errors import InvalidRequest
-from f5serve.settings import Settings
+from f5serve.settings import Settings, takes_jobs
 from f5serve.store.open import region_of, s3_options
 
 _AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -302,7 +302,7 @@ def _not_shared(facts: Facts) -> Iterator[Finding]:
 
 def _runpod(facts: Facts) -> Iterator[Finding]:
     variables = facts.variables
-    if facts.on_runpod:
+    if takes_jobs(variables):
         if not variables.get("RUNPOD_AI_API_KEY"):
             yield _warning(
                 "RUNPOD_KEY_MISSING",
@@ -310,6 +310,15 @@ def _runpod(facts: Facts) -> Iterator[Finding]:
                 "",
                 "RunPod's SDK sends no sign of life without it, and the worker may count as dead.",
                 "Leave RUNPOD_* variables to RunPod; do not set or empty them in the template.",
+            )
+    elif facts.on_runpod:
+        if facts.settings.mode == "worker":
+            yield _warning(
+                "RUNPOD_NO_QUEUE",
+                "This endpoint of RunPod has no queue, and F5_MODE is worker.",
+                "RUNPOD_WEBHOOK_GET_JOB is not set",
+                "No job will ever come, and nothing answers the load balancer.",
+                "Set F5_MODE=serve, or make the endpoint one with a queue.",
             )
     else:
         left = [name for name in _OF_A_WORKER if variables.get(name)]

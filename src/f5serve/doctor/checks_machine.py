@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from f5serve.doctor.facts import Disk, Facts, Port
-from f5serve.doctor.findings import DEVICE, SETTING, STORAGE, Finding, ok
+from f5serve.doctor.findings import DEVICE, STORAGE, Finding, ok
+from f5serve.settings import takes_jobs
 
 ROOM = 256 << 20
 """Free bytes for the voices and results that are under way."""
@@ -239,26 +240,24 @@ def check_ports(facts: Facts) -> Iterator[Finding]:
 
 
 def _bad_port(port: Port) -> Finding:
-    codes = {"taken": "PORT_TAKEN", "no number": "PORT_INVALID"}
-    whats = {
-        "taken": f"Something listens on the port of {port.variable} already.",
-        "no number": f"{port.variable} is no port.",
-    }
+    is_taken = port.state == "taken"
     return Finding(
         "fatal",
         "ports",
-        codes.get(port.state, "PORT_NOT_PERMITTED"),
-        whats.get(port.state, f"This user may not listen on the port of {port.variable}."),
+        "PORT_TAKEN" if is_taken else "PORT_NOT_PERMITTED",
+        f"Something listens on the port of {port.variable} already."
+        if is_taken
+        else f"This user may not listen on the port of {port.variable}.",
         port.value,
         "The server cannot start, and RunPod's load balancer answers 502.",
         f"Set {port.variable} to a number from 1024 to 65535 that is free.",
-        SETTING if port.state == "no number" else STORAGE,
+        STORAGE,
     )
 
 
 def _sdk_checks(facts: Facts) -> bool:
     skipped = facts.variables.get("RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", "").lower() == "true"
-    return facts.on_runpod and not skipped
+    return takes_jobs(facts.variables) and not skipped
 
 
 def _number(facts: Facts, name: str, default: float) -> float:

@@ -273,7 +273,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port that a server is to listen on; `state` is free, taken, not permitted, or no number."""
+    """A port that a server is to listen on; `state` is free, taken, or not permitted."""
 
     variable: str
     value: str

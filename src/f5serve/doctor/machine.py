@@ -78,9 +78,16 @@ def look_at_disk(sources: Sources, role: str, path: Path) -> Disk:
 
 
 def look_at_ports(variables: Iterable[str], sources: Sources) -> tuple[Port, ...]:
-    """Whether the ports that those variables name can be listened on; unset ones are left out."""
+    """Whether the ports that those variables name can be listened on.
+
+    Left out are those that are not set, and those that name none, which the settings tell about.
+    """
     named = [(name, sources.variables.get(name, "").strip()) for name in variables]
-    return tuple(Port(name, value, _port_state(value)) for name, value in named if value)
+    return tuple(
+        Port(name, value, _port_state(int(value)))
+        for name, value in named
+        if value.isdecimal() and 0 < int(value) < 65536
+    )
 
 
 def look_at_gpu(sources: Sources, ask: bool) -> Gpu:
@@ -137,13 +144,11 @@ def _write_error(folder: Path) -> str:
     return ""
 
 
-def _port_state(value: str) -> str:
-    if not value.isdigit() or not 0 < int(value) < 65536:
-        return "no number"
+def _port_state(port: int) -> str:
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("0.0.0.0", int(value)))
+            listener.bind(("0.0.0.0", port))
     except OSError as error:
         return "taken" if error.errno == errno.EADDRINUSE else "not permitted"
     return "free"

@@ -13,9 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from f5serve.listening import Ears
-from f5serve.operations import Operations
-from f5serve.operations.desk import Options
-from f5serve.settings import Settings, on_runpod
+from f5serve.operations import Operations, Options
+from f5serve.settings import Settings, takes_jobs
 from f5serve.speech import Speech
 from f5serve.store.open import open_store
 from f5serve.transports import runpod_sdk
@@ -48,7 +47,7 @@ def run(
     """
     store = open_store(settings)
     voices = (ears or Ears(settings)).library(store)
-    at_runpod = on_runpod()
+    at_runpod = takes_jobs()
 
     def make() -> Operations:
         queue = RunPodQueue(settings.runpod_api, settings.runpod_endpoint, settings.runpod_key)
@@ -86,9 +85,9 @@ def serve(
     }
     door = Door(sdk, make, config)
     # The SDK's --test_input knows no generators.
-    in_pieces = settings.stream and (on_runpod() or "--rp_serve_api" in arguments)
+    in_pieces = settings.stream and (takes_jobs() or "--rp_serve_api" in arguments)
     config["handler"] = door.stream if in_pieces else door.handle
-    if on_runpod():
+    if takes_jobs():
         runpod_sdk.take_over_logs()
         tie_forks_to_this_process()
     for check in checks:
