@@ -6,8 +6,10 @@ from fastapi import FastAPI
 
 from f5serve import build
 from f5serve.transports.http import (
+    contract,
     errors,
     routes_alignments,
+    routes_docs,
     routes_health,
     routes_jobs,
     routes_models,
@@ -19,7 +21,7 @@ from f5serve.transports.http.service import Service
 
 ROOMS = (
     *(routes_speech, routes_voices, routes_models, routes_jobs, routes_alignments),
-    *(routes_health, studio),
+    *(routes_health, routes_docs, studio),
 )
 
 
@@ -28,11 +30,13 @@ def make_app(service: Service) -> FastAPI:
     app = FastAPI(
         title="f5serve",
         version=build.stamp().version,
-        description="Text to speech in a cloned voice with F5-TTS.",
         license_info={"name": "Apache-2.0"},
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.service = service
     errors.install(app)
+    contract.install(app)
     for room in ROOMS:
         app.include_router(room.router)
     return app

@@ -13,5 +13,9 @@ PAGE_FILES = "/studio/"
 
 def is_open(scope: Scope) -> bool:
     """Whether a request is answered without a key."""
-    path = scope["path"]
+    return is_open_path(scope["path"])
+
+
+def is_open_path(path: str) -> bool:
+    """Whether nobody is asked for a key there."""
     return path in PATHS or path.startswith(PAGE_FILES)
