@@ -33,6 +33,17 @@ def test_what_is_put_can_be_got(store: ObjectStore, data: bytes) -> None:
     assert store.exists("voices/Kim.wav")
 
 
+def test_parts_of_a_value_can_be_got(store: ObjectStore) -> None:
+    store.put("a/b", b"0123456789")
+    store.put("a/c", b"")
+    parts = [(0, 4), (4, 6), (8, 100), (10, 1), (500, 1), (3, 0)]
+    found = [store.get_part("a/b", start, size) for start, size in parts]
+    assert found == [b"0123", b"456789", b"89", b"", b"", b""]
+    assert store.get_part("a/c", 0, 10) == b""
+    with pytest.raises(KeyMissing):
+        store.get_part("a/d", 0, 1)
+
+
 def test_a_later_value_replaces_an_earlier(store: ObjectStore) -> None:
     for data in (b"a long first value", b"short", b""):
         store.put("jobs/1/state.json", data)

@@ -59,6 +59,10 @@ class CountingStore:
         time.sleep(self._pause_s)
         return self.inner.get(key, max_bytes)
 
+    def get_part(self, key: str, start: int, size: int) -> bytes:
+        self._note("get", key)
+        return self.inner.get_part(key, start, size)
+
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         self._note("put", key)
         self.inner.put(key, data, content_type)

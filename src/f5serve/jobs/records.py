@@ -65,6 +65,9 @@ class Status(Enum):
         return "PROCESSING" if self is Status.LOST else self.value
 
 
+ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The records of one job that were found; `failed` is that of the newest attempt."""

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 from f5serve.errors import InvalidRequest, StorageFailed
-from f5serve.jobs.records import Record, Standing, Status, folder_of
+from f5serve.jobs.records import ENDED, Record, Standing, Status, folder_of
+from f5serve.operations.parse import ABOUT_CHARS
 from f5serve.store.base import ObjectStore
 from f5serve.voices.records import VoiceRecord
 
@@ -28,7 +29,7 @@ LOST_NOTE = "The worker that had this job is gone; whoever is handed it next goe
 def tts_answer(store: ObjectStore, job_id: str, record: Record, expires_s: float) -> dict[str, Any]:
     """The answer to tts and to result, from a done record; blocks while it asks the store."""
     audio = find_output(record, "audio")
-    details = record.get("details") or _stored_details(store, record)
+    details = details_of(store, record)
     words = details.get("word_timings", [])
     timings = record.get("timings") or {}
     files = {line["format"]: line for line in record.get("outputs", []) if _is_timing(line)}
@@ -119,16 +120,51 @@ def timing_answer(
     Raises:
         InvalidRequest: NO_TIMINGS for one that was not made.
     """
-    made = {line["format"]: line for line in record.get("outputs", []) if _is_timing(line)}
-    if format not in made:
-        raise _no_timings(job_id, format, list(made))
+    line = find_timing(record, format)
+    if line is None:
+        raise no_timings(job_id, format, record)
     return {
         "job_id": job_id,
-        "timing_url": _url(store, job_id, made[format], expires_s),
-        "content_type": made[format]["mime"],
-        "filename": _filename(job_id, made[format]),
+        "timing_url": _url(store, job_id, line, expires_s),
+        "content_type": line["mime"],
+        "filename": _filename(job_id, line),
         "format": format,
         "status": "ready",
+    }
+
+
+def find_timing(record: Record, format: str) -> dict[str, Any] | None:
+    """The line of the output that is this file of word times; None where it was not made."""
+    for line in record.get("outputs", []):
+        if _is_timing(line) and line["format"] == format:
+            return dict(line)
+    return None
+
+
+def details_of(store: ObjectStore, record: Record) -> dict[str, Any]:
+    """Text and word times of a done job; asks the store where they are long."""
+    return dict(record.get("details") or {}) or _stored_details(store, record)
+
+
+def history_line(folder: str, standing: Standing) -> dict[str, Any]:
+    """What is told of a job in the list of the newest, from its record alone."""
+    record = standing.record
+    about, engine = record.get("about") or {}, record.get("engine") or {}
+    text = about.get("text") or (record.get("details") or {}).get("text") or ""
+    is_over = standing.status in ENDED
+    times = (record.get(name) for name in ("finished_at", "failed_at", "heartbeat"))
+    return {
+        "job_id": str(record.get("job_id") or folder),
+        "status": standing.status.told,
+        "created_at": record.get("queued_at") or record.get("created_at"),
+        "finished_at": next(filter(None, times), None) if is_over else None,
+        "duration": record.get("seconds"),
+        "text": str(text)[:ABOUT_CHARS],
+        "voice": (record.get("voice") or {}).get("name") or about.get("voice"),
+        "model": engine.get("model"),
+        "format": record.get("format") or about.get("format"),
+        "progress": None if is_over else _progress(standing),
+        "failure": standing.failure or None,
     }
 
 
@@ -136,7 +172,9 @@ def _is_timing(line: Mapping[str, Any]) -> bool:
     return line.get("role") == "timing" and isinstance(line.get("format"), str)
 
 
-def _no_timings(job_id: str, format: str, made: list[str]) -> InvalidRequest:
+def no_timings(job_id: str, format: str, record: Record) -> InvalidRequest:
+    """The error for a file of word times that was not made."""
+    made = [line["format"] for line in record.get("outputs", []) if _is_timing(line)]
     there = f"It has {', '.join(made)}. " if made else ""
     return InvalidRequest(
         f"Job {job_id} has no timing file in {format}.",

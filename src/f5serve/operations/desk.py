@@ -23,6 +23,7 @@ from f5serve.metrics import Registry
 from f5serve.operations import answers
 from f5serve.operations.admission import Line
 from f5serve.operations.device import Device
+from f5serve.operations.files import JobFile, audio_file, timing_file
 from f5serve.operations.flights import (
     Flight,
     Flights,
@@ -43,6 +44,7 @@ from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.store.base import ObjectStore
 from f5serve.voices.library import VoiceLibrary
+from f5serve.timings.subtitles import SubtitleFormat
 
 _log = logging.getLogger(__name__)
 
@@ -215,6 +217,18 @@ class Operations:
             )
         with self._measures.counted(name):
             return await self._operations[name](_Call(payload, job_id, listeners))
+
+    async def recent_jobs(self, limit: int) -> dict[str, Any]:
+        """The newest jobs of the store: {"jobs": [...], "truncated"}, as `answers.history_line`."""
+        with self._measures.counted("list_jobs"):
+            return await self._lookups.recent(limit)
+
+    async def job_file(self, job_id: str, format: SubtitleFormat | None = None) -> JobFile:
+        """The audio of a job that is done, or its word times in a format."""
+        with self._measures.counted("download"):
+            if format is None:
+                return await self._tools.blocking(audio_file, self._board, job_id)
+            return await self._tools.blocking(timing_file, self._board, job_id, format)
 
     async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks on store or library in a thread; counted as that operation."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from f5serve.errors import InvalidRequest
 from f5serve.jobs.board import Board
+from f5serve.jobs.history import History
 from f5serve.jobs.records import Record, Standing, Status
 from f5serve.jobs.refusals import cancelled, unknown
 from f5serve.operations import answers
@@ -34,6 +35,7 @@ class Lookups:
         self._store = tools.board.store
         self._flights = flights
         self._expires_s = expires_s
+        self._history = History(self._board, answers.history_line)
 
     async def status(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Where a job stands."""
@@ -82,6 +84,19 @@ class Lookups:
         if flight is not None and standing.status is Status.CANCELLED:
             flight.stop(lambda: cancelled(job_id))
         return {"job_id": job_id, "status": standing.status.told}
+
+    async def recent(self, limit: int) -> dict[str, Any]:
+        """The newest jobs, whoever has made them; what is under way here as it is now."""
+        found = await self._tools.blocking(self._history.newest, limit)
+        jobs = [self._as_it_is(line) for line in found.jobs]
+        jobs.sort(key=lambda line: line["created_at"] or 0.0, reverse=True)
+        return {"jobs": jobs, "truncated": found.truncated}
+
+    def _as_it_is(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        flight = self._flights.find(line["job_id"])
+        if flight is None or line["status"] not in (Status.QUEUED.told, Status.RUNNING.told):
+            return dict(line)
+        return {**line, "status": Status.RUNNING.told, "progress": dict(flight.progress)}
 
     async def told(self, job_id: str, record: Record) -> dict[str, Any]:
         """The answer of a tts by its record."""

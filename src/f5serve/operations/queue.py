@@ -20,7 +20,7 @@ from typing import Any
 
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.jobs.board import Board, Lease
-from f5serve.jobs.records import Standing, Status, folder_of
+from f5serve.jobs.records import ENDED, Standing, Status, folder_of
 from f5serve.jobs.waiting import Entry, Listed, Waiting
 from f5serve.operations.flights import SHUT_DOWN_CODE, read_outcome, shut_down
 from f5serve.operations.parse import Ask
@@ -44,8 +44,6 @@ QUEUE_ATTEMPTS = 3
 MAX_WAITING = 10_000
 MAX_YOUNG = 32
 """Entries younger than a lease whose records a look reads, for jobs that somebody let go of."""
-
-ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
 Work = Callable[[Mapping[str, Any], str], Awaitable[Any]]
 """Does a payload under an id; raises F5Error."""

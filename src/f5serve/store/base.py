@@ -60,6 +60,17 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def get_part(self, key: str, start: int, size: int) -> bytes:
+        """Bytes `start` to `start + size` of the value; fewer at its end, none behind it.
+
+        Parts belong together only where a key is written once.
+
+        Raises:
+            KeyMissing: there is no such key.
+            StorageFailed: the store's own code.
+        """
+        ...
+
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         """Keep `data` under `key`, replacing what was there in one step.
 

@@ -52,6 +52,15 @@ class FolderStore:
             raise too_large(key, max_bytes)
         return data
 
+    def get_part(self, key: str, start: int, size: int) -> bytes:
+        """See `ObjectStore.get_part`."""
+        with self._open(key) as file:
+            try:
+                file.seek(start)
+                return file.read(size)
+            except OSError as error:
+                raise cannot_read(key, error) from None
+
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         """See `ObjectStore.put`; KEY_CONFLICT when one key would be the folder of another."""
         path = self._path(key)

@@ -41,6 +41,10 @@ class MemoryStore:
             raise too_large(key, max_bytes)
         return data
 
+    def get_part(self, key: str, start: int, size: int) -> bytes:
+        """See `ObjectStore.get_part`."""
+        return self.get(key)[start : start + size]
+
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         """See `ObjectStore.put`; KEY_CONFLICT when one key would be the folder of another."""
         check_key(key)

@@ -7,6 +7,7 @@ these, or ignore it silently.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -41,6 +42,7 @@ __all__ = ["S3Failed", "S3Limits", "S3Options", "S3Store"]
 MIN_URL_S = 60
 MAX_URL_S = 7 * 24 * 3600  # the longest that signatures of version 4 may last
 _MOST_PAGES = 100_000
+_BEHIND_THE_END = 416  # the status of a range that has no bytes
 
 
 class S3Store:
@@ -73,6 +75,29 @@ class S3Store:
                 return bytes(answer["Body"].read())
             finally:
                 answer["Body"].close()
+
+        return self._calls.run(request, key, deadline)
+
+    def get_part(self, key: str, start: int, size: int) -> bytes:
+        """See `ObjectStore.get_part`."""
+        if size <= 0:
+            return b""
+        place = self._place(key) | {"Range": f"bytes={start}-{start + size - 1}"}
+        limits = self.options.limits
+        deadline = Deadline(limits.operation_s)
+        deadline.extend_once(size / limits.min_bytes_per_s)
+
+        def request(client: Client) -> bytes:
+            try:
+                answer = client.get_object(**place)
+            except client.exceptions.ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _BEHIND_THE_END:
+                    raise
+                return b""
+            with contextlib.closing(answer["Body"]) as body:
+                if "ContentRange" not in answer:  # the service sends the whole all the same
+                    return bytes(body.read()[start : start + size])
+                return bytes(body.read())
 
         return self._calls.run(request, key, deadline)
 
@@ -168,7 +193,7 @@ class S3Store:
             try:
                 client.get_object(Range="bytes=0-0", **place)["Body"].close()
             except client.exceptions.ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] != 416:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _BEHIND_THE_END:
                     raise
             return True  # an empty object has no first byte
 
