@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from f5serve.api_keys import ApiKey, parse_keys
-from f5serve.setting_values import one_of, seconds, setting, whole
+from f5serve.setting_values import one_of, pairs, seconds, setting, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class HttpSettings:
     openai_voices: str = setting(
         "F5_OPENAI_VOICES",
         "*=default",
-        str,
+        pairs,
         "Which voice OpenAI's own names stand for, e.g. `alloy=ana,nova=ben,*=default`; names that "
         "are not there are refused.",
     )

@@ -86,3 +86,20 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:  # of somebody whom this system does not know
         raise ValueError("a path; ~ stands for the home folder") from None
+
+
+def pairs(text: str) -> str:
+    """`name=value` pairs with commas between, each name once; see `read_pairs`."""
+    read_pairs(text)
+    return text
+
+
+def read_pairs(text: str) -> dict[str, str]:
+    """What each name of `name=value,name=value` stands for."""
+    read: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and value) or name in read:
+            raise ValueError("pairs such as alloy=ana,*=default, each name once")
+        read[name] = value
+    return read

@@ -28,6 +28,7 @@ from f5serve.voices.hearing import NOBODY, Hearing, not_checked
 from f5serve.voices.intake import Intake, Recording
 from f5serve.voices.memory import VoiceMemory
 from f5serve.voices.names import check_name, fold
+from f5serve.voices.presence import Presence
 from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged
 from f5serve.voices.refusals import VoiceNotFound, name_taken
 from f5serve.voices.shelf import Shelf
@@ -47,12 +48,14 @@ class LibraryOptions:
         web: limits of the download of a voice that is given as a URL.
         internet: the way out; None is the real one.
         look_again_s: least time between two looks at the hand-dropped files of a voice in use.
+        presence_s: how long `has` believes what it found.
         voices_in_memory: at most; each takes up to 1.2 MB.
     """
 
     web: FetchLimits = field(default_factory=FetchLimits)
     internet: Internet | None = None
     look_again_s: float = 60.0
+    presence_s: float = 10.0
     voices_in_memory: int = 32
 
 
@@ -80,6 +83,7 @@ class VoiceLibrary:
         self._intake = Intake(store, self._shelf, require_consent, hearing)
         self._options = options or LibraryOptions()
         self._memory = VoiceMemory(self._options.voices_in_memory)
+        self._presence = Presence(self._options.presence_s)
         look_again_s = self._options.look_again_s
         self._adoption = Adoption(store, self._shelf, self._intake, look_again_s)
 
@@ -114,6 +118,22 @@ class VoiceLibrary:
         """What is known of a voice, without its sound; names and errors as `get`, no default."""
         return self._current(check_name(name))
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a voice, as of the last seconds; cheap, for a look at each request.
+
+        Names and errors as `get`. Of files that were dropped, those spelled like `name` count.
+        """
+        if names.is_default(name):
+            return True
+        name = check_name(name)
+        found = self._presence.get(fold(name))
+        if found is None:
+            found = self._shelf.read(name) is not None or any(
+                names.read_dropped(entry.key) for entry in self._store.list(f"{names.ROOT}{name}.")
+            )
+            self._presence.put(fold(name), found)
+        return found
+
     def put(
         self,
         name: str,
@@ -141,6 +161,7 @@ class VoiceLibrary:
         self._intake.check(ref_text, consent or (before.consent if before else None))
         record, voice = self._intake.keep(recording, before, self._adoption.seen(name))
         self._memory.put(fold(name), record.revision, voice)
+        self._presence.forget(fold(name))
         return record
 
     def delete(self, name: str) -> None:
@@ -165,6 +186,7 @@ class VoiceLibrary:
             self._store.delete(key)
         self._shelf.remove(name, record)
         self._memory.forget(fold(name))
+        self._presence.forget(fold(name))
 
     def from_url(
         self, url: str, ref_text: str = "", language: str = "", consent: Consent | None = None
