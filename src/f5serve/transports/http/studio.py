@@ -1,7 +1,115 @@
-"""The studio page at /: files of web/, with headers of their own."""
+"""The studio page at /: files of web/, with headers of their own.
+
+Names flow in, bytes flow out. The page refers to its files under a name that changes with any of
+them, so browsers keep them for good and still never mix two versions. What the page does is not
+known here; it calls the same routes as everybody else.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import hashlib
+import html
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
-router = APIRouter(tags=["studio"])
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from f5serve.boot import default_options
+from f5serve.settings import Settings
+from f5serve.transports.http.service import Served
+
+WEB = Path(__file__).parent / "web"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; media-src 'self' blob:; font-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+FOREVER = "public, max-age=31536000, immutable"
+ASK_AGAIN = "no-cache"
+"""The browser may keep it, and asks each time whether it is still the same."""
+
+CROSS_FADE_S = 0.15
+
+router = APIRouter(tags=["studio"], include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All files of the page, read once.
+
+    Attributes:
+        version: changes when any of them does.
+    """
+
+    files: dict[str, bytes]
+    version: str
+
+
+@lru_cache(maxsize=1)
+def load_page() -> Page:
+    """The files of web/; blocks for a moment, once."""
+    files = {path.name: path.read_bytes() for path in sorted(WEB.iterdir()) if path.is_file()}
+    digest = hashlib.sha256()
+    for name, data in files.items():
+        digest.update(f"{name} {len(data)} ".encode() + data)
+    return Page(files, digest.hexdigest()[:16])
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def index(request: Request, service: Served) -> Response:
+    """The page, with what it must know of the settings written into it."""
+    page = load_page()
+    facts = html.escape(json.dumps(_facts(service.settings)))
+    text = page.files["index.html"].decode()
+    text = text.replace("studio/VERSION/", f"studio/{page.version}/").replace("FACTS", facts)
+    answer = _answer(request, text.encode(), "index.html", ASK_AGAIN)
+    answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    answer.headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
+    return answer
+
+
+@router.api_route("/studio/{version}/{name}", methods=["GET", "HEAD"])
+async def file(version: str, name: str, request: Request) -> Response:
+    """A file of the page; kept for good under the version that it has."""
+    page = load_page()
+    if name not in page.files or name == "index.html":
+        raise HTTPException(404)
+    kept = FOREVER if version == page.version else ASK_AGAIN
+    return _answer(request, page.files[name], name, kept)
+
+
+@router.api_route("/favicon.svg", methods=["GET", "HEAD"])
+@router.api_route("/favicon.ico", methods=["GET", "HEAD"])
+async def favicon(request: Request) -> Response:
+    """The icon; browsers ask for it by itself."""
+    return _answer(request, load_page().files["favicon.svg"], "favicon.svg", "max-age=86400")
+
+
+def _facts(settings: Settings) -> dict[str, float]:
+    """The limit of the text, and where the sliders begin."""
+    options = default_options(settings)
+    return {
+        "max_chars": min(settings.openai_max_chars, settings.max_text_chars),
+        "nfe_step": options.nfe_step,
+        "cfg_strength": options.cfg_strength,
+        "sway_sampling_coef": options.sway_sampling_coef,
+        "speed": options.speed,
+        "cross_fade_s": CROSS_FADE_S,
+    }
+
+
+def _answer(request: Request, data: bytes, name: str, cache: str) -> Response:
+    etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+    headers = {"ETag": etag, "Cache-Control": cache, "X-Content-Type-Options": "nosniff"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type=TYPES[Path(name).suffix], headers=headers)

@@ -1,0 +1,173 @@
+// The sound as bars on a canvas, and the place in it as a slider.
+
+import { clock } from "./format.js";
+
+const BAR_PX = 3;
+const GAP_PX = 2;
+const PEAKS_PER_S = 100;
+const STEP_S = 1;
+const PAGE_S = 5;
+
+/** Loudest sample in each hundredth of a second, of sound that grows. */
+export class Peaks {
+  constructor() {
+    this.reset(24000);
+  }
+
+  /** @param {number} sampleRate */
+  reset(sampleRate) {
+    this._each = Math.round(sampleRate / PEAKS_PER_S);
+    /** @type {number[]} */
+    this.values = [];
+  }
+
+  /** @param {Float32Array} samples all of them, from the beginning */
+  grow(samples) {
+    const known = Math.max(0, this.values.length - 1); // the last one may have been cut short
+    this.values.length = known;
+    for (let at = known * this._each; at < samples.length; at += this._each) {
+      const end = Math.min(at + this._each, samples.length);
+      let peak = 0;
+      for (let i = at; i < end; i += 1) peak = Math.max(peak, Math.abs(samples[i]));
+      this.values.push(peak);
+    }
+  }
+
+  /**
+   * The loudest peak between two places.
+   * @param {number} fromS
+   * @param {number} toS
+   */
+  between(fromS, toS) {
+    const first = Math.floor(fromS * PEAKS_PER_S);
+    const last = Math.min(Math.max(first + 1, Math.floor(toS * PEAKS_PER_S)), this.values.length);
+    let peak = 0;
+    for (let i = first; i < last; i += 1) peak = Math.max(peak, this.values[i]);
+    return peak;
+  }
+}
+
+export class Waveform {
+  /**
+   * @param {HTMLElement} slider with a canvas in it
+   * @param {import("./player.js").Player} player
+   * @param {import("./words.js").Words} words
+   */
+  constructor(slider, player, words) {
+    this._slider = slider;
+    this._canvas = /** @type {HTMLCanvasElement} */ (slider.querySelector("canvas"));
+    this._player = player;
+    this._words = words;
+    this._peaks = new Peaks();
+    /** Seconds that the sound is expected to have; it is drawn to that scale while it grows. */
+    this.expected = 0;
+    slider.addEventListener("keydown", (event) => this._onKey(event));
+    slider.addEventListener("pointerdown", (event) => this._onPointer(event));
+    slider.addEventListener("pointermove", (event) => {
+      if (event.buttons & 1) this._onPointer(event);
+    });
+    new ResizeObserver(() => this.draw()).observe(slider);
+  }
+
+  /** Forget the old sound. */
+  reset() {
+    this._peaks.reset(this._player.sampleRate);
+  }
+
+  /** The sound has grown. */
+  grow() {
+    this._peaks.grow(this._player.samples);
+  }
+
+  get _span() {
+    const { complete, duration } = this._player;
+    return (complete ? duration : Math.max(duration * 1.05, this.expected)) || 1;
+  }
+
+  draw() {
+    const { clientWidth: width, clientHeight: height } = this._slider;
+    const scale = devicePixelRatio || 1;
+    const canvas = this._canvas;
+    if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
+      canvas.width = Math.round(width * scale);
+      canvas.height = Math.round(height * scale);
+    }
+    const context = canvas.getContext("2d");
+    if (!context || !width) return;
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.clearRect(0, 0, width, height);
+    this._drawBars(context, width, height);
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} width
+   * @param {number} height
+   */
+  _drawBars(context, width, height) {
+    const style = getComputedStyle(this._slider);
+    const [played, ahead, missing, now] = ["--played", "--ahead", "--missing", "--word"].map(
+      (name) => style.getPropertyValue(name),
+    );
+    const { time, duration } = this._player;
+    const perPx = this._span / width;
+    const word = this._words.current;
+    if (word) {
+      context.fillStyle = now;
+      const left = word.start / perPx;
+      context.beginPath();
+      context.roundRect(left - 2, 0, (word.end - word.start) / perPx + 4, height, 6);
+      context.fill();
+    }
+    for (let x = 0; x + BAR_PX <= width; x += BAR_PX + GAP_PX) {
+      const from = x * perPx;
+      const to = (x + BAR_PX + GAP_PX) * perPx;
+      const peak = from < duration ? this._peaks.between(from, to) : 0;
+      // Loudness is heard by ratio: a root shows quiet sounds as well.
+      const tall = Math.max(BAR_PX, Math.sqrt(peak) * (height - 8));
+      context.fillStyle = from >= duration ? missing : to <= time ? played : ahead;
+      context.beginPath();
+      context.roundRect(x, (height - tall) / 2, BAR_PX, tall, BAR_PX / 2);
+      context.fill();
+    }
+  }
+
+  /** Tell the slider's value. */
+  describe() {
+    const { time, duration } = this._player;
+    const word = this._words.current;
+    const said = `${clock(time)} of ${clock(duration)}${word ? `, ${word.word}` : ""}`;
+    this._slider.setAttribute("aria-valuemax", duration.toFixed(1));
+    this._slider.setAttribute("aria-valuenow", time.toFixed(1));
+    this._slider.setAttribute("aria-valuetext", said);
+  }
+
+  /** @param {PointerEvent} event */
+  _onPointer(event) {
+    if (event.button > 0) return;
+    if (event.type === "pointerdown") this._slider.setPointerCapture(event.pointerId);
+    const box = this._slider.getBoundingClientRect();
+    this._player.seek(((event.clientX - box.left) / box.width) * this._span);
+  }
+
+  /** @param {KeyboardEvent} event */
+  _onKey(event) {
+    const player = this._player;
+    const byWord = event.shiftKey && this._words.timed;
+    /** @type {Record<string, () => void>} */
+    const actions = {
+      " ": () => player.toggle(),
+      Home: () => player.seek(0),
+      End: () => player.seek(player.duration),
+      PageDown: () => player.seek(player.time - PAGE_S),
+      PageUp: () => player.seek(player.time + PAGE_S),
+    };
+    const back = () => player.seek(byWord ? this._words.before(player.time) : player.time - STEP_S);
+    const on = () => player.seek(byWord ? this._words.after(player.time) : player.time + STEP_S);
+    Object.assign(actions, { ArrowLeft: back, ArrowDown: back, ArrowRight: on, ArrowUp: on });
+    const action = actions[event.key];
+    if (!action || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    action();
+  }
+}
