@@ -17,7 +17,14 @@ from typing import Any
 from f5serve import build
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings, process_environ, unknown_names
-from f5serve.transports import cli_align, cli_doctor, cli_jobs, cli_models, cli_transcribe
+from f5serve.transports import (
+    cli_align,
+    cli_doctor,
+    cli_jobs,
+    cli_keys,
+    cli_models,
+    cli_transcribe,
+)
 
 INTERRUPTED = 130
 INTERNAL = 1
@@ -102,6 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
     cli_doctor.add_parser(verbs)
     cli_transcribe.add_parser(verbs)
     cli_align.add_parser(verbs)
+    cli_keys.add_parser(verbs)
     add_worker(verbs)
     add_start(verbs)
     return parser

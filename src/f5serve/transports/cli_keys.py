@@ -1,0 +1,89 @@
+"""`f5serve keys`: keys for callers of the server, and what F5_API_KEYS holds of them.
+
+Nothing is kept: a key is shown once, and its digest is for the operator to put into the setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+from typing import Any
+
+from f5serve.api_keys import MIN_CHARS, ApiKey, digest, is_name, new_key, parse_keys
+from f5serve.errors import InvalidRequest
+from f5serve.settings import Settings
+
+
+def add_parser(verbs: Any) -> None:
+    """The options of `keys`."""
+    parser = verbs.add_parser("keys", help="keys for callers of the server")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    new = actions.add_parser(
+        "new",
+        help="make a key: shown once, and what F5_API_KEYS is to hold of it",
+        description="Make a key of 256 random bits. It is shown once and kept nowhere; F5_API_KEYS "
+        "holds its SHA-256, of which several are separated by commas.",
+    )
+    hashing = actions.add_parser(
+        "hash",
+        help="read a key from standard input and print what F5_API_KEYS is to hold of it",
+    )
+    for action in (new, hashing):
+        action.add_argument(
+            "--name", default="key", metavar="N", help="whose it is: letters, digits, _ . and -"
+        )
+        action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    new.set_defaults(run=run_new)
+    hashing.set_defaults(run=run_hash)
+
+
+def run_new(args: argparse.Namespace, settings: Settings) -> int:
+    """Print a fresh key and the line for F5_API_KEYS.
+
+    Raises:
+        InvalidRequest: BAD_OPTION for the name.
+    """
+    key = new_key()
+    line = _line(args.name, key)
+    if args.json:
+        print(json.dumps({"name": args.name, "key": key, "api_keys": line}))
+        return 0
+    print(f"key, for the caller: {key}")
+    print(f"F5_API_KEYS={line}")
+    return 0
+
+
+def run_hash(args: argparse.Namespace, settings: Settings) -> int:
+    """Print the line for F5_API_KEYS of a key that somebody has.
+
+    Raises:
+        InvalidRequest: BAD_OPTION for the name, WEAK_KEY.
+    """
+    is_watched = sys.stdin.isatty()
+    given = (getpass.getpass("key: ") if is_watched else sys.stdin.readline()).strip()
+    try:
+        keys = parse_keys(given)
+    except ValueError:
+        keys = ()
+    if len(keys) != 1 or not keys[0].was_clear:
+        raise InvalidRequest(
+            "That cannot be a key.",
+            code="WEAK_KEY",
+            hint=f"It takes at least {MIN_CHARS} printable ASCII characters, without spaces and "
+            "commas, on one line; `f5serve keys new` makes one.",
+        )
+    line = _line(args.name, given)
+    print(json.dumps({"name": args.name, "api_keys": line}) if args.json else line)
+    return 0
+
+
+def _line(name: str, key: str) -> str:
+    if not is_name(name):
+        raise InvalidRequest(
+            f"--name is {name[:80]!r}.",
+            code="BAD_OPTION",
+            hint="It takes up to 64 letters, digits, _ . and -.",
+        )
+    return str(ApiKey(name, digest(key.encode())))
