@@ -38,13 +38,14 @@ from f5serve.operations.options import Options
 from f5serve.operations.parse import Ask, Fields, parse_tts
 from f5serve.operations.perform import Tools, perform
 from f5serve.operations.pieces import File, OnPiece, Piece, Pieces
+from f5serve.operations.process_measures import watch_process
 from f5serve.operations.queue import QUEUE_ATTEMPTS, Queue
 from f5serve.operations.uploads import Uploads
 from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.store.base import ObjectStore
-from f5serve.voices.library import VoiceLibrary
 from f5serve.timings.subtitles import SubtitleFormat
+from f5serve.voices.library import VoiceLibrary
 
 _log = logging.getLogger(__name__)
 
@@ -85,9 +86,8 @@ class Operations:
         cache = ResultCache(store, settings.retention_days) if settings.result_cache else None
         self._line = Line(settings.max_queue_s)
         self._measures = Measures(options.registry or Registry())
-        self._measures.watch_device(
-            self._device.counters, lambda: self._device.waiting, lambda: self._line.wait_s
-        )
+        self._measures.watch_device(self._device, lambda: self._line.wait_s)
+        watch_process(self._measures.registry, settings.data_dir)
         self._tools = Tools(
             self._board,
             voices,
@@ -158,8 +158,9 @@ class Operations:
         `answer` does.
 
         Args:
-            whole_files: give out one `File` in the place of pieces wherever no piece could be heard
-                before the whole is there: of a result made earlier, or of a single utterance.
+            whole_files: give out the `File` once all is made: behind the pieces, and in their place
+                wherever none could be heard before the whole is there: of a result made earlier,
+                and of a single utterance.
             may_leave: closing leaves the job to others who wait for it.
         """
         told: asyncio.Queue[Piece | File | None] = asyncio.Queue()
@@ -168,13 +169,9 @@ class Operations:
         task = asyncio.create_task(self._answer(payload, job_id, listeners))
         task.add_done_callback(read_outcome)  # nobody may be waiting for it any more
         task.add_done_callback(lambda _: told.put_nowait(None))
-        in_pieces = False
         try:
             while (said := await told.get()) is not None:
-                if isinstance(said, Piece) and not (whole_files and said.of == 1):
-                    in_pieces = True
-                    yield said
-                elif isinstance(said, File) and not in_pieces:
+                if isinstance(said, File) or not (whole_files and said.of == 1):
                     yield said
             yield await task
         finally:
