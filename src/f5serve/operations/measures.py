@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from f5serve.errors import F5Error
 from f5serve.metrics import Registry
@@ -22,6 +22,15 @@ _TOTALS = (
     *("rows", "failed_rows", "vocoder_s", "out_of_memory"),
 )
 """Those of `types.Engine.counters` that only grow."""
+
+
+class Watched(Protocol):
+    """What is told of the device; as `device.Device`."""
+
+    @property
+    def waiting(self) -> int: ...
+    def health(self) -> Mapping[str, Any]: ...
+    def counters(self) -> Mapping[str, float]: ...
 
 
 class Measures:
@@ -74,20 +83,26 @@ class Measures:
         finally:
             self.requests.add(operation=operation, outcome=outcome)
 
-    def watch_device(
-        self,
-        counters: Callable[[], Mapping[str, float]],
-        waiting: Callable[[], int],
-        wait_s: Callable[[], float | None],
-    ) -> None:
-        """Export what the engine counts itself, and who waits for it."""
-        self.registry.gauge("f5_requests_waiting", "Requests at the device.", source=waiting)
-        self.registry.gauge(
+    def watch_device(self, device: Watched, wait_s: Callable[[], float | None]) -> None:
+        """Export what the engine counts itself, who waits for it, and whether it can speak."""
+        gauge = self.registry.gauge
+        gauge("f5_requests_waiting", "Requests at the device.", source=lambda: device.waiting)
+        gauge(
             "f5_wait_seconds",
             "Estimated seconds until the device has done all of them.",
             source=lambda: wait_s() or 0.0,
         )
-        self.registry.add_source(lambda: _exported(counters()))
+        gauge(
+            "f5_model_ready",
+            "1 while the model can speak.",
+            source=lambda: device.health()["state"] == "ready",
+        )
+        gauge(
+            "f5_model_failed",
+            "1 when it could not be loaded, or only a new process can speak again.",
+            source=lambda: device.health()["state"] == "failed",
+        )
+        self.registry.add_source(lambda: _exported(device.counters()))
 
     def spoke(self, metrics: Mapping[str, float], audio_s: float, seconds: float) -> None:
         """Note a request that was spoken; `metrics` as callers are told them."""

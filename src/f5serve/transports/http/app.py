@@ -12,6 +12,7 @@ from f5serve.transports.http import (
     routes_docs,
     routes_health,
     routes_jobs,
+    routes_metrics,
     routes_models,
     routes_speech,
     routes_voices,
@@ -21,7 +22,7 @@ from f5serve.transports.http.service import Service
 
 ROOMS = (
     *(routes_speech, routes_voices, routes_models, routes_jobs, routes_alignments),
-    *(routes_health, routes_docs, studio),
+    *(routes_health, routes_metrics, routes_docs, studio),
 )
 
 
