@@ -145,7 +145,7 @@ def test_any_text_and_number_is_written_readably(text: str, value: float) -> Non
     ("name", "buckets"), [("f5_s", []), ("f5_s", [2, 1]), ("f5_s", [1, 1]), ("F5 s", [1])]
 )
 def test_a_family_that_cannot_be_written_is_refused(name: str, buckets: list[float]) -> None:
-    with pytest.raises(ValueError, match="buckets|names"):
+    with pytest.raises(ValueError, match=r"buckets|names"):
         Registry().histogram(name, "Seconds.", buckets)
 
 
