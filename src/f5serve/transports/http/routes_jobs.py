@@ -32,8 +32,6 @@ LOOK_AGAIN_S = {"QUEUED": 2, "PROCESSING": 1}
 """What `Retry-After` says to those who wait for a job."""
 
 Id = Annotated[str, Path(description="The job's id, as POST /v1/jobs has answered it.")]
-    str, Path(description="The job's id.", examples=["3f0c9a7be2d24c6f9d1e5b8a7c6d5e4f"])
-]
 
 _KEY = {
     "name": HEADER,
