@@ -28,6 +28,7 @@ from f5serve.errors import (
     StorageFailed,
 )
 from f5serve.operations.flights import SHUT_DOWN_CODE
+from f5serve.transports.http.outline import methods_of
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ STATUSES: dict[str, int] = {
     **dict.fromkeys(["INVALID_JOB_ID", "NO_TIMINGS", "RESULT_GONE"], 404),
     "BODY_TOO_SLOW": 408,
     **dict.fromkeys(["JOB_ID_CONFLICT", "JOB_NOT_COMPLETE", "VOICE_NAME_TAKEN"], 409),
-    **dict.fromkeys(["JOB_CANCELLED", "VOICE_CHANGING", "RESERVED_VOICE_NAME"], 409),
     "JOB_FAILED": 409,
+    **dict.fromkeys(["JOB_CANCELLED", "VOICE_CHANGING", "RESERVED_VOICE_NAME"], 409),
     **dict.fromkeys(["BODY_TOO_LARGE", "RESULT_TOO_LARGE", "AUDIO_TOO_LARGE"], 413),
     **dict.fromkeys(["RATE_LIMITED", "TOO_MANY_REQUESTS"], 429),
     "NOT_BUILT": 501,
@@ -148,6 +149,8 @@ def install(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            error = _with_all_methods(error, request)
         return JSONResponse(
             body_of(_sentence(error, request), error.status_code, _code(error.status_code)),
             error.status_code,
@@ -175,10 +178,10 @@ _MEANINGS = {
     409: "It is in another state than the request needs.",
     413: "The request or its answer is too large.",
     415: "The body is of another kind than this route takes.",
+    416: "The range lies outside the file; `Content-Range` tells how long that is.",
     429: "Too many requests with this key; `Retry-After` says when to come again.",
     500: "A fault in f5serve; `message` holds the id under which its log tells more.",
     501: "What this needs is not installed here; `message` says how to get it.",
-    416: "The range lies outside the file; `Content-Range` tells how long that is.",
     503: "The model is not ready, the line is too long, or the store does not answer.",
     504: "It took longer than F5_REQUEST_TIMEOUT_S.",
 }
@@ -192,6 +195,13 @@ def _invalid(error: RequestValidationError) -> dict[str, Any]:
     given = first.get("input")
     shown = "" if isinstance(given, dict | list | bytes) or given is None else f" is {given!r:.60}"
     return body_of(f"{name}{shown}: {first['msg']}.", 400, "bad_option", ".".join(place) or None)
+
+
+def _with_all_methods(error: HTTPException, request: Request) -> HTTPException:
+    """The error, whose Allow names all methods of the path; each route knows its own alone."""
+    named = (error.headers or {}).get("Allow", "").split(", ")
+    methods = {*named, *methods_of(request.app.openapi(), request.url.path)} - {""}
+    return HTTPException(405, error.detail, {"Allow": ", ".join(sorted(methods))})
 
 
 def _sentence(error: HTTPException, request: Request) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.routing import compile_path
+
 _REF = "#/components/schemas/"
 
 
@@ -75,6 +77,16 @@ def models(document: Mapping[str, Any]) -> list[Model]:
     return [
         Model(name, schema.get("description", ""), tuple(_fields(schema)))
         for name, schema in sorted(schemas.items())
+    ]
+
+
+def methods_of(document: Mapping[str, Any], path: str) -> list[str]:
+    """The methods that are documented for a path."""
+    return [
+        method.upper()
+        for template, item in document["paths"].items()
+        if compile_path(template)[0].match(path)
+        for method in item
     ]
 
 
