@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import worker
-from f5serve.transports import runpod_worker
+from f5serve.transports import program
 from worker import Answer
 from worker_ours import Ours
 
@@ -22,7 +22,7 @@ class Starting(Ours):
     def load(self, request: dict[str, Any]) -> Answer:
         """Everything up to "ready to speak", with the steps as they are logged."""
         began = time.monotonic()
-        settings = runpod_worker.prepare()
+        settings = program.prepare("worker")
         from f5serve.boot import Start, Timeline, begin
 
         timeline = Timeline.of_process()

@@ -18,7 +18,7 @@ from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.store.open import open_store
-from f5serve.transports import runpod_sdk, runpod_service, runpod_worker
+from f5serve.transports import program, runpod_sdk, runpod_service
 from f5serve.transports.runpod_door import Door
 from f5serve.transports.with_parent import tie_forks_to_this_process
 from f5serve.types import OnDone, Utterance, Wave
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--spans", type=Path, required=True)
     parser.add_argument("--plain", action="store_true")
     args = parser.parse_args()
-    settings = runpod_worker.prepare()
+    settings = program.prepare("worker")
 
     def load() -> Speech:
         return Speech(Timed(args.cost_s, args.spans))

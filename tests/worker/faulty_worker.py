@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from f5serve.errors import EngineFailed, InvalidRequest
-from f5serve.transports import runpod_service, runpod_worker
+from f5serve.transports import program, runpod_service
 from f5serve.transports.runpod_door import OnProgress
 
 
@@ -42,4 +42,4 @@ class Faulty:
 
 
 if __name__ == "__main__":
-    runpod_service.serve(Faulty, runpod_worker.prepare())
+    runpod_service.serve(Faulty, program.prepare("worker"))

@@ -14,7 +14,7 @@ from f5serve.jobs.records import LEASE_S
 from f5serve.operations import Options
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
-from f5serve.transports import runpod_service, runpod_worker
+from f5serve.transports import program, runpod_service
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--lease-s", type=float, default=LEASE_S)
     parser.add_argument("--unloadable", action="store_true")
     ours, theirs = parser.parse_known_args()
-    settings = runpod_worker.prepare()
+    settings = program.prepare("worker")
 
     def load() -> Speech:
         time.sleep(ours.load_s)

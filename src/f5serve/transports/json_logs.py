@@ -1,4 +1,4 @@
-"""Logs as JSON lines: one object each, with the job it belongs to.
+"""Logs as JSON lines: one object each, with the job it belongs to; or as text, for a terminal.
 
 Log records flow in, lines on standard error flow out. Values of secret variables and the signatures
 of URLs are taken out of every line, whoever wrote it; what a request said is kept out by whoever
@@ -58,10 +58,32 @@ class JsonLines(logging.Formatter):
         return _SIGNED.sub(r"\1***", text)
 
 
-def set_up(level: str, secrets: tuple[str, ...] = (), stream: TextIO | None = None) -> None:
-    """Send every log record of this process to `stream` (standard error) as JSON lines."""
+class TextLines(JsonLines):
+    """Formats a record as a line for people: time, level if it is worth a look, job, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and a traceback below it."""
+        line = json.loads(super().format(record))
+        job_id = f" [{line['job_id']}]" if "job_id" in line else ""
+        level = "" if record.levelno == logging.INFO else f" {line['level']}"
+        # An escape sequence in a message would be obeyed by the terminal.
+        message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line["message"])
+        text = (
+            f"{time.strftime('%H:%M:%S', time.localtime(record.created))}{level}{job_id} {message}"
+        )
+        return f"{text}\n{line['traceback']}" if "traceback" in line else text
+
+
+def set_up(
+    level: str,
+    secrets: tuple[str, ...] = (),
+    stream: TextIO | None = None,
+    *,
+    as_text: bool = False,
+) -> None:
+    """Send every log record of this process to `stream` (standard error) as JSON lines or text."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines(secrets))
+    handler.setFormatter(TextLines(secrets) if as_text else JsonLines(secrets))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("asyncio", "urllib3", "botocore", "boto3", "s3transfer", "httpx2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import threading
 import time
@@ -26,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from f5serve.transports.json_logs import JOB_ID
+from f5serve.transports.program import end_within
 from f5serve.transports.runpod_pace import Pace
 from f5serve.transports.runpod_sdk import Sdk
 
@@ -79,7 +79,7 @@ class JobLoop:
         self._cancelled: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._deadline = 0.0
-        self._force = threading.Timer(0.0, _force_exit)
+        self._force: threading.Timer | None = None
 
     def start(self) -> None:
         """Run until SIGTERM or SIGINT; returns when every job has ended or was released."""
@@ -100,10 +100,11 @@ class JobLoop:
             finally:
                 watch.cancel()
                 await asyncio.wait({watch})
-        self._force.cancel()
+        if self._force is not None:
+            self._force.cancel()
         _log.info("stopped")
         # A thread that is deep in a step of released work must not hold up the end.
-        self._force = _timer(FORCE_S, 0)
+        self._force = end_within(FORCE_S, 0)
 
     def stop(self) -> None:
         """Take no more jobs and end; safe to call again."""
@@ -111,7 +112,11 @@ class JobLoop:
             return
         _log.info("told to stop, %d jobs running", len(self._running))
         self._deadline = time.monotonic() + self._options.shutdown_s
-        self._force = _timer(self._options.shutdown_s + FORCE_S, 1)
+        self._force = end_within(
+            self._options.shutdown_s + FORCE_S,
+            1,
+            "jobs did not end in time; the process ends without them",
+        )
         self._stopping.set()
 
     async def _take_jobs(self, session: Any) -> None:
@@ -220,18 +225,3 @@ class JobLoop:
 async def _within(work: Coroutine[Any, Any, Any], seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(work, seconds)
-
-
-def _timer(seconds: float, exit_code: int) -> threading.Timer:
-    timer = threading.Timer(seconds, _force_exit, [exit_code])
-    timer.daemon = True
-    timer.start()
-    return timer
-
-
-def _force_exit(exit_code: int) -> None:
-    """End the process whatever its threads do: RunPod's patience ends with the setting."""
-    if exit_code:
-        _log.error("jobs did not end in time; the process ends without them")
-    logging.shutdown()
-    os._exit(exit_code)
