@@ -45,6 +45,7 @@ class Counting:
     Attributes:
         fails: called with the rows of a step before it is taken.
         gate: when it is set, each step waits for a permit.
+        spare: how often it has something to do while nobody waits.
     """
 
     def __init__(self) -> None:
@@ -53,6 +54,7 @@ class Counting:
         self.gate: threading.Semaphore | None = None
         self.at_gate = threading.Event()
         self.alive = True
+        self.spare = 0
         self.walks: list[weakref.ref[Walk]] = []
 
     def begin(self, draft: Draft) -> Any:
@@ -78,6 +80,15 @@ class Counting:
 
     def forget(self) -> None:
         pass
+
+    def idle(self) -> bool:
+        if self.spare:
+            self.steps.append(["idle"])
+        self.spare = max(0, self.spare - 1)
+        return self.spare > 0
+
+    def counters(self) -> dict[str, float]:
+        return {"padding_frames": 3}
 
     def free(self) -> None:
         pass
@@ -381,6 +392,45 @@ def test_an_idle_thread_ends_and_another_takes_over(batcher: Batcher) -> None:
     first.join(LIMIT_S)
     works(batcher)
     assert batcher._thread is not first
+
+
+def test_idle_time_is_used_when_nobody_has_come_for_a_while(
+    batcher: Batcher, device: Counting
+) -> None:
+    device.spare = 2
+    works(batcher)
+    thread = batcher._thread
+    assert thread is not None
+    thread.join(LIMIT_S)
+    assert device.steps == [["next"]] * 4 + [["idle"]] * 2
+    assert batcher.counters()["padding_frames"] == 3
+
+
+def test_no_idle_time_is_taken_from_callers(batcher: Batcher, device: Counting) -> None:
+    device.spare = 1000
+    callers = [Caller(batcher, draft(str(i), 120, steps=3)) for i in range(20)]
+    for caller in callers:
+        caller.ended()
+    assert ["idle"] not in device.steps[:30]
+    device.spare = 1
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_what_fails_in_idle_time_fails_nobody_unless_the_device_is_broken(
+    batcher: Batcher, device: Counting, alive: bool
+) -> None:
+    def fail() -> bool:
+        raise RuntimeError("capture")
+
+    device.idle = fail  # type: ignore[method-assign]
+    works(batcher)
+    device.alive = alive
+    thread = batcher._thread
+    assert thread is not None
+    thread.join(LIMIT_S)
+    assert batcher.broken is not alive
+    if alive:
+        works(batcher)
 
 
 def test_nothing_to_say_is_said_at_once(batcher: Batcher) -> None:

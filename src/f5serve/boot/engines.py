@@ -68,6 +68,7 @@ def load_engine(choice: Choice, settings: Settings) -> Engine:
         model=choice.model,
         original=choice.original,
         batch_frames=settings.batch_frames,
+        cuda_graphs=settings.cuda_graphs != "off",
     )
     files = choice.files
     if files is None:

@@ -35,8 +35,8 @@ def varlen(qkv: Tensor, packing: Packing) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v = qkv.unbind(1)
-    longest = max(packing.lengths)
-    out = varlen_attn(q, k, v, packing.starts, packing.starts, longest, longest)
+    longest, starts = packing.longest, packing.starts
+    out = varlen_attn(q, k, v, starts, starts, longest, longest)
     assert isinstance(out, Tensor)
     return out.flatten(1)
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 10.0
 """A thread without work ends after this; the next call starts another."""
+PAUSE_S = 0.05
+"""Nobody has come for so long: the device is idle, and not between two requests of a caller."""
 REGROWTH = 64
 """After memory ran out, each good step adds this fraction to the limit."""
 SAFETY = 2.0
@@ -144,7 +146,8 @@ class Batcher:
             running = sum(item.begun is not None for item in items)
             counted = dict(self._totals)
         counted |= {
-            "padding_frames": 0,  # rows are packed
+            "padding_frames": 0,  # rows are packed; only recorded steps are filled up
+            **self.device.counters(),
             "rows_running": running,
             "rows_waiting": len(items) - running,
             "batch_frames": self._limit,
@@ -164,10 +167,26 @@ class Batcher:
                     self._leave(call, EngineFailed("The batcher failed.", code="STEP_FAILED"))
 
     def _wait(self) -> bool:
+        while not self._comes(PAUSE_S):
+            if self.broken or not self._use_idle_time():
+                break
         with self._changed:
             if self._changed.wait_for(lambda: self._calls, self.idle_s):
                 return True
             self._thread = None
+            return False
+
+    def _comes(self, seconds: float) -> bool:
+        with self._changed:
+            return bool(self._changed.wait_for(lambda: self._calls, seconds))
+
+    def _use_idle_time(self) -> bool:
+        """Whether there may be more that can be done while nobody waits."""
+        try:
+            return self.device.idle()
+        except Exception as error:  # noqa: BLE001 - it fails nobody, unless the device is broken
+            if named(error, self.device).code == "DEVICE_BROKEN":
+                self._break()
             return False
 
     def _turn(self) -> None:

@@ -38,6 +38,14 @@ class Device(Protocol):
     def forget(self) -> None:
         """Let go of rows that have left."""
 
+    def idle(self) -> bool:
+        """Do a piece of what can wait until nobody does; False when there is none."""
+        ...
+
+    def counters(self) -> dict[str, float]:
+        """What it counts itself, see `types.Engine.counters`; asked for by any thread."""
+        ...
+
     def free(self) -> None:
         """Give memory back that is only kept in reserve."""
 

@@ -6,6 +6,7 @@ Drafts flow in, waves flow out; calls, queues and threads are not known here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -66,10 +67,21 @@ class F5Device:
         """Let go of the rows of the last step."""
         self.stepper.forget()
 
+    def idle(self) -> bool:
+        """Record a step that was wanted often."""
+        return self.stepper.graphs is not None and self.stepper.graphs.idle()
+
+    def counters(self) -> dict[str, float]:
+        """What was replayed, recorded and filled."""
+        return self.stepper.graphs.counters() if self.stepper.graphs is not None else {}
+
     def free(self) -> None:
-        """Empty the allocator's cache."""
+        """Drop recordings and empty the allocator's cache."""
+        if self.stepper.graphs is not None:
+            self.stepper.graphs.shrink()
         if self.where.type == "cuda":
-            torch.cuda.empty_cache()
+            with suppress(RuntimeError):  # the allocator refuses after a recording has failed
+                torch.cuda.empty_cache()
 
     def responds(self) -> bool:
         """Some CUDA errors end every later call of the process; one that is none tells."""

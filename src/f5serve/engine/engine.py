@@ -17,6 +17,7 @@ from torch import Tensor
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import choose
 from f5serve.engine.batcher import Batcher
+from f5serve.engine.cuda_graphs import CudaRecorder, limits
 from f5serve.engine.device import F5Device, batch_frames, with_reference
 from f5serve.engine.halves import Halves
 from f5serve.engine.quantize import quantize_blocks
@@ -56,6 +57,12 @@ class F5Engine:
         self.batcher = Batcher(self.device, batch_frames(schedules.device))
         self._precision = str(schedules.dtype).removeprefix("torch.")
         self.model = model
+
+    def use_graphs(self) -> None:
+        """Record steps in idle time and replay them, on a GPU whose attention allows it."""
+        if self._attention == "varlen":
+            where = self.device.where
+            self.device.stepper.replay(CudaRecorder(where), limits(where))
 
     def quantize(self) -> None:
         """Turn the blocks' linear layers to int8, in place."""

@@ -113,19 +113,17 @@ class PositionConv(nn.Module):
         self.conv2 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_REACH, groups=CONV_GROUPS)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:  # [m d] -> [m d]
-        if layout.gapped is None:  # one length: sequences are a batch, whose edges are padded
+        gaps = layout.gaps
+        if gaps is None:  # one length: sequences are a batch, whose edges are padded
             _, count, length = layout.mel.runs[0]
             y = x.view(count, length, -1).transpose(1, 2)
             y = F.mish(self.conv2(F.mish(self.conv1(y))))
             return y.transpose(1, 2).reshape(x.shape)
-        place = layout.gapped
-        spread = x.new_zeros(len(x) + (len(layout.mel.lengths) - 1) * CONV_REACH, x.shape[1])
-        gap = torch.ones(len(spread), dtype=torch.bool, device=x.device)
-        gap[place] = False
-        spread[place] = x
+        spread = x.new_zeros(len(gaps.empty), x.shape[1])
+        spread[gaps.places] = x
         # Filled, not multiplied: the edge of a row that is not finite must end in the gap.
-        y = F.mish(self.conv1(spread.t()[None])).masked_fill(gap, 0.0)
-        return F.mish(self.conv2(y))[0].t()[place]
+        y = F.mish(self.conv1(spread.t()[None])).masked_fill(gaps.empty, 0.0)
+        return F.mish(self.conv2(y))[0].t()[gaps.places]
 
 
 class InputMix(nn.Module):

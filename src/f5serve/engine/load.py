@@ -36,6 +36,7 @@ class EngineOptions:
         model: id that is told to callers; the architecture's name when empty.
         original: published checkpoint of a converted one, for schedules that it does not carry.
         batch_frames: most mel frames of a step; 0 goes by the device's memory.
+        cuda_graphs: whether steps may be recorded and replayed on a GPU.
     """
 
     device: str = "auto"
@@ -44,6 +45,7 @@ class EngineOptions:
     model: str = ""
     original: Path | None = None
     batch_frames: int = 0
+    cuda_graphs: bool = True
 
 
 def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOptions) -> F5Engine:
@@ -105,6 +107,8 @@ def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
         engine.quantize()
     if options.batch_frames:
         engine.batcher.resize(options.batch_frames)
+    if options.cuda_graphs:
+        engine.use_graphs()
     log.info("%s ready: %s", engine.model, engine.description)
     return engine
 

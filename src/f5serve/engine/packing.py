@@ -23,16 +23,20 @@ class Packing:
     """Sequences one behind the other.
 
     Attributes:
-        lengths: tokens of each sequence, in order.
+        lengths: tokens of each sequence, in order; a sequence may be empty.
         runs: (first token, sequences, tokens each) of neighbours of equal length.
+        longest: no sequence is longer.
         positions: int64 [m], place of each token in its sequence.
+        sequence: int64 [m], which sequence each token belongs to.
         starts: int32 [b + 1], cumulative lengths.
         rotary: complex64 [m 1 1 HEAD_DIM/2], e^(i * position * frequency) of each token.
     """
 
     lengths: tuple[int, ...]
     runs: tuple[tuple[int, int, int], ...]
+    longest: int
     positions: Tensor
+    sequence: Tensor
     starts: Tensor
     rotary: Tensor
 
@@ -42,20 +46,51 @@ class Packing:
         runs, first = [], 0
         for length, group in groupby(lengths):
             count = len(list(group))
-            runs.append((first, count, length))
+            if length:
+                runs.append((first, count, length))
             first += count * length
-        positions = torch.cat([torch.arange(n) for n in lengths]).to(device)
-        starts = torch.tensor([0, *lengths]).cumsum(0).to(device, torch.int32)
-        rotary = _rotary_table(max(lengths), device)[positions, None, None]
-        return cls(tuple(lengths), tuple(runs), positions, starts, rotary)
-
-    def with_gaps(self) -> Tensor:
-        """Place of each token when `CONV_REACH` empty ones lie between sequences: int64 [m]."""
-        order = torch.arange(len(self.lengths), device=self.positions.device)
-        sequence = torch.repeat_interleave(
-            order, self.starts.diff(), output_size=len(self.positions)
+        longest = max(lengths)
+        sizes = torch.tensor(lengths)
+        starts = torch.tensor([0, *lengths]).cumsum(0)
+        sequence = torch.repeat_interleave(torch.arange(len(lengths)), sizes)
+        positions = (torch.arange(len(sequence)) - starts[sequence]).to(device)
+        rotary = _rotary_table(longest, device)[positions, None, None]
+        return cls(
+            tuple(lengths),
+            tuple(runs),
+            longest,
+            positions,
+            sequence.to(device),
+            starts.to(device, torch.int32),
+            rotary,
         )
-        return torch.arange(len(self.positions), device=order.device) + sequence * CONV_REACH
+
+    def with_gaps(self) -> Gaps:
+        """Where tokens lie when `CONV_REACH` empty places are between sequences."""
+        count = len(self.sequence)
+        device = self.sequence.device
+        places = torch.arange(count, device=device) + self.sequence * CONV_REACH
+        size = count + (len(self.lengths) - 1) * CONV_REACH
+        empty = torch.ones(size, dtype=torch.bool, device=device)
+        return Gaps(places, empty.index_fill_(0, places, False))
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them, in an order of their own."""
+        return self.positions, self.sequence, self.starts, self.rotary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaps:
+    """Tokens with gaps between their sequences.
+
+    Attributes:
+        places: int64 [m], of each token.
+        empty: bool [m + gaps], the places where none is.
+    """
+
+    places: Tensor
+    empty: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,21 +101,36 @@ class Layout:
         mel: the mel frames of all rows.
         tokens: what the transformer works on: the mel, for E2-TTS with a time token before each.
         mel_places: int64 [m], where the mel lies among the tokens; None when they are the same.
-        gapped: `Packing.with_gaps` of the mel; None when all rows have one length.
+        gaps: `Packing.with_gaps` of the mel; None when all rows have one length.
     """
 
     mel: Packing
     tokens: Packing
     mel_places: Tensor | None
-    gapped: Tensor | None
+    gaps: Gaps | None
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device, time_token: bool) -> Layout:
+    def of(
+        cls,
+        lengths: Sequence[int],
+        device: torch.device,
+        time_token: bool,
+        always_gaps: bool = False,
+    ) -> Layout:
         """Layout of rows of these lengths."""
         mel = Packing.of(lengths, device)
         tokens = Packing.of([n + 1 for n in lengths], device) if time_token else mel
         places = tokens.positions.nonzero()[:, 0] if time_token else None
-        return cls(mel, tokens, places, mel.with_gaps() if len(mel.runs) > 1 else None)
+        gaps = mel.with_gaps() if always_gaps or len(mel.runs) > 1 else None
+        return cls(mel, tokens, places, gaps)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them; those of two layouts of one shape correspond."""
+        found = [*self.mel.tensors, *self.tokens.tensors]
+        found += [] if self.mel_places is None else [self.mel_places]
+        found += [] if self.gaps is None else [self.gaps.places, self.gaps.empty]
+        return tuple({id(tensor): tensor for tensor in found}.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,10 +159,7 @@ class Moment:
 
     def of_tokens(self, packing: Packing) -> Tensor | None:
         """`places` of each token: int64 [m]"""
-        if self.places is None:
-            return None
-        count = len(packing.positions)
-        return torch.repeat_interleave(self.places, packing.starts.diff(), output_size=count)
+        return None if self.places is None else self.places[packing.sequence]
 
 
 def _rotary_table(length: int, device: torch.device) -> Tensor:

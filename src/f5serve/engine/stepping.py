@@ -16,7 +16,10 @@ from torch import Tensor
 
 from f5serve.engine import sampler
 from f5serve.engine.attention import Attention
+from f5serve.engine.buckets import Sizes
 from f5serve.engine.checkpoint import Backbone
+from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
+from f5serve.engine.graphs import Graphs, Limits, Recorder
 from f5serve.engine.halves import Halves
 from f5serve.engine.packing import Layout, Moment
 from f5serve.engine.rows import Row
@@ -106,6 +109,7 @@ class Stepper:
     schedules: Schedules
     attend: Attention
     halves: Halves | None = None
+    graphs: Graphs | None = None
     _last: _Packed | None = field(default=None, init=False)
     _ended: torch.cuda.Event | None = field(default=None, init=False)
 
@@ -134,7 +138,10 @@ class Stepper:
         out = self._velocity(packed, x.to(self.schedules.dtype))
         velocity = sampler.guide(out.float(), packed.strength)
         parts = velocity.split([len(begun.x) for begun in packed.rows])
-        moved = [b.x + b.widths[b.step] * part for b, part in zip(packed.rows, parts, strict=True)]
+        widths = [begun.widths[begun.step] for begun in packed.rows]
+        # Two launches for all rows on a GPU; the velocity was made by `guide` for this step.
+        torch._foreach_mul_(parts, widths)
+        moved = torch._foreach_add([begun.x for begun in packed.rows], parts)
         for begun, x in zip(packed.rows, moved, strict=True):
             begun.x = x
             begun.step += 1
@@ -143,15 +150,31 @@ class Stepper:
     def _velocity(self, packed: _Packed, x: Tensor) -> Tensor:
         """Of all conditional rows, then of the unconditional ones: [m N_MELS]."""
         moment = packed.moment()
-        if self.halves is None or not packed.in_halves:
-            return self.backbone(x, packed.constant, moment, packed.layout, self.attend)
+        if not packed.in_halves or self.halves is None:
+            take = self._eager if self.graphs is None else self.graphs.velocity
+            return take(x, packed.constant, moment, packed.layout)
 
         @torch.inference_mode()
         def half(constant: Tensor, moment: Moment) -> Tensor:
-            return self.backbone(x, constant, moment, packed.layout, self.attend)
+            return self._eager(x, constant, moment, packed.layout)
 
         works = map(partial, repeat(half), packed.constant.chunk(2), moment.halves())
         return self.halves.run(*works)
+
+    def _eager(self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout) -> Tensor:
+        return self.backbone(x, constant, moment, layout, self.attend)
+
+    def replay(self, recorder: Recorder, limits: Limits) -> None:
+        """Record steps when there is time, and replay them from then on.
+
+        `attend` must go by the packing's tensors alone, as `attention.varlen` does.
+        """
+        arch = self.schedules.arch
+        time_token = arch.backbone == "unett"
+        rows = 1 if time_token else BLOCK_ROWS * arch.depth + FINAL_ROWS
+        where = self.schedules.device, self.schedules.dtype
+        sizes = Sizes(arch.dim, rows, time_token, *where)
+        self.graphs = Graphs(self._eager, sizes, recorder, limits)
 
     def forget(self) -> None:
         """Let go of the rows of the last step."""

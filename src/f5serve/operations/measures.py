@@ -20,6 +20,7 @@ _RTF = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 _TOTALS = (
     *("steps", "step_s", "row_steps", "frame_steps", "padding_frames"),
     *("rows", "failed_rows", "vocoder_s", "out_of_memory"),
+    *("graph_steps", "eager_steps", "graph_captures", "graph_failures"),
 )
 """Those of `types.Engine.counters` that only grow."""
 

@@ -1,0 +1,228 @@
+"""Steps that were recorded once and are replayed: on a GPU, one launch for hundreds.
+
+Steps flow in as the backbone takes them, velocities flow out; whether one was replayed can only be
+told by the clock. What cannot be recorded, was not yet, or failed its trial is computed as without
+this module. What a recording is, the recorder knows; when there is time for one, the batcher.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from f5serve.engine.buckets import MOST_TOKENS, Bucket, Buffers, Sizes, bucket_of
+from f5serve.engine.packing import Layout, Moment
+
+log = logging.getLogger(__name__)
+
+WORTH = 8
+"""Steps of a bucket after which it is recorded: more than a warm-up takes, about one request."""
+TOLERANCE = {torch.float16: 3e-3, torch.float32: 1e-4}
+"""Largest relative difference between a replayed step and the same step computed."""
+COUNTED = ("graph_steps", "eager_steps", "graph_captures", "graph_failures", "padding_frames")
+_FAULTS = (RuntimeError, TypeError, ValueError, AttributeError, ImportError, AssertionError)
+
+Velocity = Callable[[Tensor, Tensor, Moment, Layout], Tensor]
+"""A backbone: (x, constant, moment, layout) -> [m N_MELS]"""
+
+
+class Recording(Protocol):
+    """Work that can be done again."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds."""
+        ...
+
+    def replay(self) -> None:
+        """Do the same work on what its memory holds now."""
+        ...
+
+
+class Recorder(Protocol):
+    """Records work that reads and writes memory that stays where it is."""
+
+    def record(self, work: Callable[[], None]) -> Recording:
+        """Raises what torch raises when the work, or this device, cannot be recorded."""
+        ...
+
+    def forget(self) -> None:
+        """All recordings are gone: what they shared may be freed."""
+        ...
+
+
+class Limits(NamedTuple):
+    """How much recordings may take.
+
+    Attributes:
+        number: of them; the one that was not used for longest makes room.
+        memory: bytes of all together.
+    """
+
+    number: int
+    memory: int
+
+
+@dataclass(slots=True, eq=False)
+class _Graph:
+    """A recording and its memory; trusted after its trial."""
+
+    buffers: Buffers
+    recording: Recording
+    trusted: bool = False
+
+    @property
+    def memory(self) -> int:
+        return self.buffers.memory + self.recording.memory
+
+
+class Graphs:
+    """Recordings of one model, by bucket. Called from the device's thread alone.
+
+    Args:
+        run: computes a step.
+        sizes: of the model.
+    """
+
+    def __init__(self, run: Velocity, sizes: Sizes, recorder: Recorder, limits: Limits) -> None:
+        self.off = False
+        self._run = run
+        self._sizes = sizes
+        self._recorder = recorder
+        self._limits = limits
+        self._most_tokens = MOST_TOKENS
+        self._graphs: OrderedDict[Bucket, _Graph] = OrderedDict()
+        self._missed: Counter[Bucket] = Counter()
+        self._totals = Counter(dict.fromkeys(COUNTED, 0))
+
+    def velocity(self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout) -> Tensor:
+        """What `run` returns for these."""
+        bucket = bucket_of(layout.mel.lengths, moment.places is not None)
+        graph = None if bucket is None else self._graphs.get(bucket)
+        if bucket is None or graph is None:
+            self._miss(bucket)
+            self._totals["eager_steps"] += 1
+            return self._run(x, constant, moment, layout)
+        self._graphs.move_to_end(bucket)
+        if not graph.trusted:
+            return self._try(graph, x, constant, moment, layout)
+        replayed = self._replayed(graph, x, constant, moment, layout)
+        if replayed is None:
+            return self._run(x, constant, moment, layout)
+        fill = (bucket.tokens - len(constant)) * len(x) // len(constant)
+        self._totals.update(graph_steps=1, padding_frames=fill)
+        return replayed
+
+    def idle(self) -> bool:
+        """Record what was missed most, as nobody waits; whether there was anything to do."""
+        wanted = [
+            (count, bucket)
+            for bucket, count in self._missed.items()
+            if count >= WORTH and bucket.tokens <= self._most_tokens
+        ]
+        if self.off or not wanted:
+            return False
+        _, bucket = max(wanted)
+        del self._missed[bucket]
+        self._record(bucket)
+        return True
+
+    def shrink(self) -> None:
+        """Memory is short: give all of it back, and ask for less the next time."""
+        largest = max((bucket.tokens for bucket in self._graphs), default=0)
+        self._drop()
+        if largest:
+            self._most_tokens = min(self._most_tokens, largest // 2)
+
+    def counters(self) -> dict[str, float]:
+        """See `types.Engine.counters`."""
+        return {**self._totals, "graphs": len(self._graphs)}
+
+    def _miss(self, bucket: Bucket | None) -> None:
+        if bucket is not None and not self.off:
+            self._missed[bucket] += 1
+
+    @torch.inference_mode()
+    def _record(self, bucket: Bucket) -> None:
+        try:
+            buffers = Buffers.of(bucket, self._sizes)
+
+            def work() -> None:
+                b = buffers
+                b.out.copy_(self._run(b.x, b.constant, b.moment, b.layout))
+
+            graph = _Graph(buffers, self._recorder.record(work))
+        except (torch.OutOfMemoryError, MemoryError):
+            self._too_large(bucket)
+        except _FAULTS as error:
+            self._fail(f"a step of {bucket} could not be recorded: {_first_line(error)}")
+        else:
+            self._keep(bucket, graph)
+
+    def _keep(self, bucket: Bucket, graph: _Graph) -> None:
+        self._totals["graph_captures"] += 1
+        if len(self._graphs) >= self._limits.number:
+            self._graphs.popitem(last=False)
+        self._graphs[bucket] = graph
+        if sum(graph.memory for graph in self._graphs.values()) > self._limits.memory:
+            self._too_large(bucket)
+
+    def _too_large(self, bucket: Bucket) -> None:
+        """What recordings share is only freed with the last of them."""
+        log.info("no memory for recorded steps of %d tokens", bucket.tokens)
+        self._most_tokens = bucket.tokens - 1
+        self._drop()
+
+    def _drop(self) -> None:
+        self._graphs.clear()
+        self._missed.clear()
+        self._recorder.forget()
+
+    def _try(self, graph: _Graph, *step: *tuple[Tensor, Tensor, Moment, Layout]) -> Tensor:
+        """Compute the step, replay it as well, and compare."""
+        expected = self._run(*step)
+        self._totals["eager_steps"] += 1
+        if not torch.isfinite(expected).all():
+            return expected  # a row that is not finite says nothing about the recording
+        replayed = self._replayed(graph, *step)
+        if replayed is not None:
+            difference = (replayed.float() - expected.float()).norm() / expected.float().norm()
+            if difference <= TOLERANCE[expected.dtype]:
+                graph.trusted = True
+            else:
+                self._fail(f"a replayed step of {graph.buffers.bucket} is off by {difference:.1e}")
+        return expected
+
+    def _replayed(
+        self, graph: _Graph, *step: *tuple[Tensor, Tensor, Moment, Layout]
+    ) -> Tensor | None:
+        """The velocity by replay; None, and no more replays, when that failed."""
+        x, constant, moment, layout = step
+        try:
+            graph.buffers.load(constant, layout, moment, x)
+            graph.recording.replay()
+            return graph.buffers.out[: len(constant)].clone()
+        except torch.OutOfMemoryError:  # as in any step
+            raise
+        except _FAULTS as error:
+            self._fail(f"a step of {graph.buffers.bucket} failed in replay: {_first_line(error)}")
+            return None
+
+    def _fail(self, reason: str) -> None:
+        self.off = True
+        self._totals["graph_failures"] += 1
+        self._drop()
+        log.warning(
+            "CUDA graphs are off, which costs speed alone: %s. F5_CUDA_GRAPHS=off avoids the try.",
+            reason,
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0]

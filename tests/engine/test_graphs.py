@@ -1,0 +1,428 @@
+"""Steps that are filled up, recorded and replayed are the steps that they stand for."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from f5serve.engine.buckets import MOST_TOKENS, SEQUENCES, Bucket, Buffers, bucket_of
+from f5serve.engine.engine import F5Engine
+from f5serve.engine.graphs import WORTH, Graphs, Limits
+from f5serve.engine.packing import Packing
+from f5serve.engine.rows import Row
+from f5serve.engine.stepping import Begun, Stepper
+from tests.engine.tape import NotRecordable, Tape, TapeRecorder
+from tests.engine.test_engine import speaker, utterance, voice
+from tests.engine.test_mixing import E2, KINDS, V1, Mixture, check
+from tests.parity.cases import row, small
+from tests.parity.ours import engine_of, error, row_of
+
+ROOMY = Limits(16, 2**40)
+
+
+def masked(qkv: Tensor, packing: Packing) -> Tensor:
+    """Attention by the packing's tensors alone, as the kernel for GPUs has it."""
+    own = packing.sequence[:, None] == packing.sequence
+    q, k, v = qkv.permute(1, 2, 0, 3)[:, None]  # [1 h m 64]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=own)[0].transpose(0, 1).flatten(1)
+
+
+def replaying(stepper: Stepper, limits: Limits = ROOMY) -> TapeRecorder:
+    """The recorder of a stepper that records from now on."""
+    recorder = TapeRecorder()
+    stepper.halves, stepper.attend = None, masked
+    stepper.replay(recorder, limits)
+    return recorder
+
+
+def recorded(graphs: Graphs) -> int:
+    """How many pieces of idle time were made use of."""
+    return sum(1 for _ in range(100) if graphs.idle())
+
+
+class Steps:
+    """One model, and steps of rows of given lengths.
+
+    Attributes:
+        recorder: of the stepper, which replays.
+    """
+
+    def __init__(self, name: str = V1, limits: Limits = ROOMY) -> None:
+        arch = replace(small(name), depth=2)
+        self.prepared: Callable[..., Row] = lambda frames, **kind: row_of(
+            row(arch, "x", frames, nfe_step=32, **kind)
+        )
+        engine = engine_of(row(arch, "x", 40))
+        self.device = engine.device
+        self.stepper = engine.device.stepper
+        self.recorder = replaying(self.stepper, limits)
+        assert self.stepper.graphs is not None
+        self.graphs = self.stepper.graphs
+
+    def begin(self, *lengths: int, **kind: Any) -> list[Begun]:
+        return [self.stepper.begin(self.prepared(n, **kind)) for n in lengths]
+
+    def take(self, rows: list[Begun], times: int = 1) -> None:
+        for _ in range(times):
+            self.stepper.step(rows)
+
+    def get_ready(self, *lengths: int) -> None:
+        """Have steps of these lengths recorded, but not tried."""
+        self.take(self.begin(*lengths), WORTH)
+        assert self.graphs.idle()
+
+    def counted(self, name: str) -> float:
+        return self.graphs.counters()[name]
+
+
+@pytest.fixture(scope="module", params=[V1, "F5TTS_Base", E2])
+def model(request: pytest.FixtureRequest) -> Steps:
+    return Steps(request.param)
+
+
+rows_of_a_step = st.lists(
+    st.tuples(st.integers(20, 150), st.sampled_from([0.0, 0.7, 2.0]), st.integers(0, 6)),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(asked=rows_of_a_step, together=st.booleans())
+def test_a_step_that_is_filled_up_is_the_step(
+    model: Steps, asked: list[tuple[int, float, int]], together: bool
+) -> None:
+    begun = []
+    for frames, strength, step in asked:
+        (item,) = model.begin(frames, cfg_strength=strength)
+        item.step = 3 if together else step
+        begun.append(item)
+    packed = model.stepper._pack(begun)
+    moment = packed.moment()
+    x = torch.cat([item.x for item in packed.rows])
+    bucket = bucket_of(packed.layout.mel.lengths, moment.places is not None)
+    assert bucket is not None
+    with torch.inference_mode():
+        buffers = Buffers.of(bucket, model.graphs._sizes)
+        for tensor in (buffers.x, buffers.constant):  # what an earlier step may have left
+            tensor.fill_(float("nan"))
+        buffers.load(packed.constant, packed.layout, moment, x)
+        run = model.stepper._eager
+        got = run(buffers.x, buffers.constant, buffers.moment, buffers.layout)
+        plain = run(x, packed.constant, moment, packed.layout)
+    assert torch.isfinite(got).all()
+    assert error(got[: len(plain)], plain) <= 1e-6
+
+
+@settings(max_examples=6, deadline=None)
+@given(starts=st.tuples(*[st.integers(0, 6)] * len(KINDS)), seed=st.integers(0, 1000))
+def test_rows_that_come_and_go_equal_their_singles_when_replayed(
+    replayed: Mixture, starts: tuple[int, ...], seed: int
+) -> None:
+    graphs = replayed.stepper.graphs
+    assert graphs is not None
+    check(replayed, replayed.together(starts, random.Random(seed)), 1e-5)
+    recorded(graphs)
+    before = graphs.counters()
+    check(replayed, replayed.together(starts, random.Random(seed)), 1e-5)
+    after = graphs.counters()
+    assert after["graph_failures"] == 0
+    assert sum(after[k] - before[k] for k in ("graph_steps", "eager_steps")) > 0
+
+
+@pytest.fixture(scope="module", params=[V1, E2])
+def replayed(request: pytest.FixtureRequest) -> Mixture:
+    mixture = Mixture(request.param)
+    replaying(mixture.stepper)
+    return mixture
+
+
+def test_one_recording_serves_every_mixture_of_its_bucket() -> None:
+    steps = Steps()
+    steps.get_ready(100)
+    for lengths in ((60, 33), (120,), (30, 40, 50)):
+        mine, plain = steps.begin(*lengths), steps.begin(*lengths)
+        steps.take(mine, 2)
+        steps.stepper.graphs = None
+        steps.take(plain, 2)
+        steps.stepper.graphs = steps.graphs
+        for one, other in zip(mine, plain, strict=True):
+            assert error(one.x, other.x) <= 1e-6
+    # (100,) and (60, 33) and (120,) share 256 tokens in 4 or 8 sequences.
+    assert len(steps.recorder.tapes) == 1
+    assert steps.counted("graph_steps") > 0
+
+
+def test_rows_at_time_points_of_their_own_take_recordings_of_their_own() -> None:
+    steps = Steps()
+    steps.get_ready(40, 50)
+    first, second = steps.begin(40, 50)
+    steps.take([first])
+    steps.take([first, second], WORTH)
+    assert steps.counted("graph_steps") == 0
+    assert steps.graphs.idle()
+    steps.take([first, second], 3)
+    assert steps.counted("graph_steps") == 2  # the first was its trial
+    alone = steps.begin(40)
+    steps.stepper.graphs = None
+    steps.take(alone, first.step)
+    assert error(first.x, alone[0].x) <= 1e-5
+
+
+def test_nothing_is_recorded_before_it_was_wanted_and_nobody_waits() -> None:
+    steps = Steps()
+    rows = steps.begin(80)
+    assert not steps.graphs.idle()
+    steps.take(rows, WORTH - 1)
+    assert not steps.graphs.idle()
+    steps.take(rows, 10)
+    assert steps.recorder.tapes == []
+    assert recorded(steps.graphs) == 1
+    assert steps.counted("graph_captures") == 1
+    assert not steps.graphs.idle()
+
+
+def test_what_was_missed_most_is_recorded_first() -> None:
+    steps = Steps()
+    steps.take(steps.begin(70), WORTH)
+    steps.take(steps.begin(170), WORTH + 2)
+    assert steps.graphs.idle()
+    assert list(steps.graphs._graphs) == [Bucket(384, 4, False)]
+
+
+def test_the_first_step_of_a_recording_is_computed_as_well() -> None:
+    steps = Steps()
+    steps.get_ready(80)
+    rows = steps.begin(80)
+    eager = steps.counted("eager_steps")
+    steps.take(rows)
+    assert steps.counted("eager_steps") == eager + 1
+    assert [tape.replays for tape in steps.recorder.tapes] == [1]
+    steps.take(rows, 3)
+    assert steps.counted("eager_steps") == eager + 1
+    assert steps.counted("graph_steps") == 3
+    assert steps.counted("padding_frames") == 3 * (256 - 160) // 2
+
+
+class Wrong(Tape):
+    """A recording that does something else."""
+
+    def replay(self) -> None:
+        super().replay()
+        for _, args, _, _ in self._calls[-1:]:  # it ends by writing the velocity
+            args[0].mul_(1.01)
+
+
+class Ends(Tape):
+    """A recording that cannot be replayed."""
+
+    def replay(self) -> None:
+        raise RuntimeError("no such stream")
+
+
+@pytest.mark.parametrize("fault", ["unrecordable", "wrong", "ends"])
+def test_what_does_not_prove_itself_is_never_used(
+    fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps = Steps()
+    plain = steps.begin(80)
+    steps.take(plain, WORTH + 3)
+    if fault == "unrecordable":
+        steps.recorder.fails = NotRecordable("operation not permitted when stream is capturing")
+    assert steps.graphs.idle()
+    for tape in steps.recorder.tapes:
+        tape.__class__ = {"wrong": Wrong, "ends": Ends}[fault]
+    rows = steps.begin(80)
+    steps.take(rows, WORTH + 3)
+    assert torch.equal(rows[0].x, plain[0].x)
+    assert steps.graphs.off
+    assert not steps.graphs.idle()
+    counted = steps.graphs.counters()
+    assert (counted["graph_failures"], counted["graph_steps"], counted["graphs"]) == (1, 0, 0)
+    assert [r.message for r in caplog.records if "CUDA graphs are off" in r.message] != []
+    assert len(caplog.records) == 1
+
+
+def test_a_trusted_recording_that_fails_later_is_made_up_for() -> None:
+    steps = Steps()
+    steps.get_ready(80)
+    rows, plain = steps.begin(80), steps.begin(80)
+    steps.take(rows, 3)
+    steps.recorder.tapes[0].__class__ = Ends
+    steps.take(rows, 2)
+    steps.stepper.graphs = None
+    steps.take(plain, 5)
+    assert error(rows[0].x, plain[0].x) <= 1e-6
+
+
+def test_attention_that_goes_by_lengths_in_python_is_found_out() -> None:
+    """What a recording bakes in is right for its own mixture at most."""
+    from f5serve.engine.attention import sdpa
+
+    steps = Steps()
+    steps.stepper.attend = sdpa
+    steps.get_ready(80)
+    steps.take(steps.begin(70), 2)
+    assert steps.graphs.off
+
+
+def test_a_row_that_is_not_finite_is_no_verdict() -> None:
+    steps = Steps()
+    steps.get_ready(80)
+    broken = replace(steps.prepared(80), cond=torch.full((80, 100), float("nan")))
+    begun = steps.stepper.begin(broken)
+    steps.take([begun], 2)
+    assert not torch.isfinite(begun.x).all()
+    assert not steps.graphs.off
+    good, plain = steps.begin(80), steps.begin(80)
+    steps.take(good, 4)
+    assert steps.counted("graph_steps") == 3
+    steps.stepper.graphs = None
+    steps.take(plain, 4)
+    assert error(good[0].x, plain[0].x) <= 1e-6
+
+
+def test_numbers_that_are_not_finite_leave_nothing_behind_in_a_recording() -> None:
+    steps = Steps()
+    steps.get_ready(100)
+    steps.take(steps.begin(100), 2)
+    broken = replace(steps.prepared(128), cond=torch.full((128, 100), float("nan")))
+    steps.take([steps.stepper.begin(broken)], 2)
+    good, plain = steps.begin(66), steps.begin(66)
+    steps.take(good, 2)
+    steps.stepper.graphs = None
+    steps.take(plain, 2)
+    assert error(good[0].x, plain[0].x) <= 1e-6
+
+
+def test_what_was_not_used_for_longest_makes_room() -> None:
+    steps = Steps(limits=Limits(2, 2**40))
+    for frames in (60, 90):
+        steps.get_ready(frames)
+    steps.take(steps.begin(60), 2)
+    steps.get_ready(150)
+    assert [bucket.tokens for bucket in steps.graphs._graphs] == [128, 384]
+
+
+def test_recordings_that_take_too_much_memory_are_dropped_and_not_made_again() -> None:
+    steps = Steps(limits=Limits(16, 3_000_000))
+    steps.get_ready(60)
+    assert steps.counted("graphs") == 1
+    steps.recorder.each = 3_000_000
+    steps.get_ready(150)
+    assert steps.counted("graphs") == 0
+    assert steps.recorder.forgotten == 1
+    assert not steps.graphs.off
+    steps.take(steps.begin(150), 2 * WORTH)
+    assert not steps.graphs.idle()
+    steps.recorder.each = 1000
+    steps.get_ready(60)
+    assert steps.counted("graphs") == 1
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_no_memory_to_record_with_is_no_failure(error: Exception) -> None:
+    steps = Steps()
+    steps.recorder.fails = error
+    steps.get_ready(150)
+    steps.recorder.fails = None
+    assert (steps.counted("graphs"), steps.counted("graph_failures")) == (0, 0)
+    steps.get_ready(60)
+
+
+def test_memory_that_steps_need_is_given_back() -> None:
+    steps = Steps()
+    steps.get_ready(60)
+    steps.get_ready(150)
+    steps.device.free()
+    assert steps.counted("graphs") == 0
+    assert steps.recorder.forgotten == 1
+    steps.take(steps.begin(150), WORTH)
+    assert not steps.graphs.idle()  # from now on at most half as large
+    steps.get_ready(60)
+
+
+def test_a_recording_holds_no_row() -> None:
+    steps = Steps()
+    steps.get_ready(80)
+    rows = steps.begin(80)
+    steps.take(rows, 3)
+    constant = steps.stepper._pack(rows).constant
+    held = [weakref.ref(constant), weakref.ref(rows[0].x), weakref.ref(rows[0].constants[0])]
+    gc.disable()
+    try:
+        steps.stepper.forget()
+        del constant, rows
+        assert [ref() for ref in held] == [None] * 3
+    finally:
+        gc.enable()
+
+
+@settings(max_examples=200)
+@given(lengths=st.lists(st.integers(1, 4096), min_size=1, max_size=80), mixed=st.booleans())
+def test_buckets_hold_what_they_are_for(lengths: list[int], mixed: bool) -> None:
+    total, bucket = sum(lengths), bucket_of(lengths, mixed)
+    if total > MOST_TOKENS or len(lengths) >= SEQUENCES[-1]:
+        assert bucket is None
+        return
+    assert bucket is not None
+    assert bucket.mixed is mixed
+    assert total <= bucket.tokens <= max(total + 127, total * 9 / 8)
+    assert len(lengths) < bucket.sequences <= max(4, 2 * len(lengths) + 2)
+
+
+def test_a_tape_refuses_what_a_gpu_refuses() -> None:
+    x = torch.arange(6.0)
+    for work in (
+        lambda: x.sum().item(),
+        lambda: x[x > 2],
+        lambda: x.nonzero(),
+        lambda: x * torch.tensor([1.0] * 6),
+        lambda: x if x.sum() > 0 else -x,
+    ):
+        with pytest.raises(NotRecordable), torch.inference_mode():
+            TapeRecorder().record(work)
+
+
+def test_a_tape_does_again_what_was_recorded() -> None:
+    x, out = torch.arange(6.0), torch.zeros(2)
+    with torch.inference_mode():
+        tape = TapeRecorder().record(lambda: out.copy_(x.view(2, 3).mul_(2).sum(1)))
+        x.fill_(1.0)
+        tape.replay()
+    assert out.tolist() == [6.0, 6.0]
+
+
+def test_an_engine_records_while_nobody_waits_and_says_the_same() -> None:
+    engine: F5Engine = speaker()
+    asked = [utterance("a", 150, voice(1)), utterance("b", 130, voice(1))]
+    engine.batcher.resize(1024)
+    engine.device.stepper.halves, engine.device.stepper.attend = None, masked
+    before = engine.generate(asked)
+    recorder = replaying(engine.device.stepper)
+    for _ in range(3):
+        engine.generate(asked)
+    ended = time.monotonic() + 20
+    while engine.counters()["graph_captures"] < 1 and time.monotonic() < ended:
+        time.sleep(0.01)
+    while engine.device.stepper.graphs.idle():  # type: ignore[union-attr]
+        pass
+    after = engine.generate(asked)
+    counted = engine.counters()
+    assert recorder.tapes
+    assert counted["graph_steps"] > 0
+    assert counted["padding_frames"] > 0
+    for one, other in zip(after, before, strict=True):
+        assert torch.allclose(torch.tensor(one.samples), torch.tensor(other.samples), atol=1e-5)
