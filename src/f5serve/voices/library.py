@@ -129,7 +129,9 @@ class VoiceLibrary:
         found = self._presence.get(fold(name))
         if found is None:
             found = self._shelf.read(name) is not None or any(
-                names.read_dropped(entry.key) for entry in self._store.list(f"{names.ROOT}{name}.")
+                item.name == name
+                for entry in self._store.list(f"{names.ROOT}{name}")
+                if (item := names.read_dropped(entry.key))
             )
             self._presence.put(fold(name), found)
         return found

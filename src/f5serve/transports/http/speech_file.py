@@ -1,0 +1,81 @@
+"""Speech that is still being made to the bytes of one file.
+
+What `Operations.stream` gives flows in; parts of the file flow out, each as soon as the format
+allows. A result that was made earlier, and one of a single utterance, comes as the file that it is,
+with its length; anything else as a file that tells none. Connections are not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from f5serve.audio.encode_stream import Encoder, open_encoder
+from f5serve.operations.pieces import File, Piece
+from f5serve.types import AudioFormat, FloatArray
+
+Told = AsyncGenerator[Piece | File | dict[str, Any], None]
+"""As `Operations.stream` with `whole_files`."""
+
+HELD_BYTES = 1
+"""Of a file whose length is told, kept until the job is done: whoever has all of it knows so."""
+
+_CHEAP = ("wav", "pcm")
+"""Formats whose encoding costs less than handing it to a thread."""
+
+
+class SpeechFile:
+    """One file on its way.
+
+    Args:
+        held_bytes: see `HELD_BYTES`; 0 where something else says that the job is done.
+
+    Attributes:
+        length: bytes of the whole, if they are known with the first part.
+        seconds: of speech, once all parts have come.
+    """
+
+    def __init__(self, told: Told, format: AudioFormat, held_bytes: int = HELD_BYTES) -> None:
+        self.length: int | None = None
+        self.seconds = 0.0
+        self._told = told
+        self._format = format
+        self._held_bytes = held_bytes
+        self._encoder: Encoder | None = None
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """Parts with something in them; they end when the job is done.
+
+        Raises:
+            F5Error: as `Operations.answer`, after the parts that were made before.
+        """
+        held = b""
+        async for said in self._told:
+            if isinstance(said, Piece):
+                part = await self._add(said.wave.samples)
+            elif not isinstance(said, File):
+                self.seconds = float(said["duration"])
+                part = held
+            elif self._encoder is not None:
+                part = await asyncio.to_thread(self._encoder.end)
+            else:
+                self.length = len(said.data)
+                part, held = _parted(said.data, self._held_bytes)
+            if part:
+                yield part
+
+    async def _add(self, samples: FloatArray) -> bytes:
+        if self._format in _CHEAP:
+            return self._encode(samples)
+        return await asyncio.to_thread(self._encode, samples)
+
+    def _encode(self, samples: FloatArray) -> bytes:
+        if self._encoder is None:
+            self._encoder = open_encoder(self._format)
+        return self._encoder.add(samples)
+
+
+def _parted(data: bytes, end_bytes: int) -> tuple[bytes, bytes]:
+    at = len(data) - end_bytes
+    return data[:at], data[at:]
