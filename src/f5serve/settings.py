@@ -172,6 +172,13 @@ class Settings(HttpSettings):
         "Where the bucket is served, e.g. `https://s3.us-west-001.backblazeb2.com`; empty for "
         "Amazon.",
     )
+    s3_public_url: str = setting(
+        "F5_S3_PUBLIC_URL",
+        "",
+        str,
+        "Where callers reach the bucket's server, if not at AWS_ENDPOINT_URL, e.g. "
+        "`https://files.example.com`: signed URLs in answers lead there.",
+    )
     s3_region: str = setting(
         "AWS_REGION", "", str, "Region of the bucket; read from known endpoints when empty."
     )

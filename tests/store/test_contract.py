@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -211,6 +212,25 @@ def test_signed_urls_open_one_key_for_reading(s3: S3Store) -> None:
         assert caught.value.code == 403
         caught.value.close()
     assert s3.get("mine") == b"1"
+
+
+def test_signed_urls_lead_where_callers_reach_the_server(s3: S3Store) -> None:
+    endpoint = s3.options.endpoint_url
+    if endpoint.startswith("https"):
+        pytest.skip("its certificate is for one name")
+    public = endpoint.replace("127.0.0.1", "localhost")
+    assert public != endpoint
+    outside = S3Store(replace(s3.options, public_url=public))
+    outside.put("there", b"1")
+    url = outside.url("there")
+    assert url.startswith(public)
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == b"1"
+    moved = url.replace("localhost", "127.0.0.1")  # the host is signed: it cannot be put in later
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(moved)
+    assert caught.value.code == 403
+    caught.value.close()
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 60), (3600, 3600), (10**9, 604_800)])

@@ -55,6 +55,17 @@ def test_a_store_can_be_named_outright(tmp_path: Path) -> None:
     assert (bucket.options.access_key, bucket.options.secret_key) == ("ak", "canary-sk")
 
 
+def test_signed_urls_may_lead_elsewhere() -> None:
+    public = "https://files.example.com"
+    named = {"S3_BUCKET": "mine", "AWS_ENDPOINT_URL": "http://s3:7070", **KEYS}
+    options = opened(F5_S3_PUBLIC_URL=public + "/", **named).options
+    assert (options.endpoint_url, options.public_url) == ("http://s3:7070", public)
+    assert opened(**named).options.public_url == ""
+    for wrong in (public + "/mine", "files.example.com"):
+        with pytest.raises(InvalidRequest, match="F5_S3_PUBLIC_URL"):
+            opened(F5_S3_PUBLIC_URL=wrong, **named)
+
+
 def test_the_names_of_aws() -> None:
     options = opened(S3_BUCKET="mine", AWS_ENDPOINT_URL=B2, S3_ADDRESSING="virtual", **KEYS).options
     assert (options.bucket, options.prefix, options.region) == ("mine", "", "us-west-001")

@@ -138,6 +138,12 @@ def _options(
         raise _bad(
             f"{prefix!r} cannot be put before keys.", "Use letters, digits, _, -, . and single /."
         )
+    public = settings.s3_public_url.rstrip("/")
+    if public and _parts(public, "F5_S3_PUBLIC_URL").path:
+        raise _bad(
+            f"F5_S3_PUBLIC_URL is {_shown(urlsplit(public))!r}.",
+            "It takes https://host, without the bucket.",
+        )
     return S3Options(
         bucket=bucket,
         prefix=prefix,
@@ -148,6 +154,7 @@ def _options(
         session_token=settings.s3_session_token if keys[0] == settings.s3_access_key else "",
         addressing=settings.s3_addressing,
         ca_bundle=settings.s3_ca_bundle,
+        public_url=public,
     )
 
 

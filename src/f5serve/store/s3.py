@@ -211,7 +211,7 @@ class S3Store:
             place["ResponseContentType"] = content_type
         if filename:
             place["ResponseContentDisposition"] = _attachment(filename)
-        client = self._calls.client()
+        client = self._calls.signer()
         with translated(key):
             return str(
                 client.generate_presigned_url(

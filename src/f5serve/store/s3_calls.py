@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -72,6 +72,7 @@ class S3Options:
             profile or a role of this machine.
         addressing: "path", "virtual" or "auto".
         ca_bundle: PEM file of certificates to trust; "" is the usual ones.
+        public_url: endpoint that signed URLs lead to, where callers need another; "" is the same.
     """
 
     bucket: str
@@ -83,6 +84,7 @@ class S3Options:
     session_token: str = field(default="", repr=False)
     addressing: str = "path"
     ca_bundle: str = ""
+    public_url: str = ""
     limits: S3Limits = S3Limits()
 
 
@@ -112,6 +114,7 @@ class S3Calls:
         self.limits = options.limits
         self._lock = threading.Lock()
         self._client: Client = None
+        self._signer: Client = None
         self._pid = 0
         self._clock: tuple[float, float] | None = None
 
@@ -156,6 +159,16 @@ class S3Calls:
                 self._client.meta.events.register_first("needs-retry.s3", _stop_at_redirect)
                 self._pid = os.getpid()
             return self._client
+
+    def signer(self) -> Client:
+        """The client that signs URLs, which asks nothing: the host is part of what is signed."""
+        if not self.options.public_url:
+            return self.client()
+        with self._lock:
+            if self._signer is None:
+                elsewhere = replace(self.options, endpoint_url=self.options.public_url)
+                self._signer = _make_client(elsewhere)
+            return self._signer
 
     def server_time(self) -> float | None:
         """Seconds since 1970 by the server's clock; None when it has not answered lately.
