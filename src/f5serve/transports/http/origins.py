@@ -8,6 +8,7 @@ machine, and nothing is changed for pages of other sites, unless F5_CORS_ORIGINS
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -120,7 +121,11 @@ def _is_origin(text: str) -> bool:
     shown = f":{port}" if port else ""
     host = parts.hostname or ""
     name = f"[{host}]" if ":" in host else host
-    return bool(host) and text.lower() == f"{parts.scheme}://{name}{shown}"
+    return (
+        bool(host)
+        and not re.search(r"\s", text)
+        and text.lower() == f"{parts.scheme}://{name}{shown}"
+    )
 
 
 def cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
