@@ -17,6 +17,7 @@ from f5serve.operations import Operations
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.timings.aligners import Aligners
+from f5serve.transports.http.lifecycle import Lifecycle
 from f5serve.transports.http.turns import Turns
 from f5serve.voices.library import VoiceLibrary
 
@@ -28,6 +29,7 @@ class Service:
     Attributes:
         store, voices: those that the operations work with.
         aligners: who finds out when words are heard in recordings that callers send.
+        lifecycle: whether the server is about to end.
         new_id: makes the ids of jobs.
         uploads, alignments: recordings that are made voices of, or listened to, at a time.
     """
@@ -37,6 +39,7 @@ class Service:
     voices: VoiceLibrary
     aligners: Aligners
     settings: Settings
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     uploads: Turns = field(default_factory=lambda: Turns(4, 60))
     alignments: Turns = field(default_factory=lambda: Turns(2, 30))

@@ -1,0 +1,217 @@
+"""One server's life: it takes connections until it is told to stop, and ends well.
+
+    SIGTERM, SIGINT, a model that cannot be loaded, a broken device -> stop
+    stop -> no new connections, /ping says 503 -> requests end -> jobs end -> out
+
+Requests and jobs share F5_SHUTDOWN_S; what is not done by then is cut off or released, and queued
+jobs stay in the store. A second signal ends the process at once. What is served is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+
+import uvicorn
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from f5serve.errors import F5Error
+from f5serve.operations import Operations
+from f5serve.transports.http.errors import answer_to
+from f5serve.transports.http.lifecycle import Lifecycle, device_broken
+from f5serve.transports.program import end_now, end_within
+
+_log = logging.getLogger(__name__)
+
+FORCE_S = 2.0
+"""Beyond the time for a stop, before the process ends whatever its threads do."""
+
+RELEASE_S = 5.0
+"""Of the time for a stop, what is kept for jobs that have to be released; a quarter at most."""
+
+LOOK_S = 1.0
+"""How often it is looked whether the device still works."""
+
+KEEP_ALIVE_S = 75.0
+"""How long an idle connection is kept: longer than proxies do, so that they end it, not we."""
+
+
+class Serving:
+    """Serves `app` over `operations` until told to stop.
+
+    Args:
+        shutdown_s: what running requests and jobs have to end.
+        checks: block; one that raises F5Error ends the server.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        operations: Operations,
+        lifecycle: Lifecycle,
+        shutdown_s: float,
+        checks: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        self._operations = operations
+        self._lifecycle = lifecycle
+        self._shutdown_s = shutdown_s
+        self._checks = checks
+        self._main = _Listener(app)
+        self._health = _Listener(_Ping(operations, lifecycle))
+        self._stopping = asyncio.Event()
+        self._deadline = math.inf
+        self._error: F5Error | None = None
+        self._force: threading.Timer | None = None
+
+    async def run(self, listening: socket.socket, health: socket.socket | None = None) -> None:
+        """Serve until the end.
+
+        Args:
+            health: where only /ping is answered, until the very end.
+
+        Raises:
+            F5Error: why it ended, unless somebody told it to.
+        """
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._signalled, number)
+        main = asyncio.create_task(self._main.serve(sockets=[listening]))
+        asking = asyncio.create_task(self._health.serve(sockets=[health])) if health else None
+        self._operations.begin()
+        beside = [asyncio.create_task(self._check()), asyncio.create_task(self._watch())]
+        try:
+            await self._stopping.wait()
+            await self._drain(main)
+        finally:
+            await _ended(beside)
+            self._health.should_exit = True
+            if asking is not None:
+                await asking
+        if self._force is not None:
+            self._force.cancel()
+        _log.info("stopped")
+        # A thread that is deep in a step of released work must not hold up the end.
+        end_within(FORCE_S, self._error.exit_code if self._error else 0)
+        if self._error is not None:
+            raise self._error
+
+    def stop(self, error: F5Error | None = None) -> None:
+        """Begin to end; safe to call again, and from the loop's thread only.
+
+        Args:
+            error: why, unless it was wished for.
+        """
+        if self._stopping.is_set():
+            return
+        self._error = error
+        self._lifecycle.is_ending = True
+        self._deadline = time.monotonic() + self._shutdown_s
+        why = "not everything ended in time; the process ends without it"
+        code = error.exit_code if error else 1
+        self._force = end_within(self._shutdown_s + FORCE_S, code, why)
+        _log.info("told to stop, %d requests running", len(self._main.server_state.tasks))
+        self._stopping.set()
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._stopping.is_set():
+            end_now(128 + number, "told again to stop; the process ends at once")
+        self.stop()
+
+    async def _drain(self, main: asyncio.Task[None]) -> None:
+        """Let requests end, then jobs; release what is left near the deadline."""
+        kept_s = min(RELEASE_S, self._shutdown_s / 4)
+        self._main.should_exit = True
+        await asyncio.wait({main}, timeout=self._left_s(kept_s))
+        await self._operations.drain(self._left_s(kept_s / 4))
+        await asyncio.wait({main}, timeout=self._left_s(0))
+        if not main.done():
+            _log.warning("out of time, %d requests are cut off", len(self._main.server_state.tasks))
+            self._main.force_exit = True
+        await main
+        await self._operations.close(0)
+
+    def _left_s(self, kept_s: float) -> float:
+        return max(self._deadline - kept_s - time.monotonic(), 0.0)
+
+    async def _check(self) -> None:
+        for check in self._checks:
+            try:
+                await asyncio.to_thread(check)
+            except F5Error as error:
+                self.stop(error)
+
+    async def _watch(self) -> None:
+        while not self._operations.broken:
+            await asyncio.sleep(LOOK_S)
+        self.stop(device_broken())
+
+
+class _Listener(uvicorn.Server):
+    """uvicorn's server, but for signals and logs, which are ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                ws="none",
+                access_log=False,
+                log_config=None,
+                log_level="warning",
+                server_header=False,
+                timeout_keep_alive=int(KEEP_ALIVE_S),
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave them alone."""
+        yield
+
+
+class _Ping:
+    """Answers /ping alone, as `routes_health` does, for whoever asks on a port of its own."""
+
+    def __init__(self, operations: Operations, lifecycle: Lifecycle) -> None:
+        self._operations, self._lifecycle = operations, lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope["path"])(scope, receive, send)
+
+    def _answer(self, path: str) -> Response:
+        if path != "/ping":
+            return Response(status_code=404)
+        try:
+            status = self._lifecycle.status(self._operations.model)
+        except F5Error as error:
+            return answer_to(error)
+        return JSONResponse({"status": "ready"}) if status == 200 else Response(status_code=status)
+
+
+def run(serving: Callable[[], Serving], *sockets: socket.socket | None) -> None:
+    """Make a server in the fastest loop that is installed, and run it; raises as `Serving.run`."""
+
+    async def live() -> None:
+        listening, health = sockets
+        assert listening is not None
+        await serving().run(listening, health)
+
+    factory = uvicorn.Config(None, loop="auto").get_loop_factory()  # type: ignore[arg-type]
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(live())
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
