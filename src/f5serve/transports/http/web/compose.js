@@ -6,7 +6,6 @@ import { STREAMED } from "./speech.js";
 
 const DRAFT = "f5serve.draft";
 const SLIDERS = ["speed", "nfe_step", "cfg_strength", "sway_sampling_coef", "cross_fade_s"];
-const TIMING_FILES = ["srt", "vtt", "ass", "csv", "json"];
 
 export class Compose {
   /** @param {{ max_chars: number } & Record<string, number>} facts limits and defaults of the server */
@@ -66,7 +65,6 @@ export class Compose {
     if (byId("seed").value) body.seed = Number(byId("seed").value);
     if (byId("remove_silence").checked) body.remove_silence = true;
     body.return_word_timings = byId("timings").checked;
-    if (body.return_word_timings) body.timing_format = TIMING_FILES;
     return body;
   }
 

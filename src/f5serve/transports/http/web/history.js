@@ -14,7 +14,7 @@ export class History {
    * @param {import("./api.js").Api} api
    * @param {object} actions what can be done with a job
    * @param {(job: any) => void} actions.open
-   * @param {(text: string, voice: string) => void} actions.reuse
+   * @param {(job: any) => void} actions.reuse
    * @param {(error: unknown) => void} actions.failed
    */
   constructor(api, { open, reuse, failed }) {
@@ -62,9 +62,10 @@ export class History {
       buttons.append(iconButton("close", `Cancel: ${short}`, () => this._cancel(job)));
     }
     if (job.text) {
-      buttons.append(iconButton("again", `Use this text again: ${short}`, () => this._again(job)));
+      buttons.append(iconButton("again", `Use this text again: ${short}`, () => this._reuse(job)));
     }
     line.append(buttons);
+    if (job.failure) row.append(make("p", { class: "failure" }, job.failure.message));
     row.append(line);
     return row;
   }
@@ -74,11 +75,6 @@ export class History {
     const percent = job.progress?.percent;
     const said = SAID[job.status] ?? job.status.toLowerCase();
     return job.status === "PROCESSING" && percent ? `${said}, ${Math.round(percent)} %` : said;
-  }
-
-  /** @param {any} job */
-  _again(job) {
-    this._reuse(job.text, job.voice);
   }
 
   /** @param {any} job */

@@ -15,7 +15,12 @@ import { installTheme } from "./theme.js";
 import { Voices } from "./voices.js";
 
 /** @type {Record<string, string>} */
-const PHASES = { loading: "The model is loading", waiting: "Waiting in line", storing: "Storing" };
+const PHASES = {
+  loading: "The model is loading",
+  waiting: "Waiting in line",
+  first: "Making the first sentence",
+  storing: "Storing",
+};
 
 const facts = JSON.parse(byId("facts").content);
 const api = new Api(new Keys());
@@ -48,7 +53,7 @@ async function generate() {
   showUnderWay(true);
   try {
     const made = await speak(api, player, compose.body(voice), underWay.signal, showProgress);
-    if (made.result) result.complete(made.jobId, made.result);
+    result.complete(made.jobId, made.result);
     say("Done.");
   } catch (error) {
     const cancelled = underWay.signal.aborted;
@@ -93,12 +98,13 @@ async function open(job) {
 }
 
 /**
- * @param {string} text
- * @param {string} voice
+ * Begin with what was said earlier. The list of jobs has the beginning of a text only.
+ * @param {any} job
  */
-function reuse(text, voice) {
-  compose.text = text;
-  voices.chosen = voice;
+async function reuse(job) {
+  const whole = job.status === "COMPLETED" ? await resultOf(api, job.job_id).catch(() => job) : job;
+  compose.text = whole.text;
+  voices.chosen = job.voice;
   byId("text").focus();
 }
 

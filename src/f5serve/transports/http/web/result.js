@@ -104,7 +104,8 @@ export class Result {
       const made = async () => wavFile(this._player.samples, this._player.sampleRate);
       buttons.push(this._button("wav", `${stem}.wav`, made));
     }
-    for (const format of SUBTITLES.filter((name) => result.timing_files?.[name])) {
+    // The server writes each from the times of the words, whichever was asked for.
+    for (const format of result.word_timings?.length ? SUBTITLES : []) {
       const get = () => this._fetched(`${path}/timings/${format}`);
       buttons.push(this._button(format, `${stem}.${format}`, get));
     }

@@ -28,17 +28,19 @@ export const STREAMED = ["wav", "pcm"];
  * @returns {Promise<{ jobId: string, result: any }>}
  */
 export async function speak(api, player, body, signal, told) {
-  const answer = await api.post("v1/audio/speech", { ...body, stream_format: "sse" }, signal);
-  const jobId = answer.headers.get("X-F5-Job-Id") ?? "";
+  let jobId = "";
   const ended = new AbortController();
-  const followed = follow(api, jobId, AbortSignal.any([signal, ended.signal]), told);
+  const until = AbortSignal.any([signal, ended.signal]);
+  const followed = follow(async () => told(await progress(api, jobId, until)), until);
   try {
+    const answer = await api.post("v1/audio/speech", { ...body, stream_format: "sse" }, signal);
+    jobId = answer.headers.get("X-F5-Job-Id") ?? "";
     await hear(answer, player, body.response_format);
   } finally {
     ended.abort();
     await followed;
   }
-  return { jobId, result: jobId ? await resultOf(api, jobId, signal) : null };
+  return { jobId, result: await resultOf(api, jobId, signal) };
 }
 
 /**
@@ -75,23 +77,30 @@ function put(player, samples) {
 }
 
 /**
- * Tell how far a job is until it ends or is given up. Without an answer there is no progress.
+ * Look again and again, until the signal; a look that fails is left out.
+ * @param {() => Promise<void>} look
+ * @param {AbortSignal} signal
+ */
+async function follow(look, signal) {
+  while (!signal.aborted) {
+    await look().catch(() => {});
+    await pause(LOOK_MS, signal);
+  }
+}
+
+/**
+ * How far a job is. Its id is known with its first sound; before, the server tells how busy it is.
  * @param {import("./api.js").Api} api
  * @param {string} jobId
  * @param {AbortSignal} signal
- * @param {(progress: Progress) => void} told
+ * @returns {Promise<Progress>}
  */
-async function follow(api, jobId, signal, told) {
-  while (jobId && !signal.aborted) {
-    try {
-      const path = `v1/jobs/${encodeURIComponent(jobId)}`;
-      const { progress } = await api.json(path, { signal, quiet: true });
-      if (progress && !signal.aborted) told(progress);
-    } catch {
-      // It is not in the store yet, or the request was given up.
-    }
-    await pause(LOOK_MS, signal);
-  }
+async function progress(api, jobId, signal) {
+  const init = { signal, quiet: true };
+  if (jobId) return (await api.json(`v1/jobs/${encodeURIComponent(jobId)}`, init)).progress;
+  const { status, queue } = await api.json("health", init);
+  const isInLine = (queue?.jobs ?? 1) > 1;
+  return { phase: status === "loading" ? "loading" : isInLine ? "waiting" : "first", percent: 0 };
 }
 
 /**
