@@ -7,9 +7,10 @@ bytes have left by then: use `encode` where the whole wave is there. Requests ar
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -17,8 +18,15 @@ from f5serve.audio.encode import AAC_BIT_RATE, SOUNDFILE, require_av, to_pcm16, 
 from f5serve.types import AudioFormat, FloatArray, Wave
 from f5serve.units import SAMPLE_RATE
 
+_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _ENDLESS = 0x7FFF_F000
 """Bytes of sound that a wav of unknown length announces: with more, readers count below zero."""
+
+OGG_PAGE_MS = 200.0
+"""Sound in one page of Ogg; a page costs about 35 bytes."""
+
+_SET_OGG_PAGE_LATENCY_MS = 0x1302
+"""Name in libsndfile: SFC_SET_OGG_PAGE_LATENCY_MS, since 1.1."""
 
 
 class Encoder(Protocol):
@@ -48,6 +56,21 @@ def open_encoder(format: AudioFormat, sample_rate: int = SAMPLE_RATE) -> Encoder
     raise unknown_format(format)
 
 
+def tell_length(file: BinaryIO) -> None:
+    """Correct a streamed wav of which everything has come: its header says how long it is now.
+
+    Other files, and a wav that says it already, stay as they are.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(_HEADER.size)
+    if head != _endless_header(int.from_bytes(head[24:28], "little")):
+        return
+    for at, length in ((4, size - 8), (40, size - _HEADER.size)):
+        file.seek(at)
+        file.write(length.to_bytes(4, "little"))
+
+
 class _Pcm:
     def __init__(self, header: bytes) -> None:
         self._header = header
@@ -68,6 +91,8 @@ class _Soundfile:
         self._file = soundfile.SoundFile(
             self._sink, "w", sample_rate, 1, subtype=subtype, format=container
         )
+        if container == "OGG":
+            _shorten_pages(self._file)
 
     def add(self, samples: FloatArray) -> bytes:
         self._file.write(np.clip(samples, -1.0, 1.0))
@@ -77,6 +102,18 @@ class _Soundfile:
     def end(self) -> bytes:
         self._file.close()
         return self._sink.take()
+
+
+def _shorten_pages(file: Any) -> None:
+    """Have libsndfile write pages of Ogg that are soon full: it keeps up to a second back else.
+
+    soundfile has no call for this setting; with one that lacks what is used here, pages stay long.
+    """
+    import soundfile
+
+    with contextlib.suppress(AttributeError):
+        value = soundfile._ffi.new("double*", OGG_PAGE_MS)
+        soundfile._snd.sf_command(file._file, _SET_OGG_PAGE_LATENCY_MS, value, 8)
 
 
 class _Aac:
@@ -146,4 +183,4 @@ class _Sink(io.RawIOBase):
 
 def _endless_header(sample_rate: int) -> bytes:
     head = (b"RIFF", 36 + _ENDLESS, b"WAVE", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
-    return struct.pack("<4sI4s4sIHHIIHH4sI", *head, b"data", _ENDLESS)
+    return _HEADER.pack(*head, b"data", _ENDLESS)
