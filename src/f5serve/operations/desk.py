@@ -123,6 +123,10 @@ class Operations:
         if self._enqueue is None:
             self._queue.begin()
 
+    async def ready(self) -> None:
+        """Wait for the model; raises what it could not be loaded for."""
+        await self._device.speech()
+
     @property
     def broken(self) -> bool:
         """Whether the device has failed for good, so that only a new process can speak."""
