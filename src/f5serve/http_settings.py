@@ -88,3 +88,10 @@ class HttpSettings:
         "Which voice OpenAI's own names stand for, e.g. `alloy=ana,nova=ben,*=default`; names that "
         "are not there are refused.",
     )
+    server_key: str = setting(
+        "F5_SERVER_KEY",
+        "",
+        str,
+        "Key that `f5serve say --server` sends, unless --key gives another.",
+        secret=True,
+    )

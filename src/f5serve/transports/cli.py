@@ -171,6 +171,12 @@ def add_say(verbs: Any) -> None:
     model.add_argument("--device", choices=["auto", "cpu", "cuda"])
     model.add_argument("--dtype", choices=["auto", "fp32", "fp16", "int8"])
     model.add_argument("--threads", type=int, metavar="N")
+
+    server = parser.add_argument_group("server")
+    server.add_argument(
+        "--server", metavar="URL", help="have a running server speak; no model is loaded here"
+    )
+    server.add_argument("--key", metavar="KEY", help="of that server; F5_SERVER_KEY without it")
     parser.set_defaults(run=_run_say)
 
 
@@ -256,6 +262,10 @@ def _run_worker(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _run_say(args: argparse.Namespace, settings: Settings) -> int:
+    if args.server:
+        from f5serve.transports import cli_remote
+
+        return cli_remote.run(args, settings)
     from f5serve.transports import cli_say
 
     return cli_say.run(args, settings)

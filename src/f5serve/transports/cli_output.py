@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from f5serve.errors import StorageFailed
 
@@ -36,14 +38,31 @@ class Output:
         Raises:
             StorageFailed: OUTPUT_UNWRITABLE.
         """
+        self.write_parts([data])
+
+    def write_parts(
+        self, parts: Iterable[bytes], finish: Callable[[BinaryIO], None] | None = None
+    ) -> None:
+        """Write what comes as it comes; a file appears only when all has come.
+
+        Args:
+            parts: whose errors are passed on; it raises none of the system's own.
+            finish: called with a file that has everything, to be corrected where that is possible.
+
+        Raises:
+            StorageFailed: OUTPUT_UNWRITABLE.
+        """
         try:
             if self.path is None:
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
+                for part in parts:
+                    sys.stdout.buffer.write(part)
+                    sys.stdout.buffer.flush()
             elif _is_plain(self.path):
-                _write_beside(self.path.resolve(), data)
+                _write_beside(self.path.resolve(), parts, finish)
             else:  # a device or a pipe takes bytes but no other file in its place
-                self.path.write_bytes(data)
+                with self.path.open("wb", buffering=0) as file:
+                    for part in parts:
+                        file.write(part)
         except OSError as error:
             raise _unwritable(self.name, error.strerror or str(error)) from None
 
@@ -71,14 +90,19 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".f5serve-{os.getpid()}.part")
 
 
-def _write_beside(path: Path, data: bytes) -> None:
-    part = _beside(path)
+def _write_beside(
+    path: Path, parts: Iterable[bytes], finish: Callable[[BinaryIO], None] | None
+) -> None:
+    beside = _beside(path)
     try:
-        with part.open("xb") as file:
-            file.write(data)
-        part.replace(path)
+        with beside.open("x+b") as file:
+            for part in parts:
+                file.write(part)
+            if finish is not None:
+                finish(file)
+        beside.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
 
 
 def _unwritable(name: str, reason: str) -> StorageFailed:
