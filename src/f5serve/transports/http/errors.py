@@ -45,6 +45,7 @@ STATUSES: dict[str, int] = {
     "JOB_FAILED": 409,
     **dict.fromkeys(["JOB_CANCELLED", "VOICE_CHANGING", "RESERVED_VOICE_NAME"], 409),
     **dict.fromkeys(["BODY_TOO_LARGE", "RESULT_TOO_LARGE", "AUDIO_TOO_LARGE"], 413),
+    "ANSWER_TOO_LARGE": 413,
     **dict.fromkeys(["RATE_LIMITED", "TOO_MANY_REQUESTS"], 429),
     "NOT_BUILT": 501,
     **dict.fromkeys(["BUSY", SHUT_DOWN_CODE, "MODEL_LOADING", "DEVICE_BROKEN"], 503),

@@ -19,6 +19,14 @@ from f5serve.transports.http.service import Served
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
 
+PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "description": "The same key always gives the same job, so a request can be sent again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS},
+}
+"""The header in the OpenAPI document."""
+
 
 def job_id_of(request: Request, service: Served) -> str:
     """The id of the job that a request asks for.

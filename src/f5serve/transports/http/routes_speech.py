@@ -14,15 +14,16 @@ from starlette.responses import Response
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.operations.parse import MAX_TIMEOUT_S
-from f5serve.transports.http import errors, model_ids, speech_voices
-from f5serve.transports.http.job_ids import JobId
+from f5serve.transports.http import errors, model_ids, speech_size, speech_voices
+from f5serve.transports.http.job_ids import PARAMETER, JobId
 from f5serve.transports.http.service import Served, Service
 from f5serve.transports.http.speech_body import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.transports.http.speech_stream import SSE, Delivery, SpeechResponse
+from f5serve.transports.json_logs import JOB_ID
 
 PARAMS = {
     **dict.fromkeys(["TEXT_TOO_LONG", "EMPTY_TEXT", "NOT_TEXT", "BAD_UNICODE"], "input"),
-    **dict.fromkeys(["TEXT_NOT_SPEAKABLE", "AUDIO_TOO_LONG"], "input"),
+    **dict.fromkeys(["TEXT_NOT_SPEAKABLE", "ANSWER_TOO_LARGE"], "input"),
     **dict.fromkeys(["VOICE_NOT_FOUND", "BAD_VOICE_NAME", "RESERVED_VOICE_NAME"], "voice"),
     **dict.fromkeys(["UNKNOWN_MODEL", "MODEL_NOT_LOADED"], "model"),
     "UNKNOWN_FORMAT": "response_format",
@@ -51,6 +52,7 @@ router = APIRouter(tags=["speech"])
         },
         **errors.documented(400, 404, 409, 503, 504),
     },
+    openapi_extra={"parameters": [PARAMETER]},
 )
 async def create_speech(body: SpeechBody, job_id: JobId, service: Served) -> Response:
     """OpenAI's request for speech, as its clients send it.
@@ -72,7 +74,9 @@ def refusal(error: F5Error) -> JSONResponse:
 
 async def _respond(body: SpeechBody, job_id: str, service: Service) -> Response:
     settings = service.settings
+    JOB_ID.set(job_id)
     check_length(body.input, settings.openai_max_chars)
+    speech_size.check(body, settings.max_answer_mb)
     model = model_ids.resolve(service, body.model)
     voice = await speech_voices.resolve(service, body.voice)
 
