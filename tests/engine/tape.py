@@ -31,12 +31,19 @@ class NotRecordable(RuntimeError):
 
 
 class Tape(TorchDispatchMode):
-    """See `graphs.Recording`."""
+    """See `graphs.Recording`.
+
+    Attributes:
+        names: of the operations, in order.
+        devices: where their tensors were.
+    """
 
     def __init__(self, memory: int) -> None:
         super().__init__()
         self.memory = memory
         self.replays = 0
+        self.names: list[str] = []
+        self.devices: set[str] = set()
         self._calls: list[tuple[Any, Any, Any, Any]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -47,6 +54,9 @@ class Tape(TorchDispatchMode):
         if masks or func.name().split(".")[0] in READS_THE_DEVICE:
             raise NotRecordable(f"{func.name()} cannot be recorded")
         out = func(*args, **kwargs)
+        self.names.append(func.name())
+        found = (item for item in tree_iter((args, kwargs, out)) if isinstance(item, Tensor))
+        self.devices.update(tensor.device.type for tensor in found)
         self._calls.append((func, args, kwargs, out))
         return out
 

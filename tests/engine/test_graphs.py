@@ -17,7 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from f5serve.engine.buckets import MOST_TOKENS, SEQUENCES, Bucket, Buffers, bucket_of
+from f5serve.engine import checkpoint
+from f5serve.engine.attention import varlen
+from f5serve.engine.buckets import MOST_TOKENS, SEQUENCES, Bucket, Buffers, Sizes, bucket_of
+from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.graphs import WORTH, Graphs, Limits
 from f5serve.engine.packing import Packing
@@ -381,6 +384,23 @@ def test_buckets_hold_what_they_are_for(lengths: list[int], mixed: bool) -> None
     assert bucket.mixed is mixed
     assert total <= bucket.tokens <= max(total + 127, total * 9 / 8)
     assert len(lengths) < bucket.sequences <= max(4, 2 * len(lengths) + 2)
+
+
+@pytest.mark.parametrize("name", [V1, "F5TTS_Base", E2])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_what_is_recorded_never_leaves_the_device(name: str, mixed: bool) -> None:
+    """On a device that cannot be read at all, with the attention that GPUs have."""
+    arch, nowhere = small(name), torch.device("meta")
+    with torch.inference_mode():
+        model = checkpoint.build(arch).half()
+        rows = 1 if name == E2 else BLOCK_ROWS * arch.depth + FINAL_ROWS
+        sizes = Sizes(arch.dim, rows, name == E2, nowhere, torch.float16)
+        b = Buffers.of(Bucket(512, 8, mixed), sizes)
+        tape = TapeRecorder().record(
+            lambda: b.out.copy_(model(b.x, b.constant, b.moment, b.layout, varlen))
+        )
+    assert tape.devices == {"meta"}
+    assert tape.names.count("torch_attn::_varlen_attn") == arch.depth
 
 
 def test_a_tape_refuses_what_a_gpu_refuses() -> None:

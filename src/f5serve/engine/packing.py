@@ -52,7 +52,8 @@ class Packing:
         longest = max(lengths)
         sizes = torch.tensor(lengths)
         starts = torch.tensor([0, *lengths]).cumsum(0)
-        sequence = torch.repeat_interleave(torch.arange(len(lengths)), sizes)
+        order = torch.arange(len(lengths))
+        sequence = torch.repeat_interleave(order, sizes, output_size=sum(lengths))
         positions = (torch.arange(len(sequence)) - starts[sequence]).to(device)
         rotary = _rotary_table(longest, device)[positions, None, None]
         return cls(
@@ -120,7 +121,9 @@ class Layout:
         """Layout of rows of these lengths."""
         mel = Packing.of(lengths, device)
         tokens = Packing.of([n + 1 for n in lengths], device) if time_token else mel
-        places = tokens.positions.nonzero()[:, 0] if time_token else None
+        # Before each mel frame lie those before it, and the time tokens up to its own.
+        order = torch.arange(len(mel.sequence), device=device)
+        places = order + mel.sequence + 1 if time_token else None
         gaps = mel.with_gaps() if always_gaps or len(mel.runs) > 1 else None
         return cls(mel, tokens, places, gaps)
 
