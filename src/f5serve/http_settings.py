@@ -63,6 +63,13 @@ class HttpSettings:
         whole(1, 1024),
         "Largest body of a request, in megabytes; RunPod passes 30.",
     )
+    max_answer_mb: int = setting(
+        "F5_MAX_ANSWER_MB",
+        0,
+        whole(0, 100_000),
+        "Largest answer to a request for speech, in megabytes; 0 is no limit, and 30 on RunPod, "
+        "which passes no more.",
+    )
     request_timeout_s: float = setting(
         "F5_REQUEST_TIMEOUT_S",
         320.0,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from f5serve import build
-from f5serve.errors import F5Error, InvalidRequest
+from f5serve.errors import F5Error
 from f5serve.settings import Settings, process_environ, unknown_names
 from f5serve.transports import (
     cli_align,
@@ -23,6 +23,7 @@ from f5serve.transports import (
     cli_jobs,
     cli_keys,
     cli_models,
+    cli_serve,
     cli_transcribe,
 )
 
@@ -111,7 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     cli_align.add_parser(verbs)
     cli_keys.add_parser(verbs)
     add_worker(verbs)
-    add_start(verbs)
+    cli_serve.add_parsers(verbs)
     return parser
 
 
@@ -223,29 +224,6 @@ def add_worker(verbs: Any) -> None:
     parser.add_argument("--rp_api_port", metavar="N")
     parser.add_argument("--rp_log_level", metavar="LEVEL", help="ERROR, WARN, INFO or DEBUG")
     parser.set_defaults(run=_run_worker, judges_settings=True)
-
-
-def add_start(verbs: Any) -> None:
-    """`start`: what the image runs."""
-    parser = verbs.add_parser(
-        "start",
-        help="be what F5_MODE says: a worker or a server",
-        description="Be what F5_MODE says: `worker` (the default) takes jobs from RunPod's queue "
-        "as `f5serve worker` does; `serve` is the HTTP server, which is not there yet.",
-    )
-    parser.set_defaults(run=_run_start)
-
-
-def _run_start(args: argparse.Namespace, settings: Settings) -> int:
-    if settings.mode == "serve":
-        raise InvalidRequest(
-            "F5_MODE is 'serve', and this version has no HTTP server yet.",
-            code="MODE_NOT_BUILT",
-            hint="Leave F5_MODE at 'worker', on a queue endpoint of RunPod.",
-        )
-    from f5serve.transports import runpod_worker
-
-    return runpod_worker.main([])
 
 
 def _run_worker(args: argparse.Namespace, settings: Settings) -> int:

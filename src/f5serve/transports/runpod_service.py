@@ -18,10 +18,10 @@ from f5serve.settings import Settings, takes_jobs
 from f5serve.speech import Speech
 from f5serve.store.open import open_store
 from f5serve.transports import runpod_sdk
-from f5serve.transports.runpod_checks import make_checks
 from f5serve.transports.runpod_door import Answering, Door
 from f5serve.transports.runpod_loop import JobLoop, LoopOptions
 from f5serve.transports.runpod_queue import RunPodQueue
+from f5serve.transports.start_checks import make_checks
 from f5serve.transports.with_parent import tie_forks_to_this_process
 
 _log = logging.getLogger(__name__)

@@ -48,7 +48,7 @@ def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
     load_speech = loading(settings, how, at_once=takes_jobs())  # a local test may well need none
     try:
         with timeline.step("service", beside=True):
-            from f5serve.operations.desk import Options
+            from f5serve.operations import Options
             from f5serve.transports import runpod_sdk, runpod_service
 
             runpod_sdk.load()

@@ -102,7 +102,7 @@ class Health(BaseModel):
     operation_id="ping",
     summary="Ask whether the server is ready",
     response_model=Ping,
-    responses={204: {"description": "The model is being loaded."}} | errors.documented(503),
+    responses={204: {"description": "The model is being loaded."}, **errors.documented(503)},
 )
 async def ping(service: Served) -> Any:
     """200 when speech can be made, 204 while the model is on its way, 503 when it never will be.

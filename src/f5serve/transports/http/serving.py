@@ -22,6 +22,7 @@ from collections.abc import Callable, Generator, Sequence
 import uvicorn
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.loops.auto import auto_loop_factory
 
 from f5serve.errors import F5Error
 from f5serve.operations import Operations
@@ -150,9 +151,17 @@ class Serving:
                 self.stop(error)
 
     async def _watch(self) -> None:
-        while not self._operations.broken:
-            await asyncio.sleep(LOOK_S)
-        self.stop(device_broken())
+        """End when speech cannot be made any more, so that a platform starts another."""
+        try:
+            await self._operations.ready()
+            while not self._operations.broken:
+                await asyncio.sleep(LOOK_S)
+            self.stop(device_broken())
+        except F5Error as error:
+            self.stop(error)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises while it loads
+            _log.exception("the model could not be loaded")
+            self.stop(_fault(error))
 
 
 class _Listener(uvicorn.Server):
@@ -198,17 +207,18 @@ class _Ping:
         return JSONResponse({"status": "ready"}) if status == 200 else Response(status_code=status)
 
 
-def run(serving: Callable[[], Serving], *sockets: socket.socket | None) -> None:
-    """Make a server in the fastest loop that is installed, and run it; raises as `Serving.run`."""
+def run(serving: Serving, listening: socket.socket, health: socket.socket | None) -> None:
+    """As `Serving.run`, in the fastest loop that is installed."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(serving.run(listening, health))
 
-    async def live() -> None:
-        listening, health = sockets
-        assert listening is not None
-        await serving().run(listening, health)
 
-    factory = uvicorn.Config(None, loop="auto").get_loop_factory()  # type: ignore[arg-type]
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(live())
+def _fault(error: Exception) -> F5Error:
+    return F5Error(
+        f"The model could not be loaded: {type(error).__name__}.",
+        code="INTERNAL",
+        hint="The lines above tell more.",
+    )
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -1,8 +1,8 @@
-"""What must be right on a machine before a worker takes its first job from it.
+"""What must be right on a machine before anybody is served from it.
 
 RunPod's SDK runs these once, reports the first that raises as its name and sentence, and ends the
-worker; another machine is tried then. So they are quick, and no check asks for what a later job can
-be told better about.
+worker; a server does the same beside the loading of its model. Another machine is tried then. So
+they are quick, and no check asks for what a later job can be told better about.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FREE_BYTES = 256 * 1024 * 1024
 
 
 def make_checks(settings: Settings, store: ObjectStore) -> list[Callable[[], None]]:
-    """The checks of one worker, named as they are reported: engine, store, disk."""
+    """The checks of one process, named as they are reported: engine, store, disk."""
 
     def engine_can_be_chosen() -> None:
         check(settings)

@@ -1,0 +1,216 @@
+"""The server as a program: `f5serve serve`, and the image with F5_MODE=serve.
+
+    program.prepare -> sockets -> the model, in threads of its own -> FastAPI -> serving
+
+Sockets come first, so that whoever connects is answered as soon as there is anybody to answer.
+FastAPI and uvicorn are not imported with this module.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from f5serve import build
+from f5serve.errors import F5Error, ModelUnavailable
+from f5serve.settings import Settings, on_runpod
+from f5serve.transports.http.listen import EVERYWHERE, listen, url_of
+from f5serve.transports.program import end_within, loading, prepare
+
+if TYPE_CHECKING:
+    from f5serve.boot import Start
+    from f5serve.speech import Speech
+    from f5serve.transports.http.serving import Serving
+
+_log = logging.getLogger(__name__)
+
+PACKAGES = ("fastapi", "uvicorn", "python_multipart")
+"""What the extra `serve` brings and nothing works without."""
+
+RUNPOD_ANSWER_MB = 30
+"""Largest answer that RunPod's load balancer passes on."""
+
+ENDING_S = 2.0
+"""How long the threads of a start that has failed may hold up the end."""
+
+LoadSpeech = Callable[[], "Speech"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What a person wants to know of a server that has just begun to listen.
+
+    Attributes:
+        url: where to call it from this machine.
+        is_everywhere: whether other machines reach it as well.
+        health_url: where else /ping is answered, or "".
+        speaker: who speaks, in words.
+        keys: whom it asks for a key, in words.
+    """
+
+    program: str
+    url: str
+    is_everywhere: bool
+    health_url: str
+    speaker: str
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where a server listens."""
+
+    main: socket.socket
+    health: socket.socket | None = None
+
+    def close(self) -> None:
+        """Listen no more; whoever waits is refused."""
+        for one in filter(None, (self.main, self.health)):
+            one.close()
+
+
+def main(
+    tell: Callable[[Listening], None], host: str | None = None, port: int | None = None
+) -> None:
+    """Be a server until told to stop.
+
+    Args:
+        tell: called once, when the server listens.
+        host, port: in the place of F5_HOST and PORT.
+
+    Raises:
+        F5Error: why it did not start, or had to end.
+    """
+    began = time.monotonic()
+    settings = effective(prepare("server"), host, port)
+    check_installed()
+    from f5serve.boot import Start, Timeline, check
+    from f5serve.listening import Ears
+
+    check(settings)
+    sockets = take_sockets(settings)
+    timeline = Timeline.of_process()
+    timeline.name_until("interpreter", began)
+    timeline.name_until("settings, doctor")
+    how = Start(timeline=timeline, warm=True, ears=Ears(settings))
+    load_speech = loading(settings, how, at_once=True)
+    try:
+        with timeline.step("service", beside=True):
+            from f5serve.transports.http import serving
+
+            made = _make(settings, how, load_speech)
+        tell(describe(settings, sockets))
+        serving.run(made, sockets.main, sockets.health)
+    except F5Error as error:
+        end_within(ENDING_S, error.exit_code)
+        raise
+    finally:
+        how.stop.set()
+        sockets.close()
+
+
+def effective(settings: Settings, host: str | None = None, port: int | None = None) -> Settings:
+    """The settings with what goes by where this process runs."""
+    at_runpod = on_runpod()
+    limit = settings.max_answer_mb or (RUNPOD_ANSWER_MB if at_runpod else 0)
+    return replace(
+        settings,
+        host=host or settings.host or ("0.0.0.0" if at_runpod else "127.0.0.1"),
+        port=settings.port if port is None else port,
+        max_answer_mb=limit,
+    )
+
+
+def check_installed() -> None:
+    """Refuse to begin without a server.
+
+    Raises:
+        ModelUnavailable: SERVER_NOT_INSTALLED.
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise ModelUnavailable(
+            f"The server needs packages that are not installed: {', '.join(missing)}.",
+            code="SERVER_NOT_INSTALLED",
+            hint="Run: pip install 'f5serve[serve]'",
+        )
+
+
+def take_sockets(settings: Settings) -> Sockets:
+    """Listen where the settings say; raises as `listen`."""
+    listening = listen(settings.host, settings.port)
+    if settings.health_port in (0, settings.port):
+        return Sockets(listening)
+    try:
+        return Sockets(listening, listen(settings.host, settings.health_port, "PORT_HEALTH"))
+    except F5Error:
+        listening.close()
+        raise
+
+
+def describe(settings: Settings, sockets: Sockets) -> Listening:
+    """What to tell of a server that listens there."""
+    is_everywhere = settings.host in EVERYWHERE
+    if settings.auth == "none":
+        keys = "nobody is asked for one, as F5_AUTH says"
+    elif settings.api_keys:
+        names = ", ".join(key.name for key in settings.api_keys)
+        keys = f"everybody is asked for one: {names}"
+    else:
+        keys = "nobody is asked for one, as only this machine can call"
+    return Listening(
+        program=str(build.stamp()),
+        url=url_of(sockets.main, settings.host),
+        is_everywhere=is_everywhere,
+        health_url=url_of(sockets.health, settings.host) if sockets.health else "",
+        speaker=speaker_of(settings),
+        keys=keys,
+    )
+
+
+def speaker_of(settings: Settings) -> str:
+    """Who will speak, as far as it is known before the model is loaded."""
+    from f5serve.boot import choose
+    from f5serve.boot.weights import fetches
+
+    if fetches(settings):
+        return f"F5-TTS with {settings.model}, whose weights are fetched if they are not here"
+    choice = choose(settings)
+    if choice.kind != "standin":
+        return f"F5-TTS with {choice.model}"
+    if settings.engine == "standin":
+        return "the built-in speaker, which clones no voice, as F5_ENGINE says"
+    why = choice.note or f"for F5-TTS run: f5serve models pull {settings.model}"
+    return f"the built-in speaker, which clones no voice; {why}"
+
+
+def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
+    """The server over store, voices and model that the settings name."""
+    from f5serve.checkup import Checkup
+    from f5serve.diagnosis import quick
+    from f5serve.operations import Operations, Options
+    from f5serve.store.open import open_store
+    from f5serve.transports.http.app import make_app
+    from f5serve.transports.http.guard import protect
+    from f5serve.transports.http.observed import observe
+    from f5serve.transports.http.service import Service
+    from f5serve.transports.http.serving import Serving
+    from f5serve.transports.start_checks import make_checks
+
+    ears, timeline = how.ears, how.timeline
+    assert ears is not None
+    assert timeline is not None
+    store = open_store(settings)
+    voices = ears.library(store)
+    checkup = Checkup(lambda: quick(listens=True))  # or it would find its own ports taken
+    options = Options(start=timeline.as_dict, checkup=checkup)
+    operations = Operations(store, voices, load_speech, settings, options)
+    service = Service(operations, store, voices, ears.aligners(), settings)
+    app = observe(protect(make_app(service), settings), operations.metrics)
+    checks = make_checks(settings, store)
+    return Serving(app, operations, service.lifecycle, settings.shutdown_s, checks)
