@@ -12,9 +12,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 
 from f5serve.transports.http.errors import ErrorBody, documented
 from f5serve.transports.http.open_routes import is_open_path
+from f5serve.transports.http.speech_body import SpeechDelta, SpeechDone, SpeechError
 
 DESCRIPTION = """\
 Text to speech in a cloned voice with F5-TTS.
@@ -51,6 +53,7 @@ _SCHEMES = {
         "description": "The same key, where Authorization is taken, as by a proxy.",
     },
 }
+_BESIDE = (ErrorBody, SpeechDelta, SpeechDone, SpeechError)
 _ASKING: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 _ALWAYS = (500,)
 _GUARDED = (401, 403, 429)
@@ -80,12 +83,13 @@ def document(app: FastAPI) -> dict[str, Any]:
         servers=[{"url": "/", "description": "This server."}],
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= _error_schemas()
+    schemas |= _schemas_beside()
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are told as 400
         schemas.pop(name, None)
     made["components"]["securitySchemes"] = _SCHEMES
     for path, operation in operations(made):
         _complete(path, operation)
+        _settle_form(operation, schemas)
     return made
 
 
@@ -109,13 +113,28 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     operation["security"] = _ASKING if is_guarded else [{}, *_ASKING]
 
 
+def _settle_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A field of a form is there or is not; unlike JSON, it cannot be null."""
+    body = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+    if not body:
+        return
+    form = schemas[body["schema"]["$ref"].rpartition("/")[2]]
+    for field in form["properties"].values():
+        kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            del field["anyOf"]
+            field |= kinds[0]
+
+
 def _answer(status: int) -> dict[str, Any]:
     said = documented(status)[status]["description"]
     schema = {"$ref": "#/components/schemas/ErrorBody"}
     return {"description": said, "content": {"application/json": {"schema": schema}}}
 
 
-def _error_schemas() -> dict[str, Any]:
-    schema = ErrorBody.model_json_schema(ref_template="#/components/schemas/{model}")
-    inner: dict[str, Any] = schema.pop("$defs")
-    return {**inner, "ErrorBody": schema}
+def _schemas_beside() -> dict[str, Any]:
+    """Models that no route names as its own."""
+    _, told = models_json_schema(
+        [(kind, "serialization") for kind in _BESIDE], ref_template="#/components/schemas/{model}"
+    )
+    return dict(told["$defs"])

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from f5serve.timings.subtitles import SubtitleFormat
+from f5serve.timings.subtitles import MEDIA_TYPES, SubtitleFormat
 from f5serve.transports.http import errors
 from f5serve.transports.http.job_files import send
 from f5serve.transports.http.job_ids import HEADER, MAX_KEY_CHARS, JobId
@@ -43,6 +43,10 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _RANGES: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part that `Range` names.", "content": {"audio/*": _BINARY}},
     304: {"description": "It is still the file that `If-None-Match` names."},
+}
+_TIMINGS = {
+    kind.partition(";")[0]: {} if name == "json" else {"schema": {"type": "string"}}
+    for name, kind in MEDIA_TYPES.items()
 }
 
 router = APIRouter(tags=["jobs"])
@@ -164,8 +168,8 @@ async def get_job_audio(job_id: Id, request: Request, service: Served) -> Respon
     summary="Fetch when each word is heard",
     response_class=Response,
     responses={
-        200: {"description": "Subtitles, or a table.", "content": {"*/*": _BINARY}},
-        206: {"description": "The part that `Range` names.", "content": {"*/*": _BINARY}},
+        200: {"description": "Subtitles, or a table.", "content": _TIMINGS},
+        206: {"description": "The part that `Range` names.", "content": _TIMINGS},
         304: _RANGES[304],
         **errors.documented(400, 404, 409, 416, 503),
     },

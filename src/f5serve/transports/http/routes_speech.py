@@ -32,7 +32,22 @@ PARAMS = {
 """The field that an error is about, by the error's code."""
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_EVENTS = [kind.model_json_schema() for kind in (SpeechDelta, SpeechDone, SpeechError)]
+_EVENTS = [
+    {"$ref": f"#/components/schemas/{kind.__name__}"}
+    for kind in (SpeechDelta, SpeechDone, SpeechError)
+]
+_EVENT = {
+    "type": "object",
+    "description": "Events; `data` of each is JSON.",
+    "properties": {
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"oneOf": _EVENTS},
+        }
+    },
+    "required": ["data"],
+}
 
 router = APIRouter(tags=["speech"])
 
@@ -47,7 +62,7 @@ router = APIRouter(tags=["speech"])
             "description": "The file, or events with its parts, sent as they are made.",
             "content": {
                 **dict.fromkeys(MEDIA_TYPES.values(), _BINARY),
-                SSE: {"schema": {"type": "string", "description": "speech.audio.delta events"}},
+                SSE: {"schema": _EVENT},
             },
         },
         **errors.documented(400, 404, 409, 503, 504),
