@@ -64,6 +64,7 @@ def house(
     tone: CountingTone | None = None,
     engine: Engine | None = None,
     hearing: Hearing = NOBODY,
+    wrong_keys_per_minute: int = 20,
     **settings: Any,
 ) -> Iterator[House]:
     """A server with a loop and a thread of its own, ended at the end; `folder` is its disk."""
@@ -72,11 +73,11 @@ def house(
     made = replace(Settings(), **settings)
     store = store or MemoryStore()
     tone = tone or CountingTone()
-    voices = VoiceLibrary(store, folder / "cache", hearing=hearing)
+    voices = VoiceLibrary(store, folder / "cache", made.require_consent, hearing)
     load = lambda: Speech(engine or tone, max_text_chars=100_000)  # noqa: E731
     operations = Operations(store, voices, load, made, options)
     service = Service(operations, store, voices, Aligners(), made)
-    app = observe(protect(make_app(service), made), operations.metrics)
+    app = observe(protect(make_app(service), made, wrong_keys_per_minute), operations.metrics)
     with running(app, operations) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield House(url, client, service, tone)
         tone.release()

@@ -32,11 +32,15 @@ def listen(host: str, port: int, variable: str = "PORT") -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, address = found[0][0], found[0][4]
         both = host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(
+        listening = socket.create_server(
             (str(address[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=both
         )
     except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
         raise _refused(host, port, variable, error) from None
+    # Handed on to its connections. asyncio does so only where a socket names its protocol, and
+    # each answer would wait 40 ms for the caller's acknowledgement of its head.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def url_of(listening: socket.socket, host: str) -> str:
