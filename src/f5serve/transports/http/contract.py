@@ -114,7 +114,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
 
 
 def _settle_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """A field of a form is there or is not; unlike JSON, it cannot be null."""
+    """A field of a form is there or is not; unlike in JSON, it cannot be null."""
     body = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
     if not body:
         return
@@ -124,6 +124,8 @@ def _settle_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         if len(kinds) == 1:
             del field["anyOf"]
             field |= kinds[0]
+        if field.get("contentMediaType") == "application/octet-stream":
+            field["format"] = "binary"  # by which tools before OpenAPI 3.1 know a file
 
 
 def _answer(status: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from f5serve.settings import Settings
 from f5serve.transports.http.bodies import Bodies, BodyLimits
 from f5serve.transports.http.errors import answer_to
 from f5serve.transports.http.headers import Headers
-from f5serve.transports.http.keys import Callers
+from f5serve.transports.http.keys import WRONG_KEYS_PER_MINUTE, Callers
 from f5serve.transports.http.limits import Limits
 from f5serve.transports.http.origins import Sites, cors, is_loopback, parse_origins
 
@@ -36,11 +36,14 @@ _BYTES_PER_CHAR = 12
 """Of a character in JSON at most: two escaped halves of a surrogate pair."""
 
 
-def protect(app: ASGIApp, settings: Settings) -> ASGIApp:
+def protect(
+    app: ASGIApp, settings: Settings, wrong_keys_per_minute: int = WRONG_KEYS_PER_MINUTE
+) -> ASGIApp:
     """The application behind its guard.
 
     Args:
         settings: `host` is where the server listens; "" is 127.0.0.1.
+        wrong_keys_per_minute: from one address, before more are answered with 429.
 
     Raises:
         InvalidRequest: KEYS_NEEDED, BAD_SETTING, CORS_NEEDS_KEYS.
@@ -59,7 +62,7 @@ def protect(app: ASGIApp, settings: Settings) -> ASGIApp:
     origins = parse_origins(settings.cors_origins, bool(keys))
     inner: ASGIApp = Bodies(app, body_limits(settings))
     inner = Limits(inner, settings.rate_per_minute, settings.key_concurrency)
-    inner = Callers(inner, keys)
+    inner = Callers(inner, keys, wrong_keys_per_minute)
     if not keys:
         inner = Sites(inner, origins, is_local=is_asking)
     return _HttpOnly(Headers(cors(_Answers(inner), origins)), app)

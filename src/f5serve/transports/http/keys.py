@@ -39,9 +39,7 @@ class Callers:
         TryLater: RATE_LIMITED, for too many wrong keys.
     """
 
-    def __init__(
-        self, app: ASGIApp, keys: Sequence[ApiKey], wrong_per_minute: int = WRONG_KEYS_PER_MINUTE
-    ) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[ApiKey], wrong_per_minute: int) -> None:
         self._app = app
         self._keys = keys
         self._wrong = Buckets(wrong_per_minute)
