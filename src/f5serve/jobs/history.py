@@ -29,8 +29,10 @@ LIST_S = 5.0
 """How much of a listing is gone through; beyond it the answer is said to be incomplete."""
 
 FRESH_S = 2.0
-COST = 10.0
-"""An answer is told again for FRESH_S, or so many times as long as it took."""
+"""An answer is told again for so long; for longer in proportion where it took long to find."""
+
+COST = 5.0
+"""... beyond the inverse of this, in seconds: what took a second is told again for ten."""
 
 READERS = 8
 _OF_A_JOB = re.compile(r"jobs/([^/]+)/[^/]+\.json")
@@ -58,11 +60,21 @@ class History(Generic[T]):
 
     Args:
         tell: a job's folder and standing to what is kept of them here; small.
+        fresh_s, max_keys: see FRESH_S and MAX_KEYS.
     """
 
-    def __init__(self, board: Board, tell: Callable[[str, Standing], T]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        tell: Callable[[str, Standing], T],
+        *,
+        fresh_s: float = FRESH_S,
+        max_keys: int = MAX_KEYS,
+    ) -> None:
         self._board = board
         self._tell = tell
+        self._fresh_s = fresh_s
+        self._max_keys = max_keys
         self._lock = threading.Lock()
         self._known: dict[str, _Told[T]] = {}
         self._last: Recent[T] | None = None
@@ -85,7 +97,7 @@ class History(Generic[T]):
                 began = time.monotonic()
                 self._last, self._limit = self._look(limit), limit
                 now = time.monotonic()
-                self._fresh_until = now + max(FRESH_S, COST * (now - began))
+                self._fresh_until = now + self._fresh_s * max(1.0, COST * (now - began))
             return self._cut(limit)
         finally:
             self._lock.release()
@@ -108,7 +120,7 @@ class History(Generic[T]):
         until = time.monotonic() + LIST_S
         changed: dict[str, float] = {}
         for number, stored in enumerate(self._board.store.list("jobs/")):
-            if number >= MAX_KEYS or time.monotonic() > until:
+            if number >= self._max_keys or time.monotonic() > until:
                 return changed, True
             match = _OF_A_JOB.fullmatch(stored.key)
             if match:

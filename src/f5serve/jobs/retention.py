@@ -16,6 +16,7 @@ DAY_S = 86_400.0
 FOLDERS = ("jobs", "output")
 
 _OF_A_JOB = re.compile(r"(?:jobs|output)/([^/]+)/[^/]+")
+_OF_THE_QUEUE = re.compile(r"queue/[^/]+\.json")
 _OF_THE_CACHE = re.compile(r"cache/[0-9a-f]{64}\.json")
 
 
@@ -67,6 +68,12 @@ def sweep(
         if _OF_THE_CACHE.fullmatch(entry.key) and entry.modified.timestamp() < before
     ]
     swept.cache_entries = len(entries)
+    # What nobody took up for so long is not wanted any more; its records have gone with the job.
+    entries += [
+        entry
+        for entry in store.list("queue/")
+        if _OF_THE_QUEUE.fullmatch(entry.key) and entry.modified.timestamp() < before
+    ]
     _remove(store, entries, swept, dry_run)
     return swept
 

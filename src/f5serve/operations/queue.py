@@ -42,6 +42,8 @@ QUEUE_ATTEMPTS = 3
 """How often a job is begun whose failure may pass, such as a store that does not answer."""
 
 MAX_WAITING = 10_000
+"""Jobs in the line of one process."""
+
 MAX_YOUNG = 32
 """Entries younger than a lease whose records a look reads, for jobs that somebody let go of."""
 
@@ -63,15 +65,25 @@ class Queue:
     Args:
         places: most jobs at work at a time.
         look_s: see LOOK_S.
+        most: jobs that may wait here.
     """
 
-    def __init__(self, tools: Tools, work: Work, places: int, look_s: float = LOOK_S) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        work: Work,
+        places: int,
+        look_s: float = LOOK_S,
+        *,
+        most: int = MAX_WAITING,
+    ) -> None:
         self._tools = tools
         self._board: Board = tools.board
         self._waiting = Waiting(tools.board.store)
         self._work = work
         self._places = places
         self._look_s = look_s
+        self._most = most
         self._line: dict[str, None] = {}
         self._at_work: dict[str, asyncio.Task[None]] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -95,7 +107,7 @@ class Queue:
         """
         if self._closing:
             raise shut_down()
-        if len(self._line) >= MAX_WAITING:
+        if len(self._line) >= self._most:
             raise _full(len(self._line))
         standing = await self._tools.blocking(self._board.queue, job_id, ask.sha256, ask.about)
         name = folder_of(job_id)
