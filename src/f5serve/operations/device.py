@@ -20,8 +20,9 @@ from f5serve.speech import Speech
 from f5serve.types import SpeechRequest, SpeechResult
 from f5serve.watch import Watch
 
-REQUEST_THREADS = 64
-"""Most requests that an engine is given at once; others wait, first come first served."""
+REQUEST_THREADS = 256
+"""Most requests that an engine is given at once; others wait, first come first served, so a short
+one would wait behind long ones. Threads sleep while the engine works, and begin when needed."""
 
 
 @dataclass(frozen=True, slots=True)

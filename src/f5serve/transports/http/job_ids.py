@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from f5serve.errors import InvalidRequest
 from f5serve.transports.http.service import Served
+from f5serve.transports.json_logs import JOB_ID
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
@@ -28,15 +29,19 @@ PARAMETER = {
 """The header in the OpenAPI document."""
 
 
-def job_id_of(request: Request, service: Served) -> str:
-    """The id of the job that a request asks for.
+async def job_id_of(request: Request, service: Served) -> str:
+    """The id of the job that a request asks for; from now on its log lines carry it.
 
     Raises:
         InvalidRequest: BAD_IDEMPOTENCY_KEY for one that is empty or too long.
     """
-    key = request.headers.get(HEADER)
-    if key is None:
-        return service.new_id()
+    job_id = service.new_id() if HEADER not in request.headers else _id_of_key(request)
+    JOB_ID.set(job_id)
+    return job_id
+
+
+def _id_of_key(request: Request) -> str:
+    key = request.headers[HEADER]
     if not key.strip() or len(key) > MAX_KEY_CHARS:
         raise InvalidRequest(
             f"{HEADER} has {len(key)} characters.",

@@ -45,8 +45,11 @@ class Service:
     alignments: Turns = field(default_factory=lambda: Turns(2, 30))
 
 
-def service_of(connection: HTTPConnection) -> Service:
-    """The service of the application that was called."""
+async def service_of(connection: HTTPConnection) -> Service:
+    """The service of the application that was called.
+
+    It waits for nothing; a plain function would be called in a thread, which takes longer.
+    """
     service: Service = connection.app.state.service
     return service
 
