@@ -7,6 +7,7 @@ be a server error that is not told; no route may answer without the key.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,6 @@ def test_the_document_is_kept(tmp_path: Path) -> None:
             check=False,
         )
     assert told.returncode == 0, told.stdout[-20_000:] + told.stderr[-5_000:]
+    made = re.search(r"([\d,]+) generated", told.stdout)
+    assert made is not None
+    assert int(made[1].replace(",", "")) > 3 * SECONDS, told.stdout[-5_000:]
