@@ -282,8 +282,8 @@ def _identity(ask: Ask, voice: Voice, speech: Speech, program: Mapping[str, str]
     """All that decides a result: the request, the voice's content, the model and this program."""
     engine = {"kind": speech.engine.kind, "model": speech.engine.model}
     more: dict[str, Any] = {"engine": engine, "program": dict(program)}
-    if ask.verify and speech.gate is not None:
-        more["gate"] = speech.gate.identity
+    if ask.verify:  # where nobody hears, no earlier result may pass for one that was heard
+        more["gate"] = speech.gate.identity if speech.gate else None
     if ask.word_timings or ask.timing_formats:
         more["aligner"] = speech.aligners.identity
     if voice.warnings:  # they are part of the answer, and end without another revision

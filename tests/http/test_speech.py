@@ -1,0 +1,296 @@
+"""POST /v1/audio/speech: what it takes, what it refuses, and what its answers say of themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+import wave as stdlib_wave
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from f5serve.audio.encode import MEDIA_TYPES, encode
+from f5serve.transports.http.speech_body import SpeechBody
+from f5serve.transports.http.speech_size import least_bytes
+from f5serve.transports.http.speech_voices import OPENAI_VOICES, meaning
+from f5serve.voices.default import default_voice
+from tests.http.house import HELLO, House, house
+from tests.http.sound import FORMATS, LONG, SHORT, events, heard_s, joined, samples_of
+from tests.operations.house import CountingTone
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with house(tmp_path_factory.mktemp("disk"), openai_max_chars=600) as made:
+        yield made
+
+
+def keep(home: House, name: str) -> None:
+    """Put the packaged recording into the library under another name."""
+    voice = default_voice()
+    home.service.voices.put(name, encode(voice.wave, "wav"), voice.ref_text, "en")
+
+
+def test_a_file_of_one_utterance_is_whole_and_tells_its_length(home: House) -> None:
+    for format in FORMATS:
+        answer = home.speak(response_format=format)
+        assert answer.status_code == 200
+        assert int(answer.headers["content-length"]) == len(answer.content)
+        assert answer.headers["content-type"] == MEDIA_TYPES[format]  # type: ignore[index]
+        assert heard_s(answer.content, format) == pytest.approx(0.72, abs=0.1)
+    made = home.speak(response_format="wav")
+    with stdlib_wave.open(io.BytesIO(made.content)) as file:
+        assert file.getnframes() == 0.72 * 24_000
+
+
+def test_mp3_is_what_comes_without_a_format(home: House) -> None:
+    assert home.speak().headers["content-type"] == "audio/mpeg"
+    assert home.speak(response_format=None, speed=None, seed=None).status_code == 200
+
+
+def test_an_answer_says_what_it_is(home: House) -> None:
+    headers = home.speak().headers
+    assert headers["x-f5-voice"] == "default"
+    assert headers["x-f5-warning"] == "This is a test tone, not speech."
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-accel-buffering"] == "no"
+    status = home.client.get(f"/v1/jobs/{headers['x-f5-job-id']}").json()
+    assert status["status"] == "COMPLETED"  # as soon as the answer has ended
+
+
+def test_what_is_said_in_vain_is_told(home: House) -> None:
+    unknown = {f"field{n}": n for n in range(7)} | {"ä\n" * 60: 1}
+    warning = home.speak(instructions="Whisper.", **unknown).headers["x-f5-warning"]
+    assert warning.startswith("instructions is not used: ")
+    assert "'field0' is not known." in warning
+    assert "Nor are 3 more." in warning
+    assert warning.isascii()
+    odd = home.speak(**{"ä\n" * 60: 1}).headers["x-f5-warning"]
+    assert r"'\xe4\n\xe4" in odd
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_was_streamed_is_what_the_job_keeps(home: House, format: str) -> None:
+    answer = home.speak(input=LONG, response_format=format)
+    assert "content-length" not in answer.headers
+    kept = home.client.get(f"/v1/jobs/{answer.headers['x-f5-job-id']}/audio").content
+    head = {"pcm": 0, "wav": 44, "flac": 42, "mp3": 192}.get(format)
+    if head is not None:
+        assert len(answer.content) == len(kept)
+        assert answer.content[head:] == kept[head:]
+    else:
+        assert heard_s(answer.content, format) == pytest.approx(heard_s(kept, format), abs=0.1)
+    # Asked again, it comes as the file that is kept.
+    again = home.speak(input=LONG, response_format=format)
+    assert again.content == kept
+    assert int(again.headers["content-length"]) == len(kept)
+
+
+def test_sse_is_deltas_and_what_was_used(home: House) -> None:
+    for text in ("Hello you.", LONG):
+        plain = home.speak(input=text, response_format="pcm", seed=5).content
+        answer = home.speak(input=text, response_format="pcm", seed=5, stream_format="sse")
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert "content-length" not in answer.headers
+        told = events(answer.text)
+        assert joined(told) == plain
+        assert max(map(len, answer.text.splitlines())) < 64 * 1024
+        frames = round(len(plain) / 2 / 256)
+        assert told[-1] == {
+            "type": "speech.audio.done",
+            "usage": {
+                "input_tokens": len(text),
+                "output_tokens": frames,
+                "total_tokens": len(text) + frames,
+            },
+        }
+
+
+def test_stream_format_audio_is_the_plain_answer(home: House) -> None:
+    assert home.speak(stream_format="audio").content == home.speak().content
+
+
+def test_speed_and_sampling_are_passed_on(home: House) -> None:
+    slow, fast = (
+        home.speak(response_format="pcm", speed=speed, quick_start=False) for speed in (0.25, 4)
+    )
+    assert len(slow.content) == 16 * len(fast.content)
+    fields: dict[str, Any] = {
+        "nfe_step": 7,
+        "cfg_strength": 1.5,
+        "sway_sampling_coef": 0,
+        "cross_fade_s": 0.0,
+        "remove_silence": True,
+        "return_word_timings": True,
+        "timing_format": ["srt", "vtt"],
+        "quick_start": False,
+        "seed": 11,
+    }
+    answer = home.speak(input="One two three.", **fields)
+    assert answer.status_code == 200
+    assert "field" not in answer.headers["x-f5-warning"]
+    result = home.client.get(f"/v1/jobs/{answer.headers['x-f5-job-id']}/result").json()
+    assert result["seed"] == 11
+    assert [word["word"] for word in result["word_timings"]] == ["One", "two", "three."]
+    assert set(result["timing_files"]) == {"srt", "vtt"}
+    plain = home.speak(input="One two three four.")
+    result = home.client.get(f"/v1/jobs/{plain.headers['x-f5-job-id']}/result").json()
+    assert result["word_timings"] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code", "param"),
+    [
+        ({"input": ""}, 400, "bad_option", "input"),
+        ({"input": "a" * 601}, 400, "text_too_long", "input"),
+        ({"input": " ... "}, 400, "empty_text", "input"),
+        ({"input": 7}, 400, "bad_option", "input"),
+        ({"model": ""}, 400, "bad_option", "model"),
+        ({"model": "gpt-7"}, 404, "unknown_model", "model"),
+        ({"voice": "nobody"}, 404, "voice_not_found", "voice"),
+        ({"voice": {"id": "nobody"}}, 404, "voice_not_found", "voice"),
+        ({"voice": {"id": "default", "name": "x"}}, 400, "bad_option", "voice"),
+        ({"voice": {"name": "default"}}, 400, "bad_option", "voice"),
+        ({"voice": ["default"]}, 400, "bad_option", "voice"),
+        ({"voice": "../etc/passwd"}, 400, "bad_voice_name", "voice"),
+        ({"voice": "http://127.0.0.1/x.wav"}, 400, "bad_voice_name", "voice"),
+        ({"speed": 0.24}, 400, "bad_option", "speed"),
+        ({"speed": 4.01}, 400, "bad_option", "speed"),
+        ({"speed": "1"}, 400, "bad_option", "speed"),
+        ({"speed": True}, 400, "bad_option", "speed"),
+        ({"response_format": "ogg"}, 400, "bad_option", "response_format"),
+        ({"stream_format": "ndjson"}, 400, "bad_option", "stream_format"),
+        ({"seed": 1.5}, 400, "bad_option", "seed"),
+        ({"seed": -1}, 400, "bad_option", "seed"),
+        ({"verify": 1}, 400, "bad_option", "verify"),
+        ({"verify": True}, 503, "recogniser_not_installed", None),
+    ],
+)
+def test_what_cannot_be_done_is_told_with_its_field(
+    home: House, fields: dict[str, Any], status: int, code: str, param: str | None
+) -> None:
+    answer = home.speak(**fields)
+    assert home.refused(answer, status, code)
+    error = answer.json()["error"]
+    assert error["param"] == param
+    assert error["type"] == ("invalid_request_error" if status < 500 else "server_error")
+
+
+def test_half_a_character_is_told(home: House) -> None:
+    body = json.dumps(HELLO | {"input": "Half \ud83d a smile."})
+    answer = home.client.post(
+        "/v1/audio/speech", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert "ud83d" in home.refused(answer, 400, "bad_option")
+
+
+@pytest.mark.parametrize("name", ["input", "model", "voice"])
+def test_three_fields_have_to_be_there(home: House, name: str) -> None:
+    body = {field: value for field, value in HELLO.items() if field != name}
+    home.refused(home.client.post("/v1/audio/speech", json=body), 400, "bad_option")
+
+
+def test_a_name_of_openais_means_what_the_setting_says(tmp_path: Path) -> None:
+    with house(tmp_path, openai_voices="alloy=ana, nova=ben, speaker-9=ana") as home:
+        keep(home, "ana")
+        assert home.speak(voice="alloy").headers["x-f5-voice"] == "ana"
+        assert home.speak(voice={"id": "speaker-9"}).headers["x-f5-voice"] == "ana"
+        home.refused(home.speak(voice="nova"), 404, "voice_not_found")  # there is no ben
+        home.refused(home.speak(voice="echo"), 404, "voice_not_found")
+        # A voice of the library wins, as soon as it is there.
+        keep(home, "alloy")
+        assert home.speak(voice="alloy").headers["x-f5-voice"] == "alloy"
+        home.service.voices.delete("alloy")
+        assert home.speak(voice="Alloy").headers["x-f5-voice"] == "ana"
+
+
+def test_all_names_of_openais_speak_without_a_setting(home: House) -> None:
+    assert len(OPENAI_VOICES) == 13
+    assert {meaning("*=default", name) for name in OPENAI_VOICES} == {"default"}
+    assert meaning("*=default", "ana") is None
+    assert home.speak(voice="cedar").headers["x-f5-voice"] == "default"
+    assert home.speak(voice={"id": "marin"}).status_code == 200
+
+
+def test_a_seed_gives_equal_bytes(tmp_path: Path) -> None:
+    with house(tmp_path, result_cache=False) as home:
+        for format in FORMATS:
+            first, second = (
+                home.speak(input=SHORT, response_format=format, seed=3).content for _ in range(2)
+            )
+            if format == "opus":  # a stream of Ogg has a number of its own
+                assert (samples_of(first) == samples_of(second)).all()
+            else:
+                assert first == second
+        assert home.speak(seed=3).content == home.speak(seed=3).content != home.speak().content
+
+
+def test_a_key_gives_one_job(home: House) -> None:
+    def speak(key: str, **fields: Any) -> Any:
+        headers = {"Idempotency-Key": key}
+        return home.client.post("/v1/audio/speech", json=HELLO | fields, headers=headers)
+
+    first, second = speak("one"), speak("one")
+    assert first.headers["x-f5-job-id"] == second.headers["x-f5-job-id"]
+    assert first.content == second.content
+    assert speak("two").headers["x-f5-job-id"] != first.headers["x-f5-job-id"]
+    home.refused(speak("one", input="Something else."), 409, "job_id_conflict")
+    home.refused(speak("x" * 256), 400, "bad_idempotency_key")
+
+
+def test_a_key_belongs_to_its_caller(tmp_path: Path) -> None:
+    with house(tmp_path, api_keys="secret-of-ana-1234,secret-of-ben-1234") as home:
+        jobs = {
+            home.client.post(
+                "/v1/audio/speech",
+                json=HELLO,
+                headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "one"},
+            ).headers["x-f5-job-id"]
+            for key in ("secret-of-ana-1234", "secret-of-ben-1234")
+        }
+        assert len(jobs) == 2
+
+
+def test_a_long_line_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    tone = CountingTone(cost_s=9.0)
+    with house(tmp_path, tone=tone, max_queue_s=1.0) as home, ThreadPoolExecutor(1) as pool:
+        tone.hold()
+        waiting = pool.submit(give_up, home)
+        assert tone.at_work.wait(10)
+        answer = home.speak(input="And I?")
+        home.refused(answer, 503, "busy")
+        assert int(answer.headers["retry-after"]) > 0
+        tone.release()
+        waiting.result()
+
+
+def give_up(home: House) -> None:
+    """Ask for speech and leave after a second."""
+    with pytest.raises(httpx.ReadTimeout):
+        home.client.post("/v1/audio/speech", json=HELLO, timeout=1.5)
+
+
+def test_speech_that_takes_too_long_is_a_504(tmp_path: Path) -> None:
+    with house(tmp_path, tone=CountingTone(cost_s=9.0), request_timeout_s=1.0) as home:
+        home.refused(home.speak(), 504, "deadline_passed")
+
+
+def test_what_cannot_reach_the_caller_is_refused_at_once(tmp_path: Path) -> None:
+    with house(tmp_path, max_answer_mb=1) as home:
+        text = "A long text. " * 100
+        home.refused(home.speak(input=text, response_format="wav"), 413, "answer_too_large")
+        assert not home.tone.spoken
+        assert home.speak(input=text).status_code == 200
+        slow = home.speak(input=text, speed=0.25, response_format="flac", stream_format="sse")
+        assert slow.status_code == 200
+
+
+def test_estimates_are_below_what_is_made(home: House) -> None:
+    for format in FORMATS:
+        body = HELLO | {"input": LONG, "response_format": format}
+        made = home.speak(**body)
+        assert least_bytes(SpeechBody.model_validate(body)) < len(made.content)
