@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +75,17 @@ class Visit:
         expect(self.page.locator("#server-name")).not_to_have_text("Connecting…")
         return self
 
+    def until(self, expression: str) -> None:
+        """Wait for a script to be true; `wait_for_function` needs a laxer policy than ours."""
+        ends = time.monotonic() + PATIENCE_MS / 1000
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < ends, f"it never came true: {expression}"
+            self.page.wait_for_timeout(20)
+
+    def until_word(self, word: str) -> None:
+        """Wait until that word is marked."""
+        self.until(f"document.querySelector('.word.now')?.textContent === {word!r}")
+
     def write(self, text: str) -> None:
         """Fill in the text."""
         self.page.fill("#text", text)
@@ -132,3 +144,20 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
         yield Visit(context.new_page(), url)
     finally:
         context.close()
+
+
+HEARD = """
+window.heard = { contexts: [], begun: [] };
+const Context = window.AudioContext;
+window.AudioContext = class extends Context {
+  constructor(...options) { super(...options); heard.contexts.push(this); }
+};
+const begin = AudioBufferSourceNode.prototype.start;
+AudioBufferSourceNode.prototype.start = function (when = 0, ...rest) {
+  const { currentTime, sampleRate } = this.context;
+  heard.begun.push({ when, now: currentTime, seconds: this.buffer.duration, sampleRate,
+                     loudest: Math.max(...this.buffer.getChannelData(0).slice(0, 5000)) });
+  return begin.call(this, when, ...rest);
+};
+"""
+"""Notes what is handed to Web Audio, and when; the page itself keeps that to itself."""

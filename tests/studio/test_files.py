@@ -29,6 +29,8 @@ def test_page_is_asked_for_again_and_its_files_are_not(home: House) -> None:
     assert page.headers["cache-control"] == "no-cache"
     same = home.client.get("/", headers={"If-None-Match": page.headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
+    policy = "content-security-policy"  # of what the browser has kept, from now on
+    assert same.headers[policy] == page.headers[policy]
     (script,) = re.findall(r'type="module" src="([^"]+)"', page.text)
     answer = home.client.get(f"/{script}")
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"

@@ -58,9 +58,7 @@ def test_speech_is_estimated_by_script_and_speed(visit: Visit) -> None:
     assert call(visit, "format.js", body, given) == pytest.approx([10, 5, 4, 0])
 
 
-EVENTS = (
-    ': hello\r\ndata: {"a": "ü€"}\r\n\r\nevent: x\ndata:{"b":2}\n\ndata: {"c": 3}\r\rdata: [DONE]\n\n'
-)
+EVENTS = ': hello\r\ndata: {"a": "ü€"}\r\n\r\nevent: x\ndata:{"b":2}\n\ndata: {"c": 3}\r\rdata: [DONE]\n\n'
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])

@@ -102,6 +102,8 @@ def _facts(settings: Settings) -> dict[str, float]:
 def _answer(request: Request, data: bytes, name: str, cache: str) -> Response:
     etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
     headers = {"ETag": etag, "Cache-Control": cache}
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(data, media_type=TYPES[Path(name).suffix], headers=headers)
+    is_same = etag in request.headers.get("if-none-match", "")
+    # A browser takes the headers of a 304 for those of what it has kept, the policy of the page
+    # among them, and the guard tells a page by its type.
+    kind = TYPES[Path(name).suffix]
+    return Response(b"" if is_same else data, 304 if is_same else 200, headers, kind)

@@ -32,7 +32,7 @@ export class Api {
       const answer = await this._send(path, init, used);
       if (answer.ok) return answer;
       const error = await refusal(answer);
-      if (answer.status !== 401 || quiet || !(await this._keys.askAfter(used, error.message))) {
+      if (answer.status !== 401 || quiet || !(await this._keys.askAfter(used))) {
         throw error;
       }
     }

@@ -4,10 +4,19 @@ import { byId, iconButton, make } from "./dom.js";
 import { ago, clock } from "./format.js";
 import { download } from "./result.js";
 
-const LOOK_MS = 2500;
+const SOON_MS = 2500; // the server's list is a little older than that at most
+const LATER_MS = 20_000;
 const ACTIVE = ["QUEUED", "PROCESSING"];
 /** @type {Record<string, string>} */
 const SAID = { QUEUED: "waiting", PROCESSING: "under way", ERROR: "failed", CANCELLED: "cancelled" };
+
+/**
+ * Whether a text goes on behind what the list holds of it.
+ * @param {string | null} text
+ */
+function isCut(text) {
+  return text !== null && text.length >= 100 && !/[.!?…。！？"”’)]$/u.test(text);
+}
 
 export class History {
   /**
@@ -23,32 +32,62 @@ export class History {
     this._reuse = reuse;
     this._failed = failed;
     this._timer = 0;
+    this._shown = "";
     byId("history-again").addEventListener("click", () => this.load().catch(failed));
   }
 
-  async load() {
+  /**
+   * Show the newest jobs, and look again later.
+   * @param {boolean} [soon] whether something has just changed
+   */
+  async load(soon = false) {
     clearTimeout(this._timer);
-    const { jobs } = await this._api.json("v1/jobs?limit=30");
+    const { jobs } = await this._api.json("v1/jobs?limit=30", { quiet: soon });
+    this._show(jobs);
+    const isActive = jobs.some((/** @type {any} */ job) => ACTIVE.includes(job.status));
+    this._lookIn(soon || isActive ? SOON_MS : LATER_MS);
+  }
+
+  /** @param {number} milliseconds */
+  _lookIn(milliseconds) {
+    this._timer = window.setTimeout(() => {
+      if (document.hidden) this._lookIn(LATER_MS);
+      else this.load().catch(() => this._lookIn(LATER_MS));
+    }, milliseconds);
+  }
+
+  /**
+   * Draw the list where it differs from what is seen; the focus stays where it is.
+   * @param {any[]} jobs
+   */
+  _show(jobs) {
+    const told = JSON.stringify(jobs.map((job) => [job, ago(job.finished_at ?? job.created_at)]));
+    if (told === this._shown) return;
+    this._shown = told;
+    const list = byId("history-list");
+    const at = document.activeElement;
+    const id = list.contains(at) ? at?.closest("li")?.id : null;
+    const label = at?.getAttribute("aria-label");
+    list.replaceChildren(...jobs.map((job) => this._row(job)));
     byId("history-empty").hidden = jobs.length > 0;
-    byId("history-list").replaceChildren(...jobs.map((/** @type {any} */ job) => this._row(job)));
-    if (jobs.some((/** @type {any} */ job) => ACTIVE.includes(job.status))) {
-      this._timer = window.setTimeout(() => this.load().catch(() => {}), LOOK_MS);
+    const row = id ? document.getElementById(id) : null;
+    for (const button of row?.querySelectorAll("button") ?? []) {
+      if (button.getAttribute("aria-label") === label) button.focus();
     }
   }
 
   /** @param {any} job */
   _row(job) {
     const done = job.status === "COMPLETED";
-    const text = job.text || "(no text)";
+    const text = `${job.text || "(no text)"}${isCut(job.text) ? "…" : ""}`;
     const short = text.length > 40 ? `${text.slice(0, 40)}…` : text;
     const about = [
       job.voice,
       done ? clock(job.duration) : "",
-      done ? job.format : "",
       ago(job.finished_at ?? job.created_at),
     ];
     const meta = make("span", { class: "quiet" }, about.filter(Boolean).join(" · "));
-    const row = make("li", { class: "job" }, make("p", { class: "excerpt" }, text));
+    const row = make("li", { class: "job", id: `job-${job.job_id}` }, make("p", { class: "excerpt" }, text));
     const line = make("div", { class: "row" }, meta);
     if (!done) line.append(make("span", { class: `badge ${job.status}` }, this._state(job)));
     const buttons = make("span", { class: "buttons" });
@@ -91,7 +130,7 @@ export class History {
   async _cancel(job) {
     try {
       await this._api.ask(`v1/jobs/${encodeURIComponent(job.job_id)}`, { method: "DELETE" });
-      await this.load();
+      await this.load(true);
     } catch (error) {
       this._failed(error);
     }

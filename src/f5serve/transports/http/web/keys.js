@@ -23,9 +23,11 @@ export class Keys {
   /**
    * A request with the key `used` was refused: whether there is another one now.
    * @param {string} used
-   * @param {string} why the server's sentence
    */
-  async askAfter(used, why) {
+  async askAfter(used) {
+    const why = used
+      ? "The key that was sent is not known here. Was it copied whole?"
+      : "Whoever runs the server can give you one.";
     return this.current !== used || this.ask(why, true);
   }
 
@@ -39,6 +41,7 @@ export class Keys {
     this._asking ??= new Promise((resolve) => {
       byId("key-title").textContent = required ? "This server asks for a key" : "API key";
       byId("key-why").textContent = why;
+      byId("key-why").classList.toggle("failure", required && Boolean(this.current));
       this._field.required = required;
       this._field.value = required ? "" : this.current;
       byId("key-remember").checked = Boolean(localStorage.getItem(NAME));

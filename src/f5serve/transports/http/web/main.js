@@ -18,7 +18,7 @@ import { Voices } from "./voices.js";
 const PHASES = {
   loading: "The model is loading",
   waiting: "Waiting in line",
-  first: "Making the first sentence",
+  first: "Making the first part",
   storing: "Storing",
 };
 
@@ -64,7 +64,7 @@ async function generate() {
   } finally {
     underWay = null;
     showUnderWay(false);
-    history.load().catch(() => {});
+    history.load(true).catch(() => {});
     server.watch();
   }
 }
@@ -126,7 +126,7 @@ function showUnderWay(on) {
 /** @param {import("./speech.js").Progress} progress */
 function showProgress({ phase, percent, done, total }) {
   if (percent) byId("progress").value = percent;
-  const spoken = total && total > 1 ? `Sentence ${Math.min((done ?? 0) + 1, total)} of ${total}` : "Speaking";
+  const spoken = total && total > 1 ? `Part ${Math.min((done ?? 0) + 1, total)} of ${total}` : "Speaking";
   const said = phase === "speaking" ? spoken : (PHASES[phase] ?? "Under way");
   if (byId("phase").textContent === said) return;
   byId("phase").textContent = said;

@@ -101,7 +101,7 @@ export class NewVoice {
     if (!file) return;
     this._take(file);
     if (!byId("voice-text").value) byId("voice-text").value = READ_ALOUD;
-    byId("drop-said").textContent = `Recorded ${byId("recording-clock").textContent}.`;
+    byId("drop-said").textContent = "Recorded. Listen to it before you go on.";
     say("Recorded. Correct the words if you said something else.");
   }
 

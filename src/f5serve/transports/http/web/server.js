@@ -6,7 +6,13 @@ import { roughly } from "./format.js";
 const LOADING_MS = 1500;
 const READY_MS = 15_000;
 /** @type {Record<string, string>} */
-const STATES = { ok: "Ready", loading: "Loading the model", degraded: "Degraded", failed: "Failed" };
+const STATES = {
+  ok: "Ready",
+  loading: "Loading the model",
+  degraded: "Degraded",
+  failed: "Failed",
+  ending: "Ending",
+};
 
 export class Server {
   /**
@@ -22,6 +28,11 @@ export class Server {
     document.addEventListener("click", (event) => {
       const details = byId("server");
       if (details.open && !details.contains(event.target)) details.open = false;
+    });
+    byId("server").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Escape") return;
+      byId("server").open = false;
+      byId("server").querySelector("summary").focus();
     });
   }
 
@@ -60,6 +71,10 @@ export class Server {
       ...facts
         .filter(([, value]) => value)
         .flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]),
+    );
+    const found = (health.doctor ?? []).map((/** @type {any} */ { what, fix }) => `${what} ${fix}`);
+    byId("server-found").replaceChildren(
+      ...found.map((/** @type {string} */ said) => make("li", {}, said)),
     );
   }
 
