@@ -23,6 +23,7 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
 from f5serve.timings.aligners import Aligners
 from f5serve.transports.http.app import make_app
+from f5serve.transports.http.connection import Connection
 from f5serve.transports.http.guard import protect
 from f5serve.transports.http.observed import observe
 from f5serve.transports.http.service import Service
@@ -84,13 +85,18 @@ def house(
 
 
 @contextlib.contextmanager
-def running(app: ASGIApp, operations: Operations | None = None) -> Iterator[str]:
+def running(
+    app: ASGIApp,
+    operations: Operations | None = None,
+    protocol: type[Connection] = Connection,
+) -> Iterator[str]:
     """`app` on a free port of loopback, as a URL; operations begin and end in its loop."""
     # With its protocol named, or asyncio leaves Nagle's delay of 40 ms in every answer.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(128)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    config = uvicorn.Config(app, http=protocol, ws="none", log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
 
     async def serve() -> None:
         if operations is not None:

@@ -54,6 +54,14 @@ def keyed() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
+def patient() -> Iterator[httpx.Client]:
+    """A client of a server that takes any number of wrong keys."""
+    app = protect(small_app(), Settings(api_keys=KEYS), wrong_keys_per_minute=10_000)
+    with running(app) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 def unkeyed() -> Iterator[httpx.Client]:
     """A client of a server on loopback that asks nobody."""
     with guarded() as url, httpx.Client(base_url=url) as client:
@@ -110,9 +118,8 @@ def test_open_routes_ask_nobody_but_know_who_calls(keyed: httpx.Client, path: st
         b"Bearer " + b"k" * 60_000,
     ],
 )
-def test_a_wrong_key_does_not(sent: bytes) -> None:
-    with guarded(api_keys=KEYS) as url, httpx.Client(base_url=url) as client:
-        answer = client.get("/v1/who", headers={b"Authorization": sent})
+def test_a_wrong_key_does_not(patient: httpx.Client, sent: bytes) -> None:
+    answer = patient.get("/v1/who", headers={b"Authorization": sent})
     assert (answer.status_code, code(answer)) == (401, "invalid_api_key")
 
 
