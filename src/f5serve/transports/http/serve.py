@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ RUNPOD_ANSWER_MB = 30
 """Largest answer that RunPod's load balancer passes on."""
 
 ENDING_S = 2.0
-"""How long the threads of a start that has failed may hold up the end."""
+"""How long a thread that is deep in its work, such as an import, may hold up the end."""
 
 LoadSpeech = Callable[[], "Speech"]
 
@@ -106,6 +106,7 @@ def main(
             made = _make(settings, how, load_speech)
         tell(describe(settings, sockets))
         serving.run(made, sockets.main, sockets.health)
+        end_within(ENDING_S, 0)
     except F5Error as error:
         end_within(ENDING_S, error.exit_code)
         raise
@@ -126,13 +127,13 @@ def effective(settings: Settings, host: str | None = None, port: int | None = No
     )
 
 
-def check_installed() -> None:
+def check_installed(packages: Sequence[str] = PACKAGES) -> None:
     """Refuse to begin without a server.
 
     Raises:
         ModelUnavailable: SERVER_NOT_INSTALLED.
     """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ModelUnavailable(
             f"The server needs packages that are not installed: {', '.join(missing)}.",
@@ -199,7 +200,7 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     from f5serve.transports.http.guard import protect
     from f5serve.transports.http.observed import observe
     from f5serve.transports.http.service import Service
-    from f5serve.transports.http.serving import Serving
+    from f5serve.transports.http.serving import Serving, ServingOptions
     from f5serve.transports.start_checks import make_checks
 
     ears, timeline = how.ears, how.timeline
@@ -212,5 +213,5 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     operations = Operations(store, voices, load_speech, settings, options)
     service = Service(operations, store, voices, ears.aligners(), settings)
     app = observe(protect(make_app(service), settings), operations.metrics)
-    checks = make_checks(settings, store)
-    return Serving(app, operations, service.lifecycle, settings.shutdown_s, checks)
+    how_to_end = ServingOptions(settings.shutdown_s, make_checks(settings, store))
+    return Serving(app, operations, service.lifecycle, how_to_end)

@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 
 import uvicorn
 from starlette.responses import JSONResponse, Response
@@ -45,27 +46,35 @@ KEEP_ALIVE_S = 75.0
 """How long an idle connection is kept: longer than proxies do, so that they end it, not we."""
 
 
-class Serving:
-    """Serves `app` over `operations` until told to stop.
+@dataclass(frozen=True, slots=True)
+class ServingOptions:
+    """How a server begins and ends.
 
-    Args:
+    Attributes:
         shutdown_s: what running requests and jobs have to end.
-        checks: block; one that raises F5Error ends the server.
+        checks: made at the start; they block, and one that raises F5Error ends the server.
+        force: as `end_within`, for when the end takes longer all the same.
     """
+
+    shutdown_s: float
+    checks: Sequence[Callable[[], None]] = ()
+    force: Callable[[float, int, str], threading.Timer] = end_within
+
+
+class Serving:
+    """Serves `app` over `operations` until told to stop."""
 
     def __init__(
         self,
         app: ASGIApp,
         operations: Operations,
         lifecycle: Lifecycle,
-        shutdown_s: float,
-        checks: Sequence[Callable[[], None]] = (),
+        options: ServingOptions,
     ) -> None:
         self._operations = operations
         self._lifecycle = lifecycle
-        self._shutdown_s = shutdown_s
-        self._checks = checks
-        self._main = _Listener(app)
+        self._options = options
+        self._main = _Listener(self._cut_off_in_peace(app))
         self._health = _Listener(_Ping(operations, lifecycle))
         self._stopping = asyncio.Event()
         self._deadline = math.inf
@@ -100,8 +109,6 @@ class Serving:
         if self._force is not None:
             self._force.cancel()
         _log.info("stopped")
-        # A thread that is deep in a step of released work must not hold up the end.
-        end_within(FORCE_S, self._error.exit_code if self._error else 0)
         if self._error is not None:
             raise self._error
 
@@ -115,10 +122,11 @@ class Serving:
             return
         self._error = error
         self._lifecycle.is_ending = True
-        self._deadline = time.monotonic() + self._shutdown_s
+        shutdown_s = self._options.shutdown_s
+        self._deadline = time.monotonic() + shutdown_s
         why = "not everything ended in time; the process ends without it"
         code = error.exit_code if error else 1
-        self._force = end_within(self._shutdown_s + FORCE_S, code, why)
+        self._force = self._options.force(shutdown_s + FORCE_S, code, why)
         _log.info("told to stop, %d requests running", len(self._main.server_state.tasks))
         self._stopping.set()
 
@@ -129,22 +137,37 @@ class Serving:
 
     async def _drain(self, main: asyncio.Task[None]) -> None:
         """Let requests end, then jobs; release what is left near the deadline."""
-        kept_s = min(RELEASE_S, self._shutdown_s / 4)
+        kept_s = min(RELEASE_S, self._options.shutdown_s / 4)
         self._main.should_exit = True
         await asyncio.wait({main}, timeout=self._left_s(kept_s))
         await self._operations.drain(self._left_s(kept_s / 4))
         await asyncio.wait({main}, timeout=self._left_s(0))
         if not main.done():
-            _log.warning("out of time, %d requests are cut off", len(self._main.server_state.tasks))
+            late = set(self._main.server_state.tasks)
+            _log.warning("out of time, %d requests are cut off", len(late))
             self._main.force_exit = True
-        await main
+            for task in late:
+                task.cancel()
+            await asyncio.wait({main, *late}, timeout=FORCE_S / 2)
         await self._operations.close(0)
+
+    def _cut_off_in_peace(self, app: ASGIApp) -> ASGIApp:
+        """`app`, whose requests end without a traceback when there is no time left for them."""
+
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                if not self._main.force_exit:
+                    raise
+
+        return wrapped
 
     def _left_s(self, kept_s: float) -> float:
         return max(self._deadline - kept_s - time.monotonic(), 0.0)
 
     async def _check(self) -> None:
-        for check in self._checks:
+        for check in self._options.checks:
             try:
                 await asyncio.to_thread(check)
             except F5Error as error:
