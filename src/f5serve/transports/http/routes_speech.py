@@ -32,6 +32,12 @@ PARAMS = {
 """The field that an error is about, by the error's code."""
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
+_TEXT = {"schema": {"type": "string"}}
+_HEADERS = {
+    "X-F5-Job-Id": {"description": "Id of the job, for /v1/jobs/{id}.", **_TEXT},
+    "X-F5-Voice": {"description": "The voice of the library that speaks.", **_TEXT},
+    "X-F5-Warning": {"description": "What was said in vain, and what speaks here.", **_TEXT},
+}
 _EVENTS = [
     {"$ref": f"#/components/schemas/{kind.__name__}"}
     for kind in (SpeechDelta, SpeechDone, SpeechError)
@@ -64,6 +70,7 @@ router = APIRouter(tags=["speech"])
                 **dict.fromkeys(MEDIA_TYPES.values(), _BINARY),
                 SSE: {"schema": _EVENT},
             },
+            "headers": _HEADERS,
         },
         **errors.documented(400, 404, 409, 503, 504),
     },
