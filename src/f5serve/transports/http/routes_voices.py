@@ -83,7 +83,7 @@ async def get_voice_sample(
         "Cache-Control": "private, no-cache",
         "Content-Disposition": f'attachment; filename="{sample.name}.wav"',
     }
-    if sample.etag in if_none_match:
+    if sample.etag in if_none_match or if_none_match.strip() == "*":
         return Response(status_code=304, headers=headers)
     return Response(sample.wav, media_type="audio/wav", headers=headers)
 
