@@ -185,7 +185,7 @@ def check_consent(consent: Consent | None, required: bool, now: str) -> Consent 
             raise InvalidRequest(
                 "This library takes a voice only with the consent of the person who is heard.",
                 code="CONSENT_REQUIRED",
-                hint="Say who attests it: consent.by in a job, consent_by over HTTP, or --consent-by.",
+                hint="Say who attests it: consent.by in jobs, consent_by over HTTP, --consent-by.",
             )
         return None
     if not consent.by.strip() or len(consent.by) > MAX_CONSENT_CHARS or len(consent.at) > 40:

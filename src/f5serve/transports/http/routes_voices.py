@@ -104,7 +104,7 @@ class NewVoice:
         UploadFile | None,
         File(
             description="The recording: 3 to 12 seconds of one person, as wav, flac, mp3, ogg or "
-            "m4a; of a longer one the best stretch is kept."
+            "m4a; a longer one, of at most 60, is cut in a pause, together with its words."
         ),
     ] = None
     file: Annotated[UploadFile | None, File(description="Another name of `audio_sample`.")] = None
