@@ -58,7 +58,10 @@ def test_speech_is_estimated_by_script_and_speed(visit: Visit) -> None:
     assert call(visit, "format.js", body, given) == pytest.approx([10, 5, 4, 0])
 
 
-EVENTS = ': hello\r\ndata: {"a": "ü€"}\r\n\r\nevent: x\ndata:{"b":2}\n\ndata: {"c": 3}\r\rdata: [DONE]\n\n'
+EVENTS = (
+    ': hello\r\ndata: {"a": "ü€"}\r\n\r\nevent: x\ndata:{"b":2}\n\n'
+    'data: {"c": 3}\r\rdata: [DONE]\n\n'
+)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
@@ -68,7 +71,9 @@ def test_events_are_the_same_however_they_are_cut(visit: Visit, size: int) -> No
         "sse.js",
         """const bytes = new TextEncoder().encode(given[0]);
         const stream = new ReadableStream({ start(out) {
-          for (let i = 0; i < bytes.length; i += given[1]) out.enqueue(bytes.slice(i, i + given[1]));
+          for (let at = 0; at < bytes.length; at += given[1]) {
+            out.enqueue(bytes.slice(at, at + given[1]));
+          }
           out.close();
         } });
         const all = [];

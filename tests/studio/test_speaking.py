@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import soundfile
@@ -67,10 +68,9 @@ def test_speech_is_heard_while_it_is_made(browser: Browser, home: House) -> None
         assert len(begun) > 1
         assert {part["sampleRate"] for part in begun} == {24000}
         assert all(part["loudest"] > 0.1 for part in begun)
-        for before, part in zip(begun, begun[1:], strict=False):
-            follows = before["when"] + before["seconds"]
-            assert part["when"] == pytest.approx(max(follows, part["when"]), abs=1e-4)
-            assert part["when"] >= part["now"]
+        assert all(part["when"] >= part["now"] for part in begun)
+        for before, part in pairwise(begun):  # at once, or later where it ran dry; never over it
+            assert part["when"] > before["when"] + before["seconds"] - 1e-4
         whole = float(visit.page.get_attribute("#wave", "aria-valuemax") or "nan")
         assert sum(part["seconds"] for part in begun) == pytest.approx(whole, abs=0.06)
         visit.check()
@@ -120,7 +120,8 @@ def test_sound_is_moved_in_by_pointer_and_keys(visit: Visit) -> None:
 
 
 def test_sound_and_subtitles_are_saved(visit: Visit) -> None:
-    visit.speak("Alpha bravo charlie delta. Echo foxtrot golf hotel.")
+    text = "Alpha bravo charlie delta. Echo foxtrot golf hotel."
+    visit.speak(text)
     name, sound = visit.download("Download wav")
     assert re.fullmatch(r"f5serve-\w+\.wav", name)
     samples, rate = soundfile.read(io.BytesIO(sound))
@@ -129,7 +130,7 @@ def test_sound_and_subtitles_are_saved(visit: Visit) -> None:
     name, subtitles = visit.download("Download srt")
     assert name.endswith(".srt")
     said = " ".join(line.content for line in srt.parse(subtitles.decode()))
-    assert said.split() == "Alpha bravo charlie delta. Echo foxtrot golf hotel.".split()
+    assert said.split() == text.split()
     assert b"WEBVTT" in visit.download("Download vtt")[1]
     assert visit.download("Download csv")[1].count(b"\n") == 9
     visit.check()
@@ -231,10 +232,8 @@ def test_server_that_is_gone_is_told(visit: Visit) -> None:
 
 
 def test_history_and_unfinished_text_survive_a_reload(visit: Visit) -> None:
-    said = (
-        "Kilo lima mike november oscar papa quebec romeo sierra tango, which is rather a long text "
-    )
-    said += "for a list of jobs, so that it is cut there and whole only here."
+    said = "Kilo lima mike november oscar papa quebec romeo sierra tango, which is rather long "
+    said += "for a list of jobs, so that it is cut off there, and whole only in the result."
     visit.speak(said)
     visit.write("Not yet")
     expect(visit.page.locator(".job").first).to_contain_text("Kilo lima")

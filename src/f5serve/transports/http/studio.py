@@ -1,8 +1,9 @@
 """The studio page at /: files of web/.
 
-Names flow in, bytes flow out; the guard adds the policy of what the page may load. The page refers to its files under a name that changes with any of
-them, so browsers keep them for good and still never mix two versions. What the page does is not
-known here; it calls the same routes as everybody else.
+Names flow in, bytes flow out; the guard adds the policy of what the page may load. The page refers
+to its files under a name that changes with any of them, so browsers keep them for good and still
+never mix two versions. What the page does is not known here; it calls the same routes as everybody
+else.
 """
 
 from __future__ import annotations

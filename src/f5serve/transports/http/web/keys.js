@@ -4,8 +4,10 @@ import { byId } from "./dom.js";
 
 const NAME = "f5serve.key";
 
-export class Keys {
+/** Emits "change" when somebody has given another key. */
+export class Keys extends EventTarget {
   constructor() {
+    super();
     this._dialog = byId("key-dialog");
     this._field = byId("key");
     /** @type {Promise<boolean> | null} */
@@ -63,5 +65,6 @@ export class Keys {
     if (key) (byId("key-remember").checked ? localStorage : sessionStorage).setItem(NAME, key);
     this._field.value = "";
     this._dialog.close("used");
+    if (key) this.dispatchEvent(new Event("change"));
   }
 }

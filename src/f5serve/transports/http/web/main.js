@@ -23,7 +23,8 @@ const PHASES = {
 };
 
 const facts = JSON.parse(byId("facts").content);
-const api = new Api(new Keys());
+const keys = new Keys();
+const api = new Api(keys);
 const player = new Player();
 const compose = new Compose(facts);
 const result = new Result(api, player, showError);
@@ -150,10 +151,17 @@ document.addEventListener("visibilitychange", () => {
 });
 installTheme(() => result.draw());
 
-voices
-  .load()
-  .then(() => Promise.all([server.watch(), history.load()]))
-  .catch((error) => {
+/** Ask for everything that the page shows; the key, if there has to be one, only once. */
+async function fill() {
+  try {
+    await voices.load();
+    await history.load();
+    clearError();
+  } catch (error) {
     showError(error);
-    server.watch();
-  });
+  }
+  await server.watch();
+}
+
+keys.addEventListener("change", fill);
+fill();
