@@ -47,6 +47,15 @@ def test_what_was_sent_can_be_played(format: AudioFormat) -> None:
     assert np.sqrt(np.mean(np.square(heard))) == pytest.approx(0.212, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("format", "behind_s"),
+    [("wav", 0.0), ("aac", 0.1), ("flac", 0.2), ("opus", 0.25), ("mp3", 0.4)],
+)
+def test_what_is_added_can_be_heard_soon(format: AudioFormat, behind_s: float) -> None:
+    data = open_encoder(format).add(TONE[:36_000])
+    assert len(play(data)) / 24_000 >= 1.5 - behind_s
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 72_000), max_size=6), st.sampled_from(["pcm", "mp3", "flac", "wav"]))
 def test_the_sound_is_that_of_the_whole_file(cuts: list[int], format: AudioFormat) -> None:
