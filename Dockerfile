@@ -70,11 +70,14 @@ LABEL org.opencontainers.image.title="f5serve" \
       org.opencontainers.image.revision="$GIT_SHA"
 # The last two are what makes a container runtime hand in the GPU; they do nothing without one.
 ENV F5_MODE=worker \
+    F5_HOST=0.0.0.0 \
     F5_MODELS_DIR=/opt/models \
     F5_DATA_DIR=/tmp/f5serve-data \
     MALLOC_ARENA_MAX=2 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# Of F5_MODE=serve, unless PORT says otherwise.
+EXPOSE 8000
 USER 65532:65532
 WORKDIR /home/f5serve
 # Python is the first process, so that stop signals arrive; other verbs: docker run IMAGE doctor

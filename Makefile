@@ -9,11 +9,15 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$(( n < 4 ? n + 1 : 4 )))
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo setup check test test-fast oracle parity goldens bench bench-small docs clean image image-test requirements
+.PHONY: demo serve setup check test test-fast oracle parity goldens bench bench-small docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local]"
+	@touch $@
+
+.venv/serve.done: .venv/local.done
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,serve]"
 	@touch $@
 
 .venv/setup.done: .venv/local.done
@@ -24,7 +28,18 @@ ORACLE := .venv-oracle/bin
 demo: .venv/local.done ## speak a sentence
 	$(BIN)/f5serve say "Hello! This is f5serve, speaking without a graphics card." -o hello.wav
 
-setup: .venv/setup.done ## everything a developer needs
+serve: .venv/serve.done ## the HTTP server and its page, at http://127.0.0.1:8000
+	$(BIN)/f5serve serve
+
+# A quarter of a minute. Where it cannot be had, the tests of the studio page are skipped.
+.venv/chromium.done: | .venv/local.done
+	@chromium --version >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	  || { apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	       apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || true
+	@if chromium --version >/dev/null 2>&1; then touch $@; else echo \
+	  "There is no chromium: tests of the studio page are skipped. apt-get install chromium"; fi
+
+setup: .venv/setup.done .venv/chromium.done ## everything a developer needs
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .

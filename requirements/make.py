@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ENGINE = [f"--extra={extra}" for extra in ("engine", "align", "asr", "s3", "runpod")]
+ENGINE = [f"--extra={extra}" for extra in ("engine", "align", "asr", "s3", "runpod", "serve")]
 VARIANTS = {
     "cu128": ["pyproject.toml", *ENGINE, "requirements/cu128.in"],
     "cu130": ["pyproject.toml", *ENGINE, "requirements/cu130.in"],
@@ -26,7 +26,10 @@ VARIANTS = {
         "requirements/cpu.in",
         "--override=requirements/no-torch.in",
     ],
-    "none": ["pyproject.toml", "--extra=local", "--extra=media", "--extra=s3", "--extra=runpod"],
+    "none": [
+        "pyproject.toml",
+        *(f"--extra={extra}" for extra in ("local", "media", "s3", "runpod", "serve")),
+    ],
     "build": ["requirements/build.in"],
 }
 BY_HAND = {"cpu": "torch-cpu.in"}

@@ -1,6 +1,6 @@
 """The image, built from the Dockerfile and put to work: `make image-test`.
 
-    tools -> lint -> base -> build -> what it is -> a job and a stop -> a full disk
+    tools -> lint -> base -> build -> what it is -> a job and a stop -> a full disk -> a server
 
 The base is a stand-in made of Debian's packages, because no image registry is asked. Where
 containers cannot be had at all, that is said at length and the exit code is 0.
@@ -19,9 +19,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
+
 from f5serve.model_cache.manifest import ARTIFACT_API, Description
 from f5serve.model_cache.publish import LocalFile, Release, publish
 from f5serve.store.folder import FolderStore
+from tests.http.program import free_port
 from tests.image.containers import BASE, ROOT, CannotRun, Containers, get_tools, lint
 from tests.worker.job_api import job_api
 
@@ -101,6 +104,8 @@ def run(containers: Containers, published_base: bool) -> None:
             check_jobs(containers, mount, commit)
         with phase("a volume of 10 MB"):
             check_full_disk(containers, mount, Path(store))
+    with phase("a server"):
+        check_server(containers)
 
 
 @contextmanager
@@ -124,7 +129,7 @@ def check_stamp(containers: Containers, commit: str) -> None:
     assert (config["Entrypoint"], config["Cmd"]) == (["f5serve"], ["start"])
     assert config["Labels"]["org.opencontainers.image.revision"] == commit
     served = containers.once(IMAGE, [], ["--env", "F5_MODE=serve"])
-    assert "no HTTP server yet" in served, served
+    assert "KEYS_NEEDED" in served, served
     assert "exit code 3" in served
 
 
@@ -180,6 +185,22 @@ def check_full_disk(containers: Containers, mount: list[str], store: Path) -> No
     with job_api() as api, containers.running(IMAGE, "f5-small", api.environ(), volume) as worker:
         said = api.wait_answer(api.submit({"text": "Hello again."}, "small-1"), 60)["output"]
         assert said["status"] == "COMPLETED", worker.text()
+
+
+def check_server(containers: Containers) -> None:
+    """It listens, becomes ready, speaks, and ends at once when nobody is served."""
+    port = free_port()
+    url, environ = f"http://127.0.0.1:{port}", {"F5_MODE": "serve", "PORT": str(port)}
+    environ |= {"F5_HOST": "127.0.0.1"}  # nobody is asked for a key there
+    with containers.running(IMAGE, "f5-server", environ) as server:
+        server.wait_line("listens on", 60)
+        assert httpx.get(f"{url}/ping", timeout=30).status_code in (200, 204)
+        server.wait_line("ready in", 60)
+        body = {"model": "tts-1", "voice": "default", "input": "Hello.", "response_format": "wav"}
+        speech = httpx.post(f"{url}/v1/audio/speech", json=body, timeout=60)
+        assert (speech.status_code, speech.content[:4]) == (200, b"RIFF"), speech.text
+        containers.stop("f5-server", 30)
+        assert server.wait(30) == 0, server.text()
 
 
 def publish_model(store: FolderStore) -> None:

@@ -80,6 +80,12 @@ def test_it_ends_as_nobody_in_exec_form() -> None:
     assert json.loads(arguments("CMD")[-1]) == ["start"]
 
 
+def test_a_server_in_it_can_be_reached() -> None:
+    port = next(field.default for field in fields(Settings) if field.name == "port")
+    assert arguments("EXPOSE") == [str(port)]
+    assert "F5_HOST=0.0.0.0" in " ".join(arguments("ENV"))  # which makes it ask for keys
+
+
 def test_environment_holds_settings_that_exist() -> None:
     named = re.findall(r"\b(F5_\w+)=", " ".join(arguments("ENV") + arguments("RUN")))
     assert "F5_MODE" in named
@@ -105,8 +111,8 @@ def test_requirements_are_pinned_hashed_and_name_no_index(name: str) -> None:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_requirements_are_what_the_project_asks_for(name: str) -> None:
     """Stale after pyproject.toml has changed: run `make requirements`."""
-    extras = {"none": ["local", "media", "s3", "runpod"]}
-    wanted = extras.get(name, ["engine", "align", "asr", "s3", "runpod"])
+    extras = {"none": ["local", "media", "s3", "runpod", "serve"]}
+    wanted = extras.get(name, ["engine", "align", "asr", "s3", "runpod", "serve"])
     pinned = {}
     for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
         package, version = line.split()[0].split("==")
