@@ -22,6 +22,7 @@ class Ours:
         self.device = "cpu"
         self.engine: Any = None
         self.row: Any = None
+        self.floor_of: Any = None
 
     def load(self, request: dict[str, Any]) -> Answer:
         """Everything up to "ready to speak", stage by stage; the vocoder is part of the model's."""
@@ -173,6 +174,16 @@ class Ours:
         best = min(timing[request["clock"]] for timing in rounds)
         return {"flop_per_s": 2 * m * k * n / best}
 
+    def floor(self, request: dict[str, Any]) -> Answer:
+        """Time what a step of that length cannot do without."""
+        import arithmetic
+
+        key = (request["frames"], str(request["arch"]))
+        if self.floor_of is None or self.floor_of[0] != key:
+            self.floor_of = key, arithmetic.of_step(request["arch"], request["frames"])
+            self.floor_of[1]()
+        return worker.timed(self.floor_of[1], self.device, request["repeat"])
+
 
 def _files(request: dict[str, Any]) -> tuple[Path, Path, Path]:
     """Weights, vocabulary, vocoder."""
@@ -183,8 +194,8 @@ def _files(request: dict[str, Any]) -> tuple[Path, Path, Path]:
 def main() -> None:
     """Serve the commands."""
     ours = Ours()
-    names = ("load", "facts", "memory", "prepare", "step", "request", "traffic", "tokens", "gemm")
-    worker.serve({name: getattr(ours, name) for name in names})
+    names = ("load", "facts", "memory", "prepare", "step", "request", "traffic", "tokens")
+    worker.serve({name: getattr(ours, name) for name in (*names, "gemm", "floor")})
 
 
 if __name__ == "__main__":

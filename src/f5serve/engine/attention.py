@@ -21,13 +21,20 @@ Attention = Callable[[Tensor, Packing], Tensor]
 
 def sdpa(qkv: Tensor, packing: Packing) -> Tensor:
     """Full attention inside each sequence through `scaled_dot_product_attention`."""
+    if len(packing.runs) == 1:
+        _, count, length = packing.runs[0]
+        return _batch(qkv, count, length).flatten(1)
     out = torch.empty_like(qkv[:, 0])  # [m h 64]
     for first, count, length in packing.runs:
         rows = slice(first, first + count * length)
-        q, k, v = qkv[rows].unflatten(0, (count, length)).permute(2, 0, 3, 1, 4)  # [b h n 64]
-        attended = F.scaled_dot_product_attention(q, k, v)
-        out[rows] = attended.transpose(1, 2).reshape(-1, *out.shape[1:])
+        out[rows] = _batch(qkv[rows], count, length)
     return out.flatten(1)
+
+
+def _batch(qkv: Tensor, count: int, length: int) -> Tensor:
+    """Sequences of one length: [m 3 h 64] -> [m h 64]."""
+    q, k, v = qkv.unflatten(0, (count, length)).permute(2, 0, 3, 1, 4)  # [b h n 64]
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1)
 
 
 def varlen(qkv: Tensor, packing: Packing) -> Tensor:

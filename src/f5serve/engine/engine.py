@@ -14,7 +14,7 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from f5serve.engine import checkpoint
+from f5serve.engine import checkpoint, onednn
 from f5serve.engine.attention import choose
 from f5serve.engine.batcher import Batcher
 from f5serve.engine.cuda_graphs import CudaRecorder, limits
@@ -63,6 +63,12 @@ class F5Engine:
         if self._attention == "varlen":
             where = self.device.where
             self.device.stepper.replay(CudaRecorder(where), limits(where))
+
+    def use_fast_linear(self) -> None:
+        """Compute the blocks' linear layers with oneDNN, on CPUs where it pays."""
+        schedules = self.device.stepper.schedules
+        if onednn.pays(schedules.device, schedules.dtype):
+            onednn.use_onednn(self.device.stepper.backbone)
 
     def quantize(self) -> None:
         """Turn the blocks' linear layers to int8, in place."""

@@ -105,6 +105,8 @@ def _placement(options: EngineOptions) -> checkpoint.Placement:
 def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
     if options.dtype == "int8":
         engine.quantize()
+    else:
+        engine.use_fast_linear()
     if options.batch_frames:
         engine.batcher.resize(options.batch_frames)
     if options.cuda_graphs:

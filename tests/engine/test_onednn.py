@@ -1,0 +1,43 @@
+"""oneDNN computes what MKL computes, and only where it pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from f5serve.engine.onednn import OneDnnLinear, _works, pays, use_onednn
+from tests.parity.cases import row, small
+from tests.parity.ours import engine_of, error, row_of
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(not _works(), reason="this torch has no oneDNN")
+@pytest.mark.parametrize("name", ["F5TTS_v1_Base", "E2TTS_Base"])
+def test_the_mel_is_the_same(name: str) -> None:
+    case = row(small(name), "x", 90)
+    engine = engine_of(case)
+    plain = engine.sample([row_of(case)])[0]
+    use_onednn(engine.device.stepper.backbone)
+    kinds = {type(module) for module in engine.device.stepper.backbone.blocks.modules()}
+    assert OneDnnLinear in kinds
+    assert torch.nn.Linear not in kinds
+    assert error(engine.sample([row_of(case)])[0], plain) <= 1e-6
+
+
+def cpuinfo(folder: Path, vendor: str) -> Path:
+    path = folder / "cpuinfo"
+    path.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: some CPU\n")
+    return path
+
+
+def test_it_is_for_amd_with_avx512_in_fp32(tmp_path: Path) -> None:
+    wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    amd = cpuinfo(tmp_path, "AuthenticAMD")
+    assert pays(CPU, torch.float32, amd) is (wide and _works())
+    assert not pays(CPU, torch.float16, amd)
+    assert not pays(torch.device("cuda"), torch.float32, amd)
+    assert not pays(CPU, torch.float32, cpuinfo(tmp_path, "GenuineIntel"))
+    assert not pays(CPU, torch.float32, tmp_path / "none")
