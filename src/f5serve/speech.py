@@ -17,10 +17,8 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
 
-import numpy as np
-
 from f5serve.audio.edit import join
-from f5serve.audio.encode import encode
+from f5serve.audio.encode import check_format, encode
 from f5serve.errors import InvalidRequest
 from f5serve.text.normalize import clean_text
 from f5serve.text.plan import MAX_SEED, derive_seed, plan
@@ -35,7 +33,6 @@ from f5serve.types import (
     Utterance,
     Wave,
 )
-from f5serve.units import HOP_LENGTH
 from f5serve.verification import Gate, Verifier, nobody_hears, not_understood
 from f5serve.watch import Told, Watch
 
@@ -228,7 +225,7 @@ def check_request(request: SpeechRequest, max_text_chars: int) -> str:
             `clean_text` and `encode` refuse.
     """
     check_options(request)
-    encode(Wave(np.zeros(HOP_LENGTH, np.float32)), request.format)  # fails now or not at all
+    check_format(request.format)
     return clean_text(request.text, max_text_chars)
 
 

@@ -47,10 +47,20 @@ def encode(wave: Wave, format: AudioFormat) -> bytes:
     """
     if not len(wave.samples):
         raise ValueError("a wave without samples has no encoding")
-    encoder = _ENCODERS.get(format)
-    if encoder is None:
+    check_format(format)
+    return _ENCODERS[format](wave)
+
+
+def check_format(format: str) -> None:
+    """Refuse what `encode` cannot write here, before there is anything to write.
+
+    Raises:
+        InvalidRequest: as `encode`.
+    """
+    if format not in _ENCODERS:
         raise unknown_format(format)
-    return encoder(wave)
+    if format == "aac":
+        require_av()
 
 
 def unknown_format(format: str) -> InvalidRequest:
@@ -123,7 +133,6 @@ def require_av() -> None:
 
 
 def _aac(wave: Wave) -> bytes:
-    require_av()
     import av
 
     file = io.BytesIO()

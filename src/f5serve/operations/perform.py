@@ -169,16 +169,14 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
     flight.tell("loading", 0)
     speech = await flight.unless_stopped(tools.device.speech())
     _refuse_other_model(ask, speech)
-    began = time.perf_counter()
-    voice = await flight.unless_stopped(tools.blocking(_find_voice, tools.voices, ask))
-    times.voice_s = time.perf_counter() - began
-    identity = _identity(ask, voice, speech, tools.board.program)
-    earlier = await _earlier(tools, flight, identity)
+    found = await flight.unless_stopped(tools.blocking(_find, tools, speech, ask))
+    voice, identity, earlier, times.voice_s = found.voice, found.identity, found.earlier, found.s
     if earlier is not None:
         told = story.retell(earlier, times.metrics())
         return await tools.blocking(tools.board.finish, lease, told)
+    if flight.place is not None:  # have the line know what the engine thinks this will cost
+        flight.place.estimate(found.estimate_s)
     request = ask.request(voice)
-    await _estimate(tools, flight, speech, request)
     resume = Resume(
         Chunks(tools.board.store, lease.job_id),
         {"engine": identity["engine"], "program": identity["program"]},
@@ -202,10 +200,29 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
         tools.measures.resumed.add(resume.found)
 
 
-async def _estimate(tools: Tools, flight: Flight, speech: Speech, request: SpeechRequest) -> None:
-    """Have the line know what the engine thinks this will cost."""
-    if flight.place is not None:
-        flight.place.estimate(await tools.blocking(speech.estimate_s, request))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known before the device is asked; `s` are the seconds that the voice took."""
+
+    voice: Voice
+    identity: Mapping[str, Any]
+    earlier: Record | None
+    estimate_s: float | None
+    s: float
+
+
+def _find(tools: Tools, speech: Speech, ask: Ask) -> _Found:
+    """All that blocks before the device is asked, in one go: each change of threads is a wait."""
+    began = time.perf_counter()
+    voice = _find_voice(tools.voices, ask)
+    voice_s = time.perf_counter() - began
+    identity = _identity(ask, voice, speech, tools.board.program)
+    earlier = None
+    if tools.cache is not None:
+        earlier = tools.cache.find(identity)
+        tools.measures.cache.add(outcome="miss" if earlier is None else "hit")
+    estimate_s = None if earlier else speech.estimate_s(ask.request(voice))
+    return _Found(voice, identity, earlier, estimate_s, voice_s)
 
 
 async def _use_device(
@@ -242,13 +259,10 @@ class _Made:
 async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Record:
     """Store what was made, then say so."""
     flight.tell("storing", 100)
-    earlier = await tools.blocking(tools.board.earlier_result, lease)
-    if earlier is not None:
-        return earlier
-    audio = story.audio_output(lease.job_id, made.result)
-    details = story.details_output(lease.job_id, made.ask, made.result)
-    timings = story.timing_outputs(lease.job_id, made.ask, made.result)
-    outputs = [audio, details, *timings]
+    outputs = await tools.blocking(_outputs, tools.board, lease, made)
+    if not isinstance(outputs, list):
+        return outputs
+    details = outputs[1]
     began = time.perf_counter()
     kept = [output for output in outputs if output is not details or not story.is_small(details)]
     await asyncio.gather(*(tools.blocking(_put, tools.board, output) for output in kept))
@@ -264,12 +278,14 @@ async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Reco
     return record
 
 
-async def _earlier(tools: Tools, flight: Flight, identity: Mapping[str, Any]) -> Record | None:
-    if tools.cache is None:
-        return None
-    found = await flight.unless_stopped(tools.blocking(tools.cache.find, identity))
-    tools.measures.cache.add(outcome="miss" if found is None else "hit")
-    return found
+def _outputs(board: Board, lease: Lease, made: _Made) -> Record | list[Output]:
+    """Audio, details and timings; or what another worker has finished meanwhile."""
+    earlier = board.earlier_result(lease)
+    if earlier is not None:
+        return earlier
+    audio = story.audio_output(lease.job_id, made.result)
+    details = story.details_output(lease.job_id, made.ask, made.result)
+    return [audio, details, *story.timing_outputs(lease.job_id, made.ask, made.result)]
 
 
 def _find_voice(voices: VoiceLibrary, ask: Ask) -> Voice:
