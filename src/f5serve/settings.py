@@ -245,7 +245,10 @@ class Settings(HttpSettings):
         "Longest estimated wait for the device, in seconds; beyond it a request is refused (BUSY).",
     )
     concurrency: int = setting(
-        "F5_CONCURRENCY", 8, whole(1, 256), "RunPod jobs that one worker holds at a time."
+        "F5_CONCURRENCY",
+        8,
+        whole(1, 256),
+        "RunPod jobs that one worker holds at a time, or jobs for later that a server works on.",
     )
     shutdown_s: float = setting(
         "F5_SHUTDOWN_S",
