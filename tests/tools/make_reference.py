@@ -7,6 +7,9 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.tools.http_reference import http_page, openapi_file
+from tests.tools.jobs_reference import jobs_page
+
 from f5serve.model_cache.registry import MODELS, VOCODER
 from f5serve.settings import Settings
 from f5serve.transports import cli
@@ -17,7 +20,14 @@ GENERATED = "<!-- Written by `make docs`; edits are lost. -->\n\n"
 
 def pages() -> dict[str, str]:
     """File name -> text of every generated page."""
-    return {"settings.md": settings_page(), "cli.md": cli_page(), "models.md": models_page()}
+    return {
+        "settings.md": settings_page(),
+        "cli.md": cli_page(),
+        "models.md": models_page(),
+        "http.md": GENERATED + http_page(),
+        "openapi.json": openapi_file(),
+        "jobs.md": GENERATED + jobs_page(),
+    }
 
 
 def settings_page() -> str:

@@ -28,6 +28,13 @@ ROOMS = (
 
 def make_app(service: Service) -> FastAPI:
     """The application over `service`; `guard.protect` and `observed.observe` wrap it."""
+    app = assemble()
+    app.state.service = service
+    return app
+
+
+def assemble() -> FastAPI:
+    """All routes, over nothing yet; its OpenAPI document is complete."""
     app = FastAPI(
         title="f5serve",
         version=build.stamp().version,
@@ -35,7 +42,6 @@ def make_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.service = service
     errors.install(app)
     contract.install(app)
     for room in ROOMS:

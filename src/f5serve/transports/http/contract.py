@@ -109,6 +109,9 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     wanted = _ALWAYS + (_GUARDED if is_guarded else ())
     for status in wanted + (_WITH_BODY if "requestBody" in operation else ()):
         answers.setdefault(str(status), _answer(status))
+    for answer in answers.values():
+        if answer["description"] == "Successful Response":  # FastAPI's, where a route says nothing
+            answer["description"] = "Done."
     operation["responses"] = dict(sorted(answers.items()))
     operation["security"] = _ASKING if is_guarded else [{}, *_ASKING]
 

@@ -38,7 +38,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path; `bodies` are content type and model."""
+    """One method of one path.
+
+    Attributes:
+        bodies: content type and model of what it takes.
+        answers: when all went well.
+        errors: the statuses of all others, whose body is ErrorBody.
+    """
 
     id: str
     method: str
@@ -49,6 +55,7 @@ class Operation:
     entries: tuple[Entry, ...]
     bodies: tuple[str, ...]
     answers: tuple[Answer, ...]
+    errors: tuple[str, ...]
     is_open: bool
 
 
@@ -78,6 +85,18 @@ def models(document: Mapping[str, Any]) -> list[Model]:
         Model(name, schema.get("description", ""), tuple(_fields(schema)))
         for name, schema in sorted(schemas.items())
     ]
+
+
+def errors(document: Mapping[str, Any]) -> dict[str, str]:
+    """Status -> what it means, of all errors that any operation answers."""
+    found = {
+        status: answer["description"]
+        for item in document["paths"].values()
+        for told in item.values()
+        for status, answer in told["responses"].items()
+        if _is_error(answer)
+    }
+    return dict(sorted(found.items()))
 
 
 def methods_of(document: Mapping[str, Any], path: str) -> list[str]:
@@ -118,16 +137,21 @@ def _bounds(schema: Mapping[str, Any]) -> str:
         ("minItems", "maxItems", " items"),
     ):
         if high in schema:
-            return f", {schema.get(low, 0):,} to {schema[high]:,}{unit}"
+            return f", {_shown(schema.get(low, 0))} to {_shown(schema[high])}{unit}"
         if low in schema:
-            return f", at least {schema[low]:,}{unit}"
+            return f", at least {_shown(schema[low])}{unit}"
     if "pattern" in schema:
         return f", as {schema['pattern']}"
     return ""
 
 
+def _shown(number: float) -> str:
+    return f"{int(number) if number == int(number) else number:,}"
+
+
 def _operation(method: str, path: str, told: Mapping[str, Any]) -> Operation:
     bodies = told.get("requestBody", {}).get("content", {})
+    answers = list(told["responses"].items())
     return Operation(
         id=told["operationId"],
         method=method.upper(),
@@ -137,9 +161,15 @@ def _operation(method: str, path: str, told: Mapping[str, Any]) -> Operation:
         said=told.get("description", ""),
         entries=tuple(_parameter(each) for each in told.get("parameters", [])),
         bodies=tuple(f"{kind}: {kind_of(body['schema'])}" for kind, body in bodies.items()),
-        answers=tuple(_answer(status, each) for status, each in told["responses"].items()),
+        answers=tuple(_answer(*each) for each in answers if not _is_error(each[1])),
+        errors=tuple(status for status, each in answers if _is_error(each)),
         is_open={} in told.get("security", []),
     )
+
+
+def _is_error(answer: Mapping[str, Any]) -> bool:
+    schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    return bool(schema.get("$ref") == f"{_REF}ErrorBody")
 
 
 def _answer(status: str, told: Mapping[str, Any]) -> Answer:

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from f5serve.transports.http.outline import Entry, Model, Operation, models, operations
+from f5serve.transports.http.outline import Entry, Model, Operation, errors, models, operations
 
 router = APIRouter()
 
@@ -57,7 +57,9 @@ def page(document: dict[str, Any]) -> str:
         '<p>As a file for tools: <a href="openapi.json">openapi.json</a>.</p>',
         _contents(tags),
         *(part for tag in tags for part in _tag(document, tag, tags[tag])),
-        "<section><h2>Models</h2>",
+        '<section id="errors"><h2>Errors</h2>',
+        _table("All are ErrorBody", ("status", "meaning"), _rows(errors(document))),
+        "</section><section><h2>Objects</h2>",
         *map(_model, models(document)),
         "</section></main></html>",
     ]
@@ -93,7 +95,12 @@ def _operation(told: Operation) -> str:
         for answer in told.answers
     ]
     parts.append(_table("Answers", ("status", "content", "meaning"), rows))
+    parts.append(f'<p><a href="#errors">Errors</a>: {" ".join(told.errors)}</p>')
     return "\n".join(filter(None, parts))
+
+
+def _rows(told: dict[str, str]) -> list[tuple[str, str]]:
+    return [(status, _inline(said)) for status, said in told.items()]
 
 
 def _model(told: Model) -> str:
