@@ -167,7 +167,7 @@ def test_speed_and_sampling_are_passed_on(home: House) -> None:
         ({"seed": 1.5}, 400, "bad_option", "seed"),
         ({"seed": -1}, 400, "bad_option", "seed"),
         ({"verify": 1}, 400, "bad_option", "verify"),
-        ({"verify": True}, 503, "recogniser_not_installed", None),
+        ({"verify": True}, 501, "recogniser_not_installed", "verify"),
     ],
 )
 def test_what_cannot_be_done_is_told_with_its_field(

@@ -47,7 +47,7 @@ STATUSES: dict[str, int] = {
     **dict.fromkeys(["BODY_TOO_LARGE", "RESULT_TOO_LARGE", "AUDIO_TOO_LARGE"], 413),
     "ANSWER_TOO_LARGE": 413,
     **dict.fromkeys(["RATE_LIMITED", "TOO_MANY_REQUESTS"], 429),
-    "NOT_BUILT": 501,
+    **dict.fromkeys(["NOT_BUILT", "RECOGNISER_NOT_INSTALLED"], 501),
     **dict.fromkeys(["BUSY", SHUT_DOWN_CODE, "MODEL_LOADING", "DEVICE_BROKEN"], 503),
     "DEADLINE_PASSED": 504,
 }

@@ -28,6 +28,7 @@ PARAMS = {
     **dict.fromkeys(["UNKNOWN_MODEL", "MODEL_NOT_LOADED"], "model"),
     "UNKNOWN_FORMAT": "response_format",
     "MEDIA_EXTRA_MISSING": "response_format",
+    "RECOGNISER_NOT_INSTALLED": "verify",
 }
 """The field that an error is about, by the error's code."""
 
@@ -72,7 +73,7 @@ router = APIRouter(tags=["speech"])
             },
             "headers": _HEADERS,
         },
-        **errors.documented(400, 404, 409, 503, 504),
+        **errors.documented(400, 404, 409, 501, 503, 504),
     },
     openapi_extra={"parameters": [PARAMETER]},
 )
