@@ -98,6 +98,13 @@ def test_it_carries_commit_voice_types_and_no_tests(installed: Installed) -> Non
     assert len(stamped.files) > 100
 
 
+def test_the_studio_page_is_in_it(installed: Installed) -> None:
+    web = Path("f5serve/transports/http/web")
+    wanted = {path.name for path in (installed.source / "src" / web).iterdir()}
+    assert "main.js" in wanted
+    assert {path.name for path in (installed.package.parent / web).iterdir()} == wanted
+
+
 def test_every_public_name_operation_and_verb_is_there(installed: Installed) -> None:
     """Run by the installed copy; see `probe`."""
     wanted = dict(public_names(installed.source))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, Response, expect, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 ARGUMENTS = (
     "--no-sandbox",  # Chromium has none for root
+    "--disable-dev-shm-usage",  # which is small in containers
+    "--disable-gpu",
     "--autoplay-policy=no-user-gesture-required",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
@@ -28,6 +30,17 @@ PATIENCE_MS = 15_000
 NOT_FOUND_OUT = "Failed to load resource"
 """How the console tells of an answer that is an error."""
 
+
+def find_chromium() -> str:
+    """A browser of this system that starts, "" without one; Ubuntu's is a stub where snaps fail."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        path = shutil.which(name)
+        if path and not subprocess.run([path, "--version"], capture_output=True).returncode:
+            return path
+    return ""
+
+
+CHROMIUM = find_chromium()
 needs_chromium = pytest.mark.skipif(
     not CHROMIUM, reason="there is no chromium; as root, `make setup` installs it"
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.transports.http.studio import WEB
+from f5serve.transports.http.studio import NO_MODULES, WEB
 from tests.http.house import House, house
 
 MAX_LINES = 250
@@ -67,6 +67,9 @@ def test_only_files_of_the_page_are_below_studio(home: House, name: str) -> None
 
 
 def test_every_file_that_is_named_is_there(home: House) -> None:
+    modules = {path.name for path in SCRIPTS} - set(NO_MODULES)
+    linked = re.findall(r'modulepreload" href="studio/\w+/([^"]+)"', home.client.get("/").text)
+    assert set(linked) == modules
     named = set(re.findall(r'studio/VERSION/([^"]+)"', (WEB / "index.html").read_text()))
     for script in SCRIPTS:
         named |= set(re.findall(r'(?:from |URL\()"(?:\./)?([\w.-]+\.js)"', script.read_text()))

@@ -75,7 +75,7 @@ export class Result {
 
   /** Draw anew, as after a change of colours. */
   draw() {
-    this._waveform.draw();
+    this._waveform.draw(true);
   }
 
   /**
@@ -149,8 +149,9 @@ export class Result {
     const { time, duration, playing } = this._player;
     this._words.follow(playing || time ? time : -1);
     this._waveform.draw();
+    const shown = `${clock(time)} / ${clock(duration)}`;
+    if (byId("clock").textContent !== shown) byId("clock").textContent = shown;
     this._waveform.describe();
-    byId("clock").textContent = `${clock(time)} / ${clock(duration)}`;
   }
 }
 

@@ -59,14 +59,16 @@ export class Waveform {
     this._player = player;
     this._words = words;
     this._peaks = new Peaks();
+    this._size = { width: 0, height: 0 };
     /** Seconds that the sound is expected to have; it is drawn to that scale while it grows. */
     this.expected = 0;
+    this._drawn = ""; // what is seen now
     slider.addEventListener("keydown", (event) => this._onKey(event));
     slider.addEventListener("pointerdown", (event) => this._onPointer(event));
     slider.addEventListener("pointermove", (event) => {
       if (event.buttons & 1) this._onPointer(event);
     });
-    new ResizeObserver(() => this.draw()).observe(slider);
+    new ResizeObserver(() => this.draw(true)).observe(slider);
   }
 
   /** Forget the old sound. */
@@ -84,8 +86,23 @@ export class Waveform {
     return (complete ? duration : Math.max(duration * 1.05, this.expected)) || 1;
   }
 
-  draw() {
-    const { clientWidth: width, clientHeight: height } = this._slider;
+  /**
+   * Draw, where it would look different from before.
+   * @param {boolean} [always] as after a change of size or colours
+   */
+  draw(always = false) {
+    const { time, duration } = this._player;
+    const { width } = this._size;
+    const bar = Math.floor(((time / this._span) * width) / (BAR_PX + GAP_PX));
+    const look = [bar, duration, this._span, this._words.current?.start].join(" ");
+    if (look === this._drawn && !always) return;
+    this._drawn = look;
+    if (always) this._size = { width: this._slider.clientWidth, height: this._slider.clientHeight };
+    this._draw();
+  }
+
+  _draw() {
+    const { width, height } = this._size;
     const scale = devicePixelRatio || 1;
     const canvas = this._canvas;
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -137,9 +154,13 @@ export class Waveform {
     const { time, duration } = this._player;
     const word = this._words.current;
     const said = `${clock(time)} of ${clock(duration)}${word ? `, ${word.word}` : ""}`;
-    this._slider.setAttribute("aria-valuemax", duration.toFixed(1));
-    this._slider.setAttribute("aria-valuenow", time.toFixed(1));
-    this._slider.setAttribute("aria-valuetext", said);
+    const told = { max: duration.toFixed(1), now: time.toFixed(1), text: said };
+    for (const [name, value] of Object.entries(told)) {
+      const attribute = `aria-value${name}`;
+      if (this._slider.getAttribute(attribute) !== value) {
+        this._slider.setAttribute(attribute, value);
+      }
+    }
   }
 
   /** @param {PointerEvent} event */
