@@ -23,6 +23,7 @@ FLOORS = {
             "settings",
             "setting_values",
             "http_settings",
+            "bucket_settings",
             "api_keys",
             "build",
             "metrics",
