@@ -39,7 +39,8 @@ def test_the_document_is_kept(tmp_path: Path) -> None:
                 *("--max-time", str(SECONDS), "--continue-on-failure", "--no-color"),
                 *("--request-timeout", "20", "--generation-database", "none", "--no-shrink"),
             ],
-            cwd=Path(__file__).parents[2],
+            cwd=tmp_path,  # where it keeps what it has learned
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             capture_output=True,
             text=True,
             timeout=SECONDS + SPARE_S,

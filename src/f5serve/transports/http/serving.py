@@ -27,6 +27,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from f5serve.errors import F5Error
 from f5serve.operations import Operations
+from f5serve.transports.http.connection import Connection
 from f5serve.transports.http.errors import answer_to
 from f5serve.transports.http.lifecycle import Lifecycle, device_broken
 from f5serve.transports.program import end_now, end_within
@@ -195,6 +196,7 @@ class _Listener(uvicorn.Server):
             uvicorn.Config(
                 app,
                 lifespan="off",
+                http=Connection,
                 ws="none",
                 access_log=False,
                 log_config=None,
