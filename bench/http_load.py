@@ -1,0 +1,280 @@
+"""What the HTTP server adds to the time that the engine takes, with many callers at once.
+
+    python bench/http_load.py            200 callers for 60 s, other loads, formats: 3 minutes
+    python bench/http_load.py --save     keeps it, and writes docs/reference/http-load.md
+
+The server runs in a process of its own on loopback, with the folder store and an engine that takes
+a fixed time for each sentence, however many it makes at once: whatever an answer took longer is the
+server's doing. Callers keep their connections and ask again as soon as they are answered, so their
+number and the cost decide the load: 200 callers at 2 s each are up to 100 requests a second. Two
+seconds are what a sentence takes when a card of 16 to 24 GB serves some dozens of callers; with a
+cheaper engine callers would ask for more a second than any card makes, which measures how many a
+core can carry and nothing else. That is what the row of loads tells: where the overhead begins to
+rise.
+
+For every format a text of several sentences is asked for, and its first byte has to come before the
+last sentence is begun. Prints one JSON line; exits with 1 where something is worse than it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import http_report
+from f5serve.build import stamp
+from http_client import Answer, Caller
+from load_mix import percentile
+from machine import describe
+
+HERE = Path(__file__).parent
+FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+SENTENCES = 4
+WARM_UP_SHARE = 0.15
+"""Of the time of a run, at its beginning, that is not counted."""
+
+
+@dataclass
+class Load:
+    """What callers saw in one run, and what the server used meanwhile."""
+
+    clients: int
+    answers: list[Answer] = field(default_factory=list)
+    wrong: Counter[str] = field(default_factory=Counter)
+    rss_mb: list[float] = field(default_factory=list)
+    span_s: float = 0.0
+    cpu_s: float = 0.0
+
+    def figures(self, cost_s: float) -> dict[str, Any]:
+        """Throughput, latency and overhead; the latter in milliseconds."""
+        whole = [answer.whole_s for answer in self.answers]
+        over = [1000 * (seconds - cost_s) for seconds in whole]
+        shares = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+        return {
+            "clients": self.clients,
+            "requests": len(whole),
+            "errors": dict(self.wrong),
+            "offered_per_s": round(self.clients / cost_s, 1),
+            "per_s": round(len(whole) / self.span_s, 1),
+            "latency_s": {k: round(percentile(whole, p), 3) for k, p in shares.items()},
+            "overhead_ms": {k: round(percentile(over, p), 1) for k, p in shares.items()},
+            "cpu_ms_per_request": round(1000 * self.cpu_s / len(whole), 2),
+            "cores": round(self.cpu_s / self.span_s, 2),
+        }
+
+
+class Server:
+    """The process of http_server.py, as it is seen from outside."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.url = url
+        self._proc = Path(f"/proc/{pid}")
+
+    @property
+    def rss_mb(self) -> float:
+        """Memory that is in RAM."""
+        pages = int((self._proc / "statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    @property
+    def cpu_s(self) -> float:
+        """User and system time since it began."""
+        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def serving(cost_s: float, folder: Path) -> Iterator[Server]:
+    """A server that has answered once; ended at the end."""
+    command = [sys.executable, str(HERE / "http_server.py"), "--folder", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--cost-s", str(cost_s)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"MALLOC_ARENA_MAX": "2"},  # as in the image
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().strip()
+        if not url:
+            raise RuntimeError("the server did not start")
+        asyncio.run(_once(url))
+        yield Server(url, process.pid)
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+async def _once(url: str) -> None:
+    async with Caller(url) as caller:
+        answer = await caller.post("/v1/audio/speech", speech("The first request is slow."))
+    if answer.status != 200:
+        raise RuntimeError(f"the server answers {answer.status}")
+
+
+def speech(text: str, **more: Any) -> dict[str, Any]:
+    """A request for it."""
+    return {"model": "tts-1", "voice": "default", "input": text, **more}
+
+
+async def load(server: Server, clients: int, seconds: float, cost_s: float) -> Load:
+    """So many callers for so long."""
+    told = Load(clients)
+    begin = time.perf_counter()
+    measured_from = begin + WARM_UP_SHARE * seconds
+    until = begin + seconds
+
+    async def call(number: int) -> None:
+        await asyncio.sleep(cost_s * number / clients)  # spread evenly, not one wave
+        async with Caller(server.url) as caller:
+            turn = 0
+            while time.perf_counter() < until:
+                turn += 1
+                text = f"Sentence {turn} of caller {number}."
+                answer = await caller.post("/v1/audio/speech", speech(text))
+                if answer.status != 200:
+                    told.wrong[str(answer.status)] += 1
+                    await asyncio.sleep(0.1)
+                elif time.perf_counter() - answer.whole_s >= measured_from:
+                    told.answers.append(answer)
+
+    async def watch() -> None:
+        await asyncio.sleep(measured_from - time.perf_counter())
+        began, cpu_s = time.perf_counter(), server.cpu_s
+        while (left_s := until - time.perf_counter()) > 0:
+            told.rss_mb.append(server.rss_mb)
+            await asyncio.sleep(min(left_s, max(0.1, seconds / 60)))
+        told.span_s, told.cpu_s = time.perf_counter() - began, server.cpu_s - cpu_s
+
+    ended = await asyncio.gather(watch(), *map(call, range(clients)), return_exceptions=True)
+    told.wrong.update(type(one).__name__ for one in ended if isinstance(one, BaseException))
+    return told
+
+
+async def first_bytes(server: Server, cost_s: float) -> dict[str, Any]:
+    """For each format, when the first byte of several sentences comes, and when the last."""
+    sentences = [
+        f"This is sentence {number} of a text that is long enough for every one of its "
+        f"sentences to be spoken for itself, one after the other, so that it can be heard early."
+        for number in range(1, SENTENCES + 1)
+    ]
+    found = {}
+    for format in FORMATS:
+        body = speech(f"In {format}. {' '.join(sentences)}", response_format=format)
+        async with Caller(server.url) as caller:
+            answer = await caller.post("/v1/audio/speech", body)
+        if answer.status != 200:
+            raise RuntimeError(f"{format}: the server answers {answer.status}")
+        found[format] = {
+            "first_byte_s": round(answer.first_s, 3),
+            "last_sentence_s": round(answer.whole_s - cost_s, 3),
+            "whole_s": round(answer.whole_s, 3),
+            "early": answer.first_s < answer.whole_s - cost_s,
+        }
+    return found
+
+
+def steadiness(rss_mb: list[float]) -> dict[str, float]:
+    """Memory at the begin, in the middle and at the end of a run, and its growth."""
+    third = max(1, len(rss_mb) // 3)
+    parts = [mean(rss_mb[:third]), mean(rss_mb[third : 2 * third] or rss_mb), mean(rss_mb[-third:])]
+    names = ("start_mb", "middle_mb", "end_mb")
+    told = {name: round(value, 1) for name, value in zip(names, parts, strict=True)}
+    return told | {"growth": round(parts[2] / parts[0] - 1, 4)}
+
+
+def judge(result: dict[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Each target, what was measured, and whether it was met."""
+    main = result["main"]
+    wrong = sum(sum(run["errors"].values()) for run in [main, *result["loads"]])
+    checks = [
+        ("errors", wrong, "<=", 0),
+        ("overhead p99, ms", main["overhead_ms"]["p99"], "<=", options.target_ms),
+        ("growth of memory", result["memory"]["growth"], "<=", options.max_growth),
+        ("formats heard early", sum(f["early"] for f in result["formats"].values()), ">=", 6),
+    ]
+    return [
+        {"target": target, "value": value, "bound": f"{sign} {bound:g}"}
+        | {"passed": value <= bound if sign == "<=" else value >= bound}
+        for target, value, sign, bound in checks
+    ]
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All runs over one server."""
+    with serving(options.cost_s, folder / "store") as server:
+        _say(f"server at {server.url}")
+        import uvloop
+
+        run = uvloop.run
+        result: dict[str, Any] = {"formats": run(first_bytes(server, options.cost_s))}
+        main = run(load(server, options.clients, options.seconds, options.cost_s))
+        result["main"] = main.figures(options.cost_s)
+        result["memory"] = steadiness(main.rss_mb)
+        _say(json.dumps(result["main"]))
+        result["loads"] = []
+        for clients in options.loads:
+            told = run(load(server, clients, options.load_seconds, options.cost_s))
+            result["loads"].append(told.figures(options.cost_s))
+            _say(json.dumps(result["loads"][-1]))
+    return result
+
+
+def _say(line: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}, load {os.getloadavg()[0]:.1f}] {line}", file=sys.stderr)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--cost-s", type=float, default=2.0, help="of the engine, each sentence")
+    parser.add_argument("--loads", type=int, nargs="*", default=[50, 100, 150, 250, 300, 400])
+    parser.add_argument("--load-seconds", type=float, default=15.0, help="of each of --loads")
+    parser.add_argument("--target-ms", type=float, default=50.0, help="p99 of the overhead")
+    parser.add_argument("--max-growth", type=float, default=0.1, help="of memory, as a share")
+    parser.add_argument("--folder", type=Path, help="where the store is made, e.g. /dev/shm")
+    parser.add_argument("--save", action="store_true", help="keep it as bench/results/http_load")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, print, keep, judge."""
+    options = parse()
+    result: dict[str, Any] = {"bench": "http_load", "commit": stamp().commit}
+    result |= {"date": time.strftime("%Y-%m-%d"), "machine": describe()}
+    result |= {"cost_s": options.cost_s, "seconds": options.seconds}
+    result["load_average"] = round(os.getloadavg()[0], 1)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        result["folder"] = str(options.folder or tempfile.gettempdir())
+        result |= measure(options, Path(folder))
+    result["checks"] = judge(result, options)
+    result["passed"] = all(check["passed"] for check in result["checks"])
+    print(json.dumps(result))
+    if options.save:
+        http_report.keep(result)
+    return 0 if result["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""The HTTP server over an engine of fixed cost, for http_load.py; ends when its input does.
+
+    python bench/http_server.py --cost-s 2 --folder DIR
+
+The first line on stdout is the address. Everything but the engine is what `f5serve serve` runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+
+from f5serve.operations import Operations
+from f5serve.settings import Settings
+from f5serve.speech import Speech
+from f5serve.standin.tone import Tone
+from f5serve.store.open import open_store
+from f5serve.timings.aligners import Aligners
+from f5serve.transports.http.app import make_app
+from f5serve.transports.http.guard import protect
+from f5serve.transports.http.listen import listen, url_of
+from f5serve.transports.http.observed import observe
+from f5serve.transports.http.service import Service
+from f5serve.types import Utterance, Wave
+from f5serve.voices.open import open_library
+
+STEP_S = 0.25
+"""From one look whether the call is still wanted to the next."""
+
+
+class FixedCost(Tone):
+    """Each utterance takes the same time, however many are made; sleeping, not computing."""
+
+    concurrent = True
+
+    def __init__(self, cost_s: float) -> None:
+        super().__init__(cost_s=cost_s)
+        self._check = threading.local()
+
+    def estimate_s(self, utterances: Sequence[Utterance]) -> float | None:
+        """Unknown: what calls cost does not add up here, so nobody is to be sent away for it."""
+        return None
+
+    def _work(self, check: Callable[[], None] | None) -> None:
+        """The tone itself takes a millisecond, which is part of the cost: see `_beep`."""
+        self._check.value = check
+
+    def _beep(self, utterance: Utterance) -> Wave:
+        until = time.perf_counter() + self._cost_s
+        wave = super()._beep(utterance)
+        while (left_s := until - time.perf_counter()) > 0:
+            if self._check.value is not None:
+                self._check.value()
+            time.sleep(min(left_s, STEP_S))
+        return wave
+
+
+async def serve(settings: Settings, cost_s: float) -> None:
+    """Serve until stdin ends."""
+    store = open_store(settings)
+    voices = open_library(settings, store)
+    speech = Speech(FixedCost(cost_s))
+    operations = Operations(store, voices, lambda: speech, settings)
+    app = make_app(Service(operations, store, voices, Aligners(), settings))
+    wrapped = observe(protect(app, settings), operations.metrics)
+    listening = listen("127.0.0.1", 0)
+    server = uvicorn.Server(
+        uvicorn.Config(wrapped, log_level="warning", access_log=False, lifespan="off")
+    )
+    operations.begin()
+    sys.stdout.write(url_of(listening, "127.0.0.1") + "\n")
+    sys.stdout.flush()
+    asyncio.get_running_loop().run_in_executor(None, sys.stdin.read).add_done_callback(
+        lambda _: setattr(server, "should_exit", True)
+    )
+    await server.serve(sockets=[listening])
+    await operations.close(2)
+
+
+def main() -> None:
+    """Parse and serve."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cost-s", type=float, required=True, help="of each utterance")
+    parser.add_argument("--folder", type=Path, required=True, help="where the store is made")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    settings = replace(Settings(), store=f"file://{args.folder.resolve()}", data_dir=args.folder)
+    import uvloop
+
+    uvloop.run(serve(settings, args.cost_s))
+
+
+if __name__ == "__main__":
+    main()
