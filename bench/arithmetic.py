@@ -7,15 +7,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 HEAD_DIM = 64
 
 
-def of_step(arch: dict[str, Any], frames: int) -> Callable[[], None]:
+def of_step(arch: dict[str, Any], frames: int, library: str) -> Callable[[], None]:
     """A step of one row with guidance, on the CPU in fp32, without anything element-wise.
 
     Args:
         arch: of a DiT, as `engine.config.Architecture` has it.
+        library: "mkl" or "onednn", for the products of the blocks.
     """
     dim, depth, inner = arch["dim"], arch["depth"], arch["dim"] * arch["ff_mult"]
     tokens, heads = 2 * frames, dim // HEAD_DIM
@@ -38,17 +40,23 @@ def of_step(arch: dict[str, Any], frames: int) -> Callable[[], None]:
     q, k, v = torch.randn(3, 2, heads, frames, HEAD_DIM)
     places = torch.randn(2, dim, frames)
 
+    def product(a: Tensor, b: Tensor, into: Tensor) -> None:
+        if library == "mkl":
+            torch.mm(a, b, out=into)
+        else:
+            torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
+
     @torch.inference_mode()
     def step() -> None:
         torch.mm(mel[:frames], ends[0], out=out[:frames])
         for kernel in kernels:
             F.conv1d(places, kernel, padding=15, groups=16)
         for qkv, project, widen, shrink in layers:
-            torch.mm(x, qkv, out=wide)
+            product(x, qkv, wide)
             F.scaled_dot_product_attention(q, k, v)
-            torch.mm(x, project, out=out)
-            torch.mm(x, widen, out=up)
-            torch.mm(up, shrink, out=out)
+            product(x, project, out)
+            product(x, widen, up)
+            product(up, shrink, out)
         torch.mm(x, ends[1], out=narrow)
 
     return step

@@ -2,7 +2,7 @@
 
 The floor is what a step cannot do without, in the same shapes, on weights of every layer's own,
 into memory that is there already. Ours, the floor and the f5-tts package take turns; each number
-is CPU seconds of one step with guidance, and the ratios are to the best floor.
+is CPU seconds of one step with guidance, and the ratios are to the floor of the faster library.
 
     python bench/floor.py --upstream-python .venv-oracle/bin/python
 """
@@ -23,6 +23,7 @@ import machine
 from processes import Worker
 
 HERE = Path(__file__).parent
+FLOORS = ("mkl", "onednn")
 MODELS = {"reduced": ("F5TTS_v1_Small", 4), "full": ("F5TTS_v1_Base", 0)}
 VOCAB = (
     "import importlib.util as u; print(u.find_spec('f5_tts').submodule_search_locations[0])",
@@ -83,20 +84,26 @@ def compare(
     for worker in workers.values():
         worker.ask("prepare", frames=frames, tokens=2545, out=str(work / "step.npy"))
         worker.ask("step", repeat=1)
-    taken: dict[str, list[float]] = {name: [] for name in ("floor", *workers)}
+    taken: dict[str, list[float]] = {name: [] for name in (*FLOORS, *workers)}
     for number in range(rounds):
         order = list(taken) if number % 2 else list(reversed(taken))
         for name in order:
-            worker = workers["ours" if name == "floor" else name]
-            what = {"arch": arch, "frames": frames} if name == "floor" else {}
-            answer = worker.ask("floor" if name == "floor" else "step", repeat=repeat, **what)
+            if name in FLOORS:
+                what = {"arch": arch, "frames": frames, "library": name}
+                answer = workers["ours"].ask("floor", repeat=repeat, **what)
+            else:
+                answer = workers[name].ask("step", repeat=repeat)
             taken[name].append(answer["cpu"])
+    floor = min((taken[name] for name in FLOORS), key=median)
     row: dict[str, Any] = {"frames": frames}
     for name, seconds in taken.items():
-        row[name] = {"best": round(min(seconds), 4), "median": round(median(seconds), 4)}
-        paired = [a / b for a, b in zip(seconds, taken["floor"], strict=True)]
-        row[name] |= {"over_floor": round(median(paired), 3)}
-        row[name] |= {"best_over_floor": round(min(seconds) / min(taken["floor"]), 3)}
+        paired = [a / b for a, b in zip(seconds, floor, strict=True)]
+        row[name] = {
+            "best": round(min(seconds), 4),
+            "median": round(median(seconds), 4),
+            "over_floor": round(median(paired), 3),
+            "best_over_floor": round(min(seconds) / min(floor), 3),
+        }
     return row
 
 

@@ -178,8 +178,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
-        self.up = nn.Linear(arch.dim, arch.ff_mult * arch.dim)
+        self.up: nn.Module = nn.Linear(arch.dim, arch.ff_mult * arch.dim)
+        self.activate: nn.Module = nn.GELU(approximate="tanh")
         self.down = nn.Linear(arch.ff_mult * arch.dim, arch.dim)
 
     def forward(self, x: Tensor) -> Tensor:  # [m d] -> [m d]
-        return self.down(F.gelu(self.up(x), approximate="tanh"))
+        return self.down(self.activate(self.up(x)))
