@@ -38,7 +38,7 @@ def test_it_listens_at_once_speaks_and_ends_well(
     with server(tmp_path, PORT_HEALTH=health.rpartition(":")[2]) as program:
         url = program.url()
         record_property("listens_s", time.monotonic() - began)
-        assert program.pings(url) == [204, 200]
+        assert program.pings(url) in ([204, 200], [200])  # the latter on a machine in a hurry
         record_property("ready_s", time.monotonic() - began)
         said = program.said()
         for piece in ("the built-in speaker", "nobody is asked", f"{url}/docs", f"{health}/ping"):
@@ -104,6 +104,14 @@ def test_a_worker_behind_a_load_balancer(tmp_path: Path) -> None:
         messages = [line["message"] for line in program.lines()]
         assert messages[0].startswith("f5serve server: version ")
         assert any("ready in" in message for message in messages)
+
+
+def test_told_to_stop_while_it_starts(tmp_path: Path) -> None:
+    with server(tmp_path) as program:
+        program.wait_for("(f5serve server: version)")
+        program.process.send_signal(signal.SIGTERM)
+        assert program.process.wait(20) == 0
+        assert "Traceback" not in program.logged()
 
 
 def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:

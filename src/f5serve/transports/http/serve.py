@@ -99,6 +99,7 @@ def main(
     timeline.name_until("settings, doctor")
     how = Start(timeline=timeline, warm=True, ears=Ears(settings))
     load_speech = loading(settings, how, at_once=True)
+    exit_code = 1
     try:
         with timeline.step("service", beside=True):
             from f5serve.transports.http import serving
@@ -106,13 +107,17 @@ def main(
             made = _make(settings, how, load_speech)
         tell(describe(settings, sockets))
         serving.run(made, sockets.main, sockets.health)
-        end_within(ENDING_S, 0)
+        exit_code = 0
+    except SystemExit:  # told to stop, see `prepare`
+        exit_code = 0
+        raise
     except F5Error as error:
-        end_within(ENDING_S, error.exit_code)
+        exit_code = error.exit_code
         raise
     finally:
         how.stop.set()
         sockets.close()
+        end_within(ENDING_S, exit_code)
 
 
 def effective(settings: Settings, host: str | None = None, port: int | None = None) -> Settings:
