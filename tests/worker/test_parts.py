@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.settings import Settings, on_runpod, secret_values, takes_jobs, worker_settings
 from f5serve.store.memory import MemoryStore
-from f5serve.transports.json_logs import JOB_ID, JsonLines, quotes
-from f5serve.transports.start_checks import check_room, check_store, make_checks
+from f5serve.transports.json_logs import JOB_ID, JsonLines, TextLines, quotes
 from f5serve.transports.runpod_pace import LONGEST_PAUSE_S, Pace
 from f5serve.transports.runpod_progress import Progress
 from f5serve.transports.runpod_queue import RunPodQueue
+from f5serve.transports.start_checks import check_room, check_store, make_checks
 from tests.worker.job_api import job_api
 
 
@@ -42,6 +42,23 @@ def logged(message: str, *secrets: str) -> dict[str, Any]:
 @given(st.text())
 def test_any_message_is_one_line_of_json(message: str) -> None:
     assert logged(message)["message"] == message
+
+
+@given(st.text())
+def test_any_message_is_one_line_at_a_terminal_and_no_command_to_it(message: str) -> None:
+    record = logging.LogRecord("f5serve.x", logging.INFO, "", 1, "%s", (message,), None)
+    line = TextLines().format(record)
+    assert line.isprintable()
+    if message.isprintable():
+        assert line[9:] == message  # behind the time
+
+
+def test_a_line_at_a_terminal_says_how_bad_it_is_and_keeps_secrets() -> None:
+    record = logging.LogRecord(
+        "f5serve.x", logging.ERROR, "", 1, "no %s", ("hunter2hunter2",), None
+    )
+    record.job_id = "job-7"
+    assert TextLines(("hunter2hunter2",)).format(record)[8:] == " ERROR [job-7] no ***"
 
 
 def test_line_has_time_level_logger_and_job() -> None:
