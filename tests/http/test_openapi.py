@@ -1,0 +1,248 @@
+"""The contract as a document, and as a page; and that nothing else leaves, whatever breaks."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html.parser
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from f5serve.api_keys import ApiKey, digest, new_key
+from f5serve.errors import F5Error
+from f5serve.store.memory import MemoryStore
+from f5serve.transports.http.app import assemble
+from f5serve.transports.http.contract import TAGS
+from f5serve.transports.http.open_routes import is_open_path
+from f5serve.transports.http.routes_docs import page
+from tests.http.house import HELLO, House, house
+from tests.operations.house import CountingTone
+from tests.voices.material import WORDS, recording
+
+CANARY = "/mnt-7/canary/secret-4711"
+DOCUMENT: dict[str, Any] = assemble().openapi()
+OPERATIONS = [
+    (method, path, told)
+    for path, item in DOCUMENT["paths"].items()
+    for method, told in item.items()
+]
+IDS = [told["operationId"] for _, _, told in OPERATIONS]
+FILLED = {
+    "{voice_id}": "default",
+    "{model_id}": "tts-1",
+    "{job_id}": "some-job",
+    "{format}": "srt",
+}
+
+
+def filled(path: str) -> str:
+    for name, value in FILLED.items():
+        path = path.replace(name, value)
+    assert "{" not in path
+    return path
+
+
+@pytest.mark.parametrize(("method", "path", "told"), OPERATIONS, ids=IDS)
+def test_each_operation_is_told_whole(method: str, path: str, told: dict[str, Any]) -> None:
+    assert told["summary"]
+    assert told["description"]
+    assert set(told["tags"]) <= set(TAGS)
+    expected = {"500"} if is_open_path(path) else {"401", "403", "429", "500"}
+    if "requestBody" in told:
+        expected |= {"400", "408", "413"}
+    assert expected <= set(told["responses"])
+    assert "422" not in told["responses"]
+    assert ({} in told["security"]) is is_open_path(path)
+    assert not {"server", "x-powered-by"} & set(told)
+
+
+def test_names_are_used_once_and_references_lead_somewhere() -> None:
+    assert len(set(IDS)) == len(IDS)
+    told = json.dumps(DOCUMENT)
+    assert "HTTPValidationError" not in told
+    for name in set(re.findall(r'"\$ref": "([^"]+)"', told)):
+        assert name.startswith("#/components/schemas/")
+        assert name.rpartition("/")[2] in DOCUMENT["components"]["schemas"], name
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, str]]:
+    """A house that asks for a key, and the key."""
+    key = new_key()
+    keys = (ApiKey("me", digest(key.encode())),)
+    with house(tmp_path_factory.mktemp("keyed"), api_keys=keys) as home:
+        yield home, key
+
+
+@pytest.mark.parametrize(("method", "path", "told"), OPERATIONS, ids=IDS)
+def test_each_operation_asks_for_a_key_as_it_is_told(
+    keyed: tuple[House, str], method: str, path: str, told: dict[str, Any]
+) -> None:
+    home, _ = keyed
+    status = home.client.request(method, filled(path)).status_code
+    assert status != 401 if is_open_path(path) else status == 401
+
+
+def test_the_document_is_served_to_everybody(keyed: tuple[House, str]) -> None:
+    assert keyed[0].client.get("/openapi.json").json() == json.loads(json.dumps(DOCUMENT))
+
+
+def test_other_methods_are_told_of_all_that_a_path_takes(keyed: tuple[House, str]) -> None:
+    home, key = keyed
+    answer = home.client.put("/v1/audio/voices/ana", headers={"X-API-Key": key})
+    home.refused(answer, 405, "method_not_allowed")
+    assert answer.headers["Allow"] == "DELETE, GET"
+
+
+class Links(html.parser.HTMLParser):
+    """All that a page refers to, its ids, and its tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take note of it."""
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in ("href", "src"):
+                self.links.append(str(value))
+            elif name == "id":
+                self.ids.append(str(value))
+            assert name != "style"
+            assert not name.startswith("on")
+
+
+def test_the_page_of_docs_is_whole_and_asks_nobody_else(keyed: tuple[House, str]) -> None:
+    answer = keyed[0].client.get("/docs")
+    assert answer.headers["Content-Type"].startswith("text/html")
+    found = Links()
+    found.feed(answer.text)
+    assert set(IDS) <= set(found.ids)
+    assert set(DOCUMENT["components"]["schemas"]) <= set(found.ids)
+    assert len(set(found.ids)) == len(found.ids)
+    assert "script" not in found.tags
+    inner = {link[1:] for link in found.links if link.startswith("#")}
+    assert inner <= set(found.ids)
+    assert {link for link in found.links if not link.startswith("#")} == {"openapi.json"}
+    style = re.search(r"<style>(.*?)</style>", answer.text, re.DOTALL)
+    assert style is not None
+    hashed = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{hashed}'" in answer.headers["Content-Security-Policy"]
+
+
+def test_what_routes_say_of_themselves_cannot_break_the_page() -> None:
+    said = "<script>alert(1)</script> `<b>` [Voice]"
+    path = {
+        "operationId": "one",
+        "summary": said,
+        "description": said,
+        "tags": ["t"],
+        "responses": {"200": {"description": said}},
+    }
+    document = {
+        "info": {"title": "x", "version": "<i>", "description": said},
+        "tags": [{"name": "t", "description": said}],
+        "paths": {"/<a>": {"get": path}},
+        "components": {"schemas": {}},
+    }
+    found = Links()
+    found.feed(page(document))
+    assert not found.tags & {"script", "b", "i"}
+
+
+class Broken(MemoryStore):
+    """A store that fails with whatever it is told to, and names what nobody may know."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__()
+        self._fault = fault
+
+    def get(self, *args: Any, **named: Any) -> bytes:
+        """Fail."""
+        raise self._fault
+
+    get_part = put = put_file = download = delete = exists = url = now = get  # type: ignore[assignment]
+
+    def list(self, prefix: str = "") -> Iterator[Any]:
+        """Fail, but for those who look at the queue all the time."""
+        if not prefix.startswith("queue/"):
+            raise self._fault
+        return iter(())
+
+
+class BrokenTone(CountingTone):
+    """A speaker that fails."""
+
+    def generate(self, *args: Any, **named: Any) -> Any:
+        """Fail."""
+        raise OSError(2, "No such file", CANARY)
+
+
+def ask_everything(home: House) -> Iterator[Any]:
+    """The answers to one plausible request for each operation, and to some that are not."""
+    file = ("a.wav", recording(), "audio/wav")
+    bodies: dict[str, Any] = {
+        "create_speech": {"json": HELLO},
+        "create_job": {"json": {"text": "Hello there."}},
+        "create_voice": {"data": {"name": "ana", "ref_text": WORDS}, "files": {"file": file}},
+        "create_alignment": {"data": {"text": WORDS}, "files": {"file": file}},
+    }
+    for method, path, told in OPERATIONS:
+        asked = bodies.get(told["operationId"], {})
+        yield home.client.request(method, filled(path), **asked)
+        yield home.client.request(method, filled(path), content=b"\xff\x00{[")
+    yield home.speak(voice="https://127.0.0.1:1/x.wav")
+    yield home.client.get("/v1/jobs/%00")
+    yield home.client.get("/studio/%2e%2e/%2e%2e/%2e%2e/etc/passwd")
+
+
+@pytest.mark.parametrize(
+    "fault", [RuntimeError(CANARY), OSError(5, "I/O error", CANARY)], ids=["runtime", "os"]
+)
+def test_nothing_leaves_whatever_breaks(fault: Exception, tmp_path: Path) -> None:
+    with house(tmp_path, store=Broken(fault), tone=BrokenTone()) as home:
+        for answer in ask_everything(home):
+            told = answer.text + str(answer.headers)
+            for secret in (
+                "canary",
+                "4711",
+                "Traceback",
+                ".py",
+                str(tmp_path),
+                "/home",
+                "site-pack",
+            ):
+                assert secret not in told, answer.request.url
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_error_of_a_route_says_what_the_document_says(tmp_path: Path) -> None:
+    with house(tmp_path, store=Broken(F5Error("x.", code="AMISS"))) as home:
+        home.refused(home.client.get("/v1/audio/voices"), 500, "amiss")
+
+
+def test_a_fault_while_speaking_is_no_more_talkative(tmp_path: Path) -> None:
+    with house(tmp_path, tone=BrokenTone()) as home:
+        made = home.client.post("/v1/jobs", json={"text": "Hello there."})
+        at = made.json()["links"]["self"]
+        ends = time.monotonic() + 10
+        while (told := home.client.get(at)).json()["status"] != "ERROR":
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        for answer in (
+            told,
+            home.client.get(f"{at}/result"),
+            home.client.get("/v1/jobs"),
+            home.speak(),
+        ):
+            assert "canary" not in answer.text
+            assert "Traceback" not in answer.text
