@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f5serve.audio.encode import encode
-from f5serve.audio.encode_stream import open_encoder
+from f5serve.audio.encode_stream import open_encoder, tell_length
 from f5serve.errors import InvalidRequest
 from f5serve.types import AudioFormat, Wave
 
@@ -70,6 +70,29 @@ def test_a_wav_without_end_is_read_by_common_readers() -> None:
     assert len(soundfile.read(io.BytesIO(data))[0]) == len(TONE)
     with stdlib_wave.open(io.BytesIO(data)) as file:
         assert len(file.readframes(file.getnframes())) == 2 * len(TONE)
+
+
+def test_a_wav_that_has_come_whole_is_told_its_length() -> None:
+    file = io.BytesIO(b"".join(sent("wav", [100, 5000])))
+    tell_length(file)
+    assert file.getvalue() == encode(Wave(TONE), "wav")
+    tell_length(file)
+    assert file.getvalue() == encode(Wave(TONE), "wav")
+
+
+@given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda rest: b"RIFF" + rest))
+def test_other_files_stay_as_they_are(data: bytes) -> None:
+    file = io.BytesIO(data)
+    tell_length(file)
+    assert file.getvalue() == data
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name != "wav"])
+def test_other_formats_stay_as_they_are(format: AudioFormat) -> None:
+    data = b"".join(sent(format, []))
+    file = io.BytesIO(data)
+    tell_length(file)
+    assert file.getvalue() == data
 
 
 def test_samples_beyond_full_scale_are_clipped() -> None:

@@ -22,6 +22,8 @@ _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _ENDLESS = 0x7FFF_F000
 """Bytes of sound that a wav of unknown length announces: with more, readers count below zero."""
 
+_ENDLESS_DATA = struct.pack("<4sI", b"data", _ENDLESS)
+
 OGG_PAGE_MS = 200.0
 """Sound in one page of Ogg; a page costs about 35 bytes."""
 
@@ -64,7 +66,7 @@ def tell_length(file: BinaryIO) -> None:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(_HEADER.size)
-    if head != _endless_header(int.from_bytes(head[24:28], "little")):
+    if head[:4] != b"RIFF" or head[36:] != _ENDLESS_DATA:
         return
     for at, length in ((4, size - 8), (40, size - _HEADER.size)):
         file.seek(at)
