@@ -59,7 +59,7 @@ def test_keyboard_is_enough(browser: Browser, home: House) -> None:
         page.keyboard.press("End")
         page.keyboard.press("Home")
         page.keyboard.press("Space")
-        visit.until_word("bravo")
+        visit.until("document.querySelector('.word.now')")
         page.keyboard.press("Tab")
         assert focused(page) == "Download wav"
         tab_to(page, "voice-new")

@@ -21,6 +21,11 @@ pytestmark = needs_chromium
 
 TEXT = "One two three four five. Six seven eight nine ten. Eleven twelve, and no more."
 COST_S = 0.7
+MARKED = """window.marked = [];
+new MutationObserver(() => {
+  const now = document.querySelector(".word.now");
+  if (now) marked.push(now.textContent);
+}).observe(document.querySelector("#words"), { subtree: true, attributes: true });"""
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +62,14 @@ def test_speech_is_heard_while_it_is_made(browser: Browser, home: House) -> None
         expect(visit.page.locator("#estimate")).to_contain_text("about 5 s of speech")
         visit.page.click("#generate")
         visit.until("heard.begun.length > 0")
+        home.tone.hold()  # there is more to be made
         visit.until("heard.contexts[0].currentTime > heard.begun[0].when + 0.1")
         assert position(visit) > 0
         expect(visit.page.locator("#play")).to_have_accessible_name("Pause")
-        expect(visit.page.locator("#generate")).to_be_disabled()  # more is being made
+        expect(visit.page.locator("#generate")).to_be_disabled()
         expect(visit.page.locator("#phase")).to_contain_text(re.compile(r"Part \d of \d"))
         expect(visit.page.locator("#progress")).to_have_attribute("value", re.compile(r"\d"))
+        home.tone.release()
         visit.wait_until_made()
         begun = visit.page.evaluate("heard.begun")
         assert len(begun) > 1
@@ -77,16 +84,22 @@ def test_speech_is_heard_while_it_is_made(browser: Browser, home: House) -> None
 
 
 def test_words_are_marked_while_they_are_heard(visit: Visit) -> None:
-    visit.speak("Alpha bravo charlie delta echo foxtrot.")
-    expect(visit.page.locator("#play")).to_have_accessible_name("Pause")
+    words = "Alpha bravo charlie delta echo foxtrot."
+    visit.speak(words)
     expect(visit.page.locator(".word")).to_have_count(6)
-    visit.until_word("bravo")
-    visit.until_word("charlie")
-    assert "of 0:02, charlie" in (visit.page.get_attribute("#wave", "aria-valuetext") or "")
-    visit.page.locator(".word", has_text="foxtrot").click()
-    assert now(visit) == "foxtrot."
-    assert position(visit) == pytest.approx(1.9, abs=0.25)
+    visit.page.evaluate(MARKED)
+    visit.page.locator("#wave").press("Home")
+    if visit.page.get_by_role("button", name="Play", exact=True).is_visible():
+        visit.page.click("#play")
+    visit.until("marked.at(-1) === 'foxtrot.'")
+    marked = list(dict.fromkeys(visit.page.evaluate("marked")))
+    assert len(marked) > 2  # a busy machine draws less often
+    assert marked == [word for word in words.split() if word in marked]
+    assert "of 0:02, foxtrot." in (visit.page.get_attribute("#wave", "aria-valuetext") or "")
+    visit.page.locator(".word", has_text="charlie").click()
+    assert now(visit) in ("charlie", "delta", "echo", "foxtrot.")
     expect(visit.page.locator("#play")).to_have_accessible_name("Play")  # it has ended
+    assert now(visit) == "foxtrot."
     visit.check()
 
 
@@ -113,7 +126,7 @@ def test_sound_is_moved_in_by_pointer_and_keys(visit: Visit) -> None:
     assert now(visit) == "foxtrot."
     wave.press("Home")
     wave.press("Space")
-    visit.until_word("bravo")
+    visit.until("document.querySelector('.word.now')")
     wave.press("Space")
     expect(visit.page.locator("#play")).to_have_accessible_name("Play")
     visit.check()
@@ -242,7 +255,7 @@ def test_history_and_unfinished_text_survive_a_reload(visit: Visit) -> None:
     row = visit.page.locator(".job").first
     expect(row).to_contain_text("Kilo lima")
     row.get_by_role("button", name="Open and play").click()
-    expect(visit.page.locator(".word.now")).to_have_text("Kilo")
+    expect(visit.page.locator(".word.now")).to_be_visible()
     expect(visit.page.locator("#words")).to_have_text(said)
     expect(visit.page.locator("#play")).to_have_accessible_name("Pause")
     with visit.page.expect_download() as waiting:

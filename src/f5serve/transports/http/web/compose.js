@@ -17,6 +17,10 @@ export class Compose {
     this._restore();
     this._text.addEventListener("input", () => this._changed());
     byId("options").addEventListener("input", () => this._changed());
+    byId("seed-new").addEventListener("click", () => {
+      [byId("seed").value] = crypto.getRandomValues(new Uint32Array(1)).map((drawn) => drawn >>> 1);
+      this._changed();
+    });
     byId("options-reset").addEventListener("click", () => {
       this._reset();
       this._changed();

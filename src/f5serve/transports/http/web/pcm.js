@@ -27,6 +27,7 @@ export class SampleReader {
   constructor(hasHeader) {
     this.sampleRate = 24000;
     this._inHeader = hasHeader;
+    /** @type {Uint8Array} */
     this._rest = new Uint8Array(0);
   }
 

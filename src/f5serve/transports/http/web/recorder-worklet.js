@@ -1,4 +1,5 @@
 // Runs in the audio thread: hands on what the microphone hears.
+// @ts-nocheck The names of that thread are in no library of TypeScript's.
 
 class Tap extends AudioWorkletProcessor {
   /** @param {Float32Array[][]} inputs */

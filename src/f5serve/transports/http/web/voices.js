@@ -23,9 +23,7 @@ export class Voices extends EventTarget {
     /** @type {Element | null} the button of the sample that is heard */
     this._heard = null;
     this._audio.addEventListener("ended", () => this.quiet());
-    this._list.addEventListener("change", (/** @type {any} */ event) => {
-      localStorage.setItem(CHOSEN, event.target.value);
-    });
+    this._list.addEventListener("change", () => this._keep());
   }
 
   /** Id of the chosen voice. */
@@ -37,7 +35,13 @@ export class Voices extends EventTarget {
     const found = [...this._list.querySelectorAll("input")].find((input) => input.value === id);
     if (!found) return;
     found.checked = true;
-    localStorage.setItem(CHOSEN, id);
+    this._keep();
+  }
+
+  /** Remember what was chosen, and say it beside the button. */
+  _keep() {
+    localStorage.setItem(CHOSEN, this.chosen);
+    byId("as").textContent = `as ${this.chosen}`;
   }
 
   async load() {
@@ -46,6 +50,7 @@ export class Voices extends EventTarget {
     const chosen = localStorage.getItem(CHOSEN) ?? "default";
     const id = voices.some((/** @type {any} */ voice) => voice.id === chosen) ? chosen : "default";
     this._list.replaceChildren(...voices.map((/** @type {any} */ voice) => this._row(voice, id)));
+    byId("as").textContent = `as ${id}`;
   }
 
   /** Stop the sample. */

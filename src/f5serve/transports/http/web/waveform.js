@@ -10,13 +10,9 @@ const PAGE_S = 5;
 
 /** Loudest sample in each hundredth of a second, of sound that grows. */
 export class Peaks {
-  constructor() {
-    this.reset(24000);
-  }
-
-  /** @param {number} sampleRate */
-  reset(sampleRate) {
-    this._each = Math.round(sampleRate / PEAKS_PER_S);
+  /** @param {number} [sampleRate] */
+  constructor(sampleRate = 24000) {
+    this._each = Math.round(sampleRate / PEAKS_PER_S); // samples
     /** @type {number[]} */
     this.values = [];
   }
@@ -73,7 +69,7 @@ export class Waveform {
 
   /** Forget the old sound. */
   reset() {
-    this._peaks.reset(this._player.sampleRate);
+    this._peaks = new Peaks(this._player.sampleRate);
   }
 
   /** The sound has grown. */
