@@ -91,6 +91,7 @@ def test_few_are_begun_at_a_time_in_their_order(tmp_path: Path) -> None:
             for number in range(2):
                 await here.until(f"j{number}", "PROCESSING")
             assert [await here.status(f"j{number}") for number in range(2, 6)] == ["QUEUED"] * 4
+            assert "f5_jobs_queued 4" in here.operations.metrics.render()
             here.tone.release()
             await here.until("j5", "COMPLETED")
             spoken = [int(text[7]) for text in here.tone.spoken]

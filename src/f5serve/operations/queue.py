@@ -95,6 +95,11 @@ class Queue:
     def begin(self) -> None:
         """Look for jobs that others have left, from now on."""
         if self._looking is None:
+            self._tools.measures.registry.gauge(
+                "f5_jobs_queued",
+                "Jobs for later in the line of this process, not yet begun.",
+                source=lambda: len(self),
+            )
             self._looking = asyncio.get_running_loop().create_task(self._look_on(), name="queue")
 
     async def put_off(self, job_id: str, ask: Ask) -> Standing:
