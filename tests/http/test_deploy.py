@@ -41,6 +41,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
         home.speak(speed=99)
         home.client.get("/v1/nothing")
         text = home.client.get("/metrics").text
+    assert not [f.name for f in text_string_to_metric_families(text) if not f.documentation]
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -9,20 +9,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from f5serve.errors import F5Error
 from f5serve.metrics import Registry
 
+T = TypeVar("T")
+
 _SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
 _RTF = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
-_TOTALS = (
-    *("steps", "step_s", "row_steps", "frame_steps", "padding_frames"),
-    *("rows", "failed_rows", "vocoder_s", "out_of_memory"),
-    *("graph_steps", "eager_steps", "graph_captures", "graph_failures"),
-)
+_TOTALS = {
+    "steps": "ODE steps.",
+    "step_s": "Time of the steps.",
+    "row_steps": "Utterances, summed over steps.",
+    "frame_steps": "Mel frames, summed over steps.",
+    "padding_frames": "Mel frames that were worked on for nothing.",
+    "rows": "Utterances finished.",
+    "failed_rows": "Utterances that failed.",
+    "vocoder_s": "Time of the vocoder.",
+    "out_of_memory": "Batches that had to be halved.",
+    "graph_steps": "Steps that were replayed as a graph.",
+    "eager_steps": "Steps that were launched one by one.",
+    "graph_captures": "Steps recorded as a graph.",
+    "graph_failures": "Steps that could not be recorded.",
+}
 """Those of `types.Engine.counters` that only grow."""
+
+_NOW = {
+    "rows_waiting": "Utterances that were not begun.",
+    "rows_running": "Utterances that were begun.",
+    "backlog_s": "Estimated time of the work that is left in both.",
+    "batch_frames": "Most mel frames of a step.",
+    "graphs": "Graphs that are kept.",
+}
+"""Those that tell how it is."""
 
 
 class Watched(Protocol):
@@ -103,7 +124,8 @@ class Measures:
             "1 when it could not be loaded, or only a new process can speak again.",
             source=lambda: device.health()["state"] == "failed",
         )
-        self.registry.add_source(lambda: _exported(device.counters()))
+        told = _exported(_TOTALS | _NOW)
+        self.registry.add_source(lambda: _exported(device.counters()), told)
 
     def spoke(self, metrics: Mapping[str, float], audio_s: float, seconds: float) -> None:
         """Note a request that was spoken; `metrics` as callers are told them."""
@@ -134,7 +156,7 @@ class Measures:
         return told
 
 
-def _exported(counters: Mapping[str, float]) -> dict[str, float]:
+def _exported(counters: Mapping[str, T]) -> dict[str, T]:
     return {
         f"f5_engine_{_spelled(name)}{'_total' if name in _TOTALS else ''}": value
         for name, value in counters.items()
