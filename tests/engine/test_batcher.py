@@ -55,6 +55,8 @@ class Counting:
         self.at_gate = threading.Event()
         self.alive = True
         self.spare = 0
+        self.finishes_together = False
+        self.finished: list[list[str]] = []
         self.walks: list[weakref.ref[Walk]] = []
 
     def begin(self, draft: Draft) -> Any:
@@ -73,10 +75,11 @@ class Counting:
         for row in rows:
             row.step += 1
 
-    def finish(self, row: Any) -> Wave:
-        if row.name == "unfinishable":
+    def finish(self, rows: Sequence[Any]) -> list[Wave]:
+        self.finished.append([row.name for row in rows])
+        if any(row.name == "unfinishable" for row in rows):
             raise EngineFailed("Not finite.", code="NOT_FINITE")
-        return Wave(np.full(row.frames, 0.5, np.float32))
+        return [Wave(np.full(row.frames, 0.5, np.float32)) for row in rows]
 
     def forget(self) -> None:
         pass
@@ -431,6 +434,34 @@ def test_what_fails_in_idle_time_fails_nobody_unless_the_device_is_broken(
     assert batcher.broken is not alive
     if alive:
         works(batcher)
+
+
+def test_rows_that_end_in_one_step_are_finished_at_once_where_that_is_best(
+    batcher: Batcher, device: Counting
+) -> None:
+    asked = [draft("a", 60), draft("b", 70), draft("c", 80, steps=2)]
+    assert say(batcher, *asked) == [60, 70, 80]
+    assert device.finished == [["c"], ["a"], ["b"]]
+    device.finishes_together = True
+    device.finished.clear()
+    assert say(batcher, *asked) == [60, 70, 80]
+    assert device.finished == [["c"], ["a", "b"]]
+    assert batcher.counters()["rows"] == 6
+
+
+def test_a_row_that_cannot_be_finished_fails_alone_among_those_that_end_with_it(
+    batcher: Batcher, device: Counting
+) -> None:
+    device.finishes_together = True
+    device.gate = threading.Semaphore(0)
+    good = Caller(batcher, draft("good", 60))
+    bad = Caller(batcher, draft("unfinishable", 60))
+    while len(batcher._calls) < 2:
+        time.sleep(0.001)
+    device.gate.release(50)
+    assert getattr(bad.ended().error, "code", None) == "NOT_FINITE"
+    assert len(good.ended().waves) == 1
+    works(batcher)
 
 
 def test_nothing_to_say_is_said_at_once(batcher: Batcher) -> None:

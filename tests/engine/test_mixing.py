@@ -267,6 +267,18 @@ def test_without_memory_all_that_fits_is_said_as_it_would_be_with_it() -> None:
         assert np.allclose(waves[i].samples, roomy[i].samples, atol=1e-4)
 
 
+def test_rows_finished_at_once_are_those_finished_one_by_one() -> None:
+    engine = speaker()
+    drafts = engine._drafts([utterance("ab"[i], n, voice(i)) for i, n in enumerate((150, 130))])
+    rows = [engine.device.begin(draft) for draft in drafts]
+    for _ in range(7):
+        engine.device.step(rows)
+    for wave, begun in zip(engine.device.finish(rows), rows, strict=True):
+        (alone,) = engine.device.finish([begun])
+        assert wave.samples.shape == alone.samples.shape
+        assert np.allclose(wave.samples, alone.samples, atol=1e-6)
+
+
 def test_seeds_out_of_range_fail_alone() -> None:
     engine = speaker()
     good = utterance("a", 150, voice(1))

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from f5serve.engine import sampler
 from f5serve.engine.attention import sdpa
 from f5serve.engine.layers import PositionConv, TextEmbedding
 from f5serve.engine.packing import Layout, Packing
+from f5serve.engine.vocoder import Vocos, random_tensors
 from f5serve.errors import EngineFailed
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
@@ -45,6 +48,19 @@ def test_attention_does_not_reach_into_the_next_sequence() -> None:
     changed = sdpa(qkv, packing)
     assert torch.equal(out[:12], changed[:12])
     assert not torch.allclose(out[12:], changed[12:])
+
+
+@settings(max_examples=20, deadline=None)
+@given(lengths=st.lists(st.integers(4, 90), min_size=1, max_size=5), seed=st.integers(0, 9))
+def test_waves_of_several_mels_in_one_run_are_those_of_each(lengths: list[int], seed: int) -> None:
+    vocos = Vocos.from_tensors(random_tensors(seed, 32, 48, 3), CPU)
+    generator = torch.Generator().manual_seed(seed)
+    mels = [torch.randn(n, 100, generator=generator) * 2 - 4 for n in lengths]
+    with torch.inference_mode():
+        for mel, wave in zip(mels, vocos.together(mels), strict=True):
+            alone = vocos(mel[None])[0]
+            assert wave.shape == alone.shape
+            assert (wave - alone).norm() <= 1e-6 * alone.norm()
 
 
 def layout(*lengths: int) -> Layout:

@@ -11,6 +11,7 @@ from f5serve.engine.device import MOST_GPU_FRAMES
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.packing import Packing
 from f5serve.engine.rows import Row
+from f5serve.engine.vocoder import Vocos, random_tensors
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
 
@@ -79,3 +80,11 @@ def test_memory_that_runs_out_is_an_error_that_halves_the_batch() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         torch.empty(2**50, device="cuda", dtype=torch.uint8)
     assert on_gpu(torch.float16).device.responds()
+
+
+def test_waves_of_several_mels_in_one_run_are_those_of_each() -> None:
+    vocos = Vocos.from_tensors(random_tensors(0), torch.device("cuda"))
+    mels = [torch.randn(n, 100, device="cuda") * 2 - 4 for n in (300, 64, 120)]
+    with torch.inference_mode():
+        for mel, wave in zip(mels, vocos.together(mels), strict=True):
+            assert error(wave, vocos(mel[None])[0]) <= 1e-4

@@ -271,13 +271,15 @@ class Batcher:
 
     def _finish(self, items: list[Item]) -> None:
         done = [item for item in items if item.begun is not None and item.begun.done]
+        done.sort(key=lambda item: item.index)
         if done:
             self.device.forget()
-        for item in sorted(done, key=lambda item: item.index):
+        together = self._vocode_together(done)
+        for item in done:
             if item.begun is None:  # another row of its call has just failed
                 continue
             try:
-                wave = self._vocode(item)
+                wave = together[item] if item in together else self._vocode([item])[0]
             except Exception as error:  # noqa: BLE001 - as above
                 failure = named(error, self.device)
             else:
@@ -285,13 +287,22 @@ class Batcher:
                 continue
             self._blame(failure, item, [item])
 
-    def _vocode(self, item: Item) -> Wave:
+    def _vocode_together(self, items: list[Item]) -> dict[Item, Wave]:
+        """Waves of rows that ended in one step; none when one fails, so that each is tried."""
+        if len(items) < 2 or not self.device.finishes_together:
+            return {}
+        try:
+            return dict(zip(items, self._vocode(items), strict=True))
+        except Exception:  # noqa: BLE001 - which row it was is found out one by one
+            return {}
+
+    def _vocode(self, items: list[Item]) -> list[Wave]:
         began = time.perf_counter()
-        assert item.begun is not None
-        wave = self.device.finish(item.begun)
+        waves = self.device.finish([item.begun for item in items if item.begun is not None])
         seconds = time.perf_counter() - began
-        self._count(rows=1, vocoder_s=seconds, vocoder_frames=item.draft.frames)
-        return wave
+        frames = sum(item.draft.frames for item in items)
+        self._count(rows=len(items), vocoder_s=seconds, vocoder_frames=frames)
+        return waves
 
     def _hand_over(self, item: Item, wave: Wave) -> None:
         call = item.call

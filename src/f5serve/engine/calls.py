@@ -31,8 +31,13 @@ class Device(Protocol):
         """Take each row one step further, or raise and leave all where they were."""
         ...
 
-    def finish(self, row: Begun) -> Wave:
-        """The wave of a row that is done."""
+    @property
+    def finishes_together(self) -> bool:
+        """Whether several rows are best finished at once."""
+        ...
+
+    def finish(self, rows: Sequence[Begun]) -> list[Wave]:
+        """The waves of rows that are done."""
         ...
 
     def forget(self) -> None:

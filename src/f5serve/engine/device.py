@@ -52,16 +52,24 @@ class F5Device:
         """One ODE step."""
         self.stepper.step(rows)
 
+    @property
+    def finishes_together(self) -> bool:
+        """On a CPU, four mels in one run take up to 1.2 times as long as one by one."""
+        return self.where.type == "cuda"
+
     @torch.inference_mode()
-    def finish(self, row: Begun) -> Wave:
-        """The mel through Vocos, at the loudness of the reference.
+    def finish(self, rows: Sequence[Begun]) -> list[Wave]:
+        """The mels through Vocos, at the loudness of the reference.
 
         Raises:
             EngineFailed: code NOT_FINITE.
         """
-        mel = with_reference(row.row, row.x)
-        samples = self.vocoder(mel[None, row.row.first_frame :])[0] * row.row.gain
-        return Wave(samples.cpu().numpy())
+        mels = [with_reference(row.row, row.x)[row.row.first_frame :] for row in rows]
+        alone = len(mels) == 1
+        waves = self.vocoder(mels[0][None]) if alone else self.vocoder.together(mels)
+        return [
+            Wave((wave * row.row.gain).cpu().numpy()) for wave, row in zip(waves, rows, strict=True)
+        ]
 
     def forget(self) -> None:
         """Let go of the rows of the last step."""

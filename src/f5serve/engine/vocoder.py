@@ -7,7 +7,7 @@ Key names are those of charactr/vocos-mel-24khz; sizes are read off the weights.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,8 @@ from f5serve.errors import ModelUnavailable
 from f5serve.units import HOP_LENGTH
 
 MAX_MAGNITUDE = 100.0
+REACH = 3
+"""Frames that a convolution looks to either side."""
 
 
 class ConvNeXtBlock(nn.Module):
@@ -27,7 +29,7 @@ class ConvNeXtBlock(nn.Module):
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.dwconv = nn.Conv1d(width, width, 7, padding=3, groups=width)
+        self.dwconv = nn.Conv1d(width, width, 2 * REACH + 1, padding=REACH, groups=width)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.pwconv1 = nn.Linear(width, inner)
         self.pwconv2 = nn.Linear(inner, width)
@@ -44,15 +46,16 @@ class Backbone(nn.Module):
 
     def __init__(self, width: int, inner: int, depth: int) -> None:
         super().__init__()
-        self.embed = nn.Conv1d(N_MELS, width, 7, padding=3)
+        self.embed = nn.Conv1d(N_MELS, width, 2 * REACH + 1, padding=REACH)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.convnext = nn.ModuleList(ConvNeXtBlock(width, inner) for _ in range(depth))
         self.final_layer_norm = nn.LayerNorm(width, eps=NORM_EPS)
 
-    def forward(self, mel: Tensor) -> Tensor:  # [b N_MELS n] -> [b n d]
+    def forward(self, mel: Tensor, gaps: Tensor | None = None) -> Tensor:
+        """[b N_MELS n] -> [b n d]; `gaps` are frames that belong to no mel, bool [n]."""
         x = self.norm(self.embed(mel).transpose(1, 2)).transpose(1, 2)
         for block in self.convnext:
-            x = block(x)
+            x = block(x if gaps is None else x.masked_fill(gaps, 0.0))
         return self.final_layer_norm(x.transpose(1, 2))
 
 
@@ -77,9 +80,18 @@ class Vocos(nn.Module):
         self.head = Head(width)
 
     def forward(self, mel: Tensor) -> Tensor:
-        spectrum = self.head(self.backbone(mel.transpose(1, 2)))
-        window = torch.hann_window(N_FFT, device=mel.device)
-        return torch.istft(spectrum, N_FFT, HOP_LENGTH, window=window, center=True)
+        return _wave(self.head(self.backbone(mel.transpose(1, 2))))
+
+    def together(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        """The waves [nw] of several mels [n N_MELS], one behind the other in one run.
+
+        Between them are as many zeros as a convolution reaches, zeroed again before each.
+        """
+        frames = torch.cat([F.pad(mel, (0, 0, 0, REACH)) for mel in mels])
+        gaps = torch.cat([F.pad(mel.new_zeros(len(mel)), (0, REACH), value=1.0) for mel in mels])
+        spectrum = self.head(self.backbone(frames.t()[None], gaps > 0))
+        parts = spectrum.split([len(mel) + REACH for mel in mels], dim=2)
+        return [_wave(part[..., :-REACH])[0] for part in parts]
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], device: torch.device) -> Vocos:
@@ -104,6 +116,11 @@ class Vocos(nn.Module):
                 hint="Use pytorch_model.bin of charactr/vocos-mel-24khz.",
             ) from None
         return model.requires_grad_(False).eval()
+
+
+def _wave(spectrum: Tensor) -> Tensor:  # complex64 [b N_FFT/2+1 n] -> [b nw]
+    window = torch.hann_window(N_FFT, device=spectrum.device)
+    return torch.istft(spectrum, N_FFT, HOP_LENGTH, window=window, center=True)
 
 
 def random_tensors(
