@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,9 +25,12 @@ HELD = "The first of these sentences can be heard. " + LONG[: len(LONG) // 3]
 
 
 class Sentences(CountingTone):
-    """Makes the beginning of a text, then waits until it is released."""
+    """Makes the beginning of a text, then waits until it is told to go on."""
 
-    calls = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.has_begun = threading.Event()
 
     def generate(
         self,
@@ -39,7 +43,16 @@ class Sentences(CountingTone):
         self.calls += 1
         if self.calls % 2 == 0:  # a quick start is a call of its own
             self.hold()
+            self.has_begun.set()
         return super().generate(utterances, on_done, check, deadline=deadline)
+
+    def go_on(self) -> int:
+        """Make the rest; returns the steps that were taken before."""
+        assert self.has_begun.wait(10)
+        self.has_begun.clear()
+        steps = self.steps
+        self.release()
+        return steps
 
 
 class Breaking(CountingTone):
@@ -91,21 +104,21 @@ def status(home: House, job_id: str) -> str:
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_first_sentence_is_heard_before_the_second_is_made(halting: House, format: str) -> None:
     tone = halting.tone
+    assert isinstance(tone, Sentences)
     steps = tone.steps
     with speaking(halting, input=HELD, response_format=format) as answer:
         parts, data = answer.iter_raw(), b""
         while heard_s(data, format) < 1.0:
             data += next(parts)
-        assert tone.at_work.wait(10)
-        assert tone.steps == steps + STEPS  # of the first, and none of any other
         first_s = heard_s(data, format)
-        tone.release()
+        assert tone.go_on() == steps + STEPS  # of the first, and none of any other
         data += b"".join(parts)
     assert heard_s(data, format) > 2 * first_s
 
 
 def test_events_are_sent_as_they_happen(halting: House) -> None:
     tone = halting.tone
+    assert isinstance(tone, Sentences)
     steps = tone.steps
     with speaking(
         halting, input=HELD + "So.", response_format="pcm", stream_format="sse"
@@ -114,22 +127,21 @@ def test_events_are_sent_as_they_happen(halting: House) -> None:
         text = ""
         while len(text) < 48_000:  # a second
             text += next(lines) + "\n"
-        assert tone.at_work.wait(10)
-        assert tone.steps == steps + STEPS
-        tone.release()
+        assert tone.go_on() == steps + STEPS
         text += "".join(f"{line}\n" for line in lines)
     told = events(text)
     assert told[-1]["usage"]["output_tokens"] == round(len(joined(told)) / 2 / 256)
 
 
 def test_an_answer_ends_when_its_job_has(halting: House) -> None:
+    tone = halting.tone
+    assert isinstance(tone, Sentences)
     with speaking(halting, input=HELD + "Or so.", response_format="wav") as answer:
         parts = answer.iter_raw()
         next(parts)
         job_id = answer.headers["x-f5-job-id"]
-        assert halting.tone.at_work.wait(10)
         assert status(halting, job_id) == "PROCESSING"
-        halting.tone.release()
+        tone.go_on()
         assert b"".join(parts)
         assert status(halting, job_id) == "COMPLETED"
 
@@ -230,7 +242,7 @@ def test_one_of_two_callers_may_leave(tmp_path: Path) -> None:
             with speaking(home, key="both", **fields) as second:
                 next(second.iter_raw())
             time.sleep(0.3)
-            tone.release()
+            tone.go_on()
             data += b"".join(parts)
     assert data == whole.content
 
