@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f5serve.errors import StorageFailed
@@ -31,6 +31,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(st.text(min_size=1), st.dictionaries(st.text(), JSON))
 def test_what_waits_comes_back_as_it_was(job_id: str, payload: dict[str, Any]) -> None:
     waiting = Waiting(MemoryStore())
