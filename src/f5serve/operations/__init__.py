@@ -6,7 +6,7 @@
 
 - `parse`: fields, strictly.  `uploads`: recordings.  `answers`: records to JSON.
 - `flights`: jobs under way here.  `device`: the thread that computes.  `perform`: one job.
-- `story`: what is kept of a result.
+- `queue`: jobs for later.  `story`: what is kept of a result.  `files`: its files.
 """
 
 from f5serve.operations.desk import Operations
