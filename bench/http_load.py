@@ -177,20 +177,20 @@ async def first_bytes(server: Server, cost_s: float) -> dict[str, Any]:
         f"sentences to be spoken for itself, one after the other, so that it can be heard early."
         for number in range(1, SENTENCES + 1)
     ]
-    found = {}
-    for format in FORMATS:
+
+    async def ask(format: str) -> tuple[str, dict[str, Any]]:
         body = speech(f"In {format}. {' '.join(sentences)}", response_format=format)
         async with Caller(server.url) as caller:
             answer = await caller.post("/v1/audio/speech", body)
         if answer.status != 200:
             raise RuntimeError(f"{format}: the server answers {answer.status}")
-        found[format] = {
-            "first_byte_s": round(answer.first_s, 3),
-            "last_sentence_s": round(answer.whole_s - cost_s, 3),
-            "whole_s": round(answer.whole_s, 3),
-            "early": answer.first_s < answer.whole_s - cost_s,
-        }
-    return found
+        last_s = answer.whole_s - cost_s
+        times = {"first_byte_s": answer.first_s, "last_sentence_s": last_s}
+        times["whole_s"] = answer.whole_s
+        told = {name: round(seconds, 3) for name, seconds in times.items()}
+        return format, told | {"early": answer.first_s < last_s}
+
+    return dict(await asyncio.gather(*map(ask, FORMATS)))
 
 
 def steadiness(rss_mb: list[float]) -> dict[str, float]:
@@ -236,7 +236,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             told = run(load(server, clients, options.load_seconds, options.cost_s))
             result["loads"].append(told.figures(options.cost_s))
             _say(json.dumps(result["loads"][-1]))
+    result["rises_at_per_s"] = rises_at([result["main"], *result["loads"]], options.target_ms)
     return result
+
+
+def rises_at(runs: list[dict[str, Any]], target_ms: float) -> float | None:
+    """The smallest load at which the overhead misses its target; None where it never does."""
+    late = [run["offered_per_s"] for run in runs if run["overhead_ms"]["p99"] > target_ms]
+    return min(late, default=None)
 
 
 def _say(line: str) -> None:

@@ -61,6 +61,12 @@ def _loads(result: dict[str, Any]) -> str:
             *(run["cpu_ms_per_request"], run["cores"]),
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
+    rises = result["rises_at_per_s"]
+    lines.append(
+        "\nNo load made the overhead miss its target."
+        if rises is None
+        else f"\nThe overhead misses its target from {rises:g} requests a second on."
+    )
     return "\n".join(lines)
 
 

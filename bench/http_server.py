@@ -8,8 +8,9 @@ The first line on stdout is the address. Everything but the engine is what `f5se
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
+import os
+import signal
 import sys
 import threading
 import time
@@ -17,19 +18,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import uvicorn
-
 from f5serve.operations import Operations
 from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.store.open import open_store
 from f5serve.timings.aligners import Aligners
+from f5serve.transports.http import serving
 from f5serve.transports.http.app import make_app
 from f5serve.transports.http.guard import protect
 from f5serve.transports.http.listen import listen, url_of
 from f5serve.transports.http.observed import observe
 from f5serve.transports.http.service import Service
+from f5serve.transports.http.serving import ServingOptions
 from f5serve.types import Utterance, Wave
 from f5serve.voices.open import open_library
 
@@ -64,26 +65,25 @@ class FixedCost(Tone):
         return wave
 
 
-async def serve(settings: Settings, cost_s: float) -> None:
-    """Serve until stdin ends."""
+def serve(settings: Settings, cost_s: float) -> None:
+    """Serve until told to stop."""
     store = open_store(settings)
     voices = open_library(settings, store)
     speech = Speech(FixedCost(cost_s))
     operations = Operations(store, voices, lambda: speech, settings)
-    app = make_app(Service(operations, store, voices, Aligners(), settings))
-    wrapped = observe(protect(app, settings), operations.metrics)
+    service = Service(operations, store, voices, Aligners(), settings)
+    app = observe(protect(make_app(service), settings), operations.metrics)
     listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(
-        uvicorn.Config(wrapped, log_level="warning", access_log=False, lifespan="off")
-    )
-    operations.begin()
     sys.stdout.write(url_of(listening, "127.0.0.1") + "\n")
     sys.stdout.flush()
-    asyncio.get_running_loop().run_in_executor(None, sys.stdin.read).add_done_callback(
-        lambda _: setattr(server, "should_exit", True)
-    )
-    await server.serve(sockets=[listening])
-    await operations.close(2)
+    end = ServingOptions(settings.shutdown_s)
+    serving.run(serving.Serving(app, operations, service.lifecycle, end), listening, None)
+
+
+def stop_with_input() -> None:
+    """Be told to stop when whoever started this process is gone."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> None:
@@ -93,10 +93,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the store is made")
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    settings = replace(Settings(), store=f"file://{args.folder.resolve()}", data_dir=args.folder)
-    import uvloop
-
-    uvloop.run(serve(settings, args.cost_s))
+    threading.Thread(target=stop_with_input, daemon=True).start()
+    folder = args.folder.resolve()
+    made = replace(Settings(), store=f"file://{folder}", data_dir=folder, shutdown_s=4.0)
+    serve(made, args.cost_s)
 
 
 if __name__ == "__main__":
