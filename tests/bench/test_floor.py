@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import arithmetic
 import floor
-import pytest
 
 ARCH = {"dim": 128, "depth": 2, "ff_mult": 2}
 
