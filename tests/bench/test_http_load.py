@@ -1,4 +1,4 @@
-"""The load test of the HTTP server runs, and its arithmetic; how fast it is, a quiet machine says."""
+"""The load test of the HTTP server runs, and its arithmetic; how fast it is, quiet machines say."""
 
 from __future__ import annotations
 
