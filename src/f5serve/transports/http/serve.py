@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-PACKAGES = ("fastapi", "uvicorn", "python_multipart")
+PACKAGES = ("fastapi", "uvicorn", "httptools", "python_multipart")
 """What the extra `serve` brings and nothing works without."""
 
 RUNPOD_ANSWER_MB = 30
