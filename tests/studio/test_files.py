@@ -76,6 +76,11 @@ def test_every_file_that_is_named_is_there(home: House) -> None:
     assert named == {path.name for path in WEB.iterdir()} - {"index.html", "favicon.svg"}
 
 
+def test_addresses_are_relative_so_that_a_proxy_may_put_the_page_anywhere() -> None:
+    for path in (*SCRIPTS, WEB / "index.html"):
+        assert not re.search(r"""(?:href|src)="/|["'`]/(?:v1|health|studio)""", path.read_text())
+
+
 def test_page_holds_no_script_or_style_of_its_own_and_no_address() -> None:
     page = (WEB / "index.html").read_text()
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", page)

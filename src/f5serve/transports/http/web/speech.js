@@ -4,7 +4,7 @@ import { errorOf } from "./api.js";
 import { bytesOf, joined, SampleReader } from "./pcm.js";
 import { events } from "./sse.js";
 
-const LOOK_MS = 400;
+const LOOK_MS = 1000; // what the server itself asks for while a job is under way
 const RESULT_TRIES = 20;
 
 /** Formats whose samples can be heard as they arrive; the others are decoded when complete. */
