@@ -6,7 +6,7 @@ import pytest
 
 from tests.tools.make_reference import FOLDER, pages
 
-NAMES = ["settings.md", "cli.md", "models.md", "http.md", "openapi.json", "jobs.md"]
+NAMES = ["settings.md", "cli.md", "models.md", "http.md", "openapi.json", "jobs.md", "metrics.md"]
 
 
 @pytest.fixture(scope="module")

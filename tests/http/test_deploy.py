@@ -14,9 +14,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from f5serve.settings import Settings
-from f5serve.standin.tone import Tone
-from f5serve.types import Engine
 from tests.http.house import house
+from tests.tools.metrics_reference import Counted
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -24,13 +23,6 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 BOARD = json.loads((DEPLOY / "grafana/dashboards/f5serve.json").read_text())
 OURS = ("f5serve:cpu", "f5serve:cu128")
 METRIC = re.compile(r"\b((?:f5|process)_[a-z0-9_]+)\b")
-
-
-class Counted(Tone):
-    """Counts everything that an engine may count."""
-
-    def counters(self) -> Mapping[str, float]:
-        return dict.fromkeys(re.findall(r"`(\w+)`", Engine.counters.__doc__ or ""), 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.tools.http_reference import http_page, openapi_file
 from tests.tools.jobs_reference import jobs_page
+from tests.tools.metrics_reference import metrics_page
 
 from f5serve.model_cache.registry import MODELS, VOCODER
 from f5serve.settings import Settings
@@ -27,6 +28,7 @@ def pages() -> dict[str, str]:
         "http.md": GENERATED + http_page(),
         "openapi.json": openapi_file(),
         "jobs.md": GENERATED + jobs_page(),
+        "metrics.md": GENERATED + metrics_page(),
     }
 
 

@@ -39,7 +39,7 @@ _TOTALS = {
 _NOW = {
     "rows_waiting": "Utterances that were not begun.",
     "rows_running": "Utterances that were begun.",
-    "backlog_s": "Estimated time of the work that is left in both.",
+    "backlog_s": "Estimated time of the work that is left.",
     "batch_frames": "Most mel frames of a step.",
     "graphs": "Graphs that are kept.",
 }
