@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from f5serve.audio.decode import decode
 from f5serve.transports.cli import make_parser
+from tests.http.house import house
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -45,10 +47,11 @@ def test_command_lines_are_understood() -> None:
         make_parser().parse_args(shlex.split(line)[1:])
 
 
-@pytest.mark.slow
-def test_python_example_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openai_example_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = [block for kind, block in BLOCKS if kind == "python"]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("F5_ENGINE", "standin")
-    exec(compile(block, "README.md", "exec"), {})
-    assert (tmp_path / "hello.wav").read_bytes()[:4] == b"RIFF"
+    with house(tmp_path / "server") as home:
+        assert "http://127.0.0.1:8000/v1" in block
+        block = block.replace("http://127.0.0.1:8000", home.url)
+        exec(compile(block, "README.md", "exec"), {})
+    assert decode((tmp_path / "hello.mp3").read_bytes()).duration_s > 0.3
