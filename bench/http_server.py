@@ -34,7 +34,7 @@ from f5serve.transports.http.serving import ServingOptions
 from f5serve.types import Utterance, Wave
 from f5serve.voices.open import open_library
 
-STEP_S = 0.25
+STEP_S = 1.0
 """From one look whether the call is still wanted to the next."""
 
 
@@ -76,8 +76,9 @@ def serve(settings: Settings, cost_s: float) -> None:
     listening = listen("127.0.0.1", 0)
     sys.stdout.write(url_of(listening, "127.0.0.1") + "\n")
     sys.stdout.flush()
-    end = ServingOptions(settings.shutdown_s)
-    serving.run(serving.Serving(app, operations, service.lifecycle, end), listening, None)
+    options = ServingOptions(settings.shutdown_s, on_ready=serving.settle)
+    made = serving.Serving(app, operations, service.lifecycle, options)
+    serving.run(made, listening, None)
 
 
 def stop_with_input() -> None:

@@ -62,6 +62,7 @@ def running(
     checks: Sequence[Callable[[], None]] = (),
     shutdown_s: float = 8.0,
     tone: CountingTone | None = None,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> Iterator[Running]:
     """A server over a tone, with a port of its own for /ping."""
     tone, store, settings = tone or CountingTone(), MemoryStore(), Settings()
@@ -69,7 +70,7 @@ def running(
     operations = Operations(store, voices, load or (lambda: Speech(tone)), settings, Options())
     service = Service(operations, store, voices, Aligners(), settings)
     app = make_app(service)
-    options = ServingOptions(shutdown_s, checks, lambda *_: threading.Timer(0, print))
+    options = ServingOptions(shutdown_s, checks, lambda *_: threading.Timer(0, print), on_ready)
     serving = Serving(app, operations, service.lifecycle, options)
     main, health = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
     loop, ended = asyncio.new_event_loop(), list[F5Error | None]()
@@ -209,9 +210,10 @@ def test_a_broken_device_ends_the_server(tmp_path: Path) -> None:
     class Breaking(CountingTone):
         broken = False
 
-    tone = Breaking()
-    with running(tmp_path, lambda: Speech(tone)) as one:
+    tone, ready = Breaking(), list[int]()
+    with running(tmp_path, lambda: Speech(tone), on_ready=lambda: ready.append(1)) as one:
         wait_until(lambda: httpx.get(f"{one.health}/ping").status_code == 200)
+        wait_until(lambda: ready == [1])
         tone.broken = True
         broken = httpx.get(f"{one.health}/ping")
         assert (broken.status_code, broken.json()["error"]["code"]) == (503, "device_broken")

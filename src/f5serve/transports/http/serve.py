@@ -205,7 +205,7 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     from f5serve.transports.http.guard import protect
     from f5serve.transports.http.observed import observe
     from f5serve.transports.http.service import Service
-    from f5serve.transports.http.serving import Serving, ServingOptions
+    from f5serve.transports.http.serving import Serving, ServingOptions, settle
     from f5serve.transports.start_checks import make_checks
 
     ears, timeline = how.ears, how.timeline
@@ -218,5 +218,6 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     operations = Operations(store, voices, load_speech, settings, options)
     service = Service(operations, store, voices, ears.aligners(), settings)
     app = observe(protect(make_app(service), settings), operations.metrics)
-    how_to_end = ServingOptions(settings.shutdown_s, make_checks(settings, store))
-    return Serving(app, operations, service.lifecycle, how_to_end)
+    checks = make_checks(settings, store)
+    how_to_live = ServingOptions(settings.shutdown_s, checks, on_ready=settle)
+    return Serving(app, operations, service.lifecycle, how_to_live)
