@@ -22,7 +22,7 @@ from f5serve.errors import F5Error, StorageFailed
 from f5serve.jobs.board import Board, Lease
 from f5serve.jobs.records import ENDED, Standing, Status, folder_of
 from f5serve.jobs.waiting import Entry, Listed, Waiting
-from f5serve.operations.flights import SHUT_DOWN_CODE, read_outcome, shut_down
+from f5serve.operations.flights import SHUT_DOWN_CODE, shut_down
 from f5serve.operations.parse import Ask
 from f5serve.operations.perform import Tools
 
@@ -101,6 +101,7 @@ class Queue:
                 source=lambda: len(self),
             )
             self._looking = asyncio.get_running_loop().create_task(self._look_on(), name="queue")
+            self._looking.add_done_callback(_tell_fault)
 
     async def put_off(self, job_id: str, ask: Ask) -> Standing:
         """Have the job done later; when this returns it cannot be lost any more.
@@ -167,9 +168,7 @@ class Queue:
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         del self._at_work[name]
-        read_outcome(task)
-        if not task.cancelled() and (fault := task.exception()) is not None:
-            _log.error("queued job %s: %s", name, type(fault).__name__, exc_info=fault)
+        _tell_fault(task)
         self._fill()
 
     async def _take(self, name: str) -> None:
@@ -249,6 +248,12 @@ class Queue:
             found,
             key=lambda entry: (entry.since // self._board.lease_s, random.random()),
         )
+
+
+def _tell_fault(task: asyncio.Task[None]) -> None:
+    """A fault in f5serve ends a task of the queue; the log says which."""
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        _log.error("%s: %s", task.get_name(), type(fault).__name__, exc_info=fault)
 
 
 def _full(waiting: int) -> F5Error:
