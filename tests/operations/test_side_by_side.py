@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from f5serve.audio.encode import MEDIA_TYPES, to_pcm16
 from f5serve.errors import EngineFailed, F5Error
+from f5serve.operations.device import NICER
 from f5serve.operations.pieces import Piece
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
@@ -52,6 +55,26 @@ def test_an_engine_that_allows_it_has_several_requests_at_once(tmp_path: Path) -
             assert [answer["status"] for answer in answers] == ["COMPLETED"] * 2
 
     run(story)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority")
+def test_threads_that_encode_let_the_loop_go_first(tmp_path: Path) -> None:
+    class Looking(Tone):
+        concurrent = True
+
+        def unspeakable(self, text: str) -> list[str]:
+            found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return []
+
+    async def story() -> None:
+        async with house(tmp_path, load_speech=lambda: Speech(Looking())) as here:
+            await here.ask("j", **HELLO)
+            found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    found: list[int] = []
+    run(story)
+    in_the_request, in_the_loop = found
+    assert in_the_request == min(19, in_the_loop + NICER)
 
 
 async def listen(here: House, job_id: str, **payload: Any) -> tuple[list[Piece], dict[str, Any]]:

@@ -8,6 +8,9 @@ out as futures. What loading means comes from outside; jobs and stores are not k
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +26,11 @@ from f5serve.watch import Watch
 REQUEST_THREADS = 256
 """Most requests that an engine is given at once; others wait, first come first served, so a short
 one would wait behind long ones. Threads sleep while the engine works, and begin when needed."""
+
+
+NICER = 5
+"""By how much request threads let others go first: they encode, while the event loop answers
+everybody and the engine's own thread feeds the device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Device:
     def __init__(self, load_speech: Callable[[], Speech]) -> None:
         self._load_speech = load_speech
         self._one = ThreadPoolExecutor(1, "device")  # its thread starts with the first work
-        self._many = ThreadPoolExecutor(REQUEST_THREADS, "request")
+        self._many = ThreadPoolExecutor(REQUEST_THREADS, "request", initializer=_be_nice)
         self._loading: Future[Speech] | None = None
         self._waiting = 0
         self._lock = threading.Lock()
@@ -134,3 +142,11 @@ class Device:
     def _count(self, more: int) -> None:
         with self._lock:  # futures end in many threads
             self._waiting += more
+
+
+def _be_nice() -> None:
+    """Let other threads go first where cores are short; each thread for itself, as Linux has it."""
+    if sys.platform == "linux":
+        me = threading.get_native_id()
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + NICER)
