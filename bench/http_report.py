@@ -39,9 +39,9 @@ def _made(result: dict[str, Any]) -> str:
     machine, memory = result["machine"], result["memory"]
     return (
         f"{machine['cpu']}, {machine['cores']} cores shared by server and callers, "
-        f"{result['date']}, f5serve at {result['commit'][:12]}; the engine takes "
-        f"{result['cost_s']:g} s for a sentence; {result['seconds']:g} s with "
-        f"{result['main']['clients']} callers, load average before {result['load_average']}. "
+        f"{result['date']}, f5serve at {result['commit'][:12]}; {result['seconds']:g} s with "
+        f"{result['main']['clients']} callers, whose sentences take the engine {result['cost_s']:g} s "
+        f"each, load average before {result['load_average']}. "
         f"Memory of the server {memory['start_mb']:.0f}, {memory['middle_mb']:.0f} and "
         f"{memory['end_mb']:.0f} MB at the begin, in the middle and at the end of it."
     )
@@ -53,7 +53,7 @@ def _loads(result: dict[str, Any]) -> str:
         "| CPU ms a request | cores |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for run in sorted([*result["loads"], result["main"]], key=lambda run: run["clients"]):
+    for run in sorted([*result["loads"], result["main"]], key=lambda run: run["offered_per_s"]):
         over = run["overhead_ms"]
         cells = [
             *(run["clients"], run["offered_per_s"], run["per_s"], sum(run["errors"].values())),
