@@ -40,8 +40,8 @@ def _made(result: dict[str, Any]) -> str:
     return (
         f"{machine['cpu']}, {machine['cores']} cores shared by server and callers, "
         f"{result['date']}, f5serve at {result['commit'][:12]}; {result['seconds']:g} s with "
-        f"{result['main']['clients']} callers, whose sentences take the engine {result['cost_s']:g} s "
-        f"each, load average before {result['load_average']}. "
+        f"{result['main']['clients']} callers, whose sentences take the engine "
+        f"{result['cost_s']:g} s each, load average before {result['load_average']}. "
         f"Memory of the server {memory['start_mb']:.0f}, {memory['middle_mb']:.0f} and "
         f"{memory['end_mb']:.0f} MB at the begin, in the middle and at the end of it."
     )
