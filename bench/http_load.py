@@ -5,11 +5,13 @@
 
 The server runs in a process of its own on loopback, with the folder store and an engine that takes
 a fixed time for each sentence, however many it makes at once: whatever an answer took longer is the
-server's doing. Callers keep their connections and ask again as soon as they are answered, so their
-number and the cost decide the load: 200 callers at 4 s each are up to 50 requests a second. That is
-several times what one card makes: at 20 to 40 s of speech in a second, sentences of 3 s are 7 to 13
-a second. The other loads, each with a server of its own, tell where the overhead begins to rise;
-an mp3 costs about 10 ms of a core, so two cores end somewhere above 100 a second.
+server's doing. Callers keep their connections and ask by a timetable, each every 6.6 s, and whoever
+is answered too late for its next turn counts that delay as well: were they to ask as soon as they
+are answered, those who once met would go on asking together.
+
+200 callers with sentences of 6 s are 30 requests a second, at least twice what one card makes: at
+20 to 40 s of speech in a second, sentences of 3 s are 7 to 13. The other loads, each with a server
+of its own, tell where the overhead begins to rise; an mp3 costs 10 to 17 ms of a core.
 
 For every format a text of several sentences is asked for, and its first byte has to come before the
 last sentence is begun. Prints one JSON line; exits with 1 where something is worse than it should.
@@ -28,7 +30,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -42,6 +44,9 @@ from machine import describe
 HERE = Path(__file__).parent
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 SENTENCES = 4
+PACE = 1.1
+"""From one request of a caller to its next, in times of what a sentence costs."""
+
 WARM_UP_SHARE = 0.15
 """Of the time of a run, at its beginning, that is not counted."""
 
@@ -66,7 +71,7 @@ class Load:
             "clients": self.clients,
             "requests": len(whole),
             "errors": dict(self.wrong),
-            "offered_per_s": round(self.clients / cost_s, 1),
+            "offered_per_s": round(self.clients / (PACE * cost_s), 1),
             "per_s": round(len(whole) / self.span_s, 1),
             "latency_s": {k: round(percentile(whole, p), 3) for k, p in shares.items()},
             "overhead_ms": {k: round(percentile(over, p), 1) for k, p in shares.items()},
@@ -144,18 +149,20 @@ async def load(server: Server, clients: int, seconds: float, cost_s: float) -> L
     until = begin + seconds
 
     async def call(number: int) -> None:
-        await asyncio.sleep(cost_s * number / clients)  # spread evenly, not one wave
+        due = begin + PACE * cost_s * number / clients  # spread evenly, not one wave
         async with Caller(server.url) as caller:
             turn = 0
-            while time.perf_counter() < until:
+            while due < until:
                 turn += 1
+                await asyncio.sleep(due - time.perf_counter())
+                late_s = time.perf_counter() - due
                 text = f"Sentence {turn} of caller {number}."
                 answer = await caller.post("/v1/audio/speech", speech(text))
                 if answer.status != 200:
                     told.wrong[str(answer.status)] += 1
-                    await asyncio.sleep(0.1)
                 elif measured_from <= time.perf_counter() < until:
-                    told.answers.append(answer)
+                    told.answers.append(replace(answer, whole_s=answer.whole_s + late_s))
+                due += PACE * cost_s
 
     async def watch() -> None:
         await asyncio.sleep(measured_from - time.perf_counter())
@@ -232,8 +239,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         _say(json.dumps(result["main"]))
     result["loads"] = []
     for per_s in options.loads:
-        clients = min(options.clients, max(1, round(per_s * options.cost_s)))
-        cost_s = clients / per_s
+        clients = min(options.clients, max(1, round(per_s * PACE * options.cost_s)))
+        cost_s = clients / per_s / PACE
         with serving(cost_s, folder / f"load-{per_s}") as server:
             told = run(load(server, clients, options.load_seconds, cost_s))
         result["loads"].append(told.figures(cost_s))
@@ -257,9 +264,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--cost-s", type=float, default=4.0, help="of the engine, each sentence")
+    parser.add_argument("--cost-s", type=float, default=6.0, help="of the engine, each sentence")
     parser.add_argument(
-        "--loads", type=float, nargs="*", default=[25, 75, 100, 125, 150], help="requests a second"
+        "--loads", type=float, nargs="*", default=[15, 45, 60, 75, 100], help="requests a second"
     )
     parser.add_argument("--load-seconds", type=float, default=20.0, help="of each of --loads")
     parser.add_argument("--target-ms", type=float, default=50.0, help="p99 of the overhead")
