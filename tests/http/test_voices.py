@@ -260,7 +260,7 @@ def test_the_list_is_complete(tmp_path: Path) -> None:
 
 def test_a_store_that_is_down_is_told(tmp_path: Path) -> None:
     class Down(MemoryStore):
-        def list(self, prefix: str) -> Iterator[StoredObject]:
+        def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
             raise StorageFailed("The store does not answer.", code="STORE_UNREACHABLE")
 
     with house(tmp_path, Down()) as home:

@@ -279,9 +279,9 @@ class Counting(MemoryStore):
         self.calls["put"] += 1
         super().put(key, data, content_type)
 
-    def list(self, prefix: str = "") -> Any:
+    def list(self, prefix: str = "", *, deep: bool = True) -> Any:
         self.calls["list"] += 1
-        return super().list(prefix)
+        return super().list(prefix, deep=deep)
 
 
 def test_what_a_job_asks_of_the_store() -> None:

@@ -181,7 +181,7 @@ def test_who_comes_while_somebody_looks_is_told_what_was_found_before() -> None:
 
 def test_a_store_that_fails_is_told() -> None:
     class Failing(MemoryStore):
-        def list(self, prefix: str = "") -> Any:
+        def list(self, prefix: str = "", *, deep: bool = True) -> Any:
             raise StorageFailed("No listing.", code="S3_BUSY")
 
     history = History(Board(Failing()), tell)

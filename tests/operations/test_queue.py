@@ -262,11 +262,11 @@ def test_a_store_that_does_not_list_is_asked_again(tmp_path: Path) -> None:
     class Blind(MemoryStore):
         fails = 2
 
-        def list(self, prefix: str = "") -> Any:
+        def list(self, prefix: str = "", *, deep: bool = True) -> Any:
             if prefix == "queue/" and self.fails:
                 self.fails -= 1
                 raise StorageFailed("No listing.", code="S3_BUSY")
-            return super().list(prefix)
+            return super().list(prefix, deep=deep)
 
     async def story() -> None:
         store = Blind()

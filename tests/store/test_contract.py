@@ -98,6 +98,19 @@ def test_listing_tells_keys_sizes_and_times(store: ObjectStore) -> None:
             assert abs((datetime.now(UTC) - one.modified).total_seconds()) < 60
 
 
+def test_a_listing_of_one_level(store: ObjectStore) -> None:
+    for key in ("voices/Kim.wav", "voices/Kim.b.txt", "voices/Kimball.wav", "voices/Kim/x.wav"):
+        store.put(key, b"")
+    for prefix, expected in {
+        "voices/": {"Kim.wav", "Kim.b.txt", "Kimball.wav"},
+        "voices/Kim.": {"Kim.wav", "Kim.b.txt"},
+        "voices/Kim/": {"Kim/x.wav"},
+        "voices": set(),
+    }.items():
+        found = {one.key.removeprefix("voices/") for one in store.list(prefix, deep=False)}
+        assert found == expected, prefix
+
+
 def test_listing_goes_over_all_pages(store: ObjectStore) -> None:
     keys = {f"many/{n % 7}/{n:04d}" for n in range(1105)}
     with ThreadPoolExecutor(8) as pool:

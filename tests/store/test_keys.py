@@ -76,8 +76,9 @@ def test_keys_that_are_refused(key: str) -> None:
 
 
 def test_prefixes() -> None:
-    assert check_prefix("") == ""
-    for prefix in ("/", "a//", "../", "..", "a/../"):
+    for prefix in ("", "a.", "a/b."):
+        assert check_prefix(prefix) == prefix
+    for prefix in ("/", "a//", "../", "..", "a/../", ".", "a..", "a/.", "a./"):
         with pytest.raises(InvalidRequest):
             check_prefix(prefix)
 

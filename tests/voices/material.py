@@ -87,9 +87,9 @@ class CountingStore:
         self._note("delete", key)
         self.inner.delete(key)
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         self._note("list", prefix)
-        return self.inner.list(prefix)
+        return self.inner.list(prefix, deep=deep)
 
     def exists(self, key: str) -> bool:
         self._note("exists", key)

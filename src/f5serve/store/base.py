@@ -121,11 +121,15 @@ class ObjectStore(Protocol):
         """Remove the key; no error when there is none."""
         ...
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         """Every object whose key starts with `prefix`, in no promised order.
 
-        `prefix` is "" or a key, with a slash at the end or without. Objects that others put under
-        names outside the grammar are left out, and counted in a warning.
+        `prefix` is "" or a key, with a slash or a dot at the end or without. Objects that others
+        put under names outside the grammar are left out, and counted in a warning. Pages are
+        asked for as they are read: whoever stops early has asked for no more.
+
+        Args:
+            deep: False leaves out what lies below another slash, at no cost.
         """
         ...
 
@@ -179,13 +183,13 @@ def check_key(key: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """Return `prefix` if it is "" or a key, with one slash at the end or none.
+    """Return `prefix` if it is "" or a key, with one slash or dot at the end or none.
 
     Raises:
         InvalidRequest: code BAD_KEY.
     """
     if prefix:
-        check_key(prefix.removesuffix("/"))
+        check_key(prefix[:-1] if prefix[-1] in "/." else prefix)
     return prefix
 
 

@@ -123,14 +123,16 @@ class FolderStore:
                     return
                 folder.rmdir()
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         """See `ObjectStore.list`; what comes or goes meanwhile may be listed or not."""
         folder, _, _ = check_prefix(prefix).rpartition("/")
         skipped = SkippedNames(prefix)
-        yield from self._walk(folder, prefix, skipped)
+        yield from self._walk(folder, prefix, skipped, deep)
         skipped.warn()
 
-    def _walk(self, folder: str, prefix: str, skipped: SkippedNames) -> Iterator[StoredObject]:
+    def _walk(
+        self, folder: str, prefix: str, skipped: SkippedNames, deep: bool
+    ) -> Iterator[StoredObject]:
         try:
             with os.scandir(self.root / folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -143,7 +145,8 @@ class FolderStore:
             if entry.name == _TMP or not (key.startswith(prefix) or prefix.startswith(key + "/")):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from self._walk(key, prefix, skipped)
+                if deep:
+                    yield from self._walk(key, prefix, skipped, deep)
             elif not is_key(key) or not entry.is_file(follow_symlinks=False):
                 skipped.add(key)
             else:

@@ -99,11 +99,13 @@ class MemoryStore:
         with self._lock:
             self._values.pop(key, None)
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         """See `ObjectStore.list`; what is listed is the moment of the first step."""
         check_prefix(prefix)
         with self._lock:
             found = [(k, v) for k, v in self._values.items() if k.startswith(prefix)]
+        if not deep:
+            found = [(k, v) for k, v in found if "/" not in k[len(prefix) :]]
         for key, (data, at) in found:
             yield StoredObject(key, len(data), datetime.fromtimestamp(at, UTC))
 

@@ -148,10 +148,12 @@ class S3Store:
         except KeyMissing:  # Amazon does not mind, some others do
             return
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         """See `ObjectStore.list`; a view that may be seconds old."""
         root = f"{self.options.prefix}/" if self.options.prefix else ""
         arguments = {"Bucket": self.options.bucket, "Prefix": root + check_prefix(prefix)}
+        if not deep:
+            arguments["Delimiter"] = "/"
         skipped = SkippedNames(prefix)
         last = ""
         for page in self._pages(arguments):
