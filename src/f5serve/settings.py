@@ -298,6 +298,15 @@ def keep_onnxruntime_silent() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
+def keep_hub_silent() -> None:
+    """Switch off what huggingface_hub asks its hub about this process; call before importing it.
+
+    It fetches a list of programs that start others, without any limit of time, and then looks for
+    their variables in the environment. Somebody who has set the variable is not overruled.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
 def keep_onednn_small() -> None:
     """Bound what torch's CPU library remembers of each shape it has met; call before computing.
 

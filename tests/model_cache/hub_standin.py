@@ -5,6 +5,7 @@ It holds repositories given as data, notes every request, and misbehaves where `
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -49,6 +50,7 @@ class Faults:
     hang_at: int = 0  # where a body stops when hang is BODY
     cuts: list[int] = field(default_factory=list)  # next bodies break off after so many bytes
     drip_s: float = 0  # a byte each so many seconds
+    drip_head: str = ""  # heads of answers to this method come by drops and never end
     pause_s: float = 0  # between blocks
     no_length: bool = False  # neither HEAD nor body says how long a file is
     no_etag: bool = False
@@ -136,6 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         if faults.hang == self.command:
             hub.closing.wait(60)
             self.close_connection = True
+        elif faults.drip_head == self.command:
+            self._drip_head()
         elif faults.fail_first > 0:
             faults.fail_first -= 1
             self._json(503, {"error": "busy"})
@@ -151,6 +155,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(404, {"error": "not found"})
         else:
             self._resolve(path, headers)
+
+    def _drip_head(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while not self.server.hub.closing.wait(0.05):
+                self.wfile.write(b"x")
 
     def _info(self, path: str) -> None:
         hub = self.server.hub

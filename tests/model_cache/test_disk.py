@@ -50,6 +50,17 @@ def test_a_reservation_takes_blocks_and_leaves_no_file(tmp_path: Path) -> None:
         room.release(100 << 20)  # more than is left
 
 
+def test_room_is_given_back_in_few_steps(tmp_path: Path) -> None:
+    with Reservation(tmp_path, 96 << 20) as room:
+        assert room._file is not None
+        sizes = [os.fstat(room._file.fileno()).st_size]
+        for written in range(64 << 10, 96 << 20, 64 << 10):
+            room.release(64 << 10)
+            sizes.append(os.fstat(room._file.fileno()).st_size)
+            assert sizes[-1] <= max(0, sizes[0] - written)  # never less than is written
+    assert len(set(sizes)) < 12  # of 1,536
+
+
 def test_more_than_the_disk_has_is_refused_at_once(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(StorageFailed) as caught:

@@ -204,6 +204,21 @@ def test_two_processes_at_once_download_once(hub: Hub, models_dir: Path) -> None
     assert records.read(models_dir, "pinned").files["base/vocab.txt"].sha256 == sha(VOCAB)
 
 
+def test_the_lock_is_touched_once_a_second(source: HubSource, models_dir: Path) -> None:
+    lock = models_dir / "hub" / ".locks" / "f5serve.lock"
+    signs: list[int] = []
+    began = time.monotonic()
+    pull(
+        "pinned",
+        source,
+        models_dir,
+        lambda _: signs.append(lock.stat().st_mtime_ns),
+        registry=REGISTRY,
+    )
+    assert len(signs) > 10
+    assert len(set(signs)) <= 2 + (time.monotonic() - began)
+
+
 def test_parts_of_processes_that_are_gone_are_swept(source: HubSource, models_dir: Path) -> None:
     blobs = models_dir / "hub" / "models--owner--elsewhere" / "blobs"
     blobs.mkdir(parents=True)

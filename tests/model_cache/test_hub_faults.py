@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +83,34 @@ def test_a_hub_that_hangs_is_given_up(
 def test_a_hub_that_drips_is_given_up(hub: Hub, source: HubSource, models_dir: Path) -> None:
     hub.faults.drip_s = 0.05
     assert refused(source, models_dir, within_s=5).code == "HUB_STALLED"
+
+
+@pytest.mark.parametrize(
+    ("method", "model"),
+    [("HEAD", "pinned"), ("GET", "open"), ("GET", "pinned")],
+    ids=["file", "repository", "body"],
+)
+def test_an_answer_that_drips_is_given_up(
+    hub: Hub, source: HubSource, models_dir: Path, method: str, model: str
+) -> None:
+    hub.faults.drip_head = method
+    error = refused(source, models_dir, within_s=6, model=model)
+    assert (error.code, error.retryable) == ("HUB_STALLED", True)
+    assert "has not finished its answer" in error.message
+
+
+def test_the_hub_is_asked_for_nothing_but_models(hub: Hub, tmp_path: Path) -> None:
+    """In a process of its own, as the library keeps what it has asked once."""
+    work = (
+        "import sys; from pathlib import Path\n"
+        "from f5serve.model_cache.remote import HubSource, describe, resolve\n"
+        f"source = HubSource({hub.endpoint!r}, timeout_s=5)\n"
+        "commit, names = resolve(source, 'owner/open')\n"
+        "describe(source, 'owner/open', commit, names[0])\n"
+    )
+    environ = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": hub.endpoint, "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", work], env=environ, check=True, timeout=60)
+    assert [r.path for r in hub.requests if "owner/open" not in r.path] == []
 
 
 def test_a_hub_that_is_down_is_named_at_once(models_dir: Path) -> None:

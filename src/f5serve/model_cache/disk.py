@@ -21,6 +21,7 @@ from f5serve.errors import StorageFailed, means_full
 from f5serve.store.files import PrivateFile
 
 _PIECE = 64 << 20
+_LEAST_STEP, _MOST_STEP = 4 << 20, 256 << 20
 _PATIENCE_S = 5.0
 _INCREDIBLE = 100 * 10**12  # bytes free: more than any one disk has
 _NETWORKED = ("fuse", "nfs", "cifs", "smb", "ceph", "lustre", "9p", "virtiofs")
@@ -86,6 +87,8 @@ class Reservation:
         """
         self._file: IO[bytes] | None = None
         self._held = needed + _MARGIN if needed else 0
+        self._ahead = 0  # bytes given back that nobody has written yet
+        self._step, self._cut_at = _LEAST_STEP, time.monotonic()
         free = free_bytes(folder)
         if free is not None and needed > free:
             raise no_space(folder, needed, free)
@@ -99,10 +102,22 @@ class Reservation:
             raise unwritable(folder, error) from None
 
     def release(self, size: int) -> None:
-        """Give `size` bytes back, just before they are written elsewhere in the folder."""
-        self._held = max(0, self._held - size)
-        if self._file is not None:
-            os.ftruncate(self._file.fileno(), self._held)
+        """Give `size` bytes back, just before they are written elsewhere in the folder.
+
+        More than that is given back at once, about what is written in a second: on a network
+        volume each call goes to another machine.
+        """
+        self._ahead -= size
+        if self._ahead >= 0 or self._file is None or not self._held:
+            return
+        now = time.monotonic()
+        is_fast = now - self._cut_at < 1
+        self._step = min(2 * self._step, _MOST_STEP) if is_fast else self._step
+        self._cut_at = now
+        given = min(self._held, self._step - self._ahead)
+        self._held -= given
+        self._ahead += given
+        os.ftruncate(self._file.fileno(), self._held)
 
     def close(self) -> None:
         """Give back what is left."""
@@ -176,6 +191,21 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise StorageFailed(
             f"{path.parent}: {error.message}", code="NOT_WRITABLE", hint=_HINT_OTHER
         ) from None
+
+
+class SignsOfLife:
+    """Shows those who wait for a lock that its holder advances: once a second, not more often."""
+
+    def __init__(self, lock: Path) -> None:
+        self._lock = lock
+        self._last = time.monotonic()  # taking the lock was one
+
+    def give(self) -> None:
+        """Call it whenever something was done."""
+        if time.monotonic() > self._last + 1:
+            self._last = time.monotonic()
+            with contextlib.suppress(OSError):  # others would only wait for less long
+                self._lock.touch()
 
 
 @contextlib.contextmanager

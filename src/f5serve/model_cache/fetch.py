@@ -6,6 +6,7 @@ its content is right is for the caller to find out. This module must not know mo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -15,7 +16,15 @@ from typing import Any
 
 from f5serve.errors import StorageFailed
 from f5serve.model_cache.disk import Reservation, cannot_write
-from f5serve.model_cache.remote import HubSource, RemoteFile, cut, library, stalled, translated
+from f5serve.model_cache.remote import (
+    HubSource,
+    RemoteFile,
+    bounded,
+    cut,
+    library,
+    stalled,
+    translated,
+)
 
 _CUTS = 5
 _PAUSE_S = 0.2
@@ -82,15 +91,15 @@ def _stream(source: HubSource, download: Download) -> None:
     hub = library()
     have = _length(download.part)
     headers = {**source.headers, **({"range": f"bytes={have}-"} if have else {})}
-    with (
-        hub.get_session().stream(
+    with contextlib.ExitStack() as stack:
+        asked = hub.get_session().stream(
             "GET",
             download.remote.url,
             headers=headers,
             timeout=source.timeout_s,
             follow_redirects=True,
-        ) as answer,
-    ):
+        )
+        answer = bounded(lambda: stack.enter_context(asked), source, download.name)
         if answer.status_code == 416:  # the part is longer than the file: it was another one
             download.part.unlink()
             return

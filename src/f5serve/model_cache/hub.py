@@ -24,6 +24,7 @@ from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.model_cache import records
 from f5serve.model_cache.disk import (
     Reservation,
+    SignsOfLife,
     cannot_write,
     hold_lock,
     write_atomic,
@@ -83,9 +84,10 @@ def pull(
     except OSError as error:
         raise cannot_write(models_dir, 0, error) from None
     with hold_lock(lock, patience_s=2 * source.timeout_s + 5) as alone:
+        signs = SignsOfLife(lock)
 
         def report(progress: Progress) -> None:
-            lock.touch()  # the sign of life that others wait for
+            signs.give()
             on_progress(progress)
 
         _Pull(source, models_dir, report, alone).bring((spec, registry.vocoder))

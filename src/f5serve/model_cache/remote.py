@@ -4,8 +4,9 @@ A repository, a revision and a path flow in; where the file is, its size, its co
 content must hash to flow out. huggingface_hub speaks the protocol. This module must not know
 where anything is put on disk.
 
-Every wait for the hub ends after `HubSource.timeout_s` without a byte. snapshot_download and
-hf_hub_download are not called: the first waits for ever on a hub that hangs, the second for
+Every wait for the hub ends after `HubSource.timeout_s` without a byte, and every answer that is no
+file's body within twice that time, however its bytes come. snapshot_download and hf_hub_download
+are not called: the first waits for ever on a hub that hangs, the second for
 minutes, and both publish a file before anybody has hashed it (docs/decisions/0004-hub-access.md).
 """
 
@@ -13,18 +14,22 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from f5serve import __version__
 from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
+from f5serve.settings import keep_hub_silent
 
 T = TypeVar("T")
 
 USER_AGENT = f"f5serve/{__version__}"  # in place of the library's, which lists installed packages
 _TRIES = 3
+_LONGEST_ANSWER = 2  # times `HubSource.timeout_s`; a silence is told first, by its own error
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ETAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # becomes a file name
 _LOCAL_HINT = "Models that are on this machine already work without the hub."
@@ -37,7 +42,8 @@ class HubSource:
     Attributes:
         endpoint: base URL.
         token: for private and gated repositories, or "".
-        timeout_s: longest silence, for each answer and between bytes.
+        timeout_s: longest silence, for each answer and between bytes; an answer that is no body
+            has twice as long in all.
     """
 
     endpoint: str = "https://huggingface.co"
@@ -75,6 +81,7 @@ def library() -> Any:
     Raises:
         ModelUnavailable: code ENGINE_NOT_INSTALLED.
     """
+    keep_hub_silent()
     try:
         import huggingface_hub
     except ImportError:
@@ -138,7 +145,7 @@ def _asked(ask: Callable[[], T], source: HubSource, what: str) -> T:
     for attempt in range(1, _TRIES + 1):
         try:
             with translated(source, what):
-                return ask()
+                return bounded(ask, source, what)
         except StorageFailed as error:
             if error.code != "HUB_FAILED" or attempt == _TRIES:
                 raise
@@ -146,6 +153,34 @@ def _asked(ask: Callable[[], T], source: HubSource, what: str) -> T:
             raise _not_a_hub(source) from error
         time.sleep(attempt / 2)
     raise AssertionError("unreachable")
+
+
+def bounded(ask: Callable[[], T], source: HubSource, what: str) -> T:
+    """What `ask` returns, or an error after a time that the hub cannot lengthen.
+
+    The library's own limits are those of one wait, so an answer that comes byte by byte never
+    ends. It is asked in a thread, which ends when its connection is closed under it.
+
+    Raises:
+        StorageFailed: code HUB_STALLED.
+        Exception: what `ask` raised.
+    """
+    answer: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="f5-hub", daemon=True).start()
+    try:
+        return answer.result(_LONGEST_ANSWER * source.timeout_s)
+    except TimeoutError:
+        if answer.done():  # in this moment, or it was an error of that kind
+            return answer.result()
+        library().close_session()
+        raise stalled(source, what, "has not finished its answer about") from None
 
 
 @contextlib.contextmanager
@@ -216,10 +251,10 @@ def _unreachable(source: HubSource, reason: str) -> StorageFailed:
     )
 
 
-def stalled(source: HubSource, what: str) -> StorageFailed:
-    """The error for a hub that took the question and then fell silent."""
+def stalled(source: HubSource, what: str, did: str = "sent nothing of") -> StorageFailed:
+    """The error for a hub that took the question and then fell silent, or as good as that."""
     return StorageFailed(
-        f"The hub {source.endpoint} sent nothing of {what} for {source.timeout_s:g} s.",
+        f"The hub {source.endpoint} {did} {what} for {source.timeout_s:g} s.",
         code="HUB_STALLED",
         hint="Try again; what has arrived is kept. F5_HUB_TIMEOUT_S sets how long to wait.",
         retryable=True,

@@ -8,7 +8,6 @@ This module must not know the hub or torch.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from f5serve.errors import KeyMissing, ModelUnavailable, StorageFailed
 from f5serve.model_cache import manifest as documents
 from f5serve.model_cache import synced
 from f5serve.model_cache.current import PAUSE_S, TRIES, read_current
-from f5serve.model_cache.disk import cannot_write, hold_lock, no_space, unreadable
+from f5serve.model_cache.disk import SignsOfLife, cannot_write, hold_lock, no_space, unreadable
 from f5serve.model_cache.find import ModelFiles, files_of
 from f5serve.model_cache.hashes import OnProgress, Progress, digest, quiet
 from f5serve.model_cache.manifest import Manifest, StoredFile
@@ -138,10 +137,10 @@ class _Meter:
     def __init__(self, manifest: Manifest, on_progress: OnProgress, lock: Path) -> None:
         self._manifest = manifest
         self._on_progress = on_progress
-        self._sign_of_life = lock
+        self._signs = SignsOfLife(lock)
         self._gate = threading.Lock()
         self._done: dict[str, int] = {}
-        self._last = (0, time.monotonic())
+        self._most = 0
         self.stopped = False
 
     def tell(self, file: StoredFile, done: int) -> None:
@@ -158,10 +157,9 @@ class _Meter:
             self._on_progress(
                 Progress(self._manifest.about.model, "download", total, self._manifest.size)
             )
-            if total > self._last[0] and time.monotonic() > self._last[1] + 1:
-                self._last = (total, time.monotonic())
-                with contextlib.suppress(OSError):  # others would only wait for less long
-                    self._sign_of_life.touch()
+            if total > self._most:  # a holder that only repeats itself is none to wait for
+                self._most = total
+                self._signs.give()
 
 
 class _Sync:

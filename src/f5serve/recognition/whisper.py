@@ -19,7 +19,7 @@ from f5serve.audio.edit import levels_db, resample
 from f5serve.errors import ModelUnavailable
 from f5serve.heard import Heard
 from f5serve.recognition.models import ModelFolder
-from f5serve.settings import keep_onnxruntime_silent
+from f5serve.settings import keep_hub_silent, keep_onnxruntime_silent
 from f5serve.types import Wave, WordTiming
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ def plain_code(language: str) -> str:
 
 
 def _open(folder: ModelFolder, device: str, threads: int) -> WhisperModel:
-    keep_onnxruntime_silent()  # faster-whisper imports it
+    keep_onnxruntime_silent()  # faster-whisper imports both
+    keep_hub_silent()
     from faster_whisper import WhisperModel
 
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # a line for each wave
