@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import httpx
 import numpy as np
@@ -18,10 +16,8 @@ import pytest
 from f5serve.alignment import MAX_TEXT_CHARS
 from f5serve.audio.decode import decode
 from f5serve.audio.encode import encode
-from f5serve.errors import F5Error
 from f5serve.timings.aligners import OFF, Aligners
 from f5serve.transports.http.app import make_app
-from f5serve.transports.http.turns import Turns
 from f5serve.types import AudioFormat, Wave
 from tests.http.house import House, house, running
 from tests.voices.material import OTHER_WORDS, WORDS, recording
@@ -139,36 +135,6 @@ def test_fields_are_read_strictly(home: House) -> None:
     assert "text" in refused(client.post(PATH, files={"file": b"x"}), 400, "bad_option")
     refused(client.post(PATH, json={"text": WORDS}), 400, "bad_option")
     assert align(client, "a" * 1_100_000).status_code == 400
-
-
-def test_turns_are_few_and_a_place_is_kept_until_the_work_ends() -> None:
-    begun, may_end = threading.Event(), threading.Event()
-
-    def work() -> str:
-        begun.set()
-        may_end.wait(10)
-        return "done"
-
-    async def story() -> None:
-        turns = Turns(at_once=1, waiting=1)
-        first: asyncio.Task[Any] = asyncio.create_task(turns.run(work))
-        assert await asyncio.to_thread(begun.wait, 5)
-        second = asyncio.create_task(turns.run(lambda: "second"))
-        await asyncio.sleep(0)
-        with pytest.raises(F5Error) as caught:
-            await turns.run(work)
-        assert (caught.value.code, caught.value.retryable) == ("BUSY", True)
-        first.cancel()  # who asked goes away; the work does not
-        second.cancel()
-        await asyncio.wait({first, second})
-        third = asyncio.create_task(turns.run(lambda: "third"))
-        await asyncio.sleep(0)
-        with pytest.raises(F5Error):
-            await turns.run(work)
-        may_end.set()
-        assert await third == "third"
-
-    asyncio.run(story())
 
 
 def test_the_loop_goes_on_while_somebody_listens(home: House) -> None:

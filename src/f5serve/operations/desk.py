@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -38,6 +37,7 @@ from f5serve.operations.options import Options
 from f5serve.operations.parse import Ask, Fields, parse_tts
 from f5serve.operations.perform import Tools, perform
 from f5serve.operations.pieces import File, OnPiece, Piece, Pieces
+from f5serve.operations.pools import Pools
 from f5serve.operations.process_measures import watch_process
 from f5serve.operations.queue import QUEUE_ATTEMPTS, Queue
 from f5serve.operations.uploads import Uploads
@@ -51,7 +51,9 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-THREADS = 32
+LISTINGS = ("list_voices", "list_models")
+"""Operations of doors that go through all there is of a kind."""
+
 HEALTH_S = 3.0
 """Longest wait for the store before health says that it is slow."""
 
@@ -82,7 +84,7 @@ class Operations:
         self._uploads = Uploads(voices, settings.allow_http_urls, options.internet)
         self._board = Board(store, options.boot_id, options.lease_s)
         self._device = Device(load_speech)
-        self._pool = ThreadPoolExecutor(THREADS, "store")
+        self.pools = Pools()
         cache = ResultCache(store, settings.retention_days) if settings.result_cache else None
         self._line = Line(settings.max_queue_s)
         self._measures = Measures(options.registry or Registry())
@@ -93,7 +95,7 @@ class Operations:
             voices,
             self._device,
             cache,
-            self._pool,
+            self.pools,
             self._measures,
             options.beat_s,
             options.keep,
@@ -228,13 +230,14 @@ class Operations:
         """The audio of a job that is done, or its word times in a format."""
         with self._measures.counted("download"):
             if format is None:
-                return await self._tools.blocking(audio_file, self._board, job_id)
-            return await self._tools.blocking(timing_file, self._board, job_id, format)
+                return await self.pools.lookups.run(audio_file, self._board, job_id)
+            return await self.pools.lookups.run(timing_file, self._board, job_id, format)
 
     async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks on store or library in a thread; counted as that operation."""
         with self._measures.counted(operation):
-            return await self._tools.blocking(call, *args)
+            pool = self.pools.listings if operation in LISTINGS else self.pools.lookups
+            return await pool.run(call, *args)
 
     def counted(self, operation: str) -> contextlib.AbstractContextManager[None]:
         """Count what a door does inside as one request of this operation."""
@@ -254,7 +257,7 @@ class Operations:
         """`drain`, then let go of the device and of the threads for the store."""
         await self.drain(within_s)
         self._device.close()
-        self._pool.shutdown(wait=False)
+        self.pools.close()
 
     async def _tts(self, call: _Call) -> dict[str, Any]:
         if self._closing:
@@ -310,7 +313,8 @@ class Operations:
         if self._enqueue is None:
             standing = await self._queue.put_off(job_id, ask)
         else:
-            standing = await self._tools.blocking(self._board.queue, job_id, ask.sha256, ask.about)
+            queue = self._board.queue
+            standing = await self.pools.jobs.run(queue, job_id, ask.sha256, ask.about)
             if standing.status in (Status.QUEUED, Status.LOST):
                 later = {"mode": "sync", "return_audio": "url", "queued_as": job_id}
                 await self._enqueue({**call.payload, **later})
@@ -323,11 +327,11 @@ class Operations:
         return answer
 
     async def _upload(self, call: _Call) -> dict[str, Any]:
-        record = await self._tools.blocking(self._uploads.take, call.payload)
+        record = await self.pools.recordings.run(self._uploads.take, call.payload)
         return answers.upload_answer(record)
 
     async def _list_voices(self, call: _Call) -> dict[str, Any]:
-        return answers.voices_answer(await self._tools.blocking(self._voices.list))
+        return answers.voices_answer(await self.pools.listings.run(self._voices.list))
 
     async def _delete_voice(self, call: _Call) -> dict[str, Any]:
         name = Fields(call.payload).text("voice_name")
@@ -337,7 +341,7 @@ class Operations:
                 code="MISSING_FIELD",
                 hint="Send a name of list_voices.",
             )
-        await self._tools.blocking(self._voices.delete, name)
+        await self.pools.lookups.run(self._voices.delete, name)
         return {"status": f"Voice '{name}' deleted."}
 
     async def _health(self, call: _Call) -> dict[str, Any]:
@@ -362,7 +366,7 @@ class Operations:
 
     async def _machine_state(self) -> dict[str, Any]:
         """Findings of the doctor and room on disks; without either while a disk does not answer."""
-        look = self._tools.blocking(self._checkup.summary)
+        look = self.pools.lookups.run(self._checkup.summary)
         try:
             return await asyncio.wait_for(look, HEALTH_S)
         except TimeoutError:
@@ -370,7 +374,7 @@ class Operations:
 
     async def _store_state(self) -> str:
         """ok, slow, or the code of what the store says."""
-        look = self._tools.blocking(self._store.exists, "_meta/health")
+        look = self.pools.lookups.run(self._store.exists, "_meta/health")
         try:
             await asyncio.wait_for(look, HEALTH_S)
         except TimeoutError:

@@ -42,7 +42,7 @@ class Lookups:
         job_id = Fields(payload).text("job_id")
         if not job_id:
             raise unknown("")
-        standing = await self._tools.blocking(self._board.look, job_id)
+        standing = await self._tools.pools.lookups.run(self._board.look, job_id)
         flight = self._flights.find(job_id)
         if flight is not None and standing.status in (Status.UNKNOWN, Status.RUNNING):
             # What is under way here is newer than what the store says of it.
@@ -54,7 +54,11 @@ class Lookups:
     async def result(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of a tts that is done, with new URLs."""
         job_id = _job_id(payload)
-        return await self.told(job_id, await self._tools.blocking(self._board.result, job_id))
+
+        def read() -> dict[str, Any]:
+            return self._tell(job_id, self._board.result(job_id))
+
+        return await self._tools.pools.lookups.run(read)
 
     async def download(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Where one file of a job is."""
@@ -62,12 +66,12 @@ class Lookups:
         fields = Fields(payload)
         kind = fields.choice("type", ["audio", "timing"], "audio")
         format = fields.choice("format", TIMING_FORMATS, "srt") if kind == "timing" else ""
-        record = await self._tools.blocking(self._board.result, job_id)
+        record = await self._tools.pools.lookups.run(self._board.result, job_id)
         if kind == "timing":
-            return await self._tools.blocking(
+            return await self._tools.pools.lookups.run(
                 answers.timing_answer, self._store, job_id, record, format, self._expires_s
             )
-        return await self._tools.blocking(
+        return await self._tools.pools.lookups.run(
             answers.download_answer, self._store, job_id, record, self._expires_s
         )
 
@@ -76,7 +80,7 @@ class Lookups:
         job_id = _job_id(payload)
         flight = self._flights.find(job_id)
         try:
-            standing = await self._tools.blocking(self._board.cancel, job_id, "request")
+            standing = await self._tools.pools.lookups.run(self._board.cancel, job_id, "request")
         except InvalidRequest:
             if flight is None:
                 raise
@@ -87,7 +91,7 @@ class Lookups:
 
     async def recent(self, limit: int) -> dict[str, Any]:
         """The newest jobs, whoever has made them; what is under way here as it is now."""
-        found = await self._tools.blocking(self._history.newest, limit)
+        found = await self._tools.pools.listings.run(self._history.newest, limit)
         jobs = [self._as_it_is(line) for line in found.jobs]
         jobs.sort(key=lambda line: line["created_at"] or 0.0, reverse=True)
         return {"jobs": jobs, "truncated": found.truncated}
@@ -100,9 +104,10 @@ class Lookups:
 
     async def told(self, job_id: str, record: Record) -> dict[str, Any]:
         """The answer of a tts by its record."""
-        return await self._tools.blocking(
-            answers.tts_answer, self._store, job_id, record, self._expires_s
-        )
+        return await self._tools.blocking(self._tell, job_id, record)
+
+    def _tell(self, job_id: str, record: Record) -> dict[str, Any]:
+        return answers.tts_answer(self._store, job_id, record, self._expires_s)
 
     async def audio(self, job_id: str, record: Record) -> bytes:
         """The stored audio, if it fits into an answer.

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,12 +25,13 @@ from f5serve.operations.device import Device
 from f5serve.operations.flights import SHUT_DOWN_CODE, Flight
 from f5serve.operations.measures import Measures
 from f5serve.operations.parse import Ask
+from f5serve.operations.pools import Pools
 from f5serve.operations.resume import KeepOptions, Resume
 from f5serve.operations.story import Output
 from f5serve.speech import Speech
 from f5serve.types import SpeechRequest, SpeechResult, Voice
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import is_url
+from f5serve.voices.names import is_default, is_url
 from f5serve.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -57,21 +57,21 @@ class Tools:
 
     Attributes:
         cache: None when results are never used again.
-        pool: threads for calls that block.
+        pools: threads for calls that block.
     """
 
     board: Board
     voices: VoiceLibrary
     device: Device
     cache: ResultCache | None
-    pool: ThreadPoolExecutor
+    pools: Pools
     measures: Measures
     beat_s: float = BEAT_S
     keep: KeepOptions = field(default_factory=KeepOptions)
 
     async def blocking(self, call: Callable[..., T], *args: Any) -> T:
-        """Run a call that blocks in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.pool, call, *args)
+        """Run a step of a job under way, which blocks, in a thread; it is never refused."""
+        return await self.pools.jobs.finish(call, *args)
 
 
 @dataclass(slots=True)
@@ -139,7 +139,9 @@ async def _claim(tools: Tools, flight: Flight, ask: Ask) -> Lease | Finished:
     """Take the job; while another worker has it, wait for its result or for its silence."""
     pause_s, longest_s = LOOK_S
     while True:
-        claim = await tools.blocking(tools.board.claim, flight.job_id, flight.sha256, ask.about)
+        claim = await tools.pools.jobs.run(
+            tools.board.claim, flight.job_id, flight.sha256, ask.about
+        )
         if not isinstance(claim, Elsewhere):
             return claim
         flight.tell("elsewhere", 0)
@@ -169,7 +171,9 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
     flight.tell("loading", 0)
     speech = await flight.unless_stopped(tools.device.speech())
     _refuse_other_model(ask, speech)
-    found = await flight.unless_stopped(tools.blocking(_find, tools, speech, ask))
+    # A voice whose record hangs must hold up nobody who speaks in another way.
+    pool = tools.pools.jobs if is_default(ask.voice) else tools.pools.voices
+    found = await flight.unless_stopped(pool.run(_find, tools, speech, ask))
     voice, identity, earlier, times.voice_s = found.voice, found.identity, found.earlier, found.s
     if earlier is not None:
         told = story.retell(earlier, times.metrics())
@@ -181,7 +185,7 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
         Chunks(tools.board.store, lease.job_id),
         {"engine": identity["engine"], "program": identity["program"]},
         lease.attempt > 1,
-        tools.pool,
+        tools.pools.utterances,
         tools.keep,
     )
     is_final = True

@@ -115,7 +115,8 @@ class Queue:
             raise shut_down()
         if len(self._line) >= self._most:
             raise _full(len(self._line))
-        standing = await self._tools.blocking(self._board.queue, job_id, ask.sha256, ask.about)
+        queue = self._board.queue
+        standing = await self._tools.pools.jobs.run(queue, job_id, ask.sha256, ask.about)
         name = folder_of(job_id)
         if standing.status not in (Status.QUEUED, Status.LOST) or self._has(name):
             return standing
@@ -217,7 +218,7 @@ class Queue:
         while True:
             try:
                 known = frozenset((*self._line, *self._at_work))
-                left = await self._tools.blocking(self._look, known)
+                left = await self._tools.pools.queue.finish(self._look, known)
                 self._add(left.names)
                 is_quiet = left.is_quiet and not known
             except StorageFailed as error:

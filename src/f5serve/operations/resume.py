@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from f5serve.errors import StorageFailed
 from f5serve.jobs.chunks import Chunks
+from f5serve.operations.pools import BoundedExecutor
 from f5serve.types import Utterance, Wave
 
 _log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Resume:
         chunks: Chunks,
         decided_by: Mapping[str, Any],
         is_retry: bool,
-        pool: Executor,
+        pool: BoundedExecutor,
         options: KeepOptions | None = None,
     ) -> None:
         self._chunks = chunks

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.operations.files import JobFile
+from f5serve.operations.pools import BoundedExecutor
 from f5serve.store.base import ObjectStore
 from f5serve.transports.http.errors import body_of
 
@@ -24,10 +25,13 @@ PART_BYTES = 4 << 20
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
-async def send(request: Request, store: ObjectStore, file: JobFile, shown: bool) -> Response:
+async def send(
+    request: Request, store: ObjectStore, file: JobFile, pool: BoundedExecutor, shown: bool
+) -> Response:
     """The file, or the part of it that `Range` names.
 
     Args:
+        pool: threads that read it.
         shown: whether a browser may play it in place, rather than save it.
 
     Raises:
@@ -55,36 +59,43 @@ async def send(request: Request, store: ObjectStore, file: JobFile, shown: bool)
     status = 200 if found is None else 206
     if not file.key:
         return Response(file.data[start:end], status, headers, file.mime)
-    first = await _part(store, file, start, min(PART_BYTES, end - start))
-    parts = _parts(store, file, first, start, end)
+    source = _Source(store, file, pool)
+    first = await source.part(start, min(PART_BYTES, end - start))
+    parts = _parts(source, first, start, end)
     return StreamingResponse(parts, status, headers, file.mime)
 
 
-async def _parts(
-    store: ObjectStore, file: JobFile, first: bytes, start: int, end: int
-) -> AsyncIterator[bytes]:
+async def _parts(source: _Source, first: bytes, start: int, end: int) -> AsyncIterator[bytes]:
     part = first
     while True:
         yield part
         start += len(part)
         if start >= end:
             return
-        part = await _part(store, file, start, min(PART_BYTES, end - start))
+        part = await source.part(start, min(PART_BYTES, end - start))
 
 
-async def _part(store: ObjectStore, file: JobFile, start: int, size: int) -> bytes:
-    """Exactly these bytes."""
-    try:
-        part = await run_in_threadpool(store.get_part, file.key, start, size)
-    except KeyMissing:
-        raise _gone(file) from None
-    if len(part) != size:
-        raise StorageFailed(
-            f"{file.filename} is shorter than its record says.",
-            code="OBJECT_CORRUPT",
-            hint="Send the request again under a new id.",
-        )
-    return part
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file in the store, and the threads that read it."""
+
+    store: ObjectStore
+    file: JobFile
+    pool: BoundedExecutor
+
+    async def part(self, start: int, size: int) -> bytes:
+        """Exactly these bytes."""
+        try:
+            part = await self.pool.run(self.store.get_part, self.file.key, start, size)
+        except KeyMissing:
+            raise _gone(self.file) from None
+        if len(part) != size:
+            raise StorageFailed(
+                f"{self.file.filename} is shorter than its record says.",
+                code="OBJECT_CORRUPT",
+                hint="Send the request again under a new id.",
+            )
+        return part
 
 
 def _names(header: str, etag: str) -> bool:

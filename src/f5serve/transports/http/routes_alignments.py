@@ -95,7 +95,8 @@ async def create_alignment(
 ) -> Alignment | Response:
     """When each word of a known text is heard in a recording; as JSON, or as subtitles."""
     with service.operations.counted("align"):
-        aligned = await service.alignments.run(_align, service.aligners, known)
+        pool = service.operations.pools.alignments
+        aligned = await pool.run(_align, service.aligners, known)
     name = known.timing_format
     if name == "json":
         return _told(aligned)

@@ -158,7 +158,8 @@ async def get_job_result(job_id: Id, service: Served) -> JSONResponse:
 async def get_job_audio(job_id: Id, request: Request, service: Served) -> Response:
     """The sound itself, in the format that was asked for; `Range` and `If-None-Match` work."""
     file = await service.operations.job_file(job_id)
-    return await send(request, service.store, file, shown=True)
+    pool = service.operations.pools.downloads
+    return await send(request, service.store, file, pool, shown=True)
 
 
 @router.head("/v1/jobs/{job_id}/timings/{format}", include_in_schema=False)
@@ -179,7 +180,8 @@ async def get_job_timings(
 ) -> Response:
     """Any format, whether it was asked for or not, where the words of the job were timed."""
     file = await service.operations.job_file(job_id, format)
-    return await send(request, service.store, file, shown=False)
+    pool = service.operations.pools.downloads
+    return await send(request, service.store, file, pool, shown=False)
 
 
 @router.delete(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
@@ -45,4 +43,5 @@ async def get_metrics(service: Served) -> Exposition:
     voice or a text.
     """
     # Disks and /proc are read: beside the loop.
-    return Exposition(await asyncio.to_thread(service.operations.metrics.render))
+    operations = service.operations
+    return Exposition(await operations.pools.metrics.run(operations.metrics.render))

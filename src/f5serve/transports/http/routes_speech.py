@@ -119,6 +119,7 @@ async def _respond(body: SpeechBody, job_id: str, service: Service) -> Response:
         input_chars=len(body.input),
         headers=headers,
         refuse=refusal,
+        encoders=service.operations.pools.encoders,
         stall_s=settings.request_timeout_s,
     )
     return SpeechResponse(told, delivery)

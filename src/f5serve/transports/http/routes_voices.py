@@ -175,7 +175,9 @@ async def create_voice(
 ) -> VoiceDetail:
     """Keep a recording under a name; speech can be asked for in its voice at once."""
     with service.operations.counted("upload"):
-        kept = await service.uploads.run(_keep, service.voices, new, new.recording)
+        kept = await service.operations.pools.recordings.run(
+            _keep, service.voices, new, new.recording
+        )
     response.headers["Location"] = f"/v1/audio/voices/{kept.id}"
     return kept
 

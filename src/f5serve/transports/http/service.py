@@ -18,7 +18,6 @@ from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.timings.aligners import Aligners
 from f5serve.transports.http.lifecycle import Lifecycle
-from f5serve.transports.http.turns import Turns
 from f5serve.voices.library import VoiceLibrary
 
 
@@ -31,7 +30,6 @@ class Service:
         aligners: who finds out when words are heard in recordings that callers send.
         lifecycle: whether the server is about to end.
         new_id: makes the ids of jobs.
-        uploads, alignments: recordings that are made voices of, or listened to, at a time.
     """
 
     operations: Operations
@@ -41,8 +39,6 @@ class Service:
     settings: Settings
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
-    uploads: Turns = field(default_factory=lambda: Turns(4, 60))
-    alignments: Turns = field(default_factory=lambda: Turns(2, 30))
 
 
 async def service_of(connection: HTTPConnection) -> Service:

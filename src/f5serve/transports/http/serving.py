@@ -19,7 +19,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import uvicorn
@@ -41,10 +40,6 @@ FORCE_S = 2.0
 
 RELEASE_S = 5.0
 """Of the time for a stop, what is kept for jobs that have to be released; a quarter at most."""
-
-BESIDE_THREADS = 32
-"""For encoders and looks into the store; asyncio's own choice on two cores, 6, is a line to wait in
-while a bucket is slow."""
 
 LOOK_S = 1.0
 """How often it is looked whether the device still works."""
@@ -100,7 +95,6 @@ class Serving:
             F5Error: why it ended, unless somebody told it to.
         """
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(BESIDE_THREADS, "beside"))
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._signalled, number)
@@ -179,7 +173,7 @@ class Serving:
     async def _check(self) -> None:
         for check in self._options.checks:
             try:
-                await asyncio.to_thread(check)
+                await self._operations.pools.checks.run(check)
             except F5Error as error:
                 self.stop(error)
 

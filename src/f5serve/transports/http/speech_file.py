@@ -7,12 +7,12 @@ with its length; anything else as a file that tells none. Connections are not kn
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from f5serve.audio.encode_stream import Encoder, open_encoder
 from f5serve.operations.pieces import File, Piece
+from f5serve.operations.pools import BoundedExecutor
 from f5serve.types import AudioFormat, FloatArray
 
 Told = AsyncGenerator[Piece | File | dict[str, Any], None]
@@ -29,6 +29,7 @@ class SpeechFile:
     """One file on its way.
 
     Args:
+        encoders: threads for formats that cost something.
         held_bytes: see `HELD_BYTES`; 0 where something else says that the job is done.
 
     Attributes:
@@ -36,11 +37,18 @@ class SpeechFile:
         seconds: of speech, once all parts have come.
     """
 
-    def __init__(self, told: Told, format: AudioFormat, held_bytes: int = HELD_BYTES) -> None:
+    def __init__(
+        self,
+        told: Told,
+        format: AudioFormat,
+        encoders: BoundedExecutor,
+        held_bytes: int = HELD_BYTES,
+    ) -> None:
         self.length: int | None = None
         self.seconds = 0.0
         self._told = told
         self._format = format
+        self._encoders = encoders
         self._held_bytes = held_bytes
         self._encoder: Encoder | None = None
 
@@ -58,7 +66,7 @@ class SpeechFile:
                 self.seconds = float(said["duration"])
                 part = held
             elif self._encoder is not None:
-                part = await asyncio.to_thread(self._encoder.end)
+                part = await self._encoders.finish(self._encoder.end)
             else:
                 self.length = len(said.data)
                 part, held = _parted(said.data, self._held_bytes)
@@ -68,7 +76,7 @@ class SpeechFile:
     async def _add(self, samples: FloatArray) -> bytes:
         if self._format in _CHEAP:
             return self._encode(samples)
-        return await asyncio.to_thread(self._encode, samples)
+        return await self._encoders.finish(self._encode, samples)
 
     def _encode(self, samples: FloatArray) -> bytes:
         if self._encoder is None:

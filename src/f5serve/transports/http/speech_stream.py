@@ -25,6 +25,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import F5Error
+from f5serve.operations.pools import BoundedExecutor
 from f5serve.transports.http import errors
 from f5serve.transports.http.leaving import while_listening
 from f5serve.transports.http.speech_body import SpeechDelta, SpeechDone, SpeechError, Usage
@@ -51,6 +52,7 @@ class Delivery:
         input_chars: length of the text as it was sent.
         headers: asked for when the answer begins.
         refuse: the answer to an error before that.
+        encoders: threads for formats that cost something.
         stall_s: a reader that takes nothing for so long is cut off.
     """
 
@@ -59,6 +61,7 @@ class Delivery:
     input_chars: int
     headers: Callable[[], Mapping[str, str]]
     refuse: Callable[[F5Error], JSONResponse]
+    encoders: BoundedExecutor
     stall_s: float
 
     @property
@@ -81,7 +84,8 @@ class SpeechResponse(Response):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         held_bytes = 0 if self._delivery.is_sse else HELD_BYTES
-        file = SpeechFile(self._told, self._delivery.format, held_bytes)
+        delivery = self._delivery
+        file = SpeechFile(self._told, delivery.format, delivery.encoders, held_bytes)
         sending = _Sending(send, self._delivery, file)
         async with aclosing(self._told), aclosing(file.parts()) as parts:
             try:

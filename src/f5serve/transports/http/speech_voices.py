@@ -6,8 +6,6 @@ its name stands for. Whether any other name is a voice is found out when it is s
 
 from __future__ import annotations
 
-import asyncio
-
 from f5serve.errors import InvalidRequest
 from f5serve.setting_values import read_pairs
 from f5serve.transports.http.service import Service
@@ -34,9 +32,10 @@ async def resolve(service: Service, name: str) -> str:
             hint="Upload the recording to /v1/audio/voices, or give the URL to /v1/jobs.",
         )
     stands_for = meaning(service.settings.openai_voices, name)
-    if stands_for is None or await asyncio.to_thread(service.voices.has, name):
+    if stands_for is None:
         return name
-    return stands_for
+    found = await service.operations.pools.voices.run(service.voices.has, name)
+    return name if found else stands_for
 
 
 def meaning(pairs: str, name: str) -> str | None:
