@@ -19,6 +19,12 @@ def tone(seconds: float, rate: int = 24_000, level: float = 0.3, hertz: float = 
     return np.asarray(level * np.sin(2 * np.pi * hertz * time_s), dtype=np.float32)
 
 
+def noise(seconds: float, rate: int = 24_000) -> Samples:
+    """White noise, the same each time."""
+    samples = np.random.default_rng(0).normal(0, 0.1, round(seconds * rate))
+    return samples.astype(np.float32)
+
+
 def silence(seconds: float, rate: int = 24_000) -> Samples:
     """Digital silence."""
     return np.zeros(round(seconds * rate), dtype=np.float32)

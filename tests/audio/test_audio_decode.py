@@ -16,6 +16,7 @@ from recordings import (
     encoded,
     long_silence_flac,
     lying_flac,
+    noise,
     silence,
     tone,
     wav_header,
@@ -54,10 +55,6 @@ def bad_samples(value: float) -> bytes:
     samples = tone(1)
     samples[1000] = value
     return encoded(samples, subtype="FLOAT")
-
-
-def noise(seconds: float) -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 0.1, round(seconds * 24_000)).astype(np.float32)
 
 
 BAD: dict[str, tuple[str, Maker]] = {

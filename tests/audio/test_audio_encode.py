@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings import encoded, tone
+from recordings import encoded, noise, tone
 
 from f5serve.audio.decode import decode
-from f5serve.audio.encode import MEDIA_TYPES, encode, read_wav, to_pcm16
+from f5serve.audio.encode import MEDIA_TYPES, encode, read_wav
+from f5serve.audio.encode_file import FileEncoder, to_pcm16
 from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.types import AudioFormat, Wave
 
@@ -40,6 +44,41 @@ def test_round_trip(format: AudioFormat) -> None:
 @pytest.mark.parametrize("samples", [1, 255, 24_001])
 def test_any_length_is_written(format: AudioFormat, samples: int) -> None:
     assert len(encode(Wave(np.full(samples, 0.1, np.float32)), format)) >= 2
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("rate", [24_000, 48_000])
+def test_a_file_in_pieces_is_the_whole_file(format: AudioFormat, rate: int, tmp_path: Path) -> None:
+    samples = np.resize(tone(1.1) + noise(1.1), 5 * rate + 17)
+    with (tmp_path / "a").open("w+b") as file:
+        encoder = FileEncoder(file, format, rate)
+        for part in np.split(samples, [1, 1, 777, rate, 4 * rate]):
+            encoder.write(part)
+        encoder.close()
+    assert (tmp_path / "a").read_bytes() == encode(Wave(samples, rate), format)
+    assert encode(Wave(samples, rate), format) == encode(Wave(samples, rate), format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_memory_does_not_grow_with_the_sound(format: AudioFormat, tmp_path: Path) -> None:
+    """Eighty seconds more cost nothing more, in a process of their own."""
+    code = """
+import resource, sys
+import numpy as np
+from f5serve.audio.encode_file import FileEncoder, to_pcm16
+block = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
+with open(sys.argv[2], "w+b") as file:
+    encoder, peaks = FileEncoder(file, sys.argv[1]), []
+    for _ in range(5):
+        for _ in range(20):
+            encoder.write(block)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    encoder.close()
+print(peaks[-1] - peaks[0])
+"""
+    command = [sys.executable, "-c", code, format, str(tmp_path / "a")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2_000  # KiB; they are 7,500 as float32
 
 
 def test_every_format_has_a_media_type() -> None:

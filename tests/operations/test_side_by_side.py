@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from f5serve.audio.encode import MEDIA_TYPES, to_pcm16
+from f5serve.audio.encode import MEDIA_TYPES
+from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import EngineFailed, F5Error
 from f5serve.operations.device import NICER
 from f5serve.operations.pieces import Piece

@@ -1,34 +1,21 @@
 """Speech to the bytes of a file while it is still being made.
 
 Waves flow in, in order, bytes flow out as soon as the format allows; together they are a file that
-players take. What a whole file says about its length at its beginning stays unsaid here, for those
-bytes have left by then: use `encode` where the whole wave is there. Requests are not known here.
+readers take to its end. What a whole file says about its length at its beginning stays unsaid here,
+for those bytes have left by then: `FileEncoder` says it. Requests are not known here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import struct
-from typing import Any, BinaryIO, Protocol
+import tempfile
+from typing import Any, Protocol
 
-import numpy as np
-
-from f5serve.audio.encode import AAC_BIT_RATE, SOUNDFILE, require_av, to_pcm16, unknown_format
-from f5serve.types import AudioFormat, FloatArray, Wave
+from f5serve.audio.encode_file import OGG_SERIAL, FileEncoder, open_writer
+from f5serve.audio.mpeg import read_frame
+from f5serve.audio.ogg import read_page, with_serial
+from f5serve.types import AudioFormat, FloatArray
 from f5serve.units import SAMPLE_RATE
-
-_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-_ENDLESS = 0x7FFF_F000
-"""Bytes of sound that a wav of unknown length announces: with more, readers count below zero."""
-
-_ENDLESS_DATA = struct.pack("<4sI", b"data", _ENDLESS)
-
-OGG_PAGE_MS = 200.0
-"""Sound in one page of Ogg; a page costs about 35 bytes."""
-
-_SET_OGG_PAGE_LATENCY_MS = 0x1302
-"""Name in libsndfile: SFC_SET_OGG_PAGE_LATENCY_MS, since 1.1."""
 
 
 class Encoder(Protocol):
@@ -46,103 +33,86 @@ class Encoder(Protocol):
 def open_encoder(format: AudioFormat, sample_rate: int = SAMPLE_RATE) -> Encoder:
     """An encoder of mono sound.
 
+    What comes out is what `FileEncoder` writes but for what is told of lengths: the header of a
+    wav, and the first frame of an mp3, which is left out. A flac comes whole, at its end: without
+    its length, libsndfile does not read it.
+
     Raises:
         InvalidRequest: as `encode`.
     """
-    if format in ("wav", "pcm"):
-        return _Pcm(_endless_header(sample_rate) if format == "wav" else b"")
-    if format in SOUNDFILE:
-        return _Soundfile(*SOUNDFILE[format], sample_rate)
-    if format == "aac":
-        return _Aac(sample_rate)
-    raise unknown_format(format)
+    if format == "flac":
+        return _Whole(format, sample_rate)
+    kind = {"mp3": _Mp3, "opus": _Opus}.get(format, _Encoder)
+    return kind(format, sample_rate)
 
 
-def tell_length(file: BinaryIO) -> None:
-    """Correct a streamed wav of which everything has come: its header says how long it is now.
+class _Whole:
+    """Comes at its end."""
 
-    Other files, and a wav that says it already, stay as they are.
-    """
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    head = file.read(_HEADER.size)
-    if head[:4] != b"RIFF" or head[36:] != _ENDLESS_DATA:
-        return
-    for at, length in ((4, size - 8), (40, size - _HEADER.size)):
-        file.seek(at)
-        file.write(length.to_bytes(4, "little"))
-
-
-class _Pcm:
-    def __init__(self, header: bytes) -> None:
-        self._header = header
+    def __init__(self, format: AudioFormat, sample_rate: int) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by its last reference
+        self._encoder = FileEncoder(self._file, format, sample_rate)
 
     def add(self, samples: FloatArray) -> bytes:
-        header, self._header = self._header, b""
-        return header + to_pcm16(Wave(samples)).tobytes()
+        self._encoder.write(samples)
+        return b""
 
     def end(self) -> bytes:
-        return self._header
+        with self._file as file:
+            self._encoder.close()
+            file.seek(0)
+            return file.read()
 
 
-class _Soundfile:
-    def __init__(self, container: str, subtype: str, sample_rate: int) -> None:
-        import soundfile
-
+class _Encoder:
+    def __init__(self, format: AudioFormat, sample_rate: int) -> None:
         self._sink = _Sink()
-        self._file = soundfile.SoundFile(
-            self._sink, "w", sample_rate, 1, subtype=subtype, format=container
-        )
-        if container == "OGG":
-            _shorten_pages(self._file)
-
-    def add(self, samples: FloatArray) -> bytes:
-        self._file.write(np.clip(samples, -1.0, 1.0))
-        self._file.flush()
-        return self._sink.take()
-
-    def end(self) -> bytes:
-        self._file.close()
-        return self._sink.take()
-
-
-def _shorten_pages(file: Any) -> None:
-    """Have libsndfile write pages of Ogg that are soon full: it keeps up to a second back else.
-
-    soundfile has no call for this setting; with one that lacks what is used here, pages stay long.
-    """
-    import soundfile
-
-    with contextlib.suppress(AttributeError):
-        value = soundfile._ffi.new("double*", OGG_PAGE_MS)
-        soundfile._snd.sf_command(file._file, _SET_OGG_PAGE_LATENCY_MS, value, 8)
-
-
-class _Aac:
-    def __init__(self, sample_rate: int) -> None:
-        require_av()
-        import av
-
         self._sample_rate = sample_rate
-        self._sink = _Sink()
-        self._output = av.open(self._sink, "w", format="adts")
-        self._stream: Any = self._output.add_stream("aac", rate=sample_rate, layout="mono")
-        self._stream.bit_rate = AAC_BIT_RATE
+        self._writer = open_writer(self._sink, format, sample_rate)
 
     def add(self, samples: FloatArray) -> bytes:
-        import av
-
-        if len(samples):
-            clipped = np.ascontiguousarray(np.clip(samples, -1.0, 1.0)[None])  # [1 nw]
-            frame = av.AudioFrame.from_ndarray(clipped, format="fltp", layout="mono")
-            frame.sample_rate = self._sample_rate
-            self._output.mux(self._stream.encode(frame))
-        return self._sink.take()
+        for start in range(0, len(samples), self._sample_rate):
+            self._writer.write(samples[start : start + self._sample_rate])
+        self._writer.flush()
+        return self._sent(self._sink.take())
 
     def end(self) -> bytes:
-        self._output.mux(self._stream.encode(None))
-        self._output.close()
-        return self._sink.take()
+        self._writer.close()
+        return self._sent(self._sink.take())
+
+    def _sent(self, data: bytes) -> bytes:
+        return data
+
+
+class _Mp3(_Encoder):
+    """Without LAME's first frame: it has a frame count, which would say 0."""
+
+    _held: bytes | None = b""
+
+    def _sent(self, data: bytes) -> bytes:
+        if self._held is None:
+            return data
+        self._held += data
+        tag = read_frame(self._held)
+        if tag is None or len(self._held) < tag.size:
+            return b""
+        data, self._held = self._held[tag.size :], None
+        return data
+
+
+class _Opus(_Encoder):
+    """With our serial in its pages."""
+
+    _held = b""
+
+    def _sent(self, data: bytes) -> bytes:
+        data = self._held + data
+        pages, at = [], 0
+        while (page := read_page(data, at)) and at + page.size <= len(data):
+            pages.append(with_serial(data[at : at + page.size], OGG_SERIAL))
+            at += page.size
+        self._held = data[at:]
+        return b"".join(pages)
 
 
 class _Sink(io.RawIOBase):
@@ -181,8 +151,3 @@ class _Sink(io.RawIOBase):
 
     def writable(self) -> bool:
         return True
-
-
-def _endless_header(sample_rate: int) -> bytes:
-    head = (b"RIFF", 36 + _ENDLESS, b"WAVE", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
-    return _HEADER.pack(*head, b"data", _ENDLESS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from f5serve.audio.encode_stream import tell_length
+from f5serve.audio.finish import finish
 from f5serve.boot.choice import QUALITY_STEPS
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     began = time.monotonic()
     with server.post("/v1/audio/speech", body) as answer:
         heard = _Heard(answer)
-        output.write_parts(heard.parts(), tell_length)
+        output.write_parts(heard.parts(), finish)
     job_id = answer.header("X-F5-Job-Id")
     result = _result(server, job_id) if job_id else {}
     written = _write_timings(server, job_id, timings)

@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from f5serve.audio.encode import to_pcm16
+from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.operations.flights import SHUT_DOWN_CODE
 from f5serve.operations.pieces import Piece

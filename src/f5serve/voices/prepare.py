@@ -13,7 +13,7 @@ import numpy as np
 
 from f5serve.audio.decode import decode
 from f5serve.audio.edit import levels_db, speech_threshold_db, trim_edges
-from f5serve.audio.encode import to_pcm16
+from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.text.normalize import clean_text
 from f5serve.types import Voice, Wave

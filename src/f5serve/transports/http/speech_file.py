@@ -1,8 +1,8 @@
 """Speech that is still being made to the bytes of one file.
 
 What `Operations.stream` gives flows in; parts of the file flow out, each as soon as the format
-allows. A result that was made earlier, and one of a single utterance, comes as the file that it is,
-with its length; anything else as a file that tells none. Connections are not known here.
+allows. A result that was made earlier, one of a single utterance, and a flac comes as the file that
+it is, with its length; anything else as a file that tells none. Connections are not known here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ Told = AsyncGenerator[Piece | File | dict[str, Any], None]
 
 HELD_BYTES = 1
 """Of a file whose length is told, kept until the job is done: whoever has all of it knows so."""
+
+_ONLY_WHOLE: tuple[AudioFormat, ...] = ("flac",)
+"""Formats of which common readers take no file whose header does not tell its length."""
 
 _CHEAP = ("wav", "pcm")
 """Formats whose encoding costs less than handing it to a thread."""
@@ -74,6 +77,8 @@ class SpeechFile:
                 yield part
 
     async def _add(self, samples: FloatArray) -> bytes:
+        if self._format in _ONLY_WHOLE:
+            return b""
         if self._format in _CHEAP:
             return self._encode(samples)
         return await self._encoders.finish(self._encode, samples)

@@ -1,0 +1,283 @@
+"""Samples into a file, piece by piece: what every encoder of this package is made of.
+
+Waves flow in, in order; what lies in the file is complete once it is closed, lengths and all. Equal
+sound gives equal bytes, however it was cut. Samples beyond full scale are clipped, they never wrap
+around. Requests are not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import struct
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f5serve.audio.ogg import MAX_PAGE_BYTES, read_page, with_serial
+from f5serve.errors import InvalidRequest
+from f5serve.types import AudioFormat, FloatArray, Wave
+from f5serve.units import SAMPLE_RATE
+
+FORMATS = ("wav", "mp3", "opus", "flac", "aac", "pcm")
+
+SOUNDFILE = {
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "opus": ("OGG", "OPUS"),
+    "flac": ("FLAC", "PCM_16"),
+}
+"""Container and subtype of what libsndfile writes, by its names for them."""
+
+MP3_COMPRESSION = 0.6
+"""libsndfile's name for 64 kbit/s at 24 kHz. The rate is constant: of a variable one, readers guess
+the length where no frame count stands in front, and read up to there only."""
+
+MP3_GAIN = np.float32(1 / 0.95)
+"""LAME makes sound at a constant rate 0.45 dB quieter than it is."""
+
+AAC_BIT_RATE = 96_000
+
+ENDLESS = 0x7FFF_F000
+"""Bytes of sound that a wav of unknown length announces: with more, readers count below zero."""
+
+WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
+
+OGG_PAGE_MS = 200.0
+"""Sound in one page of Ogg; a page costs about 35 bytes."""
+
+OGG_SERIAL = 0x66357365
+"""libsndfile draws one, by which equal sound would give other bytes each time."""
+
+_SET_OGG_PAGE_LATENCY_MS = 0x1302
+"""Name in libsndfile: SFC_SET_OGG_PAGE_LATENCY_MS, since 1.1."""
+
+
+class Writer(Protocol):
+    """Writes one file, to whatever it was opened with."""
+
+    def write(self, samples: FloatArray) -> None:
+        """The next samples [nw], about a second of them at most."""
+        ...
+
+    def flush(self) -> None:
+        """Write what can be written by now."""
+        ...
+
+    def close(self) -> None:
+        """Write the rest; nothing may be written any more."""
+        ...
+
+
+class FileEncoder:
+    """One file of `format` on its way to a disk; its memory does not grow with the sound.
+
+    Nothing here holds the interpreter's lock for longer than a second of sound takes to convert,
+    which is below a millisecond; encoding itself goes on without the lock.
+
+    Args:
+        file: empty, open for reading and writing ("w+b"), with a file descriptor; its owner closes
+            it, after `close`.
+        sample_rate: of all samples, Hz.
+
+    Raises:
+        InvalidRequest: UNKNOWN_FORMAT, or MEDIA_EXTRA_MISSING for aac without PyAV.
+    """
+
+    def __init__(
+        self, file: IO[bytes], format: AudioFormat, sample_rate: int = SAMPLE_RATE
+    ) -> None:
+        self._file = file
+        self._format = format
+        self._sample_rate = sample_rate
+        self._pinned = 0
+        # A Python file would be called back for every frame, and wait for the interpreter's lock
+        # each time: with many at once most of the time of an mp3.
+        target = file.fileno() if format in SOUNDFILE else file
+        self._writer = open_writer(target, format, sample_rate)
+
+    def write(self, samples: FloatArray) -> None:
+        """The next samples [nw], as many as there are."""
+        for start in range(0, len(samples), self._sample_rate):
+            self._writer.write(samples[start : start + self._sample_rate])
+            self._pin_serials()
+
+    def close(self) -> None:
+        """Finish the file: its header tells lengths, and everything has left for the system."""
+        self._writer.close()
+        self._file.flush()
+        self._pin_serials()
+        if self._format == "wav":
+            finish_wav(self._file)
+
+    def _pin_serials(self) -> None:
+        if self._format == "opus":
+            self._pinned = pin_serials(self._file.fileno(), self._pinned)
+
+
+def open_writer(target: Any, format: AudioFormat, sample_rate: int) -> Writer:
+    """What writes mono sound of `format` to a binary file; of `SOUNDFILE` to a descriptor as well.
+
+    A wav says that it is `ENDLESS`, until `finish_wav`.
+
+    Raises:
+        InvalidRequest: as `FileEncoder`.
+    """
+    if format in ("wav", "pcm"):
+        return _Pcm(target, wav_header(sample_rate, ENDLESS) if format == "wav" else b"")
+    if format in SOUNDFILE:
+        return _Soundfile(target, *SOUNDFILE[format], sample_rate)
+    if format == "aac":
+        return _Aac(target, sample_rate)
+    raise unknown_format(format)
+
+
+def wav_header(sample_rate: int, data_bytes: int) -> bytes:
+    """The 44 bytes in front of 16-bit mono samples."""
+    head = (b"RIFF", 36 + data_bytes, b"WAVE", b"fmt ", 16, 1, 1)
+    return WAV_HEADER.pack(*head, sample_rate, 2 * sample_rate, 2, 16, b"data", data_bytes)
+
+
+def finish_wav(file: IO[bytes]) -> None:
+    """Correct a wav of `open_writer` of which everything has come: how long it is.
+
+    Other files, and a wav that says it already, stay as they are; so does one of 2 GiB and more,
+    which some readers take at its word only if it tells no length.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(WAV_HEADER.size)
+    is_ours = head[:4] == b"RIFF" and head[36:] == struct.pack("<4sI", b"data", ENDLESS)
+    if not is_ours or size - WAV_HEADER.size > ENDLESS:
+        return
+    for at, length in ((4, size - 8), (40, size - WAV_HEADER.size)):
+        file.seek(at)
+        file.write(length.to_bytes(4, "little"))
+    file.flush()
+
+
+def pin_serials(descriptor: int, at: int) -> int:
+    """Give the whole pages of an Ogg file from `at` on our serial; returns where they end."""
+    while True:
+        page = os.pread(descriptor, MAX_PAGE_BYTES, at)
+        found = read_page(page)
+        if found is None or found.size > len(page):
+            return at
+        os.pwrite(descriptor, with_serial(page[: found.size], OGG_SERIAL), at)
+        at += found.size
+
+
+def to_pcm16(wave: Wave) -> NDArray[np.int16]:
+    """Samples as 16-bit integers, little-endian, clipped at full scale: [nw]."""
+    return _pcm16(wave.samples)
+
+
+def _pcm16(samples: FloatArray) -> NDArray[np.int16]:
+    scaled = np.rint(samples.astype(np.float64) * 32_768.0)
+    return np.clip(scaled, -32_768, 32_767).astype("<i2")
+
+
+def unknown_format(format: str) -> InvalidRequest:
+    """The error for a format that nothing here writes."""
+    return InvalidRequest(
+        f"The audio format {format!r} is not known.",
+        code="UNKNOWN_FORMAT",
+        hint=f"It is one of {', '.join(FORMATS)}.",
+    )
+
+
+def require_av() -> None:
+    """Refuse aac where PyAV is missing.
+
+    Raises:
+        InvalidRequest: code MEDIA_EXTRA_MISSING.
+    """
+    if importlib.util.find_spec("av") is None:
+        raise InvalidRequest(
+            "Writing aac needs PyAV, which is not installed.",
+            code="MEDIA_EXTRA_MISSING",
+            hint="Run pip install 'f5serve[media]', or ask for mp3 or opus.",
+        )
+
+
+class _Pcm:
+    def __init__(self, target: IO[bytes], header: bytes) -> None:
+        self._target = target
+        self._header = header
+
+    def write(self, samples: FloatArray) -> None:
+        self.flush()
+        self._target.write(_pcm16(samples).tobytes())
+
+    def flush(self) -> None:
+        header, self._header = self._header, b""
+        self._target.write(header)
+
+    def close(self) -> None:
+        self.flush()
+
+
+class _Soundfile:
+    def __init__(
+        self, target: IO[bytes] | int, container: str, subtype: str, sample_rate: int
+    ) -> None:
+        import soundfile
+
+        self._gain = MP3_GAIN if container == "MP3" else np.float32(1.0)
+        constant = {"bitrate_mode": "CONSTANT", "compression_level": MP3_COMPRESSION}
+        options: dict[str, Any] = constant if container == "MP3" else {}
+        self._file = soundfile.SoundFile(
+            target, "w", sample_rate, 1, subtype, format=container, closefd=False, **options
+        )
+        if container == "OGG":
+            _shorten_pages(self._file)
+
+    def write(self, samples: FloatArray) -> None:
+        self._file.write(np.clip(samples, -1.0, 1.0) * self._gain)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _shorten_pages(file: Any) -> None:
+    """Have libsndfile write pages of Ogg that are soon full: it keeps up to a second back else.
+
+    soundfile has no call for this setting; with one that lacks what is used here, pages stay long.
+    """
+    import soundfile
+
+    with contextlib.suppress(AttributeError):
+        value = soundfile._ffi.new("double*", OGG_PAGE_MS)
+        soundfile._snd.sf_command(file._file, _SET_OGG_PAGE_LATENCY_MS, value, 8)
+
+
+class _Aac:
+    def __init__(self, target: IO[bytes], sample_rate: int) -> None:
+        require_av()
+        import av
+
+        self._sample_rate = sample_rate
+        self._output = av.open(target, "w", format="adts")
+        self._stream: Any = self._output.add_stream("aac", rate=sample_rate, layout="mono")
+        self._stream.bit_rate = AAC_BIT_RATE
+
+    def write(self, samples: FloatArray) -> None:
+        import av
+
+        if not len(samples):
+            return
+        clipped = np.ascontiguousarray(np.clip(samples, -1.0, 1.0)[None])  # [1 nw]
+        frame = av.AudioFrame.from_ndarray(clipped, format="fltp", layout="mono")
+        frame.sample_rate = self._sample_rate
+        self._output.mux(self._stream.encode(frame))
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._output.mux(self._stream.encode(None))
+        self._output.close()
