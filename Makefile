@@ -51,7 +51,7 @@ test: setup ## the whole suite
 
 FUZZ_SECONDS ?= 600
 fuzz: setup ## hold the HTTP server to its OpenAPI document for longer than the suite does
-	F5_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/http/test_fuzz.py
+	F5_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/http/test_fuzz.py tests/http/test_costs.py
 
 test-fast: setup ## what runs in about a minute
 	$(BIN)/python -m pytest -m "not slow and not parity"

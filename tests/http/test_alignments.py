@@ -131,9 +131,10 @@ def test_fields_are_read_strictly(home: House) -> None:
     refused(align(client, " ... "), 400, "empty_text")
     refused(align(client, "a" * (MAX_TEXT_CHARS + 1)), 400, "bad_option")
     refused(align(client, language="e" * 17), 400, "bad_option")
-    assert "file" in refused(client.post(PATH, data={"text": WORDS}), 400, "bad_option")
+    refused(client.post(PATH, data={"text": WORDS}), 415, "not_multipart")
+    assert "file" in refused(client.post(PATH, files={"text": (None, WORDS)}), 400, "bad_option")
     assert "text" in refused(client.post(PATH, files={"file": b"x"}), 400, "bad_option")
-    refused(client.post(PATH, json={"text": WORDS}), 400, "bad_option")
+    refused(client.post(PATH, json={"text": WORDS}), 415, "not_multipart")
     assert align(client, "a" * 1_100_000).status_code == 400
 
 

@@ -36,3 +36,53 @@ def test_a_fault_tells_nothing_but_its_trace_id() -> None:
 def test_unknown_routes_and_methods_are_told(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         assert "/v1/nothing" in home.refused(home.client.get("/v1/nothing"), 404, "no_such_route")
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/jobs"])
+def test_a_body_that_does_not_call_itself_json_is_told_how_to(tmp_path: Path, path: str) -> None:
+    body = b'{"model": "tts-1", "voice": "default", "input": "Hello."}'
+    with house(tmp_path) as home:
+        for kind in ("application/x-www-form-urlencoded", "text/plain", ""):
+            answer = home.client.post(path, content=body, headers={"Content-Type": kind})
+            said = home.refused(answer, 415, "not_json")
+            assert kind in said
+            assert "Content-Type: application/json" in said
+        broken = home.client.post(path, content=body[:-1], headers={"Content-Type": "text/json"})
+        home.refused(broken, 415, "not_json")
+        typed = {"Content-Type": "application/json; charset=utf-8"}
+        answer = home.client.post(path, content=body[:-2], headers=typed)
+        assert "line 1, column 49: unterminated string." in home.refused(
+            answer, 400, "invalid_json"
+        )
+        assert answer.json()["error"]["param"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/v1/jobs?limit=" + "1" * 60_000, {}, 414, "url_too_long"),
+        ("/ping?" + "a&" * 5_000, {}, 414, "url_too_long"),
+        ("/v1/jobs/" + "a" * 9_000, {}, 414, "url_too_long"),
+        ("/ping", {f"a{n}": "b" for n in range(250)}, 431, "too_many_headers"),
+    ],
+)
+def test_long_heads_are_refused(
+    tmp_path: Path, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    with house(tmp_path) as home:
+        home.refused(home.client.get(path, headers=headers), status, code)
+
+
+def test_head_is_get_without_the_body(tmp_path: Path) -> None:
+    with house(tmp_path) as home:
+        job_id = home.speak().headers["X-F5-Job-Id"]
+        at = f"/v1/jobs/{job_id}"
+        missing = ("/v1/jobs/none", "/v1/audio/voices/none", "/nothing")
+        there = ("/ping", "/health", "/metrics", "/docs", "/openapi.json", "/", "/v1/audio/voices")
+        of_a_job = (at, f"{at}/result", f"{at}/audio", "/v1/jobs")
+        for path in (*there, *of_a_job, "/v1/models", "/v1/models/tts-1", *missing):
+            asked, got = home.client.head(path), home.client.get(path)
+            assert asked.status_code == got.status_code, path
+            assert asked.content == b""
+            assert asked.headers["Content-Type"] == got.headers["Content-Type"]
+        assert home.client.head("/v1/audio/speech").status_code == 405

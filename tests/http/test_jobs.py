@@ -213,7 +213,8 @@ def test_what_cannot_be_made_is_refused_at_once(home: House, body: Any, said: st
     answer = home.client.post("/v1/jobs", json=body)
     assert said in answer.json()["error"]["message"]
     assert answer.status_code == 400
-    assert home.client.post("/v1/jobs", content=b"{").status_code == 400
+    typed = {"Content-Type": "application/json"}
+    home.refused(home.client.post("/v1/jobs", content=b"{", headers=typed), 400, "invalid_json")
 
 
 def test_a_key_of_the_caller_gives_one_job(home: House) -> None:

@@ -186,7 +186,8 @@ def test_half_a_character_is_told(home: House) -> None:
     answer = home.client.post(
         "/v1/audio/speech", content=body, headers={"Content-Type": "application/json"}
     )
-    assert "ud83d" in home.refused(answer, 400, "bad_option")
+    assert "'input' holds half" in home.refused(answer, 400, "bad_unicode")
+    assert answer.json()["error"]["param"] == "input"
 
 
 @pytest.mark.parametrize("name", ["input", "model", "voice"])

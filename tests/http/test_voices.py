@@ -153,9 +153,12 @@ def test_recordings_that_cannot_be_used_are_refused(home: House, sound: bytes, c
 def test_fields_are_read_strictly(home: House) -> None:
     post = home.client.post
     files = {"audio_sample": recording()}
-    home.refused(post(VOICES, data={"name": "x"}), 400, "missing_field")
+    home.refused(post(VOICES, data={"name": "x"}), 415, "not_multipart")
+    other = {"other": b"x"}
+    home.refused(post(VOICES, data={"name": "x"}, files=other), 400, "missing_field")
     assert "name" in home.refused(post(VOICES, files=files), 400, "bad_option")
-    assert "name" in home.refused(post(VOICES, json={"name": "x"}), 400, "bad_option")
+    told = home.refused(post(VOICES, json={"name": "x"}), 415, "not_multipart")
+    assert "application/json" in told
     assert "name" in home.refused(post(VOICES), 400, "bad_option")
     both = {**files, "file": recording()}
     home.refused(post(VOICES, data={"name": "x", "ref_text": WORDS}, files=both), 400, "bad_option")
@@ -166,8 +169,9 @@ def test_fields_are_read_strictly(home: House) -> None:
     home.refused(upload(home, "x", ref_text="a" * 10_001), 400, "bad_option")
     home.refused(upload(home, "x", language="en" * 10), 400, "bad_option")
     home.refused(upload(home, "x", ref_text=""), 400, "ref_text_required")
-    told = {"name": "x", "audio_sample": "a text"}
-    assert "audio_sample" in home.refused(post(VOICES, data=told), 400, "bad_option")
+    field = {"audio_sample": (None, "a text")}
+    refused = post(VOICES, data={"name": "x"}, files=field)
+    assert "audio_sample" in home.refused(refused, 400, "bad_option")
     broken = {"Content-Type": "multipart/form-data; boundary=x"}
     assert post(VOICES, content=b"--y\r\n", headers=broken).status_code == 400
     assert post(VOICES, content=b"--x\r\nnonsense", headers=broken).status_code == 400

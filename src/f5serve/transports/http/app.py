@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, APIRouter
 
 from f5serve import build
 from f5serve.transports.http import (
@@ -42,8 +45,24 @@ def assemble() -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    errors.install(app)
-    contract.install(app)
     for room in ROOMS:
+        _add_head(room.router)
         app.include_router(room.router)
+    errors.install(app, [route for room in ROOMS for route in room.router.routes])
+    contract.install(app)
     return app
+
+
+def _add_head(router: APIRouter) -> None:
+    """Have HEAD answered wherever GET is, as GET without its body, which the server leaves out.
+
+    `contract` documents it. A route with a HEAD of its own, which does less, keeps it.
+    """
+    routes = [route for route in router.routes if isinstance(route, APIRoute)]
+    have = {route.path for route in routes if "HEAD" in (route.methods or ())}
+    for route in routes:
+        if "GET" in (route.methods or ()) and route.path not in have:
+            twin = copy.copy(route)
+            twin.methods = {"HEAD"}
+            twin.include_in_schema = False
+            router.routes.append(twin)

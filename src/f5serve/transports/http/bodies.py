@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from f5serve.errors import F5Error, InvalidRequest
@@ -58,6 +60,22 @@ class Bodies:
                 await _listen(receive)
             raise _too_large(most)
         await _pass(self._app, scope, _Body(receive, most, self._limits.patience_s), send)
+
+
+def check_type(request: Request, taken: re.Pattern[str], shown: str, code: str, hint: str) -> None:
+    """Refuse a body of another Content-Type before it is read; a request without a body passes.
+
+    Raises:
+        InvalidRequest: with this code.
+    """
+    headers = request.headers
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return  # which field is missing says more
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if taken.fullmatch(kind):
+        return
+    said = f"The body's Content-Type is {kind[:60]!r}" if kind else "The body has no Content-Type"
+    raise InvalidRequest(f"{said}; this route takes {shown}.", code=code, hint=hint)
 
 
 class _Body:

@@ -29,6 +29,9 @@ than a connection should is a job; voices are recordings of a few seconds.
 
 **Errors** are `{"error": {"message", "type", "param", "code"}}`. The message says what happened,
 with the value, and what to do; `code` is stable. Where waiting helps, `Retry-After` tells how long.
+Any route refuses a URL of more than 8,192 bytes with 414, and more than 200 headers with 431.
+
+**HEAD** is answered wherever GET is, with its status and headers and without its body.
 """
 
 TAGS = {
@@ -57,7 +60,7 @@ _BESIDE = (ErrorBody, SpeechDelta, SpeechDone, SpeechError)
 _ASKING: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 _ALWAYS = (500,)
 _GUARDED = (401, 403, 429)
-_WITH_BODY = (408, 413)
+_WITH_BODY = (408, 413, 415)
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -90,6 +93,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     for path, operation in operations(made):
         _complete(path, operation)
         _settle_form(operation, schemas)
+    for item in made["paths"].values():
+        if "get" in item:
+            item["head"] = _head(item["get"])
     return made
 
 
@@ -99,6 +105,22 @@ def operations(made: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         for method, operation in item.items():
             if method in _METHODS:
                 yield path, operation
+
+
+def _head(get: dict[str, Any]) -> dict[str, Any]:
+    """HEAD of a path that takes GET: the same, and no answer has a body."""
+    answers = {
+        status: {name: value for name, value in answer.items() if name != "content"}
+        for status, answer in get["responses"].items()
+        if status not in ("206", "416")  # ranges are of a body
+    }
+    return {
+        **get,
+        "operationId": f"{get['operationId']}_head",
+        "summary": f"{get['summary']}, without the body",
+        "description": "As GET, whose status and headers it answers.",
+        "responses": answers,
+    }
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:

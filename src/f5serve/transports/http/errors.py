@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import BaseRoute, Match
 
 from f5serve.errors import (
     BadAudio,
@@ -28,7 +29,6 @@ from f5serve.errors import (
     StorageFailed,
 )
 from f5serve.operations.flights import SHUT_DOWN_CODE
-from f5serve.transports.http.outline import methods_of
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +46,13 @@ STATUSES: dict[str, int] = {
     **dict.fromkeys(["JOB_CANCELLED", "VOICE_CHANGING", "RESERVED_VOICE_NAME"], 409),
     **dict.fromkeys(["BODY_TOO_LARGE", "RESULT_TOO_LARGE", "AUDIO_TOO_LARGE"], 413),
     "ANSWER_TOO_LARGE": 413,
+    "URL_TOO_LONG": 414,
+    **dict.fromkeys(["NOT_JSON", "NOT_MULTIPART"], 415),
+    "TOO_MANY_HEADERS": 431,
     **dict.fromkeys(["RATE_LIMITED", "TOO_MANY_REQUESTS"], 429),
     **dict.fromkeys(["NOT_BUILT", "RECOGNISER_NOT_INSTALLED"], 501),
     **dict.fromkeys(["BUSY", SHUT_DOWN_CODE, "MODEL_LOADING", "DEVICE_BROKEN"], 503),
+    "TOO_MANY_OPEN_FILES": 503,
     "DEADLINE_PASSED": 504,
 }
 """Status of an error by its code, where its kind does not decide it."""
@@ -62,6 +66,9 @@ _KINDS: tuple[tuple[type[F5Error], int], ...] = (
     (EngineFailed, 500),
 )
 
+_SHOWN_CHARS = 300
+"""Of a validator's own sentence, which may list what a field takes."""
+
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -71,6 +78,14 @@ class TryLater(InvalidRequest):
     def __init__(self, message: str, *, code: str, hint: str = "", after_s: int) -> None:
         super().__init__(message, code=code, hint=hint, retryable=True)
         self.after_s = after_s
+
+
+class BadField(InvalidRequest):
+    """A field of the body cannot be used; `param` is its name."""
+
+    def __init__(self, message: str, *, code: str, hint: str = "", param: str | None) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.param = param
 
 
 class Problem(BaseModel):
@@ -118,6 +133,8 @@ def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any],
         headers["WWW-Authenticate"] = "Bearer"
     if status in (408, 413):  # what is left of the request is not listened to
         headers["Connection"] = "close"
+    if isinstance(error, BadField):
+        param = param or error.param
     return status, body_of(said, status, error.code.lower(), param), headers
 
 
@@ -138,8 +155,12 @@ def answer_to(error: Exception) -> JSONResponse:
     return JSONResponse(body, status, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Have `app` answer every error in this shape."""
+def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
+    """Have `app` answer every error in this shape.
+
+    Args:
+        routes: all that there are, for those who try another method.
+    """
 
     async def on_f5(request: Request, error: Exception) -> JSONResponse:
         return answer_to(error)
@@ -150,8 +171,10 @@ def install(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, F5Error):  # FastAPI wraps what was raised in a body
+            return answer_to(error.__cause__)
         if error.status_code == 405:
-            error = _with_all_methods(error, request)
+            error = _with_all_methods(error, request, routes)
         return JSONResponse(
             body_of(_sentence(error, request), error.status_code, _code(error.status_code)),
             error.status_code,
@@ -178,9 +201,11 @@ _MEANINGS = {
     408: "The body of the request did not come in time.",
     409: "It is in another state than the request needs.",
     413: "The request or its answer is too large.",
+    414: "The URL is too long.",
     415: "The body is of another kind than this route takes.",
     416: "The range lies outside the file; `Content-Range` tells how long that is.",
     429: "Too many requests with this key; `Retry-After` says when to come again.",
+    431: "There are too many headers.",
     500: "A fault in f5serve; `message` holds the id under which its log tells more.",
     501: "What this needs is not installed here; `message` says how to get it.",
     503: "The model is not ready, the line is too long, or the store does not answer.",
@@ -189,20 +214,26 @@ _MEANINGS = {
 
 
 def _invalid(error: RequestValidationError) -> dict[str, Any]:
-    """The first thing that is wrong with a body, named by its field."""
+    """The first thing that is wrong with a request, named by its field."""
     first: Mapping[str, Any] = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    name = ".".join(place) or "the body"
+    name = ".".join(place)[:100]
     given = first.get("input")
+    given = given[:60] if isinstance(given, str) else given
     shown = "" if isinstance(given, dict | list | bytes) or given is None else f" is {given!r:.60}"
-    return body_of(f"{name}{shown}: {first['msg']}.", 400, "bad_option", ".".join(place) or None)
+    said = str(first["msg"])[:_SHOWN_CHARS]
+    return body_of(f"{name or 'the body'}{shown}: {said}.", 400, "bad_option", name or None)
 
 
-def _with_all_methods(error: HTTPException, request: Request) -> HTTPException:
+def _with_all_methods(
+    error: HTTPException, request: Request, routes: Iterable[BaseRoute]
+) -> HTTPException:
     """The error, whose Allow names all methods of the path; each route knows its own alone."""
-    named = (error.headers or {}).get("Allow", "").split(", ")
-    methods = {*named, *methods_of(request.app.openapi(), request.url.path)} - {""}
-    return HTTPException(405, error.detail, {"Allow": ", ".join(sorted(methods))})
+    methods = set((error.headers or {}).get("Allow", "").split(", "))
+    for route in routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return HTTPException(405, error.detail, {"Allow": ", ".join(sorted(methods - {""}))})
 
 
 def _sentence(error: HTTPException, request: Request) -> str:

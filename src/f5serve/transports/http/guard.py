@@ -3,6 +3,7 @@
     Headers    security headers on every answer
     cors       pages of other origins, if F5_CORS_ORIGINS names them; none otherwise
     _Answers   what the layers below refuse, as an answer
+    Heads      length of the URL, number of headers
     Sites      without keys: no foreign pages, no foreign host names
     Callers    the key, and whose it is
     Limits     requests of one caller in a minute, and at a time
@@ -23,6 +24,7 @@ from f5serve.settings import Settings
 from f5serve.transports.http.bodies import Bodies, BodyLimits
 from f5serve.transports.http.errors import answer_to
 from f5serve.transports.http.headers import Headers
+from f5serve.transports.http.heads import Heads
 from f5serve.transports.http.keys import WRONG_KEYS_PER_MINUTE, Callers
 from f5serve.transports.http.limits import Limits
 from f5serve.transports.http.origins import Sites, cors, is_loopback, parse_origins
@@ -65,7 +67,7 @@ def protect(
     inner = Callers(inner, keys, wrong_keys_per_minute)
     if not keys:
         inner = Sites(inner, origins, is_local=is_asking)
-    return _HttpOnly(Headers(cors(_Answers(inner), origins)), app)
+    return _HttpOnly(Headers(cors(_Answers(Heads(inner)), origins)), app)
 
 
 def body_limits(settings: Settings) -> BodyLimits:

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.routing import compile_path
-
 _REF = "#/components/schemas/"
 
 
@@ -73,6 +71,8 @@ def operations(document: Mapping[str, Any]) -> dict[str, list[Operation]]:
     found: dict[str, list[Operation]] = {tag["name"]: [] for tag in document["tags"]}
     for path, item in document["paths"].items():
         for method, told in item.items():
+            if method == "head":  # as GET, which is told once for all
+                continue
             operation = _operation(method, path, told)
             found.setdefault(operation.tag, []).append(operation)
     return {tag: listed for tag, listed in found.items() if listed}
@@ -97,16 +97,6 @@ def errors(document: Mapping[str, Any]) -> dict[str, str]:
         if _is_error(answer)
     }
     return dict(sorted(found.items()))
-
-
-def methods_of(document: Mapping[str, Any], path: str) -> list[str]:
-    """The methods that are documented for a path."""
-    return [
-        method.upper()
-        for template, item in document["paths"].items()
-        if compile_path(template)[0].match(path)
-        for method in item
-    ]
 
 
 def kind_of(schema: Mapping[str, Any]) -> str:

@@ -5,19 +5,21 @@ Multipart bodies flow in, the bytes of a recording flow out. What is heard in it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import UploadFile
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from f5serve.audio.refusals import refuse
-from f5serve.errors import BadAudio
+from f5serve.transports.http.bodies import check_type
 
+_MULTIPART = re.compile(r"multipart/form-data")
+_HOW = "Send the recording as a file of a form; curl does with -F."
 _OTHER_FIELDS_BYTES = 1_000_000
 """For all that a body holds beside the recording."""
 
@@ -28,15 +30,14 @@ def route_for(max_bytes: int) -> type[APIRoute]:
     class RecordingRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
+            takes_body = self.body_field is not None
 
             async def within(request: Request) -> Response:
+                if takes_body:
+                    check_type(request, _MULTIPART, "multipart/form-data", "NOT_MULTIPART", _HOW)
                 body = _Body(request, max_bytes)
-                try:
-                    return await handle(Request(request.scope, body.receive))
-                except HTTPException:  # what the parser of the body makes of any error
-                    if body.error is None:
-                        raise
-                    raise body.error from None
+                # What it raises comes out of FastAPI as the cause of another error: see `errors`.
+                return await handle(Request(request.scope, body.receive))
 
             return within
 
@@ -52,7 +53,6 @@ class _Body:
         self._receive: Receive = request.receive
         self._max_bytes = max_bytes
         self._bytes = 0
-        self.error: BadAudio | None = None
 
     async def receive(self) -> Message:
         self._check(self._announced)
@@ -63,8 +63,7 @@ class _Body:
 
     def _check(self, size: int) -> None:
         if size > self._max_bytes + _OTHER_FIELDS_BYTES:
-            self.error = refuse("AUDIO_TOO_LARGE", size, self._max_bytes)
-            raise self.error
+            raise refuse("AUDIO_TOO_LARGE", size, self._max_bytes)
 
 
 def read(file: UploadFile, max_bytes: int) -> bytes:

@@ -25,6 +25,7 @@ from f5serve.transports.http.jobs_models import (
     JobStatus,
     NewJob,
 )
+from f5serve.transports.http.json_bodies import JsonRoute
 from f5serve.transports.http.service import Served
 
 MAX_LISTED = 200
@@ -49,7 +50,7 @@ _TIMINGS = {
     for name, kind in MEDIA_TYPES.items()
 }
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
 
 @router.post(

@@ -16,6 +16,7 @@ from f5serve.errors import F5Error, InvalidRequest
 from f5serve.operations.parse import MAX_TIMEOUT_S
 from f5serve.transports.http import errors, model_ids, speech_size, speech_voices
 from f5serve.transports.http.job_ids import PARAMETER, JobId
+from f5serve.transports.http.json_bodies import JsonRoute
 from f5serve.transports.http.service import Served, Service
 from f5serve.transports.http.speech_body import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.transports.http.speech_stream import SSE, Delivery, SpeechResponse
@@ -56,7 +57,7 @@ _EVENT = {
     "required": ["data"],
 }
 
-router = APIRouter(tags=["speech"])
+router = APIRouter(tags=["speech"], route_class=JsonRoute)
 
 
 @router.post(

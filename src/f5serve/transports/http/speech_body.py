@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+)
 
 from f5serve.speech import RANGES
-from f5serve.timings.subtitles import SubtitleFormat
+from f5serve.timings.subtitles import FORMATS, SubtitleFormat
 from f5serve.transports.http.errors import Problem
 from f5serve.types import AudioFormat
 from f5serve.voices.names import MAX_NAME_CHARS
+
+MAX_INPUT_CHARS = 1_000_000
+"""Of `input`, whatever F5_OPENAI_MAX_CHARS says; that limit has an error of its own."""
 
 MAX_INSTRUCTIONS_CHARS = 100_000
 NAMED_FIELDS = 5
@@ -65,6 +75,9 @@ VoiceName = Annotated[
 ]
 
 
+Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
+
+
 class SpeechBody(BaseModel):
     """OpenAI's request for speech. The fields from `seed` on are f5serve's own.
 
@@ -73,7 +86,7 @@ class SpeechBody(BaseModel):
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": EXAMPLES})
 
-    input: Annotated[str, Field(min_length=1, strict=True)] = Field(
+    input: Annotated[str, Field(min_length=1, max_length=MAX_INPUT_CHARS, strict=True)] = Field(
         description="What to say: up to F5_OPENAI_MAX_CHARS characters, 4096 unless that is set."
     )
     model: Annotated[str, Field(min_length=1, max_length=200, strict=True)] = Field(
@@ -120,7 +133,7 @@ class SpeechBody(BaseModel):
     return_word_timings: Annotated[bool, Field(strict=True)] | None = Field(
         None, description="Find out when each word is heard; GET /v1/jobs/{id}/result tells it."
     )
-    timing_format: SubtitleFormat | list[SubtitleFormat] | None = Field(
+    timing_format: SubtitleFormat | Formats | None = Field(
         None, description="Files of word times to write beside; GET /v1/jobs/{id}/result has them."
     )
     verify: Annotated[bool, Field(strict=True)] | None = Field(
