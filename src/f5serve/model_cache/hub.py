@@ -40,6 +40,7 @@ from f5serve.model_cache.find import (
     repo_folder,
 )
 from f5serve.model_cache.hashes import Digest, OnProgress, Progress, digest, quiet
+from f5serve.model_cache.quarantine import put_aside
 from f5serve.model_cache.registry import PUBLISHED, ModelFile, ModelSpec, Registry
 from f5serve.model_cache.remote import HubSource, RemoteFile, describe, library, resolve
 from f5serve.model_cache.verify import mismatch, reason_to_refuse, record
@@ -162,7 +163,7 @@ class _Pull:
         return False
 
     def _accept(self, spec: ModelSpec, file: ModelFile, path: Path) -> bool:
-        """Whether a file on disk is the right one; a wrong one of our own is removed."""
+        """Whether a file on disk is the right one; a wrong one of our own is put aside."""
         seen = records.read(self.models_dir, spec.id)
         if seen.unchanged(file.path, path):
             known = seen.files[file.path].sha256
@@ -178,9 +179,8 @@ class _Pull:
             record(self.models_dir, spec.id, file, path, found)
             return True
         logger.warning("%s is not what it should be and is not used: %s", path, reason)
-        for name in (path.resolve(), path):
-            if name.is_relative_to(self.hub_dir.resolve()) or name.is_relative_to(self.hub_dir):
-                name.unlink(missing_ok=True)
+        if path.is_relative_to(self.hub_dir):
+            put_aside(path, self.hub_dir)
         return False
 
     def _plan(self, spec: ModelSpec) -> list[_Want]:

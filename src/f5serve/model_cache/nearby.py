@@ -8,18 +8,22 @@ stores or the hub.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from f5serve.errors import StorageFailed
-from f5serve.model_cache import synced
-from f5serve.model_cache.find import ARTIFACTS_FOLDER, ModelFiles, find
+from f5serve.model_cache import records, synced
+from f5serve.model_cache.find import ARTIFACTS_FOLDER, ModelFiles, artifact_path, find
 from f5serve.model_cache.hashes import OnProgress, quiet
+from f5serve.model_cache.quarantine import put_aside
 from f5serve.model_cache.registry import PUBLISHED, Registry
 from f5serve.model_cache.sync import verify_synced
-from f5serve.model_cache.verify import changed
+from f5serve.model_cache.verify import artifact_id, changed
+
+_log = logging.getLogger(__name__)
 
 Kind = Literal["baked", "cache", "tier"]
 
@@ -74,7 +78,7 @@ def damage(
     """What is wrong with a model, each in a few words; empty when every known hash is right.
 
     The image's own files are taken as they are: whoever made it has checked them, and it does not
-    change. A damaged file in a folder of ours is removed or put aside, and so is absent next time.
+    change. A damaged file in a folder of ours is put aside, and so is absent next time.
     """
     if one.kind == "baked":
         return []
@@ -88,13 +92,8 @@ def damage(
     except StorageFailed as error:
         return [error.message.rstrip(".")]
     for path in wrong:
-        if path.is_relative_to(one.folder):
-            _remove(path)
+        aside = put_aside(path, one.folder) if path.is_relative_to(one.folder) else None
+        if aside and path == artifact_path(one.folder, one.files.model):
+            record = records.path(one.folder, artifact_id(one.files.model))
+            _log.warning("to use it all the same: rename it to %s and remove %s", path, record)
     return [f"{path.name} is damaged" for path in wrong]
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, and what it links to in the same cache."""
-    for name in (path.resolve(), path):
-        with contextlib.suppress(OSError):  # a disk that may only be read
-            name.unlink(missing_ok=True)

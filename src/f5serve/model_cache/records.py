@@ -41,14 +41,15 @@ class Seen:
         return (entry.size, entry.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
 
 
-def _path(models_dir: Path, model_id: str) -> Path:
+def path(models_dir: Path, model_id: str) -> Path:
+    """Where the record of a model is."""
     return models_dir / "seen" / f"{model_id}.json"
 
 
 def read(models_dir: Path, model_id: str) -> Seen:
     """The record of a model; empty when there is none or it cannot be read as one."""
     try:
-        data = json.loads(_path(models_dir, model_id).read_text())
+        data = json.loads(path(models_dir, model_id).read_text())
         files = {name: SeenFile(**entry) for name, entry in data["files"].items()}
         return Seen(data["revision"], files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -58,4 +59,4 @@ def read(models_dir: Path, model_id: str) -> Seen:
 def write(models_dir: Path, model_id: str, seen: Seen) -> None:
     """Replace the record of a model."""
     text = json.dumps(asdict(seen), indent=1, sort_keys=True)
-    write_atomic(_path(models_dir, model_id), text.encode())
+    write_atomic(path(models_dir, model_id), text.encode())

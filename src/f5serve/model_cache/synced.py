@@ -24,6 +24,7 @@ from f5serve.model_cache import manifest as documents
 from f5serve.model_cache.disk import write_atomic
 from f5serve.model_cache.hashes import OnProgress, digest, quiet
 from f5serve.model_cache.manifest import MANIFEST_NAME, Manifest, StoredFile
+from f5serve.model_cache.quarantine import put_aside
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def verify(folder: Path, model_id: str, on_progress: OnProgress = quiet) -> Vers
     states = {file: _state(version, file, on_progress) for file in version.manifest.files}
     for file, state in states.items():
         if state == "changed":
-            _put_aside(version, file)
+            _put_aside(version, file, folder)
     return version if set(states.values()) == {"intact"} else None
 
 
@@ -133,12 +134,11 @@ def _has_size(version: Version, file: StoredFile) -> bool:
     return path.is_file() and path.stat().st_size == file.size
 
 
-def _put_aside(version: Version, file: StoredFile) -> None:
-    """Rename a changed file; one sample is kept, for whoever wants to know what happened to it."""
-    path = version.path(file)
-    aside = version.folder.parent / "quarantine" / f"{version.folder.name}-{file.path}"
-    _log.warning("%s is not what it was and is put aside as %s", path, aside)
+def _put_aside(version: Version, file: StoredFile, folder: Path) -> None:
+    """Rename a changed file, for whoever wants to know what happened to it."""
     with contextlib.suppress(OSError):  # gone meanwhile, or a disk that only fails
-        (version.folder / MANIFEST_NAME).unlink(missing_ok=True)
-        aside.parent.mkdir(exist_ok=True)
-        path.replace(aside)
+        inside = version.folder.resolve(strict=True).is_relative_to(folder.resolve(strict=True))
+        if inside:
+            (version.folder / MANIFEST_NAME).unlink(missing_ok=True)
+    aside = version.folder.parent / "quarantine" / f"{version.folder.name}-{file.path}"
+    put_aside(version.path(file), folder, aside)
