@@ -90,6 +90,7 @@ class Speech:
             ModelUnavailable: the speech is to be verified, and nobody can hear it.
         """
         text = check_request(request, self.max_text_chars)
+        self.engine.check_options(request.options)
         refuse_unspeakable(text, self.engine)
         seed = choose_seed(request, text, job_id)
         utterances = plan(request, text, self.engine.max_text_bytes, seed)

@@ -235,6 +235,14 @@ class Engine(Protocol):
         """Characters of `text` that this model has no token for, in order, each once."""
         ...
 
+    def check_options(self, options: SamplingOptions) -> None:
+        """Refuse at once what the loaded weights cannot compute.
+
+        Raises:
+            InvalidRequest: code BAD_OPTION, naming what they can.
+        """
+        ...
+
     def generate(
         self,
         utterances: Sequence[Utterance],

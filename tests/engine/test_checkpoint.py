@@ -126,13 +126,32 @@ def test_schedule_that_the_artifact_lacks(tmp_path: Path) -> None:
     source = tmp_path / "m.safetensors"
     save_file(published(small("F5TTS_v1_Base"), half_exact=True), source)
     artifact = convert(source, "F5TTS_v1_Base", tmp_path / "a.safetensors")
-    with pytest.raises(ModelUnavailable) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         speak(artifact, "F5TTS_v1_Base", nfe_step=9)
-    assert caught.value.code == "SCHEDULE_NOT_IN_ARTIFACT"
-    assert "7, 16, 32" in caught.value.hint
+    assert caught.value.code == "BAD_OPTION"
+    assert "nfe_step 9 with sway_sampling_coef -1" in caught.value.message
+    assert "7, 16 or 32" in caught.value.hint
     wanted = speak(source, "F5TTS_v1_Base", nfe_step=9, sway=0.3)
     got = speak(artifact, "F5TTS_v1_Base", original=source, nfe_step=9, sway=0.3)
     assert error(got, wanted) <= 1e-5
+
+
+def test_what_the_artifact_lacks_is_refused_at_once(tmp_path: Path) -> None:
+    source = tmp_path / "m.safetensors"
+    save_file(published(small("F5TTS_v1_Base"), half_exact=True), source)
+    artifact = convert(source, "F5TTS_v1_Base", tmp_path / "a.safetensors")
+    alone = checkpoint.load(artifact, "F5TTS_v1_Base", FP32)[1]
+    for steps, sway in ((20, -1.0), (16, 0.0), (32, -0.5)):
+        with pytest.raises(InvalidRequest, match="hold the schedules of 7, 16 or 32 steps"):
+            alone.check(steps, sway)
+    alone.check(16, -1.0)
+    beside = checkpoint.load(artifact, "F5TTS_v1_Base", FP32, source)[1]
+    beside.check(20, 0.5)
+    beside.get(20, 0.5)
+    source.unlink()  # somebody cleans up while the engine runs
+    assert beside.get(20, 0.5).table is not None
+    with pytest.raises(InvalidRequest, match="hold the schedules of 7, 16 or 32 steps"):
+        beside.prepare(21, 0.5)
 
 
 def test_schedules_are_computed_once_and_only_the_last_are_kept() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +76,38 @@ def test_options_of_one_call_may_differ() -> None:
     engine = speaker()
     for item, wave in zip(asked, engine.generate(asked), strict=True):
         assert np.allclose(engine.generate([item])[0].samples, wave.samples, atol=1e-4)
+
+
+def test_a_new_schedule_holds_up_nobody_on_the_device() -> None:
+    engine = speaker()
+    schedules = engine.device.stepper.schedules
+    entered, go_on = threading.Event(), threading.Event()
+    computed_in: list[str] = []
+    real = schedules.open_time_layers
+    assert real is not None
+
+    @contextmanager
+    def slow() -> Iterator[Mapping[str, torch.Tensor]]:
+        computed_in.append(threading.current_thread().name)
+        entered.set()
+        assert go_on.wait(20)
+        with real() as tensors:
+            yield tensors
+
+    def say(steps: int) -> None:
+        options = SamplingOptions(nfe_step=steps)
+        engine.generate([Utterance("a", voice(1), 150, 5, options)])
+
+    say(7)
+    schedules.open_time_layers = slow
+    with ThreadPoolExecutor(2, "caller") as pool:
+        waiting = [pool.submit(say, 11) for _ in range(2)]
+        assert entered.wait(20)
+        say(7)  # meanwhile
+        go_on.set()
+        for one in waiting:
+            one.result(20)
+    assert [name.startswith("caller") for name in computed_in] == [True]
 
 
 def test_quiet_reference_gives_quiet_speech() -> None:

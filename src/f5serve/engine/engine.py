@@ -27,7 +27,7 @@ from f5serve.engine.stepping import Stepper
 from f5serve.engine.vocoder import Vocos
 from f5serve.text.plan import spoken_ref_text
 from f5serve.text.tokens import Vocab, tokenize
-from f5serve.types import OnDone, Utterance, Wave
+from f5serve.types import OnDone, SamplingOptions, Utterance, Wave
 from f5serve.units import MAX_DURATION_FRAMES
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class F5Engine:
         model: str,
     ) -> None:
         self._vocab = vocab
+        self._schedules = schedules
         self._attention, attend = choose(schedules.device, schedules.dtype)
         halves = Halves.on(schedules.device)
         self.device = F5Device(Stepper(backbone, schedules, attend, halves), vocoder)
@@ -90,6 +91,10 @@ class F5Engine:
         """Characters of `text` that the vocabulary lacks, in order, each once."""
         return self._vocab.missing(text)
 
+    def check_options(self, options: SamplingOptions) -> None:
+        """See `types.Engine.check_options`."""
+        self._schedules.check(options.nfe_step, options.sway_sampling_coef)
+
     def generate(
         self,
         utterances: Sequence[Utterance],
@@ -105,8 +110,10 @@ class F5Engine:
         Raises:
             EngineFailed: codes OUT_OF_MEMORY, DEVICE_BROKEN (both retryable), NOT_FINITE and
                 STEP_FAILED.
-            ModelUnavailable: code SCHEDULE_NOT_IN_ARTIFACT.
+            InvalidRequest: as `check_options`.
         """
+        for options in {(u.options.nfe_step, u.options.sway_sampling_coef) for u in utterances}:
+            self._schedules.prepare(*options)  # here, as others wait for the device
         waves: dict[int, Wave] = {}
         with closing(self.batcher.run(self._drafts(utterances), check, deadline)) as finished:
             for index, wave in finished:

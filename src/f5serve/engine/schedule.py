@@ -3,11 +3,16 @@
 A schedule is a time grid and a table [s rows d]: for F5-TTS the shift, scale and gate of every
 block and the final norm, for E2-TTS the time token. The table comes out of the checkpoint's time
 layers; the converted artifact carries the tables of 7, 16 and 32 steps instead of those layers.
+Tables are computed in the threads of callers, and copied to the device by its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +25,9 @@ from f5serve.engine.config import TIME_FREQ_DIM, Architecture
 from f5serve.engine.dit import DiT
 from f5serve.engine.sampler import time_points
 from f5serve.engine.weight_file import OpenTensors
-from f5serve.errors import ModelUnavailable
+from f5serve.errors import InvalidRequest, ModelUnavailable
+
+log = logging.getLogger(__name__)
 
 SHIPPED_STEPS = (7, 16, 32)
 SHIPPED_SWAY = -1.0
@@ -85,35 +92,87 @@ class Schedules:
     shipped: Mapping[int, Tensor]
     open_time_layers: OpenTensors | None
     _kept: Callable[[int, float], Schedule] = field(init=False, repr=False)
+    _tables: OrderedDict[tuple[int, float], Tensor] = field(init=False, repr=False)
+    _computing: threading.Lock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._kept = lru_cache(maxsize=KEPT_SCHEDULES)(self._make)
+        self._kept = lru_cache(maxsize=KEPT_SCHEDULES)(self._place)
+        self._tables = OrderedDict()
+        self._computing = threading.Lock()
 
-    def get(self, nfe_step: int, sway_sampling_coef: float) -> Schedule:
-        """The schedule of these options.
+    def check(self, nfe_step: int, sway_sampling_coef: float) -> None:
+        """Refuse options whose table is neither shipped nor can be computed; takes no time.
 
         Raises:
-            ModelUnavailable: code SCHEDULE_NOT_IN_ARTIFACT when its table is neither shipped nor
-                can be computed.
+            InvalidRequest: code BAD_OPTION, naming what is possible.
+        """
+        if not self._is_shipped(nfe_step, sway_sampling_coef) and self.open_time_layers is None:
+            raise self._not_held(nfe_step, sway_sampling_coef)
+
+    def prepare(self, nfe_step: int, sway_sampling_coef: float) -> Tensor:
+        """The table of these options, computed so that `get` does not have to; in any thread.
+
+        Returns:
+            [s rows d], float32, on the CPU, with one added to the scales.
+
+        Raises:
+            InvalidRequest: as `check`; also when the time layers cannot be read any more.
+        """
+        key = nfe_step, sway_sampling_coef
+        table = self._tables.get(key)
+        if table is None:
+            with self._computing:  # it reads hundreds of megabytes: one at a time, and once
+                table = self._tables.get(key)
+                if table is None:
+                    table = self._tables[key] = self._compute(*key)
+                    while len(self._tables) > KEPT_SCHEDULES:
+                        self._tables.popitem(last=False)
+        with contextlib.suppress(KeyError):  # gone meanwhile
+            self._tables.move_to_end(key)
+        return table
+
+    def get(self, nfe_step: int, sway_sampling_coef: float) -> Schedule:
+        """The schedule of these options on the device; in the thread that owns it.
+
+        Raises:
+            InvalidRequest: as `prepare`.
         """
         return self._kept(nfe_step, sway_sampling_coef)
 
-    def _make(self, nfe_step: int, sway: float) -> Schedule:
-        times = time_points(nfe_step, sway)
-        if sway == SHIPPED_SWAY and nfe_step in self.shipped:
+    def _place(self, nfe_step: int, sway: float) -> Schedule:
+        table = self.prepare(nfe_step, sway)
+        widths = tuple(time_points(nfe_step, sway).diff().tolist())
+        return Schedule(widths, table.to(self.device, self.dtype))
+
+    def _compute(self, nfe_step: int, sway: float) -> Tensor:
+        self.check(nfe_step, sway)
+        if self._is_shipped(nfe_step, sway):
             table = self.shipped[nfe_step].clone()
-        elif self.open_time_layers is not None:
-            with self.open_time_layers() as weights:
-                table = time_table(weights, self.arch, times[:-1])
         else:
-            steps = ", ".join(str(n) for n in sorted(self.shipped))
-            raise ModelUnavailable(
-                f"The converted weights hold no schedule of {nfe_step} steps with sway {sway:g}.",
-                code="SCHEDULE_NOT_IN_ARTIFACT",
-                hint=f"Use {steps} steps with sway {SHIPPED_SWAY:g}, or keep the original "
-                "checkpoint beside the converted one: any schedule is computed from it.",
-            )
+            table = self._from_layers(nfe_step, sway)
         if self.arch.backbone == "dit":
             table[:, DiT.scale_rows(self.arch.depth)] += 1.0
-        widths = tuple(times.diff().tolist())
-        return Schedule(widths, table.to(self.device, self.dtype))
+        return table
+
+    def _from_layers(self, nfe_step: int, sway: float) -> Tensor:
+        assert self.open_time_layers is not None
+        try:
+            with self.open_time_layers() as weights:
+                return time_table(weights, self.arch, time_points(nfe_step, sway)[:-1])
+        except ModelUnavailable as error:  # the file was there when the engine was loaded
+            log.warning("no schedule can be computed: %s", error.message)
+            raise self._not_held(nfe_step, sway) from error
+
+    def _is_shipped(self, nfe_step: int, sway: float) -> bool:
+        return sway == SHIPPED_SWAY and nfe_step in self.shipped
+
+    def _not_held(self, nfe_step: int, sway: float) -> InvalidRequest:
+        *most, last = (str(steps) for steps in sorted(self.shipped))
+        steps = f"{', '.join(most)} or {last}" if most else last
+        return InvalidRequest(
+            f"The loaded weights cannot compute nfe_step {nfe_step} with sway_sampling_coef "
+            f"{sway:g}: they hold the schedules of {steps} steps with {SHIPPED_SWAY:g} alone.",
+            code="BAD_OPTION",
+            hint=f"Send nfe_step {steps} and leave sway_sampling_coef out. A server that also has "
+            "the published checkpoint (f5serve models pull) computes any.",
+        )

@@ -118,7 +118,7 @@ class Stepper:
         """Noise, and what is computed once per row.
 
         Raises:
-            ModelUnavailable: code SCHEDULE_NOT_IN_ARTIFACT.
+            InvalidRequest: as `Schedules.get`.
         """
         options = row.options
         schedule = self.schedules.get(options.nfe_step, options.sway_sampling_coef)

@@ -171,6 +171,7 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
     flight.tell("loading", 0)
     speech = await flight.unless_stopped(tools.device.speech())
     _refuse_other_model(ask, speech)
+    speech.engine.check_options(ask.options)
     # A voice whose record hangs must hold up nobody who speaks in another way.
     pool = tools.pools.jobs if is_default(ask.voice) else tools.pools.voices
     found = await flight.unless_stopped(pool.run(_find, tools, speech, ask))

@@ -24,7 +24,7 @@ from f5serve.standin.parts import load_parts, require_packages
 from f5serve.standin.pitch import median_f0_hz
 from f5serve.standin.pronounce import Phonemes, pronounce
 from f5serve.text.english.spoken import unspeakable
-from f5serve.types import OnDone, Utterance, Voice, Wave
+from f5serve.types import OnDone, SamplingOptions, Utterance, Voice, Wave
 from f5serve.units import s_to_samples
 
 MODEL = "kokoro-82m-int8"
@@ -98,6 +98,9 @@ class Kokoro:
     def unspeakable(self, text: str) -> list[str]:
         """Characters of other scripts than Latin, in order, each once."""
         return unspeakable(text)
+
+    def check_options(self, options: SamplingOptions) -> None:
+        """It takes all of them, and uses the speed alone."""
 
     def generate(
         self,

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from f5serve.types import Mark, OnDone, Utterance, Wave
+from f5serve.errors import InvalidRequest
+from f5serve.types import Mark, OnDone, SamplingOptions, Utterance, Wave
 from f5serve.units import SAMPLE_RATE, s_to_samples
 
 STEPS = 16
@@ -28,6 +29,7 @@ class Tone:
         s_per_byte: seconds of tone for each byte of text at speed 1.
         alphabet: characters it can say; empty means all.
         max_text_bytes: longest text of one utterance.
+        steps: numbers of steps that it takes; empty means all.
     """
 
     kind = "tone"
@@ -45,17 +47,28 @@ class Tone:
         s_per_byte: float = 0.06,
         alphabet: str = "",
         max_text_bytes: int = 200,
+        steps: tuple[int, ...] = (),
     ) -> None:
         self.max_text_bytes = max_text_bytes
         self._cost_s = cost_s
         self._s_per_byte = s_per_byte
         self._alphabet = frozenset(alphabet)
+        self._steps = steps
 
     def unspeakable(self, text: str) -> list[str]:
         """Characters outside the alphabet, in order, each once."""
         if not self._alphabet:
             return []
         return [character for character in dict.fromkeys(text) if character not in self._alphabet]
+
+    def check_options(self, options: SamplingOptions) -> None:
+        """Refuse other numbers of steps than those it was given, if any."""
+        if self._steps and options.nfe_step not in self._steps:
+            raise InvalidRequest(
+                f"nfe_step is {options.nfe_step}.",
+                code="BAD_OPTION",
+                hint=f"This engine takes {', '.join(map(str, self._steps))}.",
+            )
 
     def generate(
         self,
