@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -193,7 +193,13 @@ class Whisper:
     def understands(self, language: str) -> bool:
         return language == "en"
 
-    def align(self, waves: Sequence[Wave], texts: Sequence[str], language: str) -> list[Alignment]:
+    def align(
+        self,
+        waves: Sequence[Wave],
+        texts: Sequence[str],
+        language: str,
+        check: Callable[[], None] | None = None,
+    ) -> list[Alignment]:
         return [self._align(wave, text) for wave, text in zip(waves, texts, strict=True)]
 
     def _align(self, wave: Wave, text: str) -> Alignment:

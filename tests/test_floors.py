@@ -80,7 +80,7 @@ HOMES = {
     "starlette": {"transports"},
     "uvicorn": {"transports"},
     "pydantic": {"transports"},
-    "subprocess": {"audio", "doctor", "boot"},
+    "subprocess": {"audio", "doctor", "boot", "timings"},
 }
 
 

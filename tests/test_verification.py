@@ -57,7 +57,14 @@ class Dictation:
     def understands(self, language: str) -> bool:
         return language == "en"
 
-    def hear(self, wave: Wave, language: str = "", *, word_times: bool = False) -> Heard:
+    def hear(
+        self,
+        wave: Wave,
+        language: str = "",
+        *,
+        word_times: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> Heard:
         self.times += 1
         return Heard(self.heard.pop(0), language, 0.9)
 

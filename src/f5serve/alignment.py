@@ -8,6 +8,7 @@ become of it, are not known here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from f5serve.audio.decode import LONG, decode
@@ -38,18 +39,31 @@ class Aligned:
     found: Alignment
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Any format that `decode` reads, and what errors call it."""
+
+    data: bytes
+    called: str = "the recording"
+
+
 def align(
-    aligners: Aligners, recording: bytes, text: str, language: str = "", called: str = ""
+    aligners: Aligners,
+    recording: Recording,
+    text: str,
+    language: str = "",
+    check: Callable[[], None] | None = None,
 ) -> Aligned:
     """Find the words of `text` in a recording; blocks, for about a fortieth of its length.
 
     Args:
-        recording: any format that `decode` reads, up to `LONG`.
+        recording: up to `LONG`.
         language: that is spoken, ISO 639-1, or "".
-        called: what errors call the recording.
+        check: called ten times a second while words are looked for; what it raises ends the work
+            and comes out.
 
     Raises:
-        ModelUnavailable: NOT_BUILT where no aligner is installed.
+        ModelUnavailable: NOT_BUILT where no aligner is installed; ALIGNER_FAILED.
         InvalidRequest: as `clean_text`; NOT_ALIGNED.
         BadAudio: as `decode`.
     """
@@ -60,11 +74,13 @@ def align(
             code="NOT_BUILT",
             hint=aligners.why_not(text, language),
         )
-    wave = decode(recording, LONG)
-    found = aligners.align(wave, text, language)
+    wave = decode(recording.data, LONG)
+    if check is not None:
+        check()
+    found = aligners.align(wave, text, language, check)
     if not found.words:
         raise InvalidRequest(
-            f"The words of the text were not found in {called or 'the recording'}.",
+            f"The words of the text were not found in {recording.called}.",
             code="NOT_ALIGNED",
             hint=f"{aligners.why_not(text, language)} Check that they are what is heard.",
         )

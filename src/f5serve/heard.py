@@ -7,6 +7,7 @@ All are frozen, as those in `types`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,11 +67,20 @@ class Recogniser(Protocol):
         """Whether it knows a language, ISO 639-1; "" asks whether it can tell which one it is."""
         ...
 
-    def hear(self, wave: Wave, language: str = "", *, word_times: bool = False) -> Heard:
+    def hear(
+        self,
+        wave: Wave,
+        language: str = "",
+        *,
+        word_times: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> Heard:
         """Write down what is said in a wave of any sample rate.
 
         Args:
             language: what is spoken, ISO 639-1; "" has it found out.
+            check: called while others are heard, and between stretches of half a minute; what it
+                raises comes out.
 
         Raises:
             ModelUnavailable: the recogniser cannot be loaded.

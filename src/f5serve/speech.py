@@ -98,14 +98,19 @@ class Speech:
         verifier = self._verifier(request, text)
         timer = self._timer(request, utterances)
 
+        watch = watch or Watch()
         began = time.perf_counter()
-        told = Told(request, utterances, watch or Watch(), timer)
-        _generate(verifier or self.engine, told, request.quick_start)
-        generated = time.perf_counter()
-        wave, starts_s = join(told.in_order(), request.cross_fade_s)
-        audio = encode(wave, request.format)
-        encoded = time.perf_counter()
-        timed = timer.result(starts_s) if timer else Timed(Alignment())
+        told = Told(request, utterances, watch, timer)
+        try:
+            _generate(verifier or self.engine, told, request.quick_start)
+            generated = time.perf_counter()
+            wave, starts_s = join(told.in_order(), request.cross_fade_s)
+            audio = encode(wave, request.format)
+            encoded = time.perf_counter()
+            timed = timer.result(starts_s, watch.check) if timer else Timed(Alignment())
+        finally:
+            if timer is not None:
+                timer.end()
 
         return SpeechResult(
             audio=audio,

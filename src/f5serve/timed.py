@@ -7,13 +7,16 @@ who asked is not known here.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from f5serve.errors import ModelUnavailable
 from f5serve.timings.aligners import Aligners
 from f5serve.types import Alignment, Utterance, Wave, WordTiming
+
+CHECK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,25 @@ class Timer:
         text = self._utterances[index].text
         self._begun[index] = self._aligners.submit(wave, text, self._language)
 
-    def result(self, starts_s: Sequence[float]) -> Timed:
-        """Wait for all, and put them where their utterances begin."""
+    def result(self, starts_s: Sequence[float], check: Callable[[], None] | None = None) -> Timed:
+        """Wait for all, and put them where their utterances begin.
+
+        Args:
+            check: called ten times a second; what it raises comes out.
+        """
         began = time.perf_counter()
-        found = [self._begun[index].result() for index in range(len(self._utterances))]
+        waiting = set(self._begun.values())
+        while waiting := wait(waiting, CHECK_S).not_done:
+            if check is not None:
+                check()
         waited_s = time.perf_counter() - began
+        found = [_found(self._begun[index]) for index in range(len(self._utterances))]
         return Timed(joined(found, starts_s), self._warnings(found), waited_s)
+
+    def end(self) -> None:
+        """Have nothing begun any more, for nobody will ask for the result."""
+        for future in self._begun.values():
+            future.cancel()
 
     def _warnings(self, found: Sequence[Alignment]) -> tuple[str, ...]:
         missing = [index for index, alignment in enumerate(found) if not alignment.words]
@@ -61,6 +77,13 @@ class Timer:
             return (f"There are no word timings. {reason}",)
         which = f"{len(missing_texts)} of {len(found)} utterances"
         return (f"The words of {which} have no timings. {reason}",)
+
+
+def _found(begun: Future[Alignment]) -> Alignment:
+    try:
+        return begun.result()
+    except ModelUnavailable:  # told in the log; speech without times is better than none
+        return Alignment()
 
 
 def joined(found: Sequence[Alignment], starts_s: Sequence[float]) -> Alignment:

@@ -101,11 +101,20 @@ class Aligner(Protocol):
         """Whether it knows a language, ISO 639-1."""
         ...
 
-    def align(self, waves: Sequence[Wave], texts: Sequence[str], language: str) -> list[Alignment]:
+    def align(
+        self,
+        waves: Sequence[Wave],
+        texts: Sequence[str],
+        language: str,
+        check: Callable[[], None] | None = None,
+    ) -> list[Alignment]:
         """Find each text in its wave, at any sample rate; one without words where it is not found.
 
         Times count from the beginning of each wave. A text that is not what is heard is told by
         an alignment without words or of low confidence; nothing is ever guessed.
+
+        Args:
+            check: called now and then; what it raises ends the work and comes out.
         """
         ...
 

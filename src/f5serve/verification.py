@@ -131,7 +131,7 @@ class Verifier:
                 return
             if call.check is not None:
                 call.check()
-            trial.add(self._hear(rows[position], wave), wave, rows[position].seed)
+            trial.add(self._hear(rows[position], wave, call.check), wave, rows[position].seed)
             trial.is_over = trial.rate <= self._gate.max_error_rate or attempt == self._gate.tries
             if trial.is_over and call.on_done is not None:
                 call.on_done(trial.index, trial.wave)
@@ -140,9 +140,9 @@ class Verifier:
         for position, wave in enumerate(waves):
             done(position, wave)
 
-    def _hear(self, row: Utterance, wave: Wave) -> Comparison:
+    def _hear(self, row: Utterance, wave: Wave, check: Callable[[], None] | None) -> Comparison:
         check_sound(row, wave)
-        found = self._gate.ear.compare(wave, row.text, self._language)
+        found = self._gate.ear.compare(wave, row.text, self._language, check)
         return found or Comparison(0, 0)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -20,7 +22,7 @@ from f5serve.timings.aligners import OFF, Aligners
 from f5serve.transports.http.app import make_app
 from f5serve.types import AudioFormat, Wave
 from tests.http.house import House, house, running
-from tests.voices.material import OTHER_WORDS, WORDS, recording
+from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 
 PATH = "/v1/audio/alignments"
 
@@ -160,3 +162,32 @@ def test_the_document_tells_every_format(home: House) -> None:
     }
     assert "multipart/form-data" in post["requestBody"]["content"]
     assert {"400", "413", "501", "503"} <= set(post["responses"])
+
+
+def long_recording(times: int) -> tuple[bytes, str]:
+    """Seconds of speech, 8.3 for each time, and its words."""
+    waves = [decode(recording()).samples, decode(other_recording()).samples]
+    sound = encode(Wave(np.concatenate(waves * times)), "flac")
+    return sound, " ".join([WORDS, OTHER_WORDS] * times)
+
+
+def test_what_takes_too_long_is_answered_in_time(tmp_path: Path) -> None:
+    sound, text = long_recording(80)
+    with house(tmp_path, request_timeout_s=1.0) as home:
+        assert home.service.aligners.is_there
+        began = time.monotonic()
+        message = home.refused(align(home.client, text, sound), 504, "deadline_passed")
+        assert "not done within 1 s" in message
+        assert time.monotonic() - began < 4
+        assert align(home.client).status_code in (200, 504)  # no turn is held by the first
+
+
+def test_a_caller_that_goes_away_ends_the_work(tmp_path: Path) -> None:
+    sound, text = long_recording(80)
+    with house(tmp_path) as home:
+        assert home.service.aligners.is_there
+        with pytest.raises(httpx.ReadTimeout), httpx.Client(base_url=home.url, timeout=2) as left:
+            align(left, text, sound)
+        began = time.monotonic()
+        assert align(home.client).status_code == 200  # recordings take turns
+        assert time.monotonic() - began < 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from f5serve.heard import Heard
@@ -34,7 +35,14 @@ class Echo:
     def understands(self, language: str) -> bool:
         return language == "en"
 
-    def hear(self, wave: Wave, language: str = "", *, word_times: bool = False) -> Heard:
+    def hear(
+        self,
+        wave: Wave,
+        language: str = "",
+        *,
+        word_times: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> Heard:
         self.times += 1
         return Heard("hello there" if self.times == 3 else "yellow bear", "en", 0.9)
 

@@ -6,7 +6,7 @@ each word lies flow out. What follows from it is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from f5serve.heard import Comparison, Heard, Recogniser
 from f5serve.recognition.wording import compare, looks_english, match, traced_words, units
@@ -39,11 +39,24 @@ class Ear:
         is_guessed = not language and self.recogniser.understands("en") and looks_english(text)
         return "en" if is_guessed else None
 
-    def hear(self, wave: Wave, language: str = "", *, word_times: bool = False) -> Heard:
+    def hear(
+        self,
+        wave: Wave,
+        language: str = "",
+        *,
+        word_times: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> Heard:
         """See `Recogniser.hear`."""
-        return self.recogniser.hear(wave, language, word_times=word_times)
+        return self.recogniser.hear(wave, language, word_times=word_times, check=check)
 
-    def compare(self, wave: Wave, text: str, language: str = "") -> Comparison | None:
+    def compare(
+        self,
+        wave: Wave,
+        text: str,
+        language: str = "",
+        check: Callable[[], None] | None = None,
+    ) -> Comparison | None:
         """How far what is heard in `wave` is from `text`; None for a language it does not know.
 
         Raises:
@@ -52,7 +65,7 @@ class Ear:
         listened = self.language_of(text, language)
         if listened is None:
             return None
-        heard = self.hear(wave, listened)
+        heard = self.hear(wave, listened, check=check)
         return compare(text, heard.text, heard.language)
 
     def words_of(self, wave: Wave, text: str, language: str = "") -> tuple[WordTiming, ...]:

@@ -10,7 +10,8 @@ import hashlib
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,7 @@ SILENT_DBFS = -60.0
 """Nothing is heard in a wave that is nowhere louder; Whisper would make something up."""
 
 
+_CHECK_S = 0.1
 _WINDOW_TOKENS = 400  # Whisper's own limit is 448, prompt and marks included
 
 
@@ -76,7 +78,14 @@ class Whisper:
         known = self._folder.languages
         return plain_code(language) in known if language else len(known) > 1
 
-    def hear(self, wave: Wave, language: str = "", *, word_times: bool = False) -> Heard:
+    def hear(
+        self,
+        wave: Wave,
+        language: str = "",
+        *,
+        word_times: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> Heard:
         """See `Recogniser`; a language that the model does not know counts as unknown.
 
         Raises:
@@ -88,7 +97,8 @@ class Whisper:
         if float(np.max(levels_db(wave), initial=-200.0)) < SILENT_DBFS:
             return Heard("", code, 0.0)
         samples = resample(wave, SAMPLE_RATE).samples
-        with self._lock:
+        check = check or _nothing
+        with _turn(self._lock, check):
             if self._model is None:
                 self._model = self._load()
             segments, info = self._model.transcribe(
@@ -101,8 +111,11 @@ class Whisper:
                 max_new_tokens=_most_tokens(wave.duration_s),
                 word_timestamps=word_times,
             )
-            # The work is done here.
-            found = [one for one in segments if one.compression_ratio <= REPEATING]
+            found = []
+            for one in segments:  # the work is done here
+                check()
+                if one.compression_ratio <= REPEATING:
+                    found.append(one)
         text = " ".join("".join(segment.text for segment in found).split())
         return Heard(text, info.language, _confidence(found), _words(found))
 
@@ -131,6 +144,21 @@ class Whisper:
         ):
             return ("cuda", "cpu")
         return ("cpu",)
+
+
+@contextmanager
+def _turn(lock: threading.Lock, check: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock; whoever is not heard any more does not wait for it."""
+    while not lock.acquire(timeout=_CHECK_S):
+        check()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _nothing() -> None:
+    pass
 
 
 def plain_code(language: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,13 @@ from f5serve.types import Aligner, Alignment, Wave
 _log = logging.getLogger(__name__)
 
 OFF, AUTO, SPHINX = "off", "auto", "pocketsphinx"
+RECORDINGS = 1
+"""Recordings of callers that are aligned at a time: up to half a minute of one core for each."""
+
+MOST_BESIDE = 4
+"""Utterances that are aligned at a time, where cores abound: 100 MB for each."""
+
+CHECK_S = 0.1
 INSTALL = "pip install 'f5serve[align]'"
 
 
@@ -36,9 +44,16 @@ class Aligners:
         name: auto, off, pocketsphinx, or a CTC model: its folder, or its name in `folder`.
         folder: where CTC models lie, each in a folder of its own.
         device: that a CTC model runs on: cpu, cuda, or auto.
+        beside: utterances that are aligned side by side; 0 leaves it to the number of cores.
     """
 
-    def __init__(self, name: str = AUTO, folder: Path | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        name: str = AUTO,
+        folder: Path | None = None,
+        device: str = "auto",
+        beside: int = 0,
+    ) -> None:
         """Look where the named model lies; nothing is loaded.
 
         Raises:
@@ -50,7 +65,9 @@ class Aligners:
         self._exact = Exact()
         self._lock = threading.Lock()
         self._opened: list[Aligner] | None = None
-        self._pool = ThreadPoolExecutor(1, "timings")
+        self._beside = beside or _beside()
+        self._pool = ThreadPoolExecutor(self._beside, "timings")
+        self._recordings = threading.Semaphore(RECORDINGS)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -63,16 +80,37 @@ class Aligners:
         self._aligners()
 
     def begin(self) -> None:
-        """As `load`, in the thread that aligns: nobody waits for it but the first text."""
+        """As `load`, in a thread that aligns: nobody waits for it but the first text."""
         if self.name != OFF:
             self._pool.submit(self.load)
 
-    def align(self, wave: Wave, text: str, language: str = "") -> Alignment:
-        """The words of `text` in `wave`; none where they cannot be told for sure.
+    def align(
+        self,
+        wave: Wave,
+        text: str,
+        language: str = "",
+        check: Callable[[], None] | None = None,
+    ) -> Alignment:
+        """The words of `text` in a recording; none where they cannot be told for sure.
 
         Args:
             language: of the speaker, ISO 639-1, or ""; the text's own script may overrule it.
+            check: called now and then; what it raises ends the work and comes out.
+
+        Raises:
+            ModelUnavailable: ALIGNER_FAILED.
         """
+        check = check or _nothing
+        if wave.marks or self.name == OFF:
+            return self._align(wave, text, language, check)
+        while not self._recordings.acquire(timeout=CHECK_S):
+            check()
+        try:
+            return self._align(wave, text, language, check)
+        finally:
+            self._recordings.release()
+
+    def _align(self, wave: Wave, text: str, language: str, check: Callable[[], None]) -> Alignment:
         if self.name == OFF:
             return Alignment()
         if wave.marks:
@@ -80,7 +118,7 @@ class Aligners:
         language = language_of(text, language)
         for aligner in self._aligners():
             if aligner.understands(language):
-                return aligner.align([wave], [text], language)[0]
+                return aligner.align([wave], [text], language, check)[0]
         return Alignment()
 
     @property
@@ -88,9 +126,18 @@ class Aligners:
         """Whether anybody here can align anything but what a speaker has marked itself."""
         return self.name != OFF and bool(self._aligners())
 
-    def submit(self, wave: Wave, text: str, language: str = "") -> Future[Alignment]:
-        """As `align`, in the thread that aligns, so that speaking goes on meanwhile."""
-        return self._pool.submit(self.align, wave, text, language)
+    def submit(
+        self,
+        wave: Wave,
+        text: str,
+        language: str = "",
+        check: Callable[[], None] | None = None,
+    ) -> Future[Alignment]:
+        """As `align`, in a thread of its own, so that speaking goes on; no recording is before it.
+
+        One that is cancelled before it has begun is never begun.
+        """
+        return self._pool.submit(self._align, wave, text, language, check or _nothing)
 
     def why_not(self, text: str, language: str = "") -> str:
         """One sentence: why `text` has no times here."""
@@ -117,9 +164,11 @@ class Aligners:
     def _open_sphinx(self) -> Aligner | None:
         if not self._may_use_sphinx:
             return None
-        from f5serve.timings.sphinx import Sphinx
+        from f5serve.timings.apart import Apart
 
-        return Sphinx()
+        apart = Apart(self._beside + RECORDINGS)
+        apart.load()
+        return apart
 
     def _open_ctc(self) -> Aligner | None:
         if self._model is None:
@@ -161,6 +210,14 @@ def _opened(*openers: Callable[[], Aligner | None]) -> list[Aligner]:
         if aligner is not None:
             found.append(aligner)
     return found
+
+
+def _beside() -> int:
+    return max(1, min(MOST_BESIDE, (os.cpu_count() or 1) // 4))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _is_installed(*packages: str) -> bool:

@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 import threading
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from f5serve.audio.edit import resample
+from f5serve.timings import stretches
+from f5serve.timings.stretches import Heard
 from f5serve.timings.viterbi import TokenSpan, best_path
-from f5serve.timings.words import Reading, Times, read, written_times
+from f5serve.timings.words import Reading, read, written_times
 from f5serve.types import Alignment, FloatArray, Wave
 
 SAMPLE_RATE = 16_000
@@ -75,35 +77,73 @@ class Ctc:
         """Every language; a text that it cannot spell is not found."""
         return True
 
-    def align(self, waves: Sequence[Wave], texts: Sequence[str], language: str) -> list[Alignment]:
+    def align(
+        self,
+        waves: Sequence[Wave],
+        texts: Sequence[str],
+        language: str,
+        check: Callable[[], None] | None = None,
+    ) -> list[Alignment]:
         """Each text in its wave, all waves heard together; see `types.Aligner`."""
         plain = (resample(Wave(wave.samples, wave.sample_rate), SAMPLE_RATE) for wave in waves)
         samples = [wave.samples for wave in plain]
         with self._lock:
             heard = self._hearer.hear(samples)
         return [
-            self._align(log_probs, read(text, language))
+            self._align(log_probs, read(text, language), check or _nothing)
             for log_probs, text in zip(heard, texts, strict=True)
         ]
 
-    def _align(self, log_probs: FloatArray, reading: Reading) -> Alignment:
+    def _align(
+        self, log_probs: FloatArray, reading: Reading, check: Callable[[], None]
+    ) -> Alignment:
         spelled = [spell(word, self._hearer.vocabulary) for word in reading.spoken]
         known, wanted = sum(map(len, spelled)), sum(map(len, reading.spoken))
         if not known or known < LEAST_KNOWN * wanted or not len(log_probs):
             return Alignment()
-        tokens, owners = self._tokens(spelled)
-        path = best_path(log_probs, tokens, self._hearer.blank)
-        if path is None:
+        frames_per_s = SAMPLE_RATE / self._hearer.hop
+
+        def search(
+            start_s: float, end_s: float, words: Sequence[str], is_open: bool
+        ) -> list[Heard] | None:
+            check()
+            frames = slice(round(start_s * frames_per_s), round(end_s * frames_per_s))
+            return self._search(log_probs[frames], words, is_open)
+
+        heard = stretches.align(search, len(log_probs) / frames_per_s, reading.spoken)
+        if not heard:
             return Alignment()
-        spans: list[list[TokenSpan]] = [[] for _ in spelled]
-        for owner, span in zip(owners, path.spans, strict=True):
-            if owner is not None:
-                spans[owner].append(span)
-        confidence = _confidence([span for group in spans for span in group])
+        scores = zip((word.score for word in heard), map(len, spelled), strict=True)
+        confidence = math.exp(sum(score * length for score, length in scores) / known)
         if confidence < self._least:
             return Alignment()
-        times = self._times(spans, len(log_probs))
+        times = [
+            (word.start_s, word.end_s, math.exp(word.score) if tokens else 0.0)
+            for word, tokens in zip(heard, spelled, strict=True)
+        ]
         return Alignment(written_times(reading, times), self.method, confidence)
+
+    def _search(
+        self, log_probs: FloatArray, words: Sequence[str], is_open: bool
+    ) -> list[Heard] | None:
+        """See `stretches.Search`; a word without characters lies between its neighbours."""
+        spelled = [spell(word, self._hearer.vocabulary) for word in words]
+        tokens, owners = self._tokens(spelled)
+        path = best_path(log_probs, tokens, self._hearer.blank, is_open)
+        if path is None:
+            return None
+        spans: list[list[TokenSpan]] = [[] for _ in spelled]
+        for owner, span in zip(owners, path.spans, strict=False):  # an open path has fewer
+            if owner is not None:
+                spans[owner].append(span)
+        if is_open:
+            whole = [len(group) == len(word) for group, word in zip(spans, spelled, strict=True)]
+            count = whole.index(False) if False in whole else len(whole)
+            # Those without characters that follow the last one heard belong to the next window.
+            while count and not spelled[count - 1]:
+                count -= 1
+            spans = spans[:count]
+        return self._heard(spans, len(log_probs))
 
     def _tokens(self, spelled: Sequence[Sequence[int]]) -> tuple[list[int], list[int | None]]:
         """All tokens, with delimiters where the model has one, and the word of each."""
@@ -117,19 +157,18 @@ class Ctc:
             owners += [index] * len(word)
         return tokens, owners
 
-    def _times(self, spans: Sequence[Sequence[TokenSpan]], frames: int) -> list[Times]:
-        """Seconds of each word; one without characters lies between its neighbours."""
+    def _heard(self, spans: Sequence[Sequence[TokenSpan]], frames: int) -> list[Heard]:
         frame_s = self._hearer.hop / SAMPLE_RATE
-        times: list[Times] = []
+        heard: list[Heard] = []
         for index, group in enumerate(spans):
             if group:
-                start, end = group[0].start, group[-1].end
-                times.append((start * frame_s, end * frame_s, _confidence(group)))
+                score = sum(span.score for span in group) / len(group)
+                heard.append(Heard(group[0].start * frame_s, group[-1].end * frame_s, score))
                 continue
-            start_s = times[-1][1] if times else 0.0
+            start_s = heard[-1].end_s if heard else 0.0
             after = next((g[0].start for g in spans[index + 1 :] if g), frames)
-            times.append((start_s, max(start_s, after * frame_s), 0.0))
-        return times
+            heard.append(Heard(start_s, max(start_s, after * frame_s), 0.0))
+        return heard
 
 
 def spell(word: str, vocabulary: Mapping[str, int]) -> list[int]:
@@ -144,5 +183,5 @@ def spell(word: str, vocabulary: Mapping[str, int]) -> list[int]:
     return tokens
 
 
-def _confidence(spans: Sequence[TokenSpan]) -> float:
-    return math.exp(sum(span.score for span in spans) / len(spans)) if spans else 0.0
+def _nothing() -> None:
+    pass

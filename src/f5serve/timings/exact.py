@@ -5,7 +5,7 @@ Waves with marks and their texts flow in, alignments flow out. Nothing is measur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from f5serve.timings.words import Reading, assign, split_words, written_times
 from f5serve.types import Alignment, Wave
@@ -20,7 +20,13 @@ class Exact:
         """Marks tell places in the text, whatever its language."""
         return True
 
-    def align(self, waves: Sequence[Wave], texts: Sequence[str], language: str) -> list[Alignment]:
+    def align(
+        self,
+        waves: Sequence[Wave],
+        texts: Sequence[str],
+        language: str,
+        check: Callable[[], None] | None = None,
+    ) -> list[Alignment]:
         """The words of each wave that has marks."""
         return [_aligned(wave, text) for wave, text in zip(waves, texts, strict=True)]
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from f5serve.audio.edit import resample
+from f5serve.timings import stretches
 from f5serve.timings.phones import pronunciation, spelled
-from f5serve.timings.words import Times, read, written_times
+from f5serve.timings.stretches import Heard
+from f5serve.timings.words import read, written_times
 from f5serve.types import Alignment, Wave
 
 SAMPLE_RATE = 16_000
@@ -36,12 +38,17 @@ Confidence is 1 and 0 here, and linear between."""
 LEAST_SCORE = -0.09
 """What lies below is taken for another text. Two wrong words in a sentence are mostly above."""
 
+_GRAMMAR = "words"
+
 MAX_NEW_WORDS = 5_000
 """A decoder keeps each word that was added; one with so many of them is made anew."""
 
 
 class Sphinx:
-    """Aligns English; one decoder for all threads, which take turns: 2 s for 100 s of speech."""
+    """Aligns English; one decoder for all threads, which take turns: 1 s for 50 s of speech.
+
+    It holds the interpreter's lock meanwhile, so servers use it through `apart`.
+    """
 
     method = "pocketsphinx"
 
@@ -59,26 +66,42 @@ class Sphinx:
         """English alone."""
         return language == "en"
 
-    def align(self, waves: Sequence[Wave], texts: Sequence[str], language: str) -> list[Alignment]:
+    def align(
+        self,
+        waves: Sequence[Wave],
+        texts: Sequence[str],
+        language: str,
+        check: Callable[[], None] | None = None,
+    ) -> list[Alignment]:
         """Each text in its wave; see `types.Aligner`."""
-        return [self._align(wave, text) for wave, text in zip(waves, texts, strict=True)]
+        pairs = zip(waves, texts, strict=True)
+        return [self._align(wave, text, check or _nothing) for wave, text in pairs]
 
-    def _align(self, wave: Wave, text: str) -> Alignment:
+    def _align(self, wave: Wave, text: str, check: Callable[[], None]) -> Alignment:
         reading = read(text, "en")
         if not reading.spoken:
             return Alignment()
         pcm = _pcm(wave)
-        if len(pcm) < 2 * SAMPLE_RATE * LEAST_S:
+        if len(pcm) < _bytes_of(LEAST_S):
             return Alignment()
+
+        def search(
+            start_s: float, end_s: float, words: Sequence[str], is_open: bool
+        ) -> list[Heard] | None:
+            check()
+            part = pcm[_bytes_of(start_s) : _bytes_of(end_s)]
+            tried = (decoder.align(part, words, is_open) for decoder in self._decoders)
+            silence: list[Heard] | None = [] if is_open else None
+            return next((found for found in tried if found is not None), silence)
+
         with self._lock:
-            scored = next(
-                filter(None, (d.align(pcm, reading.spoken) for d in self._decoders)), None
-            )
-        if scored is None:
+            heard = stretches.align(search, len(pcm) / _bytes_of(1.0), reading.spoken)
+        if not heard:
             return Alignment()
-        times, score = scored
+        score = _mean_score(heard)
         if score < LEAST_SCORE:
             return Alignment()
+        times = [(word.start_s, word.end_s, confidence(word.score)) for word in heard]
         return Alignment(written_times(reading, times), self.method, confidence(score))
 
 
@@ -89,14 +112,17 @@ class _Decoder:
         self._beam = beam
         self._open()
 
-    def align(self, pcm: bytes, words: Sequence[str]) -> tuple[list[Times], float] | None:
-        """Times of all words and the score of the whole; None where they cannot be found."""
+    def align(self, pcm: bytes, words: Sequence[str], is_open: bool) -> list[Heard] | None:
+        """The words in order, or the first of them where `is_open`; None: they are not there."""
         if self._new_words > MAX_NEW_WORDS:
             self._open()
         keys = [self._know(word) for word in words]
         try:
             self._decoder.reinit_feat()  # else the noise of the wave before is taken off this one
-            self._decoder.set_align_text(" ".join(keys))
+            if is_open:
+                self._expect_first_of(keys)
+            else:
+                self._decoder.set_align_text(" ".join(keys))
             self._decoder.start_utt()
             try:
                 self._decoder.process_raw(pcm, full_utt=True)
@@ -104,7 +130,17 @@ class _Decoder:
                 self._decoder.end_utt()
         except RuntimeError:  # too little sound, or nothing left within the beams
             return None
-        return _read_segments(self._decoder, len(keys))
+        heard = _read_segments(self._decoder)
+        return heard if is_open or (heard is not None and len(heard) == len(keys)) else None
+
+    def _expect_first_of(self, keys: Sequence[str]) -> None:
+        """Search for a path through the words that may end behind any of them."""
+        end = len(keys)
+        steps = [(index, index + 1, 1.0, key) for index, key in enumerate(keys)]
+        ends = [(index, end, 1.0) for index in range(end)]
+        grammar = self._decoder.create_fsg(_GRAMMAR, 0, end, [*steps, *ends])
+        self._decoder.add_fsg(_GRAMMAR, grammar)
+        self._decoder.activate_search(_GRAMMAR)
 
     def _open(self) -> None:
         from pocketsphinx import Decoder
@@ -139,21 +175,31 @@ def _pcm(wave: Wave) -> bytes:
     return (samples / loud * 32_767).astype("<i2").tobytes()
 
 
-def _read_segments(decoder: Any, count: int) -> tuple[list[Times], float] | None:
+def _bytes_of(seconds: float) -> int:
+    """Of PCM; always whole samples."""
+    return 2 * int(seconds * SAMPLE_RATE)
+
+
+def _read_segments(decoder: Any) -> list[Heard] | None:
     if decoder.hyp() is None:
         return None
-    # Pauses and noises are in brackets.
-    segments = [s for s in decoder.seg() if not s.word.startswith(("<", "[", "(", "+"))]
-    if len(segments) != count:
-        return None
-    scores = [math.log(max(segment.ascore, 1e-30)) for segment in segments]
-    frames = [segment.end_frame + 1 - segment.start_frame for segment in segments]
-    times = [
-        (
-            s.start_frame / FRAMES_PER_SECOND,
-            (s.end_frame + 1) / FRAMES_PER_SECOND,
-            confidence(score),
+    # Pauses and noises are in brackets, and so is the end of an open search.
+    return [
+        Heard(
+            segment.start_frame / FRAMES_PER_SECOND,
+            (segment.end_frame + 1) / FRAMES_PER_SECOND,
+            math.log(max(segment.ascore, 1e-30)),
         )
-        for s, score in zip(segments, scores, strict=True)
+        for segment in decoder.seg()
+        if not segment.word.startswith(("<", "[", "(", "+"))
     ]
-    return times, sum(map(math.prod, zip(scores, frames, strict=True))) / sum(frames)
+
+
+def _mean_score(heard: Sequence[Heard]) -> float:
+    """Of a frame."""
+    lengths = [word.end_s - word.start_s for word in heard]
+    return sum(map(math.prod, zip((w.score for w in heard), lengths, strict=True))) / sum(lengths)
+
+
+def _nothing() -> None:
+    pass

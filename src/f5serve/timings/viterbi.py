@@ -34,13 +34,16 @@ class Path:
     score: float
 
 
-def best_path(log_probs: FloatArray, tokens: Sequence[int], blank: int = 0) -> Path | None:
+def best_path(
+    log_probs: FloatArray, tokens: Sequence[int], blank: int = 0, is_open: bool = False
+) -> Path | None:
     """The likeliest of all paths that spell `tokens`.
 
     Args:
         log_probs: [t v], of each token of the vocabulary in each frame.
         tokens: of the text, without blanks.
         blank: the token that stands for none.
+        is_open: whether the path may spell the first of them only.
 
     Returns:
         None where there are too few frames: one for each token, and one between equal ones.
@@ -49,12 +52,12 @@ def best_path(log_probs: FloatArray, tokens: Sequence[int], blank: int = 0) -> P
         return Path((), float(log_probs[:, blank].sum()))
     states = np.full(2 * len(tokens) + 1, blank)  # blank, token, blank, token, ..., blank
     states[1::2] = tokens
-    steps = _steps(np.asarray(log_probs)[:, states], _may_skip(states, blank))
+    steps = _steps(np.asarray(log_probs)[:, states], _may_skip(states, blank), is_open)
     if steps is None:
         return None
     came_by, ending, score = steps
     visited = _walk_back(came_by, ending)
-    return Path(tuple(_spans(visited, log_probs, tokens)), score)
+    return Path(tuple(_spans(visited, log_probs, tokens[: (ending + 1) // 2])), score)
 
 
 def _may_skip(states: NDArray[np.int64], blank: int) -> NDArray[np.bool_]:
@@ -65,7 +68,7 @@ def _may_skip(states: NDArray[np.int64], blank: int) -> NDArray[np.bool_]:
 
 
 def _steps(
-    heard: FloatArray, may_skip: NDArray[np.bool_]
+    heard: FloatArray, may_skip: NDArray[np.bool_], is_open: bool
 ) -> tuple[NDArray[np.int8], int, float] | None:
     """How each state was best reached in each frame (staying 0, from the state before 1, skipping
     one 2), the state in which the best path ends, and its score."""
@@ -81,6 +84,8 @@ def _steps(
         came_by[frame] = choices.argmax(axis=0)
         best = choices.max(axis=0) + heard[frame]
     ending = count - 1 if best[-1] >= best[-2] else count - 2
+    if is_open:
+        ending = int(best.argmax())
     if not np.isfinite(best[ending]):
         return None
     return came_by, ending, float(best[ending])

@@ -44,7 +44,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Align, write, and say what was done."""
-    from f5serve.alignment import align
+    from f5serve.alignment import Recording, align
     from f5serve.audio.decode import LONG
     from f5serve.timings.aligners import Aligners
     from f5serve.timings.subtitles import as_dict, write
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     output = None if args.json and args.output == STDOUT else Output(args.output)
     path = Path(args.file)
     text = _read_words(args.text, read_text)
-    recording = read_file(path, LONG.max_bytes)
+    recording = Recording(read_file(path, LONG.max_bytes), repr(path.name))
     aligners = Aligners(settings.aligner, settings.models_dir / "aligners", settings.device)
-    aligned = align(aligners, recording, text, args.language, repr(path.name))
+    aligned = align(aligners, recording, text, args.language)
     found = aligned.found
     if output is not None:
         output.write(write(found, format, args.mode))

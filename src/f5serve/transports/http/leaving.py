@@ -1,19 +1,71 @@
 """A caller that goes away ends what is done for him.
 
 The messages of a connection and work flow in; the work ends by itself, or is cancelled as soon as
-nobody listens any more. What the work is, is not known here.
+nobody listens any more, or its time is over. What the work is, is not known here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
-from typing import Any
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
 
 from starlette.types import Receive
 
+from f5serve.errors import F5Error
 
-async def while_listening(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+T = TypeVar("T")
+
+
+class Wanted:
+    """Whether somebody still wants what a thread works at.
+
+    Args:
+        within_s: how long the caller waits.
+    """
+
+    def __init__(self, within_s: float) -> None:
+        self._within_s = within_s
+        self._deadline = time.monotonic() + within_s
+        self._is_over = False
+
+    def check(self) -> None:
+        """Raise once nobody does; in any thread.
+
+        Raises:
+            CancelledError: the caller is gone.
+            F5Error: DEADLINE_PASSED.
+        """
+        if self._is_over:
+            raise CancelledError
+        if time.monotonic() > self._deadline:
+            raise self._too_late()
+
+    async def answer(self, receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+        """What the work returns; None where the caller is gone.
+
+        Raises:
+            F5Error: DEADLINE_PASSED, or what the work raises.
+        """
+        try:
+            async with asyncio.timeout_at(self._deadline):  # the clock of asyncio is monotonic's
+                return await while_listening(receive, work)
+        except TimeoutError:
+            raise self._too_late() from None
+        finally:
+            self._is_over = True
+
+    def _too_late(self) -> F5Error:
+        return F5Error(
+            f"The request was not done within {self._within_s:g} s.",
+            code="DEADLINE_PASSED",
+            hint="Send a shorter recording, or raise F5_REQUEST_TIMEOUT_S of the server.",
+        )
+
+
+async def while_listening(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
     """Do the work, to its end or until the caller is gone; what it raises comes out.
 
     Args:
@@ -27,8 +79,7 @@ async def while_listening(receive: Receive, work: Coroutine[Any, Any, None]) -> 
         gone.cancel()
         doing.cancel()  # harmless where it has ended
         await asyncio.wait({doing, gone})
-    if not doing.cancelled():
-        doing.result()
+    return None if doing.cancelled() else doing.result()
 
 
 async def _until_gone(receive: Receive) -> None:

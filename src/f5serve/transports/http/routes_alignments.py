@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from pydantic import BaseModel, Field
 
-from f5serve.alignment import MAX_TEXT_CHARS, Aligned, align
+from f5serve.alignment import MAX_TEXT_CHARS, Aligned, Recording, align
 from f5serve.audio.decode import LONG
 from f5serve.timings.aligners import Aligners
 from f5serve.timings.subtitles import MEDIA_TYPES, Mode, SubtitleFormat, as_dict, write
 from f5serve.transports.http import errors
+from f5serve.transports.http.leaving import Wanted
+from f5serve.transports.http.observed import LEFT
 from f5serve.transports.http.recordings import read, route_for
 from f5serve.transports.http.service import Served
 
@@ -87,16 +89,19 @@ class Known:
                 if name != "json"
             },
         },
-        **errors.documented(400, 501, 503),
+        **errors.documented(400, 501, 503, 504),
     },
 )
 async def create_alignment(
-    known: Annotated[Known, Depends()], service: Served
+    known: Annotated[Known, Depends()], service: Served, request: Request
 ) -> Alignment | Response:
     """When each word of a known text is heard in a recording; as JSON, or as subtitles."""
+    wanted = Wanted(service.settings.request_timeout_s)
     with service.operations.counted("align"):
-        pool = service.operations.pools.alignments
-        aligned = await pool.run(_align, service.aligners, known)
+        work = service.operations.pools.alignments.run(_align, service.aligners, known, wanted)
+        aligned = await wanted.answer(request.receive, work)
+    if aligned is None:
+        return Response(status_code=LEFT)
     name = known.timing_format
     if name == "json":
         return _told(aligned)
@@ -107,8 +112,10 @@ async def create_alignment(
     )
 
 
-def _align(aligners: Aligners, known: Known) -> Aligned:
-    return align(aligners, read(known.file, LONG.max_bytes), known.text, known.language)
+def _align(aligners: Aligners, known: Known, wanted: Wanted) -> Aligned:
+    wanted.check()  # it may have waited long for its turn
+    recording = Recording(read(known.file, LONG.max_bytes))
+    return align(aligners, recording, known.text, known.language, wanted.check)
 
 
 def _told(aligned: Aligned) -> Alignment:

@@ -1,0 +1,263 @@
+"""English aligned in processes of its own, so that nobody else waits for the interpreter's lock.
+
+Waves and texts flow in, alignments flow out, as from `sphinx`, which does the work in child.py. A
+process is started when it is first needed, kept, ended where nobody wants its answer any more, and
+started anew when it has died. Why it is so: docs/decisions/0025-words-in-a-child-process.md.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from f5serve.errors import ModelUnavailable
+from f5serve.types import Alignment, Wave, WordTiming
+
+_log = logging.getLogger(__name__)
+
+_CHILD = Path(__file__).with_name("child.py")
+
+CHECK_S = 0.1
+"""How often it is looked whether the answer is still wanted."""
+
+START_S = 60.0
+"""Longest time for the start of a process; half a second is usual."""
+
+LEAST_S, PER_S = 60.0, 4.0
+"""Longest wait for an answer, and for each second of sound; 0.02 is usual."""
+
+_TRIES = 2
+"""A process may have been ended while it slept, as for want of memory."""
+
+
+class Died(Exception):
+    """The process has ended without an answer; it is told why, where that is known."""
+
+
+class Apart:
+    """`sphinx.Sphinx` in child processes; may be used by many threads.
+
+    Args:
+        processes: most that run at once; a call more waits for one of them.
+    """
+
+    method = "pocketsphinx"
+
+    def __init__(self, processes: int = 1) -> None:
+        self._most = processes
+        self._idle: list[_Child] = []
+        self._running: set[_Child] = set()
+        self._changed = threading.Condition()
+        weakref.finalize(self, _end_all, self._idle, self._running)
+
+    def load(self) -> None:
+        """Start the first process.
+
+        Raises:
+            ModelUnavailable: ALIGNER_FAILED.
+        """
+        try:
+            self._give_back(self._take(_nothing))
+        except Died as died:
+            raise _failed(died) from died
+
+    def understands(self, language: str) -> bool:
+        """English alone."""
+        return language == "en"
+
+    def align(
+        self,
+        waves: Sequence[Wave],
+        texts: Sequence[str],
+        language: str,
+        check: Callable[[], None] | None = None,
+    ) -> list[Alignment]:
+        """Each text in its wave; see `types.Aligner`.
+
+        Args:
+            check: called ten times a second; what it raises ends the work and comes out.
+        """
+        pairs = zip(waves, texts, strict=True)
+        return [self._align(wave, text, language, check or _nothing) for wave, text in pairs]
+
+    def _align(self, wave: Wave, text: str, language: str, check: Callable[[], None]) -> Alignment:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                told = self._ask(wave, text, language, check)
+            except Died as died:
+                _log.warning("a process that aligns has ended: %s", died)
+                if not tries_left:
+                    raise _failed(died) from died
+            else:
+                words = tuple(WordTiming(*word) for word in told["words"])
+                return Alignment(words, self.method, told["confidence"]) if words else Alignment()
+        raise AssertionError("the last try returns or raises")
+
+    def _ask(
+        self, wave: Wave, text: str, language: str, check: Callable[[], None]
+    ) -> dict[str, Any]:
+        child = self._take(check)
+        try:
+            told = child.ask(wave, text, language, check)
+        except BaseException:  # nobody may meet the answer that is still to come
+            self._drop(child)
+            raise
+        self._give_back(child)
+        return told
+
+    def _take(self, check: Callable[[], None]) -> _Child:
+        with self._changed:
+            while not self._idle and len(self._running) >= self._most:
+                self._changed.wait(CHECK_S)
+                check()
+            child = self._idle.pop() if self._idle else _Child()
+            self._running.add(child)
+        try:
+            child.start(check)
+        except BaseException:
+            self._drop(child)
+            raise
+        return child
+
+    def _give_back(self, child: _Child) -> None:
+        with self._changed:
+            self._running.discard(child)
+            self._idle.append(child)
+            self._changed.notify()
+
+    def _drop(self, child: _Child) -> None:
+        child.end()
+        with self._changed:
+            self._running.discard(child)
+            self._changed.notify()
+
+
+class _Child:
+    """One process; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+
+    def start(self, check: Callable[[], None]) -> None:
+        """Have it ready; it may be so already.
+
+        Raises:
+            Died: it cannot align.
+        """
+        if self._process is not None:
+            return
+        try:
+            self._open()
+        except OSError as error:  # no memory, or no file descriptors
+            raise Died(error.strerror) from error
+        told = self._answer(check, START_S)
+        if "failed" in told:
+            raise Died(told["failed"])
+
+    def _open(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._connection = ours
+        command = [sys.executable, "-IB", str(_CHILD), str(theirs.fileno()), json.dumps(sys.path)]
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+
+    def ask(
+        self, wave: Wave, text: str, language: str, check: Callable[[], None]
+    ) -> dict[str, Any]:
+        """The answer to one request.
+
+        Raises:
+            Died: there is none; end it.
+        """
+        samples = np.ascontiguousarray(wave.samples, np.float32)
+        asked = {"text": text, "language": language, "sample_rate": wave.sample_rate}
+        head = json.dumps({**asked, "samples": len(samples)}).encode() + b"\n"
+        try:
+            self._send(memoryview(head), check)
+            if len(samples):
+                self._send(samples.data.cast("B"), check)
+        except OSError as error:
+            raise Died(self._how()) from error
+        return self._answer(check, LEAST_S + PER_S * wave.duration_s)
+
+    def end(self) -> None:
+        """End it at once."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, left: memoryview, check: Callable[[], None]) -> None:
+        assert self._connection is not None
+        self._connection.settimeout(CHECK_S)
+        while left:
+            try:
+                left = left[self._connection.send(left) :]
+            except TimeoutError:
+                check()
+
+    def _answer(self, check: Callable[[], None], within_s: float) -> dict[str, Any]:
+        assert self._connection is not None
+        self._connection.settimeout(CHECK_S)
+        deadline = time.monotonic() + within_s
+        parts: list[bytes] = []
+        while not parts or not parts[-1].endswith(b"\n"):
+            try:
+                part = self._connection.recv(1 << 20)
+            except TimeoutError:
+                check()
+                if time.monotonic() < deadline:
+                    continue
+                part = b""
+            except OSError as error:
+                raise Died(self._how()) from error
+            if not part:
+                raise Died(self._how())
+            parts.append(part)
+        told: dict[str, Any] = json.loads(b"".join(parts))
+        return told
+
+    def _how(self) -> str:
+        """Its exit status, for the log; it ends at the latest now."""
+        self.end()
+        return f"exit status {self._process.returncode if self._process else None}"
+
+
+def _end_all(*groups: Sequence[_Child] | set[_Child]) -> None:
+    for group in groups:
+        for child in list(group):
+            with suppress(OSError):
+                child.end()
+
+
+def _failed(died: Died) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"The words could not be looked for: {died}.",
+        code="ALIGNER_FAILED",
+        hint="Send it again; if it stays, look for memory, processes or files that are short.",
+        retryable=True,
+    )
+
+
+def _nothing() -> None:
+    pass
