@@ -1,13 +1,10 @@
-"""What `health` tells of the machine: the doctor's quick visit, remembered for a while.
+"""What `health` tells of the machine: the doctor's quick visit.
 
-Nothing flows in, a dict without path, host or secret flows out. Health is asked often and by
-several callers at once, so one look serves them all.
+Nothing flows in, a dict without path, host or secret flows out. Whoever asks often remembers it.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +14,7 @@ REMEMBERED_S = 30.0
 
 
 class Checkup:
-    """The newest visit; any thread may ask.
+    """Visits; any thread may ask.
 
     Args:
         look: makes a visit.
@@ -28,20 +25,13 @@ class Checkup:
         self, look: Callable[[], Report] = quick, remembered_s: float = REMEMBERED_S
     ) -> None:
         self._look = look
-        self._remembered_s = remembered_s
-        self._told: dict[str, Any] = {}
-        self._until = 0.0
-        self._lock = threading.Lock()
+        self.remembered_s = remembered_s
 
     def summary(self) -> dict[str, Any]:
         """`doctor`: findings above ok, worst first, each with level, code, what and fix; `disk`:
-        free and total bytes by what a folder is used for. Blocks while it looks.
+        free and total bytes by what a folder is used for. Blocks for as long as a disk does.
         """
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._told = _summary(self._look())
-                self._until = time.monotonic() + self._remembered_s
-            return self._told
+        return _summary(self._look())
 
 
 def _summary(report: Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from f5serve.boot import Timeline
 from f5serve.checkup import Checkup
 from f5serve.diagnosis import Report, quick
 from f5serve.operations import Options
-from f5serve.operations.desk import HEALTH_S
+from f5serve.operations.health import HEALTH_S
 from tests.doctor.machines import GIB, gpu_box
 from tests.operations.house import house
 
@@ -51,15 +51,13 @@ def test_one_look_serves_all_who_ask(tmp_path: Path) -> None:
         looks.append(quick(sources))
         return looks[-1]
 
-    checkup = Checkup(look)
-    threads = [threading.Thread(target=checkup.summary) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
+    async def story() -> None:
+        async with house(tmp_path, options=Options(checkup=Checkup(look))) as here:
+            told = await asyncio.gather(*(here.call("health") for _ in range(8)))
+        assert [health["doctor"] for health in told] == [[]] * 8
+
+    asyncio.run(story())
     assert len(looks) == 1
-    assert Checkup(look, remembered_s=0).summary()["doctor"] == []
-    assert len(looks) == 2
 
 
 def test_health_answers_while_a_disk_hangs(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ def test_health_tells_all_to_whom_it_knows_and_little_to_strangers(tmp_path: Pat
 def test_states_of_a_model(model: dict[str, str], status: int, said: str) -> None:
     assert Lifecycle().status(model) == status
     assert overall(model, Lifecycle()) == said
+    assert Lifecycle(is_checked=False).status(model) == 204
+    assert overall(model, Lifecycle(is_checked=False)) == "loading"
     with pytest.raises(F5Error) as ending:
         Lifecycle(is_ending=True).status(model)
     assert ending.value.code == SHUT_DOWN_CODE

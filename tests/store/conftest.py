@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.store.base import ObjectStore
+from f5serve.store.bounded import BoundedStore
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
 from f5serve.store.s3 import S3Limits, S3Options, S3Store
@@ -62,12 +63,14 @@ def s3(request: pytest.FixtureRequest) -> S3Store:
     return empty_bucket(request.getfixturevalue(f"{request.param}_server"))
 
 
-@pytest.fixture(params=["memory", "folder", "rclone", "juicefs"])
+@pytest.fixture(params=["memory", "folder", "bounded", "rclone", "juicefs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "memory":
         return MemoryStore()
     if request.param == "folder":
         return FolderStore(tmp_path / "store")
+    if request.param == "bounded":
+        return BoundedStore(FolderStore(tmp_path / "store"), ends_calls=False)
     return empty_bucket(request.getfixturevalue(f"{request.param}_server"))
 
 

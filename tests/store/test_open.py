@@ -29,23 +29,23 @@ def settings(**environ: str) -> Settings:
 
 
 def opened(**environ: str) -> S3Store:
-    store = open_store(settings(**environ))
+    store = open_store(settings(**environ)).inner
     assert isinstance(store, S3Store)
     return store
 
 
 def test_nothing_set_is_a_folder(tmp_path: Path) -> None:
-    store = open_store(settings(F5_DATA_DIR=str(tmp_path)))
+    store = open_store(settings(F5_DATA_DIR=str(tmp_path))).inner
     assert isinstance(store, FolderStore)
     assert store.root == tmp_path / "store"
-    default = open_store(settings())
+    default = open_store(settings()).inner
     assert isinstance(default, FolderStore)
     assert default.root == Path.home() / ".local/share/f5serve/store"
 
 
 def test_a_store_can_be_named_outright(tmp_path: Path) -> None:
-    assert isinstance(open_store(settings(F5_STORE="memory:")), MemoryStore)
-    folder = open_store(settings(F5_STORE=f"file://{tmp_path}/my%20store"))
+    assert isinstance(open_store(settings(F5_STORE="memory:")).inner, MemoryStore)
+    folder = open_store(settings(F5_STORE=f"file://{tmp_path}/my%20store")).inner
     assert isinstance(folder, FolderStore)
     assert folder.root == tmp_path / "my store"
     bucket = opened(F5_STORE="s3://b2-bucket/some/prefix", AWS_ENDPOINT_URL=B2 + "/", **KEYS)

@@ -150,6 +150,7 @@ ANSWERS: dict[str, dict[str, str]] = {
         "metrics": "Counted since the start.",
         "doctor": "Findings, from the start on.",
         "disk": "Room on each.",
+        "age_s": "Seconds since store and machine were looked at; null before the first look.",
         "start": "Where the seconds of the start went.",
     },
 }

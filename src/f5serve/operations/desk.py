@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from f5serve.boot import default_options
-from f5serve.errors import F5Error, InvalidRequest
+from f5serve.errors import InvalidRequest
 from f5serve.jobs.board import Board
 from f5serve.jobs.cache import ResultCache
 from f5serve.jobs.records import Record, Status
@@ -31,6 +31,7 @@ from f5serve.operations.flights import (
     read_outcome,
     shut_down,
 )
+from f5serve.operations.health import Health
 from f5serve.operations.lookups import Lookups
 from f5serve.operations.measures import Measures
 from f5serve.operations.options import Options
@@ -44,6 +45,7 @@ from f5serve.operations.uploads import Uploads
 from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.store.base import ObjectStore
+from f5serve.store.bounded import BoundedStore
 from f5serve.timings.subtitles import SubtitleFormat
 from f5serve.voices.library import VoiceLibrary
 
@@ -53,9 +55,6 @@ T = TypeVar("T")
 
 LISTINGS = ("list_voices", "list_models")
 """Operations of doors that go through all there is of a kind."""
-
-HEALTH_S = 3.0
-"""Longest wait for the store before health says that it is slow."""
 
 
 class Operations:
@@ -76,19 +75,20 @@ class Operations:
         options: Options | None = None,
     ) -> None:
         options = options or Options()
-        self._store = store
         self._voices = voices
         self._settings = settings
         self._enqueue = options.enqueue
-        self._checkup, self._start = options.checkup, options.start
+        bounded = store if isinstance(store, BoundedStore) else BoundedStore(store)
+        self._start, self._looks = options.start, Health(bounded, options.checkup)
         self._uploads = Uploads(voices, settings.allow_http_urls, options.internet)
-        self._board = Board(store, options.boot_id, options.lease_s)
+        self._board = Board(bounded, options.boot_id, options.lease_s)
         self._device = Device(load_speech)
         self.pools = Pools()
-        cache = ResultCache(store, settings.retention_days) if settings.result_cache else None
+        cache = ResultCache(bounded, settings.retention_days) if settings.result_cache else None
         self._line = Line(settings.max_queue_s)
         self._measures = Measures(options.registry or Registry())
         self._measures.watch_device(self._device, lambda: self._line.wait_s)
+        self._measures.watch_store(lambda: bounded.hung)
         watch_process(self._measures.registry, settings.data_dir)
         self._tools = Tools(
             self._board,
@@ -346,13 +346,13 @@ class Operations:
 
     async def _health(self, call: _Call) -> dict[str, Any]:
         model = self._device.health()
-        store = await self._store_state()
+        seen = await self._looks.ask()
         wait_s = self._line.wait_s
         return {
-            "status": _overall(model["state"], store),
+            "status": _overall(model["state"], seen["store"]),
             **self._board.program,
             "model": model,
-            "store": store,
+            "store": seen.pop("store"),
             "device": self._device.description,
             "queue": {
                 "jobs": len(self._flights),
@@ -360,28 +360,9 @@ class Operations:
                 "estimated_s": None if wait_s is None else round(wait_s, 1),
             },
             "metrics": self._measures.summary(self._device.counters()),
-            **await self._machine_state(),
+            **seen,
             "start": self._start() if self._start else None,
         }
-
-    async def _machine_state(self) -> dict[str, Any]:
-        """Findings of the doctor and room on disks; without either while a disk does not answer."""
-        look = self.pools.lookups.run(self._checkup.summary)
-        try:
-            return await asyncio.wait_for(look, HEALTH_S)
-        except TimeoutError:
-            return {"doctor": None, "disk": None}
-
-    async def _store_state(self) -> str:
-        """ok, slow, or the code of what the store says."""
-        look = self.pools.lookups.run(self._store.exists, "_meta/health")
-        try:
-            await asyncio.wait_for(look, HEALTH_S)
-        except TimeoutError:
-            return "slow"
-        except F5Error as error:
-            return error.code
-        return "ok"
 
 
 @dataclass(frozen=True, slots=True)

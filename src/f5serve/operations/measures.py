@@ -127,6 +127,14 @@ class Measures:
         told = _exported(_TOTALS | _NOW)
         self.registry.add_source(lambda: _exported(device.counters()), told)
 
+    def watch_store(self, hung: Callable[[], int]) -> None:
+        """Export how many calls to the store were given up, and hold threads that do nothing."""
+        self.registry.gauge(
+            "f5_store_calls_hung",
+            "Calls to the store that were given up and have not returned.",
+            source=hung,
+        )
+
     def spoke(self, metrics: Mapping[str, float], audio_s: float, seconds: float) -> None:
         """Note a request that was spoken; `metrics` as callers are told them."""
         self.seconds.observe(seconds)

@@ -10,13 +10,13 @@ import contextlib
 import os
 import resource
 import shutil
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from f5serve import build
 from f5serve.metrics import Registry
+from f5serve.operations.probe import Probe
 
 DOCS = {
     "process_cpu_seconds_total": "User and system time of this process.",
@@ -30,6 +30,10 @@ DISK_DOCS = {
     "f5_disk_free_bytes": "Free on the disk of F5_DATA_DIR.",
     "f5_disk_size_bytes": "Size of that disk.",
 }
+DISK_REMEMBERED_S = 1.0
+DISK_S = 1.0
+"""Longest wait for the disk."""
+
 _PAGE = resource.getpagesize()
 _PROC = Path("/proc/self")
 
@@ -42,8 +46,9 @@ def watch_process(registry: Registry, data_dir: Path | None = None) -> None:
     ).set(1, version=stamp.version, commit=stamp.commit)
     registry.add_source(usage, DOCS)
     if data_dir is not None:
-        disk = _Disk(data_dir)
-        registry.add_source(disk.read, DISK_DOCS)
+        # A disk that does not answer is told as it was, and asked by one thread at a time.
+        disk = Probe("f5-disk", lambda: _room(data_dir), DISK_REMEMBERED_S, DISK_S)
+        registry.add_source(lambda: disk.ask_blocking().value or {}, DISK_DOCS)
 
 
 def usage() -> Mapping[str, float]:
@@ -71,26 +76,10 @@ def _of_stat(line: str) -> Mapping[str, float]:
     }
 
 
-class _Disk:
-    """Room where results are kept. A disk that does not answer is asked by one thread at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._told: Mapping[str, float] = {}
-
-    def read(self) -> Mapping[str, float]:
-        """What it said last, if somebody is asking it already."""
-        if self._lock.acquire(blocking=False):
-            try:
-                self._told = self._ask()
-            finally:
-                self._lock.release()
-        return self._told
-
-    def _ask(self) -> Mapping[str, float]:
-        for folder in (self._folder, *self._folder.parents):  # the first put makes it
-            with contextlib.suppress(OSError):
-                found = shutil.disk_usage(folder)
-                return {"f5_disk_free_bytes": found.free, "f5_disk_size_bytes": found.total}
-        return {}
+def _room(folder: Path) -> Mapping[str, float]:
+    """The numbers of `DISK_DOCS`; none where the system does not tell them."""
+    for there in (folder, *folder.parents):  # the first put makes it
+        with contextlib.suppress(OSError):
+            found = shutil.disk_usage(there)
+            return {"f5_disk_free_bytes": found.free, "f5_disk_size_bytes": found.total}
+    return {}

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore, is_key
+from f5serve.store.bounded import BoundedStore
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
 from f5serve.store.s3_calls import S3Options
@@ -34,8 +35,8 @@ _BUCKET_IN_HOST = (  # bucket, and the host without it
 )
 
 
-def open_store(settings: Settings) -> ObjectStore:
-    """The store that `settings` name.
+def open_store(settings: Settings) -> BoundedStore:
+    """The store that `settings` name, every call of which ends in time.
 
     F5_STORE comes first, then S3_BUCKET with AWS_*, then BUCKET_ENDPOINT_URL with BUCKET_*, then
     the folder `store` in F5_DATA_DIR.
@@ -46,7 +47,8 @@ def open_store(settings: Settings) -> ObjectStore:
     """
     store = _named(settings) if settings.store else _implied(settings)
     _log.info("store: %s", store.describe())
-    return store
+    # A bucket's calls have an end of their own, and those to memory never wait.
+    return BoundedStore(store, ends_calls=not isinstance(store, FolderStore))
 
 
 def s3_options(settings: Settings) -> S3Options | None:

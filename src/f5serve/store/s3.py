@@ -24,9 +24,9 @@ from f5serve.store.base import (
     is_key,
     too_large,
 )
+from f5serve.store.helpers import Deadline
 from f5serve.store.s3_calls import (
     Client,
-    Deadline,
     S3Calls,
     S3Limits,
     S3Options,
@@ -59,6 +59,11 @@ class S3Store:
             check_key(options.prefix)
         self.options = options
         self._calls = S3Calls(options)
+
+    @property
+    def hung(self) -> int:
+        """Calls that were given up and have not returned."""
+        return self._calls.hung
 
     def get(self, key: str, max_bytes: int | None = None) -> bytes:
         """See `ObjectStore.get`."""

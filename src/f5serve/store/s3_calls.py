@@ -8,7 +8,6 @@ body of an answer, which the library leaves out. This module must not know keys 
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import logging
 import os
 import random
@@ -20,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from f5serve.errors import F5Error, InvalidRequest
+from f5serve.store.helpers import Deadline, GivenUp, HelperThreads
 from f5serve.store.s3_errors import S3Failed, extra_missing, from_answer, stalled, translate
 
 T = TypeVar("T")
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 _LONGEST_PAUSE_S = 8.0
 _CLOCK_AGE_S = 300.0
 _POOL = 64
+_MOST_HUNG = 256
+"""Calls given up whose sockets have not timed out yet: a server may send a byte now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +90,6 @@ class S3Options:
     limits: S3Limits = S3Limits()
 
 
-class Deadline:
-    """A moment that ends waiting."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-        self._extended = False
-
-    def left_s(self) -> float:
-        """Seconds until then; negative when it is past."""
-        return self._end - time.monotonic()
-
-    def extend_once(self, seconds: float) -> None:
-        """Move it when it is found how much there is to do; later calls have no effect."""
-        if not self._extended:
-            self._extended = True
-            self._end += seconds
-
-
 class S3Calls:
     """The way to a bucket: makes the client, runs requests, knows the server's clock."""
 
@@ -113,6 +97,7 @@ class S3Calls:
         self.options = options
         self.limits = options.limits
         self._lock = threading.Lock()
+        self._helpers = HelperThreads("f5-s3", _MOST_HUNG)
         self._client: Client = None
         self._signer: Client = None
         self._pid = 0
@@ -148,7 +133,16 @@ class S3Calls:
         """One attempt of `run`."""
         client = self.client()
         with translated(key):
-            return _bounded(lambda: request(client), deadline)
+            try:
+                # Timeouts of sockets start anew with every byte, and looking up a name has none.
+                return self._helpers.run(lambda: request(client), deadline)
+            except GivenUp:
+                raise stalled() from None
+
+    @property
+    def hung(self) -> int:
+        """Calls that were given up and have not returned."""
+        return self._helpers.hung
 
     def client(self) -> Client:
         """The client of this process; a forked child makes its own."""
@@ -239,33 +233,6 @@ def pause_s(error: S3Failed, attempt: int, limits: S3Limits) -> float:
     """Seconds to wait after attempt number `attempt`: what the server asked, and some at random."""
     about = min(_LONGEST_PAUSE_S, limits.pause_s * 2.0 ** (attempt - 1))
     return error.retry_after_s + about * random.uniform(0.5, 1.5)
-
-
-def _bounded(call: Callable[[], T], deadline: Deadline) -> T:
-    """The result of `call`, or an error when the deadline is over.
-
-    The timeouts of sockets start anew with every byte, and looking up a name has none, so the
-    call runs in a thread that is left alone when it takes too long.
-    """
-    done = threading.Event()
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(call())
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
-            failure.append(error)
-        done.set()
-
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(run,), daemon=True, name="f5-s3").start()
-    while not done.wait(max(0.0, deadline.left_s())):
-        if deadline.left_s() <= 0:
-            raise stalled()
-    if failure:
-        raise failure[0]
-    return result[0]
 
 
 def require_library() -> None:

@@ -19,7 +19,8 @@ from typing import Any
 from f5serve.errors import F5Error, KeyMissing, StorageFailed
 from f5serve.store.base import Progress, corrupt
 from f5serve.store.files import PrivateFile
-from f5serve.store.s3_calls import Deadline, S3Calls, pause_s, translated
+from f5serve.store.helpers import Deadline
+from f5serve.store.s3_calls import S3Calls, pause_s, translated
 from f5serve.store.s3_errors import S3Failed, cut, stalled, unsupported
 
 _log = logging.getLogger(__name__)

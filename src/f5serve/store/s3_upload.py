@@ -17,7 +17,8 @@ from typing import Any, Protocol
 from f5serve.errors import F5Error
 from f5serve.store.base import Progress
 from f5serve.store.files import cannot_read
-from f5serve.store.s3_calls import Client, Deadline, S3Calls
+from f5serve.store.helpers import Deadline
+from f5serve.store.s3_calls import Client, S3Calls
 from f5serve.store.s3_errors import S3Failed
 
 _MOST_PARTS = 10_000

@@ -19,9 +19,14 @@ from f5serve.operations.flights import SHUT_DOWN_CODE
 
 @dataclass(slots=True)
 class Lifecycle:
-    """How far one server's life is; used in its event loop."""
+    """How far one server's life is; used in its event loop.
+
+    Attributes:
+        is_checked: whether the checks of the start have passed; until then nobody is to come.
+    """
 
     is_ending: bool = False
+    is_checked: bool = True
 
     def status(self, model: Mapping[str, Any]) -> int:
         """200 or 204.
@@ -41,14 +46,15 @@ class Lifecycle:
             )
         if model["state"] == "failed":
             raise _failed(model)
-        return 200 if model["state"] == "ready" else 204
+        return 200 if model["state"] == "ready" and self.is_checked else 204
 
 
 def overall(model: Mapping[str, Any], lifecycle: Lifecycle) -> str:
     """As `status` of the operation health, but for the store, which everybody could have asked."""
     if lifecycle.is_ending:
         return "ending"
-    return {"ready": "ok", "failed": "failed"}.get(str(model["state"]), "loading")
+    told = {"ready": "ok", "failed": "failed"}.get(str(model["state"]), "loading")
+    return "loading" if told == "ok" and not lifecycle.is_checked else told
 
 
 def _failed(model: Mapping[str, Any]) -> F5Error:

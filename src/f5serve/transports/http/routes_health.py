@@ -88,12 +88,22 @@ class Health(BaseModel):
     dirty: str | None = Field(None, description="yes, no or unknown.")
     build: str | None = None
     model: ModelHealth | None = None
-    store: str | None = Field(None, description="ok, slow, or the code of what is wrong with it.")
+    store: str | None = Field(
+        None,
+        description="ok, slow, or the code of what is wrong with it, such as that of the newest "
+        "write, until one works again.",
+    )
     device: str | None = Field(None, description="Device and precision.")
     queue: QueueHealth | None = None
     metrics: dict[str, float | None] | None = Field(None, description="Since the start.")
     doctor: list[Found] | None = None
     disk: dict[str, DiskHealth] | None = Field(None, description="By what a folder is used for.")
+    age_s: dict[str, float | None] | None = Field(
+        None,
+        description="How old the answers of `store` and `machine` (doctor and disk) are; they are "
+        "remembered for some seconds, and told again while a newer look hangs.",
+        examples=[{"store": 1.2, "machine": 12.0}],
+    )
     start: StartHealth | None = None
 
 

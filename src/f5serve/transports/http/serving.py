@@ -77,6 +77,7 @@ class Serving:
     ) -> None:
         self._operations = operations
         self._lifecycle = lifecycle
+        self._lifecycle.is_checked = not options.checks
         self._options = options
         self._main = _Listener(self._cut_off_in_peace(app))
         self._health = _Listener(_Ping(operations, lifecycle))
@@ -176,6 +177,8 @@ class Serving:
                 await self._operations.pools.checks.run(check)
             except F5Error as error:
                 self.stop(error)
+                return
+        self._lifecycle.is_checked = True
 
     async def _watch(self) -> None:
         """End when speech cannot be made any more, so that a platform starts another."""
