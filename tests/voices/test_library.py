@@ -306,8 +306,19 @@ def damaged_records() -> list[bytes]:
         good | {"consent": {"by": "x"}},
         good | {"seen": "x"},
         good | {"duration_s": "long"},
+        good | {"duration_s": True},
+        good | {"audio": {"sha256": "0" * 64, "size": 10**12}},
+        good | {"revision": "a\r\nX: 1"},
+        good | {"name": "\u212aim"},
+        good | {"language": "\ud800"},
+        good | {"unheard_of": ["\udfff"]},
+        good | {"owner": 7},
+        good | {"schema": True},
+        good | {"schema": "1"},
     ]
     listed = [json.dumps(fields).encode() for fields in bad]
+    listed += [json.dumps(good | {"made_by": float("nan")}).encode()]
+    listed += [json.dumps(good).replace("0.0", "1e400").encode()]
     return [*listed, b"", b"{", b"[]", b"5", b"[" * 30_000, b"\xff", b" " * 70_000]
 
 
@@ -345,10 +356,10 @@ def test_a_record_of_a_newer_version(
 
 def test_fields_of_other_versions_are_kept(store: ObjectStore, machine: Machine) -> None:
     machine().put("ana", recording(), WORDS)
-    fields = json.loads(store.get(names.record_key("ana"))) | {"owner": {"id": 7}}
+    fields = json.loads(store.get(names.record_key("ana"))) | {"pitch": {"hz": 7}}
     store.put(names.record_key("ana"), json.dumps(fields).encode())
     machine().put("ana", other_recording(), OTHER_WORDS)
-    assert json.loads(store.get(names.record_key("ana")))["owner"] == {"id": 7}
+    assert json.loads(store.get(names.record_key("ana")))["pitch"] == {"hz": 7}
 
 
 def test_a_record_is_the_same_after_a_journey() -> None:
@@ -358,7 +369,8 @@ def test_a_record_is_the_same_after_a_journey() -> None:
         language="ja",
         consent=Consent("Jörg", at="2026", statement_sha256="b" * 64),
         needs_review=True,
-        extra={"owner": [1]},
+        owner="key-1",
+        extra={"pitch": [1]},
     )
     assert load_record("ana", dump_record(record)) == record
     assert dump_record(load_record("ana", dump_record(record))) == dump_record(record)
@@ -389,6 +401,41 @@ def test_consent_is_kept_with_its_recording(machine: Machine) -> None:
         library.put("ana", other_recording(), OTHER_WORDS)
     assert caught.value.code == "CONSENT_REQUIRED"
     assert machine().put("ana", other_recording(), OTHER_WORDS).consent is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"ref_text": f"{WORDS} \ud800"},
+        {"language": "\udfff"},
+        {"language": "x" * 65},
+        {"consent": Consent("Ana \ud83d")},
+        {"consent": Consent("Ana", at="\ud83d")},
+        {"owner": "\ud800"},
+    ],
+)
+def test_texts_that_cannot_be_written_are_refused(
+    store: ObjectStore, machine: Machine, given: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        machine().put("ana", recording(), **{"ref_text": WORDS, **given})  # type: ignore[arg-type]
+    assert caught.value.code == "BAD_OPTION"
+    assert keys(store) == set()
+
+
+def test_words_that_are_no_text_any_more(store: ObjectStore, machine: Machine) -> None:
+    record = machine().put("ana", recording(), WORDS)
+    ill = b"\xff\xfe"
+    blob = Blob(hashlib.sha256(ill).hexdigest(), len(ill))
+    store.put(names.text_key("ana", blob.sha256), ill)
+    store.put(names.record_key("ana"), dump_record(replace(record, text=blob)))
+    assert refusal(machine(), "ana").code == "VOICE_RECORD_DAMAGED"
+
+
+def test_a_record_says_who_has_put_it(machine: Machine) -> None:
+    assert machine().put("ana", recording(), WORDS, owner="key-1").owner == "key-1"
+    assert machine().record("ana").owner == "key-1"
+    assert machine().put("ana", recording(), WORDS).owner == ""
 
 
 def test_bad_recordings_and_words_change_nothing(store: ObjectStore, machine: Machine) -> None:

@@ -36,8 +36,11 @@ class Uploads:
         self._allow_http = allow_http
         self._internet = internet
 
-    def take(self, payload: Mapping[str, Any]) -> VoiceRecord:
+    def take(self, payload: Mapping[str, Any], owner: str = "") -> VoiceRecord:
         """Keep the voice in `payload`.
+
+        Args:
+            owner: see `VoiceLibrary.put`.
 
         Raises:
             InvalidRequest: BAD_OPTION, or as `fetch_url`, `decode_base64` and `VoiceLibrary.put`.
@@ -56,7 +59,7 @@ class Uploads:
                 "Either voice_file or voice_file_url is required for upload.",
                 "Send the recording's https URL as voice_file_url.",
             )
-        return self._library.put(name, audio, self._ref_text(fields), language, consent)
+        return self._library.put(name, audio, self._ref_text(fields), language, consent, owner)
 
     def _ref_text(self, fields: Fields) -> str:
         text = fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS)

@@ -12,12 +12,23 @@ from datetime import UTC, datetime
 
 from f5serve import build
 from f5serve.audio.encode import encode
+from f5serve.errors import InvalidRequest
 from f5serve.store.base import ObjectStore
 from f5serve.types import Voice
 from f5serve.voices.hearing import Hearing
 from f5serve.voices.prepare import Prepared, clean_ref_text, prepare
-from f5serve.voices.records import Blob, Consent, Seen, VoiceRecord, check_consent
+from f5serve.voices.records import (
+    Blob,
+    Consent,
+    Seen,
+    VoiceRecord,
+    check_consent,
+    check_writable,
+)
 from f5serve.voices.shelf import Shelf
+
+
+MAX_LANGUAGE_CHARS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Recording:
     ref_text: str = ""
     language: str = ""
     consent: Consent | None = None
+    owner: str = ""
 
 
 class Intake:
@@ -47,15 +59,29 @@ class Intake:
         """Whether a recording may come without its words."""
         return self._hearing.hear is not None
 
-    def check(self, ref_text: str, consent: Consent | None) -> None:
+    def check(self, recording: Recording, before: VoiceRecord | None) -> None:
         """Refuse what can be refused before a recording is looked at.
 
         Raises:
-            InvalidRequest: CONSENT_REQUIRED, BAD_CONSENT, REF_TEXT_REQUIRED.
+            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, BAD_CONSENT, REF_TEXT_REQUIRED.
         """
+        check_writable(
+            ref_text=recording.ref_text, language=recording.language, owner=recording.owner
+        )
+        if len(recording.language) > MAX_LANGUAGE_CHARS:
+            raise InvalidRequest(
+                f"The language {recording.language[:MAX_LANGUAGE_CHARS]!r} is too long.",
+                code="BAD_OPTION",
+                hint="Give an ISO 639-1 code, for example en.",
+            )
+        consent = recording.consent
+        if consent is not None:
+            statement = consent.statement_sha256
+            check_writable(consent=f"{consent.by}{consent.at}{statement}")
+        consent = consent or (before.consent if before else None)
         check_consent(consent, self._require_consent, "")
-        if ref_text.strip() or not self.writes_transcripts:
-            clean_ref_text(ref_text)
+        if recording.ref_text.strip() or not self.writes_transcripts:
+            clean_ref_text(recording.ref_text)
 
     def prepare(self, recording: Recording) -> Prepared:
         """The voice, which is not kept anywhere; errors as `prepare_voice`."""
@@ -77,7 +103,7 @@ class Intake:
             StorageFailed: the store's own code.
         """
         kept = before.consent if before else None
-        self.check(recording.ref_text, recording.consent or kept)
+        self.check(recording, before)
         prepared = self.prepare(recording)
         voice = prepared.voice
         audio, text = encode(voice.wave, "wav"), voice.ref_text.encode()
@@ -98,6 +124,7 @@ class Intake:
             transcript_confidence=prepared.confidence,
             seen=seen,
             made_by=str(build.stamp()),
+            owner=recording.owner,
         )
         if before is not None:
             record = replace(record, created_at=before.created_at, extra=before.extra)

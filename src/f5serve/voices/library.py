@@ -143,6 +143,7 @@ class VoiceLibrary:
         ref_text: str = "",
         language: str = "",
         consent: Consent | None = None,
+        owner: str = "",
     ) -> VoiceRecord:
         """Keep a recording under a name, in the place of the one that was there.
 
@@ -151,16 +152,17 @@ class VoiceLibrary:
             ref_text: the words spoken in it; empty where somebody who hears is to write them.
             language: ISO 639-1 code, or "".
             consent: of the person who is heard; one given earlier stays with the same recording.
+            owner: stable id of the key whose holder puts it, "" without one.
 
         Raises:
-            InvalidRequest: CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED, or as `get`.
+            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED, or as `get`.
             BadAudio: as `prepare_voice`.
             StorageFailed: VOICE_RECORD_TOO_NEW, or the store's own code.
         """
         name = check_name(name)
         before = self._replaceable(name)
-        recording = Recording(name, data, ref_text, language, consent)
-        self._intake.check(ref_text, consent or (before.consent if before else None))
+        recording = Recording(name, data, ref_text, language, consent, owner)
+        self._intake.check(recording, before)
         record, voice = self._intake.keep(recording, before, self._adoption.seen(name))
         self._memory.put(fold(name), record.revision, voice)
         self._presence.forget(fold(name))
@@ -203,10 +205,10 @@ class VoiceLibrary:
             BadAudio: as `prepare_voice`.
             StorageFailed: as `fetch_url`.
         """
-        self._intake.check(ref_text, consent)
+        self._intake.check(Recording("", b"", ref_text, language, consent), None)
         limits, internet = self._options.web, self._options.internet
         data = fetch_url(url, limits, what="voice", internet=internet)
-        words = f"{language}\0{ref_text}".encode("utf-8", "surrogatepass")
+        words = f"{language}\0{ref_text}".encode()
         key = hashlib.sha256(hashlib.sha256(data).digest() + words).hexdigest()
         voice = self._memory.get(_URL, key)
         if voice is None:
@@ -243,10 +245,10 @@ class VoiceLibrary:
             voice = replace(voice, warnings=warnings)
             self._memory.put(fold(record.name), record.revision, voice)
             return voice
-        text = self._shelf.text(record)
         try:
+            text = self._shelf.text(record)
             wave = read_wav(self._shelf.audio(record))
-        except BadAudio:
+        except (BadAudio, UnicodeDecodeError):
             raise damaged(record.name) from None
         if wave.sample_rate != SAMPLE_RATE:
             raise damaged(record.name)

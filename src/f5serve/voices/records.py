@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from f5serve.errors import InvalidRequest, StorageFailed
+from f5serve.voices.names import check_name, fold
 
 SCHEMA: Final = 1
 DAMAGED: Final = "VOICE_RECORD_DAMAGED"
@@ -21,7 +22,17 @@ TOO_NEW: Final = "VOICE_RECORD_TOO_NEW"
 UNREADABLE = (DAMAGED, TOO_NEW)
 MAX_RECORD_BYTES = 65_536
 MAX_CONSENT_CHARS = 200
+MAX_AUDIO_BYTES = 10_000_000
+"""Of canonical audio: 12 s are 576 kB; what is larger is not read into memory."""
+
+MAX_TEXT_BYTES = 1_000_000
+MAX_DURATION_S = 3_600.0
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_REVISION = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # it is sent in a header of HTTP
+_LINE = re.compile(r"[^\x00-\x1f\x7f]{0,1000}")
+_TEXT = re.compile(r"[^\x00]{0,1000}", re.DOTALL)
+_UNWRITABLE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,9 @@ class VoiceRecord:
         needs_review: its transcript was recognised by a machine, or is missing.
         transcript_confidence: 0..1, of the machine; None where a person wrote it.
         seen: dropped files that it knows of.
+        made_by: version and commit of the program that wrote it.
+        owner: stable id of the key whose holder has put it; "" for files that were dropped, the
+            command line and servers without keys. Nothing is separated by it yet.
         extra: fields of other versions.
     """
 
@@ -92,6 +106,7 @@ class VoiceRecord:
     transcript_confidence: float | None = None
     seen: Seen | None = None
     made_by: str = ""
+    owner: str = ""
     schema: int = SCHEMA
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
@@ -118,6 +133,12 @@ class VoiceRecord:
 
 def dump_record(record: VoiceRecord) -> bytes:
     """The record as canonical JSON."""
+    whole = as_fields(record)
+    return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def as_fields(record: VoiceRecord) -> dict[str, Any]:
+    """The record as a JSON object, for `read_record`."""
     known = {
         "schema": SCHEMA,
         "name": record.name,
@@ -133,9 +154,9 @@ def dump_record(record: VoiceRecord) -> bytes:
         "transcript_confidence": record.transcript_confidence,
         "seen": asdict(record.seen) if record.seen else None,
         "made_by": record.made_by,
+        "owner": record.owner,
     }
-    whole = {**record.extra, **known}
-    return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return {**record.extra, **known}
 
 
 def load_record(name: str, data: bytes) -> VoiceRecord:
@@ -145,11 +166,16 @@ def load_record(name: str, data: bytes) -> VoiceRecord:
         StorageFailed: code VOICE_RECORD_TOO_NEW or VOICE_RECORD_DAMAGED.
     """
     try:
-        fields = json.loads(data)
-        schema = fields["schema"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        fields = read_fields(data)
+    except ValueError:
         raise damaged(name) from None
-    if schema != SCHEMA:
+    return read_record(name, fields)
+
+
+def read_record(name: str, fields: dict[str, Any]) -> VoiceRecord:
+    """The record of a voice in the fields of a JSON object; errors as `load_record`."""
+    schema = fields.get("schema")
+    if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
         raise StorageFailed(
             f"The record of the voice {name!r} has schema {str(schema)[:20]}, and this version"
             f" reads {SCHEMA}.",
@@ -158,9 +184,9 @@ def load_record(name: str, data: bytes) -> VoiceRecord:
         )
     try:
         record = _read(fields)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, InvalidRequest):
         raise damaged(name) from None
-    if record.name.lower() != name.lower():
+    if fold(record.name) != fold(name) or record.schema != SCHEMA:
         raise damaged(name)
     return record
 
@@ -197,49 +223,129 @@ def check_consent(consent: Consent | None, required: bool, now: str) -> Consent 
     return replace(consent, by=consent.by.strip(), at=consent.at or now)
 
 
-def _read(fields: dict[str, Any]) -> VoiceRecord:
-    rest = dict(fields)
+def check_writable(**texts: str) -> None:
+    """Refuse texts that cannot be written anywhere: with half of a surrogate pair.
 
-    def take(name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
-        value = rest.pop(name, default)
-        if not isinstance(value, kind):
-            raise TypeError(name)
+    Args:
+        texts: by the name of the field they came in.
+
+    Raises:
+        InvalidRequest: code BAD_OPTION, naming the field.
+    """
+    for field_name, text in texts.items():
+        found = _UNWRITABLE.search(text)
+        if found:
+            raise InvalidRequest(
+                f"{field_name} holds {ascii(found[0])}, half of a character.",
+                code="BAD_OPTION",
+                hint="Send text in UTF-8.",
+            )
+
+
+def read_fields(data: bytes) -> dict[str, Any]:
+    """A JSON object that can be written again: finite numbers, whole characters.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        fields = json.loads(data)
+        json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("too deep") from None
+    if not isinstance(fields, dict):
+        raise ValueError("no object")
+    return fields
+
+
+class _Fields:
+    """The fields of an object, each taken once, with its type and bounds.
+
+    Every method raises ValueError for a value that a writer of this program never wrote.
+    """
+
+    def __init__(self, fields: Any) -> None:
+        if not isinstance(fields, dict):
+            raise ValueError("no object")
+        self.rest = dict(fields)
+
+    def text(self, name: str, pattern: re.Pattern[str], default: str | None = None) -> str:
+        value = self.rest.pop(name, default)
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError(name)
         return value
 
-    optional = (dict, type(None))
-    text, consent, seen = (take(name, optional) for name in ("text", "consent", "seen"))
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        value = self.rest.pop(name, default)
+        if not isinstance(value, bool):
+            raise ValueError(name)
+        return value
+
+    def number(self, name: str, most: float, default: float) -> float:
+        value = self.rest.pop(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+            raise ValueError(name)
+        return float(value)
+
+    def whole(self, name: str, most: int) -> int:
+        value = self.rest.pop(name, None)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise ValueError(name)
+        return value
+
+    def inner(self, name: str) -> _Fields | None:
+        value = self.rest.pop(name, None)
+        return None if value is None else _Fields(value)
+
+
+def _read(fields: dict[str, Any]) -> VoiceRecord:
+    taken = _Fields(fields)
+    audio = taken.inner("audio")
+    text, consent, seen = (taken.inner(name) for name in ("text", "consent", "seen"))
+    if audio is None:
+        raise ValueError("audio")
+    is_heard = taken.rest.get("transcript_confidence") is not None
+    confidence = taken.number("transcript_confidence", 1, 0) if is_heard else None
+    taken.rest.pop("transcript_confidence", None)
     return VoiceRecord(
-        name=take("name", str),
-        revision=take("revision", str),
-        audio=_read_blob(take("audio", dict)),
-        text=_read_blob(text) if text else None,
-        duration_s=float(take("duration_s", (int, float), 0.0)),
-        language=take("language", str, ""),
+        name=_kept_name(taken.text("name", _LINE)),
+        revision=taken.text("revision", _REVISION),
+        audio=_read_blob(audio, MAX_AUDIO_BYTES),
+        text=_read_blob(text, MAX_TEXT_BYTES) if text else None,
+        duration_s=taken.number("duration_s", MAX_DURATION_S, 0.0),
+        language=taken.text("language", _TEXT, ""),
         consent=_read_consent(consent) if consent else None,
-        created_at=take("created_at", str, ""),
-        updated_at=take("updated_at", str, ""),
-        needs_review=take("needs_review", bool, False),
-        transcript_confidence=take("transcript_confidence", (int, float, type(None))),
-        seen=Seen(**_only(seen, ending=str, audio_sha256=str, text_sha256=str)) if seen else None,
-        made_by=take("made_by", str, ""),
-        schema=take("schema", int),
-        extra=rest,
+        created_at=taken.text("created_at", _LINE, ""),
+        updated_at=taken.text("updated_at", _LINE, ""),
+        needs_review=taken.flag("needs_review", False),
+        transcript_confidence=confidence,
+        seen=_read_seen(seen) if seen else None,
+        made_by=taken.text("made_by", _LINE, ""),
+        owner=taken.text("owner", _LINE, ""),
+        schema=taken.whole("schema", SCHEMA),
+        extra=taken.rest,
     )
 
 
-def _read_blob(fields: dict[str, Any]) -> Blob:
-    blob = Blob(**_only(fields, sha256=str, size=int))
-    if not _SHA256.fullmatch(blob.sha256):  # it becomes part of keys and of file names
-        raise ValueError(blob.sha256)
-    return blob
+def _kept_name(name: str) -> str:
+    if check_name(name) != name:
+        raise ValueError("name")
+    return name
 
 
-def _read_consent(fields: dict[str, Any]) -> Consent:
-    return Consent(**_only(fields, by=str, attested=bool, at=str, statement_sha256=str))
+def _read_blob(fields: _Fields, most: int) -> Blob:
+    # The hash becomes part of keys and of file names.
+    return Blob(fields.text("sha256", _SHA256), fields.whole("size", most))
 
 
-def _only(fields: dict[str, Any], **kinds: type) -> dict[str, Any]:
-    for name, kind in kinds.items():
-        if not isinstance(fields[name], kind):
-            raise TypeError(name)
-    return {name: fields[name] for name in kinds}
+def _read_consent(fields: _Fields) -> Consent:
+    return Consent(
+        by=fields.text("by", _TEXT),
+        attested=fields.flag("attested"),
+        at=fields.text("at", _TEXT),
+        statement_sha256=fields.text("statement_sha256", _TEXT),
+    )
+
+
+def _read_seen(fields: _Fields) -> Seen:
+    return Seen(*(fields.text(name, _LINE) for name in ("ending", "audio_sha256", "text_sha256")))
