@@ -254,12 +254,39 @@ def test_the_list_is_complete(tmp_path: Path) -> None:
         store.put(names.record_key(name), dump_record(record))
     store.put("voices/dropped.wav", recording())
     with house(tmp_path, store) as home:
-        voices: list[dict[str, Any]] = home.client.get(VOICES).json()["voices"]
+        first = home.client.get(VOICES).json()
+        assert (len(first["voices"]), first["has_more"]) == (1_000, True)
+        assert (first["first_id"], first["last_id"]) == ("default", wanted[997])
+        rest = home.client.get(VOICES, params={"after": first["last_id"]}).json()
+        assert not rest["has_more"]
+        voices: list[dict[str, Any]] = [*first["voices"], *rest["voices"]]
         assert [voice["id"] for voice in voices] == ["default", "dropped", *wanted]
         assert voices[2]["created_at"] == 1_769_860_800
         dropped = voices[1]
         assert (dropped["duration_s"], dropped["has_transcript"]) == (None, False)
         home.refused(home.client.get(f"{VOICES}/dropped"), 400, "ref_text_required")
+
+
+def test_pages_meet_every_voice_once(home: House) -> None:
+    for name in ("page-a", "Page-B", "page-c"):
+        upload(home, name)
+    everything = [voice["id"] for voice in home.client.get(VOICES).json()["voices"]]
+    for limit in (1, 2, 3):
+        found: list[str] = []
+        page: dict[str, Any] = {"has_more": True, "last_id": ""}
+        while page["has_more"]:
+            asked = {"limit": limit, "after": page["last_id"]}
+            page = home.client.get(VOICES, params=asked).json()
+            found += [voice["id"] for voice in page["voices"]]
+            assert len(page["voices"]) <= limit
+        assert found == everything
+    behind = home.client.get(VOICES, params={"after": "PAGE-B.wav", "limit": 1}).json()
+    assert [voice["id"] for voice in behind["voices"]] == ["page-c"]
+    nothing = home.client.get(VOICES, params={"after": "zzz"}).json()
+    assert (nothing["voices"], nothing["last_id"], nothing["has_more"]) == ([], None, False)
+    for limit in (0, -1, 1_001, "x"):
+        home.refused(home.client.get(VOICES, params={"limit": limit}), 400, "bad_option")
+    home.refused(home.client.get(VOICES, params={"after": "../x"}), 400, "bad_voice_name")
 
 
 def test_a_store_that_is_down_is_told(tmp_path: Path) -> None:

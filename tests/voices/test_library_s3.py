@@ -13,6 +13,7 @@ from f5serve.errors import InvalidRequest
 from f5serve.store.base import ObjectStore
 from f5serve.store.s3 import S3Store
 from f5serve.voices import names
+from f5serve.voices.index import INDEX
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from tests.store import servers
 from tests.voices.material import (
@@ -60,4 +61,4 @@ def test_the_life_of_a_voice(bucket: ObjectStore, tmp_path: Path) -> None:
         here.delete(name)
         with pytest.raises(InvalidRequest, match="There is no voice"):
             there.get(name)
-    assert list(bucket.list("voices/")) == []
+    assert [e for e in bucket.list("voices/") if not e.key.startswith(INDEX)] == []

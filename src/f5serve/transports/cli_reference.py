@@ -52,8 +52,8 @@ def _library_voice(args: argparse.Namespace, settings: Settings, ears: Ears) -> 
         return library.from_url(args.voice, read_ref_text(args, Path()) if is_said else "")
     try:
         return library.get(args.voice)
-    except VoiceNotFound as error:
-        raise _unknown(args.voice, error.near) from None
+    except VoiceNotFound:
+        raise _unknown(args.voice, library.like(args.voice)) from None
     except InvalidRequest as error:
         if error.code != "BAD_VOICE_NAME":
             raise

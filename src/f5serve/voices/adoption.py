@@ -7,57 +7,82 @@ asked which is newer. Who wants the voice is not known here.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from f5serve.errors import BadAudio, InvalidRequest, StorageFailed
-from f5serve.store.base import ObjectStore
+from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.voices import dropped
 from f5serve.voices.dropped import DroppedFiles
 from f5serve.voices.intake import Intake, Recording
 from f5serve.voices.names import Dropped, fold
+from f5serve.voices.options import LibraryOptions
+from f5serve.voices.presence import Presence
 from f5serve.voices.records import Seen, VoiceRecord
 from f5serve.voices.shelf import Shelf
 
 _log = logging.getLogger(__name__)
 
-_STRIPES = 16
+MOST: Final = 4_096
+"""Names of which is remembered when their files were looked at."""
+
+_MOST_REFUSED: Final = 1_000
 
 
 class Adoption:
     """Takes up dropped files when their voice is asked for.
 
     Args:
-        look_again_s: least time between two looks at the files of one voice.
+        files: all files that were dropped, as of the last seconds.
     """
 
     def __init__(
-        self, store: ObjectStore, shelf: Shelf, intake: Intake, look_again_s: float
+        self,
+        store: ObjectStore,
+        shelf: Shelf,
+        intake: Intake,
+        files: Callable[[], Sequence[StoredObject]],
+        options: LibraryOptions,
     ) -> None:
         self._store = store
         self._shelf = shelf
         self._intake = intake
-        self._look_again_s = look_again_s
-        self._adopting = tuple(threading.Lock() for _ in range(_STRIPES))
-        self._lock = threading.Lock()
-        self._looked_at: dict[str, float] = {}
-        self._refused: dict[str, Seen] = {}
+        self._files = files
+        self._look_again_s = options.look_again_s
+        self._without = Presence(options.unknown_s)
+        self._lock = threading.Lock()  # never held while the store is asked
+        self._at_it: dict[str, tuple[threading.Lock, int]] = {}
+        self._looked_at: OrderedDict[str, float] = OrderedDict()
+        self._refused: OrderedDict[str, Seen] = OrderedDict()
 
     def adopt(self, name: str) -> VoiceRecord | None:
-        """A record made of the files of that name, None without any.
+        """A record made of the files of that name, None without any; two requests at most then.
 
         Raises:
             InvalidRequest, BadAudio, StorageFailed: as `VoiceLibrary.get`.
         """
-        with self._adopting[hash(fold(name)) % _STRIPES]:
+        if self._without.get(fold(name)) is False:
+            return None
+        item = self._find(name)
+        if item is None:
+            self._without.put(fold(name), False)
+            return None
+        with self._alone(fold(name)):
             record = self._shelf.read(name)  # of whoever was here before
             if record is not None:
                 return record
-            item = self._find(name)
-            files = dropped.look(self._store, item) if item else None
+            files = dropped.look(self._store, item)
             self._is_due(name)  # this was a look
-            return self._keep(item, files, None) if item and files else None
+            return self._keep(item, files, None) if files else None
+
+    def has_files(self, name: str) -> bool:
+        """Whether a recording was dropped under this name, as it is spelled here; one request."""
+        return bool(dropped.find_all(dropped.beside(self._store, name), name))
 
     def renewed(self, record: VoiceRecord) -> VoiceRecord:
         """The record, or a new one where other files than it knows of were dropped.
@@ -76,31 +101,52 @@ class Adoption:
         except (BadAudio, InvalidRequest) as error:
             _log.warning("the files of %s are not used: %s", record.name, error.message)
             if files is not None:
-                self._refused[fold(record.name)] = files.seen
+                self._refuse(record.name, files.seen)
         except StorageFailed as error:
             _log.warning("the files of %s are not read: %s", record.name, error.message)
         return record
 
     def seen(self, name: str) -> Seen | None:
         """What lies there now, for a record that takes its place."""
-        item = self._find(name)
+        self._without.forget(fold(name))
+        item = dropped.find(dropped.beside(self._store, name), name)
         files = dropped.look(self._store, item) if item else None
         return files.seen if files else None
 
     def files_of(self, name: str, record: VoiceRecord | None) -> list[str]:
         """The keys of all files of a voice, however they are spelled."""
-        found = dropped.find_all(dropped.listing(self._store), name)
+        spellings = {name, record.name if record else name, fold(name)}
+        listed = [
+            *self._files(),
+            *(f for one in spellings for f in dropped.beside(self._store, one)),
+        ]
+        there = {file.key for file in listed}
+        found = dropped.find_all(listed, name)
         keys = {key for item in found for key in (item.audio_key, item.text_key)}
-        for spelling in {name, record.name if record else name}:  # listings may be late
+        for spelling in spellings:
             item = Dropped(spelling, "wav")
             keys |= {item.audio_key, item.text_key}
-        return sorted(key for key in keys if self._store.exists(key))
+        # Listings may be late, so the likely names are looked for one by one.
+        return sorted(key for key in keys if key in there or self._store.exists(key))
 
     def _find(self, name: str) -> Dropped | None:
-        plain = Dropped(name, "wav")
-        if self._store.exists(plain.audio_key):
-            return plain
-        return dropped.find(dropped.listing(self._store), name)
+        beside = dropped.find(dropped.beside(self._store, name), name)
+        return beside or dropped.find(self._files(), name)  # in other capitals
+
+    @contextlib.contextmanager
+    def _alone(self, folded: str) -> Iterator[None]:
+        """Work at one name in one thread at a time; other names do not wait."""
+        with self._lock:
+            lock, waiting = self._at_it.get(folded, (threading.Lock(), 0))
+            self._at_it[folded] = (lock, waiting + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, waiting = self._at_it.pop(folded)
+                if waiting > 1:
+                    self._at_it[folded] = (lock, waiting - 1)
 
     def _is_due(self, name: str) -> bool:
         now = time.monotonic()
@@ -109,7 +155,16 @@ class Adoption:
             if before is not None and now - before < self._look_again_s:
                 return False
             self._looked_at[fold(name)] = now
+            self._looked_at.move_to_end(fold(name))
+            if len(self._looked_at) > MOST:
+                self._looked_at.popitem(last=False)
             return True
+
+    def _refuse(self, name: str, seen: Seen) -> None:
+        with self._lock:
+            self._refused[fold(name)] = seen
+            if len(self._refused) > _MOST_REFUSED:
+                self._refused.popitem(last=False)
 
     def _changed(self, record: VoiceRecord) -> DroppedFiles | None:
         """Files beside a record that it does not know of."""

@@ -8,8 +8,9 @@ here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.errors import KeyMissing, StorageFailed
@@ -20,6 +21,7 @@ from f5serve.voices.records import Blob, Seen, VoiceRecord
 from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 
 _LOOKS = 4
+_MAX_BESIDE = 1_000  # "a." is the beginning of "a.b.wav", too
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class DroppedFiles:
         return decode_text(self.text, f"The transcript {self.name}.txt")
 
 
-def listing(store: ObjectStore) -> list[StoredObject]:
-    """All that lies in the store for voices, as fresh as its listings are."""
-    return list(store.list(names.ROOT))
+def beside(store: ObjectStore, name: str) -> list[StoredObject]:
+    """The files of one name as it is spelled here; one request, however many voices there are."""
+    return list(islice(store.list(f"{names.ROOT}{name}.", deep=False), _MAX_BESIDE))
 
 
 def look(store: ObjectStore, dropped: Dropped, needs_text: bool = False) -> DroppedFiles | None:
@@ -94,13 +96,6 @@ def find_all(entries: Iterable[StoredObject], name: str) -> list[Dropped]:
     """As `find`, all of them."""
     found = [item for entry in entries if (item := names.read_dropped(entry.key))]
     return [item for item in found if names.fold(item.name) == names.fold(name)]
-
-
-def known_names(entries: Sequence[StoredObject]) -> dict[str, str]:
-    """Folded name -> name of every voice, as far as keys tell."""
-    found = [item.name for entry in entries if (item := names.read_dropped(entry.key))]
-    recorded = [name for entry in entries if (name := names.name_of_record(entry.key))]
-    return {names.fold(name): name for name in [*recorded, *found]}
 
 
 def unrecorded(entries: Iterable[StoredObject], known: Iterable[str]) -> list[VoiceRecord]:

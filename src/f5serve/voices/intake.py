@@ -27,7 +27,6 @@ from f5serve.voices.records import (
 )
 from f5serve.voices.shelf import Shelf
 
-
 MAX_LANGUAGE_CHARS = 64
 
 

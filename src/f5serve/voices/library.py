@@ -7,56 +7,37 @@ jobs and doors are not known here; why things lie where they lie: docs/decisions
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import hashlib
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from f5serve.audio.encode import read_wav
 from f5serve.errors import BadAudio, KeyMissing, StorageFailed
-from f5serve.fetch.url import FetchLimits, fetch_url
-from f5serve.fetch.wire import Internet
+from f5serve.fetch.url import fetch_url
 from f5serve.store.base import ObjectStore
 from f5serve.types import Voice
 from f5serve.units import SAMPLE_RATE
 from f5serve.voices import names
 from f5serve.voices.adoption import Adoption
+from f5serve.voices.catalog import MAX_PAGE, Catalog, Page
 from f5serve.voices.default import default_voice
-from f5serve.voices.dropped import known_names, listing, unrecorded
 from f5serve.voices.hearing import NOBODY, Hearing, not_checked
 from f5serve.voices.intake import Intake, Recording
 from f5serve.voices.memory import VoiceMemory
 from f5serve.voices.names import check_name, fold
+from f5serve.voices.options import LibraryOptions
 from f5serve.voices.presence import Presence
 from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged
 from f5serve.voices.refusals import VoiceNotFound, name_taken
 from f5serve.voices.shelf import Shelf
 
-__all__ = ["Consent", "Hearing", "LibraryOptions", "VoiceLibrary", "VoiceRecord"]
+__all__ = ["Consent", "Hearing", "LibraryOptions", "Page", "VoiceLibrary", "VoiceRecord"]
 
 _TRIES = 4
 _PAUSE_S = 0.05  # a removal or replacement that is met half-way is over by then
 _URL = "url:"  # in memory; no name of a voice holds a colon
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryOptions:
-    """What is seldom anything but the default.
-
-    Attributes:
-        web: limits of the download of a voice that is given as a URL.
-        internet: the way out; None is the real one.
-        look_again_s: least time between two looks at the hand-dropped files of a voice in use.
-        presence_s: how long `has` believes what it found.
-        voices_in_memory: at most; each takes up to 1.2 MB.
-    """
-
-    web: FetchLimits = field(default_factory=FetchLimits)
-    internet: Internet | None = None
-    look_again_s: float = 60.0
-    presence_s: float = 10.0
-    voices_in_memory: int = 32
 
 
 class VoiceLibrary:
@@ -79,13 +60,13 @@ class VoiceLibrary:
         options: LibraryOptions | None = None,
     ) -> None:
         self._store = store
-        self._shelf = Shelf(store, cache_dir)
+        self._options = options = options or LibraryOptions()
+        self._catalog = Catalog(store, options.fresh_s, options.check_s)
+        self._shelf = Shelf(store, cache_dir, self._catalog.note)
         self._intake = Intake(store, self._shelf, require_consent, hearing)
-        self._options = options or LibraryOptions()
         self._memory = VoiceMemory(self._options.voices_in_memory)
         self._presence = Presence(self._options.presence_s)
-        look_again_s = self._options.look_again_s
-        self._adoption = Adoption(store, self._shelf, self._intake, look_again_s)
+        self._adoption = Adoption(store, self._shelf, self._intake, self._catalog.files, options)
 
     @property
     def writes_transcripts(self) -> bool:
@@ -128,15 +109,11 @@ class VoiceLibrary:
         name = check_name(name)
         found = self._presence.get(fold(name))
         if found is None:
-            found = self._shelf.read(name) is not None or any(
-                item.name == name
-                for entry in self._store.list(f"{names.ROOT}{name}")
-                if (item := names.read_dropped(entry.key))
-            )
+            found = self._shelf.read(name) is not None or self._adoption.has_files(name)
             self._presence.put(fold(name), found)
         return found
 
-    def put(
+    def put(  # noqa: PLR0913 - all that is known of a recording
         self,
         name: str,
         data: bytes,
@@ -155,7 +132,8 @@ class VoiceLibrary:
             owner: stable id of the key whose holder puts it, "" without one.
 
         Raises:
-            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED, or as `get`.
+            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED, or
+                as `get`.
             BadAudio: as `prepare_voice`.
             StorageFailed: VOICE_RECORD_TOO_NEW, or the store's own code.
         """
@@ -185,7 +163,7 @@ class VoiceLibrary:
                 raise
         files = self._adoption.files_of(name, record)
         if not is_there and not files:
-            raise VoiceNotFound(name, self._near(name))
+            raise VoiceNotFound(name, self._catalog.like(name))
         for key in files:
             self._store.delete(key)
         self._shelf.remove(name, record)
@@ -221,12 +199,36 @@ class VoiceLibrary:
         """Every voice of the store in alphabetical order; the packaged one is not among them.
 
         Files that were dropped and never asked for are there too, with what is known of them
-        without reading them. What cannot be read is left out, and warned about.
+        without reading them. What cannot be read is left out, and warned about. Costs a listing of
+        all records; `page` does not.
         """
-        entries = listing(self._store)
-        known = {name for entry in entries if (name := names.name_of_record(entry.key))}
-        found = [*self._shelf.records(entries), *unrecorded(entries, known)]
-        return sorted(found, key=lambda record: (fold(record.name), record.name))
+        return self._catalog.all()
+
+    def page(self, after: str = "", limit: int = MAX_PAGE) -> Page:
+        """Some voices in the order of their names, of a list that may be some seconds old.
+
+        The number of requests does not depend on how many voices there are. What this process has
+        put or removed is told as it is; what another one has, once the store's listings do; records
+        that an older program wrote, within a minute of looking.
+
+        Args:
+            after: the name behind which the page begins, whether there is such a voice or not;
+                "" is the beginning.
+            limit: 1 to MAX_PAGE.
+
+        Raises:
+            StorageFailed: the store's own code.
+        """
+        return self._catalog.page(after, min(max(limit, 1), MAX_PAGE))
+
+    def like(self, name: str) -> tuple[str, ...]:
+        """Names of voices that are spelled much like `name`, the nearest first; never fails.
+
+        Reads the index where no names are known yet, which errors of `get` do not.
+        """
+        with contextlib.suppress(StorageFailed):
+            self._catalog.page(limit=1)
+        return self._catalog.like(name)
 
     def _default(self) -> Voice:
         voice = self._memory.get(names.DEFAULT_NAME, "")
@@ -263,7 +265,7 @@ class VoiceLibrary:
             return self._adoption.renewed(record)
         record = self._adoption.adopt(name)
         if record is None:
-            raise VoiceNotFound(name, self._near(name))
+            raise VoiceNotFound(name, self._catalog.like(name))
         return record
 
     def _replaceable(self, name: str) -> VoiceRecord | None:
@@ -277,12 +279,3 @@ class VoiceLibrary:
         if before is not None and before.name != name:
             raise name_taken(name, before.name)
         return before
-
-    def _near(self, name: str) -> tuple[str, ...]:
-        """Names of voices that are spelled much like `name`; a courtesy, so it never fails."""
-        try:
-            known = known_names(listing(self._store))
-        except StorageFailed:
-            return ()
-        near = difflib.get_close_matches(fold(name), known, n=3, cutoff=0.6)
-        return tuple(known[folded] for folded in near)

@@ -236,7 +236,7 @@ def check_writable(**texts: str) -> None:
         found = _UNWRITABLE.search(text)
         if found:
             raise InvalidRequest(
-                f"{field_name} holds {ascii(found[0])}, half of a character.",
+                f"{field_name} holds {found[0]!a}, half of a character.",
                 code="BAD_OPTION",
                 hint="Send text in UTF-8.",
             )

@@ -8,17 +8,15 @@ here.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import hashlib
 import logging
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from f5serve.errors import F5Error, KeyMissing, StorageFailed
+from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.fetch.once import Once
-from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.store.base import ObjectStore
 from f5serve.voices import names
 from f5serve.voices.records import (
     MAX_RECORD_BYTES,
@@ -31,8 +29,6 @@ from f5serve.voices.records import (
 
 _log = logging.getLogger(__name__)
 
-_READERS = 8  # requests at a time when all records are read
-_SETTLED_S = 5.0  # below it, two versions may carry the same time
 _WAIT_S = 30.0  # for another process that is downloading; then we do it ourselves
 _TRIES = 3
 _NO_CACHE = ("NO_SPACE", "NOT_WRITABLE")
@@ -44,14 +40,19 @@ class Shelf:
     Args:
         store: of records and blobs.
         cache_dir: of this machine, for the blobs; shared by all processes.
+        on_change: told the name and the record of a voice that was written, None of one removed.
     """
 
-    def __init__(self, store: ObjectStore, cache_dir: Path) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        cache_dir: Path,
+        on_change: Callable[[str, VoiceRecord | None], None],
+    ) -> None:
         self._store = store
+        self._on_change = on_change
         self._cache_dir = cache_dir
         self._once = Once(cache_dir)
-        self._lock = threading.Lock()
-        self._read_before: dict[str, tuple[StoredObject, VoiceRecord]] = {}
 
     def read(self, name: str) -> VoiceRecord | None:
         """The record as it is now, by one request; None when there is none.
@@ -82,6 +83,7 @@ class Shelf:
         if gone and self._store.exists(names.record_key(record.name)):
             for key in gone:  # somebody removed the former voice meanwhile, and not this one
                 self._store.put(key, *blobs[key])
+        self._on_change(record.name, record)
 
     def remove(self, name: str, record: VoiceRecord | None) -> None:
         """Remove a voice and all that it ever was; no error for what is not there."""
@@ -96,6 +98,7 @@ class Shelf:
             self._store.delete(key)
             self._forget(Path(key).stem)
         self._store.delete(names.record_key(name))
+        self._on_change(name, None)
 
     def audio(self, record: VoiceRecord) -> bytes:
         """The canonical recording, downloaded once per machine.
@@ -110,36 +113,6 @@ class Shelf:
         if record.text is None:
             raise damaged(record.name)
         return self._blob(names.text_key(record.name, record.text.sha256), record.text).decode()
-
-    def records(self, listing: Sequence[StoredObject]) -> list[VoiceRecord]:
-        """All records among the keys of a listing.
-
-        Those that did not change since they were read before are not read again; what cannot be
-        read is left out and warned about.
-        """
-        entries = [e for e in listing if names.name_of_record(e.key)]
-        with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-            found = list(pool.map(self._read_entry, entries))
-        with self._lock:
-            kept = {entry.key for entry in entries}
-            self._read_before = {k: v for k, v in self._read_before.items() if k in kept}
-        return [record for record in found if record is not None]
-
-    def _read_entry(self, entry: StoredObject) -> VoiceRecord | None:
-        name = names.name_of_record(entry.key) or ""
-        with self._lock:
-            before = self._read_before.get(entry.key)
-        if before is not None and before[0] == entry:
-            return before[1]
-        try:
-            record = self.read(name)
-        except F5Error as error:
-            _log.warning("the voice %s is left out of the list: %s", name, error.message)
-            return None
-        if record is not None and self._store.now() - entry.modified.timestamp() > _SETTLED_S:
-            with self._lock:
-                self._read_before[entry.key] = (entry, record)
-        return record
 
     def _blob(self, key: str, blob: Blob) -> bytes:
         def make(path: Path) -> None:

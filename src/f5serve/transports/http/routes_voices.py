@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, File, Form, Header, Path, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Header, Path, Query, Response, UploadFile
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.audio.encode import encode
@@ -25,12 +25,14 @@ from f5serve.transports.http.voice_answers import (
     detail_of,
     voice_of,
 )
-from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import is_default
+from f5serve.voices.catalog import MAX_PAGE
+from f5serve.voices.library import Page, VoiceLibrary
+from f5serve.voices.names import check_name, is_default
 from f5serve.voices.records import MAX_CONSENT_CHARS, Consent
 
 MAX_BYTES = DecodeLimits().max_bytes
 MAX_REF_TEXT_CHARS = 10_000
+MAX_AFTER_CHARS = 128
 
 VoiceId = Annotated[str, Path(description="Its id, as the list of voices tells it.")]
 
@@ -40,12 +42,28 @@ router = APIRouter(tags=["voices"], route_class=route_for(MAX_BYTES))
 @router.get(
     "/v1/audio/voices",
     operation_id="list_voices",
-    summary="List all voices",
-    responses=errors.documented(503),
+    summary="List voices",
+    responses=errors.documented(400, 503),
 )
-async def list_voices(service: Served) -> VoiceList:
-    """Every voice that speech can be asked for in; complete, however many there are."""
-    return await service.operations.work("list_voices", _list, service.voices)
+async def list_voices(
+    service: Served,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_PAGE, description="The most voices that are answered.")
+    ] = MAX_PAGE,
+    after: Annotated[
+        str,
+        Query(
+            max_length=MAX_AFTER_CHARS,
+            description="Begin behind the voice of this id: `last_id` of the page before.",
+        ),
+    ] = "",
+) -> VoiceList:
+    """Voices that speech can be asked for in, in the order of their names.
+
+    Up to 1,000 are answered at once; where `has_more` is true, ask again with `after`. A voice that
+    another server has taken in may be seconds late here; by its name it is there at once.
+    """
+    return await service.operations.work("list_voices", _list, service.voices, after, limit)
 
 
 @router.get(
@@ -194,8 +212,22 @@ async def delete_voice(voice_id: VoiceId, service: Served) -> VoiceDeleted:
     return VoiceDeleted(id=voice_id)
 
 
-def _list(voices: VoiceLibrary) -> VoiceList:
-    return VoiceList(voices=[builtin_of(voices.get(None)), *map(voice_of, voices.list())])
+def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
+    """A page; the voice that comes with f5serve is the first of all."""
+    if after:
+        begins_behind = "" if is_default(after) else check_name(after)
+        page, first = voices.page(begins_behind, limit), []
+    else:
+        first = [builtin_of(voices.get(None))]
+        page = voices.page("", limit)
+        page = Page(page.records[: limit - 1], page.has_more or len(page.records) >= limit)
+    found = [*first, *map(voice_of, page.records)]
+    return VoiceList(
+        voices=found,
+        first_id=found[0].id if found else None,
+        last_id=found[-1].id if found else None,
+        has_more=page.has_more,
+    )
 
 
 def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:

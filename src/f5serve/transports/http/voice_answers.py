@@ -52,10 +52,13 @@ class VoiceDetail(Voice):
 
 
 class VoiceList(BaseModel):
-    """All voices, in the order of their names, those that come with f5serve first."""
+    """Voices in the order of their names, those that come with f5serve first."""
 
     object: Literal["list"] = "list"
     voices: list[Voice]
+    first_id: str | None = Field(description="Of `voices`; null where there are none.")
+    last_id: str | None = Field(description="What the next page is asked for with, as `after`.")
+    has_more: bool = Field(description="Whether other voices come behind `last_id`.")
 
 
 class VoiceDeleted(BaseModel):

@@ -45,7 +45,14 @@ export class Voices extends EventTarget {
   }
 
   async load() {
-    const { voices } = await this._api.json("v1/audio/voices");
+    /** @type {any[]} */
+    const voices = [];
+    for (let after = "", more = true; more; ) {
+      const page = await this._api.json(`v1/audio/voices?after=${encodeURIComponent(after)}`);
+      voices.push(...page.voices);
+      more = page.has_more && page.last_id !== after;
+      after = page.last_id;
+    }
     this.known = voices;
     const chosen = localStorage.getItem(CHOSEN) ?? "default";
     const id = voices.some((/** @type {any} */ voice) => voice.id === chosen) ? chosen : "default";

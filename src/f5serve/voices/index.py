@@ -1,0 +1,317 @@
+"""The list of all voices in few objects of the store, so that nobody has to read every record.
+
+    voices/_index/base-MS-ID.json.gz   every record at a moment; the newest one counts
+    voices/_index/note-MS-ID.json      a change since then: a record that was put, a name removed
+
+Both are written once and never changed, so what was read before is not read again: one listing of
+this folder tells what is new. It is a cache. Whoever puts or removes a voice writes a note; when it
+is lost, or an older program wrote none, `check` finds the difference in a listing of the records,
+and the records decide. Dropped files are not known here. docs/decisions/0025 tells why it is so.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from f5serve.errors import F5Error, KeyMissing, StorageFailed
+from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.voices import names
+from f5serve.voices.index_format import (
+    Base,
+    Entries,
+    Entry,
+    Note,
+    dump_base,
+    dump_note,
+    read_base,
+    read_note,
+    stamp_of,
+)
+from f5serve.voices.records import MAX_RECORD_BYTES, VoiceRecord, load_record
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+INDEX: Final = f"{names.ROOT}_index/"
+MERGE_AT: Final = 50
+"""So many notes are merged into a new base by whoever meets them."""
+
+LATE_S: Final = 60.0
+"""A listing may be this late: for so long, what is out of date is not removed, and what this
+process has written is believed without being listed."""
+
+_SETTLED_S: Final = 5.0  # below it, two versions of a record may carry the same time
+_READERS: Final = 8
+_MAX_OWN: Final = 256
+_MAX_CLEANED: Final = 500
+_MAX_BASE_BYTES: Final = 32_000_000
+_FUTURE_MS: Final = 86_400_000  # no clock is so far ahead
+_NAME = re.compile(r"(base-[0-9]{13}-[0-9a-f]{8}\.json\.gz)|(note-[0-9]{13}-[0-9a-f]{8}\.json)")
+
+
+@dataclass(slots=True)
+class _Listed:
+    """What lies in the folder of the index: bases, the newest first; notes, the oldest first.
+
+    `others` are names out of the future, which would hide all that comes.
+    """
+
+    bases: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+class Index:
+    """The index of one store; safe for threads, and for any number of processes.
+
+    Args:
+        merge_at: see MERGE_AT.
+    """
+
+    def __init__(self, store: ObjectStore, merge_at: int = MERGE_AT) -> None:
+        self._store = store
+        self._merge_at = merge_at
+        self._lock = threading.Lock()  # never held while the store is asked
+        self._last_ms = 0
+        self._base: Base | None = None
+        self._ill_bases: set[str] = set()
+        self._notes: dict[str, Note] = {}
+        self._own: dict[str, tuple[float, Note]] = {}
+        self._stamped: Entries = {}
+        self._unreadable: Mapping[str, tuple[int, str]] = {}
+
+    def note(self, name: str, record: VoiceRecord | None) -> None:
+        """Tell other machines that a record was put, or removed (None); failing costs time only."""
+        note = Note(names.fold(name), record)
+        try:
+            key = self._new_name("note", "json")
+            self._store.put(INDEX + key, dump_note(note), "application/json")
+            with self._lock:
+                self._own[key] = (time.monotonic(), note)
+                while len(self._own) > _MAX_OWN:
+                    del self._own[next(iter(self._own))]
+            if secrets.randbelow(self._merge_at) == 0:  # somebody has to, if nobody ever lists
+                self.load()
+        except StorageFailed as error:  # the next check finds the difference
+            _log.warning("the index of voices may lack %s for now: %s", note.name, error.message)
+
+    def load(self) -> Entries | None:
+        """Every voice by the index alone; None where there is no base.
+
+        The number of requests does not depend on how many voices there are.
+
+        Raises:
+            StorageFailed: the store's own code.
+        """
+        listed = self._list()
+        base = self._newest(listed)
+        if base is None:
+            if len(listed.notes) > self._merge_at:
+                self._clean(listed.notes)
+            return None
+        changes = self._changes(listed, base)
+        entries = _applied(base.entries, changes)
+        if len(changes) > self._merge_at:
+            notes = {*changes, *(note for note in listed.notes if note in base.notes)}
+            self._write(entries, notes, listed, base)
+        return entries
+
+    def check(self, rewrite: bool = False) -> Entries:
+        """Every voice as the records tell, and the index mended where it told otherwise.
+
+        Costs a listing of all records, and one request for each that is not as it is in the index.
+
+        Args:
+            rewrite: write a base even where nothing has changed, and remove all that is older at
+                once, so that nothing names a voice that is gone.
+
+        Raises:
+            StorageFailed: the store's own code.
+        """
+        now = self._store.now()
+        stored = {
+            name: item
+            for item in self._store.list(names.RECORDS)
+            if (name := names.name_of_record(item.key))
+        }
+        listed = self._list()
+        base = self._newest(listed)
+        changes = self._changes(listed, base)
+        known = _applied(base.entries if base else {}, changes)
+        entries, is_changed, read = self._compare(known, stored, now)
+        if is_changed or rewrite or base is None or read >= self._merge_at:
+            self._write(entries, {*changes, *listed.notes}, listed, base, at_once=rewrite)
+        return entries
+
+    def _compare(
+        self, known: Entries, stored: Mapping[str, StoredObject], now: float
+    ) -> tuple[dict[str, Entry], bool, int]:
+        """What the records tell, whether the index told otherwise, and how many were read."""
+        entries: dict[str, Entry] = {}
+        to_read = [name for name in known if name not in stored]  # listings may be late
+        for name, item in stored.items():
+            stamp, entry, seen = stamp_of(item), known.get(name), self._stamped.get(name)
+            if entry and seen and entry.stamp != stamp and seen.record == entry.record:
+                entry = seen
+            if entry is not None and entry.stamp == stamp:
+                entries[name] = entry
+            elif entry is not None or self._unreadable.get(name) != stamp:
+                to_read.append(name)
+        is_changed = False
+        unreadable = {name: s for name, s in self._unreadable.items() if name in stored}
+        for name, record in zip(to_read, _each(self._read, to_read), strict=True):
+            before, found = known.get(name), stored.get(name)
+            is_changed |= record != (before.record if before else None)
+            is_settled = found is not None and now - found.modified.timestamp() > _SETTLED_S
+            settled = stamp_of(found) if found is not None and is_settled else None
+            if record is not None:
+                entries[name] = Entry(record, settled)
+            elif settled is not None:
+                unreadable[name] = settled
+        self._stamped, self._unreadable = entries, unreadable
+        return entries, is_changed, len(to_read)
+
+    def _read(self, name: str) -> VoiceRecord | None:
+        try:
+            return load_record(name, self._store.get(names.record_key(name), MAX_RECORD_BYTES))
+        except KeyMissing:
+            return None
+        except F5Error as error:
+            _log.warning("the voice %s is left out of the list: %s", name, error.message)
+            return None
+
+    def _list(self) -> _Listed:
+        found = _Listed()
+        latest_ms = int(self._store.now() * 1000) + _FUTURE_MS
+        for item in self._store.list(INDEX):
+            name = item.key.removeprefix(INDEX)
+            match = _NAME.fullmatch(name)
+            if match is None:
+                continue
+            if _ms(name) > latest_ms:
+                found.others.append(name)
+            else:
+                (found.bases if match[1] else found.notes).append(name)
+        found.bases.sort(reverse=True)
+        found.notes.sort()
+        return found
+
+    def _newest(self, listed: _Listed) -> Base | None:
+        """The newest base that can be read."""
+        with self._lock:
+            known, ill = self._base, set(self._ill_bases)
+        for name in listed.bases:
+            if known is not None and known.name >= name:
+                return known
+            if name in ill:
+                continue
+            try:
+                base = read_base(name, self._store.get(INDEX + name, _MAX_BASE_BYTES))
+            except KeyMissing:  # removed since: the listing is late
+                continue
+            except ValueError as error:
+                _log.warning("an index of voices is passed over: %s", error)
+                with self._lock:
+                    self._ill_bases = {*(self._ill_bases & {*listed.bases}), name}
+                continue
+            with self._lock:
+                self._base = base
+            return base
+        return known
+
+    def _changes(self, listed: _Listed, base: Base | None) -> dict[str, Note]:
+        """The notes that are not in the base, oldest first."""
+        included = base.notes if base else frozenset()
+        since = time.monotonic() - LATE_S
+        with self._lock:
+            self._own = {key: own for key, own in self._own.items() if own[0] > since}
+            known = {key: self._notes[key] for key in listed.notes if key in self._notes}
+            known |= {key: note for key, (_, note) in self._own.items()}
+        missing = [key for key in listed.notes if key not in known and key not in included]
+        for key, note in zip(missing, _each(self._read_note, missing), strict=True):
+            if note is not None:
+                known[key] = note
+        with self._lock:
+            self._notes = known
+        return {key: known[key] for key in sorted(known) if key not in included}
+
+    def _read_note(self, key: str) -> Note | None:
+        try:
+            return read_note(self._store.get(INDEX + key, 2 * MAX_RECORD_BYTES))
+        except KeyMissing:
+            return None
+        except (StorageFailed, ValueError) as error:  # the next check finds what it was about
+            _log.warning("a note of a voice is passed over: %s", error)
+            return None
+
+    def _write(
+        self,
+        entries: Entries,
+        notes: Iterable[str],
+        listed: _Listed,
+        base: Base | None,
+        at_once: bool = False,
+    ) -> None:
+        """Write a base of these entries, which hold these notes; a failure is no harm."""
+        included = frozenset(notes)
+        data = dump_base(entries, included)
+        if len(data) > _MAX_BASE_BYTES:
+            _log.warning("there are too many voices for an index: %d", len(entries))
+            return
+        try:
+            after = [*listed.bases[:1], *([base.name] if base else [])]
+            name = self._new_name("base", "json.gz", after)
+            with self._lock:  # right for this process even where it cannot be written
+                self._base = Base(name, included, entries)
+            self._store.put(INDEX + name, data, "application/gzip")
+            if at_once:
+                self._clean([*listed.others, *listed.bases, *listed.notes], at_once=True)
+            else:  # others may have listed the former base a moment ago, and the notes after it
+                covered = base.notes if base else frozenset()
+                old = [name for name in listed.bases if base is None or name != base.name]
+                self._clean([*old, *(note for note in listed.notes if note in covered)])
+        except StorageFailed as error:
+            _log.warning("the index of voices is not written: %s", error.message)
+
+    def _clean(self, old: Sequence[str], at_once: bool = False) -> None:
+        before_ms = (self._store.now() - LATE_S) * 1000
+        gone = [name for name in old if at_once or _ms(name) < before_ms]
+        _each(lambda name: self._store.delete(INDEX + name), gone[:_MAX_CLEANED])
+
+    def _new_name(self, kind: str, ending: str, after: Iterable[str] = ()) -> str:
+        """A name behind all that this process has given, and behind those of `after`."""
+        now_ms = int(self._store.now() * 1000)
+        with self._lock:
+            self._last_ms = max(now_ms, self._last_ms + 1, *(_ms(name) + 1 for name in after))
+            return f"{kind}-{self._last_ms:013d}-{secrets.token_hex(4)}.{ending}"
+
+
+def _applied(entries: Entries, changes: Mapping[str, Note]) -> dict[str, Entry]:
+    applied = dict(entries)
+    for note in changes.values():
+        if note.record is None:
+            applied.pop(note.name, None)
+        else:
+            applied[note.name] = Entry(note.record)
+    return applied
+
+
+def _ms(name: str) -> int:
+    """When it was written, milliseconds since 1970 by the clock of the store."""
+    return int(name.split("-")[1])
+
+
+def _each(call: Callable[[str], T], names_: Sequence[str]) -> list[T]:
+    if len(names_) < 2:
+        return [call(name) for name in names_]
+    with ThreadPoolExecutor(_READERS, "voices") as pool:
+        return list(pool.map(call, names_))
