@@ -152,7 +152,7 @@ class Catalog:
         self._check_beside()
         found = _in_order(entries, files)
         if after:
-            found = found[bisect.bisect_right(found, _place(after), key=_place_of) :]
+            found = found[bisect.bisect_right(found, names.fold(after), key=_place) :]
         return Page(found[:limit], len(found) > limit)
 
     def files(self) -> list[StoredObject]:
@@ -195,9 +195,8 @@ class Catalog:
 
     def _check_beside(self) -> None:
         """Have another thread check what was not checked lately; the next page shows it."""
-        if time.monotonic() - self._checked_at < self._check_s:
-            return
-        if self._checking.acquire(blocking=False):
+        is_due = time.monotonic() - self._checked_at > self._check_s
+        if is_due and self._checking.acquire(blocking=False):
             threading.Thread(target=self._check_quietly, name="voices", daemon=True).start()
 
     def _check_quietly(self) -> None:
@@ -213,12 +212,8 @@ class Catalog:
 
 def _in_order(entries: Entries, files: list[StoredObject]) -> list[VoiceRecord]:
     records = [entry.record for entry in entries.values()]
-    return sorted([*records, *unrecorded(files, entries)], key=_place_of)
+    return sorted([*records, *unrecorded(files, entries)], key=_place)
 
 
-def _place(name: str) -> tuple[str, str]:
-    return names.fold(name), name
-
-
-def _place_of(record: VoiceRecord) -> tuple[str, str]:
-    return _place(record.name)
+def _place(record: VoiceRecord) -> str:
+    return names.fold(record.name)

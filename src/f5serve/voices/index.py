@@ -6,7 +6,7 @@
 Both are written once and never changed, so what was read before is not read again: one listing of
 this folder tells what is new. It is a cache. Whoever puts or removes a voice writes a note; when it
 is lost, or an older program wrote none, `check` finds the difference in a listing of the records,
-and the records decide. Dropped files are not known here. docs/decisions/0025 tells why it is so.
+and the records decide. Dropped files are not known here. docs/decisions/0026 tells why it is so.
 """
 
 from __future__ import annotations

@@ -74,10 +74,13 @@ def read_base(name: str, data: bytes) -> Base:
     Raises:
         ValueError: it is none of this version.
     """
+    packed = zlib.decompressobj()
     try:
-        unpacked = zlib.decompressobj().decompress(data, MAX_JSON_BYTES)
+        unpacked = packed.decompress(data, MAX_JSON_BYTES)
     except zlib.error as error:
         raise ValueError(str(error)) from None
+    if not packed.eof:
+        raise ValueError("cut, or too large")
     fields = _fields(unpacked)
     notes, voices = fields.get("notes"), fields.get("voices")
     if not isinstance(notes, list) or not isinstance(voices, list):

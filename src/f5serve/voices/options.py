@@ -19,7 +19,8 @@ class LibraryOptions:
         presence_s: how long `has` believes what it found.
         unknown_s: how long it is believed that no files of a name were dropped.
         fresh_s: how long a page of voices is told from what was read before.
-        check_s: how long pages believe the index before the records are listed, beside the call.
+        check_s: how long pages believe the index before the records are listed, beside the call;
+            infinite for ever.
         voices_in_memory: at most; each takes up to 1.2 MB.
     """
 
