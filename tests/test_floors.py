@@ -46,6 +46,7 @@ FLOORS = {
             "listening",
             "verification",
             "diagnosis",
+            "diagnosis_store",
             "checkup",
             "operations",
         ],

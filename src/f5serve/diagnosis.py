@@ -13,16 +13,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from f5serve import build
 from f5serve.boot.choice import Choice, choose
+from f5serve.diagnosis_store import try_store_of
 from f5serve.doctor.checks_environ import check_environment, uses_bucket
 from f5serve.doctor.checks_flash import FLASH_BROKEN, advice, check_flash, misfit
 from f5serve.doctor.checks_gpu import check_gpu
 from f5serve.doctor.checks_machine import check_disks, check_memory, check_ports
 from f5serve.doctor.checks_python import check_python, check_torch
-from f5serve.doctor.checks_rooms import check_build, check_models, check_store, check_voices
+from f5serve.doctor.checks_rooms import (
+    check_build,
+    check_jobs,
+    check_models,
+    check_store,
+    check_voices,
+)
 from f5serve.doctor.commands import Commands
 from f5serve.doctor.environ import read_leniently, shown
 from f5serve.doctor.facts import (
@@ -32,7 +39,6 @@ from f5serve.doctor.facts import (
     ModelFile,
     Sources,
     StoreFacts,
-    VoiceFacts,
 )
 from f5serve.doctor.findings import LEVELS, Finding, above_ok, exit_code, fatal
 from f5serve.doctor.machine import (
@@ -57,11 +63,6 @@ from f5serve.settings import (
     unknown_names,
 )
 
-if TYPE_CHECKING:
-    from f5serve.store.base import ObjectStore
-
-_VOICE_RECORDS = "voices/_records/"
-
 _CLASSES: dict[int, type[F5Error]] = {
     kind.exit_code: kind for kind in (InvalidRequest, ModelUnavailable, StorageFailed, EngineFailed)
 }
@@ -77,6 +78,7 @@ CHECKS: tuple[Check, ...] = (
     check_memory,
     check_disks,
     check_store,
+    check_jobs,
     check_voices,
     check_models,
     check_ports,
@@ -170,9 +172,9 @@ def full(sources: Sources | None = None) -> Report:
     if facts.flash_installs:
         abi = facts.torch_run.cxx11_abi if facts.torch_run else None
         facts = replace(facts, flash_run=try_flash(sources, abi))
-    store, library = _try_store(facts)
+    store, library, jobs = try_store_of(facts)
     models = _hashed(facts, sources) if facts.models else None
-    facts = replace(facts, store=store, voices=library, models=models)
+    facts = replace(facts, store=store, voices=library, jobs=jobs, models=models)
     facts = replace(facts, build=look_at_build(sources.package))
     return _report(sources, facts, began)
 
@@ -346,31 +348,6 @@ def _known_files(choice: Choice, settings: Settings) -> tuple[ModelFile, ...]:
         known = known_hashes(files, settings.models_dir)
         known |= {path: from_store[path] for path in known if path in from_store}
     return tuple(ModelFile(path, sha256 or "") for path, sha256 in known.items())
-
-
-def _try_store(facts: Facts) -> tuple[StoreFacts, VoiceFacts | None]:
-    from f5serve.doctor.store_trial import try_store, unopened
-    from f5serve.store.open import open_store
-
-    settings = facts.settings
-    is_shared = uses_bucket(settings)
-    try:
-        store = open_store(settings)
-    except F5Error as error:
-        return unopened(error, is_shared), None
-    found = try_store(store, is_shared, settings.s3_ca_bundle)
-    return found, None if found.step in ("put", "get") else _look_at_voices(settings, store)
-
-
-def _look_at_voices(settings: Settings, store: ObjectStore) -> VoiceFacts:
-    from f5serve.voices.open import open_library
-
-    try:
-        named = {record.name for record in open_library(settings, store).list()}
-        records = sum(entry.key.endswith(".json") for entry in store.list(_VOICE_RECORDS))
-    except F5Error as error:
-        return VoiceFacts(code=error.code, message=error.message, hint=error.hint)
-    return VoiceFacts(len(named), max(0, records - len(named)))
 
 
 def look_at_build(package: Path = build.PACKAGE) -> BuildFacts:

@@ -245,14 +245,56 @@ def test_a_result_that_is_not_there_yet_says_why(shop: Shop) -> None:
     assert (code(caught), caught.value.hint) == ("JOB_FAILED", "It failed.")
 
 
-def test_damaged_records_are_passed_over(shop: Shop) -> None:
+def test_a_damaged_record_is_that_job_s_error_until_it_is_written_anew(shop: Shop) -> None:
     lease = shop.lease(shop.a)
-    shop.store.put(record_key("j", "done"), b"{}")
-    assert shop.b.look("j").status is Status.RUNNING
-    shop.store.put(record_key("j", "state"), b"")
-    assert shop.b.look("j").status is Status.UNKNOWN
+    for name, data in (("done", b"{}"), ("state", b"")):
+        shop.store.put(record_key("j", name), data)
+        standing = shop.b.look("j")
+        assert (standing.status, standing.damage) == (Status.FAILED, "RECORD_DAMAGED")
+        assert "jobs/j/" in standing.failure["message"]
+    with pytest.raises(InvalidRequest) as caught:
+        shop.b.result("j")
+    assert code(caught) == "JOB_FAILED"
+    assert shop.b.cancel("j", "test").status is Status.FAILED
     shop.a.beat(lease, "speaking", {})
+    shop.store.delete(record_key("j", "done"))
     assert shop.b.look("j").status is Status.RUNNING
+    shop.store.put(record_key("j", "done"), b"[]")
+    shop.a.finish(lease, STORY)
+    assert shop.b.look("j").status is Status.COMPLETED
+
+
+def test_a_job_whose_records_are_damaged_can_be_begun_again(shop: Shop) -> None:
+    shop.a.finish(shop.lease(shop.a), STORY)
+    shop.store.put(record_key("j", "done"), b"{")
+    shop.clock.tick(LEASE_S)
+    again = shop.lease(shop.b)
+    assert again.attempt == 2
+    shop.b.finish(again, STORY)
+    for name in ("state", "done"):
+        shop.store.put(record_key("j", name), b"\xff")
+    assert shop.lease(shop.a).attempt == 1
+    shop.store.put(record_key("j", "state"), b"\xff")
+    assert shop.a.queue("j", SHA).status is Status.QUEUED
+    assert shop.a.reader.damage.counts() == {"RECORD_DAMAGED": 1}  # done.json alone is left
+
+
+def test_a_record_of_a_later_version_is_left_alone(shop: Shop) -> None:
+    lease = shop.lease(shop.a)
+    newer = b'{"schema":2,"who":"knows"}'
+    shop.store.put(record_key("j", "state"), newer)
+    standing = shop.b.look("j")
+    assert (standing.status, standing.damage) == (Status.FAILED, "RECORD_TOO_NEW")
+    for call in (lambda: shop.b.claim("j", SHA), lambda: shop.b.queue("j", SHA)):
+        with pytest.raises(F5Error) as caught:
+            call()
+        assert code(caught) == "RECORD_TOO_NEW"
+    shop.b.cancel("j", "test")
+    shop.b.give_up("j", FAILURE)
+    shop.a.beat(lease, "speaking", {})
+    assert lease.lost
+    shop.a.fail(lease, FAILURE)
+    assert shop.store.get(record_key("j", "state")) == newer
 
 
 def test_fields_of_a_later_version_stay_in_the_state(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 
@@ -10,20 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import StorageFailed
+from f5serve.jobs.reading import RecordUnreadable, read
 from f5serve.jobs.records import (
     LEASE_S,
     MAX_RECORD_BYTES,
     Evidence,
     Status,
-    decode,
     encode,
     folder_of,
-    is_done,
     judge,
     output_key,
     record_key,
 )
+from f5serve.jobs.shapes import DONE as DONE_SHAPE
+from f5serve.jobs.shapes import STATE
 from f5serve.store.base import canonical, is_key
+from tests.mutations import SCHEMAS, WHOLE, every
 
 NOW = 1_000_000.0
 OUTPUT = {"role": "audio", "key": "output/a/b.wav", "size": 1, "sha256": "0" * 64, "mime": "x/y"}
@@ -48,7 +51,7 @@ def failed(attempt: int = 1, **changes: object) -> dict[str, object]:
         (Evidence(state=state(age_s=LEASE_S)), Status.LOST),
         (Evidence(state=state(age_s=-LEASE_S)), Status.LOST),  # a clock that was wrong
         (Evidence(state=state("released")), Status.LOST),
-        (Evidence(state={"phase": "speaking", "heartbeat": "soon"}), Status.LOST),
+        (Evidence(state={"phase": "speaking"}), Status.LOST),
         (Evidence(state=state("cancelled")), Status.CANCELLED),
         (Evidence(state={**state("failed"), "failure": FAILURE}), Status.FAILED),
         (Evidence(state=state(), failed=failed(1)), Status.FAILED),
@@ -83,19 +86,24 @@ def test_more_evidence_never_takes_a_success_or_a_cancel_back(data: st.DataObjec
 PHASES = list(itertools.product(["queued", "speaking", "released", "cancelled"], [0, 30, 90]))
 
 
-def test_only_a_success_with_well_formed_hashes_counts() -> None:
-    assert is_done(DONE)
-    broken = [
-        None,
-        {},
-        {**DONE, "request_sha256": "1"},
-        {**DONE, "outputs": []},
-        {**DONE, "outputs": [{**OUTPUT, "sha256": "0"}]},
-        {**DONE, "outputs": [{**OUTPUT, "key": "../x"}]},
-        {**DONE, "outputs": [{**OUTPUT, "size": "1"}]},
-        {**DONE, "outputs": ["x"]},
-    ]
-    assert not any(map(is_done, broken))
+BROKEN = [
+    {**DONE, "request_sha256": "1"},
+    {**DONE, "request_sha256": None},
+    {**DONE, "outputs": []},
+    {**DONE, "outputs": [{**OUTPUT, "sha256": "0"}]},
+    {**DONE, "outputs": [{**OUTPUT, "key": "../x"}]},
+    {**DONE, "outputs": [{**OUTPUT, "size": "1"}]},
+    {**DONE, "outputs": [{**OUTPUT, "size": True}]},
+    {**DONE, "outputs": [{**OUTPUT, "mime": "audio/wav\r\nX: 1"}]},
+    {**DONE, "outputs": ["x"]},
+]
+
+
+@pytest.mark.parametrize("record", BROKEN)
+def test_only_a_success_with_well_formed_hashes_and_types_counts(record: dict[str, object]) -> None:
+    assert read(canonical(DONE), "k", DONE_SHAPE) == DONE
+    with pytest.raises(RecordUnreadable):
+        read(canonical(record), "k", DONE_SHAPE)
 
 
 @given(st.text(max_size=200))
@@ -118,15 +126,38 @@ def test_other_ids_become_their_hash(job_id: str) -> None:
 
 
 def test_a_record_survives_the_way_there_and_back_with_fields_of_later_versions() -> None:
-    record = {"schema": 2, "job_id": "ä", "later": {"x": [1, None]}}
-    assert decode(encode(record), "k") == record
+    record = {"schema": 1, **state(), "request_sha256": "1" * 64, "later": {"x": [1, None, "ä"]}}
+    assert read(encode(record), "k", STATE) == record
     assert json.loads(encode({}))["schema"] == 1
     assert canonical({"b": 1, "a": 2}) == b'{"a":2,"b":1}'
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"schema":"1"}', b"\xff", b"[" * 100_000])
-def test_what_is_no_record_counts_as_absent(data: bytes) -> None:
-    assert decode(data, "k") is None
+@pytest.mark.parametrize("what", WHOLE)
+def test_what_is_no_record_is_called_damaged(what: str) -> None:
+    with pytest.raises(RecordUnreadable) as caught:
+        read(WHOLE[what], "jobs/a/state.json", STATE)
+    assert caught.value.code == "RECORD_DAMAGED" or what == "file: twice a name"
+    assert caught.value.message.startswith("The record jobs/a/state.json cannot be read: ")
+
+
+@pytest.mark.parametrize("schema", [2, 10**15])
+def test_a_later_schema_is_told_apart_from_damage(schema: int) -> None:
+    with pytest.raises(RecordUnreadable) as caught:
+        read(canonical({"schema": schema, "new": {}}), "k", STATE)
+    assert (caught.value.code, caught.value.told()["retryable"]) == ("RECORD_TOO_NEW", True)
+
+
+def test_whatever_is_wrong_with_a_record_it_is_read_or_refused_and_can_be_sent_on() -> None:
+    good = {**DONE, "seconds": 1.0, "details": {"text": "a", "word_timings": []}, "cached": False}
+    read_all = 0
+    for ill in every(good):
+        with contextlib.suppress(RecordUnreadable):
+            record = read(ill.data, "k", DONE_SHAPE)
+            json.dumps(record, allow_nan=False, ensure_ascii=False).encode()
+            assert isinstance(record["outputs"][0]["size"], int), ill.what
+            assert ill.what not in SCHEMAS, ill.what
+            read_all += 1
+    assert read_all > 20  # a field more, or one less that may be missing, is no damage
 
 
 def test_a_record_beyond_64_kb_is_refused() -> None:

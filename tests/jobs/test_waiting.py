@@ -23,9 +23,10 @@ from tests.jobs.clock import Clock
 from tests.voices.material import CountingStore
 
 SHA = "1" * 64
+WHOLE = 10**18
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
+    st.none() | st.booleans() | st.integers(-WHOLE, WHOLE)
+    | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip

@@ -186,7 +186,7 @@ def test_an_async_job_goes_through_the_platforms_queue(tmp_path: Path) -> None:
             assert queued == {"job_id": "j", "status": "QUEUED"}
             assert await here.status("j") == "QUEUED"
             assert not here.tone.spoken
-        async with house(tmp_path, store) as other:
+        async with house(tmp_path, store, Options(enqueue=enqueue)) as other:
             for n in range(2):  # delivered twice
                 answer = await other.ask(f"platform-{n}", **queue[0])
             assert (answer["job_id"], answer["seed"]) == ("j", 5)

@@ -47,7 +47,6 @@ def test_all_fields_arrive() -> None:
         timing_format=["srt", "ASS", "srt"],
         return_audio="base64",
         mode="async",
-        queued_as="j",
         timing_method="whisperx",
     )
     assert ask.options == SamplingOptions(32, 1.5, 0.0, 2.0, 7)
@@ -55,7 +54,7 @@ def test_all_fields_arrive() -> None:
     assert ask.consent is not None
     assert ask.consent.by == "Ana"
     assert ask.timing_formats == ("srt", "ass")
-    assert (ask.inline, ask.queued, ask.queued_as) == (True, True, "j")
+    assert (ask.inline, ask.queued) == (True, True)
     assert not ask.warnings
     request = ask.request(default_voice())
     assert (request.cross_fade_s, request.remove_silence, request.format) == (0.2, True, "mp3")
@@ -125,7 +124,7 @@ def test_delivery_and_spelling_do_not_make_another_request() -> None:
     same = [
         {"local_voice": "ana"},
         {"voice": "ana", "local_voice": "ana", "endpoint": "tts"},
-        {"voice": "ana", "mode": "async", "return_audio": "base64", "queued_as": "x"},
+        {"voice": "ana", "mode": "async", "return_audio": "base64"},
         {"voice": "ana", "timeout_s": 30},
         {"voice": "ana", "speed": None, "colour": "red", "timing_method": "google"},
     ]
@@ -148,7 +147,7 @@ JSON = st.recursive(
 )
 NAMES = [
     *(*RANGES, "text", "local_voice", "voice", "ref_text", "consent", "response_format"),
-    *("timing_format", "return_word_timings", "mode", "return_audio", "endpoint", "queued_as"),
+    *("timing_format", "return_word_timings", "mode", "return_audio", "endpoint"),
 ]
 
 

@@ -222,17 +222,62 @@ def test_a_job_that_a_later_server_refuses_is_told_as_failed(tmp_path: Path) -> 
     run(story)
 
 
-def test_an_entry_of_another_version_is_left_alone(tmp_path: Path) -> None:
+def test_an_entry_of_a_later_version_is_left_alone_and_a_damaged_one_is_its_job_s_error(
+    tmp_path: Path,
+) -> None:
     async def story() -> None:
         store = MemoryStore()
-        store.put("queue/a.json", b'{"schema": 1, "what": "else"}')
-        store.put("queue/b.json", b"no json")
+        store.put("queue/a.json", b'{"schema": 2, "what": "else"}')
+        for name in ("b", "no-job"):
+            store.put(f"queue/{name}.json", b"no json")
+        Board(store).queue("b", "1" * 64)
         await asyncio.sleep(QUICK.lease_s)
         async with house(tmp_path, store, QUICK) as here:
             await put_off(here, "c")
             await here.until("c", "COMPLETED")
-            await asyncio.sleep(0.3)
-        assert sorted(waiting(store)) == ["a", "b"]
+            failure = (await here.until("b", "ERROR"))["failure"]
+            assert (failure["code"], failure["retryable"]) == ("RECORD_DAMAGED", False)
+            health = await here.call("health")
+            assert {found["code"] for found in health["doctor"]} >= {"RECORD_TOO_NEW"}
+            assert 'unreadable_records_total{code="RECORD_DAMAGED"}' in (
+                here.operations.metrics.render()
+            )
+            async with asyncio.timeout(10):
+                while sorted(waiting(store)) != ["a"]:
+                    await asyncio.sleep(0.02)
+
+    run(story)
+
+
+def test_no_record_of_a_neighbour_stops_the_look_through_the_queue(tmp_path: Path) -> None:
+    """A job that a dead server has left is begun, whatever lies beside it."""
+    neighbours = {
+        "text-failure": b'{"schema":1,"request_sha256":"%s","phase":"failed","failure":"x"}',
+        "huge-heartbeat": b'{"schema":1,"request_sha256":"%s","phase":"x","heartbeat":1'
+        + b"0" * 400
+        + b"}",
+        "too-large": b'{"schema":1,"request_sha256":"%s","phase":"x","a":"' + b"x" * 70_000 + b'"}',
+    }
+
+    async def story() -> None:
+        store = FolderStore(tmp_path / "store")
+        for name, state in neighbours.items():
+            store.put(f"jobs/{name}/state.json", state.replace(b"%s", b"1" * 64))
+            Waiting(store).keep(Entry(name, "1" * 64, HELLO))
+        link = tmp_path / "store/jobs/link/state.json"
+        link.parent.mkdir()
+        link.symlink_to(tmp_path / "nowhere")
+        Waiting(store).keep(Entry("link", "1" * 64, HELLO))
+        async with house(tmp_path / "first", store, QUICK) as first:
+            first.tone.hold()
+            for number in range(4):
+                await put_off(first, f"left-{number}")
+        async with house(tmp_path / "second", store, QUICK) as here:
+            for number in range(4):
+                await here.until(f"left-{number}", "COMPLETED")
+            for name in (*neighbours, "link"):  # their entries say all, so they are done anew
+                await here.until(name, "COMPLETED")
+            assert here.operations.background.health()["queue"]["faults"] == 0
 
     run(story)
 

@@ -44,7 +44,7 @@ def test_links_do_not_lead_out(tmp_path: Path, target: str) -> None:
     for read in (store.get, store.exists, lambda k: store.download(k, tmp_path / "out")):
         with pytest.raises(StorageFailed) as caught:
             read(key)
-        assert caught.value.code == ("NOT_READABLE" if target == "file" else "LINK_LEADS_OUT")
+        assert caught.value.code == ("NOT_A_FILE" if target == "file" else "LINK_LEADS_OUT")
     assert list(store.list()) == []
     assert not (tmp_path / "out").exists()
 
@@ -81,7 +81,7 @@ def test_a_pipe_does_not_hold_anybody_up(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     with pytest.raises(StorageFailed) as caught:
         store.get("pipe")
-    assert caught.value.code == "NOT_READABLE"
+    assert caught.value.code == "NOT_A_FILE"
 
 
 def test_a_store_that_was_never_written_to_is_empty(tmp_path: Path) -> None:

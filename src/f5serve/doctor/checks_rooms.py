@@ -5,7 +5,7 @@ Facts flow in, findings flow out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from f5serve.doctor.facts import Facts, ModelFacts, StoreFacts
 from f5serve.doctor.findings import MODEL, STORAGE, Finding, ok
@@ -92,6 +92,36 @@ def _working(store: StoreFacts) -> Iterator[Finding]:
             f"{store.seconds:.1f} s",
             "Each job makes several such calls.",
             "Take a bucket in the region of the workers.",
+        )
+
+
+def check_jobs(facts: Facts) -> Iterator[Finding]:
+    """Whether the records of the newest jobs can be read."""
+    if facts.jobs is not None:
+        yield from unreadable_records(facts.jobs.unreadable, facts.jobs.first)
+
+
+def unreadable_records(counts: Mapping[str, int], first: str) -> Iterator[Finding]:
+    """What there is to say of records that could not be read: their number by code, and one key."""
+    if damaged := counts.get("RECORD_DAMAGED", 0):
+        yield Finding(
+            "warning",
+            "store",
+            "RECORD_DAMAGED",
+            "Some records of jobs are damaged, or were written by something else.",
+            f"{damaged}, such as {first}",
+            "These jobs are told as failed; all others are untouched.",
+            "Send their requests again, or remove the records.",
+        )
+    if newer := counts.get("RECORD_TOO_NEW", 0):
+        yield Finding(
+            "warning",
+            "store",
+            "RECORD_TOO_NEW",
+            "Some records of jobs were written by a later version of f5serve.",
+            f"{newer}, such as {first}",
+            "This version leaves these jobs alone.",
+            "Bring this machine up to date.",
         )
 
 

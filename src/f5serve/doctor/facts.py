@@ -224,6 +224,19 @@ class VoiceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class JobFacts:
+    """Records of the newest jobs and of the queue that cannot be read.
+
+    Attributes:
+        unreadable: how many, by code: RECORD_DAMAGED or RECORD_TOO_NEW.
+        first: the key of one of them.
+    """
+
+    unreadable: dict[str, int] = field(default_factory=dict)
+    first: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """A file of the model.
 
@@ -317,6 +330,7 @@ class Facts:
     models: ModelFacts | None = None
     store: StoreFacts | None = None
     voices: VoiceFacts | None = None
+    jobs: JobFacts | None = None
     torch_run: TorchRun | None = None
     flash_run: FlashRun | None = None
     build: BuildFacts | None = None

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from f5serve import build
-from f5serve.errors import KeyMissing
+from f5serve.jobs.lease import Elsewhere as Elsewhere
+from f5serve.jobs.lease import Finished as Finished
+from f5serve.jobs.lease import Lease as Lease
+from f5serve.jobs.reading import TOO_NEW, Damage, Record, RecordUnreadable
 from f5serve.jobs.records import (
     LEASE_S,
-    MAX_RECORD_BYTES,
     Evidence,
-    Record,
+    Reader,
     Standing,
     Status,
     attempt_of,
-    decode,
+    damaged,
     encode,
-    is_done,
+    folder_of,
     judge,
     record_key,
 )
@@ -36,45 +37,14 @@ from f5serve.jobs.refusals import (
     unknown,
     workers_lost,
 )
+from f5serve.jobs.shapes import shape_of
 from f5serve.store.base import ObjectStore
 
 MAX_ATTEMPTS = 10
 """A job that lost so many workers or failed so often is not begun again."""
 
-_PASSED_ON = ("about", "queued_at")
+_PASSED_ON = ("about", "queued_at", "owner")
 """What a state says that its done record is to say, too."""
-
-
-@dataclass(slots=True)
-class Lease:
-    """The right, and the duty, to work on a job.
-
-    Attributes:
-        created_at, beat_at: when it began and was last confirmed, by the clock of the store.
-        lost: another worker has taken over; going on is allowed and costs only time.
-    """
-
-    job_id: str
-    request_sha256: str
-    attempt: int
-    created_at: float
-    beat_at: float
-    lost: bool = False
-    state: Record = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The job was done before; `record` is its done.json."""
-
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Another worker is at it; its lease ends in `wait_s` seconds unless it is heard of."""
-
-    wait_s: float
 
 
 class Board:
@@ -83,17 +53,32 @@ class Board:
     Args:
         boot_id: who this process is, "" makes one up; one board per process.
         lease_s: silence after which a worker has lost its job.
+        damage: where records that cannot be read are noted; None makes one.
+
+    A damaged record is told as the job's failure, and is written anew when the job is begun again;
+    one of a later schema is left alone.
     """
 
-    def __init__(self, store: ObjectStore, boot_id: str = "", lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        boot_id: str = "",
+        lease_s: float = LEASE_S,
+        damage: Damage | None = None,
+    ) -> None:
         self.store = store
+        self.reader = Reader(store, damage)
         self.boot_id = boot_id or uuid.uuid4().hex
         self.lease_s = lease_s
         self.program = build.stamp().program
         self._worker = {"boot_id": self.boot_id, **self.program}
 
     def claim(
-        self, job_id: str, request_sha256: str, about: Mapping[str, Any] | None = None
+        self,
+        job_id: str,
+        request_sha256: str,
+        about: Mapping[str, Any] | None = None,
+        owner: str = "",
     ) -> Lease | Finished | Elsewhere:
         """Take the job, if it is free.
 
@@ -102,15 +87,17 @@ class Board:
 
         Args:
             about: kept in the records for whoever lists them, as it is.
+            owner: whose key asks; kept with the first record, later ones do not change it.
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT, or JOB_CANCELLED.
+            RecordUnreadable: RECORD_TOO_NEW.
             F5Error: what an earlier attempt failed with, when trying again is of no use.
         """
-        state = self._read(job_id, "state")
+        state = self._usable(job_id, "state")
         if state is None:
-            return self._take(job_id, request_sha256, _told(about))
-        done = self._done(job_id)
+            return self._take(job_id, request_sha256, {"owner": owner, **_told(about)})
+        done = self._usable(job_id, "done")
         if (done or state).get("request_sha256") != request_sha256:
             raise conflict(job_id)
         if done is not None:
@@ -120,21 +107,27 @@ class Board:
             raise cancelled(job_id)
         if standing.status is Status.RUNNING and self._is_another(state):
             return Elsewhere(max(0.0, state["heartbeat"] + self.lease_s - self.store.now()))
-        self._refuse_hopeless(job_id, standing, state)
+        if not standing.damage:
+            self._refuse_hopeless(job_id, standing, state)
         return self._take(job_id, request_sha256, {**state, **_told(about)})
 
     def queue(
-        self, job_id: str, request_sha256: str, about: Mapping[str, Any] | None = None
+        self,
+        job_id: str,
+        request_sha256: str,
+        about: Mapping[str, Any] | None = None,
+        owner: str = "",
     ) -> Standing:
         """Note that the job is about to be handed to a queue; returns where it stands now.
 
         Args:
-            about: as for `claim`.
+            about, owner: as for `claim`.
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT.
+            RecordUnreadable: RECORD_TOO_NEW.
         """
-        state = self._read(job_id, "state")
+        state = self._usable(job_id, "state")
         if state is None:
             state = {
                 "job_id": job_id,
@@ -142,6 +135,7 @@ class Board:
                 "attempt": 0,
                 "phase": "queued",
                 "queued_at": self.store.now(),
+                "owner": owner,
                 **_told(about),
             }
             self._write(job_id, "state", state)
@@ -150,13 +144,25 @@ class Board:
             raise conflict(job_id)
         return self.look(job_id)
 
+    def waits(self, job_id: str, request_sha256: str) -> bool:
+        """Whether `queue` has noted this job with this input; one read."""
+        try:
+            state = self._read(job_id, "state")
+        except RecordUnreadable:
+            return False
+        return state is not None and state["request_sha256"] == request_sha256
+
     def beat(self, lease: Lease, phase: str, progress: Mapping[str, Any]) -> None:
         """Tell that the job is alive and how far it is; at most each 15 s.
 
         Raises:
             InvalidRequest: JOB_CANCELLED, when somebody asked for an end meanwhile.
         """
-        found = self._read(lease.job_id, "state")
+        try:
+            found = self._usable(lease.job_id, "state")
+        except RecordUnreadable:  # a worker of a later version has taken over
+            lease.lost = True
+            return
         if found is not None and self._was_overtaken(lease, found):
             lease.lost = True
             return
@@ -171,7 +177,10 @@ class Board:
         """
         if not lease.lost and abs(self.store.now() - lease.beat_at) < self.lease_s:
             return None
-        done = self._done(lease.job_id)
+        try:
+            done = self._usable(lease.job_id, "done")
+        except RecordUnreadable:
+            return None
         return done if done and done["request_sha256"] == lease.request_sha256 else None
 
     def finish(self, lease: Lease, story: Mapping[str, Any]) -> Record:
@@ -210,6 +219,17 @@ class Board:
         self._write(lease.job_id, f"failed-{lease.attempt}", record)
         self._end(lease, phase="failed", failure=dict(failure))
 
+    def give_up(self, job_id: str, failure: Mapping[str, Any]) -> None:
+        """Note that a job that waits can never be begun, so that it has failed for good.
+
+        One that is over, at work or of a later version stays as it is.
+        """
+        standing = self.look(job_id)
+        if standing.damage == TOO_NEW or standing.status not in (Status.QUEUED, Status.LOST):
+            return
+        told = {**failure, "retryable": False}
+        self._write(job_id, "state", {**standing.record, "phase": "failed", "failure": told})
+
     def release(self, lease: Lease) -> None:
         """Give the job back unfinished: whoever is handed it next may begin at once."""
         self._end(lease, phase="released")
@@ -238,11 +258,17 @@ class Board:
         return self.look(job_id)
 
     def look(self, job_id: str) -> Standing:
-        """Where the job stands: one read when it is done, two while it is queued or at work."""
-        done = self._done(job_id)
-        if done is not None:
-            return Standing(Status.COMPLETED, done)
-        state = self._read(job_id, "state")
+        """Where the job stands: one read when it is done, two while it is queued or at work.
+
+        A job whose record cannot be read is told as FAILED, with what is wrong as its failure.
+        """
+        try:
+            done = self._read(job_id, "done")
+            if done is not None:
+                return Standing(Status.COMPLETED, done)
+            state = self._read(job_id, "state")
+        except RecordUnreadable as error:
+            return damaged(job_id, error)
         if state is None:
             return Standing(Status.UNKNOWN, {})
         standing = judge(Evidence(state=state), self.store.now(), self.lease_s)
@@ -264,11 +290,14 @@ class Board:
 
     def _judge(self, job_id: str, state: Record) -> Standing:
         """Where an unfinished job stands by all of its records."""
-        evidence = Evidence(
-            cancel=self._read(job_id, "cancel"),
-            failed=self._read(job_id, f"failed-{attempt_of(state)}"),
-            state=state,
-        )
+        try:
+            evidence = Evidence(
+                cancel=self._read(job_id, "cancel"),
+                failed=self._read(job_id, f"failed-{attempt_of(state)}"),
+                state=state,
+            )
+        except RecordUnreadable as error:
+            return damaged(job_id, error)
         return judge(evidence, self.store.now(), self.lease_s)
 
     def _take(self, job_id: str, request_sha256: str, found: Record) -> Lease:
@@ -294,7 +323,10 @@ class Board:
 
     def _end(self, lease: Lease, **changes: Any) -> None:
         """Let go of the state, unless it is another worker's by now, or says more already."""
-        found = self._read(lease.job_id, "state") or {}
+        try:
+            found = self._usable(lease.job_id, "state") or {}
+        except RecordUnreadable:  # a worker of a later version has taken over
+            return
         if found.get("phase") != "cancelled" and not self._was_overtaken(lease, found):
             self._put_state(lease, **changes)
 
@@ -308,7 +340,7 @@ class Board:
 
     def _cancel_asked(self, job_id: str, state: Record | None) -> bool:
         asked = state is not None and state.get("phase") == "cancelled"
-        return asked or self._read(job_id, "cancel") is not None
+        return asked or self._usable(job_id, "cancel") is not None
 
     def _refuse_hopeless(self, job_id: str, standing: Standing, state: Record) -> None:
         attempts = attempt_of(state)
@@ -321,16 +353,21 @@ class Board:
             self._write(job_id, "state", {**state, "phase": "failed", "failure": told})
             raise error
 
-    def _done(self, job_id: str) -> Record | None:
-        record = self._read(job_id, "done")
-        return record if is_done(record) else None
+    def _usable(self, job_id: str, name: str) -> Record | None:
+        """As `_read` for who goes on with the job: a damaged record counts as none.
+
+        Raises:
+            RecordUnreadable: RECORD_TOO_NEW, which must not be written over.
+        """
+        try:
+            return self._read(job_id, name)
+        except RecordUnreadable as error:
+            if error.code == TOO_NEW:
+                raise
+            return None
 
     def _read(self, job_id: str, name: str) -> Record | None:
-        key = record_key(job_id, name)
-        try:
-            return decode(self.store.get(key, MAX_RECORD_BYTES), key)
-        except KeyMissing:
-            return None
+        return self.reader.get(record_key(job_id, name), shape_of(name), folder_of(job_id))
 
     def _write(self, job_id: str, name: str, record: Mapping[str, Any]) -> None:
         self.store.put(record_key(job_id, name), encode(record), "application/json")

@@ -12,16 +12,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from f5serve.errors import KeyMissing, StorageFailed
-from f5serve.jobs.records import (
-    MAX_RECORD_BYTES,
-    Record,
-    are_outputs,
-    decode,
-    encode,
-    folder_of,
-    sha256_of,
-)
+from f5serve.errors import StorageFailed
+from f5serve.jobs.reading import Damage, Record
+from f5serve.jobs.records import Reader, encode, folder_of, sha256_of
+from f5serve.jobs.shapes import CACHED
 from f5serve.store.base import ObjectStore, canonical
 
 _log = logging.getLogger(__name__)
@@ -34,23 +28,25 @@ class ResultCache:
 
     Args:
         retention_days: of results; 0 is for ever.
+        damage: where entries that cannot be read are noted; None makes one.
     """
 
-    def __init__(self, store: ObjectStore, retention_days: int) -> None:
+    def __init__(
+        self, store: ObjectStore, retention_days: int, damage: Damage | None = None
+    ) -> None:
         self._store = store
+        self._reader = Reader(store, damage)
         self._retention_days = retention_days
 
     def find(self, identity: Mapping[str, Any]) -> Record | None:
         """The story kept for `identity`, if its output is still there; one read without a hit.
 
-        A store that fails is told in the log and costs no more than the work anew.
+        A store that fails, or an entry that cannot be read, is told in the log and costs no more
+        than the work anew.
         """
-        key = _key(identity)
         try:
-            entry = decode(self._store.get(key, MAX_RECORD_BYTES), key)
+            entry = self._reader.find(_key(identity), CACHED)
             return self._use(entry) if entry is not None else None
-        except KeyMissing:
-            return None
         except StorageFailed as error:
             _log.warning("the result cache cannot be read: %s", error.message)
             return None
@@ -62,12 +58,9 @@ class ResultCache:
             self._store.put(_key(identity), encode(entry), "application/json")
 
     def _use(self, entry: Record) -> Record | None:
-        story, at, source = entry.get("story"), entry.get("at"), entry.get("job_id")
-        if not isinstance(at, int | float) or not isinstance(source, str):
-            return None
-        if not isinstance(story, dict) or not are_outputs(story.get("outputs")):
-            return None
-        if not self._lives(self._store.now() - at):
+        story: Record = entry["story"]
+        source = entry["job_id"]
+        if not self._lives(self._store.now() - entry["at"]):
             return None
         mark = f"output/{folder_of(source)}/used.json"
         self._store.put(mark, canonical({"at": self._store.now()}), "application/json")

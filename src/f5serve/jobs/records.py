@@ -1,6 +1,6 @@
 """Where a job's records lie, how they are written, and what they prove when read together.
 
-Job ids and evidence flow in; keys, bytes and a `Standing` flow out. Stores are not called here.
+Job ids and evidence flow in; keys, records and a `Standing` flow out.
 
     jobs/<id>/state.json      who works on it, how far, when last heard of; overwritten, advisory
     jobs/<id>/done.json       success, written after the output it names
@@ -15,7 +15,6 @@ Success and failure lie under different keys, so no race between two workers hid
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -23,13 +22,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from f5serve.errors import StorageFailed
-from f5serve.store.base import canonical, is_key
+from f5serve.errors import KeyMissing, StorageFailed
+from f5serve.jobs.reading import (
+    SCHEMA,
+    Check,
+    Damage,
+    RecordUnreadable,
+    read,
+    unreadable,
+)
+from f5serve.jobs.reading import Record as Record
+from f5serve.store.base import ObjectStore, canonical
 
 _log = logging.getLogger(__name__)
-
-SCHEMA = 1
-"""Raised when a reader of the number before could no longer use what is written."""
 
 LEASE_S = 60.0
 """A worker that was not heard of for so long has lost its job."""
@@ -38,10 +43,6 @@ MAX_RECORD_BYTES = 65_536
 CANCELLED_CODE = "JOB_CANCELLED"
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-Record = dict[str, Any]
-"""One JSON object of the store. Fields that this version does not know are kept."""
 
 
 class Status(Enum):
@@ -80,10 +81,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A status and the record that proves it; empty for UNKNOWN."""
+    """A status and the record that proves it; empty for UNKNOWN.
+
+    Attributes:
+        damage: RECORD_DAMAGED or RECORD_TOO_NEW where a record could not be read; the status is
+            FAILED then.
+    """
 
     status: Status
     record: Record
+    damage: str = ""
 
     @property
     def failure(self) -> Record:
@@ -110,7 +117,7 @@ def judge(evidence: Evidence, now: float, lease_s: float = LEASE_S) -> Standing:
     if phase == "queued":
         return Standing(Status.QUEUED, state)
     # A heartbeat from the future comes from a wrong clock; it must not hold the job for ever.
-    fresh = abs(now - _number(state.get("heartbeat"))) < lease_s
+    fresh = abs(now - float(state.get("heartbeat", 0.0))) < lease_s
     return Standing(Status.RUNNING if fresh and phase != "released" else Status.LOST, state)
 
 
@@ -122,30 +129,7 @@ def _ended(record: Record) -> Standing:
 
 def attempt_of(record: Record | None) -> int:
     """Number of the attempt that a record speaks of; 0 before the first."""
-    value = (record or {}).get("attempt")
-    return value if isinstance(value, int) and value >= 0 else 0
-
-
-def is_done(record: Record | None) -> bool:
-    """Whether `record` can be trusted as a success: hashes, sizes and keys are well formed."""
-    if record is None or not _SHA256.fullmatch(str(record.get("request_sha256"))):
-        return False
-    return are_outputs(record.get("outputs"))
-
-
-def are_outputs(outputs: Any) -> bool:
-    """Whether this is a list of outputs: role, key, size in bytes, sha256 and mime of each."""
-    return isinstance(outputs, list) and bool(outputs) and all(map(_is_output, outputs))
-
-
-def _is_output(output: Any) -> bool:
-    return (
-        isinstance(output, dict)
-        and is_key(str(output.get("key")))
-        and bool(_SHA256.fullmatch(str(output.get("sha256"))))
-        and isinstance(output.get("size"), int)
-        and isinstance(output.get("mime"), str)
-    )
+    return int((record or {}).get("attempt") or 0)
 
 
 def folder_of(job_id: str) -> str:
@@ -190,17 +174,61 @@ def encode(record: Mapping[str, Any]) -> bytes:
     return data
 
 
-def decode(data: bytes, key: str) -> Record | None:
-    """The record in `data`; None, and a warning in the log, for what is no record."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        value = None
-    if isinstance(value, dict) and isinstance(value.get("schema"), int):
-        return value
-    _log.warning("%s holds no record and is passed over", key)
-    return None
+class Reader:
+    """Reads records of one store, and notes what cannot be read; any thread may call.
+
+    Args:
+        damage: where it is noted; None makes one.
+    """
+
+    def __init__(self, store: ObjectStore, damage: Damage | None = None) -> None:
+        self._store = store
+        self.damage = damage or Damage()
+
+    def get(
+        self, key: str, shape: Check, of: str = "", max_bytes: int = MAX_RECORD_BYTES
+    ) -> Record | None:
+        """The record under `key`, None where there is none.
+
+        Args:
+            of: the folder of the job that it must belong to, if it names one; "" for any.
+
+        Raises:
+            RecordUnreadable: it is no record of this shape.
+            StorageFailed: the store does not do its part.
+        """
+        try:
+            data = self._store.get(key, max_bytes)
+            record = read(data, key, shape)
+            job_id = record.get("job_id")
+            if of and job_id is not None and folder_of(job_id) != of:
+                raise RecordUnreadable(key, "it is another job's")
+        except KeyMissing:
+            return None
+        except RecordUnreadable as error:
+            self._note(error)
+            raise
+        except StorageFailed as error:
+            told = unreadable(error, key)
+            if told is None:
+                raise
+            self._note(told)
+            raise told from None
+        self.damage.forget(key)
+        return record
+
+    def find(self, key: str, shape: Check, of: str = "") -> Record | None:
+        """As `get`; None, too, for what cannot be read."""
+        try:
+            return self.get(key, shape, of)
+        except RecordUnreadable:
+            return None
+
+    def _note(self, error: RecordUnreadable) -> None:
+        if self.damage.note(error):
+            _log.warning("%s", error.message)
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+def damaged(job_id: str, error: RecordUnreadable) -> Standing:
+    """Where a job stands whose record cannot be read."""
+    return Standing(Status.FAILED, {"job_id": job_id, "failure": error.told()}, error.code)

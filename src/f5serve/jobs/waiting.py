@@ -11,18 +11,16 @@ removed after the job has ended. What is left over when a process dies says what
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from f5serve.errors import KeyMissing
-from f5serve.jobs.records import SCHEMA, decode, folder_of
+from f5serve.jobs.reading import SCHEMA, Damage
+from f5serve.jobs.records import Reader, folder_of
+from f5serve.jobs.shapes import WAITING
 from f5serve.store.base import ObjectStore, canonical
-
-_log = logging.getLogger(__name__)
 
 MAX_ENTRY_BYTES = 64_000_000
 """More than the longest text that the settings allow takes as JSON."""
@@ -40,11 +38,13 @@ class Entry:
     Attributes:
         request_sha256: as the board knows it.
         payload: the input that makes the job, as JSON.
+        owner: whose key has asked for it, "" for nobody's.
     """
 
     job_id: str
     request_sha256: str
     payload: Mapping[str, Any]
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,15 @@ class Listed:
 
 
 class Waiting:
-    """All entries of one store. Every call blocks and raises StorageFailed as the store does."""
+    """All entries of one store. Every call blocks and raises StorageFailed as the store does.
 
-    def __init__(self, store: ObjectStore) -> None:
+    Args:
+        damage: where entries that cannot be read are noted; None makes one.
+    """
+
+    def __init__(self, store: ObjectStore, damage: Damage | None = None) -> None:
         self._store = store
+        self._reader = Reader(store, damage)
 
     def keep(self, entry: Entry) -> None:
         """Have the job wait; when this returns it can no longer be lost."""
@@ -73,25 +78,21 @@ class Waiting:
             "job_id": entry.job_id,
             "request_sha256": entry.request_sha256,
             "payload": dict(entry.payload),
+            "owner": entry.owner,
         }
         self._store.put(entry_key(entry.job_id), canonical(record), "application/json")
 
     def read(self, name: str) -> Entry | None:
-        """What waits under this name or id; None where nothing does, or nothing that is known."""
-        key = entry_key(name)
-        try:
-            record = decode(self._store.get(key, MAX_ENTRY_BYTES), key)
-        except KeyMissing:
+        """What waits under this name or id; None where nothing does.
+
+        Raises:
+            RecordUnreadable: it is nothing that this version knows.
+        """
+        record = self._reader.get(entry_key(name), WAITING, folder_of(name), MAX_ENTRY_BYTES)
+        if record is None:
             return None
-        told = record or {}
-        job_id, sha256, payload = (
-            told.get(field) for field in ("job_id", "request_sha256", "payload")
-        )
-        if isinstance(job_id, str) and isinstance(sha256, str) and isinstance(payload, dict):
-            return Entry(job_id, sha256, payload)
-        if record is not None:
-            _log.warning("%s is no job that this version knows, and is left alone", key)
-        return None
+        owner = record.get("owner") or ""
+        return Entry(record["job_id"], record["request_sha256"], record["payload"], owner)
 
     def remove(self, name: str) -> None:
         """The job waits no more; harmless twice."""

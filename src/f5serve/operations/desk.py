@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from f5serve.boot import default_options
+from f5serve.doctor.checks_rooms import unreadable_records
 from f5serve.errors import InvalidRequest
 from f5serve.jobs.board import Board
 from f5serve.jobs.cache import ResultCache
+from f5serve.jobs.reading import Damage
 from f5serve.jobs.records import Record, Status
+from f5serve.jobs.waiting import Entry
 from f5serve.metrics import Registry
 from f5serve.operations import answers
 from f5serve.operations.admission import Line
@@ -32,16 +35,19 @@ from f5serve.operations.flights import (
     shut_down,
 )
 from f5serve.operations.health import Health
+from f5serve.operations.later import QUEUED_AS, Later, without_queued_as
 from f5serve.operations.lookups import Lookups
 from f5serve.operations.measures import Measures
 from f5serve.operations.options import Options
-from f5serve.operations.parse import Ask, Fields, parse_tts
+from f5serve.operations.parse import Ask, check_job_id, parse_tts
 from f5serve.operations.perform import Tools, perform
 from f5serve.operations.pieces import File, OnPiece, Piece, Pieces
 from f5serve.operations.pools import Pools
 from f5serve.operations.process_measures import watch_process
 from f5serve.operations.queue import QUEUE_ATTEMPTS, Queue
+from f5serve.operations.supervise import Supervisor
 from f5serve.operations.uploads import Uploads
+from f5serve.operations.voice_calls import VoiceCalls
 from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.store.base import ObjectStore
@@ -80,13 +86,17 @@ class Operations:
         self._enqueue = options.enqueue
         bounded = store if isinstance(store, BoundedStore) else BoundedStore(store)
         self._start, self._looks = options.start, Health(bounded, options.checkup)
-        self._uploads = Uploads(voices, settings.allow_http_urls, options.internet)
-        self._board = Board(bounded, options.boot_id, options.lease_s)
+        uploads = Uploads(voices, settings.allow_http_urls, options.internet)
+        self._measures = Measures(options.registry or Registry())
+        self.background = Supervisor(self._measures.registry)
+        self._damage = Damage(lambda code: self._measures.unreadable.add(code=code))
+        self._board = Board(bounded, options.boot_id, options.lease_s, self._damage)
         self._device = Device(load_speech)
         self.pools = Pools()
-        cache = ResultCache(bounded, settings.retention_days) if settings.result_cache else None
+        cache = None
+        if settings.result_cache:
+            cache = ResultCache(bounded, settings.retention_days, self._damage)
         self._line = Line(settings.max_queue_s)
-        self._measures = Measures(options.registry or Registry())
         self._measures.watch_device(self._device, lambda: self._line.wait_s)
         self._measures.watch_store(lambda: bounded.hung)
         watch_process(self._measures.registry, settings.data_dir)
@@ -99,20 +109,23 @@ class Operations:
             self._measures,
             options.beat_s,
             options.keep,
+            self.background,
         )
         self._flights = Flights()
         self._lookups = Lookups(self._tools, self._flights, settings.url_expires_s)
-        self._queue = Queue(self._tools, self.answer, settings.concurrency, options.look_s)
+        self._queue = Queue(self._tools, self._do_queued, settings.concurrency, options.look_s)
+        self._later = Later(self._tools, self._queue, self._enqueue)
         self._closing = False
+        about_voices = VoiceCalls(voices, uploads, self.pools)
         self._operations: dict[str, Callable[[_Call], Awaitable[dict[str, Any]]]] = {
             "tts": self._tts,
-            "upload": self._upload,
-            "list_voices": self._list_voices,
+            "upload": lambda call: about_voices.upload(call.payload),
+            "list_voices": lambda call: about_voices.list(),
             "status": lambda call: self._lookups.status(call.payload),
             "result": lambda call: self._lookups.result(call.payload),
             "download": lambda call: self._lookups.download(call.payload),
             "cancel": self._cancel,
-            "delete_voice": self._delete_voice,
+            "delete_voice": lambda call: about_voices.delete(call.payload),
             "health": self._health,
         }
 
@@ -157,6 +170,7 @@ class Operations:
         *,
         whole_files: bool = False,
         may_leave: bool = False,
+        owner: str = "",
     ) -> AsyncGenerator[Piece | File | dict[str, Any], None]:
         """The speech of a tts as it is made, then the answer, as `answer` gives it.
 
@@ -168,11 +182,12 @@ class Operations:
                 wherever none could be heard before the whole is there: of a result made earlier,
                 and of a single utterance.
             may_leave: closing leaves the job to others who wait for it.
+            owner: as for `answer`.
         """
         told: asyncio.Queue[Piece | File | None] = asyncio.Queue()
         on_file = told.put_nowait if whole_files else None
         listeners = Listeners(None, told.put_nowait, on_file, may_leave)
-        task = asyncio.create_task(self._answer(payload, job_id, listeners))
+        task = asyncio.create_task(self._answer(_Call(payload, job_id, listeners, owner)))
         task.add_done_callback(read_outcome)  # nobody may be waiting for it any more
         task.add_done_callback(lambda _: told.put_nowait(None))
         try:
@@ -190,6 +205,8 @@ class Operations:
         job_id: str,
         on_progress: OnProgress | None = None,
         on_piece: OnPiece | None = None,
+        *,
+        owner: str = "",
     ) -> dict[str, Any]:
         """The answer to one request.
 
@@ -199,18 +216,19 @@ class Operations:
             on_progress: told about the phases of a tts, in the event loop.
             on_piece: given the speech of a tts as it is made; unless the request says otherwise,
                 it then starts quickly.
+            owner: the stable id of the key that asks; "" where nobody is asked for one. It is kept
+                in what is written.
 
         Raises:
             InvalidRequest: UNKNOWN_ENDPOINT, or what the operation says.
             F5Error: what went wrong; BUSY at once, where a tts would have to wait too long.
             asyncio.CancelledError: after the job's work has stopped and that was recorded.
         """
-        return await self._answer(payload, job_id, Listeners(on_progress, on_piece))
+        listeners = Listeners(on_progress, on_piece)
+        return await self._answer(_Call(payload, job_id, listeners, owner))
 
-    async def _answer(
-        self, payload: Mapping[str, Any], job_id: str, listeners: Listeners
-    ) -> dict[str, Any]:
-        endpoint = payload.get("endpoint")
+    async def _answer(self, call: _Call) -> dict[str, Any]:
+        endpoint = call.payload.get("endpoint")
         name = "tts" if endpoint is None else endpoint
         if not isinstance(name, str) or name not in self._operations:
             raise InvalidRequest(
@@ -219,7 +237,7 @@ class Operations:
                 hint=f"It is one of {', '.join(self._operations)}; without it, tts is meant.",
             )
         with self._measures.counted(name):
-            return await self._operations[name](_Call(payload, job_id, listeners))
+            return await self._operations[name](call)
 
     async def recent_jobs(self, limit: int) -> dict[str, Any]:
         """The newest jobs of the store: {"jobs": [...], "truncated"}, as `answers.history_line`."""
@@ -259,43 +277,48 @@ class Operations:
         self._device.close()
         self.pools.close()
 
+    async def _do_queued(self, entry: Entry) -> None:
+        """A job of our own queue."""
+        payload: Mapping[str, Any] = entry.payload
+        if payload.get(QUEUED_AS) == entry.job_id:  # an earlier version has put it there
+            payload = without_queued_as(payload)
+        call = _Call(payload, entry.job_id, Listeners(), entry.owner, is_queued=True)
+        with self._measures.counted("tts"):
+            await self._tts(call)
+
     async def _tts(self, call: _Call) -> dict[str, Any]:
         if self._closing:
             raise shut_down()
         settings = self._settings
         listens = call.listeners.on_piece is not None
         defaults = default_options(settings)
-        ask = parse_tts(call.payload, defaults, settings.max_text_chars, listens, settings.verify)
+        queued_as = self._later.named(call.payload)
+        payload = without_queued_as(call.payload) if queued_as else call.payload
+        ask = parse_tts(payload, defaults, settings.max_text_chars, listens, settings.verify)
+        job_id = check_job_id(queued_as or call.job_id)
         if ask.queued:
-            return await self._put_off(call, ask)
-        job_id = ask.queued_as or call.job_id
+            return await self._later.put_off(job_id, ask, payload, call.owner)
+        must = call.is_queued
+        if queued_as:  # a caller may say so as well, so the store is asked whether it is true
+            must = await self._later.is_ours(queued_as, ask)
         flight = Flight(job_id, ask.sha256)
-        flight.attempts = QUEUE_ATTEMPTS if ask.queued_as and self._enqueue is None else 1
+        flight.owner = call.owner
+        flight.attempts = QUEUE_ATTEMPTS if call.is_queued else 1
         flight.pieces = Pieces() if listens else None
         await self._flights.until_ended(job_id)  # one whose last caller has gone away
         if self._flights.find(job_id) is None:
-            flight.place = self._line.enter(len(ask.text.encode()), must=bool(ask.queued_as))
+            flight.place = self._line.enter(len(ask.text.encode()), must=must)
         record, flight = await self._flights.fly(
             flight, lambda own: self._within_time(own, ask), call.listeners
         )
         answer = await self._lookups.told(job_id, record)
-        await self._give_earlier(call.listeners, flight, record)
+        await self._lookups.give_earlier(call.listeners, flight, record)
         if not ask.inline:
             return answer
         audio = flight.audio
         if audio is None:
             audio = await self._lookups.audio(job_id, record)
         return answers.inline(answer, audio)
-
-    async def _give_earlier(self, to: Listeners, flight: Flight, record: Record) -> None:
-        """Give out the stored speech to who has been given nothing yet: it was made earlier."""
-        if to.on_file is not None:
-            if flight.audio is None:
-                to.on_file(await self._lookups.file(record))
-        elif to.on_piece is not None and not flight.pieces:
-            heard = await self._lookups.heard(record)
-            if heard is not None:
-                to.on_piece(Piece(0, 0.0, heard))
 
     async def _within_time(self, flight: Flight, ask: Ask) -> Record:
         timer = flight.end_at(ask.timeout_s) if ask.timeout_s else None
@@ -307,49 +330,21 @@ class Operations:
             if timer is not None:
                 timer.cancel()
 
-    async def _put_off(self, call: _Call, ask: Ask) -> dict[str, Any]:
-        """Note the job as queued, then hand it to a queue: it is known before anyone can ask."""
-        job_id = call.job_id
-        if self._enqueue is None:
-            standing = await self._queue.put_off(job_id, ask)
-        else:
-            queue = self._board.queue
-            standing = await self.pools.jobs.run(queue, job_id, ask.sha256, ask.about)
-            if standing.status in (Status.QUEUED, Status.LOST):
-                later = {"mode": "sync", "return_audio": "url", "queued_as": job_id}
-                await self._enqueue({**call.payload, **later})
-        return {"job_id": job_id, "status": standing.status.told}
-
     async def _cancel(self, call: _Call) -> dict[str, Any]:
         answer = await self._lookups.cancel(call.payload)
         if self._enqueue is None and answer["status"] == Status.CANCELLED.told:
             await self._queue.drop(answer["job_id"])
         return answer
 
-    async def _upload(self, call: _Call) -> dict[str, Any]:
-        record = await self.pools.recordings.run(self._uploads.take, call.payload)
-        return answers.upload_answer(record)
-
-    async def _list_voices(self, call: _Call) -> dict[str, Any]:
-        return answers.voices_answer(await self.pools.listings.run(self._voices.list))
-
-    async def _delete_voice(self, call: _Call) -> dict[str, Any]:
-        name = Fields(call.payload).text("voice_name")
-        if not name:
-            raise InvalidRequest(
-                "voice_name is required.",
-                code="MISSING_FIELD",
-                hint="Send a name of list_voices.",
-            )
-        await self.pools.lookups.run(self._voices.delete, name)
-        return {"status": f"Voice '{name}' deleted."}
-
     async def _health(self, call: _Call) -> dict[str, Any]:
         model = self._device.health()
         seen = await self._looks.ask()
+        if seen["doctor"] is not None:
+            found = unreadable_records(self._damage.counts(), self._damage.first())
+            seen["doctor"] = [*seen["doctor"], *(finding.public() for finding in found)]
         wait_s = self._line.wait_s
         return {
-            "status": _overall(model["state"], seen["store"]),
+            "status": _overall(model["state"], seen["store"], self.background.down),
             **self._board.program,
             "model": model,
             "store": seen.pop("store"),
@@ -359,6 +354,7 @@ class Operations:
                 "waiting": self._device.waiting,
                 "estimated_s": None if wait_s is None else round(wait_s, 1),
             },
+            "background": self.background.health(),
             "metrics": self._measures.summary(self._device.counters()),
             **seen,
             "start": self._start() if self._start else None,
@@ -370,9 +366,11 @@ class _Call:
     payload: Mapping[str, Any]
     job_id: str
     listeners: Listeners
+    owner: str = ""
+    is_queued: bool = False
 
 
-def _overall(model: str, store: str) -> str:
+def _overall(model: str, store: str, down: list[str]) -> str:
     if model != "ready":
         return "failed" if model == "failed" else "loading"
-    return "ok" if store == "ok" else "degraded"
+    return "ok" if store == "ok" and not down else "degraded"

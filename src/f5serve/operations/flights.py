@@ -57,6 +57,7 @@ class Flight:
         progress: what was told last.
         attempts: how often the job is begun by itself, if its failure may pass; until then such an
             end leaves it free, and somebody will take it up again.
+        owner: the stable id of the key that asks for it, or "".
         place: where it stands in the line for the device.
         pieces: the speech so far, if anybody asked to hear it as it is made.
         deadline: `time.monotonic()` by which it is to be done, or None.
@@ -68,6 +69,7 @@ class Flight:
         self.sha256 = sha256
         self.audio: bytes | None = None
         self.attempts = 1
+        self.owner = ""
         self.place: Place | None = None
         self.pieces: Pieces | None = None
         self.deadline: float | None = None

@@ -15,10 +15,10 @@ from f5serve.jobs.history import History
 from f5serve.jobs.records import Record, Standing, Status
 from f5serve.jobs.refusals import cancelled, unknown
 from f5serve.operations import answers
-from f5serve.operations.flights import Flights
+from f5serve.operations.flights import Flight, Flights, Listeners
 from f5serve.operations.parse import TIMING_FORMATS, Fields
 from f5serve.operations.perform import Tools
-from f5serve.operations.pieces import MAX_HEARD_S, File, decode_result
+from f5serve.operations.pieces import MAX_HEARD_S, File, Piece, decode_result
 from f5serve.types import Wave
 
 
@@ -119,6 +119,16 @@ class Lookups:
         if line["size"] > answers.MAX_INLINE_BYTES:
             raise answers.too_large(job_id, line["size"])
         return await self._tools.blocking(self._store.get, line["key"])
+
+    async def give_earlier(self, to: Listeners, flight: Flight, record: Record) -> None:
+        """Give out the stored speech to who has been given nothing yet: it was made earlier."""
+        if to.on_file is not None:
+            if flight.audio is None:
+                to.on_file(await self.file(record))
+        elif to.on_piece is not None and not flight.pieces:
+            heard = await self.heard(record)
+            if heard is not None:
+                to.on_piece(Piece(0, 0.0, heard))
 
     async def file(self, record: Record) -> File:
         """The stored audio, however long it is."""

@@ -85,6 +85,11 @@ class Measures:
         self.cache = registry.counter(
             "f5_result_cache_total", "Looks for an equal earlier result.", ["outcome"]
         )
+        self.unreadable = registry.counter(
+            "f5_unreadable_records_total",
+            "Looks at records of the store that are damaged or of a later version.",
+            ["code"],
+        )
         self.resumed = registry.counter(
             "f5_resumed_utterances_total", "Utterances taken over from an earlier attempt."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,10 @@ from f5serve.checkup import Checkup
 from f5serve.fetch.wire import Internet
 from f5serve.jobs.records import LEASE_S
 from f5serve.metrics import Registry
+from f5serve.operations.later import Enqueue
 from f5serve.operations.perform import BEAT_S
 from f5serve.operations.queue import LOOK_S
 from f5serve.operations.resume import KeepOptions
-
-Enqueue = Callable[[dict[str, Any]], Awaitable[str]]
-"""Hands a payload to a queue that outlives this process; returns the queue's id of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import InvalidRequest
+from f5serve.jobs.reading import is_sendable
 from f5serve.jobs.records import sha256_of
 from f5serve.speech import RANGES
 from f5serve.text.normalize import clean_text
@@ -29,7 +30,8 @@ MAX_NAME_CHARS = 4_096
 
 MAX_REF_TEXT_CHARS = 10_000
 MAX_TIMEOUT_S = 3600
-_DELIVERY = frozenset({"endpoint", "mode", "return_audio", "queued_as", "timeout_s"})
+MAX_JOB_ID_CHARS = 512
+_DELIVERY = frozenset({"endpoint", "mode", "return_audio", "timeout_s"})
 """Fields that say how an answer is wanted, not what is said."""
 
 ABOUT_CHARS = 120
@@ -50,7 +52,6 @@ class Ask:
         model: id that was asked for, or "".
         inline: whether the audio is wanted in the answer, as base64.
         queued: whether it is to be queued rather than done now.
-        queued_as: id under which it was queued, or "".
         timeout_s: how long it may take, or None.
         sha256: of everything that was asked for, as it was sent.
         sent: what makes this Ask again, as JSON; of fields that are not known the names alone.
@@ -71,7 +72,6 @@ class Ask:
     timing_formats: tuple[SubtitleFormat, ...]
     inline: bool
     queued: bool
-    queued_as: str
     timeout_s: int | None
     sha256: str
     sent: Mapping[str, Any]
@@ -130,7 +130,14 @@ class Fields:
             return default
         if not isinstance(value, str) or len(value) > max_chars:
             raise bad(name, value, f"a text of at most {max_chars:,} characters")
-        return value
+        return sendable(name, value)
+
+    def any_text(self, name: str) -> str:
+        """A string, for somebody else to judge; "" when absent."""
+        value = self._take(name)
+        if value is not None and not isinstance(value, str):
+            raise bad(name, value, "a text")
+        return value or ""
 
     def number(self, name: str, default: float) -> float:
         """A number within `speech.RANGES`."""
@@ -189,7 +196,7 @@ class Fields:
     def unknown(self) -> list[str]:
         """The first names that were sent and never asked for, cut where they are long."""
         names = (str(name) for name in self._payload if name not in self.known)
-        return [name[:_SHOWN_CHARS] for name in islice(names, _WARNED)]
+        return [_plain(name[:_SHOWN_CHARS]) for name in islice(names, _WARNED)]
 
     def said(self) -> dict[str, Any]:
         """What was sent and asked for."""
@@ -245,7 +252,6 @@ def parse_tts(
         timing_formats=_timing_formats(fields, payload),
         inline=fields.choice("return_audio", ["url", "base64"], "url") == "base64",
         queued=fields.choice("mode", ["sync", "async"], "sync") == "async",
-        queued_as=fields.text("queued_as", max_chars=512),
         timeout_s=fields.whole("timeout_s", (1, MAX_TIMEOUT_S)),
         warnings=tuple(f"The field {name!r} is not known." for name in fields.unknown()),
         sha256=_identify(fields.known, voice),
@@ -276,6 +282,32 @@ def parse_consent(fields: Fields) -> Consent | None:
     return consent
 
 
+def check_job_id(job_id: str) -> str:
+    """`job_id`, if a record can hold it.
+
+    Raises:
+        InvalidRequest: BAD_OPTION.
+    """
+    if len(job_id) > MAX_NAME_CHARS:
+        raise bad("job_id", job_id, f"a text of at most {MAX_NAME_CHARS:,} characters")
+    return sendable("job_id", job_id)
+
+
+def sendable(name: str, value: str) -> str:
+    """`value`, if it can be written down: half of a surrogate pair is no character.
+
+    Raises:
+        InvalidRequest: BAD_OPTION.
+    """
+    if is_sendable(value):
+        return value
+    raise bad(name, value, "text without halves of surrogate pairs, which are no characters")
+
+
+def _plain(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
 def bad(name: str, value: Any, takes: str) -> InvalidRequest:
     """The error for a field that cannot be used."""
     shown = repr(value)
@@ -285,8 +317,8 @@ def bad(name: str, value: Any, takes: str) -> InvalidRequest:
 
 
 def _text_to_speak(fields: Fields, max_text_chars: int) -> str:
-    # The length is for clean_text to refuse, with words of its own.
-    return clean_text(fields.text("text", max_chars=1 << 62), max_text_chars)
+    # Length and half pairs are for clean_text to refuse, with words of its own.
+    return clean_text(fields.any_text("text"), max_text_chars)
 
 
 def _voice(fields: Fields) -> str:

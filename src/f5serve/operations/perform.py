@@ -28,6 +28,7 @@ from f5serve.operations.parse import Ask
 from f5serve.operations.pools import Pools
 from f5serve.operations.resume import KeepOptions, Resume
 from f5serve.operations.story import Output
+from f5serve.operations.supervise import Supervisor
 from f5serve.speech import Speech
 from f5serve.types import SpeechRequest, SpeechResult, Voice
 from f5serve.voices.library import VoiceLibrary
@@ -58,6 +59,7 @@ class Tools:
     Attributes:
         cache: None when results are never used again.
         pools: threads for calls that block.
+        background: the tasks that go on beside requests.
     """
 
     board: Board
@@ -68,6 +70,7 @@ class Tools:
     measures: Measures
     beat_s: float = BEAT_S
     keep: KeepOptions = field(default_factory=KeepOptions)
+    background: Supervisor = field(default_factory=Supervisor)
 
     async def blocking(self, call: Callable[..., T], *args: Any) -> T:
         """Run a step of a job under way, which blocks, in a thread; it is never refused."""
@@ -140,7 +143,7 @@ async def _claim(tools: Tools, flight: Flight, ask: Ask) -> Lease | Finished:
     pause_s, longest_s = LOOK_S
     while True:
         claim = await tools.pools.jobs.run(
-            tools.board.claim, flight.job_id, flight.sha256, ask.about
+            tools.board.claim, flight.job_id, flight.sha256, ask.about, flight.owner
         )
         if not isinstance(claim, Elsewhere):
             return claim

@@ -14,17 +14,20 @@ import asyncio
 import functools
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.jobs.board import Board, Lease
+from f5serve.jobs.reading import DAMAGED, TOO_NEW, RecordUnreadable
 from f5serve.jobs.records import ENDED, Standing, Status, folder_of
 from f5serve.jobs.waiting import Entry, Listed, Waiting
 from f5serve.operations.flights import SHUT_DOWN_CODE, shut_down
 from f5serve.operations.parse import Ask
-from f5serve.operations.perform import Tools
+from f5serve.operations.perform import INTERNAL, Tools
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +50,11 @@ MAX_WAITING = 10_000
 MAX_YOUNG = 32
 """Entries younger than a lease whose records a look reads, for jobs that somebody let go of."""
 
-Work = Callable[[Mapping[str, Any], str], Awaitable[Any]]
-"""Does a payload under an id; raises F5Error."""
+MAX_PASSED = 10_000
+"""Entries of later versions that a process remembers, so as not to read them again and again."""
+
+Work = Callable[[Entry], Awaitable[Any]]
+"""Does a job that waited, under its id; raises F5Error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Queue:
     ) -> None:
         self._tools = tools
         self._board: Board = tools.board
-        self._waiting = Waiting(tools.board.store)
+        self._waiting = Waiting(tools.board.store, tools.board.reader.damage)
         self._work = work
         self._places = places
         self._look_s = look_s
@@ -87,6 +93,9 @@ class Queue:
         self._line: dict[str, None] = {}
         self._at_work: dict[str, asyncio.Task[None]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._looked_at = time.monotonic()
+        self._passed: set[str] = set()
+        self._faults: Counter[str] = Counter()
         self._closing = False
 
     def __len__(self) -> int:
@@ -100,11 +109,18 @@ class Queue:
                 "Jobs for later in the line of this process, not yet begun.",
                 source=lambda: len(self),
             )
-            self._looking = asyncio.get_running_loop().create_task(self._look_on(), name="queue")
-            self._looking.add_done_callback(_tell_fault)
+            self._tools.measures.registry.gauge(
+                "f5_queue_last_look_seconds",
+                "Seconds since the queue was last looked through for jobs that others have left.",
+                source=lambda: time.monotonic() - self._looked_at,
+            )
+            self._looking = self._tools.background.begin("queue", self._look_on)
 
-    async def put_off(self, job_id: str, ask: Ask) -> Standing:
+    async def put_off(self, job_id: str, ask: Ask, owner: str = "") -> Standing:
         """Have the job done later; when this returns it cannot be lost any more.
+
+        Args:
+            owner: whose key asks for it.
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT.
@@ -116,12 +132,12 @@ class Queue:
         if len(self._line) >= self._most:
             raise _full(len(self._line))
         queue = self._board.queue
-        standing = await self._tools.pools.jobs.run(queue, job_id, ask.sha256, ask.about)
+        standing = await self._tools.pools.jobs.run(queue, job_id, ask.sha256, ask.about, owner)
         name = folder_of(job_id)
         if standing.status not in (Status.QUEUED, Status.LOST) or self._has(name):
             return standing
-        payload = {**ask.sent, "mode": "sync", "return_audio": "url", "queued_as": job_id}
-        await self._tools.blocking(self._waiting.keep, Entry(job_id, ask.sha256, payload))
+        payload = {**ask.sent, "mode": "sync", "return_audio": "url"}
+        await self._tools.blocking(self._waiting.keep, Entry(job_id, ask.sha256, payload, owner))
         self._add([name])
         return standing
 
@@ -163,53 +179,86 @@ class Queue:
         while self._line and len(self._at_work) < places and not self._closing:
             name = next(iter(self._line))
             del self._line[name]
-            task = asyncio.get_running_loop().create_task(self._take(name), name=f"queued {name}")
+            task = self._tools.background.spawn(f"queued {name}", self._take(name))
             self._at_work[name] = task
             task.add_done_callback(functools.partial(self._ended, name))
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         del self._at_work[name]
-        _tell_fault(task)
         self._fill()
 
     async def _take(self, name: str) -> None:
         """Do the job if it is still to be done, and nobody else is at it."""
         try:
             entry = await self._tools.blocking(self._free, name)
-            if entry is None:
-                return
-            try:
-                await self._work(entry.payload, entry.job_id)
-                is_over = True
-            except F5Error as error:  # it is in the job's record
-                _log.info("queued job %s: %s", name, error.code)
-                if error.code == SHUT_DOWN_CODE:
-                    return
-                is_over = await self._tools.blocking(self._is_over, entry, error)
-            if is_over:
+            if entry is not None and await self._do(name, entry):
                 await self._tools.blocking(self._waiting.remove, name)
+            self._faults.pop(name, None)
         except StorageFailed as error:
             _log.warning("job %s stays in the queue: %s", name, error.message)
+        except Exception:
+            await self._note_fault(name)
+            raise  # to the supervisor, who logs it
+
+    async def _do(self, name: str, entry: Entry) -> bool:
+        """Whether the job is over now."""
+        try:
+            await self._work(entry)
+            return True
+        except F5Error as error:  # it is in the job's record
+            _log.info("queued job %s: %s", name, error.code)
+            if error.code == SHUT_DOWN_CODE:
+                return False
+            return await self._tools.blocking(self._is_over, entry, error)
+
+    async def _note_fault(self, name: str) -> None:
+        """After some unexpected faults the job has failed: what breaks us once may do so again."""
+        self._faults[name] += 1
+        if self._faults[name] >= QUEUE_ATTEMPTS:
+            del self._faults[name]
+            await self._tools.blocking(self._board.give_up, name, INTERNAL)
+            await self._tools.blocking(self._waiting.remove, name)
 
     def _free(self, name: str) -> Entry | None:
         """The entry of a job that nobody is at; those of jobs that are over go."""
-        entry = self._waiting.read(name)
+        try:
+            entry = self._waiting.read(name)
+        except RecordUnreadable as error:
+            self._refuse(name, error)
+            return None
         if entry is None:
             return None
-        status = self._board.look(entry.job_id).status
-        if status in ENDED:
+        standing = self._board.look(entry.job_id)
+        if standing.damage:  # the entry says all that is needed, and damaged records are replaced
+            return entry if standing.damage == DAMAGED else None
+        if standing.status in ENDED:
             self._waiting.remove(name)
-        return None if status in (*ENDED, Status.RUNNING) else entry
+        return None if standing.status in (*ENDED, Status.RUNNING) else entry
+
+    def _refuse(self, name: str, error: RecordUnreadable) -> None:
+        """A damaged entry is its job's failure; one of a later version is for others."""
+        if error.code == TOO_NEW:
+            if len(self._passed) < MAX_PASSED:
+                self._passed.add(name)
+            return
+        self._board.give_up(name, error.told())  # a folder's name stands for its id
+        self._waiting.remove(name)
 
     def _is_over(self, entry: Entry, error: F5Error) -> bool:
         """Whether the job has ended with this error; one that was never begun ends with it now."""
-        status = self._board.look(entry.job_id).status
+        standing = self._board.look(entry.job_id)
+        if standing.damage:
+            return False
+        status = standing.status
         if status is not Status.QUEUED or error.retryable or isinstance(error, StorageFailed):
             return status in ENDED
+        told = {"message": error.message, "code": error.code, "hint": error.hint}
+        if standing.record["request_sha256"] != entry.request_sha256:  # they do not belong together
+            self._board.give_up(entry.job_id, told)
+            return True
         lease = self._board.claim(entry.job_id, entry.request_sha256)
         if not isinstance(lease, Lease):
             return False
-        told = {"message": error.message, "code": error.code, "hint": error.hint}
         self._board.fail(lease, {**told, "retryable": False})
         return True
 
@@ -219,6 +268,7 @@ class Queue:
             try:
                 known = frozenset((*self._line, *self._at_work))
                 left = await self._tools.pools.queue.finish(self._look, known)
+                self._looked_at = time.monotonic()
                 self._add(left.names)
                 is_quiet = left.is_quiet and not known
             except StorageFailed as error:
@@ -230,6 +280,7 @@ class Queue:
     def _look(self, known: frozenset[str]) -> _Left:
         """Jobs whose process is gone or slow: what waits longer than a lease, or was let go of."""
         listed = self._waiting.list()
+        known |= self._passed
         others = [entry for entry in listed if entry.name not in known]
         if not others:
             return _Left([], not listed)
@@ -240,7 +291,11 @@ class Queue:
         return _Left([entry.name for entry in self._shuffled(old + lost)], False)
 
     def _is_left(self, entry: Listed) -> bool:
-        return self._board.look(entry.name).status in (Status.LOST, *ENDED)
+        try:
+            return self._board.look(entry.name).status in (Status.LOST, *ENDED)
+        except StorageFailed as error:  # of this one; the next look comes by again
+            _log.warning("queued job %s cannot be looked at: %s", entry.name, error.message)
+            return False
 
     def _shuffled(self, found: list[Listed]) -> list[Listed]:
         """Oldest first, by the length of a lease; among equals in any order, so that servers that
@@ -249,12 +304,6 @@ class Queue:
             found,
             key=lambda entry: (entry.since // self._board.lease_s, random.random()),
         )
-
-
-def _tell_fault(task: asyncio.Task[None]) -> None:
-    """A fault in f5serve ends a task of the queue; the log says which."""
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        _log.error("%s: %s", task.get_name(), type(fault).__name__, exc_info=fault)
 
 
 def _full(waiting: int) -> F5Error:

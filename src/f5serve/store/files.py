@@ -229,6 +229,15 @@ def cannot_read(what: str, error: OSError) -> StorageFailed:
     )
 
 
+def not_a_file(key: str) -> StorageFailed:
+    """The error for a link, a pipe or a device where the file of a key belongs."""
+    return StorageFailed(
+        f"{key!r} cannot be read: it is no file.",
+        code="NOT_A_FILE",
+        hint="Put a file there; links are not followed.",
+    )
+
+
 def key_conflict(key: str) -> StorageFailed:
     """The error for a key that is a folder of others, or lies inside another."""
     return StorageFailed(

@@ -8,6 +8,7 @@ number of threads and processes. No bytes are ever read through a link that leav
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -28,7 +29,7 @@ from f5serve.store.base import (
     is_key,
     too_large,
 )
-from f5serve.store.files import PrivateFile, cannot_read, cannot_write, sweep
+from f5serve.store.files import PrivateFile, cannot_read, cannot_write, not_a_file, sweep
 
 _TMP = ".tmp"
 _BLOCK = 1 << 20
@@ -196,6 +197,8 @@ class FolderStore:
         except (FileNotFoundError, NotADirectoryError):
             raise KeyMissing(key) from None
         except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+                raise not_a_file(key) from None
             raise cannot_read(key, error) from None
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
@@ -203,7 +206,7 @@ class FolderStore:
         os.close(descriptor)
         if stat.S_ISDIR(mode):
             raise KeyMissing(key)
-        raise cannot_read(key, OSError("it is no file"))
+        raise not_a_file(key)
 
 
 def _copy(

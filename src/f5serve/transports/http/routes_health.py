@@ -62,6 +62,14 @@ class DiskHealth(BaseModel):
     total_bytes: int | None
 
 
+class BackgroundHealth(BaseModel):
+    """A task that goes on beside the requests."""
+
+    running: bool
+    faults: int = Field(description="How often it had to be begun again.")
+    last_fault: str | None = Field(None, description="The kind of the last one.")
+
+
 class StartStep(BaseModel):
     """One thing that took time at the start."""
 
@@ -95,6 +103,9 @@ class Health(BaseModel):
     )
     device: str | None = Field(None, description="Device and precision.")
     queue: QueueHealth | None = None
+    background: dict[str, BackgroundHealth] | None = Field(
+        None, description="Tasks beside the requests, by name; one that fails is begun again."
+    )
     metrics: dict[str, float | None] | None = Field(None, description="Since the start.")
     doctor: list[Found] | None = None
     disk: dict[str, DiskHealth] | None = Field(None, description="By what a folder is used for.")

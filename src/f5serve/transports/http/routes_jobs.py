@@ -74,7 +74,7 @@ async def create_job(new: NewJob, job_id: JobId, service: Served) -> JSONRespons
     Fields that are not known become warnings of the result. `mode`, `return_audio` and `endpoint`
     of the RunPod door mean nothing here.
     """
-    own = {"endpoint": "tts", "mode": "async", "return_audio": "url", "queued_as": None}
+    own = {"endpoint": "tts", "mode": "async", "return_audio": "url"}
     answer = await service.operations.answer({**new.fields(), **own}, job_id)
     at = _path(job_id)
     links = {"self": at, "result": f"{at}/result", "audio": f"{at}/audio"}
