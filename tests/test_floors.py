@@ -20,6 +20,7 @@ FLOORS = {
             "types",
             "heard",
             "errors",
+            "masking",
             "settings",
             "setting_values",
             "http_settings",

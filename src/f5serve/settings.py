@@ -15,6 +15,7 @@ from typing import Any
 
 from f5serve.bucket_settings import BucketSettings
 from f5serve.errors import InvalidRequest
+from f5serve.masking import bare_url, secrets_in
 from f5serve.setting_values import flag, one_of, path, seconds, setting, share, whole
 
 
@@ -270,7 +271,9 @@ def _parse(item: Field[Any], name: str, text: str) -> Any:
     try:
         return item.metadata["parse"](text)
     except ValueError as error:
-        shown = repr(text) if item.repr else "set, but cannot be read"  # a secret is not shown
+        shown = (
+            repr(bare_url(text)) if item.repr else "set, but cannot be read"
+        )  # a secret is not shown
         raise InvalidRequest(
             f"{name} is {shown}.", code="BAD_SETTING", hint=f"It takes {error}."
         ) from None
@@ -348,14 +351,11 @@ def takes_jobs(environ: Mapping[str, str] | None = None) -> bool:
     return "RUNPOD_WEBHOOK_GET_JOB" in (os.environ if environ is None else environ)
 
 
-def secret_values(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Values that must never be logged: of variables named as keys, secrets, tokens, passwords."""
-    environ = os.environ if environ is None else environ
-    named = [
-        secret
-        for name, value in environ.items()
-        if any(word in name.upper() for word in ("KEY", "SECRET", "TOKEN", "PASSWORD"))
-        for secret in (value, *(part.strip() for part in value.split(",")))
-    ]
-    # Shorter values are flags and numbers; hiding those would eat into ordinary words.
-    return tuple(sorted({value for value in named if len(value) >= 8}, key=len, reverse=True))
+def secret_values(environ: Mapping[str, str] | None = None, shortest: int = 8) -> tuple[str, ...]:
+    """Values that must never be logged: keys, tokens and passwords, those in URLs included.
+
+    Args:
+        shortest: of a value; shorter ones are flags and numbers, and hiding those would eat into
+            ordinary words.
+    """
+    return secrets_in(os.environ if environ is None else environ, shortest)

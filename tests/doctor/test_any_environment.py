@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from f5serve.doctor.findings import LEVELS
 from f5serve.doctor.symbols import abi_of, explain
 from f5serve.doctor.wheels import parse_wheel
 from f5serve.settings import Settings
+from f5serve.transports import cli_doctor
 from tests.doctor.machines import RUNPOD, gpu_box
 
 NAMES = sorted(
@@ -48,6 +50,39 @@ def test_quick_judges_any_environment(machine: Sources, variables: dict[str, str
     assert {finding.level for finding in report.findings} <= set(LEVELS)
     assert report.exit_code in (0, 3, 4, 5, 6)
     assert canary not in str(report.as_dict())
+
+
+CANARIES = ("Zx7left", "Qw8mid", "Vb9right")
+"""Parts of one password, with what may stand in one between them."""
+
+SHAPES = (
+    "http://user:{}@proxy.example:3128",
+    "https://user:{}@proxy.example/path",
+    "socks5h://user:{}@[::1]:1080/",
+    "user:{}@proxy.example:3128",
+    "s3://user:{}@bucket/prefix",
+    "s3//user:{}@bucket",
+    "ftp://user:{}@host.example",
+    "https:/user:{}@host",
+    "//user:{}@host",
+    "https://user:{}@[broken",
+)
+QUERIES = ("https://host.example/path?sig={}", "https://host.example/x@y?sig={}#{}")
+
+
+URLS = ("HTTPS_PROXY", "AWS_ENDPOINT_URL", "BUCKET_ENDPOINT_URL", "F5_STORE", "HF_ENDPOINT")
+
+
+@pytest.mark.parametrize("between", ["/", "@", "?", "#", ":", "%40", " ", "/@", "@/", "&a="])
+def test_no_part_of_a_password_is_shown(machine: Sources, between: str) -> None:
+    """Every variable with a few shapes; every shape comes at each variable that is a URL."""
+    password = between.join(CANARIES)
+    for place, name in enumerate(sorted({*NAMES, *URLS, "TMPDIR"})):
+        for shape in SHAPES + QUERIES if name in URLS else SHAPES[place % 3 :: 4]:
+            value = shape.replace("{}", password)
+            report = diagnosis.quick(replace(machine, variables={**machine.variables, name: value}))
+            told = [json.dumps(report.as_dict()), *cli_doctor.lines(report.findings)]
+            assert not [part for part in CANARIES if part in "".join(told)], (name, value)
 
 
 @given(st.text(max_size=200))

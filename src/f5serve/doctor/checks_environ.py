@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import SETTING, Finding, ok
 from f5serve.errors import InvalidRequest
+from f5serve.masking import bare_url
 from f5serve.settings import Settings, takes_jobs
 from f5serve.store.open import region_of, s3_options
 
@@ -160,7 +161,7 @@ def _endpoint(settings: Settings) -> Iterator[Finding]:
             yield _fatal(
                 "ENDPOINT_NO_SCHEME",
                 f"{name} is no URL.",
-                text.split("?")[0].rsplit("@", 1)[-1],
+                bare_url(text),
                 "The S3 library refuses it before any request.",
                 "Write it with https:// in front, e.g. https://s3.us-west-001.backblazeb2.com.",
             )
@@ -169,7 +170,7 @@ def _endpoint(settings: Settings) -> Iterator[Finding]:
             yield _fatal(
                 "ENDPOINT_WITH_PATH",
                 f"{name} holds a path.",
-                f"{parts.scheme}://{parts.hostname}{parts.path}",
+                bare_url(text),
                 "The bucket's name belongs into S3_BUCKET; here it would be there twice.",
                 "Remove what comes after the host.",
             )
@@ -177,7 +178,7 @@ def _endpoint(settings: Settings) -> Iterator[Finding]:
             yield _warning(
                 "ENDPOINT_HTTP",
                 f"{name} is http, not https.",
-                parts.hostname,
+                bare_url(text),
                 "Recordings travel readable, and providers such as Backblaze refuse it.",
                 "Write https://.",
             )
@@ -209,7 +210,7 @@ def _bucket(facts: Facts) -> Iterator[Finding]:
         yield _fatal(
             "BUCKET_NAME",
             "S3_BUCKET is not the name of a bucket.",
-            bucket.split("?")[0].rsplit("@", 1)[-1][:80],
+            bare_url(bucket)[:80],
             "It takes the bare name; a prefix goes into F5_STORE.",
             "Write the name alone, or F5_STORE=s3://bucket/prefix.",
         )
@@ -253,7 +254,7 @@ def _store(facts: Facts) -> Iterator[Finding]:
         yield _fatal(
             "BAD_STORE",
             "F5_STORE names no store.",
-            settings.store.split("?")[0].rsplit("@", 1)[-1][:80],
+            bare_url(settings.store)[:80],
             "Voices and results have no place.",
             "Write file:///folder, s3://bucket/prefix or memory:.",
         )
@@ -347,7 +348,7 @@ def _hub(facts: Facts) -> Iterator[Finding]:
         yield _warning(
             "HUB_NO_SCHEME",
             "HF_ENDPOINT is no URL.",
-            endpoint.split("?")[0].rsplit("@", 1)[-1][:80],
+            bare_url(endpoint)[:80],
             "No weights can be pulled from there.",
             "Write it with https://, or remove it.",
         )

@@ -11,16 +11,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from f5serve.errors import InvalidRequest
+from f5serve.masking import MASK, bare_url, is_secret
 from f5serve.settings import Settings
 
 _OURS = re.compile(
     r"(?:F5|AWS|S3|BUCKET|HF|RUNPOD|CUDA|NVIDIA|TORCH|PYTORCH|OMP|MKL)_\w+"
-    r"|PORT|PORT_HEALTH|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|PYTHONPATH|https?_proxy|no_proxy",
+    r"|PORT|PORT_HEALTH|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|PYTHONPATH|\w+_proxy",
     re.IGNORECASE,
 )
-_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)
-_USER = re.compile(r"(\w+://)[^/@\s]*@")
-_QUERY = re.compile(r"\?\S*")
 
 
 def read_leniently(environ: Mapping[str, str]) -> tuple[Settings, list[tuple[str, InvalidRequest]]]:
@@ -45,6 +43,6 @@ def shown(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _mask(name: str, value: str) -> str:
-    if _SECRET.search(name):
-        return f"*** ({len(value)} characters)" if value else "(empty)"
-    return _QUERY.sub("?***", _USER.sub(r"\1***@", value))
+    if is_secret(name):
+        return f"{MASK} ({len(value)} characters)" if value else "(empty)"
+    return bare_url(value)

@@ -151,7 +151,7 @@ def _put(descriptor: int, block: bytes, at: int, download: Download) -> None:
 def _too_long(source: HubSource, download: Download) -> StorageFailed:
     download.part.unlink(missing_ok=True)
     return StorageFailed(
-        f"The hub {source.endpoint} sent more of {download.name} than the "
+        f"The hub {source.shown} sent more of {download.name} than the "
         f"{download.remote.size} bytes it had announced.",
         code="HUB_FAILED",
         hint="Try again; look at HF_ENDPOINT and at a proxy in between if it happens again.",

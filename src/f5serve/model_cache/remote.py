@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from f5serve import __version__
 from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
+from f5serve.masking import bare_url
 from f5serve.settings import keep_hub_silent
 
 T = TypeVar("T")
@@ -49,6 +50,11 @@ class HubSource:
     endpoint: str = "https://huggingface.co"
     token: str = field(default="", repr=False)
     timeout_s: float = 20.0
+
+    @property
+    def shown(self) -> str:
+        """The endpoint as people are told it, without a password."""
+        return bare_url(self.endpoint)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -211,14 +217,14 @@ def _refused(status: int, source: HubSource, what: str) -> F5Error:
     if status in (401, 403):
         given = "the token in HF_TOKEN" if source.token else "without a token"
         return ModelUnavailable(
-            f"The hub {source.endpoint} does not give {what} to us ({status}, {given}).",
+            f"The hub {source.shown} does not give {what} to us ({status}, {given}).",
             code="HUB_FORBIDDEN",
             hint="Accept the model's terms on its page if it has any, and put a token that may "
             "read it in HF_TOKEN. The hub says the same of a repository that does not exist.",
         )
     if status == 404:
         return ModelUnavailable(
-            f"The hub {source.endpoint} has no {what}.",
+            f"The hub {source.shown} has no {what}.",
             code="HUB_NOT_FOUND",
             hint="It may have been renamed or withdrawn; F5_CKPT takes a file of your own.",
         )
@@ -227,7 +233,7 @@ def _refused(status: int, source: HubSource, what: str) -> F5Error:
 
 def _failed(source: HubSource, did: str) -> StorageFailed:
     return StorageFailed(
-        f"The hub {source.endpoint} {did}.",
+        f"The hub {source.shown} {did}.",
         code="HUB_FAILED",
         hint=f"Try again in a while. {_LOCAL_HINT}",
         retryable=True,
@@ -236,7 +242,7 @@ def _failed(source: HubSource, did: str) -> StorageFailed:
 
 def _not_a_hub(source: HubSource) -> StorageFailed:
     return StorageFailed(
-        f"{source.endpoint} does not answer like a model hub.",
+        f"{source.shown} does not answer like a model hub.",
         code="NOT_A_HUB",
         hint="Look at HF_ENDPOINT, and at a proxy that may have answered in its place.",
     )
@@ -244,7 +250,7 @@ def _not_a_hub(source: HubSource) -> StorageFailed:
 
 def _unreachable(source: HubSource, reason: str) -> StorageFailed:
     return StorageFailed(
-        f"The hub {source.endpoint} cannot be reached: {reason}.",
+        f"The hub {source.shown} cannot be reached: {reason}.",
         code="HUB_UNREACHABLE",
         hint=f"Look at the network and at HF_ENDPOINT. {_LOCAL_HINT}",
         retryable=True,
@@ -254,7 +260,7 @@ def _unreachable(source: HubSource, reason: str) -> StorageFailed:
 def stalled(source: HubSource, what: str, did: str = "sent nothing of") -> StorageFailed:
     """The error for a hub that took the question and then fell silent, or as good as that."""
     return StorageFailed(
-        f"The hub {source.endpoint} {did} {what} for {source.timeout_s:g} s.",
+        f"The hub {source.shown} {did} {what} for {source.timeout_s:g} s.",
         code="HUB_STALLED",
         hint="Try again; what has arrived is kept. F5_HUB_TIMEOUT_S sets how long to wait.",
         retryable=True,
@@ -264,7 +270,7 @@ def stalled(source: HubSource, what: str, did: str = "sent nothing of") -> Stora
 def cut(source: HubSource, what: str) -> StorageFailed:
     """The error for a hub that keeps breaking off."""
     return StorageFailed(
-        f"The hub {source.endpoint} broke off {what} again and again.",
+        f"The hub {source.shown} broke off {what} again and again.",
         code="HUB_CUT",
         hint="Try again; what has arrived is kept and the rest is asked for.",
         retryable=True,

@@ -199,7 +199,7 @@ class _Search:
         arrived = _Arrived(self.on_progress)
 
         def asked() -> Asked:
-            return Asked("hub", hub.endpoint, time.monotonic() - began)
+            return Asked("hub", hub.shown, time.monotonic() - began)
 
         try:
             files, tier = place(

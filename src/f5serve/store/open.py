@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from f5serve.errors import InvalidRequest
+from f5serve.masking import bare_url
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore, is_key
 from f5serve.store.bounded import BoundedStore
@@ -88,7 +89,7 @@ def _named(settings: Settings) -> ObjectStore:
     if parts.scheme == "s3" and parts.netloc:
         return _bucket_store(_named_bucket(settings, parts))
     raise _bad(
-        f"F5_STORE is {settings.store!r}.",
+        f"F5_STORE is {bare_url(settings.store)!r}.",
         "It takes file:///folder, s3://bucket/prefix or memory:",
     )
 
@@ -125,7 +126,7 @@ def _aws(settings: Settings, bucket: str, prefix: str) -> S3Options:
         parts = _parts(endpoint, "AWS_ENDPOINT_URL")
         if parts.path:
             raise _bad(
-                f"AWS_ENDPOINT_URL is {_shown(parts)!r}.",
+                f"AWS_ENDPOINT_URL is {bare_url(endpoint)!r}.",
                 "It takes https://host, without the bucket: that goes into S3_BUCKET.",
             )
     return _options(settings, bucket, prefix, endpoint, keys)
@@ -143,7 +144,7 @@ def _options(
     public = settings.s3_public_url.rstrip("/")
     if public and _parts(public, "F5_S3_PUBLIC_URL").path:
         raise _bad(
-            f"F5_S3_PUBLIC_URL is {_shown(urlsplit(public))!r}.",
+            f"F5_S3_PUBLIC_URL is {bare_url(public)!r}.",
             "It takes https://host, without the bucket.",
         )
     return S3Options(
@@ -192,7 +193,7 @@ def _split_endpoint(settings: Settings) -> tuple[str, str, str] | None:
     if settings.s3_bucket:
         return settings.s3_bucket, "", f"{parts.scheme}://{host}{port}"
     raise _bad(
-        f"BUCKET_ENDPOINT_URL is {_shown(parts)!r}, which names no bucket.",
+        f"BUCKET_ENDPOINT_URL is {bare_url(text)!r}, which names no bucket.",
         "Write it as https://host/bucket, or set S3_BUCKET too.",
     )
 
@@ -214,13 +215,8 @@ def _parts(text: str, name: str) -> SplitResult:
     except ValueError:
         raise _bad(f"{name} is no URL.", "It takes https://host.") from None
     if not usable:
-        raise _bad(f"{name} is {_shown(parts)!r}.", "It takes https://host.")
+        raise _bad(f"{name} is {bare_url(text)!r}.", "It takes https://host.")
     return parts
-
-
-def _shown(parts: SplitResult) -> str:
-    """An endpoint without what people put into URLs by mistake: passwords and queries."""
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if parts.scheme else parts.path
 
 
 def _tell_overruled(settings: Settings, parts: SplitResult) -> None:
