@@ -376,3 +376,15 @@ def test_descriptors_do_not_pile_up(tmp_path: Path) -> None:
         once.sweep()
         counts.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208
     assert counts[-1] <= counts[0]
+
+
+def test_what_is_made_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds voices; whatever the umask."""
+    before = os.umask(0)
+    try:
+        made = Once(tmp_path / "cache").get(NAME, Source().make, Source().check, 1)
+        modes = {path.stat().st_mode & 0o777 for path in (made.parent, *made.parents[1].iterdir())}
+        assert modes == {0o700}
+        assert made.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)

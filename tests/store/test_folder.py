@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,66 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
         store.download("a", tmp_path / "out" / str(n))
         list(store.list())
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.fixture
+def generous() -> Iterator[None]:
+    """A umask that takes nothing away, so that modes are what was asked for."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): oct(stat.S_IMODE(path.lstat().st_mode))
+        for path in (root, *root.rglob("*"))
+    }
+
+
+@pytest.mark.usefixtures("generous")
+def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "data" / "store")
+    store.put("voices/ana/audio.wav", b"RIFF")
+    (tmp_path / "file").write_bytes(b"speech")
+    store.put_file("output/a.wav", tmp_path / "file")
+    assert modes(store.root) == {
+        ".": "0o700",
+        ".tmp": "0o700",
+        "voices": "0o700",
+        "voices/ana": "0o700",
+        "voices/ana/audio.wav": "0o600",
+        "output": "0o700",
+        "output/a.wav": "0o600",
+    }
+    assert modes(tmp_path)["data"] == "0o777"  # it may hold models for everybody
+
+
+@pytest.mark.usefixtures("generous")
+def test_nobody_else_reads_what_is_being_written(tmp_path: Path) -> None:
+    with FolderStore(tmp_path / "store")._new_file("a/b") as file:
+        file.write_at(0, b"half")
+        assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("generous")
+def test_a_file_that_everybody_could_read_is_tightened_when_it_is_written_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    assert modes(tmp_path)["a"] == "0o666"
+    FolderStore(tmp_path).put("a", b"new")
+    assert modes(tmp_path)["a"] == "0o600"
+
+
+def test_a_folder_with_the_setgid_bit_is_shared_with_its_group(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    root.mkdir()
+    root.chmod(0o2770)
+    FolderStore(root).put("a/b", b"")
+    assert modes(root)["a"] == "0o2770"
+    assert modes(root)["a/b"] == "0o660"
+    root.chmod(0o2750)
+    FolderStore(root).put("c/d", b"")
+    assert modes(root)["c"] == "0o2750"
+    assert modes(root)["c/d"] == "0o640"

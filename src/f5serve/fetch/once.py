@@ -142,7 +142,7 @@ class Once:
             return
         with writing():
             for folder in (self._blobs, self._locked, self._tmp):
-                folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(0o700, parents=True, exist_ok=True)  # of voices: of their owner alone
             lock = self._locks.open(self._locked / f"{task.path.name}.lock", os.O_CREAT)
         try:
             while not (self._locks.is_ours(lock) or self._is_good(task)):

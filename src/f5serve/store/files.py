@@ -13,6 +13,7 @@ import os
 import stat
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +23,25 @@ from f5serve.errors import StorageFailed, means_full
 _MARK = ".f5-"
 _SUFFIX = ".tmp"
 _TRIES = 100  # of making a folder that others, finding it empty, remove
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may read and write what is made, as mode bits.
+
+    Attributes:
+        is_exact: whether the process's umask takes nothing away.
+    """
+
+    file: int
+    folder: int
+    is_exact: bool = False
+
+
+USUAL = Access(0o644, 0o777)
+"""As any program makes files, less the umask."""
+
+OWNER_ONLY = Access(0o600, 0o700)
 
 
 class PrivateFile:
@@ -36,13 +56,15 @@ class PrivateFile:
         what: what errors call the content, e.g. a key.
         size: bytes to allocate before the first one is written, which is the only way to know
             that they fit; 0 allocates none.
+        access: of the file, and of folders that are made for it.
     """
 
-    def __init__(self, folder: Path, what: str, size: int = 0) -> None:
+    def __init__(self, folder: Path, what: str, size: int = 0, access: Access = USUAL) -> None:
         self._what = what
+        self._access = access
         self._descriptor = -1
         try:
-            self.path, self._descriptor = _create(folder)
+            self.path, self._descriptor = _create(folder, access)
         except OSError as error:
             raise cannot_write(what, size, error) from None
         with contextlib.suppress(OSError):  # not every network file system has locks
@@ -108,7 +130,7 @@ class PrivateFile:
     def _rename(self, to: Path) -> None:
         for _ in range(_TRIES):
             try:
-                make_folder(to.parent)
+                make_folder(to.parent, self._access)
                 self.path.rename(to)
                 return
             except FileNotFoundError:
@@ -139,17 +161,21 @@ class PrivateFile:
         self.close()
 
 
-def _create(folder: Path) -> tuple[Path, int]:
+def _create(folder: Path, access: Access) -> tuple[Path, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     for _ in range(_TRIES):
         path = folder / f"{_MARK}{uuid.uuid4().hex}{_SUFFIX}"
         with contextlib.suppress(FileNotFoundError):  # an empty folder may be removed by another
-            make_folder(folder)
-            return path, os.open(path, flags, 0o644)
+            make_folder(folder, access)
+            descriptor = os.open(path, flags, access.file)
+            if access.is_exact:
+                with contextlib.suppress(OSError):  # some network file systems have no modes
+                    os.fchmod(descriptor, access.file)
+            return path, descriptor
     raise FileNotFoundError(errno.ENOENT, "its folder is removed again and again")
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, access: Access = USUAL) -> None:
     """Make a folder and those above it, flushed, so that no crash loses what is put there.
 
     Raises:
@@ -158,9 +184,12 @@ def make_folder(folder: Path) -> None:
     """
     if folder.is_dir():
         return
-    make_folder(folder.parent)
+    make_folder(folder.parent, access)
     try:
-        folder.mkdir()
+        folder.mkdir(access.folder)
+        if access.is_exact:
+            with contextlib.suppress(OSError):
+                folder.chmod(access.folder)
         _sync_folder(folder.parent)
     except FileExistsError:
         if not stat.S_ISDIR(folder.stat().st_mode):

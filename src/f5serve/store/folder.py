@@ -3,6 +3,10 @@
 Each value is the file of its key; a person may look at it and drop files in. Values are written
 under private names in `.tmp` and renamed, so readers and a crash meet whole ones. Safe for any
 number of threads and processes. No bytes are ever read through a link that leaves the folder.
+
+What is written can be read by its owner alone (0600, folders 0700), whatever the umask: it is
+people's voices and what they had said. A folder with the setgid bit, as `chmod 2770` makes it, is
+meant to be shared: there the group is permitted what it is permitted in the folder.
 """
 
 from __future__ import annotations
@@ -29,7 +33,16 @@ from f5serve.store.base import (
     is_key,
     too_large,
 )
-from f5serve.store.files import PrivateFile, cannot_read, cannot_write, not_a_file, sweep
+from f5serve.store.files import (
+    OWNER_ONLY,
+    Access,
+    PrivateFile,
+    cannot_read,
+    cannot_write,
+    make_folder,
+    not_a_file,
+    sweep,
+)
 
 _TMP = ".tmp"
 _BLOCK = 1 << 20
@@ -65,7 +78,7 @@ class FolderStore:
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         """See `ObjectStore.put`; KEY_CONFLICT when one key would be the folder of another."""
         path = self._path(key)
-        with PrivateFile(self.root / _TMP, key) as file:
+        with self._new_file(key) as file:
             file.write_at(0, data)
             file.publish(path)
 
@@ -82,7 +95,7 @@ class FolderStore:
             source = path.open("rb")
         except OSError as error:
             raise cannot_read(path.name, error) from None
-        with source, PrivateFile(self.root / _TMP, key, os.fstat(source.fileno()).st_size) as file:
+        with source, self._new_file(key, os.fstat(source.fileno()).st_size) as file:
             size = _copy(source, file, key, lambda block: None, on_progress)
             file.truncate(size)
             file.publish(target)
@@ -188,6 +201,18 @@ class FolderStore:
             code="LINK_LEADS_OUT",
             hint="Replace the link by a folder, or let F5_STORE name the folder it leads to.",
         )
+
+    def _new_file(self, key: str, size: int = 0) -> PrivateFile:
+        access = OWNER_ONLY
+        try:
+            mode = self.root.stat().st_mode
+            if mode & stat.S_ISGID:
+                group = mode & 0o070
+                access = Access(0o600 | group & 0o060, stat.S_ISGID | 0o700 | group, is_exact=True)
+        except OSError:  # the first put makes it; what lies above it is for everybody
+            with contextlib.suppress(OSError):
+                make_folder(self.root.parent)
+        return PrivateFile(self.root / _TMP, key, size, access)
 
     def _open(self, key: str) -> IO[bytes]:
         path = self._path(key)
