@@ -95,6 +95,25 @@ class EngineFailed(F5Error):
     exit_code = 6
 
 
+TOO_MANY_FILES = "TOO_MANY_OPEN_FILES"
+
+
+def means_too_many_files(error: BaseException) -> bool:
+    """Whether the process, or the machine, may open no more files and connections."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def too_many_files() -> StorageFailed:
+    """The error for that."""
+    return StorageFailed(
+        "No more files and connections can be opened.",
+        code=TOO_MANY_FILES,
+        hint="Try again later; raise the limit of open files (ulimit -n, LimitNOFILE=) when it "
+        "stays.",
+        retryable=True,
+    )
+
+
 def means_full(error: OSError) -> bool:
     """Whether a disk, a quota or a limit on file sizes was met."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

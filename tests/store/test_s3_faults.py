@@ -230,3 +230,35 @@ def test_a_server_that_is_gone_is_told_soon(rclone_server: S3Options) -> None:
     assert (caught.value.code, caught.value.retryable) == ("S3_UNREACHABLE", True)
     assert gone not in caught.value.message + caught.value.hint
     assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("at", [0, 20, 120])
+def test_an_answer_that_is_cut_is_asked_for_again(
+    behind: S3Store, proxy: FaultProxy, at: int
+) -> None:
+    """A listing must not look empty, nor a missing key like another service."""
+    behind.put("there/a", b"1")
+
+    def missing() -> bool:
+        with pytest.raises(KeyMissing):
+            behind.get("none")
+        return True
+
+    asks: list[Callable[[], object]] = [
+        missing,
+        lambda: not behind.exists("none"),
+        lambda: [one.key for one in behind.list("there/")] == ["there/a"],
+    ]
+    for ask in asks:
+        proxy.faults = [Fault("cut", at=at, times=2)]
+        proxy.seen.clear()
+        assert ask()
+        assert asked(proxy) == 3
+
+
+def test_the_cause_is_told_when_every_answer_is_cut(behind: S3Store, proxy: FaultProxy) -> None:
+    proxy.faults = [Fault("cut", at=20)]
+    for ask in (lambda: behind.get("none"), lambda: list(behind.list())):
+        with pytest.raises(StorageFailed) as caught:
+            ask()
+        assert (caught.value.code, caught.value.retryable) == ("S3_CUT", True)

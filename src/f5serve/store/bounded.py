@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from f5serve.errors import StorageFailed
+from f5serve.errors import TOO_MANY_FILES, StorageFailed
 from f5serve.store.base import ObjectStore, Progress, StoredObject
 from f5serve.store.helpers import Deadline, GivenUp, HelperThreads, not_answering
+from f5serve.store.spares import SpareDescriptors
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ SILENCE_S = 2.0
 _BATCH = 200
 """Entries of a listing that are fetched at a time where each time changes the thread."""
 
-_NO_FAULT = ("KEY_MISSING", "KEY_CONFLICT", "LINK_LEADS_OUT", "NOT_READABLE")
+_NO_FAULT = (TOO_MANY_FILES, "KEY_MISSING", "KEY_CONFLICT", "LINK_LEADS_OUT", "NOT_READABLE")
 """Failed writes that tell nothing about the next one."""
 
 
@@ -81,17 +82,23 @@ class BoundedStore:
         ends_calls: whether `inner` ends its calls in time by itself, as a bucket does; the others
             are called in threads that are given up when they hang.
         limits: see `Limits`.
+        spares: lent to calls that were refused for too many open files.
 
     Attributes:
         last_write: how the newest write ended; None before the first one.
     """
 
     def __init__(
-        self, inner: ObjectStore, ends_calls: bool = True, limits: Limits | None = None
+        self,
+        inner: ObjectStore,
+        ends_calls: bool = True,
+        limits: Limits | None = None,
+        spares: SpareDescriptors | None = None,
     ) -> None:
         self.inner = inner
         self.last_write: Write | None = None
         self._limits = limits or Limits()
+        self._spares = spares
         self._lines = _Lines(self._limits)
         self._helpers = None if ends_calls else HelperThreads("f5-store")
 
@@ -150,7 +157,10 @@ class BoundedStore:
         """See `ObjectStore.list`; each part of the listing has a deadline of its own."""
         found = iter(self.inner.list(prefix, deep=deep))
         size = 1 if self._helpers is None else _BATCH
-        while part := self._run(prefix, lambda: list(itertools.islice(found, size))):
+        deadline_s = self._limits.call_s
+        while part := self._bounded(
+            prefix, lambda: list(itertools.islice(found, size)), Deadline(deadline_s)
+        ):
             yield from part
 
     def exists(self, key: str) -> bool:
@@ -172,8 +182,15 @@ class BoundedStore:
         return self.inner.describe()
 
     def _run(self, key: str, call: Callable[[], T], size: int = 0) -> T:
-        """The result of a call that moves about so many bytes."""
-        return self._bounded(key, call, Deadline(self._limits.call_s + size / MIN_BYTES_PER_S))
+        """The result of a call that moves about so many bytes, and may be made again."""
+        seconds = self._limits.call_s + size / MIN_BYTES_PER_S
+        try:
+            return self._bounded(key, call, Deadline(seconds))
+        except StorageFailed as error:
+            if error.code != TOO_MANY_FILES or self._spares is None:
+                raise
+        with self._spares.lent():
+            return self._bounded(key, call, Deadline(seconds))
 
     def _transfer(
         self, key: str, on_progress: Progress | None, call: Callable[[Progress], None]

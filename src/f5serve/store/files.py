@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from f5serve.errors import StorageFailed, means_full
+from f5serve.errors import StorageFailed, means_full, means_too_many_files, too_many_files
 
 _MARK = ".f5-"
 _SUFFIX = ".tmp"
@@ -236,6 +236,8 @@ def _is_abandoned(path: Path, older_than_s: float) -> bool:
 
 def cannot_write(what: str, size: int, error: OSError) -> StorageFailed:
     """The error for a write that the system refused; it names no folder, as callers may be far."""
+    if means_too_many_files(error):
+        return too_many_files()
     if means_full(error):
         return StorageFailed(
             f"The disk is full: {what!r} ({size} more bytes) does not fit.",
@@ -251,6 +253,8 @@ def cannot_write(what: str, size: int, error: OSError) -> StorageFailed:
 
 def cannot_read(what: str, error: OSError) -> StorageFailed:
     """The error for a file that is there and cannot be read."""
+    if means_too_many_files(error):
+        return too_many_files()
     return StorageFailed(
         f"{what!r} cannot be read: {error.strerror or error}.",
         code="NOT_READABLE",

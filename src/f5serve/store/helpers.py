@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from f5serve.errors import StorageFailed
@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 MOST_HUNG = 64
 """Calls that may hang at once; beyond it nothing more is tried until one of them returns."""
+
+
+IDLE_S = 60.0
+"""A thread that has nothing to do for so long ends."""
 
 
 class Deadline:
@@ -103,7 +107,14 @@ class HelperThreads:
 
     def _work(self, inbox: SimpleQueue[_Task]) -> None:
         while True:
-            task = inbox.get()
+            try:
+                task = inbox.get(timeout=IDLE_S)
+            except Empty:
+                with self._lock:
+                    if inbox in self._idle:
+                        self._idle.remove(inbox)
+                        return
+                continue  # a call is on its way
             task.run()
             with self._lock:
                 task.is_done = True

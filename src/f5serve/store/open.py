@@ -19,6 +19,7 @@ from f5serve.store.bounded import BoundedStore
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
 from f5serve.store.s3_calls import S3Options
+from f5serve.store.spares import SpareDescriptors
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ def open_store(settings: Settings) -> BoundedStore:
     store = _named(settings) if settings.store else _implied(settings)
     _log.info("store: %s", store.describe())
     # A bucket's calls have an end of their own, and those to memory never wait.
-    return BoundedStore(store, ends_calls=not isinstance(store, FolderStore))
+    is_bounded = not isinstance(store, FolderStore)
+    return BoundedStore(store, ends_calls=is_bounded, spares=SpareDescriptors())
 
 
 def s3_options(settings: Settings) -> S3Options | None:

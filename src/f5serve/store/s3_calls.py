@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.store.helpers import Deadline, GivenUp, HelperThreads
-from f5serve.store.s3_errors import S3Failed, extra_missing, from_answer, stalled, translate
+from f5serve.store.s3_errors import S3Failed, cut, extra_missing, from_answer, stalled, translate
 
 T = TypeVar("T")
 Client = Any
@@ -151,6 +151,7 @@ class S3Calls:
                 self._client = _make_client(self.options)
                 self._client.meta.events.register("after-call.s3", self._read_clock)
                 self._client.meta.events.register_first("needs-retry.s3", _stop_at_redirect)
+                self._client.meta.events.register("before-parse.s3", _refuse_cut)
                 self._pid = os.getpid()
             return self._client
 
@@ -187,6 +188,19 @@ class S3Calls:
         place = f" at {options.endpoint_url}" if options.endpoint_url else ""
         folder = f"/{options.prefix}" if options.prefix else ""
         return f"bucket {options.bucket}{folder}{place}"
+
+
+def _refuse_cut(operation_model: Any, response_dict: Any, **_: Any) -> None:
+    """Let no answer pass that is shorter than it says.
+
+    The library would take a listing without its end for an empty one, and an error without its
+    code for that of another service.
+    """
+    body = response_dict["body"]
+    told = response_dict["headers"].get("content-length", "")
+    has_body = operation_model.http.get("method") != "HEAD" and isinstance(body, bytes)
+    if has_body and told.isdigit() and len(body) < int(told):
+        raise cut()
 
 
 def _stop_at_redirect(response: Any, **_: Any) -> None:

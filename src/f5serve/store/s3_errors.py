@@ -15,7 +15,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from f5serve.errors import F5Error, KeyMissing, StorageFailed
+from f5serve.errors import (
+    F5Error,
+    KeyMissing,
+    StorageFailed,
+    means_too_many_files,
+    too_many_files,
+)
 
 
 class S3Failed(StorageFailed):
@@ -220,6 +226,8 @@ def translate(error: BaseException, key: str = "") -> F5Error:
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
         return from_answer(answer, key)
+    if any(means_too_many_files(e) for e in _chain(error)):
+        return too_many_files()
     name = type(error).__name__
     tls = [e for e in _chain(error) if isinstance(e, ssl.SSLError)]
     if tls:
