@@ -171,7 +171,7 @@ class Broken(MemoryStore):
         """Fail."""
         raise self._fault
 
-    get_part = put = put_file = download = delete = exists = url = now = get  # type: ignore[assignment]
+    get_part = put = put_file = download = page = delete = exists = url = now = get  # type: ignore[assignment]
 
     def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[Any]:
         """Fail, but for those who look at the queue all the time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 import threading
 from collections.abc import Iterator
@@ -65,6 +66,10 @@ class HangingStore(MemoryStore):
     def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         self._meet(f"list {prefix}")
         yield from super().list(prefix, deep=deep)
+
+    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
+        self._meet(f"list {prefix}")
+        return super().page(prefix, after, limit)
 
     def _meet(self, call: str) -> None:
         with self._lock_of_count:

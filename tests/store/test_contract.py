@@ -118,6 +118,27 @@ def test_listing_goes_over_all_pages(store: ObjectStore) -> None:
     assert {one.key for one in store.list("many/")} == keys
 
 
+def test_pages_are_in_order_and_begin_behind_any_key(store: ObjectStore) -> None:
+    keys = sorted(f"{a}/{b}{c}" for a in ("i-x", "i/1", "i/10", "i") for b in "ab" for c in (1, 2))
+    for key in (*keys, "i/odd/deep/a"):
+        store.put(key, b"1")
+    keys = sorted([*keys, "i/odd/deep/a"])
+    of_i = [key for key in keys if key.startswith("i/")]
+    assert [one.key for one in store.page("i/")] == of_i
+    assert [one.key for one in store.page("i")] == keys
+    for limit in (1, 2, 5):
+        found: list[str] = []
+        while part := store.page("i/", found[-1] if found else "", limit):
+            assert len(part) <= limit
+            found += [one.key for one in part]
+        assert found == of_i
+    assert [one.key for one in store.page("i/", "i/1/a9", 2)] == ["i/1/b1", "i/1/b2"]
+    assert store.page("nothing/") == []
+    assert store.page("i/", "z") == []
+    with pytest.raises(InvalidRequest):
+        store.page("i/", "../x")
+
+
 def test_large_files_go_up_and_down_in_parts(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(BIG)
     sent: list[int] = []

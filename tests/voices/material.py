@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import threading
 import time
@@ -90,6 +91,10 @@ class CountingStore:
     def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         self._note("list", prefix)
         return self.inner.list(prefix, deep=deep)
+
+    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
+        self._note("list", prefix)
+        return self.inner.page(prefix, after, limit)
 
     def exists(self, key: str) -> bool:
         self._note("exists", key)

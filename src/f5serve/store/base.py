@@ -12,6 +12,7 @@ their name, and only small ones are ever overwritten.
 
 from __future__ import annotations
 
+import builtins
 import json
 import logging
 import re
@@ -133,6 +134,16 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
+        """The first objects whose key starts with `prefix` and comes behind `after`, in the order
+        of their keys; costs no more however many there are, where folders are small.
+
+        Args:
+            after: a key, or "" for the beginning.
+            limit: most objects, 1 .. 1000.
+        """
+        ...
+
     def exists(self, key: str) -> bool:
         """Whether there is a value; an answer, not a promise."""
         ...
@@ -191,6 +202,15 @@ def check_prefix(prefix: str) -> str:
     if prefix:
         check_key(prefix[:-1] if prefix[-1] in "/." else prefix)
     return prefix
+
+
+def check_after(after: str) -> str:
+    """Return `after` if it is "" or a key.
+
+    Raises:
+        InvalidRequest: code BAD_KEY.
+    """
+    return check_key(after) if after else ""
 
 
 def is_key(key: str) -> bool:

@@ -7,6 +7,7 @@ here. docs/decisions tells why.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import itertools
 import threading
@@ -162,6 +163,10 @@ class BoundedStore:
             prefix, lambda: list(itertools.islice(found, size)), Deadline(deadline_s)
         ):
             yield from part
+
+    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
+        """See `ObjectStore.page`."""
+        return self._run(prefix, lambda: self.inner.page(prefix, after, limit))
 
     def exists(self, key: str) -> bool:
         """See `ObjectStore.exists`."""

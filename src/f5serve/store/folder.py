@@ -11,6 +11,7 @@ meant to be shared: there the group is permitted what it is permitted in the fol
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import errno
 import hashlib
@@ -19,6 +20,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +29,7 @@ from f5serve.store.base import (
     Progress,
     SkippedNames,
     StoredObject,
+    check_after,
     check_key,
     check_prefix,
     corrupt,
@@ -168,6 +171,42 @@ class FolderStore:
                     facts = entry.stat(follow_symlinks=False)
                     modified = datetime.fromtimestamp(facts.st_mtime, UTC)
                     yield StoredObject(key, facts.st_size, modified)
+
+    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
+        """See `ObjectStore.page`; folders that lie before `after` are not looked into."""
+        folder, _, _ = check_prefix(prefix).rpartition("/")
+        return builtins.list(islice(self._ordered(folder, prefix, check_after(after)), limit))
+
+    def _ordered(self, folder: str, prefix: str, after: str) -> Iterator[StoredObject]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                # A folder stands where its keys do: "a-b" comes before "a/b".
+                names = sorted(
+                    entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise cannot_read(folder, error) from None
+        for name in names:
+            key = f"{folder}/{name}" if folder else name
+            fits = key.startswith(prefix)
+            if key.endswith("/"):
+                fits = (fits or prefix.startswith(key)) and name != f"{_TMP}/"
+                if fits and (key > after or after.startswith(key)):
+                    yield from self._ordered(key[:-1], prefix, after)
+            elif fits and key > after and is_key(key) and (found := self._facts(key)) is not None:
+                yield found
+
+    def _facts(self, key: str) -> StoredObject | None:
+        """What a listing tells of a file; None for a link, a pipe, and what is gone since."""
+        try:
+            facts = os.lstat(self.root / key)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        return StoredObject(key, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
 
     def exists(self, key: str) -> bool:
         """See `ObjectStore.exists`."""

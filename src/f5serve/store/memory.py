@@ -6,7 +6,9 @@ process ends.
 
 from __future__ import annotations
 
+import builtins
 import hashlib
+import heapq
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from f5serve.errors import KeyMissing
-from f5serve.store.base import Progress, StoredObject, check_key, check_prefix, corrupt, too_large
+from f5serve.store.base import (
+    Progress,
+    StoredObject,
+    check_after,
+    check_key,
+    check_prefix,
+    corrupt,
+    too_large,
+)
 from f5serve.store.files import PrivateFile, cannot_read, key_conflict
 
 
@@ -108,6 +118,12 @@ class MemoryStore:
             found = [(k, v) for k, v in found if "/" not in k[len(prefix) :]]
         for key, (data, at) in found:
             yield StoredObject(key, len(data), datetime.fromtimestamp(at, UTC))
+
+    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
+        """See `ObjectStore.page`."""
+        check_after(after)
+        behind = (one for one in self.list(prefix) if one.key > after)
+        return heapq.nsmallest(limit, behind, key=lambda one: one.key)
 
     def exists(self, key: str) -> bool:
         """See `ObjectStore.exists`."""

@@ -7,7 +7,9 @@ these, or ignore it silently.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import itertools
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -19,6 +21,7 @@ from f5serve.store.base import (
     Progress,
     SkippedNames,
     StoredObject,
+    check_after,
     check_key,
     check_prefix,
     is_key,
@@ -42,6 +45,7 @@ __all__ = ["S3Failed", "S3Limits", "S3Options", "S3Store"]
 MIN_URL_S = 60
 MAX_URL_S = 7 * 24 * 3600  # the longest that signatures of version 4 may last
 _MOST_PAGES = 100_000
+_PAGE = 1_000
 _BEHIND_THE_END = 416  # the status of a range that has no bytes
 
 
@@ -160,6 +164,31 @@ class S3Store:
         if not deep:
             arguments["Delimiter"] = "/"
         skipped = SkippedNames(prefix)
+        yield from self._objects(arguments, root, skipped)
+        skipped.warn()
+
+    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
+        """See `ObjectStore.page`; in the order that the protocol promises."""
+        root = f"{self.options.prefix}/" if self.options.prefix else ""
+        arguments = {
+            "Bucket": self.options.bucket,
+            "Prefix": root + check_prefix(prefix),
+            "MaxKeys": min(limit, _PAGE),
+        }
+        if check_after(after):
+            if not after.startswith(prefix):  # some services refuse such a place to begin
+                if after > prefix:
+                    return []
+                after = ""
+            else:
+                arguments["StartAfter"] = root + after
+        found = self._objects(arguments, root, SkippedNames(prefix))
+        behind = (one for one in found if one.key > after)
+        return sorted(itertools.islice(behind, limit), key=lambda one: one.key)
+
+    def _objects(
+        self, arguments: dict[str, Any], root: str, skipped: SkippedNames
+    ) -> Iterator[StoredObject]:
         last = ""
         for page in self._pages(arguments):
             for one in page.get("Contents", []):
@@ -172,7 +201,6 @@ class S3Store:
                     yield StoredObject(key, int(one["Size"]), modified)
                 elif not key.endswith("/"):  # consoles leave such marks for folders
                     skipped.add(key)
-        skipped.warn()
 
     def _pages(self, arguments: dict[str, Any]) -> Iterator[Any]:
         seen: set[str] = set()
