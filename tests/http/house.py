@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from starlette.types import ASGIApp
 
 from f5serve.api_keys import parse_keys
@@ -27,6 +26,7 @@ from f5serve.transports.http.connection import Connection
 from f5serve.transports.http.guard import protect
 from f5serve.transports.http.observed import observe
 from f5serve.transports.http.service import Service
+from f5serve.transports.http.serving import Listener
 from f5serve.types import Engine
 from f5serve.voices.hearing import NOBODY, Hearing
 from f5serve.voices.library import VoiceLibrary
@@ -95,15 +95,16 @@ def running(
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(128)
-    config = uvicorn.Config(app, http=protocol, ws="none", log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
+    server = Listener(app, protocol)
 
     async def serve() -> None:
         if operations is not None:
             operations.begin()
+        watching = asyncio.create_task(protocol.all_of_them.watch())
         try:
             await server.serve(sockets=[listening])
         finally:
+            watching.cancel()
             if operations is not None:
                 await operations.close(5)
 

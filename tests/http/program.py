@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -75,9 +76,17 @@ def server(
     arguments: Sequence[str] = ("serve", "--port", "0"),
     *,
     stderr: IO[bytes] | int | None = None,
+    max_files: int | None = None,
     **environ: str,
 ) -> Iterator[Program]:
-    """A server with the stand-in speaker, gone at the end of the block; `home` is all it has."""
+    """A server with the stand-in speaker, gone at the end of the block; `home` is all it has.
+
+    Args:
+        max_files: how many it may have open.
+    """
+    limit = None
+    if max_files is not None:
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))  # noqa: E731
     home.mkdir(parents=True, exist_ok=True)
     out, err = home / "out.txt", home / "err.txt"
     variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -90,6 +99,7 @@ def server(
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=logged if stderr is None else stderr,
+            preexec_fn=limit,
         )
     try:
         yield Program(process, out, err)

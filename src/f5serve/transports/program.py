@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from f5serve import build
 from f5serve.settings import Settings, on_runpod, secret_values, worker_settings
-from f5serve.transports import json_logs
+from f5serve.transports import descriptors, json_logs
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -52,6 +52,7 @@ def prepare(name: str) -> Settings:
         stamp.date or "no date",
         sys.version.split()[0],
     )
+    descriptors.raise_limit()
     settings = worker_settings()
     json_logs.set_up(settings.log_level, secret_values(), as_text=as_text)
     _examine()

@@ -131,7 +131,8 @@ def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any],
         )
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if status in (408, 413):  # what is left of the request is not listened to
+    # What is left of the request is not listened to, or somebody else needs the descriptor.
+    if status in (408, 413) or error.code == "TOO_MANY_OPEN_FILES":
         headers["Connection"] = "close"
     if isinstance(error, BadField):
         param = param or error.param

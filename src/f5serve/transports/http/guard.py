@@ -7,6 +7,7 @@
     Sites      without keys: no foreign pages, no foreign host names
     Callers    the key, and whose it is
     Limits     requests of one caller in a minute, and at a time
+    Roomy      file descriptors that are left for work
     Bodies     size and time of a request's body
 
 All are plain ASGI: nothing is buffered, and a caller who goes away is noticed at once. Why so is in
@@ -28,6 +29,7 @@ from f5serve.transports.http.heads import Heads
 from f5serve.transports.http.keys import WRONG_KEYS_PER_MINUTE, Callers
 from f5serve.transports.http.limits import Limits
 from f5serve.transports.http.origins import Sites, cors, is_loopback, parse_origins
+from f5serve.transports.http.room import Room, Roomy
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +41,17 @@ _BYTES_PER_CHAR = 12
 
 
 def protect(
-    app: ASGIApp, settings: Settings, wrong_keys_per_minute: int = WRONG_KEYS_PER_MINUTE
+    app: ASGIApp,
+    settings: Settings,
+    wrong_keys_per_minute: int = WRONG_KEYS_PER_MINUTE,
+    room: Room | None = None,
 ) -> ASGIApp:
     """The application behind its guard.
 
     Args:
         settings: `host` is where the server listens; "" is 127.0.0.1.
         wrong_keys_per_minute: from one address, before more are answered with 429.
+        room: for connections and work; without it there is always some.
 
     Raises:
         InvalidRequest: KEYS_NEEDED, BAD_SETTING, CORS_NEEDS_KEYS.
@@ -63,6 +69,7 @@ def protect(
     _warn(settings)
     origins = parse_origins(settings.cors_origins, bool(keys))
     inner: ASGIApp = Bodies(app, body_limits(settings))
+    inner = Roomy(inner, room)
     inner = Limits(inner, settings.rate_per_minute, settings.key_concurrency)
     inner = Callers(inner, keys, wrong_keys_per_minute)
     if not keys:

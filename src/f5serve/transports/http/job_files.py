@@ -19,8 +19,8 @@ from f5serve.operations.pools import BoundedExecutor
 from f5serve.store.base import ObjectStore
 from f5serve.transports.http.errors import body_of
 
-PART_BYTES = 4 << 20
-"""Of a file in memory at a time, for each who listens."""
+PART_BYTES = 256 << 10
+"""Of a file in memory at a time, for each who listens; `connections` cuts off who takes nothing."""
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 

@@ -201,9 +201,12 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     from f5serve.diagnosis import quick
     from f5serve.operations import Operations, Options
     from f5serve.store.open import open_store
+    from f5serve.transports.descriptors import Descriptors
     from f5serve.transports.http.app import make_app
+    from f5serve.transports.http.connections import Connections
     from f5serve.transports.http.guard import protect
     from f5serve.transports.http.observed import observe
+    from f5serve.transports.http.room import Room
     from f5serve.transports.http.service import Service
     from f5serve.transports.http.serving import Serving, ServingOptions, settle
     from f5serve.transports.start_checks import make_checks
@@ -217,7 +220,12 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     options = Options(start=timeline.as_dict, checkup=checkup)
     operations = Operations(store, voices, load_speech, settings, options)
     service = Service(operations, store, voices, ears.aligners(), settings)
-    app = observe(protect(make_app(service), settings), operations.metrics)
+    descriptors = Descriptors()
+    connections = Connections(descriptors.for_connections, settings.request_timeout_s)
+    guarded = protect(make_app(service), settings, room=Room(descriptors, connections))
+    app = observe(guarded, operations.metrics)
     checks = make_checks(settings, store)
-    how_to_live = ServingOptions(settings.shutdown_s, checks, on_ready=settle)
+    how_to_live = ServingOptions(
+        settings.shutdown_s, checks, on_ready=settle, connections=connections
+    )
     return Serving(app, operations, service.lifecycle, how_to_live)

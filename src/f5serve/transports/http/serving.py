@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import uvicorn
 from starlette.responses import JSONResponse, Response
@@ -28,9 +28,11 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from f5serve.errors import F5Error
 from f5serve.operations import Operations
-from f5serve.transports.http.connection import Connection
+from f5serve.transports.http.connection import Connection, connection_of
+from f5serve.transports.http.connections import Connections
 from f5serve.transports.http.errors import answer_to
 from f5serve.transports.http.lifecycle import Lifecycle, device_broken
+from f5serve.transports.http.taking import take
 from f5serve.transports.program import end_now, end_within
 
 _log = logging.getLogger(__name__)
@@ -43,6 +45,9 @@ RELEASE_S = 5.0
 
 LOOK_S = 1.0
 """How often it is looked whether the device still works."""
+
+MOST_ASKING = 64
+"""Connections on the port that answers /ping alone."""
 
 KEEP_ALIVE_S = 75.0
 """How long an idle connection is kept: longer than proxies do, so that they end it, not we."""
@@ -57,12 +62,14 @@ class ServingOptions:
         checks: made at the start; they block, and one that raises F5Error ends the server.
         force: as `end_within`, for when the end takes longer all the same.
         on_ready: called once, when speech can be made.
+        connections: those of callers; any number of them without it.
     """
 
     shutdown_s: float
     checks: Sequence[Callable[[], None]] = ()
     force: Callable[[float, int, str], threading.Timer] = end_within
     on_ready: Callable[[], None] = lambda: None
+    connections: Connections = field(default_factory=Connections)
 
 
 class Serving:
@@ -79,8 +86,10 @@ class Serving:
         self._lifecycle = lifecycle
         self._lifecycle.is_checked = not options.checks
         self._options = options
-        self._main = _Listener(self._cut_off_in_peace(app))
-        self._health = _Listener(_Ping(operations, lifecycle))
+        self._connections = options.connections
+        self._main = Listener(self._cut_off_in_peace(app), connection_of(self._connections))
+        asking = connection_of(Connections(MOST_ASKING))
+        self._health = Listener(_Ping(operations, lifecycle), asking)
         self._stopping = asyncio.Event()
         self._deadline = math.inf
         self._error: F5Error | None = None
@@ -102,7 +111,8 @@ class Serving:
         main = asyncio.create_task(self._main.serve(sockets=[listening]))
         asking = asyncio.create_task(self._health.serve(sockets=[health])) if health else None
         self._operations.begin()
-        beside = [asyncio.create_task(self._check()), asyncio.create_task(self._watch())]
+        watching = (self._check(), self._watch(), self._connections.watch())
+        beside = [asyncio.create_task(each) for each in watching]
         try:
             await self._stopping.wait()
             await self._drain(main)
@@ -195,15 +205,17 @@ class Serving:
             self.stop(_fault(error))
 
 
-class _Listener(uvicorn.Server):
-    """uvicorn's server, but for signals and logs, which are ours."""
+class Listener(uvicorn.Server):
+    """uvicorn's server, but for signals, logs and how connections are taken, which are ours."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, kind: type[Connection]) -> None:
+        self._connections = kind.all_of_them
+        self._taking: list[asyncio.Task[None]] = []
         super().__init__(
             uvicorn.Config(
                 app,
                 lifespan="off",
-                http=Connection,
+                http=kind,
                 ws="none",
                 access_log=False,
                 log_config=None,
@@ -212,6 +224,21 @@ class _Listener(uvicorn.Server):
                 timeout_keep_alive=int(KEEP_ALIVE_S),
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections from these sockets, one at a time.
+
+        asyncio and uvloop would take all that wait at once, each with a descriptor, before any of
+        them is counted.
+        """
+        await super().startup(sockets=[])
+        taking = (take(self, listening, self._connections) for listening in sockets or ())
+        self._taking = [asyncio.create_task(each) for each in taking]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more; then as uvicorn's."""
+        await _ended(self._taking)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -265,4 +292,5 @@ def _fault(error: Exception) -> F5Error:
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks)
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,136 @@
+"""All connections of a server: so many, none that only waits for ever, none whose reader sleeps.
+
+Connections tell when they are made, busy, idle and gone; what has to end is closed. What is said on
+them is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from itertools import islice
+from typing import Protocol
+
+_log = logging.getLogger(__name__)
+
+EXTRA = 16
+"""Connections beyond the most, which are told so; further ones are cut off without a word."""
+
+QUIET_S = 120.0
+"""How long a connection without a request may stay, whatever bytes it sends."""
+
+LOOK_S = 5.0
+"""How often all are looked at; more often where the limit for readers is short."""
+
+YOUNG_S = 1.0
+"""An idle connection is left alone for so long: its request may be on its way."""
+
+_SEARCHED = 100
+
+
+class Kept(Protocol):
+    """What is asked of a connection; see `connection.Connection`."""
+
+    def buffered(self) -> tuple[int, int]:
+        """Bytes that wait for the reader, and a number that grows as he takes some."""
+        ...
+
+    def cut(self) -> None:
+        """End at once; what waits for the reader is lost."""
+        ...
+
+
+class Connections:
+    """Those of one server, used in its event loop.
+
+    Args:
+        most: how many there may be; 0 is no limit.
+        stall_s: a reader who takes nothing for so long is cut off.
+    """
+
+    def __init__(self, most: int = 0, stall_s: float = 320.0) -> None:
+        self._most, self._stall_s = most, stall_s
+        # Idle ones in the order in which they became so, and since when.
+        self._idle: dict[Kept, float] = {}
+        self._busy: set[Kept] = set()
+        self._extra: set[Kept] = set()
+        self._stalls: dict[Kept, tuple[tuple[int, int], float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._idle) + len(self._busy)
+
+    def has_place(self) -> bool:
+        """Whether one more can be taken; the longest idle ones make room for it."""
+        if not self._most:
+            return True
+        self.close_idle(max(len(self) - self._most + 1, 0))
+        return len(self) < self._most + EXTRA
+
+    def made(self, connection: Kept) -> None:
+        """It is there, and waits for a request."""
+        if self._most and len(self) >= self._most:
+            self._extra.add(connection)
+        self._idle[connection] = time.monotonic()
+
+    def busy(self, connection: Kept) -> None:
+        """It has a request."""
+        if self._idle.pop(connection, None) is not None:
+            self._busy.add(connection)
+
+    def idle(self, connection: Kept) -> None:
+        """Its last request is answered."""
+        if connection in self._busy:
+            self._busy.discard(connection)
+            self._idle[connection] = time.monotonic()
+
+    def gone(self, connection: Kept) -> None:
+        """It is there no more."""
+        self._idle.pop(connection, None)
+        self._stalls.pop(connection, None)
+        self._busy.discard(connection)
+        self._extra.discard(connection)
+
+    def is_extra(self, connection: Kept) -> bool:
+        """Whether there was no room for it, so that it is to be told to come again."""
+        return connection in self._extra and len(self) > self._most
+
+    def close_idle(self, count: int) -> int:
+        """Close so many of the longest idle ones, if there are any; returns how many were."""
+        before = time.monotonic() - YOUNG_S
+        old = [each for each, since in islice(self._idle.items(), _SEARCHED) if since < before]
+        # What waits for a slow reader is not lost while others can be closed.
+        chosen = ([each for each in old if not each.buffered()[0]] or old[:1])[:count]
+        for connection in chosen:
+            del self._idle[connection]
+            connection.cut()
+        return len(chosen)
+
+    async def watch(self) -> None:
+        """Look at all of them, until cancelled."""
+        pause_s = max(0.02, min(LOOK_S, self._stall_s / 8))
+        while True:
+            await asyncio.sleep(pause_s)
+            self.look(time.monotonic())
+
+    def look(self, now: float) -> None:
+        """Cut off those whose readers take nothing, and those that only wait."""
+        stalled = [each for each in (*self._idle, *self._busy) if self._is_stalled(each, now)]
+        quiet = [each for each, since in self._idle.items() if now - since > QUIET_S]
+        for connection in {*stalled, *quiet}:
+            connection.cut()
+        if stalled:
+            _log.warning(
+                "%d readers took nothing for %g s and were cut off", len(stalled), self._stall_s
+            )
+
+    def _is_stalled(self, connection: Kept, now: float) -> bool:
+        buffered = connection.buffered()
+        before, since = self._stalls.get(connection, (None, now))
+        if not buffered[0]:
+            self._stalls.pop(connection, None)
+            return False
+        if buffered != before:
+            self._stalls[connection] = buffered, now
+            return False
+        return now - since > self._stall_s
