@@ -28,6 +28,7 @@ FLOORS = {
             "api_keys",
             "build",
             "metrics",
+            "waits",
             "__init__",
         ],
         0,

@@ -29,6 +29,7 @@ from f5serve.types import (
     Wave,
 )
 from f5serve.voices.default import default_voice
+from f5serve.waits import Check
 from f5serve.watch import Watch
 
 VOICE = default_voice()
@@ -319,8 +320,11 @@ class Drawer:
     def __init__(self) -> None:
         self.waves: dict[str, Wave] = {}
 
-    def find(self, utterances: Sequence[Utterance]) -> dict[int, Wave]:
-        return {i: self.waves[u.text] for i, u in enumerate(utterances) if u.text in self.waves}
+    def find(self, utterances: Sequence[Utterance], check: Check | None = None) -> set[int]:
+        return {i for i, utterance in enumerate(utterances) if utterance.text in self.waves}
+
+    def read(self, utterances: Sequence[Utterance], check: Check | None = None) -> list[Wave]:
+        return [self.waves[utterance.text] for utterance in utterances]
 
     def keep(self, utterance: Utterance, wave: Wave) -> None:
         self.waves[utterance.text] = wave

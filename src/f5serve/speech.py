@@ -12,7 +12,7 @@ import math
 import threading
 import time
 import unicodedata
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
@@ -33,6 +33,7 @@ from f5serve.types import (
     Utterance,
     Wave,
 )
+from f5serve.units import FRAMES_PER_SECOND
 from f5serve.verification import Gate, Verifier, nobody_hears, not_understood
 from f5serve.watch import Told, Watch
 
@@ -45,6 +46,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "cross_fade_s": (0, 5),
 }
 """What each option of a request may be."""
+
+TURN_S = 600.0
+"""Speech that is made together: 58 MB of samples. Only longer requests notice the end of a turn, at
+which rows that are still spoken keep the device to themselves."""
 
 NAMED_CHARACTERS = 5
 """How many characters that cannot be spoken an error names."""
@@ -196,16 +201,33 @@ class Speech:
 
 def _generate(speaker: Engine | Verifier, told: Told, quick_start: bool) -> None:
     """Have all utterances spoken that no earlier attempt has left."""
-    kept = told.watch.kept
-    found = kept.find(told.utterances) if kept is not None else {}
-    for index in sorted(found):
-        told.add(index, found[index])
-    missing = [index for index in range(len(told.utterances)) if index not in found]
-    # Were the first row packed with the others, each of its steps would last as long as theirs.
-    first = int(quick_start and missing[:1] == [0])
-    for turn in (missing[:first], missing[first:]):
-        if turn:
-            _take_turn(speaker, turn, told)
+    kept, check = told.watch.kept, told.watch.check
+    there = kept.find(told.utterances, check) if kept is not None else set()
+    for turn in _turns(told.utterances, quick_start):
+        found = [index for index in turn if index in there]
+        if found and kept is not None:
+            waves = kept.read([told.utterances[index] for index in found], check)
+            for index, wave in zip(found, waves, strict=True):
+                if wave is not None:
+                    told.add(index, wave)
+        missing = [index for index in turn if not told.has(index)]
+        if missing:
+            _take_turn(speaker, missing, told)
+
+
+def _turns(utterances: Sequence[Utterance], quick_start: bool) -> Iterator[list[int]]:
+    """Which are spoken together: their waves are in memory until all of a turn are there."""
+    turn: list[int] = []
+    seconds = 0.0
+    for index, utterance in enumerate(utterances):
+        turn.append(index)
+        seconds += utterance.duration_frames / FRAMES_PER_SECOND - utterance.voice.wave.duration_s
+        # Were the first row packed with the others, each of its steps would last as long as theirs.
+        if seconds > TURN_S or (quick_start and index == 0):
+            yield turn
+            turn, seconds = [], 0.0
+    if turn:
+        yield turn
 
 
 def _take_turn(speaker: Engine | Verifier, turn: Sequence[int], told: Told) -> None:

@@ -7,16 +7,15 @@ who asked is not known here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from f5serve.errors import ModelUnavailable
 from f5serve.timings.aligners import Aligners
 from f5serve.types import Alignment, Utterance, Wave, WordTiming
-
-CHECK_S = 0.1
+from f5serve.waits import Check, until_done
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +45,14 @@ class Timer:
         text = self._utterances[index].text
         self._begun[index] = self._aligners.submit(wave, text, self._language)
 
-    def result(self, starts_s: Sequence[float], check: Callable[[], None] | None = None) -> Timed:
+    def result(self, starts_s: Sequence[float], check: Check | None = None) -> Timed:
         """Wait for all, and put them where their utterances begin.
 
         Args:
             check: called ten times a second; what it raises comes out.
         """
         began = time.perf_counter()
-        waiting = set(self._begun.values())
-        while waiting := wait(waiting, CHECK_S).not_done:
-            if check is not None:
-                check()
+        until_done(self._begun.values(), check)
         waited_s = time.perf_counter() - began
         found = [_found(self._begun[index]) for index in range(len(self._utterances))]
         return Timed(joined(found, starts_s), self._warnings(found), waited_s)

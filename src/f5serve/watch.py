@@ -7,7 +7,7 @@ engine speaks, and where anything is kept, is not known here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,13 +17,24 @@ from f5serve.audio.edit import Joiner, remove_silence
 from f5serve.errors import EngineFailed
 from f5serve.timed import Timer
 from f5serve.types import SpeechRequest, Utterance, Wave
+from f5serve.waits import Check
 
 
 class Kept(Protocol):
     """Waves of a request that an earlier attempt at it has left, and that this one leaves."""
 
-    def find(self, utterances: Sequence[Utterance]) -> Mapping[int, Wave]:
-        """Those that are there, by index; may block, and costs nothing at a first attempt."""
+    def find(self, utterances: Sequence[Utterance], check: Check | None = None) -> set[int]:
+        """Which are there; may block, and costs nothing at a first attempt.
+
+        Args:
+            check: called ten times a second; what it raises comes out.
+        """
+        ...
+
+    def read(
+        self, utterances: Sequence[Utterance], check: Check | None = None
+    ) -> list[Wave | None]:
+        """What is there of utterances that were found; may block, as `find`."""
         ...
 
     def keep(self, utterance: Utterance, wave: Wave) -> None:
@@ -94,6 +105,10 @@ class Told:
         if self.watch.on_progress is not None:
             self.watch.on_progress(len(self.waves), len(self.utterances))
         self._pass_on()
+
+    def has(self, index: int) -> bool:
+        """Whether that utterance is finished."""
+        return index in self.waves
 
     def in_order(self) -> list[Wave]:
         """All waves, once all are there."""

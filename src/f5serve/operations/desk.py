@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ from f5serve.operations.flights import (
     OnProgress,
     read_outcome,
     shut_down,
+    within,
 )
 from f5serve.operations.health import Health
 from f5serve.operations.later import QUEUED_AS, Later, without_queued_as
@@ -270,6 +272,7 @@ class Operations:
         self._queue.stop()
         await self._flights.land(within_s)
         await self._queue.close()
+        await self._tools.leftovers.close()
 
     async def close(self, within_s: float) -> None:
         """`drain`, then let go of the device and of the threads for the store."""
@@ -289,7 +292,7 @@ class Operations:
     async def _tts(self, call: _Call) -> dict[str, Any]:
         if self._closing:
             raise shut_down()
-        settings = self._settings
+        began, settings = time.monotonic(), self._settings
         listens = call.listeners.on_piece is not None
         defaults = default_options(settings)
         queued_as = self._later.named(call.payload)
@@ -311,13 +314,19 @@ class Operations:
         record, flight = await self._flights.fly(
             flight, lambda own: self._within_time(own, ask), call.listeners
         )
-        answer = await self._lookups.told(job_id, record)
-        await self._lookups.give_earlier(call.listeners, flight, record)
+        told = self._told(call.listeners, ask, flight, record)
+        return await within(ask.timeout_s, began, job_id, told)
+
+    async def _told(
+        self, to: Listeners, ask: Ask, flight: Flight, record: Record
+    ) -> dict[str, Any]:
+        answer = await self._lookups.told(flight.job_id, record)
+        await self._lookups.give_earlier(to, flight, record)
         if not ask.inline:
             return answer
         audio = flight.audio
         if audio is None:
-            audio = await self._lookups.audio(job_id, record)
+            audio = await self._lookups.audio(flight.job_id, record)
         return answers.inline(answer, audio)
 
     async def _within_time(self, flight: Flight, ask: Ask) -> Record:

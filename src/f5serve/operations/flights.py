@@ -187,6 +187,22 @@ class Flight:
                 await asyncio.wait({task})
 
 
+async def within(seconds: float | None, since: float, job_id: str, work: Awaitable[T]) -> T:
+    """What the work returns, for a caller who gave the job so many seconds.
+
+    Args:
+        since: `time.monotonic()` when he did.
+
+    Raises:
+        F5Error: DEADLINE_PASSED.
+    """
+    try:  # asyncio's clock is that of time.monotonic
+        async with asyncio.timeout_at(None if seconds is None else since + seconds):
+            return await work
+    except TimeoutError:
+        raise too_late(job_id, seconds or 0.0) from None
+
+
 class Flights:
     """All jobs under way, by id."""
 

@@ -15,14 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
+from f5serve.errors import F5Error, InvalidRequest, StorageFailed
 from f5serve.jobs.board import Board, Elsewhere, Finished, Lease
 from f5serve.jobs.cache import ResultCache
 from f5serve.jobs.chunks import Chunks
-from f5serve.jobs.records import CANCELLED_CODE, Record
+from f5serve.jobs.records import Record
 from f5serve.operations import story
 from f5serve.operations.device import Device
-from f5serve.operations.flights import SHUT_DOWN_CODE, Flight
+from f5serve.operations.endings import INTERNAL, Leftovers, failure_of, note, settled
+from f5serve.operations.flights import Flight
 from f5serve.operations.measures import Measures
 from f5serve.operations.parse import Ask
 from f5serve.operations.pools import Pools
@@ -44,13 +45,6 @@ BEAT_S = 15.0
 LOOK_S = (0.2, 3.0)
 """Shortest and longest pause between looks at a job that another worker has."""
 
-INTERNAL = {
-    "message": "Something unexpected failed.",
-    "code": "INTERNAL",
-    "hint": "The worker's log tells more.",
-    "retryable": True,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -71,6 +65,7 @@ class Tools:
     beat_s: float = BEAT_S
     keep: KeepOptions = field(default_factory=KeepOptions)
     background: Supervisor = field(default_factory=Supervisor)
+    leftovers: Leftovers = field(default_factory=Leftovers)
 
     async def blocking(self, call: Callable[..., T], *args: Any) -> T:
         """Run a step of a job under way, which blocks, in a thread; it is never refused."""
@@ -126,30 +121,56 @@ async def perform(tools: Tools, flight: Flight, ask: Ask) -> Record:
         failure = None
         return record
     except F5Error as error:
-        failure = _failure(error)
+        failure = failure_of(error)
         raise
     except asyncio.CancelledError:  # the event loop itself is going down
         failure = None
         raise
     finally:
         ended.set()
-        await asyncio.wait({pulse})  # a beat that came later would hide how the job ended
-        if failure is not None:
-            await tools.blocking(_note_failure, tools.board, flight, claim, failure)
+        await tools.leftovers.finish(_end(tools, flight, claim, pulse, failure))
+
+
+async def _end(
+    tools: Tools,
+    flight: Flight,
+    lease: Lease,
+    pulse: asyncio.Task[None],
+    failure: Mapping[str, Any] | None,
+) -> None:
+    await settled(pulse)  # a beat that came later would hide how the job ended
+    if failure is not None:
+        await tools.blocking(note, tools.board, flight, lease, failure)
 
 
 async def _claim(tools: Tools, flight: Flight, ask: Ask) -> Lease | Finished:
     """Take the job; while another worker has it, wait for its result or for its silence."""
     pause_s, longest_s = LOOK_S
     while True:
-        claim = await tools.pools.jobs.run(
-            tools.board.claim, flight.job_id, flight.sha256, ask.about, flight.owner
-        )
+        call = tools.board.claim, flight.job_id, flight.sha256, ask.about, flight.owner
+        claiming = asyncio.ensure_future(tools.pools.jobs.run(*call))
+        try:
+            claim = await flight.unless_stopped(asyncio.shield(claiming))
+        except F5Error as error:
+            await tools.leftovers.finish(_unclaim(tools, flight, claiming, failure_of(error)))
+            raise
         if not isinstance(claim, Elsewhere):
             return claim
         flight.tell("elsewhere", 0)
         await flight.pause(min(pause_s, claim.wait_s + LOOK_S[0]))
         pause_s = min(2 * pause_s, longest_s)
+
+
+async def _unclaim(
+    tools: Tools,
+    flight: Flight,
+    claiming: asyncio.Future[Lease | Finished | Elsewhere],
+    failure: Mapping[str, Any],
+) -> None:
+    """Let go of a job that is taken by now, though nobody waits for it any more."""
+    await settled(claiming)
+    if claiming.exception() is None and isinstance(lease := claiming.result(), Lease):
+        await tools.blocking(note, tools.board, flight, lease, failure)
 
 
 async def _pulse(tools: Tools, flight: Flight, lease: Lease, ended: asyncio.Event) -> None:
@@ -181,7 +202,7 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
     voice, identity, earlier, times.voice_s = found.voice, found.identity, found.earlier, found.s
     if earlier is not None:
         told = story.retell(earlier, times.metrics())
-        return await tools.blocking(tools.board.finish, lease, told)
+        return await flight.unless_stopped(tools.blocking(tools.board.finish, lease, told))
     if flight.place is not None:  # have the line know what the engine thinks this will cost
         flight.place.estimate(found.estimate_s)
     request = ask.request(voice)
@@ -198,7 +219,7 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
         flight.give_file(result.audio)
         return await _keep(tools, flight, lease, _Made(ask, voice, result, identity, times))
     except F5Error as error:
-        is_final = not _failure(error)["retryable"]
+        is_final = not failure_of(error)["retryable"]
         raise
     except asyncio.CancelledError:
         is_final = False
@@ -265,24 +286,25 @@ class _Made:
 
 
 async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Record:
-    """Store what was made, then say so."""
+    """Store what was made, then say so. Who stops meanwhile does not wait for the store."""
     flight.tell("storing", 100)
-    outputs = await tools.blocking(_outputs, tools.board, lease, made)
+    outputs = await flight.unless_stopped(tools.blocking(_outputs, tools.board, lease, made))
     if not isinstance(outputs, list):
         return outputs
     details = outputs[1]
     began = time.perf_counter()
     kept = [output for output in outputs if output is not details or not story.is_small(details)]
-    await asyncio.gather(*(tools.blocking(_put, tools.board, output) for output in kept))
+    puts = asyncio.gather(*(tools.blocking(_put, tools.board, output) for output in kept))
+    await flight.unless_stopped(puts)
     made.times.upload_s = time.perf_counter() - began
     told = story.tell(made.ask, made.voice, made.result, outputs, made.times.metrics())
     flight.check()
     tools.measures.spoke(told["metrics"], made.times.audio_s, made.times.so_far_s)
     finish = tools.blocking(tools.board.finish, lease, told)
     if tools.cache is None:
-        return await finish
+        return await flight.unless_stopped(finish)
     keep = tools.blocking(tools.cache.keep, made.identity, lease.job_id, told)
-    record, _ = await asyncio.gather(finish, keep)
+    record, _ = await flight.unless_stopped(asyncio.gather(finish, keep))
     return record
 
 
@@ -326,36 +348,6 @@ def _refuse_other_model(ask: Ask, speech: Speech) -> None:
 
 def _put(board: Board, output: Output) -> None:
     board.store.put(output.key, output.data, output.mime)
-
-
-def _failure(error: F5Error) -> dict[str, Any]:
-    # Another worker may well have the model that this one lacks.
-    retryable = error.retryable or isinstance(error, ModelUnavailable)
-    return {
-        "message": error.message,
-        "code": error.code,
-        "hint": error.hint,
-        "retryable": retryable,
-    }
-
-
-def _note_failure(board: Board, flight: Flight, lease: Lease, failure: Mapping[str, Any]) -> None:
-    """Record how the work ended; if even that fails, the lease runs out."""
-    try:
-        if failure["code"] == CANCELLED_CODE and not failure["retryable"]:
-            board.end_cancelled(lease)
-        elif failure["code"] == SHUT_DOWN_CODE or _is_to_go_on(flight, lease, failure):
-            board.release(lease)
-        else:
-            board.fail(lease, failure)
-    except StorageFailed as error:
-        _log.warning("the end of a job could not be recorded: %s", error.message)
-
-
-def _is_to_go_on(flight: Flight, lease: Lease, failure: Mapping[str, Any]) -> bool:
-    """Whether the job is begun again by itself; one whose caller went away is not."""
-    passes = failure["retryable"] and failure["code"] != CANCELLED_CODE
-    return passes and lease.attempt < flight.attempts
 
 
 def _repeat(error: InvalidRequest) -> Callable[[], F5Error]:

@@ -25,9 +25,10 @@ from f5serve.jobs.board import Board, Lease
 from f5serve.jobs.reading import DAMAGED, TOO_NEW, RecordUnreadable
 from f5serve.jobs.records import ENDED, Standing, Status, folder_of
 from f5serve.jobs.waiting import Entry, Listed, Waiting
+from f5serve.operations.endings import INTERNAL
 from f5serve.operations.flights import SHUT_DOWN_CODE, shut_down
 from f5serve.operations.parse import Ask
-from f5serve.operations.perform import INTERNAL, Tools
+from f5serve.operations.perform import Tools
 
 _log = logging.getLogger(__name__)
 

@@ -10,20 +10,23 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from f5serve.errors import StorageFailed
+from f5serve.errors import F5Error, StorageFailed
 from f5serve.jobs.chunks import Chunks
 from f5serve.operations.pools import BoundedExecutor
 from f5serve.types import Utterance, Wave
+from f5serve.waits import Check, until_done
 
 _log = logging.getLogger(__name__)
 
-READERS = 8
+
+MOST_WAITING = 32
+"""Utterances that wait to be stored: some minutes of speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +74,30 @@ class Resume:
         self.found = 0
         self.written = 0
 
-    def find(self, utterances: Sequence[Utterance]) -> Mapping[int, Wave]:
-        """Waves of these utterances that an earlier attempt has left."""
+    def find(self, utterances: Sequence[Utterance], check: Check | None = None) -> set[int]:
+        """Which of these utterances an earlier attempt has left."""
         self._began = time.monotonic()
         self._is_long = len(utterances) >= self._options.least
         if not (self._is_long and self._is_retry):
-            return {}
+            return set()
+        listing = self._pool.submit(self._chunks.keys)
+        until_done([listing], check)
         try:
-            there = self._chunks.keys()
-            keys = {i: key for i, u in enumerate(utterances) if (key := self._key(u)) in there}
-            self._known |= there
-            with ThreadPoolExecutor(READERS, "resume") as readers:
-                parts = readers.map(self._chunks.read, keys.values())
-                found = {i: _wave(part) for i, part in zip(keys, parts, strict=True) if part}
-        except StorageFailed as error:
-            _log.warning("earlier utterances cannot be read: %s", error.message)
-            return {}
-        self.found = len(found)
+            there = listing.result()
+        except F5Error as error:
+            _log.warning("earlier utterances cannot be listed: %s", error.message)
+            return set()
+        self._known |= there
+        return {i for i, utterance in enumerate(utterances) if self._key(utterance) in there}
+
+    def read(
+        self, utterances: Sequence[Utterance], check: Check | None = None
+    ) -> list[Wave | None]:
+        """The waves of these, side by side; None where one is damaged or cannot be read."""
+        parts = [self._pool.submit(self._chunks.read, self._key(u)) for u in utterances]
+        until_done(parts, check)
+        found = [_wave(part) for part in parts]
+        self.found += sum(wave is not None for wave in found)
         return found
 
     def keep(self, utterance: Utterance, wave: Wave) -> None:
@@ -95,7 +105,8 @@ class Resume:
         if not self._is_long:
             return
         with self._lock:
-            self._waiting.append((self._key(utterance), wave))
+            if len(self._waiting) < MOST_WAITING:  # a slow store costs the work anew, not memory
+                self._waiting.append((self._key(utterance), wave))
             is_time = time.monotonic() - self._began >= self._options.after_s
             if is_time and not self._is_writing and not self._closed:
                 self._is_writing = True
@@ -151,5 +162,10 @@ class Resume:
         )
 
 
-def _wave(part: bytes) -> Wave:
-    return Wave(np.frombuffer(part, dtype="<f4").astype(np.float32))
+def _wave(reading: Future[bytes | None]) -> Wave | None:
+    try:
+        part = reading.result()
+    except F5Error as error:
+        _log.warning("an earlier utterance cannot be read: %s", error.message)
+        return None
+    return Wave(np.frombuffer(part, dtype="<f4").astype(np.float32)) if part else None

@@ -10,8 +10,7 @@ import hashlib
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from f5serve.heard import Heard
 from f5serve.recognition.models import ModelFolder
 from f5serve.settings import keep_hub_silent, keep_onnxruntime_silent
 from f5serve.types import Wave, WordTiming
+from f5serve.waits import Check, held, wanted
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -43,7 +43,6 @@ SILENT_DBFS = -60.0
 """Nothing is heard in a wave that is nowhere louder; Whisper would make something up."""
 
 
-_CHECK_S = 0.1
 _WINDOW_TOKENS = 400  # Whisper's own limit is 448, prompt and marks included
 
 
@@ -84,7 +83,7 @@ class Whisper:
         language: str = "",
         *,
         word_times: bool = False,
-        check: Callable[[], None] | None = None,
+        check: Check | None = None,
     ) -> Heard:
         """See `Recogniser`; a language that the model does not know counts as unknown.
 
@@ -97,8 +96,8 @@ class Whisper:
         if float(np.max(levels_db(wave), initial=-200.0)) < SILENT_DBFS:
             return Heard("", code, 0.0)
         samples = resample(wave, SAMPLE_RATE).samples
-        check = check or _nothing
-        with _turn(self._lock, check):
+        check = check or wanted
+        with held(self._lock, check):
             if self._model is None:
                 self._model = self._load()
             segments, info = self._model.transcribe(
@@ -144,21 +143,6 @@ class Whisper:
         ):
             return ("cuda", "cpu")
         return ("cpu",)
-
-
-@contextmanager
-def _turn(lock: threading.Lock, check: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock; whoever is not heard any more does not wait for it."""
-    while not lock.acquire(timeout=_CHECK_S):
-        check()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _nothing() -> None:
-    pass
 
 
 def plain_code(language: str) -> str:

@@ -23,6 +23,7 @@ from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.timings.exact import Exact
 from f5serve.timings.languages import language_of
 from f5serve.types import Aligner, Alignment, Wave
+from f5serve.waits import Check, held, wanted
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ RECORDINGS = 1
 MOST_BESIDE = 4
 """Utterances that are aligned at a time, where cores abound: 100 MB for each."""
 
-CHECK_S = 0.1
 INSTALL = "pip install 'f5serve[align]'"
 
 
@@ -89,7 +89,7 @@ class Aligners:
         wave: Wave,
         text: str,
         language: str = "",
-        check: Callable[[], None] | None = None,
+        check: Check | None = None,
     ) -> Alignment:
         """The words of `text` in a recording; none where they cannot be told for sure.
 
@@ -100,17 +100,13 @@ class Aligners:
         Raises:
             ModelUnavailable: ALIGNER_FAILED.
         """
-        check = check or _nothing
+        check = check or wanted
         if wave.marks or self.name == OFF:
             return self._align(wave, text, language, check)
-        while not self._recordings.acquire(timeout=CHECK_S):
-            check()
-        try:
+        with held(self._recordings, check):
             return self._align(wave, text, language, check)
-        finally:
-            self._recordings.release()
 
-    def _align(self, wave: Wave, text: str, language: str, check: Callable[[], None]) -> Alignment:
+    def _align(self, wave: Wave, text: str, language: str, check: Check) -> Alignment:
         if self.name == OFF:
             return Alignment()
         if wave.marks:
@@ -131,13 +127,13 @@ class Aligners:
         wave: Wave,
         text: str,
         language: str = "",
-        check: Callable[[], None] | None = None,
+        check: Check | None = None,
     ) -> Future[Alignment]:
         """As `align`, in a thread of its own, so that speaking goes on; no recording is before it.
 
         One that is cancelled before it has begun is never begun.
         """
-        return self._pool.submit(self._align, wave, text, language, check or _nothing)
+        return self._pool.submit(self._align, wave, text, language, check or wanted)
 
     def why_not(self, text: str, language: str = "") -> str:
         """One sentence: why `text` has no times here."""
@@ -214,10 +210,6 @@ def _opened(*openers: Callable[[], Aligner | None]) -> list[Aligner]:
 
 def _beside() -> int:
     return max(1, min(MOST_BESIDE, (os.cpu_count() or 1) // 4))
-
-
-def _nothing() -> None:
-    pass
 
 
 def _is_installed(*packages: str) -> bool:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,11 @@ import numpy as np
 
 from f5serve.errors import ModelUnavailable
 from f5serve.types import Alignment, Wave, WordTiming
+from f5serve.waits import CHECK_S, Check, wanted
 
 _log = logging.getLogger(__name__)
 
 _CHILD = Path(__file__).with_name("child.py")
-
-CHECK_S = 0.1
-"""How often it is looked whether the answer is still wanted."""
 
 START_S = 60.0
 """Longest time for the start of a process; half a second is usual."""
@@ -69,7 +67,7 @@ class Apart:
             ModelUnavailable: ALIGNER_FAILED.
         """
         try:
-            self._give_back(self._take(_nothing))
+            self._give_back(self._take(wanted))
         except Died as died:
             raise _failed(died) from died
 
@@ -82,7 +80,7 @@ class Apart:
         waves: Sequence[Wave],
         texts: Sequence[str],
         language: str,
-        check: Callable[[], None] | None = None,
+        check: Check | None = None,
     ) -> list[Alignment]:
         """Each text in its wave; see `types.Aligner`.
 
@@ -90,9 +88,9 @@ class Apart:
             check: called ten times a second; what it raises ends the work and comes out.
         """
         pairs = zip(waves, texts, strict=True)
-        return [self._align(wave, text, language, check or _nothing) for wave, text in pairs]
+        return [self._align(wave, text, language, check or wanted) for wave, text in pairs]
 
-    def _align(self, wave: Wave, text: str, language: str, check: Callable[[], None]) -> Alignment:
+    def _align(self, wave: Wave, text: str, language: str, check: Check) -> Alignment:
         for tries_left in reversed(range(_TRIES)):
             try:
                 told = self._ask(wave, text, language, check)
@@ -105,9 +103,7 @@ class Apart:
                 return Alignment(words, self.method, told["confidence"]) if words else Alignment()
         raise AssertionError("the last try returns or raises")
 
-    def _ask(
-        self, wave: Wave, text: str, language: str, check: Callable[[], None]
-    ) -> dict[str, Any]:
+    def _ask(self, wave: Wave, text: str, language: str, check: Check) -> dict[str, Any]:
         child = self._take(check)
         try:
             told = child.ask(wave, text, language, check)
@@ -117,7 +113,7 @@ class Apart:
         self._give_back(child)
         return told
 
-    def _take(self, check: Callable[[], None]) -> _Child:
+    def _take(self, check: Check) -> _Child:
         with self._changed:
             while not self._idle and len(self._running) >= self._most:
                 self._changed.wait(CHECK_S)
@@ -151,7 +147,7 @@ class _Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
 
-    def start(self, check: Callable[[], None]) -> None:
+    def start(self, check: Check) -> None:
         """Have it ready; it may be so already.
 
         Raises:
@@ -180,9 +176,7 @@ class _Child:
                 stderr=subprocess.DEVNULL,
             )
 
-    def ask(
-        self, wave: Wave, text: str, language: str, check: Callable[[], None]
-    ) -> dict[str, Any]:
+    def ask(self, wave: Wave, text: str, language: str, check: Check) -> dict[str, Any]:
         """The answer to one request.
 
         Raises:
@@ -207,7 +201,7 @@ class _Child:
             self._process.kill()
             self._process.wait()
 
-    def _send(self, left: memoryview, check: Callable[[], None]) -> None:
+    def _send(self, left: memoryview, check: Check) -> None:
         assert self._connection is not None
         self._connection.settimeout(CHECK_S)
         while left:
@@ -216,7 +210,7 @@ class _Child:
             except TimeoutError:
                 check()
 
-    def _answer(self, check: Callable[[], None], within_s: float) -> dict[str, Any]:
+    def _answer(self, check: Check, within_s: float) -> dict[str, Any]:
         assert self._connection is not None
         self._connection.settimeout(CHECK_S)
         deadline = time.monotonic() + within_s
@@ -257,7 +251,3 @@ def _failed(died: Died) -> ModelUnavailable:
         hint="Send it again; if it stays, look for memory, processes or files that are short.",
         retryable=True,
     )
-
-
-def _nothing() -> None:
-    pass

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from f5serve.timings.stretches import Heard
 from f5serve.timings.viterbi import TokenSpan, best_path
 from f5serve.timings.words import Reading, read, written_times
 from f5serve.types import Alignment, FloatArray, Wave
+from f5serve.waits import Check, wanted
 
 SAMPLE_RATE = 16_000
 
@@ -82,7 +83,7 @@ class Ctc:
         waves: Sequence[Wave],
         texts: Sequence[str],
         language: str,
-        check: Callable[[], None] | None = None,
+        check: Check | None = None,
     ) -> list[Alignment]:
         """Each text in its wave, all waves heard together; see `types.Aligner`."""
         plain = (resample(Wave(wave.samples, wave.sample_rate), SAMPLE_RATE) for wave in waves)
@@ -90,13 +91,11 @@ class Ctc:
         with self._lock:
             heard = self._hearer.hear(samples)
         return [
-            self._align(log_probs, read(text, language), check or _nothing)
+            self._align(log_probs, read(text, language), check or wanted)
             for log_probs, text in zip(heard, texts, strict=True)
         ]
 
-    def _align(
-        self, log_probs: FloatArray, reading: Reading, check: Callable[[], None]
-    ) -> Alignment:
+    def _align(self, log_probs: FloatArray, reading: Reading, check: Check) -> Alignment:
         spelled = [spell(word, self._hearer.vocabulary) for word in reading.spoken]
         known, wanted = sum(map(len, spelled)), sum(map(len, reading.spoken))
         if not known or known < LEAST_KNOWN * wanted or not len(log_probs):
@@ -181,7 +180,3 @@ def spell(word: str, vocabulary: Mapping[str, int]) -> list[int]:
                 tokens.append(vocabulary[form])
                 break
     return tokens
-
-
-def _nothing() -> None:
-    pass

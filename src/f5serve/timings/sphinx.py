@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from f5serve.timings.phones import pronunciation, spelled
 from f5serve.timings.stretches import Heard
 from f5serve.timings.words import read, written_times
 from f5serve.types import Alignment, Wave
+from f5serve.waits import Check, wanted
 
 SAMPLE_RATE = 16_000
 FRAMES_PER_SECOND = 100
@@ -71,13 +72,13 @@ class Sphinx:
         waves: Sequence[Wave],
         texts: Sequence[str],
         language: str,
-        check: Callable[[], None] | None = None,
+        check: Check | None = None,
     ) -> list[Alignment]:
         """Each text in its wave; see `types.Aligner`."""
         pairs = zip(waves, texts, strict=True)
-        return [self._align(wave, text, check or _nothing) for wave, text in pairs]
+        return [self._align(wave, text, check or wanted) for wave, text in pairs]
 
-    def _align(self, wave: Wave, text: str, check: Callable[[], None]) -> Alignment:
+    def _align(self, wave: Wave, text: str, check: Check) -> Alignment:
         reading = read(text, "en")
         if not reading.spoken:
             return Alignment()
@@ -199,7 +200,3 @@ def _mean_score(heard: Sequence[Heard]) -> float:
     """Of a frame."""
     lengths = [word.end_s - word.start_s for word in heard]
     return sum(map(math.prod, zip((w.score for w in heard), lengths, strict=True))) / sum(lengths)
-
-
-def _nothing() -> None:
-    pass

@@ -41,7 +41,7 @@ class Wanted:
         if self._is_over:
             raise CancelledError
         if time.monotonic() > self._deadline:
-            raise self._too_late()
+            raise too_late(self._within_s)
 
     async def answer(self, receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
         """What the work returns; None where the caller is gone.
@@ -53,16 +53,18 @@ class Wanted:
             async with asyncio.timeout_at(self._deadline):  # the clock of asyncio is monotonic's
                 return await while_listening(receive, work)
         except TimeoutError:
-            raise self._too_late() from None
+            raise too_late(self._within_s) from None
         finally:
             self._is_over = True
 
-    def _too_late(self) -> F5Error:
-        return F5Error(
-            f"The request was not done within {self._within_s:g} s.",
-            code="DEADLINE_PASSED",
-            hint="Send a shorter recording, or raise F5_REQUEST_TIMEOUT_S of the server.",
-        )
+
+def too_late(within_s: float) -> F5Error:
+    """The error of a request that took too long."""
+    return F5Error(
+        f"The request was not done within {within_s:g} s.",
+        code="DEADLINE_PASSED",
+        hint="Send less at a time, or raise F5_REQUEST_TIMEOUT_S of the server.",
+    )
 
 
 async def while_listening(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:

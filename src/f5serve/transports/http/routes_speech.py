@@ -5,6 +5,7 @@ A body flows in, speech flows out sentence by sentence; it is a `tts` job like a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from fastapi import APIRouter
@@ -17,6 +18,7 @@ from f5serve.operations.parse import MAX_TIMEOUT_S
 from f5serve.transports.http import errors, model_ids, speech_size, speech_voices
 from f5serve.transports.http.job_ids import PARAMETER, JobId
 from f5serve.transports.http.json_bodies import JsonRoute
+from f5serve.transports.http.leaving import too_late
 from f5serve.transports.http.service import Served, Service
 from f5serve.transports.http.speech_body import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.transports.http.speech_stream import SSE, Delivery, SpeechResponse
@@ -102,7 +104,11 @@ async def _respond(body: SpeechBody, job_id: str, service: Service) -> Response:
     check_length(body.input, settings.openai_max_chars)
     speech_size.check(body, settings.max_answer_mb)
     model = model_ids.resolve(service, body.model)
-    voice = await speech_voices.resolve(service, body.voice)
+    try:
+        async with asyncio.timeout(settings.request_timeout_s):
+            voice = await speech_voices.resolve(service, body.voice)
+    except TimeoutError:
+        raise too_late(settings.request_timeout_s) from None
 
     def headers() -> Mapping[str, str]:
         warnings = [*body.warnings(), *service.operations.warnings]

@@ -1,0 +1,43 @@
+"""Waiting in a thread for as long as somebody wants what it waits for.
+
+Futures and locks flow in, with a call that raises once nobody does. What the work is, and why it is
+not wanted any more, is not known here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from typing import Any
+
+CHECK_S = 0.1
+"""How often it is looked whether the result is still wanted."""
+
+Check = Callable[[], None]
+"""Raises once nobody wants the result."""
+
+
+def wanted() -> None:
+    """The check of who wants the result whatever happens."""
+
+
+def until_done(futures: Iterable[Future[Any]], check: Check | None = None) -> None:
+    """Wait until all of them have ended, however they did."""
+    waiting = set(futures)
+    while waiting := wait(waiting, CHECK_S).not_done:
+        if check is not None:
+            check()
+
+
+@contextmanager
+def held(lock: threading.Lock | threading.Semaphore, check: Check | None = None) -> Iterator[None]:
+    """Hold the lock inside."""
+    while not lock.acquire(timeout=CHECK_S):
+        if check is not None:
+            check()
+    try:
+        yield
+    finally:
+        lock.release()
