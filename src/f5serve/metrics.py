@@ -60,7 +60,7 @@ class Counter:
 
 
 class Gauge(Counter):
-    """What is so right now: set, or read from `source` when it is asked for."""
+    """What is so right now: set, or read from `source` by whoever collects."""
 
     kind = "gauge"
 
@@ -76,11 +76,10 @@ class Gauge(Counter):
         with self._lock:
             self._values[key] = value
 
-    def samples(self) -> Iterator[tuple[str, str, float]]:
-        """As those of a counter."""
+    def collect(self) -> None:
+        """Read the source, if there is one."""
         if self._source is not None:
             self.set(self._source())
-        return super().samples()
 
 
 class Histogram:
@@ -188,7 +187,7 @@ class Registry:
         labels: Sequence[str] = (),
         source: Callable[[], float] | None = None,
     ) -> Gauge:
-        """A new gauge; one with a `source` has no labels."""
+        """A new gauge; one with a `source`, read by `collect`, has no labels."""
         return self._add(Gauge(name, doc, labels, source))
 
     def histogram(
@@ -200,12 +199,29 @@ class Registry:
     def add_source(
         self, read: Callable[[], Mapping[str, float]], docs: Mapping[str, str] | None = None
     ) -> None:
-        """Export what `read` returns by full name: a counter where it ends in `_total`."""
+        """Export what `read` returns by full name: a counter where it ends in `_total`.
+
+        Args:
+            read: called by `write`, so in any thread.
+        """
         with self._lock:
             self._sources.append((read, docs or {}))
 
+    def collect(self) -> None:
+        """Read the gauges that have a source: where what they read is changed, as in a loop."""
+        with self._lock:
+            families = list(self._families.values())
+        for family in families:
+            if isinstance(family, Gauge):
+                family.collect()
+
     def render(self) -> str:
-        """Everything, as Prometheus reads it."""
+        """Everything as it is now; for whoever may read all of it in one thread."""
+        self.collect()
+        return self.write()
+
+    def write(self) -> str:
+        """Everything, as Prometheus reads it; gauges as they were collected. It may block."""
         with self._lock:
             families, sources = list(self._families.values()), list(self._sources)
         lines: list[str] = []

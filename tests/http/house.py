@@ -32,6 +32,7 @@ from f5serve.voices.hearing import NOBODY, Hearing
 from f5serve.voices.library import VoiceLibrary
 from tests.operations.house import CountingTone
 
+SERVER_THREAD = "server"
 HELLO = {"model": "tts-1", "voice": "default", "input": "Hello there."}
 
 
@@ -108,7 +109,7 @@ def running(
             if operations is not None:
                 await operations.close(5)
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name=SERVER_THREAD)
     thread.start()
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"

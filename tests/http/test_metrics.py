@@ -7,6 +7,7 @@ import hashlib
 import logging
 import re
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from f5serve.build import stamp
 from f5serve.metrics import MEDIA_TYPE, Registry
 from f5serve.transports.http.observed import observe
-from tests.http.house import HELLO, House, house
+from tests.http.house import HELLO, SERVER_THREAD, House, house
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -222,3 +223,15 @@ def test_an_answer_that_breaks_off_is_a_500(begins: bool) -> None:
 
 async def _run(call: Awaitable[None]) -> None:
     await call
+
+
+def test_what_the_loop_changes_is_read_in_the_loop(home: House) -> None:
+    threads = set[str]()
+
+    def source() -> float:
+        threads.add(threading.current_thread().name)
+        return 1.0
+
+    home.service.operations.metrics.gauge("f5_read_where", "A thread.", source=source)
+    assert "f5_read_where 1" in home.client.get("/metrics").text
+    assert threads == {SERVER_THREAD}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,47 @@ def test_a_deadline_holds_for_those_who_wait(tmp_path: Path) -> None:
             assert (await here.call("health"))["queue"]["jobs"] == 0
 
     run(story)
+
+
+@given(st.data())
+def test_the_running_sum_is_the_sum(data: st.DataObject) -> None:
+    line = Line(1e9)
+    made = []
+    for _ in range(data.draw(st.integers(0, 40))):
+        step = data.draw(st.sampled_from(["enter", "estimate", "spoken", "leave"]))
+        if step == "enter" or not made:
+            made.append(line.enter(data.draw(st.integers(1, 100))))
+            continue
+        place = data.draw(st.sampled_from(made))
+        if step == "estimate":
+            place.estimate(data.draw(st.none() | st.floats(0, 1000)))
+        elif step == "spoken":
+            place.spoken(data.draw(st.floats(0, 1)))
+        else:
+            place.leave()
+            made.remove(place)
+        known = [each.left_s for each in made if each.left_s is not None]
+        wanted = sum(known) if known or not made else None
+        assert line.wait_s == (None if wanted is None else pytest.approx(wanted, abs=1e-6))
+
+
+def test_the_wait_can_be_read_beside_the_loop() -> None:
+    line, is_over = Line(1e9), threading.Event()
+    for _ in range(500):
+        line.enter(1).estimate(1.0)
+
+    def read() -> int:
+        count = 0
+        while not is_over.is_set():
+            assert line.wait_s is not None
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until and not reading.done():
+            for place in [line.enter(1) for _ in range(50)]:
+                place.leave()
+        is_over.set()
+        assert reading.result() > 0

@@ -29,12 +29,12 @@ class Place:
     def estimate(self, seconds: float | None) -> None:
         """The engine's own estimate, once voice and plan are known; None changes nothing."""
         if seconds is not None:
-            self._estimate_s = seconds
+            self._change(seconds, self._left)
             self._line.learn(seconds / self._text_bytes)
 
     def spoken(self, share: float) -> None:
         """So much of it is done, 0..1."""
-        self._left = 1.0 - share
+        self._change(self._estimate_s, 1.0 - share)
 
     def cost(self, seconds: float) -> None:
         """What it did cost, where the device spoke nothing else meanwhile."""
@@ -43,6 +43,11 @@ class Place:
     def leave(self) -> None:
         """It needs the device no more; harmless twice."""
         self._line.remove(self)
+
+    def _change(self, estimate_s: float | None, left: float) -> None:
+        before = self.left_s
+        self._estimate_s, self._left = estimate_s, left
+        self._line.change(self, before)
 
 
 class Line:
@@ -55,6 +60,8 @@ class Line:
     def __init__(self, max_wait_s: float) -> None:
         self._max_wait_s = max_wait_s
         self._places: set[Place] = set()
+        # A running sum, as everybody who comes asks for it; and of how many places.
+        self._known, self._wait_s = 0, 0.0
         self._s_per_byte: float | None = None
 
     def __len__(self) -> int:
@@ -63,8 +70,7 @@ class Line:
     @property
     def wait_s(self) -> float | None:
         """Seconds until the device has done all of them; None while nothing is known of any."""
-        known = [left for place in self._places if (left := place.left_s) is not None]
-        return sum(known) if known or not self._places else None
+        return self._wait_s if self._known or not self._places else None
 
     def enter(self, text_bytes: int, must: bool = False) -> Place:
         """Take a place behind all others.
@@ -80,6 +86,7 @@ class Line:
         cost = self._s_per_byte
         place = Place(self, text_bytes, None if cost is None else cost * text_bytes)
         self._places.add(place)
+        self.change(place, None)
         return place
 
     def check(self) -> None:
@@ -93,9 +100,23 @@ class Line:
         before = s_per_byte if self._s_per_byte is None else self._s_per_byte
         self._s_per_byte = before + _WEIGHT * (s_per_byte - before)
 
+    def change(self, place: Place, before_s: float | None) -> None:
+        """A place needs another time than before; None is unknown."""
+        if place in self._places:
+            self._add(before_s, -1)
+            self._add(place.left_s, 1)
+
     def remove(self, place: Place) -> None:
         """See `Place.leave`."""
-        self._places.discard(place)
+        if place in self._places:
+            self._places.discard(place)
+            self._add(place.left_s, -1)
+
+    def _add(self, seconds: float | None, sign: int) -> None:
+        if seconds is not None:
+            self._known += sign
+            # Exactly nothing where nobody is left, whatever was rounded before.
+            self._wait_s = max(self._wait_s + sign * seconds, 0.0) if self._known else 0.0
 
 
 def busy(wait_s: float, ahead: int, max_wait_s: float) -> F5Error:

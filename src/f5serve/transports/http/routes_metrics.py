@@ -42,6 +42,7 @@ async def get_metrics(service: Served) -> Exposition:
     `deploy/` holds a configuration for it, alerts and a dashboard. Nothing here names a caller, a
     voice or a text.
     """
-    # Disks and /proc are read: beside the loop.
     operations = service.operations
-    return Exposition(await operations.pools.metrics.run(operations.metrics.render))
+    operations.metrics.collect()  # what the loop changes is read in the loop
+    # Disks and /proc are read: beside it.
+    return Exposition(await operations.pools.metrics.run(operations.metrics.write))
