@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import re
 import socket
 import threading
 import time
@@ -249,3 +251,25 @@ def test_what_is_no_http_is_told_as_errors_are(sent: bytes) -> None:
     error = json.loads(body)["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["code"] == "bad_request"
+
+
+def test_strangers_cannot_fill_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    key = "a-key-of-sixteen-or-more"
+    with (
+        caplog.at_level(logging.INFO),
+        house(tmp_path, api_keys=key, wrong_keys_per_minute=10_000) as home,
+        Links(home.url) as links,
+    ):
+        for number in range(150):
+            home.client.get("/v1/jobs", headers={"X-API-Key": f"wrong-{number}"})
+        for _ in range(100):
+            assert b" 400 " in head_of(links.open(b"no HTTP\r\n\r\n"))
+        before = len([r for r in caplog.records if r.name.endswith("observed")])
+        for _ in range(10):
+            home.client.get("/v1/jobs", headers={"X-API-Key": key})
+        told = home.client.get("/metrics", headers={"X-API-Key": key}).text
+    lines = [r for r in caplog.records if r.name.endswith("observed")]
+    assert 60 <= before < 100
+    assert len(lines) >= before + 10  # who has a key is told of whole
+    assert len([r for r in caplog.records if r.name == "uvicorn.error"]) < 100
+    assert int(re.search(r"f5_log_lines_left_out_total (\d+)", told)[1]) > 40  # type: ignore[index]

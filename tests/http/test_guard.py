@@ -15,6 +15,7 @@ from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings
 from f5serve.transports.http import errors
 from f5serve.transports.http.guard import protect
+from f5serve.transports.http.origins import parse_origins
 from tests.http.house import running
 
 GOOD, OTHER = "the-first-key-of-all", "the-second-key-of-all"
@@ -165,11 +166,30 @@ def test_clear_keys_are_warned_about(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "192.168.0.9:8000", "[::2]", ""]
+    "host",
+    [
+        *("evil.example", "127.0.0.1.evil.example", "192.168.0.9:8000", "[::2]", ""),
+        *("[::1].evil", "[::1]evil:80", "localhost:80@evil", "localhost:evil", "[::1", "::1"),
+        *("localhost/evil", "user@localhost", "localhost evil", "[localhost]"),
+    ],
 )
 def test_rebound_names_are_refused(unkeyed: httpx.Client, host: str) -> None:
     answer = unkeyed.get("/v1/who", headers={"Host": host})
     assert (answer.status_code, code(answer)) == (403, "host_not_allowed")
+
+
+def test_the_host_is_looked_at_by_where_the_server_listens() -> None:
+    proxied = "https://speech.example"
+    with guarded(auth="none") as url, httpx.Client(base_url=url) as client:
+        rebound = client.delete("/v1/who", headers={"Host": "evil.example"})
+        assert (rebound.status_code, code(rebound)) == (403, "host_not_allowed")
+        assert client.delete("/v1/who").status_code == 200
+    with guarded(auth="none", cors_origins=proxied) as url, httpx.Client(base_url=url) as client:
+        named = {"Host": "speech.example", "Origin": proxied}
+        assert client.delete("/v1/who", headers=named).status_code == 200
+        assert client.get("/v1/who", headers={"Host": "evil.example"}).status_code == 403
+    with guarded(auth="none", host="0.0.0.0") as url, httpx.Client(base_url=url) as client:
+        assert client.get("/v1/who", headers={"Host": "speech.example"}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -245,12 +265,37 @@ def test_every_origin_only_where_keys_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["example.com", "https://a.example/path", "https://", "https://a b"]
+    "text",
+    [
+        *("example.com", "https://a.example/path", "https://", "https://a b", "null"),
+        *("https://*.example.com", "https://user@a.example", "https://a.example:99999", "//a"),
+        *("https://a.example?b", "https://a..b", "https://[::1", "https://127.1", "https://a:b"),
+    ],
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         protect(small_app(), Settings(cors_origins=text))
     assert refused.value.code == "BAD_SETTING"
+    assert "no browser sends" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("HTTPS://Page.Example", "https://page.example"),
+        ("https://page.example:443/", "https://page.example"),
+        ("http://page.example:80", "http://page.example"),
+        ("http://page.example:443", "http://page.example:443"),
+        ("http://[0:0::1]:3000", "http://[::1]:3000"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("tauri://localhost", "tauri://localhost"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("https://a.example, https://A.example", "https://a.example"),
+        (" , ", ""),
+    ],
+)
+def test_origins_are_taken_as_browsers_send_them(text: str, sent: str) -> None:
+    assert ",".join(parse_origins(text, is_asking=False)) == sent
 
 
 @pytest.mark.parametrize("path", ["/v1/who", "/v1/fault", "/nowhere", "/ping"])

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from f5serve.transports.http.connections import Connections
 from f5serve.transports.http.errors import body_of
+from f5serve.transports.line_limits import LineLimit, limited
 
 MAX_HEAD_BYTES = 65_536
 """Of a request's first line and headers; what came in the same read as their beginning is free."""
@@ -28,14 +29,21 @@ SILENCE_S = 75.0
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol within these bounds; `all_of_them` are those of one server."""
+    """uvicorn's protocol within these bounds.
+
+    Attributes:
+        all_of_them, lines: connections, and log lines about what is no request, of one server.
+    """
 
     head_s = HEAD_S
     silence_s = SILENCE_S
     all_of_them = Connections()
+    lines = LineLimit()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # uvicorn warns of every request that is no HTTP, and of every upgrade.
+        self.logger = limited("uvicorn.error", self.lines)
         self._in_head = False
         self._has_just_begun = False
         self._head_bytes = 0
@@ -123,6 +131,7 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
 
-def connection_of(connections: Connections) -> type[Connection]:
-    """The kind of connection whose instances are counted there."""
-    return type("Connection", (Connection,), {"all_of_them": connections})
+def connection_of(connections: Connections, lines: LineLimit | None = None) -> type[Connection]:
+    """The kind of connection whose instances are counted there, and whose warnings are limited."""
+    of_one_server = {"all_of_them": connections, "lines": lines or LineLimit()}
+    return type("Connection", (Connection,), of_one_server)

@@ -73,7 +73,8 @@ def protect(
     inner = Limits(inner, settings.rate_per_minute, settings.key_concurrency)
     inner = Callers(inner, keys, wrong_keys_per_minute)
     if not keys:
-        inner = Sites(inner, origins, is_local=is_asking)
+        # By where it listens, not by F5_AUTH: what is in front cannot tell a page's requests apart.
+        inner = Sites(inner, origins, is_local=is_local)
     return _HttpOnly(Headers(cors(_Answers(Heads(inner)), origins)), app)
 
 

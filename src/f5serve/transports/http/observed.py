@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from f5serve.metrics import Registry
 from f5serve.transports.json_logs import JOB_ID
+from f5serve.transports.line_limits import LineLimit
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +38,20 @@ _QUIET = frozenset({"/ping", "/health", "/metrics"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 
 
-def observe(app: ASGIApp, registry: Registry) -> ASGIApp:
-    """The application, counted."""
-    return Observed(app, registry)
+def observe(app: ASGIApp, registry: Registry, lines: LineLimit | None = None) -> ASGIApp:
+    """The application, counted.
+
+    Args:
+        lines: how many lines callers without a right key may cause, where there are keys.
+    """
+    return Observed(app, registry, lines or LineLimit(registry))
 
 
 class Observed:
     """Counts requests to `app`, however they end."""
 
-    def __init__(self, app: ASGIApp, registry: Registry) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, registry: Registry, lines: LineLimit) -> None:
+        self._app, self._lines = app, lines
         self._in_flight = 0
         self._requests = registry.counter(
             "f5_http_requests_total",
@@ -100,12 +105,15 @@ class Observed:
         if exchange.bytes_out:
             self._bytes.add(exchange.bytes_out, route=route)
         level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
-        if _log.isEnabledFor(level):
+        if not _log.isEnabledFor(level):
+            return
+        more = "" if exchange.is_known else self._lines.admit()
+        if more is not None:
             _log.log(
                 level,
-                "%s %s: %d in %.3f s, %d bytes, key %s, request %s",
+                "%s %s: %d in %.3f s, %d bytes, key %s, request %s%s",
                 *(method, route, status, seconds, exchange.bytes_out),
-                *(exchange.caller, exchange.request_id),
+                *(exchange.caller, exchange.request_id, more),
                 extra={"job_id": exchange.job_id},
             )
 
@@ -183,6 +191,11 @@ class _Exchange:
         """The job that the request was about, "" for none."""
         named = self.scope.get("path_params", {}).get("job_id", "")
         return self._job_id or JOB_ID.get() or str(named)[:128]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was let in, with a key where there are keys."""
+        return bool(self.scope["state"].get("is_known"))
 
     @property
     def caller(self) -> str:

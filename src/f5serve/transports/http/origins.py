@@ -24,6 +24,13 @@ EXPOSED = (
 )
 """Headers that scripts of other origins may read."""
 
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z_.-]+))(?::\d{0,5})?", re.ASCII)
+"""A Host header: an address in brackets or a name, and a port or none."""
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.ASCII)
+_PORTS = {"http": 80, "https": 443}
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -32,7 +39,8 @@ class Sites:
 
     Args:
         origins: whose pages may call as well.
-        is_local: whether only names of this machine are taken as its host (DNS rebinding).
+        is_local: whether only names of this machine, and those of `origins`, are taken as its host
+            (DNS rebinding).
 
     Raises:
         InvalidRequest: HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED.
@@ -41,15 +49,18 @@ class Sites:
     def __init__(self, app: ASGIApp, origins: Collection[str], is_local: bool) -> None:
         self._app = app
         self._origins, self._is_local = origins, is_local
+        self._hosts = {origin.partition("://")[2] for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if self._is_local and not (hosts and all(map(_is_local_name, hosts))):
+        if self._is_local and not (hosts and all(map(self._is_own, hosts))):
             raise InvalidRequest(
                 f"This server is not called {(hosts or [''])[0][:100]!r}.",
                 code="HOST_NOT_ALLOWED",
-                hint="Without F5_API_KEYS it answers to localhost and 127.0.0.1 alone.",
+                hint="Where nobody is asked for keys, a server on this machine answers to "
+                "localhost, 127.0.0.1 and the addresses in F5_CORS_ORIGINS alone; a proxy can send "
+                "one of them as Host.",
             )
         if scope["method"] not in _SAFE and self._is_foreign(headers):
             raise InvalidRequest(
@@ -58,6 +69,9 @@ class Sites:
                 hint="Name their origin in F5_CORS_ORIGINS if they should.",
             )
         await self._app(scope, receive, send)
+
+    def _is_own(self, host: str) -> bool:
+        return _is_local_name(host) or host.lower() in self._hosts
 
     def _is_foreign(self, headers: Headers) -> bool:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
@@ -75,9 +89,10 @@ def is_loopback(host: str) -> bool:
 
 def _is_local_name(host: str) -> bool:
     """Whether a Host header, port or not, names this machine and nothing else."""
-    closing = host.find("]")
-    name = host[1:closing] if host.startswith("[") else host.partition(":")[0]
-    name = name.lower().removesuffix(".")
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = (match[1] or match[2]).lower().removesuffix(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
@@ -95,36 +110,57 @@ def parse_origins(text: str, is_asking: bool) -> tuple[str, ...]:
     Raises:
         InvalidRequest: BAD_SETTING, CORS_NEEDS_KEYS.
     """
-    origins = tuple(item.strip().rstrip("/") for item in text.split(",") if item.strip())
-    for origin in origins:
-        if origin == "*" and not is_asking:
-            raise InvalidRequest(
-                "F5_CORS_ORIGINS is '*', and this server asks for no keys.",
-                code="CORS_NEEDS_KEYS",
-                hint="Name the origins, or set F5_API_KEYS: else any page could use it.",
-            )
-        if origin != "*" and not _is_origin(origin):
-            raise InvalidRequest(
-                f"F5_CORS_ORIGINS holds {origin[:100]!r}.",
-                code="BAD_SETTING",
-                hint="It takes origins such as https://example.com or http://localhost:3000.",
-            )
-    return origins
+    origins = dict.fromkeys(item.strip() for item in text.split(",") if item.strip())
+    if "*" in origins and not is_asking:
+        raise InvalidRequest(
+            "F5_CORS_ORIGINS is '*', and this server asks for no keys.",
+            code="CORS_NEEDS_KEYS",
+            hint="Name the origins, or set F5_API_KEYS: else any page could use it.",
+        )
+    return tuple(dict.fromkeys("*" if origin == "*" else _as_sent(origin) for origin in origins))
 
 
-def _is_origin(text: str) -> bool:
+def _as_sent(text: str) -> str:
+    """An origin as browsers send it: in lower case and ASCII, without the default port.
+
+    Raises:
+        InvalidRequest: BAD_SETTING, for what no browser sends.
+    """
     try:
-        parts = urlsplit(text)
-        port = parts.port
+        parts = urlsplit(text.rstrip("/"))
+        port, host = parts.port, _host_as_sent(parts.hostname or "")
     except ValueError:
-        return False
-    shown = f":{port}" if port else ""
-    host = parts.hostname or ""
-    name = f"[{host}]" if ":" in host else host
-    return (
-        bool(host)
-        and not re.search(r"\s", text)
-        and text.lower() == f"{parts.scheme}://{name}{shown}"
+        raise _no_origin(text) from None
+    scheme = parts.scheme.lower()
+    has_more = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if has_more or not _SCHEME.fullmatch(scheme) or not host or re.search(r"\s", text):
+        raise _no_origin(text)
+    shown = f":{port}" if port is not None and port != _PORTS.get(scheme) else ""
+    return f"{scheme}://{host}{shown}"
+
+
+def _host_as_sent(host: str) -> str:
+    """The host of an origin, "" for none.
+
+    Raises:
+        ValueError: it is no name and no address.
+    """
+    if ":" in host:
+        return f"[{ipaddress.IPv6Address(host).compressed}]"
+    name = host if host.isascii() else host.encode("idna").decode()
+    if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", name.rstrip(".").rpartition(".")[2]):
+        return str(ipaddress.IPv4Address(name))  # browsers take nothing else for one
+    if name and not _NAME.fullmatch(name):
+        raise ValueError(name)
+    return name
+
+
+def _no_origin(text: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"F5_CORS_ORIGINS holds {text[:100]!r}, which no browser sends as an origin.",
+        code="BAD_SETTING",
+        hint="It takes origins such as https://example.com or http://localhost:3000, separated by "
+        "commas, each in full; there are no patterns.",
     )
 
 

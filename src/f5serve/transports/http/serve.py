@@ -209,6 +209,7 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     from f5serve.transports.http.room import Room
     from f5serve.transports.http.service import Service
     from f5serve.transports.http.serving import Serving, ServingOptions, settle
+    from f5serve.transports.line_limits import LineLimit
     from f5serve.transports.start_checks import make_checks
 
     ears, timeline = how.ears, how.timeline
@@ -223,9 +224,10 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     descriptors = Descriptors()
     connections = Connections(descriptors.for_connections, settings.request_timeout_s)
     guarded = protect(make_app(service), settings, room=Room(descriptors, connections))
-    app = observe(guarded, operations.metrics)
+    lines = LineLimit(operations.metrics)
+    app = observe(guarded, operations.metrics, lines)
     checks = make_checks(settings, store)
     how_to_live = ServingOptions(
-        settings.shutdown_s, checks, on_ready=settle, connections=connections
+        settings.shutdown_s, checks, on_ready=settle, connections=connections, lines=lines
     )
     return Serving(app, operations, service.lifecycle, how_to_live)

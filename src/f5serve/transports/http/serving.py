@@ -33,6 +33,7 @@ from f5serve.transports.http.connections import Connections
 from f5serve.transports.http.errors import answer_to
 from f5serve.transports.http.lifecycle import Lifecycle, device_broken
 from f5serve.transports.http.taking import take
+from f5serve.transports.line_limits import LineLimit
 from f5serve.transports.program import end_now, end_within
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class ServingOptions:
         force: as `end_within`, for when the end takes longer all the same.
         on_ready: called once, when speech can be made.
         connections: those of callers; any number of them without it.
+        lines: how many log lines there may be about what is no request.
     """
 
     shutdown_s: float
@@ -70,6 +72,7 @@ class ServingOptions:
     force: Callable[[float, int, str], threading.Timer] = end_within
     on_ready: Callable[[], None] = lambda: None
     connections: Connections = field(default_factory=Connections)
+    lines: LineLimit = field(default_factory=LineLimit)
 
 
 class Serving:
@@ -87,8 +90,9 @@ class Serving:
         self._lifecycle.is_checked = not options.checks
         self._options = options
         self._connections = options.connections
-        self._main = Listener(self._cut_off_in_peace(app), connection_of(self._connections))
-        asking = connection_of(Connections(MOST_ASKING))
+        kind = connection_of(self._connections, options.lines)
+        self._main = Listener(self._cut_off_in_peace(app), kind)
+        asking = connection_of(Connections(MOST_ASKING), options.lines)
         self._health = Listener(_Ping(operations, lifecycle), asking)
         self._stopping = asyncio.Event()
         self._deadline = math.inf
