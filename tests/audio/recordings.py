@@ -5,11 +5,17 @@ from __future__ import annotations
 import functools
 import io
 import struct
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
+from f5serve.audio import mpeg
+
+DATA = Path(__file__).parents[1] / "data"
 Samples = NDArray[np.float32]
 
 
@@ -81,3 +87,71 @@ def long_silence_flac(seconds: float, rate: int = 8_000) -> bytes:
         for _ in range(round(seconds / 60)):
             output.write(block)
     return file.getvalue()
+
+
+@functools.cache
+def speech(rate: int = 24_000) -> Samples:
+    """7.1 s of a person, whose words are not all alike: where a part is missing is heard."""
+    samples, own_rate = soundfile.read(DATA / "librivox-0870.wav", dtype="float32")
+    return np.asarray(soxr.resample(samples, own_rate, rate), dtype=np.float32)
+
+
+class Pipe(io.RawIOBase):
+    """What a program writes to that cannot go back to correct a header."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = bytearray()
+
+    def write(self, data: Any) -> int:
+        self.data += bytes(data)
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+
+def piped(codec: str, container: str, rate: int = 24_000, **options: str) -> bytes:
+    """`speech` as FFmpeg writes it to a pipe."""
+    import av
+
+    pipe = Pipe()
+    with av.open(pipe, "w", format=container, options=options) as output:
+        stream = output.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(speech(rate)[None], format="fltp", layout="mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(stream.codec_context.format, "mono", rate)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            output.mux(stream.encode(part))
+        output.mux(stream.encode(None))
+    return bytes(pipe.data)
+
+
+@functools.cache
+def vbr_mp3(rate: int = 24_000, lead_s: float = 0.0) -> bytes:
+    """`speech` behind silence at a variable bit rate, without the frame that tells its length."""
+    samples = np.concatenate([silence(lead_s, rate), speech(rate)])
+    data = encoded(samples, rate, "MP3")
+    assert b"Xing" in data[:200]
+    frame = mpeg.read_frame(data)
+    assert frame is not None
+    return data[frame.size :]
+
+
+def resized(data: bytes, name: bytes, size: int, order: str = "<I", behind: int = 4) -> bytes:
+    """A file in which the chunk `name` claims another size, and the whole claims it as well."""
+    new = bytearray(data)
+    struct.pack_into(order, new, data.index(name) + behind, size)
+    return bytes(new)
+
+
+def id3(size: int = 300) -> bytes:
+    """A tag as it stands in front of files."""
+    return b"ID3\x04\0\0" + bytes([0, 0, size >> 7, size & 127]) + b"TSSE".ljust(size, b"\0")
+
+
+ID3V1 = b"TAG".ljust(128, b"\0")
+"""A tag as it stands behind files."""

@@ -96,7 +96,7 @@ BAD: dict[str, tuple[str, Maker]] = {
     "rate 1": ("AUDIO_BAD_RATE", lambda: wav_header(1, 1, 1000) + bytes(1000)),
     "rate 4e9": ("AUDIO_BAD_RATE", lambda: wav_header(4_000_000_000, 1, 1000) + bytes(1000)),
     "rate 4 kHz au": ("AUDIO_BAD_RATE", lambda: encoded(tone(1, 4000), 4000, "AU")),
-    "claims 4 GB": ("AUDIO_DAMAGED", lambda: wav_header(24_000, 1, 2**32 - 1) + bytes(20_000)),
+    "claims 2 GB": ("AUDIO_DAMAGED", lambda: wav_header(24_000, 1, 2_000_000_000) + bytes(20_000)),
     "flac claims 512 GiB": ("AUDIO_TOO_LONG", lambda: lying_flac(2**36 - 1)),
     "flac claims 50 s": ("AUDIO_DAMAGED", lambda: lying_flac(50 * 24_000)),
     "half a wav": ("AUDIO_DAMAGED", lambda: encoded(tone(2))[:50_000]),

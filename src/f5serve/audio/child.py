@@ -2,8 +2,9 @@
 
 Started by decode.py as `python -I child.py GIVEN TOLD HEARD LIMITS`: three file descriptors (the
 recording, the report, the samples) and the limits as JSON. It limits itself before it imports a
-decoder, looks at the header before it decodes, and stops at the first limit. It must not import
-f5serve: what it imports is what it takes to start.
+decoder, finds the parts of the file and whether they are whole, looks at each header before it
+decodes, and stops at the first limit. Of f5serve it imports what needs no library: what it imports
+is what it takes to start.
 
 Report: {"refused": code, "value": ...} or {"sample_rate", "channels", "frames"}, the samples being
 float32, interleaved, in the byte order of the machine.
@@ -11,15 +12,25 @@ float32, interleaved, in the byte order of the machine.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import mmap
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from f5serve.audio.parts import Part
 
 UNKNOWN_FRAMES = 1 << 62
-"""libsndfile's answer for a stream whose header does not say how long it is."""
+"""From here on libsndfile's count means that the header does not say how long the stream is."""
+
+MISSING_S = 0.1
+"""Sound that decoders may keep back or drop at the ends of a part."""
 
 
 class Refused(Exception):
@@ -28,6 +39,21 @@ class Refused(Exception):
     def __init__(self, code: str, value: object = None) -> None:
         super().__init__(code)
         self.report = {"refused": code, "value": value}
+        self.is_damage = code == "AUDIO_DAMAGED"
+
+
+class _Unread(Exception):
+    """libsndfile does not read a part, or not to its end; FFmpeg may.
+
+    Args:
+        refused: the reason, if FFmpeg does not either.
+        without_av: the reason where it is not installed.
+    """
+
+    def __init__(self, refused: Refused, without_av: Refused) -> None:
+        super().__init__(str(refused))
+        self.refused = refused
+        self.without_av = without_av
 
 
 def main(arguments: list[str]) -> None:
@@ -36,7 +62,7 @@ def main(arguments: list[str]) -> None:
     _limit_self(limits)
     try:
         with os.fdopen(given, "rb") as recording, os.fdopen(heard, "wb") as samples:
-            report = _DECODERS[limits["decoder"]](recording, samples, limits)
+            report = _decode(recording, samples, limits)
     except Refused as refused:
         report = refused.report
     except MemoryError:
@@ -47,14 +73,78 @@ def main(arguments: list[str]) -> None:
 def _limit_self(limits: dict[str, Any]) -> None:
     # numpy's OpenBLAS reserves memory for each core it sees, more than the limit on a large host.
     os.putenv("OPENBLAS_NUM_THREADS", "1")
+    largest = max(limits["max_decoded_bytes"], limits["max_bytes"] + (1 << 16))
     for what, value in (
         (resource.RLIMIT_AS, limits["memory_bytes"]),
         (resource.RLIMIT_CPU, limits["cpu_s"]),
-        (resource.RLIMIT_FSIZE, limits["max_decoded_bytes"]),
+        (resource.RLIMIT_FSIZE, largest),
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(what)[1]
         resource.setrlimit(what, (value if hard < 0 else min(value, hard),) * 2)
+
+
+def _decode(recording: BinaryIO, samples: BinaryIO, limits: dict[str, Any]) -> dict[str, Any]:
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    from f5serve.audio.parts import Damaged
+    from f5serve.audio.whole import parts_of
+
+    data = memoryview(mmap.mmap(recording.fileno(), 0, access=mmap.ACCESS_READ))
+    try:
+        parts = parts_of(limits["name"], data)
+    except Damaged as damaged:
+        raise Refused("AUDIO_DAMAGED", str(damaged)) from None
+    report: dict[str, Any] = {}
+    for part in parts:
+        report = _add_part(part, samples, limits, report)
+    return report
+
+
+def _add_part(
+    part: Part, samples: BinaryIO, limits: dict[str, Any], before: dict[str, Any]
+) -> dict[str, Any]:
+    """Decode a part behind those `before`; returns what the report says of all together."""
+    limits = limits | {"frames_before": before.get("frames", 0)}
+    with _as_file(part) as file:
+        report = _decode_part(part, file, samples, limits)
+    for name in ("sample_rate", "channels"):
+        if before and report[name] != before[name]:
+            raise Refused("AUDIO_DAMAGED", f"files of different {name} are joined in it")
+    return report | {"frames": report["frames"] + limits["frames_before"]}
+
+
+@contextlib.contextmanager
+def _as_file(part: Part) -> Iterator[IO[bytes]]:
+    """A nameless file of its own: in memory where the system has such."""
+    is_there = hasattr(os, "memfd_create")
+    with (
+        os.fdopen(os.memfd_create("part"), "w+b") if is_there else tempfile.TemporaryFile() as file
+    ):
+        for piece in part.pieces:
+            file.write(piece)
+        file.seek(0)
+        yield file
+
+
+def _decode_part(
+    part: Part, file: IO[bytes], samples: BinaryIO, limits: dict[str, Any]
+) -> dict[str, Any]:
+    start = samples.tell()
+    try:
+        if limits["decoder"] == "soundfile":
+            return _soundfile(part, file, samples, limits)
+        return _av(part, file, samples, limits)
+    except _Unread as unread:
+        samples.seek(start)
+        samples.truncate()
+        file.seek(0)
+        try:
+            return _av(part, file, samples, limits)
+        except ImportError:
+            raise unread.without_av from None
+        except Refused as refused:
+            # FFmpeg knows less about these formats, unless the sound breaks a limit.
+            raise (unread.refused if refused.is_damage else refused) from None
 
 
 def _damaged(said: str) -> Refused:
@@ -69,48 +159,112 @@ def _check_header(
         raise Refused("AUDIO_TOO_MANY_CHANNELS", channels)
     if not limits["min_sample_rate"] <= sample_rate <= limits["max_sample_rate"]:
         raise Refused("AUDIO_BAD_RATE", sample_rate)
+    before = limits["frames_before"]
     if frames is not None:
-        if frames > limits["max_s"] * sample_rate:
-            raise Refused("AUDIO_TOO_LONG", frames / sample_rate)
-        if frames * channels * 4 > limits["max_decoded_bytes"]:
-            raise Refused("AUDIO_TOO_LARGE", frames * channels * 4)
-    allowed = limits["max_decoded_bytes"] // (4 * channels)
-    return min(int(limits["max_s"] * sample_rate), int(allowed))
+        total = frames + before
+        if total > limits["max_s"] * sample_rate:
+            raise Refused("AUDIO_TOO_LONG", total / sample_rate)
+        if total * channels * 4 > limits["max_decoded_bytes"]:
+            raise Refused("AUDIO_TOO_LARGE", total * channels * 4)
+    allowed = min(limits["max_s"] * sample_rate, limits["max_decoded_bytes"] // (4 * channels))
+    return max(0, int(allowed) - int(before))
 
 
-def _soundfile(recording: BinaryIO, samples: BinaryIO, limits: dict[str, Any]) -> dict[str, Any]:
+def _check_length(found: int, expected_s: float | None, sample_rate: int) -> None:
+    """Refuse a part of which less sound came out than is in it."""
+    if expected_s is not None and found < (expected_s - MISSING_S) * sample_rate:
+        seconds = f"{expected_s:.2f} s of sound announced, {found / sample_rate:.2f} s found"
+        raise Refused("AUDIO_DAMAGED", seconds)
+
+
+def _soundfile(
+    part: Part, recording: IO[bytes], samples: BinaryIO, limits: dict[str, Any]
+) -> dict[str, Any]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(recording.fileno(), closefd=False) as file:
-            return _soundfile_samples(file, samples, limits)
+        file = soundfile.SoundFile(recording.fileno(), closefd=False)
+    except soundfile.SoundFileRuntimeError as error:
+        refused = _damaged(str(error).rpartition(": ")[2])
+        raise _Unread(refused, refused) from None
+    try:
+        with file:
+            return _soundfile_samples(part, file, samples, limits)
     except soundfile.SoundFileRuntimeError as error:
         raise _damaged(str(error).rpartition(": ")[2]) from None
 
 
-def _soundfile_samples(file: Any, samples: BinaryIO, limits: dict[str, Any]) -> dict[str, Any]:
-    expected = None if file.frames >= UNKNOWN_FRAMES else file.frames
-    most = _check_header(file.samplerate, file.channels, expected, limits)
+def _soundfile_samples(
+    part: Part, file: Any, samples: BinaryIO, limits: dict[str, Any]
+) -> dict[str, Any]:
+    rate, channels = file.samplerate, file.channels
+    told = None if file.frames >= UNKNOWN_FRAMES else file.frames
+    most = _check_header(rate, channels, told, limits)
     # In one piece: libsndfile's mp3 decoder drops samples where a block ends. Memory that is not
     # written to costs nothing.
-    block = memoryview(bytearray((most + 1) * file.channels * 4))
+    block = memoryview(bytearray((most + 1) * channels * 4))
     frames = file.buffer_read_into(block, dtype="float32")
     if frames > most:
-        raise Refused("AUDIO_TOO_LONG", frames / file.samplerate)
-    samples.write(block[: frames * file.channels * 4])
-    # Seek tables and frame counts of compressed formats are a little off at times.
-    if expected is not None and frames < 0.98 * expected - 0.1 * file.samplerate:
-        raise Refused("AUDIO_DAMAGED", f"{expected} samples announced, {frames} found")
-    return {"sample_rate": file.samplerate, "channels": file.channels, "frames": frames}
+        raise Refused("AUDIO_TOO_LONG", (frames + limits["frames_before"]) / rate)
+    samples.write(block[: frames * channels * 4])
+    if told is not None:
+        _check_length(frames, told / rate, rate)
+    try:
+        _check_length(frames, part.expected_s, rate)
+    except Refused as refused:
+        if limits["name"] != "mp3":
+            raise
+        # All frames are there, and mpg123 guesses their number where no tag can tell it.
+        without_av = Refused("MEDIA_EXTRA_MISSING", "some mp3")
+        raise _Unread(refused, without_av) from None
+    return {"sample_rate": rate, "channels": channels, "frames": frames}
 
 
-def _av(recording: BinaryIO, samples: BinaryIO, limits: dict[str, Any]) -> dict[str, Any]:
+def _av(
+    part: Part, recording: IO[bytes], samples: BinaryIO, limits: dict[str, Any]
+) -> dict[str, Any]:
+    report = _av_pass(recording, samples, limits)
+    announced = report.pop("announced")
+    if limits["name"] == "m4a" and (_is_short(report, announced) or not report["frames"]):
+        report = _by_edits(report, recording, samples, limits)
+    elif _is_short(report, announced):
+        raise Refused("AUDIO_DAMAGED", f"{announced} samples announced, {report['frames']} found")
+    _check_length(report["frames"], part.expected_s, report["sample_rate"])
+    return report
+
+
+def _is_short(report: dict[str, Any], announced: int | None) -> bool:
+    least = 0.95 * (announced or 0) - 0.3 * report["sample_rate"]
+    return bool(report["frames"] < least)
+
+
+def _by_edits(
+    edited: dict[str, Any], recording: IO[bytes], samples: BinaryIO, limits: dict[str, Any]
+) -> dict[str, Any]:
+    """What is left by a list of edits that shows less than it says, or nothing at all.
+
+    The sound that it was taken from has to be whole, and stands for it where nothing is left.
+    """
+    recording.seek(0)
+    with Path(os.devnull).open("wb") as nowhere:
+        kept = nowhere if edited["frames"] else samples
+        whole = _av_pass(recording, kept, limits, ignore_editlist="1")
+    announced = whole.pop("announced")
+    if _is_short(whole, announced):
+        raise Refused("AUDIO_DAMAGED", f"{announced} samples announced, {whole['frames']} found")
+    return edited if edited["frames"] else whole
+
+
+def _av_pass(
+    recording: IO[bytes], samples: BinaryIO, limits: dict[str, Any], **options: str
+) -> dict[str, Any]:
     import av
 
     av.logging.set_level(None)
+    options |= {"enable_drefs": "0"}
     try:
         # The demuxer is named: playlists and other formats that open further files stay shut.
-        with av.open(recording, format=limits["demuxer"], options={"enable_drefs": "0"}) as file:
+        with av.open(recording, format=limits["demuxer"], options=options) as file:
             return _av_samples(file, samples, limits)
     except av.FFmpegError as error:
         raise _damaged(error.strerror or type(error).__name__) from None
@@ -123,24 +277,25 @@ def _av_samples(file: Any, samples: BinaryIO, limits: dict[str, Any]) -> dict[st
     rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     if not rate or not channels:
         raise Refused("AUDIO_DAMAGED", "its header names no sample rate or channels")
-    expected = _av_announced_frames(file, stream, rate)
-    most = _check_header(rate, channels, expected, limits)
+    announced = _av_announced_frames(file, stream, rate)
+    most = _check_header(rate, channels, announced, limits)
     frames = 0
     for block, length in _av_blocks(file, stream, rate, channels):
         frames += length
         if frames > most:
-            raise Refused("AUDIO_TOO_LONG", frames / rate)
+            raise Refused("AUDIO_TOO_LONG", (frames + limits["frames_before"]) / rate)
         samples.write(block)
-    if expected is not None and frames < 0.95 * expected - 0.3 * rate:
-        raise Refused("AUDIO_DAMAGED", f"{expected} samples announced, {frames} found")
-    return {"sample_rate": rate, "channels": channels, "frames": frames}
+    report = {"sample_rate": rate, "channels": channels, "frames": frames}
+    return report | {"announced": announced}
 
 
 def _av_announced_frames(file: Any, stream: Any, rate: int) -> int | None:
-    if file.format.name in ("aac", "amr"):  # no header: FFmpeg guesses from the first frames
+    if file.format.name in ("aac", "amr", "mp3"):  # no header: FFmpeg guesses from the first frames
         return None
     if stream.duration is not None and stream.time_base is not None:
         return int(stream.duration * stream.time_base * rate)
+    if len(file.streams) > 1:  # the duration may be that of pictures
+        return None
     return None if file.duration is None else int(file.duration * rate // 1_000_000)
 
 
@@ -157,8 +312,6 @@ def _av_blocks(
         for part in resampler.resample(frame):
             yield memoryview(part.planes[0])[: part.samples * channels * 4], part.samples
 
-
-_DECODERS = {"soundfile": _soundfile, "av": _av}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -98,11 +98,7 @@ def decode_native(data: bytes, limits: DecodeLimits | None = None) -> Wave:
 
 
 def _check_riff(data: bytes, limits: DecodeLimits) -> None:
-    """Look at a wav's header before libsndfile does, which hides what is wrong with it.
-
-    It also takes what is there of a file that was cut short, and half a recording does not match
-    its transcript.
-    """
+    """Look at a wav's header before libsndfile does, which hides what is wrong with it."""
     riff = read_riff(data)
     if riff is None:
         return
@@ -110,9 +106,6 @@ def _check_riff(data: bytes, limits: DecodeLimits) -> None:
         raise refuse("AUDIO_TOO_MANY_CHANNELS", riff.channels, limits.max_channels)
     if not limits.min_sample_rate <= riff.sample_rate <= limits.max_sample_rate:
         raise refuse("AUDIO_BAD_RATE", riff.sample_rate, _limit_of("AUDIO_BAD_RATE", limits))
-    if riff.missing_bytes:
-        what = f"{riff.data_bytes:,} bytes of sound announced, {riff.missing_bytes:,} missing"
-        raise refuse("AUDIO_DAMAGED", what)
 
 
 def _wave(report: dict[str, Any], raw: bytearray, limits: DecodeLimits) -> Wave:
@@ -140,7 +133,7 @@ def _limit_of(code: str, limits: DecodeLimits) -> Any:
 def _decode_apart(
     data: bytes, container: Container, limits: DecodeLimits
 ) -> tuple[dict[str, Any], bytearray]:
-    told_limits = asdict(limits) | {"decoder": container.decoder, "demuxer": container.demuxer}
+    told_limits = asdict(limits) | container._asdict()
     with _scratch() as given, _scratch() as told, _scratch() as heard:
         os.write(given, data)
         os.lseek(given, 0, os.SEEK_SET)

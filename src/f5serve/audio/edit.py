@@ -27,10 +27,22 @@ WINDOW_S = 0.01
 
 
 def to_mono(samples: FloatArray) -> FloatArray:
-    """Mean of the channels: [nw c] -> [nw]; [nw] is handed back as it is."""
+    """Mean of the channels: [nw c] -> [nw]; [nw] is handed back as it is.
+
+    Where the mean has less power than if all but the loudest channel were silent, by half, they
+    cancel: one of them was recorded upside down. Then it is the loudest channel.
+    """
     if samples.ndim == 1:
         return samples
-    return np.asarray(samples.mean(axis=1, dtype=np.float32), dtype=np.float32)
+    mean = np.asarray(samples.mean(axis=1, dtype=np.float32), dtype=np.float32)
+    powers = [_power(samples[:, channel]) for channel in range(samples.shape[1])]
+    if _power(mean) * 2 < max(powers) / len(powers) ** 2:
+        return np.ascontiguousarray(samples[:, int(np.argmax(powers))])
+    return mean
+
+
+def _power(samples: FloatArray) -> float:
+    return float(np.dot(samples, samples))
 
 
 def resample(wave: Wave, sample_rate: int = SAMPLE_RATE) -> Wave:

@@ -29,7 +29,7 @@ def _finish_mp3(file: IO[bytes]) -> None:
     data = file.read()
     frames = whole_frames(data)
     if frames:
-        _insert(file, info_frame(data, frames), len(data))
+        _insert(file, info_frame(data[:4], frames, len(data)), len(data))
 
 
 def _insert(file: IO[bytes], data: bytes, size: int) -> None:

@@ -44,7 +44,7 @@ class Frame(NamedTuple):
     tag_at: int
 
 
-def read_frame(data: bytes, at: int = 0) -> Frame | None:
+def read_frame(data: bytes | memoryview, at: int = 0) -> Frame | None:
     """The frame whose header lies at `at`; None where there is none, or of a free bit rate."""
     if at + HEADER_BYTES > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return None
@@ -76,23 +76,26 @@ def whole_frames(data: bytes) -> int:
     return count if at == len(data) else 0
 
 
-def has_tag(data: bytes, at: int, frame: Frame) -> bool:
+def has_tag(data: bytes | memoryview, at: int, frame: Frame) -> bool:
     """Whether the frame at `at` holds no sound but what is told of the others."""
     return data[at + frame.tag_at : at + frame.tag_at + 4] in (b"Xing", b"Info")
 
 
-def info_frame(data: bytes, frames: int) -> bytes:
-    """A frame to stand in front of `data`, which tells how many frames and bytes follow it.
+def info_frame(head: bytes, frames: int, size: int) -> bytes:
+    """A frame to stand in front of others, which tells how many they are, and their bytes.
 
-    It is of the lowest bit rate in which that finds room, else like the first frame of `data`.
+    Args:
+        head: the header of the first of them; it is like that, but of the lowest bit rate in which
+            there is room.
+
+    Raises:
+        ValueError: `head` is not of layer III.
     """
     for bits in range(1, 15):
         # Without a checksum of its own, which would have to be right.
-        head = bytes([0xFF, data[1] | 1, data[2] & 0x0C | bits << 4, data[3]])
-        frame = read_frame(head)
-        if frame and frame.size >= frame.tag_at + 16:
-            break
-    else:
-        raise ValueError("data does not begin with a frame of layer III")
-    told = b"Info" + struct.pack(">III", 3, frames, len(data) + frame.size)
-    return (head + bytes(frame.tag_at - HEADER_BYTES) + told).ljust(frame.size, b"\0")
+        new = bytes([0xFF, head[1] | 1, head[2] & 0x0C | bits << 4, head[3]])
+        frame = read_frame(new)
+        if frame and frame.layer == 3 and frame.size >= frame.tag_at + 16:
+            told = b"Info" + struct.pack(">III", 3, frames, size + frame.size)
+            return (new + bytes(frame.tag_at - HEADER_BYTES) + told).ljust(frame.size, b"\0")
+    raise ValueError("the header is not that of a frame of layer III")

@@ -9,10 +9,13 @@ import struct
 import zlib
 from typing import NamedTuple
 
+from f5serve.audio.parts import Damaged, Part, only_padding
+
 HEADER_BYTES = 27
 MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
 
 _HEADER = struct.Struct("<4sBBqIIIB")
+_FIRST = 2
 _SERIAL_AT, _SUM_AT = 14, 22
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -34,7 +37,7 @@ class Page(NamedTuple):
     number: int
 
 
-def read_page(data: bytes, at: int = 0) -> Page | None:
+def read_page(data: bytes | memoryview, at: int = 0) -> Page | None:
     """The page that begins at `at`; None where there is none, or less than its header.
 
     `size` may lie beyond the end of `data`.
@@ -62,3 +65,28 @@ def checksum(page: bytes | bytearray) -> int:
     # Ogg takes the bits of a byte from the other end than zlib, and starts at 0.
     mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return int(f"{mirrored:032b}"[::-1], 2)
+
+
+def ogg_parts(data: memoryview) -> list[Part]:
+    """The links of a chained file, which are files of their own.
+
+    Raises:
+        Damaged: it ends within a page, or bytes between pages are none.
+    """
+    at = start = 0
+    parts: list[Part] = []
+    has_sound = False
+    while at < len(data):
+        page = read_page(data, at)
+        if page is None:
+            if only_padding(data[at:]):
+                break
+            raise Damaged(f"what begins at byte {at:,} is not a page of Ogg")
+        if at + page.size > len(data):
+            raise Damaged(f"its last page has {len(data) - at} of {page.size} bytes")
+        if page.flags & _FIRST and has_sound:
+            parts.append(Part((data[start:at],)))
+            start = at
+        has_sound = not page.flags & _FIRST
+        at += page.size
+    return [*parts, Part((data[start:at],))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from f5serve.audio.frames import id3_bytes, zeros
 from f5serve.audio.refusals import refuse
 
 
@@ -19,14 +20,15 @@ class Container(NamedTuple):
     demuxer: str = ""
 
 
+_HEAD_BYTES = 4096
+
 _BY_START = (
-    (b"RF64", Container("wav")),
-    (b"riff\x2e\x91\xcf\x11", Container("w64")),
-    (b"fLaC", Container("flac")),
-    (b"OggS", Container("ogg")),
-    (b"ID3", Container("mp3")),
-    (b"caff", Container("caf")),
-    (b".snd", Container("au")),
+    (b"RF64", Container("wav", demuxer="wav")),
+    (b"riff\x2e\x91\xcf\x11", Container("w64", demuxer="w64")),
+    (b"fLaC", Container("flac", demuxer="flac")),
+    (b"OggS", Container("ogg", demuxer="ogg")),
+    (b"caff", Container("caf", demuxer="caf")),
+    (b".snd", Container("au", demuxer="au")),
     (b"\x1aE\xdf\xa3", Container("webm", "av", "matroska")),
     (b"#!AMR", Container("amr", "av", "amr")),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Container("wma", "av", "asf")),
@@ -52,19 +54,31 @@ _NOT_SOUND = (
 def sniff(data: bytes) -> Container:
     """The container of `data`.
 
+    A tag in front is passed over, as are zeros, which some programs leave there.
+
     Raises:
         BadAudio: code NOT_AUDIO.
     """
+    tag = id3_bytes(data)
+    container = _by_start(data[tag : tag + _HEAD_BYTES])
+    if container is not None:
+        return container
+    behind = tag + zeros(data, tag)
+    is_mpeg = _by_frame_header(data[behind : behind + _HEAD_BYTES])
+    return is_mpeg or (Container("mp3", demuxer="mp3") if tag else _refuse(data[:_HEAD_BYTES]))
+
+
+def _by_start(data: bytes) -> Container | None:
     for start, container in _BY_START:
         if data.startswith(start):
             return container
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return Container("wav")
+        return Container("wav", demuxer="wav")
     if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
-        return Container("aiff")
+        return Container("aiff", demuxer="aiff")
     if data[4:8] == b"ftyp":
         return Container("m4a", "av", "mp4")
-    return _by_frame_header(data) or _refuse(data)
+    return None
 
 
 def _by_frame_header(data: bytes) -> Container | None:
@@ -76,7 +90,7 @@ def _by_frame_header(data: bytes) -> Container | None:
         return Container("aac", "av", "aac")
     if version == 1 or layer == 0 or data[2] >> 4 == 15 or data[2] >> 2 & 3 == 3:
         return None
-    return Container("mp3")
+    return Container("mp3", demuxer="mp3")
 
 
 def _refuse(data: bytes) -> Container:
@@ -88,12 +102,11 @@ def _refuse(data: bytes) -> Container:
 
 
 class RiffHeader(NamedTuple):
-    """What a wav says of itself; `missing_bytes` of its samples are not there."""
+    """What a wav says of itself."""
 
     channels: int
     sample_rate: int
     data_bytes: int
-    missing_bytes: int
 
 
 def read_riff(data: bytes) -> RiffHeader | None:
@@ -108,7 +121,6 @@ def read_riff(data: bytes) -> RiffHeader | None:
         if name == b"fmt " and position + 8 <= len(data):
             channels, sample_rate = struct.unpack_from("<2xHI", data, position)
         if name == b"data":
-            missing = max(0, size - (len(data) - position))
-            return RiffHeader(channels, sample_rate, size, missing) if channels else None
+            return RiffHeader(channels, sample_rate, size) if channels else None
         position += size + size % 2
     return None
