@@ -133,14 +133,19 @@ class Catalog:
         for shared in (self._entries, self._files, self._complete):
             shared.forget()
 
-    def all(self) -> list[VoiceRecord]:
+    def all(self, may_write: bool) -> list[VoiceRecord]:
         """Every voice, as the records and the dropped files are now.
+
+        Args:
+            may_write: False leaves the index as it is.
 
         Raises:
             StorageFailed: the store's own code.
         """
-        entries, files = self._complete.get()
-        return _in_order(entries, files)
+        if may_write:
+            return _in_order(*self._complete.get())
+        files = self._store.list(names.ROOT, deep=False)
+        return _in_order(self._index.check(may_write=False), list(files))
 
     def page(self, after: str = "", limit: int = MAX_PAGE) -> Page:
         """At most `limit` voices whose names come behind `after`; "" begins with the first.

@@ -125,7 +125,7 @@ class Index:
             self._write(entries, notes, listed, base)
         return entries
 
-    def check(self, rewrite: bool = False) -> Entries:
+    def check(self, rewrite: bool = False, may_write: bool = True) -> Entries:
         """Every voice as the records tell, and the index mended where it told otherwise.
 
         Costs a listing of all records, and one request for each that is not as it is in the index.
@@ -133,6 +133,7 @@ class Index:
         Args:
             rewrite: write a base even where nothing has changed, and remove all that is older at
                 once, so that nothing names a voice that is gone.
+            may_write: False only looks.
 
         Raises:
             StorageFailed: the store's own code.
@@ -148,7 +149,8 @@ class Index:
         changes = self._changes(listed, base)
         known = _applied(base.entries if base else {}, changes)
         entries, is_changed, read = self._compare(known, stored, now)
-        if is_changed or rewrite or base is None or read >= self._merge_at:
+        is_worth_it = is_changed or read >= self._merge_at or (base is None and bool(entries))
+        if may_write and (is_worth_it or rewrite):
             self._write(entries, {*changes, *listed.notes}, listed, base, at_once=rewrite)
         return entries
 

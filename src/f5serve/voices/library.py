@@ -195,14 +195,20 @@ class VoiceLibrary:
             self._memory.put(_URL, key, voice)
         return voice
 
-    def list(self) -> list[VoiceRecord]:
+    def list(self, mend: bool = True) -> list[VoiceRecord]:
         """Every voice of the store in alphabetical order; the packaged one is not among them.
 
         Files that were dropped and never asked for are there too, with what is known of them
         without reading them. What cannot be read is left out, and warned about. Costs a listing of
         all records; `page` does not.
+
+        Args:
+            mend: bring the index up to date; False writes nothing.
+
+        Raises:
+            StorageFailed: the store's own code.
         """
-        return self._catalog.all()
+        return self._catalog.all(mend)
 
     def page(self, after: str = "", limit: int = MAX_PAGE) -> Page:
         """Some voices in the order of their names, of a list that may be some seconds old.
