@@ -46,7 +46,7 @@ def check_disks(facts: Facts) -> Iterator[Finding]:
             yield _no_inodes(disk)
         else:
             yield ok("disk", disk.role, f"{disk.path}, {disk.free / 10**9:.1f} GB free")
-    yield from _full(full)
+    yield from _full(facts, full)
     yield from _room_for_models(facts)
     yield from _sdk_disk(facts)
 
@@ -113,26 +113,36 @@ def _no_inodes(disk: Disk) -> Finding:
     )
 
 
-def _full(disks: list[Disk]) -> Iterator[Finding]:
+def _full(facts: Facts, disks: list[Disk]) -> Iterator[Finding]:
     """One finding for all folders that are full: most often they are on one disk."""
     if not disks:
         return
     is_fatal = any(disk.role in ("temp", "data") for disk in disks)
     names = " and ".join(_SETTING_OF[disk.role] for disk in disks)
+    needed = f"{ROOM >> 20} MiB"
     yield Finding(
         "fatal" if is_fatal else "warning",
         "disk",
         "NO_SPACE",
-        f"There is no room in the folder of {names}.",
+        f"The folder of {names} has no room for the {needed} that are needed.",
         "; ".join(
             f"{disk.path}: {disk.error or f'{disk.free >> 20} MiB of {disk.total >> 20} free'}"
             for disk in disks
         ),
-        f"Voices and results need {ROOM >> 20} MiB to pass through.",
-        "Give the container a larger disk, remove what fills it (f5serve doctor names a second "
-        f"flash-attn), or set {names} to another place.",
+        f"Voices and results need {needed} to pass through.",
+        f"Set {names} to {_roomy(facts)}, give the container a larger disk, or remove what fills "
+        "it (f5serve doctor names a second flash-attn).",
         STORAGE if is_fatal else 0,
     )
+
+
+def _roomy(facts: Facts) -> str:
+    """Where the room is that others lack, in a few words."""
+    usable = [disk for disk in facts.disks if disk.is_folder and disk.mounted and not disk.error]
+    best = max(usable, key=lambda disk: disk.free, default=None)
+    if best is None or best.free < ROOM:
+        return f"a folder with {ROOM >> 20} MiB free"
+    return f"a folder with room, e.g. below {best.path} ({best.free >> 20} MiB free)"
 
 
 def _must_fetch(facts: Facts) -> bool:

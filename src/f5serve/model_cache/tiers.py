@@ -28,6 +28,8 @@ T = TypeVar("T")
 VOLUME = Path("/runpod-volume")
 """Where RunPod mounts the network volume of an endpoint, if it has one."""
 
+_ON_A_VOLUME = Path("f5serve", "models")
+
 SPARE_SHARE = 0.12
 """Of a guarded disk, kept free: RunPod's SDK ends a worker that has less than a tenth of /."""
 
@@ -47,6 +49,15 @@ class Tier:
     models: Path
     guarded: Path | None = None
 
+    @property
+    def spare(self) -> int:
+        """Bytes that have to stay free here; 0 where nothing is watched."""
+        guarded = self.guarded
+        if guarded is None or guarded.stat().st_dev != self.models.stat().st_dev:
+            return 0
+        sizes = os.statvfs(guarded)
+        return max(int(SPARE_SHARE * sizes.f_blocks * sizes.f_frsize), SPARE_BYTES)
+
     def check(self, needed: int) -> None:
         """Find out whether anything can be written here, and `needed` bytes may.
 
@@ -65,10 +76,10 @@ class Tier:
 
     def _check_spare(self, needed: int) -> None:
         guarded = self.guarded
-        if guarded is None or guarded.stat().st_dev != self.models.stat().st_dev:
+        spare = self.spare
+        if guarded is None or not spare:
             return
         sizes = os.statvfs(guarded)
-        spare = max(int(SPARE_SHARE * sizes.f_blocks * sizes.f_frsize), SPARE_BYTES)
         left = sizes.f_bavail * sizes.f_frsize - needed
         if left < spare:
             raise StorageFailed(
@@ -91,9 +102,21 @@ def tiers_of(settings: Settings, at_runpod: bool) -> tuple[Tier, ...]:
     folders = [settings.cache_dir / "models"] if settings.cache_dir else []
     folders += tmp + container if at_runpod else [settings.models_dir, *tmp]
     if VOLUME.is_dir():
-        folders.append(VOLUME / "f5serve" / "models")
+        folders.append(VOLUME / _ON_A_VOLUME)
     guarded = Path("/") if at_runpod else None
     return tuple(Tier(folder, guarded) for folder in dict.fromkeys(folders))
+
+
+def lasting(volume: Path = VOLUME, root: Path = Path("/")) -> Tier | None:
+    """The models folder of the volume, where one is mounted: what lies there outlives the machine.
+
+    A folder of that name on the disk of the machine is none.
+    """
+    try:
+        is_mounted = volume.stat().st_dev != root.stat().st_dev
+    except OSError:
+        return None
+    return Tier(volume / _ON_A_VOLUME) if is_mounted and volume.is_dir() else None
 
 
 def place(tiers: Sequence[Tier], needed: int, bring: Callable[[Path], T]) -> tuple[T, Tier]:
@@ -142,7 +165,10 @@ def _why(tier: Tier, error: StorageFailed) -> str:
     if error.code != "NO_SPACE":
         return error.message.removeprefix(f"{tier.models} ").rstrip(".")
     free = free_bytes(tier.models)
-    return "full" if free is None else f"{human(free)} free"
+    if free is None:
+        return "full"
+    spare = f", {human(tier.spare)} of it have to stay so" if tier.spare else ""
+    return f"{human(free)} free{spare}"
 
 
 def _make_own(folder: Path) -> None:

@@ -94,7 +94,8 @@ def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Sp
     # every connection needs, half imported in another thread.
     import encodings.idna  # noqa: F401
 
-    from f5serve.boot import begin, publishing
+    from f5serve.boot import begin, keeping, publishing
+    from f5serve.model_cache.tiers import lasting
 
     begun: Future[Booted] | None = begin(settings, how) if at_once else None
 
@@ -104,6 +105,9 @@ def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Sp
         _log.info("model: %s, %s; %s", engine.model, engine.description, booted.timeline)
         if booted.obtained is not None and publishing.is_wanted(settings, booted.obtained):
             publishing.publish_beside(booted.obtained)
+        volume = lasting()
+        if booted.obtained is not None and volume and keeping.is_wanted(booted.obtained, volume):
+            keeping.keep_beside(booted.obtained, volume, lambda: not how.stop.is_set())
         return booted.speech
 
     return load
