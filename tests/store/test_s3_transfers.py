@@ -162,5 +162,6 @@ def test_parts_of_killed_uploads_can_be_removed(
     place = {"Bucket": servers.BUCKET, "Key": f"{store.options.prefix}/a"}
     S3Calls(store.options).run(lambda client: client.create_multipart_upload(**place))
     assert store.abort_old_uploads() == 0  # too young
+    assert store.abort_old_uploads("b", older_than_s=-60) == 0  # of another key
     assert store.abort_old_uploads(older_than_s=-60) == 1
     assert store.abort_old_uploads(older_than_s=-60) == 0

@@ -6,14 +6,20 @@ touched: voices never, nor files that people put beside its own.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from f5serve.errors import F5Error
 from f5serve.store.base import ObjectStore, StoredObject
+
+_log = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
 FOLDERS = ("jobs", "output")
+UPLOADS = ("jobs/", "output/", "timings/", "voices/", "models/")
+"""Where this program writes what may be large."""
 
 _OF_A_JOB = re.compile(r"(?:jobs|output)/([^/]+)/[^/]+")
 _OF_THE_QUEUE = re.compile(r"queue/[^/]+\.json")
@@ -22,12 +28,17 @@ _OF_THE_CACHE = re.compile(r"cache/[0-9a-f]{64}\.json")
 
 @dataclass(slots=True)
 class Swept:
-    """What went, or would go: jobs with all of their files, cache entries, and bytes of both."""
+    """What went, or would go: jobs with all of their files, cache entries, and bytes of both.
+
+    Attributes:
+        uploads: that were never completed and whose parts went; never counted before they go.
+    """
 
     jobs: int = 0
     files: int = 0
     cache_entries: int = 0
     bytes: int = 0
+    uploads: int = 0
 
 
 def sweep(
@@ -75,7 +86,18 @@ def sweep(
         if _OF_THE_QUEUE.fullmatch(entry.key) and entry.modified.timestamp() < before
     ]
     _remove(store, entries, swept, dry_run)
+    if not dry_run:
+        swept.uploads = _abort_uploads(store)
     return swept
+
+
+def _abort_uploads(store: ObjectStore) -> int:
+    """Remove what killed processes left of large results and recordings, from a day on."""
+    try:
+        return sum(store.abort_old_uploads(prefix) for prefix in UPLOADS)
+    except F5Error as error:  # not every key may list them
+        _log.info("uploads that were not completed are not looked for: %s", error.message)
+        return 0
 
 
 def _old_jobs(store: ObjectStore, before: float) -> Iterator[str]:

@@ -11,17 +11,14 @@ A file gathers as blobs/ETAG.incomplete, is hashed, and only then renamed and li
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import re
-import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from f5serve.errors import InvalidRequest, StorageFailed
-from f5serve.model_cache import records
+from f5serve.model_cache import leftovers, records
 from f5serve.model_cache.disk import (
     Reservation,
     SignsOfLife,
@@ -50,8 +47,6 @@ __all__ = ["HubSource", "Progress", "pull"]
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_OWN_PART = re.compile(r"\.[0-9a-f]{8}\.incomplete")
-_ABANDONED_S = 3600.0
 _RECORDS_SIZE = 64 << 10  # for links and records, out of what was reserved beyond the files
 
 
@@ -141,7 +136,7 @@ class _Pull:
         if not absent:
             return
         hub = library()
-        _sweep(self.hub_dir)
+        leftovers.sweep(self.models_dir)
         try:
             wants = [want for spec in absent for want in self._plan(spec)]
             with Reservation(self.hub_dir, sum(want.missing for want in wants)) as room:
@@ -269,12 +264,3 @@ class _Pull:
         seen = records.read(self.models_dir, spec.id)
         if revision and revision != seen.revision:
             records.write(self.models_dir, spec.id, replace(seen, revision=revision))
-
-
-def _sweep(hub_dir: Path) -> None:
-    """Remove parts that nobody can go on with: those of processes that had no lock and are gone."""
-    for part in hub_dir.glob("models--*/blobs/*.incomplete"):
-        with contextlib.suppress(OSError):  # gone meanwhile
-            abandoned = time.time() - part.stat().st_mtime > _ABANDONED_S
-            if abandoned and _OWN_PART.search(part.name):
-                part.unlink()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from f5serve.errors import ModelUnavailable, StorageFailed
-from f5serve.model_cache import records, synced
+from f5serve.model_cache import leftovers, records, synced
 from f5serve.model_cache.disk import SignsOfLife, cannot_write, hold_lock, human, unreadable
 from f5serve.model_cache.find import ModelFiles, find
 from f5serve.model_cache.quarantine import put_aside
@@ -72,6 +72,7 @@ def keep(
         volume.check(sum(copy.source.stat().st_size for copy in copies))
         lock = volume.models / f".keep-{files.model}.lock"
         lock.touch()
+        leftovers.sweep(volume.models)
     except OSError as error:
         raise cannot_write(volume.models, 0, error) from None
     with hold_lock(lock, _PATIENCE_S):

@@ -35,6 +35,9 @@ ARTIFACT_API = "f5serve-1"
 PUBLISHED_API = "published"
 """Weights as their authors published them."""
 
+BLOBS = "models/_blobs/"
+"""Below which the bytes of all files are."""
+
 READABLE_APIS = frozenset({ARTIFACT_API, PUBLISHED_API})
 MAX_BYTES = 65_536
 MANIFEST_NAME = "manifest.json"
@@ -115,7 +118,7 @@ class Manifest:
 
 def blob_key(sha256: str) -> str:
     """Where the bytes of a file are."""
-    return f"models/_blobs/{sha256}"
+    return f"{BLOBS}{sha256}"
 
 
 def manifest_key(model_id: str, sha256: str) -> str:

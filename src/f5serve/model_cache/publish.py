@@ -9,6 +9,7 @@ the hub, or how weights are converted.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from f5serve.model_cache.hashes import OnProgress, Progress, digest, quiet
 from f5serve.model_cache.manifest import Description, Manifest, StoredFile
 from f5serve.model_cache.registry import Role
 from f5serve.store.base import ObjectStore
+
+_log = logging.getLogger(__name__)
 
 _JSON = "application/json"
 
@@ -91,6 +94,7 @@ def publish(
     _check_blobs(store, manifest)
     _put_manifest(store, manifest)
     _put_pointer(store, manifest)
+    _sweep(store)
     return Published(
         manifest,
         tuple(offer.stored.path for offer in missing),
@@ -192,6 +196,15 @@ def _put_pointer(store: ObjectStore, manifest: Manifest) -> None:
     key = documents.pointer_key(manifest.about.model)
     store.put(key, documents.write_pointer(manifest.sha256), _JSON)
     documents.read_pointer(_read(store, key), manifest.about.model)
+
+
+def _sweep(store: ObjectStore) -> None:
+    """Remove what publishers that were killed have left of their uploads, which costs money."""
+    try:
+        if found := store.abort_old_uploads(documents.BLOBS):
+            _log.info("%d old uploads that nobody completed were removed", found)
+    except F5Error as error:  # not every key may
+        _log.info("old uploads are not looked for: %s", error.message)
 
 
 def _read(store: ObjectStore, key: str) -> bytes:

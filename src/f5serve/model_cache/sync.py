@@ -15,8 +15,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from f5serve.errors import KeyMissing, ModelUnavailable, StorageFailed
+from f5serve.model_cache import leftovers, synced
 from f5serve.model_cache import manifest as documents
-from f5serve.model_cache import synced
 from f5serve.model_cache.current import PAUSE_S, TRIES, read_current
 from f5serve.model_cache.disk import SignsOfLife, cannot_write, hold_lock, no_space, unreadable
 from f5serve.model_cache.find import ModelFiles, files_of
@@ -83,6 +83,7 @@ def download(
         lock.touch()
     except OSError as error:
         raise cannot_write(folder, manifest.size, error) from None
+    leftovers.sweep(folder)
     sweep(version.folder)
     try:
         with hold_lock(lock, _PATIENCE_S):

@@ -148,6 +148,14 @@ class ObjectStore(Protocol):
         """Whether there is a value; an answer, not a promise."""
         ...
 
+    def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
+        """Remove parts that uploads of killed processes left behind; returns how many uploads.
+
+        Args:
+            prefix: of the keys that were being written.
+        """
+        ...
+
     def url(
         self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
     ) -> str:

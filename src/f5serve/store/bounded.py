@@ -172,6 +172,10 @@ class BoundedStore:
         """See `ObjectStore.exists`."""
         return self._run(key, lambda: self.inner.exists(key))
 
+    def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
+        """See `ObjectStore.abort_old_uploads`."""
+        return self._run(prefix, lambda: self.inner.abort_old_uploads(prefix, older_than_s))
+
     def url(
         self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
     ) -> str:

@@ -131,6 +131,10 @@ class MemoryStore:
         with self._lock:
             return key in self._values
 
+    def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
+        """It has none."""
+        return 0
+
     def url(
         self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
     ) -> str:

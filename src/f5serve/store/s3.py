@@ -276,11 +276,11 @@ class S3Store:
             )
         return known
 
-    def abort_old_uploads(self, older_than_s: float = 24 * 3600) -> int:
-        """Remove parts that killed uploads left behind; returns the number of uploads."""
+    def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
+        """See `ObjectStore.abort_old_uploads`."""
         self.now()
         root = f"{self.options.prefix}/" if self.options.prefix else ""
-        return abort_old_uploads(self._calls, self.options.bucket, root, older_than_s)
+        return abort_old_uploads(self._calls, self.options.bucket, root + prefix, older_than_s)
 
     def describe(self) -> str:
         """One line for logs, without secrets."""
