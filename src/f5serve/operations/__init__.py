@@ -6,6 +6,7 @@
 
 - `parse`: fields, strictly.  `uploads`: recordings.  `answers`: records to JSON.
 - `flights`: jobs under way here.  `device`: the thread that computes.  `perform`: one job.
+- `pools`: threads by kind of work.  `probe`, `health`: what is looked at, and told.
 - `queue`: jobs for later.  `story`: what is kept of a result.  `files`: its files.
 """
 
