@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from f5serve.api_keys import parse_keys
@@ -44,6 +45,7 @@ class House:
     client: httpx.Client
     service: Service
     tone: CountingTone
+    app: FastAPI
 
     def speak(self, **fields: Any) -> httpx.Response:
         """The answer of /v1/audio/speech to HELLO with these fields."""
@@ -79,9 +81,10 @@ def house(
     load = lambda: Speech(engine or tone, max_text_chars=100_000)  # noqa: E731
     operations = Operations(store, voices, load, made, options)
     service = Service(operations, store, voices, Aligners(), made)
-    app = observe(protect(make_app(service), made, wrong_keys_per_minute), operations.metrics)
-    with running(app, operations) as url, httpx.Client(base_url=url, timeout=30) as client:
-        yield House(url, client, service, tone)
+    app = make_app(service)
+    guarded = observe(protect(app, made, wrong_keys_per_minute), operations.metrics)
+    with running(guarded, operations) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield House(url, client, service, tone, app)
         tone.release()
 
 

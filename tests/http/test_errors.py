@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,17 @@ def test_head_is_get_without_the_body(tmp_path: Path) -> None:
             assert asked.content == b""
             assert asked.headers["Content-Type"] == got.headers["Content-Type"]
         assert home.client.head("/v1/audio/speech").status_code == 405
+
+
+def test_hints_speak_of_routes(tmp_path: Path) -> None:
+    with house(tmp_path) as home:
+        said = [
+            home.refused(home.speak(voice="nobody"), 404, "voice_not_found"),
+            home.refused(home.client.get("/v1/audio/voices/nobody"), 404, "voice_not_found"),
+            home.refused(home.client.delete("/v1/audio/voices/nobody"), 404, "voice_not_found"),
+        ]
+        for each in said:
+            assert "See GET /v1/audio/voices for all names" in each
+        unknown = home.client.get("/v1/jobs/nobody").json()["error"]["message"]
+        assert "platform" not in unknown
+        assert not re.search(r"\b(list|upload|delete)_voice", " ".join([*said, unknown]))

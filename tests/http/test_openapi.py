@@ -7,6 +7,7 @@ import hashlib
 import html.parser
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from f5serve.transports.http.app import assemble
 from f5serve.transports.http.contract import TAGS
 from f5serve.transports.http.open_routes import is_open_path
 from f5serve.transports.http.routes_docs import page
-from tests.http.house import HELLO, House, house
+from tests.http.house import HELLO, SERVER_THREAD, House, house
 from tests.operations.house import CountingTone
 from tests.voices.material import WORDS, recording
 
@@ -239,3 +240,24 @@ def test_a_fault_while_speaking_is_no_more_talkative(tmp_path: Path) -> None:
         for answer in (spoken, listed, home.client.get(at), home.client.get(f"{at}/result")):
             assert "canary" not in answer.text
             assert "Traceback" not in answer.text
+
+
+def test_the_contract_is_never_made_in_the_loop(tmp_path: Path) -> None:
+    with house(tmp_path) as home:
+        app = home.app
+        made: list[str] = []
+
+        def openapi() -> dict[str, Any]:
+            made.append(threading.current_thread().name)
+            return DOCUMENT
+
+        app.openapi = openapi  # type: ignore[method-assign]
+        refused = home.client.put("/v1/jobs")
+        assert refused.status_code == 405
+        assert refused.headers["Allow"] == "GET, HEAD, POST"
+        assert home.client.put("/docs").headers["Allow"] == "GET, HEAD"
+        assert not made
+        for path in ("/openapi.json", "/docs", "/openapi.json"):
+            assert home.client.get(path).status_code == 200
+        assert len(made) == 1
+        assert made[0] != SERVER_THREAD

@@ -42,6 +42,7 @@ def assemble() -> FastAPI:
         title="f5serve",
         version=build.stamp().version,
         license_info={"name": "Apache-2.0"},
+        openapi_url=None,  # see `routes_docs`: FastAPI would make the document in the event loop
         docs_url=None,
         redoc_url=None,
     )
@@ -50,6 +51,7 @@ def assemble() -> FastAPI:
         app.include_router(room.router)
     errors.install(app, [route for room in ROOMS for route in room.router.routes])
     contract.install(app)
+    app.state.writer = routes_docs.Writer()
     return app
 
 

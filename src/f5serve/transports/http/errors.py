@@ -69,6 +69,13 @@ _KINDS: tuple[tuple[type[F5Error], int], ...] = (
 _SHOWN_CHARS = 300
 """Of a validator's own sentence, which may list what a field takes."""
 
+_ROUTES = {
+    "list_voices": "GET /v1/audio/voices",
+    "timing_format of tts": "timing_format of POST /v1/jobs",
+    "; a job that still waits in the platform's own queue is not known yet": "",
+}
+"""What hints say of operations, which other doors know by these names, and what is said here."""
+
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -123,7 +130,7 @@ def body_of(
 def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers of the answer to an error."""
     status = status_of(error)
-    said = " ".join(filter(None, (error.message, error.hint)))
+    said = " ".join(filter(None, (error.message, _over_http(error.hint))))
     headers = {}
     if status in (429, 503):
         headers["Retry-After"] = str(
@@ -137,6 +144,12 @@ def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any],
     if isinstance(error, BadField):
         param = param or error.param
     return status, body_of(said, status, error.code.lower(), param), headers
+
+
+def _over_http(hint: str) -> str:
+    for name, route in _ROUTES.items():
+        hint = hint.replace(name, route)
+    return hint
 
 
 def unexpected(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:

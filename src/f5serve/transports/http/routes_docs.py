@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 import re
+import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from f5serve.transports.http.outline import Entry, Model, Operation, errors, models, operations
 
@@ -38,11 +41,47 @@ _CODE = re.compile(r"`([^`]+)`")
 _STRONG = re.compile(r"\*\*([^*]+)\*\*")
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The contract as a file for tools and as a page."""
+
+    file: bytes
+    page: bytes
+
+
+class Writer:
+    """Writes the contract of an application once, whoever asks first; half a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._written: Written | None = None
+
+    def write(self, app: FastAPI) -> Written:
+        """What was written before, else what is now. Blocks."""
+        with self._lock:  # whoever comes meanwhile waits, rather than writing the same
+            if self._written is None:
+                document = app.openapi()
+                file = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+                self._written = Written(file.encode(), page(document).encode())
+            return self._written
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def read_openapi(request: Request) -> Response:
+    """The document for tools."""
+    written = _written(request)
+    return Response(written.file, media_type="application/json")
+
+
 @router.get("/docs", include_in_schema=False)
 def read_docs(request: Request) -> HTMLResponse:
     """The page."""
-    document = request.app.openapi()
-    return HTMLResponse(page(document), headers={"Content-Security-Policy": _POLICY})
+    return HTMLResponse(_written(request).page, headers={"Content-Security-Policy": _POLICY})
+
+
+def _written(request: Request) -> Written:
+    writer: Writer = request.app.state.writer
+    return writer.write(request.app)
 
 
 def page(document: dict[str, Any]) -> str:
