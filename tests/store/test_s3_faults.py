@@ -262,3 +262,36 @@ def test_the_cause_is_told_when_every_answer_is_cut(behind: S3Store, proxy: Faul
         with pytest.raises(StorageFailed) as caught:
             ask()
         assert (caught.value.code, caught.value.retryable) == ("S3_CUT", True)
+
+
+def test_a_read_that_is_not_answered_is_asked_anew_before_its_connection_times_out(
+    proxy: FaultProxy, rclone_server: S3Options
+) -> None:
+    limits = dataclasses.replace(FAULT_LIMITS, operation_s=60, read_s=30, first_try_s=0.3)
+    store = through(proxy, rclone_server, limits)
+    store.put("a/b", DATA)
+    reads: list[Callable[[], object]] = [
+        lambda: store.get("a/b") == DATA,
+        lambda: store.get_part("a/b", 0, 2) == DATA[:2],
+        lambda: store.exists("a/b"),
+        lambda: [one.key for one in store.list("a/")] == ["a/b"],
+    ]
+    for read in reads:
+        proxy.faults = [Fault("deaf", times=1)]
+        began = time.monotonic()
+        assert read()
+        assert time.monotonic() - began < 15
+        assert proxy.faults[0].times == 0
+    assert store.hung == len(reads)
+
+
+def test_a_slow_value_is_not_asked_for_again_while_its_bytes_come(
+    proxy: FaultProxy, rclone_server: S3Options
+) -> None:
+    limits = dataclasses.replace(FAULT_LIMITS, operation_s=30, first_try_s=0.5, min_bytes_per_s=400)
+    store = through(proxy, rclone_server, limits)
+    store.put("a", b"x" * 2000)
+    proxy.faults = [Fault("drip", rate=1000)]
+    proxy.seen.clear()
+    assert store.get("a") == b"x" * 2000
+    assert asked(proxy) == 1

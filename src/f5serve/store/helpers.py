@@ -32,21 +32,43 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
-        self._extended = False
+        self._extended_s: float | None = None
 
     def left_s(self) -> float:
         """Seconds until then; negative when it is past."""
         return self._end - time.monotonic()
 
+    @property
+    def extended_s(self) -> float:
+        """By how much it was moved."""
+        return self._extended_s or 0.0
+
     def extend_once(self, seconds: float) -> None:
         """Move it when it is found how much there is to do; later calls have no effect."""
-        if not self._extended:
-            self._extended = True
+        if self._extended_s is None:
+            self._extended_s = seconds
             self._end += seconds
+
+    def for_one_try(self, seconds: float) -> TryDeadline:
+        """The end of one try within it: so many seconds from now, and what is extended."""
+        return TryDeadline(self, seconds)
 
     def renew(self, seconds: float) -> None:
         """Move it to so many seconds from now, where there is progress."""
         self._end = time.monotonic() + seconds
+
+
+class TryDeadline:
+    """See `Deadline.for_one_try`."""
+
+    def __init__(self, whole: Deadline, seconds: float) -> None:
+        self._whole = whole
+        self._end = time.monotonic() + seconds
+
+    def left_s(self) -> float:
+        """As `Deadline.left_s`."""
+        more_s = self._whole.extended_s
+        return min(self._whole.left_s(), self._end + more_s - time.monotonic())
 
 
 class GivenUp(Exception):
@@ -73,7 +95,7 @@ class HelperThreads:
         self._pid = os.getpid()
         self.hung = 0
 
-    def run(self, call: Callable[[], T], deadline: Deadline) -> T:
+    def run(self, call: Callable[[], T], deadline: Deadline | TryDeadline) -> T:
         """The result of `call`, or what it raises.
 
         Raises:

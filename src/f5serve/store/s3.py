@@ -85,7 +85,7 @@ class S3Store:
             finally:
                 answer["Body"].close()
 
-        return self._calls.run(request, key, deadline)
+        return self._calls.run(request, key, deadline, is_read=True)
 
     def get_part(self, key: str, start: int, size: int) -> bytes:
         """See `ObjectStore.get_part`."""
@@ -108,7 +108,7 @@ class S3Store:
                     return bytes(body.read()[start : start + size])
                 return bytes(body.read())
 
-        return self._calls.run(request, key, deadline)
+        return self._calls.run(request, key, deadline, is_read=True)
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         """See `ObjectStore.put`; large values travel in parts."""
@@ -210,7 +210,7 @@ class S3Store:
             def request(client: Client, asked: dict[str, Any] = asked) -> Any:
                 return client.list_objects_v2(**asked)
 
-            page = self._calls.run(request)
+            page = self._calls.run(request, is_read=True)
             yield page
             token = str(page.get("NextContinuationToken") or "")
             if not page.get("IsTruncated"):
@@ -233,7 +233,7 @@ class S3Store:
             return True  # an empty object has no first byte
 
         try:
-            return self._calls.run(request, key)
+            return self._calls.run(request, key, is_read=True)
         except KeyMissing:
             return False
 

@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.store.helpers import Deadline, GivenUp, HelperThreads
+from f5serve.store.helpers import Deadline, GivenUp, HelperThreads, TryDeadline
 from f5serve.store.s3_errors import S3Failed, cut, extra_missing, from_answer, stalled, translate
 
 T = TypeVar("T")
@@ -42,6 +42,9 @@ class S3Limits:
         operation_s: most seconds for one call, all attempts and pauses included; a call that
             moves bytes has `bytes / min_bytes_per_s` more.
         connect_s, read_s: most seconds for a connection, and of silence on one.
+        first_try_s: most seconds for the first try of a read, beyond the time that its bytes take;
+            each further one has twice as many. A server that was deaf for a moment is asked anew
+            before its connections time out; not to write, as it might still do what it heard.
         attempts: tries of one request, the first included.
         pause_s: about what passes before the second; doubles each time.
         min_bytes_per_s: slowest transfer that is accepted.
@@ -53,6 +56,7 @@ class S3Limits:
     operation_s: float = 60.0
     connect_s: float = 5.0
     read_s: float = 20.0
+    first_try_s: float = 6.0
     attempts: int = 4
     pause_s: float = 0.4
     min_bytes_per_s: int = 100_000
@@ -104,7 +108,11 @@ class S3Calls:
         self._clock: tuple[float, float] | None = None
 
     def run(
-        self, request: Callable[[Client], T], key: str = "", deadline: Deadline | None = None
+        self,
+        request: Callable[[Client], T],
+        key: str = "",
+        deadline: Deadline | None = None,
+        is_read: bool = False,
     ) -> T:
         """The result of `request(client)`, tried again when the failure may pass.
 
@@ -112,6 +120,7 @@ class S3Calls:
             request: must be safe to repeat; runs in a thread of its own.
             key: what errors call it.
             deadline: end of all attempts; `operation_s` from now without one.
+            is_read: whether it changes nothing; see `first_try_s`.
 
         Raises:
             KeyMissing, StorageFailed: the last attempt's failure.
@@ -119,7 +128,9 @@ class S3Calls:
         deadline = deadline or Deadline(self.limits.operation_s)
         for attempt in range(1, self.limits.attempts + 1):
             try:
-                return self.once(request, key, deadline)
+                try_s = self.limits.first_try_s * 2.0 ** (attempt - 1)
+                until = deadline.for_one_try(try_s) if is_read else deadline
+                return self.once(request, key, until)
             except S3Failed as error:
                 pause = pause_s(error, attempt, self.limits)
                 last = attempt == self.limits.attempts or pause >= deadline.left_s()
@@ -129,7 +140,7 @@ class S3Calls:
             time.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def once(self, request: Callable[[Client], T], key: str, deadline: Deadline) -> T:
+    def once(self, request: Callable[[Client], T], key: str, deadline: Deadline | TryDeadline) -> T:
         """One attempt of `run`."""
         client = self.client()
         with translated(key):
