@@ -7,7 +7,6 @@ groups, each from a mapping of its own, so that pages already used do not stay r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from f5serve.engine.config import Architecture, fit, preset
+from f5serve.engine.config import Architecture, fit, preset, read
 from f5serve.engine.dit import DiT
 from f5serve.engine.published import (
     Piece,
@@ -68,7 +67,7 @@ def load(
     if file.metadata.get("format") == ARTIFACT_FORMAT:
         arch = _artifact_arch(file, arch_name)
         parts = {k: Piece((k,)) for k in file.shapes if not k.startswith(SCHEDULE_PREFIX)}
-        shipped = _shipped(file)
+        shipped = _shipped(file, arch)
         time_layers = _time_layers_of(original, arch_name) if original else None
     else:
         arch = check(file, arch_name)
@@ -161,7 +160,10 @@ def assign(model: Backbone, parameters: dict[str, Tensor]) -> None:
 
 
 def _artifact_arch(file: WeightFile, arch_name: str) -> Architecture:
-    arch = Architecture(**json.loads(file.metadata["architecture"]))
+    try:
+        arch = read(file.metadata.get("architecture", ""))
+    except ValueError:
+        raise _damaged(file, "its header names no architecture") from None
     if arch_name != arch.name:
         raise ModelUnavailable(
             f"{file.path.name} was converted as {arch.name}, not as {arch_name}.",
@@ -171,10 +173,27 @@ def _artifact_arch(file: WeightFile, arch_name: str) -> Architecture:
     return arch
 
 
-def _shipped(file: WeightFile) -> dict[int, Tensor]:
-    names = [k for k in file.shapes if k.startswith(SCHEDULE_PREFIX)]
+def _shipped(file: WeightFile, arch: Architecture) -> dict[int, Tensor]:
+    rows = 6 * arch.depth + 2 if arch.backbone == "dit" else 1
+    names: dict[int, str] = {}
+    for name, shape in file.shapes.items():
+        if name.startswith(SCHEDULE_PREFIX):
+            steps = shape[0] if shape else 0
+            if name != f"{SCHEDULE_PREFIX}{steps}" or shape[1:] != (rows, arch.dim):
+                raise _damaged(file, f"{name} is of the shape {list(shape)}")
+            names[steps] = name
+    if not names:
+        raise _damaged(file, "it holds no schedules")
     with file.open() as tensors:
-        return {int(k.removeprefix(SCHEDULE_PREFIX)): tensors[k] for k in names}
+        return {steps: tensors[name] for steps, name in names.items()}
+
+
+def _damaged(file: WeightFile, why: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{file.path.name} is no converted checkpoint as this version writes them: {why}.",
+        code="CHECKPOINT_DAMAGED",
+        hint="Convert the checkpoint again with `f5serve models convert`.",
+    )
 
 
 def _time_layers_of(original: Path, arch_name: str) -> OpenTensors:

@@ -7,9 +7,10 @@ the family they belong to.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
@@ -52,6 +53,17 @@ class Architecture:
         return self.dim // HEAD_DIM
 
 
+_FIELDS = frozenset(item.name for item in fields(Architecture))
+_SIZES = {
+    "dim": (HEAD_DIM, 16_384),
+    "depth": (1, 256),
+    "ff_mult": (1, 32),
+    "text_dim": (1, 16_384),
+    "conv_layers": (0, 64),
+    "vocab_size": (1, 10_000_000),
+}
+"""What a header may ask for; building costs time with the depth."""
+
 _V1 = Architecture("F5TTS_v1_Base", "dit")
 _V0 = replace(_V1, name="F5TTS_Base", mask_text_padding=False, rope_heads=1)
 PRESETS: Mapping[str, Architecture] = {
@@ -87,6 +99,30 @@ def preset(name: str) -> Architecture:
             hint=f"Choose one of {', '.join(PRESETS)}.",
         )
     return PRESETS[name]
+
+
+def read(text: str) -> Architecture:
+    """The architecture that an artifact's header names, as `json.dumps` of its fields.
+
+    Raises:
+        ValueError: it names none that can be built.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+    if not isinstance(value, dict) or not {"name", "backbone"} <= set(value) <= _FIELDS:
+        raise ValueError("its fields")
+    heads = value.get("rope_heads")
+    sizes = all(
+        type(value.get(name, low)) is int and low <= value.get(name, low) <= high
+        for name, (low, high) in _SIZES.items()
+    )
+    is_sound = isinstance(value["name"], str) and value["backbone"] in ("dit", "unett") and sizes
+    is_sound = is_sound and isinstance(value.get("mask_text_padding", True), bool)
+    if not is_sound or (heads is not None and type(heads) is not int):
+        raise ValueError("its values")
+    return Architecture(**value)
 
 
 def fit(arch: Architecture, shapes: Shapes) -> Architecture:

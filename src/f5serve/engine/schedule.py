@@ -160,6 +160,8 @@ class Schedules:
             with self.open_time_layers() as weights:
                 return time_table(weights, self.arch, time_points(nfe_step, sway)[:-1])
         except ModelUnavailable as error:  # the file was there when the engine was loaded
+            if not self.shipped:
+                raise
             log.warning("no schedule can be computed: %s", error.message)
             raise self._not_held(nfe_step, sway) from error
 

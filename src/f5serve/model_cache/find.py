@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
-from f5serve.model_cache import records, synced
+from f5serve.model_cache import documents, records, synced
 from f5serve.model_cache.registry import PUBLISHED, ModelFile, ModelSpec, Registry, Role
 
 HUB_FOLDER = "hub"
 ARTIFACTS_FOLDER = "artifacts"
+_LONGEST_REF = 200
 OTHER_CACHES = (
     Path("~/.cache/huggingface/hub"),  # what other programs of this user have pulled
     Path("/runpod-volume/huggingface-cache/hub"),  # where RunPod puts an endpoint's cached model
@@ -255,10 +256,15 @@ def _snapshots(folder: Path, revision: str | None) -> Iterator[Path]:
     names: list[str] = [revision] if revision else []
     main = folder / "refs" / "main"
     if main.is_file():
-        names.append(main.read_text().strip())
+        with main.open("rb") as file:
+            names.append(file.read(_LONGEST_REF).decode(errors="replace").strip())
     if snapshots.is_dir():
         names += sorted(p.name for p in snapshots.iterdir())
-    return (snapshots / name for name in dict.fromkeys(names) if (snapshots / name).is_dir())
+    return (
+        snapshots / name
+        for name in dict.fromkeys(names)
+        if documents.is_revision(name) and (snapshots / name).is_dir()
+    )
 
 
 def _path(file: ModelFile, folder: Path, cache: Path) -> Path | None:

@@ -13,15 +13,14 @@ stores or disks.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.model_cache.registry import Role
+from f5serve.model_cache import documents
+from f5serve.model_cache.registry import ROLES, Role
 from f5serve.store.base import canonical, is_key
 
 _log = logging.getLogger(__name__)
@@ -39,12 +38,10 @@ BLOBS = "models/_blobs/"
 """Below which the bytes of all files are."""
 
 READABLE_APIS = frozenset({ARTIFACT_API, PUBLISHED_API})
-MAX_BYTES = 65_536
+MAX_BYTES = documents.MAX_BYTES
 MANIFEST_NAME = "manifest.json"
 
-_ROLES = frozenset(get_args(Role))
 _NEEDED: tuple[Role, ...] = ("weights", "vocab", "vocoder")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +169,8 @@ def read(data: bytes, model_id: str) -> Manifest | None:
     if not _is_readable(value, model_id):
         return None
     try:
-        manifest = Manifest(_description(value), _files(value["files"]), data)
-    except (ValueError, TypeError, KeyError):
+        manifest = Manifest(_description(value), _files(documents.items(value, "files")), data)
+    except documents.Unreadable:
         raise corrupt(model_id, "its manifest cannot be read") from None
     if manifest.about.model != model_id:
         raise corrupt(model_id, "its manifest is that of another model")
@@ -195,10 +192,10 @@ def read_pointer(data: bytes, model_id: str) -> str | None:
     if value["schema"] != SCHEMA:
         _tell_unknown(model_id, "schema", value["schema"])
         return None
-    sha256 = value.get("manifest")
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise corrupt(model_id, "its pointer cannot be read")
-    return sha256
+    try:
+        return documents.sha256(value, "manifest")
+    except documents.Unreadable:
+        raise corrupt(model_id, "its pointer cannot be read") from None
 
 
 def corrupt(model_id: str, what: str) -> ModelUnavailable:
@@ -212,10 +209,10 @@ def corrupt(model_id: str, what: str) -> ModelUnavailable:
 
 def _object(data: bytes, model_id: str, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        value = None
-    if isinstance(value, dict) and type(value.get("schema")) is int:
+        value = documents.load(data)
+    except documents.Unreadable:
+        value = {}
+    if type(value.get("schema")) is int:
         return value
     raise corrupt(model_id, f"its {what} cannot be read")
 
@@ -233,7 +230,7 @@ def _is_readable(value: Mapping[str, Any], model_id: str) -> bool:
 
 
 def _tell_unknown(model_id: str, name: str, value: object) -> None:
-    shown = str(value)[:40]
+    shown = str(value)[:40]  # a few digits of a number that may have thousands
     _log.warning(
         "%s in the store is of another version of f5serve (%s %r) and counts as absent",
         model_id,
@@ -243,36 +240,41 @@ def _tell_unknown(model_id: str, name: str, value: object) -> None:
 
 
 def _description(value: Mapping[str, Any]) -> Description:
-    source, producer = value.get("source") or {}, value.get("producer") or {}
-    texts = {name: value[name] for name in ("model", "model_api", "arch", "license")}
-    texts |= {name: source.get(name, "") for name in ("repo", "revision")}
-    texts |= {name: producer.get(name, "") for name in ("version", "commit")}
-    if not all(isinstance(text, str) for text in texts.values()):
-        raise TypeError(texts)
-    return Description(commercial=value["commercial"] is True, **texts)
+    source, producer = documents.part(value, "source"), documents.part(value, "producer")
+    if not isinstance(value.get("commercial"), bool):
+        raise documents.Unreadable("commercial")
+    return Description(
+        model=documents.text(value, "model"),
+        model_api=documents.text(value, "model_api"),
+        arch=documents.text(value, "arch"),
+        license=documents.text(value, "license"),
+        commercial=value["commercial"],
+        repo=documents.text(source, "repo", ""),
+        revision=documents.text(source, "revision", ""),
+        version=documents.text(producer, "version", ""),
+        commit=documents.text(producer, "commit", ""),
+    )
 
 
-def _files(lines: Any) -> tuple[StoredFile, ...]:
+def _files(lines: Sequence[Mapping[str, Any]]) -> tuple[StoredFile, ...]:
     """The files whose role is known here, each role once; names become paths, so they are checked.
 
     Raises:
-        ValueError, TypeError, KeyError: they cannot be those of a model.
+        Unreadable: they cannot be those of a model.
     """
-    files = tuple(_file(line) for line in lines if line["role"] in _ROLES)
+    files = tuple(_file(line) for line in lines if documents.text(line, "role") in ROLES)
     roles = [file.role for file in files]
     names = {file.path.lower() for file in files} | {MANIFEST_NAME}
     if not set(_NEEDED) <= set(roles) or len(set(roles)) < len(roles):
-        raise ValueError(roles)
+        raise documents.Unreadable("roles")
     if len(names) <= len(files):
-        raise ValueError(names)
+        raise documents.Unreadable("names")
     return files
 
 
 def _file(line: Mapping[str, Any]) -> StoredFile:
-    file = StoredFile(line["role"], line["path"], line["size"], line["sha256"])
-    plain = is_key(file.path) and "/" not in file.path
-    if not plain or type(file.size) is not int or file.size < 0:
-        raise ValueError(line)
-    if not _SHA256.fullmatch(file.sha256):
-        raise ValueError(line)
-    return file
+    path = documents.text(line, "path")
+    if not is_key(path) or "/" in path:
+        raise documents.Unreadable("path")
+    role: Role = line["role"]
+    return StoredFile(role, path, documents.whole(line, "size"), documents.sha256(line, "sha256"))

@@ -8,11 +8,17 @@ refused when it changes. This module must not know the hub or what a right hash 
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
+from f5serve.model_cache import documents
 from f5serve.model_cache.disk import write_atomic
-from f5serve.model_cache.registry import Role
+from f5serve.model_cache.registry import ROLES, Role
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,31 @@ def path(models_dir: Path, model_id: str) -> Path:
 def read(models_dir: Path, model_id: str) -> Seen:
     """The record of a model; empty when there is none or it cannot be read as one."""
     try:
-        data = json.loads(path(models_dir, model_id).read_text())
-        files = {name: SeenFile(**entry) for name, entry in data["files"].items()}
-        return Seen(data["revision"], files)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _seen(documents.load(documents.read_file(path(models_dir, model_id))))
+    except FileNotFoundError:
         return Seen()
+    except (OSError, documents.Unreadable) as error:
+        _log.warning("the record %s is not used: %s", path(models_dir, model_id), error)
+        return Seen()
+
+
+def _seen(value: Mapping[str, Any]) -> Seen:
+    revision, files = value.get("revision"), documents.part(value, "files")
+    if revision is not None and not documents.is_revision(documents.text(value, "revision")):
+        raise documents.Unreadable("revision")
+    return Seen(revision, {name: _file(name, documents.part(files, name)) for name in files})
+
+
+def _file(name: str, entry: Mapping[str, Any]) -> SeenFile:
+    role = documents.text(entry, "role")
+    if role not in ROLES or not documents.is_inside(name):
+        raise documents.Unreadable(name[:80])
+    return SeenFile(
+        cast(Role, role),
+        documents.sha256(entry, "sha256"),
+        documents.whole(entry, "size"),
+        documents.whole(entry, "mtime_ns", 1 << 63),
+    )
 
 
 def write(models_dir: Path, model_id: str, seen: Seen) -> None:

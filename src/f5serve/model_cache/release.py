@@ -89,7 +89,7 @@ def form_of(weights: Path) -> Literal["fp16", "fp32"] | None:
         for tensor in header.values():
             start, end = tensor["data_offsets"]
             kinds[tensor["dtype"]] += end - start
-    except (OSError, struct.error, ValueError, AttributeError, TypeError, KeyError):
+    except (OSError, struct.error, ValueError, AttributeError, TypeError, KeyError, RecursionError):
         return None
     most = kinds.most_common(1)[0][0] if kinds else ""
     return _FORMS.get(most)

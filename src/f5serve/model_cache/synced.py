@@ -22,6 +22,7 @@ from typing import Literal
 from f5serve.errors import F5Error
 from f5serve.model_cache import manifest as documents
 from f5serve.model_cache.disk import write_atomic
+from f5serve.model_cache.documents import read_file
 from f5serve.model_cache.hashes import OnProgress, digest, quiet
 from f5serve.model_cache.manifest import MANIFEST_NAME, Manifest, StoredFile
 from f5serve.model_cache.quarantine import put_aside
@@ -61,10 +62,10 @@ def complete(folder: Path, model_id: str) -> Version | None:
     """
     home = model_folder(folder, model_id)
     try:
-        sha256 = documents.read_pointer((home / _POINTER_NAME).read_bytes(), model_id)
+        sha256 = documents.read_pointer(read_file(home / _POINTER_NAME), model_id)
         if sha256 is None:
             return None
-        data = (home / sha256[:16] / MANIFEST_NAME).read_bytes()
+        data = read_file(home / sha256[:16] / MANIFEST_NAME)
         manifest = documents.read(data, model_id)
     except (OSError, F5Error):
         return None
