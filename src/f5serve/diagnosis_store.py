@@ -44,7 +44,7 @@ def _look_at_jobs(store: ObjectStore) -> JobFacts | None:
 
     board = Board(store)
     try:
-        History(board, lambda name, standing: name).newest(_JOBS)
+        History(board, lambda name, standing: name).page(_JOBS)
     except F5Error:
         return None
     damage = board.reader.damage

@@ -337,7 +337,7 @@ def test_what_a_job_asks_of_the_store() -> None:
 
     returned: list[Any] = []
     assert spent(board.look, "j") == {"get": 2}
-    assert spent(board.claim, "j", SHA) == {"get": 1, "put": 1}
+    assert spent(board.claim, "j", SHA) == {"get": 1, "put": 2}  # and the index, at the same time
     lease = returned[-1]
     assert spent(board.look, "j") == {"get": 2}
     assert spent(board.beat, lease, "speaking", {}) == {"get": 2, "put": 1}

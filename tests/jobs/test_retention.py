@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from f5serve.jobs.board import Board, Lease
+from f5serve.jobs.index import key_of
 from f5serve.jobs.records import Status
 from f5serve.jobs.retention import DAY_S, Swept, sweep
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
 from f5serve.transports.cli import run
 from tests.jobs.clock import Clock
+from tests.voices.material import CountingStore
 
 SHA = "1" * 64
 FOREIGN = [
@@ -67,12 +69,15 @@ def test_old_jobs_go_whole_and_younger_ones_stay_whole() -> None:
 
     told: list[str] = []
     swept = sweep(store, 30, on_job=told.append)
-    assert (swept.jobs, swept.files, swept.cache_entries) == (2, 7, 1)
+    assert (swept.jobs, swept.files, swept.cache_entries) == (2, 9, 1)
     assert sorted(told) == ["old", "stuck"]
     of_old = [key for key in store.deleted if "old" in key]
-    assert (of_old[0], of_old[-1]) == ("jobs/old/done.json", "jobs/old/state.json")
+    assert (of_old[0], of_old[-2]) == ("jobs/old/done.json", "jobs/old/state.json")
+    assert of_old[-1].startswith("index/jobs/")
     assert {entry.key for entry in store.list()} == {
         *FOREIGN,
+        "index/jobs-built.json",
+        key_of("young", clock() - 11 * DAY_S),
         "jobs/young/done.json",
         "jobs/young/state.json",
         "output/young/x.wav",
@@ -86,9 +91,24 @@ def test_a_job_that_is_touched_during_the_sweep_stays() -> None:
     work(store, "a")
     work(store, "b")
     clock.tick(31 * DAY_S)
-    swept = sweep(store, 30, on_job=lambda job: store.put("output/b/used.json", b"{}"))
+    touch = lambda job: store.put("output/b/used.json", b"{}")  # noqa: E731
+    swept = sweep(store, 30, on_job=touch, relist_s=0)
     assert swept.jobs == 1
     assert store.exists("output/b/x.wav")
+
+
+def test_a_sweep_lists_each_folder_once_whatever_goes() -> None:
+    clock = Clock()
+    store = CountingStore(MemoryStore(clock))
+    for number in range(300):
+        board = Board(store, "w")
+        lease = board.claim(f"j{number}", SHA)
+        assert isinstance(lease, Lease)
+    clock.tick(31 * DAY_S)
+    assert sweep(store, 30).jobs == 300
+    assert store.total("list") == 6  # index, jobs, output, timings, cache, queue
+    assert store.total("delete") == 600
+    assert [entry.key for entry in store.list()] == ["index/jobs-built.json"]
 
 
 @pytest.fixture

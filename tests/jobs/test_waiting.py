@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from f5serve.errors import StorageFailed
+from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.jobs.board import Board, Lease
 from f5serve.jobs.history import History
-from f5serve.jobs.records import Standing
+from f5serve.jobs.index import Index, key_of
+from f5serve.jobs.records import Standing, Status
 from f5serve.jobs.retention import DAY_S, sweep
 from f5serve.jobs.waiting import Entry, Waiting, entry_key
 from f5serve.store.base import ObjectStore, is_key
@@ -32,7 +37,11 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=40)
+SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Other tests may take the machine."""
+
+
+@SLOW
 @given(st.text(min_size=1), st.dictionaries(st.text(), JSON))
 def test_what_waits_comes_back_as_it_was(job_id: str, payload: dict[str, Any]) -> None:
     waiting = Waiting(MemoryStore())
@@ -58,7 +67,7 @@ def test_the_oldest_is_listed_first_and_old_ones_go_with_their_jobs() -> None:
     assert [entry.name for entry in waiting.list()] == ["b", "c", "a"]
     assert waiting.list()[0].since == clock() - 3 * DAY_S
     swept = sweep(store, 2)
-    assert (swept.jobs, swept.files) == (1, 2)
+    assert (swept.jobs, swept.files) == (1, 3)
     assert [entry.name for entry in waiting.list()] == ["c", "a"]
     assert store.exists("queue/notes.txt")
 
@@ -96,8 +105,8 @@ def test_the_newest_jobs_are_told_whatever_became_of_them(store: ObjectStore) ->
     board.cancel("cancelled", "test")
     store.put("jobs/notes.txt", b"mine")
     store.put("jobs/only-parts/chunk-1.bin", b"")
-    found = History(board, tell).newest(50)
-    assert not found.truncated
+    found = History(board, tell).page(50)
+    assert not found.next
     assert sorted(found.jobs) == [
         "at-work:PROCESSING:I am at-work.",
         "cancelled:CANCELLED:I am cancelled.",
@@ -114,78 +123,176 @@ def test_the_newest_come_first_and_no_more_than_asked_for() -> None:
         work(board, f"j{number}")
         clock.tick(1)
     history = History(board, lambda name, standing: name)
-    assert history.newest(3).jobs == ["j8", "j7", "j6"]
-    assert history.newest(2).jobs == ["j8", "j7"]
-    assert history.newest(200).jobs == [f"j{number}" for number in range(8, -1, -1)]
-    assert History(Board(MemoryStore()), tell).newest(5).jobs == []
+    assert history.page(3).jobs == ["j8", "j7", "j6"]
+    assert history.page(2).jobs == ["j8", "j7"]
+    assert history.page(200).jobs == [f"j{number}" for number in range(8, -1, -1)]
+    assert History(Board(MemoryStore()), tell).page(5).jobs == []
 
 
-def test_a_page_that_asks_again_and_again_costs_little() -> None:
-    clock = Clock()
-    inner = MemoryStore(clock)
-    store = CountingStore(inner)
+def test_a_page_that_is_asked_for_again_costs_one_listing_and_what_may_have_changed() -> None:
+    store = CountingStore(MemoryStore())
     board = Board(store)
     for number in range(20):
         work(board, f"j{number}")
-    clock.tick(1)
     work(board, "running", finish=False)
-    history = History(board, tell, fresh_s=0)
-    history.newest(50)
+    history = History(board, tell, fresh_s=0.05)
+    history.page(50)
+    time.sleep(0.1)
     before = store.calls.copy()
-    history.newest(50)
-    asked = store.calls - before
-    assert asked == {("list", "jobs/"): 1, ("get", "jobs/running/done.json"): 1} | {
-        ("get", "jobs/running/state.json"): 1
-    }
-    patient = History(board, tell)
-    patient.newest(50)
+    history.page(50)
+    assert store.calls - before == Counter(
+        {
+            ("list", "index/jobs/"): 1,
+            ("get", "jobs/running/done.json"): 1,
+            ("get", "jobs/running/state.json"): 1,
+        }
+    )
+    patient = History(board, tell, fresh_s=60)
+    patient.page(50)
     before = store.calls.copy()
-    assert patient.newest(50) == patient.newest(50)
+    assert patient.page(50) == patient.page(50)
     assert not store.calls - before
 
 
-def test_an_endless_listing_is_cut_and_said_to_be() -> None:
+def test_a_page_costs_the_same_however_many_jobs_there_are() -> None:
+    costs = set()
+    for count in (30, 300):
+        clock = Clock()
+        store = CountingStore(MemoryStore(clock))
+        board = Board(store)
+        for number in range(count):
+            work(board, f"j{number}", finish=bool(number % 2))
+            clock.tick(7)
+        before = store.calls.copy()
+        assert len(History(board, tell).page(20).jobs) == 20
+        asked = store.calls - before
+        assert asked["list", "index/jobs/"] == 1
+        costs.add(sum(asked.values()))
+    assert len(costs) == 1
+    assert max(costs) <= 1 + 10 + 4 * 10  # done jobs one read, the others at most four
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 200])
+def test_pages_follow_one_another_without_a_gap(store: ObjectStore, limit: int) -> None:
+    board = Board(store)
+    names = [f"j{number}" for number in range(20)] + ["b/.. odd", "x.y-z_1"]
+    for name in names:
+        board.queue(name, SHA)
+    history = History(board, lambda name, standing: str(standing.record["job_id"]))
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = history.page(limit, cursor)
+        assert len(page.jobs) <= limit
+        found += page.jobs
+        cursor = page.next
+        if not cursor:
+            break
+    assert sorted(found) == sorted(names)
+    assert found[0] == names[-1] or isinstance(store, MemoryStore)  # a clock of whole steps
+
+
+@SLOW
+@given(st.text(max_size=40) | st.from_regex(r"\A[0-9]{14}-[a-z.]{1,5}\Z"))
+def test_any_cursor_is_a_place_or_refused(cursor: str) -> None:
     board = Board(MemoryStore())
-    for number in range(10):
-        work(board, f"j{number}")
-    found = History(board, tell, max_keys=7).newest(50)
-    assert found.truncated
-    assert 0 < len(found.jobs) < 10
+    board.queue("a", SHA)
+    with contextlib.suppress(InvalidRequest):
+        assert History(board, lambda name, standing: name).page(5, cursor).jobs in ([], ["a"])
 
 
-def test_who_comes_while_somebody_looks_is_told_what_was_found_before() -> None:
-    may_list = threading.Event()
-    lists = threading.Event()
+@SLOW
+@given(st.lists(st.floats(0, 8e9), min_size=2, max_size=9))
+def test_the_index_is_in_the_order_of_time_from_the_newest_on(times: list[float]) -> None:
+    keys = [key_of("x", at) for at in times]
+    assert all(map(is_key, keys))
+    by_key = sorted(zip(keys, times, strict=True))
+    for (_, one), (_, other) in itertools.pairwise(by_key):
+        assert one >= other - 0.001
+    assert key_of("x", 1e30) <= key_of("x", 1e9) <= key_of("x", -5.0)
+
+
+def test_jobs_of_earlier_versions_appear_and_keys_without_a_job_go() -> None:
+    clock = Clock()
+    store = MemoryStore(clock)
+    board = Board(store)
+    for name in ("first", "second", "third"):
+        work(board, name)
+        clock.tick(100)
+    for entry in store.page("index/"):
+        if "second" not in entry.key:
+            store.delete(entry.key)
+    store.put(key_of("nowhere", clock()), b"")
+    index = Index(store)
+    history = History(board, lambda name, standing: name, fresh_s=0)
+    assert history.page(5).jobs == ["second"]
+    assert index.is_due()
+    assert index.rebuild() == 2
+    assert not index.is_due()
+    assert history.page(5).jobs == ["third", "second", "first"]
+    assert len(list(index.all())) == 4
+    clock.tick(2 * DAY_S)
+    assert index.is_due()
+    assert index.rebuild() == 0
+    assert {name for name, _ in index.all()} == {"first", "second", "third"}
+
+
+def test_a_job_whose_store_fails_is_left_out_and_the_others_are_told() -> None:
+    class Partly(MemoryStore):
+        def get(self, key: str, max_bytes: int | None = None) -> bytes:
+            if "/bad/" in key:
+                raise StorageFailed("It cannot be read.", code="NOT_READABLE")
+            return super().get(key, max_bytes)
+
+    board = Board(Partly())
+    work(board, "good")
+    history = History(board, lambda name, standing: name)
+    Index(board.store).add("bad", 5.0)
+    Index(board.store).add("gone", 6.0)
+    assert history.page(5).jobs == ["good"]
+    for name in ("good", "gone"):
+        for entry in board.store.page("index/jobs/"):
+            if name in entry.key:
+                board.store.delete(entry.key)
+    with pytest.raises(StorageFailed):
+        History(board, lambda name, standing: name).page(5)
+
+
+def test_records_that_hang_hold_up_nobody_for_long() -> None:
+    go_on = threading.Event()
 
     def before(call: str, key: str) -> None:
-        if call == "list":
-            lists.set()
-            assert may_list.wait(10)
+        if call == "get" and "/slow/" in key:
+            go_on.wait(20)
 
-    store = CountingStore(MemoryStore(), before=before)
+    store = CountingStore(MemoryStore())
     board = Board(store)
-    work(board, "first")
-    may_list.set()
-    history = History(board, tell, fresh_s=0)
-    assert len(history.newest(5).jobs) == 1
-    work(board, "second")
-    may_list.clear()
-    lists.clear()
-    looking = threading.Thread(target=history.newest, args=(5,))
-    looking.start()
-    assert lists.wait(10)
-    assert len(history.newest(5).jobs) == 1
-    may_list.set()
-    looking.join(10)
-    assert len(history.newest(5).jobs) == 2
+    work(board, "quick")
+    board.queue("slow", SHA)
+    slow = Board(CountingStore(store.inner, before=before))
+    assert History(slow, lambda name, standing: name, read_s=0.5).page(5).jobs == ["quick"]
+    go_on.set()
+
+
+def test_an_index_that_cannot_be_written_costs_no_job(caplog: pytest.LogCaptureFixture) -> None:
+    class NoIndex(MemoryStore):
+        def put(self, key: str, data: bytes, content_type: str = "") -> None:
+            if key.startswith("index/"):
+                raise StorageFailed("No.", code="S3_FORBIDDEN")
+            super().put(key, data, content_type)
+
+    board = Board(NoIndex())
+    work(board, "a")
+    assert board.look("a").status is Status.COMPLETED
+    assert "job a is not in the index yet" in caplog.text
 
 
 def test_a_store_that_fails_is_told() -> None:
     class Failing(MemoryStore):
-        def list(self, prefix: str = "", *, deep: bool = True) -> Any:
+        def page(self, prefix: str, after: str = "", limit: int = 1000) -> Any:
             raise StorageFailed("No listing.", code="S3_BUSY")
 
     history = History(Board(Failing()), tell)
     for _ in range(2):
         with pytest.raises(StorageFailed):
-            history.newest(5)
+            history.page(5)

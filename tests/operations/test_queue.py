@@ -76,7 +76,7 @@ def test_speech_that_is_waited_for_asks_the_store_nothing_more(tmp_path: Path) -
             before = store.calls.copy()
             await here.ask("b", text="Something else.")
             asked = store.calls - before
-            assert sum(asked.values()) == 6  # state twice, cache twice, audio, done
+            assert sum(asked.values()) == 7  # state twice, index, cache twice, audio, done
             assert not store.total("", "queue/b")
 
     run(story)

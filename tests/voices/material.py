@@ -96,6 +96,10 @@ class CountingStore:
         self._note("list", prefix)
         return self.inner.page(prefix, after, limit)
 
+    def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
+        self._note("uploads", prefix)
+        return self.inner.abort_old_uploads(prefix, older_than_s)
+
     def exists(self, key: str) -> bool:
         self._note("exists", key)
         return self.inner.exists(key)

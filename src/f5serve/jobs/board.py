@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from f5serve import build
+from f5serve.jobs.index import Index
 from f5serve.jobs.lease import Elsewhere as Elsewhere
 from f5serve.jobs.lease import Finished as Finished
 from f5serve.jobs.lease import Lease as Lease
@@ -43,7 +45,7 @@ from f5serve.store.base import ObjectStore
 MAX_ATTEMPTS = 10
 """A job that lost so many workers or failed so often is not begun again."""
 
-_PASSED_ON = ("about", "queued_at", "owner")
+_PASSED_ON = ("about", "queued_at", "since", "owner")
 """What a state says that its done record is to say, too."""
 
 
@@ -68,6 +70,7 @@ class Board:
     ) -> None:
         self.store = store
         self.reader = Reader(store, damage)
+        self._index = Index(store)
         self.boot_id = boot_id or uuid.uuid4().hex
         self.lease_s = lease_s
         self.program = build.stamp().program
@@ -82,7 +85,7 @@ class Board:
     ) -> Lease | Finished | Elsewhere:
         """Take the job, if it is free.
 
-        A job nobody has touched costs one read and one write: done.json is never without a
+        A job nobody has touched costs one read and two writes at once: done.json is never without a
         state.json, which is written first and removed last.
 
         Args:
@@ -129,16 +132,18 @@ class Board:
         """
         state = self._usable(job_id, "state")
         if state is None:
+            now = self.store.now()
             state = {
                 "job_id": job_id,
                 "request_sha256": request_sha256,
                 "attempt": 0,
                 "phase": "queued",
-                "queued_at": self.store.now(),
+                "queued_at": now,
+                "since": now,
                 "owner": owner,
                 **_told(about),
             }
-            self._write(job_id, "state", state)
+            self._write_first(job_id, state)
             return Standing(Status.QUEUED, state)
         if state.get("request_sha256") != request_sha256:
             raise conflict(job_id)
@@ -312,8 +317,19 @@ class Board:
             "worker": self._worker,
             "created_at": now,
         }
-        self._put_state(lease, phase="starting")
+        if "since" in kept:
+            self._put_state(lease, phase="starting")
+        else:
+            lease.state |= {"since": now, "phase": "starting", "heartbeat": now}
+            self._write_first(job_id, lease.state)
         return lease
+
+    def _write_first(self, job_id: str, state: Mapping[str, Any]) -> None:
+        """Write a job's first record and, at the same time, its key in the index."""
+        with ThreadPoolExecutor(1, "index") as beside:
+            noted = beside.submit(self._index.add, folder_of(job_id), state["since"])
+            self._write(job_id, "state", state)
+            noted.result()
 
     def _put_state(self, lease: Lease, **changes: Any) -> None:
         now = self.store.now()

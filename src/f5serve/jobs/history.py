@@ -1,58 +1,64 @@
-"""The newest jobs, for whoever wants to see what was made.
+"""The newest jobs, page by page, for whoever wants to see what was made.
 
-    LIST jobs/ -> the newest N -> their records, some at a time -> what is told of each
+    a page of the index -> the records of these jobs, some at a time -> what is told of each
 
-Nothing is written for it: a listing tells which jobs changed when, and only records that are new
-since the last look are read. Listings are in no order of time, so all of one is gone through, for
-at most a few seconds; how much it costs decides how long it is used. What a record says is not
-known here.
+A page costs one listing request and the records that are not known yet, however many jobs the
+store holds. A job whose records do not come in time, or whose store fails, is left out; no lock is
+held while anything is asked. What a record says is not known here.
 """
 
 from __future__ import annotations
 
-import heapq
-import re
+import logging
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from f5serve.errors import StorageFailed
 from f5serve.jobs.board import Board
-from f5serve.jobs.records import ENDED, Standing, Status
+from f5serve.jobs.index import Index
+from f5serve.jobs.records import Standing, Status
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-MAX_KEYS = 100_000
-LIST_S = 5.0
-"""How much of a listing is gone through; beyond it the answer is said to be incomplete."""
+K = TypeVar("K")
+V = TypeVar("V")
 
 FRESH_S = 2.0
-"""An answer is told again for so long; for longer in proportion where it took long to find."""
+"""A page is told again for so long."""
 
-COST = 5.0
-"""... beyond the inverse of this, in seconds: what took a second is told again for ten."""
+KEPT_S = {Status.COMPLETED: 600.0, Status.FAILED: 10.0, Status.CANCELLED: 10.0}
+"""How long what was told of a job is told again. Only a success can never change."""
 
+READ_S = 5.0
+"""Longest wait for the records of a page."""
+
+MAX_KEPT = 2_000
+MAX_PAGES = 16
 READERS = 8
-_OF_A_JOB = re.compile(r"jobs/([^/]+)/[^/]+\.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Recent(Generic[T]):
-    """What was found, newest first; `truncated` where the store holds more than was looked at."""
+    """What was found, newest first.
+
+    Attributes:
+        next: the cursor of the page behind this one, "" for the last.
+    """
 
     jobs: list[T]
-    truncated: bool
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Told(Generic[T]):
-    """What is told of a job, and the time of its newest record when that was read."""
-
-    changed: float
-    status: Status
-    line: T
+class _Kept(Generic[T]):
+    until: float
+    value: T
 
 
 class History(Generic[T]):
@@ -60,7 +66,8 @@ class History(Generic[T]):
 
     Args:
         tell: a job's folder and standing to what is kept of them here; small.
-        fresh_s, max_keys: see FRESH_S and MAX_KEYS.
+        fresh_s: see FRESH_S; 0 remembers nothing.
+        read_s: see READ_S.
     """
 
     def __init__(
@@ -69,72 +76,83 @@ class History(Generic[T]):
         tell: Callable[[str, Standing], T],
         *,
         fresh_s: float = FRESH_S,
-        max_keys: int = MAX_KEYS,
+        read_s: float = READ_S,
     ) -> None:
         self._board = board
+        self._index = Index(board.store)
         self._tell = tell
         self._fresh_s = fresh_s
-        self._max_keys = max_keys
-        self._lock = threading.Lock()
-        self._known: dict[str, _Told[T]] = {}
-        self._last: Recent[T] | None = None
-        self._limit = 0
-        self._fresh_until = 0.0
+        self._read_s = read_s
+        self._lock = threading.Lock()  # held over no call of the store
+        self._lines: OrderedDict[str, _Kept[T]] = OrderedDict()
+        self._pages: OrderedDict[tuple[int, str], _Kept[Recent[T]]] = OrderedDict()
 
-    def newest(self, limit: int) -> Recent[T]:
-        """At most `limit` jobs, those first whose records changed last; blocks.
+    def page(self, limit: int, after: str = "") -> Recent[T]:
+        """At most `limit` jobs, those first that were asked for last; blocks.
 
-        One thread looks at a time; others are told what was found before, if there is anything.
+        Args:
+            after: `next` of the page before, "" for the first.
 
         Raises:
+            InvalidRequest: BAD_CURSOR.
             StorageFailed: as the store does.
         """
-        has_any = self._last is not None and self._limit >= limit
-        if not self._lock.acquire(blocking=not has_any):
-            return self._cut(limit)
-        try:
-            if self._last is None or self._limit < limit or time.monotonic() >= self._fresh_until:
-                began = time.monotonic()
-                self._last, self._limit = self._look(limit), limit
-                now = time.monotonic()
-                self._fresh_until = now + self._fresh_s * max(1.0, COST * (now - began))
-            return self._cut(limit)
-        finally:
-            self._lock.release()
+        known = self._find(self._pages, (limit, after))
+        if known is not None:
+            return known
+        found = self._index.page(limit + 1, after)
+        shown = found[:limit]
+        jobs = self._read_all(list(dict.fromkeys(entry.name for entry in shown)))
+        recent = Recent(jobs, shown[-1].cursor if len(found) > limit else "")
+        self._keep(self._pages, (limit, after), recent, self._fresh_s, MAX_PAGES)
+        return recent
 
-    def _cut(self, limit: int) -> Recent[T]:
-        last = self._last
-        return Recent(last.jobs[:limit], last.truncated) if last else Recent([], False)
+    def _read_all(self, names: Sequence[str]) -> list[T]:
+        """What is told of these jobs, as far as it is known in time.
 
-    def _look(self, limit: int) -> Recent[T]:
-        changed, truncated = self._changes()
-        newest = heapq.nlargest(limit, changed.items(), key=lambda item: (item[1], item[0]))
-        with ThreadPoolExecutor(READERS, "history") as readers:
-            found = list(readers.map(self._read, newest))
-        there = {name: told for (name, _), told in zip(newest, found, strict=True) if told}
-        self._known = there
-        return Recent([told.line for told in there.values()], truncated)
+        Raises:
+            StorageFailed: none of them could be read.
+        """
+        readers = ThreadPoolExecutor(READERS, "history")
+        begun = [readers.submit(self._read, name) for name in names]
+        done, late = wait(begun, self._read_s)
+        readers.shutdown(wait=False, cancel_futures=True)
+        errors = [error for future in done if (error := future.exception()) is not None]
+        for error in errors:
+            if not isinstance(error, StorageFailed):
+                raise error
+        if errors and len(errors) == len(begun):
+            raise errors[0]
+        if errors or late:
+            _log.warning("%d jobs could not be read for the list", len(errors) + len(late))
+        told = [future.result() for future in begun if future in done and not future.exception()]
+        return [line for line in told if line is not None]
 
-    def _changes(self) -> tuple[dict[str, float], bool]:
-        """When each job was last written to, and whether there are more of them."""
-        until = time.monotonic() + LIST_S
-        changed: dict[str, float] = {}
-        for number, stored in enumerate(self._board.store.list("jobs/")):
-            if number >= self._max_keys or time.monotonic() > until:
-                return changed, True
-            match = _OF_A_JOB.fullmatch(stored.key)
-            if match:
-                at = stored.modified.timestamp()
-                changed[match[1]] = max(at, changed.get(match[1], at))
-        return changed, False
-
-    def _read(self, job: tuple[str, float]) -> _Told[T] | None:
-        """What is told of a job, from memory while nothing can have changed; None if it is gone."""
-        name, changed = job
-        known = self._known.get(name)
-        if known is not None and known.changed == changed and known.status in ENDED:
+    def _read(self, name: str) -> T | None:
+        """What is told of a job; None if it is gone."""
+        known = self._find(self._lines, name)
+        if known is not None:
             return known
         standing = self._board.look(name)  # a folder's name stands for its id
         if standing.status is Status.UNKNOWN:
             return None
-        return _Told(changed, standing.status, self._tell(name, standing))
+        line = self._tell(name, standing)
+        if self._fresh_s and not standing.damage:
+            self._keep(self._lines, name, line, KEPT_S.get(standing.status, 0.0), MAX_KEPT)
+        return line
+
+    def _find(self, kept: OrderedDict[K, _Kept[V]], key: K) -> V | None:
+        with self._lock:
+            found = kept.get(key)
+        return found.value if found is not None and time.monotonic() < found.until else None
+
+    def _keep(
+        self, kept: OrderedDict[K, _Kept[V]], key: K, value: V, seconds: float, most: int
+    ) -> None:
+        if not seconds:
+            return
+        with self._lock:
+            kept[key] = _Kept(time.monotonic() + seconds, value)
+            kept.move_to_end(key)
+            while len(kept) > most:
+                kept.popitem(last=False)

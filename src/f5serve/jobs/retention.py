@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from f5serve.errors import F5Error
+from f5serve.jobs.index import Index, oldest
 from f5serve.store.base import ObjectStore, StoredObject
 
 _log = logging.getLogger(__name__)
@@ -21,7 +25,18 @@ FOLDERS = ("jobs", "output")
 UPLOADS = ("jobs/", "output/", "timings/", "voices/", "models/")
 """Where this program writes what may be large."""
 
+RELIST_S = 30.0
+"""What was listed is believed for so long. A job of that age which somebody asks for again just
+then may be made once more; results are never taken from it (`cache`), so none is lost."""
+
+DELETERS = 16
+"""Jobs that are removed side by side; the files of one go in order."""
+
+_GROUP = 200
+"""Jobs removed between two looks at how old the listing is."""
+
 _OF_A_JOB = re.compile(r"(?:jobs|output)/([^/]+)/[^/]+")
+_TIMING = re.compile(r"timings/([^/]+)\.[a-z0-9]+")
 _OF_THE_QUEUE = re.compile(r"queue/[^/]+\.json")
 _OF_THE_CACHE = re.compile(r"cache/[0-9a-f]{64}\.json")
 
@@ -41,16 +56,34 @@ class Swept:
     uploads: int = 0
 
 
+@dataclass(slots=True)
+class _Listing:
+    """All files of all jobs, by the job's folder."""
+
+    files: dict[str, list[StoredObject]] = field(default_factory=lambda: defaultdict(list))
+    at: float = field(default_factory=time.monotonic)
+
+    def old(self, before: float) -> list[str]:
+        """Folder names of jobs whose newest file is older than `before`."""
+        return [
+            name
+            for name, files in self.files.items()
+            if all(entry.modified.timestamp() < before for entry in files)
+        ]
+
+
 def sweep(
     store: ObjectStore,
     retention_days: int,
     dry_run: bool = False,
     on_job: Callable[[str], None] | None = None,
+    relist_s: float = RELIST_S,
 ) -> Swept:
     """Remove jobs of which nothing was written for `retention_days`, and cache entries as old.
 
-    A job goes as a whole. It is listed once more just before, so one that was touched meanwhile
-    stays. A sweep that is cut short leaves nothing wrong; the next one goes on.
+    A job goes as a whole. Everything is listed again when the listing is older than `relist_s`, so
+    one that was touched meanwhile stays. A sweep that is cut short leaves nothing wrong; the next
+    one goes on. The index of jobs is mended on the way.
 
     Args:
         retention_days: 0 keeps everything.
@@ -64,29 +97,36 @@ def sweep(
     if not retention_days:
         return swept
     before = store.now() - retention_days * DAY_S
-    for folder in _old_jobs(store, before):
-        files = [entry for name in FOLDERS for entry in store.list(f"{name}/{folder}/")]
-        files += [e for e in store.list(f"timings/{folder}") if _is_timing(e.key, folder)]
-        if not files or any(entry.modified.timestamp() >= before for entry in files):
-            continue
-        swept.jobs += 1
-        _remove(store, sorted(files, key=_order), swept, dry_run)
-        if on_job is not None:
-            on_job(folder)
-    entries = [
-        entry
-        for entry in store.list("cache/")
-        if _OF_THE_CACHE.fullmatch(entry.key) and entry.modified.timestamp() < before
-    ]
-    swept.cache_entries = len(entries)
-    # What nobody took up for so long is not wanted any more; its records have gone with the job.
-    entries += [
-        entry
-        for entry in store.list("queue/")
-        if _OF_THE_QUEUE.fullmatch(entry.key) and entry.modified.timestamp() < before
-    ]
-    _remove(store, entries, swept, dry_run)
+    index = Index(store)
+    indexed = defaultdict(list)
+    for name, entry in index.all():
+        indexed[name].append(entry)
+    gone = set()
+    size = _GROUP if relist_s else 1
+    listing = _list(store)
+    old = listing.old(before)
+    with ThreadPoolExecutor(DELETERS, "sweep") as deleters:
+        while old:
+            if not dry_run and time.monotonic() - listing.at >= relist_s:
+                listing = _list(store)
+                old = [name for name in listing.old(before) if name not in gone]
+            group, old = old[:size], old[size:]
+            whole = [sorted(listing.files[name], key=_order) + indexed[name] for name in group]
+            if not dry_run:
+                list(deleters.map(lambda files: _delete(store, files), whole))
+            for name, files in zip(group, whole, strict=True):
+                swept.jobs += 1
+                _count(swept, files)
+                gone.add(name)
+                if on_job is not None:
+                    on_job(name)
+        _sweep_entries(store, before, swept, deleters, dry_run)
     if not dry_run:
+        left = ((name, entry) for name, all in indexed.items() for entry in all)
+        kept = (
+            entry for name, files in listing.files.items() if name not in gone for entry in files
+        )
+        index.mend(oldest(kept), (one for one in left if one[0] not in gone))
         swept.uploads = _abort_uploads(store)
     return swept
 
@@ -100,21 +140,41 @@ def _abort_uploads(store: ObjectStore) -> int:
         return 0
 
 
-def _old_jobs(store: ObjectStore, before: float) -> Iterator[str]:
-    """Folder names of jobs whose newest file is older than `before`."""
-    newest: dict[str, float] = {}
-    for name in FOLDERS:
-        for entry in store.list(f"{name}/"):
+def _sweep_entries(
+    store: ObjectStore, before: float, swept: Swept, deleters: ThreadPoolExecutor, dry_run: bool
+) -> None:
+    """Remove old entries of the cache and of the queue: what nobody took up for so long is not
+    wanted any more, and its records have gone with the job."""
+    entries = [
+        *_older(store.list("cache/"), _OF_THE_CACHE, before),
+        *_older(store.list("queue/"), _OF_THE_QUEUE, before),
+    ]
+    swept.cache_entries = sum(entry.key.startswith("cache/") for entry in entries)
+    _count(swept, entries)
+    if not dry_run:
+        list(deleters.map(lambda entry: store.delete(entry.key), entries))
+
+
+def _list(store: ObjectStore) -> _Listing:
+    listing = _Listing()
+    for folder in FOLDERS:
+        for entry in store.list(f"{folder}/"):
             found = _OF_A_JOB.fullmatch(entry.key)
             if found:
-                at = entry.modified.timestamp()
-                newest[found[1]] = max(at, newest.get(found[1], at))
-    return (folder for folder, at in newest.items() if at < before)
+                listing.files[found[1]].append(entry)
+    for entry in store.list("timings/"):
+        found = _TIMING.fullmatch(entry.key)
+        if found and found[1] in listing.files:  # of a job, not what people have put there
+            listing.files[found[1]].append(entry)
+    return listing
 
 
-def _is_timing(key: str, folder: str) -> bool:
-    """Whether it is that job's file, not one of a job whose id goes on after a dot."""
-    return re.fullmatch(rf"timings/{re.escape(folder)}\.[a-z0-9]+", key) is not None
+def _older(
+    entries: Iterable[StoredObject], pattern: re.Pattern[str], before: float
+) -> Iterator[StoredObject]:
+    for entry in entries:
+        if pattern.fullmatch(entry.key) and entry.modified.timestamp() < before:
+            yield entry
 
 
 def _order(entry: StoredObject) -> tuple[int, str]:
@@ -124,9 +184,11 @@ def _order(entry: StoredObject) -> tuple[int, str]:
     return {"done.json": 0, "state.json": 2}.get(name, 1), entry.key
 
 
-def _remove(store: ObjectStore, entries: list[StoredObject], swept: Swept, dry_run: bool) -> None:
-    for entry in entries:
-        swept.files += 1
-        swept.bytes += entry.size
-        if not dry_run:
-            store.delete(entry.key)
+def _count(swept: Swept, entries: list[StoredObject]) -> None:
+    swept.files += len(entries)
+    swept.bytes += sum(entry.size for entry in entries)
+
+
+def _delete(store: ObjectStore, files: list[StoredObject]) -> None:
+    for entry in files:
+        store.delete(entry.key)

@@ -23,6 +23,9 @@ MAX_INLINE_BYTES = 6_000_000
 """Longest audio inside an answer; more would not pass through RunPod's queue."""
 
 MAX_DETAILS_BYTES = 50_000_000
+_BEGUN = ("since", "queued_at", "created_at")
+"""Fields that tell when a job was asked for, the best first."""
+
 LOST_NOTE = "The worker that had this job is gone; whoever is handed it next goes on."
 
 
@@ -156,7 +159,7 @@ def history_line(folder: str, standing: Standing) -> dict[str, Any]:
     return {
         "job_id": str(record.get("job_id") or folder),
         "status": standing.status.told,
-        "created_at": record.get("queued_at") or record.get("created_at"),
+        "created_at": next((at for name in _BEGUN if (at := record.get(name)) is not None), None),
         "finished_at": next(filter(None, times), None) if is_over else None,
         "duration": record.get("seconds"),
         "text": str(text)[:ABOUT_CHARS],

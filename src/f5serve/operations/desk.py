@@ -139,6 +139,7 @@ class Operations:
         self._device.begin()
         if self._enqueue is None:
             self._queue.begin()
+            self.background.begin("index", self._lookups.keep_index)
 
     async def ready(self) -> None:
         """Wait for the model; raises what it could not be loaded for."""
@@ -241,10 +242,12 @@ class Operations:
         with self._measures.counted(name):
             return await self._operations[name](call)
 
-    async def recent_jobs(self, limit: int) -> dict[str, Any]:
-        """The newest jobs of the store: {"jobs": [...], "truncated"}, as `answers.history_line`."""
+    async def recent_jobs(self, limit: int, after: str = "") -> dict[str, Any]:
+        """The newest jobs of the store, or those behind a cursor: {"jobs": [...], "truncated",
+        "next"}; jobs as `answers.history_line`, `next` the cursor of the page behind, or None.
+        """
         with self._measures.counted("list_jobs"):
-            return await self._lookups.recent(limit)
+            return await self._lookups.recent(limit, after)
 
     async def job_file(self, job_id: str, format: SubtitleFormat | None = None) -> JobFile:
         """The audio of a job that is done, or its word times in a format."""
@@ -273,6 +276,7 @@ class Operations:
         await self._flights.land(within_s)
         await self._queue.close()
         await self._tools.leftovers.close()
+        await self.background.close()
 
     async def close(self, within_s: float) -> None:
         """`drain`, then let go of the device and of the threads for the store."""

@@ -6,12 +6,16 @@ waits for a model.
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import random
 from collections.abc import Mapping
 from typing import Any
 
-from f5serve.errors import InvalidRequest
+from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.jobs.board import Board
 from f5serve.jobs.history import History
+from f5serve.jobs.index import REBUILD_S, Index
 from f5serve.jobs.records import Record, Standing, Status
 from f5serve.jobs.refusals import cancelled, unknown
 from f5serve.operations import answers
@@ -20,6 +24,11 @@ from f5serve.operations.parse import TIMING_FORMATS, Fields
 from f5serve.operations.perform import Tools
 from f5serve.operations.pieces import MAX_HEARD_S, File, Piece, decode_result
 from f5serve.types import Wave
+
+_log = logging.getLogger(__name__)
+
+INDEX_AFTER_S = 5.0
+"""From the start to the first look for jobs that are not in the index; each gives or takes half."""
 
 
 class Lookups:
@@ -89,12 +98,28 @@ class Lookups:
             flight.stop(lambda: cancelled(job_id))
         return {"job_id": job_id, "status": standing.status.told}
 
-    async def recent(self, limit: int) -> dict[str, Any]:
-        """The newest jobs, whoever has made them; what is under way here as it is now."""
-        found = await self._tools.pools.listings.run(self._history.newest, limit)
+    async def recent(self, limit: int, after: str = "") -> dict[str, Any]:
+        """A page of the newest jobs, whoever has made them; what is under way here as it is now.
+
+        Raises:
+            InvalidRequest: BAD_CURSOR.
+        """
+        found = await self._tools.pools.listings.run(self._history.page, limit, after)
         jobs = [self._as_it_is(line) for line in found.jobs]
-        jobs.sort(key=lambda line: line["created_at"] or 0.0, reverse=True)
-        return {"jobs": jobs, "truncated": found.truncated}
+        return {"jobs": jobs, "truncated": bool(found.next), "next": found.next or None}
+
+    async def keep_index(self) -> None:
+        """Once a day see to it that the list knows every job, for as long as the process lives."""
+        index = Index(self._store)
+        await asyncio.sleep(INDEX_AFTER_S * random.uniform(0.5, 1.5))
+        while True:
+            try:
+                if await self._tools.pools.listings.finish(index.is_due):
+                    missing = await self._tools.pools.listings.finish(index.rebuild)
+                    _log.info("%d jobs were added to the index", missing)
+            except StorageFailed as error:
+                _log.warning("the index of jobs was not looked through: %s", error.message)
+            await asyncio.sleep(REBUILD_S / 24 * random.uniform(0.8, 1.2))
 
     def _as_it_is(self, line: Mapping[str, Any]) -> dict[str, Any]:
         flight = self._flights.find(line["job_id"])

@@ -92,7 +92,7 @@ def _lines(record: dict[str, Any]) -> list[str]:
     told = {
         "attempt": record.get("attempt"),
         "phase": record.get("phase"),
-        "worker": f"{worker['boot_id']}, version {worker['version']}" if worker else None,
+        "worker": f"{worker.get('boot_id')}, version {worker.get('version')}" if worker else None,
         "model": engine.get("model"),
         "seed": engine.get("seed"),
         "voice": voice.get("name"),

@@ -165,9 +165,9 @@ class JobList(BaseModel):
 
     object: Literal["list"] = "list"
     jobs: list[JobLine]
-    truncated: bool = Field(
-        description="Whether the store holds more jobs than could be looked at, so that some may "
-        "be missing here."
+    truncated: bool = Field(description="Whether there are more jobs behind these.")
+    next: str | None = Field(
+        description="What `after` takes to tell the jobs behind these; null for the last page."
     )
 
 

@@ -29,6 +29,7 @@ from f5serve.transports.http.json_bodies import JsonRoute
 from f5serve.transports.http.service import Served
 
 MAX_LISTED = 200
+MAX_CURSOR_CHARS = 200
 LOOK_AGAIN_S = {"QUEUED": 2, "PROCESSING": 1}
 """What `Retry-After` says to those who wait for a job."""
 
@@ -91,12 +92,20 @@ async def create_job(new: NewJob, job_id: JobId, service: Served) -> JSONRespons
 async def list_jobs(
     service: Served,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many.")] = 50,
+    after: Annotated[
+        str,
+        Query(
+            max_length=MAX_CURSOR_CHARS,
+            description="`next` of the page before; the newest jobs without it.",
+        ),
+    ] = "",
 ) -> JSONResponse:
-    """Jobs of every door and every process over this store, newest first.
+    """Jobs of every door and every process over this store, newest first, page by page.
 
-    The list may be some seconds old, but for the progress of what is made here.
+    The list may be some seconds old, but for the progress of what is made here. A job whose records
+    cannot be read is told as ERROR with RECORD_DAMAGED or RECORD_TOO_NEW.
     """
-    found = await service.operations.recent_jobs(limit)
+    found = await service.operations.recent_jobs(limit, after)
     return JSONResponse({"object": "list", **found})
 
 

@@ -6,6 +6,7 @@ import { download } from "./result.js";
 
 const SOON_MS = 2500; // the server's list is a little older than that at most
 const LATER_MS = 20_000;
+const PAGE = 30;
 const ACTIVE = ["QUEUED", "PROCESSING"];
 /** @type {Record<string, string>} */
 const SAID = { QUEUED: "waiting", PROCESSING: "under way", ERROR: "failed", CANCELLED: "cancelled" };
@@ -33,7 +34,12 @@ export class History {
     this._failed = failed;
     this._timer = 0;
     this._shown = "";
+    this._pages = 1; // how many are asked for, one behind the other
     byId("history-again").addEventListener("click", () => this.load().catch(failed));
+    byId("history-more").addEventListener("click", () => {
+      this._pages += 1;
+      this.load().catch(failed);
+    });
   }
 
   /**
@@ -42,10 +48,29 @@ export class History {
    */
   async load(soon = false) {
     clearTimeout(this._timer);
-    const { jobs } = await this._api.json("v1/jobs?limit=30", { quiet: soon });
+    const { jobs, next } = await this._ask(soon);
     this._show(jobs);
+    byId("history-more").hidden = !next;
     const isActive = jobs.some((/** @type {any} */ job) => ACTIVE.includes(job.status));
     this._lookIn(soon || isActive ? SOON_MS : LATER_MS);
+  }
+
+  /**
+   * The newest jobs, as many pages as are shown, and the cursor of the next one.
+   * @param {boolean} quiet
+   */
+  async _ask(quiet) {
+    /** @type {any[]} */
+    const jobs = [];
+    let next = "";
+    for (let page = 0; page < this._pages; page += 1) {
+      const after = next ? `&after=${encodeURIComponent(next)}` : "";
+      const found = await this._api.json(`v1/jobs?limit=${PAGE}${after}`, { quiet });
+      jobs.push(...found.jobs);
+      next = found.next ?? "";
+      if (!next) break;
+    }
+    return { jobs, next };
   }
 
   /** @param {number} milliseconds */
