@@ -1,6 +1,6 @@
 """The main path: a request becomes speech. Start reading here.
 
-    SpeechRequest -> clean text -> [Utterance] -> [Wave] -> Wave -> bytes -> SpeechResult
+    SpeechRequest -> clean text -> [Utterance] -> [Wave] -> joined -> file -> SpeechResult
 
 Doors call `Speech.say`, or `Speech.stream` to hear it as it is made, and format what comes back.
 This module must not know which engine speaks, where a voice came from or who asked.
@@ -16,10 +16,13 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
+from typing import IO
 
-from f5serve.audio.edit import join
-from f5serve.audio.encode import check_format, encode
+import numpy as np
+
+from f5serve.audio.encode import check_format
 from f5serve.errors import InvalidRequest
+from f5serve.store.scratch import Scratch
 from f5serve.text.normalize import clean_text
 from f5serve.text.plan import MAX_SEED, derive_seed, plan
 from f5serve.timed import Timed, Timer
@@ -36,6 +39,7 @@ from f5serve.types import (
 from f5serve.units import FRAMES_PER_SECOND
 from f5serve.verification import Gate, Verifier, nobody_hears, not_understood
 from f5serve.watch import Told, Watch
+from f5serve.written import Written
 
 RANGES: dict[str, tuple[float, float]] = {
     "nfe_step": (1, 64),
@@ -83,7 +87,7 @@ class Speech:
     def say(
         self, request: SpeechRequest, job_id: str = "", watch: Watch | None = None
     ) -> SpeechResult:
-        """Make the speech that was asked for.
+        """Make the speech that was asked for, all of it in memory.
 
         Args:
             job_id: together with the request, decides the seed if none was given.
@@ -93,6 +97,32 @@ class Speech:
             InvalidRequest: BAD_OPTION, TEXT_NOT_SPEAKABLE, or what `clean_text` refuses.
             EngineFailed: NOT_FINITE, OUT_OF_MEMORY, or what the engine says.
             ModelUnavailable: the speech is to be verified, and nobody can hear it.
+        """
+        pieces: list[Wave] = []
+        watch = watch or Watch()
+        tell = watch.on_piece or _keep_still
+
+        def on_piece(piece: Wave) -> None:
+            pieces.append(piece)
+            tell(piece)
+
+        scratch = Scratch()
+        with scratch.open() as file:
+            result = self.write(request, file, job_id, replace(watch, on_piece=on_piece))
+        wave = Wave(np.concatenate([piece.samples for piece in pieces]))
+        return replace(result, audio=scratch.read(), wave=wave)
+
+    def write(
+        self,
+        request: SpeechRequest,
+        file: IO[bytes],
+        job_id: str = "",
+        watch: Watch | None = None,
+    ) -> SpeechResult:
+        """As `say`, but into a file, with memory that does not grow with the text.
+
+        Args:
+            file: empty, open for reading and writing, with a file descriptor.
         """
         text = check_request(request, self.max_text_chars)
         self.engine.check_options(request.options)
@@ -105,33 +135,33 @@ class Speech:
 
         watch = watch or Watch()
         began = time.perf_counter()
-        told = Told(request, utterances, watch, timer)
+        written = Written(file, request.format)
+        told = Told(request, utterances, watch, timer, written.add)
         try:
             _generate(verifier or self.engine, told, request.quick_start)
-            generated = time.perf_counter()
-            wave, starts_s = join(told.in_order(), request.cross_fade_s)
-            audio = encode(wave, request.format)
-            encoded = time.perf_counter()
-            timed = timer.result(starts_s, watch.check) if timer else Timed(Alignment())
+            generated = time.perf_counter() - written.encode_s
+            written.close()
+            timed = timer.result(told.starts_s, watch.check) if timer else Timed(Alignment())
         finally:
             if timer is not None:
                 timer.end()
 
         return SpeechResult(
-            audio=audio,
+            audio=b"",
             format=request.format,
-            wave=wave,
+            wave=Wave(np.zeros(0, np.float32)),
+            duration_s=written.duration_s,
             utterances=tuple(utterances),
-            starts_s=starts_s,
+            starts_s=told.starts_s,
             text=text,
             voice=request.voice.name,
             engine=self.engine.kind,
             model=self.engine.model,
             seed=seed,
             metrics=Metrics(
-                inference_s=generated - began,
-                audio_s=wave.duration_s,
-                encode_s=encoded - generated,
+                inference_s=max(0.0, generated - began),
+                audio_s=written.duration_s,
+                encode_s=written.encode_s,
                 first_audio_s=told.first_at - began,
                 timing_s=timed.waited_s,
             ),
@@ -242,7 +272,8 @@ def _take_turn(speaker: Engine | Verifier, turn: Sequence[int], told: Told) -> N
 
     waves = speaker.generate(utterances, done, watch.check, deadline=watch.deadline)
     for index, wave in zip(turn, waves, strict=True):
-        told.add(index, wave)
+        if not told.has(index):
+            told.add(index, wave)
 
 
 def check_request(request: SpeechRequest, max_text_chars: int) -> str:
@@ -297,6 +328,10 @@ def choose_seed(request: SpeechRequest, text: str, job_id: str) -> int:
     if request.options.seed is not None:
         return request.options.seed
     return derive_seed(job_id, text, request.voice.revision)
+
+
+def _keep_still(_: Wave) -> None:
+    pass
 
 
 def _name(character: str) -> str:

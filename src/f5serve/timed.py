@@ -17,6 +17,9 @@ from f5serve.timings.aligners import Aligners
 from f5serve.types import Alignment, Utterance, Wave, WordTiming
 from f5serve.waits import Check, until_done
 
+MOST_WAITING = 32
+"""Utterances whose words are not timed yet: some minutes of speech."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timed:
@@ -40,8 +43,11 @@ class Timer:
         self._language = language
         self._begun: dict[int, Future[Alignment]] = {}
 
-    def add(self, index: int, wave: Wave) -> None:
-        """Begin with an utterance that is finished; returns at once."""
+    def add(self, index: int, wave: Wave, check: Check | None = None) -> None:
+        """Begin with an utterance that is finished; waits where too much sound is not timed yet."""
+        waiting = [begun for begun in self._begun.values() if not begun.done()]
+        if len(waiting) >= MOST_WAITING:  # each holds its sound
+            until_done(waiting[: -MOST_WAITING + 1], check)
         text = self._utterances[index].text
         self._begun[index] = self._aligners.submit(wave, text, self._language)
 

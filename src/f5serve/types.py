@@ -320,7 +320,9 @@ class SpeechResult:
     """Speech, and everything a door needs to tell about it.
 
     Attributes:
-        audio: encoded bytes in `format`.
+        audio: encoded bytes in `format`; none where they were written to a file.
+        wave: the speech; without samples where it was written to a file.
+        duration_s: of the speech, wherever it is.
         starts_s: where each utterance begins in `wave`, seconds.
         verification: how well it was understood; None when nobody was asked or could tell.
         timings: where each word is heard in `wave`; without words when they were not asked for or
@@ -330,6 +332,7 @@ class SpeechResult:
     audio: bytes
     format: AudioFormat
     wave: Wave
+    duration_s: float
     utterances: tuple[Utterance, ...]
     starts_s: tuple[float, ...]
     text: str

@@ -63,12 +63,14 @@ class Watch:
 
 
 class Told:
-    """The waves of one request, passed on as they come.
+    """The waves of one request, passed on as they come; none is kept once it is.
+
+    Args:
+        sink: given the speech piece by piece, as `Watch.on_piece` is; it may take its time.
 
     Attributes:
         utterances: of the request.
         watch: who follows it.
-        waves: by index of their utterance, silence removed if that was asked for.
         first_at: `time.perf_counter()` when the first utterance was there, 0 before.
     """
 
@@ -78,14 +80,17 @@ class Told:
         utterances: Sequence[Utterance],
         watch: Watch,
         timer: Timer | None = None,
+        sink: Callable[[Wave], None] | None = None,
     ) -> None:
-        self.waves: dict[int, Wave] = {}
         self.first_at = 0.0
         self._request = request
         self.utterances = utterances
         self.watch = watch
         self._timer = timer
+        self._sink = sink
         self._joiner = Joiner(request.cross_fade_s)
+        self._early: dict[int, Wave] = {}  # finished before one that comes first
+        self._done: set[int] = set()
         self._next = 0
 
     def add(self, index: int, wave: Wave) -> None:
@@ -94,39 +99,44 @@ class Told:
         Raises:
             EngineFailed: NOT_FINITE for what is no sound.
         """
-        if index in self.waves:
+        if index in self._done:
             return
         check_sound(self.utterances[index], wave)
         if self._request.remove_silence:  # before the join, so that starts_s stays true
             wave = remove_silence(wave)
-        self.waves[index] = wave
+        self._early[index] = wave
+        self._done.add(index)
         if self._timer is not None:
-            self._timer.add(index, wave)
+            self._timer.add(index, wave, self.watch.check)
         if self.watch.on_progress is not None:
-            self.watch.on_progress(len(self.waves), len(self.utterances))
+            self.watch.on_progress(len(self._done), len(self.utterances))
         self._pass_on()
 
     def has(self, index: int) -> bool:
         """Whether that utterance is finished."""
-        return index in self.waves
+        return index in self._done
 
-    def in_order(self) -> list[Wave]:
-        """All waves, once all are there."""
-        return [self.waves[index] for index in range(len(self.utterances))]
+    @property
+    def starts_s(self) -> tuple[float, ...]:
+        """Where each utterance that was passed on begins in the whole, seconds."""
+        return self._joiner.starts_s
 
     def _pass_on(self) -> None:
         """Give out what has become final: the first waves, as far as none is missing."""
-        while self._next in self.waves:
+        while self._next in self._early:
             self.first_at = self.first_at or time.perf_counter()
-            if self.watch.on_piece is not None:
-                self._give(self._joiner.add(self.waves[self._next]))
+            self._give(self._joiner.add(self._early.pop(self._next)))
             self._next += 1
             if self._next == len(self.utterances):
                 self._give(self._joiner.end())
 
     def _give(self, piece: Wave) -> None:
-        if self.watch.on_piece is not None and len(piece.samples):
+        if not len(piece.samples):
+            return
+        if self.watch.on_piece is not None:
             self.watch.on_piece(piece)
+        if self._sink is not None:
+            self._sink(piece)
 
 
 def check_sound(utterance: Utterance, wave: Wave) -> None:

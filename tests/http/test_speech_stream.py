@@ -100,7 +100,7 @@ def status(home: House, job_id: str) -> str:
     return str(home.client.get(f"/v1/jobs/{job_id}").json()["status"])
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", [name for name in FORMATS if name != "flac"])  # comes whole
 def test_the_first_sentence_is_heard_before_the_second_is_made(halting: House, format: str) -> None:
     tone = halting.tone
     assert isinstance(tone, Sentences)

@@ -42,12 +42,13 @@ from f5serve.operations.lookups import Lookups
 from f5serve.operations.measures import Measures
 from f5serve.operations.options import Options
 from f5serve.operations.parse import Ask, check_job_id, parse_tts
-from f5serve.operations.perform import Tools, perform
+from f5serve.operations.perform import perform
 from f5serve.operations.pieces import File, OnPiece, Piece, Pieces
 from f5serve.operations.pools import Pools
 from f5serve.operations.process_measures import watch_process
 from f5serve.operations.queue import QUEUE_ATTEMPTS, Queue
 from f5serve.operations.supervise import Supervisor
+from f5serve.operations.tools import Tools
 from f5serve.operations.uploads import Uploads
 from f5serve.operations.voice_calls import VoiceCalls
 from f5serve.settings import Settings
@@ -112,6 +113,7 @@ class Operations:
             options.beat_s,
             options.keep,
             self.background,
+            folder=settings.data_dir / "scratch",
         )
         self._flights = Flights()
         self._lookups = Lookups(self._tools, self._flights, settings.url_expires_s)
@@ -311,7 +313,7 @@ class Operations:
         flight = Flight(job_id, ask.sha256)
         flight.owner = call.owner
         flight.attempts = QUEUE_ATTEMPTS if call.is_queued else 1
-        flight.pieces = Pieces() if listens else None
+        flight.pieces = Pieces(self._tools.folder) if listens else None
         await self._flights.until_ended(job_id)  # one whose last caller has gone away
         if self._flights.find(job_id) is None:
             flight.place = self._line.enter(len(ask.text.encode()), must=must)
@@ -328,9 +330,7 @@ class Operations:
         await self._lookups.give_earlier(to, flight, record)
         if not ask.inline:
             return answer
-        audio = flight.audio
-        if audio is None:
-            audio = await self._lookups.audio(flight.job_id, record)
+        audio = await self._lookups.audio(flight.job_id, record, flight.audio)
         return answers.inline(answer, audio)
 
     async def _within_time(self, flight: Flight, ask: Ask) -> Record:

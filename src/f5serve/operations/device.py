@@ -20,6 +20,7 @@ from typing import Any
 
 from f5serve.errors import F5Error
 from f5serve.speech import Speech
+from f5serve.store.scratch import Scratch
 from f5serve.types import SpeechRequest, SpeechResult
 from f5serve.watch import Watch
 
@@ -71,13 +72,16 @@ class Device:
         """
         return await asyncio.shield(asyncio.wrap_future(self.begin()))
 
-    def say(self, request: SpeechRequest, job_id: str, watch: Watch) -> Future[Spoken]:
-        """Speak at the engine's next opportunity; call after `speech` has returned."""
+    def say(
+        self, request: SpeechRequest, scratch: Scratch, job_id: str, watch: Watch
+    ) -> Future[Spoken]:
+        """Speak into a file at the engine's next opportunity; call after `speech` has returned."""
         speech = self.begin().result(0)
 
         def timed() -> Spoken:
             began = time.perf_counter()
-            result = speech.say(request, job_id, watch)
+            with scratch.writing(), scratch.open() as file:
+                result = speech.write(request, file, job_id, watch)
             return Spoken(result, began, time.perf_counter() - began)
 
         self._count(1)

@@ -67,7 +67,7 @@ class Flight:
     def __init__(self, job_id: str, sha256: str) -> None:
         self.job_id = job_id
         self.sha256 = sha256
-        self.audio: bytes | None = None
+        self.audio: File | None = None
         self.attempts = 1
         self.owner = ""
         self.place: Place | None = None
@@ -109,7 +109,7 @@ class Flight:
         if listeners.on_file is not None:
             self._on_file.append(listeners.on_file)
             if self.audio is not None:
-                listeners.on_file(File(self.audio))
+                listeners.on_file(self.audio)
 
     def leave(self, listeners: Listeners) -> None:
         """Tell them no more."""
@@ -134,22 +134,23 @@ class Flight:
     def give_piece(self, wave: Wave) -> None:
         """Pass on the next stretch of speech; from the thread that speaks."""
         if self.pieces is not None:
-            self._loop.call_soon_threadsafe(self._give_piece, wave)
+            read = self.pieces.keep(wave)
+            self._loop.call_soon_threadsafe(self._give_piece, len(wave.samples), read)
 
-    def give_file(self, audio: bytes) -> None:
+    def give_file(self, audio: File) -> None:
         """Pass on the whole, encoded; in the event loop."""
         self.audio = audio
         for listener in self._on_file:
-            listener(File(audio))
+            listener(audio)
 
     def end_at(self, seconds: float) -> asyncio.TimerHandle:
         """Stop in so many seconds, unless the timer is cancelled before."""
         self.deadline = time.monotonic() + seconds
         return self._loop.call_later(seconds, self.stop, lambda: too_late(self.job_id, seconds))
 
-    def _give_piece(self, wave: Wave) -> None:
+    def _give_piece(self, samples: int, read: Callable[[], Wave]) -> None:
         if self.pieces is not None:  # how many utterances there are was told before the first
-            self.pieces.add(wave, self.progress.get("total", 0))
+            self.pieces.add(samples, read, self.progress.get("total", 0))
 
     def _tell_spoken(self, done: int, total: int) -> None:
         if self.place is not None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from f5serve.jobs.records import Status
 from f5serve.operations.parse import MAX_JOB_ID_CHARS, Ask, Fields
-from f5serve.operations.perform import Tools
 from f5serve.operations.queue import Queue
+from f5serve.operations.tools import Tools
 
 Enqueue = Callable[[dict[str, Any]], Awaitable[str]]
 """Hands a payload to a queue that outlives this process; returns the queue's id of it."""

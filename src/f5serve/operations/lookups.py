@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from f5serve.errors import InvalidRequest, StorageFailed
@@ -21,8 +22,8 @@ from f5serve.jobs.refusals import cancelled, unknown
 from f5serve.operations import answers
 from f5serve.operations.flights import Flight, Flights, Listeners
 from f5serve.operations.parse import TIMING_FORMATS, Fields
-from f5serve.operations.perform import Tools
 from f5serve.operations.pieces import MAX_HEARD_S, File, Piece, decode_result
+from f5serve.operations.tools import Tools
 from f5serve.types import Wave
 
 _log = logging.getLogger(__name__)
@@ -134,8 +135,8 @@ class Lookups:
     def _tell(self, job_id: str, record: Record) -> dict[str, Any]:
         return answers.tts_answer(self._store, job_id, record, self._expires_s)
 
-    async def audio(self, job_id: str, record: Record) -> bytes:
-        """The stored audio, if it fits into an answer.
+    async def audio(self, job_id: str, record: Record, made: File | None) -> bytes:
+        """The audio, as it was made here or as it is stored, if it fits into an answer.
 
         Raises:
             InvalidRequest: RESULT_TOO_LARGE.
@@ -143,22 +144,23 @@ class Lookups:
         line = answers.find_output(record, "audio")
         if line["size"] > answers.MAX_INLINE_BYTES:
             raise answers.too_large(job_id, line["size"])
-        return await self._tools.blocking(self._store.get, line["key"])
+        read = self.file(record).read if made is None else made.read
+        return await self._tools.blocking(read, 0, line["size"])
 
     async def give_earlier(self, to: Listeners, flight: Flight, record: Record) -> None:
         """Give out the stored speech to who has been given nothing yet: it was made earlier."""
         if to.on_file is not None:
             if flight.audio is None:
-                to.on_file(await self.file(record))
+                to.on_file(self.file(record))
         elif to.on_piece is not None and not flight.pieces:
             heard = await self.heard(record)
             if heard is not None:
-                to.on_piece(Piece(0, 0.0, heard))
+                to.on_piece(Piece(0, 0.0, lambda: heard))
 
-    async def file(self, record: Record) -> File:
+    def file(self, record: Record) -> File:
         """The stored audio, however long it is."""
         line = answers.find_output(record, "audio")
-        return File(await self._tools.blocking(self._store.get, line["key"]))
+        return File(line["size"], partial(self._store.get_part, line["key"]))
 
     async def heard(self, record: Record) -> Wave | None:
         """The wave of the stored audio; None for one that is too long to be heard again."""

@@ -11,9 +11,9 @@ from f5serve.fetch.wire import Internet
 from f5serve.jobs.records import LEASE_S
 from f5serve.metrics import Registry
 from f5serve.operations.later import Enqueue
-from f5serve.operations.perform import BEAT_S
 from f5serve.operations.queue import LOOK_S
 from f5serve.operations.resume import KeepOptions
+from f5serve.operations.tools import BEAT_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,95 +12,32 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from f5serve.errors import F5Error, InvalidRequest, StorageFailed
-from f5serve.jobs.board import Board, Elsewhere, Finished, Lease
-from f5serve.jobs.cache import ResultCache
+from f5serve.jobs.board import Elsewhere, Finished, Lease
 from f5serve.jobs.chunks import Chunks
 from f5serve.jobs.records import Record
 from f5serve.operations import story
-from f5serve.operations.device import Device
-from f5serve.operations.endings import INTERNAL, Leftovers, failure_of, note, settled
+from f5serve.operations.endings import INTERNAL, failure_of, note, settled
 from f5serve.operations.flights import Flight
-from f5serve.operations.measures import Measures
+from f5serve.operations.keeping import Made, keep_made
 from f5serve.operations.parse import Ask
-from f5serve.operations.pools import Pools
-from f5serve.operations.resume import KeepOptions, Resume
-from f5serve.operations.story import Output
-from f5serve.operations.supervise import Supervisor
+from f5serve.operations.pieces import File
+from f5serve.operations.resume import Resume
+from f5serve.operations.tools import Times, Tools
 from f5serve.speech import Speech
-from f5serve.types import SpeechRequest, SpeechResult, Voice
+from f5serve.store.scratch import Scratch
+from f5serve.types import SpeechRequest, SpeechResult, Voice, Wave
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import is_default, is_url
 from f5serve.watch import Watch
 
 _log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-BEAT_S = 15.0
-"""From one sign of life to the next; four fit into a lease."""
-
 LOOK_S = (0.2, 3.0)
 """Shortest and longest pause between looks at a job that another worker has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the work needs.
-
-    Attributes:
-        cache: None when results are never used again.
-        pools: threads for calls that block.
-        background: the tasks that go on beside requests.
-    """
-
-    board: Board
-    voices: VoiceLibrary
-    device: Device
-    cache: ResultCache | None
-    pools: Pools
-    measures: Measures
-    beat_s: float = BEAT_S
-    keep: KeepOptions = field(default_factory=KeepOptions)
-    background: Supervisor = field(default_factory=Supervisor)
-    leftovers: Leftovers = field(default_factory=Leftovers)
-
-    async def blocking(self, call: Callable[..., T], *args: Any) -> T:
-        """Run a step of a job under way, which blocks, in a thread; it is never refused."""
-        return await self.pools.jobs.finish(call, *args)
-
-
-@dataclass(slots=True)
-class _Times:
-    """Seconds by stage, as callers are told."""
-
-    arrived: float = field(default_factory=time.perf_counter)
-    voice_s: float = 0.0
-    inference_s: float = 0.0
-    spoken_s: float = 0.0
-    upload_s: float = 0.0
-    audio_s: float = 0.0
-    first_audio_s: float = 0.0
-    timing_s: float = 0.0
-
-    @property
-    def so_far_s(self) -> float:
-        return time.perf_counter() - self.arrived
-
-    def metrics(self) -> dict[str, float]:
-        elsewhere = self.voice_s + self.spoken_s + self.upload_s
-        told = {
-            "queue_s": max(0.0, self.so_far_s - elsewhere),
-            "voice_s": self.voice_s,
-            "inference_s": self.inference_s,
-            "timing_s": self.timing_s,
-            "upload_s": self.upload_s,
-            "first_audio_s": self.first_audio_s,
-            "rtf": self.inference_s / self.audio_s if self.audio_s else 0.0,
-        }
-        return {name: round(value, 4) for name, value in told.items()}
 
 
 async def perform(tools: Tools, flight: Flight, ask: Ask) -> Record:
@@ -109,7 +46,7 @@ async def perform(tools: Tools, flight: Flight, ask: Ask) -> Record:
     Raises:
         F5Error: why it could not be done, after that was recorded.
     """
-    times = _Times()
+    times = Times()
     claim = await _claim(tools, flight, ask)
     if isinstance(claim, Finished):
         return claim.record
@@ -191,7 +128,7 @@ async def _pulse(tools: Tools, flight: Flight, lease: Lease, ended: asyncio.Even
             _log.warning("no sign of life could be written: %s", error.message)
 
 
-async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _Times) -> Record:
+async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: Times) -> Record:
     flight.tell("loading", 0)
     speech = await flight.unless_stopped(tools.device.speech())
     _refuse_other_model(ask, speech)
@@ -215,9 +152,12 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: _T
     )
     is_final = True
     try:
-        result = await _use_device(tools, flight, request, resume, times)
-        flight.give_file(result.audio)
-        return await _keep(tools, flight, lease, _Made(ask, voice, result, identity, times))
+        scratch = await flight.unless_stopped(tools.scratch(ask))
+        job = _Job(flight, request, scratch, resume, times)
+        result = await _use_device(tools, job)
+        flight.give_file(File(scratch.size, scratch.read))
+        made = Made(ask, voice, result, scratch, identity, times)
+        return await keep_made(tools, flight, lease, made)
     except F5Error as error:
         is_final = not failure_of(error)["retryable"]
         raise
@@ -254,18 +194,35 @@ def _find(tools: Tools, speech: Speech, ask: Ask) -> _Found:
     return _Found(voice, identity, earlier, estimate_s, voice_s)
 
 
-async def _use_device(
-    tools: Tools, flight: Flight, request: SpeechRequest, resume: Resume, times: _Times
-) -> SpeechResult:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the device works at."""
+
+    flight: Flight
+    request: SpeechRequest
+    scratch: Scratch
+    resume: Resume
+    times: Times
+
+
+async def _use_device(tools: Tools, job: _Job) -> SpeechResult:
+    flight, resume, times = job.flight, job.resume, job.times
     flight.tell("waiting", 0)
+
+    def on_piece(piece: Wave) -> None:
+        job.scratch.check_room()
+        flight.give_piece(piece)
+
     watch = Watch(
         on_progress=flight.tell_spoken,
-        on_piece=None if flight.pieces is None else flight.give_piece,
+        on_piece=on_piece,
         check=flight.check,
         deadline=flight.deadline,
         kept=resume,
     )
-    spoken = await flight.until_ended(tools.device.say(request, flight.job_id, watch))
+    spoken = await flight.until_ended(
+        tools.device.say(job.request, job.scratch, flight.job_id, watch)
+    )
     metrics = spoken.result.metrics
     times.spoken_s = spoken.seconds
     times.inference_s, times.audio_s = metrics.inference_s, metrics.audio_s
@@ -274,48 +231,6 @@ async def _use_device(
     if flight.place is not None and not tools.device.is_shared and not resume.found:
         flight.place.cost(spoken.seconds)
     return spoken.result
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    ask: Ask
-    voice: Voice
-    result: SpeechResult
-    identity: Mapping[str, Any]
-    times: _Times
-
-
-async def _keep(tools: Tools, flight: Flight, lease: Lease, made: _Made) -> Record:
-    """Store what was made, then say so. Who stops meanwhile does not wait for the store."""
-    flight.tell("storing", 100)
-    outputs = await flight.unless_stopped(tools.blocking(_outputs, tools.board, lease, made))
-    if not isinstance(outputs, list):
-        return outputs
-    details = outputs[1]
-    began = time.perf_counter()
-    kept = [output for output in outputs if output is not details or not story.is_small(details)]
-    puts = asyncio.gather(*(tools.blocking(_put, tools.board, output) for output in kept))
-    await flight.unless_stopped(puts)
-    made.times.upload_s = time.perf_counter() - began
-    told = story.tell(made.ask, made.voice, made.result, outputs, made.times.metrics())
-    flight.check()
-    tools.measures.spoke(told["metrics"], made.times.audio_s, made.times.so_far_s)
-    finish = tools.blocking(tools.board.finish, lease, told)
-    if tools.cache is None:
-        return await flight.unless_stopped(finish)
-    keep = tools.blocking(tools.cache.keep, made.identity, lease.job_id, told)
-    record, _ = await flight.unless_stopped(asyncio.gather(finish, keep))
-    return record
-
-
-def _outputs(board: Board, lease: Lease, made: _Made) -> Record | list[Output]:
-    """Audio, details and timings; or what another worker has finished meanwhile."""
-    earlier = board.earlier_result(lease)
-    if earlier is not None:
-        return earlier
-    audio = story.audio_output(lease.job_id, made.result)
-    details = story.details_output(lease.job_id, made.ask, made.result)
-    return [audio, details, *story.timing_outputs(lease.job_id, made.ask, made.result)]
 
 
 def _find_voice(voices: VoiceLibrary, ask: Ask) -> Voice:
@@ -344,10 +259,6 @@ def _refuse_other_model(ask: Ask, speech: Speech) -> None:
             code="MODEL_NOT_LOADED",
             hint="Leave model out, or set F5_MODEL of the worker.",
         )
-
-
-def _put(board: Board, output: Output) -> None:
-    board.store.put(output.key, output.data, output.mime)
 
 
 def _repeat(error: InvalidRequest) -> Callable[[], F5Error]:

@@ -28,7 +28,7 @@ from f5serve.jobs.waiting import Entry, Listed, Waiting
 from f5serve.operations.endings import INTERNAL
 from f5serve.operations.flights import SHUT_DOWN_CODE, shut_down
 from f5serve.operations.parse import Ask
-from f5serve.operations.perform import Tools
+from f5serve.operations.tools import Tools
 
 _log = logging.getLogger(__name__)
 

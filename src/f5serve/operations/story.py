@@ -15,6 +15,7 @@ from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.jobs.records import output_key, timing_key
 from f5serve.operations.parse import Ask
 from f5serve.store.base import canonical
+from f5serve.store.scratch import Scratch
 from f5serve.timings.subtitles import MEDIA_TYPES as TIMING_TYPES
 from f5serve.timings.subtitles import as_dict, write
 from f5serve.types import SpeechResult, Voice
@@ -26,9 +27,9 @@ MAX_INLINE_DETAILS = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Bytes for the store and the line of the record that describes them."""
+    """Bytes for the store, or a file of them, and the line of the record that describes them."""
 
-    data: bytes
+    data: bytes | Scratch
     line: dict[str, Any]
 
     @property
@@ -42,10 +43,10 @@ class Output:
         return str(self.line["mime"])
 
 
-def audio_output(job_id: str, result: SpeechResult) -> Output:
-    """The speech itself."""
-    line = _line("audio", job_id, result.audio, result.format, MEDIA_TYPES[result.format])
-    return Output(result.audio, {**line, "seconds": round(result.wave.duration_s, 4)})
+def audio_output(job_id: str, result: SpeechResult, file: Scratch) -> Output:
+    """The speech itself, which is in `file`."""
+    line = _line("audio", job_id, file, result.format, MEDIA_TYPES[result.format])
+    return Output(file, {**line, "seconds": round(result.duration_s, 4)})
 
 
 def details_output(job_id: str, ask: Ask, result: SpeechResult) -> Output:
@@ -92,7 +93,7 @@ def tell(
         },
         "format": result.format,
         "sample_rate": result.wave.sample_rate,
-        "seconds": round(result.wave.duration_s, 4),
+        "seconds": round(result.duration_s, 4),
         "engine": {"kind": result.engine, "model": result.model, "seed": result.seed},
         "voice": {"name": voice.name, "revision": voice.revision},
         "timing_formats": list(ask.timing_formats),
@@ -111,7 +112,7 @@ def retell(story: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, An
 
 def is_small(details: Output) -> bool:
     """Whether `tell` puts the details into the record, so that they need not be stored."""
-    return len(details.data) <= MAX_INLINE_DETAILS
+    return int(details.line["size"]) <= MAX_INLINE_DETAILS
 
 
 def _details(ask: Ask, result: SpeechResult) -> dict[str, Any]:
@@ -119,7 +120,12 @@ def _details(ask: Ask, result: SpeechResult) -> dict[str, Any]:
     return {"text": result.text, "word_timings": [as_dict(word) for word in words]}
 
 
-def _line(role: str, job_id: str, data: bytes, extension: str, mime: str) -> dict[str, Any]:
-    digest = hashlib.sha256(data).hexdigest()
+def _line(
+    role: str, job_id: str, data: bytes | Scratch, extension: str, mime: str
+) -> dict[str, Any]:
+    if isinstance(data, Scratch):
+        digest, size = data.sha256(), data.size
+    else:
+        digest, size = hashlib.sha256(data).hexdigest(), len(data)
     key = output_key(job_id, digest, extension)
-    return {"role": role, "key": key, "size": len(data), "sha256": digest, "mime": mime}
+    return {"role": role, "key": key, "size": size, "sha256": digest, "mime": mime}

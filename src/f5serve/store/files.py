@@ -76,6 +76,11 @@ class PrivateFile:
                 self.close()
                 raise
 
+    @property
+    def descriptor(self) -> int:
+        """Of the open file; -1 once it is closed."""
+        return self._descriptor
+
     def allocate(self, size: int) -> None:
         """Take `size` bytes of the disk now.
 

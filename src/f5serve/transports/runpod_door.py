@@ -167,10 +167,11 @@ class Door:
 
 def piece_items(piece: Piece) -> Iterator[dict[str, Any]]:
     """A piece as items of a stream, each well below RunPod's limit of 1 MB."""
-    rate = piece.wave.sample_rate
+    whole = piece.wave
+    rate = whole.sample_rate
     size = s_to_samples(MAX_ITEM_S, rate)
-    for start in range(0, len(piece.wave.samples), size):
-        wave = Wave(piece.wave.samples[start : start + size], rate)
+    for start in range(0, len(whole.samples), size):
+        wave = Wave(whole.samples[start : start + size], rate)
         yield {
             "index": piece.index,
             "start_s": round(piece.start_s + samples_to_s(start, rate), 4),

@@ -7,13 +7,15 @@ it is, with its length; anything else as a file that tells none. Connections are
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
 from f5serve.audio.encode_stream import Encoder, open_encoder
 from f5serve.operations.pieces import File, Piece
 from f5serve.operations.pools import BoundedExecutor
-from f5serve.types import AudioFormat, FloatArray
+from f5serve.transports.http.leaving import too_late
+from f5serve.types import AudioFormat
 
 Told = AsyncGenerator[Piece | File | dict[str, Any], None]
 """As `Operations.stream` with `whole_files`."""
@@ -24,8 +26,8 @@ HELD_BYTES = 1
 _ONLY_WHOLE: tuple[AudioFormat, ...] = ("flac",)
 """Formats of which common readers take no file whose header does not tell its length."""
 
-_CHEAP = ("wav", "pcm")
-"""Formats whose encoding costs less than handing it to a thread."""
+READ_BYTES = 256_000
+"""Of a whole file, what is read at a time."""
 
 
 class SpeechFile:
@@ -34,6 +36,7 @@ class SpeechFile:
     Args:
         encoders: threads for formats that cost something.
         held_bytes: see `HELD_BYTES`; 0 where something else says that the job is done.
+        within_s: longest wait for a part of a file that is stored.
 
     Attributes:
         length: bytes of the whole, if they are known with the first part.
@@ -46,6 +49,7 @@ class SpeechFile:
         format: AudioFormat,
         encoders: BoundedExecutor,
         held_bytes: int = HELD_BYTES,
+        within_s: float = 60.0,
     ) -> None:
         self.length: int | None = None
         self.seconds = 0.0
@@ -53,6 +57,7 @@ class SpeechFile:
         self._format = format
         self._encoders = encoders
         self._held_bytes = held_bytes
+        self._within_s = within_s
         self._encoder: Encoder | None = None
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
@@ -64,31 +69,37 @@ class SpeechFile:
         held = b""
         async for said in self._told:
             if isinstance(said, Piece):
-                part = await self._add(said.wave.samples)
+                part = await self._add(said)
             elif not isinstance(said, File):
                 self.seconds = float(said["duration"])
                 part = held
             elif self._encoder is not None:
                 part = await self._encoders.finish(self._encoder.end)
             else:
-                self.length = len(said.data)
-                part, held = _parted(said.data, self._held_bytes)
+                self.length = said.size
+                end = said.size - self._held_bytes
+                for start in range(0, end, READ_BYTES):
+                    size = min(READ_BYTES, end - start)
+                    yield await self._read(said, start, size)
+                part, held = b"", await self._read(said, end, self._held_bytes)
             if part:
                 yield part
 
-    async def _add(self, samples: FloatArray) -> bytes:
+    async def _read(self, file: File, start: int, size: int) -> bytes:
+        if not size:
+            return b""
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await self._encoders.finish(file.read, start, size)
+        except TimeoutError:
+            raise too_late(self._within_s) from None
+
+    async def _add(self, piece: Piece) -> bytes:
         if self._format in _ONLY_WHOLE:
             return b""
-        if self._format in _CHEAP:
-            return self._encode(samples)
-        return await self._encoders.finish(self._encode, samples)
+        return await self._encoders.finish(self._encode, piece)
 
-    def _encode(self, samples: FloatArray) -> bytes:
+    def _encode(self, piece: Piece) -> bytes:
         if self._encoder is None:
             self._encoder = open_encoder(self._format)
-        return self._encoder.add(samples)
-
-
-def _parted(data: bytes, end_bytes: int) -> tuple[bytes, bytes]:
-    at = len(data) - end_bytes
-    return data[:at], data[at:]
+        return self._encoder.add(piece.wave.samples)

@@ -85,7 +85,9 @@ class SpeechResponse(Response):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         held_bytes = 0 if self._delivery.is_sse else HELD_BYTES
         delivery = self._delivery
-        file = SpeechFile(self._told, delivery.format, delivery.encoders, held_bytes)
+        file = SpeechFile(
+            self._told, delivery.format, delivery.encoders, held_bytes, delivery.stall_s
+        )
         sending = _Sending(send, self._delivery, file)
         async with aclosing(self._told), aclosing(file.parts()) as parts:
             try:

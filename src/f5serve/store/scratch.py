@@ -1,0 +1,141 @@
+"""A file that is made here before anything of it goes into the store, and read while it is made.
+
+Bytes flow in, from one writer; out they flow to the store and to whoever reads along. A short one
+lies in memory, a long one on a disk, under a name that a later start sweeps if this process dies.
+It goes with the last who knows it. What the bytes mean is not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from f5serve.errors import StorageFailed, means_full
+from f5serve.store.base import ObjectStore
+from f5serve.store.files import OWNER_ONLY, PrivateFile
+
+RESERVE_BYTES = 32 << 20
+"""Left free on the disk, for the records that tell what becomes of all this."""
+
+_BLOCK_BYTES = 1 << 20
+
+
+class Scratch:
+    """One file; one thread writes, any may read.
+
+    Args:
+        folder: where it lies; None keeps it in memory, where the system has that.
+
+    Attributes:
+        path: where it lies; None in memory.
+
+    Raises:
+        StorageFailed: NO_SPACE or NOT_WRITABLE.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.path: Path | None = None
+        self._folder = folder
+        if folder is None:
+            self._descriptor = _in_memory()
+            weakref.finalize(self, os.close, self._descriptor)
+        else:
+            private = PrivateFile(folder, "speech", access=OWNER_ONLY)
+            self.path, self._descriptor = private.path, private.descriptor
+            weakref.finalize(self, private.close)
+            self.check_room()
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return os.fstat(self._descriptor).st_size
+
+    def open(self) -> IO[bytes]:
+        """For the writer, who closes it."""
+        return os.fdopen(os.dup(self._descriptor), "r+b")
+
+    def append(self, data: bytes) -> int:
+        """Write behind everything else; returns where that begins.
+
+        Raises:
+            StorageFailed: NO_SPACE.
+        """
+        at = self.size
+        with self.writing():
+            left, start = memoryview(data), at
+            while left:
+                written = os.pwrite(self._descriptor, left, start)
+                start, left = start + written, left[written:]
+        return at
+
+    def read(self, start: int = 0, size: int | None = None) -> bytes:
+        """So many bytes from `start`, all that follow without a size; fewer at the end."""
+        return os.pread(self._descriptor, self.size - start if size is None else size, start)
+
+    def sha256(self) -> str:
+        """Of all of it, in hexadecimal."""
+        digest, at = hashlib.sha256(), 0
+        while block := self.read(at, _BLOCK_BYTES):
+            digest.update(block)
+            at += len(block)
+        return digest.hexdigest()
+
+    def put(self, store: ObjectStore, key: str, mime: str) -> None:
+        """Keep all of it in the store."""
+        if self.path is None:
+            store.put(key, self.read(), mime)
+        else:
+            store.put_file(key, self.path, mime)
+
+    def check_room(self) -> None:
+        """Refuse to write on where records would not fit any more.
+
+        Raises:
+            StorageFailed: NO_SPACE.
+        """
+        if self._has_no_room():
+            raise _full()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Tell a full disk as such, whatever the writer makes of it inside.
+
+        Raises:
+            StorageFailed: NO_SPACE.
+        """
+        try:
+            yield
+        except (OSError, RuntimeError, AssertionError) as error:  # encoders have errors of theirs
+            is_full = isinstance(error, OSError) and means_full(error)
+            if is_full or self._has_no_room():
+                raise _full() from error
+            raise
+
+    def _has_no_room(self) -> bool:
+        if self._folder is None:
+            return False
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(self._folder)
+            return disk.f_bavail * disk.f_frsize < RESERVE_BYTES
+        return False
+
+
+def _in_memory() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("f5serve")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _full() -> StorageFailed:
+    return StorageFailed(
+        "The disk of F5_DATA_DIR is full: there is no room for the speech that is being made.",
+        code="NO_SPACE",
+        hint="Free some space, or move F5_DATA_DIR to a larger disk.",
+    )
