@@ -5,8 +5,8 @@
 Each case is a process of its own: the real path over a store in a folder, with an engine that
 beeps. First a short job, so that everything is loaded; then the long one. `over_mb` is how far the
 peak of resident memory rose above what it was before the long job, `mb` of the result, `seconds` it
-took. Streamed cases are read to the end, pieces and file, as a listener would. Prints a line of JSON
-for each case, and exits with 1 where one needs more than `--most-mb`.
+took. Streamed cases are read to the end, pieces and file, as a listener would. Prints a line of
+JSON for each case, and exits with 1 where one needs more than `--most-mb`.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ FLOORS = {
             "alignment",
             "timed",
             "watch",
+            "written",
             "boot",
             "listening",
             "verification",

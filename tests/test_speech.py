@@ -19,7 +19,9 @@ from f5serve.audio.encode import read_wav
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.speech import RANGES, Speech
 from f5serve.standin.tone import Tone
+from f5serve.store.scratch import Scratch
 from f5serve.types import (
+    AudioFormat,
     Engine,
     OnDone,
     SamplingOptions,
@@ -345,3 +347,28 @@ def test_only_what_is_missing_is_spoken_again(quick: bool) -> None:
     assert again.audio == whole.audio
     assert sorted(text for call in engine.calls for text in call) == sorted([texts[0], texts[-1]])
     assert len(drawer.waves) == len(texts)
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "opus", "mp3"])
+def test_into_a_file_comes_what_is_said(format: AudioFormat) -> None:
+    text = " ".join(f"This is sentence number {n} of a text that is long." for n in range(12))
+    asked = request(text, format=format, seed=4)
+    whole = Speech(Tone()).say(asked)
+    scratch = Scratch()
+    with scratch.open() as file:
+        result = Speech(Backwards(s_per_byte=0.06)).write(asked, file)
+    assert scratch.read() == whole.audio
+    assert (result.audio, len(result.wave.samples)) == (b"", 0)
+    assert result.duration_s == whole.duration_s == whole.wave.duration_s
+    assert result.starts_s == whole.starts_s
+
+
+def test_a_long_text_is_spoken_in_turns() -> None:
+    text = " ".join(f"This is sentence number {n} of a text that is very long." for n in range(400))
+    engine = Backwards(s_per_byte=0.06)
+    asked = request(text, seed=4)
+    result = Speech(engine, max_text_chars=100_000).say(asked)
+    assert len(engine.calls) > 1
+    assert [text for call in engine.calls for text in call] == [u.text for u in result.utterances]
+    at_once = Speech(Tone(s_per_byte=0.06), max_text_chars=100_000).say(asked)
+    assert at_once.audio == result.audio

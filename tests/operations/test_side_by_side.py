@@ -17,7 +17,7 @@ from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import EngineFailed, F5Error
 from f5serve.operations.device import NICER
-from f5serve.operations.pieces import Piece
+from f5serve.operations.pieces import MEMORY_SAMPLES, Piece, Pieces
 from f5serve.speech import Speech
 from f5serve.standin.tone import Tone
 from f5serve.types import OnDone, Utterance, Wave
@@ -245,3 +245,22 @@ def test_the_model_stops_what_nobody_wants(tmp_path: Path) -> None:
             assert (await here.ask("k", text="And now this.", nfe_step=5))["status"] == "COMPLETED"
 
     run(story)
+
+
+def test_long_speech_for_slow_listeners_lies_on_the_disk(tmp_path: Path) -> None:
+    pieces, heard = Pieces(tmp_path), []
+    waves = [Wave(np.full(MEMORY_SAMPLES // 2, n / 8, np.float32)) for n in range(4)]
+    pieces.join(heard.append)
+    for wave in waves:
+        pieces.add(len(wave.samples), pieces.keep(wave), of=4)
+    late: list[Piece] = []
+    pieces.join(late.append)
+    for told in (heard, late):
+        assert [piece.start_s for piece in told] == [
+            0.0,
+            *np.cumsum([len(waves[0].samples) / 24_000] * 3),
+        ]
+        for piece, wave in zip(told, waves, strict=True):
+            assert np.array_equal(piece.wave.samples, wave.samples)
+    (kept,) = tmp_path.iterdir()
+    assert kept.stat().st_size == 2 * waves[0].samples.nbytes

@@ -24,6 +24,7 @@ RESERVE_BYTES = 32 << 20
 """Left free on the disk, for the records that tell what becomes of all this."""
 
 _BLOCK_BYTES = 1 << 20
+_PROBE_BYTES = 1 << 16
 
 
 class Scratch:
@@ -112,10 +113,17 @@ class Scratch:
         try:
             yield
         except (OSError, RuntimeError, AssertionError) as error:  # encoders have errors of theirs
-            is_full = isinstance(error, OSError) and means_full(error)
-            if is_full or self._has_no_room():
+            if (isinstance(error, OSError) and means_full(error)) or self._is_full():
                 raise _full() from error
             raise
+
+    def _is_full(self) -> bool:
+        """Whether no more can be written; what was is of no use any more."""
+        try:
+            os.pwrite(self._descriptor, bytes(_PROBE_BYTES), self.size)
+        except OSError as error:
+            return means_full(error)
+        return self._has_no_room()
 
     def _has_no_room(self) -> bool:
         if self._folder is None:

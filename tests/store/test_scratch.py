@@ -1,0 +1,98 @@
+"""Files that are made here before they are stored: where they lie, and what a full disk means."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from f5serve.audio.encode import encode
+from f5serve.audio.encode_file import FORMATS, FileEncoder
+from f5serve.errors import StorageFailed
+from f5serve.store.files import sweep
+from f5serve.store.folder import FolderStore
+from f5serve.store.memory import MemoryStore
+from f5serve.store.scratch import Scratch
+from f5serve.types import Wave
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A disk that is soon full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("is_on_disk", [False, True])
+def test_what_is_written_is_read_hashed_and_stored(tmp_path: Path, is_on_disk: bool) -> None:
+    scratch = Scratch(tmp_path / "made" if is_on_disk else None)
+    with scratch.open() as file:
+        file.write(b"abc")
+    assert scratch.append(b"defg") == 3
+    assert (scratch.size, scratch.read(), scratch.read(2, 3), scratch.read(7)) == (
+        *(7, b"abcdefg"),
+        *(b"cde", b""),
+    )
+    assert scratch.sha256() == "7d1a54127b222502f5b79b5fb0803061152a44f92b37e23c6527baf665d4da9a"
+    for store in (MemoryStore(), FolderStore(tmp_path / "store")):
+        scratch.put(store, "output/a", "audio/wav")
+        assert store.get("output/a") == b"abcdefg"
+
+
+def test_it_is_for_its_owner_and_goes_with_its_last_reader(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "made")
+    assert scratch.path is not None
+    assert scratch.path.stat().st_mode & 0o777 == 0o600
+    assert not sweep(tmp_path / "made", older_than_s=0)  # its maker lives
+    read = scratch.read
+    del scratch
+    gc.collect()
+    assert list((tmp_path / "made").iterdir())
+    del read
+    gc.collect()
+    assert not list((tmp_path / "made").iterdir())
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_full_disk_is_told_whatever_encodes(tmp_path: Path, format: str) -> None:
+    noise = np.random.default_rng(0).standard_normal(24_000 * 20).astype(np.float32) * 0.1
+    scratch = Scratch(tmp_path)
+    file = scratch.open()
+
+    def write() -> None:
+        with scratch.writing():
+            encoder = FileEncoder(file, format)  # type: ignore[arg-type]
+            for _ in range(5):
+                encoder.write(noise)
+            encoder.close()
+
+    with files_of_at_most(100_000), pytest.raises(StorageFailed) as caught:
+        write()
+    assert caught.value.code == "NO_SPACE"
+    with contextlib.suppress(OSError, RuntimeError):
+        file.close()
+
+
+def test_other_faults_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="another"), Scratch(tmp_path).writing():
+        raise RuntimeError("another")
+
+
+def test_a_file_in_the_making_is_the_encoded_wave(tmp_path: Path) -> None:
+    wave = Wave(np.sin(np.arange(60_000) / 20).astype(np.float32))
+    scratch = Scratch(tmp_path)
+    with scratch.open() as file:
+        encoder = FileEncoder(file, "flac")
+        encoder.write(wave.samples[:777])
+        encoder.write(wave.samples[777:])
+        encoder.close()
+    assert scratch.read() == encode(wave, "flac")
