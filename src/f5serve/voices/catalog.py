@@ -167,9 +167,9 @@ class Catalog:
             return files
         return list({file.key: file for file in (*self._all_files, *files)}.values())
 
-    def check(self, rewrite: bool = False) -> Entries:
+    def check(self, rewrite: bool = False, may_write: bool = True) -> Entries:
         """Compare the index with the records; see `Index.check`."""
-        entries = self._index.check(rewrite)
+        entries = self._index.check(rewrite, may_write)
         self._checked_at = time.monotonic()
         return entries
 

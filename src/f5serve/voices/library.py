@@ -23,6 +23,7 @@ from f5serve.voices import names
 from f5serve.voices.adoption import Adoption
 from f5serve.voices.catalog import MAX_PAGE, Catalog, Page
 from f5serve.voices.default import default_voice
+from f5serve.voices.disk_cache import DiskCache
 from f5serve.voices.hearing import NOBODY, Hearing, not_checked
 from f5serve.voices.intake import Intake, Recording
 from f5serve.voices.memory import VoiceMemory
@@ -32,6 +33,7 @@ from f5serve.voices.presence import Presence
 from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged
 from f5serve.voices.refusals import VoiceNotFound, name_taken
 from f5serve.voices.shelf import Shelf
+from f5serve.voices.sweep import SweepOptions, SweptVoices, sweep_blobs
 
 __all__ = ["Consent", "Hearing", "LibraryOptions", "Page", "VoiceLibrary", "VoiceRecord"]
 
@@ -62,7 +64,8 @@ class VoiceLibrary:
         self._store = store
         self._options = options = options or LibraryOptions()
         self._catalog = Catalog(store, options.fresh_s, options.check_s)
-        self._shelf = Shelf(store, cache_dir, self._catalog.note)
+        self._cache = DiskCache(cache_dir, options.cache_bytes)
+        self._shelf = Shelf(store, self._cache, self._catalog.note)
         self._intake = Intake(store, self._shelf, require_consent, hearing)
         self._memory = VoiceMemory(self._options.voices_in_memory)
         self._presence = Presence(self._options.presence_s)
@@ -227,6 +230,37 @@ class VoiceLibrary:
         """
         return self._catalog.page(after, min(max(limit, 1), MAX_PAGE))
 
+    def tidy(self) -> int:
+        """Drop what the caches of this machine hold of voices that are gone.
+
+        Returns how many files went from the disk.
+
+        Costs nothing where the caches are empty, else a check of the index.
+
+        Raises:
+            StorageFailed: the store's own code; VOICE_RECORD_TOO_NEW or VOICE_RECORD_DAMAGED.
+        """
+        held = {*self._cache.names(), *self._memory.names()} - {names.DEFAULT_NAME, _URL}
+        if not held:
+            return self._cache.drop_unnamed()
+        entries, dropped = self._catalog.check(), 0
+        for name in held:
+            # What the check did not find may have been put since.
+            record = entries[name].record if name in entries else self._shelf.read(name)
+            dropped += self._forget(name, but=record)
+        return dropped + self._cache.drop_unnamed()
+
+    def sweep(self, options: SweepOptions | None = None) -> SweptVoices:
+        """Remove recordings that no voice refers to any more, and what the index says of them.
+
+        Raises:
+            StorageFailed: the store's own code.
+        """
+        options = options or SweepOptions()
+        entries = self._catalog.check(not options.dry_run, not options.dry_run)
+        known = {name: entry.record for name, entry in entries.items()}
+        return sweep_blobs(self._store, known, options)
+
     def like(self, name: str) -> tuple[str, ...]:
         """Names of voices that are spelled much like `name`, the nearest first; never fails.
 
@@ -253,6 +287,7 @@ class VoiceLibrary:
             voice = replace(voice, warnings=warnings)
             self._memory.put(fold(record.name), record.revision, voice)
             return voice
+        self._forget(record.name, but=record)
         try:
             text = self._shelf.text(record)
             wave = read_wav(self._shelf.audio(record))
@@ -269,10 +304,17 @@ class VoiceLibrary:
         record = self._shelf.read(name)
         if record is not None:
             return self._adoption.renewed(record)
+        self._forget(name)
         record = self._adoption.adopt(name)
         if record is None:
             raise VoiceNotFound(name, self._catalog.like(name))
         return record
+
+    def _forget(self, name: str, but: VoiceRecord | None = None) -> int:
+        """Drop what is here of a voice that is gone, or of what it was before `but`."""
+        self._memory.forget(fold(name), but.revision if but else "")
+        blobs = (but.audio, but.text) if but else ()
+        return self._cache.drop(name, [blob.sha256 for blob in blobs if blob])
 
     def _replaceable(self, name: str) -> VoiceRecord | None:
         """The record that is to be replaced; one that cannot be read stands in nobody's way."""

@@ -39,8 +39,13 @@ class VoiceMemory:
             while len(self._voices) > self._most:
                 self._voices.popitem(last=False)
 
-    def forget(self, name: str) -> None:
-        """Forget every revision of a voice."""
+    def forget(self, name: str, but: str = "") -> None:
+        """Forget every revision of a voice, but for this one."""
         with self._lock:
-            for key in [key for key in self._voices if key[0] == name]:
+            for key in [key for key in self._voices if key[0] == name and key[1] != but]:
                 del self._voices[key]
+
+    def names(self) -> set[str]:
+        """Names of the voices that are here."""
+        with self._lock:
+            return {name for name, _ in self._voices}

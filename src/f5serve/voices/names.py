@@ -19,6 +19,7 @@ from f5serve.errors import InvalidRequest
 
 ROOT = "voices/"
 RECORDS = f"{ROOT}_records/"
+BLOBS = f"{ROOT}_blobs/"
 DEFAULT_NAME = "default"
 MAX_NAME_CHARS = 64
 
@@ -95,7 +96,7 @@ def record_key(name: str) -> str:
 
 def blob_folder(name: str) -> str:
     """What all audio and text of a voice lie under, so that it can be removed with nobody asked."""
-    return f"{ROOT}_blobs/{fold(name)}/"
+    return f"{BLOBS}{fold(name)}/"
 
 
 def audio_key(name: str, sha256: str) -> str:

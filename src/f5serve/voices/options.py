@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from f5serve.fetch.url import FetchLimits
 from f5serve.fetch.wire import Internet
+from f5serve.voices.disk_cache import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class LibraryOptions:
         check_s: how long pages believe the index before the records are listed, beside the call;
             infinite for ever.
         voices_in_memory: at most; each takes up to 1.2 MB.
+        cache_bytes: of recordings and words on this machine's disk, at most.
     """
 
     web: FetchLimits = field(default_factory=FetchLimits)
@@ -32,3 +34,4 @@ class LibraryOptions:
     fresh_s: float = 1.0
     check_s: float = 45.0
     voices_in_memory: int = 32
+    cache_bytes: int = MAX_BYTES

@@ -8,16 +8,13 @@ here.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from f5serve.errors import KeyMissing, StorageFailed
-from f5serve.fetch.once import Once
 from f5serve.store.base import ObjectStore
 from f5serve.voices import names
+from f5serve.voices.disk_cache import DiskCache
 from f5serve.voices.records import (
     MAX_RECORD_BYTES,
     Blob,
@@ -27,32 +24,25 @@ from f5serve.voices.records import (
     load_record,
 )
 
-_log = logging.getLogger(__name__)
-
-_WAIT_S = 30.0  # for another process that is downloading; then we do it ourselves
-_TRIES = 3
-_NO_CACHE = ("NO_SPACE", "NOT_WRITABLE")
-
 
 class Shelf:
     """Where voices are kept.
 
     Args:
         store: of records and blobs.
-        cache_dir: of this machine, for the blobs; shared by all processes.
+        cache: of this machine, for the blobs.
         on_change: told the name and the record of a voice that was written, None of one removed.
     """
 
     def __init__(
         self,
         store: ObjectStore,
-        cache_dir: Path,
+        cache: DiskCache,
         on_change: Callable[[str, VoiceRecord | None], None],
     ) -> None:
         self._store = store
         self._on_change = on_change
-        self._cache_dir = cache_dir
-        self._once = Once(cache_dir)
+        self._cache = cache
 
     def read(self, name: str) -> VoiceRecord | None:
         """The record as it is now, by one request; None when there is none.
@@ -96,8 +86,8 @@ class Shelf:
         keys |= {entry.key for entry in self._store.list(names.blob_folder(name))}
         for key in sorted(keys):
             self._store.delete(key)
-            self._forget(Path(key).stem)
         self._store.delete(names.record_key(name))
+        self._cache.drop(name)
         self._on_change(name, None)
 
     def audio(self, record: VoiceRecord) -> bytes:
@@ -106,45 +96,15 @@ class Shelf:
         Raises:
             KeyMissing: the voice was removed or replaced since its record was read.
         """
-        return self._blob(names.audio_key(record.name, record.audio.sha256), record.audio)
+        key = names.audio_key(record.name, record.audio.sha256)
+        return self._blob(record.name, key, record.audio)
 
     def text(self, record: VoiceRecord) -> str:
         """The words of the recording; as `audio` otherwise."""
         if record.text is None:
             raise damaged(record.name)
-        return self._blob(names.text_key(record.name, record.text.sha256), record.text).decode()
+        key = names.text_key(record.name, record.text.sha256)
+        return self._blob(record.name, key, record.text).decode()
 
-    def _blob(self, key: str, blob: Blob) -> bytes:
-        def make(path: Path) -> None:
-            path.write_bytes(self._store.get(key, blob.size))
-
-        def check(path: Path) -> bool:
-            return _is(path.read_bytes(), blob)
-
-        for _ in range(_TRIES):
-            try:
-                data = self._once.get(blob.sha256, make, check, _WAIT_S).read_bytes()
-            except FileNotFoundError:  # the voice was removed, or the folder cleaned
-                continue
-            except StorageFailed as error:
-                if error.code not in _NO_CACHE:
-                    raise
-                _log.warning("voices are not cached on this machine: %s", error.message)
-                data = self._store.get(key, blob.size)  # it fits in memory
-            if _is(data, blob):
-                return data
-            self._forget(blob.sha256)
-        raise StorageFailed(
-            "A recording arrives damaged again and again.",
-            code="VOICE_UNREADABLE",
-            hint="Look for a failing disk, or move F5_DATA_DIR.",
-            retryable=True,
-        )
-
-    def _forget(self, sha256: str) -> None:
-        with contextlib.suppress(OSError):
-            (self._cache_dir / "blobs" / sha256).unlink(missing_ok=True)
-
-
-def _is(data: bytes, blob: Blob) -> bool:
-    return len(data) == blob.size and hashlib.sha256(data).hexdigest() == blob.sha256
+    def _blob(self, name: str, key: str, blob: Blob) -> bytes:
+        return self._cache.get(name, blob, lambda: self._store.get(key, blob.size))
