@@ -120,6 +120,27 @@ def test_a_deleted_voice_is_gone_everywhere(home: House) -> None:
     assert "brief" not in home.client.get(VOICES).text
 
 
+def test_a_voice_is_deleted_with_its_results(home: House) -> None:
+    upload(home, "erased")
+    upload(home, "stays")
+    secret = "Nobody may keep this."
+    for name in ("erased", "stays"):
+        assert home.speak(voice=name, input=f"{secret} {name}").status_code == 200
+    texts = [job["text"] for job in home.client.get("/v1/jobs").json()["jobs"]]
+    assert f"{secret} erased" in texts
+    gone = home.client.delete(f"{VOICES}/erased", params={"with_results": "true"}).json()
+    results = gone.pop("results")
+    assert gone == {"id": "erased", "object": "audio.voice.deleted", "deleted": True}
+    assert (results["voice"], results["jobs"], results["at_work"]) == (True, 1, 0)
+    stored = b"".join(home.service.store.get(e.key) for e in home.service.store.list())
+    assert f"{secret} erased".encode() not in stored
+    assert f"{secret} stays".encode() in stored
+    again = home.client.delete(f"{VOICES}/erased", params={"with_results": "true"})
+    home.refused(again, 404, "voice_not_found")
+    odd = home.client.delete(f"{VOICES}/stays", params={"with_results": "perhaps"})
+    home.refused(odd, 400, "bad_option")
+
+
 @pytest.mark.parametrize(
     "name", ["../up", "a/b", "..", "a\\b", "C:x", "nul\0", "Änne", "x" * 65, "", "a.txt", " "]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,53 @@ def test_add_list_remove(said: Said, capsys: pytest.CaptureFixture[str]) -> None
     assert "jm_kumo  (stand-in speaker)" in lines
     assert said("voices", "remove", "ana") == {"removed": "ana"}
     assert said("voices", "remove", "ana", exit_code=3)["code"] == "VOICE_NOT_FOUND"
+
+
+def test_a_voice_is_removed_with_its_results(
+    said: Said, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said("voices", "add", "ana", FILE, "--ref-text", WORDS)
+    state = {
+        "schema": 1,
+        "request_sha256": "0" * 64,
+        "phase": "failed",
+        "failure": {"message": "x", "code": "X"},
+        "about": {"text": "Secret.", "voice": "Ana.wav"},
+    }
+    job = folder / "data" / "store" / "jobs" / "j" / "state.json"
+    job.parent.mkdir(parents=True)
+    job.write_text(json.dumps(state))
+    capsys.readouterr()
+    assert run(["voices", "delete", "ana", "--with-results"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("ana: removed, with 1 jobs and 0 cache entries, 1 files, ")
+    assert printed.err == "1 jobs looked at, 1 removed\n"
+    assert not job.exists()
+    again = said("voices", "remove", "ana", "--with-results", exit_code=3)
+    assert again["code"] == "VOICE_NOT_FOUND"
+    job.parent.mkdir(parents=True)
+    job.write_text(json.dumps(state))
+    removed = said("voices", "remove", "ana", "--with-results")
+    assert (removed["removed"], removed["results"]["jobs"]) == ("ana", 1)
+
+
+def test_gc_removes_what_no_voice_refers_to(
+    said: Said, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said("voices", "add", "ana", FILE, "--ref-text", WORDS)
+    other = str(DATA / "librivox-0890.wav")
+    said("voices", "add", "ana", other, "--ref-text", OTHER_WORDS)
+    for path in (folder / "data" / "store" / "voices").rglob("*"):
+        os.utime(path, (1, 1))
+    assert run(["voices", "gc", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.rpartition(".")[2] for line in lines[:-1]} == {"txt", "wav"}
+    assert lines[-1].startswith("would go: 2 recordings and words, ")
+    assert said("voices", "gc", "--dry-run")["files"] == 2
+    swept = said("voices", "gc")
+    assert (swept["files"], swept["dry_run"]) == (2, False)
+    assert run(["voices", "gc"]) == 0
+    assert capsys.readouterr().out == "removed: 0 recordings and words, 0 bytes\n"
 
 
 def test_add_reads_the_words_beside_the_recording(said: Said, folder: Path) -> None:

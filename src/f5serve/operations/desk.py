@@ -51,6 +51,7 @@ from f5serve.operations.supervise import Supervisor
 from f5serve.operations.tools import Tools
 from f5serve.operations.uploads import Uploads
 from f5serve.operations.voice_calls import VoiceCalls
+from f5serve.operations.voice_upkeep import VoiceUpkeep
 from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.store.base import ObjectStore
@@ -120,7 +121,8 @@ class Operations:
         self._queue = Queue(self._tools, self._do_queued, settings.concurrency, options.look_s)
         self._later = Later(self._tools, self._queue, self._enqueue)
         self._closing = False
-        about_voices = VoiceCalls(voices, uploads, self.pools)
+        about_voices = VoiceCalls(voices, uploads, self.pools, bounded)
+        self._upkeep = VoiceUpkeep(voices, bounded, self.pools.upkeep)
         self._operations: dict[str, Callable[[_Call], Awaitable[dict[str, Any]]]] = {
             "tts": self._tts,
             "upload": lambda call: about_voices.upload(call.payload),
@@ -139,6 +141,7 @@ class Operations:
         Without it the first tts loads the model, and what is left in the queue stays there.
         """
         self._device.begin()
+        self.background.begin("voices", self._upkeep.run)
         if self._enqueue is None:
             self._queue.begin()
             self.background.begin("index", self._lookups.keep_index)

@@ -122,6 +122,7 @@ class Pools:
         encoders: speech that is streamed.
         metrics: what is counted, for whoever collects it.
         checks: what must be right at the start.
+        upkeep: erasures, and the removal of what nobody refers to.
     """
 
     def __init__(self) -> None:
@@ -137,6 +138,7 @@ class Pools:
         self.encoders = BoundedExecutor("streams", 16, 4096)
         self.metrics = BoundedExecutor("looks at the metrics", 2, 16)
         self.checks = BoundedExecutor("checks", 1, 16)
+        self.upkeep = BoundedExecutor("erasures", 2, 8)
 
     def close(self) -> None:
         """Take no more calls; those that are under way end by themselves."""

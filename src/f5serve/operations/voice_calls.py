@@ -6,21 +6,27 @@ Fields of a request flow in, answers flow out. None needs a model.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from f5serve.errors import InvalidRequest
 from f5serve.operations import answers
+from f5serve.operations.erasure import erase_voice
 from f5serve.operations.parse import Fields
 from f5serve.operations.pools import Pools
 from f5serve.operations.uploads import Uploads
+from f5serve.store.base import ObjectStore
 from f5serve.voices.library import VoiceLibrary
 
 
 class VoiceCalls:
     """What is asked of one library."""
 
-    def __init__(self, voices: VoiceLibrary, uploads: Uploads, pools: Pools) -> None:
+    def __init__(
+        self, voices: VoiceLibrary, uploads: Uploads, pools: Pools, store: ObjectStore
+    ) -> None:
         self._voices = voices
+        self._store = store
         self._uploads = uploads
         self._pools = pools
 
@@ -33,17 +39,23 @@ class VoiceCalls:
         return answers.voices_answer(await self._pools.listings.run(self._voices.list))
 
     async def delete(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Remove one voice.
+        """Remove one voice; with its results, where `with_results` is true.
 
         Raises:
-            InvalidRequest: MISSING_FIELD, or as `VoiceLibrary.delete`.
+            InvalidRequest: MISSING_FIELD, BAD_OPTION, or as `VoiceLibrary.delete`.
         """
-        name = Fields(payload).text("voice_name")
+        fields = Fields(payload)
+        name = fields.text("voice_name")
+        with_results = fields.flag("with_results", False)
         if not name:
             raise InvalidRequest(
                 "voice_name is required.",
                 code="MISSING_FIELD",
                 hint="Send a name of list_voices.",
             )
-        await self._pools.lookups.run(self._voices.delete, name)
-        return {"status": f"Voice '{name}' deleted."}
+        told = {"status": f"Voice '{name}' deleted."}
+        if not with_results:
+            await self._pools.lookups.run(self._voices.delete, name)
+            return told
+        erased = await self._pools.upkeep.run(erase_voice, self._voices, self._store, name)
+        return {**told, "results": asdict(erased)}

@@ -187,7 +187,12 @@ def add_voices(verbs: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="all of them: the library's and those built in")
     adding = actions.add_parser("add", help="keep a recording under a name")
-    removing = actions.add_parser("remove", help="remove a voice of the library for good")
+    removing = actions.add_parser(
+        "remove", aliases=["delete"], help="remove a voice of the library for good"
+    )
+    sweeping = actions.add_parser(
+        "gc", help="remove recordings that no voice refers to any more, an hour after they were put"
+    )
     importing = actions.add_parser(
         "import",
         help="keep every recording of a folder",
@@ -202,10 +207,16 @@ def add_voices(verbs: Any) -> None:
     adding.add_argument("--ref-text-file", metavar="F", help="or a file; default: FILE's .txt")
     adding.add_argument("--language", default="", metavar="CODE", help="ISO 639-1, e.g. en")
     removing.add_argument("name", metavar="NAME")
+    removing.add_argument(
+        "--with-results",
+        action="store_true",
+        help="and all speech that was made in it: jobs, their audio, texts and word times",
+    )
+    sweeping.add_argument("--dry-run", action="store_true", help="only tell what would go")
     importing.add_argument("folder", metavar="FOLDER")
     for action in (adding, importing):
         action.add_argument("--consent-by", metavar="WHO", help="who attests the speaker's consent")
-    for action in (listing, adding, removing, importing):
+    for action in (listing, adding, removing, sweeping, importing):
         action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=_run_voices)
 

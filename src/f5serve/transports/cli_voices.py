@@ -10,25 +10,33 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from f5serve.errors import InvalidRequest
 from f5serve.listening import Ears
+from f5serve.operations.erasure import erase_voice
 from f5serve.settings import Settings
 from f5serve.standin.kokoro import voice_names
+from f5serve.store.base import ObjectStore
 from f5serve.store.open import open_store
 from f5serve.transports.cli_reference import read_ref_text
 from f5serve.voices.importing import Outcome, import_folder, read_recording
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import DEFAULT_NAME
 from f5serve.voices.records import Consent, VoiceRecord
+from f5serve.voices.sweep import SweepOptions
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run one action; returns the exit code."""
-    action = {"list": _list, "add": _add, "remove": _remove, "import": _import}[args.action]
-    return action(args, Ears(settings).library(open_store(settings)))
+    store = open_store(settings)
+    library = Ears(settings).library(store)
+    if args.action in ("remove", "delete"):
+        return _remove(args, library, store)
+    action = {"list": _list, "add": _add, "import": _import, "gc": _gc}[args.action]
+    return action(args, library)
 
 
 def as_dict(record: VoiceRecord) -> dict[str, Any]:
@@ -89,9 +97,36 @@ def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
     return 0
 
 
-def _remove(args: argparse.Namespace, library: VoiceLibrary) -> int:
-    library.delete(args.name)
-    print(json.dumps({"removed": args.name}) if args.json else f"{args.name}: removed")
+def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore) -> int:
+    if not args.with_results:
+        library.delete(args.name)
+        print(json.dumps({"removed": args.name}) if args.json else f"{args.name}: removed")
+        return 0
+
+    def tell(looked: int, went: int) -> None:
+        print(f"{looked:,} jobs looked at, {went:,} removed", file=sys.stderr, flush=True)
+
+    erased = erase_voice(library, store, args.name, tell)
+    if args.json:
+        print(json.dumps({"removed": args.name, "results": asdict(erased)}))
+        return 0
+    print(
+        f"{args.name}: removed, with {erased.jobs} jobs and {erased.cache_entries} cache entries,"
+        f" {erased.files} files, {erased.bytes:,} bytes"
+    )
+    if erased.at_work:
+        print(f"hint: {erased.at_work} jobs are being made now; run it again when they have ended")
+    return 0
+
+
+def _gc(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    on_file = print if args.dry_run and not args.json else None
+    swept = library.sweep(SweepOptions(dry_run=args.dry_run, on_file=on_file))
+    if args.json:
+        print(json.dumps({**asdict(swept), "dry_run": args.dry_run}))
+        return 0
+    verb = "would go" if args.dry_run else "removed"
+    print(f"{verb}: {swept.files} recordings and words, {swept.bytes:,} bytes")
     return 0
 
 

@@ -18,6 +18,7 @@ from f5serve.transports.http import errors
 from f5serve.transports.http.recordings import read, route_for
 from f5serve.transports.http.service import Served
 from f5serve.transports.http.voice_answers import (
+    ErasedResults,
     VoiceDeleted,
     VoiceDetail,
     VoiceList,
@@ -204,12 +205,26 @@ async def create_voice(
     "/v1/audio/voices/{voice_id}",
     operation_id="delete_voice",
     summary="Delete one voice",
+    response_model_exclude_none=True,
     responses=errors.documented(400, 404, 409, 503),
 )
-async def delete_voice(voice_id: VoiceId, service: Served) -> VoiceDeleted:
+async def delete_voice(
+    voice_id: VoiceId,
+    service: Served,
+    with_results: Annotated[
+        bool,
+        Query(
+            description="Remove all speech that was made in it as well: jobs, their audio, texts "
+            "and word times. Every job of the store is read for it, so it takes minutes where "
+            "there are many; a call that is cut short may be sent again."
+        ),
+    ] = False,
+) -> VoiceDeleted:
     """Remove a voice: its recording, its words, and what is known of it."""
-    await service.operations.work("delete_voice", service.voices.delete, voice_id)
-    return VoiceDeleted(id=voice_id)
+    asked = {"endpoint": "delete_voice", "voice_name": voice_id, "with_results": with_results}
+    told = await service.operations.answer(asked, "")
+    results = told.get("results")
+    return VoiceDeleted(id=voice_id, results=ErasedResults(**results) if results else None)
 
 
 def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:

@@ -61,12 +61,27 @@ class VoiceList(BaseModel):
     has_more: bool = Field(description="Whether other voices come behind `last_id`.")
 
 
+class ErasedResults(BaseModel):
+    """What went with a voice."""
+
+    voice: bool = Field(description="Whether there was a voice; results outlive one.")
+    jobs: int = Field(description="Jobs that were made in it.")
+    cache_entries: int = Field(description="Results that equal requests would have been told.")
+    files: int = Field(description="Files of these jobs and entries.")
+    bytes: int = Field(description="Of these files.")
+    at_work: int = Field(description="Jobs that are being made now and stay; ask again later.")
+    unreadable: int = Field(description="Jobs whose voice nobody can tell; see the log.")
+
+
 class VoiceDeleted(BaseModel):
     """A voice that is no more."""
 
     id: str
     object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
     deleted: Literal[True] = True
+    results: ErasedResults | None = Field(
+        default=None, description="What went of its results; null where they were not to go."
+    )
 
 
 def builtin_of(voice: Reference) -> VoiceDetail:

@@ -1,0 +1,178 @@
+"""Everything that was made with a voice, removed for whoever asks to be erased.
+
+    the voice -> jobs/ read one by one -> those in this voice go as a whole -> cache/ likewise
+
+A library, a store and a name flow in, what went flows out. Every job and every cache entry is read,
+some at a time, since nothing in the store lists them by voice; so it takes long where there are
+many, and says how far it is. Who asks is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from f5serve.errors import InvalidRequest
+from f5serve.jobs.reading import Record
+from f5serve.jobs.records import Evidence, Reader, Status, judge, record_key
+from f5serve.jobs.shapes import CACHED, DONE, STATE
+from f5serve.jobs.waiting import entry_key
+from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.names import check_name, fold
+from f5serve.voices.refusals import VoiceNotFound
+
+T = TypeVar("T")
+
+Told = Callable[[int, int], None]
+"""Told how many jobs were looked at, and how many of them went."""
+
+_AT_A_TIME: Final = 8
+_BATCH: Final = 500
+_OF_A_JOB = re.compile(r"jobs/([^/]+)/[^/]+")
+_OF_THE_CACHE = re.compile(r"cache/[0-9a-f]{64}\.json")
+
+
+@dataclass(slots=True)
+class Erased:
+    """What went.
+
+    Attributes:
+        voice: whether there was a voice of that name.
+        jobs, cache_entries: that were made in it.
+        files: of these jobs and entries, results among them.
+        bytes: of these files.
+        at_work: jobs in it that are being made now and were left; ask again when they have ended.
+        unreadable: jobs of which nobody can tell the voice, as their records cannot be read.
+    """
+
+    voice: bool = False
+    jobs: int = 0
+    cache_entries: int = 0
+    files: int = 0
+    bytes: int = 0
+    at_work: int = 0
+    unreadable: int = 0
+
+
+def erase_voice(
+    voices: VoiceLibrary, store: ObjectStore, name: str, told: Told = lambda looked, went: None
+) -> Erased:
+    """Remove a voice and every result that was made with it.
+
+    Results of a voice that was removed before are found, too. An erasure that is cut short leaves
+    nothing wrong: ask again.
+
+    Raises:
+        InvalidRequest: as `VoiceLibrary.delete`; VOICE_NOT_FOUND where there is no result either.
+        StorageFailed: the store's own code.
+    """
+    erased = Erased()
+    missing: VoiceNotFound | None = None
+    try:
+        voices.delete(name)
+        erased.voice = True
+    except VoiceNotFound as error:
+        missing = error
+    _Eraser(store, fold(check_name(name)), erased).run(told)
+    if missing is not None and not (erased.jobs or erased.cache_entries or erased.at_work):
+        raise missing
+    voices.sweep()  # the index of voices still names it
+    return erased
+
+
+class _Eraser:
+    """One run over one store, for one folded name."""
+
+    def __init__(self, store: ObjectStore, name: str, erased: Erased) -> None:
+        self._store = store
+        self._reader = Reader(store)
+        self._name = name
+        self._erased = erased
+        self._now = store.now()
+
+    def run(self, told: Told) -> None:
+        erased, looked = self._erased, 0
+        with ThreadPoolExecutor(_AT_A_TIME, "erasure") as pool:
+            for folders in _batches(self._folders()):
+                for status, files in pool.map(self._erase_job, folders):
+                    erased.jobs += status == "gone"
+                    erased.at_work += status == "at work"
+                    erased.unreadable += status == "unreadable"
+                    self._count(files)
+                looked += len(folders)
+                told(looked, erased.jobs)
+            entries = (e for e in self._store.list("cache/") if _OF_THE_CACHE.fullmatch(e.key))
+            for some in _batches(entries):
+                for gone in pool.map(self._erase_entry, some):
+                    erased.cache_entries += len(gone)
+                    self._count(gone)
+
+    def _folders(self) -> list[str]:
+        """Names of the folders of all jobs: 100 bytes each."""
+        found = (_OF_A_JOB.fullmatch(entry.key) for entry in self._store.list("jobs/"))
+        return list(dict.fromkeys(match[1] for match in found if match))
+
+    def _erase_job(self, folder: str) -> tuple[str, list[StoredObject]]:
+        """What became of a job, and the files that went."""
+        done = self._reader.find(record_key(folder, "done"), DONE)
+        state = self._reader.find(record_key(folder, "state"), STATE)
+        if done is None and state is None:
+            return "unreadable", []
+        if self._name not in (_voice_of(done), _voice_of(state)):
+            return "another's", []
+        if judge(Evidence(done=done, state=state), self._now).status is Status.RUNNING:
+            return "at work", []
+        files = self._files(folder)
+        for file in files:
+            self._store.delete(file.key)
+        return "gone", files
+
+    def _erase_entry(self, entry: StoredObject) -> list[StoredObject]:
+        record = self._reader.find(entry.key, CACHED)
+        if record is None or _voice_of(record["story"]) != self._name:
+            return []
+        self._store.delete(entry.key)
+        return [entry]
+
+    def _files(self, folder: str) -> list[StoredObject]:
+        """All that is kept of a job; done.json first, so that nothing names what is gone, and
+        state.json last, as a job without it counts as never begun."""
+        found = [*self._store.list(f"queue/{folder}."), *self._store.list(f"jobs/{folder}/")]
+        found += self._store.list(f"output/{folder}/")
+        timing = re.compile(rf"timings/{re.escape(folder)}\.[a-z0-9]+")
+        found += [e for e in self._store.list(f"timings/{folder}.") if timing.fullmatch(e.key)]
+        found = [e for e in found if not e.key.startswith("queue/") or e.key == entry_key(folder)]
+        last = {record_key(folder, "done"): 0, record_key(folder, "state"): 2}
+        return sorted(found, key=lambda entry: (last.get(entry.key, 1), entry.key))
+
+    def _count(self, gone: list[StoredObject]) -> None:
+        self._erased.files += len(gone)
+        self._erased.bytes += sum(file.size for file in gone)
+
+
+def _voice_of(record: Record | None) -> str:
+    """The folded name of the voice that a record speaks of, "" for none."""
+    if record is None:
+        return ""
+    voice, about = record.get("voice"), record.get("about")
+    named: Mapping[str, Any] = voice if isinstance(voice, dict) else {}
+    asked: Mapping[str, Any] = about if isinstance(about, dict) else {}
+    return _folded(named.get("name") or asked.get("voice"))
+
+
+def _folded(voice: Any) -> str:
+    try:
+        return fold(check_name(voice)) if isinstance(voice, str) else ""
+    except InvalidRequest:
+        return ""
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
