@@ -60,13 +60,14 @@ def cli_page() -> str:
 def commands(
     name: str, parser: argparse.ArgumentParser
 ) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """The parser and all parsers below it."""
+    """The parser and all parsers below it, each once, whatever else it is called."""
     parser.formatter_class = fixed_width(parser.formatter_class)
     yield name, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for verb, child in action.choices.items():
-                yield from commands(f"{name} {verb}", child)
+            named = {child: verb for verb, child in reversed(action.choices.items())}
+            for child in dict.fromkeys(action.choices.values()):
+                yield from commands(f"{name} {named[child]}", child)
 
 
 def fixed_width(formatter: type[argparse.HelpFormatter]) -> type[argparse.HelpFormatter]:
