@@ -56,6 +56,9 @@ def test_a_voice_goes_with_its_results(tmp_path: Path) -> None:
             assert told["status"] == "Voice 'ana' deleted."
             results = told["results"]
             assert (results["voice"], results["jobs"], results["cache_entries"]) == (True, 3, 1)
+            assert [key for key in about(here.store, "ana-") if "index" in key] == about(
+                here.store, "-ana-1.b"
+            )
             assert (results["at_work"], results["unreadable"]) == (0, 0)
             assert results["files"] > 6
             left = everything(here.store)

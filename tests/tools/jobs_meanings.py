@@ -75,6 +75,8 @@ FIELDS = {
     "mode": "`sync` unless sent; `async` answers `job_id` and status QUEUED at once.",
     "timeout_s": "How long the work itself may take.",
     "voice_name": "Of the voice, with or without an ending such as .wav.",
+    "with_results": "Remove all speech that was made in it as well: jobs, audio, texts and word "
+    "times. Every job of the store is read for it, which takes minutes where there are many.",
     "language": "That is spoken, ISO 639-1.",
     "voice_file": "The recording in base64.",
     "voice_file_url": "The recording's https URL, instead of `voice_file`.",

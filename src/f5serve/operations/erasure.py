@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from f5serve.errors import InvalidRequest
+from f5serve.jobs.index import Index
 from f5serve.jobs.reading import Record
 from f5serve.jobs.records import Evidence, Reader, Status, judge, record_key
 from f5serve.jobs.shapes import CACHED, DONE, STATE
@@ -94,9 +95,12 @@ class _Eraser:
         self._name = name
         self._erased = erased
         self._now = store.now()
+        self._indexed: dict[str, list[StoredObject]] = {}
 
     def run(self, told: Told) -> None:
         erased, looked = self._erased, 0
+        for job, key in Index(self._store).all():
+            self._indexed.setdefault(job, []).append(key)
         with ThreadPoolExecutor(_AT_A_TIME, "erasure") as pool:
             for folders in _batches(self._folders()):
                 for status, files in pool.map(self._erase_job, folders):
@@ -148,7 +152,8 @@ class _Eraser:
         found += [e for e in self._store.list(f"timings/{folder}.") if timing.fullmatch(e.key)]
         found = [e for e in found if not e.key.startswith("queue/") or e.key == entry_key(folder)]
         last = {record_key(folder, "done"): 0, record_key(folder, "state"): 2}
-        return sorted(found, key=lambda entry: (last.get(entry.key, 1), entry.key))
+        found.sort(key=lambda entry: (last.get(entry.key, 1), entry.key))
+        return found + self._indexed.get(folder, [])
 
     def _count(self, gone: list[StoredObject]) -> None:
         self._erased.files += len(gone)
