@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from f5serve.api_keys import ApiKey, parse_keys
 from f5serve.setting_values import one_of, pairs, seconds, setting, whole
 
+MOST_CHARS = 1_000_000
+"""Longest text of a request, whatever its settings say."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
@@ -85,7 +88,7 @@ class HttpSettings:
     openai_max_chars: int = setting(
         "F5_OPENAI_MAX_CHARS",
         4096,
-        whole(1, 1_000_000),
+        whole(1, MOST_CHARS),
         "Longest `input` of /v1/audio/speech; OpenAI takes 4096.",
     )
     openai_voices: str = setting(

@@ -15,6 +15,7 @@ from typing import Any
 
 from f5serve.bucket_settings import BucketSettings
 from f5serve.errors import InvalidRequest
+from f5serve.http_settings import MOST_CHARS
 from f5serve.masking import bare_url, secrets_in
 from f5serve.setting_values import flag, one_of, path, seconds, setting, share, whole
 
@@ -89,7 +90,7 @@ class Settings(BucketSettings):
         "Default ODE steps: fast 7, balanced 16, quality 32.",
     )
     max_text_chars: int = setting(
-        "F5_MAX_TEXT_CHARS", 5000, whole(1, 1_000_000), "Longest text of one request."
+        "F5_MAX_TEXT_CHARS", 5000, whole(1, MOST_CHARS), "Longest text of one request."
     )
     allow_http_urls: bool = setting(
         "F5_ALLOW_HTTP_URLS",

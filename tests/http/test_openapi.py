@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
 from f5serve.api_keys import ApiKey, digest, new_key
 from f5serve.errors import F5Error
 from f5serve.store.memory import MemoryStore
-from f5serve.transports.http.app import assemble
+from f5serve.transports.http.app import ROOMS, assemble
 from f5serve.transports.http.contract import TAGS
+from f5serve.transports.http.json_bodies import JsonRoute
 from f5serve.transports.http.open_routes import is_open_path
 from f5serve.transports.http.routes_docs import page
 from tests.http.house import HELLO, SERVER_THREAD, House, house
@@ -261,3 +263,44 @@ def test_the_contract_is_never_made_in_the_loop(tmp_path: Path) -> None:
             assert home.client.get(path).status_code == 200
         assert len(made) == 1
         assert made[0] != SERVER_THREAD
+
+
+def unbounded(schema: dict[str, Any], at: str = "") -> Iterator[str]:
+    """Places in a schema where nothing says how much there may be."""
+    if "$ref" in schema:
+        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    for word in ("anyOf", "oneOf", "allOf"):
+        for part in schema.get(word, ()):
+            yield from unbounded(part, at)
+    kind, is_file = schema.get("type"), schema.get("format") == "binary"
+    if kind == "string" and not is_file and not {"maxLength", "enum", "const"} & set(schema):
+        yield at
+    if kind == "array":
+        if "maxItems" not in schema:
+            yield at
+        yield from unbounded(schema["items"], f"{at}[]")
+    for name, part in schema.get("properties", {}).items():
+        yield from unbounded(part, f"{at}.{name}")
+
+
+def test_every_field_of_a_body_is_bounded() -> None:
+    bodies = [
+        (told["operationId"], body["schema"])
+        for _, _, told in OPERATIONS
+        for body in told.get("requestBody", {}).get("content", {}).values()
+    ]
+    assert len(bodies) >= 4
+    assert not [(name, at) for name, schema in bodies for at in unbounded(schema)]
+
+
+def test_every_route_with_a_json_body_reads_it_within_bounds() -> None:
+    routes = [route for room in ROOMS for route in room.router.routes]
+    taking = {
+        path
+        for _, path, told in OPERATIONS
+        if "application/json" in told.get("requestBody", {}).get("content", {})
+    }
+    assert taking
+    for route in routes:
+        if isinstance(route, APIRoute) and route.path in taking and "POST" in (route.methods or ()):
+            assert isinstance(route, JsonRoute), route.path

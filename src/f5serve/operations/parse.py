@@ -181,6 +181,8 @@ class Fields:
         """One of `choices` or a list of them; each once."""
         value = self._take(name)
         given = value if isinstance(value, list) else [] if value is None else [value]
+        if len(given) > len(choices):
+            raise bad(name, value, f"one or a list of {_list(choices)}")
         for item in given:
             if not isinstance(item, str) or item.lower() not in choices:
                 raise bad(name, item, f"one or a list of {_list(choices)}")

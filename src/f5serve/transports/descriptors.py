@@ -8,10 +8,11 @@ them is not known here.
 from __future__ import annotations
 
 import contextlib
-import errno
 import resource
 import time
 from pathlib import Path
+
+from f5serve.errors import means_too_many_files
 
 MOST = 65_536
 """What is asked for where a system names no limit."""
@@ -45,7 +46,7 @@ def count() -> int:
         try:
             return sum(1 for _ in folder.iterdir())
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):  # not even one to look with
+            if means_too_many_files(error):  # not even one to look with
                 return limit()
     return 0
 

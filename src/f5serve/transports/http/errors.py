@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Match
 
 from f5serve.errors import (
+    TOO_MANY_FILES,
     BadAudio,
     EngineFailed,
     F5Error,
@@ -52,7 +53,7 @@ STATUSES: dict[str, int] = {
     **dict.fromkeys(["RATE_LIMITED", "TOO_MANY_REQUESTS"], 429),
     **dict.fromkeys(["NOT_BUILT", "RECOGNISER_NOT_INSTALLED"], 501),
     **dict.fromkeys(["BUSY", SHUT_DOWN_CODE, "MODEL_LOADING", "DEVICE_BROKEN"], 503),
-    "TOO_MANY_OPEN_FILES": 503,
+    TOO_MANY_FILES: 503,
     "DEADLINE_PASSED": 504,
 }
 """Status of an error by its code, where its kind does not decide it."""
@@ -139,7 +140,7 @@ def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any],
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     # What is left of the request is not listened to, or somebody else needs the descriptor.
-    if status in (408, 413) or error.code == "TOO_MANY_OPEN_FILES":
+    if status in (408, 413) or error.code == TOO_MANY_FILES:
         headers["Connection"] = "close"
     if isinstance(error, BadField):
         param = param or error.param

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
-from f5serve.operations.parse import MAX_TIMEOUT_S
+from f5serve.http_settings import MOST_CHARS
+from f5serve.operations.parse import MAX_NAME_CHARS, MAX_REF_TEXT_CHARS, MAX_TIMEOUT_S
 from f5serve.speech import RANGES
-from f5serve.timings.subtitles import SubtitleFormat
+from f5serve.timings.subtitles import FORMATS, SubtitleFormat
 from f5serve.types import AudioFormat
 
 Told = Literal["QUEUED", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]
@@ -26,13 +27,17 @@ def _within(name: str, said: str) -> Any:
     return Field(None, ge=low, le=high, description=said)
 
 
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
+Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
+
+
 class ConsentOf(BaseModel):
     """That the person who is heard in a recording agrees to be cloned."""
 
-    by: str
+    by: Name
     attested: bool = True
-    at: str = ""
-    statement_sha256: str = ""
+    at: Name = ""
+    statement_sha256: Name = ""
 
 
 class NewJob(BaseModel):
@@ -40,18 +45,18 @@ class NewJob(BaseModel):
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
 
-    text: Annotated[str, Field(min_length=1, examples=["Hello there."]), SkipValidation] = Field(
-        ..., description="What to say; F5_MAX_TEXT_CHARS is the longest."
-    )
-    voice: Annotated[str | None, SkipValidation] = Field(
+    text: Annotated[
+        str, Field(min_length=1, max_length=MOST_CHARS, examples=["Hello there."]), SkipValidation
+    ] = Field(..., description="What to say; F5_MAX_TEXT_CHARS is the longest.")
+    voice: Annotated[Name | None, SkipValidation] = Field(
         None, description="Name of a voice, or the https URL of a recording.", examples=["default"]
     )
-    local_voice: Annotated[str | None, SkipValidation] = Field(
+    local_voice: Annotated[Name | None, SkipValidation] = Field(
         None, description="Another name of `voice`."
     )
-    ref_text: Annotated[str | None, SkipValidation] = Field(
-        None, description="The words that are spoken in the recording under that URL."
-    )
+    ref_text: Annotated[
+        Annotated[str, Field(max_length=MAX_REF_TEXT_CHARS)] | None, SkipValidation
+    ] = Field(None, description="The words that are spoken in the recording under that URL.")
     consent: Annotated[ConsentOf | None, SkipValidation] = Field(
         None, description="For a recording under a URL."
     )
@@ -81,13 +86,13 @@ class NewJob(BaseModel):
     verify: Annotated[bool | None, SkipValidation] = Field(
         None, description="Hear the speech, and make again what is not understood."
     )
-    model: Annotated[str | None, SkipValidation] = Field(
+    model: Annotated[Name | None, SkipValidation] = Field(
         None, description="Refused unless it is the model that speaks here."
     )
     return_word_timings: Annotated[bool | None, SkipValidation] = Field(
         None, description="Whether the result tells when each word is heard; true without it."
     )
-    timing_format: Annotated[SubtitleFormat | list[SubtitleFormat] | None, SkipValidation] = Field(
+    timing_format: Annotated[SubtitleFormat | Formats | None, SkipValidation] = Field(
         None, description="Files of word times to be kept, one or several."
     )
     timeout_s: Annotated[int | None, SkipValidation] = Field(

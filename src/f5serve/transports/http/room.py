@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from f5serve.errors import F5Error
+from f5serve.errors import too_many_files
 from f5serve.transports.descriptors import Descriptors
 from f5serve.transports.http.connections import Connections
 from f5serve.transports.http.open_routes import is_open
@@ -43,7 +43,7 @@ class Roomy:
     """`app`, for requests that there are descriptors for.
 
     Raises:
-        F5Error: TOO_MANY_OPEN_FILES.
+        StorageFailed: TOO_MANY_OPEN_FILES.
     """
 
     def __init__(self, app: ASGIApp, room: Room | None) -> None:
@@ -55,14 +55,5 @@ class Roomy:
             if is_full or not (
                 self._room is None or scope["method"] in _READING or await self._room.is_there()
             ):
-                raise _full()
+                raise too_many_files()
         await self._app(scope, receive, send)
-
-
-def _full() -> F5Error:
-    return F5Error(
-        "This server has as many files and connections open as its system permits.",
-        code="TOO_MANY_OPEN_FILES",
-        hint="Try again in some seconds; whoever runs it can raise the limit (`ulimit -n`).",
-        retryable=True,
-    )

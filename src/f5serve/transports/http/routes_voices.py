@@ -114,6 +114,7 @@ class NewVoice:
     name: Annotated[
         str,
         Form(
+            max_length=4_096,  # the library has its own words for a name that is too long
             description="What requests for speech will call it: up to 64 letters, digits, _, - "
             "and ., starting with a letter or digit. A voice of that name is replaced.",
             examples=["ana"],

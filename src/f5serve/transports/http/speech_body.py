@@ -17,14 +17,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from f5serve.http_settings import MOST_CHARS
 from f5serve.speech import RANGES
 from f5serve.timings.subtitles import FORMATS, SubtitleFormat
 from f5serve.transports.http.errors import Problem
 from f5serve.types import AudioFormat
 from f5serve.voices.names import MAX_NAME_CHARS
-
-MAX_INPUT_CHARS = 1_000_000
-"""Of `input`, whatever F5_OPENAI_MAX_CHARS says; that limit has an error of its own."""
 
 MAX_INSTRUCTIONS_CHARS = 100_000
 NAMED_FIELDS = 5
@@ -86,7 +84,7 @@ class SpeechBody(BaseModel):
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": EXAMPLES})
 
-    input: Annotated[str, Field(min_length=1, max_length=MAX_INPUT_CHARS, strict=True)] = Field(
+    input: Annotated[str, Field(min_length=1, max_length=MOST_CHARS, strict=True)] = Field(
         description="What to say: up to F5_OPENAI_MAX_CHARS characters, 4096 unless that is set."
     )
     model: Annotated[str, Field(min_length=1, max_length=200, strict=True)] = Field(
