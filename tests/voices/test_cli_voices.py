@@ -44,7 +44,7 @@ def test_add_list_remove(said: Said, capsys: pytest.CaptureFixture[str]) -> None
     added = said("voices", "add", "Ana.wav", FILE, "--ref-text", WORDS, "--consent-by", "Ana")
     assert (added["name"], added["voice_file"], added["consent_by"]) == ("Ana", "Ana.wav", "Ana")
     (listed,) = [v for v in said("voices", "list")["voices"] if v["source"] == "library"]
-    assert listed == added
+    assert {**listed, "warnings": []} == added
     assert run(["voices", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["default", "Ana  (3.0 s)"]
@@ -108,6 +108,25 @@ def test_add_reads_the_words_beside_the_recording(said: Said, folder: Path) -> N
     assert said("voices", "add", "a", "a.wav")["duration_s"] == pytest.approx(2.99)
     assert said("voices", "add", "b", "missing.wav", exit_code=3)["code"] == "FILE_UNREADABLE"
     assert said("voices", "add", "../b", "a.wav", exit_code=3)["code"] == "BAD_VOICE_NAME"
+
+
+def test_an_odd_transcript_is_noted(
+    said: Said, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add = ("voices", "add", "ana", FILE, "--ref-text", WORDS.upper())
+    (warning,) = said(*add)["warnings"]
+    assert "in capitals" in warning
+    assert run([*add]) == 0
+    assert capsys.readouterr().err == f"note: {warning}\n"
+    (folder / "in").mkdir()
+    (folder / "in" / "声.wav").write_bytes(recording())
+    (folder / "in" / "声.txt").write_text(WORDS.upper())
+    assert run(["voices", "import", "in"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "声.wav: added as u58f0\n"
+    assert printed.err.startswith("note: The transcript of the voice 'u58f0' is in capitals")
+    (file,) = said("voices", "import", "in")["files"]
+    assert (file["name"], file["what"], len(file["warnings"])) == ("u58f0", "unchanged", 1)
 
 
 def test_consent_can_be_required(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

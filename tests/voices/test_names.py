@@ -178,8 +178,28 @@ def test_default_and_urls() -> None:
     assert not is_url("ana.wav")
 
 
-@pytest.mark.parametrize("stem", ["Kim Lee (2)", "Änna", "..x..", "-a-", "a" * 80, "Ana.final.v2"])
+STEMS = ["Kim Lee (2)", "Änna", "..x..", "-a-", "a" * 80, "Ana.final.v2", "声", "声" * 80, "Анна"]
+
+
+@pytest.mark.parametrize("stem", [*STEMS, "x.txt", "", "...", "🙂", "\ud800"])
 def test_file_names_become_names(stem: str) -> None:
     name = names.suggest_name(stem)
     assert check_name(name) == name
     assert unicodedata.is_normalized("NFC", name)
+    assert names.suggest_name(stem) == name
+
+
+def test_names_of_other_scripts_differ() -> None:
+    assert names.suggest_name("声") == "u58f0"
+    found = [
+        names.suggest_name(stem) for stem in ("声", "音", "声音", "声" * 80, "声" * 81, "Анна")
+    ]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("text", ["声", "声.wav", "my voice", "a/b", "x.txt", "..", "é" * 99, "../con"])
+def test_a_refusal_tells_a_name_that_works(text: str) -> None:
+    error = name_or_refusal(text)
+    assert isinstance(error, InvalidRequest)
+    name = error.hint.rpartition("for example ")[2].removesuffix(".")
+    assert check_name(name) == name

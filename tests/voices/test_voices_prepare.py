@@ -10,9 +10,10 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from f5serve.audio.decode import decode
 from f5serve.audio.encode import encode
 from f5serve.errors import BadAudio, F5Error, InvalidRequest
-from f5serve.types import Voice
+from f5serve.types import Voice, Wave
 from f5serve.voices.default import default_voice
 from f5serve.voices.prepare import clean_ref_text, make_voice, prepare_voice
 
@@ -132,6 +133,79 @@ def test_recordings_that_hold_no_voice(data: bytes, code: str) -> None:
     error = refusal(data, "A few words to go with it.")
     assert isinstance(error, BadAudio)
     assert error.code == code
+
+
+def steady(kind: str) -> np.ndarray:
+    """5 s of what microphones give when nobody speaks."""
+    time_s = np.arange(120_000) / 24_000
+    noise = np.random.default_rng(0).normal(0, 0.1, len(time_s))
+    mains = np.sin(2 * np.pi * 50 * time_s)
+    return np.asarray({
+        "offset": np.full(len(time_s), 0.3),
+        "offset that settles": 0.3 * np.exp(-time_s),
+        "hum": 0.2 * mains,
+        "hum that swells": 0.2 * mains * (1 + 0.5 * np.sin(3 * time_s)),
+        "buzz": sum(0.2 / k * np.sin(2 * np.pi * 60 * k * time_s + k) for k in range(1, 20)),
+        "noise": noise,
+        "hum and noise": 0.2 * mains + 0.03 * noise,
+    }[kind], np.float32)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("offset", "AUDIO_SILENT"),
+        *((kind, "AUDIO_NO_SPEECH") for kind in ("offset that settles", "hum", "hum that swells")),
+        *((kind, "AUDIO_NO_SPEECH") for kind in ("buzz", "noise", "hum and noise")),
+    ],
+)
+def test_what_nobody_speaks_in_is_no_voice(kind: str, code: str) -> None:
+    data = encode(Wave(steady(kind)), "flac")
+    assert refusal(data, "A few words to go with it.").code == code
+
+
+def test_speech_in_noise_or_beside_zero_is_speech() -> None:
+    wave = decode(clip("0870"))
+    loud = Wave(wave.samples + np.resize(steady("noise"), len(wave.samples)))
+    assert prepare_voice("v", encode(loud, "wav"), TEXTS["0870"])
+    aside = prepare_voice("v", encode(Wave(wave.samples + np.float32(0.2)), "wav"), TEXTS["0870"])
+    assert 6.5 < aside.wave.duration_s < 7.05  # its silent edges are known
+    assert abs(aside.wave.samples.mean()) < 0.01
+
+
+NOTED = {
+    ("HE WAS NOT AN ILL-DISPOSED YOUNG MAN.", "en"): "in capitals",
+    ("他不是一个脾气暴躁的年轻人。", "en"): "is in Chinese letters, in which 'en' is not written",
+    ("He was not an ill-disposed young man.", "zh-CN"): "is in Latin letters",
+    ("Он не был злым молодым человеком.", "en"): "is in Cyrillic letters",
+    ("Not ill.", "en"): "letters for each second of the recording",
+    (8 * "He was not ill. ", "en"): "letters for each second of the recording",
+}
+
+
+@pytest.mark.parametrize(("text", "language"), NOTED)
+def test_an_odd_transcript_is_noted(text: str, language: str) -> None:
+    voice = prepare_voice("ana", clip("0880"), text, language)
+    (note,) = voice.warnings
+    assert note.startswith("The transcript of the voice 'ana' ")
+    assert NOTED[text, language] in note
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("He was not an ill-disposed young man.", "en"),
+        ("He was not an ill-disposed young man.", ""),
+        ("He was not an ill-disposed young man.", "tlh"),
+        ("WHO and NASA met the UN in Rome on Monday.", "en"),
+        ("他不是一个脾气暴躁的年轻人。", "zh"),
+        ("かれは きげんの わるい わかものでは なかった。", "ja"),
+        ("他不是一个脾气暴躁的年轻人。", ""),
+        ("그는 성질이 나쁜 청년이 아니었다.", "ko"),
+    ],
+)
+def test_a_usual_transcript_is_not(text: str, language: str) -> None:
+    assert prepare_voice("ana", clip("0880"), text, language).warnings == ()
 
 
 def test_a_click_is_not_speech() -> None:

@@ -22,6 +22,9 @@ EDGE_DBFS = -42.0
 INNER_DBFS = -50.0
 """Level below which upstream's silence removal takes a pause for silence."""
 
+MAX_OFFSET = 0.01
+"""Distance of silence from zero up to which it is still below `EDGE_DBFS`, or nearly."""
+
 WINDOW_S = 0.01
 """Stretch over which a level is measured."""
 
@@ -82,9 +85,27 @@ def match_loudness(reference: Wave, target_rms: float = TARGET_RMS) -> tuple[Wav
     return scale(reference, target_rms / level), level / target_rms
 
 
-def levels_db(wave: Wave) -> FloatArray:
-    """Level of each whole window of `WINDOW_S` in dB of full scale: [nw] -> [n]."""
-    size = max(1, s_to_samples(WINDOW_S, wave.sample_rate))
+def without_offset(wave: Wave) -> Wave:
+    """The wave around zero, if it is further from it than `MAX_OFFSET`; else as it is."""
+    # Not the mean: what is loud for a moment may be on one side, and silence is most of the time.
+    offset = float(np.median(wave.samples)) if len(wave.samples) else 0.0
+    if abs(offset) <= MAX_OFFSET:
+        return wave
+    return Wave(wave.samples - np.float32(offset), wave.sample_rate, wave.marks)
+
+
+def without_low_sound(wave: Wave, below_hz: float) -> Wave:
+    """Only what is above a frequency."""
+    spectrum = np.fft.rfft(wave.samples)
+    hertz = np.fft.rfftfreq(len(wave.samples), 1 / wave.sample_rate)
+    spectrum[hertz < below_hz] = 0
+    samples = np.fft.irfft(spectrum, len(wave.samples)).astype(np.float32)
+    return Wave(samples, wave.sample_rate, wave.marks)
+
+
+def levels_db(wave: Wave, window_s: float = WINDOW_S) -> FloatArray:
+    """Level of each whole window of `window_s` in dB of full scale: [nw] -> [n]."""
+    size = max(1, s_to_samples(window_s, wave.sample_rate))
     count = len(wave.samples) // size
     windows = wave.samples[: count * size].reshape(count, size)
     power = np.mean(np.square(windows, dtype=np.float64), axis=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -193,8 +193,8 @@ def voices_answer(records: list[VoiceRecord]) -> dict[str, Any]:
     }
 
 
-def upload_answer(record: VoiceRecord) -> dict[str, Any]:
-    """The answer to upload."""
+def upload_answer(record: VoiceRecord, warnings: Sequence[str]) -> dict[str, Any]:
+    """The answer to upload, with what is odd about the transcript."""
     return {
         "status": f"Voice '{record.voice_file}' and reference text uploaded successfully.",
         "voice": {
@@ -202,6 +202,7 @@ def upload_answer(record: VoiceRecord) -> dict[str, Any]:
             "revision": record.revision,
             "consent": asdict(record.consent) if record.consent else None,
         },
+        "warnings": list(warnings),
     }
 
 

@@ -36,8 +36,10 @@ class Uploads:
         self._allow_http = allow_http
         self._internet = internet
 
-    def take(self, payload: Mapping[str, Any], owner: str = "") -> VoiceRecord:
-        """Keep the voice in `payload`.
+    def take(
+        self, payload: Mapping[str, Any], owner: str = ""
+    ) -> tuple[VoiceRecord, tuple[str, ...]]:
+        """Keep the voice in `payload`; returns its record and notes on its transcript.
 
         Args:
             owner: see `VoiceLibrary.put`.
@@ -59,7 +61,9 @@ class Uploads:
                 "Either voice_file or voice_file_url is required for upload.",
                 "Send the recording's https URL as voice_file_url.",
             )
-        return self._library.put(name, audio, self._ref_text(fields), language, consent, owner)
+        words = self._ref_text(fields)
+        record = self._library.put(name, audio, words, language, consent, owner)
+        return record, self._library.get(record.name).warnings
 
     def _ref_text(self, fields: Fields) -> str:
         text = fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS)

@@ -32,7 +32,8 @@ class VoiceCalls:
 
     async def upload(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Keep a recording as a voice."""
-        return answers.upload_answer(await self._pools.recordings.run(self._uploads.take, payload))
+        record, warnings = await self._pools.recordings.run(self._uploads.take, payload)
+        return answers.upload_answer(record, warnings)
 
     async def list(self) -> dict[str, Any]:
         """All voices."""

@@ -87,14 +87,21 @@ def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
     recording = read_recording(path)
     said = read_ref_text(args, path, is_needed=not library.writes_transcripts)
     record = library.put(args.name, recording, said, args.language, _consent(args))
+    voice = library.get(record.name)
     if args.json:
-        print(json.dumps(as_dict(record)))
-    else:
-        print(f"{record.name}: {record.duration_s:.1f} s kept")
-        if record.needs_review:
-            print(f"heard: {library.get(record.name).ref_text}")
-            print("hint: if that is wrong, add it again with --ref-text", file=sys.stderr)
+        print(json.dumps(as_dict(record) | {"warnings": list(voice.warnings)}))
+        return 0
+    print(f"{record.name}: {record.duration_s:.1f} s kept")
+    if record.needs_review:
+        print(f"heard: {voice.ref_text}")
+        print("hint: if that is wrong, add it again with --ref-text", file=sys.stderr)
+    _tell_notes(voice.warnings)
     return 0
+
+
+def _tell_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore) -> int:
@@ -148,14 +155,16 @@ def _import(args: argparse.Namespace, library: VoiceLibrary) -> int:
 def _tell(outcome: Outcome) -> None:
     if outcome.error is None:
         print(f"{outcome.file}: {outcome.what} as {outcome.name}", flush=True)
+        _tell_notes(outcome.notes)
     else:
         error = outcome.error
         print(f"{outcome.file}: failed: {error.message} {error.hint}".rstrip(), flush=True)
 
 
-def _as_dicts(outcomes: Iterable[Outcome]) -> list[dict[str, str]]:
+def _as_dicts(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
     return [
         {"file": outcome.file, "name": outcome.name, "what": outcome.what}
+        | ({"warnings": list(outcome.notes)} if outcome.notes else {})
         | (outcome.error.as_dict() if outcome.error else {})
         for outcome in outcomes
     ]

@@ -37,12 +37,14 @@ class Outcome:
         file: its name in the folder.
         name: of the voice, "" when it has none.
         error: why it failed; None otherwise.
+        notes: what is odd about its transcript.
     """
 
     file: str
     name: str
     what: What
     error: F5Error | None = None
+    notes: tuple[str, ...] = ()
 
 
 def import_folder(
@@ -50,7 +52,7 @@ def import_folder(
 ) -> Iterator[Outcome]:
     """Import each recording of a folder; one that cannot be used does not stop the others.
 
-    A file's name becomes the voice's, with what names may not hold replaced by `_`.
+    A file's name becomes the voice's, spelled as `suggest_name` does.
 
     Raises:
         InvalidRequest: FOLDER_UNREADABLE or NO_RECORDINGS.
@@ -77,7 +79,8 @@ def import_folder(
         except (BadAudio, InvalidRequest) as error:
             yield Outcome(path.name, name, "failed", error)
         else:
-            yield Outcome(path.name, name, _change(before.get(fold(name)), record.revision))
+            what = _change(before.get(fold(name)), record.revision)
+            yield Outcome(path.name, name, what, notes=library.get(record.name).warnings)
 
 
 def _change(old: str | None, new: str) -> What:

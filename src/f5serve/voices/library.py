@@ -24,10 +24,11 @@ from f5serve.voices.adoption import Adoption
 from f5serve.voices.catalog import MAX_PAGE, Catalog, Page
 from f5serve.voices.default import default_voice
 from f5serve.voices.disk_cache import DiskCache
-from f5serve.voices.hearing import NOBODY, Hearing, not_checked
+from f5serve.voices.hearing import NOBODY, Hearing
 from f5serve.voices.intake import Intake, Recording
 from f5serve.voices.memory import VoiceMemory
 from f5serve.voices.names import check_name, fold
+from f5serve.voices.notes import told_of
 from f5serve.voices.options import LibraryOptions
 from f5serve.voices.presence import Presence
 from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged
@@ -279,14 +280,16 @@ class VoiceLibrary:
 
     def _voice(self, record: VoiceRecord) -> Voice:
         """The voice of a record; KeyMissing when it was removed or replaced since."""
-        warnings = (not_checked(record.name),) if record.needs_review else ()
         voice = self._memory.get(fold(record.name), record.revision)
-        if voice is not None and voice.warnings == warnings:
-            return voice
-        if voice is not None:  # somebody has read and confirmed its words since
-            voice = replace(voice, warnings=warnings)
-            self._memory.put(fold(record.name), record.revision, voice)
-            return voice
+        found = voice or self._read(record)
+        # Somebody may have read and confirmed its words since.
+        warnings = told_of(found, record.needs_review)
+        if voice is None or voice.warnings != warnings:
+            found = replace(found, warnings=warnings)
+            self._memory.put(fold(record.name), record.revision, found)
+        return found
+
+    def _read(self, record: VoiceRecord) -> Voice:
         self._forget(record.name, but=record)
         try:
             text = self._shelf.text(record)
@@ -295,9 +298,7 @@ class VoiceLibrary:
             raise damaged(record.name) from None
         if wave.sample_rate != SAMPLE_RATE:
             raise damaged(record.name)
-        voice = Voice(record.name, wave, text, record.revision, record.language, warnings)
-        self._memory.put(fold(record.name), record.revision, voice)
-        return voice
+        return Voice(record.name, wave, text, record.revision, record.language)
 
     def _current(self, name: str) -> VoiceRecord:
         """The record as it is now, or one made of files that were dropped."""

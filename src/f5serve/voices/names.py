@@ -11,6 +11,7 @@ some file systems tell them apart and some do not. This module must not know wha
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from typing import NamedTuple
@@ -61,11 +62,10 @@ def check_name(text: str) -> str:
             devices on Windows.
     """
     name = _plain(text)
-    if not _NAME.fullmatch(name) or ".." in name or name.endswith("."):
-        raise _refused(text, "letters, digits, _, - and . (single, not at the end) are allowed")
-    if _split_ending(name)[1] or _OTHER_FILE.fullmatch(name):
-        raise _refused(text, "it ends like a file of another kind")
-    if _DEVICE.fullmatch(name) or fold(name) == DEFAULT_NAME:
+    why = _why_not(name)
+    if why is not None:
+        raise _refused(text, why)
+    if _is_reserved(name):
         raise InvalidRequest(
             f"{name!r} is reserved and cannot be a voice of the library.",
             code="RESERVED_VOICE_NAME",
@@ -125,11 +125,21 @@ def read_dropped(key: str) -> Dropped | None:
     return Dropped(name, ending) if ending and _is_kept(name) else None
 
 
-def suggest_name(stem: str) -> str:
-    """The nearest valid spelling of a file's name; what is returned still has to be checked."""
-    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+def suggest_name(text: str) -> str:
+    """A name that can be kept unless it is reserved, from one in any script; the same each time.
+
+    Letters are spelled as Latin ones where they are made of them, else by their numbers in Unicode.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", plain)
-    return re.sub(r"\.{2,}", ".", plain).strip("._-")[:MAX_NAME_CHARS].rstrip(".")
+    plain = re.sub(r"\.{2,}", ".", plain).strip("._-")
+    if not plain:
+        spelled = [f"{ord(char):x}" for char in text if char.isalnum()]
+        plain = f"u{'-'.join(spelled)}" if spelled else "voice"
+        if len(plain) > MAX_NAME_CHARS:
+            plain = f"u{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:16]}"
+    plain = plain[:MAX_NAME_CHARS].rstrip(".")
+    return plain if _why_not(plain) is None else plain.replace(".", "_")
 
 
 def _is_kept(name: str) -> bool:
@@ -137,6 +147,19 @@ def _is_kept(name: str) -> bool:
         return check_name(name) == name
     except InvalidRequest:
         return False
+
+
+def _is_reserved(name: str) -> bool:
+    return _DEVICE.fullmatch(name) is not None or fold(name) == DEFAULT_NAME
+
+
+def _why_not(name: str) -> str | None:
+    """Why a voice cannot be called so; None where it can."""
+    if not _NAME.fullmatch(name) or ".." in name or name.endswith("."):
+        return "Latin letters, digits, _, - and . (single, not at the end) are allowed"
+    if _split_ending(name)[1] or _OTHER_FILE.fullmatch(name):
+        return "it ends like a file of another kind"
+    return None
 
 
 def _plain(text: str) -> str:
@@ -153,9 +176,10 @@ def _split_ending(text: str) -> tuple[str, str]:
 
 def _refused(text: str, why: str) -> InvalidRequest:
     shown = text if len(text) <= 80 else text[:80] + "..."
+    example = suggest_name(_split_ending(shown)[0])
     return InvalidRequest(
         f"{shown!a} cannot be the name of a voice: {why}.",
         code="BAD_VOICE_NAME",
-        hint=f"Use up to {MAX_NAME_CHARS} letters, digits, _, - and ., starting with a letter or"
-        " digit, for example ana or ana.wav.",
+        hint=f"Use up to {MAX_NAME_CHARS} Latin letters, digits, _, - and ., starting with a letter"
+        f" or digit, for example {'ana' if _is_reserved(example) else example}.",
     )

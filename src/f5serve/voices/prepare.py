@@ -12,14 +12,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from f5serve.audio.decode import decode
-from f5serve.audio.edit import levels_db, speech_threshold_db, trim_edges
+from f5serve.audio.edit import (
+    levels_db,
+    speech_threshold_db,
+    trim_edges,
+    without_low_sound,
+    without_offset,
+)
 from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.text.normalize import clean_text
 from f5serve.types import Voice, Wave
 from f5serve.units import MAX_REFERENCE_S
 from f5serve.voices.cut import CLAUSE_ENDS, CLOSING, cut_at_words, cut_together
-from f5serve.voices.hearing import NOBODY, Hearing, not_checked, refuse_other_words
+from f5serve.voices.hearing import NOBODY, Hearing, refuse_other_words
+from f5serve.voices.notes import told_of
 
 MIN_REFERENCE_S = 1.0
 MIN_SPEECH_S = 0.6
@@ -27,6 +34,14 @@ MIN_SPEECH_S = 0.6
 
 SILENT_DBFS = -60.0
 """A recording whose loudest moment is below this holds nothing to imitate."""
+
+LOW_HZ = 250.0
+"""Below it lies the hum of mains and its first harmonics; what tells words apart lies above."""
+
+LEVEL_WINDOW_S = 0.05
+MIN_SPREAD_DB = 1.5
+"""Between quiet and loud windows of speech lie 20 dB and more, 3 in noise as loud as it is; of hum
+and noise alone, 0.7."""
 
 MIN_CONFIDENCE = 0.5
 """Of a transcript that a recogniser wrote: below it, it was music, noise or another language."""
@@ -63,8 +78,8 @@ def prepare_voice(
         hearing: who listens.
 
     Raises:
-        BadAudio: a code of audio/refusals.py, AUDIO_SILENT, AUDIO_TOO_SHORT, REFERENCE_TOO_LONG,
-            REF_TEXT_MISMATCH or NOT_UNDERSTOOD.
+        BadAudio: a code of audio/refusals.py, AUDIO_SILENT, AUDIO_TOO_SHORT, AUDIO_NO_SPEECH,
+            REFERENCE_TOO_LONG, REF_TEXT_MISMATCH or NOT_UNDERSTOOD.
         InvalidRequest: code REF_TEXT_REQUIRED, or one of `clean_text`.
         ModelUnavailable: somebody was to hear it and cannot.
     """
@@ -77,8 +92,9 @@ def prepare(
     """As `prepare_voice`, and where the words come from."""
     is_told = bool(ref_text.strip()) or hearing.hear is None
     text = clean_ref_text(ref_text) if is_told else ""
-    wave = trim_edges(decode(data))
+    wave = trim_edges(without_offset(decode(data)))
     _refuse_silence(wave)
+    _refuse_steady_sound(wave)
     if not is_told:
         return _recognised(name, wave, language, hearing)
     if wave.duration_s > MAX_REFERENCE_S:
@@ -87,7 +103,8 @@ def prepare(
     if hearing.compare is not None and hearing.max_error_rate:
         found = hearing.compare(wave, text, language)
         refuse_other_words(found, hearing.max_error_rate)
-    return Prepared(make_voice(name, wave, text, language))
+    voice = make_voice(name, wave, text, language)
+    return Prepared(replace(voice, warnings=told_of(voice, is_unread=False)))
 
 
 def _recognised(name: str, wave: Wave, language: str, hearing: Hearing) -> Prepared:
@@ -110,7 +127,7 @@ def _recognised(name: str, wave: Wave, language: str, hearing: Hearing) -> Prepa
         wave, text = cut[0], clean_ref_text(cut[1])
     _refuse_impossible_pace(wave, text)
     voice = make_voice(name, wave, text, language or heard.language)
-    return Prepared(replace(voice, warnings=(not_checked(name),)), heard.confidence)
+    return Prepared(replace(voice, warnings=told_of(voice, is_unread=True)), heard.confidence)
 
 
 def _shorten(wave: Wave, text: str, language: str, hearing: Hearing) -> tuple[Wave, str]:
@@ -171,6 +188,18 @@ def _refuse_silence(wave: Wave) -> None:
             f" at least {MIN_REFERENCE_S:g} s is needed.",
             code="AUDIO_TOO_SHORT",
             hint="Record 4 to 8 s of one person speaking.",
+        )
+
+
+def _refuse_steady_sound(wave: Wave) -> None:
+    """Refuse hum and noise alone: speech has loud and quiet moments, above the hum of mains."""
+    levels = levels_db(without_low_sound(wave, LOW_HZ), LEVEL_WINDOW_S)
+    quiet, loud = np.percentile(levels, (5, 95))
+    if loud < SILENT_DBFS or loud - quiet < MIN_SPREAD_DB:
+        raise BadAudio(
+            "There is no speech in the recording, only a sound that does not change.",
+            code="AUDIO_NO_SPEECH",
+            hint="Check which microphone is used and its cable, and record again.",
         )
 
 

@@ -250,13 +250,13 @@ def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:
     if is_default(name):
         return builtin_of(voices.get(None))
     record = voices.record(name)
-    return detail_of(record, voices.get(name).ref_text if record.text else None)
+    return detail_of(record, voices.get(name) if record.text else None)
 
 
 def _keep(voices: VoiceLibrary, new: NewVoice, recording: UploadFile) -> VoiceDetail:
     data = read(recording, MAX_BYTES)
     record = voices.put(new.name, data, new.ref_text, new.language, new.agreed)
-    return detail_of(record, voices.get(record.name).ref_text)
+    return detail_of(record, voices.get(record.name))
 
 
 @dataclass(frozen=True, slots=True)

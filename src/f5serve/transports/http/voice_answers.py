@@ -49,6 +49,10 @@ class VoiceDetail(Voice):
     """A voice, and the words that are spoken in its recording."""
 
     ref_text: str | None = Field(examples=["He was not an ill-disposed young man."])
+    warnings: list[str] = Field(
+        default=[],
+        description="What is odd about its words, such as capitals or letters of another language.",
+    )
 
 
 class VoiceList(BaseModel):
@@ -99,9 +103,13 @@ def builtin_of(voice: Reference) -> VoiceDetail:
     )
 
 
-def detail_of(record: VoiceRecord, ref_text: str | None) -> VoiceDetail:
-    """All that is told of a voice of the library."""
-    return VoiceDetail(**voice_of(record).model_dump(), ref_text=ref_text)
+def detail_of(record: VoiceRecord, voice: Reference | None) -> VoiceDetail:
+    """All that is told of a voice of the library; None for one that cannot be used yet."""
+    return VoiceDetail(
+        **voice_of(record).model_dump(),
+        ref_text=voice.ref_text if voice else None,
+        warnings=list(voice.warnings) if voice else [],
+    )
 
 
 def voice_of(record: VoiceRecord) -> Voice:
