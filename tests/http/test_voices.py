@@ -58,7 +58,7 @@ def test_a_recording_becomes_a_voice(home: House) -> None:
     assert told["consent"]["by"] == "Ana Example"
     assert told["created_at"] > 1_600_000_000
     assert home.client.get(f"{VOICES}/ana").json() == told
-    del told["ref_text"]
+    assert (told.pop("ref_text"), told.pop("warnings")) == (WORDS, [])
     listed = home.client.get(VOICES).json()
     assert listed["object"] == "list"
     assert told in listed["voices"]
@@ -66,11 +66,21 @@ def test_a_recording_becomes_a_voice(home: House) -> None:
     assert home.speak(voice={"id": "ana"}).status_code == 200
 
 
+def test_an_odd_transcript_is_noted(home: House) -> None:
+    told = upload(home, "loud", ref_text=WORDS.upper()).json()
+    (note,) = told["warnings"]
+    assert "in capitals" in note
+    assert home.client.get(f"{VOICES}/loud").json()["warnings"] == [note]
+    job = home.speak(voice="loud").headers["x-f5-job-id"]
+    assert note in home.client.get(f"/v1/jobs/{job}/result").json()["warnings"]
+
+
 def test_the_voice_that_comes_with_it_is_listed_first_and_stays(home: House) -> None:
     first = home.client.get(VOICES).json()["voices"][0]
     assert (first["id"], first["builtin"], first["created_at"]) == ("default", True, 0)
     one = home.client.get(f"{VOICES}/Default.wav").json()
     assert one.pop("ref_text").startswith("Unless to be")
+    assert one.pop("warnings") == []
     assert one == first
     assert read_wav(home.client.get(f"{VOICES}/default/sample").content).duration_s > 2
     home.refused(home.client.delete(f"{VOICES}/default"), 409, "reserved_voice_name")

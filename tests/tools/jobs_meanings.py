@@ -115,7 +115,11 @@ _ANSWER = {
 ANSWERS: dict[str, dict[str, str]] = {
     "tts": _ANSWER,
     "result": _ANSWER,
-    "upload": {"status": "A sentence.", "voice": "As in `list_voices`, with its consent."},
+    "upload": {
+        "status": "A sentence.",
+        "voice": "As in `list_voices`, with its consent.",
+        "warnings": "What is odd about its transcript, such as capitals.",
+    },
     "list_voices": {
         "voices": "`voice_file`, `name`, `text_file`, `size`, `last_modified`, `duration_s`, "
         "`language`, `needs_review`, `transcript_confidence`.",
