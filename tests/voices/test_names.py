@@ -197,7 +197,9 @@ def test_names_of_other_scripts_differ() -> None:
     assert len(set(found)) == len(found)
 
 
-@pytest.mark.parametrize("text", ["声", "声.wav", "my voice", "a/b", "x.txt", "..", "é" * 99, "../con"])
+@pytest.mark.parametrize(
+    "text", ["声", "声.wav", "my voice", "a/b", "x.txt", "..", "é" * 99, "../con"]
+)
 def test_a_refusal_tells_a_name_that_works(text: str) -> None:
     error = name_or_refusal(text)
     assert isinstance(error, InvalidRequest)
