@@ -40,6 +40,14 @@ class ApiKey:
     sha256: bytes = field(repr=False)
     was_clear: bool = False
 
+    @property
+    def owner(self) -> str:
+        """A stable id of who holds the key, for what is written for him: its name. A key in clear
+        text has none but its place in the setting, so a digest of its digest stands for it."""
+        if not self.was_clear:
+            return self.name
+        return f"clear-{hashlib.sha256(self.sha256).hexdigest()[:24]}"
+
     def __str__(self) -> str:
         return f"{self.name}:{self.sha256.hex()}"
 

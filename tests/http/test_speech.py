@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import time
 import wave as stdlib_wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from f5serve.api_keys import digest
 from f5serve.audio.encode import MEDIA_TYPES, encode
+from f5serve.store.folder import FolderStore
 from f5serve.transports.http.speech_body import SpeechBody
 from f5serve.transports.http.speech_size import least_bytes
 from f5serve.transports.http.speech_voices import OPENAI_VOICES, meaning
@@ -21,6 +25,7 @@ from f5serve.voices.default import default_voice
 from tests.http.house import HELLO, House, house
 from tests.http.sound import FORMATS, LONG, SHORT, events, heard_s, joined, samples_of
 from tests.operations.house import CountingTone
+from tests.voices.material import WORDS, recording
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +260,40 @@ def test_a_key_belongs_to_its_caller(tmp_path: Path) -> None:
             for key in ("secret-of-ana-1234", "secret-of-ben-1234")
         }
         assert len(jobs) == 2
+        guessed = hashlib.sha256(b"key-1\0one").hexdigest()[:40]
+        assert f"key-{guessed}" not in jobs  # by the key's name, which is no secret
+
+
+def test_whose_each_record_is_stays_with_it(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    settings = {"api_keys": f"secret-of-ana-1234,ben:{digest(b'secret-of-ben').hex()}"}
+    with house(tmp_path, store, **settings) as home:
+        for key, name in (("secret-of-ana-1234", "ana"), ("secret-of-ben", "ben")):
+            home.tone.hold()
+            sent = {"Authorization": f"Bearer {key}", "Idempotency-Key": name}
+            job = {"text": f"For {name}."}
+            answer = home.client.post("/v1/jobs", json=job, headers=sent)
+            assert answer.status_code == 202
+            new = {"name": name, "ref_text": WORDS}
+            files = {"audio_sample": ("a.wav", recording(), "audio/wav")}
+            voice = home.client.post("/v1/audio/voices", data=new, files=files, headers=sent)
+            assert voice.status_code in (200, 201), voice.text
+            waits = json.loads(store.get(f"queue/{answer.json()['job_id']}.json"))
+            state = json.loads(store.get(f"jobs/{answer.json()['job_id']}/state.json"))
+            owner = waits["owner"]
+            assert state["owner"] == owner
+            assert json.loads(store.get(f"voices/_records/{name}.json"))["owner"] == owner
+            assert owner == "ben" if name == "ben" else owner.startswith("clear-")
+            home.tone.release()
+            at = f"/v1/jobs/{answer.json()['job_id']}"
+            while home.client.get(at, headers=sent).json()["status"] != "COMPLETED":
+                time.sleep(0.02)
+            done = json.loads(store.get(f"jobs/{answer.json()['job_id']}/done.json"))
+            assert done["owner"] == owner
+        del sent["Idempotency-Key"]
+        speech = home.client.post("/v1/audio/speech", json=HELLO, headers=sent)
+        done = json.loads(store.get(f"jobs/{speech.headers['x-f5-job-id']}/done.json"))
+        assert done["owner"] == "ben"
 
 
 def test_a_long_line_is_told_before_anything_is_sent(tmp_path: Path) -> None:

@@ -68,9 +68,15 @@ class CountingStore:
         self._note("put", key)
         self.inner.put(key, data, content_type)
 
-    def put_file(self, key: str, path: Path, content_type: str = "") -> None:
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        content_type: str = "",
+        on_progress: Progress | None = None,
+    ) -> None:
         self._note("put", key)
-        self.inner.put_file(key, path, content_type)
+        self.inner.put_file(key, path, content_type, on_progress)
 
     def download(
         self,

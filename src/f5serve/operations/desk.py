@@ -125,7 +125,7 @@ class Operations:
         self._upkeep = VoiceUpkeep(voices, bounded, self.pools.upkeep)
         self._operations: dict[str, Callable[[_Call], Awaitable[dict[str, Any]]]] = {
             "tts": self._tts,
-            "upload": lambda call: about_voices.upload(call.payload),
+            "upload": lambda call: about_voices.upload(call.payload, call.owner),
             "list_voices": lambda call: about_voices.list(),
             "status": lambda call: self._lookups.status(call.payload),
             "result": lambda call: self._lookups.result(call.payload),

@@ -30,9 +30,10 @@ class VoiceCalls:
         self._uploads = uploads
         self._pools = pools
 
-    async def upload(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep a recording as a voice."""
-        record, warnings = await self._pools.recordings.run(self._uploads.take, payload)
+    async def upload(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        """Keep a recording as a voice, for the holder of the key `owner`."""
+        take = self._uploads.take
+        record, warnings = await self._pools.recordings.run(take, payload, owner)
         return answers.upload_answer(record, warnings)
 
     async def list(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Under which id a request's job is kept.
+"""Under which id a request's job is kept, and whose it is.
 
 A request flows in, an id flows out: one of its own, or, where it carries `Idempotency-Key`, the one
 that this caller's key always gives. What the job is about is not known here: the same key with
@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from f5serve.api_keys import ApiKey
 from f5serve.errors import InvalidRequest
 from f5serve.transports.http.service import Served
 from f5serve.transports.json_logs import JOB_ID
@@ -48,13 +49,23 @@ def _id_of_key(request: Request) -> str:
             code="BAD_IDEMPOTENCY_KEY",
             hint=f"It takes 1 to {MAX_KEY_CHARS}, such as a UUID; leave it out for a new job.",
         )
-    told = f"{caller_of(request)}\0{key}".encode()
+    sender = _key_of(request)
+    # The digest, which nobody else has: by the key's name others could tell the ids of its jobs.
+    whose = sender.sha256.hex() if sender else ""
+    told = f"{whose}\0{key}".encode()
     return f"key-{hashlib.sha256(told).hexdigest()[:40]}"
 
 
-def caller_of(request: Request) -> str:
-    """Name of the key that the guard has let in; "" where it asks nobody."""
-    return str(getattr(request.state, "caller", ""))
+async def owner_of(request: Request) -> str:
+    """The stable id of the key that the guard has let in; "" where it asks nobody."""
+    key = _key_of(request)
+    return key.owner if key else ""
+
+
+def _key_of(request: Request) -> ApiKey | None:
+    key: ApiKey | None = getattr(request.state, "key", None)
+    return key
 
 
 JobId = Annotated[str, Depends(job_id_of)]
+Owner = Annotated[str, Depends(owner_of)]

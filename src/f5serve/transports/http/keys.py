@@ -2,7 +2,8 @@
 
 Requests flow through, with who sent them in `scope["state"]`:
 
-    caller     the name of the key, "" without one
+    key        the `ApiKey`, None without one
+    caller     its name, "" without one
     is_known   whether the caller may see all: the key is right, or nobody is asked for one
 
 What callers may do is not known here.
@@ -48,6 +49,7 @@ class Callers:
         sent = list(_sent(scope)) if self._keys else []
         key = next(filter(None, [recognise(self._keys, each) for each in sent]), None)
         state = scope.setdefault("state", {})
+        state["key"] = key
         state["caller"] = key.name if key else ""
         state["is_known"] = key is not None or not self._keys
         if not state["is_known"] and not is_open(scope):

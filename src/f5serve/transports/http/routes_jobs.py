@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from f5serve.timings.subtitles import MEDIA_TYPES, SubtitleFormat
 from f5serve.transports.http import errors
 from f5serve.transports.http.job_files import send
-from f5serve.transports.http.job_ids import HEADER, MAX_KEY_CHARS, JobId
+from f5serve.transports.http.job_ids import HEADER, MAX_KEY_CHARS, JobId, Owner
 from f5serve.transports.http.jobs_models import (
     JobAccepted,
     JobCancelled,
@@ -69,14 +69,14 @@ router = APIRouter(tags=["jobs"], route_class=JsonRoute)
     },
     openapi_extra={"parameters": [_KEY]},
 )
-async def create_job(new: NewJob, job_id: JobId, service: Served) -> JSONResponse:
+async def create_job(new: NewJob, job_id: JobId, owner: Owner, service: Served) -> JSONResponse:
     """Take a text and answer at once; ask for the job's status, then for its result.
 
     Fields that are not known become warnings of the result. `mode`, `return_audio` and `endpoint`
     of the RunPod door mean nothing here.
     """
     own = {"endpoint": "tts", "mode": "async", "return_audio": "url"}
-    answer = await service.operations.answer({**new.fields(), **own}, job_id)
+    answer = await service.operations.answer({**new.fields(), **own}, job_id, owner=owner)
     at = _path(job_id)
     links = {"self": at, "result": f"{at}/result", "audio": f"{at}/audio"}
     return JSONResponse({**answer, "links": links}, 202, {"Location": at})

@@ -16,7 +16,7 @@ from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.operations.parse import MAX_TIMEOUT_S
 from f5serve.transports.http import errors, model_ids, speech_size, speech_voices
-from f5serve.transports.http.job_ids import PARAMETER, JobId
+from f5serve.transports.http.job_ids import PARAMETER, JobId, Owner
 from f5serve.transports.http.json_bodies import JsonRoute
 from f5serve.transports.http.leaving import too_late
 from f5serve.transports.http.service import Served, Service
@@ -80,14 +80,14 @@ router = APIRouter(tags=["speech"], route_class=JsonRoute)
     },
     openapi_extra={"parameters": [PARAMETER]},
 )
-async def create_speech(body: SpeechBody, job_id: JobId, service: Served) -> Response:
+async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, service: Served) -> Response:
     """OpenAI's request for speech, as its clients send it.
 
     The first bytes leave when the first sentence is made. The answer's `X-F5-Job-Id` names the job,
     for GET /v1/jobs/{id}; it is done when the answer has ended. Closing the connection stops it.
     """
     try:
-        return await _respond(body, job_id, service)
+        return await _respond(body, job_id, owner, service)
     except F5Error as error:
         return refusal(error)
 
@@ -98,7 +98,7 @@ def refusal(error: F5Error) -> JSONResponse:
     return JSONResponse(told, status, headers)
 
 
-async def _respond(body: SpeechBody, job_id: str, service: Service) -> Response:
+async def _respond(body: SpeechBody, job_id: str, owner: str, service: Service) -> Response:
     settings = service.settings
     JOB_ID.set(job_id)
     check_length(body.input, settings.openai_max_chars)
@@ -119,7 +119,7 @@ async def _respond(body: SpeechBody, job_id: str, service: Service) -> Response:
 
     payload = body.payload(voice, model)
     payload["timeout_s"] = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    told = service.operations.stream(payload, job_id, whole_files=True, may_leave=True)
+    told = service.operations.stream(payload, job_id, whole_files=True, may_leave=True, owner=owner)
     delivery = Delivery(
         format=body.format,
         is_sse=body.stream_format == "sse",

@@ -15,6 +15,7 @@ from f5serve.audio.decode import DecodeLimits
 from f5serve.audio.encode import encode
 from f5serve.errors import InvalidRequest
 from f5serve.transports.http import errors
+from f5serve.transports.http.job_ids import Owner
 from f5serve.transports.http.recordings import read, route_for
 from f5serve.transports.http.service import Served
 from f5serve.transports.http.voice_answers import (
@@ -191,12 +192,12 @@ class NewVoice:
     responses=errors.documented(400, 409, 503),
 )
 async def create_voice(
-    new: Annotated[NewVoice, Depends()], service: Served, response: Response
+    new: Annotated[NewVoice, Depends()], owner: Owner, service: Served, response: Response
 ) -> VoiceDetail:
     """Keep a recording under a name; speech can be asked for in its voice at once."""
     with service.operations.counted("upload"):
         kept = await service.operations.pools.recordings.run(
-            _keep, service.voices, new, new.recording
+            _keep, service.voices, new, new.recording, owner
         )
     response.headers["Location"] = f"/v1/audio/voices/{kept.id}"
     return kept
@@ -253,9 +254,9 @@ def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:
     return detail_of(record, voices.get(name) if record.text else None)
 
 
-def _keep(voices: VoiceLibrary, new: NewVoice, recording: UploadFile) -> VoiceDetail:
+def _keep(voices: VoiceLibrary, new: NewVoice, recording: UploadFile, owner: str) -> VoiceDetail:
     data = read(recording, MAX_BYTES)
-    record = voices.put(new.name, data, new.ref_text, new.language, new.agreed)
+    record = voices.put(new.name, data, new.ref_text, new.language, new.agreed, owner=owner)
     return detail_of(record, voices.get(record.name))
 
 
