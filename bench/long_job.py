@@ -24,6 +24,7 @@ from typing import Any
 
 from f5serve.audio.encode_file import FORMATS
 from f5serve.operations import Operations
+from f5serve.operations.flights import Wishes
 from f5serve.operations.pieces import File, Piece
 from f5serve.settings import Settings
 from f5serve.speech import Speech
@@ -86,7 +87,7 @@ async def say(
     """The answer, read as it is wanted."""
     if not is_streamed:
         return await operations.answer(payload, job_id)
-    async for told in operations.stream(payload, job_id, whole_files=True):
+    async for told in operations.stream(payload, job_id, Wishes(whole_files=True)):
         if isinstance(told, Piece):
             assert len(told.wave.samples)
         elif isinstance(told, File):

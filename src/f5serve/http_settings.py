@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from f5serve.api_keys import ApiKey, parse_keys
-from f5serve.setting_values import one_of, pairs, seconds, setting, whole
+from f5serve.setting_values import flag, one_of, pairs, seconds, setting, whole
 
 MOST_CHARS = 1_000_000
 """Longest text of a request, whatever its settings say."""
@@ -78,6 +78,14 @@ class HttpSettings:
         320.0,
         seconds,
         "Longest time that a request for speech may take; RunPod ends it after 330.",
+    )
+    store_required: bool = setting(
+        "F5_STORE_REQUIRED",
+        False,
+        flag,
+        "Whether /v1/audio/speech fails where the speech was made and cannot be stored. Without it "
+        "the caller has his speech, with a warning, and no record of it is kept; one who sends an "
+        "Idempotency-Key relies on the record, and gets the error.",
     )
     cors_origins: str = setting(
         "F5_CORS_ORIGINS",

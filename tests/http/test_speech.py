@@ -17,7 +17,9 @@ import pytest
 
 from f5serve.api_keys import digest
 from f5serve.audio.encode import MEDIA_TYPES, encode
+from f5serve.errors import StorageFailed
 from f5serve.store.folder import FolderStore
+from f5serve.store.memory import MemoryStore
 from f5serve.transports.http.speech_body import SpeechBody
 from f5serve.transports.http.speech_size import least_bytes
 from f5serve.transports.http.speech_voices import OPENAI_VOICES, meaning
@@ -335,3 +337,44 @@ def test_estimates_are_below_what_is_made(home: House) -> None:
         body = HELLO | {"input": LONG, "response_format": format}
         made = home.speak(**body)
         assert least_bytes(SpeechBody.model_validate(body)) < len(made.content)
+
+
+class Full(MemoryStore):
+    """Takes no audio any more."""
+
+    def put(self, key: str, data: bytes, content_type: str = "") -> None:
+        if key.startswith("output/"):
+            raise StorageFailed("The disk is full.", code="NO_SPACE")
+        super().put(key, data, content_type)
+
+
+@pytest.mark.parametrize("text", ["Hello there.", LONG])
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+def test_speech_that_cannot_be_stored_is_sent_all_the_same(
+    tmp_path: Path, text: str, format: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with house(tmp_path / "well") as home:
+        whole = home.speak(input=text, response_format=format, seed=3).content
+    with house(tmp_path / "full", Full()) as home:
+        answer = home.speak(input=text, response_format=format, seed=3)
+        assert answer.status_code == 200
+        assert answer.content == whole
+        assert "could not be stored" in caplog.text
+        job = home.client.get(f"/v1/jobs/{answer.headers['x-f5-job-id']}").json()
+        assert job["status"] == "ERROR"
+        (*_, done) = events(home.speak(input=text, stream_format="sse").text)
+        assert done["type"] == "speech.audio.done"
+        assert "no record of it is kept. NO_SPACE" in done["warnings"][0]
+
+
+def test_who_relies_on_the_record_gets_the_error(tmp_path: Path) -> None:
+    with house(tmp_path / "key", Full()) as home:
+        named = {"headers": {"Idempotency-Key": "k"}}
+        with pytest.raises(httpx.RemoteProtocolError):
+            home.client.post("/v1/audio/speech", json=HELLO, **named)
+        asked, named = HELLO | {"stream_format": "sse"}, {"headers": {"Idempotency-Key": "other"}}
+        (*_, last) = events(home.client.post("/v1/audio/speech", json=asked, **named).text)
+        assert (last["type"], last["error"]["code"]) == ("error", "no_space")
+    strict = house(tmp_path / "set", Full(), store_required=True)
+    with strict as home, pytest.raises(httpx.RemoteProtocolError):
+        home.speak()

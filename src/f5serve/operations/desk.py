@@ -32,6 +32,7 @@ from f5serve.operations.flights import (
     Flights,
     Listeners,
     OnProgress,
+    Wishes,
     read_outcome,
     shut_down,
     within,
@@ -56,6 +57,7 @@ from f5serve.settings import Settings
 from f5serve.speech import Speech
 from f5serve.store.base import ObjectStore
 from f5serve.store.bounded import BoundedStore
+from f5serve.store.files import sweep
 from f5serve.timings.subtitles import SubtitleFormat
 from f5serve.voices.library import VoiceLibrary
 
@@ -142,6 +144,7 @@ class Operations:
         """
         self._device.begin()
         self.background.begin("voices", self._upkeep.run)
+        self.pools.checks.submit(sweep, self._tools.folder)
         if self._enqueue is None:
             self._queue.begin()
             self.background.begin("index", self._lookups.keep_index)
@@ -175,9 +178,8 @@ class Operations:
         self,
         payload: Mapping[str, Any],
         job_id: str,
+        wishes: Wishes | None = None,
         *,
-        whole_files: bool = False,
-        may_leave: bool = False,
         owner: str = "",
     ) -> AsyncGenerator[Piece | File | dict[str, Any], None]:
         """The speech of a tts as it is made, then the answer, as `answer` gives it.
@@ -186,21 +188,19 @@ class Operations:
         `answer` does.
 
         Args:
-            whole_files: give out the `File` once all is made: behind the pieces, and in their place
-                wherever none could be heard before the whole is there: of a result made earlier,
-                and of a single utterance.
-            may_leave: closing leaves the job to others who wait for it.
+            wishes: how the caller wants it.
             owner: as for `answer`.
         """
+        wishes = wishes or Wishes()
         told: asyncio.Queue[Piece | File | None] = asyncio.Queue()
-        on_file = told.put_nowait if whole_files else None
-        listeners = Listeners(None, told.put_nowait, on_file, may_leave)
+        on_file = told.put_nowait if wishes.whole_files else None
+        listeners = Listeners(None, told.put_nowait, on_file, wishes)
         task = asyncio.create_task(self._answer(_Call(payload, job_id, listeners, owner)))
         task.add_done_callback(read_outcome)  # nobody may be waiting for it any more
         task.add_done_callback(lambda _: told.put_nowait(None))
         try:
             while (said := await told.get()) is not None:
-                if isinstance(said, File) or not (whole_files and said.of == 1):
+                if isinstance(said, File) or not (wishes.whole_files and said.of == 1):
                     yield said
             yield await task
         finally:
@@ -315,6 +315,7 @@ class Operations:
             must = await self._later.is_ours(queued_as, ask)
         flight = Flight(job_id, ask.sha256)
         flight.owner = call.owner
+        flight.may_go_unkept = call.listeners.wishes.may_go_unkept
         flight.attempts = QUEUE_ATTEMPTS if call.is_queued else 1
         flight.pieces = Pieces(self._tools.folder) if listens else None
         await self._flights.until_ended(job_id)  # one whose last caller has gone away

@@ -35,18 +35,31 @@ RELEASE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Listeners:
-    """What one caller wants to be told while it waits.
+class Wishes:
+    """How one caller wants its speech.
 
     Attributes:
+        whole_files: give out the `File` once all is made: behind the pieces, and in their place
+            wherever none could be heard before the whole is there: of a result made earlier, and
+            of a single utterance.
         may_leave: whether its going away leaves the job to others who wait for it, rather than
             ending it for all.
+        may_go_unkept: whether it is content with the speech where that cannot be stored.
     """
+
+    whole_files: bool = False
+    may_leave: bool = False
+    may_go_unkept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """What one caller wants to be told while it waits."""
 
     on_progress: OnProgress | None = None
     on_piece: OnPiece | None = None
     on_file: OnFile | None = None
-    may_leave: bool = False
+    wishes: Wishes = Wishes()
 
 
 class Flight:
@@ -62,6 +75,7 @@ class Flight:
         pieces: the speech so far, if anybody asked to hear it as it is made.
         deadline: `time.monotonic()` by which it is to be done, or None.
         callers: how many wait for it.
+        may_go_unkept: whether its caller is content with the speech where that cannot be stored.
     """
 
     def __init__(self, job_id: str, sha256: str) -> None:
@@ -76,6 +90,7 @@ class Flight:
         self.progress: dict[str, Any] = {"phase": "starting", "percent": 0}
         self.listeners: list[OnProgress] = []
         self.callers = 0
+        self.may_go_unkept = False
         self._on_file: list[OnFile] = []
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
@@ -240,7 +255,7 @@ class Flights:
         try:
             return await asyncio.shield(task), flight
         except asyncio.CancelledError:
-            if flight.callers == 1 or not listeners.may_leave:
+            if flight.callers == 1 or not listeners.wishes.may_leave:
                 flight.stop(shut_down if self._landing else lambda: stopped(flight.job_id))
                 await asyncio.wait({task})
             raise

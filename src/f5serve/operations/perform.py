@@ -18,14 +18,15 @@ from typing import Any
 from f5serve.errors import F5Error, InvalidRequest, StorageFailed
 from f5serve.jobs.board import Elsewhere, Finished, Lease
 from f5serve.jobs.chunks import Chunks
-from f5serve.jobs.records import Record
+from f5serve.jobs.records import Record, sha256_of
 from f5serve.operations import story
 from f5serve.operations.endings import INTERNAL, failure_of, note, settled
 from f5serve.operations.flights import Flight
-from f5serve.operations.keeping import Made, keep_made
+from f5serve.operations.keeping import Made, NotKept, keep_made
 from f5serve.operations.parse import Ask
 from f5serve.operations.pieces import File
 from f5serve.operations.resume import Resume
+from f5serve.operations.sharing import Story
 from f5serve.operations.tools import Times, Tools
 from f5serve.speech import Speech
 from f5serve.store.scratch import Scratch
@@ -60,6 +61,9 @@ async def perform(tools: Tools, flight: Flight, ask: Ask) -> Record:
     except F5Error as error:
         failure = failure_of(error)
         raise
+    except NotKept as lost:  # the caller has his speech, the job has failed
+        failure = failure_of(lost.error)
+        return lost.record
     except asyncio.CancelledError:  # the event loop itself is going down
         failure = None
         raise
@@ -136,10 +140,39 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: Ti
     # A voice whose record hangs must hold up nobody who speaks in another way.
     pool = tools.pools.jobs if is_default(ask.voice) else tools.pools.voices
     found = await flight.unless_stopped(pool.run(_find, tools, speech, ask))
-    voice, identity, earlier, times.voice_s = found.voice, found.identity, found.earlier, found.s
+    times.voice_s = found.s
+    if tools.cache is None:
+        return (await _make(tools, _Work(flight, lease, ask, times), found))[0]
+    key = sha256_of(found.identity)
+    earlier: Story | None = found.earlier
+    if earlier is None:
+        earlier = await tools.making.begin(key, flight)
+        tools.measures.cache.add(outcome="miss" if earlier is None else "joined")
     if earlier is not None:
         told = story.retell(earlier, times.metrics())
         return await flight.unless_stopped(tools.blocking(tools.board.finish, lease, told))
+    made = None
+    try:
+        record, made = await _make(tools, _Work(flight, lease, ask, times), found)
+        return record
+    finally:
+        tools.making.end(key, made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be made, and for whom."""
+
+    flight: Flight
+    lease: Lease
+    ask: Ask
+    times: Times
+
+
+async def _make(tools: Tools, work: _Work, found: _Found) -> tuple[Record, Story | None]:
+    """Have the speech made and kept; the done record, and its story for equal requests."""
+    flight, lease, ask, times = work.flight, work.lease, work.ask, work.times
+    voice, identity = found.voice, found.identity
     if flight.place is not None:  # have the line know what the engine thinks this will cost
         flight.place.estimate(found.estimate_s)
     request = ask.request(voice)
@@ -189,7 +222,8 @@ def _find(tools: Tools, speech: Speech, ask: Ask) -> _Found:
     earlier = None
     if tools.cache is not None:
         earlier = tools.cache.find(identity)
-        tools.measures.cache.add(outcome="miss" if earlier is None else "hit")
+        if earlier is not None:
+            tools.measures.cache.add(outcome="hit")
     estimate_s = None if earlier else speech.estimate_s(ask.request(voice))
     return _Found(voice, identity, earlier, estimate_s, voice_s)
 

@@ -51,7 +51,7 @@ def audio_output(job_id: str, result: SpeechResult, file: Scratch) -> Output:
 
 def details_output(job_id: str, ask: Ask, result: SpeechResult) -> Output:
     """What was said and when, as JSON: {"text", "word_timings"}."""
-    data = canonical(_details(ask, result))
+    data = canonical(said(ask, result))
     return Output(data, _line("details", job_id, data, "json", "application/json"))
 
 
@@ -78,7 +78,7 @@ def tell(
     """
     audio, details, *timings = outputs
     lines = [audio.line, *(timing.line for timing in timings)]
-    told = _details(ask, result)
+    told = said(ask, result)
     if not is_small(details):
         lines.append(details.line)
         told = {}
@@ -115,7 +115,8 @@ def is_small(details: Output) -> bool:
     return int(details.line["size"]) <= MAX_INLINE_DETAILS
 
 
-def _details(ask: Ask, result: SpeechResult) -> dict[str, Any]:
+def said(ask: Ask, result: SpeechResult) -> dict[str, Any]:
+    """What was said and when."""
     words = result.timings.words if ask.word_timings else ()
     return {"text": result.text, "word_timings": [as_dict(word) for word in words]}
 

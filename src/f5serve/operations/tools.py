@@ -19,6 +19,7 @@ from f5serve.operations.measures import Measures
 from f5serve.operations.parse import Ask
 from f5serve.operations.pools import Pools
 from f5serve.operations.resume import KeepOptions
+from f5serve.operations.sharing import Making
 from f5serve.operations.supervise import Supervisor
 from f5serve.store.scratch import Scratch
 from f5serve.voices.library import VoiceLibrary
@@ -54,6 +55,7 @@ class Tools:
     keep: KeepOptions = field(default_factory=KeepOptions)
     background: Supervisor = field(default_factory=Supervisor)
     leftovers: Leftovers = field(default_factory=Leftovers)
+    making: Making = field(default_factory=Making)
     folder: Path | None = None
 
     async def scratch(self, ask: Ask) -> Scratch:

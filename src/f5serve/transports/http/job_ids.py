@@ -21,6 +21,9 @@ from f5serve.transports.json_logs import JOB_ID
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
 
+PREFIX = "key-"
+"""Of ids that callers' keys give."""
+
 PARAMETER = {
     "name": HEADER,
     "in": "header",
@@ -53,7 +56,12 @@ def _id_of_key(request: Request) -> str:
     # The digest, which nobody else has: by the key's name others could tell the ids of its jobs.
     whose = sender.sha256.hex() if sender else ""
     told = f"{whose}\0{key}".encode()
-    return f"key-{hashlib.sha256(told).hexdigest()[:40]}"
+    return f"{PREFIX}{hashlib.sha256(told).hexdigest()[:40]}"
+
+
+def is_relied_on(job_id: str) -> bool:
+    """Whether the caller has named the job, and so will ask for it by that name again."""
+    return job_id.startswith(PREFIX)
 
 
 async def owner_of(request: Request) -> str:

@@ -14,9 +14,10 @@ from starlette.responses import Response
 
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import F5Error, InvalidRequest
+from f5serve.operations.flights import Wishes
 from f5serve.operations.parse import MAX_TIMEOUT_S
 from f5serve.transports.http import errors, model_ids, speech_size, speech_voices
-from f5serve.transports.http.job_ids import PARAMETER, JobId, Owner
+from f5serve.transports.http.job_ids import PARAMETER, JobId, Owner, is_relied_on
 from f5serve.transports.http.json_bodies import JsonRoute
 from f5serve.transports.http.leaving import too_late
 from f5serve.transports.http.service import Served, Service
@@ -119,7 +120,9 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, service: Service) 
 
     payload = body.payload(voice, model)
     payload["timeout_s"] = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    told = service.operations.stream(payload, job_id, whole_files=True, may_leave=True, owner=owner)
+    may_go_unkept = not settings.store_required and not is_relied_on(job_id)
+    wishes = Wishes(whole_files=True, may_leave=True, may_go_unkept=may_go_unkept)
+    told = service.operations.stream(payload, job_id, wishes, owner=owner)
     delivery = Delivery(
         format=body.format,
         is_sse=body.stream_format == "sse",

@@ -203,6 +203,9 @@ class SpeechDone(BaseModel):
 
     type: Literal["speech.audio.done"] = "speech.audio.done"
     usage: Usage
+    warnings: list[str] | None = Field(
+        None, description="What came up after the beginning; there only where something did."
+    )
 
 
 class SpeechError(BaseModel):

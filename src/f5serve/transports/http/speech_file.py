@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from f5serve.audio.encode_stream import Encoder, open_encoder
+from f5serve.operations.keeping import UNKEPT
 from f5serve.operations.pieces import File, Piece
 from f5serve.operations.pools import BoundedExecutor
 from f5serve.transports.http.leaving import too_late
@@ -41,6 +42,7 @@ class SpeechFile:
     Attributes:
         length: bytes of the whole, if they are known with the first part.
         seconds: of speech, once all parts have come.
+        warnings: what came up after the first part, then.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SpeechFile:
     ) -> None:
         self.length: int | None = None
         self.seconds = 0.0
+        self.warnings: list[str] = []
         self._told = told
         self._format = format
         self._encoders = encoders
@@ -72,6 +75,7 @@ class SpeechFile:
                 part = await self._add(said)
             elif not isinstance(said, File):
                 self.seconds = float(said["duration"])
+                self.warnings = [told for told in said["warnings"] if told.startswith(UNKEPT)]
                 part = held
             elif self._encoder is not None:
                 part = await self._encoders.finish(self._encoder.end)

@@ -4,8 +4,8 @@ What `Operations.stream` gives flows in; a file or OpenAI's events flow out to t
 the first part is there nothing is sent, so whatever goes wrong decides the status. Later errors are
 an event, or an end before the end, which clients notice. A caller that goes away stops the job.
 
-A reader that is slow holds the pieces of its own job in memory, which the length of the text
-bounds, and neither the device nor anybody else: encoding waits for the reader, speaking does not.
+A reader that is slow holds up neither the device nor anybody else: encoding waits for the reader,
+speaking does not, and what was spoken meanwhile lies on the disk once it is long.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class _Sending:
         """That was all of it."""
         if self._delivery.is_sse:
             usage = usage_of(self._delivery.input_chars, self._file.seconds)
-            await self._body(event(SpeechDone(usage=usage)))
+            await self._body(event(SpeechDone(usage=usage, warnings=self._file.warnings or None)))
         await self._body(b"", more=False)
 
     async def fail(self, body: Mapping[str, Any]) -> None:
@@ -165,7 +165,7 @@ def usage_of(input_chars: int, seconds: float) -> Usage:
 
 def event(told: BaseModel) -> bytes:
     """One server-sent event, as OpenAI writes it."""
-    return f"data: {told.model_dump_json()}\n\n".encode()
+    return f"data: {told.model_dump_json(exclude_none=isinstance(told, SpeechDone))}\n\n".encode()
 
 
 def _cuts(data: bytes, size: int) -> Iterator[bytes]:
