@@ -13,8 +13,9 @@ are answered, those who once met would go on asking together.
 20 to 40 s of speech in a second, sentences of 3 s are 7 to 13. The other loads, each with a server
 of its own, tell where the overhead begins to rise; an mp3 costs 10 to 17 ms of a core.
 
-For every format a text of several sentences is asked for, and its first byte has to come before the
-last sentence is begun. Prints one JSON line; exits with 1 where something is worse than it should.
+For every format a text of several sentences is asked for, and but for flac its first byte has to
+come before the last sentence is begun. Prints one JSON line; exits with 1 where something is worse
+than it should.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ from machine import describe
 
 HERE = Path(__file__).parent
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+WHOLE = ("flac",)
+"""Formats that come when all is said, since they tell their length at their beginning."""
+
 SENTENCES = 4
 PACE = 1.1
 """From one request of a caller to its next, in times of what a sentence costs."""
@@ -213,11 +217,12 @@ def judge(result: dict[str, Any], options: argparse.Namespace) -> list[dict[str,
     """Each target, what was measured, and whether it was met."""
     main = result["main"]
     wrong = sum(sum(run["errors"].values()) for run in [main, *result["loads"]])
+    early = [told["early"] for format, told in result["formats"].items() if format not in WHOLE]
     checks = [
         ("errors", wrong, "<=", 0),
         ("overhead p99, ms", main["overhead_ms"]["p99"], "<=", options.target_ms),
         ("growth of memory", result["memory"]["growth"], "<=", options.max_growth),
-        ("formats heard early", sum(f["early"] for f in result["formats"].values()), ">=", 6),
+        ("formats heard early", sum(early), ">=", len(early)),
     ]
     return [
         {"target": target, "value": value, "bound": f"{sign} {bound:g}"}
