@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$(( n < 4 ? n + 1 : 4 )))
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo serve setup check test test-fast fuzz oracle parity goldens bench bench-small docs clean image image-test requirements
+.PHONY: demo serve setup check test test-fast lowest fuzz oracle parity goldens bench bench-small docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -48,6 +48,10 @@ check: setup ## format, lint, types
 
 test: setup ## the whole suite
 	$(BIN)/python -m pytest -m "not parity" -n $(PROCESSES) --dist worksteal
+
+lowest: setup ## start the service with the lowest versions that pyproject.toml allows
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(BIN)/python -m tests.tools.try_lowest
 
 FUZZ_SECONDS ?= 600
 fuzz: setup ## hold the HTTP server to its OpenAPI document for longer than the suite does
