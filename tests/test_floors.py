@@ -7,6 +7,7 @@ home (ARCHITECTURE.md, "The house").
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,15 @@ def test_imports_go_down_and_libraries_stay_home(path: Path, home: str, tree: as
                 assert FLOORS[there] < FLOORS[home], f"{path}: {name} is a sibling room"
         homes = HOMES.get(parts[0])
         assert homes is None or home in homes, f"{path}: {name} belongs in {homes}"
+
+
+def test_the_table_of_the_architecture_names_every_room_on_its_floor() -> None:
+    text = (SOURCE.parents[1] / "ARCHITECTURE.md").read_text()
+    rows = dict(re.findall(r"^\| (\d), \w+ \| (.+) \|$", text, flags=re.MULTILINE))
+    for home in {path.relative_to(SOURCE).parts[0] for path, *_ in modules()}:
+        name = home if home.endswith(".py") else f"{home}/"
+        if not home.startswith("__"):
+            assert f"`{name}`" in rows[str(FLOORS[home.removesuffix(".py")])], name
 
 
 def test_only_settings_reads_the_environment() -> None:
