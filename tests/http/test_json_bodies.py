@@ -36,9 +36,10 @@ def test_a_body_within_bounds_is_what_it_says(value: Any, ascii_only: bool) -> N
     assert parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
-@given(st.lists(st.text('"\\[]{},:a', max_size=30), min_size=MAX_VALUES, max_size=MAX_VALUES + 50))
+@given(st.lists(st.text('"\\[]{},:a', max_size=30), min_size=1, max_size=5))
 def test_too_many_values_are_counted_whatever_texts_hold(texts: list[str]) -> None:
-    assert refused(json.dumps([*texts, *texts]).encode()).code == "BODY_TOO_COMPLEX"
+    body = json.dumps(texts * (MAX_VALUES // len(texts) + 1)).encode()
+    assert refused(body).code == "BODY_TOO_COMPLEX"
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
