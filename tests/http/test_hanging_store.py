@@ -16,7 +16,7 @@ from f5serve.checkup import Checkup
 from f5serve.diagnosis import Report, quick
 from f5serve.operations import Options
 from f5serve.operations.health import HEALTH_S
-from f5serve.store.bounded import BoundedStore
+from f5serve.store.bounded import BoundedStore, Limits
 from f5serve.store.s3 import S3Store
 from f5serve.store.s3_calls import S3Limits
 from tests.http.house import HELLO, House, house
@@ -120,6 +120,20 @@ def test_a_store_that_was_deaf_for_a_while_is_as_before(home: House, store: Hang
         store.go_on()
         assert speech_takes(home, "It hears again.") < SOON_S
         assert {one.result(60) for one in asked} <= {200, 404, 503}
+
+
+def test_whoever_asks_a_disk_that_hangs_is_told_so(tmp_path: Path, store: HangingStore) -> None:
+    quick_disk = BoundedStore(store, ends_calls=False, limits=Limits(call_s=0.5))
+    with house(tmp_path, quick_disk) as home, ThreadPoolExecutor(CALLERS) as callers:
+        home.speak()
+        store.hang("jobs/slow/")
+        asked = many(callers, home, "GET", "/v1/jobs/slow", None)
+        assert {one.result(30) for one in asked} == {503}
+        home.refused(home.client.get("/v1/jobs/slow"), 503, "store_not_answering")
+        assert "f5_store_calls_hung 8" in home.client.get("/metrics").text  # no thread more
+        assert speech_takes(home, "While a record hangs on a disk.") < SOON_S
+        store.go_on()
+        assert home.client.get("/v1/jobs/slow").status_code == 404
 
 
 def test_a_disk_that_tells_nothing_of_its_room_holds_up_no_health(tmp_path: Path) -> None:

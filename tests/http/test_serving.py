@@ -232,6 +232,22 @@ def test_a_store_that_fails_at_the_start_ends_the_server(tmp_path: Path) -> None
         assert error.code == "S3_NO_BUCKET"
 
 
+def test_nobody_is_sent_here_before_the_checks_have_passed(tmp_path: Path) -> None:
+    """A store that only seems to work ends the server; until then its model alone is no reason."""
+    may_end, is_ready = threading.Event(), threading.Event()
+
+    def check() -> None:
+        assert may_end.wait(20)
+
+    with running(tmp_path, checks=[check], on_ready=is_ready.set) as one:
+        assert is_ready.wait(20)  # the model could speak
+        for url in (one.url, one.health):
+            assert httpx.get(f"{url}/ping").status_code == 204
+        may_end.set()
+        wait_until(lambda: httpx.get(f"{one.url}/ping").status_code == 200)
+        assert httpx.get(f"{one.health}/ping").status_code == 200
+
+
 def test_sockets(tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]

@@ -137,7 +137,7 @@ class Pools:
         self.alignments = BoundedExecutor("alignments", 2, 30)
         self.encoders = BoundedExecutor("streams", 16, 4096)
         self.metrics = BoundedExecutor("looks at the metrics", 2, 16)
-        self.checks = BoundedExecutor("checks", 1, 16)
+        self.checks = BoundedExecutor("checks", 2, 16)
         self.upkeep = BoundedExecutor("erasures", 2, 8)
 
     def close(self) -> None:

@@ -124,7 +124,10 @@ class HelperThreads:
             thread = threading.Thread(
                 target=self._work, args=(inbox,), daemon=True, name=self._name
             )
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads for us
+                raise GivenUp(is_begun=False) from None
         inbox.put(task)
 
     def _work(self, inbox: SimpleQueue[_Task]) -> None:
