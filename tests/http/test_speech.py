@@ -238,6 +238,20 @@ def test_a_seed_gives_equal_bytes(tmp_path: Path) -> None:
         assert home.speak(seed=3).content == home.speak(seed=3).content != home.speak().content
 
 
+def test_a_caller_who_gets_the_sound_has_no_urls_signed(tmp_path: Path) -> None:
+    signed: list[str] = []
+
+    class Signing(MemoryStore):
+        def url(self, key: str, *args: Any, **named: Any) -> str:
+            signed.append(key)
+            return super().url(key, *args, **named)
+
+    with house(tmp_path, Signing()) as home:
+        for form in ({}, {"stream_format": "sse", "response_format": "mp3"}):
+            assert home.speak(**form).status_code == 200
+        assert not signed
+
+
 def test_a_key_gives_one_job(home: House) -> None:
     def speak(key: str, **fields: Any) -> Any:
         headers = {"Idempotency-Key": key}

@@ -7,7 +7,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from f5serve.errors import StorageFailed
@@ -23,8 +23,8 @@ from f5serve.jobs.records import (
     output_key,
     record_key,
 )
+from f5serve.jobs.shapes import CACHED, CANCEL, FAILED, STATE, WAITING
 from f5serve.jobs.shapes import DONE as DONE_SHAPE
-from f5serve.jobs.shapes import STATE
 from f5serve.store.base import canonical, is_key
 from tests.mutations import SCHEMAS, WHOLE, every
 
@@ -164,3 +164,32 @@ def test_a_record_beyond_64_kb_is_refused() -> None:
     with pytest.raises(StorageFailed) as caught:
         encode({"text": "x" * MAX_RECORD_BYTES})
     assert caught.value.code == "RECORD_TOO_LARGE"
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.just("\ud800"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*DONE, "phase", "failure", "key", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()), st.booleans())
+def test_any_bytes_are_a_record_or_unreadable(data: bytes, with_schema: bool) -> None:
+    if with_schema and data.startswith(b"{"):
+        data = b'{"schema":1,' + data[1:]
+    for shape in (STATE, DONE_SHAPE, FAILED, CANCEL, WAITING, CACHED):
+        with contextlib.suppress(RecordUnreadable):
+            record = read(data, "k", shape)
+            assert record["schema"] == 1
+            json.dumps(record, allow_nan=False, ensure_ascii=False).encode()

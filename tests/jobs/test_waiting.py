@@ -223,18 +223,20 @@ def test_jobs_of_earlier_versions_appear_and_keys_without_a_job_go() -> None:
         if "second" not in entry.key:
             store.delete(entry.key)
     store.put(key_of("nowhere", clock()), b"")
+    store.put(key_of("second", 5.0), b"")
     index = Index(store)
     history = History(board, lambda name, standing: name, fresh_s=0)
-    assert history.page(5).jobs == ["second"]
+    assert history.page(5).jobs == ["second"]  # and its older key is passed over
     assert index.is_due()
     assert index.rebuild() == 2
     assert not index.is_due()
     assert history.page(5).jobs == ["third", "second", "first"]
-    assert len(list(index.all())) == 4
+    assert len(list(index.all())) == 5
     clock.tick(2 * DAY_S)
     assert index.is_due()
     assert index.rebuild() == 0
-    assert {name for name, _ in index.all()} == {"first", "second", "third"}
+    assert sorted(name for name, _ in index.all()) == ["first", "second", "third"]
+    assert key_of("second", 5.0) not in {entry.key for _, entry in index.all()}
 
 
 def test_a_job_whose_store_fails_is_left_out_and_the_others_are_told() -> None:

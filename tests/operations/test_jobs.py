@@ -23,6 +23,7 @@ from f5serve.store.memory import MemoryStore
 from f5serve.voices.library import VoiceLibrary
 from tests.jobs.clock import Clock
 from tests.operations.house import HELLO, house, run
+from tests.voices.material import CountingStore
 
 
 def test_any_worker_tells_status_and_result(tmp_path: Path) -> None:
@@ -168,6 +169,22 @@ def test_an_async_job_is_known_at_once_and_done_later(tmp_path: Path) -> None:
             again = await here.ask("j", **HELLO, mode="async")
             assert again == {"job_id": "j", "status": "COMPLETED"}
             assert len(here.tone.spoken) == 1
+
+    run(story)
+
+
+def test_what_was_made_here_is_not_read_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = CountingStore(MemoryStore())
+        async with house(tmp_path, store) as here:
+            text = "A sentence of some length that is said here, again and again. " * 40
+            answer = await here.ask("j", text=text)
+            assert len(answer["word_timings"]) == 40 * 12
+            assert any(".json" in e.key for e in store.list("output/j/"))  # they are long
+            assert not store.total("get", "output/j/")
+            again = await here.call("result", job_id="j")
+            assert again["word_timings"] == answer["word_timings"]
+            assert store.total("get", "output/j/") == 1
 
     run(story)
 

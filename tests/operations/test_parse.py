@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest
-from f5serve.operations.parse import Ask, parse_tts
+from f5serve.operations.parse import Ask, check_job_id, parse_tts
 from f5serve.speech import RANGES
 from f5serve.types import SamplingOptions
 from f5serve.voices.default import default_voice
@@ -117,6 +118,21 @@ def test_a_text_that_is_too_long_is_refused_as_such() -> None:
 def test_unknown_fields_are_told_not_refused() -> None:
     assert parse(colour="red").warnings == ("The field 'colour' is not known.",)
     assert len(parse(**{f"x{n}": n for n in range(50)}).warnings) == 5
+
+
+@pytest.mark.parametrize(
+    "name", ["voice", "local_voice", "ref_text", "model", "timing_method", "text"]
+)
+def test_half_of_a_pair_is_refused_in_every_text_field(name: str) -> None:
+    with pytest.raises(InvalidRequest):
+        parse(**{name: "a\ud800"})
+    with pytest.raises(InvalidRequest):
+        check_job_id("\udfff")
+
+
+def test_the_name_of_a_field_that_nobody_knows_can_be_written_down() -> None:
+    ask = parse(**{"odd\ud800": 1})
+    json.dumps([ask.sent, ask.warnings], ensure_ascii=False).encode()
 
 
 def test_delivery_and_spelling_do_not_make_another_request() -> None:

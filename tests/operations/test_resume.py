@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -85,8 +88,10 @@ def test_damaged_chunks_are_made_again(tmp_path: Path) -> None:
     async def story() -> None:
         store = MemoryStore()
         async with house(tmp_path, store, AT_ONCE, tone=SlowTone()) as here:
-            await break_off(here, after=3)
+            await break_off(here, after=5)
         keys = chunks(store)
+        for key, part in ((keys[3], b"odd"), (keys[4], struct.pack("<3f", 0.0, math.nan, 0.1))):
+            store.put(key, hashlib.sha256(part).digest() + part)  # well formed, and no sound
         store.put(keys[0], store.get(keys[0])[:-4])
         store.put(keys[1], b"")
         flipped = bytearray(store.get(keys[2]))
@@ -97,7 +102,7 @@ def test_damaged_chunks_are_made_again(tmp_path: Path) -> None:
             audio = store.get(answer["audio_url"].removeprefix("memory:"))
             whole, texts = await speak_whole(tmp_path)
             assert audio == whole
-            assert len(here.tone.spoken) == len(texts) - (len(keys) - 3)
+            assert len(here.tone.spoken) == len(texts) - (len(keys) - 5)
             assert not await settled(store, 0)
 
     run(story)

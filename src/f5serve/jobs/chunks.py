@@ -14,13 +14,16 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from f5serve.errors import KeyMissing
+from f5serve.errors import KeyMissing, StorageFailed
+from f5serve.jobs.reading import unreadable
 from f5serve.jobs.records import folder_of, sha256_of
 from f5serve.store.base import ObjectStore
 
 _log = logging.getLogger(__name__)
 
 _HASH_BYTES = 32
+MAX_PART_BYTES = 64_000_000
+"""More than the longest utterance has."""
 
 
 class Chunks:
@@ -44,9 +47,13 @@ class Chunks:
     def read(self, key: str) -> bytes | None:
         """The part, or None where it is missing or damaged."""
         try:
-            data = self._store.get(key)
+            data = self._store.get(key, MAX_PART_BYTES)
         except KeyMissing:
             return None
+        except StorageFailed as error:
+            if unreadable(error, key) is None:
+                raise
+            data = b""
         digest, part = data[:_HASH_BYTES], data[_HASH_BYTES:]
         if hashlib.sha256(part).digest() == digest:
             return part

@@ -78,7 +78,7 @@ class Index:
         return [entry for stored in found if (entry := _entry(stored.key))]
 
     def all(self) -> Iterator[tuple[str, StoredObject]]:
-        """Every job with its key, in any order; jobs may come twice."""
+        """Every job with its key, in any order; a job may come twice."""
         for stored in self._store.list(PREFIX):
             match = _KEY.fullmatch(stored.key)
             if match:
@@ -107,10 +107,12 @@ class Index:
             found: as `all`.
         """
         before = self._store.now() - ORPHAN_S
-        known, orphans = set(), []
-        for name, stored in found:
+        known: set[str] = set()
+        orphans = []
+        for name, stored in sorted(found, key=lambda one: one[1].key):
+            is_again = name in known  # its state was damaged once, and written anew later
             known.add(name)
-            if name not in since and stored.modified.timestamp() < before:
+            if (is_again or name not in since) and stored.modified.timestamp() < before:
                 orphans.append(stored.key)
         missing = [(name, at) for name, at in since.items() if name not in known and _fits(name)]
         with ThreadPoolExecutor(WRITERS, "index") as writers:

@@ -108,14 +108,14 @@ class Damage:
             return next(iter(self._known), "")
 
 
-def parse(data: bytes, key: str) -> Record:
-    """The JSON object in `data`, of this schema and finite in every way.
+def parse(data: bytes, key: str, max_items: int = MAX_ITEMS) -> Record:
+    """The JSON object in `data`, finite in every way.
 
     Raises:
         RecordUnreadable: it is none.
     """
-    if data.count(b",") > MAX_ITEMS and _STRING.sub(b"", data).count(b",") > MAX_ITEMS:
-        raise RecordUnreadable(key, f"it holds more than {MAX_ITEMS:,} values")
+    if data.count(b",") > max_items and _STRING.sub(b"", data).count(b",") > max_items:
+        raise RecordUnreadable(key, f"it holds more than {max_items:,} values")
     try:
         value = json.loads(
             data.decode("utf-8"), parse_constant=_refuse, parse_int=_whole, parse_float=_finite
@@ -129,23 +129,23 @@ def parse(data: bytes, key: str) -> Record:
         raise RecordUnreadable(key, why) from None
     if not isinstance(value, dict):
         raise RecordUnreadable(key, "it is no JSON object")
-    schema = value.get("schema")
-    if type(schema) is not int or schema < 1:
-        raise RecordUnreadable(key, "it has no schema")
-    if schema > SCHEMA:
-        raise RecordUnreadable(key, f"its schema is {schema}, this version knows {SCHEMA}", TOO_NEW)
     if not _is_plain(value, MAX_DEPTH):
         raise RecordUnreadable(key, "it is too deep, or holds half of a surrogate pair")
     return value
 
 
 def read(data: bytes, key: str, shape: Check) -> Record:
-    """`parse`, and every known field of `shape`.
+    """`parse`, of this schema, and every known field of `shape`.
 
     Raises:
         RecordUnreadable: what is wrong, and where.
     """
     record = parse(data, key)
+    schema = record.get("schema")
+    if type(schema) is not int or schema < 1:
+        raise RecordUnreadable(key, "it has no schema")
+    if schema > SCHEMA:
+        raise RecordUnreadable(key, f"its schema is {schema}, this version knows {SCHEMA}", TOO_NEW)
     wrong = shape(record)
     if wrong:
         raise RecordUnreadable(key, wrong)
@@ -162,10 +162,7 @@ def unreadable(error: StorageFailed, key: str) -> RecordUnreadable | None:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A check of objects: `fields` by name, those in `required` must be there.
-
-    Null counts as absent where a field may be.
-    """
+    """A check of objects: `fields` by name, those in `required` must be there."""
 
     fields: Mapping[str, Check]
     required: frozenset[str] = field(default=frozenset())
@@ -174,11 +171,10 @@ class Object:
         if not isinstance(value, dict):
             return "is no object"
         for name, check in self.fields.items():
-            inner = value.get(name)
-            if inner is None:
+            if name not in value:
                 if name in self.required:
                     return f"{name} is missing"
-            elif wrong := check(inner):
+            elif wrong := check(value[name]):
                 return f"{name} {wrong}" if wrong.startswith(("is ", "has ")) else f"{name}.{wrong}"
         return ""
 
@@ -215,6 +211,11 @@ def flag(value: Any) -> str:
     return "" if isinstance(value, bool) else "is neither true nor false"
 
 
+def nullable(check: Check) -> Check:
+    """Null, or a value that passes `check`."""
+    return lambda value: "" if value is None else check(value)
+
+
 def list_of(check: Check, most: int = MAX_ITEMS, least: int = 0) -> Check:
     """A list of values that pass `check`."""
 
@@ -227,13 +228,13 @@ def list_of(check: Check, most: int = MAX_ITEMS, least: int = 0) -> Check:
 
 
 def map_of(check: Check, most: int = 100) -> Check:
-    """An object of any names, whose values pass `check` or are null."""
+    """An object of any names, whose values pass `check`."""
 
     def judge(value: Any) -> str:
         if not isinstance(value, dict) or len(value) > most:
             return "is no object, or has too many fields"
-        given = (item for item in value.values() if item is not None)
-        return next((f"has an item that {wrong}" for item in given if (wrong := check(item))), "")
+        faults = (wrong for item in value.values() if (wrong := check(item)))
+        return next((f"has an item that {wrong}" for wrong in faults), "")
 
     return judge
 

@@ -14,6 +14,7 @@ from f5serve.jobs.reading import (
     list_of,
     map_of,
     matching,
+    nullable,
     number,
     text,
     whole,
@@ -49,7 +50,7 @@ _FAILURE = Object(
 _PROGRESS = Object(
     {"phase": _SHORT, "percent": number(0, 100), "done": _COUNT, "total": _COUNT},
 )
-_WORKER = map_of(_SHORT)
+_WORKER = map_of(nullable(_SHORT))
 _ABOUT = Object({"text": _LONG, "voice": _SHORT, "format": _FORMAT})
 _OUTPUT = Object(
     {
@@ -90,16 +91,18 @@ _STORY: dict[str, Check] = {
     "outputs": OUTPUTS,
     "details": DETAILS,
     "timings": Object(
-        {"method": _SHORT, "confidence": number(-1e6, 1e6), "words": _COUNT},
+        {"method": nullable(_SHORT), "confidence": nullable(number(-1e6, 1e6)), "words": _COUNT},
     ),
     "format": _FORMAT,
     "sample_rate": whole(1, 1_000_000),
     "seconds": _SECONDS,
-    "engine": Object({"kind": _SHORT, "model": _SHORT, "seed": whole(-MAX_BYTES, 1 << 64)}),
+    "engine": Object(
+        {"kind": _SHORT, "model": _SHORT, "seed": nullable(whole(-MAX_BYTES, 1 << 64))}
+    ),
     "voice": Object({"name": _SHORT, "revision": _SHORT}),
     "timing_formats": list_of(_FORMAT, most=100),
-    "metrics": map_of(number(-1e12, 1e12)),
-    "verification": _ANY,
+    "metrics": map_of(nullable(number(-1e12, 1e12))),
+    "verification": nullable(_ANY),
     "warnings": list_of(_LONG, most=1_000),
     "cached": flag,
 }

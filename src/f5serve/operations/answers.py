@@ -8,13 +8,14 @@ the request itself.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from f5serve.errors import InvalidRequest, StorageFailed
+from f5serve.jobs.reading import RecordUnreadable, parse, unreadable
 from f5serve.jobs.records import ENDED, Record, Standing, Status, folder_of
+from f5serve.jobs.shapes import DETAILS
 from f5serve.operations.parse import ABOUT_CHARS
 from f5serve.store.base import ObjectStore
 from f5serve.voices.records import VoiceRecord
@@ -23,16 +24,28 @@ MAX_INLINE_BYTES = 6_000_000
 """Longest audio inside an answer; more would not pass through RunPod's queue."""
 
 MAX_DETAILS_BYTES = 50_000_000
+MAX_DETAILS_ITEMS = 5_000_000
 _BEGUN = ("since", "queued_at", "created_at")
 """Fields that tell when a job was asked for, the best first."""
 
 LOST_NOTE = "The worker that had this job is gone; whoever is handed it next goes on."
 
 
-def tts_answer(store: ObjectStore, job_id: str, record: Record, expires_s: float) -> dict[str, Any]:
-    """The answer to tts and to result, from a done record; blocks while it asks the store."""
+def tts_answer(
+    store: ObjectStore,
+    job_id: str,
+    record: Record,
+    expires_s: float,
+    details: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The answer to tts and to result, from a done record; blocks while it asks the store.
+
+    Args:
+        details: text and word times, where they are known; else the store is asked.
+    """
     audio = find_output(record, "audio")
-    details = details_of(store, record)
+    if details is None:
+        details = details_of(store, record)
     words = details.get("word_timings", [])
     timings = record.get("timings") or {}
     files = {line["format"]: line for line in record.get("outputs", []) if _is_timing(line)}
@@ -62,6 +75,16 @@ def tts_answer(store: ObjectStore, job_id: str, record: Record, expires_s: float
         "warnings": list(record.get("warnings", [])),
         "metrics": dict(record.get("metrics", {})),
         "worker": {name: record.get("worker", {}).get(name) for name in ("version", "commit")},
+    }
+
+
+def short_answer(job_id: str, record: Record) -> dict[str, Any]:
+    """What a door needs that has sent the sound itself; asks the store nothing."""
+    return {
+        "job_id": job_id,
+        "status": Status.COMPLETED.told,
+        "duration": record.get("seconds"),
+        "warnings": list(record.get("warnings", [])),
     }
 
 
@@ -245,9 +268,15 @@ def _progress(standing: Standing) -> dict[str, Any]:
 
 
 def _stored_details(store: ObjectStore, record: Record) -> dict[str, Any]:
-    line = find_output(record, "details")
-    value = json.loads(store.get(line["key"], MAX_DETAILS_BYTES))
-    return value if isinstance(value, dict) else {}
+    key = find_output(record, "details")["key"]
+    try:
+        found = parse(store.get(key, MAX_DETAILS_BYTES), key, MAX_DETAILS_ITEMS)
+    except StorageFailed as error:
+        raise unreadable(error, key) or error from None
+    wrong = DETAILS(found)
+    if wrong:
+        raise RecordUnreadable(key, wrong)
+    return found
 
 
 def _url(store: ObjectStore, job_id: str, line: Mapping[str, Any], expires_s: float) -> str:

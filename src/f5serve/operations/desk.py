@@ -330,7 +330,7 @@ class Operations:
     async def _told(
         self, to: Listeners, ask: Ask, flight: Flight, record: Record
     ) -> dict[str, Any]:
-        answer = await self._lookups.told(flight.job_id, record)
+        answer = await self._lookups.told(to, flight, record)
         await self._lookups.give_earlier(to, flight, record)
         if not ask.inline:
             return answer

@@ -45,11 +45,13 @@ class Wishes:
         may_leave: whether its going away leaves the job to others who wait for it, rather than
             ending it for all.
         may_go_unkept: whether it is content with the speech where that cannot be stored.
+        whole_answer: whether it reads all of the answer; else only duration and warnings are told.
     """
 
     whole_files: bool = False
     may_leave: bool = False
     may_go_unkept: bool = False
+    whole_answer: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Flight:
         attempts: how often the job is begun by itself, if its failure may pass; until then such an
             end leaves it free, and somebody will take it up again.
         owner: the stable id of the key that asks for it, or "".
+        details: text and word times, once they were made here.
         place: where it stands in the line for the device.
         pieces: the speech so far, if anybody asked to hear it as it is made.
         deadline: `time.monotonic()` by which it is to be done, or None.
@@ -84,6 +87,7 @@ class Flight:
         self.audio: File | None = None
         self.attempts = 1
         self.owner = ""
+        self.details: dict[str, Any] | None = None
         self.place: Place | None = None
         self.pieces: Pieces | None = None
         self.deadline: float | None = None

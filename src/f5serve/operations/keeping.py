@@ -86,6 +86,7 @@ async def _store(
     outputs = await flight.unless_stopped(tools.blocking(_outputs, tools.board, lease, made))
     if not isinstance(outputs, list):
         return outputs, None
+    flight.details = story.said(made.ask, made.result)
     details = outputs[1]
     began = time.perf_counter()
     kept = [output for output in outputs if output is not details or not story.is_small(details)]

@@ -128,12 +128,16 @@ class Lookups:
             return dict(line)
         return {**line, "status": Status.RUNNING.told, "progress": dict(flight.progress)}
 
-    async def told(self, job_id: str, record: Record) -> dict[str, Any]:
-        """The answer of a tts by its record."""
-        return await self._tools.blocking(self._tell, job_id, record)
+    async def told(self, to: Listeners, flight: Flight, record: Record) -> dict[str, Any]:
+        """The answer of a tts by its record; of what was made here nothing is read back."""
+        if not to.wishes.whole_answer:
+            return answers.short_answer(flight.job_id, record)
+        return await self._tools.blocking(self._tell, flight.job_id, record, flight.details)
 
-    def _tell(self, job_id: str, record: Record) -> dict[str, Any]:
-        return answers.tts_answer(self._store, job_id, record, self._expires_s)
+    def _tell(
+        self, job_id: str, record: Record, details: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        return answers.tts_answer(self._store, job_id, record, self._expires_s, details)
 
     async def audio(self, job_id: str, record: Record, made: File | None) -> bytes:
         """The audio, as it was made here or as it is stored, if it fits into an answer.
@@ -164,7 +168,7 @@ class Lookups:
 
     async def heard(self, record: Record) -> Wave | None:
         """The wave of the stored audio; None for one that is too long to be heard again."""
-        if record.get("seconds", 0.0) > MAX_HEARD_S:
+        if "format" not in record or record.get("seconds", 0.0) > MAX_HEARD_S:
             return None
 
         def read() -> Wave:

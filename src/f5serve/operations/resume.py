@@ -168,4 +168,7 @@ def _wave(reading: Future[bytes | None]) -> Wave | None:
     except F5Error as error:
         _log.warning("an earlier utterance cannot be read: %s", error.message)
         return None
-    return Wave(np.frombuffer(part, dtype="<f4").astype(np.float32)) if part else None
+    if not part or len(part) % 4:
+        return None
+    samples = np.frombuffer(part, dtype="<f4").astype(np.float32)
+    return Wave(samples) if np.isfinite(samples).all() else None

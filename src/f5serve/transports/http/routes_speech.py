@@ -121,7 +121,9 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, service: Service) 
     payload = body.payload(voice, model)
     payload["timeout_s"] = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
     may_go_unkept = not settings.store_required and not is_relied_on(job_id)
-    wishes = Wishes(whole_files=True, may_leave=True, may_go_unkept=may_go_unkept)
+    wishes = Wishes(
+        whole_files=True, may_leave=True, may_go_unkept=may_go_unkept, whole_answer=False
+    )
     told = service.operations.stream(payload, job_id, wishes, owner=owner)
     delivery = Delivery(
         format=body.format,

@@ -74,7 +74,7 @@ class SpeechFile:
             if isinstance(said, Piece):
                 part = await self._add(said)
             elif not isinstance(said, File):
-                self.seconds = float(said["duration"])
+                self.seconds = float(said["duration"] or 0.0)
                 self.warnings = [told for told in said["warnings"] if told.startswith(UNKEPT)]
                 part = held
             elif self._encoder is not None:
