@@ -73,13 +73,13 @@ def test_a_full_disk_is_told_with_what_is_needed_and_where_it_would_fit(tmp_path
     small = disk("temp", free=150 << 20, total=150 << 20)(facts)
     (told,) = [finding for finding in diagnosis.judge(small) if finding.code == "NO_SPACE"]
     assert "no room for the 256 MiB that are needed" in told.what
-    assert told.value.endswith(": 150 MiB of 150 free")
     roomy = max((one for one in small.disks if one.role != "temp"), key=lambda one: one.free)
-    assert f"Set TMPDIR to a folder with room, e.g. below {roomy.path} (" in told.fix
+    assert f": 150 MiB of 150 free; it would fit below {roomy.path}: " in told.value
+    assert "Set TMPDIR to a folder with 256 MiB free" in told.fix
     for role in {one.role for one in small.disks}:
         small = disk(role, free=150 << 20, total=150 << 20)(small)
     (told,) = [finding for finding in diagnosis.judge(small) if finding.code == "NO_SPACE"]
-    assert "to a folder with 256 MiB free" in told.fix
+    assert told.value.endswith(": 150 MiB of 150 free")
 
 
 def test_read_only_models_are_good_when_they_are_there(tmp_path: Path) -> None:

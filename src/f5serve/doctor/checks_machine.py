@@ -128,21 +128,22 @@ def _full(facts: Facts, disks: list[Disk]) -> Iterator[Finding]:
         "; ".join(
             f"{disk.path}: {disk.error or f'{disk.free >> 20} MiB of {disk.total >> 20} free'}"
             for disk in disks
-        ),
+        )
+        + _roomy(facts),
         f"Voices and results need {needed} to pass through.",
-        f"Set {names} to {_roomy(facts)}, give the container a larger disk, or remove what fills "
-        "it (f5serve doctor names a second flash-attn).",
+        f"Set {names} to a folder with {needed} free, give the container a larger disk, or remove "
+        "what fills it (f5serve doctor names a second flash-attn).",
         STORAGE if is_fatal else 0,
     )
 
 
 def _roomy(facts: Facts) -> str:
-    """Where the room is that others lack, in a few words."""
+    """Where the room is that others lack, in a few words; "" where nobody has it."""
     usable = [disk for disk in facts.disks if disk.is_folder and disk.mounted and not disk.error]
     best = max(usable, key=lambda disk: disk.free, default=None)
     if best is None or best.free < ROOM:
-        return f"a folder with {ROOM >> 20} MiB free"
-    return f"a folder with room, e.g. below {best.path} ({best.free >> 20} MiB free)"
+        return ""
+    return f"; it would fit below {best.path}: {best.free >> 20} MiB free"
 
 
 def _must_fetch(facts: Facts) -> bool:
