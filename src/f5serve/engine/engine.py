@@ -25,6 +25,7 @@ from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.schedule import Schedules
 from f5serve.engine.stepping import Stepper
 from f5serve.engine.vocoder import Vocos
+from f5serve.text.emoji import without_emoji
 from f5serve.text.plan import spoken_ref_text
 from f5serve.text.tokens import Vocab, tokenize
 from f5serve.types import OnDone, SamplingOptions, Utterance, Wave
@@ -136,7 +137,7 @@ class F5Engine:
         return [
             Draft(u, references[u.voice.revision], self._vocab.ids(tokenize(text)))
             for u in utterances
-            for text in [spoken_ref_text(u.voice) + u.text]
+            for text in [without_emoji(spoken_ref_text(u.voice) + u.text)]
         ]
 
     @torch.inference_mode()

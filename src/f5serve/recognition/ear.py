@@ -6,6 +6,7 @@ each word lies flow out. What follows from it is decided elsewhere.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 from f5serve.heard import Comparison, Heard, Recogniser
@@ -91,10 +92,12 @@ def place(text: str, heard: Heard) -> tuple[WordTiming, ...]:
         (part, word) for word in heard.words for part, _ in traced_words(word.word, heard.language)
     ]
     steps = list(match([part for part, _ in meant], [part for part, _ in found]))
+    step_of = {i: step for step in steps for i in step.meant}
     placed: list[WordTiming] = []
     for word, (start, end) in units(text):
-        within = {i for i, (_, (a, b)) in enumerate(meant) if a < end and b > start}
-        taken = [step for step in steps if within.intersection(step.meant)]
+        first = bisect_right(meant, start, key=lambda each: each[1][1])
+        behind = bisect_left(meant, end, key=lambda each: each[1][0])
+        taken = list(dict.fromkeys(step_of[i] for i in range(first, behind)))
         sounds = [found[j][1] for step in taken for j in step.heard]
         if sounds and not any(step.cost for step in taken):
             placed.append(_span(word, sounds))

@@ -15,8 +15,8 @@ from f5serve.text.english.spoken import trace
 from f5serve.text.traced import Span, Traced
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
-_STRETCH = re.compile(r"\S*[A-Za-z]\S*")
-_CLAUSE = re.compile(r"(?<=[.!?;:,—])\s+")
+_STRETCH = re.compile(r"(?<!\S)[^\sA-Za-z]*+[A-Za-z]\S*+")
+_CLAUSE = re.compile(r"(?<=[.!?;:,—])\s++")
 PAUSES = frozenset(';:,.!?—…"()“” ')
 _NOT_SOUND = PAUSES | frozenset("ˈˌː")
 

@@ -11,6 +11,7 @@ import unicodedata
 from itertools import groupby
 
 from f5serve.errors import InvalidRequest
+from f5serve.text.markup import without_markup
 
 MAX_MARKS = 30
 """Combining marks that one letter may carry: Unicode's own limit for safe streams (UAX 15).
@@ -30,16 +31,28 @@ _BINARY = re.compile("[\u0000-\u0008\u000e-\u001a\u007f-\u0084\u0086-\u009f\ufff
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028]")
 
 
-_FORMS = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\ufb00-\ufb06]+")
-"""Full-width letters and digits, and Latin ligatures: they sound like the plain ones, and no
-vocabulary of a published checkpoint has them."""
+_FORMS = re.compile(
+    "[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\ufb00-\ufb06\u2160-\u217f"
+    "\uff02-\uff07\uff0a\uff0b\uff0d\uff0f\uff1c-\uff1e\uff20\uff3c\uff3e-\uff40\uff5c\uff5e"
+    "\uffe0\uffe1\uffe5\uffe6\ufe5f-\ufe6b]+"
+)
+"""Full-width letters, digits and signs, Roman numerals and Latin ligatures: they sound like the
+plain ones, and no vocabulary of a published checkpoint has them. Full-width marks of punctuation
+stay: they end sentences without a space."""
+
+_KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3|[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\U0001f51f]")
+"""Digits that are pictures: keycaps, numbers in circles or with brackets."""
+
+_INFORMATION = re.compile("\u2139\ufe0f?")
+"""A letter by its category, a picture by its looks."""
 
 
 def clean_text(text: str, max_chars: int) -> str:
     """One line of speakable text: NFC, single spaces, no control or direction characters.
 
-    Full-width letters and ligatures become plain ones, line ends spaces; an empty line ends the
-    sentence before it, with a full stop if need be.
+    Full-width letters and ligatures become plain ones, line ends spaces; an empty line, a heading
+    or an item of a list ends the sentence before it, with a full stop if need be. Marks of
+    Markdown and HTML are left out.
 
     Raises:
         InvalidRequest: code TEXT_TOO_LONG, NOT_TEXT, BAD_UNICODE or EMPTY_TEXT.
@@ -52,7 +65,10 @@ def clean_text(text: str, max_chars: int) -> str:
         )
     _refuse_binary(text)
     _refuse_broken_unicode(text)
-    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    text = _LINE_END.sub("\n", text.replace("\u2029", "\n\n"))
+    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", without_markup(text)))
+    if not text.isascii():
+        text = _INFORMATION.sub(" ", _KEYCAP.sub(_say_keycap, text))
     text = _FORMS.sub(lambda run: unicodedata.normalize("NFKC", run.group()), text)
     text = " ".join(_end_paragraphs(text).split())
     if not any(map(str.isalnum, text)):
@@ -98,7 +114,7 @@ def _longest_run_of_marks(text: str) -> int:
 
 
 def _end_paragraphs(text: str) -> str:
-    lines = [line.rstrip() for line in _LINE_END.split(text.strip().replace("\u2029", "\n\n"))]
+    lines = [line.rstrip() for line in text.strip().split("\n")]
     for index in range(len(lines) - 1):
         if lines[index] and not lines[index + 1]:
             lines[index] = _end_sentence(lines[index])
@@ -110,3 +126,9 @@ def _end_sentence(text: str) -> str:
     if unicodedata.category(text[-1])[0] not in "LNM":
         return text
     return text + ("。" if "\u3040" <= text[-1] <= "\u9fff" else ".")
+
+
+def _say_keycap(match: re.Match[str]) -> str:
+    """The number, apart from others: two keycaps in a row are no number of two digits."""
+    number = match[1] or str(int(unicodedata.numeric(match[0], 10)))
+    return f" {number} " if match.string[match.end() : match.end() + 1].isalnum() else f" {number}"

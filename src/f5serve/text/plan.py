@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 
+from f5serve.text.emoji import without_emoji
 from f5serve.text.split import split_lead, split_text
 from f5serve.types import SpeechRequest, Utterance, Voice
 from f5serve.units import FRAMES_PER_SECOND, MAX_DURATION_FRAMES, samples_to_frames
@@ -67,9 +68,13 @@ def pace(voice: Voice) -> float:
 
 
 def duration_frames(voice: Voice, text: str, speed: float) -> int:
-    """Mel frames of the reference and `text` together, at most `MAX_DURATION_FRAMES`."""
+    """Mel frames of the reference and `text` together, at most `MAX_DURATION_FRAMES`.
+
+    Emoji take no time: ten of them have more bytes than a sentence.
+    """
     reference_frames = samples_to_frames(len(voice.wave.samples))
-    frames = reference_frames / len(spoken_ref_text(voice).encode()) * len(text.encode())
+    reference_bytes = len((without_emoji(spoken_ref_text(voice)) or voice.ref_text).encode())
+    frames = reference_frames / reference_bytes * len(without_emoji(text).encode())
     steady = max(frames, (frames + STEADY_FRAMES) / 2)
     return min(reference_frames + max(1, int(steady / speed)), MAX_DURATION_FRAMES)
 

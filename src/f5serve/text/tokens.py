@@ -14,12 +14,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
+from f5serve.text.emoji import is_emoji
 
 MAX_VOCAB_BYTES = 1_000_000
 MAX_VOCAB_LINES = 20_000
 UNKNOWN_ID = 0
 
 _SAME_SOUND = str.maketrans({";": ",", "“": '"', "”": '"', "‘": "'", "’": "'"})
+_STAND_INS = {"−": "-", "∼": "~", "⁄": "/", "∙": "·", "∶": ":"}
+"""What a mathematical sign is read as by a checkpoint that does not know it."""
+
 _NO_SPACE_AFTER = frozenset(" :'\"")
 
 
@@ -109,7 +113,14 @@ class Vocab:
 
     def ids(self, tokens: Sequence[str]) -> list[int]:
         """Ids of `tokens`; one that is not in the vocabulary gets 0, the id of a space."""
-        return [self._ids.get(token, UNKNOWN_ID) for token in tokens]
+        return [self._id(token) for token in tokens]
+
+    def _id(self, token: str) -> int:
+        known = token if token in self._ids else _STAND_INS.get(token, token)
+        return self._ids.get(known, UNKNOWN_ID)
+
+    def _knows(self, token: str) -> bool:
+        return token in self._ids or _STAND_INS.get(token) in self._ids
 
     def missing(self, text: str) -> list[str]:
         """Characters of `text` that would be swallowed: speakable, but without a token.
@@ -117,14 +128,21 @@ class Vocab:
         Letters, digits, their marks, currency and mathematical signs are told, each once and in
         order; punctuation, arrows and emoji are not, for they carry no speech of their own.
         """
-        lost = (char for char, token in _read(text) if token not in self._ids)
+        lost = (char for char, token in _read(text) if not self._knows(token))
         return list(dict.fromkeys(char for char in lost if _carries_speech(char)))
 
 
 def _carries_speech(char: str) -> bool:
+    if is_emoji(char):
+        return False
     category = unicodedata.category(char)
     # Of category Mn or Sm all the same: variation selectors, arrows, a bar that parts two titles.
-    silent = "\ufe00" <= char <= "\ufe0f" or "\u2190" <= char <= "\u21ff" or char == "|"
+    silent = (
+        "\ufe00" <= char <= "\ufe0f"
+        or char == "\u20e3"
+        or "\u2190" <= char <= "\u21ff"
+        or char == "|"
+    )
     return (category[0] in "LNM" or category in ("Sc", "Sm")) and not silent
 
 

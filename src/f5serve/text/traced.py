@@ -13,7 +13,8 @@ from dataclasses import dataclass
 Span = tuple[int, int]
 """First character, and the one behind the last."""
 
-Say = Callable[[re.Match[str]], str]
+Say = Callable[[re.Match[str]], str | None]
+"""What a match is replaced by; None leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Traced:
         position = 0
         for match in pattern.finditer(self.text):
             new = match.expand(say) if isinstance(say, str) else say(match)
+            if new is None:
+                continue
             parts += [self.text[position : match.start()], new]
             origins += self.origins[position : match.start()]
             origins += [self.origin(match.start(), match.end())] * len(new)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from f5serve.text.split import fill_evenly, split_characters
+from f5serve.text.split import fill_evenly, is_abbreviated, split_characters
 from f5serve.types import WordTiming
 
 MAX_COLUMNS = 42
@@ -95,28 +95,57 @@ def width(text: str) -> int:
 
 
 def _groups(words: Sequence[WordTiming]) -> Iterator[list[WordTiming]]:
-    group: list[WordTiming] = []
+    group = _Group()
     for index, word in enumerate(words):
-        if group and not _fits([*group, word]):
-            kept, group = _cut_at_clause(group)
+        if not group.fits(word):
+            kept, rest = _cut_at_clause(group.words)
             yield kept
-        group.append(word)
+            group = _Group(rest)
+        group.add(word)
         following = words[index + 1] if index + 1 < len(words) else None
-        if following is None or _ends_line(word, following.start_s - word.end_s):
-            yield group
-            group = []
+        if following is None or _ends_line(word, following):
+            yield group.words
+            group = _Group()
 
 
-def _ends_line(word: WordTiming, pause_s: float) -> bool:
-    if pause_s >= PAUSE_S or _SENTENCE_END.search(word.word):
+def _ends_line(word: WordTiming, following: WordTiming) -> bool:
+    pause_s = following.start_s - word.end_s
+    if pause_s >= PAUSE_S:
+        return True
+    if _SENTENCE_END.search(word.word) and not is_abbreviated(word.word, following.word):
         return True
     return pause_s >= CLAUSE_PAUSE_S and _CLAUSE_END.search(word.word) is not None
 
 
-def _fits(group: Sequence[WordTiming]) -> bool:
-    if group[-1].end_s - group[0].start_s > MAX_LINE_S:
-        return False
-    return len(_rows(group)) <= MAX_ROWS
+class _Group:
+    """Words that may become a line, and how many columns of which row they fill by now."""
+
+    def __init__(self, words: Sequence[WordTiming] = ()) -> None:
+        self.words: list[WordTiming] = []
+        self._rows, self._columns = 1, 0
+        for word in words:
+            self.add(word)
+
+    def fits(self, word: WordTiming) -> bool:
+        """Whether the word may join them."""
+        if not self.words:
+            return True
+        if word.end_s - self.words[0].start_s > MAX_LINE_S:
+            return False
+        return self._place(word)[0] <= MAX_ROWS
+
+    def add(self, word: WordTiming) -> None:
+        """Have it join them."""
+        self._rows, self._columns = self._place(word)
+        self.words.append(word)
+
+    def _place(self, word: WordTiming) -> tuple[int, int]:
+        if not self.words:
+            return 1, width(word.word)
+        gap = len(gap_between(self.words[-1].word, word.word))
+        columns = self._columns + gap + width(word.word)
+        fits = columns <= MAX_COLUMNS
+        return (self._rows, columns) if fits else (self._rows + 1, width(word.word))
 
 
 def _cut_at_clause(group: list[WordTiming]) -> tuple[list[WordTiming], list[WordTiming]]:
@@ -134,10 +163,15 @@ def _rows(group: Sequence[WordTiming]) -> tuple[tuple[WordTiming, ...], ...]:
 
 def _filled(group: Sequence[WordTiming], columns: int) -> tuple[tuple[WordTiming, ...], ...]:
     rows: list[list[WordTiming]] = [[]]
+    filled = 0
     for word in group:
-        row = [*rows[-1], word]
-        if rows[-1] and width(join_words([w.word for w in row])) > columns:
+        row = rows[-1]
+        wide = width(word.word)
+        more = wide + len(gap_between(row[-1].word, word.word)) if row else wide
+        if row and filled + more > columns:
             rows.append([word])
+            filled = wide
         else:
-            rows[-1] = row
+            row.append(word)
+            filled += more
     return tuple(map(tuple, rows))

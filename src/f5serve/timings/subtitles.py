@@ -42,7 +42,7 @@ _JOINER = "\u2060"
 _SHOWN = {"Cc": " ", "Zl": " ", "Zp": " ", "Cs": "\ufffd"}
 """Instead of controls, breaks and halves of characters, by category."""
 
-_ARROW = re.compile("-(?=-+>)")
+_ARROW = re.compile("-(?=->)")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 

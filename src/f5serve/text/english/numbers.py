@@ -56,6 +56,11 @@ def decimal(text: str) -> str:
     return f"{words} point {digits(fraction)}" if fraction else words
 
 
+def plain(text: str) -> str:
+    """A whole number without zeros in front, which nobody writes in a fraction."""
+    return text.lstrip("0") or "0"
+
+
 def ordinal(text: str) -> str:
     """The place in a row: "22" -> "twenty second"."""
     rest, _, last = cardinal(text).rpartition(" ")

@@ -20,7 +20,8 @@ SIGNS = {
     "±": "plus or minus", "×": "times", "÷": "divided by", "√": "square root of",
     "≈": "about", "≠": "is not", "∞": "infinity", "°": "degrees", "§": "section",
     "©": "copyright", "®": "registered", "$": "dollars", "£": "pounds", "€": "euros", "¥": "yen",
-    "₹": "rupees", "¢": "cents", "/": "slash", "\\": "backslash", "→": "to", "⇒": "to",
+    "₹": "rupees", "₩": "won", "₽": "rubles", "₺": "lira", "₪": "shekels", "₴": "hryvnias",
+    "¢": "cents", "/": "slash", "\\": "backslash", "→": "to", "⇒": "to",
     "−": "minus", "²": "squared", "³": "cubed", "№": "number",
 }  # fmt: skip
 
@@ -28,18 +29,20 @@ SIGNS = {
 MARKS = {
     "‘": "'", "’": "'", "´": "'", "`": "'", "′": "'",
     '"': " ", "“": " ", "”": " ", "„": " ", "«": " ", "»": " ", "″": " ", "¿": " ", "¡": " ",
-    "[": "(", "]": ")", "{": "(", "}": ")", "–": "—", "―": "—", "‐": "-", "‑": "-",
+    "[": "(", "]": ")", "{": "(", "}": ")", "‒": "–", "―": "—", "‐": "-", "‑": "-",
     "。": ". ", "、": ", ", "·": ", ", "•": ", ", "\u00ad": "", "\u200b": "", "\u2060": "",
 }  # fmt: skip
 
 CURRENCIES = {
     "$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"),
-    "¥": ("yen", "sen"), "₹": ("rupee", "paisa"),
+    "¥": ("yen", "sen"), "₹": ("rupee", "paisa"), "₩": ("won", "jeon"), "₽": ("ruble", "kopek"),
+    "₺": ("lira", "kurus"), "₪": ("shekel", "agora"), "₴": ("hryvnia", "kopiyka"),
 }  # fmt: skip
 
 SCALES = {
     "k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion",
-    "thousand": "thousand", "million": "million", "billion": "billion", "trillion": "trillion",
+    "t": "trillion", "tn": "trillion", "thousand": "thousand", "million": "million",
+    "billion": "billion", "trillion": "trillion",
 }  # fmt: skip
 
 UNITS = {
@@ -59,7 +62,8 @@ ATTACHED_UNITS = {
 }  # fmt: skip
 
 IRREGULAR_PLURALS = {
-    "yen": "yen", "sen": "sen", "penny": "pence", "paisa": "paise", "foot": "feet",
+    "yen": "yen", "sen": "sen", "won": "won", "jeon": "jeon", "agora": "agorot", "penny": "pence",
+    "paisa": "paise", "foot": "feet",
     "hertz": "hertz", "kilohertz": "kilohertz", "megahertz": "megahertz", "gigahertz": "gigahertz",
     "half": "halves",
 }  # fmt: skip

@@ -10,20 +10,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
+from f5serve.text.emoji import is_emoji
 from f5serve.text.english import numbers
-from f5serve.text.english.signs import (
-    ABBREVIATIONS,
-    ATTACHED_UNITS,
-    CURRENCIES,
-    IRREGULAR_PLURALS,
-    LETTERS,
-    MARKS,
-    MONTHS,
-    SCALES,
-    SIGNS,
-    UNITS,
-)
+from f5serve.text.english.amounts import DASH, NUMBER, amounts
+from f5serve.text.english.signs import ABBREVIATIONS, LETTERS, MARKS, SIGNS
 from f5serve.text.traced import Say, Traced
 
 LONGEST_WORD = 24
@@ -52,6 +44,8 @@ def unspeakable(text: str) -> list[str]:
 
 
 def _is_speakable(character: str) -> bool:
+    if is_emoji(character):  # whatever it decomposes into, and if it is newer than the tables
+        return True
     for part in unicodedata.normalize("NFKD", character):
         kind = unicodedata.category(part)
         if kind in ("Cn", "Co", "Cs", "Nl", "No"):
@@ -68,10 +62,13 @@ def _is_latin_mark(mark: str) -> bool:
     return "\u0300" <= mark <= "\u036f" or "\ufe00" <= mark <= "\ufe0f"
 
 
+@lru_cache(maxsize=4096)
 def _to_ascii(character: str) -> str:
     """Accents off, other digits as 0-9, one form for each mark; signs stay as they are."""
-    if character in SIGNS or (character.isascii() and character not in MARKS):
+    if character in SIGNS or character in "–⁄" or (character.isascii() and character not in MARKS):
         return character
+    if is_emoji(character):
+        return " "
     plain = "".join(map(_fold, unicodedata.normalize("NFKD", _fold(character))))
     plain = "".join(part for part in plain if not unicodedata.combining(part))
     if unicodedata.decomposition(character).startswith("<super>"):
@@ -89,74 +86,13 @@ def _read_sign(character: str) -> str:
         return f" {SIGNS[character]} "
     if character.isascii() and (character.isalpha() or character in ".,;:!?'()- "):
         return character
-    return " — " if character == "—" else " "
-
-
-def _plural(unit: str, number: str) -> str:
-    """The unit after that number: "1" mile, "2" miles, "2" miles per hour."""
-    if number == "1":
-        return unit
-    head, space, tail = unit.partition(" ")
-    return IRREGULAR_PLURALS.get(head, numbers.plural(head)) + space + tail
+    return " — " if character in "—–" else " "
 
 
 def _say_address(match: re.Match[str]) -> str:
     text = re.sub(r"^https?://", "", match[0])
     names = {".": "dot", ":": "colon", "?": "question mark", "-": "dash", "_": "underscore"}
     return "".join(f" {names[c]} " if c in names else c for c in text)
-
-
-def _say_money(match: re.Match[str]) -> str:
-    unit, small = CURRENCIES[match["sign"] or match["after"]]
-    number = (match["number"] or match["number2"]).replace(",", "")
-    if match["scale"]:
-        scale = SCALES[match["scale"].strip()]
-        return f" {numbers.decimal(number)} {scale} {_plural(unit, '')} "
-    whole, _, cents = number.partition(".")
-    if len(cents) != 2:
-        return f" {numbers.decimal(number)} {_plural(unit, number)} "
-    words = f" {numbers.cardinal(whole)} {_plural(unit, whole)} "
-    if int(cents):
-        words += f"and {numbers.cardinal(str(int(cents)))} {_plural(small, str(int(cents)))} "
-    return words
-
-
-def _say_time(match: re.Match[str]) -> str:
-    minute = match["minute"]
-    if minute == "00":
-        words = "" if match["noon"] is not None or match["second"] else "o'clock"
-    else:
-        words = f"oh {numbers.digits(minute[1])}" if minute < "10" else numbers.cardinal(minute)
-    hour = numbers.cardinal(str(int(match["hour"])))
-    if match["second"]:
-        seconds = str(int(match["second"]))
-        words += f" and {numbers.cardinal(seconds)} {_plural('second', seconds)}"
-    return f" {hour} {words} "
-
-
-def _say_decade(match: re.Match[str]) -> str:
-    number = (match[1] or "") + match[2]
-    words = numbers.year(number) if match[1] else numbers.cardinal(number)
-    return f" {numbers.plural(words)} "
-
-
-def _say_date(match: re.Match[str]) -> str:
-    day, month = numbers.ordinal(str(int(match[3]))), MONTHS[int(match[2]) - 1]
-    return f" {month} {day}, {numbers.year(match[1])} "
-
-
-def _say_fraction(match: re.Match[str]) -> str:
-    top, bottom = str(int(match[1])), str(int(match[2]))
-    if int(bottom) < 2:
-        return f" {numbers.cardinal(top)} over {numbers.cardinal(bottom)} "
-    part = {"2": "half", "4": "quarter"}.get(bottom) or numbers.ordinal(bottom)
-    return f" {numbers.cardinal(top)} {_plural(part, top)} "
-
-
-def _say_unit(match: re.Match[str]) -> str:
-    number = match["number"].replace(",", "")
-    unit = UNITS.get(match["unit"]) or ATTACHED_UNITS[match["attached"]]
-    return f" {numbers.decimal(number)} {_plural(unit, number)} "
 
 
 def _say_dotted(match: re.Match[str]) -> str:
@@ -167,64 +103,33 @@ def _say_phone(match: re.Match[str]) -> str:
     return f" {', '.join(map(numbers.digits, re.split('[- ]', match[0])))} "
 
 
-_NUMBER = r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _DOMAINS = "com|org|net|io|edu|gov|dev|ai"
+# Each begins where no address can have begun before: a run of labels is read once.
+_ADDRESS = (
+    r"https?://[^\s,;]*[\w/]|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++|"
+    rf"(?<![\w-])(?<![\w-]\.)(?:[\w-]++\.)+(?:{_DOMAINS})\b(?:/[^\s,;]*[\w/])?"
+)
 
 
 def _abbreviations() -> list[tuple[str, Say]]:
     return [
-        (r"\d{16,}", lambda m: f" {numbers.digits(m[0])} "),  # first: long runs cost the others
-        ("|".join(rf"(?<!\w){re.escape(k)}" for k in ABBREVIATIONS), lambda m: ABBREVIATIONS[m[0]]),
+        (r"\d{16,}+", lambda m: f" {numbers.digits(m[0])} "),  # first: long runs cost the others
+        (rf"\b(?:{'|'.join(map(re.escape, ABBREVIATIONS))})", lambda m: ABBREVIATIONS[m[0]]),
         (r"\bSt\.(?=\s[A-Z])", lambda m: "Saint"),
         (r"(?<=[a-z]\s)St\.", lambda m: "Street"),
         (r"\bNo\.(?=\s?\d)|#(?=\d)", lambda m: "number "),
-        (
-            rf"https?://[^\s,;]*[\w/]|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|"
-            rf"\b(?:[A-Za-z][\w-]*\.)+(?:{_DOMAINS})\b(?:/[^\s,;]*[\w/])?",
-            _say_address,
-        ),
-    ]
-
-
-def _amounts() -> list[tuple[str, Say]]:
-    signs = f"[{''.join(map(re.escape, CURRENCIES))}]"
-    longest_first = sorted(UNITS, key=len, reverse=True)
-    units = "|".join(map(re.escape, longest_first))
-    return [
-        (
-            rf"(?P<sign>{signs})\s?(?P<number>{_NUMBER})"
-            r"(?:(?P<scale>(?:mn|bn|[kmb])\b|\s(?:thousand|[mbtr]+illion)\b))?"
-            rf"|(?P<number2>{_NUMBER})\s?(?P<after>{signs})(?!\d)",
-            _say_money,
-        ),
-        (
-            r"\b(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?!\d)"
-            r"(?P<noon>(?=\s?[ap]\.?m))?",
-            _say_time,
-        ),
-        (r"\b([12]\d)?([1-9]0|00)'?s\b", _say_decade),
-        (r"\b(\d[\d,]*)(?:st|nd|rd|th)\b", lambda m: numbers.ordinal(m[1].replace(",", ""))),
-        (
-            r"(?<![\d-])([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?![\d-])",
-            _say_date,
-        ),
-        (r"(?<=\d)\s+(?=\d+⁄)", lambda m: " and "),
-        (r"(?<![\d/⁄])(\d+)⁄(\d+)(?![\d/⁄])", _say_fraction),
-        (r"(?<![\d/⁄.,])([1-7])/([23458])(?![\d/⁄]|[.,]\d)", _say_fraction),
-        (
-            rf"(?P<number>{_NUMBER})(?:\s?(?P<unit>{units})|"
-            rf"(?P<attached>[{''.join(ATTACHED_UNITS)}]))(?![A-Za-z/])",
-            _say_unit,
-        ),
+        (_ADDRESS, _say_address),
     ]
 
 
 def _plain_numbers() -> list[tuple[str, Say]]:
     return [
-        (r"\d+(?:\.\d+){2,}", _say_dotted),
+        (r"(?<!\d)\d++(?:\.\d++){2,}+", _say_dotted),
         (r"(?<![\d-])(?:\d{3}[- ])?\d{3}-\d{4}(?![\d-])", _say_phone),
-        (r"(?<![\d-])(\d[\d,.]*)[-—](?=\d[\d,.]*(?![\d-]))", lambda m: f"{m[1]} to "),
-        (r"(?<![\w)])-(?=\d)", lambda m: "minus "),
+        (
+            rf"(?<![\d-])(?<!\d[.,])(\d[\d,.]*+){DASH}(?=\d[\d,.]*+(?![\d-]))",
+            lambda m: f"{m[1]} to ",
+        ),
         (r"(?<=\d)\s?\*\s?(?=\d)", lambda m: " times "),
         (r"(?<=\^\d)\^?([\d²³])", lambda m: unicodedata.normalize("NFKC", m[1])),
         (r"(?<=\d)\^(?=\w)", lambda m: " to the power of "),
@@ -233,15 +138,15 @@ def _plain_numbers() -> list[tuple[str, Say]]:
             r"(?<![\d.,])(1[1-9]\d\d|20\d\d)(?!\d|[.,]\d)",
             lambda m: f" {numbers.year(m[1])} ",
         ),
-        (_NUMBER, lambda m: f" {numbers.decimal(m[0].replace(',', ''))} "),
-        (r"--+|\s-\s", lambda m: " — "),
+        (NUMBER, lambda m: f" {numbers.decimal(m[0].replace(',', ''))} "),
+        (r"--++|\s-\s", lambda m: " — "),
         (r"(?<!\S)-|-(?!\S)", lambda m: " "),
     ]
 
 
 def _rules() -> list[tuple[re.Pattern[str], Say]]:
     """Patterns in the order in which they apply: the more particular first."""
-    table = _abbreviations() + _amounts() + _plain_numbers()
+    table = _abbreviations() + amounts() + _plain_numbers()
     return [(re.compile(pattern), say) for pattern, say in table]
 
 
@@ -251,9 +156,10 @@ def _tidy() -> list[tuple[re.Pattern[str], str]]:
         (r"(?<![A-Za-z])'|'(?![A-Za-z])", " "),  # quotes, not apostrophes
         (rf"([A-Za-z']{{{LONGEST_WORD}}})(?=[A-Za-z'])", r"\1 "),
         (rf"([A-Za-z'-]{{{LONGEST_WORD}}})-", r"\1 "),
-        (r"\s+(?=[,.;:!?)])|^\s+|\s+$", ""),
-        (r"\s+", " "),
-        (r"([,;:])(?:\s*[,;:])+", r"\1"),
+        (r"\s++", " "),
+        (r" (?=[,.;:!?)])|^ | $", ""),
+        (r"([.,;:!?'()-]{3})[.,;:!?'()-]++", r"\1"),  # rows of marks cost as unknown words do
+        (r"([,;:])(?: ?[,;:])++", r"\1"),
     ]
     return [(re.compile(pattern), say) for pattern, say in table]
 

