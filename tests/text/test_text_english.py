@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from f5serve.text.english import numbers
-from f5serve.text.english.spoken import LONGEST_WORD, spoken, unspeakable
+from f5serve.text.english.spoken import LONGEST_WORD, spoken, trace, unspeakable
 
 SMALL = {
     word: value
@@ -107,6 +107,48 @@ def test_long_and_zero_led_numbers_are_read_digit_by_digit(text: str) -> None:
         ("Dr. Smith of St. Mary's", "Doctor Smith of Saint Mary's"),
         ("１２ and ٣", "twelve and three"),
         ("**bold** 🙂", "bold"),
+        ("It is -5°C, −5 or –5", "It is minus five degrees Celsius, minus five or minus five"),
+        (
+            "-$50, $-50, -1.5V",
+            "minus fifty dollars, minus fifty dollars, minus one point five volts",
+        ),
+        (
+            "-10°F to -5°F",
+            "minus ten degrees Fahrenheit to minus five degrees Fahrenheit",
+        ),
+        ("±3 or +/-3", "plus or minus three or plus or minus three"),
+        ("A-5, 5−3, 50 - 60, F—5", "A five, five minus three, fifty — sixty, F — five"),
+        ("10^-3, 10⁻³", "ten to the power of minus three, ten to the power of minus three"),
+        ("$10-20, £5–10", "ten to twenty dollars, five to ten pounds"),
+        ("$1-2 million", "one to two million dollars"),
+        ("$10-$20, 5€-10€", "ten dollars to twenty dollars, five euros to ten euros"),
+        (
+            "$1.50-2.50",
+            "one dollar and fifty cents to two dollars and fifty cents",
+        ),
+        ("5%-10%, 5-10%", "five percent to ten percent, five to ten percent"),
+        ("3-5 km, 5kg-10kg", "three to five kilometers, five kilograms to ten kilograms"),
+        ("3~5 km", "three to five kilometers"),
+        ("5:30-6:30 pm", "five thirty to six thirty pm"),
+        (
+            "$5M, $2.5B, $300K",
+            "five million dollars, two point five billion dollars, three hundred thousand dollars",
+        ),
+        (
+            "€5M, ¥300K, $1.2T, 5M€",
+            "five million euros, three hundred thousand yen, "
+            "one point two trillion dollars, five million euros",
+        ),
+        ("$5-10M", "five to ten million dollars"),
+        ("$5-a-day, $5 rillion", "five dollars a-day, five dollars rillion"),
+        (".5 mm, -.5, $.50", "zero point five millimeters, minus zero point five, fifty cents"),
+        ("Hello.5 ...5", "Hello. five... five"),
+        ("1,2345", "one, two thousand three hundred forty five"),
+        (
+            "Mail a.b@c.org or see x.y.com/a-b.",
+            "Mail a dot b at c dot org or see x dot y dot com slash a dash b.",
+        ),
+        ("What?!?!?! No.......", "What?!? No..."),
     ],
 )
 def test_written_english_is_read_as_people_read_it(written: str, said: str) -> None:
@@ -153,6 +195,23 @@ def test_unspeakable_names_other_scripts_each_once_and_in_order() -> None:
 )
 def test_latin_text_with_signs_and_emoji_is_speakable(text: str) -> None:
     assert unspeakable(text) == []
+
+
+@pytest.mark.parametrize("emoji", ["🩷", "🫩", "㊗️", "ℹ️", "🈁", "🏴󠁧󠁢󠁿", "🇩🇪"])
+def test_an_emoji_is_silent_though_it_is_newer_than_the_tables_or_a_letter(emoji: str) -> None:
+    assert unspeakable(f"I love it {emoji}") == []
+    assert spoken(f"I love it {emoji}") == "I love it"
+
+
+@pytest.mark.parametrize("text", ["-$5M-10M", "a −.5°C", "$1.50-2 a", "3~5 km", "x 🩷 5%-10%"])
+def test_each_word_still_has_its_place(text: str) -> None:
+    traced = trace(f"Now {text} then")
+    assert all(0 <= start <= end <= len(text) + 9 for start, end in traced.origins)
+    starts = [start for start, _ in traced.origins]
+    assert starts == sorted(starts)
+    said = list(traced.find(re.compile(r"[a-z]+", re.IGNORECASE)))
+    assert said[0] == ("Now", (0, 3))
+    assert said[-1] == ("then", (len(text) + 5, len(text) + 9))
 
 
 def test_long_runs_are_cut_so_that_pronouncing_them_stays_cheap() -> None:

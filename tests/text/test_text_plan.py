@@ -147,3 +147,16 @@ def test_a_quick_start_is_short_and_loses_nothing(speed: float) -> None:
 
 def test_a_quick_start_leaves_short_text_whole() -> None:
     assert len(plan(replace(request(), quick_start=True), "Hello there, you.", 10_000, 1)) == 1
+
+
+def test_emoji_take_no_time() -> None:
+    with_ref = voice()
+    plain = duration_frames(with_ref, "That is really wonderful to hear", 1.0)
+    assert (
+        duration_frames(with_ref, "That is 🎉 really wonderful to hear 👩‍👩‍👧🩷🇩🇪👍🏽❤️", 1.0)
+        == plain
+    )
+    assert duration_frames(voice(5.3, REF_TEXT + " 🎉"), "That is it", 1.0) == duration_frames(
+        voice(5.3, REF_TEXT), "That is it", 1.0
+    )
+    assert duration_frames(with_ref, "🎉", 1.0) > 496

@@ -69,6 +69,10 @@ def test_no_more_chunks_than_greedy_filling(words: list[str], max_bytes: int) ->
         ("كيف حالك؟ بخير.", 20, ["كيف حالك؟", "بخير."]),
         ("unbreakable", 3, ["unbreakable"]),
         ("我用Python写", 6, ["我用", "Python", "写"]),
+        ("我们出去玩吧.好的!你想去哪里?", 30, ["我们出去玩吧.", "好的!你想去哪里?"]),
+        ("他说好.Then he left", 12, ["他说好.", "Then he left"]),
+        ("明天,后天见", 10, ["明天,", "后天见"]),
+        ("版本3.5万元 你好.com", 24, ["版本3.5万元", "你好.com"]),
     ],
 )
 def test_where_it_is_cut(text: str, max_bytes: int, chunks: list[str]) -> None:
@@ -92,6 +96,38 @@ def test_sentences() -> None:
     assert split_sentences(text) == [
         "Mr. Smith met Prof. Lee at 5 p.m. sharp.", "Really?", "Yes!", "“Fine.”", "好的。", "走吧",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        (
+            "Here are the steps: 1. Preheat the oven. 2. Mix it. 3. Bake.",
+            ["Here are the steps: 1. Preheat the oven.", "2. Mix it.", "3. Bake."],
+        ),
+        ("1.打开盒子。2.关上。", ["1.打开盒子。", "2.关上。"]),
+        ("She was 12. He was not.", ["She was 12.", "He was not."]),
+        ("No. I see No. 5. On Jan. 5 it ran.", ["No.", "I see No. 5.", "On Jan. 5 it ran."]),
+        ("J.R.R. Tolkien met Gen. Lee.", ["J.R.R. Tolkien met Gen. Lee."]),
+    ],
+)
+def test_a_number_belongs_to_its_item_and_a_title_to_its_name(
+    text: str, sentences: list[str]
+) -> None:
+    assert split_sentences(text) == sentences
+
+
+def test_an_address_is_cut_into_parts_that_can_be_spoken() -> None:
+    url = "https://example.com/" + "/".join(["some-long-path_and?more=of&it"] * 32) + "x" * 300
+    chunks = split_text(f"See {url} there", 100)
+    assert "".join(chunks).replace("See", "").replace("there", "") == url
+    assert max(len(chunk) for chunk in chunks) <= 100
+    assert sum(chunk[-1] in "/?&=-_." for chunk in chunks) >= len(chunks) // 2
+
+
+def test_marks_stay_with_their_letters_in_what_is_cut_anywhere() -> None:
+    for chunk in split_text("e\u0316\u0301" * 100, 50):
+        assert chunk[0] == "e"
 
 
 def test_nothing_gives_nothing() -> None:

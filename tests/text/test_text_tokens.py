@@ -98,3 +98,9 @@ def test_missing_names_what_is_swallowed() -> None:
     assert vocab.missing("你好，再见 zz 再") == ["再", "见"]
     assert vocab.missing("привет, Hi 5 €") == [*"привет", "H", "5", "€"]
     assert vocab.missing("a 😀 b ❤️ … – (c) | d → e ⇒ f") == []
+
+
+def test_emoji_and_signs_that_look_alike_are_not_missing() -> None:
+    vocab = Vocab([" ", "a", "-", "~", "1"])
+    assert vocab.missing("a −1 ∼ 🩷 ℹ️ 1️⃣ ㊗️ ×") == ["×"]
+    assert vocab.ids(["−", "∼", "×"]) == [2, 3, 0]

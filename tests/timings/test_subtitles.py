@@ -143,6 +143,14 @@ def test_lines_end_where_sentences_and_clauses_do() -> None:
     assert " ".join(line.text for line in lines).split() == LONG.split()
 
 
+def test_titles_and_numbers_of_items_end_no_line() -> None:
+    texts = "It was 9 a.m., Dr. Smith paid No. 5 in full. 1. Take it. He is 12. We are not."
+    lines = group_lines(aligned(texts.split()).words)
+    assert [line.text.replace("\n", " ") for line in lines] == [
+        "It was 9 a.m., Dr. Smith paid No. 5 in full.", "1. Take it.", "He is 12.", "We are not.",
+    ]  # fmt: skip
+
+
 def test_a_pause_ends_a_line() -> None:
     first, second = WordTiming("One", 0.0, 0.3, 1.0), WordTiming("two", 2.0, 2.3, 1.0)
     one_line, other = group_lines([first, second])

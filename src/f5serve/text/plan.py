@@ -73,15 +73,15 @@ def duration_frames(voice: Voice, text: str, speed: float) -> int:
     Emoji take no time: ten of them have more bytes than a sentence.
     """
     reference_frames = samples_to_frames(len(voice.wave.samples))
-    reference_bytes = len((without_emoji(spoken_ref_text(voice)) or voice.ref_text).encode())
-    frames = reference_frames / reference_bytes * len(without_emoji(text).encode())
+    frames = reference_frames / len(spoken_ref_text(voice).encode())
+    frames *= len(without_emoji(text).encode())
     steady = max(frames, (frames + STEADY_FRAMES) / 2)
     return min(reference_frames + max(1, int(steady / speed)), MAX_DURATION_FRAMES)
 
 
 def spoken_ref_text(voice: Voice) -> str:
     """The reference's words as they precede new text: a space between, unless Chinese ends them."""
-    text = voice.ref_text
+    text = without_emoji(voice.ref_text) or voice.ref_text
     return text + " " if text[-1].isascii() else text
 
 

@@ -46,7 +46,7 @@ _BEFORE_A_NUMBER = re.compile(
     r"(?:^|[\s(\"'“‘])(?:No|Nos|Nr|Fig|Figs|Vol|vol|Art|pp?|[Cc]h|Sec|Abs|Jan|Feb|Mar|Apr|Jun|Jul|Aug"
     r"|Sept?|Oct|Nov|Dec)\.$"
 )
-_NUMBER_OF_AN_ITEM = re.compile(rf"(?:^|[{_MARKS}{_FULL_MARKS}:：][{_CLOSING}]*\s*)\d{{1,3}}\.$")
+_NUMBER_OF_AN_ITEM = re.compile(rf"(?:^|[:：][{_CLOSING}]*)\s*\d{{1,3}}\.$")
 
 _UNSPACED = re.compile(f"[{_UNSPACED_RANGES}]")
 _FULL_WIDTH_MARK = re.compile(
@@ -202,7 +202,7 @@ def is_abbreviated(text: str, following: str) -> bool:
     """Whether the full stop at the end of `text` ends no sentence: "Dr." "No." 5, "1." of a list.
 
     Args:
-        text: as much of the sentence as there is before the stop, or a word.
+        text: the sentence up to the stop, or its last words.
         following: what comes after the space, or its beginning.
     """
     if not text.endswith("."):

@@ -103,17 +103,20 @@ def _groups(words: Sequence[WordTiming]) -> Iterator[list[WordTiming]]:
             group = _Group(rest)
         group.add(word)
         following = words[index + 1] if index + 1 < len(words) else None
-        if following is None or _ends_line(word, following):
+        if following is None or _ends_line(group.words, following):
             yield group.words
             group = _Group()
 
 
-def _ends_line(word: WordTiming, following: WordTiming) -> bool:
+def _ends_line(words: Sequence[WordTiming], following: WordTiming) -> bool:
+    word = words[-1]
     pause_s = following.start_s - word.end_s
     if pause_s >= PAUSE_S:
         return True
-    if _SENTENCE_END.search(word.word) and not is_abbreviated(word.word, following.word):
-        return True
+    if _SENTENCE_END.search(word.word):
+        last_words = join_words([each.word[-20:] for each in words[-2:]])
+        if not is_abbreviated(last_words, following.word):
+            return True
     return pause_s >= CLAUSE_PAUSE_S and _CLAUSE_END.search(word.word) is not None
 
 
