@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,21 +131,36 @@ def test_a_deleted_voice_is_gone_everywhere(home: House) -> None:
     assert "brief" not in home.client.get(VOICES).text
 
 
+def test_a_job_that_failed_names_the_route_of_voices(home: House) -> None:
+    job = home.client.post("/v1/jobs", json={"text": "Hello.", "voice": "nobody"}).json()
+    for _ in range(500):
+        told = home.client.get(f"/v1/jobs/{job['job_id']}").json()
+        if told["status"] == "ERROR":
+            break
+        time.sleep(0.02)
+    assert told["failure"]["hint"].startswith("See GET /v1/audio/voices for all names")
+    listed = [line for line in home.client.get("/v1/jobs").json()["jobs"] if line["failure"]]
+    assert listed[0]["failure"] == told["failure"]
+
+
 def test_a_voice_is_deleted_with_its_results(home: House) -> None:
     upload(home, "erased")
     upload(home, "stays")
     secret = "Nobody may keep this."
     for name in ("erased", "stays"):
         assert home.speak(voice=name, input=f"{secret} {name}").status_code == 200
-    texts = [job["text"] for job in home.client.get("/v1/jobs").json()["jobs"]]
-    assert f"{secret} erased" in texts
+    store = home.service.store
+
+    def stored() -> bytes:
+        return b"".join(store.get(entry.key) for entry in store.list())
+
+    assert f"{secret} erased".encode() in stored()
     gone = home.client.delete(f"{VOICES}/erased", params={"with_results": "true"}).json()
     results = gone.pop("results")
     assert gone == {"id": "erased", "object": "audio.voice.deleted", "deleted": True}
     assert (results["voice"], results["jobs"], results["at_work"]) == (True, 1, 0)
-    stored = b"".join(home.service.store.get(e.key) for e in home.service.store.list())
-    assert f"{secret} erased".encode() not in stored
-    assert f"{secret} stays".encode() in stored
+    assert f"{secret} erased".encode() not in stored()
+    assert f"{secret} stays".encode() in stored()
     again = home.client.delete(f"{VOICES}/erased", params={"with_results": "true"})
     home.refused(again, 404, "voice_not_found")
     odd = home.client.delete(f"{VOICES}/stays", params={"with_results": "perhaps"})

@@ -50,7 +50,9 @@ def test_add_list_remove(said: Said, capsys: pytest.CaptureFixture[str]) -> None
     assert lines[:2] == ["default", "Ana  (3.0 s)"]
     assert "jm_kumo  (stand-in speaker)" in lines
     assert said("voices", "remove", "ana") == {"removed": "ana"}
-    assert said("voices", "remove", "ana", exit_code=3)["code"] == "VOICE_NOT_FOUND"
+    refused = said("voices", "remove", "ana", exit_code=3)
+    assert refused["code"] == "VOICE_NOT_FOUND"
+    assert refused["hint"] == "See f5serve voices list for all names, or f5serve voices add."
 
 
 def test_a_voice_is_removed_with_its_results(

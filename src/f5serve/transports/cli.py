@@ -49,6 +49,10 @@ that start with F5_; options go before them.
 """
 
 
+COMMANDS = {"list_voices": "f5serve voices list", "upload the voice": "f5serve voices add"}
+"""What hints say of operations, and the commands that do it here."""
+
+
 def run(argv: Sequence[str]) -> int:
     """Run one command.
 
@@ -78,7 +82,7 @@ def run(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         return exit_code
     except F5Error as error:
-        return _report(error.as_dict(), error.exit_code, as_json)
+        return _report(_for_shells(error.as_dict()), error.exit_code, as_json)
     except KeyboardInterrupt:
         said = {"error": "Interrupted.", "code": "INTERRUPTED", "hint": ""}
         return _report(said, INTERRUPTED, as_json)
@@ -270,6 +274,14 @@ def _set_up_logging(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
+
+
+def _for_shells(said: dict[str, str]) -> dict[str, str]:
+    """An error whose hint names commands where other entrypoints name operations."""
+    hint = said["hint"]
+    for operation, command in COMMANDS.items():
+        hint = hint.replace(operation, command)
+    return {**said, "hint": hint}
 
 
 def _describe_fault(error: Exception) -> dict[str, str]:

@@ -131,7 +131,7 @@ def body_of(
 def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers of the answer to an error."""
     status = status_of(error)
-    said = " ".join(filter(None, (error.message, _over_http(error.hint))))
+    said = " ".join(filter(None, (error.message, over_http(error.hint))))
     headers = {}
     if status in (429, 503):
         headers["Retry-After"] = str(
@@ -147,7 +147,8 @@ def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any],
     return status, body_of(said, status, error.code.lower(), param), headers
 
 
-def _over_http(hint: str) -> str:
+def over_http(hint: str) -> str:
+    """A hint in the words of this server's routes."""
     for name, route in _ROUTES.items():
         hint = hint.replace(name, route)
     return hint

@@ -106,7 +106,8 @@ async def list_jobs(
     cannot be read is told as ERROR with RECORD_DAMAGED or RECORD_TOO_NEW.
     """
     found = await service.operations.recent_jobs(limit, after)
-    return JSONResponse({"object": "list", **found})
+    jobs = [_with_routes(job) for job in found["jobs"]]
+    return JSONResponse({"object": "list", **found, "jobs": jobs})
 
 
 @router.get(
@@ -129,7 +130,7 @@ async def list_jobs(
 )
 async def get_job(job_id: Id, service: Served) -> JSONResponse:
     """QUEUED, PROCESSING with its progress, COMPLETED, ERROR with the reason, or CANCELLED."""
-    answer = await _ask(service, "status", job_id)
+    answer = _with_routes(await _ask(service, "status", job_id))
     pause_s = LOOK_AGAIN_S.get(answer["status"])
     return JSONResponse(answer, headers={"Retry-After": str(pause_s)} if pause_s else None)
 
@@ -204,6 +205,14 @@ async def get_job_timings(
 async def cancel_job(job_id: Id, service: Served) -> JSONResponse:
     """Wherever it is: waiting, or at work in another process. One that is over stays as it is."""
     return JSONResponse(await _ask(service, "cancel", job_id))
+
+
+def _with_routes(told: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a job; if it failed, with a hint in the words of this server's routes."""
+    failure = told.get("failure")
+    if not failure:
+        return told
+    return {**told, "failure": {**failure, "hint": errors.over_http(failure.get("hint") or "")}}
 
 
 async def _ask(service: Served, operation: str, job_id: str) -> dict[str, Any]:
