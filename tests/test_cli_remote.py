@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import soundfile
 
+from f5serve.audio.decode import decode
 from f5serve.audio.encode import read_wav
 from f5serve.transports.cli import run
 from tests.http.house import House, house
@@ -76,6 +78,23 @@ def test_the_ending_decides_the_format(home: House, format: str, folder: Path) -
     assert run(["say", TEXT, "--server", home.url, "-o", f"a.{format}"]) == 0
     starts = {"mp3": b"\xff", "opus": b"OggS", "flac": b"fLaC", "aac": b"\xff\xf1", "pcm": b""}
     assert Path(f"a.{format}").read_bytes().startswith(starts[format])
+
+
+@pytest.mark.parametrize("format", ["wav", "mp3", "flac"])
+def test_a_file_tells_how_long_it_is(
+    home: House, format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the one that is written without a server, but for the silence that LAME puts around."""
+    argv = ["say", f"{TEXT} For {format}.", "--server", home.url, "-o", f"a.{format}", "--json"]
+    assert run(argv) == 0
+    told = json.loads(capsys.readouterr().out)
+    found, rate = soundfile.read(f"a.{format}")
+    assert 0 <= len(found) / rate - told["duration"] < (0.08 if format == "mp3" else 1e-3)
+    assert soundfile.info(f"a.{format}").frames == len(found)
+    if format == "mp3":  # the number of its frames, for those who seek
+        assert Path("a.mp3").read_bytes()[13:17] == b"Info"
+    wave = decode(Path(f"a.{format}").read_bytes())
+    assert 0 <= wave.duration_s - told["duration"] < 0.1
 
 
 def test_machines_are_told_of_the_job(home: House, capsys: pytest.CaptureFixture[str]) -> None:

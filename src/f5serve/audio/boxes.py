@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from f5serve.audio.parts import Damaged, Part, only_padding
+from f5serve.audio.parts import Damaged, Part, Steps, only_padding
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -20,8 +20,9 @@ def mp4_parts(data: memoryview) -> list[Part]:
     Raises:
         Damaged: it ends within a box.
     """
-    starts, at = [0], 0
+    starts, at, steps = [0], 0, Steps()
     while at + 8 <= len(data):
+        steps.take()
         size, name = struct.unpack_from(">I4s", data, at)
         if size == 1 and at + 16 <= len(data):
             size = struct.unpack_from(">Q", data, at + 8)[0]
@@ -45,8 +46,9 @@ def webm_parts(data: memoryview) -> list[Part]:
     Raises:
         Damaged: it ends within an element.
     """
-    starts, at = [0], 0
+    starts, at, steps = [0], 0, Steps()
     while at < len(data):
+        steps.take()
         name, size, body = _element(data, at)
         if name == _EBML and at:
             starts.append(at)

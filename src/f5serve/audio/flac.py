@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from f5serve.audio.parts import Damaged, Part, only_padding
+from f5serve.audio.parts import Damaged, Part, each_part, only_padding
 
 _BEGIN = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _INFO_AT = 8
@@ -42,13 +42,9 @@ def flac_parts(data: memoryview) -> list[Part]:
     Raises:
         Damaged: bytes behind its last frame are none, or it has no frame.
     """
-    parts = []
     if bytes(data[-128:-125]) == b"TAG":
         data = data[:-128]
-    while following := _BEGIN.search(data, 4):
-        parts.append(_part(data[: following.start()]))
-        data = data[following.start() :]
-    return [*parts, _part(data)]
+    return each_part(data, _BEGIN, _part)
 
 
 def _part(data: memoryview) -> Part:

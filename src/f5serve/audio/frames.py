@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from f5serve.audio.mpeg import Frame, has_tag, info_frame, read_frame
-from f5serve.audio.parts import Damaged, Part, only_padding
+from f5serve.audio.parts import Damaged, Part, Steps, only_padding
 
 _MPEG_SYNC = re.compile(rb"\xff[\xe2-\xff]")
 _ADTS_SYNC = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
@@ -27,6 +27,9 @@ _AMR_SIZES = {
 """Bytes of a frame by its type, 0 for none."""
 
 _ZEROS = re.compile(rb"\0*")
+MAX_GAPS = 8
+"""Places where bytes that are no frame may lie, each of at most two frames: 50 ms."""
+
 _MOST_IN_FRONT = 1 << 16
 """Bytes of anything that may lie in front of the first frame, beside tags and zeros."""
 
@@ -94,11 +97,16 @@ def walk(data: memoryview, read: Reader, sync: re.Pattern[bytes]) -> Walked:
         raise Damaged("there is no whole frame of sound in it")
     runs: list[tuple[int, int]] = []
     tags: list[tuple[int, Frame]] = []
-    frames = samples = 0
+    frames = samples = gaps = 0
+    steps = Steps()
     while at < len(data):
+        steps.take()
         frame = read(data, at)
         if frame is None or not _is_alike(frame, first):
             runs.append((start, at))
+            gaps += not tag_bytes(data, at)
+            if gaps > MAX_GAPS:
+                raise Damaged(f"in {gaps} places what lies among its frames is none")
             start = at = _behind_gap(data, at, read, sync, first)
         elif at + frame.size > len(data):
             raise Damaged(f"its last frame has {len(data) - at} of {frame.size} bytes")
@@ -244,6 +252,7 @@ def amr_parts(data: memoryview) -> list[Part]:
     """
     parts: list[Part] = []
     at = start = 0
+    steps = Steps()
     while at < len(data):
         magic = next((m for m in _AMR_SIZES if bytes(data[at : at + len(m)]) == m), b"")
         if not magic:
@@ -254,6 +263,7 @@ def amr_parts(data: memoryview) -> list[Part]:
         while at < len(data) and not data[at] & 0x83 and (size := sizes[data[at] >> 3 & 15]):
             at += size
             count += 1
+            steps.take()
         if at > len(data):
             raise Damaged("its last frame is cut")
         parts.append(Part((data[start:at],), 0.02 * count))

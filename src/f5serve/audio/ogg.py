@@ -9,7 +9,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from f5serve.audio.parts import Damaged, Part, only_padding
+from f5serve.audio.parts import Damaged, Part, Steps, only_padding
 
 HEADER_BYTES = 27
 MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
@@ -67,13 +67,19 @@ def checksum(page: bytes | bytearray) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
+def _is_sound(page: bytes) -> bool:
+    told = struct.unpack_from("<I", page, _SUM_AT)[0]
+    return bool(checksum(page[:_SUM_AT] + bytes(4) + page[_SUM_AT + 4 :]) == told)
+
+
 def ogg_parts(data: memoryview) -> list[Part]:
     """The links of a chained file, which are files of their own.
 
     Raises:
-        Damaged: it ends within a page, or bytes between pages are none.
+        Damaged: it ends within a page, a page is changed, or bytes between pages are none.
     """
     at = start = 0
+    steps = Steps()
     parts: list[Part] = []
     has_sound = False
     while at < len(data):
@@ -84,6 +90,9 @@ def ogg_parts(data: memoryview) -> list[Part]:
             raise Damaged(f"what begins at byte {at:,} is not a page of Ogg")
         if at + page.size > len(data):
             raise Damaged(f"its last page has {len(data) - at} of {page.size} bytes")
+        if not _is_sound(bytes(data[at : at + page.size])):
+            raise Damaged(f"the page at byte {at:,} does not have its checksum")
+        steps.take()
         if page.flags & _FIRST and has_sound:
             parts.append(Part((data[start:at],)))
             start = at

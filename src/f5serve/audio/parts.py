@@ -7,14 +7,20 @@ says how its parts are found; sound is not decoded here.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_PARTS = 1_000
 """Files joined in one; each costs the opening of a decoder."""
 
+MAX_STEPS = 1_000_000
+"""Frames, pages or elements of a file: half an hour of any codec has fewer, a trap has more."""
+
 SLACK_S = 0.05
 """Sound that a header may be off by, to either side; no word is so short."""
 
+_PADDING = b"\0\r\n\t "
 TAG_STARTS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 """How the tags begin that programs put behind the sound of any file."""
 
@@ -36,7 +42,44 @@ class Part:
     expected_s: float | None = None
 
 
+def each_part(
+    data: memoryview, begin: re.Pattern[bytes], read: Callable[[memoryview], Part]
+) -> list[Part]:
+    """The parts of files that were joined, each of which begins as `begin` says.
+
+    Raises:
+        Damaged: there are too many.
+    """
+    parts = []
+    while following := begin.search(data, 4):
+        parts.append(read(data[: following.start()]))
+        data = data[following.start() :]
+        if len(parts) == MAX_PARTS:
+            raise Damaged(f"more than {MAX_PARTS:,} files are joined in it")
+    return [*parts, read(data)]
+
+
 def only_padding(data: memoryview) -> bool:
     """Whether nothing but zeros, line ends or a tag is there: what may follow the sound."""
-    start = bytes(data[:16])
-    return start.startswith(TAG_STARTS) or not bytes(data).strip(b"\0\r\n\t ")
+    start = bytes(data[:64])
+    if start.startswith(TAG_STARTS):
+        return True
+    # First a few: who asks at each of many places would else read the rest as often.
+    return not start.strip(_PADDING) and not bytes(data).strip(_PADDING)
+
+
+class Steps:
+    """Counts the steps of a walk, so that it ends in time."""
+
+    def __init__(self, most: int = MAX_STEPS) -> None:
+        self._most = self._left = most
+
+    def take(self) -> None:
+        """Take one.
+
+        Raises:
+            Damaged: there were too many.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise Damaged(f"it is made of more than {self._most:,} pieces")

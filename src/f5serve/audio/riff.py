@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
 from typing import NamedTuple
 
-from f5serve.audio.parts import SLACK_S, Damaged, Part, only_padding
+from f5serve.audio.parts import SLACK_S, Damaged, Part, Steps, each_part, only_padding
 
 _OPEN = 0x7FFF_0000
 """From here on a length in 32 bits is a placeholder: the file is not as long by far."""
+
+MAX_CHUNKS = 10_000
+"""Of one file; libsndfile needs time for each."""
 
 _NEXT_WAV = re.compile(rb"(?:RIFF|RF64|BW64)....WAVE(?:fmt |JUNK|bext|LIST|ds64)", re.DOTALL)
 _NEXT_AIFF = re.compile(rb"FORM....AIF[FC](?:COMM|FVER|MARK|INST|NAME)", re.DOTALL)
@@ -65,24 +67,15 @@ def wav_parts(data: memoryview) -> list[Part]:
     Raises:
         Damaged: sound that the header announces is missing, or unknown bytes follow it.
     """
-    return _each(data, _NEXT_WAV, _wav_part)
-
-
-def _each(
-    data: memoryview, begin: re.Pattern[bytes], read: Callable[[memoryview], Part]
-) -> list[Part]:
-    """The parts of files that were joined, each of which begins as `begin` says."""
-    parts = []
-    while following := begin.search(data, 12):
-        parts.append(read(data[: following.start()]))
-        data = data[following.start() :]
-    return [*parts, read(data)]
+    return each_part(data, _NEXT_WAV, _wav_part)
 
 
 def _wav_part(data: memoryview) -> Part:
     at, ds64, rate, align = 12, 0, 0, 1
+    steps = Steps(MAX_CHUNKS)
     is_rf64 = bytes(data[:4]) != b"RIFF"
     while at + 8 <= len(data):
+        steps.take()
         name, size = struct.unpack_from("<4sI", data, at)
         at += 8
         if name == b"fmt " and at + 16 <= len(data):
@@ -133,7 +126,9 @@ def _are_chunks(data: memoryview, layout: _Layout) -> bool:
     at, head_bytes = 0, layout.head.size
     if bytes(data[:4]) in _COMMON_CHUNKS:
         return True
+    steps = Steps(MAX_CHUNKS)
     while at + head_bytes <= len(data):
+        steps.take()
         name, size = layout.head.unpack_from(data, at)
         if not _CHUNK_NAME.fullmatch(name) or size < 0:
             return False
@@ -144,12 +139,14 @@ def _are_chunks(data: memoryview, layout: _Layout) -> bool:
 
 def aiff_parts(data: memoryview) -> list[Part]:
     """The parts of an aiff or aifc; errors as `wav_parts`."""
-    return _each(data, _NEXT_AIFF, _aiff_part)
+    return each_part(data, _NEXT_AIFF, _aiff_part)
 
 
 def _aiff_part(data: memoryview) -> Part:
     at, comm, rate, width, align = 12, 0, 0, 0, 1
+    steps = Steps(MAX_CHUNKS)
     while at + 8 <= len(data):
+        steps.take()
         name, size = struct.unpack_from(">4sI", data, at)
         at += 8
         if name == b"COMM" and at + 18 <= len(data):
@@ -182,7 +179,7 @@ def _extended(data: bytes) -> int:
 
 def au_parts(data: memoryview) -> list[Part]:
     """The parts of an au; errors as `wav_parts`."""
-    return _each(data, _NEXT_AU, _au_part)
+    return each_part(data, _NEXT_AU, _au_part)
 
 
 def _au_part(data: memoryview) -> Part:
@@ -201,12 +198,14 @@ def _au_part(data: memoryview) -> Part:
 
 def caf_parts(data: memoryview) -> list[Part]:
     """The parts of a caf; errors as `wav_parts`."""
-    return _each(data, _NEXT_CAF, _caf_part)
+    return each_part(data, _NEXT_CAF, _caf_part)
 
 
 def _caf_part(data: memoryview) -> Part:
     at, per_s, align = 8, 0, 1
+    steps = Steps(MAX_CHUNKS)
     while at + 12 <= len(data):
+        steps.take()
         name, size = struct.unpack_from(">4sq", data, at)
         at += 12
         if name == b"desc" and at + 32 <= len(data):
@@ -228,12 +227,14 @@ def _caf_part(data: memoryview) -> Part:
 
 def w64_parts(data: memoryview) -> list[Part]:
     """The parts of a w64; errors as `wav_parts`."""
-    return _each(data, _NEXT_W64, _w64_part)
+    return each_part(data, _NEXT_W64, _w64_part)
 
 
 def _w64_part(data: memoryview) -> Part:
     at, rate, align = 40, 0, 1
+    steps = Steps(MAX_CHUNKS)
     while at + 24 <= len(data):
+        steps.take()
         name, tail, size = struct.unpack_from("<4s12sQ", data, at)
         if name == b"fmt " and at + 40 <= len(data):
             rate, align = struct.unpack_from("<8xIH", data, at + 24)

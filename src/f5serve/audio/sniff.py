@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from f5serve.audio.frames import id3_bytes, zeros
 from f5serve.audio.refusals import refuse
+from f5serve.audio.riff import MAX_CHUNKS
 
 
 class Container(NamedTuple):
@@ -115,7 +116,9 @@ def read_riff(data: bytes) -> RiffHeader | None:
         return None
     channels = sample_rate = 0
     position = 12
-    while position + 8 <= len(data):
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > len(data):
+            break
         name, size = struct.unpack_from("<4sI", data, position)
         position += 8
         if name == b"fmt " and position + 8 <= len(data):
