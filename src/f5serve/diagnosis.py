@@ -52,6 +52,7 @@ from f5serve.doctor.packages import installed, read_torch
 from f5serve.engine.threads import usable_threads
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.model_cache.disk import unreadable
+from f5serve.model_cache.quarantine import kept
 from f5serve.model_cache.registry import VOCODER, check_license, get
 from f5serve.model_cache.synced import complete
 from f5serve.model_cache.verify import known_hashes
@@ -277,7 +278,12 @@ def _look_at_models(facts: Facts) -> ModelFacts:
     settings = facts.settings
     may_fetch = _would_fetch(facts)
     known = ModelFacts(kind="", model=settings.model, may_fetch=may_fetch)
-    known = replace(known, needs=_needed(settings.model), engine_installed=facts.torch is not None)
+    known = replace(
+        known,
+        needs=_needed(settings.model),
+        engine_installed=facts.torch is not None,
+        put_aside=tuple(kept(settings.models_dir)),
+    )
     try:
         choice = choose(settings)
         if may_fetch:

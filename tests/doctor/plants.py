@@ -491,6 +491,12 @@ PLANTS = (
         sets(F5_CACHE_DIR="/runpod-volume/cache"),
         "VOLUME_NOT_MOUNTED",
     ),
+    Plant(
+        "a file of a model was put aside",
+        cpu_box,
+        lambda machine: machine.write("models/artifacts/old.safetensors.damaged", "?"),
+        "MODEL_FILES_PUT_ASIDE",
+    ),
     Plant("no room for the weights", cpu_box, small_everywhere, "NO_ROOM_FOR_MODELS"),
     # models
     Plant("weights missing", cpu_box, no_models(F5_FETCH_MODELS="never"), "MODEL_MISSING"),

@@ -9,7 +9,7 @@ import pytest
 from f5serve.model_cache.find import artifact_path
 from f5serve.model_cache.hub import HubSource, pull
 from f5serve.model_cache.publish import publish
-from f5serve.model_cache.quarantine import put_aside
+from f5serve.model_cache.quarantine import kept, put_aside
 from f5serve.model_cache.sources import Places, obtain
 from f5serve.model_cache.sync import sync, verify_synced
 from f5serve.model_cache.tiers import Tier
@@ -131,6 +131,7 @@ def test_a_damaged_blob_is_kept_and_fetched_anew(
     else:
         assert pull("pinned", source, ours, registry=REGISTRY).weights.read_bytes() == WEIGHTS
     assert blob.with_name(f"{blob.name}.damaged").read_bytes() == b"?" + WEIGHTS[1:]
+    assert kept(ours) == [blob.with_name(f"{blob.name}.damaged")]
 
 
 def test_a_folder_of_links_to_another_disk_is_left_alone(tmp_path: Path, ours: Path) -> None:

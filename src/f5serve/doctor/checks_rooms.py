@@ -5,7 +5,8 @@ Facts flow in, findings flow out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from f5serve.doctor.facts import Facts, ModelFacts, StoreFacts
 from f5serve.doctor.findings import MODEL, STORAGE, Finding, ok
@@ -159,6 +160,8 @@ def check_models(facts: Facts) -> Iterator[Finding]:
     models = facts.models
     if models is None:
         return
+    if models.put_aside:
+        yield _put_aside(models.put_aside)
     if models.code == "MODEL_MISSING" and models.may_fetch:
         yield _to_fetch(facts)
     elif models.code == "MODEL_MISSING" and not models.engine_installed:
@@ -178,6 +181,18 @@ def check_models(facts: Facts) -> Iterator[Finding]:
         yield _standin(facts)
     else:
         yield from _files(models)
+
+
+def _put_aside(files: Sequence[Path]) -> Finding:
+    return Finding(
+        "warning",
+        "models",
+        "MODEL_FILES_PUT_ASIDE",
+        "Files of models were found changed and lie beside their places.",
+        ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if files[3:] else ""),
+        "A disk that fails, a killed copy or a person has changed them; they take room.",
+        "See where they come from, then remove them, or give yours its name back as the log says.",
+    )
 
 
 def _to_fetch(facts: Facts) -> Finding:

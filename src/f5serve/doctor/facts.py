@@ -269,6 +269,7 @@ class ModelFacts:
         may_fetch: missing weights are fetched at the start.
         engine_installed: the packages of that engine are here.
         needs: bytes that fetching takes.
+        put_aside: files that were found changed and lie beside their places.
     """
 
     kind: str
@@ -282,6 +283,7 @@ class ModelFacts:
     engine_installed: bool = True
     needs: int = 0
     hash_error: str = ""
+    put_aside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

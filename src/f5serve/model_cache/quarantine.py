@@ -6,6 +6,7 @@ know models.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -49,6 +50,16 @@ def put_aside(path: Path, inside: Path, aside: Path | None = None) -> Path | Non
         return None
     _log.warning("%s is not what it was and is put aside as %s", path, to)
     return to
+
+
+def kept(models_dir: Path) -> list[Path]:
+    """What has been put aside in a models folder."""
+    patterns = (f"artifacts/*{SUFFIX}*", f"hub/models--*/**/*{SUFFIX}*", "synced/*/quarantine/*")
+    found: list[Path] = []
+    with contextlib.suppress(OSError):  # a folder that may not be read
+        for pattern in patterns:
+            found += models_dir.glob(pattern)
+    return found
 
 
 def _free_name(wanted: Path) -> Path:

@@ -103,11 +103,11 @@ def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Sp
         booted = (begun or begin(settings, how)).result()
         engine = booted.speech.engine
         _log.info("model: %s, %s; %s", engine.model, engine.description, booted.timeline)
-        if booted.obtained is not None and publishing.is_wanted(settings, booted.obtained):
-            publishing.publish_beside(booted.obtained)
-        volume = lasting()
-        if booted.obtained is not None and volume and keeping.is_wanted(booted.obtained, volume):
-            keeping.keep_beside(booted.obtained, volume, lambda: not how.stop.is_set())
+        obtained, volume = booted.obtained, lasting()
+        if obtained is not None and publishing.is_wanted(settings, obtained):
+            publishing.publish_beside(obtained)  # the next worker takes a third of the bytes
+        elif obtained is not None and volume and keeping.is_wanted(obtained, volume):
+            keeping.keep_beside(obtained, volume, lambda: not how.stop.is_set())
         return booted.speech
 
     return load
