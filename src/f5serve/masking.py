@@ -13,7 +13,7 @@ from urllib.parse import unquote
 MASK = "***"
 
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSW|PWD|CREDENTIAL", re.IGNORECASE)
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}+:/+")
 _QUERY = re.compile(r"([?#]).*", re.DOTALL)
 _NO_PORT = re.compile(r"(?<=[\w.-]):(?!\d+(?:[/?#\s,]|$))(?!//)[^\s,/]+")
 _SEPARATORS = re.compile(r"[/@:?#&=%\s]+")
