@@ -1,7 +1,7 @@
 """What operations cost while the store fills up: requests and seconds.
 
-    python bench/growth.py                                  10, 1,000, 10,000 voices
-    python bench/growth.py --servers folder --sizes 10,1000
+    python bench/growth.py                        10, 1,000, 10,000 voices; 10, 1,000, 20,000 jobs
+    python bench/growth.py --servers folder --sizes 10,1000 --what jobs
 
 Every voice has a record, a recording and its words in the store, as an older f5serve left them:
 without an index, so that `list first` has to build one. Each row begins with a process that knows
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class Counting:
 
     def __getattr__(self, name: str) -> Any:
         kinds = {"get": "GET", "get_part": "GET", "download": "GET", "exists": "GET"}
+        kinds["page"] = kinds["abort_old_uploads"] = "LIST"
         kind = kinds.get(name) or {"put": "PUT", "put_file": "PUT", "delete": "DELETE"}.get(name)
         call = getattr(self.inner, name)
 
@@ -158,13 +159,13 @@ def voices(store: ObjectStore, folder: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def compare(found: dict[int, dict[str, dict[str, Any]]]) -> list[str]:
-    """Rows whose requests grow with the store."""
+def compare(found: dict[int, dict[str, dict[str, Any]]], full: Collection[str] = FULL) -> list[str]:
+    """Rows whose requests grow with the store, but for those that go through all of it."""
     least, most = found[min(found)], found[max(found)]
     return [
         name
         for name in least
-        if name not in FULL and name != "known beside 40"
+        if name not in full and name != "known beside 40"
         if requests(most[name]) > requests(least[name]) + MORE
     ]
 
@@ -178,7 +179,7 @@ def show(title: str, found: dict[int, dict[str, dict[str, Any]]]) -> None:
     """A table for people, a column for each size."""
     print(f"\n{title:22}" + "".join(f"{size:>36,}" for size in found))
     for name in found[min(found)]:
-        cells = [found[size][name] for size in found]
+        cells = [found[size].get(name, {"not tried": "", "s": 0.0}) for size in found]
         told = [
             " ".join(f"{n} {kind}" for kind, n in cell.items() if kind != "s") for cell in cells
         ]
@@ -186,25 +187,48 @@ def show(title: str, found: dict[int, dict[str, dict[str, Any]]]) -> None:
         print(f"{name:22}" + "".join(line), flush=True)
 
 
+def measure_voices(server: str, size: int) -> dict[str, dict[str, Any]]:
+    """The rows of a store with so many voices."""
+    with (
+        tempfile.TemporaryDirectory(prefix="f5-bench-") as folder,
+        store_of(server, lambda root: fill(root, size)) as store,
+    ):
+        return voices(store, Path(folder))
+
+
+def measure_jobs(server: str, size: int) -> dict[str, dict[str, Any]]:
+    """The rows of a store with so many jobs."""
+    import growth_jobs
+
+    with store_of(server, lambda root: growth_jobs.fill(root, size)) as store:
+        return growth_jobs.jobs(store, size)
+
+
 def main() -> int:
     """Measure, print, judge."""
+    import growth_jobs
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", default="folder,rclone")
-    parser.add_argument("--sizes", default="10,1000,10000", help="voices")
+    parser.add_argument("--what", default="voices,jobs")
+    parser.add_argument("--sizes", help="in place of those above")
     args = parser.parse_args()
+    kinds = {
+        "voices": (measure_voices, FULL, "10,1000,10000"),
+        "jobs": (measure_jobs, (*growth_jobs.FULL, *growth_jobs.PAGES), "10,1000,20000"),
+    }
     results: dict[str, Any] = {}
     growing: list[str] = []
-    for server in args.servers.split(","):
-        found: dict[int, dict[str, dict[str, Any]]] = {}
-        for size in map(int, args.sizes.split(",")):
-            with (
-                tempfile.TemporaryDirectory(prefix="f5-bench-") as folder,
-                store_of(server, lambda root, size=size: fill(root, size)) as store,
-            ):
-                found[size] = voices(store, Path(folder))
-        show(f"voices, {server}", found)
-        results[f"voices {server}"] = found
-        growing += [f"{server}: {name}" for name in compare(found)]
+    for what in args.what.split(","):
+        measure, full, sizes = kinds[what]
+        for server in args.servers.split(","):
+            counts = map(int, (args.sizes or sizes).split(","))
+            found = {size: measure(server, size) for size in counts}
+            show(f"{what}, {server}", found)
+            results[f"{what} {server}"] = found
+            growing += [f"{what} {server}: {name}" for name in compare(found, full)]
+            if what == "jobs":
+                growing += [f"{server}: {name}" for name in growth_jobs.too_many(found)]
     print(json.dumps({"version": str(stamp()), "results": results, "growing": growing}))
     return 1 if growing else 0
 

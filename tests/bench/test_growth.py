@@ -36,7 +36,7 @@ def test_a_row_that_grows_is_named() -> None:
 
 @pytest.mark.slow
 def test_nothing_grows_but_a_full_listing() -> None:
-    command = [sys.executable, "bench/growth.py", "--sizes", "5,150"]
+    command = [sys.executable, "bench/growth.py", "--sizes", "5,150", "--what", "voices"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     line = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, line["growing"]) == (0, [])
@@ -45,3 +45,15 @@ def test_nothing_grows_but_a_full_listing() -> None:
         assert rows["list first"]["GET"] >= 150
         assert growth.requests(rows["unknown"]) <= 3
         assert rows["unknown again"].keys() - {"s"} == {"GET"}
+
+
+@pytest.mark.slow
+def test_a_page_of_jobs_costs_the_same_in_a_fuller_store() -> None:
+    command = [sys.executable, "bench/growth.py", "--sizes", "60,300", "--what", "jobs"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, line["growing"]) == (0, [])
+    for server in ("folder", "rclone"):
+        rows = line["results"][f"jobs {server}"]
+        assert rows["300"]["list first"] | {"s": 0} == {"LIST": 1, "GET": 50, "s": 0}
+        assert rows["300"]["gc, all old"]["LIST"] <= 20

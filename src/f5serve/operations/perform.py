@@ -130,6 +130,8 @@ async def _pulse(tools: Tools, flight: Flight, lease: Lease, ended: asyncio.Even
             return
         except StorageFailed as error:  # the lease may end; finish() looks for that
             _log.warning("no sign of life could be written: %s", error.message)
+        except Exception:  # noqa: BLE001 - one fault must not end the signs of life
+            _log.exception("no sign of life could be written")
 
 
 async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: Times) -> Record:

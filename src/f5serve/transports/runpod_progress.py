@@ -7,8 +7,11 @@ starts a thread for each report, and what it sends may arrive after the result.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 FIRST_S = 1.0
 """Jobs that end sooner post nothing but their answer."""
@@ -21,7 +24,7 @@ class Progress:
     """The reports of one job.
 
     Args:
-        send: posts one report; what it raises is not caught.
+        send: posts one report; what it raises is logged.
         first_s: seconds before the first post; later ones are as far apart, growing to 5 s.
     """
 
@@ -59,6 +62,9 @@ class Progress:
             await self._news.wait()
             self._news.clear()
             self._sending = True
-            await self._send(self._latest)
+            try:
+                await self._send(self._latest)
+            except Exception:  # noqa: BLE001 - one post that fails must not end the others
+                _log.exception("a report of progress could not be sent")
             self._sending = False
             self._pause_s = min(self._pause_s * 1.5, LONGEST_S)

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import uvicorn
 from starlette.responses import JSONResponse, Response
@@ -28,6 +29,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from f5serve.errors import F5Error
 from f5serve.operations import Operations
+from f5serve.operations.supervise import Supervisor
 from f5serve.transports.http.connection import Connection, connection_of
 from f5serve.transports.http.connections import Connections
 from f5serve.transports.http.errors import answer_to
@@ -115,8 +117,12 @@ class Serving:
         main = asyncio.create_task(self._main.serve(sockets=[listening]))
         asking = asyncio.create_task(self._health.serve(sockets=[health])) if health else None
         self._operations.begin()
-        watching = (self._check(), self._watch(), self._connections.watch())
-        beside = [asyncio.create_task(each) for each in watching]
+        background = self._operations.background
+        beside = [
+            background.spawn("checks", self._check()),
+            background.begin("model", self._watch),
+            background.begin("connections", self._connections.watch),
+        ]
         try:
             await self._stopping.wait()
             await self._drain(main)
@@ -214,7 +220,7 @@ class Listener(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, kind: type[Connection]) -> None:
         self._connections = kind.all_of_them
-        self._taking: list[asyncio.Task[None]] = []
+        self._taking = Supervisor()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -236,12 +242,13 @@ class Listener(uvicorn.Server):
         them is counted.
         """
         await super().startup(sockets=[])
-        taking = (take(self, listening, self._connections) for listening in sockets or ())
-        self._taking = [asyncio.create_task(each) for each in taking]
+        for number, listening in enumerate(sockets or ()):
+            taking = partial(take, self, listening, self._connections)
+            self._taking.begin(f"connections of socket {number}", taking)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more; then as uvicorn's."""
-        await _ended(self._taking)
+        await self._taking.close()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
