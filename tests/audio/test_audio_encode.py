@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 import subprocess
 import sys
@@ -136,3 +137,34 @@ def test_unknown_format() -> None:
 def test_an_empty_wave_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="without samples"):
         encode(Wave(np.zeros(0, np.float32)), "wav")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_encoder_that_is_given_up_writes_into_no_other_file(
+    tmp_path: Path, format: AudioFormat
+) -> None:
+    """A job that is stopped leaves its encoder to the collector, which comes later."""
+    with (tmp_path / "stopped").open("w+b") as file:
+        number = file.fileno()
+        encoder = FileEncoder(file, format)
+        encoder.write(tone(1.5))
+    with (tmp_path / "other").open("w+b") as other:
+        assert other.fileno() == number  # it was free again
+        del encoder
+        gc.collect()
+        assert other.tell() == 0
+        assert FileEncoder(other, "flac") is not None
+    assert (tmp_path / "other").stat().st_size < 5000  # a head at most, and nothing of 1.5 s
+
+
+def test_encoders_leave_no_descriptor_open(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number, format in enumerate([*FORMATS] * 3):
+        with (tmp_path / str(number)).open("w+b") as file:
+            encoder = FileEncoder(file, format)
+            encoder.write(tone(0.2))
+            if number % 2:
+                encoder.close()
+        del encoder
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

@@ -93,8 +93,9 @@ class FileEncoder:
         self._sample_rate = sample_rate
         self._pinned = 0
         # A Python file would be called back for every frame, and wait for the interpreter's lock
-        # each time: with many at once most of the time of an mp3.
-        target = file.fileno() if format in SOUNDFILE else file
+        # each time: with many at once most of the time of an mp3. The descriptor is its own, as an
+        # encoder that is given up ends when it is collected, and the file may be closed by then.
+        target = os.dup(file.fileno()) if format in SOUNDFILE else file
         self._writer = open_writer(target, format, sample_rate)
 
     def write(self, samples: FloatArray) -> None:
@@ -119,7 +120,7 @@ class FileEncoder:
 def open_writer(target: Any, format: AudioFormat, sample_rate: int) -> Writer:
     """What writes mono sound of `format` to a binary file; of `SOUNDFILE` to a descriptor as well.
 
-    A wav says that it is `ENDLESS`, until `finish_wav`.
+    A wav says that it is `ENDLESS`, until `finish_wav`. A descriptor is closed with the writer.
 
     Raises:
         InvalidRequest: as `FileEncoder`.
@@ -228,7 +229,7 @@ class _Soundfile:
         constant = {"bitrate_mode": "CONSTANT", "compression_level": MP3_COMPRESSION}
         options: dict[str, Any] = constant if container == "MP3" else {}
         self._file = soundfile.SoundFile(
-            target, "w", sample_rate, 1, subtype, format=container, closefd=False, **options
+            target, "w", sample_rate, 1, subtype, format=container, closefd=True, **options
         )
         if container == "OGG":
             _shorten_pages(self._file)
