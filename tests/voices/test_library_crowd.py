@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from f5serve.errors import F5Error
 from f5serve.store.base import ObjectStore
 from f5serve.store.folder import FolderStore
 from f5serve.voices import names
+from f5serve.voices.adoption import SEARCHES
 from f5serve.voices.library import VoiceLibrary
 from tests.voices.conftest import Machine
 from tests.voices.material import WORDS, CountingStore, recording
@@ -80,6 +86,34 @@ def test_threads_share_one_import(store: ObjectStore, machine: Machine) -> None:
         voices = list(pool.map(library.get, ["ana"] * THREADS))
     assert len({voice.revision for voice in voices}) == 1
     assert counting.total("put", "_records/") == 1
+
+
+def test_unknown_names_on_a_store_that_does_not_list_hold_up_no_known_one(
+    store: ObjectStore, machine: Machine
+) -> None:
+    machine().put("ana", recording(), WORDS)
+    goes_on = threading.Event()
+
+    def hang(call: str, key: str) -> None:
+        if call == "list":
+            goes_on.wait(60)
+
+    library = machine(CountingStore(store, before=hang), look_again_s=60.0)
+
+    def ask(number: int) -> str:
+        with pytest.raises(F5Error) as caught:
+            library.get(f"nobody-{number}")
+        return caught.value.code
+
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(ask, number) for number in range(40)]
+        began = time.monotonic()
+        assert pool.submit(library.get, "ana").result(30).ref_text == WORDS
+        assert time.monotonic() - began < 15  # it waited behind 40 others, of whom 8 still hang
+        goes_on.set()
+        codes = Counter(future.result() for future in asked)
+    assert codes["VOICE_NOT_FOUND"] >= SEARCHES
+    assert codes.keys() <= {"VOICE_NOT_FOUND", "BUSY"}
 
 
 def test_readers_meet_whole_voices_while_it_is_replaced(

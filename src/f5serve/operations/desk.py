@@ -105,6 +105,7 @@ class Operations:
         self._line = Line(settings.max_queue_s)
         self._measures.watch_device(self._device, lambda: self._line.wait_s)
         self._measures.watch_store(lambda: bounded.hung)
+        self._measures.watch_voices(lambda: voices.unreadable)
         watch_process(self._measures.registry, settings.data_dir)
         self._tools = Tools(
             self._board,

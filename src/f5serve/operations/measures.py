@@ -140,6 +140,14 @@ class Measures:
             source=hung,
         )
 
+    def watch_voices(self, unreadable: Callable[[], int]) -> None:
+        """Export how many records of voices could not be read when all were listed last."""
+        self.registry.gauge(
+            "f5_voices_unreadable",
+            "Records of voices that could not be read when all were listed last.",
+            source=unreadable,
+        )
+
     def spoke(self, metrics: Mapping[str, float], audio_s: float, seconds: float) -> None:
         """Note a request that was spoken; `metrics` as callers are told them."""
         self.seconds.observe(seconds)

@@ -33,6 +33,13 @@ MOST: Final = 4_096
 
 _MOST_REFUSED: Final = 1_000
 
+SEARCHES: Final = 8
+"""Unknown names that are looked for side by side."""
+
+SEARCH_WAIT_S: Final = 1.0
+"""Longest wait for one of them: where the store's listings hang, callers who ask for what does not
+exist must not hold the threads of those who ask for what does."""
+
 
 class Adoption:
     """Takes up dropped files when their voice is asked for.
@@ -55,6 +62,7 @@ class Adoption:
         self._files = files
         self._look_again_s = options.look_again_s
         self._without = Presence(options.unknown_s)
+        self._searches = threading.BoundedSemaphore(SEARCHES)
         self._lock = threading.Lock()  # never held while the store is asked
         self._at_it: dict[str, tuple[threading.Lock, int]] = {}
         self._looked_at: OrderedDict[str, float] = OrderedDict()
@@ -64,7 +72,7 @@ class Adoption:
         """A record made of the files of that name, None without any; two requests at most then.
 
         Raises:
-            InvalidRequest, BadAudio, StorageFailed: as `VoiceLibrary.get`.
+            InvalidRequest, BadAudio, StorageFailed: as `VoiceLibrary.get`; BUSY.
         """
         if self._without.get(fold(name)) is False:
             return None
@@ -82,7 +90,8 @@ class Adoption:
 
     def has_files(self, name: str) -> bool:
         """Whether a recording was dropped under this name, as it is spelled here; one request."""
-        return bool(dropped.find_all(dropped.beside(self._store, name), name))
+        with self._searching():
+            return bool(dropped.find_all(dropped.beside(self._store, name), name))
 
     def renewed(self, record: VoiceRecord) -> VoiceRecord:
         """The record, or a new one where other files than it knows of were dropped.
@@ -130,8 +139,23 @@ class Adoption:
         return sorted(key for key in keys if key in there or self._store.exists(key))
 
     def _find(self, name: str) -> Dropped | None:
-        beside = dropped.find(dropped.beside(self._store, name), name)
-        return beside or dropped.find(self._files(), name)  # in other capitals
+        with self._searching():
+            beside = dropped.find(dropped.beside(self._store, name), name)
+            return beside or dropped.find(self._files(), name)  # in other capitals
+
+    @contextlib.contextmanager
+    def _searching(self) -> Iterator[None]:
+        if not self._searches.acquire(timeout=SEARCH_WAIT_S):
+            raise StorageFailed(
+                f"{SEARCHES} other names are being looked for in the store.",
+                code="BUSY",
+                hint="Send it again in a few seconds.",
+                retryable=True,
+            )
+        try:
+            yield
+        finally:
+            self._searches.release()
 
     @contextlib.contextmanager
     def _alone(self, folded: str) -> Iterator[None]:

@@ -127,6 +127,11 @@ class Catalog:
         self._files = Shared(self._list_files, fresh_s)
         self._complete = Shared(self._check, 0.0)
 
+    @property
+    def unreadable(self) -> int:
+        """Records that could not be read at the last check."""
+        return self._index.unreadable
+
     def note(self, name: str, record: VoiceRecord | None) -> None:
         """A voice was put, or removed (None), by this process."""
         self._index.note(name, record)

@@ -89,6 +89,11 @@ class Index:
         self._stamped: Entries = {}
         self._unreadable: Mapping[str, tuple[int, str]] = {}
 
+    @property
+    def unreadable(self) -> int:
+        """Records that could not be read at the last check."""
+        return len(self._unreadable)
+
     def note(self, name: str, record: VoiceRecord | None) -> None:
         """Tell other machines that a record was put, or removed (None); failing costs time only."""
         note = Note(names.fold(name), record)

@@ -73,6 +73,11 @@ class VoiceLibrary:
         self._adoption = Adoption(store, self._shelf, self._intake, self._catalog.files, options)
 
     @property
+    def unreadable(self) -> int:
+        """Voices whose record could not be read when all were listed last."""
+        return self._catalog.unreadable
+
+    @property
     def writes_transcripts(self) -> bool:
         """Whether a recording may come without its words."""
         return self._intake.writes_transcripts
@@ -84,8 +89,8 @@ class VoiceLibrary:
             InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME, or what is wrong
                 with files that were dropped into the store.
             BadAudio: as `prepare_voice`, for such files.
-            StorageFailed: VOICE_RECORD_TOO_NEW, VOICE_RECORD_DAMAGED, VOICE_CHANGING, or the
-                store's own code.
+            StorageFailed: VOICE_RECORD_TOO_NEW, VOICE_RECORD_DAMAGED, VOICE_CHANGING, BUSY, or
+                the store's own code.
         """
         if name is None or names.is_default(name):
             return self._default()
