@@ -6,11 +6,14 @@ not wanted any more, is not known here.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 CHECK_S = 0.1
 """How often it is looked whether the result is still wanted."""
@@ -29,6 +32,16 @@ def until_done(futures: Iterable[Future[Any]], check: Check | None = None) -> No
     while waiting := wait(waiting, CHECK_S).not_done:
         if check is not None:
             check()
+
+
+def log_faults(future: Future[Any], what: str) -> None:
+    """Have a fault of work that nobody waits for in the log."""
+
+    def tell(ended: Future[Any]) -> None:
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            _log.error("%s failed: %s", what, type(error).__name__, exc_info=error)
+
+    future.add_done_callback(tell)
 
 
 @contextmanager

@@ -60,6 +60,7 @@ from f5serve.store.bounded import BoundedStore
 from f5serve.store.files import sweep
 from f5serve.timings.subtitles import SubtitleFormat
 from f5serve.voices.library import VoiceLibrary
+from f5serve.waits import log_faults
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +146,9 @@ class Operations:
         """
         self._device.begin()
         self.background.begin("voices", self._upkeep.run)
-        self.pools.checks.submit(sweep, self._tools.folder)
+        log_faults(
+            self.pools.checks.submit(sweep, self._tools.folder), "sweeping the scratch folder"
+        )
         if self._enqueue is None:
             self._queue.begin()
             self.background.begin("index", self._lookups.keep_index)

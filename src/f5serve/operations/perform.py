@@ -80,6 +80,8 @@ async def _end(
     failure: Mapping[str, Any] | None,
 ) -> None:
     await settled(pulse)  # a beat that came later would hide how the job ended
+    if not pulse.cancelled() and (fault := pulse.exception()) is not None:
+        _log.error("the signs of life of a job ended early", exc_info=fault)
     if failure is not None:
         await tools.blocking(note, tools.board, flight, lease, failure)
 

@@ -20,7 +20,7 @@ from f5serve.errors import F5Error, StorageFailed
 from f5serve.jobs.chunks import Chunks
 from f5serve.operations.pools import BoundedExecutor
 from f5serve.types import Utterance, Wave
-from f5serve.waits import Check, until_done
+from f5serve.waits import Check, log_faults, until_done
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class Resume:
             is_time = time.monotonic() - self._began >= self._options.after_s
             if is_time and not self._is_writing and not self._closed:
                 self._is_writing = True
-                self._pool.submit(self._write)
+                log_faults(self._pool.submit(self._write), "keeping utterances")
 
     def end(self, is_final: bool) -> None:
         """Write no more; remove what was written if no attempt will follow. Returns at once."""
@@ -118,7 +118,7 @@ class Resume:
             self._closed = True
             self._is_final = is_final and bool(self._known or self._is_retry)
             if self._is_final and not self._is_writing:  # else the writer does it
-                self._pool.submit(self._remove)
+                log_faults(self._pool.submit(self._remove), "removing kept utterances")
 
     def _write(self) -> None:
         while (chunk := self._next()) is not None:

@@ -23,7 +23,7 @@ from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.timings.exact import Exact
 from f5serve.timings.languages import language_of
 from f5serve.types import Aligner, Alignment, Wave
-from f5serve.waits import Check, held, wanted
+from f5serve.waits import Check, held, log_faults, wanted
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Aligners:
     def begin(self) -> None:
         """As `load`, in a thread that aligns: nobody waits for it but the first text."""
         if self.name != OFF:
-            self._pool.submit(self.load)
+            log_faults(self._pool.submit(self.load), "loading the aligners")
 
     def align(
         self,

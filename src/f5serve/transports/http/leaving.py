@@ -81,6 +81,8 @@ async def while_listening(receive: Receive, work: Coroutine[Any, Any, T]) -> T |
         gone.cancel()
         doing.cancel()  # harmless where it has ended
         await asyncio.wait({doing, gone})
+    if not gone.cancelled():
+        gone.exception()  # a connection that breaks has gone as well
     return None if doing.cancelled() else doing.result()
 
 

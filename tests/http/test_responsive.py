@@ -1,0 +1,191 @@
+"""The server answers everybody at once, whatever one caller has it do.
+
+Each heavy operation runs in a real server while /ping is asked for all the time. F5_TEST_FULL=1
+takes every operation to its documented limit, which needs many minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import httpx
+import numpy as np
+import pytest
+
+from f5serve.audio.decode import decode
+from f5serve.audio.encode import encode
+from f5serve.types import Wave
+from tests.http.busy_server import MAX_CHARS
+from tests.http.house import HELLO
+from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
+
+_log = logging.getLogger(__name__)
+
+IS_FULL = os.environ.get("F5_TEST_FULL") == "1"
+MOST_S = 0.05
+"""99 of 100 pings are answered within it."""
+
+LEAST_PINGS = 40
+PAUSE_S = 0.01
+
+
+@contextlib.contextmanager
+def server(folder: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "tests.http.busy_server", str(folder)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with server(tmp_path_factory.mktemp("busy")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def idle_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Another server, that nobody has do anything: it tells how busy the machine is."""
+    with server(tmp_path_factory.mktemp("idle")) as made:
+        yield made
+
+
+class Pings:
+    """Asks for /ping over one connection, as often as it can."""
+
+    def __init__(self, url: str) -> None:
+        host, _, port = url.removeprefix("http://").partition(":")
+        self._connection = http.client.HTTPConnection(host, int(port), timeout=60)
+        self.seconds: list[float] = []
+
+    def ask(self) -> None:
+        began = time.perf_counter()
+        self._connection.request("GET", "/ping")
+        answer = self._connection.getresponse()
+        answer.read()
+        assert answer.status in (200, 204)
+        self.seconds.append(time.perf_counter() - began)
+        time.sleep(PAUSE_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._connection.close()
+
+    def __str__(self) -> str:
+        return f"p99 {1000 * self.p99_s:.0f} ms, longest {1000 * max(self.seconds):.0f} ms"
+
+    @property
+    def p99_s(self) -> float:
+        return statistics.quantiles(self.seconds, n=100)[98]
+
+
+def alignment(client: httpx.Client) -> int:
+    times = 215 if IS_FULL else 8  # of 8.3 s
+    waves = [decode(recording()).samples, decode(other_recording()).samples]
+    sound = encode(Wave(np.concatenate(waves * times)), "flac")
+    text = " ".join([WORDS, OTHER_WORDS] * times)
+    files = {"file": ("a.flac", sound)}
+    return client.post("/v1/audio/alignments", data={"text": text}, files=files).status_code
+
+
+def decoding(client: httpx.Client) -> int:
+    seconds = 1_790 if IS_FULL else 200
+    tone = np.sin(np.arange(24_000 * seconds, dtype=np.float32) / 30) * 0.001
+    files = {"file": ("a.flac", encode(Wave(tone.astype(np.float32)), "flac"))}
+    data = {"text": "Hello.", "language": "de"}  # which nobody here aligns
+    return client.post("/v1/audio/alignments", data=data, files=files).status_code
+
+
+def transcription(client: httpx.Client) -> int:
+    for number in range(6 if IS_FULL else 2):
+        answer = client.post(
+            "/v1/audio/voices",
+            data={"name": f"somebody-{number}", "consent": "yes"},
+            files={"audio_sample": ("a.wav", recording())},
+        )
+    return answer.status_code
+
+
+def words(client: httpx.Client) -> int:
+    text = "This is a sentence whose words are looked for. " * (400 if IS_FULL else 12)
+    body = HELLO | {"input": text, "return_word_timings": True}
+    return client.post("/v1/audio/speech", json=body).status_code
+
+
+def verification(client: httpx.Client) -> int:
+    text = "This is a sentence that is heard. " * (20 if IS_FULL else 2)
+    body = HELLO | {"input": text, "verify": True}
+    return client.post("/v1/audio/speech", json=body).status_code
+
+
+def encoding(format: str) -> Callable[[httpx.Client], int]:
+    def ask(client: httpx.Client) -> int:
+        text = "This sentence is one of many in a text that goes on. " * 3_700
+        size = MAX_CHARS if IS_FULL else MAX_CHARS // (10 if format in ("wav", "flac") else 100)
+        body = HELLO | {"input": text[:size].rstrip(), "response_format": format}
+        return client.post("/v1/audio/speech", json=body).status_code
+
+    return ask
+
+
+def splitting(client: httpx.Client) -> int:
+    for text in ("x" + "!" * 4_000 + "x ", "word " * 800, "_" * 3_999 + "a", "世界" * 2_000):
+        size = 50_000 if IS_FULL else 5_000
+        spoken = (text * (size // len(text) + 1))[:size]
+        body = HELLO | {"input": spoken + ".", "response_format": "pcm"}
+        assert client.post("/v1/audio/speech", json=body).status_code in (200, 400)
+    return 200
+
+
+OPERATIONS: dict[str, Callable[[httpx.Client], int]] = {
+    "alignment": alignment,
+    "decoding": decoding,
+    "transcription": transcription,
+    "words": words,
+    "verification": verification,
+    "encoding-mp3": encoding("mp3"),
+    "encoding-opus": encoding("opus"),
+    "encoding-flac": encoding("flac"),
+    "encoding-wav": encoding("wav"),
+    "splitting": splitting,
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_everybody_else_is_answered_at_once(url: str, idle_url: str, name: str) -> None:
+    statuses: list[int] = []
+
+    def work() -> None:
+        with httpx.Client(base_url=url, timeout=600) as client:
+            statuses.append(OPERATIONS[name](client))
+
+    begun = threading.Thread(target=work)
+    begun.start()
+    with Pings(url) as pings, Pings(idle_url) as idle:
+        while begun.is_alive() or len(pings.seconds) < LEAST_PINGS:
+            pings.ask()
+            idle.ask()
+    begun.join()
+    told = f"{pings}; the idle server beside it: {idle}"
+    _log.info("%s: %s", name, told)
+    assert statuses[0] in (200, 201, 400), statuses
+    assert pings.p99_s < max(MOST_S, 3 * idle.p99_s), told
