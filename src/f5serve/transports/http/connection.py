@@ -28,22 +28,24 @@ SILENCE_S = 75.0
 """How long a new connection may say nothing: browsers open some before they need them."""
 
 
+_LOGGER = "uvicorn.error"
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol within these bounds.
 
     Attributes:
-        all_of_them, lines: connections, and log lines about what is no request, of one server.
+        all_of_them, log: connections of one server, and where it logs what is no request.
     """
 
     head_s = HEAD_S
     silence_s = SILENCE_S
     all_of_them = Connections()
-    lines = LineLimit()
+    log = limited(_LOGGER, LineLimit())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # uvicorn warns of every request that is no HTTP, and of every upgrade.
-        self.logger = limited("uvicorn.error", self.lines)
+        self.logger = self.log  # uvicorn warns of every request that is no HTTP, and every upgrade
         self._in_head = False
         self._has_just_begun = False
         self._head_bytes = 0
@@ -133,5 +135,6 @@ class Connection(HttpToolsProtocol):
 
 def connection_of(connections: Connections, lines: LineLimit | None = None) -> type[Connection]:
     """The kind of connection whose instances are counted there, and whose warnings are limited."""
-    of_one_server = {"all_of_them": connections, "lines": lines or LineLimit()}
+    log = limited(_LOGGER, lines or LineLimit())
+    of_one_server = {"all_of_them": connections, "log": log}
     return type("Connection", (Connection,), of_one_server)
