@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -216,10 +217,11 @@ class Silent:
 
     def __init__(self) -> None:
         self.was_cut = False
+        self.waiting = 0
 
     def buffered(self) -> tuple[int, int]:
-        """Nothing waits."""
-        return 0, 0
+        """What waits for its reader."""
+        return self.waiting, 0
 
     def cut(self) -> None:
         """It ends."""
@@ -235,7 +237,13 @@ def test_bytes_that_belong_to_no_request_keep_nobody() -> None:
     connections.look(time.monotonic() + QUIET_S * 2)  # a long answer is no silence
     assert not one.was_cut
     connections.idle(one)
-    connections.look(time.monotonic() + QUIET_S * 2)
+    now = time.monotonic() + QUIET_S * 2
+    for second in range(3):  # the rest of an answer, which is being taken
+        one.waiting = 3 - second
+        connections.look(now + second)
+    assert not one.was_cut
+    one.waiting = 0
+    connections.look(now)
     assert one.was_cut
 
 
@@ -273,3 +281,23 @@ def test_strangers_cannot_fill_the_log(tmp_path: Path, caplog: pytest.LogCapture
     assert len(lines) >= before + 10  # who has a key is told of whole
     assert len([r for r in caplog.records if r.name == "uvicorn.error"]) < 100
     assert int(re.search(r"f5_log_lines_left_out_total (\d+)", told)[1]) > 40  # type: ignore[index]
+
+
+class BrokenOnce(Connection):
+    """A kind of connection whose first one cannot be made."""
+
+    all_of_them = Connections()
+    made = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        BrokenOnce.made += 1
+        if BrokenOnce.made == 1:
+            raise RuntimeError("broken once")
+
+
+def test_a_fault_while_one_is_taken_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with running(PlainTextResponse("hello"), protocol=BrokenOnce) as url, Links(url) as links:
+        assert has_ended(links.open(GET))
+        assert b" 200 " in head_of(links.open(GET))
+    assert "broken once" in caplog.text

@@ -116,7 +116,9 @@ class Connections:
     def look(self, now: float) -> None:
         """Cut off those whose readers take nothing, and those that only wait."""
         stalled = [each for each in (*self._idle, *self._busy) if self._is_stalled(each, now)]
-        quiet = [each for each, since in self._idle.items() if now - since > QUIET_S]
+        # An answer that was handed over whole may still be on its way to a slow reader.
+        waiting = [each for each, since in self._idle.items() if now - since > QUIET_S]
+        quiet = [each for each in waiting if not each.buffered()[0]]
         for connection in {*stalled, *quiet}:
             connection.cut()
         if stalled:

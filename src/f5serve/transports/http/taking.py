@@ -24,7 +24,10 @@ _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 async def take(server: uvicorn.Server, listening: socket.socket, connections: Connections) -> None:
-    """Take connections for a server that has started, until cancelled."""
+    """Take connections for a server that has started, until cancelled.
+
+    A fault of ours comes out, for whoever begins this anew.
+    """
     loop = asyncio.get_running_loop()
     listening.setblocking(False)
     while listening.fileno() >= 0:
@@ -40,8 +43,10 @@ async def take(server: uvicorn.Server, listening: socket.socket, connections: Co
             continue
         try:
             await loop.connect_accepted_socket(lambda: _protocol(server, loop), connected)
-        except OSError:  # likewise
+        except BaseException as error:
             connected.close()
+            if not isinstance(error, OSError):  # likewise
+                raise
 
 
 def _protocol(server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
