@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace as changed
 
+from f5serve.jobs.index import key_of
 from tests.doctor.machines import (
     FLASH_WORKS,
     GIB,
@@ -42,6 +43,14 @@ class Plant:
     spoil: Spoil
     code: str
     is_quick: bool = False
+
+
+def a_job(state: str) -> Spoil:
+    def spoil(machine: Machine) -> None:
+        machine.write("data/store/jobs/a/state.json", state)
+        machine.write(f"data/store/{key_of('a', 1e9)}", "")
+
+    return spoil
 
 
 def sets(**variables: str) -> Spoil:
@@ -532,6 +541,9 @@ PLANTS = (
         a_file("data/store/voices/_records/ana.json"),
         "VOICES_UNREADABLE",
     ),
+    # jobs
+    Plant("a broken job", cpu_box, a_job("?"), "RECORD_DAMAGED"),
+    Plant("a job of a later version", cpu_box, a_job('{"schema": 2}'), "RECORD_TOO_NEW"),
     # build
     Plant("a file edited in place", cpu_box, a_file("package/speech.py"), "BUILD_CHANGED"),
     Plant(

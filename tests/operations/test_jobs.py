@@ -22,7 +22,7 @@ from f5serve.standin.tone import Tone
 from f5serve.store.memory import MemoryStore
 from f5serve.voices.library import VoiceLibrary
 from tests.jobs.clock import Clock
-from tests.operations.house import HELLO, house, run
+from tests.operations.house import HELLO, CountingTone, house, run
 from tests.voices.material import CountingStore
 
 
@@ -169,6 +169,50 @@ def test_an_async_job_is_known_at_once_and_done_later(tmp_path: Path) -> None:
             again = await here.ask("j", **HELLO, mode="async")
             assert again == {"job_id": "j", "status": "COMPLETED"}
             assert len(here.tone.spoken) == 1
+
+    run(story)
+
+
+def test_who_says_that_a_job_was_put_off_is_not_believed(tmp_path: Path) -> None:
+    """Over a platform's queue: `queued_as` names a job, and takes no place in the line."""
+
+    async def enqueue(payload: dict[str, Any]) -> str:
+        queue.append(payload)
+        return "platform"
+
+    queue: list[dict[str, Any]] = []
+    options = Options(enqueue=enqueue)
+
+    async def story() -> None:
+        tone = CountingTone(cost_s=30.0)
+        async with house(tmp_path, options=options, tone=tone, max_queue_s=0.5) as here:
+            await here.ask("later", **HELLO, mode="async")
+            tone.hold()
+            first = asyncio.create_task(here.ask("first", text="One. " * 30))
+            while not (await here.call("health"))["queue"]["estimated_s"]:
+                await asyncio.sleep(0.01)
+            assert (await here.refuse("x", **HELLO)).code == "BUSY"
+            assert (await here.refuse("x", **HELLO, queued_as="forged")).code == "BUSY"
+            other = {"text": "Something else.", "queued_as": "later"}
+            assert (await here.refuse("x", **other)).code == "BUSY"
+            half = await here.refuse("x", **HELLO, queued_as="\ud800")
+            assert half.code == "BAD_OPTION"
+            back = asyncio.create_task(here.ask("platform", **queue[0]))  # it was promised
+            await here.until("later", "PROCESSING")
+            for task in (first, back):
+                task.cancel()
+            tone.release()
+            await asyncio.gather(first, back, return_exceptions=True)
+
+    run(story)
+
+
+def test_where_no_platform_has_a_queue_the_field_is_not_known(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            answer = await here.ask("mine", **HELLO, queued_as="yours")
+            assert answer["job_id"] == "mine"
+            assert "The field 'queued_as' is not known." in answer["warnings"]
 
     run(story)
 

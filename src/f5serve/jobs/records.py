@@ -204,6 +204,7 @@ class Reader:
             if of and job_id is not None and folder_of(job_id) != of:
                 raise RecordUnreadable(key, "it is another job's")
         except KeyMissing:
+            self.damage.forget(key)
             return None
         except RecordUnreadable as error:
             self._note(error)
