@@ -36,6 +36,7 @@ STORY = """
     calls = {
         "put": lambda s: s.put("jobs/a/state.json", b"after"),
         "put_new": lambda s: s.put("jobs/b/done.json", b"1"),
+        "put_file": lambda s: s.put_file("output/a", Path(sys.argv[2])),
         "get": lambda s: s.get("jobs/a/state.json", 100),
         "exists": lambda s: s.exists("jobs/a/state.json"),
     }
@@ -60,16 +61,18 @@ STORY = """
 
 
 def test_records_are_written_where_no_more_files_can_be_opened(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(STORY), str(tmp_path / "store")]
+    (tmp_path / "sound").write_bytes(b"speech")
+    command = [sys.executable, "-c", textwrap.dedent(STORY)]
+    command += [str(tmp_path / "store"), str(tmp_path / "sound")]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert told.stderr == ""
     lines = told.stdout.splitlines()
-    assert lines[:4] == [
-        f"{name} TOO_MANY_OPEN_FILES True True" for name in ("put", "put_new", "get", "exists")
-    ]
-    assert lines[4:8] == ["put None", "put_new None", "get b'after'", "exists True"]
+    calls = ("put", "put_new", "put_file", "get", "exists")
+    assert lines[:5] == [f"{name} TOO_MANY_OPEN_FILES True True" for name in calls]
+    assert lines[5:8] == ["put None", "put_new None", "put_file None"]
+    assert lines[8:10] == ["get b'after'", "exists True"]
     # Cut off in its middle, a listing cannot go on: it is refused, never told in part.
-    assert lines[8:] == ["list TOO_MANY_OPEN_FILES", "kept back again"]
+    assert lines[10:] == ["list TOO_MANY_OPEN_FILES", "kept back again"]
 
 
 @pytest.mark.parametrize("number", [23, 24])  # ENFILE, EMFILE

@@ -34,7 +34,7 @@ UNKNOWN_BYTES = 100_000_000
 """What a value is taken for whose size nobody tells."""
 
 TRANSFER_S = 120.0
-"""Longest silence of a file that is copied; the last step flushes gigabytes."""
+"""Longest silence of a file that is copied, however large; the last step flushes all of it."""
 
 AT_ONCE = 8
 """Calls about one key at a time."""
@@ -132,9 +132,13 @@ class BoundedStore:
         on_progress: Progress | None = None,
     ) -> None:
         """See `ObjectStore.put_file`."""
-        with self._writing(0):
+        size = _size_of(path)
+        with self._writing(size or 0):
             self._transfer(
-                key, on_progress, lambda tell: self.inner.put_file(key, path, content_type, tell)
+                key,
+                size,
+                on_progress,
+                lambda tell: self.inner.put_file(key, path, content_type, tell),
             )
 
     def download(
@@ -147,7 +151,7 @@ class BoundedStore:
     ) -> None:
         """See `ObjectStore.download`."""
         self._transfer(
-            key, on_progress, lambda tell: self.inner.download(key, to, size, sha256, tell)
+            key, size, on_progress, lambda tell: self.inner.download(key, to, size, sha256, tell)
         )
 
     def delete(self, key: str) -> None:
@@ -193,26 +197,42 @@ class BoundedStore:
     def _run(self, key: str, call: Callable[[], T], size: int = 0) -> T:
         """The result of a call that moves about so many bytes, and may be made again."""
         seconds = self._limits.call_s + size / MIN_BYTES_PER_S
+        return self._with_spares(lambda: self._bounded(key, call, Deadline(seconds)))
+
+    def _transfer(
+        self,
+        key: str,
+        size: int | None,
+        on_progress: Progress | None,
+        call: Callable[[Progress], None],
+    ) -> None:
+        """A call that goes on for as long as bytes move; its end may take as long as all of them,
+        since that is when a disk really writes."""
+        longest_s = self._limits.transfer_s
+        if size is not None:
+            longest_s = min(longest_s, self._limits.call_s + size / MIN_BYTES_PER_S)
+
+        def once() -> None:
+            deadline = Deadline(longest_s)
+
+            def tell(moved: int) -> None:
+                deadline.renew(longest_s)
+                if on_progress is not None:
+                    on_progress(moved)
+
+            self._bounded(key, lambda: call(tell), deadline)
+
+        self._with_spares(once)
+
+    def _with_spares(self, once: Callable[[], T]) -> T:
+        """The result of a call; made again with what is kept back where files are short."""
         try:
-            return self._bounded(key, call, Deadline(seconds))
+            return once()
         except StorageFailed as error:
             if error.code != TOO_MANY_FILES or self._spares is None:
                 raise
         with self._spares.lent():
-            return self._bounded(key, call, Deadline(seconds))
-
-    def _transfer(
-        self, key: str, on_progress: Progress | None, call: Callable[[Progress], None]
-    ) -> None:
-        """A call that goes on for as long as bytes move."""
-        deadline = Deadline(self._limits.transfer_s)
-
-        def tell(moved: int) -> None:
-            deadline.renew(self._limits.transfer_s)
-            if on_progress is not None:
-                on_progress(moved)
-
-        self._bounded(key, lambda: call(tell), deadline)
+            return once()
 
     def _bounded(self, key: str, call: Callable[[], T], deadline: Deadline) -> T:
         if not self._lines.enter(key):
@@ -245,6 +265,14 @@ class BoundedStore:
                 self.last_write = Write(error.code, size, time.monotonic())
             raise
         self.last_write = Write("", size, time.monotonic())
+
+
+def _size_of(path: Path) -> int | None:
+    """Bytes of a file of this machine; None where that is not told."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 class _Lines:
