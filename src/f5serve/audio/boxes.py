@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 
-from f5serve.audio.parts import Damaged, Part, Steps, only_padding
+from f5serve.audio.parts import Damaged, Part, Steps
+from f5serve.audio.tags import only_padding
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from f5serve.audio.parts import Damaged, Part, each_part, only_padding
+from f5serve.audio.parts import Damaged, Part, each_part
+from f5serve.audio.tags import only_padding
 
 _BEGIN = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _INFO_AT = 8

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from f5serve.audio.mpeg import Frame, has_tag, info_frame, read_frame
-from f5serve.audio.parts import Damaged, Part, Steps, only_padding
+from f5serve.audio.parts import Damaged, Part, Steps
+from f5serve.audio.tags import only_padding, tag_bytes, zeros
 
 _MPEG_SYNC = re.compile(rb"\xff[\xe2-\xff]")
 _ADTS_SYNC = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
@@ -26,7 +27,6 @@ _AMR_SIZES = {
 }
 """Bytes of a frame by its type, 0 for none."""
 
-_ZEROS = re.compile(rb"\0*")
 MAX_GAPS = 8
 """Places where bytes that are no frame may lie, each of at most two frames: 50 ms."""
 
@@ -54,32 +54,6 @@ class Walked(NamedTuple):
     samples: int
     first: Frame
     tags: list[tuple[int, Frame]]
-
-
-def id3_bytes(data: bytes | memoryview, at: int = 0) -> int:
-    """The size of an ID3v2 tag that begins at `at`, 0 where there is none."""
-    head = bytes(data[at : at + 10])
-    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
-        return 0
-    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    return 10 + size + (10 if head[5] & 0x10 else 0)
-
-
-def zeros(data: bytes | memoryview, at: int = 0) -> int:
-    """How many zeros there are from `at` on."""
-    found = _ZEROS.match(data, at)
-    return found.end() - at if found else 0
-
-
-def tag_bytes(data: memoryview, at: int) -> int:
-    """The size of a tag of any kind that begins at `at`, 0 where there is none."""
-    start = bytes(data[at : at + 32])
-    if start.startswith(b"APETAGEX") and len(start) == 32:
-        return 32 + int.from_bytes(start[12:16], "little")
-    if start.startswith(b"LYRICSBEGIN"):
-        end = bytes(data[at : at + 100_000]).find(b"LYRICS200")
-        return end + 9 if end > 0 else 0
-    return 128 if start.startswith(b"TAG") else id3_bytes(data, at)
 
 
 def walk(data: memoryview, read: Reader, sync: re.Pattern[bytes]) -> Walked:
@@ -180,13 +154,15 @@ def mp3_parts(data: memoryview) -> list[Part]:
     """
     walked = walk(data, read_frame, _MPEG_SYNC)
     told = _told(data, walked)
-    if told is not None and walked.frames < told.frames:
+    # Some encoders count the tag as a frame.
+    if told is not None and walked.frames + 1 < told.frames:
         raise Damaged(f"{told.frames} frames of sound announced, {walked.frames} found")
     pieces = [data[start:end] for start, end in walked.runs]
     size = sum(map(len, pieces))
     trimmed = 0
     if walked.first.layer == 3 and pieces:
-        if told is not None and told.frames == walked.frames and len(walked.tags) == 1:
+        is_right = told is not None and told.frames - walked.frames in (0, 1)
+        if told is not None and is_right and len(walked.tags) == 1:
             pieces.insert(0, told.frame)  # it tells what to drop at both ends as well
             trimmed = told.trimmed
         else:

@@ -9,7 +9,8 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from f5serve.audio.parts import Damaged, Part, Steps, only_padding
+from f5serve.audio.parts import Damaged, Part, Steps
+from f5serve.audio.tags import only_padding
 
 HEADER_BYTES = 27
 MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255

@@ -20,10 +20,6 @@ MAX_STEPS = 1_000_000
 SLACK_S = 0.05
 """Sound that a header may be off by, to either side; no word is so short."""
 
-_PADDING = b"\0\r\n\t "
-TAG_STARTS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
-"""How the tags begin that programs put behind the sound of any file."""
-
 
 class Damaged(Exception):
     """The file is not whole: a clause that says what is wrong."""
@@ -57,15 +53,6 @@ def each_part(
         if len(parts) == MAX_PARTS:
             raise Damaged(f"more than {MAX_PARTS:,} files are joined in it")
     return [*parts, read(data)]
-
-
-def only_padding(data: memoryview) -> bool:
-    """Whether nothing but zeros, line ends or a tag is there: what may follow the sound."""
-    start = bytes(data[:64])
-    if start.startswith(TAG_STARTS):
-        return True
-    # First a few: who asks at each of many places would else read the rest as often.
-    return not start.strip(_PADDING) and not bytes(data).strip(_PADDING)
 
 
 class Steps:

@@ -11,7 +11,8 @@ import re
 import struct
 from typing import NamedTuple
 
-from f5serve.audio.parts import SLACK_S, Damaged, Part, Steps, each_part, only_padding
+from f5serve.audio.parts import SLACK_S, Damaged, Part, Steps, each_part
+from f5serve.audio.tags import only_padding
 
 _OPEN = 0x7FFF_0000
 """From here on a length in 32 bits is a placeholder: the file is not as long by far."""
@@ -83,7 +84,8 @@ def _wav_part(data: memoryview) -> Part:
         if name == b"ds64" and at + 28 <= len(data):
             ds64 = at
         if name == b"data":
-            stated = struct.unpack_from("<Q", data, ds64 + 8)[0] if is_rf64 and ds64 else size
+            is_long = is_rf64 and ds64 and size == 0xFFFF_FFFF
+            stated = struct.unpack_from("<Q", data, ds64 + 8)[0] if is_long else size
             sound = Sound(at, stated, rate, max(1, align))
             length = _sound_bytes(data, sound, _RIFF)
             return _patched_wav(data, sound, length, ds64 if is_rf64 else 0)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from f5serve.audio.frames import id3_bytes, zeros
 from f5serve.audio.refusals import refuse
 from f5serve.audio.riff import MAX_CHUNKS
+from f5serve.audio.tags import id3_bytes, zeros
 
 
 class Container(NamedTuple):

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from f5serve.audio.boxes import mp4_parts, webm_parts, wma_parts
 from f5serve.audio.flac import flac_parts
-from f5serve.audio.frames import adts_parts, amr_parts, id3_bytes, mp3_parts
+from f5serve.audio.frames import adts_parts, amr_parts, mp3_parts
 from f5serve.audio.ogg import ogg_parts
 from f5serve.audio.parts import MAX_PARTS, Damaged, Part
 from f5serve.audio.riff import aiff_parts, au_parts, caf_parts, w64_parts, wav_parts
+from f5serve.audio.tags import id3_bytes
 
 _PARTS: dict[str, Callable[[memoryview], list[Part]]] = {
     "wav": wav_parts,
