@@ -289,6 +289,21 @@ def test_an_index_that_cannot_be_written_costs_no_job(caplog: pytest.LogCaptureF
     assert "job a is not in the index yet" in caplog.text
 
 
+def test_an_index_that_hangs_holds_no_job_up_for_long() -> None:
+    go_on = threading.Event()
+
+    def before(call: str, key: str) -> None:
+        if call == "put" and key.startswith("index/"):
+            go_on.wait(20)
+
+    board = Board(CountingStore(MemoryStore(), before=before))
+    began = time.monotonic()
+    work(board, "a")
+    assert time.monotonic() - began < 15
+    assert board.look("a").status is Status.COMPLETED
+    go_on.set()
+
+
 def test_a_store_that_fails_is_told() -> None:
     class Failing(MemoryStore):
         def page(self, prefix: str, after: str = "", limit: int = 1000) -> Any:

@@ -7,9 +7,9 @@ module must not know what a job is about.
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from f5serve import build
@@ -44,6 +44,9 @@ from f5serve.store.base import ObjectStore
 
 MAX_ATTEMPTS = 10
 """A job that lost so many workers or failed so often is not begun again."""
+
+INDEX_S = 2.0
+"""Longest wait for a job's key in the index."""
 
 _PASSED_ON = ("about", "queued_at", "since", "owner")
 """What a state says that its done record is to say, too."""
@@ -325,11 +328,13 @@ class Board:
         return lease
 
     def _write_first(self, job_id: str, state: Mapping[str, Any]) -> None:
-        """Write a job's first record and, at the same time, its key in the index."""
-        with ThreadPoolExecutor(1, "index") as beside:
-            noted = beside.submit(self._index.add, folder_of(job_id), state["since"])
-            self._write(job_id, "state", state)
-            noted.result()
+        """Write a job's first record and, at the same time, its key in the index; that is waited
+        for only so long, as nothing depends on it."""
+        where = (folder_of(job_id), state["since"])
+        noted = threading.Thread(target=self._index.add, args=where, daemon=True, name="index")
+        noted.start()
+        self._write(job_id, "state", state)
+        noted.join(INDEX_S)
 
     def _put_state(self, lease: Lease, **changes: Any) -> None:
         now = self.store.now()
