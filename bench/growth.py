@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -31,7 +32,7 @@ from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.store.folder import FolderStore
 from f5serve.store.s3 import S3Store
 from f5serve.voices import names
-from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from f5serve.voices.records import Blob, VoiceRecord, dump_record
 from f5serve.voices.refusals import VoiceNotFound
 
@@ -140,8 +141,11 @@ def voices(store: ObjectStore, folder: Path) -> dict[str, dict[str, Any]]:
     one = library()
     row("list first", one.list)
     row("list again", one.list)
+    # Checks of the records run beside pages; they are not what is measured.
+    new = VoiceLibrary(counting, folder / "new", options=LibraryOptions(check_s=math.inf))
+    row("page first", lambda: new.page(limit=50))
     two = library()
-    two.list()  # so that no check of the records runs beside what is measured
+    two.list()
     row("page again", lambda: two.page(limit=50))
     row("put", lambda: two.put("known", sound, WORDS))
     three = library()

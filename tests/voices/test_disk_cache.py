@@ -76,6 +76,14 @@ def test_what_nobody_has_named_goes_when_it_is_old(tmp_path: Path) -> None:
     assert held(tmp_path) == {blob(b"used").sha256, "1" * 64}
 
 
+def test_names_are_for_their_owner_alone(tmp_path: Path) -> None:
+    use(DiskCache(tmp_path / "cache"), "ana", b"sound")
+    for path in ("names", "names/ana", "blobs"):
+        assert (tmp_path / "cache" / path).stat().st_mode & 0o077 == 0
+    (marker,) = (tmp_path / "cache" / "names" / "ana").iterdir()
+    assert marker.stat().st_mode & 0o077 == 0
+
+
 def test_a_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path)
 

@@ -139,8 +139,9 @@ class DiskCache:
             try:
                 os.utime(path)
             except FileNotFoundError:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
+                for folder in (self._names, path.parent):  # who was heard is the owner's business
+                    folder.mkdir(0o700, parents=True, exist_ok=True)
+                path.touch(0o600)
 
     def _used_at(self, name: str) -> float:
         times = [0.0]
