@@ -119,6 +119,9 @@ def test_a_machine_drops_what_was_replaced_at_its_next_use(
     there.get("ana")
     assert record.text is not None
     assert held(tmp_path / "there") == {record.audio.sha256, record.text.sha256}
+    there.put("ana", recording(), WORDS)  # who replaces it itself has no use of it any more
+    assert held(tmp_path / "there") == set()
+    assert len(there._memory._voices) == 1
 
 
 def test_a_start_drops_what_the_store_names_no_more(store: ObjectStore, tmp_path: Path) -> None:

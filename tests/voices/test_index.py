@@ -224,6 +224,23 @@ def test_a_store_that_cannot_be_written_is_listed_all_the_same(
     assert len(library.list()) == 3
 
 
+def test_a_record_that_the_store_fails_to_give_stays_in_the_list(
+    store: ObjectStore, machine: Machine
+) -> None:
+    fill(store, 3)
+    machine().list()
+    changed = VoiceRecord("Voice00001", "s", BLOB, BLOB, language="en", updated_at="2027")
+    store.put(names.record_key(changed.name), dump_record(changed))
+
+    def fail(call: str, key: str) -> None:
+        if (call, key) == ("get", names.record_key(changed.name)):
+            raise StorageFailed("Not now.", code="S3_BUSY")
+
+    found = machine(CountingStore(store, before=fail)).list()
+    assert [record.language for record in found] == ["", "", ""]
+    assert [record.language for record in machine().list()] == ["", "en", ""]
+
+
 def test_a_voice_is_kept_where_its_note_is_not(store: ObjectStore, machine: Machine) -> None:
     def fail(call: str, key: str) -> None:
         if call == "put" and key.startswith(INDEX):

@@ -35,7 +35,7 @@ from f5serve.voices.index_format import (
     read_note,
     stamp_of,
 )
-from f5serve.voices.records import MAX_RECORD_BYTES, VoiceRecord, load_record
+from f5serve.voices.records import MAX_RECORD_BYTES, UNREADABLE, VoiceRecord, load_record
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ LATE_S: Final = 60.0
 """A listing may be this late: for so long, what is out of date is not removed, and what this
 process has written is believed without being listed."""
 
+_NEVER_READABLE: Final = ("OBJECT_TOO_LARGE", "NOT_A_FILE", "LINK_LEADS_OUT")
 _SETTLED_S: Final = 5.0  # below it, two versions of a record may carry the same time
 _READERS: Final = 8
 _MAX_OWN: Final = 256
@@ -175,8 +176,12 @@ class Index:
                 to_read.append(name)
         is_changed = False
         unreadable = {name: s for name, s in self._unreadable.items() if name in stored}
-        for name, record in zip(to_read, _each(self._read, to_read), strict=True):
+        for name, (record, is_sure) in zip(to_read, _each(self._read, to_read), strict=True):
             before, found = known.get(name), stored.get(name)
+            if not is_sure:  # the store failed for it: as it was, until the next check
+                if before is not None:
+                    entries[name] = before
+                continue
             is_changed |= record != (before.record if before else None)
             is_settled = found is not None and now - found.modified.timestamp() > _SETTLED_S
             settled = stamp_of(found) if found is not None and is_settled else None
@@ -187,14 +192,16 @@ class Index:
         self._stamped, self._unreadable = entries, unreadable
         return entries, is_changed, len(to_read)
 
-    def _read(self, name: str) -> VoiceRecord | None:
+    def _read(self, name: str) -> tuple[VoiceRecord | None, bool]:
+        """A record, None for none that can be read; and whether that is sure."""
         try:
-            return load_record(name, self._store.get(names.record_key(name), MAX_RECORD_BYTES))
+            data = self._store.get(names.record_key(name), MAX_RECORD_BYTES)
+            return load_record(name, data), True
         except KeyMissing:
-            return None
+            return None, True
         except F5Error as error:
             _log.warning("the voice %s is left out of the list: %s", name, error.message)
-            return None
+            return None, error.code in (*UNREADABLE, *_NEVER_READABLE)
 
     def _list(self) -> _Listed:
         found = _Listed()

@@ -151,6 +151,7 @@ class VoiceLibrary:
         recording = Recording(name, data, ref_text, language, consent, owner)
         self._intake.check(recording, before)
         record, voice = self._intake.keep(recording, before, self._adoption.seen(name))
+        self._forget(name, but=record)
         self._memory.put(fold(name), record.revision, voice)
         self._presence.forget(fold(name))
         return record
@@ -244,15 +245,16 @@ class VoiceLibrary:
         Costs nothing where the caches are empty, else a check of the index.
 
         Raises:
-            StorageFailed: the store's own code; VOICE_RECORD_TOO_NEW or VOICE_RECORD_DAMAGED.
+            StorageFailed: the store's own code.
         """
         held = {*self._cache.names(), *self._memory.names()} - {names.DEFAULT_NAME, _URL}
         if not held:
             return self._cache.drop_unnamed()
         entries, dropped = self._catalog.check(), 0
         for name in held:
-            # What the check did not find may have been put since.
-            record = entries[name].record if name in entries else self._shelf.read(name)
+            record = entries[name].record if name in entries else None
+            with contextlib.suppress(StorageFailed):  # it may have been put since
+                record = record or self._shelf.read(name)
             dropped += self._forget(name, but=record)
         return dropped + self._cache.drop_unnamed()
 

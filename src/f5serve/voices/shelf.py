@@ -55,7 +55,7 @@ class Shelf:
         except KeyMissing:
             return None
         except StorageFailed as error:
-            if error.code != "OBJECT_TOO_LARGE":
+            if error.code not in ("OBJECT_TOO_LARGE", "NOT_A_FILE"):
                 raise
             raise damaged(name) from None
         return load_record(name, data)
