@@ -111,6 +111,11 @@ class Clients:
             "other": (4, self._other),
         }
 
+    async def fill_pools(self) -> None:
+        """Have every thread made that there will ever be; else they come with the first peak."""
+        pools = vars(self._worker.pools).values()
+        await asyncio.gather(*(pool.finish(time.sleep, 0.2) for pool in pools for _ in range(40)))
+
     async def run(self, until: float) -> None:
         """Ask one thing after another."""
         names = list(self._kinds)
@@ -209,6 +214,7 @@ def held() -> tuple[int, int]:
 
 async def warm_up(clients: list[Clients], per_worker: int, until: float) -> None:
     """Fill every pool of threads once, then do what will be measured."""
+    await asyncio.gather(*(c.fill_pools() for c in clients))
     await asyncio.gather(*(c.ask("other") for c in clients for _ in range(40)))
     await asyncio.gather(*(c.ask("stream") for c in clients for _ in range(2 * per_worker)))
     await asyncio.gather(*(c.run(until) for c in clients for _ in range(per_worker)))
