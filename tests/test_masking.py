@@ -53,12 +53,15 @@ def test_secrets_are_found_whole_and_in_parts() -> None:
         "NO_SECRET_NAME_": "",
         "HOME": "/home/somebody",
         "PLAIN": "mail@example.org",
+        "PATH": "/usr/bin:/opt/python@3.11/bin:/bin",
+        "HTTP_PROXY": "me:without-scheme@proxy",
     }
     found = secrets_in(environ, 4)
     assert {"long-secret", "first-key", "second-key"} <= set(found)
     assert {"left/right%40end", "left/right@end", "left", "right"} <= set(found)
     assert not any("proxy" in secret or "home" in secret for secret in found)
-    assert not any("mail" in secret for secret in found)
+    assert not any("mail" in secret or "python" in secret for secret in found)
+    assert "without-scheme" in found
     lengths = [len(secret) for secret in found]
     assert lengths == sorted(lengths, reverse=True)
     assert set(secrets_in(environ, 8)) == {s for s in found if len(s) >= 8}

@@ -65,10 +65,9 @@ def _whole(name: str, value: str) -> Iterator[str]:
 def _of_url(value: str) -> Iterator[str]:
     """What stands before the @ of a URL, its password, and the parts others would cut it into."""
     scheme = _SCHEME.search(value)
-    if "@" not in value or not (scheme or ":" in value.partition("@")[0]):
-        return
-    user, _, password = value[scheme.end() if scheme else 0 :].rpartition("@")[0].partition(":")
-    if not password:
+    rest = value[scheme.end() :] if scheme else value.removeprefix("//")
+    user, _, password = rest.rpartition("@")[0].partition(":")
+    if not password or (not scheme and "/" in user):  # a list of folders holds : and @ as well
         return
     for text in (f"{user}:{password}", password, unquote(password)):
         yield text

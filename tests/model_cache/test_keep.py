@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def test_the_next_machine_finds_it_on_the_volume(tmp_path: Path, store: Counting
     assert (found.source, found.folder) == ("tier", volume.models)
     assert version_of(found.files) == 1
     assert keep(got.files, got.folder, volume, registry=REGISTRY) is False
+
+
+def test_the_cache_of_another_program_is_no_volume(tmp_path: Path, source: HubSource) -> None:
+    got, volume = fetched(tmp_path, hub=source), Tier(tmp_path / "volume")
+    other = tmp_path / "home" / ".cache" / "huggingface" / "hub"
+    other.parent.mkdir(parents=True)
+    shutil.copytree(tmp_path / "disk" / "hub", other, symlinks=True)
+    assert keep(got.files, got.folder, volume, registry=REGISTRY) is True
 
 
 def test_what_came_from_the_hub_is_kept_with_its_records(

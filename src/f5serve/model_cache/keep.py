@@ -63,7 +63,7 @@ def keep(
         ModelUnavailable: HASH_MISMATCH, for a file that changed under way.
         Unwanted: as `wanted` said.
     """
-    if find(files.model, volume.models, registry=registry) is not None:
+    if _has(volume.models, files.model, registry):
         return False
     copies = _copies(files, folder, volume.models, registry)
     if not copies:
@@ -76,11 +76,17 @@ def keep(
     except OSError as error:
         raise cannot_write(volume.models, 0, error) from None
     with hold_lock(lock, _PATIENCE_S):
-        if find(files.model, volume.models, registry=registry) is not None:
+        if _has(volume.models, files.model, registry):
             return False
         _copy_all(copies, volume.models, SignsOfLife(lock), wanted)
         _show(files, folder, volume.models, registry)
     return True
+
+
+def _has(volume: Path, model_id: str, registry: Registry) -> bool:
+    """Whether the model lies there itself: caches of other programs are found from there, too."""
+    found = find(model_id, volume, registry=registry)
+    return found is not None and found.weights.is_relative_to(volume)
 
 
 def _copies(
