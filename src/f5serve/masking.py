@@ -67,7 +67,7 @@ def _of_url(value: str) -> Iterator[str]:
     scheme = _SCHEME.search(value)
     rest = value[scheme.end() :] if scheme else value.removeprefix("//")
     user, _, password = rest.rpartition("@")[0].partition(":")
-    if not password or (not scheme and "/" in user):  # a list of folders holds : and @ as well
+    if not password or (not scheme and rest.startswith("/")):  # a list of folders: it holds both
         return
     for text in (f"{user}:{password}", password, unquote(password)):
         yield text
