@@ -166,12 +166,16 @@ def test_a_server_sweeps_and_tidies_by_itself(tmp_path: Path) -> None:
         await until(lambda: len(blobs(store)) == 2)
         await until(lambda: not list((tmp_path / "here" / "blobs").iterdir()))
         await until(lambda: store.exists(MARK))
+        VoiceLibrary(store, tmp_path / "here").get("ana")
+        elsewhere.put("ana", recording(), WORDS)
+        keeper._tidied_at = float("-inf")  # as if six hours had passed
+        await until(lambda: not list((tmp_path / "here" / "blobs").iterdir()))
         task.cancel()
         await asyncio.wait({task})
         keeper.pool.close()
 
     run(story)
-    assert elsewhere.get("ana").ref_text == OTHER_WORDS
+    assert elsewhere.get("ana").ref_text == WORDS
 
 
 def test_a_sweep_is_left_to_whoever_began_one(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _Flight = concurrent.futures.Future[bool]  # True: the file is there; False: its maker was stopped
 
 _NAME = re.compile(r"[0-9a-f]{8,128}")
+_MOST_VERDICTS = 10_000
 _SHORTEST_NAP_S, _LONGEST_NAP_S = 0.005, 0.03
 
 
@@ -168,7 +169,12 @@ class Once:
             identity = identify(draft)
             self._drafts.publish(draft, task.path)
         if identity is not None:
-            self._verdicts[task.path] = (identity, True)
+            self._note(task.path, identity, True)
+
+    def _note(self, path: Path, identity: Identity, good: bool) -> None:
+        if len(self._verdicts) >= _MOST_VERDICTS:  # they are found out again
+            self._verdicts = {}
+        self._verdicts[path] = (identity, good)
 
     def _is_known_good(self, path: Path) -> bool:
         identity = identify(path)
@@ -187,7 +193,7 @@ class Once:
         except FileNotFoundError:  # removed while it was looked at
             return False
         if identify(task.path) == identity:  # else the verdict may be about another file
-            self._verdicts[task.path] = (identity, good)
+            self._note(task.path, identity, good)
         if not good:
             log.warning("file %s is damaged and is made anew", task.path.name)
         return good

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -33,7 +34,8 @@ class UpkeepTimes:
 
     Attributes:
         first_s: from the start to the first look at the caches.
-        sweep_s: from one sweep of the store to the next, whoever sweeps.
+        sweep_s: from one sweep of the store to the next, whoever sweeps, and from one look at the
+            caches of this machine to the next.
         look_s: from one look whether a sweep is due to the next.
     """
 
@@ -50,13 +52,14 @@ class VoiceUpkeep:
     store: ObjectStore
     pool: BoundedExecutor
     times: UpkeepTimes = field(default_factory=UpkeepTimes)
+    _tidied_at: float = float("-inf")
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     async def run(self) -> None:
         """Go on until cancelled; a store that fails is looked at again later."""
         try:
             await _pause(self.times.first_s)
-            await self._quietly(self.voices.tidy)
+            await self._quietly(self._tidy)
             while True:
                 await _pause(self.times.look_s)
                 await self._quietly(self._sweep_if_due)
@@ -77,7 +80,12 @@ class VoiceUpkeep:
             if swept.files:
                 told = "%d recordings and words that no voice refers to are removed, %d bytes"
                 _log.info(told, swept.files, swept.bytes)
+        if time.monotonic() - self._tidied_at >= self.times.sweep_s:
+            self._tidy()
+
+    def _tidy(self) -> None:
         self.voices.tidy()
+        self._tidied_at = time.monotonic()
 
     def _is_due(self) -> bool:
         """By the time at which the mark was written, whatever it says."""
