@@ -40,6 +40,9 @@ SEARCH_WAIT_S: Final = 1.0
 """Longest wait for one of them: where the store's listings hang, callers who ask for what does not
 exist must not hold the threads of those who ask for what does."""
 
+ADOPT_WAIT_S: Final = 30.0
+"""Longest wait for another thread that takes up the files of the same voice."""
+
 
 class Adoption:
     """Takes up dropped files when their voice is asked for.
@@ -159,14 +162,28 @@ class Adoption:
 
     @contextlib.contextmanager
     def _alone(self, folded: str) -> Iterator[None]:
-        """Work at one name in one thread at a time; other names do not wait."""
+        """Work at one name in one thread at a time; other names do not wait.
+
+        Raises:
+            StorageFailed: VOICE_CHANGING, where somebody else is at it for too long.
+        """
         with self._lock:
             lock, waiting = self._at_it.get(folded, (threading.Lock(), 0))
             self._at_it[folded] = (lock, waiting + 1)
+        is_mine = False
         try:
-            with lock:
-                yield
+            is_mine = lock.acquire(timeout=ADOPT_WAIT_S)
+            if not is_mine:
+                raise StorageFailed(
+                    f"The files of the voice {folded!r} are still being taken up.",
+                    code="VOICE_CHANGING",
+                    hint="Try again in a moment.",
+                    retryable=True,
+                )
+            yield
         finally:
+            if is_mine:
+                lock.release()
             with self._lock:
                 lock, waiting = self._at_it.pop(folded)
                 if waiting > 1:
