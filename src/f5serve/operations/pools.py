@@ -107,7 +107,7 @@ class BoundedExecutor:
 
 
 class Pools:
-    """The executors of one process; docs/decisions/0029-pools-and-deadlines.md tells why.
+    """The executors of one process; docs/decisions/0032-pools-and-deadlines.md tells why.
 
     Attributes:
         jobs: claims, signs of life, results and records of jobs at work.

@@ -2,7 +2,7 @@
 
 An `ObjectStore` flows in and out again: each call ends by a deadline of its own, few calls are made
 about one key at a time, and the outcome of the newest write is known. What is stored is not known
-here. docs/decisions/0029-pools-and-deadlines.md tells why.
+here. docs/decisions/0032-pools-and-deadlines.md tells why.
 """
 
 from __future__ import annotations
