@@ -82,11 +82,15 @@ def ill_jobs(
     Args:
         asked: payload and hash of the victim's request.
     """
-    Index(FolderStore(root)).add(VICTIM, time.time())
+    store = FolderStore(root)
+    Index(store).add(VICTIM, time.time())
     stories = good.stories(*asked)
     places = [(n, key) for n, story in enumerate(stories) for key in story]
     records = [stories[n][key] for n, key in places]
-    for at, ill in mutations.sample(records, count, seed, links=True):
+    for number, (at, ill) in enumerate(mutations.sample(records, count, seed, links=True)):
+        if number % 100 == 99:  # each time that it is begun anew it has one more
+            for extra in [entry.key for name, entry in Index(store).all() if name == VICTIM][1:]:
+                store.delete(extra)
         n, key = places[at]
         for other in {key for story in stories for key in story} - stories[n].keys():
             mutations.remove(root, other)

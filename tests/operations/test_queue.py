@@ -249,6 +249,24 @@ def test_an_entry_of_a_later_version_is_left_alone_and_a_damaged_one_is_its_job_
     run(story)
 
 
+@pytest.mark.parametrize("payload", [HELLO, {"text": "", "seed": "x"}])
+def test_a_cancel_that_was_half_written_ends_the_job(
+    tmp_path: Path, payload: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        Board(store).queue("a", _ask().sha256)
+        store.put("jobs/a/cancel.json", b'{"schema":1,"job_id":"a","by":"x","at":1}')
+        Waiting(store).keep(Entry("a", _ask().sha256, payload))
+        await asyncio.sleep(QUICK.lease_s)
+        async with house(tmp_path, store, QUICK) as here:
+            await here.until("a", "CANCELLED")
+            await until_empty(store)
+
+    run(story)
+    assert "background task" not in caplog.text
+
+
 def test_no_record_of_a_neighbour_stops_the_look_through_the_queue(tmp_path: Path) -> None:
     """A job that a dead server has left is begun, whatever lies beside it."""
     neighbours = {

@@ -20,10 +20,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from f5serve.errors import F5Error, StorageFailed
+from f5serve.errors import F5Error, InvalidRequest, StorageFailed
 from f5serve.jobs.board import Board, Lease
 from f5serve.jobs.reading import DAMAGED, TOO_NEW, RecordUnreadable
-from f5serve.jobs.records import ENDED, Standing, Status, folder_of
+from f5serve.jobs.records import CANCELLED_CODE, ENDED, Standing, Status, folder_of
 from f5serve.jobs.waiting import Entry, Listed, Waiting
 from f5serve.operations.endings import INTERNAL
 from f5serve.operations.flights import SHUT_DOWN_CODE, shut_down
@@ -257,7 +257,12 @@ class Queue:
         if standing.record["request_sha256"] != entry.request_sha256:  # they do not belong together
             self._board.give_up(entry.job_id, told)
             return True
-        lease = self._board.claim(entry.job_id, entry.request_sha256)
+        try:
+            lease = self._board.claim(entry.job_id, entry.request_sha256)
+        except InvalidRequest as refused:
+            if refused.code == CANCELLED_CODE:  # by somebody who died before he could say so
+                self._board.cancel(entry.job_id, "queue")
+            return self._board.look(entry.job_id).status in ENDED
         if not isinstance(lease, Lease):
             return False
         self._board.fail(lease, {**told, "retryable": False})
