@@ -91,7 +91,8 @@ class HttpSettings:
         "F5_CORS_ORIGINS",
         "",
         str,
-        "Origins whose pages may call the server, separated by commas; none without it.",
+        "Origins whose pages may call the server, as https://example.com, separated by commas; "
+        "none without it. On 127.0.0.1 without keys it answers to their names as well.",
     )
     openai_max_chars: int = setting(
         "F5_OPENAI_MAX_CHARS",
