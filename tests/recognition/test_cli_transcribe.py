@@ -30,7 +30,9 @@ def test_words_and_their_places(capsys: pytest.CaptureFixture[str]) -> None:
     assert word_error_rate(TEXTS["0890"], told["text"]) < 0.2
     assert 0.5 < told["confidence"] < 1
     assert "".join(word["word"] for word in told["words"]) == told["text"].replace(" ", "")
-    assert all(0 <= word["start"] <= word["end"] <= told["duration"] for word in told["words"])
+    assert all(
+        0 <= word["start_time"] <= word["end_time"] <= told["duration"] for word in told["words"]
+    )
 
 
 @pytest.mark.parametrize(

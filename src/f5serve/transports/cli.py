@@ -1,7 +1,7 @@
 """The command line: words in, an exit code out.
 
-It parses, calls and prints; what a verb does is in `cli_say`, `cli_voices` and `cli_models`, which
-are imported when their verb is used, so that --help and --version stay quick.
+It parses, calls and prints. What a verb does, and every library beyond Python's own, is imported
+when the verb is used, so that --help and --version stay quick.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 
 from f5serve import build
 from f5serve.errors import F5Error
-from f5serve.settings import Settings, process_environ, unknown_names
+from f5serve.settings import Settings, process_environ, unknown_names, variables_of
 from f5serve.transports import (
     cli_align,
     cli_doctor,
     cli_jobs,
     cli_keys,
-    cli_models,
+    cli_models_parser,
     cli_serve,
     cli_transcribe,
 )
@@ -74,7 +74,7 @@ def run(argv: Sequence[str]) -> int:
 
             settings, _ = read_leniently(process_environ())
         else:
-            settings = Settings.from_environ()
+            settings = Settings.from_environ(_variables(args))
             for sentence in unknown_names():
                 print(f"warning: {sentence}", file=sys.stderr)
         _set_up_logging(settings.log_level)
@@ -95,9 +95,16 @@ def run(argv: Sequence[str]) -> int:
         return _report(_describe_fault(error), INTERNAL, as_json)
 
 
+def _variables(args: argparse.Namespace) -> dict[str, str]:
+    """The environment without what options stand for: a value that nobody reads is not judged."""
+    given = {name for name in getattr(args, "overrides", ()) if getattr(args, name) is not None}
+    unread = variables_of(given)
+    return {name: value for name, value in process_environ().items() if name not in unread}
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all verbs; each sets `run`, a function of arguments and settings."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="f5serve",
         description="Turn text into speech in a cloned voice with F5-TTS.",
         epilog=EPILOG,
@@ -110,7 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_say(verbs)
     add_voices(verbs)
     cli_jobs.add_parser(verbs)
-    cli_models.add_parser(verbs)
+    cli_models_parser.add_parser(verbs)
     cli_doctor.add_parser(verbs)
     cli_transcribe.add_parser(verbs)
     cli_align.add_parser(verbs)
@@ -118,6 +125,30 @@ def make_parser() -> argparse.ArgumentParser:
     add_worker(verbs)
     cli_serve.add_parsers(verbs)
     return parser
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses an option with two values: which of them was meant is not known."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for action in (None, "store"):
+            self.register("action", action, _StoreOnce)
+
+
+class _StoreOnce(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given: set[str] = vars(namespace).setdefault("options_given", set())
+        if option_string and self.dest in given:
+            parser.error(f"argument {'/'.join(self.option_strings)}: given twice; it takes one")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 class _ShowVersion(argparse.Action):
@@ -182,7 +213,18 @@ def add_say(verbs: Any) -> None:
         "--server", metavar="URL", help="have a running server speak; no model is loaded here"
     )
     server.add_argument("--key", metavar="KEY", help="of that server; F5_SERVER_KEY without it")
-    parser.set_defaults(run=_run_say)
+    overrides = (
+        "engine",
+        "model",
+        "ckpt",
+        "vocab",
+        "arch",
+        "vocoder",
+        "device",
+        "dtype",
+        "threads",
+    )
+    parser.set_defaults(run=_run_say, overrides=(*overrides, "quality"))
 
 
 def add_voices(verbs: Any) -> None:
@@ -249,7 +291,7 @@ def _run_worker(args: argparse.Namespace, settings: Settings) -> int:
     for name, value in given.items():
         if value is True:
             options.append(f"--{name}")
-        elif value:
+        elif value is not None and value is not False:
             options += [f"--{name}", value]
     return runpod_worker.main(options)
 

@@ -12,7 +12,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
 from f5serve.model_cache.disk import cannot_write, human
@@ -26,53 +26,10 @@ from f5serve.model_cache.find import (
 from f5serve.model_cache.registry import PUBLISHED, ModelSpec, Registry, check_license
 from f5serve.settings import Settings
 from f5serve.transports.cli_meter import Meter
+from f5serve.transports.cli_models_parser import DTYPES
 
 if TYPE_CHECKING:
     from f5serve.model_cache.verify import FileCheck
-
-_DTYPES = {"fp16": "float16", "fp32": "float32"}
-
-
-def add_parser(subparsers: Any) -> None:
-    """Add `models` and its actions to the verbs of the command line."""
-    parser = subparsers.add_parser(
-        "models", help="list, pull, verify, convert, push and sync weights"
-    )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-
-    listing = actions.add_parser("list", help="what can be had, under which licence, what is here")
-    pulling = actions.add_parser("pull", help="bring a model and its vocoder onto this machine")
-    checking = actions.add_parser("verify", help="hash what is here; exit code 4 if any is wrong")
-    converting = actions.add_parser("convert", help="make the small artifact that loads fast")
-    pushing = actions.add_parser("push", help="put a model of this machine into the store")
-    syncing = actions.add_parser("sync", help="bring a model from the store onto this machine")
-
-    pulling.add_argument("model", metavar="MODEL", help="see: f5serve models list")
-    checking.add_argument("models", metavar="MODEL", nargs="*", help="default: all that are here")
-    converting.add_argument("model", metavar="MODEL|FILE", help="a pulled model, or a checkpoint")
-    converting.add_argument("--arch", metavar="ARCH", help="architecture; needed for a FILE")
-    converting.add_argument("-o", dest="output", metavar="OUT", type=Path, help="where to write it")
-    converting.add_argument(
-        "--dtype", choices=list(_DTYPES), default="fp16", help="fp32 doubles it for CPUs"
-    )
-    pushing.add_argument("model", metavar="MODEL", help="a pulled model")
-    pushing.add_argument(
-        "--dtype",
-        choices=[*_DTYPES, "published"],
-        default="fp16",
-        help="converted, which is made when it is not there; or the file as it was published",
-    )
-    pushing.add_argument(
-        "--again", action="store_true", help="send what the store says it has, too: heals it"
-    )
-    syncing.add_argument("model", metavar="MODEL", help="see: f5serve models list --store")
-    syncing.add_argument(
-        "--remove-others", action="store_true", help="then remove its other versions, to make room"
-    )
-    listing.add_argument("--store", action="store_true", help="look into the store, too")
-    for action in (listing, pulling, checking, converting, pushing, syncing):
-        action.add_argument("--json", action="store_true", help="print JSON on stdout")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, settings: Settings, registry: Registry = PUBLISHED) -> int:
@@ -234,7 +191,7 @@ def convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str) 
     except OSError as error:
         raise cannot_write(out.parent, 0, error) from None
     tell(f"Converting {weights.name} as {arch}; this takes a minute.")
-    convert(weights, arch, out, license=license, dtype=_DTYPES[dtype])
+    convert(weights, arch, out, license=license, dtype=DTYPES[dtype])
 
 
 def tell(sentence: str) -> None:

@@ -51,6 +51,7 @@ class Output:
 
         Raises:
             StorageFailed: OUTPUT_UNWRITABLE.
+            BrokenPipeError: whoever read it went away.
         """
         try:
             if self.path is None:
@@ -63,6 +64,8 @@ class Output:
                 with self.path.open("wb", buffering=0) as file:
                     for part in parts:
                         file.write(part)
+        except BrokenPipeError:  # somebody has read enough, which is no fault of the output
+            raise
         except OSError as error:
             raise _unwritable(self.name, error.strerror or str(error)) from None
 

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Hear, and print."""
     from f5serve.audio.decode import LONG, decode
     from f5serve.listening import Ears
+    from f5serve.timings.subtitles import as_dict
     from f5serve.verification import nobody_hears
     from f5serve.voices.importing import read_file
 
@@ -59,11 +60,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "confidence": heard.confidence,
         "duration": round(wave.duration_s, 3),
         "model": ear.model,
-        "words": [
-            {"word": word.word, "start": word.start_s, "end": word.end_s}
-            | {"confidence": round(word.confidence, 4)}
-            for word in heard.words
-        ],
+        "words": [as_dict(word) for word in heard.words],
     }
     print(json.dumps(told, ensure_ascii=False))
     return 0

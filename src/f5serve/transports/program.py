@@ -13,11 +13,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from f5serve import build
-from f5serve.settings import Settings, on_runpod, secret_values, worker_settings
+from f5serve.settings import (
+    Settings,
+    on_runpod,
+    process_environ,
+    secret_values,
+    worker_settings,
+)
 from f5serve.transports import descriptors, json_logs
 
 if TYPE_CHECKING:
@@ -30,11 +37,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def prepare(name: str) -> Settings:
+def prepare(name: str, given: Collection[str] = ()) -> Settings:
     """Logs, the line that tells what is running here, settings.
 
     Args:
         name: what this process is, e.g. "worker".
+        given: variables that options of the command line stand for; they are not even judged.
 
     Raises:
         F5Error: BAD_SETTING, or what the doctor finds fatal.
@@ -53,13 +61,14 @@ def prepare(name: str) -> Settings:
         sys.version.split()[0],
     )
     descriptors.raise_limit()
-    settings = worker_settings()
+    variables = {name: value for name, value in process_environ().items() if name not in given}
+    settings = worker_settings(variables)
     json_logs.set_up(settings.log_level, secret_values(), as_text=as_text)
-    _examine()
+    _examine(variables)
     return settings
 
 
-def _examine() -> None:
+def _examine(variables: Mapping[str, str]) -> None:
     """Look at this machine while nothing heavy is imported; what is fatal ends the process here.
 
     Raises:
@@ -67,7 +76,7 @@ def _examine() -> None:
     """
     from f5serve import diagnosis
 
-    report = diagnosis.quick()
+    report = diagnosis.quick(replace(diagnosis.this_machine(), variables=variables))
     report.check()
     for finding in report.above_ok:
         level = logging.INFO if finding.level == "info" else logging.WARNING

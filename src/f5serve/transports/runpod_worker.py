@@ -8,12 +8,14 @@ on its way before RunPod's SDK is imported.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Sequence
+from itertools import zip_longest
 
-from f5serve.errors import F5Error
+from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings, takes_jobs
 from f5serve.transports.program import loading, prepare
 
@@ -29,11 +31,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         settings = prepare("worker")
-        _serve(settings, sys.argv[1:] if arguments is None else arguments, began)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        check_test_input(arguments)
+        _serve(settings, arguments, began)
     except F5Error as error:
         _log.error("%s: %s %s", error.code, error.message, error.hint)
         return error.exit_code
     return 0
+
+
+def check_test_input(arguments: Sequence[str]) -> None:
+    """Refuse a test job that the SDK cannot read, which would end in an exception of its own.
+
+    Raises:
+        InvalidRequest: BAD_JSON.
+    """
+    for given, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        option, equals, text = given.partition("=")
+        if option != "--test_input":
+            continue
+        text = text if equals else following
+        try:
+            job = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise _no_job(_where(text, error)) from None
+        if not isinstance(job, dict):
+            raise _no_job("it is no object")
+
+
+def _where(text: str, error: Exception) -> str:
+    if not text.strip():
+        return "it is empty"
+    if not isinstance(error, json.JSONDecodeError):
+        return "it is nested too deeply"
+    shown = text[error.pos : error.pos + 20]
+    near = f"near {shown!r}" if shown else "at its end"
+    return f"line {error.lineno}, column {error.colno}, {near}: {error.msg}"
+
+
+def _no_job(why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"What --test_input holds is no JSON of a job: {why}.",
+        code="BAD_JSON",
+        hint="""Put it in single quotes, e.g. --test_input '{"input": {"text": "Hello."}}'.""",
+    )
 
 
 def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:

@@ -87,7 +87,8 @@ def main(
         F5Error: why it did not start, or had to end.
     """
     began = time.monotonic()
-    settings = effective(prepare("server"), host, port)
+    given = [name for name, value in (("F5_HOST", host), ("PORT", port)) if value is not None]
+    settings = effective(prepare("server", given), host, port)
     check_installed()
     from f5serve.boot import Start, Timeline, check
     from f5serve.listening import Ears
