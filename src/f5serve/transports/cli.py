@@ -53,6 +53,13 @@ COMMANDS = {"list_voices": "f5serve voices list", "upload the voice": "f5serve v
 """What hints say of operations, and the commands that do it here."""
 
 
+OVERRIDES = (
+    *("engine", "model", "ckpt", "vocab", "arch", "vocoder"),
+    *("device", "dtype", "threads", "quality"),
+)
+"""Settings that options of `say` stand for."""
+
+
 def run(argv: Sequence[str]) -> int:
     """Run one command.
 
@@ -213,18 +220,7 @@ def add_say(verbs: Any) -> None:
         "--server", metavar="URL", help="have a running server speak; no model is loaded here"
     )
     server.add_argument("--key", metavar="KEY", help="of that server; F5_SERVER_KEY without it")
-    overrides = (
-        "engine",
-        "model",
-        "ckpt",
-        "vocab",
-        "arch",
-        "vocoder",
-        "device",
-        "dtype",
-        "threads",
-    )
-    parser.set_defaults(run=_run_say, overrides=(*overrides, "quality"))
+    parser.set_defaults(run=_run_say, overrides=OVERRIDES)
 
 
 def add_voices(verbs: Any) -> None:
