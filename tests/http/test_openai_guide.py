@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import openai
 import pytest
 
 from f5serve.audio.encode import MEDIA_TYPES
@@ -30,7 +32,11 @@ def test_its_programs_run(
         for snippet in SNIPPETS:
             assert SERVER in snippet
             program = snippet.replace(SERVER, home.url).replace("your-key", "a-key-of-the-guide")
-            exec(compile(program, "openai-clients.md", "exec"), {"__name__": "__main__"})
+            names: dict[str, Any] = {"__name__": "__main__"}
+            exec(compile(program, "openai-clients.md", "exec"), names)
+            # A program's end closes its connections; the garbage collector may warn of them first.
+            for client in [each for each in names.values() if isinstance(each, openai.OpenAI)]:
+                client.close()
     for name, format in [("hello.mp3", "mp3"), ("hello.pcm", "pcm"), ("events.mp3", "mp3")]:
         assert heard_s((tmp_path / name).read_bytes(), format) > 0.5
     told = capsys.readouterr().out
