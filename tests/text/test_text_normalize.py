@@ -97,6 +97,7 @@ def test_many_accents_take_no_time_within_the_limit() -> None:
         ("1️⃣2️⃣ ❶❷ ⓪ 🔟 ⑴", "1 2 1 2 0 10 1"),
         ("ℹ️ Note", "Note"),
         ("Steps:\n1. Heat it\n2. Mix\n3) Bake", "Steps: 1. Heat it. 2. Mix. 3) Bake"),
+        ("1. Pay it 🩷\n2. Done! 🎉\n3. 🙂\n4. End", "1. Pay it 🩷. 2. Done! 🎉 3. 🙂 4. End"),
         ("It has\n- [x] one\n* two\n• three", "It has. one. two. three"),
         ("# Results\nIt went well", "Results. It went well"),
         ("Title\n=====\ntext\n\n---\nmore", "Title. text. more"),

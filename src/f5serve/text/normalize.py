@@ -11,6 +11,7 @@ import unicodedata
 from itertools import groupby
 
 from f5serve.errors import InvalidRequest
+from f5serve.text.emoji import without_emoji
 from f5serve.text.markup import without_markup
 
 MAX_MARKS = 30
@@ -123,9 +124,10 @@ def _end_paragraphs(text: str) -> str:
 
 def _end_sentence(text: str) -> str:
     """A heading has no full stop; without one it would be spoken into the line that follows."""
-    if unicodedata.category(text[-1])[0] not in "LNM":
+    last = without_emoji(text)[-1:] or "."
+    if unicodedata.category(last)[0] not in "LNM":
         return text
-    return text + ("。" if "\u3040" <= text[-1] <= "\u9fff" else ".")
+    return text + ("。" if "\u3040" <= last <= "\u9fff" else ".")
 
 
 def _say_keycap(match: re.Match[str]) -> str:
