@@ -68,5 +68,5 @@ def test_secrets_are_found_whole_and_in_parts() -> None:
 
 
 def test_names_of_secrets() -> None:
-    assert all(map(is_secret, ("HF_TOKEN", "aws_secret_access_key", "DB_PASSWD", "F5_API_KEYS")))
-    assert not any(map(is_secret, ("HTTPS_PROXY", "F5_STORE", "PATH")))
+    assert all(map(is_secret, ("HF_TOKEN", "aws_secret_access_key", "DB_PWD", "F5_API_KEYS")))
+    assert not any(map(is_secret, ("HTTPS_PROXY", "F5_STORE", "PATH", "PWD", "OLDPWD")))

@@ -13,6 +13,9 @@ from urllib.parse import unquote
 MASK = "***"
 
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSW|PWD|CREDENTIAL", re.IGNORECASE)
+_NO_SECRETS = frozenset({"PWD", "OLDPWD", "TOKENIZERS_PARALLELISM"})
+"""Names that a shell or a library gives to something else."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}+:/+")
 _QUERY = re.compile(r"([?#]).*", re.DOTALL)
 _NO_PORT = re.compile(r"(?<=[\w.-]):(?!\d+(?:[/?#\s,]|$))(?!//)[^\s,/]+")
@@ -22,7 +25,7 @@ _COMMON = frozenset({"http", "https"})
 
 def is_secret(name: str) -> bool:
     """Whether a variable of that name holds nothing but a secret."""
-    return bool(_SECRET_NAME.search(name))
+    return name.upper() not in _NO_SECRETS and bool(_SECRET_NAME.search(name))
 
 
 def bare_url(text: str) -> str:
