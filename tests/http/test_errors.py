@@ -58,6 +58,28 @@ def test_a_body_that_does_not_call_itself_json_is_told_how_to(tmp_path: Path, pa
         assert answer.json()["error"]["param"] is None
 
 
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/jobs"])
+def test_a_body_that_is_no_object_is_told_what_it_is(tmp_path: Path, path: str) -> None:
+    said = {b"[1]": "a list", b'"hi"': "a text", b"5": "a number", b"null": "null", b"": "empty"}
+    typed = {"Content-Type": "application/json"}
+    with house(tmp_path) as home:
+        for body, kind in said.items():
+            answer = home.client.post(path, content=body, headers=typed)
+            assert f"The body is {kind}; this route takes a JSON object" in home.refused(
+                answer, 400, "bad_option"
+            )
+
+
+def test_a_text_where_a_file_belongs_is_told_how_to_send_one(tmp_path: Path) -> None:
+    with house(tmp_path) as home:
+        answer = home.client.post(
+            "/v1/audio/voices",
+            files={"name": (None, "ana"), "audio_sample": (None, "ana.wav")},
+        )
+        said = home.refused(answer, 400, "bad_option")
+        assert said.startswith("audio_sample is 'ana.wav': It takes a file; ")
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status", "code"),
     [

@@ -140,6 +140,7 @@ def test_long_and_zero_led_numbers_are_read_digit_by_digit(text: str) -> None:
             "one point two trillion dollars, five million euros",
         ),
         ("$5-10M", "five to ten million dollars"),
+        ("$1.5-2.5M", "one point five to two point five million dollars"),
         ("$5-a-day, $5 rillion", "five dollars a-day, five dollars rillion"),
         (".5 mm, -.5, $.50", "zero point five millimeters, minus zero point five, fifty cents"),
         ("Hello.5 ...5", "Hello. five... five"),

@@ -121,7 +121,8 @@ def _say_money(match: re.Match[str]) -> str | None:
         return f" {_say_amount(low, scale, unit, small)} {to}"
     unit2, small2 = CURRENCIES[match["again"] or match["sign"]]
     second = _say_amount(high, scale2, unit2, small2)
-    if match["again"] or "." in low + high:  # both are amounts of their own
+    # Both are amounts of their own; but the million of "$1.5-2.5M" is meant for both.
+    if match["again"] or ("." in low + high and not scale2):
         return f" {_say_amount(low, scale, unit, small)} to {second} {to}"
     return f" {numbers.decimal(low)}{f' {scale}' if scale else ''} to {second} {to}"
 

@@ -70,6 +70,11 @@ _KINDS: tuple[tuple[type[F5Error], int], ...] = (
 _SHOWN_CHARS = 300
 """Of a validator's own sentence, which may list what a field takes."""
 
+_NO_FILE = "Value error, Expected UploadFile"
+
+_KIND_NAMES = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+"""JSON values that are no object, as callers know them."""
+
 _ROUTES = {
     "list_voices": "GET /v1/audio/voices",
     "timing_format of tts": "timing_format of POST /v1/jobs",
@@ -235,10 +240,16 @@ def _invalid(error: RequestValidationError) -> dict[str, Any]:
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     name = ".".join(place)[:100]
     given = first.get("input")
+    if not name:
+        kind = "empty" if first["type"] == "missing" else _KIND_NAMES.get(type(given), "a number")
+        said = f'The body is {kind}; this route takes a JSON object such as {{"name": "value"}}.'
+        return body_of(said, 400, "bad_option")
     given = given[:60] if isinstance(given, str) else given
     shown = "" if isinstance(given, dict | list | bytes) or given is None else f" is {given!r:.60}"
     said = str(first["msg"])[:_SHOWN_CHARS]
-    return body_of(f"{name or 'the body'}{shown}: {said}.", 400, "bad_option", name or None)
+    if said.startswith(_NO_FILE):
+        said = f"It takes a file; curl sends one with -F {name}=@FILE"
+    return body_of(f"{name}{shown}: {said}.", 400, "bad_option", name)
 
 
 def _with_all_methods(
