@@ -37,7 +37,16 @@ MOST_S = 0.05
 """99 of 100 pings are answered within it."""
 
 LEAST_PINGS = 100
+ROUNDS = 3
+"""Each says something else, as what was said before is known. What holds everybody up does so in
+all of them; another test that takes both cores for a moment does not."""
+
 PAUSE_S = 0.01
+
+OPENINGS = ("First.", "Second.", "Third.")
+
+Operation = Callable[[httpx.Client, int], int]
+"""Has the server do something heavy; returns the status of its answer."""
 
 
 @contextlib.contextmanager
@@ -108,7 +117,7 @@ def align(client: httpx.Client, sound: bytes, text: str) -> int:
     return client.post("/v1/audio/alignments", data={"text": text}, files=files).status_code
 
 
-def alignment(client: httpx.Client) -> int:
+def alignment(client: httpx.Client, round_: int) -> int:
     times = 215 if IS_FULL else 8  # of 8.3 s
     waves = [decode(recording()).samples, decode(other_recording()).samples]
     sound = encode(Wave(np.concatenate(waves * times)), "mp3" if IS_FULL else "flac")
@@ -116,7 +125,7 @@ def alignment(client: httpx.Client) -> int:
     return align(client, sound, text)
 
 
-def decoding(client: httpx.Client) -> int:
+def decoding(client: httpx.Client, round_: int) -> int:
     seconds = 1_790 if IS_FULL else 200
     tone = np.sin(np.arange(24_000 * seconds, dtype=np.float32) / 30) * 0.001
     files = {"file": ("a.mp3", encode(Wave(tone.astype(np.float32)), "mp3"))}
@@ -124,7 +133,7 @@ def decoding(client: httpx.Client) -> int:
     return client.post("/v1/audio/alignments", data=data, files=files).status_code
 
 
-def transcription(client: httpx.Client) -> int:
+def transcription(client: httpx.Client, round_: int) -> int:
     for number in range(6 if IS_FULL else 2):
         answer = client.post(
             "/v1/audio/voices",
@@ -134,21 +143,24 @@ def transcription(client: httpx.Client) -> int:
     return answer.status_code
 
 
-def words(client: httpx.Client) -> int:
+def words(client: httpx.Client, round_: int) -> int:
     text = "This is a sentence whose words are looked for. " * (400 if IS_FULL else 12)
+    text = f"{OPENINGS[round_]} {text}"
     body = HELLO | {"input": text, "return_word_timings": True}
     return client.post("/v1/audio/speech", json=body).status_code
 
 
-def verification(client: httpx.Client) -> int:
-    text = "This is a sentence that is heard. " * (20 if IS_FULL else 2)
+def verification(client: httpx.Client, round_: int) -> int:
+    text = f"{OPENINGS[round_]} " + "This is a sentence that is heard. " * (20 if IS_FULL else 2)
     body = HELLO | {"input": text, "verify": True}
     return client.post("/v1/audio/speech", json=body).status_code
 
 
-def encoding(format: str) -> Callable[[httpx.Client], int]:
-    def ask(client: httpx.Client) -> int:
-        text = "This sentence is one of many in a text that goes on. " * 3_700
+def encoding(format: str) -> Operation:
+    def ask(client: httpx.Client, round_: int) -> int:
+        text = (
+            f"{OPENINGS[round_]} " + "This sentence is one of many in a text that goes on. " * 3_700
+        )
         size = MAX_CHARS if IS_FULL else MAX_CHARS // (10 if format in ("wav", "flac") else 100)
         body = HELLO | {"input": text[:size].rstrip(), "response_format": format}
         return client.post("/v1/audio/speech", json=body).status_code
@@ -156,16 +168,16 @@ def encoding(format: str) -> Callable[[httpx.Client], int]:
     return ask
 
 
-def splitting(client: httpx.Client) -> int:
+def splitting(client: httpx.Client, round_: int) -> int:
     for text in ("x" + "!" * 4_000 + "x ", "word " * 800, "_" * 3_999 + "a", "世界" * 2_000):
         size = 50_000 if IS_FULL else 5_000
         spoken = (text * (size // len(text) + 1))[:size]
-        body = HELLO | {"input": spoken + ".", "response_format": "pcm"}
+        body = HELLO | {"input": f"{OPENINGS[round_]} {spoken}."[:size], "response_format": "pcm"}
         assert client.post("/v1/audio/speech", json=body).status_code in (200, 400)
     return 200
 
 
-OPERATIONS: dict[str, Callable[[httpx.Client], int]] = {
+OPERATIONS: dict[str, Operation] = {
     "alignment": alignment,
     "decoding": decoding,
     "transcription": transcription,
@@ -181,11 +193,22 @@ OPERATIONS: dict[str, Callable[[httpx.Client], int]] = {
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_everybody_else_is_answered_at_once(url: str, idle_url: str, name: str) -> None:
+    told = []
+    for round_ in range(ROUNDS):
+        pings, idle = _round(url, idle_url, OPERATIONS[name], round_)
+        told.append(f"{pings}; the idle server beside it: {idle}")
+        _log.info("%s: %s", name, told[-1])
+        if pings.p99_s < max(MOST_S, 3 * idle.p99_s):
+            return
+    raise AssertionError(told)
+
+
+def _round(url: str, idle_url: str, operation: Operation, round_: int) -> tuple[Pings, Pings]:
     statuses: list[int] = []
 
     def work() -> None:
         with httpx.Client(base_url=url, timeout=600) as client:
-            statuses.append(OPERATIONS[name](client))
+            statuses.append(operation(client, round_))
 
     begun = threading.Thread(target=work)
     begun.start()
@@ -194,7 +217,5 @@ def test_everybody_else_is_answered_at_once(url: str, idle_url: str, name: str) 
             pings.ask()
             idle.ask()
     begun.join()
-    told = f"{pings}; the idle server beside it: {idle}"
-    _log.info("%s: %s", name, told)
     assert statuses[0] in (200, 201, 400), statuses
-    assert pings.p99_s < max(MOST_S, 3 * idle.p99_s), told
+    return pings, idle
