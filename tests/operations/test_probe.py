@@ -87,3 +87,16 @@ def test_a_look_that_fails_is_in_the_log(caplog: pytest.LogCaptureFixture) -> No
         seen = Probe("test", look, remembered_s=1, patience_s=10).ask_blocking()
     assert (seen.value, seen.is_late) == (None, False)
     assert "a look has failed" in caplog.text
+
+
+def test_where_there_is_no_thread_the_next_one_looks(looks: Looks) -> None:
+    probe = Probe("test", looks, remembered_s=60, patience_s=10)
+    usual = threading.stack_size(1 << 47)  # more than the machine can give
+    try:
+        began = time.monotonic()
+        seen = probe.ask_blocking()
+    finally:
+        threading.stack_size(usual)
+    assert (seen.value, seen.is_late, looks.count) == (None, False, 0)
+    assert time.monotonic() - began < 5
+    assert probe.ask_blocking().value == 1

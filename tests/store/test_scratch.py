@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,19 @@ def files_of_at_most(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """A process that may open none."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.parametrize("is_on_disk", [False, True])
@@ -96,3 +110,14 @@ def test_a_file_in_the_making_is_the_encoded_wave(tmp_path: Path) -> None:
         encoder.write(wave.samples[777:])
         encoder.close()
     assert scratch.read() == encode(wave, "flac")
+
+
+def test_where_no_file_can_be_opened_the_error_says_so(tmp_path: Path) -> None:
+    for folder in (None, tmp_path / "made"):
+        with no_more_files(), pytest.raises(StorageFailed) as caught:
+            Scratch(folder)
+        assert (caught.value.code, caught.value.retryable) == ("TOO_MANY_OPEN_FILES", True)
+        scratch = Scratch(folder)
+        with no_more_files(), pytest.raises(StorageFailed) as caught, scratch.writing():
+            scratch.open()
+        assert (caught.value.code, scratch.size) == ("TOO_MANY_OPEN_FILES", 0)

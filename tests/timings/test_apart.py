@@ -146,6 +146,18 @@ def test_a_process_that_was_ended_is_started_anew(wave: Wave) -> None:
     assert made not in children()
 
 
+def test_processes_that_were_all_ended_are_started_anew(wave: Wave) -> None:
+    apart = Apart(3)
+    before = children()
+    taken = [apart._take(lambda: None) for _ in range(3)]
+    for child in taken:
+        apart._give_back(child)
+    for made in children() - before:
+        os.kill(made, signal.SIGKILL)
+    until(lambda: all(child.has_died() for child in taken))
+    assert apart.align([wave], [WORDS], "en")[0].words
+
+
 def test_one_that_dies_each_time_is_an_error(wave: Wave, caplog: pytest.LogCaptureFixture) -> None:
     apart = Apart()
     sound, text = long(60)

@@ -84,11 +84,17 @@ class Probe(Generic[T]):
             if self._running is None:
                 if self._ended is not None and now - self._ended < self._remembered_s:
                     return None
-                self._began, self._running = now, Future()
+                running: Future[None] = Future()
                 # A thread of its own, which holds up neither other work nor the end of the process.
-                threading.Thread(
-                    target=self._look_once, args=(self._running,), name=self._name, daemon=True
-                ).start()
+                thread = threading.Thread(
+                    target=self._look_once, args=(running,), name=self._name, daemon=True
+                )
+                try:
+                    thread.start()
+                except RuntimeError:  # the system has no more threads for us; the next one tries
+                    _log.warning("%s: there is no thread for a look", self._name)
+                    return None
+                self._began, self._running = now, running
             return self._running
 
     def _look_once(self, running: Future[None]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from f5serve.errors import StorageFailed, means_full
+from f5serve.errors import StorageFailed, means_full, means_too_many_files, too_many_files
 from f5serve.store.base import ObjectStore
 from f5serve.store.files import OWNER_ONLY, PrivateFile
 
@@ -37,7 +37,7 @@ class Scratch:
         path: where it lies; None in memory.
 
     Raises:
-        StorageFailed: NO_SPACE or NOT_WRITABLE.
+        StorageFailed: NO_SPACE, NOT_WRITABLE or TOO_MANY_OPEN_FILES.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -105,14 +105,17 @@ class Scratch:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Tell a full disk as such, whatever the writer makes of it inside.
+        """Tell a full disk, and files that are short, as such, whatever the writer makes of it
+        inside.
 
         Raises:
-            StorageFailed: NO_SPACE.
+            StorageFailed: NO_SPACE or TOO_MANY_OPEN_FILES.
         """
         try:
             yield
         except (OSError, RuntimeError, AssertionError) as error:  # encoders have errors of theirs
+            if means_too_many_files(error):
+                raise too_many_files() from error
             if (isinstance(error, OSError) and means_full(error)) or self._is_full():
                 raise _full() from error
             raise
@@ -135,10 +138,15 @@ class Scratch:
 
 
 def _in_memory() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("f5serve")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+    try:
+        if hasattr(os, "memfd_create"):
+            return os.memfd_create("f5serve")
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+    except OSError as error:
+        if means_too_many_files(error):
+            raise too_many_files() from error
+        raise
 
 
 def _full() -> StorageFailed:

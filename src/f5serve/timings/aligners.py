@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from f5serve.errors import F5Error, ModelUnavailable
@@ -212,5 +213,7 @@ def _beside() -> int:
     return max(1, min(MOST_BESIDE, (os.cpu_count() or 1) // 4))
 
 
+@cache
 def _is_installed(*packages: str) -> bool:
+    """Whether all of them can be imported; looked up once, as each request asks."""
     return all(importlib.util.find_spec(package) is not None for package in packages)

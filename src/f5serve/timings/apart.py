@@ -119,6 +119,9 @@ class Apart:
                 self._changed.wait(CHECK_S)
                 check()
             child = self._idle.pop() if self._idle else _Child()
+            if child.has_died():  # those that slept may all have been ended at once
+                child.end()
+                child = _Child()
             self._running.add(child)
         try:
             child.start(check)
@@ -162,6 +165,10 @@ class _Child:
         told = self._answer(check, START_S)
         if "failed" in told:
             raise Died(told["failed"])
+
+    def has_died(self) -> bool:
+        """Whether it was started and has ended since."""
+        return self._process is not None and self._process.poll() is not None
 
     def _open(self) -> None:
         ours, theirs = socket.socketpair()

@@ -82,10 +82,12 @@ class SpeechFile:
             else:
                 self.length = said.size
                 end = said.size - self._held_bytes
-                for start in range(0, end, READ_BYTES):
-                    size = min(READ_BYTES, end - start)
-                    yield await self._read(said, start, size)
-                part, held = b"", await self._read(said, end, self._held_bytes)
+                for start in range(0, said.size, READ_BYTES):
+                    part = await self._read(said, start, min(READ_BYTES, said.size - start))
+                    held += part[max(0, end - start) :]
+                    if part := part[: max(0, end - start)]:
+                        yield part
+                part = b""
             if part:
                 yield part
 
