@@ -80,7 +80,7 @@ def align(
     found = aligners.align(wave, text, language, check)
     if not found.words:
         raise InvalidRequest(
-            f"The words of the text were not found in {recording.called}.",
+            f"The text could not be aligned with {recording.called}.",
             code="NOT_ALIGNED",
             hint=f"{aligners.why_not(text, language)} Check that they are what is heard.",
         )

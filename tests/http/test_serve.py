@@ -172,5 +172,5 @@ def test_a_port_that_is_taken_is_told_to_a_person_at_a_terminal(tmp_path: Path) 
     assert not first.startswith("{")
     assert rest[-2:] == [
         f"error: Something listens on port {port} already.",
-        "hint: End it, or choose another port by PORT.",
+        "hint: End it, or choose another port by --port.",
     ]

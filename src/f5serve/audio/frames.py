@@ -80,7 +80,7 @@ def walk(data: memoryview, read: Reader, sync: re.Pattern[bytes]) -> Walked:
             runs.append((start, at))
             gaps += not tag_bytes(data, at)
             if gaps > MAX_GAPS:
-                raise Damaged(f"in {gaps} places what lies among its frames is none")
+                raise Damaged(f"in {gaps} places there are bytes that are no frame of sound")
             start = at = _behind_gap(data, at, read, sync, first)
         elif at + frame.size > len(data):
             raise Damaged(f"its last frame has {len(data) - at} of {frame.size} bytes")

@@ -94,7 +94,7 @@ def main(
     from f5serve.listening import Ears
 
     check(settings)
-    sockets = take_sockets(settings)
+    sockets = take_sockets(settings, "PORT" if port is None else "--port")
     timeline = Timeline.of_process()
     timeline.name_until("interpreter", began)
     timeline.name_until("settings, doctor")
@@ -148,9 +148,9 @@ def check_installed(packages: Sequence[str] = PACKAGES) -> None:
         )
 
 
-def take_sockets(settings: Settings) -> Sockets:
-    """Listen where the settings say; raises as `listen`."""
-    listening = listen(settings.host, settings.port)
+def take_sockets(settings: Settings, set_by: str = "PORT") -> Sockets:
+    """Listen where the settings say; `set_by` and errors as `listen`."""
+    listening = listen(settings.host, settings.port, set_by)
     if settings.health_port in (0, settings.port):
         return Sockets(listening)
     try:
