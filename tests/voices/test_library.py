@@ -120,6 +120,14 @@ def test_a_missing_voice_names_its_neighbours(store: ObjectStore, machine: Machi
     assert caught.value.code == "VOICE_NOT_FOUND"
 
 
+def test_a_voice_that_another_machine_has_removed_is_not_what_was_meant(machine: Machine) -> None:
+    here, there = machine(), machine()
+    there.put("Ana", recording(), WORDS)
+    assert [record.name for record in here.page().records] == ["Ana"]
+    there.delete("ana")
+    assert "Did you mean" not in refusal(here, "ana").hint
+
+
 @pytest.mark.parametrize("name", ["../ana", "ana/..", "", "con", "a\nb"])
 def test_hostile_names_reach_no_store(store: ObjectStore, machine: Machine, name: str) -> None:
     counting = CountingStore(store)

@@ -179,12 +179,13 @@ class Catalog:
         return entries
 
     def like(self, name: str) -> tuple[str, ...]:
-        """Names of voices that are spelled much like `name`, of those that are known by now."""
+        """Names of other voices that are spelled much like it, of those that are known by now."""
         known = {folded: entry.record.name for folded, entry in (self._entries.last or {}).items()}
         for file in self._files.last or ():
             item = names.read_dropped(file.key)
             if item is not None:
                 known.setdefault(names.fold(item.name), item.name)
+        known.pop(names.fold(name), None)  # another machine has removed it since
         ordered = sorted(known)
         at = bisect.bisect(ordered, names.fold(name))
         beside = ordered[max(0, at - _NEIGHBOURS) : at + _NEIGHBOURS]
