@@ -13,6 +13,7 @@ import pytest
 
 from f5serve.errors import F5Error
 from f5serve.operations import Options
+from f5serve.operations.flights import Wishes
 from f5serve.operations.resume import KeepOptions
 from f5serve.speech import Speech
 from f5serve.store.memory import MemoryStore
@@ -192,5 +193,39 @@ def test_words_are_waited_for_no_longer_and_no_more_are_begun(tmp_path: Path, ho
             aligners.free.set()
             assert (await here.ask("k", **HELLO))["status"] == "COMPLETED"
             assert aligners.begun == 2  # one of the job that was stopped, and this one's
+
+    run(story)
+
+
+def test_who_joins_a_job_waits_no_longer_than_he_wants(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            here.tone.hold()
+            first = asyncio.create_task(here.ask("j", **HELLO, timeout_s=60))
+            await here.at_work()
+            began = time.monotonic()
+            assert (await here.refuse("j", **HELLO, timeout_s=1)).code == "DEADLINE_PASSED"
+            assert time.monotonic() - began < IN_TIME_S
+            assert not first.done()  # which goes on
+            here.tone.release()
+            assert (await first)["status"] == "COMPLETED"
+
+    run(story)
+
+
+def test_a_job_ends_with_the_last_who_waits_for_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            here.tone.hold()
+            leaving = Wishes(may_leave=True)
+            first = asyncio.create_task(anext(here.operations.stream(HELLO, "j", leaving)))
+            await here.at_work()
+            second = asyncio.create_task(here.refuse("j", **HELLO, timeout_s=1))
+            await asyncio.sleep(0.1)  # it has joined
+            first.cancel()
+            await asyncio.wait({first})
+            assert (await second).code == "DEADLINE_PASSED"
+            here.tone.release()
+            await here.until("j", "ERROR")
 
     run(story)

@@ -322,11 +322,12 @@ class Operations:
         flight.may_go_unkept = call.listeners.wishes.may_go_unkept
         flight.attempts = QUEUE_ATTEMPTS if call.is_queued else 1
         flight.pieces = Pieces(self._tools.folder) if listens else None
-        await self._flights.until_ended(job_id)  # one whose last caller has gone away
+        # One whose last caller has gone away.
+        await within(ask.timeout_s, began, job_id, self._flights.until_ended(job_id))
         if self._flights.find(job_id) is None:
             flight.place = self._line.enter(len(ask.text.encode()), must=must)
         record, flight = await self._flights.fly(
-            flight, lambda own: self._within_time(own, ask), call.listeners
+            flight, lambda own: self._within_time(own, ask), call.listeners, ask.timeout_s, began
         )
         told = self._told(call.listeners, ask, flight, record)
         return await within(ask.timeout_s, began, job_id, told)

@@ -8,6 +8,7 @@ claim without an owner. What the work is, is not known here.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import threading
 import time
@@ -242,6 +243,8 @@ class Flights:
         flight: Flight,
         work: Callable[[Flight], Coroutine[Any, Any, Record]],
         listeners: Listeners,
+        within_s: float | None = None,
+        since: float = 0.0,
     ) -> tuple[Record, Flight]:
         """Do the work of `flight`, or join the one that does it already.
 
@@ -249,14 +252,26 @@ class Flights:
         waits for the device to stop and for the record to be written, then the cancellation goes
         on.
 
+        Args:
+            within_s: from `since`, longest wait for a flight that is joined, whose own end may be
+                later; it goes on for those who still wait.
+
         Raises:
             InvalidRequest: JOB_ID_CONFLICT.
             F5Error: what the work raises; SHUT_DOWN when it was released at the end of the
                 process: answer nobody where the job is handed out again then.
         """
+        own = flight
         flight, task = self._join_or_begin(flight, work)
         flight.join(listeners)
         try:
+            if flight is not own and within_s is not None:
+                await asyncio.wait({task}, timeout=since + within_s - time.monotonic())
+                if not task.done():
+                    late = functools.partial(too_late, flight.job_id, within_s)
+                    if flight.callers == 1:
+                        flight.stop(late)
+                    raise late()
             return await asyncio.shield(task), flight
         except asyncio.CancelledError:
             if flight.callers == 1 or not listeners.wishes.may_leave:
