@@ -400,7 +400,7 @@ def test_what_is_recorded_never_leaves_the_device(name: str, mixed: bool) -> Non
             lambda: b.out.copy_(model(b.x, b.constant, b.moment, b.layout, varlen))
         )
     assert tape.devices == {"meta"}
-    assert tape.names.count("torch_attn::_varlen_attn") == arch.depth
+    assert tape.names.count("aten::_flash_attention_forward") == arch.depth
 
 
 def test_a_tape_refuses_what_a_gpu_refuses() -> None:
