@@ -24,6 +24,7 @@ from f5serve.engine.quantize import quantize_blocks
 from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.schedule import Schedules
 from f5serve.engine.stepping import Stepper
+from f5serve.engine.streams import Pace
 from f5serve.engine.vocoder import Vocos
 from f5serve.text.emoji import without_emoji
 from f5serve.text.plan import spoken_ref_text
@@ -55,7 +56,9 @@ class F5Engine:
         self._schedules = schedules
         self._attention, attend = choose(schedules.device, schedules.dtype)
         halves = Halves.on(schedules.device)
-        self.device = F5Device(Stepper(backbone, schedules, attend, halves), vocoder)
+        pace = Pace() if schedules.device.type == "cuda" else None
+        stepper = Stepper(backbone, schedules, attend, halves, pace=pace)
+        self.device = F5Device(stepper, vocoder)
         self.batcher = Batcher(self.device, batch_frames(schedules.device))
         self._precision = str(schedules.dtype).removeprefix("torch.")
         self.model = model

@@ -26,6 +26,31 @@ def sinus_table(length: int, width: int, device: torch.device) -> Tensor:
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
+def depthwise(conv: nn.Conv1d, x: Tensor) -> Tensor:  # [b d n] -> [b d n]
+    """A depthwise convolution, on GPUs by torch's own kernel.
+
+    cuDNN would make a plan for each length in 16 bit, and every text has a new one. The choice is
+    an argument here, because the setting for it is one of the whole process.
+    """
+    if x.device.type != "cuda":
+        return conv(x)
+    return torch._convolution(
+        x,
+        conv.weight,
+        conv.bias,
+        stride=(1,),
+        padding=(conv.kernel_size[0] // 2,),
+        dilation=(1,),
+        transposed=False,
+        output_padding=(0,),
+        groups=x.shape[1],
+        benchmark=False,
+        deterministic=False,
+        cudnn_enabled=False,
+        allow_tf32=False,
+    )
+
+
 class ResponseNorm(nn.Module):
     """Global response normalisation of ConvNeXt V2.
 
@@ -56,7 +81,7 @@ class TextBlock(nn.Module):
         self.pwconv2 = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:  # [b n d] -> [b n d]
-        y = self.norm(self.dwconv(x.transpose(1, 2)).transpose(1, 2))
+        y = self.norm(depthwise(self.dwconv, x.transpose(1, 2)).transpose(1, 2))
         return x + self.pwconv2(self.grn(F.gelu(self.pwconv1(y))))
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from f5serve.engine.config import N_MELS
+from f5serve.engine.transfers import onto
 from f5serve.units import HOP_LENGTH, SAMPLE_RATE
 
 N_FFT = 1024
@@ -39,6 +40,12 @@ def filterbank() -> Tensor:
     return torch.minimum(rising, falling).clamp_(min=0.0)
 
 
+@cache
+def _placed(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Window and filters on a device; copied there once."""
+    return torch.hann_window(N_FFT, device=device), onto(device, filterbank())
+
+
 def log_mel(wave: Tensor) -> Tensor:
     """Log-mel of a wave.
 
@@ -48,7 +55,7 @@ def log_mel(wave: Tensor) -> Tensor:
     Returns:
         float32 [b n N_MELS], n = nw // 256 + 1.
     """
-    window = torch.hann_window(N_FFT, device=wave.device)
+    window, filters = _placed(wave.device)
     spectrum = torch.stft(wave, N_FFT, HOP_LENGTH, window=window, return_complex=True)
-    mel = spectrum.abs().transpose(1, 2) @ filterbank().to(wave.device)  # [b n N_MELS]
+    mel = spectrum.abs().transpose(1, 2) @ filters  # [b n N_MELS]
     return mel.clamp_(min=LOG_FLOOR).log_()

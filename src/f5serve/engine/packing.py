@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 from f5serve.engine.config import HEAD_DIM, ROPE_THETA
+from f5serve.engine.transfers import onto
 
 CONV_REACH = 15
 """Frames that the position convolution looks to either side."""
+GPU_CONV_SIZES = 128
+"""On GPUs it gets multiples of so many: cuDNN makes a plan for each size, which takes long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,19 +53,19 @@ class Packing:
                 runs.append((first, count, length))
             first += count * length
         longest = max(lengths)
-        sizes = torch.tensor(lengths)
-        starts = torch.tensor([0, *lengths]).cumsum(0)
-        order = torch.arange(len(lengths))
-        sequence = torch.repeat_interleave(order, sizes, output_size=sum(lengths))
-        positions = (torch.arange(len(sequence)) - starts[sequence]).to(device)
+        # Only where sequences start comes from here; the rest is made on the device.
+        starts = onto(device, torch.tensor([0, *lengths]).cumsum(0))
+        order = torch.arange(sum(lengths), device=device)
+        sequence = torch.searchsorted(starts[1:], order, right=True)
+        positions = order - starts[sequence]
         rotary = _rotary_table(longest, device)[positions, None, None]
         return cls(
             tuple(lengths),
             tuple(runs),
             longest,
             positions,
-            sequence.to(device),
-            starts.to(device, torch.int32),
+            sequence,
+            starts.to(torch.int32),
             rotary,
         )
 
@@ -72,6 +75,8 @@ class Packing:
         device = self.sequence.device
         places = torch.arange(count, device=device) + self.sequence * CONV_REACH
         size = count + (len(self.lengths) - 1) * CONV_REACH
+        if device.type == "cuda":
+            size = -(-size // GPU_CONV_SIZES) * GPU_CONV_SIZES
         empty = torch.ones(size, dtype=torch.bool, device=device)
         return Gaps(places, empty.index_fill_(0, places, False))
 
@@ -87,7 +92,7 @@ class Gaps:
 
     Attributes:
         places: int64 [m], of each token.
-        empty: bool [m + gaps], the places where none is.
+        empty: bool [m + gaps], the places where none is; on GPUs a multiple of `GPU_CONV_SIZES`.
     """
 
     places: Tensor
@@ -102,7 +107,7 @@ class Layout:
         mel: the mel frames of all rows.
         tokens: what the transformer works on: the mel, for E2-TTS with a time token before each.
         mel_places: int64 [m], where the mel lies among the tokens; None when they are the same.
-        gaps: `Packing.with_gaps` of the mel; None when all rows have one length.
+        gaps: `Packing.with_gaps` of the mel; None on CPUs when all rows have one length.
     """
 
     mel: Packing
@@ -124,6 +129,7 @@ class Layout:
         # Before each mel frame lie those before it, and the time tokens up to its own.
         order = torch.arange(len(mel.sequence), device=device)
         places = order + mel.sequence + 1 if time_token else None
+        always_gaps = always_gaps or device.type == "cuda"
         gaps = mel.with_gaps() if always_gaps or len(mel.runs) > 1 else None
         return cls(mel, tokens, places, gaps)
 

@@ -6,7 +6,7 @@ model is known here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor
 from f5serve.audio.edit import match_loudness
 from f5serve.engine.config import N_MELS
 from f5serve.engine.mel import log_mel
+from f5serve.engine.sampler import noise
+from f5serve.engine.transfers import onto, ready
 from f5serve.types import SamplingOptions, Utterance, Voice
 from f5serve.units import HOP_LENGTH, MAX_DURATION_FRAMES, samples_to_frames
 
@@ -40,7 +42,7 @@ class Reference:
     def mel(self, device: torch.device) -> Tensor:
         """[n N_MELS] at the loudness that the model expects."""
         if self._mel is None:
-            self._mel = log_mel(torch.from_numpy(self._samples).to(device)[None])[0]
+            self._mel = log_mel(onto(device, torch.from_numpy(self._samples))[None])[0]
         return self._mel
 
 
@@ -54,6 +56,7 @@ class Row:
         cond_frames: frames of the reference mel.
         first_frame: where the speech begins.
         gain: what the loudness of the wave is multiplied by.
+        noise: `sampler.noise` of seed and frames where it was drawn before, on the host.
     """
 
     tokens: Tensor
@@ -63,6 +66,7 @@ class Row:
     gain: float
     seed: int
     options: SamplingOptions
+    noise: Tensor | None = None
 
     @property
     def frames(self) -> int:
@@ -82,6 +86,7 @@ class Draft:
     utterance: Utterance
     reference: Reference
     ids: list[int]
+    _ready: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False)
 
     @property
     def frames(self) -> int:
@@ -100,16 +105,31 @@ class Draft:
         """How many steps it takes."""
         return self.utterance.options.nfe_step
 
+    def prepare(self, device: torch.device) -> None:
+        """Do what needs no device, in the caller's thread, so that the device need not wait for it.
+
+        What is made ready here is held until the row begins; `row` does without as well.
+        """
+        if not self._ready:
+            self._ready.append(self._on_host(device))
+
+    def _on_host(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Token ids and noise."""
+        drawn = noise(self.utterance.seed, self.frames)
+        return ready(torch.tensor(self.ids), device), ready(drawn, device)
+
     def row(self, device: torch.device) -> Row:
         """The row itself."""
+        ids, drawn = self._ready.pop() if self._ready else self._on_host(device)
         cond = torch.zeros(self.frames, N_MELS, device=device)
         cond[: self.reference.frames] = self.reference.mel(device)
         return Row(
-            tokens=torch.tensor(self.ids, device=device),
+            tokens=onto(device, ids),
             cond=cond,
             cond_frames=self.reference.frames,
             first_frame=self.reference.first_frame,
             gain=self.reference.gain,
             seed=self.utterance.seed,
             options=self.utterance.options,
+            noise=drawn,
         )

@@ -24,6 +24,7 @@ from torch import Tensor
 from f5serve.engine.config import TIME_FREQ_DIM, Architecture
 from f5serve.engine.dit import DiT
 from f5serve.engine.sampler import time_points
+from f5serve.engine.transfers import onto
 from f5serve.engine.weight_file import OpenTensors
 from f5serve.errors import InvalidRequest, ModelUnavailable
 
@@ -142,7 +143,7 @@ class Schedules:
     def _place(self, nfe_step: int, sway: float) -> Schedule:
         table = self.prepare(nfe_step, sway)
         widths = tuple(time_points(nfe_step, sway).diff().tolist())
-        return Schedule(widths, table.to(self.device, self.dtype))
+        return Schedule(widths, onto(self.device, table.to(self.dtype)))
 
     def _compute(self, nfe_step: int, sway: float) -> Tensor:
         self.check(nfe_step, sway)

@@ -24,6 +24,8 @@ from f5serve.engine.halves import Halves
 from f5serve.engine.packing import Layout, Moment
 from f5serve.engine.rows import Row
 from f5serve.engine.schedule import Schedule, Schedules
+from f5serve.engine.streams import Pace
+from f5serve.engine.transfers import onto
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +63,7 @@ class _Packed:
         strength: of guidance, [k 1] for the k frames that have it.
         in_halves: whether the halves of guidance are computed apart; then `layout` is of one half,
             else of both.
+        kept_places: those of the last moment, on the device.
     """
 
     rows: tuple[Begun, ...]
@@ -69,6 +72,7 @@ class _Packed:
     constant: Tensor
     strength: Tensor
     in_halves: bool
+    kept_places: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Sequence[Begun], time_token: bool, can_halve: bool) -> _Packed:
@@ -98,7 +102,14 @@ class _Packed:
             return Moment(tables[0])
         place = {point: i for i, point in enumerate(distinct)}
         places = [place[point] for point in points + points[: self.guided]]
-        return Moment(torch.stack(tables), torch.tensor(places, device=self.constant.device))
+        return Moment(torch.stack(tables), self._on_device(tuple(places)))
+
+    def _on_device(self, places: tuple[int, ...]) -> Tensor:
+        """The same while the rows go on together, so copied once."""
+        if self.kept_places.get(places) is None:
+            self.kept_places.clear()
+            self.kept_places[places] = onto(self.constant.device, torch.tensor(places))
+        return self.kept_places[places]
 
 
 @dataclass(slots=True, eq=False)
@@ -110,8 +121,8 @@ class Stepper:
     attend: Attention
     halves: Halves | None = None
     graphs: Graphs | None = None
+    pace: Pace | None = None
     _last: _Packed | None = field(default=None, init=False)
-    _ended: torch.cuda.Event | None = field(default=None, init=False)
 
     @torch.inference_mode()
     def begin(self, row: Row) -> Begun:
@@ -127,8 +138,9 @@ class Stepper:
         constants = [mix.constant(row.cond.to(self.schedules.dtype), text[0])]
         if row.guided:
             constants.append(mix.constant(None, text[1]))
-        noise = sampler.noise(row.seed, row.frames).to(self.schedules.device)
-        return Begun(row, schedule, schedule.widths, tuple(constants), noise)
+        noise = sampler.noise(row.seed, row.frames) if row.noise is None else row.noise
+        x = onto(self.schedules.device, noise)
+        return Begun(row, schedule, schedule.widths, tuple(constants), x)
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Begun]) -> None:
@@ -145,7 +157,8 @@ class Stepper:
         for begun, x in zip(packed.rows, moved, strict=True):
             begun.x = x
             begun.step += 1
-        self._keep_pace()
+        if self.pace is not None:
+            self.pace.step_ended()
 
     def _velocity(self, packed: _Packed, x: Tensor) -> Tensor:
         """Of all conditional rows, then of the unconditional ones: [m N_MELS]."""
@@ -186,12 +199,3 @@ class Stepper:
             time_token = self.schedules.arch.backbone == "unett"
             self._last = _Packed.of(rows, time_token, can_halve=self.halves is not None)
         return self._last
-
-    def _keep_pace(self) -> None:
-        """Stay at most one step ahead of a GPU, so that rows can join and leave in time."""
-        if self.schedules.device.type != "cuda":
-            return
-        before, self._ended = self._ended, torch.cuda.Event()
-        self._ended.record()
-        if before is not None:
-            before.synchronize()

@@ -1,0 +1,188 @@
+"""What a GPU would be asked to do, on tensors of a GPU that is not there.
+
+Devices and types agree, nobody waits for the GPU within a step, and the number of kernels and of
+bytes that they move stays below a bound. Whether it is fast, only a GPU can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+)
+
+from f5serve.engine import checkpoint, mel
+from f5serve.engine.attention import trial_input, varlen
+from f5serve.engine.buckets import Buffers, Sizes, bucket_of
+from f5serve.engine.config import preset
+from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
+from f5serve.engine.packing import GPU_CONV_SIZES, Layout, Moment
+from f5serve.engine.rows import Draft, Reference, Row
+from f5serve.engine.schedule import Schedule, Schedules
+from f5serve.engine.stepping import Begun, Stepper
+from f5serve.types import SamplingOptions, Utterance, Voice, Wave
+from tests.engine.fake_cuda import CUDA, Trace, fake_gpu, on_gpu
+
+V1, V0, E2 = "F5TTS_v1_Base", "F5TTS_Base", "E2TTS_Base"
+HALVES = [torch.float16, torch.bfloat16]
+
+MOST_LAUNCHES = {(V1, 1): 307, (V1, 2): 377, (E2, 1): 360, (E2, 2): 362}
+"""Of a step by architecture and time points: what the plain path takes."""
+MOST_BYTES = {(V1, 1): 100_000, (V1, 2): 135_000}
+"""Moved per token and block, weights not counted."""
+
+
+@pytest.fixture(autouse=True)
+def gpu() -> Iterator[None]:
+    mel.filterbank()  # a real one
+    with fake_gpu():
+        yield
+    mel._placed.cache_clear()
+
+
+def rows_of_table(name: str) -> int:
+    arch = preset(name)
+    return 1 if arch.backbone == "unett" else BLOCK_ROWS * arch.depth + FINAL_ROWS
+
+
+def stepper_of(name: str, dtype: torch.dtype) -> Stepper:
+    arch = preset(name)
+    model = checkpoint.build(arch)
+    on_gpu(model, dtype)
+    schedules = Schedules(arch, CUDA, dtype, {}, None)
+    table = torch.empty(16, rows_of_table(name), arch.dim, device=CUDA, dtype=dtype)
+    schedule = Schedule((1 / 16,) * 16, table)
+    schedules._kept = lambda steps, sway: schedule  # its numbers cannot be computed here
+    return Stepper(model, schedules, varlen)
+
+
+def row(frames: int, strength: float = 2.0) -> Row:
+    options = SamplingOptions(nfe_step=16, cfg_strength=strength)
+    tokens = torch.empty(120, dtype=torch.int64, device=CUDA)
+    third = frames // 3
+    return Row(tokens, torch.empty(frames, 100, device=CUDA), third, third, 1.0, 5, options)
+
+
+def begin(stepper: Stepper, lengths: list[int], points: int) -> list[Begun]:
+    begun = [stepper.begin(row(frames)) for frames in lengths]
+    for i, item in enumerate(begun):
+        item.step = i % points
+    return begun
+
+
+def is_sound(trace: Trace) -> None:
+    assert trace.mixed == []
+    assert trace.waits == []
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("name", [V1, V0, E2])
+def test_a_row_begins_without_waiting_for_the_gpu(name: str, dtype: torch.dtype) -> None:
+    stepper = stepper_of(name, dtype)
+    wave = Wave(np.full(6 * 24_000, 0.1, np.float32))
+    voice = Voice("v", wave, "Some words.", revision="r")
+    utterance = Utterance("hello", voice, 1500, 5, SamplingOptions(nfe_step=16))
+    for draft in [Draft(utterance, Reference(voice), [1] * 100) for _ in range(2)]:
+        with Trace() as trace:
+            begun = stepper.begin(draft.row(CUDA))
+        assert begun.x.device.type == "cuda"
+    # The second time; the window and the filters of the mel are copied once.
+    is_sound(trace)
+    assert len(trace.copies) == 3  # ids, noise, reference
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("name", [V1, V0, E2])
+@pytest.mark.parametrize(("count", "points"), [(1, 1), (2, 1), (5, 3), (32, 12)])
+def test_nobody_waits_in_a_step(name: str, dtype: torch.dtype, count: int, points: int) -> None:
+    stepper = stepper_of(name, dtype)
+    rows = begin(stepper, [300 + 7 * i for i in range(count)], points)
+    with Trace() as first:
+        stepper.step(rows)
+    is_sound(first)
+    assert len(first.copies) <= 3
+    with Trace() as later:
+        stepper.step(rows)
+    is_sound(later)
+    assert later.copies == []
+    key = (E2 if name == E2 else V1, min(points, 2))
+    print(f"{name} {count} rows, {points} time points: {later.count} launches")  # noqa: T201 - told with -s
+    assert later.count <= MOST_LAUNCHES[key]
+
+
+@pytest.mark.parametrize("points", [1, 2])
+def test_bytes_of_a_step(points: int) -> None:
+    stepper = stepper_of(V1, torch.float16)
+    rows = begin(stepper, [800] * 8, points)
+    stepper.step(rows)
+    with Trace() as trace:
+        stepper.step(rows)
+    depth, tokens = preset(V1).depth, 2 * 8 * 800
+    weights = sum(p.nbytes for p in stepper.backbone.blocks.parameters())
+    each = (trace.bytes - weights) / (tokens * depth)
+    print(f"{points} time points: {each / 1000:.0f} KB per token and block")  # noqa: T201 - as above
+    assert each <= MOST_BYTES[V1, points]
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("name", [V1, E2])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_recording_is_loaded_without_waiting(name: str, dtype: torch.dtype, mixed: bool) -> None:
+    arch, lengths = preset(name), [800, 820, 780, 810] * 2
+    layout = Layout.of(lengths, CUDA, name == E2)
+    total, rows = sum(lengths), rows_of_table(name)
+    table = torch.empty(4, rows, arch.dim, device=CUDA, dtype=dtype)
+    places = torch.empty(8, dtype=torch.int64, device=CUDA)
+    moment = Moment(table, places) if mixed else Moment(table[0])
+    sizes = Sizes(arch.dim, rows, name == E2, CUDA, dtype)
+    bucket = bucket_of(lengths, mixed)
+    assert bucket is not None
+    buffers = Buffers.of(bucket, sizes)
+    constant = torch.empty(total, arch.dim, device=CUDA, dtype=dtype)
+    x = torch.empty(total // 2, 100, device=CUDA, dtype=dtype)
+    for copies in (1 + (name == E2), 0):
+        with Trace() as trace:
+            buffers.load(constant, layout, moment, x)
+        is_sound(trace)
+        assert len(trace.copies) == copies
+
+
+def test_convolutions_meet_few_sizes() -> None:
+    sizes = {len(Layout.of([n], CUDA, False).gaps.empty) for n in range(200, 900, 5)}  # type: ignore[union-attr]
+    assert len(sizes) == 6
+    assert all(size % GPU_CONV_SIZES == 0 for size in sizes)
+
+
+def test_text_is_convolved_without_a_plan() -> None:
+    stepper = stepper_of(V1, torch.float16)
+    with Trace() as trace:
+        stepper.begin(row(800))
+    assert trace.launches["conv1d"] == 0
+    assert trace.launches["_convolution"] == preset(V1).conv_layers
+
+
+def test_the_trial_draws_nothing_on_the_gpu() -> None:
+    with Trace() as trace:
+        trial_input(CUDA, torch.float16)
+    assert trace.count == 0
+
+
+def test_a_trace_tells_what_waits() -> None:
+    x = torch.empty(4, 4, device=CUDA)
+    for work in (
+        lambda: x.cpu(),
+        lambda: torch.ones(4).to(CUDA),
+        lambda: x.copy_(torch.ones(4, 4)),
+        lambda: x.masked_select(x > 0),
+        lambda: x[x > 0],
+        lambda: x.sum().item(),
+    ):
+        with Trace() as trace, suppress(DataDependentOutputException, DynamicOutputShapeException):
+            work()
+        assert len(trace.waits) == 1
