@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from f5serve.engine.batcher import Batcher
+from f5serve.engine.batcher import AHEAD, Batcher
 from f5serve.engine.rows import Draft, Reference
 from f5serve.errors import EngineFailed, InvalidRequest
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
@@ -46,6 +46,7 @@ class Counting:
         fails: called with the rows of a step before it is taken.
         gate: when it is set, each step waits for a permit.
         spare: how often it has something to do while nobody waits.
+        overdue: how often it has something to do although somebody waits.
     """
 
     def __init__(self) -> None:
@@ -55,9 +56,14 @@ class Counting:
         self.at_gate = threading.Event()
         self.alive = True
         self.spare = 0
+        self.overdue = 0
+        self.prepared: list[tuple[str, str]] = []
         self.finishes_together = False
         self.finished: list[list[str]] = []
         self.walks: list[weakref.ref[Walk]] = []
+
+    def prepare(self, draft: Draft) -> None:
+        self.prepared.append((draft.utterance.text, threading.current_thread().name))
 
     def begin(self, draft: Draft) -> Any:
         if draft.utterance.text == "unbeginnable":
@@ -89,6 +95,12 @@ class Counting:
             self.steps.append(["idle"])
         self.spare = max(0, self.spare - 1)
         return self.spare > 0
+
+    def catch_up(self) -> bool:
+        if self.overdue:
+            self.steps.append(["catch up"])
+        self.overdue = max(0, self.overdue - 1)
+        return self.overdue > 0
 
     def counters(self) -> dict[str, float]:
         return {"padding_frames": 3}
@@ -416,6 +428,48 @@ def test_no_idle_time_is_taken_from_callers(batcher: Batcher, device: Counting) 
         caller.ended()
     assert ["idle"] not in device.steps[:30]
     device.spare = 1
+
+
+def test_what_is_overdue_is_done_between_the_steps_of_callers_who_never_pause(
+    batcher: Batcher, device: Counting
+) -> None:
+    device.overdue = 2
+    works(batcher)
+    assert device.steps == [["catch up"], ["next"], ["catch up"], *[["next"]] * 3]
+
+
+def test_drafts_are_made_ready_in_the_thread_of_their_caller(
+    batcher: Batcher, device: Counting
+) -> None:
+    names = [str(i) for i in range(AHEAD + 3)]
+    caller = Caller(batcher, *[draft(name, 60, steps=1) for name in names]).ended()
+    assert device.prepared == [(name, caller.name) for name in names]
+
+
+def test_a_thread_that_never_ends_is_the_one_of_the_next_call(batcher: Batcher) -> None:
+    batcher.idle_s = None
+    works(batcher)
+    first = batcher._thread
+    time.sleep(0.4)
+    works(batcher)
+    assert batcher._thread is first
+    batcher.idle_s = 0.05
+    works(batcher)
+
+
+@pytest.mark.parametrize("by_cost", [True, False])
+def test_a_step_is_no_longer_than_pays(batcher: Batcher, device: Counting, by_cost: bool) -> None:
+    batcher.resize(16_000)
+    batcher.by_cost = by_cost
+    for tokens in range(1000, 12_000, 500):  # seconds: a fixed part, and a part for each token
+        batcher.cost.note(tokens, 0.005 + 1e-5 * tokens)
+    # 0.005 is a tenth of a step of 4500 tokens, which are 2250 frames with guidance.
+    assert batcher.counters()["batch_frames"] == (pytest.approx(2250, abs=2) if by_cost else 16_000)
+    device.gate = threading.Semaphore(0)
+    caller = Caller(batcher, *[draft(str(i), 1000, steps=1) for i in range(4)])
+    device.gate.release(10)
+    caller.ended()
+    assert len(device.steps[0]) == (2 if by_cost else 4)
 
 
 @pytest.mark.parametrize("alive", [True, False])

@@ -22,7 +22,7 @@ from f5serve.engine.attention import varlen
 from f5serve.engine.buckets import MOST_TOKENS, SEQUENCES, Bucket, Buffers, Sizes, bucket_of
 from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import WORTH, Graphs, Limits
+from f5serve.engine.graphs import OVERDUE, TRIES, USUAL_TOKENS, WORTH, Graphs, Limits
 from f5serve.engine.packing import Packing
 from f5serve.engine.rows import Row
 from f5serve.engine.stepping import Begun, Stepper
@@ -241,21 +241,90 @@ def test_what_does_not_prove_itself_is_never_used(
 ) -> None:
     steps = Steps()
     plain = steps.begin(80)
-    steps.take(plain, WORTH + 3)
+    steps.take(plain, 2 * WORTH + 3)
     if fault == "unrecordable":
         steps.recorder.fails = NotRecordable("operation not permitted when stream is capturing")
-    assert steps.graphs.idle()
-    for tape in steps.recorder.tapes:
-        tape.__class__ = {"wrong": Wrong, "ends": Ends}[fault]
     rows = steps.begin(80)
-    steps.take(rows, WORTH + 3)
+    for failures in range(1, TRIES + 1):
+        assert not steps.graphs.off
+        assert steps.graphs.idle()
+        for tape in steps.recorder.tapes:
+            tape.__class__ = {"wrong": Wrong, "ends": Ends}[fault]
+        steps.take(rows, WORTH + 1 if failures < TRIES else 1)
+        assert steps.counted("graph_failures") == failures
+    steps.take(rows, plain[0].step - rows[0].step)
     assert torch.equal(rows[0].x, plain[0].x)
     assert steps.graphs.off
     assert not steps.graphs.idle()
     counted = steps.graphs.counters()
-    assert (counted["graph_failures"], counted["graph_steps"], counted["graphs"]) == (1, 0, 0)
-    assert [r.message for r in caplog.records if "CUDA graphs are off" in r.message] != []
-    assert len(caplog.records) == 1
+    assert (counted["graph_steps"], counted["graphs"]) == (0, 0)
+    told = [record.message for record in caplog.records]
+    assert ["tried once more" in message for message in told] == [True, False]
+    assert "CUDA graphs are off" in told[-1]
+
+
+def test_a_bucket_that_failed_once_is_recorded_again() -> None:
+    steps = Steps()
+    steps.get_ready(150)
+    steps.take(steps.begin(150), 2)
+    steps.get_ready(80)
+    steps.recorder.tapes[-1].__class__ = Wrong
+    steps.take(steps.begin(80), 2)
+    assert not steps.graphs.off
+    assert [bucket.tokens for bucket in steps.graphs._graphs] == [384]  # the other one stays
+    steps.get_ready(80)
+    before = steps.counted("graph_steps")
+    steps.take(steps.begin(80), 4)
+    assert steps.counted("graph_steps") == before + 3
+    assert steps.counted("graph_failures") == 1
+
+
+def test_what_is_missed_all_the_time_is_recorded_although_nobody_pauses() -> None:
+    steps = Steps()
+    for _ in range(OVERDUE):
+        assert not steps.graphs.catch_up()
+        steps.take(steps.begin(80))
+    assert steps.graphs.catch_up()
+    assert not steps.graphs.catch_up()
+    steps.take(steps.begin(80), 3)
+    assert steps.counted("graph_steps") == 2
+
+
+def test_usual_steps_are_recorded_before_they_were_missed() -> None:
+    steps = Steps()
+    steps.graphs.want_usual()
+    while steps.graphs.catch_up():
+        pass
+    assert sorted(bucket.tokens for bucket in steps.graphs._graphs) == sorted(USUAL_TOKENS)
+    steps.take(steps.begin(7 * 94 - 50), 3)
+    assert steps.counted("graph_steps") == 2
+
+
+def test_what_an_evicted_recording_took_of_the_pool_is_counted() -> None:
+    steps = Steps(limits=Limits(1, 6_000_000))
+    steps.recorder.each = 2_500_000
+    for frames in (60, 90):
+        steps.get_ready(frames)
+        assert steps.counted("graphs") == 1
+    steps.get_ready(150)  # it alone would fit; the pool has what all three took
+    assert steps.counted("graphs") == 0
+    assert steps.recorder.forgotten == 1
+    steps.get_ready(60)
+    assert steps.counted("graphs") == 1
+
+
+def test_bfloat16_is_compared_by_a_tolerance_of_its_own() -> None:
+    steps = Steps()
+    steps.stepper.graphs = None
+    steps.stepper.backbone.bfloat16()
+    steps.stepper.schedules.dtype = torch.bfloat16
+    steps.stepper.schedules.__post_init__()
+    steps.recorder = replaying(steps.stepper)
+    assert steps.stepper.graphs is not None
+    steps.graphs = steps.stepper.graphs
+    steps.get_ready(80)
+    steps.take(steps.begin(80), 3)
+    assert steps.counted("graph_steps") == 2
 
 
 def test_a_trusted_recording_that_fails_later_is_made_up_for() -> None:
@@ -278,7 +347,7 @@ def test_attention_that_goes_by_lengths_in_python_is_found_out() -> None:
     steps.stepper.attend = sdpa
     steps.get_ready(80)
     steps.take(steps.begin(70), 2)
-    assert steps.graphs.off
+    assert steps.counted("graph_failures") == 1
 
 
 def test_a_row_that_is_not_finite_is_no_verdict() -> None:

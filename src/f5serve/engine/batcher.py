@@ -25,11 +25,18 @@ from f5serve.types import Wave
 log = logging.getLogger(__name__)
 
 IDLE_S = 10.0
-"""A thread without work ends after this; the next call starts another."""
+"""A thread without work ends after this; the next call starts another. None: it never ends."""
+AHEAD = 16
+"""So many drafts of a call are made ready before they can begin."""
 PAUSE_S = 0.05
 """Nobody has come for so long: the device is idle, and not between two requests of a caller."""
 REGROWTH = 64
 """After memory ran out, each good step adds this fraction to the limit."""
+FIXED_SHARE = 0.1
+"""Steps that are so long that this is the part of them which does not depend on their rows are
+long enough: more rows would only make those wait who join."""
+LEAST_FRAMES = 1024
+"""The budget by cost is never less."""
 SAFETY = 2.0
 """A call is urgent when its deadline is nearer than this times what it needs alone."""
 
@@ -39,7 +46,8 @@ class Batcher:
 
     Args:
         device: what takes the steps.
-        budget: most mel frames of a step; a longer row runs alone.
+        budget: most mel frames of a step; a longer row runs alone. Less where `by_cost` is set
+            and steps of fewer frames were found to cost as little for each.
         policy: which rows run next.
     """
 
@@ -49,7 +57,8 @@ class Batcher:
         self.policy = policy
         self.cost = StepCost()
         self.broken = False
-        self.idle_s = IDLE_S
+        self.idle_s: float | None = IDLE_S
+        self.by_cost = False
         self._limit = budget
         self._changed = threading.Condition()
         self._calls: list[Call] = []
@@ -60,8 +69,16 @@ class Batcher:
         self._totals: defaultdict[str, float] = defaultdict(float)
 
     def resize(self, budget: int) -> None:
-        """Take another budget."""
+        """Take another budget, whatever steps cost."""
         self.budget = self._limit = budget
+        self.by_cost = False
+
+    @property
+    def _most_frames(self) -> int:
+        """Of the next step."""
+        most = min(self._limit, self.budget)
+        tokens = self.cost.worthwhile_tokens(FIXED_SHARE) if self.by_cost else None
+        return most if tokens is None else min(most, max(LEAST_FRAMES, int(tokens / 2)))
 
     # What callers do.
 
@@ -81,8 +98,12 @@ class Batcher:
             return
         call = self._submit(drafts, check, deadline)
         try:
-            for _ in drafts:
+            for draft in drafts[:AHEAD]:
+                self.device.prepare(draft)
+            for i, _ in enumerate(drafts):
                 event = call.events.get()
+                if i + AHEAD < len(drafts):
+                    self.device.prepare(drafts[i + AHEAD])
                 if isinstance(event, BaseException):
                     raise event
                 yield event
@@ -131,7 +152,8 @@ class Batcher:
         if not parts:
             return 0.0
         tokens = sum(draft.tokens * steps for draft, steps in parts)
-        together = sum(draft.frames * steps for draft, steps in parts) / self.budget
+        most = self._most_frames if self.by_cost else self.budget
+        together = sum(draft.frames * steps for draft, steps in parts) / most
         steps_s = self.cost.seconds(max(together, *(steps for _, steps in parts), 0), tokens)
         if steps_s is None:
             return None
@@ -150,7 +172,7 @@ class Batcher:
             **self.device.counters(),
             "rows_running": running,
             "rows_waiting": len(items) - running,
-            "batch_frames": self._limit,
+            "batch_frames": self._most_frames,
         }
         backlog_s = self._estimate_s(parts)
         return counted if backlog_s is None else counted | {"backlog_s": backlog_s}
@@ -168,7 +190,7 @@ class Batcher:
 
     def _wait(self) -> bool:
         while not self._comes(PAUSE_S):
-            if self.broken or not self._use_idle_time():
+            if self.broken or not self._use_time(self.device.idle):
                 break
         with self._changed:
             if self._changed.wait_for(lambda: self._calls, self.idle_s):
@@ -180,10 +202,10 @@ class Batcher:
         with self._changed:
             return bool(self._changed.wait_for(lambda: self._calls, seconds))
 
-    def _use_idle_time(self) -> bool:
-        """Whether there may be more that can be done while nobody waits."""
+    def _use_time(self, work: Callable[[], bool]) -> bool:
+        """Whether there may be more of the work that is for the device's own sake."""
         try:
-            return self.device.idle()
+            return work()
         except Exception as error:  # noqa: BLE001 - it fails nobody, unless the device is broken
             if named(error, self.device).code == "DEVICE_BROKEN":
                 self._break()
@@ -192,6 +214,7 @@ class Batcher:
     def _turn(self) -> None:
         for call in list(self._calls):
             self._ask(call)
+        self._use_time(self.device.catch_up)
         items = self._choose()
         if items:
             self._advance(items)
@@ -213,7 +236,7 @@ class Batcher:
         # Every second step is free of urgency, so that deadlines starve nobody.
         self._hurry = not self._hurry
         now = time.monotonic() if self._hurry else -math.inf
-        chosen = self.policy(waiting, running, min(self._limit, self.budget), now)
+        chosen = self.policy(waiting, running, self._most_frames, now)
         return [items[ticket.number] for ticket in chosen]
 
     def _advance(self, items: list[Item]) -> None:

@@ -21,7 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class Device(Protocol):
-    """What the batcher's thread works with; called from it alone."""
+    """What the batcher's thread works with; called from it alone, but for `prepare`."""
+
+    def prepare(self, draft: Draft) -> None:
+        """What can be done before the row begins, in the caller's thread."""
 
     def begin(self, draft: Draft) -> Begun:
         """A row that can take steps."""
@@ -45,6 +48,10 @@ class Device(Protocol):
 
     def idle(self) -> bool:
         """Do a piece of what can wait until nobody does; False when there is none."""
+        ...
+
+    def catch_up(self) -> bool:
+        """The same while somebody waits, for what is long overdue."""
         ...
 
     def counters(self) -> dict[str, float]:

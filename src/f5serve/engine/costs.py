@@ -28,12 +28,26 @@ class StepCost:
 
     def seconds(self, steps: float, tokens: float) -> float | None:
         """Estimate for `steps` steps over `tokens` tokens in all; None before the first."""
+        line = self._line()
+        return None if line is None else steps * line[0] + line[1] * tokens
+
+    def worthwhile_tokens(self, fixed_share: float) -> float | None:
+        """Tokens of a step whose fixed part is that share of it; None where it is not known."""
+        line = self._line()
+        if line is None or not line[2] or not line[1]:
+            return None
+        fixed, each, _ = line
+        return fixed * (1 / fixed_share - 1) / each
+
+    def _line(self) -> tuple[float, float, bool] | None:
+        """Seconds of a step, of each token, and whether steps differed enough to tell."""
         with self._lock:
             n, x, y, xx, xy = self._sums
         if not x:
             return None
         spread = n * xx - x * x
         # Steps of nearly one size say nothing about the fixed part.
-        slope = (n * xy - x * y) / spread if spread > 1e-3 * n * xx else y / x
+        told = spread > 1e-3 * n * xx
+        slope = (n * xy - x * y) / spread if told else y / x
         slope = min(max(slope, 0.0), y / x)
-        return steps * (y - slope * x) / n + slope * tokens
+        return (y - slope * x) / n, slope, told

@@ -43,6 +43,11 @@ class F5Device:
         """The device that torch knows."""
         return self.stepper.schedules.device
 
+    def prepare(self, draft: Draft) -> None:
+        """Token ids and noise."""
+        with suppress(RuntimeError):  # a GPU that has failed is found out by the batcher's thread
+            draft.prepare(self.where)
+
     @torch.inference_mode()
     def begin(self, draft: Draft) -> Begun:
         """Reference mel, text embedding and noise."""
@@ -78,6 +83,10 @@ class F5Device:
     def idle(self) -> bool:
         """Record a step that was wanted often."""
         return self.stepper.graphs is not None and self.stepper.graphs.idle()
+
+    def catch_up(self) -> bool:
+        """Record a step that is wanted so often that those who wait gain by it as well."""
+        return self.stepper.graphs is not None and self.stepper.graphs.catch_up()
 
     def counters(self) -> dict[str, float]:
         """What was replayed, recorded and filled."""

@@ -60,6 +60,10 @@ class F5Engine:
         stepper = Stepper(backbone, schedules, attend, halves, pace=pace)
         self.device = F5Device(stepper, vocoder)
         self.batcher = Batcher(self.device, batch_frames(schedules.device))
+        if schedules.device.type == "cuda":
+            self.batcher.by_cost = True
+            # Libraries keep what they have found out by thread: a new one would begin anew.
+            self.batcher.idle_s = None
         self._precision = str(schedules.dtype).removeprefix("torch.")
         self.model = model
 
@@ -68,6 +72,8 @@ class F5Engine:
         if self._attention == "varlen":
             where = self.device.where
             self.device.stepper.replay(CudaRecorder(where), limits(where))
+            assert self.device.stepper.graphs is not None
+            self.device.stepper.graphs.want_usual()
 
     def use_fast_linear(self) -> None:
         """Compute the blocks' linear layers with oneDNN, on CPUs where it pays."""

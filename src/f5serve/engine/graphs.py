@@ -23,7 +23,13 @@ log = logging.getLogger(__name__)
 
 WORTH = 8
 """Steps of a bucket after which it is recorded: more than a warm-up takes, about one request."""
-TOLERANCE = {torch.float16: 3e-3, torch.float32: 1e-4}
+OVERDUE = 64
+"""Steps of a bucket after which callers wait for its recording, should nobody ever be silent."""
+USUAL_TOKENS = (1280, 2304)
+"""Of guided rows of 7 and of 12 s, reference included: recorded at the start."""
+TRIES = 2
+"""After so many failures nothing is recorded any more."""
+TOLERANCE = {torch.float16: 3e-3, torch.bfloat16: 2e-2, torch.float32: 1e-4}
 """Largest relative difference between a replayed step and the same step computed."""
 COUNTED = ("graph_steps", "eager_steps", "graph_captures", "graph_failures", "padding_frames")
 _FAULTS = (RuntimeError, TypeError, ValueError, AttributeError, ImportError, AssertionError)
@@ -99,6 +105,7 @@ class Graphs:
         self._most_tokens = MOST_TOKENS
         self._graphs: OrderedDict[Bucket, _Graph] = OrderedDict()
         self._missed: Counter[Bucket] = Counter()
+        self._evicted = 0
         self._totals = Counter(dict.fromkeys(COUNTED, 0))
 
     def velocity(self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout) -> Tensor:
@@ -121,10 +128,24 @@ class Graphs:
 
     def idle(self) -> bool:
         """Record what was missed most, as nobody waits; whether there was anything to do."""
+        return self._record_most_missed(WORTH)
+
+    def catch_up(self) -> bool:
+        """The same while callers wait, for what was missed so often that it pays them as well."""
+        return self._record_most_missed(OVERDUE)
+
+    def want_usual(self) -> None:
+        """Have the usual steps recorded with the first one that is taken."""
+        for tokens in USUAL_TOKENS:
+            bucket = bucket_of([tokens // 2 - 1] * 2, mixed=False)
+            assert bucket is not None
+            self._missed[bucket] = OVERDUE
+
+    def _record_most_missed(self, often: int) -> bool:
         wanted = [
             (count, bucket)
             for bucket, count in self._missed.items()
-            if count >= WORTH and bucket.tokens <= self._most_tokens
+            if count >= often and bucket.tokens <= self._most_tokens
         ]
         if self.off or not wanted:
             return False
@@ -161,17 +182,23 @@ class Graphs:
         except (torch.OutOfMemoryError, MemoryError):
             self._too_large(bucket)
         except _FAULTS as error:
-            self._fail(f"a step of {bucket} could not be recorded: {_first_line(error)}")
+            self._fail(bucket, f"could not be recorded: {_first_line(error)}")
         else:
             self._keep(bucket, graph)
 
     def _keep(self, bucket: Bucket, graph: _Graph) -> None:
         self._totals["graph_captures"] += 1
         if len(self._graphs) >= self._limits.number:
-            self._graphs.popitem(last=False)
+            _, oldest = self._graphs.popitem(last=False)
+            self._evicted += oldest.recording.memory
         self._graphs[bucket] = graph
-        if sum(graph.memory for graph in self._graphs.values()) > self._limits.memory:
+        if self._held > self._limits.memory:
             self._too_large(bucket)
+
+    @property
+    def _held(self) -> int:
+        """Bytes. What a recording took of the pool that all share stays there when it goes."""
+        return self._evicted + sum(graph.memory for graph in self._graphs.values())
 
     def _too_large(self, bucket: Bucket) -> None:
         """What recordings share is only freed with the last of them."""
@@ -182,6 +209,7 @@ class Graphs:
     def _drop(self) -> None:
         self._graphs.clear()
         self._missed.clear()
+        self._evicted = 0
         self._recorder.forget()
 
     def _try(self, graph: _Graph, *step: *tuple[Tensor, Tensor, Moment, Layout]) -> Tensor:
@@ -193,10 +221,10 @@ class Graphs:
         replayed = self._replayed(graph, *step)
         if replayed is not None:
             difference = (replayed.float() - expected.float()).norm() / expected.float().norm()
-            if difference <= TOLERANCE[expected.dtype]:
+            if difference <= TOLERANCE.get(expected.dtype, min(TOLERANCE.values())):
                 graph.trusted = True
             else:
-                self._fail(f"a replayed step of {graph.buffers.bucket} is off by {difference:.1e}")
+                self._fail(graph.buffers.bucket, f"is off by {difference:.1e} when replayed")
         return expected
 
     def _replayed(
@@ -211,15 +239,24 @@ class Graphs:
         except torch.OutOfMemoryError:  # as in any step
             raise
         except _FAULTS as error:
-            self._fail(f"a step of {graph.buffers.bucket} failed in replay: {_first_line(error)}")
+            self._fail(graph.buffers.bucket, f"failed in replay: {_first_line(error)}")
             return None
 
-    def _fail(self, reason: str) -> None:
-        self.off = True
+    def _fail(self, bucket: Bucket, reason: str) -> None:
+        """Drop a recording; its bucket may be recorded once more, after `TRIES` in all nothing."""
         self._totals["graph_failures"] += 1
+        graph = self._graphs.pop(bucket, None)
+        if graph is not None:
+            self._evicted += graph.recording.memory
+        if self._totals["graph_failures"] < TRIES:
+            log.warning("a recorded step of %s %s; it is tried once more", bucket, reason)
+            return
+        self.off = True
         self._drop()
         log.warning(
-            "CUDA graphs are off, which costs speed alone: %s. F5_CUDA_GRAPHS=off avoids the try.",
+            "CUDA graphs are off, which costs speed alone: a step of %s %s. "
+            "F5_CUDA_GRAPHS=off avoids the try.",
+            bucket,
             reason,
         )
 
