@@ -19,8 +19,14 @@ Kind = Literal["f5", "random", "standin"]
 WARM_UP_STEPS = 7
 """A schedule that every converted artifact carries."""
 
-_WARM_UP_FRAMES = {"cuda": 240, "cpu": 16}
-"""By device: kernels go by the size of what they get; a CPU only has to read its weights."""
+_WARM_UP_ROWS = {
+    "cuda": ((600, WARM_UP_STEPS), (640, WARM_UP_STEPS), (620, 16)),
+    "cpu": ((16, WARM_UP_STEPS),),
+}
+"""Frames and steps of the utterances, by device. A CPU only has to read its weights. A GPU loads
+each kernel when it is first needed, and which one goes by the size of what it gets: here are rows
+of different lengths, at one time point and at several, two that end together, one that goes on
+alone."""
 _WARM_UP_TEXTS = ("A", "a", "你", "я", "ا")  # one that the vocabulary of the model has
 
 
@@ -77,7 +83,7 @@ def load_engine(choice: Choice, settings: Settings) -> Engine:
 
 
 def warm_up(engine: Engine) -> None:
-    """Speak one short utterance to nobody, so that the first caller does not wait for kernels.
+    """Speak to nobody, so that the first caller does not wait for kernels.
 
     Raises:
         EngineFailed: the engine cannot speak at all; better known now than by the first caller.
@@ -90,9 +96,13 @@ def warm_up(engine: Engine) -> None:
     text = next((text for text in _WARM_UP_TEXTS if not engine.unspeakable(text)), "")
     if not text:
         return
-    frames = _WARM_UP_FRAMES["cuda" if engine.description.startswith("cuda") else "cpu"]
-    half = frames // 2
+    rows = _WARM_UP_ROWS["cuda" if engine.description.startswith("cuda") else "cpu"]
+    half = min(frames for frames, _ in rows) // 2
     noise = np.random.default_rng(0).standard_normal(half * HOP_LENGTH, dtype=np.float32)
     voice = Voice("warm-up", Wave(noise * np.float32(0.1)), text, revision="warm-up")
-    options = SamplingOptions(nfe_step=WARM_UP_STEPS)
-    engine.generate([Utterance(text, voice, frames, 0, options)])
+    engine.generate(
+        [
+            Utterance(text, voice, frames, 0, SamplingOptions(nfe_step=steps))
+            for frames, steps in rows
+        ]
+    )
