@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from f5serve.boot.engines import warm_up
-from f5serve.engine.device import F5Device
+from f5serve.engine.device import F5Device, Finished
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.stepping import Begun
-from f5serve.types import Wave
 from tests.engine.test_engine import speaker
 
 
@@ -33,7 +32,7 @@ class Watched(F5Device):
         self.steps.append((len(rows), len(lengths), len(points)))
         super().step(rows)
 
-    def finish(self, rows: Sequence[Begun]) -> list[Wave]:
+    def finish(self, rows: Sequence[Begun]) -> Finished:
         self.finished.append(len(rows))
         return super().finish(rows)
 

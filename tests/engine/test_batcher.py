@@ -15,7 +15,7 @@ import torch
 
 from f5serve.engine.batcher import AHEAD, Batcher
 from f5serve.engine.rows import Draft, Reference
-from f5serve.errors import EngineFailed, InvalidRequest
+from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 
 VOICE = Voice("v", Wave(np.full(12_800, 0.1, np.float32)), "Words.", "rev")  # 51 frames
@@ -39,6 +39,20 @@ class Walk:
         return self.step == self.steps
 
 
+class Waves:
+    """Waves of the counting device on their way."""
+
+    def __init__(self, device: Counting, waves: list[Wave | F5Error]) -> None:
+        self.device, self.there = device, waves
+
+    def ready(self) -> bool:
+        return not self.device.slow
+
+    def waves(self) -> list[Wave | F5Error]:
+        self.device.waits += not self.ready()
+        return self.there
+
+
 class Counting:
     """A device that notes who took part in each step, and fails as it is told.
 
@@ -46,6 +60,7 @@ class Counting:
         fails: called with the rows of a step before it is taken.
         gate: when it is set, each step waits for a permit.
         spare: how often it has something to do while nobody waits.
+        slow: its waves are not there by themselves; `waits` counts how often they were waited for.
         overdue: how often it has something to do although somebody waits.
     """
 
@@ -57,6 +72,8 @@ class Counting:
         self.alive = True
         self.spare = 0
         self.overdue = 0
+        self.slow = False
+        self.waits = 0
         self.prepared: list[tuple[str, str]] = []
         self.finishes_together = False
         self.finished: list[list[str]] = []
@@ -81,11 +98,20 @@ class Counting:
         for row in rows:
             row.step += 1
 
-    def finish(self, rows: Sequence[Any]) -> list[Wave]:
+    def finish(self, rows: Sequence[Any]) -> Waves:
         self.finished.append([row.name for row in rows])
         if any(row.name == "unfinishable" for row in rows):
             raise EngineFailed("Not finite.", code="NOT_FINITE")
-        return [Wave(np.full(row.frames, 0.5, np.float32)) for row in rows]
+        failure = EngineFailed("Not finite.", code="NOT_FINITE")
+        return Waves(
+            self,
+            [
+                failure
+                if row.name == "without wave"
+                else Wave(np.full(row.frames, 0.5, np.float32))
+                for row in rows
+            ],
+        )
 
     def forget(self) -> None:
         pass
@@ -510,6 +536,48 @@ def test_a_row_that_cannot_be_finished_fails_alone_among_those_that_end_with_it(
     device.gate = threading.Semaphore(0)
     good = Caller(batcher, draft("good", 60))
     bad = Caller(batcher, draft("unfinishable", 60))
+    while len(batcher._calls) < 2:
+        time.sleep(0.001)
+    device.gate.release(50)
+    assert getattr(bad.ended().error, "code", None) == "NOT_FINITE"
+    assert len(good.ended().waves) == 1
+    works(batcher)
+
+
+def test_steps_go_on_while_waves_are_on_their_way(batcher: Batcher, device: Counting) -> None:
+    device.slow = True
+    calls = [Caller(batcher, draft("short", 60, steps=1), draft("long", 60, steps=5))]
+    assert len(calls[0].ended().waves) == 2
+    assert device.steps == [["short", "long"], *[["long"]] * 4]
+    assert device.waits == 2  # once nothing else was to be done, once for each
+
+
+def test_a_caller_that_goes_away_waits_for_its_waves(batcher: Batcher, device: Counting) -> None:
+    device.slow = True
+    asked = 0
+
+    def give_up() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        say(batcher, draft("a", 60, steps=1), draft("b", 60, steps=9), check=give_up)
+    assert device.waits == 1
+    assert batcher._endings == []
+    device.slow = False
+    works(batcher)
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_a_row_without_a_wave_fails_alone_among_those_that_end_with_it(
+    batcher: Batcher, device: Counting, slow: bool
+) -> None:
+    device.finishes_together, device.slow = True, slow
+    device.gate = threading.Semaphore(0)
+    good = Caller(batcher, draft("good", 60))
+    bad = Caller(batcher, draft("without wave", 60))
     while len(batcher._calls) < 2:
         time.sleep(0.001)
     device.gate.release(50)

@@ -21,11 +21,13 @@ from f5serve.engine import checkpoint, mel
 from f5serve.engine.attention import trial_input, varlen
 from f5serve.engine.buckets import Buffers, Sizes, bucket_of
 from f5serve.engine.config import preset
+from f5serve.engine.device import F5Device
 from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
 from f5serve.engine.packing import GPU_CONV_SIZES, Layout, Moment
 from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.schedule import Schedule, Schedules
 from f5serve.engine.stepping import Begun, Stepper
+from f5serve.engine.vocoder import Vocos
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from tests.engine.fake_cuda import CUDA, Trace, fake_gpu, on_gpu
 
@@ -151,6 +153,24 @@ def test_a_recording_is_loaded_without_waiting(name: str, dtype: torch.dtype, mi
             buffers.load(constant, layout, moment, x)
         is_sound(trace)
         assert len(trace.copies) == copies
+
+
+@pytest.mark.parametrize("lengths", [[500], [300, 240, 410]])
+def test_rows_are_finished_without_waiting(lengths: list[int]) -> None:
+    stepper = stepper_of(V1, torch.float16)
+    with torch.device("meta"):
+        vocos = Vocos()
+    on_gpu(vocos, torch.float32)
+    device = F5Device(stepper, vocos)
+    begun = begin(stepper, lengths, 1)
+    with Trace() as trace:
+        sounds = device.sounds(begun)
+    is_sound(trace)
+    assert trace.copies == []
+    assert trace.launches["conv1d"] == 0  # cuDNN would make a plan for each length
+    expected = [(frames - frames // 3 - 1) * 256 + 1 for frames in lengths]
+    assert [len(sound) for sound in sounds] == expected
+    print(f"{len(lengths)} rows to waves: {trace.count} launches")  # noqa: T201 - as above
 
 
 def test_convolutions_meet_few_sizes() -> None:

@@ -273,8 +273,8 @@ def test_rows_finished_at_once_are_those_finished_one_by_one() -> None:
     rows = [engine.device.begin(draft) for draft in drafts]
     for _ in range(7):
         engine.device.step(rows)
-    for wave, begun in zip(engine.device.finish(rows), rows, strict=True):
-        (alone,) = engine.device.finish([begun])
+    for wave, begun in zip(engine.device.finish(rows).waves(), rows, strict=True):
+        (alone,) = engine.device.finish([begun]).waves()
         assert wave.samples.shape == alone.samples.shape
         assert np.allclose(wave.samples, alone.samples, atol=1e-6)
 

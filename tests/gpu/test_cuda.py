@@ -9,9 +9,11 @@ from f5serve.engine import checkpoint
 from f5serve.engine.attention import choose, sdpa, varlen
 from f5serve.engine.device import MOST_GPU_FRAMES
 from f5serve.engine.engine import F5Engine
+from f5serve.engine.load import prepare_process
 from f5serve.engine.packing import Packing
 from f5serve.engine.rows import Row
 from f5serve.engine.vocoder import Vocos, random_tensors
+from f5serve.types import Wave
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
 
@@ -24,6 +26,7 @@ CASES = [row(small("F5TTS_v1_Base"), str(n), n) for n in (120, 64, 90)]
 
 def on_gpu(dtype: torch.dtype) -> F5Engine:
     stub = engine_of(CASES[0])
+    prepare_process(torch.device("cuda"))
     placement = checkpoint.Placement(torch.device("cuda"), dtype)
     model = checkpoint.load_random(small("F5TTS_v1_Base"), placement, CASES[0]["weights_seed"])
     return F5Engine(*model, stub.device.vocoder.cuda(), stub._vocab, "random")
@@ -88,3 +91,34 @@ def test_waves_of_several_mels_in_one_run_are_those_of_each() -> None:
     with torch.inference_mode():
         for mel, wave in zip(mels, vocos.together(mels), strict=True):
             assert error(wave, vocos(mel[None])[0]) <= 1e-4
+
+
+def test_rows_are_finished_beside_the_steps() -> None:
+    engine = on_gpu(torch.float16)
+    begun = [engine.device.stepper.begin(moved(row_of(case))) for case in CASES]
+    for item in begun:
+        while not item.done:
+            engine.device.stepper.step([item])
+    ending = engine.device.finish(begun)
+    others = [engine.device.stepper.begin(moved(row_of(CASES[0]))) for _ in range(4)]
+    engine.device.stepper.step(others)  # takes memory while Vocos still reads the mels
+    waves = ending.waves()
+    assert ending.ready()
+    side, engine.device.side = engine.device.side, None
+    assert side is not None
+    plain = [sound.cpu() for sound in engine.device.sounds(begun)]
+    for wave, sound in zip(waves, plain, strict=True):
+        assert isinstance(wave, Wave)
+        assert error(torch.tensor(wave.samples), sound[:-1]) <= 1e-4
+
+
+def test_nothing_in_a_step_waits_for_the_gpu() -> None:
+    engine = on_gpu(torch.float16)
+    begun = [engine.device.stepper.begin(moved(row_of(case))) for case in CASES]
+    engine.device.stepper.step(begun[:1])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(2):
+            engine.device.stepper.step(begun)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

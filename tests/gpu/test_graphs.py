@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from f5serve.engine.buckets import Bucket, Buffers
-from f5serve.engine.cuda_graphs import MEMORY_SHARE, CudaRecorder, limits
+from f5serve.engine.cuda_graphs import MEMORY_SHARE, limits
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.graphs import WORTH, Graphs
 from f5serve.engine.stepping import Begun
@@ -27,6 +30,8 @@ pytestmark = [
 def replaying() -> tuple[F5Engine, Graphs]:
     engine = on_gpu(torch.float16)
     engine.use_graphs()
+    assert engine.device.stepper.graphs is not None
+    engine.device.stepper.graphs._missed.clear()  # what is usual is of no interest here
     graphs = engine.device.stepper.graphs
     assert graphs is not None
     return engine, graphs
@@ -109,15 +114,35 @@ def test_recordings_keep_to_their_share_of_the_memory() -> None:
     assert torch.cuda.memory_reserved() < reserved
 
 
+FAILED_CAPTURE = """
+import pytest
+import torch
+from f5serve.engine.attention import choose
+from f5serve.engine.cuda_graphs import CudaRecorder
+from tests.gpu.test_graphs import begin, replaying, take
+
+engine, _ = replaying()
+recorder = CudaRecorder(torch.device("cuda"))
+x = torch.ones(4, device="cuda")
+with pytest.raises(RuntimeError):
+    recorder.record(lambda: x.mul_(float(x.sum())))
+assert torch.cuda.current_stream() == torch.cuda.default_stream()
+assert engine.device.responds()
+take(engine, begin(engine, 120), 3)
+assert choose(torch.device("cuda"), torch.float16)[0] == "varlen"
+"""
+
+
 def test_what_cannot_be_recorded_leaves_a_device_that_works() -> None:
-    engine, _ = replaying()
-    recorder = CudaRecorder(torch.device("cuda"))
-    x = torch.ones(4, device="cuda")
-    with pytest.raises(RuntimeError):
-        recorder.record(lambda: x.mul_(float(x.sum())))
-    assert torch.cuda.current_stream() == torch.cuda.default_stream()
-    assert engine.device.responds()
-    take(engine, begin(engine, 120), 3)
+    """In a process of its own: torch's generator and allocator may keep the failure in mind."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAILED_CAPTURE],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_buffers_are_on_the_device() -> None:

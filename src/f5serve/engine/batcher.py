@@ -14,8 +14,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 
-from f5serve.engine.calls import Call, Device, Item, device_broken, named
+from f5serve.engine.calls import Call, Device, Ending, Item, device_broken, named
 from f5serve.engine.costs import StepCost
 from f5serve.engine.policy import FairShare, Policy, Ticket, pick
 from f5serve.engine.rows import Draft
@@ -62,6 +63,7 @@ class Batcher:
         self._limit = budget
         self._changed = threading.Condition()
         self._calls: list[Call] = []
+        self._endings: list[tuple[list[Item], Ending]] = []
         self._share = FairShare()
         self._arrivals = itertools.count()
         self._hurry = False
@@ -218,6 +220,7 @@ class Batcher:
         items = self._choose()
         if items:
             self._advance(items)
+        self._collect(wait=not items)
 
     def _ask(self, call: Call) -> None:
         """Whether anybody still wants the call."""
@@ -230,7 +233,8 @@ class Batcher:
                 self._leave(call, error)
 
     def _choose(self) -> list[Item]:
-        items = {item.ticket.number: item for call in self._calls for item in call.items}
+        ours = [item for call in self._calls for item in call.items if not item.ending]
+        items = {item.ticket.number: item for item in ours}
         waiting = [item.ticket for item in items.values() if item.begun is None]
         running = [item.ticket for item in items.values() if item.begun is not None]
         # Every second step is free of urgency, so that deadlines starve nobody.
@@ -297,35 +301,61 @@ class Batcher:
         done.sort(key=lambda item: item.index)
         if done:
             self.device.forget()
-        together = self._vocode_together(done)
-        for item in done:
-            if item.begun is None:  # another row of its call has just failed
-                continue
-            try:
-                wave = together[item] if item in together else self._vocode([item])[0]
-            except Exception as error:  # noqa: BLE001 - as above
-                failure = named(error, self.device)
-            else:
-                self._hand_over(item, wave)
-                continue
-            self._blame(failure, item, [item])
+        together = len(done) > 1 and self.device.finishes_together
+        if not (together and self._end(done, may_fail=True)):
+            for item in done:
+                if item.begun is not None:  # else another row of its call has just failed
+                    self._end([item])
 
-    def _vocode_together(self, items: list[Item]) -> dict[Item, Wave]:
-        """Waves of rows that ended in one step; none when one fails, so that each is tried."""
-        if len(items) < 2 or not self.device.finishes_together:
-            return {}
-        try:
-            return dict(zip(items, self._vocode(items), strict=True))
-        except Exception:  # noqa: BLE001 - which row it was is found out one by one
-            return {}
-
-    def _vocode(self, items: list[Item]) -> list[Wave]:
+    def _end(self, items: list[Item], may_fail: bool = False) -> bool:
+        """Whether the waves of these are on their way."""
         began = time.perf_counter()
-        waves = self.device.finish([item.begun for item in items if item.begun is not None])
-        seconds = time.perf_counter() - began
-        frames = sum(item.draft.frames for item in items)
-        self._count(rows=len(items), vocoder_s=seconds, vocoder_frames=frames)
-        return waves
+        try:
+            ending = self.device.finish([item.begun for item in items if item.begun is not None])
+        except Exception as error:  # noqa: BLE001 - as above
+            if may_fail:  # which row it was is found out one by one
+                return False
+            failure = named(error, self.device)
+        else:
+            for item in items:
+                item.ending = True
+            self._endings.append((items, ending))
+            frames = sum(item.draft.frames for item in items)
+            seconds = time.perf_counter() - began
+            self._count(rows=len(items), vocoder_s=seconds, vocoder_frames=frames)
+            self._collect(wait=False)
+            return True
+        self._blame(failure, items[0], items)
+        return False
+
+    def _collect(self, wait: bool) -> None:
+        """Hand over the waves that are there, or all of them."""
+        for items, ending in list(self._endings):
+            if (items, ending) not in self._endings or not (wait or ending.ready()):
+                continue
+            began = time.perf_counter()
+            try:
+                results = ending.waves()
+            except Exception as error:  # noqa: BLE001 - as above
+                results = [named(error, self.device)] * len(items)
+            self._count(vocoder_s=time.perf_counter() - began)
+            self._endings.remove((items, ending))
+            for item, result in zip(items, results, strict=True):
+                if item.begun is None:  # its call has left
+                    continue
+                if isinstance(result, F5Error):
+                    self._blame(result, item, [item])
+                else:
+                    self._hand_over(item, result)
+
+    def _let_end(self, call: Call) -> None:
+        """Wait for what of the call is still on its way, and let go of it."""
+        for items, ending in list(self._endings):
+            if any(item.call is call for item in items):
+                with suppress(Exception):  # told when it is collected, if anybody is left to tell
+                    ending.waves()
+            if all(item.call is call or item.begun is None for item in items):
+                self._endings.remove((items, ending))
 
     def _hand_over(self, item: Item, wave: Wave) -> None:
         call = item.call
@@ -342,6 +372,7 @@ class Batcher:
 
     def _leave(self, call: Call, failure: BaseException | None = None) -> None:
         """Take a call off the device; what is left of it is freed before its caller hears."""
+        self._let_end(call)
         with self._changed:
             if call not in self._calls:
                 return

@@ -20,6 +20,18 @@ from f5serve.types import Wave
 log = logging.getLogger(__name__)
 
 
+class Ending(Protocol):
+    """Waves on their way from the device; asked by the batcher's thread alone."""
+
+    def ready(self) -> bool:
+        """Whether `waves` does not wait."""
+        ...
+
+    def waves(self) -> Sequence[Wave | F5Error]:
+        """The wave of each row, or why it has none."""
+        ...
+
+
 class Device(Protocol):
     """What the batcher's thread works with; called from it alone, but for `prepare`."""
 
@@ -39,8 +51,8 @@ class Device(Protocol):
         """Whether several rows are best finished at once."""
         ...
 
-    def finish(self, rows: Sequence[Begun]) -> list[Wave]:
-        """The waves of rows that are done."""
+    def finish(self, rows: Sequence[Begun]) -> Ending:
+        """The waves of rows that are done, on their way."""
         ...
 
     def forget(self) -> None:
@@ -68,13 +80,19 @@ class Device(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One utterance of a call; `begun` is what it has on the device."""
+    """One utterance of a call.
+
+    Attributes:
+        begun: what it has on the device.
+        ending: its wave is on the way.
+    """
 
     call: Call
     index: int
     draft: Draft
     ticket: Ticket
     begun: Begun | None = None
+    ending: bool = False
 
     @property
     def steps_left(self) -> int:

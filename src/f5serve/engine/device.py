@@ -14,8 +14,9 @@ from torch import Tensor
 
 from f5serve.engine.rows import Draft, Row
 from f5serve.engine.stepping import Begun, Stepper
+from f5serve.engine.streams import Arrival, Side
 from f5serve.engine.vocoder import Vocos
-from f5serve.errors import EngineFailed
+from f5serve.errors import EngineFailed, F5Error
 from f5serve.types import Wave
 
 CPU_FRAMES = 256
@@ -33,10 +34,15 @@ def batch_frames(device: torch.device) -> int:
 
 @dataclass(slots=True, eq=False)
 class F5Device:
-    """See `calls.Device`."""
+    """See `calls.Device`.
+
+    Attributes:
+        side: where rows are finished; None: where the steps are taken.
+    """
 
     stepper: Stepper
     vocoder: Vocos
+    side: Side | None = None
 
     @property
     def where(self) -> torch.device:
@@ -45,7 +51,7 @@ class F5Device:
 
     def prepare(self, draft: Draft) -> None:
         """Token ids and noise."""
-        with suppress(RuntimeError):  # a GPU that has failed is found out by the batcher's thread
+        with suppress(Exception):  # it fails again, and for its call alone, when the row begins
             draft.prepare(self.where)
 
     @torch.inference_mode()
@@ -63,17 +69,24 @@ class F5Device:
         return self.where.type == "cuda"
 
     @torch.inference_mode()
-    def finish(self, rows: Sequence[Begun]) -> list[Wave]:
+    def finish(self, rows: Sequence[Begun]) -> Finished:
         """The mels through Vocos, at the loudness of the reference.
 
-        Raises:
-            EngineFailed: code NOT_FINITE.
+        A row whose mel is not finite has the error NOT_FINITE instead of a wave.
         """
-        mels = [with_reference(row.row, row.x)[row.row.first_frame :] for row in rows]
+        begun = list(rows)
+        if self.side is None:
+            return Finished(begun, None, self.sounds(begun))
+        return Finished(begun, self.side.run(lambda: self.sounds(begun)), [])
+
+    def sounds(self, rows: Sequence[Begun]) -> list[Tensor]:
+        """[nw + 1] of each row: its wave, then 1 if its mel is finite."""
+        mels = [joined(row.row, row.x)[row.row.first_frame :] for row in rows]
         alone = len(mels) == 1
         waves = self.vocoder(mels[0][None]) if alone else self.vocoder.together(mels)
         return [
-            Wave((wave * row.row.gain).cpu().numpy()) for wave, row in zip(waves, rows, strict=True)
+            torch.cat([wave * row.row.gain, torch.isfinite(row.x).all().to(wave.dtype)[None]])
+            for wave, row in zip(waves, rows, strict=True)
         ]
 
     def forget(self) -> None:
@@ -111,6 +124,33 @@ class F5Device:
             return False
 
 
+@dataclass(slots=True, eq=False)
+class Finished:
+    """See `calls.Ending`.
+
+    Attributes:
+        rows: held until nothing reads them any more.
+    """
+
+    rows: list[Begun]
+    arrival: Arrival | None
+    sounds: list[Tensor]
+
+    def ready(self) -> bool:
+        """Whether the sounds are on the host."""
+        return self.arrival is None or self.arrival.ready()
+
+    def waves(self) -> list[Wave | F5Error]:
+        """Waits for the device once, for all of them."""
+        if self.arrival is not None:
+            self.sounds = [tensor.clone() for tensor in self.arrival.wait()]
+            self.arrival = None
+        self.rows.clear()
+        return [
+            Wave(sound[:-1].numpy()) if sound[-1] == 1 else not_finite() for sound in self.sounds
+        ]
+
+
 def with_reference(row: Row, mel: Tensor) -> Tensor:
     """The sampled mel with the reference frames put back, checked to be finite.
 
@@ -118,10 +158,20 @@ def with_reference(row: Row, mel: Tensor) -> Tensor:
         EngineFailed: code NOT_FINITE.
     """
     if not torch.isfinite(mel).all():
-        raise EngineFailed(
-            "The model produced numbers that are not finite.",
-            code="NOT_FINITE",
-            hint="Try another seed; if it happens again, the weights or the precision "
-            "(F5_DTYPE=fp32) are the cause.",
-        )
+        raise not_finite()
+    return joined(row, mel)
+
+
+def joined(row: Row, mel: Tensor) -> Tensor:
+    """The sampled mel with the reference frames put back."""
     return torch.cat([row.cond[: row.cond_frames], mel[row.cond_frames :]])
+
+
+def not_finite() -> EngineFailed:
+    """What the caller of a row gets that is not finite."""
+    return EngineFailed(
+        "The model produced numbers that are not finite.",
+        code="NOT_FINITE",
+        hint="Try another seed; if it happens again, the weights or the precision "
+        "(F5_DTYPE=fp32) are the cause.",
+    )

@@ -24,7 +24,7 @@ from f5serve.engine.quantize import quantize_blocks
 from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.schedule import Schedules
 from f5serve.engine.stepping import Stepper
-from f5serve.engine.streams import Pace
+from f5serve.engine.streams import Pace, Side
 from f5serve.engine.vocoder import Vocos
 from f5serve.text.emoji import without_emoji
 from f5serve.text.plan import spoken_ref_text
@@ -56,11 +56,12 @@ class F5Engine:
         self._schedules = schedules
         self._attention, attend = choose(schedules.device, schedules.dtype)
         halves = Halves.on(schedules.device)
-        pace = Pace() if schedules.device.type == "cuda" else None
+        on_gpu = schedules.device.type == "cuda"
+        pace = Pace() if on_gpu else None
         stepper = Stepper(backbone, schedules, attend, halves, pace=pace)
-        self.device = F5Device(stepper, vocoder)
+        self.device = F5Device(stepper, vocoder, Side(schedules.device) if on_gpu else None)
         self.batcher = Batcher(self.device, batch_frames(schedules.device))
-        if schedules.device.type == "cuda":
+        if on_gpu:
             self.batcher.by_cost = True
             # Libraries keep what they have found out by thread: a new one would begin anew.
             self.batcher.idle_s = None

@@ -1,8 +1,12 @@
-"""How far the host runs ahead of a GPU."""
+"""How far the host runs ahead of a GPU, and work that runs there beside the steps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
 
 
 class Pace:
@@ -18,3 +22,44 @@ class Pace:
         self._ended.record()
         if before is not None:
             before.synchronize()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """Tensors on their way to the host."""
+
+    tensors: list[Tensor]
+    arrived: torch.cuda.Event
+
+    def ready(self) -> bool:
+        """Whether they are there."""
+        return self.arrived.query()
+
+    def wait(self) -> list[Tensor]:
+        """They, when they are there."""
+        self.arrived.synchronize()
+        return self.tensors
+
+
+class Side:
+    """A second stream: what runs on it holds no step up, nor does its way to the host."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+
+    def run(self, work: Callable[[], list[Tensor]]) -> Arrival:
+        """Begin the work behind what the current stream has been given, and return at once.
+
+        What the work reads must be held until its results have arrived: the current stream would
+        give that memory to somebody else.
+        """
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._stream):
+            hosts = [
+                torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor, True)
+                for tensor in work()
+            ]
+            arrived = torch.cuda.Event(blocking=True)
+            arrived.record(self._stream)
+        return Arrival(hosts, arrived)

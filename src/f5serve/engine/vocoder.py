@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f5serve.engine.config import N_MELS
-from f5serve.engine.layers import NORM_EPS
+from f5serve.engine.layers import NORM_EPS, depthwise
 from f5serve.engine.mel import N_FFT
 from f5serve.errors import ModelUnavailable
 from f5serve.units import HOP_LENGTH
@@ -36,7 +36,7 @@ class ConvNeXtBlock(nn.Module):
         self.gamma = nn.Parameter(torch.empty(width))
 
     def forward(self, x: Tensor) -> Tensor:  # [b d n] -> [b d n]
-        y = self.norm(self.dwconv(x).transpose(1, 2))
+        y = self.norm(depthwise(self.dwconv, x).transpose(1, 2))
         y = self.pwconv2(F.gelu(self.pwconv1(y))) * self.gamma
         return x + y.transpose(1, 2)
 
@@ -53,10 +53,21 @@ class Backbone(nn.Module):
 
     def forward(self, mel: Tensor, gaps: Tensor | None = None) -> Tensor:
         """[b N_MELS n] -> [b n d]; `gaps` are frames that belong to no mel, bool [n]."""
-        x = self.norm(self.embed(mel).transpose(1, 2)).transpose(1, 2)
+        x = self.norm(self._embedded(mel)).transpose(1, 2)
         for block in self.convnext:
             x = block(x if gaps is None else x.masked_fill(gaps, 0.0))
         return self.final_layer_norm(x.transpose(1, 2))
+
+    def _embedded(self, mel: Tensor) -> Tensor:  # [b N_MELS n] -> [b n d]
+        if mel.device.type != "cuda":
+            return self.embed(mel).transpose(1, 2)
+        return embedded(self.embed, mel)
+
+
+def embedded(conv: nn.Conv1d, mel: Tensor) -> Tensor:
+    """A convolution as one product, for which cuDNN makes no plan: [b N_MELS n] -> [b n d]"""
+    seen = F.pad(mel, (REACH, REACH)).unfold(2, 2 * REACH + 1, 1)  # [b N_MELS n 7]
+    return F.linear(seen.transpose(1, 2).flatten(2), conv.weight.flatten(1), conv.bias)
 
 
 class Head(nn.Module):
@@ -119,8 +130,27 @@ class Vocos(nn.Module):
 
 
 def _wave(spectrum: Tensor) -> Tensor:  # complex64 [b N_FFT/2+1 n] -> [b nw]
+    if spectrum.device.type == "cuda":  # torch's own waits for the GPU, to check the windows
+        return overlapped(spectrum)
     window = torch.hann_window(N_FFT, device=spectrum.device)
     return torch.istft(spectrum, N_FFT, HOP_LENGTH, window=window, center=True)
+
+
+def overlapped(spectrum: Tensor) -> Tensor:
+    """What `torch.istft` returns: complex64 [b N_FFT/2+1 n] -> [b (n - 1) * HOP_LENGTH]"""
+    window = torch.hann_window(N_FFT, device=spectrum.device)
+    pieces = torch.fft.irfft(spectrum.transpose(1, 2), N_FFT) * window  # [b n N_FFT]
+    count = pieces.shape[1]
+
+    def added(parts: Tensor) -> Tensor:  # [b n N_FFT] -> [b n + 3, HOP_LENGTH]
+        hops = parts.unflatten(-1, (-1, HOP_LENGTH)).unbind(-2)
+        ahead = len(hops) - 1
+        moved = [F.pad(hop, (0, 0, i, ahead - i)) for i, hop in enumerate(hops)]
+        return torch.stack(moved).sum(0)
+
+    weight = added((window * window).expand(1, count, N_FFT))
+    half = N_FFT // 2
+    return (added(pieces) / weight.clamp(min=1e-11)).flatten(1)[:, half:-half]
 
 
 def random_tensors(
