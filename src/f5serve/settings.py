@@ -182,13 +182,14 @@ class Settings(BucketSettings):
         "F5_BATCH_FRAMES",
         0,
         whole(0, 1_000_000),
-        "Most mel frames that the engine works on at once; 0 goes by the device's memory.",
+        "Most mel frames that the engine works on at once; 0 goes by the device's memory, and on "
+        "GPUs by what steps cost.",
     )
     cuda_graphs: str = setting(
         "F5_CUDA_GRAPHS",
         "auto",
         one_of("auto", "off"),
-        "`auto` records steps on a GPU while nobody waits and replays them, which is faster; each "
+        "`auto` records steps on a GPU and replays them, which is faster; each "
         "recording proves itself first. `off` never does.",
     )
     max_queue_s: float = setting(

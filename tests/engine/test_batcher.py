@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from f5serve.engine.batcher import AHEAD, Batcher
+from f5serve.engine.batcher import AHEAD, FIRST_STEPS, Batcher
 from f5serve.engine.rows import Draft, Reference
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
@@ -496,6 +496,16 @@ def test_a_step_is_no_longer_than_pays(batcher: Batcher, device: Counting, by_co
     device.gate.release(10)
     caller.ended()
     assert len(device.steps[0]) == (2 if by_cost else 4)
+
+
+def test_steps_in_which_a_gpu_loads_its_kernels_say_nothing_about_costs(
+    batcher: Batcher, device: Counting
+) -> None:
+    batcher.by_cost = True
+    say(batcher, draft("a", steps=FIRST_STEPS))
+    assert batcher.estimate_s([draft("b")]) is None
+    say(batcher, draft("c", steps=1))
+    assert batcher.estimate_s([draft("b")]) is not None
 
 
 @pytest.mark.parametrize("alive", [True, False])

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.halves import Halves
-from f5serve.engine.rows import Row
+from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.stepping import Begun, Stepper
 from f5serve.errors import EngineFailed
 from f5serve.types import Utterance, Wave
@@ -310,3 +310,13 @@ def test_row_of_a_draft_has_the_frames_that_were_counted() -> None:
         assert (
             made.cond_frames == draft.reference.frames == len(draft.reference.mel(made.cond.device))
         )
+
+
+def test_a_row_made_ready_by_its_caller_is_the_row() -> None:
+    asked, reference = utterance("a", 150, voice(1)), Reference(voice(1))
+    plain, prepared = (Draft(asked, reference, [1, 2, 3]) for _ in range(2))
+    prepared.prepare(torch.device("cpu"))
+    rows = [draft.row(torch.device("cpu")) for draft in (plain, prepared)]
+    for name in ("tokens", "cond", "noise"):
+        assert torch.equal(*(getattr(row, name) for row in rows))
+    assert prepared._ready == []  # nothing is held once the row has begun

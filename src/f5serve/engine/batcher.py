@@ -36,6 +36,8 @@ REGROWTH = 64
 FIXED_SHARE = 0.1
 """Steps that are so long that this is the part of them which does not depend on their rows are
 long enough: more rows would only make those wait who join."""
+FIRST_STEPS = 16
+"""What these cost says little: a GPU loads its kernels in them."""
 LEAST_FRAMES = 1024
 """The budget by cost is never less."""
 SAFETY = 2.0
@@ -266,7 +268,8 @@ class Batcher:
         seconds = time.perf_counter() - began
         tokens = sum(item.draft.tokens for item in items)
         frames = sum(item.draft.frames for item in items)
-        self.cost.note(tokens, seconds)
+        if not self.by_cost or self._totals["steps"] >= FIRST_STEPS:
+            self.cost.note(tokens, seconds)
         self._limit = min(self.budget, self._limit + self._limit // REGROWTH + 1)
         with self._changed:
             self._share.advance(tokens)
@@ -337,7 +340,7 @@ class Batcher:
             try:
                 results = ending.waves()
             except Exception as error:  # noqa: BLE001 - as above
-                results = [named(error, self.device)] * len(items)
+                results = [named(error, self.device) for _ in items]  # one for each caller
             self._count(vocoder_s=time.perf_counter() - began)
             self._endings.remove((items, ending))
             for item, result in zip(items, results, strict=True):
