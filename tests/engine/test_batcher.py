@@ -464,6 +464,21 @@ def test_what_is_overdue_is_done_between_the_steps_of_callers_who_never_pause(
     assert device.steps == [["catch up"], ["next"], ["catch up"], *[["next"]] * 3]
 
 
+def test_a_device_that_breaks_in_what_is_overdue_takes_no_step(
+    batcher: Batcher, device: Counting
+) -> None:
+    def fail() -> bool:
+        device.alive = False
+        raise RuntimeError("capture")
+
+    device.catch_up = fail  # type: ignore[method-assign]
+    with pytest.raises(EngineFailed) as caught:
+        say(batcher, draft("a"))
+    assert caught.value.code == "DEVICE_BROKEN"
+    assert device.steps == []
+    assert device.walks == []
+
+
 def test_drafts_are_made_ready_in_the_thread_of_their_caller(
     batcher: Batcher, device: Counting
 ) -> None:
@@ -593,6 +608,8 @@ def test_a_row_without_a_wave_fails_alone_among_those_that_end_with_it(
     device.gate.release(50)
     assert getattr(bad.ended().error, "code", None) == "NOT_FINITE"
     assert len(good.ended().waves) == 1
+    counted = batcher.counters()
+    assert (counted["rows"], counted["failed_rows"]) == (1, 1)
     works(batcher)
 
 

@@ -218,9 +218,10 @@ class Batcher:
     def _turn(self) -> None:
         for call in list(self._calls):
             self._ask(call)
-        self._use_time(self.device.catch_up)
         items = self._choose()
         if items:
+            self._use_time(self.device.catch_up)
+        if items and not self.broken:
             self._advance(items)
         self._collect(wait=not items)
 
@@ -325,7 +326,7 @@ class Batcher:
             self._endings.append((items, ending))
             frames = sum(item.draft.frames for item in items)
             seconds = time.perf_counter() - began
-            self._count(rows=len(items), vocoder_s=seconds, vocoder_frames=frames)
+            self._count(vocoder_s=seconds, vocoder_frames=frames)
             self._collect(wait=False)
             return True
         self._blame(failure, items[0], items)
@@ -362,6 +363,7 @@ class Batcher:
 
     def _hand_over(self, item: Item, wave: Wave) -> None:
         call = item.call
+        self._count(rows=1)
         with self._changed:
             item.begun = None
             call.items.remove(item)
