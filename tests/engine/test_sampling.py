@@ -146,3 +146,16 @@ def test_sway_bends_towards_the_start() -> None:
     even, bent = sampler.time_points(9, 0.0), sampler.time_points(9, -1.0)
     assert (bent[1:-1] < even[1:-1]).all()
     assert bent[3] == pytest.approx(1 - torch.cos(torch.pi / 2 * even[3]).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("lengths", [(50,), (12, 40, 12)])
+def test_empty_places_behind_the_last_sequence_change_nothing(lengths: tuple[int, ...]) -> None:
+    """GPUs convolve sizes that are filled up."""
+    torch.manual_seed(0)
+    conv = PositionConv(64).requires_grad_(False)
+    plain = Layout.of(lengths, CPU, False, always_gaps=True)
+    assert plain.gaps is not None
+    empty = torch.cat([plain.gaps.empty, torch.ones(37, dtype=torch.bool)])
+    filled = replace(plain, gaps=replace(plain.gaps, empty=empty))
+    x = torch.randn(sum(lengths), 64)
+    assert error(conv(x, filled), conv(x, Layout.of(lengths, CPU, False))) <= 1e-6

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from f5serve.engine.layers import without_cudnn
 from f5serve.engine.mel import N_FFT
 from f5serve.engine.vocoder import REACH, _wave, embedded, overlapped
 from tests.parity.ours import error
@@ -28,3 +29,10 @@ def test_a_convolution_as_one_product_is_the_convolution(frames: int) -> None:
     conv = nn.Conv1d(100, 32, 2 * REACH + 1, padding=REACH).requires_grad_(False)
     mel = torch.randn(2, 100, frames)
     assert error(embedded(conv, mel), conv(mel).transpose(1, 2)) <= 1e-6
+
+
+def test_a_depthwise_convolution_without_cudnn_is_the_convolution() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv1d(24, 24, 7, padding=3, groups=24).requires_grad_(False)
+    x = torch.randn(2, 24, 50)
+    assert error(without_cudnn(conv, x), conv(x)) <= 1e-6

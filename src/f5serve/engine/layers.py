@@ -27,23 +27,25 @@ def sinus_table(length: int, width: int, device: torch.device) -> Tensor:
 
 
 def depthwise(conv: nn.Conv1d, x: Tensor) -> Tensor:  # [b d n] -> [b d n]
-    """A depthwise convolution, on GPUs by torch's own kernel.
+    """A depthwise convolution, on GPUs without cuDNN: that makes a plan for each new length."""
+    return without_cudnn(conv, x) if x.device.type == "cuda" else conv(x)
 
-    cuDNN would make a plan for each length in 16 bit, and every text has a new one. The choice is
-    an argument here, because the setting for it is one of the whole process.
+
+def without_cudnn(conv: nn.Conv1d, x: Tensor) -> Tensor:  # [b d n] -> [b d n]
+    """The convolution by torch's own kernel, in whatever thread.
+
+    An argument here; `torch.backends.cudnn.flags` would change it for the whole process.
     """
-    if x.device.type != "cuda":
-        return conv(x)
     return torch._convolution(
         x,
         conv.weight,
         conv.bias,
-        stride=(1,),
+        stride=conv.stride,
         padding=(conv.kernel_size[0] // 2,),
-        dilation=(1,),
+        dilation=conv.dilation,
         transposed=False,
         output_padding=(0,),
-        groups=x.shape[1],
+        groups=conv.groups,
         benchmark=False,
         deterministic=False,
         cudnn_enabled=False,
