@@ -286,7 +286,7 @@ class Engine(Protocol):
         (rows and mel frames, summed over steps), `padding_frames` (worked on for nothing), `rows`
         (finished), `failed_rows`, `vocoder_s`, `out_of_memory` (batches that had to be halved);
         where steps can be recorded also `graph_steps`, `eager_steps` (replayed, and not),
-        `graph_captures` and `graph_failures` (the first turns recording off).
+        `graph_captures` and `graph_failures` (the second turns recording off).
         Gauges: `rows_waiting`, `rows_running` (begun), `backlog_s` (estimated seconds of work that
         is left in both; absent while unknown), `batch_frames` (the most frames of a step), `graphs`
         (recorded steps that are kept).
