@@ -1,16 +1,18 @@
-"""Waiting in a thread for as long as somebody wants what it waits for.
+"""Threads that make room: they wait while somebody wants the result, and let others go first.
 
-Futures and locks flow in, with a call that raises once nobody does. What the work is, and why it is
-not wanted any more, is not known here.
+Futures and locks flow in, with a call that raises once nobody wants what they give. What the work
+is, and why it is not wanted any more, is not known here.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -54,3 +56,14 @@ def held(lock: threading.Lock | threading.Semaphore, check: Check | None = None)
         yield
     finally:
         lock.release()
+
+
+def lower_priority(by: int) -> None:
+    """Let other threads go before this one where cores are short; `by` is added to its niceness.
+
+    Linux alone has a priority for each thread; elsewhere nothing is changed.
+    """
+    if sys.platform == "linux":
+        me = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + by)

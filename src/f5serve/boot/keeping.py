@@ -6,10 +6,7 @@ What was obtained flows in; a thread that copies it flows out. How it is copied 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +16,7 @@ from f5serve.model_cache.keep import Unwanted, describe, keep
 from f5serve.model_cache.registry import PUBLISHED, Registry
 from f5serve.model_cache.sources import Obtained
 from f5serve.model_cache.tiers import Tier
+from f5serve.waits import lower_priority
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +39,7 @@ def keep_beside(
     """Start copying; failing costs the next worker time, and nobody else anything."""
 
     def work() -> None:
-        _give_way()
+        lower_priority(_NICER)
         began = time.monotonic()
         try:
             if keep(obtained.files, obtained.folder, volume, wanted, registry):
@@ -57,11 +55,3 @@ def keep_beside(
     thread = threading.Thread(target=work, name="f5-keep", daemon=True)
     thread.start()
     return thread
-
-
-def _give_way() -> None:
-    """Let those who speak go first; each thread for itself, as Linux has it."""
-    if sys.platform == "linux":
-        me = threading.get_native_id()
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + _NICER)

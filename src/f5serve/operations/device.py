@@ -8,9 +8,6 @@ out as futures. What loading means comes from outside; jobs and stores are not k
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +19,7 @@ from f5serve.errors import F5Error
 from f5serve.speech import Speech
 from f5serve.store.scratch import Scratch
 from f5serve.types import SpeechRequest, SpeechResult
+from f5serve.waits import lower_priority
 from f5serve.watch import Watch
 
 REQUEST_THREADS = 256
@@ -53,7 +51,9 @@ class Device:
     def __init__(self, load_speech: Callable[[], Speech]) -> None:
         self._load_speech = load_speech
         self._one = ThreadPoolExecutor(1, "device")  # its thread starts with the first work
-        self._many = ThreadPoolExecutor(REQUEST_THREADS, "request", initializer=_be_nice)
+        self._many = ThreadPoolExecutor(
+            REQUEST_THREADS, "request", initializer=lower_priority, initargs=(NICER,)
+        )
         self._loading: Future[Speech] | None = None
         self._waiting = 0
         self._lock = threading.Lock()
@@ -146,11 +146,3 @@ class Device:
     def _count(self, more: int) -> None:
         with self._lock:  # futures end in many threads
             self._waiting += more
-
-
-def _be_nice() -> None:
-    """Let other threads go first where cores are short; each thread for itself, as Linux has it."""
-    if sys.platform == "linux":
-        me = threading.get_native_id()
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + NICER)
