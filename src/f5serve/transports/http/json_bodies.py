@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from f5serve.errors import InvalidRequest
+from f5serve.jobs.reading import is_sendable
 from f5serve.transports.http.bodies import check_type
 from f5serve.transports.http.errors import BadField
 
@@ -109,15 +110,13 @@ def _openings(body: bytes) -> int:
 
 def _check_unicode(value: Any, name: str) -> None:
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
+        if not is_sendable(value):
             raise BadField(
                 f"{name[:40]!a} holds half of a surrogate pair, which is no character.",
                 code="BAD_UNICODE",
                 hint="Send the text as UTF-8, or both halves of each pair.",
                 param=name if name.isprintable() else None,
-            ) from None
+            )
     elif isinstance(value, list):
         for item in value:
             _check_unicode(item, name)
