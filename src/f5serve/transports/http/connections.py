@@ -1,16 +1,20 @@
 """All connections of a server: so many, none that only waits for ever, none whose reader sleeps.
 
-Connections tell when they are made, busy, idle and gone; what has to end is closed. What is said on
-them is not known here.
+They are taken from a listening socket, and tell when they are made, busy, idle and gone; what has
+to end is closed. What is said on them is not known here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import socket
 import time
 from itertools import islice
 from typing import Protocol
+
+import uvicorn
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +30,10 @@ LOOK_S = 5.0
 YOUNG_S = 1.0
 """An idle connection is left alone for so long: its request may be on its way."""
 
+TAKE_AGAIN_S = 0.5
+"""Before another try where the system has no descriptor left at all."""
+
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SEARCHED = 100
 
 
@@ -136,3 +144,42 @@ class Connections:
             self._stalls[connection] = buffered, now
             return False
         return now - since > self._stall_s
+
+
+async def take(server: uvicorn.Server, listening: socket.socket, connections: Connections) -> None:
+    """Take connections for a server that has started, one at a time, until cancelled.
+
+    Each is counted before the next is taken, so that no burst uses up the descriptors.
+
+    A fault of ours comes out, for whoever begins this anew.
+    """
+    loop = asyncio.get_running_loop()
+    listening.setblocking(False)
+    while listening.fileno() >= 0:
+        try:
+            connected, _ = await loop.sock_accept(listening)
+        except OSError as error:
+            if error.errno in _FULL:
+                _log.warning("no connection can be taken: %s", error.strerror)
+                await asyncio.sleep(TAKE_AGAIN_S)
+            continue  # else its caller has left meanwhile
+        if not connections.has_place():
+            connected.close()
+            continue
+        try:
+            await loop.connect_accepted_socket(lambda: _protocol(server, loop), connected)
+        except BaseException as error:
+            connected.close()
+            if not isinstance(error, OSError):  # likewise
+                raise
+
+
+def _protocol(server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
+    """As `uvicorn.Server.startup` makes them."""
+    made: asyncio.Protocol = server.config.http_protocol_class(  # type: ignore[call-arg]
+        config=server.config,
+        server_state=server.server_state,
+        app_state=server.lifespan.state,
+        _loop=loop,
+    )
+    return made

@@ -31,10 +31,9 @@ from f5serve.errors import F5Error
 from f5serve.operations import Operations
 from f5serve.operations.supervise import Supervisor
 from f5serve.transports.http.connection import Connection, connection_of
-from f5serve.transports.http.connections import Connections
+from f5serve.transports.http.connections import Connections, take
 from f5serve.transports.http.errors import answer_to
 from f5serve.transports.http.lifecycle import Lifecycle, device_broken
-from f5serve.transports.http.taking import take
 from f5serve.transports.line_limits import LineLimit
 from f5serve.transports.program import end_now, end_within
 
