@@ -59,7 +59,7 @@ def test_a_short_run_ends_with_one_line_of_json() -> None:
     early = {
         name for name, f in result["formats"].items() if f["first_byte_s"] < f["last_sentence_s"]
     }
-    assert early == {"mp3", "opus", "aac", "wav", "pcm"}
+    assert early >= {"mp3", "opus", "aac", "wav", "pcm"}  # flac too, where encoding takes long
     late = {**result, "main": {**result["main"], "overhead_ms": {"p99": 10_001}}}
     options = Namespace(target_ms=10_000, max_growth=0.5)
     assert [check["passed"] for check in judge(late, options)] == [True, False, True, True]

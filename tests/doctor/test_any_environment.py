@@ -29,7 +29,7 @@ AWKWARD = st.sampled_from(
         *("", " ", "~", "0", "1", "-1", "nan", "inf", "1e999", "cuda", "worker", "serve", "always"),
         *("https://[", "http://[::1", "https://a:b@h:x/p?q#f", "s3://", "s3://b/..", "file:///"),
         *("x" * 5000, "a/" * 3000, "~nobody/x", "/dev/null/x", "/proc/1/root/x"),
-        *("\\", "'\"", "\u202e", "\x1b[31m"),
+        *("\\", "'\"", "\u202e", "\x1b[31m", "\u00b2"),
     ]
 )
 VALUES = AWKWARD | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
@@ -50,6 +50,12 @@ def test_quick_judges_any_environment(machine: Sources, variables: dict[str, str
     assert {finding.level for finding in report.findings} <= set(LEVELS)
     assert report.exit_code in (0, 3, 4, 5, 6)
     assert canary not in str(report.as_dict())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sign_that_is_a_digit_but_no_number_is_judged(machine: Sources, name: str) -> None:
+    variables = {**machine.variables, name: "\u00b2"}
+    assert diagnosis.quick(replace(machine, variables=variables)).findings
 
 
 CANARIES = ("Zx7left", "Qw8mid", "Vb9right")

@@ -171,7 +171,7 @@ def _hidden(facts: Facts) -> bool:
     if first in ("", "-1", "none", "void"):
         return True
     count = len(facts.gpu.cards) or len(facts.gpu.nodes)
-    return first.isdigit() and int(first) >= count
+    return first.isdecimal() and int(first) >= count
 
 
 def _driver_too_old(facts: Facts) -> bool:
@@ -238,7 +238,7 @@ def _has_kernels(capability: tuple[int, int], architectures: tuple[str, ...]) ->
         return True
     for name in architectures:
         kind, _, digits = name.partition("_")
-        digits = "".join(c for c in digits if c.isdigit())
+        digits = "".join(c for c in digits if c.isdecimal())
         if len(digits) < 2:
             continue
         built = int(digits[:-1]), int(digits[-1])

@@ -93,7 +93,7 @@ def look_at_ports(variables: Iterable[str], sources: Sources) -> tuple[Port, ...
 def look_at_gpu(sources: Sources, ask: bool) -> Gpu:
     """What the driver has put onto this machine; with `ask`, what nvidia-smi tells as well."""
     nodes = sorted(
-        node.name for node in (sources.root / "dev").glob("nvidia[0-9]*") if node.name[6:].isdigit()
+        node.name for node in (sources.root / "dev").glob("nvidia[0-9]*") if node.name[6:].isdecimal()
     )
     module = re.search(
         r"Kernel Module\D*?(\d+\.[\d.]+)", _text(sources.root / "proc/driver/nvidia/version")
@@ -111,7 +111,7 @@ def _ask_driver(sources: Sources, gpu: Gpu) -> Gpu:
             cells = [cell.strip() for cell in line.split(",")]
             if len(cells) == 4:
                 driver = cells[1]
-                total, used = (int(c) * _MIB if c.isdigit() else 0 for c in cells[2:])
+                total, used = (int(c) * _MIB if c.isdecimal() else 0 for c in cells[2:])
                 cards.append(Card(cells[0], total, used))
     elif told.code is not None:
         error = told.last_line or f"nvidia-smi ended with {told.code}"
@@ -163,4 +163,4 @@ def _text(path: Path) -> str:
 
 def _number(path: Path) -> int | None:
     text = _text(path).strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None

@@ -47,7 +47,7 @@ class Target:
     @property
     def is_address(self) -> bool:
         """Whether `host` is an address rather than a name."""
-        return ":" in self.host or self.host.rpartition(".")[2].isdigit()
+        return ":" in self.host or self.host.rpartition(".")[2].isdecimal()
 
     @property
     def host_header(self) -> str:

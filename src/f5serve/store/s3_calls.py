@@ -210,7 +210,7 @@ def _refuse_cut(operation_model: Any, response_dict: Any, **_: Any) -> None:
     body = response_dict["body"]
     told = response_dict["headers"].get("content-length", "")
     has_body = operation_model.http.get("method") != "HEAD" and isinstance(body, bytes)
-    if has_body and told.isdigit() and len(body) < int(told):
+    if has_body and told.isdecimal() and len(body) < int(told):
         raise cut()
 
 

@@ -310,7 +310,7 @@ def _failed(cause: _Cause, detail: str) -> S3Failed:
 
 def _retry_after_s(answer: dict[str, Any]) -> float:
     text = str(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
-    if text.isdigit():
+    if text.isdecimal():
         return float(text[:9])
     try:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())

@@ -209,7 +209,7 @@ def is_abbreviated(text: str, following: str) -> bool:
         return False
     if _ABBREVIATION.search(text) or _NUMBER_OF_AN_ITEM.search(text):
         return True
-    return following[:1].isdigit() and _BEFORE_A_NUMBER.search(text) is not None
+    return following[:1].isdecimal() and _BEFORE_A_NUMBER.search(text) is not None
 
 
 def _after(pattern: re.Pattern[str]) -> Callable[[str], Iterator[str]]:

@@ -53,7 +53,7 @@ def read_srt(text: str) -> str:
     kept: list[str] = []
     for number, line in enumerate(lines):
         following = lines[number + 1] if number + 1 < len(lines) else ""
-        is_number = line.strip().isdigit() and _TIMES.fullmatch(following) is not None
+        is_number = line.strip().isdecimal() and _TIMES.fullmatch(following) is not None
         if not is_number and not _TIMES.fullmatch(line):
             kept.append(_TAGS.sub("", line).strip())
     return " ".join(filter(None, kept))

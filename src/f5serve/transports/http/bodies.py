@@ -144,7 +144,7 @@ async def _listen(receive: Receive) -> None:
 
 def _declared(headers: Headers) -> int:
     text = headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if text.isascii() and text.isdecimal() else 0
 
 
 def _too_large(most: int) -> InvalidRequest:

@@ -49,7 +49,7 @@ class _Body:
 
     def __init__(self, request: Request, max_bytes: int) -> None:
         announced = request.headers.get("content-length", "")
-        self._announced = int(announced) if announced.isascii() and announced.isdigit() else 0
+        self._announced = int(announced) if announced.isascii() and announced.isdecimal() else 0
         self._receive: Receive = request.receive
         self._max_bytes = max_bytes
         self._bytes = 0
