@@ -40,11 +40,11 @@ from typing import Any
 
 import numpy as np
 
+from f5serve.alignment.sphinx import Sphinx
 from f5serve.audio.decode import decode
 from f5serve.audio.edit import trim_edges
 from f5serve.build import stamp
-from f5serve.standin.kokoro import Kokoro
-from f5serve.timings.sphinx import Sphinx
+from f5serve.fallback.kokoro import Kokoro
 from f5serve.types import Aligner, Alignment, SamplingOptions, Utterance, Wave, WordTiming
 from f5serve.units import s_to_samples, samples_to_s
 from f5serve.voices.default import default_voice

@@ -24,8 +24,8 @@ from cache_schemes import (
     name_of,
     verdict,
 )
-from f5serve.model_cache import manifest as documents
-from f5serve.model_cache.current import read_current
+from f5serve.models import manifest as documents
+from f5serve.models.current import read_current
 from f5serve.store.base import ObjectStore
 
 Damage = Callable[[bytes, bytes, random.Random], bytes]

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Protocol
 
 from f5serve.errors import F5Error
-from f5serve.model_cache.find import ModelFiles, find_synced
-from f5serve.model_cache.manifest import ARTIFACT_API, Description
-from f5serve.model_cache.publish import LocalFile, Release, publish
-from f5serve.model_cache.sync import sync, verify_synced
+from f5serve.models.find import ModelFiles, find_synced
+from f5serve.models.manifest import ARTIFACT_API, Description
+from f5serve.models.publish import LocalFile, Release, publish
+from f5serve.models.sync import sync, verify_synced
 from f5serve.store.base import ObjectStore
 
 MODEL = "small"

@@ -1,6 +1,6 @@
 """This project's start as a worker's: first log line, weights from where they are, first wave.
 
-Does what `transports.runpod_worker` does up to the point where it would take jobs; only the
+Does what `runpod.worker` does up to the point where it would take jobs; only the
 registry differs, because the weights are random and have other hashes.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import worker
-from f5serve.transports import program
+from f5serve.startup import process as program
 from worker import Answer
 from worker_ours import Ours
 
@@ -23,7 +23,7 @@ class Starting(Ours):
         """Everything up to "ready to speak", with the steps as they are logged."""
         began = time.monotonic()
         settings = program.prepare("worker")
-        from f5serve.boot import Start, Timeline, begin
+        from f5serve.startup import Start, Timeline, begin
 
         timeline = Timeline.of_process()
         timeline.name_until("interpreter", began)
@@ -31,7 +31,7 @@ class Starting(Ours):
         how = Start(timeline=timeline, warm=True, registry=_registry(request["files"]))
         begun = begin(settings, how)
         with timeline.step("service", beside=True):
-            from f5serve.transports import runpod_sdk, runpod_service  # noqa: F401
+            from f5serve.runpod import sdk as runpod_sdk
 
             runpod_sdk.load()
         booted = begun.result()
@@ -42,7 +42,7 @@ class Starting(Ours):
 
 def _registry(files: dict[str, Any]) -> Any:
     """The published registry, with the sizes and hashes of the random files."""
-    from f5serve.model_cache.registry import MODELS, VOCODER, Registry
+    from f5serve.models.registry import MODELS, VOCODER, Registry
 
     specs = [
         replace(spec, files=tuple(replace(f, **files.get(f.path, {})) for f in spec.files))

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from cold_start_world import World
-from f5serve.model_cache.manifest import blob_key
+from f5serve.models.manifest import blob_key
 from f5serve.store.s3_calls import S3Options
 
 OURS = """\

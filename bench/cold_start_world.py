@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from f5serve.model_cache.manifest import ARTIFACT_API, Description
-from f5serve.model_cache.publish import LocalFile, Release, publish
-from f5serve.model_cache.registry import MODELS, VOCODER
+from f5serve.models.manifest import ARTIFACT_API, Description
+from f5serve.models.publish import LocalFile, Release, publish
+from f5serve.models.registry import MODELS, VOCODER
 from f5serve.store.s3 import S3Store
 from f5serve.store.s3_calls import S3Options
 
@@ -61,7 +61,7 @@ def make_material(work: Path, arch: str, small: bool) -> dict[str, Any]:
 @contextlib.contextmanager
 def world(work: Path, made: dict[str, Any], s3_rate: float, hub_rate: float) -> Iterator[World]:
     """A store that holds the artifact and a hub that holds the published files; bytes a second."""
-    from tests.model_cache.hub_standin import Hub, Repo
+    from tests.models.hub_standin import Hub, Repo
     from tests.store.servers import rclone
     from tests.store.slow_link import SlowLink
 

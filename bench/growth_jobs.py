@@ -22,7 +22,7 @@ from f5serve.jobs.index import Index, key_of
 from f5serve.jobs.records import Standing, encode, output_key, record_key
 from f5serve.jobs.retention import DAY_S, sweep
 from f5serve.jobs.waiting import Entry, Waiting
-from f5serve.operations.answers import history_line
+from f5serve.service.answers import history_line
 from f5serve.store.base import ObjectStore
 from growth import Counting
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from f5serve.errors import F5Error
-from f5serve.operations import Operations, Options
+from f5serve.fallback.tone import Tone
+from f5serve.service import Operations, Options
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
 from f5serve.store.base import ObjectStore
 from f5serve.store.open import open_store
+from f5serve.synthesis.speech import Speech
 from f5serve.types import SpeechRequest
 from f5serve.voices.default import default_voice
 from f5serve.voices.open import open_library

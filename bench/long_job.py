@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.audio.encode_file import FORMATS
-from f5serve.operations import Operations
-from f5serve.operations.flights import Wishes
-from f5serve.operations.pieces import File, Piece
+from f5serve.fallback.tone import Tone
+from f5serve.service import Operations
+from f5serve.service.flights import Wishes
+from f5serve.service.pieces import File, Piece
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
 from f5serve.store.folder import FolderStore
+from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import VoiceLibrary
 
 S_PER_BYTE = 0.06

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.build import stamp
-from f5serve.operations import Operations
+from f5serve.fallback.tone import Tone
+from f5serve.service import Operations
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
 from f5serve.store.s3 import S3Store
+from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 
 ROOT = Path(__file__).parents[1]

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.build import stamp
-from f5serve.fetch.once import Once
+from f5serve.download.once import Once
 
 SIZE = 256_000
 WAIT_S = 30.0

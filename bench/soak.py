@@ -36,12 +36,12 @@ from typing import Any
 
 from f5serve.build import stamp
 from f5serve.errors import F5Error
-from f5serve.operations import Operations, Options
-from f5serve.operations.resume import KeepOptions
+from f5serve.fallback.tone import Tone
+from f5serve.service import Operations, Options
+from f5serve.service.resume import KeepOptions
 from f5serve.settings import Settings, keep_onednn_small
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
 from f5serve.store.folder import FolderStore
+from f5serve.synthesis.speech import Speech
 from f5serve.types import Engine
 from f5serve.voices.library import VoiceLibrary
 

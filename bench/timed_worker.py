@@ -13,14 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from f5serve.operations import Operations
+from f5serve.fallback.tone import Tone
+from f5serve.runpod import sdk as runpod_sdk
+from f5serve.runpod import service as runpod_service
+from f5serve.runpod.door import Door
+from f5serve.runpod.with_parent import tie_forks_to_this_process
+from f5serve.service import Operations
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
+from f5serve.startup import process as program
 from f5serve.store.open import open_store
-from f5serve.transports import program, runpod_sdk, runpod_service
-from f5serve.transports.runpod_door import Door
-from f5serve.transports.with_parent import tie_forks_to_this_process
+from f5serve.synthesis.speech import Speech
 from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.open import open_library
 

@@ -32,12 +32,12 @@ from tests.store.servers import program, rclone
 from tests.store.slow_link import SlowLink
 
 from f5serve.build import stamp
-from f5serve.model_cache.keep import keep
-from f5serve.model_cache.manifest import ARTIFACT_API, Description
-from f5serve.model_cache.publish import LocalFile, Release, publish
-from f5serve.model_cache.registry import MODELS
-from f5serve.model_cache.sources import Obtained, Places, obtain
-from f5serve.model_cache.tiers import Tier
+from f5serve.models.keep import keep
+from f5serve.models.manifest import ARTIFACT_API, Description
+from f5serve.models.publish import LocalFile, Release, publish
+from f5serve.models.registry import MODELS
+from f5serve.models.sources import Obtained, Places, obtain
+from f5serve.models.tiers import Tier
 from f5serve.store.s3 import S3Store
 from machine import describe
 

@@ -44,10 +44,10 @@ class Ours:
 
     def _boot(self, request: dict[str, Any]) -> Answer:
         stages = {}
-        from f5serve.boot import Choice, start
-        from f5serve.boot.engines import import_engine
-        from f5serve.model_cache.find import ModelFiles
+        from f5serve.models.find import ModelFiles
         from f5serve.settings import Settings
+        from f5serve.startup import Choice, start
+        from f5serve.startup.engines import import_engine
 
         name = request["arch"]["name"]
         files = ModelFiles(name, name, *_files(request), license="", commercial=False, revision="")

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from f5serve.boot import boot, default_options
 from f5serve.settings import Settings
+from f5serve.startup import boot, default_options
 from f5serve.types import SpeechRequest
 from f5serve.voices.default import default_voice
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from f5serve.listening import Ears
-from f5serve.recognition import Ear
-from f5serve.recognition.wording import compare
+from f5serve.asr import Ear
+from f5serve.asr.wording import compare
 from f5serve.settings import Settings
+from f5serve.synthesis.listening import Ears
 from f5serve.types import Wave
 
 SETTINGS = Settings(recogniser="tiny.en", device="cpu", threads=1)

@@ -18,11 +18,11 @@ import pytest
 
 from f5serve import __version__
 from f5serve.audio.encode import read_wav
+from f5serve.cli.main import run
+from f5serve.cli.say import progress
 from f5serve.errors import InvalidRequest
+from f5serve.runpod.worker import check_test_input
 from f5serve.settings import Settings, on_runpod, unknown_names, worker_settings
-from f5serve.transports.cli import run
-from f5serve.transports.cli_say import progress
-from f5serve.transports.runpod_worker import check_test_input
 
 REFERENCE = Path(str(resources.files("f5serve.voices") / "data" / "default.wav"))
 STANDIN = ("--engine", "standin")
@@ -84,7 +84,7 @@ def f5serve(*argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes
 
 def test_version_and_help_are_told_without_heavy_imports() -> None:
     code = (
-        "import sys; from f5serve.transports.cli import run; run([sys.argv[1]]);"
+        "import sys; from f5serve.cli.main import run; run([sys.argv[1]]);"
         "heavy = ['numpy', 'torch', 'onnxruntime', 'tqdm', 'soundfile', 'huggingface_hub'];"
         "sys.exit(str([name for name in heavy if name in sys.modules]))"
     )
@@ -100,7 +100,7 @@ def test_version_and_help_are_told_without_heavy_imports() -> None:
 
 def modules_after(*argv: str) -> set[str]:
     code = (
-        "import sys; from f5serve.transports.cli import run; run(sys.argv[1:]);"
+        "import sys; from f5serve.cli.main import run; run(sys.argv[1:]);"
         "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True)
@@ -119,8 +119,8 @@ def test_help_imports_nothing_of_what_verbs_need() -> None:
         found = modules_after(*argv)
         assert not found & (HEAVY | {"numpy", "asyncio", "ssl"}), argv
         rooms = {name for name in found if name.startswith("f5serve.") and name.count(".") > 1}
-        assert {name.split(".")[1] for name in rooms} <= {"transports", "doctor"}, argv
-    assert "f5serve.transports.cli_models_list" in modules_after("models", "list")
+        assert {name.split(".")[1] for name in rooms} <= {"cli", "doctor"}, argv
+    assert "f5serve.cli.models_list" in modules_after("models", "list")
 
 
 def test_listing_voices_imports_no_engine() -> None:

@@ -19,10 +19,10 @@ import soundfile
 
 from f5serve.audio.decode import decode
 from f5serve.audio.encode import read_wav
-from f5serve.transports.cli import run
+from f5serve.cli.main import run
 from tests.http.house import House, house
 from tests.http.program import server as program
-from tests.operations.house import CountingTone
+from tests.service.house import CountingTone
 
 TEXT = "Hello there. This is a second sentence, which is longer. And a third one."
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from f5serve.audio.encode import read_wav
-from f5serve.boot import boot
+from f5serve.cli.main import run
+from f5serve.fallback.pronounce import pronounce
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.pronounce import pronounce
-from f5serve.transports.cli import run
+from f5serve.startup import boot
+from f5serve.synthesis.speech import Speech
 from f5serve.types import SamplingOptions, SpeechRequest, Utterance, Wave
 from f5serve.voices.default import default_voice
 from tests.hearing import hear, word_error_rate

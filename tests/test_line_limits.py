@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
+from f5serve.http.line_limits import LineLimit, limited
 from f5serve.metrics import Registry
-from f5serve.transports.line_limits import LineLimit, limited
 
 
 class Clock:

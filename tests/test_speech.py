@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from f5serve.audio.encode import read_wav
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest
-from f5serve.speech import RANGES, Speech
-from f5serve.standin.tone import Tone
+from f5serve.fallback.tone import Tone
 from f5serve.store.scratch import Scratch
+from f5serve.synthesis.speech import RANGES, Speech
+from f5serve.synthesis.watch import Watch
 from f5serve.types import (
     AudioFormat,
     Engine,
@@ -32,7 +33,6 @@ from f5serve.types import (
 )
 from f5serve.voices.default import default_voice
 from f5serve.waits import Check
-from f5serve.watch import Watch
 
 VOICE = default_voice()
 LONG = "The river runs past the old mill. Nobody has worked there for years, they say. " * 4

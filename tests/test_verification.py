@@ -9,17 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from f5serve.boot import boot
+from f5serve.asr import Ear
 from f5serve.errors import EngineFailed, F5Error, ModelUnavailable
+from f5serve.fallback.tone import Tone
 from f5serve.heard import Heard
-from f5serve.recognition import Ear
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
+from f5serve.startup import boot
+from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.verification import Gate, describe
+from f5serve.synthesis.watch import Watch
 from f5serve.types import OnDone, SamplingOptions, SpeechRequest, Utterance, Wave
-from f5serve.verification import Gate, describe
 from f5serve.voices.default import default_voice
-from f5serve.watch import Watch
 from tests.hearing import ears
 
 TEXT = "The first sentence is here. And this is the second one. That was all there is."

@@ -99,7 +99,7 @@ def test_it_carries_commit_voice_types_and_no_tests(installed: Installed) -> Non
 
 
 def test_the_studio_page_is_in_it(installed: Installed) -> None:
-    web = Path("f5serve/transports/http/web")
+    web = Path("f5serve/http/web")
     wanted = {path.name for path in (installed.source / "src" / web).iterdir()}
     assert "main.js" in wanted
     assert {path.name for path in (installed.package.parent / web).iterdir()} == wanted
@@ -127,12 +127,12 @@ def test_the_stamp_verifies_until_a_file_is_changed_or_gone(
     package = tmp_path / "f5serve"
     shutil.copytree(installed.package, package)
     assert build.verify_files(package=package) == []
-    with (package / "speech.py").open("a") as file:
+    with (package / "synthesis/speech.py").open("a") as file:
         file.write("# edited in a running container\n")
     (package / "store" / "s3.py").unlink()
     (package / "store" / "s3_utils.py").write_text("def sync_models_from_s3(): ...\n")
     assert [str(one) for one in build.verify_files(package=package)] == [
-        "changed: f5serve/speech.py",
+        "changed: f5serve/synthesis/speech.py",
         "missing: f5serve/store/s3.py",
         "extra: f5serve/store/s3_utils.py",
     ]
@@ -167,11 +167,11 @@ def probe(package: Path, wanted: dict[str, list[str]]) -> list[str]:
 async def missing_operations() -> list[str]:
     """Operations of `OPERATIONS` that nobody answers."""
     from f5serve.errors import F5Error
-    from f5serve.operations import Operations
+    from f5serve.fallback.tone import Tone
+    from f5serve.service import Operations
     from f5serve.settings import Settings
-    from f5serve.speech import Speech
-    from f5serve.standin.tone import Tone
     from f5serve.store.memory import MemoryStore
+    from f5serve.synthesis.speech import Speech
     from f5serve.voices.open import open_library
 
     settings, store = Settings(), MemoryStore()
@@ -191,7 +191,7 @@ async def missing_operations() -> list[str]:
 
 def missing_verbs() -> list[str]:
     """Verbs of `VERBS` that the command line does not know."""
-    from f5serve.transports.cli import make_parser
+    from f5serve.cli.main import make_parser
 
     text = make_parser().format_help()
     return [verb for verb in VERBS if f"\n    {verb} " not in text]

@@ -7,7 +7,7 @@ import sys
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    from f5serve.transports.cli import run
+    from f5serve.cli.main import run
 
     return run(sys.argv[1:])
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from f5serve import build
-from f5serve.boot.choice import Choice, choose
 from f5serve.diagnosis_store import try_store_of
 from f5serve.doctor.checks_environ import check_environment, uses_bucket
 from f5serve.doctor.checks_flash import FLASH_BROKEN, advice, check_flash, misfit
@@ -51,11 +50,11 @@ from f5serve.doctor.machine import (
 from f5serve.doctor.packages import installed, read_torch
 from f5serve.engine.threads import usable_threads
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
-from f5serve.model_cache.disk import unreadable
-from f5serve.model_cache.quarantine import kept
-from f5serve.model_cache.registry import VOCODER, check_license, get
-from f5serve.model_cache.synced import complete
-from f5serve.model_cache.verify import known_hashes
+from f5serve.models.disk import unreadable
+from f5serve.models.quarantine import kept
+from f5serve.models.registry import VOCODER, check_license, get
+from f5serve.models.synced import complete
+from f5serve.models.verify import known_hashes
 from f5serve.settings import (
     Settings,
     on_runpod,
@@ -63,6 +62,7 @@ from f5serve.settings import (
     secret_values,
     unknown_names,
 )
+from f5serve.startup.choice import Choice, choose
 
 _SHORTEST_SECRET = 4
 """Of what is masked in findings; a word too much masked does no harm here."""
@@ -313,7 +313,7 @@ def _refused(known: ModelFacts, error: F5Error) -> ModelFacts:
 
 
 def _would_fetch(facts: Facts) -> bool:
-    """As `boot.weights.fetches`, for the machine that is looked at."""
+    """As `startup.weights.fetches`, for the machine that is looked at."""
     settings = facts.settings
     own = settings.ckpt or settings.vocab or settings.arch
     if own or settings.engine == "standin" or settings.fetch_models == "never":

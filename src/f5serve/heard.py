@@ -54,7 +54,7 @@ class Comparison:
 
 
 class Recogniser(Protocol):
-    """Waves in, words out. `recognition.Whisper` is a recogniser; it may be used by many threads.
+    """Waves in, words out. `asr.Whisper` is a recogniser; it may be used by many threads.
 
     Attributes:
         model: what it hears with, e.g. "tiny.en".

@@ -18,7 +18,7 @@ from typing import Any
 from f5serve import build
 from f5serve.doctor.commands import Commands
 from f5serve.doctor.facts import Python, Sources
-from f5serve.model_cache.verify import record_artifact
+from f5serve.models.verify import record_artifact
 
 GIB = 1 << 30
 TORCH_CPU = {

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from f5serve import diagnosis
+from f5serve.cli import doctor as cli_doctor
 from f5serve.doctor.facts import Sources
 from f5serve.doctor.findings import LEVELS
 from f5serve.doctor.symbols import abi_of, explain
 from f5serve.doctor.wheels import parse_wheel
 from f5serve.settings import Settings
-from f5serve.transports import cli_doctor
 from tests.doctor.machines import RUNPOD, gpu_box
 
 NAMES = sorted(

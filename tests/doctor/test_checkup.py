@@ -6,13 +6,13 @@ import asyncio
 import threading
 from pathlib import Path
 
-from f5serve.boot import Timeline
 from f5serve.checkup import Checkup
 from f5serve.diagnosis import Report, quick
-from f5serve.operations import Options
-from f5serve.operations.health import HEALTH_S
+from f5serve.service import Options
+from f5serve.service.health import HEALTH_S
+from f5serve.startup import Timeline
 from tests.doctor.machines import GIB, gpu_box
-from tests.operations.house import house
+from tests.service.house import house
 
 
 def test_health_tells_findings_disks_and_the_start(tmp_path: Path) -> None:

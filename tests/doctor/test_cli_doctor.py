@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from f5serve.cli.doctor import lines
+from f5serve.cli.main import run
 from f5serve.doctor.checks_flash import guess_abi
 from f5serve.doctor.findings import Finding, ok
-from f5serve.transports.cli import run
-from f5serve.transports.cli_doctor import lines
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ def test_an_unfit_worker_ends_with_one_line_before_torch(
         "RUNPOD_WEBHOOK_GET_JOB": "http://x/job-take/",
     }
     began = time.monotonic()
-    command = [sys.executable, "-m", "f5serve.transports.runpod_worker"]
+    command = [sys.executable, "-m", "f5serve.runpod.worker"]
     done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, timeout=60)
     seconds = time.monotonic() - began
     record_property("seconds", seconds)

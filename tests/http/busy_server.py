@@ -16,19 +16,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from f5serve.listening import Ears
-from f5serve.operations import Operations
+from f5serve.fallback.tone import Tone
+from f5serve.http import serving
+from f5serve.http.app import make_app
+from f5serve.http.guard import protect
+from f5serve.http.listen import listen, url_of
+from f5serve.http.observed import observe
+from f5serve.http.service import Service
+from f5serve.http.serving import ServingOptions
+from f5serve.service import Operations
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
 from f5serve.store.open import open_store
-from f5serve.transports.http import serving
-from f5serve.transports.http.app import make_app
-from f5serve.transports.http.guard import protect
-from f5serve.transports.http.listen import listen, url_of
-from f5serve.transports.http.observed import observe
-from f5serve.transports.http.service import Service
-from f5serve.transports.http.serving import ServingOptions
+from f5serve.synthesis.listening import Ears
+from f5serve.synthesis.speech import Speech
 from f5serve.types import OnDone, Utterance, Wave
 
 MAX_CHARS = 200_000

@@ -15,23 +15,23 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from f5serve.alignment.aligners import Aligners
 from f5serve.api_keys import parse_keys
-from f5serve.operations import Operations, Options
+from f5serve.http.app import make_app
+from f5serve.http.connection import Connection
+from f5serve.http.guard import protect
+from f5serve.http.observed import observe
+from f5serve.http.service import Service
+from f5serve.http.serving import Listener
+from f5serve.service import Operations, Options
 from f5serve.settings import Settings
-from f5serve.speech import Speech
 from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
-from f5serve.timings.aligners import Aligners
-from f5serve.transports.http.app import make_app
-from f5serve.transports.http.connection import Connection
-from f5serve.transports.http.guard import protect
-from f5serve.transports.http.observed import observe
-from f5serve.transports.http.service import Service
-from f5serve.transports.http.serving import Listener
+from f5serve.synthesis.speech import Speech
 from f5serve.types import Engine
 from f5serve.voices.hearing import NOBODY, Hearing
 from f5serve.voices.library import VoiceLibrary
-from tests.operations.house import CountingTone
+from tests.service.house import CountingTone
 
 SERVER_THREAD = "server"
 HELLO = {"model": "tts-1", "voice": "default", "input": "Hello there."}

@@ -15,11 +15,11 @@ import numpy as np
 import pysubs2
 import pytest
 
-from f5serve.alignment import MAX_TEXT_CHARS
+from f5serve.alignment.aligners import OFF, Aligners
 from f5serve.audio.decode import decode
 from f5serve.audio.encode import encode
-from f5serve.timings.aligners import OFF, Aligners
-from f5serve.transports.http.app import make_app
+from f5serve.http.app import make_app
+from f5serve.synthesis.alignment import MAX_TEXT_CHARS
 from f5serve.types import AudioFormat, Wave
 from tests.http.house import House, house, running
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording

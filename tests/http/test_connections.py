@@ -18,13 +18,13 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from f5serve.descriptors import Descriptors
+from f5serve.http.connection import Connection, connection_of
+from f5serve.http.connections import EXTRA, QUIET_S, YOUNG_S, Connections
+from f5serve.http.guard import protect
+from f5serve.http.room import Room
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
-from f5serve.transports.descriptors import Descriptors
-from f5serve.transports.http.connection import Connection, connection_of
-from f5serve.transports.http.connections import EXTRA, QUIET_S, YOUNG_S, Connections
-from f5serve.transports.http.guard import protect
-from f5serve.transports.http.room import Room
 from tests.http.house import house, running
 
 GET = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from f5serve.transports.http.app import assemble
+from f5serve.http.app import assemble
 from tests.http.house import HELLO
 from tests.http.program import Program, server
 

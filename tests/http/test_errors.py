@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
-from f5serve.transports.http.errors import answer_to, status_of
+from f5serve.http.errors import answer_to, status_of
 from tests.http.house import house
 
 

@@ -12,10 +12,10 @@ from fastapi import FastAPI, Request
 
 from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error, InvalidRequest
+from f5serve.http import errors
+from f5serve.http.guard import protect
+from f5serve.http.origins import parse_origins
 from f5serve.settings import Settings
-from f5serve.transports.http import errors
-from f5serve.transports.http.guard import protect
-from f5serve.transports.http.origins import parse_origins
 from tests.http.house import running
 
 GOOD, OTHER = "the-first-key-of-all", "the-second-key-of-all"

@@ -14,8 +14,8 @@ import pytest
 
 from f5serve.checkup import Checkup
 from f5serve.diagnosis import Report, quick
-from f5serve.operations import Options
-from f5serve.operations.health import HEALTH_S
+from f5serve.service import Options
+from f5serve.service.health import HEALTH_S
 from f5serve.store.bounded import BoundedStore, Limits
 from f5serve.store.s3 import S3Store
 from f5serve.store.s3_calls import S3Limits

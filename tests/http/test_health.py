@@ -10,9 +10,9 @@ import pytest
 from f5serve import __version__
 from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error
-from f5serve.operations.flights import SHUT_DOWN_CODE
-from f5serve.transports.http.lifecycle import Lifecycle, overall
-from f5serve.transports.http.routes_health import Health
+from f5serve.http.lifecycle import Lifecycle, overall
+from f5serve.http.routes_health import Health
+from f5serve.service.flights import SHUT_DOWN_CODE
 from tests.http.house import House, house
 
 KEY = "a-key-of-the-tests-0123456789"

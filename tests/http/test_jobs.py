@@ -14,13 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from f5serve.operations import Operations, Options
-from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.store.folder import FolderStore
-from f5serve.store.memory import MemoryStore
-from f5serve.transports.http.job_files import PART_BYTES
-from f5serve.transports.http.jobs_models import (
+from f5serve.http.job_files import PART_BYTES
+from f5serve.http.jobs_models import (
     JobAccepted,
     JobCancelled,
     JobLine,
@@ -28,10 +23,15 @@ from f5serve.transports.http.jobs_models import (
     JobResult,
     JobStatus,
 )
+from f5serve.service import Operations, Options
+from f5serve.settings import Settings
+from f5serve.store.folder import FolderStore
+from f5serve.store.memory import MemoryStore
+from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import VoiceLibrary
 from tests.http.house import House, house
-from tests.operations.house import HELLO as TTS
-from tests.operations.house import CountingTone
+from tests.service.house import HELLO as TTS
+from tests.service.house import CountingTone
 from tests.voices.material import CountingStore
 
 

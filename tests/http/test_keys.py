@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.api_keys import ApiKey, digest, new_key, parse_keys, recognise
+from f5serve.cli import main as cli
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
-from f5serve.transports import cli
 
 CLEAR = "0123456789-abcdef"
 

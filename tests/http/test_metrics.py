@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
 from f5serve.build import stamp
+from f5serve.http.observed import observe
 from f5serve.metrics import MEDIA_TYPE, Registry
-from f5serve.transports.http.observed import observe
 from tests.http.house import HELLO, SERVER_THREAD, House, house
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

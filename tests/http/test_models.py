@@ -11,14 +11,14 @@ import openai
 import pytest
 
 from f5serve.errors import InvalidRequest
-from f5serve.model_cache.registry import MODELS
-from f5serve.operations import Operations
+from f5serve.fallback.kokoro import MODEL as STANDIN
+from f5serve.fallback.tone import Tone
+from f5serve.http.model_answers import Model, describe_all
+from f5serve.http.model_ids import OPENAI_IDS, resolve
+from f5serve.models.registry import MODELS
+from f5serve.service import Operations
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.kokoro import MODEL as STANDIN
-from f5serve.standin.tone import Tone
-from f5serve.transports.http.model_answers import Model, describe_all
-from f5serve.transports.http.model_ids import OPENAI_IDS, resolve
+from f5serve.synthesis.speech import Speech
 from tests.http.house import House, house
 
 

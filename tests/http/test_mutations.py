@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.operations import Options
+from f5serve.service import Options
 from f5serve.store.folder import FolderStore
 from tests.http.house import House, house
 from tests.jobs.ill_jobs import VICTIM, GoodRecords, ill_jobs
 from tests.mutations import cases
-from tests.operations.test_mutations import ASKED, OTHERS, asked
+from tests.service.test_mutations import ASKED, OTHERS, asked
 
 QUICK = Options(lease_s=0.6, beat_s=0.15, look_s=0.05)
 AT = f"/v1/jobs/{VICTIM}"
@@ -61,7 +61,7 @@ def test_no_record_is_answered_with_500_or_hides_another_job(
 
 async def put(home: House, name: str) -> None:
     """A job that is done, by another process over the same store."""
-    from tests.operations.house import house as worker
+    from tests.service.house import house as worker
 
     folder = Path(home.service.store.describe().removeprefix("folder ")).parent / f"at-{name}"
     async with worker(folder, home.service.store, result_cache=name == "good") as other:

@@ -11,10 +11,10 @@ import openai
 import pytest
 
 from f5serve.audio.encode import MEDIA_TYPES
+from f5serve.http.errors import STATUSES
+from f5serve.http.speech_body import OWN_FIELDS
+from f5serve.http.speech_voices import OPENAI_VOICES
 from f5serve.settings import Settings
-from f5serve.transports.http.errors import STATUSES
-from f5serve.transports.http.speech_body import OWN_FIELDS
-from f5serve.transports.http.speech_voices import OPENAI_VOICES
 from tests.http.house import house
 from tests.http.sound import heard_s
 

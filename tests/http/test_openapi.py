@@ -17,14 +17,14 @@ from fastapi.routing import APIRoute
 
 from f5serve.api_keys import ApiKey, digest, new_key
 from f5serve.errors import F5Error
+from f5serve.http.app import ROOMS, assemble
+from f5serve.http.contract import TAGS
+from f5serve.http.json_bodies import JsonRoute
+from f5serve.http.open_routes import is_open_path
+from f5serve.http.routes_docs import page
 from f5serve.store.memory import MemoryStore
-from f5serve.transports.http.app import ROOMS, assemble
-from f5serve.transports.http.contract import TAGS
-from f5serve.transports.http.json_bodies import JsonRoute
-from f5serve.transports.http.open_routes import is_open_path
-from f5serve.transports.http.routes_docs import page
 from tests.http.house import HELLO, SERVER_THREAD, House, house
-from tests.operations.house import CountingTone
+from tests.service.house import CountingTone
 from tests.voices.material import WORDS, recording
 
 CANARY = "/mnt-7/canary/secret-4711"

@@ -15,19 +15,19 @@ from typing import Any
 import httpx
 import pytest
 
+from f5serve.alignment.aligners import Aligners
 from f5serve.errors import EngineFailed, F5Error, ModelUnavailable, StorageFailed
-from f5serve.operations import Operations, Options
+from f5serve.http.app import make_app
+from f5serve.http.listen import listen, url_of
+from f5serve.http.serve import check_installed, effective, speaker_of, take_sockets
+from f5serve.http.service import Service
+from f5serve.http.serving import Serving, ServingOptions
+from f5serve.service import Operations, Options
 from f5serve.settings import Settings
-from f5serve.speech import Speech
 from f5serve.store.memory import MemoryStore
-from f5serve.timings.aligners import Aligners
-from f5serve.transports.http.app import make_app
-from f5serve.transports.http.listen import listen, url_of
-from f5serve.transports.http.serve import check_installed, effective, speaker_of, take_sockets
-from f5serve.transports.http.service import Service
-from f5serve.transports.http.serving import Serving, ServingOptions
+from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import VoiceLibrary
-from tests.operations.house import CountingTone
+from tests.service.house import CountingTone
 
 HELLO = {"model": "tts-1", "voice": "default", "input": "Hello there.", "response_format": "pcm"}
 

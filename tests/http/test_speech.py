@@ -18,15 +18,15 @@ import pytest
 from f5serve.api_keys import digest
 from f5serve.audio.encode import MEDIA_TYPES, encode
 from f5serve.errors import StorageFailed
+from f5serve.http.speech_body import SpeechBody
+from f5serve.http.speech_size import least_bytes
+from f5serve.http.speech_voices import OPENAI_VOICES, meaning
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
-from f5serve.transports.http.speech_body import SpeechBody
-from f5serve.transports.http.speech_size import least_bytes
-from f5serve.transports.http.speech_voices import OPENAI_VOICES, meaning
 from f5serve.voices.default import default_voice
 from tests.http.house import HELLO, House, house
 from tests.http.sound import FORMATS, LONG, SHORT, events, heard_s, joined, samples_of
-from tests.operations.house import CountingTone
+from tests.service.house import CountingTone
 from tests.voices.material import WORDS, recording
 
 

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from f5serve.errors import EngineFailed
-from f5serve.standin.tone import STEPS
+from f5serve.fallback.tone import STEPS
 from f5serve.types import OnDone, Utterance, Wave
 from tests.http.house import HELLO, House, house
 from tests.http.sound import FORMATS, LONG, events, heard_s, joined
-from tests.operations.house import CountingTone
+from tests.service.house import CountingTone
 
 HELD = "The first of these sentences can be heard. " + LONG[: len(LONG) // 3]
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import httpx
 
-from f5serve.model_cache.manifest import ARTIFACT_API, Description
-from f5serve.model_cache.publish import LocalFile, Release, publish
+from f5serve.models.manifest import ARTIFACT_API, Description
+from f5serve.models.publish import LocalFile, Release, publish
 from f5serve.store.folder import FolderStore
 from tests.http.program import free_port
 from tests.image.containers import BASE, ROOT, CannotRun, Containers, get_tools, lint
@@ -39,8 +39,8 @@ LONG = " ".join(
 )
 OBTAIN = f"""
 import logging; logging.basicConfig(level="INFO", format="%(message)s")
-from f5serve.boot.weights import places_of
-from f5serve.model_cache.sources import obtain
+from f5serve.startup.weights import places_of
+from f5serve.models.sources import obtain
 from f5serve.settings import Settings
 print("obtained from", obtain("{MODEL}", places_of(Settings.from_environ())).folder)
 """
@@ -141,7 +141,9 @@ def check_edited(containers: Containers) -> None:
         file.write_text(f"FROM {IMAGE}\nUSER root\nRUN echo '# edited' >> {site}/speech.py\n")
         containers.build(EDITED, Path(folder), [], file)
     build = [one for one in doctor(containers, EDITED) if one["section"] == "build"]
-    assert any("speech.py" in json.dumps(one) and one["level"] != "ok" for one in build), build
+    assert any(
+        "synthesis/speech.py" in json.dumps(one) and one["level"] != "ok" for one in build
+    ), build
 
 
 def doctor(containers: Containers, image: str) -> list[dict[str, str]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from f5serve.cli.main import run
 from f5serve.jobs.board import Board, Lease
 from f5serve.jobs.index import key_of
 from f5serve.jobs.records import Status
 from f5serve.jobs.retention import DAY_S, Swept, sweep
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
-from f5serve.transports.cli import run
 from tests.jobs.clock import Clock
 from tests.voices.material import CountingStore
 

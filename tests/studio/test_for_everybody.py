@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from f5serve.standin.kokoro import Kokoro
+from f5serve.fallback.kokoro import Kokoro
 from tests.http.house import House, house
 from tests.studio.browser import needs_chromium, visiting
 

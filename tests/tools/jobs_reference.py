@@ -19,14 +19,14 @@ from tests.tools.http_reference import table
 from tests.tools.jobs_meanings import ANSWERS, FIELDS, OPERATIONS, TAKES
 from tests.voices.material import recording
 
-from f5serve.boot import default_options
 from f5serve.errors import F5Error
-from f5serve.operations import Operations
-from f5serve.operations.parse import parse_tts
+from f5serve.fallback.tone import Tone
+from f5serve.service import Operations
+from f5serve.service.parse import parse_tts
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
+from f5serve.startup import default_options
 from f5serve.store.memory import MemoryStore
+from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import VoiceLibrary
 
 KEPT_AS = {

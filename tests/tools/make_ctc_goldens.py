@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from tests.timings.test_ctc import GOLDENS
-from tests.timings.tiny_ctc import KINDS, config, sounds, weights
+from tests.alignment.test_ctc import GOLDENS
+from tests.alignment.tiny_ctc import KINDS, config, sounds, weights
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 

@@ -11,9 +11,9 @@ from tests.tools.http_reference import http_page, openapi_file
 from tests.tools.jobs_reference import jobs_page
 from tests.tools.metrics_reference import metrics_page
 
-from f5serve.model_cache.registry import MODELS, VOCODER
+from f5serve.cli import main as cli
+from f5serve.models.registry import MODELS, VOCODER
 from f5serve.settings import Settings
-from f5serve.transports import cli
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 GENERATED = "<!-- Written by `make docs`; edits are lost. -->\n\n"

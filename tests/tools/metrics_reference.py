@@ -10,13 +10,13 @@ from pathlib import Path
 
 from starlette.types import Message, Receive, Scope, Send
 
+from f5serve.fallback.tone import Tone
+from f5serve.http.observed import observe
 from f5serve.metrics import Registry
-from f5serve.operations import Operations
+from f5serve.service import Operations
 from f5serve.settings import Settings
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
 from f5serve.store.memory import MemoryStore
-from f5serve.transports.http.observed import observe
+from f5serve.synthesis.speech import Speech
 from f5serve.types import Engine
 from f5serve.voices.library import VoiceLibrary
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from f5serve.transports.cli import run
+from f5serve.cli.main import run
 from tests.voices.material import DATA, OTHER_WORDS, WORDS, recording
 
 FILE = str(DATA / "librivox-0880.wav")

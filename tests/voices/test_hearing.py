@@ -11,8 +11,8 @@ import soundfile
 
 from f5serve.errors import BadAudio, F5Error
 from f5serve.heard import Comparison
-from f5serve.listening import Ears
 from f5serve.settings import Settings
+from f5serve.synthesis.listening import Ears
 from f5serve.types import Wave, WordTiming
 from f5serve.voices.cut import cut_at_words
 from f5serve.voices.hearing import Hearing

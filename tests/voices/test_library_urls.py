@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from f5serve.download.url import FetchLimits
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.fetch.url import FetchLimits
 from f5serve.store.base import ObjectStore
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from f5serve.voices.prepare import prepare_voice
 from f5serve.voices.records import Consent
-from tests.fetch.servers import Server, answer, internet, saying
+from tests.download.servers import Server, answer, internet, saying
 from tests.voices.conftest import Machine
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from f5serve.errors import EngineFailed, InvalidRequest
-from f5serve.transports import program, runpod_service
-from f5serve.transports.runpod_door import OnProgress
+from f5serve.runpod import service as runpod_service
+from f5serve.runpod.door import OnProgress
+from f5serve.startup import process as program
 
 
 class Faulty:

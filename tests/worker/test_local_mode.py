@@ -26,7 +26,7 @@ def test_test_input_prints_the_result(tmp_path: Path) -> None:
 
 def test_the_module_is_a_program_as_runpod_documents_it(tmp_path: Path) -> None:
     job = json.dumps({"input": {"endpoint": "list_voices"}})
-    program = "f5serve.transports.runpod_worker"
+    program = "f5serve.runpod.worker"
     with worker(tmp_path, ["--test_input", job], module=program) as local:
         assert local.wait() == 0, local.text()
         assert "'voices': []" in local.text()

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import F5Error, StorageFailed
+from f5serve.json_logs import JOB_ID, JsonLines, TextLines, quotes
+from f5serve.runpod.pace import LONGEST_PAUSE_S, Pace
+from f5serve.runpod.progress import Progress
+from f5serve.runpod.queue import RunPodQueue
 from f5serve.settings import Settings, on_runpod, secret_values, takes_jobs, worker_settings
+from f5serve.startup.checks import check_room, check_store, make_checks
 from f5serve.store.memory import MemoryStore
-from f5serve.transports.json_logs import JOB_ID, JsonLines, TextLines, quotes
-from f5serve.transports.runpod_pace import LONGEST_PAUSE_S, Pace
-from f5serve.transports.runpod_progress import Progress
-from f5serve.transports.runpod_queue import RunPodQueue
-from f5serve.transports.start_checks import check_room, check_store, make_checks
 from tests.worker.job_api import job_api
 
 

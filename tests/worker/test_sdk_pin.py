@@ -16,7 +16,7 @@ import sys
 
 import pytest
 
-from f5serve.transports.runpod_sdk import USED, VERSIONS
+from f5serve.runpod.sdk import USED, VERSIONS
 
 READ = {
     "serverless.start": "aa3f846dcfc5da4f",
@@ -69,7 +69,7 @@ def test_nothing_is_remembered_that_is_not_used() -> None:
 
 def test_import_leaves_cpuinfo_alone_and_starts_no_process() -> None:
     look = (
-        "import sys; from f5serve.transports import runpod_sdk; runpod_sdk.load();"
+        "import sys; from f5serve.runpod import sdk; sdk.load();"
         "assert 'cpuinfo' not in sys.modules; import cpuinfo; assert cpuinfo.__file__;"
         "from runpod.serverless.utils import rp_debugger; assert rp_debugger.PROCESSOR"
     )

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.model_cache.publish import publish
+from f5serve.models.publish import publish
 from f5serve.store.folder import FolderStore
 from f5serve.store.s3 import S3Store
-from tests.boot import small_model
+from tests.startup import small_model
 from tests.store.servers import rclone
 from tests.store.slow_link import SlowLink
 from tests.worker.job_api import JobApi, job_api
 from tests.worker.processes import worker
 
-PROGRAM = "f5serve.transports.runpod_worker"
+PROGRAM = "f5serve.runpod.worker"
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ import sys
 import time
 
 from f5serve.errors import F5Error, ModelUnavailable
+from f5serve.fallback.tone import Tone
 from f5serve.jobs.records import LEASE_S
-from f5serve.operations import Options
-from f5serve.speech import Speech
-from f5serve.standin.tone import Tone
-from f5serve.transports import program, runpod_service
+from f5serve.runpod import service as runpod_service
+from f5serve.service import Options
+from f5serve.startup import process as program
+from f5serve.synthesis.speech import Speech
 
 
 def main() -> None:

@@ -93,7 +93,9 @@ def look_at_ports(variables: Iterable[str], sources: Sources) -> tuple[Port, ...
 def look_at_gpu(sources: Sources, ask: bool) -> Gpu:
     """What the driver has put onto this machine; with `ask`, what nvidia-smi tells as well."""
     nodes = sorted(
-        node.name for node in (sources.root / "dev").glob("nvidia[0-9]*") if node.name[6:].isdecimal()
+        node.name
+        for node in (sources.root / "dev").glob("nvidia[0-9]*")
+        if node.name[6:].isdecimal()
     )
     module = re.search(
         r"Kernel Module\D*?(\d+\.[\d.]+)", _text(sources.root / "proc/driver/nvidia/version")

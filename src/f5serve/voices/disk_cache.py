@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from f5serve.download.once import Once
 from f5serve.errors import StorageFailed
-from f5serve.fetch.once import Once
 from f5serve.voices.names import fold
 from f5serve.voices.records import Blob
 

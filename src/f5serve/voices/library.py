@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from f5serve.audio.encode import read_wav
+from f5serve.download.url import fetch_url
 from f5serve.errors import BadAudio, KeyMissing, StorageFailed
-from f5serve.fetch.url import fetch_url
 from f5serve.store.base import ObjectStore
 from f5serve.types import Voice
 from f5serve.units import SAMPLE_RATE

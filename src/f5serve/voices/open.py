@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from f5serve.fetch.url import FetchLimits
+from f5serve.download.url import FetchLimits
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.voices.hearing import NOBODY, Hearing

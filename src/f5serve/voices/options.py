@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from f5serve.fetch.url import FetchLimits
-from f5serve.fetch.wire import Internet
+from f5serve.download.url import FetchLimits
+from f5serve.download.wire import Internet
 from f5serve.voices.disk_cache import MAX_BYTES
 
 

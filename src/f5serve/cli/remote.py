@@ -1,0 +1,192 @@
+"""`f5serve say --server URL`: a text out to a running server, its speech in to a file.
+
+Arguments flow in, a request and a sound file flow out. Nothing is loaded here: the sound is written
+as it arrives, and what the server refuses is told in its own words, under its own code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from f5serve.audio.finish import finish
+from f5serve.cli.client import Answer, Server
+from f5serve.cli.output import STDOUT, Output
+from f5serve.cli.say import SAMPLING, choose_output, read_text, timing_outputs
+from f5serve.errors import F5Error, InvalidRequest
+from f5serve.settings import Settings
+from f5serve.startup.choice import QUALITY_STEPS
+from f5serve.types import AudioFormat
+
+MAX_TEXT_CHARS = 1_000_000
+"""Read of standard input; the server knows how much it takes."""
+
+MODEL = "tts-1"
+"""What a server of OpenAI's contract calls the model it has."""
+
+TOLD = ("job_id", "duration", "sample_rate", "seed", "text", "voice", "model", "warnings", "worker")
+TOLD_OF_WORDS = ("word_timings", "timing_method", "timing_confidence", "word_count")
+"""What the server's own answer adds to that."""
+
+_OF_THIS_MACHINE = ("engine", "weights", "ckpt", "vocab", "arch", "vocoder", "device", "dtype")
+_HERE_ALONE = (*_OF_THIS_MACHINE, "threads", "ref_text", "ref_text_file")
+"""Options about a model or a recording on this machine."""
+
+_WAITS = (0.1, 0.4, 1.5)
+"""Pauses before the records of a job are asked for again, which may come a moment later."""
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Have a server speak, write what it sends, and say what was done."""
+    refuse_what_stays_here(args)
+    server = Server(args.server, args.key or settings.server_key)
+    output, format = choose_output(args)
+    timings = timing_outputs(args, output)
+    body = request_body(args, format)
+    began = time.monotonic()
+    with server.post("/v1/audio/speech", body) as answer:
+        heard = _Heard(answer)
+        output.write_parts(heard.parts(), finish)
+    job_id = answer.header("X-F5-Job-Id")
+    result = _result(server, job_id) if job_id else {}
+    written = _write_timings(server, job_id, timings)
+    took = {"first_audio_s": heard.first_at - began, "total_s": time.monotonic() - began}
+    if args.json:
+        told = TOLD + (TOLD_OF_WORDS if timings else ())
+        said = {name: result[name] for name in told if name in result}
+        print(json.dumps(as_dict(server, output, format, took) | said | written))
+        return 0
+    print(_summary(server, output, result, took), file=sys.stderr)
+    for warning in result.get("warnings", []):
+        print(f"note: {warning}", file=sys.stderr)
+    return 0
+
+
+def refuse_what_stays_here(args: argparse.Namespace) -> None:
+    """Refuse options that a server can do nothing with.
+
+    Raises:
+        InvalidRequest: BAD_OPTION, RECORDING_NOT_SENT.
+    """
+    for name in _HERE_ALONE:
+        if getattr(args, name):
+            raise InvalidRequest(
+                f"--{name.replace('_', '-')} is about this machine; --server speaks on another.",
+                code="BAD_OPTION",
+                hint="Leave one of them out.",
+            )
+    if Path(args.voice).is_file():
+        raise InvalidRequest(
+            f"{args.voice[-100:]!r} is a recording on this machine, which is not sent with a text.",
+            code="RECORDING_NOT_SENT",
+            hint="Make a voice of it once, on the server's page or by POST /v1/audio/voices; then "
+            "give its name with -v.",
+        )
+
+
+def request_body(args: argparse.Namespace, format: AudioFormat) -> dict[str, Any]:
+    """OpenAI's fields, and of ours those that were given."""
+    given = {name: value for name in SAMPLING if (value := getattr(args, name)) is not None}
+    if args.quality and "nfe_step" not in given:
+        given["nfe_step"] = QUALITY_STEPS[args.quality]
+    flags: dict[str, Any] = {n: True for n in ("remove_silence", "verify") if getattr(args, n)}
+    if args.output != STDOUT:  # nobody listens yet, and the sound is as without a server
+        flags["quick_start"] = False
+    words = {"return_word_timings": True, "timing_format": args.timings} if args.timings else {}
+    return {
+        "model": args.model or MODEL,
+        "input": read_text(args.text, MAX_TEXT_CHARS),
+        "voice": args.voice,
+        "response_format": format,
+        "cross_fade_s": args.cross_fade_s,
+        **given,
+        **flags,
+        **words,
+    }
+
+
+class _Heard:
+    """What arrives, and when it began to."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.first_at = time.monotonic()
+
+    def parts(self) -> Iterator[bytes]:
+        """The body as it comes."""
+        is_first = True
+        for part in self._answer.parts():
+            if is_first:
+                self.first_at = time.monotonic()
+                is_first = False
+            yield part
+
+
+def _result(server: Server, job_id: str) -> dict[str, Any]:
+    """What the server's records tell of the job; nothing where they do not tell."""
+    for pause_s in (*_WAITS, None):
+        try:
+            found = json.loads(server.get(f"{_path(job_id)}/result"))
+            return found if isinstance(found, dict) else {}
+        except F5Error as error:
+            if error.code != "JOB_NOT_COMPLETE" or pause_s is None:
+                return {"warnings": [f"The server does not tell more of it: {error.message}"]}
+            time.sleep(pause_s)
+        except ValueError:
+            return {}
+    return {}
+
+
+def _write_timings(server: Server, job_id: str, files: dict[Any, Output]) -> dict[str, Any]:
+    """Fetch word times beside the sound; nothing where the server could not find any."""
+    if files and not job_id:
+        raise F5Error(
+            "The server does not tell when words are heard.",
+            code="NO_TIMINGS",
+            hint="Leave --timings out, or ask a server that is f5serve.",
+        )
+    written = {}
+    for format, file in files.items():
+        try:
+            file.write(server.get(f"{_path(job_id)}/timings/{format}"))
+            written[format] = file.name
+        except F5Error as error:
+            if error.code != "NO_TIMINGS":
+                raise
+    return {"timing_files": written} if files else {}
+
+
+def as_dict(
+    server: Server, output: Output, format: AudioFormat, took: dict[str, float]
+) -> dict[str, Any]:
+    """What is known here of the answer for machines, with the names that a job's answer has."""
+    return {
+        "status": "COMPLETED",
+        "path": output.name,
+        "format": format,
+        "server": server.url,
+        "metrics": {name: round(seconds, 4) for name, seconds in took.items()},
+    }
+
+
+def _summary(server: Server, output: Output, result: dict[str, Any], took: dict[str, float]) -> str:
+    duration = result.get("duration")
+    made = f"{duration:.1f} s of speech" if isinstance(duration, int | float) else "written"
+    said = [
+        f"{output.name}: {made}",
+        f"first sound after {took['first_audio_s']:.1f} s",
+        f"all after {took['total_s']:.1f} s",
+    ]
+    return " · ".join(
+        [*said, f"{result['model']} at {server.url}" if result.get("model") else server.url]
+    )
+
+
+def _path(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"

@@ -1,0 +1,66 @@
+"""`f5serve transcribe`: a recording in, the words that are heard in it out.
+
+It parses, calls and prints; who hears is in `listening`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from f5serve.errors import InvalidRequest
+from f5serve.settings import Settings
+
+
+def add_parser(verbs: Any) -> None:
+    """The options of `transcribe`."""
+    parser = verbs.add_parser(
+        "transcribe",
+        help="write down what is said in a recording",
+        description="Write down what is said in a recording, with the recogniser that "
+        "F5_RECOGNISER names. Nothing is fetched.",
+    )
+    parser.add_argument("file", metavar="AUDIO", help="wav, flac, mp3, ogg or m4a")
+    parser.add_argument(
+        "--language", default="", metavar="CODE", help="ISO 639-1, e.g. en; else it is found out"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on stdout, with word times"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Hear, and print."""
+    from f5serve.alignment.subtitles import as_dict
+    from f5serve.audio.decode import LONG, decode
+    from f5serve.synthesis.listening import Ears
+    from f5serve.synthesis.verification import nobody_hears
+    from f5serve.voices.importing import read_file
+
+    ear = Ears(settings).open()
+    if ear is None:
+        raise nobody_hears()
+    if args.language and not ear.recogniser.understands(args.language):
+        raise InvalidRequest(
+            f"The recogniser {ear.model} does not understand {args.language!r}.",
+            code="UNKNOWN_LANGUAGE",
+            hint="Take one that knows many languages, e.g. F5_RECOGNISER=large-v3-turbo.",
+        )
+    wave = decode(read_file(Path(args.file), LONG.max_bytes), LONG)
+    heard = ear.hear(wave, args.language, word_times=args.json)
+    if not args.json:
+        print(heard.text)
+        return 0
+    told = {
+        "text": heard.text,
+        "language": heard.language,
+        "confidence": heard.confidence,
+        "duration": round(wave.duration_s, 3),
+        "model": ear.model,
+        "words": [as_dict(word) for word in heard.words],
+    }
+    print(json.dumps(told, ensure_ascii=False))
+    return 0

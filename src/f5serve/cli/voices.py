@@ -1,0 +1,174 @@
+"""`f5serve voices`: the names that `say -v` takes, and where they come from.
+
+Arguments and settings flow in, lines or JSON and an exit code flow out. What a voice is and how it
+is kept is in `voices`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from f5serve.cli.reference import read_ref_text
+from f5serve.errors import InvalidRequest
+from f5serve.fallback.kokoro import voice_names
+from f5serve.service.erasure import erase_voice
+from f5serve.settings import Settings
+from f5serve.store.base import ObjectStore
+from f5serve.store.open import open_store
+from f5serve.synthesis.listening import Ears
+from f5serve.voices.importing import Outcome, import_folder, read_recording
+from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.names import DEFAULT_NAME
+from f5serve.voices.records import Consent, VoiceRecord
+from f5serve.voices.sweep import SweepOptions
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Run one action; returns the exit code."""
+    store = open_store(settings)
+    library = Ears(settings).library(store)
+    if args.action in ("remove", "delete"):
+        return _remove(args, library, store)
+    action = {"list": _list, "add": _add, "import": _import, "gc": _gc}[args.action]
+    return action(args, library)
+
+
+def as_dict(record: VoiceRecord) -> dict[str, Any]:
+    """A voice of the library for machines, with the names that a job's answer has."""
+    return {
+        "name": record.name,
+        "engine": "any",
+        "source": "library",
+        "voice_file": record.voice_file,
+        "text_file": record.text_file,
+        "size": record.size,
+        "last_modified": record.last_modified,
+        "duration_s": record.duration_s,
+        "language": record.language,
+        "consent_by": record.consent.by if record.consent else "",
+        "needs_review": record.needs_review,
+        "transcript_confidence": record.transcript_confidence,
+    }
+
+
+def _list(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    voices: list[dict[str, Any]] = [{"name": DEFAULT_NAME, "engine": "any", "source": "packaged"}]
+    voices += [as_dict(record) for record in library.list()]
+    voices += [{"name": n, "engine": "standin", "source": "standin"} for n in voice_names()]
+    if args.json:
+        print(json.dumps({"voices": voices, "count": len(voices)}))
+        return 0
+    for voice in voices:
+        print(f"{voice['name']}{_remark(voice)}")
+    return 0
+
+
+def _remark(voice: dict[str, Any]) -> str:
+    if voice["source"] == "standin":
+        return "  (stand-in speaker)"
+    if voice["source"] == "library" and not voice["text_file"]:
+        return "  (without a transcript: cannot be used yet)"
+    told = f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
+    return f"{told}  (transcript written by a recogniser: read it)" if _is_doubtful(voice) else told
+
+
+def _is_doubtful(voice: dict[str, Any]) -> bool:
+    return voice.get("transcript_confidence") is not None
+
+
+def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    path = Path(args.file)
+    recording = read_recording(path)
+    said = read_ref_text(args, path, is_needed=not library.writes_transcripts)
+    record = library.put(args.name, recording, said, args.language, _consent(args))
+    voice = library.get(record.name)
+    if args.json:
+        print(json.dumps(as_dict(record) | {"warnings": list(voice.warnings)}))
+        return 0
+    print(f"{record.name}: {record.duration_s:.1f} s kept")
+    if record.needs_review:
+        print(f"heard: {voice.ref_text}")
+        print("hint: if that is wrong, add it again with --ref-text", file=sys.stderr)
+    _tell_notes(voice.warnings)
+    return 0
+
+
+def _tell_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore) -> int:
+    if not args.with_results:
+        library.delete(args.name)
+        print(json.dumps({"removed": args.name}) if args.json else f"{args.name}: removed")
+        return 0
+
+    def tell(looked: int, went: int) -> None:
+        print(f"{looked:,} jobs looked at, {went:,} removed", file=sys.stderr, flush=True)
+
+    erased = erase_voice(library, store, args.name, tell)
+    if args.json:
+        print(json.dumps({"removed": args.name, "results": asdict(erased)}))
+        return 0
+    print(
+        f"{args.name}: removed, with {erased.jobs} jobs and {erased.cache_entries} cache entries,"
+        f" {erased.files} files, {erased.bytes:,} bytes"
+    )
+    if erased.at_work:
+        print(f"hint: {erased.at_work} jobs are being made now; run it again when they have ended")
+    return 0
+
+
+def _gc(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    on_file = print if args.dry_run and not args.json else None
+    swept = library.sweep(SweepOptions(dry_run=args.dry_run, on_file=on_file))
+    if args.json:
+        print(json.dumps({**asdict(swept), "dry_run": args.dry_run}))
+        return 0
+    verb = "would go" if args.dry_run else "removed"
+    print(f"{verb}: {swept.files} recordings and words, {swept.bytes:,} bytes")
+    return 0
+
+
+def _import(args: argparse.Namespace, library: VoiceLibrary) -> int:
+    outcomes = []
+    for outcome in import_folder(library, Path(args.folder), _consent(args)):
+        outcomes.append(outcome)
+        if not args.json:
+            _tell(outcome)
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    if args.json:
+        files = _as_dicts(outcomes)
+        print(json.dumps({"files": files, "count": len(files), "failed": failed}))
+    else:
+        print(f"{len(outcomes) - failed} of {len(outcomes)} recordings are voices", file=sys.stderr)
+    return InvalidRequest.exit_code if failed else 0
+
+
+def _tell(outcome: Outcome) -> None:
+    if outcome.error is None:
+        print(f"{outcome.file}: {outcome.what} as {outcome.name}", flush=True)
+        _tell_notes(outcome.notes)
+    else:
+        error = outcome.error
+        print(f"{outcome.file}: failed: {error.message} {error.hint}".rstrip(), flush=True)
+
+
+def _as_dicts(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    return [
+        {"file": outcome.file, "name": outcome.name, "what": outcome.what}
+        | ({"warnings": list(outcome.notes)} if outcome.notes else {})
+        | (outcome.error.as_dict() if outcome.error else {})
+        for outcome in outcomes
+    ]
+
+
+def _consent(args: argparse.Namespace) -> Consent | None:
+    return None if args.consent_by is None else Consent(args.consent_by)

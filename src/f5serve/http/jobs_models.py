@@ -1,0 +1,218 @@
+"""The bodies of /v1/jobs as the OpenAPI document tells them.
+
+Of requests they are documentation alone: `service.parse` judges every field, in its own words,
+so values go through here as they were sent. Of answers they say which fields there are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+
+from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
+from f5serve.http_settings import MOST_CHARS
+from f5serve.service.parse import MAX_NAME_CHARS, MAX_REF_TEXT_CHARS, MAX_TIMEOUT_S
+from f5serve.synthesis.speech import RANGES
+from f5serve.types import AudioFormat
+
+Told = Literal["QUEUED", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]
+
+_JOB_ID = "3f0c9a7be2d24c6f9d1e5b8a7c6d5e4f"
+
+
+def _within(name: str, said: str) -> Any:
+    """A field that takes what `speech.RANGES` says."""
+    low, high = RANGES[name]
+    return Field(None, ge=low, le=high, description=said)
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
+Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
+
+
+class ConsentOf(BaseModel):
+    """That the person who is heard in a recording agrees to be cloned."""
+
+    by: Name
+    attested: bool = True
+    at: Name = ""
+    statement_sha256: Name = ""
+
+
+class NewJob(BaseModel):
+    """Speech to be made: the fields of the tts operation. Null is as good as absent."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
+
+    text: Annotated[
+        str, Field(min_length=1, max_length=MOST_CHARS, examples=["Hello there."]), SkipValidation
+    ] = Field(..., description="What to say; F5_MAX_TEXT_CHARS is the longest.")
+    voice: Annotated[Name | None, SkipValidation] = Field(
+        None, description="Name of a voice, or the https URL of a recording.", examples=["default"]
+    )
+    local_voice: Annotated[Name | None, SkipValidation] = Field(
+        None, description="Another name of `voice`."
+    )
+    ref_text: Annotated[
+        Annotated[str, Field(max_length=MAX_REF_TEXT_CHARS)] | None, SkipValidation
+    ] = Field(None, description="The words that are spoken in the recording under that URL.")
+    consent: Annotated[ConsentOf | None, SkipValidation] = Field(
+        None, description="For a recording under a URL."
+    )
+    response_format: Annotated[AudioFormat | None, SkipValidation] = Field(
+        None, description="wav without it."
+    )
+    speed: Annotated[float | None, SkipValidation] = _within("speed", "1 is as in the recording.")
+    seed: Annotated[int | None, SkipValidation] = _within(
+        "seed", "The same seed gives the same speech; one is made up, and told, without it."
+    )
+    nfe_step: Annotated[int | None, SkipValidation] = _within("nfe_step", "Steps of the sampler.")
+    cfg_strength: Annotated[float | None, SkipValidation] = _within(
+        "cfg_strength", "How closely voice and text are followed."
+    )
+    sway_sampling_coef: Annotated[float | None, SkipValidation] = _within(
+        "sway_sampling_coef", "Where the steps of the sampler are spent."
+    )
+    cross_fade_s: Annotated[float | None, SkipValidation] = _within(
+        "cross_fade_s", "How long sentences fade into one another."
+    )
+    remove_silence: Annotated[bool | None, SkipValidation] = Field(
+        None, description="Shorten long pauses."
+    )
+    quick_start: Annotated[bool | None, SkipValidation] = Field(
+        None, description="Begin with a short stretch, as streamed speech does."
+    )
+    verify: Annotated[bool | None, SkipValidation] = Field(
+        None, description="Hear the speech, and make again what is not understood."
+    )
+    model: Annotated[Name | None, SkipValidation] = Field(
+        None, description="Refused unless it is the model that speaks here."
+    )
+    return_word_timings: Annotated[bool | None, SkipValidation] = Field(
+        None, description="Whether the result tells when each word is heard; true without it."
+    )
+    timing_format: Annotated[SubtitleFormat | Formats | None, SkipValidation] = Field(
+        None, description="Files of word times to be kept, one or several."
+    )
+    timeout_s: Annotated[int | None, SkipValidation] = Field(
+        None, ge=1, le=MAX_TIMEOUT_S, description="How long the work itself may take."
+    )
+
+    def fields(self) -> dict[str, Any]:
+        """What was sent, as it was sent."""
+        sent = {name: value for name, value in vars(self).items() if name in self.model_fields_set}
+        return {**sent, **(self.model_extra or {})}
+
+
+class Links(BaseModel):
+    """Where to ask for what."""
+
+    self: str = Field(examples=[f"/v1/jobs/{_JOB_ID}"])
+    result: str = Field(examples=[f"/v1/jobs/{_JOB_ID}/result"])
+    audio: str = Field(examples=[f"/v1/jobs/{_JOB_ID}/audio"])
+
+
+class JobAccepted(BaseModel):
+    """A job that was taken; it is not lost any more, whatever happens to this server."""
+
+    job_id: str = Field(examples=[_JOB_ID])
+    status: Told = Field(description="QUEUED for a new one.", examples=["QUEUED"])
+    links: Links
+
+
+class JobProgress(BaseModel):
+    """How far a job is; `done` of `total` utterances are spoken."""
+
+    phase: str = Field(examples=["speaking"])
+    percent: int = Field(examples=[40])
+    done: int | None = None
+    total: int | None = None
+
+
+class JobFailure(BaseModel):
+    """Why a job failed, and whether trying again may help."""
+
+    message: str
+    code: str
+    hint: str = ""
+    retryable: bool = False
+
+
+class JobStatus(BaseModel):
+    """Where a job stands."""
+
+    job_id: str = Field(examples=[_JOB_ID])
+    status: Told
+    progress: JobProgress
+    failure: JobFailure | None = None
+    note: str | None = None
+
+
+class JobLine(BaseModel):
+    """A job in the list of the newest; times are seconds since 1970 by the store's clock."""
+
+    job_id: str = Field(examples=[_JOB_ID])
+    status: Told
+    created_at: float | None
+    finished_at: float | None
+    duration: float | None = Field(description="Of the speech, in seconds.")
+    text: str = Field(description="Its beginning.")
+    voice: str | None
+    model: str | None
+    format: str | None
+    progress: JobProgress | None
+    failure: JobFailure | None
+
+
+class JobList(BaseModel):
+    """The newest jobs, newest first."""
+
+    object: Literal["list"] = "list"
+    jobs: list[JobLine]
+    truncated: bool = Field(description="Whether there are more jobs behind these.")
+    next: str | None = Field(
+        description="What `after` takes to tell the jobs behind these; null for the last page."
+    )
+
+
+class JobWord(BaseModel):
+    """When a word is heard, in seconds from the beginning."""
+
+    word: str
+    start_time: float
+    end_time: float
+    confidence: float
+
+
+class JobResult(BaseModel):
+    """What was made, as the tts operation answers it."""
+
+    job_id: str = Field(examples=[_JOB_ID])
+    status: Literal["COMPLETED"]
+    audio_url: str = Field(description="A path of this server, where the store has no URLs.")
+    duration: float
+    sample_rate: int
+    format: AudioFormat
+    seed: int | None
+    text: str
+    voice: str | None
+    model: str | None
+    word_timings: list[JobWord]
+    timing_files: dict[str, str] = Field(description="URLs by format.")
+    timing_format: str | None
+    timing_method: str | None
+    timing_confidence: float | None
+    word_count: int
+    verification: dict[str, Any] | None
+    cached: bool
+    warnings: list[str]
+    metrics: dict[str, float]
+    worker: dict[str, Any]
+
+
+class JobCancelled(BaseModel):
+    """What became of a job that is wanted no more; one that was done already stays COMPLETED."""
+
+    job_id: str = Field(examples=[_JOB_ID])
+    status: Told = Field(examples=["CANCELLED"])

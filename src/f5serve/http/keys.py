@@ -1,0 +1,107 @@
+"""Who calls: the key of a request, looked for in its headers.
+
+Requests flow through, with who sent them in `scope["state"]`:
+
+    key        the `ApiKey`, None without one
+    caller     its name, "" without one
+    is_known   whether the caller may see all: the key is right, or nobody is asked for one
+
+What callers may do is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from f5serve.api_keys import ApiKey, recognise
+from f5serve.errors import F5Error, InvalidRequest
+from f5serve.http.errors import TryLater
+from f5serve.http.limits import Buckets, address_of
+from f5serve.http.open_routes import is_open
+
+WRONG_KEYS_PER_MINUTE = 20
+"""Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
+
+_HOW = "Send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`."
+_IN_URL = frozenset(
+    {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
+)
+
+
+class Callers:
+    """`app`, for those who have one of `keys`; without keys, for everybody.
+
+    Raises:
+        InvalidRequest: MISSING_API_KEY, INVALID_API_KEY, API_KEY_IN_URL.
+        TryLater: RATE_LIMITED, for too many wrong keys.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Sequence[ApiKey], wrong_per_minute: int) -> None:
+        self._app = app
+        self._keys = keys
+        self._wrong = Buckets(wrong_per_minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent = list(_sent(scope)) if self._keys else []
+        key = next(filter(None, [recognise(self._keys, each) for each in sent]), None)
+        state = scope.setdefault("state", {})
+        state["key"] = key
+        state["caller"] = key.name if key else ""
+        state["is_known"] = key is not None or not self._keys
+        if not state["is_known"] and not is_open(scope):
+            raise self._refusal(scope, bool(sent))
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, has_sent: bool) -> F5Error:
+        if not has_sent:
+            return _in_url() if _is_in_url(scope) else _missing()
+        wait_s = self._wrong.take(address_of(scope))
+        return _too_many(wait_s) if wait_s else _wrong()
+
+
+def _sent(scope: Scope) -> Iterator[bytes]:
+    """The keys in a request's headers; a proxy's own may be among them."""
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            yield value.strip()
+        elif name == b"authorization":
+            scheme, _, rest = value.strip().partition(b" ")
+            yield rest.strip() if scheme.lower() == b"bearer" else value
+
+
+def _is_in_url(scope: Scope) -> bool:
+    pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    return any(name.lower() in _IN_URL for name, _ in pairs)
+
+
+def _missing() -> InvalidRequest:
+    return InvalidRequest("This server asks for a key.", code="MISSING_API_KEY", hint=_HOW)
+
+
+def _wrong() -> InvalidRequest:
+    return InvalidRequest(
+        "The key that was sent is not known here.",
+        code="INVALID_API_KEY",
+        hint=f"{_HOW} Whoever runs this server hands keys out.",
+    )
+
+
+def _in_url() -> InvalidRequest:
+    return InvalidRequest(
+        "A key in a URL is not looked at, because URLs are written into logs.",
+        code="API_KEY_IN_URL",
+        hint=f"{_HOW} If it was a real one, have it replaced.",
+    )
+
+
+def _too_many(wait_s: float) -> TryLater:
+    return TryLater(
+        "Too many wrong keys came from this address.",
+        code="RATE_LIMITED",
+        hint="Correct the key; with the right one nobody waits.",
+        after_s=math.ceil(wait_s),
+    )

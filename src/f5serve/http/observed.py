@@ -1,0 +1,207 @@
+"""What is counted and logged of every request, outside of everything else.
+
+A request flows through, unchanged but for `X-Request-Id`; counts flow into the registry, one line
+at level info into the log. Neither ever holds a path, a query or a body: only which route answered,
+so the number of label values is bounded, and nobody's words are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from f5serve.http.line_limits import LineLimit
+from f5serve.json_logs import JOB_ID
+from f5serve.metrics import Registry
+
+_log = logging.getLogger(__name__)
+
+REQUEST_ID = b"x-request-id"
+LEFT = 499
+"""Status of a request whose caller went away before the answer was whole; nobody was sent it."""
+
+NO_ROUTE = "none"
+"""Route of what was refused before one was found, and of what there is not."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_JOB_ID = b"x-f5-job-id"
+_QUIET = frozenset({"/ping", "/health", "/metrics"})
+"""Routes that machines ask every few seconds: their lines are for debugging."""
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+
+
+def observe(app: ASGIApp, registry: Registry, lines: LineLimit | None = None) -> ASGIApp:
+    """The application, counted.
+
+    Args:
+        lines: how many lines callers without a right key may cause, where there are keys.
+    """
+    return Observed(app, registry, lines or LineLimit(registry))
+
+
+class Observed:
+    """Counts requests to `app`, however they end."""
+
+    def __init__(self, app: ASGIApp, registry: Registry, lines: LineLimit) -> None:
+        self._app, self._lines = app, lines
+        self._in_flight = 0
+        self._requests = registry.counter(
+            "f5_http_requests_total",
+            "HTTP requests; status 499 is a caller who left, 500 also an answer that broke off.",
+            ["method", "route", "status"],
+        )
+        self._seconds = registry.histogram(
+            "f5_http_request_seconds",
+            "Time from an HTTP request's headers to the last byte of its answer.",
+            _SECONDS,
+            ["route"],
+        )
+        self._first_byte = registry.histogram(
+            "f5_http_first_byte_seconds",
+            "Time from an HTTP request's headers to the first byte of its answer's body.",
+            _SECONDS,
+            ["route"],
+        )
+        self._bytes = registry.counter(
+            "f5_http_response_bytes_total", "Bytes of answers' bodies.", ["route"]
+        )
+        registry.gauge(
+            "f5_http_requests_in_flight",
+            "HTTP requests whose answers are not whole yet.",
+            source=lambda: self._in_flight,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        JOB_ID.set("")  # a pipelined request begins in the context of the one before
+        exchange = _Exchange(scope, receive, send)
+        self._in_flight += 1
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except BaseException:
+            exchange.has_failed = True
+            raise
+        finally:
+            self._in_flight -= 1
+            self._count(exchange)
+
+    def _count(self, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.began
+        method, route, status = exchange.method, exchange.route, exchange.status
+        self._requests.add(method=method, route=route, status=str(status))
+        self._seconds.observe(seconds, route=route)
+        if exchange.first_at:
+            self._first_byte.observe(exchange.first_at - exchange.began, route=route)
+        if exchange.bytes_out:
+            self._bytes.add(exchange.bytes_out, route=route)
+        level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
+        if not _log.isEnabledFor(level):
+            return
+        more = "" if exchange.is_known else self._lines.admit()
+        if more is not None:
+            _log.log(
+                level,
+                "%s %s: %d in %.3f s, %d bytes, key %s, request %s%s",
+                *(method, route, status, seconds, exchange.bytes_out),
+                *(exchange.caller, exchange.request_id, more),
+                extra={"job_id": exchange.job_id},
+            )
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and what has happened of its answer."""
+
+    scope: Scope
+    pass_in: Receive
+    pass_out: Send
+    request_id: str = ""
+    began: float = field(default_factory=time.perf_counter)
+    first_at: float = 0.0
+    bytes_out: int = 0
+    has_left: bool = False
+    has_failed: bool = False
+    _sent: int = 0
+    _is_whole: bool = False
+    _job_id: str = ""
+
+    def __post_init__(self) -> None:
+        given = _header(self.scope["headers"], REQUEST_ID)
+        self.request_id = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
+        self.scope.setdefault("state", {})["request_id"] = self.request_id
+
+    async def receive(self) -> Message:
+        """As the server's own; notices a caller who goes away too early."""
+        message = await self.pass_in()
+        if message["type"] == "http.disconnect" and not self._is_whole:
+            self.has_left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """As the server's own; adds the id of the request to the answer."""
+        if message["type"] == "http.response.start":
+            message = self._begin(message)
+        elif message["type"] == "http.response.body":
+            size = len(message.get("body", b""))
+            if size and not self.first_at:
+                self.first_at = time.perf_counter()
+            if not self.has_left:
+                self.bytes_out += size
+        await self.pass_out(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._is_whole = True
+
+    def _begin(self, message: Message) -> Message:
+        self._sent = message["status"]
+        headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != REQUEST_ID]
+        self._job_id = _header(headers, _JOB_ID).decode("latin-1")
+        return {**message, "headers": [*headers, (REQUEST_ID, self.request_id.encode())]}
+
+    @property
+    def status(self) -> int:
+        """What was sent, unless the answer never became whole."""
+        if self._is_whole and not self.has_left:
+            return self._sent
+        return LEFT if self.has_left or not self.has_failed else 500
+
+    @property
+    def method(self) -> str:
+        """One of a few words, whatever was sent."""
+        method = str(self.scope["method"])
+        return method if method in _METHODS else "OTHER"
+
+    @property
+    def route(self) -> str:
+        """The template of the route that answered."""
+        route = self.scope.get("route")
+        return getattr(route, "path_format", None) or getattr(route, "path", None) or NO_ROUTE
+
+    @property
+    def job_id(self) -> str:
+        """The job that the request was about, "" for none."""
+        named = self.scope.get("path_params", {}).get("job_id", "")
+        return self._job_id or JOB_ID.get() or str(named)[:128]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was let in, with a key where there are keys."""
+        return bool(self.scope["state"].get("is_known"))
+
+    @property
+    def caller(self) -> str:
+        """Name of the key that was let in; - for none."""
+        return str(self.scope["state"].get("caller") or "-")
+
+
+def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
+    return next((value for key, value in headers if key.lower() == name), b"")

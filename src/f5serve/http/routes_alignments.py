@@ -1,0 +1,131 @@
+"""POST /v1/audio/alignments: a recording and its text to word times and subtitles.
+
+A multipart body flows in, JSON or a file of subtitles flows out. Who aligns is in `alignment`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from pydantic import BaseModel, Field
+
+from f5serve.alignment.aligners import Aligners
+from f5serve.alignment.subtitles import MEDIA_TYPES, Mode, SubtitleFormat, as_dict, write
+from f5serve.audio.decode import LONG
+from f5serve.http import errors
+from f5serve.http.leaving import Wanted
+from f5serve.http.observed import LEFT
+from f5serve.http.recordings import read, route_for
+from f5serve.http.service import Served
+from f5serve.synthesis.alignment import MAX_TEXT_CHARS, Aligned, Recording, align
+
+router = APIRouter(tags=["alignments"], route_class=route_for(LONG.max_bytes))
+
+
+class Word(BaseModel):
+    """A word, and when it is heard, in seconds from the beginning of the recording."""
+
+    word: str = Field(description="As it is written in the text.", examples=["Hello"])
+    start_time: float = Field(examples=[0.31])
+    end_time: float = Field(examples=[0.72])
+    confidence: float = Field(ge=0, le=1, examples=[0.93])
+
+
+class Alignment(BaseModel):
+    """When each word of a text is heard in a recording."""
+
+    duration: float = Field(description="Of the recording, in seconds.", examples=[2.99])
+    language: str | None = Field(
+        description="That the text was taken for, ISO 639-1; null where it cannot be told.",
+        examples=["en"],
+    )
+    text: str = Field(description="As it was understood.", examples=["Hello there."])
+    words: list[Word]
+    method: str = Field(examples=["pocketsphinx"])
+    confidence: float = Field(description="Of the whole.", ge=0, le=1, examples=[0.91])
+    word_count: int = Field(examples=[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The fields of a request: a recording whose words are known, and what is made of it."""
+
+    file: Annotated[
+        UploadFile,
+        File(description="The recording, of at most half an hour: wav, flac, mp3, ogg or m4a."),
+    ]
+    text: Annotated[
+        str,
+        Form(
+            max_length=MAX_TEXT_CHARS,
+            description="The words that are spoken in it, and no others.",
+            examples=["Hello there."],
+        ),
+    ]
+    language: Annotated[
+        str, Form(max_length=16, description="That is spoken, ISO 639-1; else told by the text.")
+    ] = ""
+    timing_format: Annotated[
+        SubtitleFormat, Form(description="What is answered: JSON, or a file of this format.")
+    ] = "json"
+    mode: Annotated[Mode, Form(description="What subtitles show at a time: a line or a word.")] = (
+        "line"
+    )
+
+
+@router.post(
+    "/v1/audio/alignments",
+    operation_id="create_alignment",
+    summary="Find out when words are heard",
+    response_model=Alignment,
+    responses={
+        200: {
+            "description": "The times, in the format that was asked for.",
+            "content": {
+                kind.partition(";")[0]: {"schema": {"type": "string"}}
+                for name, kind in MEDIA_TYPES.items()
+                if name != "json"
+            },
+        },
+        **errors.documented(400, 501, 503, 504),
+    },
+)
+async def create_alignment(
+    known: Annotated[Known, Depends()], service: Served, request: Request
+) -> Alignment | Response:
+    """When each word of a known text is heard in a recording; as JSON, or as subtitles."""
+    wanted = Wanted(service.settings.request_timeout_s)
+    with service.operations.counted("align"):
+        work = service.operations.pools.alignments.run(_align, service.aligners, known, wanted)
+        aligned = await wanted.answer(request.receive, work)
+    if aligned is None:
+        return Response(status_code=LEFT)
+    name = known.timing_format
+    if name == "json":
+        return _told(aligned)
+    return Response(
+        write(aligned.found, name, known.mode),
+        media_type=MEDIA_TYPES[name],
+        headers={"Content-Disposition": f'attachment; filename="words.{name}"'},
+    )
+
+
+def _align(aligners: Aligners, known: Known, wanted: Wanted) -> Aligned:
+    wanted.check()  # it may have waited long for its turn
+    recording = Recording(read(known.file, LONG.max_bytes))
+    return align(aligners, recording, known.text, known.language, wanted.check)
+
+
+def _told(aligned: Aligned) -> Alignment:
+    found = aligned.found
+    return Alignment(
+        duration=round(aligned.duration_s, 3),
+        language=aligned.language or None,
+        text=aligned.text,
+        words=[Word.model_validate(as_dict(word)) for word in found.words],
+        method=found.method,
+        confidence=round(found.confidence, 3),
+        word_count=len(found.words),
+    )

@@ -1,0 +1,150 @@
+"""/ping and /health: whether requests should come here, and how this server is.
+
+The state of the operations flows in, an answer flows out; everybody may ask, and strangers are
+told little.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from f5serve import build
+from f5serve.http import errors
+from f5serve.http.lifecycle import overall
+from f5serve.http.service import Served
+
+router = APIRouter(tags=["health"])
+
+
+class Ping(BaseModel):
+    """The server can speak."""
+
+    status: str = Field(examples=["ready"])
+
+
+class ModelHealth(BaseModel):
+    """The model that speaks, or is to."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(examples=["F5TTS_v1_Base"])
+    state: str = Field(examples=["ready"], description="waiting, loading, ready or failed.")
+    engine: str | None = Field(None, examples=["f5"])
+    failure: dict[str, Any] | None = Field(None, description="Why it could not be loaded.")
+
+
+class QueueHealth(BaseModel):
+    """Jobs in this process."""
+
+    model_config = ConfigDict(extra="allow")
+
+    jobs: int = Field(description="Under way.", examples=[2])
+    waiting: int = Field(description="Being spoken, or waiting for it.", examples=[1])
+    estimated_s: float | None = Field(description="What a new one would wait.", examples=[0.8])
+
+
+class Found(BaseModel):
+    """Something that the doctor says about the machine."""
+
+    level: str = Field(examples=["warning"])
+    code: str = Field(examples=["STANDIN_SPEAKS"])
+    what: str
+    fix: str
+
+
+class DiskHealth(BaseModel):
+    """Room on the disk of a folder."""
+
+    free_bytes: int | None
+    total_bytes: int | None
+
+
+class BackgroundHealth(BaseModel):
+    """A task that goes on beside the requests."""
+
+    running: bool
+    faults: int = Field(description="How often it had to be begun again.")
+    last_fault: str | None = Field(None, description="The kind of the last one.")
+
+
+class StartStep(BaseModel):
+    """One thing that took time at the start."""
+
+    name: str = Field(examples=["weights"])
+    start_s: float
+    seconds: float
+    note: str = ""
+    beside: bool = Field(False, description="It ran while other steps did.")
+
+
+class StartHealth(BaseModel):
+    """Where the seconds of the start went."""
+
+    ready_s: float = Field(examples=[4.2])
+    steps: list[StartStep]
+
+
+class Health(BaseModel):
+    """How the server is; without a key, where keys are asked for, only the first two."""
+
+    status: str = Field(examples=["ok"], description="ok, loading, degraded, failed or ending.")
+    version: str = Field(examples=["0.1.0"])
+    commit: str | None = None
+    dirty: str | None = Field(None, description="yes, no or unknown.")
+    build: str | None = None
+    model: ModelHealth | None = None
+    store: str | None = Field(
+        None,
+        description="ok, slow, or the code of what is wrong with it, such as that of the newest "
+        "write, until one works again.",
+    )
+    device: str | None = Field(None, description="Device and precision.")
+    queue: QueueHealth | None = None
+    background: dict[str, BackgroundHealth] | None = Field(
+        None, description="Tasks beside the requests, by name; one that fails is begun again."
+    )
+    metrics: dict[str, float | None] | None = Field(None, description="Since the start.")
+    doctor: list[Found] | None = None
+    disk: dict[str, DiskHealth] | None = Field(None, description="By what a folder is used for.")
+    age_s: dict[str, float | None] | None = Field(
+        None,
+        description="How old the answers of `store` and `machine` (doctor and disk) are; they are "
+        "remembered for some seconds, and told again while a newer look hangs.",
+        examples=[{"store": 1.2, "machine": 12.0}],
+    )
+    start: StartHealth | None = None
+
+
+@router.get(
+    "/ping",
+    operation_id="ping",
+    summary="Ask whether the server is ready",
+    response_model=Ping,
+    responses={204: {"description": "The model is being loaded."}, **errors.documented(503)},
+)
+async def ping(service: Served) -> Any:
+    """200 when speech can be made, 204 while the model is on its way, 503 when it never will be.
+
+    That is what RunPod's load balancer asks, and what others understand as well.
+    """
+    status = service.lifecycle.status(service.operations.model)
+    return Response(status_code=204) if status == 204 else Ping(status="ready")
+
+
+@router.get(
+    "/health",
+    operation_id="get_health",
+    summary="Look at the server",
+    response_model=Health,
+    response_model_exclude_unset=True,
+)
+async def get_health(request: Request, service: Served) -> Any:
+    """Model, store, queue, device, disks, what the doctor says, and how long the start took."""
+    if not getattr(request.state, "is_known", True):
+        status = overall(service.operations.model, service.lifecycle)
+        return {"status": status, "version": build.stamp().version}
+    told = await service.operations.answer({"endpoint": "health"}, service.new_id())
+    return told | ({"status": "ending"} if service.lifecycle.is_ending else {})

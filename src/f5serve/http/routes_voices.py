@@ -1,0 +1,272 @@
+"""/v1/audio/voices: the library.
+
+A recording with its words flows in and is a voice; what is known of voices, and their sound, flows
+out. The rules are those of `voices.library`: a name that comes again replaces the voice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, File, Form, Header, Path, Query, Response, UploadFile
+
+from f5serve.audio.decode import DecodeLimits
+from f5serve.audio.encode import encode
+from f5serve.errors import InvalidRequest
+from f5serve.http import errors
+from f5serve.http.job_ids import Owner
+from f5serve.http.recordings import read, route_for
+from f5serve.http.service import Served
+from f5serve.http.voice_answers import (
+    ErasedResults,
+    VoiceDeleted,
+    VoiceDetail,
+    VoiceList,
+    builtin_of,
+    detail_of,
+    voice_of,
+)
+from f5serve.voices.catalog import MAX_PAGE
+from f5serve.voices.library import Page, VoiceLibrary
+from f5serve.voices.names import check_name, is_default
+from f5serve.voices.records import MAX_CONSENT_CHARS, Consent
+
+MAX_BYTES = DecodeLimits().max_bytes
+MAX_REF_TEXT_CHARS = 10_000
+MAX_AFTER_CHARS = 128
+
+VoiceId = Annotated[str, Path(description="Its id, as the list of voices tells it.")]
+
+router = APIRouter(tags=["voices"], route_class=route_for(MAX_BYTES))
+
+
+@router.get(
+    "/v1/audio/voices",
+    operation_id="list_voices",
+    summary="List voices",
+    responses=errors.documented(400, 503),
+)
+async def list_voices(
+    service: Served,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_PAGE, description="The most voices that are answered.")
+    ] = MAX_PAGE,
+    after: Annotated[
+        str,
+        Query(
+            max_length=MAX_AFTER_CHARS,
+            description="Begin behind the voice of this id: `last_id` of the page before.",
+        ),
+    ] = "",
+) -> VoiceList:
+    """Voices that speech can be asked for in, in the order of their names.
+
+    Up to 1,000 are answered at once; where `has_more` is true, ask again with `after`. A voice that
+    another server has taken in may be seconds late here; by its name it is there at once.
+    """
+    return await service.operations.work("list_voices", _list, service.voices, after, limit)
+
+
+@router.get(
+    "/v1/audio/voices/{voice_id}",
+    operation_id="get_voice",
+    summary="Look at one voice",
+    responses=errors.documented(400, 404, 409, 503),
+)
+async def get_voice(voice_id: VoiceId, service: Served) -> VoiceDetail:
+    """What is known of a voice, and the words that are spoken in it."""
+    return await service.operations.work("get_voice", _detail, service.voices, voice_id)
+
+
+@router.get(
+    "/v1/audio/voices/{voice_id}/sample",
+    operation_id="get_voice_sample",
+    summary="Hear one voice",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The recording.",
+            "content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        304: {"description": "It is still the one that `If-None-Match` names."},
+        **errors.documented(400, 404, 409, 503),
+    },
+)
+async def get_voice_sample(
+    voice_id: VoiceId, service: Served, if_none_match: Annotated[str, Header()] = ""
+) -> Response:
+    """The recording that is cloned: 24 kHz mono, trimmed, at most 12 seconds."""
+    sample = await service.operations.work("get_voice_sample", _sample, service.voices, voice_id)
+    headers = {
+        "ETag": sample.etag,
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="{sample.name}.wav"',
+    }
+    if sample.etag in if_none_match or if_none_match.strip() == "*":
+        return Response(status_code=304, headers=headers)
+    return Response(sample.wav, media_type="audio/wav", headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class NewVoice:
+    """The fields of a new voice: those of OpenAI's custom voices, and some more."""
+
+    name: Annotated[
+        str,
+        Form(
+            max_length=4_096,  # the library has its own words for a name that is too long
+            description="What requests for speech will call it: up to 64 letters, digits, _, - "
+            "and ., starting with a letter or digit. A voice of that name is replaced.",
+            examples=["ana"],
+        ),
+    ]
+    audio_sample: Annotated[
+        UploadFile | None,
+        File(
+            description="The recording: 3 to 12 seconds of one person, as wav, flac, mp3, ogg or "
+            "m4a; a longer one, of at most 60, is cut in a pause, together with its words."
+        ),
+    ] = None
+    file: Annotated[UploadFile | None, File(description="Another name of `audio_sample`.")] = None
+    ref_text: Annotated[
+        str,
+        Form(
+            max_length=MAX_REF_TEXT_CHARS,
+            description="The words that are spoken in it; without them they are written down by "
+            "the recogniser, where there is one.",
+        ),
+    ] = ""
+    language: Annotated[str, Form(max_length=16, description="ISO 639-1 code.")] = ""
+    consent_by: Annotated[
+        str,
+        Form(
+            max_length=MAX_CONSENT_CHARS,
+            description="Who says that the person who is heard agrees to be cloned.",
+        ),
+    ] = ""
+    consent: Annotated[
+        str,
+        Form(
+            max_length=MAX_CONSENT_CHARS,
+            description="OpenAI's field, the id of a recording in which they agree. Such "
+            "recordings are not kept here: it is noted as `consent_by`, where that is not sent.",
+        ),
+    ] = ""
+    type: Annotated[
+        Literal["audio_sample"], Form(description="OpenAI's field; voices come from recordings.")
+    ] = "audio_sample"
+
+    @property
+    def recording(self) -> UploadFile:
+        """The recording, under whichever name it came.
+
+        Raises:
+            InvalidRequest: BAD_OPTION, MISSING_FIELD.
+        """
+        if self.audio_sample is not None and self.file is not None:
+            raise InvalidRequest(
+                "Both audio_sample and file were sent.", code="BAD_OPTION", hint="Send one of them."
+            )
+        found = self.audio_sample or self.file
+        if found is None:
+            raise InvalidRequest(
+                "audio_sample is required.",
+                code="MISSING_FIELD",
+                hint="Send the recording as a file in a multipart body, under that name.",
+            )
+        return found
+
+    @property
+    def agreed(self) -> Consent | None:
+        """The consent that came with it."""
+        by = self.consent_by.strip() or self.consent.strip()
+        return Consent(by) if by else None
+
+
+@router.post(
+    "/v1/audio/voices",
+    operation_id="create_voice",
+    summary="Make a voice of a recording",
+    status_code=201,
+    responses=errors.documented(400, 409, 503),
+)
+async def create_voice(
+    new: Annotated[NewVoice, Depends()], owner: Owner, service: Served, response: Response
+) -> VoiceDetail:
+    """Keep a recording under a name; speech can be asked for in its voice at once."""
+    with service.operations.counted("upload"):
+        kept = await service.operations.pools.recordings.run(
+            _keep, service.voices, new, new.recording, owner
+        )
+    response.headers["Location"] = f"/v1/audio/voices/{kept.id}"
+    return kept
+
+
+@router.delete(
+    "/v1/audio/voices/{voice_id}",
+    operation_id="delete_voice",
+    summary="Delete one voice",
+    response_model_exclude_none=True,
+    responses=errors.documented(400, 404, 409, 503),
+)
+async def delete_voice(
+    voice_id: VoiceId,
+    service: Served,
+    with_results: Annotated[
+        bool,
+        Query(
+            description="Remove all speech that was made in it as well: jobs, their audio, texts "
+            "and word times. Every job of the store is read for it, so it takes minutes where "
+            "there are many; a call that is cut short may be sent again."
+        ),
+    ] = False,
+) -> VoiceDeleted:
+    """Remove a voice: its recording, its words, and what is known of it."""
+    asked = {"endpoint": "delete_voice", "voice_name": voice_id, "with_results": with_results}
+    told = await service.operations.answer(asked, "")
+    results = told.get("results")
+    return VoiceDeleted(id=voice_id, results=ErasedResults(**results) if results else None)
+
+
+def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
+    """A page; the voice that comes with f5serve is the first of all."""
+    if after:
+        begins_behind = "" if is_default(after) else check_name(after)
+        page, first = voices.page(begins_behind, limit), []
+    else:
+        first = [builtin_of(voices.get(None))]
+        page = voices.page("", limit)
+        page = Page(page.records[: limit - 1], page.has_more or len(page.records) >= limit)
+    found = [*first, *map(voice_of, page.records)]
+    return VoiceList(
+        voices=found,
+        first_id=found[0].id if found else None,
+        last_id=found[-1].id if found else None,
+        has_more=page.has_more,
+    )
+
+
+def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:
+    if is_default(name):
+        return builtin_of(voices.get(None))
+    record = voices.record(name)
+    return detail_of(record, voices.get(name) if record.text else None)
+
+
+def _keep(voices: VoiceLibrary, new: NewVoice, recording: UploadFile, owner: str) -> VoiceDetail:
+    data = read(recording, MAX_BYTES)
+    record = voices.put(new.name, data, new.ref_text, new.language, new.agreed, owner=owner)
+    return detail_of(record, voices.get(record.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    name: str
+    etag: str
+    wav: bytes
+
+
+def _sample(voices: VoiceLibrary, name: str) -> _Sample:
+    voice = voices.get(name)
+    return _Sample(voice.name, f'"{voice.revision}"', encode(voice.wave, "wav"))

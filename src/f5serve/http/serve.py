@@ -1,0 +1,234 @@
+"""The server as a program: `f5serve serve`, and the image with F5_MODE=serve.
+
+    program.prepare -> sockets -> the model, in threads of its own -> FastAPI -> serving
+
+Sockets come first, so that whoever connects is answered as soon as there is anybody to answer.
+FastAPI and uvicorn are not imported with this module.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from f5serve import build
+from f5serve.errors import F5Error, ModelUnavailable
+from f5serve.http.listen import EVERYWHERE, listen, url_of
+from f5serve.settings import Settings, on_runpod
+from f5serve.startup.process import end_within, loading, prepare
+
+if TYPE_CHECKING:
+    from f5serve.http.serving import Serving
+    from f5serve.startup import Start
+    from f5serve.synthesis.speech import Speech
+
+_log = logging.getLogger(__name__)
+
+PACKAGES = ("fastapi", "uvicorn", "httptools", "python_multipart")
+"""What the extra `serve` brings and nothing works without."""
+
+RUNPOD_ANSWER_MB = 30
+"""Largest answer that RunPod's load balancer passes on."""
+
+ENDING_S = 2.0
+"""How long a thread that is deep in its work, such as an import, may hold up the end."""
+
+LoadSpeech = Callable[[], "Speech"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What a person wants to know of a server that has just begun to listen.
+
+    Attributes:
+        url: where to call it from this machine.
+        is_everywhere: whether other machines reach it as well.
+        health_url: where else /ping is answered, or "".
+        speaker: who speaks, in words.
+        keys: whom it asks for a key, in words.
+    """
+
+    program: str
+    url: str
+    is_everywhere: bool
+    health_url: str
+    speaker: str
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where a server listens."""
+
+    main: socket.socket
+    health: socket.socket | None = None
+
+    def close(self) -> None:
+        """Listen no more; whoever waits is refused."""
+        for one in filter(None, (self.main, self.health)):
+            one.close()
+
+
+def main(
+    tell: Callable[[Listening], None], host: str | None = None, port: int | None = None
+) -> None:
+    """Be a server until told to stop.
+
+    Args:
+        tell: called once, when the server listens.
+        host, port: in the place of F5_HOST and PORT.
+
+    Raises:
+        F5Error: why it did not start, or had to end.
+    """
+    began = time.monotonic()
+    given = [name for name, value in (("F5_HOST", host), ("PORT", port)) if value is not None]
+    settings = effective(prepare("server", given), host, port)
+    check_installed()
+    from f5serve.startup import Start, Timeline, check
+    from f5serve.synthesis.listening import Ears
+
+    check(settings)
+    sockets = take_sockets(settings, "PORT" if port is None else "--port")
+    timeline = Timeline.of_process()
+    timeline.name_until("interpreter", began)
+    timeline.name_until("settings, doctor")
+    how = Start(timeline=timeline, warm=True, ears=Ears(settings))
+    load_speech = loading(settings, how, at_once=True)
+    exit_code = 1
+    try:
+        with timeline.step("service", beside=True):
+            from f5serve.http import serving
+
+            made = _make(settings, how, load_speech)
+        tell(describe(settings, sockets))
+        serving.run(made, sockets.main, sockets.health)
+        exit_code = 0
+    except SystemExit:  # told to stop, see `prepare`
+        exit_code = 0
+        raise
+    except F5Error as error:
+        exit_code = error.exit_code
+        raise
+    finally:
+        how.stop.set()
+        sockets.close()
+        end_within(ENDING_S, exit_code)
+
+
+def effective(settings: Settings, host: str | None = None, port: int | None = None) -> Settings:
+    """The settings with what goes by where this process runs."""
+    at_runpod = on_runpod()
+    limit = settings.max_answer_mb or (RUNPOD_ANSWER_MB if at_runpod else 0)
+    return replace(
+        settings,
+        host=host or settings.host or ("0.0.0.0" if at_runpod else "127.0.0.1"),
+        port=settings.port if port is None else port,
+        max_answer_mb=limit,
+    )
+
+
+def check_installed(packages: Sequence[str] = PACKAGES) -> None:
+    """Refuse to begin without a server.
+
+    Raises:
+        ModelUnavailable: SERVER_NOT_INSTALLED.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise ModelUnavailable(
+            f"The server needs packages that are not installed: {', '.join(missing)}.",
+            code="SERVER_NOT_INSTALLED",
+            hint="Run: pip install 'f5serve[serve]'",
+        )
+
+
+def take_sockets(settings: Settings, set_by: str = "PORT") -> Sockets:
+    """Listen where the settings say; `set_by` and errors as `listen`."""
+    listening = listen(settings.host, settings.port, set_by)
+    if settings.health_port in (0, settings.port):
+        return Sockets(listening)
+    try:
+        return Sockets(listening, listen(settings.host, settings.health_port, "PORT_HEALTH"))
+    except F5Error:
+        listening.close()
+        raise
+
+
+def describe(settings: Settings, sockets: Sockets) -> Listening:
+    """What to tell of a server that listens there."""
+    is_everywhere = settings.host in EVERYWHERE
+    if settings.auth == "none":
+        keys = "nobody is asked for one, as F5_AUTH says"
+    elif settings.api_keys:
+        names = ", ".join(key.name for key in settings.api_keys)
+        keys = f"everybody is asked for one: {names}"
+    else:
+        keys = "nobody is asked for one, as only this machine can call"
+    return Listening(
+        program=str(build.stamp()),
+        url=url_of(sockets.main, settings.host),
+        is_everywhere=is_everywhere,
+        health_url=url_of(sockets.health, settings.host) if sockets.health else "",
+        speaker=speaker_of(settings),
+        keys=keys,
+    )
+
+
+def speaker_of(settings: Settings) -> str:
+    """Who will speak, as far as it is known before the model is loaded."""
+    from f5serve.startup import choose
+    from f5serve.startup.weights import fetches
+
+    if fetches(settings):
+        return f"F5-TTS with {settings.model}, whose weights are fetched if they are not here"
+    choice = choose(settings)
+    if choice.kind != "standin":
+        return f"F5-TTS with {choice.model}"
+    if settings.engine == "standin":
+        return "the built-in speaker, which clones no voice, as F5_ENGINE says"
+    why = choice.note or f"for F5-TTS run: f5serve models pull {settings.model}"
+    return f"the built-in speaker, which clones no voice; {why}"
+
+
+def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
+    """The server over store, voices and model that the settings name."""
+    from f5serve.checkup import Checkup
+    from f5serve.descriptors import Descriptors
+    from f5serve.diagnosis import quick
+    from f5serve.http.app import make_app
+    from f5serve.http.connections import Connections
+    from f5serve.http.guard import protect
+    from f5serve.http.line_limits import LineLimit
+    from f5serve.http.observed import observe
+    from f5serve.http.room import Room
+    from f5serve.http.service import Service
+    from f5serve.http.serving import Serving, ServingOptions, settle
+    from f5serve.service import Operations, Options
+    from f5serve.startup.checks import make_checks
+    from f5serve.store.open import open_store
+
+    ears, timeline = how.ears, how.timeline
+    assert ears is not None
+    assert timeline is not None
+    store = open_store(settings)
+    voices = ears.library(store)
+    checkup = Checkup(lambda: quick(listens=True))  # or it would find its own ports taken
+    options = Options(start=timeline.as_dict, checkup=checkup)
+    operations = Operations(store, voices, load_speech, settings, options)
+    service = Service(operations, store, voices, ears.aligners(), settings)
+    descriptors = Descriptors()
+    connections = Connections(descriptors.for_connections, settings.request_timeout_s)
+    guarded = protect(make_app(service), settings, room=Room(descriptors, connections))
+    lines = LineLimit(operations.metrics)
+    app = observe(guarded, operations.metrics, lines)
+    checks = make_checks(settings, store)
+    how_to_live = ServingOptions(
+        settings.shutdown_s, checks, on_ready=settle, connections=connections, lines=lines
+    )
+    return Serving(app, operations, service.lifecycle, how_to_live)

@@ -1,0 +1,306 @@
+"""One server's life: it takes connections until it is told to stop, and ends well.
+
+    SIGTERM, SIGINT, a model that cannot be loaded, a broken device -> stop
+    stop -> no new connections, /ping says 503 -> requests end -> jobs end -> out
+
+Requests and jobs share F5_SHUTDOWN_S; what is not done by then is cut off or released, and queued
+jobs stay in the store. A second signal ends the process at once. What is served is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import math
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import uvicorn
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.loops.auto import auto_loop_factory
+
+from f5serve.errors import F5Error
+from f5serve.http.connection import Connection, connection_of
+from f5serve.http.connections import Connections, take
+from f5serve.http.errors import answer_to
+from f5serve.http.lifecycle import Lifecycle, device_broken
+from f5serve.http.line_limits import LineLimit
+from f5serve.service import Operations
+from f5serve.service.supervise import Supervisor
+from f5serve.startup.process import end_now, end_within
+
+_log = logging.getLogger(__name__)
+
+FORCE_S = 2.0
+"""Beyond the time for a stop, before the process ends whatever its threads do."""
+
+RELEASE_S = 5.0
+"""Of the time for a stop, what is kept for jobs that have to be released; a quarter at most."""
+
+LOOK_S = 1.0
+"""How often it is looked whether the device still works."""
+
+MOST_ASKING = 64
+"""Connections on the port that answers /ping alone."""
+
+KEEP_ALIVE_S = 75.0
+"""How long an idle connection is kept: longer than proxies do, so that they end it, not we."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingOptions:
+    """How a server begins and ends.
+
+    Attributes:
+        shutdown_s: what running requests and jobs have to end.
+        checks: made at the start; they block, and one that raises F5Error ends the server.
+        force: as `end_within`, for when the end takes longer all the same.
+        on_ready: called once, when speech can be made.
+        connections: those of callers; any number of them without it.
+        lines: how many log lines there may be about what is no request.
+    """
+
+    shutdown_s: float
+    checks: Sequence[Callable[[], None]] = ()
+    force: Callable[[float, int, str], threading.Timer] = end_within
+    on_ready: Callable[[], None] = lambda: None
+    connections: Connections = field(default_factory=Connections)
+    lines: LineLimit = field(default_factory=LineLimit)
+
+
+class Serving:
+    """Serves `app` over `operations` until told to stop."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        operations: Operations,
+        lifecycle: Lifecycle,
+        options: ServingOptions,
+    ) -> None:
+        self._operations = operations
+        self._lifecycle = lifecycle
+        self._lifecycle.is_checked = not options.checks
+        self._options = options
+        self._connections = options.connections
+        kind = connection_of(self._connections, options.lines)
+        self._main = Listener(self._cut_off_in_peace(app), kind)
+        asking = connection_of(Connections(MOST_ASKING), options.lines)
+        self._health = Listener(_Ping(operations, lifecycle), asking)
+        self._stopping = asyncio.Event()
+        self._deadline = math.inf
+        self._error: F5Error | None = None
+        self._force: threading.Timer | None = None
+
+    async def run(self, listening: socket.socket, health: socket.socket | None = None) -> None:
+        """Serve until the end.
+
+        Args:
+            health: where only /ping is answered, until the very end.
+
+        Raises:
+            F5Error: why it ended, unless somebody told it to.
+        """
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._signalled, number)
+        main = asyncio.create_task(self._main.serve(sockets=[listening]))
+        asking = asyncio.create_task(self._health.serve(sockets=[health])) if health else None
+        self._operations.begin()
+        background = self._operations.background
+        beside = [
+            background.spawn("checks", self._check()),
+            background.begin("model", self._watch),
+            background.begin("connections", self._connections.watch),
+        ]
+        try:
+            await self._stopping.wait()
+            await self._drain(main)
+        finally:
+            await _ended(beside)
+            self._health.should_exit = True
+            if asking is not None:
+                await asking
+        if self._force is not None:
+            self._force.cancel()
+        _log.info("stopped")
+        if self._error is not None:
+            raise self._error
+
+    def stop(self, error: F5Error | None = None) -> None:
+        """Begin to end; safe to call again, and from the loop's thread only.
+
+        Args:
+            error: why, unless it was wished for.
+        """
+        if self._stopping.is_set():
+            return
+        self._error = error
+        self._lifecycle.is_ending = True
+        shutdown_s = self._options.shutdown_s
+        self._deadline = time.monotonic() + shutdown_s
+        why = "not everything ended in time; the process ends without it"
+        code = error.exit_code if error else 1
+        self._force = self._options.force(shutdown_s + FORCE_S, code, why)
+        _log.info("told to stop, %d requests running", len(self._main.server_state.tasks))
+        self._stopping.set()
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._stopping.is_set():
+            end_now(128 + number, "told again to stop; the process ends at once")
+        self.stop()
+
+    async def _drain(self, main: asyncio.Task[None]) -> None:
+        """Let requests end, then jobs; release what is left near the deadline."""
+        kept_s = min(RELEASE_S, self._options.shutdown_s / 4)
+        self._main.should_exit = True
+        await asyncio.wait({main}, timeout=self._left_s(kept_s))
+        await self._operations.drain(self._left_s(kept_s / 4))
+        await asyncio.wait({main}, timeout=self._left_s(0))
+        if not main.done():
+            late = set(self._main.server_state.tasks)
+            _log.warning("out of time, %d requests are cut off", len(late))
+            self._main.force_exit = True
+            for task in late:
+                task.cancel()
+            await asyncio.wait({main, *late}, timeout=FORCE_S / 2)
+        await self._operations.close(0)
+
+    def _cut_off_in_peace(self, app: ASGIApp) -> ASGIApp:
+        """`app`, whose requests end without a traceback when there is no time left for them."""
+
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                if not self._main.force_exit:
+                    raise
+
+        return wrapped
+
+    def _left_s(self, kept_s: float) -> float:
+        return max(self._deadline - kept_s - time.monotonic(), 0.0)
+
+    async def _check(self) -> None:
+        for check in self._options.checks:
+            try:
+                await self._operations.pools.checks.run(check)
+            except F5Error as error:
+                self.stop(error)
+                return
+        self._lifecycle.is_checked = True
+
+    async def _watch(self) -> None:
+        """End when speech cannot be made any more, so that a platform starts another."""
+        try:
+            await self._operations.ready()
+            self._options.on_ready()
+            while not self._operations.broken:
+                await asyncio.sleep(LOOK_S)
+            self.stop(device_broken())
+        except F5Error as error:
+            self.stop(error)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises while it loads
+            _log.exception("the model could not be loaded")
+            self.stop(_fault(error))
+
+
+class Listener(uvicorn.Server):
+    """uvicorn's server, but for signals, logs and how connections are taken, which are ours."""
+
+    def __init__(self, app: ASGIApp, kind: type[Connection]) -> None:
+        self._connections = kind.all_of_them
+        self._taking = Supervisor()
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                http=kind,
+                ws="none",
+                access_log=False,
+                log_config=None,
+                log_level="warning",
+                server_header=False,
+                timeout_keep_alive=int(KEEP_ALIVE_S),
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections from these sockets, one at a time.
+
+        asyncio and uvloop would take all that wait at once, each with a descriptor, before any of
+        them is counted.
+        """
+        await super().startup(sockets=[])
+        for number, listening in enumerate(sockets or ()):
+            taking = partial(take, self, listening, self._connections)
+            self._taking.begin(f"connections of socket {number}", taking)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more; then as uvicorn's."""
+        await self._taking.close()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave them alone."""
+        yield
+
+
+class _Ping:
+    """Answers /ping alone, as `routes_health` does, for whoever asks on a port of its own."""
+
+    def __init__(self, operations: Operations, lifecycle: Lifecycle) -> None:
+        self._operations, self._lifecycle = operations, lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope["path"])(scope, receive, send)
+
+    def _answer(self, path: str) -> Response:
+        if path != "/ping":
+            return Response(status_code=404)
+        try:
+            status = self._lifecycle.status(self._operations.model)
+        except F5Error as error:
+            return answer_to(error)
+        return JSONResponse({"status": "ready"}) if status == 200 else Response(status_code=status)
+
+
+def run(serving: Serving, listening: socket.socket, health: socket.socket | None) -> None:
+    """As `Serving.run`, in the fastest loop that is installed."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(serving.run(listening, health))
+
+
+def settle() -> None:
+    """Have the garbage collector leave alone what is here to stay.
+
+    It would go through all of it now and then, 140 ms with torch, in which nobody is answered.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _fault(error: Exception) -> F5Error:
+    return F5Error(
+        f"The model could not be loaded: {type(error).__name__}.",
+        code="INTERNAL",
+        hint="The lines above tell more.",
+    )
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

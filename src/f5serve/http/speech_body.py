@@ -1,0 +1,215 @@
+"""The body of POST /v1/audio/speech, and the events of its SSE stream.
+
+JSON flows in, a `SpeechBody` with valid values flows out, and from it the fields of a `tts` job.
+Whether a voice or a model is there is not known here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+)
+
+from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
+from f5serve.http.errors import Problem
+from f5serve.http_settings import MOST_CHARS
+from f5serve.synthesis.speech import RANGES
+from f5serve.types import AudioFormat
+from f5serve.voices.names import MAX_NAME_CHARS
+
+MAX_INSTRUCTIONS_CHARS = 100_000
+NAMED_FIELDS = 5
+"""How many fields that are not known a warning names."""
+
+EXAMPLES: list[JsonValue] = [
+    {"model": "tts-1", "voice": "default", "input": "Hello there."},
+    {
+        "model": "gpt-4o-mini-tts",
+        "voice": {"id": "default"},
+        "input": "Hello there. How are you today?",
+        "response_format": "pcm",
+        "stream_format": "sse",
+        "seed": 7,
+    },
+]
+
+_NAME = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS}
+
+
+def _within(name: str) -> Any:
+    low, high = RANGES[name]
+    return Field(ge=low, le=high, strict=True, allow_inf_nan=False)
+
+
+def _voice_name(value: Any) -> Any:
+    """The name in {"id": name}; anything else as it is."""
+    return value["id"] if isinstance(value, dict) and set(value) == {"id"} else value
+
+
+VoiceName = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_NAME_CHARS, strict=True),
+    BeforeValidator(_voice_name),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _NAME,
+                {
+                    "type": "object",
+                    "properties": {"id": _NAME},
+                    "required": ["id"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+
+
+Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
+
+
+class SpeechBody(BaseModel):
+    """OpenAI's request for speech. The fields from `seed` on are f5serve's own.
+
+    Fields that are not known change nothing; `X-F5-Warning` of the answer names them.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": EXAMPLES})
+
+    input: Annotated[str, Field(min_length=1, max_length=MOST_CHARS, strict=True)] = Field(
+        description="What to say: up to F5_OPENAI_MAX_CHARS characters, 4096 unless that is set."
+    )
+    model: Annotated[str, Field(min_length=1, max_length=200, strict=True)] = Field(
+        description="`tts-1`, `tts-1-hd` and `gpt-4o-mini-tts` mean the model that speaks here; so "
+        "does its own id, which GET /v1/models tells."
+    )
+    voice: VoiceName = Field(
+        description='A voice of the library by its id, as `"ana"` or as `{"id": "ana"}`; '
+        '`"default"` is always there. OpenAI\'s own names (`alloy`, `ash` ...) stand for what '
+        "F5_OPENAI_VOICES says, unless a voice of the library has that name."
+    )
+    instructions: Annotated[str, Field(max_length=MAX_INSTRUCTIONS_CHARS, strict=True)] | None = (
+        Field(None, description="Taken and not used: the way of speaking comes from the voice.")
+    )
+    response_format: AudioFormat | None = Field(
+        None,
+        description="`mp3` unless said otherwise. `opus` is Opus in Ogg, `aac` is ADTS, `pcm` is "
+        "24 kHz, 16 bit, little-endian, mono, without a header.",
+    )
+    speed: Annotated[float, _within("speed")] | None = Field(
+        None, description="2.0 is twice as fast as the voice speaks in its recording."
+    )
+    stream_format: Literal["audio", "sse"] | None = Field(
+        None, description="`audio`: the file itself. `sse`: events with base64 of its parts."
+    )
+    seed: Annotated[int, _within("seed")] | None = Field(
+        None, description="With equal inputs it gives equal speech."
+    )
+    nfe_step: Annotated[int, _within("nfe_step")] | None = Field(
+        None, description="ODE steps: fewer are faster, more are finer."
+    )
+    cfg_strength: Annotated[float, _within("cfg_strength")] | None = Field(
+        None, description="Strength of classifier-free guidance."
+    )
+    sway_sampling_coef: Annotated[float, _within("sway_sampling_coef")] | None = Field(
+        None, description="Bends the time grid of sampling towards its start; 0 leaves it even."
+    )
+    cross_fade_s: Annotated[float, _within("cross_fade_s")] | None = Field(
+        None, description="Overlap of neighbouring utterances, seconds."
+    )
+    remove_silence: Annotated[bool, Field(strict=True)] | None = Field(
+        None, description="Shorten long silences."
+    )
+    return_word_timings: Annotated[bool, Field(strict=True)] | None = Field(
+        None, description="Find out when each word is heard; GET /v1/jobs/{id}/result tells it."
+    )
+    timing_format: SubtitleFormat | Formats | None = Field(
+        None, description="Files of word times to write beside; GET /v1/jobs/{id}/result has them."
+    )
+    verify: Annotated[bool, Field(strict=True)] | None = Field(
+        None, description="Have the recogniser hear the speech, and say again what it misses."
+    )
+    quick_start: Annotated[bool, Field(strict=True)] | None = Field(
+        None,
+        description="false makes no short first utterance: the first sound comes later, with a "
+        "little less work. The same speech through POST /v1/jobs needs true.",
+    )
+
+    @property
+    def format(self) -> AudioFormat:
+        """The format that is wanted."""
+        return self.response_format or "mp3"
+
+    def payload(self, voice: str, model: str) -> dict[str, Any]:
+        """The fields of the same `tts` job, with the voice and the model that are meant here."""
+        own = {name: getattr(self, name) for name in OWN_FIELDS}
+        said = {
+            "text": self.input,
+            "voice": voice,
+            "model": model or None,
+            "response_format": self.format,
+            "speed": self.speed,
+            **own,
+            "return_word_timings": bool(self.return_word_timings),  # they cost time
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+    def warnings(self) -> list[str]:
+        """What the request said in vain, as sentences in ASCII."""
+        told = []
+        if self.instructions:
+            told.append(
+                "instructions is not used: the way of speaking comes from the voice's recording."
+            )
+        names = list(self.model_extra or {})
+        told += [f"The field {name[:40]!a} is not known." for name in names[:NAMED_FIELDS]]
+        if len(names) > NAMED_FIELDS:
+            told.append(f"Nor are {len(names) - NAMED_FIELDS} more.")
+        return told
+
+
+OWN_FIELDS = (
+    *("seed", "nfe_step", "cfg_strength", "sway_sampling_coef", "cross_fade_s"),
+    *("remove_silence", "timing_format", "verify", "quick_start"),
+)
+"""Those that mean the same in a job's input."""
+
+
+class Usage(BaseModel):
+    """How much was read and made: characters of `input`, and mel frames of speech (93.75/s)."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class SpeechDelta(BaseModel):
+    """The next part of the file, in base64."""
+
+    type: Literal["speech.audio.delta"] = "speech.audio.delta"
+    audio: str
+
+
+class SpeechDone(BaseModel):
+    """The file is complete."""
+
+    type: Literal["speech.audio.done"] = "speech.audio.done"
+    usage: Usage
+    warnings: list[str] | None = Field(
+        None, description="What came up after the beginning; there only where something did."
+    )
+
+
+class SpeechError(BaseModel):
+    """The rest of the file will not come."""
+
+    type: Literal["error"] = "error"
+    error: Problem

@@ -1,0 +1,91 @@
+"""Names that scripts written for earlier F5-TTS workers import; nothing in f5serve calls them.
+
+    from f5serve.models.compatibility import download_from_s3, sync_models_from_s3
+
+Each is a thin way to what `store` and `models` do, with the same settings (S3_BUCKET, AWS_*),
+over whatever store these name. True and False are the answers of the old functions; what they hid
+behind False, a wrong key or a full disk, is raised here as `F5Error` with its cause.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from f5serve.errors import KeyMissing, ModelUnavailable
+from f5serve.models.find import artifact_path
+from f5serve.models.publish import publish
+from f5serve.models.release import Source, form_of, gather
+from f5serve.models.sync import sync
+from f5serve.settings import Settings
+from f5serve.store.open import open_store
+
+
+def download_from_s3(s3_key: str, local_path: str | Path) -> bool:
+    """Write what the store holds under a key into a file, whole or not at all.
+
+    Returns:
+        False when the store holds nothing under that key.
+
+    Raises:
+        F5Error: as `ObjectStore.download`.
+    """
+    try:
+        open_store(Settings.from_environ()).download(s3_key, Path(local_path))
+    except KeyMissing:
+        return False
+    return True
+
+
+def upload_to_s3(local_path: str | Path, s3_key: str, content_type: str = "") -> str:
+    """Put a file into the store; returns a URL from which it can be fetched for F5_URL_EXPIRES_S.
+
+    Raises:
+        F5Error: as `ObjectStore.put_file`.
+    """
+    settings = Settings.from_environ()
+    store = open_store(settings)
+    store.put_file(s3_key, Path(local_path), content_type)
+    return store.url(s3_key, settings.url_expires_s)
+
+
+def sync_models_from_s3(model_id: str = "") -> bool:
+    """Bring a model from the store into F5_MODELS_DIR; "" is F5_MODEL. See `sync.sync`.
+
+    Returns:
+        False when the store has none that this version can use.
+
+    Raises:
+        F5Error: as `sync.sync`.
+    """
+    settings = Settings.from_environ()
+    try:
+        sync(open_store(settings), model_id or settings.model, settings.models_dir)
+    except ModelUnavailable as error:
+        if error.code != "MODEL_NOT_IN_STORE":
+            raise
+        return False
+    return True
+
+
+def upload_models_to_s3(model_id: str = "") -> bool:
+    """Put a model of F5_MODELS_DIR into the store; "" is F5_MODEL. See `publish.publish`.
+
+    What was converted goes, else the file as it was published; `f5serve models push` converts.
+
+    Returns:
+        False when the model is not on this machine.
+
+    Raises:
+        F5Error: as `publish.publish`.
+    """
+    settings = Settings.from_environ()
+    model_id = model_id or settings.model
+    form = form_of(artifact_path(settings.models_dir, model_id)) or "published"
+    try:
+        release = gather(model_id, form, Source(settings.models_dir))
+    except ModelUnavailable as error:
+        if error.code != "MODEL_NOT_PULLED":
+            raise
+        return False
+    publish(open_store(settings), release)
+    return True

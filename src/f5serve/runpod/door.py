@@ -1,0 +1,234 @@
+"""RunPod's door: a job in, the answer or one error sentence out.
+
+    {"id", "input"} -> Operations.answer -> output, or {"error", "code", "hint"}
+    {"id", "input"} -> Operations.stream -> pieces of speech, then the output (F5_STREAM)
+
+An answer with `error` makes RunPod mark the request as failed, so only failures carry that key. No
+traceback, path or host leaves through here, and no text of a request enters the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import secrets
+import traceback
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from f5serve import json_logs
+from f5serve.audio.encode_file import to_pcm16
+from f5serve.errors import F5Error, InvalidRequest
+from f5serve.runpod.progress import Progress
+from f5serve.runpod.sdk import Sdk
+from f5serve.service.flights import SHUT_DOWN_CODE
+from f5serve.service.pieces import Piece
+from f5serve.types import Wave
+from f5serve.units import s_to_samples, samples_to_s
+
+_log = logging.getLogger(__name__)
+
+Job = dict[str, Any]
+OnProgress = Callable[[dict[str, Any]], None]
+
+REFRESH = "refresh_worker"
+"""The SDK's setting that ends the worker with the next answer."""
+
+MAX_ITEM_S = 10.0
+"""Longest stretch of speech in one item: 640 kB as base64."""
+
+LOCAL_ID = "local_test"
+"""Id that the SDK gives to every --test_input."""
+
+
+class Answering(Protocol):
+    """What the door needs of `service.Operations`."""
+
+    async def answer(
+        self, payload: Mapping[str, Any], job_id: str, on_progress: OnProgress | None = None
+    ) -> dict[str, Any]:
+        """The answer to one request; raises F5Error, or CancelledError when it is cancelled."""
+        ...
+
+    def stream(self, payload: Mapping[str, Any], job_id: str) -> AsyncGenerator[Any, None]:
+        """Pieces of speech as they are made, then the answer; raises as `answer`."""
+        ...
+
+    @property
+    def broken(self) -> bool:
+        """Whether only a new process can speak again."""
+        ...
+
+    async def close(self, within_s: float) -> None:
+        """Let running work end within that time, then let go of it."""
+        ...
+
+
+class Door:
+    """Answers jobs with operations.
+
+    Args:
+        make: makes the operations, in the event loop and once the SDK has forked its heartbeat: a
+            thread that loads a model must not be copied half-way.
+        config: the SDK's, in which the door asks for a new worker when this one is broken.
+    """
+
+    def __init__(self, sdk: Sdk, make: Callable[[], Answering], config: dict[str, Any]) -> None:
+        self._sdk = sdk
+        self._config = config
+        self._make = make
+        self._made: Answering | None = None
+        self._session: Any = None
+        self._let_go = False
+
+    def started(self, session: Any) -> None:
+        """See `runpod_loop.Hooks`."""
+        self._session = session
+        self._operations()
+
+    async def drain(self, within_s: float) -> None:
+        """See `runpod_loop.Hooks`."""
+        try:
+            await self._operations().close(within_s)
+        finally:  # what fails from here on fails because the worker ends
+            self._let_go = True
+
+    async def handle(self, job: Job) -> dict[str, Any]:
+        """RunPod's handler: what it returns is posted, and nothing is if it is cancelled."""
+        job_id = _id_of(job)
+        try:
+            return _sendable(await self._answer(job, job_id))
+        except Exception as error:  # noqa: BLE001 - the last place that can name it
+            return self._failed(error, job)
+        finally:
+            self._leave_if_broken()
+
+    async def stream(self, job: Job) -> AsyncGenerator[dict[str, Any], None]:
+        """RunPod's handler where answers come in pieces; the last item is what `handle` returns."""
+        job_id = _id_of(job)
+        try:
+            payload = _input_of(job)
+            async with aclosing(self._operations().stream(payload, job_id)) as told:
+                async for said in told:
+                    if not isinstance(said, Piece):
+                        yield _sendable(said)
+                        continue
+                    for item in piece_items(said):
+                        yield item
+                        if self._session is not None:
+                            # The SDK has posted it by now and keeps it for /run, whose output
+                            # must stay small; the answer says where the whole audio is.
+                            item.pop("audio")
+        except Exception as error:  # noqa: BLE001 - as in `handle`
+            failed = self._failed(error, job)
+            yield {name: told for name, told in failed.items() if name != "error"}
+            # Of an item with `error`, the SDK keeps the sentence alone.
+            yield {"error": " ".join(filter(None, (failed["error"], failed["hint"])))}
+        finally:
+            self._leave_if_broken()
+
+    def _failed(self, error: Exception, job: Job) -> dict[str, Any]:
+        """What is told of an error; of a job that another worker will get, nothing."""
+        if self._let_go or (isinstance(error, F5Error) and error.code == SHUT_DOWN_CODE):
+            raise asyncio.CancelledError from None
+        if not isinstance(error, F5Error):
+            return _unexpected(error, job.get("input"))
+        _log.info("refused: %s", error.code)
+        return _printable(error.as_dict())
+
+    def _leave_if_broken(self) -> None:
+        """Have the SDK say with this answer that the worker is of no more use."""
+        if self._made is not None and self._made.broken and not self._config.get(REFRESH):
+            _log.error("the device is broken: this worker asks to be replaced")
+            self._config[REFRESH] = True
+
+    async def _answer(self, job: Job, job_id: str) -> dict[str, Any]:
+        payload = _input_of(job)
+        if self._session is None:
+            return await self._operations().answer(payload, job_id)
+        progress = Progress(lambda body: self._send_progress(job, body))
+        try:
+            return await self._operations().answer(payload, job_id, progress.report)
+        finally:
+            await progress.close()
+
+    async def _send_progress(self, job: Job, body: dict[str, Any]) -> None:
+        said = {"status": "IN_PROGRESS", "output": body}
+        await self._sdk.send_result(self._session, said, job)
+
+    def _operations(self) -> Answering:
+        if self._made is None:  # the SDK's local modes have no loop of ours
+            self._made = self._make()
+        return self._made
+
+
+def piece_items(piece: Piece) -> Iterator[dict[str, Any]]:
+    """A piece as items of a stream, each well below RunPod's limit of 1 MB."""
+    whole = piece.wave
+    rate = whole.sample_rate
+    size = s_to_samples(MAX_ITEM_S, rate)
+    for start in range(0, len(whole.samples), size):
+        wave = Wave(whole.samples[start : start + size], rate)
+        yield {
+            "index": piece.index,
+            "start_s": round(piece.start_s + samples_to_s(start, rate), 4),
+            "seconds": round(wave.duration_s, 4),
+            "format": "pcm",
+            "sample_rate": rate,
+            "audio": base64.b64encode(to_pcm16(wave).tobytes()).decode(),
+        }
+
+
+def _id_of(job: Job) -> str:
+    job_id = str(job["id"])
+    if job_id == LOCAL_ID:  # another input must not look like another request of one job
+        job_id = f"local-{secrets.token_hex(4)}"
+    json_logs.JOB_ID.set(job_id)
+    return job_id
+
+
+def _input_of(job: Job) -> Mapping[str, Any]:
+    payload = job.get("input")
+    if not isinstance(payload, Mapping):
+        raise InvalidRequest(
+            f"The input of a job is an object, not {type(payload).__name__}.",
+            code="BAD_INPUT",
+            hint='Send {"input": {"text": "Hello."}}.',
+        )
+    return payload
+
+
+def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, once it is known that JSON can hold it; else nobody would hear it."""
+    json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+    return answer
+
+
+def _printable(said: dict[str, str]) -> dict[str, Any]:
+    """Half of a surrogate pair, quoted from a request, cannot be sent."""
+    return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in said.items()}
+
+
+def _unexpected(error: Exception, payload: object) -> dict[str, Any]:
+    """Log a fault in f5serve under a trace id, and tell the caller that id alone."""
+    trace = secrets.token_hex(6)
+    message = str(error)
+    if json_logs.quotes(message, payload):
+        message = "(hidden: it repeats the request; F5_LOG_LEVEL=debug shows it)"
+    _log.error("trace %s: %s: %s%s", trace, type(error).__name__, message, _frames(error))
+    _log.debug("trace %s", trace, exc_info=error)
+    return {
+        "error": "Something unexpected failed.",
+        "code": "INTERNAL",
+        "hint": f"Report it with the trace id {trace}, under which the worker's log tells more.",
+        "trace": trace,
+    }
+
+
+def _frames(error: Exception) -> str:
+    """Where it happened, without source lines or values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return "".join(f"; {frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:])

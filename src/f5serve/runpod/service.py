@@ -1,0 +1,97 @@
+"""The worker itself: operations over a store, behind RunPod's SDK, with our door and our loop.
+
+    Settings -> store, voices -> checks -> the SDK, which takes jobs and posts answers
+
+`runpod_loop` decides when, `runpod_door` what is said. `runpod_worker` is the program around it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from f5serve.runpod import sdk as runpod_sdk
+from f5serve.runpod.door import Answering, Door
+from f5serve.runpod.loop import JobLoop, LoopOptions
+from f5serve.runpod.queue import RunPodQueue
+from f5serve.runpod.with_parent import tie_forks_to_this_process
+from f5serve.service import Operations, Options
+from f5serve.settings import Settings, takes_jobs
+from f5serve.startup.checks import make_checks
+from f5serve.store.open import open_store
+from f5serve.synthesis.listening import Ears
+from f5serve.synthesis.speech import Speech
+
+_log = logging.getLogger(__name__)
+
+
+def run(
+    settings: Settings,
+    arguments: Sequence[str],
+    load_speech: Callable[[], Speech],
+    options: Options | None = None,
+    ears: Ears | None = None,
+) -> None:
+    """Be a worker over the store and voices that the settings name.
+
+    Args:
+        load_speech: makes the engine; called once, in the thread that will use it.
+        options: of the operations, but for the queue, which on RunPod is the endpoint's own.
+        ears: who listens to uploads; None makes them by the settings.
+
+    Raises:
+        InvalidRequest: BAD_SETTING.
+        ModelUnavailable: SDK_MISSING, or as `Ears.open`.
+    """
+    store = open_store(settings)
+    voices = (ears or Ears(settings)).library(store)
+    at_runpod = takes_jobs()
+
+    def make() -> Operations:
+        queue = RunPodQueue(settings.runpod_api, settings.runpod_endpoint, settings.runpod_key)
+        chosen = replace(options or Options(), enqueue=queue if at_runpod else None)
+        operations = Operations(store, voices, load_speech, settings, chosen)
+        if at_runpod:  # a local test job may well need no model
+            operations.begin()
+        return operations
+
+    serve(make, settings, arguments, make_checks(settings, store))
+
+
+def serve(
+    make: Callable[[], Answering],
+    settings: Settings,
+    arguments: Sequence[str] = (),
+    checks: Sequence[Callable[[], None]] = (),
+) -> None:
+    """Be a worker until told to stop; RunPod's local modes by `arguments` work too.
+
+    Args:
+        make: see `Door`.
+        arguments: of the SDK, e.g. --test_input; it ends the process after a test job.
+        checks: run before the first job, on RunPod only; one that raises ends the worker.
+
+    Raises:
+        ModelUnavailable: SDK_MISSING.
+    """
+    sdk = runpod_sdk.load()
+    if not sdk.version.startswith(runpod_sdk.VERSIONS):
+        _log.warning("runpod %s is not the version this worker was tested with", sdk.version)
+    config: dict[str, Any] = {
+        "concurrency_modifier": lambda _: settings.concurrency,
+        "return_aggregate_stream": True,
+    }
+    door = Door(sdk, make, config)
+    # The SDK's --test_input knows no generators.
+    in_pieces = settings.stream and (takes_jobs() or "--rp_serve_api" in arguments)
+    config["handler"] = door.stream if in_pieces else door.handle
+    if takes_jobs():
+        runpod_sdk.take_over_logs()
+        tie_forks_to_this_process()
+    for check in checks:
+        runpod_sdk.add_check(check)
+    options = LoopOptions(settings.concurrency, settings.shutdown_s)
+    runpod_sdk.put_loop(lambda config: JobLoop(sdk, config, options, door))
+    runpod_sdk.start(config, arguments)

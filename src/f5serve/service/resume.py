@@ -1,0 +1,174 @@
+"""What an attempt at a long request leaves for the next one: its finished utterances.
+
+Waves flow in as they are made and are stored by a thread of the pool, so that speaking never waits
+for the store; a later attempt gets them back. A store that fails costs the work anew, no more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from f5serve.errors import F5Error, StorageFailed
+from f5serve.jobs.chunks import Chunks
+from f5serve.service.pools import BoundedExecutor
+from f5serve.types import Utterance, Wave
+from f5serve.waits import Check, log_faults, until_done
+
+_log = logging.getLogger(__name__)
+
+
+MOST_WAITING = 32
+"""Utterances that wait to be stored: some minutes of speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepOptions:
+    """When it pays to keep utterances.
+
+    Attributes:
+        after_s: nothing is written before a request has been spoken for so long; what is
+            quickly made is quickly made again.
+        least: utterances that a request must have.
+    """
+
+    after_s: float = 10.0
+    least: int = 3
+
+
+class Resume:
+    """The utterances of one job; see `watch.Kept`.
+
+    Args:
+        decided_by: what decides a wave besides its utterance: engine and program.
+        is_retry: whether an earlier attempt may have left something.
+        pool: where the writing is done.
+    """
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        decided_by: Mapping[str, Any],
+        is_retry: bool,
+        pool: BoundedExecutor,
+        options: KeepOptions | None = None,
+    ) -> None:
+        self._chunks = chunks
+        self._decided_by = dict(decided_by)
+        self._is_retry = is_retry
+        self._pool = pool
+        self._options = options or KeepOptions()
+        self._began = time.monotonic()
+        self._is_long = False
+        self._lock = threading.Lock()
+        self._closed = self._is_final = self._is_writing = False
+        self._waiting: list[tuple[str, Wave]] = []
+        self._known: set[str] = set()  # keys that may be in the store
+        self.found = 0
+        self.written = 0
+
+    def find(self, utterances: Sequence[Utterance], check: Check | None = None) -> set[int]:
+        """Which of these utterances an earlier attempt has left."""
+        self._began = time.monotonic()
+        self._is_long = len(utterances) >= self._options.least
+        if not (self._is_long and self._is_retry):
+            return set()
+        listing = self._pool.submit(self._chunks.keys)
+        until_done([listing], check)
+        try:
+            there = listing.result()
+        except F5Error as error:
+            _log.warning("earlier utterances cannot be listed: %s", error.message)
+            return set()
+        self._known |= there
+        return {i for i, utterance in enumerate(utterances) if self._key(utterance) in there}
+
+    def read(
+        self, utterances: Sequence[Utterance], check: Check | None = None
+    ) -> list[Wave | None]:
+        """The waves of these, side by side; None where one is damaged or cannot be read."""
+        parts = [self._pool.submit(self._chunks.read, self._key(u)) for u in utterances]
+        until_done(parts, check)
+        found = [_wave(part) for part in parts]
+        self.found += sum(wave is not None for wave in found)
+        return found
+
+    def keep(self, utterance: Utterance, wave: Wave) -> None:
+        """Have the wave stored, once that is worth it; returns at once."""
+        if not self._is_long:
+            return
+        with self._lock:
+            if len(self._waiting) < MOST_WAITING:  # a slow store costs the work anew, not memory
+                self._waiting.append((self._key(utterance), wave))
+            is_time = time.monotonic() - self._began >= self._options.after_s
+            if is_time and not self._is_writing and not self._closed:
+                self._is_writing = True
+                log_faults(self._pool.submit(self._write), "keeping utterances")
+
+    def end(self, is_final: bool) -> None:
+        """Write no more; remove what was written if no attempt will follow. Returns at once."""
+        with self._lock:
+            self._closed = True
+            self._is_final = is_final and bool(self._known or self._is_retry)
+            if self._is_final and not self._is_writing:  # else the writer does it
+                log_faults(self._pool.submit(self._remove), "removing kept utterances")
+
+    def _write(self) -> None:
+        while (chunk := self._next()) is not None:
+            key, wave = chunk
+            try:
+                self._chunks.write(key, wave.samples.astype("<f4").tobytes())
+                self.written += 1
+            except StorageFailed as error:
+                _log.warning("no more utterances are kept: %s", error.message)
+                with self._lock:
+                    self._closed = True
+        if self._is_final:
+            self._remove()
+
+    def _next(self) -> tuple[str, Wave] | None:
+        with self._lock:
+            if self._closed or not self._waiting:
+                self._is_writing = False
+                return None
+            key, wave = self._waiting.pop(0)
+            self._known.add(key)
+            return key, wave
+
+    def _remove(self) -> None:
+        try:
+            left = self._chunks.keys() if self._is_retry else set()
+            self._chunks.remove(self._known | left)
+        except StorageFailed as error:
+            _log.warning("kept utterances were not removed: %s", error.message)
+
+    def _key(self, utterance: Utterance) -> str:
+        return self._chunks.key_of(
+            {
+                **self._decided_by,
+                "text": utterance.text,
+                "voice": utterance.voice.revision,
+                "frames": utterance.duration_frames,
+                "seed": utterance.seed,
+                "options": asdict(replace(utterance.options, seed=None)),
+            }
+        )
+
+
+def _wave(reading: Future[bytes | None]) -> Wave | None:
+    try:
+        part = reading.result()
+    except F5Error as error:
+        _log.warning("an earlier utterance cannot be read: %s", error.message)
+        return None
+    if not part or len(part) % 4:
+        return None
+    samples = np.frombuffer(part, dtype="<f4").astype(np.float32)
+    return Wave(samples) if np.isfinite(samples).all() else None

@@ -1,0 +1,145 @@
+"""Which engine the settings and this machine's disk lead to; refused before anything is imported.
+
+Settings flow in, a `Choice` flows out, in milliseconds. This module must not know stores, the hub
+or how an engine is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.models.find import ModelFiles, find, find_published, hub_caches, locate
+from f5serve.models.registry import VOCODER, check_license, get
+from f5serve.settings import Settings
+
+if TYPE_CHECKING:
+    from f5serve.startup.engines import Kind
+    from f5serve.types import SamplingOptions
+
+QUALITY_STEPS = {"fast": 7, "balanced": 16, "quality": 32}
+"""ODE steps of each quality preset."""
+
+RANDOM = "random:"
+"""Prefix of `weights` that stands for random weights of an architecture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which engine is to start, and on what.
+
+    Attributes:
+        kind: "f5" on files, "random" for the same engine on random weights, or "standin".
+        files: of the model, for "f5".
+        original: published checkpoint behind a converted one, when it is there too.
+        note: what callers must be told about this choice, or empty.
+    """
+
+    kind: Kind
+    model: str = ""
+    arch: str = ""
+    files: ModelFiles | None = None
+    original: Path | None = None
+    note: str = ""
+
+
+def default_options(settings: Settings) -> SamplingOptions:
+    """Sampling options of a request that names none."""
+    from f5serve.types import SamplingOptions  # numpy, which the first log line need not wait for
+
+    return SamplingOptions(nfe_step=QUALITY_STEPS[settings.quality])
+
+
+def choose(settings: Settings, weights: str = "") -> Choice:
+    """Which engine the settings and this machine's disk lead to; see `boot` for errors."""
+    if weights:
+        return _choose_random(settings, weights)
+    if settings.engine == "standin":
+        return Choice("standin")
+    if settings.ckpt or settings.vocab or settings.arch:
+        return _choose_own_checkpoint(settings)
+    return _choose_published(settings)
+
+
+def _choose_random(settings: Settings, weights: str) -> Choice:
+    from f5serve.engine.config import preset
+
+    if not weights.startswith(RANDOM) or settings.engine == "standin":
+        raise InvalidRequest(
+            f"Weights {weights!r} cannot be used with engine {settings.engine}.",
+            code="BAD_OPTION",
+            hint="Only random:ARCH with engine f5 is known, e.g. random:F5TTS_v1_Base; "
+            "for a file of your own use --ckpt, --vocab and --arch.",
+        )
+    arch = preset(weights.removeprefix(RANDOM)).name
+    note = "The weights are random: this is noise for tests and benchmarks, not speech."
+    return Choice("random", model=weights, arch=arch, note=note)
+
+
+def _choose_own_checkpoint(settings: Settings) -> Choice:
+    from f5serve.engine.config import preset
+
+    if not (settings.ckpt and settings.vocab and settings.arch):
+        given = {"ckpt": settings.ckpt, "vocab": settings.vocab, "arch": settings.arch}
+        missing = ", ".join(name for name, value in given.items() if not value)
+        raise InvalidRequest(
+            f"A checkpoint of your own also needs: {missing}.",
+            code="CHECKPOINT_INCOMPLETE",
+            hint="Give all of --ckpt, --vocab and --arch (F5_CKPT, F5_VOCAB, F5_ARCH); "
+            "the architecture cannot be told from the file.",
+        )
+    for path in (settings.ckpt, settings.vocab):
+        if not path.is_file():
+            raise ModelUnavailable(
+                f"There is no file {path}.",
+                code="MODEL_MISSING",
+                hint="Check --ckpt and --vocab (F5_CKPT, F5_VOCAB).",
+            )
+    files = ModelFiles(
+        model=settings.ckpt.stem,
+        arch=preset(settings.arch).name,
+        weights=settings.ckpt,
+        vocab=settings.vocab,
+        vocoder=_find_vocoder(settings),
+        license="",
+        commercial=False,
+        revision="",
+    )
+    return Choice("f5", model=files.model, arch=files.arch, files=files)
+
+
+def _find_vocoder(settings: Settings) -> Path:
+    if settings.vocoder is not None:
+        return settings.vocoder
+    caches = hub_caches(settings.models_dir)
+    found = locate(VOCODER, ("vocoder",), caches, settings.models_dir)
+    if found is None:
+        raise _missing(VOCODER.id)
+    return found.paths["vocoder"]
+
+
+def _choose_published(settings: Settings) -> Choice:
+    spec = get(settings.model)
+    files = find(spec.id, settings.models_dir)
+    if files is None:
+        if settings.engine == "f5":
+            raise _missing(spec.id)
+        return Choice("standin")
+    if settings.engine == "auto" and find_spec("torch") is None:
+        note = f"{spec.id} is on this machine but torch is not: pip install 'f5serve[engine]'"
+        return Choice("standin", note=note)
+    check_license(spec, settings.require_commercial_license)
+    published = find_published(spec.id, settings.models_dir)
+    original = published.weights if published else None
+    return Choice("f5", model=files.model, arch=files.arch, files=files, original=original)
+
+
+def _missing(model: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"The weights of {model} are not on this machine.",
+        code="MODEL_MISSING",
+        hint=f"Run: f5serve models pull {model}",
+    )

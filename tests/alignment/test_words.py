@@ -1,0 +1,112 @@
+"""Words as written and as spoken: every word once, in order, with its own times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from f5serve.alignment.exact import Exact
+from f5serve.alignment.words import read, split_words, written_times
+from f5serve.text.english.spoken import spoken, trace
+from f5serve.text.numerals import speller
+from f5serve.types import Mark, Wave
+
+
+def pairs(text: str, language: str = "en") -> str:
+    """Each word = what is said for it."""
+    reading = read(text, language)
+    said: dict[int, list[str]] = {index: [] for index in range(len(reading.words))}
+    for word, owner in zip(reading.spoken, reading.owners, strict=True):
+        said[owner].append(word)
+    told = (f"{word.text}={' '.join(said[index])}" for index, word in enumerate(reading.words))
+    return " | ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Hi, you!", "Hi,=Hi | you!=you"),
+        ("It's $3.50.", "It's=It's | $3.50.=three dollars and fifty cents"),
+        ("about $3 million now", "about=about | $3 million=three million dollars | now=now"),
+        ("Dr. No — 🙂 at 5:30", "Dr.=Doctor | No — 🙂=No | at=at | 5:30=five thirty"),
+        ("“Yes” 100% & more", "“Yes”=Yes | 100%=one hundred percent | &=and | more=more"),
+        ("the 22nd of 1906", "the=the | 22nd=twenty second | of=of | 1906=nineteen oh six"),
+        ("well-known 5 km", "well-known=well known | 5 km=five kilometers"),
+        ("— hello", "— hello=hello"),
+        ("café naïve", "café=cafe | naïve=naive"),
+        ("... !", ""),
+        ("", ""),
+    ],
+)
+def test_english(text: str, told: str) -> None:
+    assert pairs(text) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "told"),
+    [
+        ("Es sind 21.", "de", "Es=Es | sind=sind | 21.=einundzwanzig"),
+        ("1.203 Euro", "de", "1.203=eintausendzweihundertdrei | Euro=Euro"),
+        ("Ça fait 3,5 m", "fr", "Ça=Ça | fait=fait | 3,5=trois cinq | m=m"),
+        ("我有2元，好。", "zh", "我=我 | 有=有 | 2=二 | 元，=元 | 好。=好"),
+        ("ok 7", "xx", "ok 7=ok"),
+    ],
+)
+def test_other_languages(text: str, language: str, told: str) -> None:
+    assert pairs(text, language) == told
+
+
+@given(st.text(max_size=60), st.sampled_from(["en", "de", "zh", ""]))
+def test_words_are_the_text(text: str, language: str) -> None:
+    reading = read(text, language)
+    if reading.words:
+        assert "".join("".join(word.text.split()) for word in reading.words) == "".join(
+            text.split()
+        )
+    assert list(reading.owners) == sorted(reading.owners)
+    assert set(reading.owners) == set(range(len(reading.words)))
+
+
+@given(st.text(max_size=60))
+def test_every_origin_is_inside_the_text(text: str) -> None:
+    traced = trace(text)
+    assert traced.text == spoken(text)
+    assert len(traced.origins) == len(traced.text)
+    assert all(0 <= start < end <= len(text) for start, end in traced.origins)
+
+
+@given(st.text(max_size=40))
+def test_splitting_loses_nothing(text: str) -> None:
+    words = split_words(text)
+    assert "".join(word.text for word in words) == "".join(text.split())
+    assert all(text[word.start : word.end] == word.text for word in words)
+
+
+def test_a_word_lasts_as_long_as_all_that_is_said_for_it() -> None:
+    reading = read("Pay $3.50", "en")
+    times = [(float(i), i + 0.5, 1.0) for i in range(len(reading.spoken))]
+    pay, money = written_times(reading, times)
+    assert (pay.word, pay.start_s, pay.end_s) == ("Pay", 0.0, 0.5)
+    assert (money.word, money.start_s, money.end_s) == ("$3.50", 1.0, 5.5)
+
+
+def test_marks_become_words() -> None:
+    marks = (Mark(0, 2, 0.1, 0.3), Mark(3, 8, 0.4, 0.6), Mark(3, 9, 0.6, 0.9))
+    wave = Wave(np.zeros(24_000, np.float32), marks=marks)
+    (told,) = Exact().align([wave], ["Is $3.50? 🙂"], "en")
+    assert [(w.word, w.start_s, w.end_s) for w in told.words] == [
+        ("Is", 0.1, 0.3),
+        ("$3.50? 🙂", 0.4, 0.9),
+    ]
+    assert (told.method, told.confidence) == ("exact", 1.0)
+    assert Exact().align([Wave(wave.samples)], ["Is"], "en")[0].words == ()
+
+
+def test_numbers_of_unknown_languages_are_not_guessed() -> None:
+    assert speller("xx") is None
+    german = speller("de")
+    assert german is not None
+    assert german("007") == "null null sieben"
+    assert german("1,5") == "eins fünf"

@@ -1,0 +1,230 @@
+"""Pulling from a hub that works: local files first, verified, in the cache's own layout."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from huggingface_hub import try_to_load_from_cache
+
+from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.models import records
+from f5serve.models.find import find
+from f5serve.models.hashes import Progress
+from f5serve.models.hub import HubSource, pull
+from tests.models.conftest import COMMIT, OPEN_COMMIT, REGISTRY, VOCAB, VOCOS, WEIGHTS, sha
+from tests.models.hub_standin import Hub
+
+
+def test_a_model_comes_with_its_vocabulary_and_vocoder(
+    hub: Hub, source: HubSource, models_dir: Path
+) -> None:
+    steps: list[Progress] = []
+    files = pull("pinned", source, models_dir, steps.append, REGISTRY)
+    assert files.weights.read_bytes() == WEIGHTS
+    assert files.vocab.read_bytes() == VOCAB
+    assert files.vocoder.read_bytes() == VOCOS
+    assert (files.arch, files.revision, files.commercial) == ("F5TTS_v1_Base", COMMIT, False)
+    assert files == find("pinned", models_dir, registry=REGISTRY)
+    last = {(s.path, s.phase): s.done for s in steps}
+    assert last[("base/model.safetensors", "download")] == len(WEIGHTS)
+    assert last[("base/model.safetensors", "verify")] == len(WEIGHTS)
+
+
+def test_the_second_pull_asks_nobody(hub: Hub, source: HubSource, models_dir: Path) -> None:
+    first = pull("pinned", source, models_dir, registry=REGISTRY)
+    hub.requests.clear()
+    assert pull("pinned", source, models_dir, registry=REGISTRY) == first
+    assert hub.requests == []
+
+
+def test_other_programs_find_the_files(source: HubSource, models_dir: Path) -> None:
+    files = pull("pinned", source, models_dir, registry=REGISTRY)
+    cached = try_to_load_from_cache(
+        "owner/pinned", "base/model.safetensors", cache_dir=models_dir / "hub", revision=COMMIT
+    )
+    assert cached == str(files.weights)
+    assert files.weights.is_symlink()
+    assert files.weights.resolve().name == sha(WEIGHTS)
+    assert not list(models_dir.rglob("*.incomplete"))
+
+
+def test_an_unknown_revision_is_resolved_once_and_kept(
+    hub: Hub, source: HubSource, models_dir: Path
+) -> None:
+    files = pull("open", source, models_dir, registry=REGISTRY)
+    assert files.revision == OPEN_COMMIT
+    assert files.weights.name == "model_last.pt"
+    record = json.loads((models_dir / "seen" / "open.json").read_text())
+    assert record["revision"] == OPEN_COMMIT
+    assert record["files"]["model_last.pt"]["sha256"] == sha(WEIGHTS)
+
+    files.vocab.unlink()
+    newer = hub.repos["owner/open"]
+    newer.sha, newer.older = "d" * 40, {OPEN_COMMIT}
+    assert pull("open", source, models_dir, registry=REGISTRY).revision == OPEN_COMMIT
+
+
+def test_a_repository_with_two_checkpoints_is_not_guessed(
+    hub: Hub, source: HubSource, models_dir: Path
+) -> None:
+    hub.repos["owner/open"].files["model_first.pt"] = b"?"
+    with pytest.raises(ModelUnavailable, match=r"model_first\.pt, model_last\.pt") as caught:
+        pull("open", source, models_dir, registry=REGISTRY)
+    assert caught.value.code == "AMBIGUOUS_FILES"
+
+
+def test_a_file_of_another_repository_is_pulled_along(source: HubSource, models_dir: Path) -> None:
+    files = pull("borrows", source, models_dir, registry=REGISTRY)
+    assert files.vocab.read_bytes() == VOCAB
+    assert "models--owner--pinned" in str(files.vocab)
+    assert files.revision == COMMIT
+
+
+def test_only_what_is_missing_is_fetched(hub: Hub, source: HubSource, models_dir: Path) -> None:
+    pull("pinned", source, models_dir, registry=REGISTRY).vocab.unlink()
+    hub.requests.clear()
+    pull("pinned", source, models_dir, registry=REGISTRY)
+    assert {r.path for r in hub.requests} == {f"/owner/pinned/resolve/{COMMIT}/base/vocab.txt"}
+
+
+def test_a_broken_file_on_disk_is_replaced(hub: Hub, source: HubSource, models_dir: Path) -> None:
+    files = pull("pinned", source, models_dir, registry=REGISTRY)
+    damaged = bytearray(WEIGHTS)
+    damaged[1000] ^= 1
+    files.weights.resolve().write_bytes(damaged)
+    os.utime(files.weights, ns=(1, 1))
+    assert pull("pinned", source, models_dir, registry=REGISTRY).weights.read_bytes() == WEIGHTS
+
+
+def test_a_broken_file_of_another_program_is_left_alone(
+    source: HubSource, models_dir: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "elsewhere.safetensors"
+    other.write_bytes(b"x" * len(WEIGHTS))
+    snapshot = models_dir / "hub/models--owner--pinned/snapshots" / COMMIT / "base"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").symlink_to(other)
+    (snapshot / "vocab.txt").write_bytes(VOCAB)
+    files = pull("pinned", source, models_dir, registry=REGISTRY)
+    assert files.weights.read_bytes() == WEIGHTS
+    assert other.exists()
+
+
+def test_the_token_goes_to_the_hub_and_nothing_else_about_us(hub: Hub, models_dir: Path) -> None:
+    hub.token = "hf_secret"
+    pull("open", HubSource(hub.endpoint, "hf_secret"), models_dir, registry=REGISTRY)
+    agents = {r.headers["user-agent"] for r in hub.requests}
+    assert len(agents) == 1
+    assert agents.pop().startswith("f5serve/")
+    assert "hf_secret" not in repr(HubSource(hub.endpoint, "hf_secret"))
+
+
+def test_a_large_file_on_another_host_is_fetched_without_the_token(
+    hub: Hub, models_dir: Path
+) -> None:
+    hub.token, hub.faults.to_another_host, hub.faults.cuts = "hf_secret", True, [100_000]
+    source = HubSource(hub.endpoint, "hf_secret", timeout_s=2)
+    files = pull("pinned", source, models_dir, registry=REGISTRY)
+    assert files.weights.read_bytes() == WEIGHTS
+    assert files.weights.resolve().name == sha(WEIGHTS)
+    elsewhere = [r for r in hub.requests if r.path.startswith("/elsewhere/")]
+    assert [r.headers.get("range") for r in elsewhere] == [None, "bytes=100000-", None]
+    assert not any("authorization" in r.headers for r in elsewhere)
+
+
+def test_the_vocoder_is_not_a_model(source: HubSource, models_dir: Path) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        pull("vocos", source, models_dir, registry=REGISTRY)
+    assert caught.value.code == "NOT_A_MODEL"
+
+
+def _pull_in_a_process(endpoint: str, models_dir: Path) -> None:
+    files = pull("pinned", HubSource(endpoint, timeout_s=5), models_dir, registry=REGISTRY)
+    assert files.weights.read_bytes() == WEIGHTS
+
+
+def test_a_pull_that_was_killed_is_gone_on_with(hub: Hub, models_dir: Path) -> None:
+    hub.faults.hang, hub.faults.hang_at = "BODY", 200_000
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=_pull_in_a_process, args=(hub.endpoint, models_dir))
+    process.start()
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up:
+        if [p for p in models_dir.rglob("*.incomplete") if p.stat().st_size == 200_000]:
+            break
+        time.sleep(0.02)
+    process.kill()
+    process.join(10)
+    assert process.exitcode == -signal.SIGKILL
+    assert find("pinned", models_dir, registry=REGISTRY) is None
+    hub.faults.hang = ""
+    _pull_in_a_process(hub.endpoint, models_dir)
+    assert hub.ranges == ["bytes=200000-"]
+
+
+def test_offline_mode_of_the_library_is_named(hub: Hub, models_dir: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from f5serve.errors import F5Error\n"
+        "from f5serve.models.hub import HubSource, pull\n"
+        "try: pull('german', HubSource(sys.argv[1]), Path(sys.argv[2]))\n"
+        "except F5Error as error: print(error.code, error.message)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, hub.endpoint, str(models_dir)],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("HUB_UNREACHABLE")
+    assert "HF_HUB_OFFLINE" in done.stdout
+    assert hub.requests == []
+
+
+def test_two_processes_at_once_download_once(hub: Hub, models_dir: Path) -> None:
+    hub.faults.pause_s = 0.03
+    spawn = multiprocessing.get_context("spawn")
+    both = [
+        spawn.Process(target=_pull_in_a_process, args=(hub.endpoint, models_dir)) for _ in range(2)
+    ]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(60)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert hub.count("GET") == 3
+    assert records.read(models_dir, "pinned").files["base/vocab.txt"].sha256 == sha(VOCAB)
+
+
+def test_the_lock_is_touched_once_a_second(source: HubSource, models_dir: Path) -> None:
+    lock = models_dir / "hub" / ".locks" / "f5serve.lock"
+    signs: list[int] = []
+    began = time.monotonic()
+    pull(
+        "pinned",
+        source,
+        models_dir,
+        lambda _: signs.append(lock.stat().st_mtime_ns),
+        registry=REGISTRY,
+    )
+    assert len(signs) > 10
+    assert len(set(signs)) <= 2 + (time.monotonic() - began)
+
+
+def test_parts_of_processes_that_are_gone_are_swept(source: HubSource, models_dir: Path) -> None:
+    blobs = models_dir / "hub" / "models--owner--elsewhere" / "blobs"
+    blobs.mkdir(parents=True)
+    for name, age_s in (("a.0123abcd", 7200), ("b.0123abcd", 60), ("c", 7200)):
+        part = blobs / f"{name}.incomplete"
+        part.write_bytes(b"x")
+        os.utime(part, (time.time() - age_s,) * 2)
+    pull("pinned", source, models_dir, registry=REGISTRY)
+    assert sorted(p.name for p in blobs.iterdir()) == ["b.0123abcd.incomplete", "c.incomplete"]

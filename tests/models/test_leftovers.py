@@ -1,0 +1,127 @@
+"""What killed processes leave behind goes after a while, and nothing else does."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from f5serve.errors import StorageFailed
+from f5serve.jobs.retention import sweep as sweep_jobs
+from f5serve.models.leftovers import sweep
+from f5serve.models.manifest import BLOBS
+from f5serve.models.publish import publish
+from f5serve.models.sync import sync
+from f5serve.store.memory import MemoryStore
+from tests.models.releases import MODEL, release, version_of
+
+DAY_S = 86_400
+BLOBS_FOLDER = "hub/models--owner--pinned/blobs"
+SNAPSHOT = "hub/models--owner--pinned/snapshots/" + "c" * 40
+
+LEFT = {  # and after how many days
+    f"{BLOBS_FOLDER}/abc.incomplete": 7,
+    f"{BLOBS_FOLDER}/abc.01234567.incomplete": 0.1,
+    f"{SNAPSHOT}/.vocab.txt.01234567": 0.1,
+    f"{SNAPSHOT}/base/.model.safetensors.89abcdef": 0.1,
+    "artifacts/.pinned.safetensors." + "0" * 32 + ".partial": 1,
+    "synced/pinned/0123456789abcdef/weights.safetensors": 7,
+    "seen/.f5-" + "0" * 32 + ".tmp": 0.1,
+}
+KEPT = (
+    f"{BLOBS_FOLDER}/abc",
+    f"{BLOBS_FOLDER}/abc.damaged",
+    f"{SNAPSHOT}/vocab.txt",
+    f"{SNAPSHOT}/.gitattributes",
+    "artifacts/pinned.safetensors",
+    "artifacts/pinned.safetensors.damaged",
+    "artifacts/.mine.partial",
+    "synced/pinned/quarantine/0123456789abcdef-weights.safetensors",
+    "synced/pinned/fedcba9876543210/manifest.json",
+    "synced/pinned/fedcba9876543210/weights.safetensors",
+    "synced/pinned/my own/weights.safetensors",
+    "seen/pinned.json",
+    "hub/notes.incomplete",
+)
+
+
+def make(folder: Path, name: str, age_days: float) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"?")
+    then = time.time() - age_days * DAY_S
+    os.utime(path, (then, then))
+    os.utime(path.parent, (then, then))
+    return path
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_is_left_over_goes_after_its_time(tmp_path: Path, name: str) -> None:
+    young = make(tmp_path, name, 0.8 * LEFT[name] if LEFT[name] >= 1 else 0.0)
+    assert sweep(tmp_path) == 0
+    assert young.exists()
+    old = make(tmp_path, name, LEFT[name] + 0.1)
+    assert sweep(tmp_path) == 1
+    assert not old.exists()
+
+
+def test_nothing_else_goes_however_old(tmp_path: Path) -> None:
+    kept = [make(tmp_path, name, 400) for name in KEPT]
+    assert sweep(tmp_path) == 0
+    assert all(path.exists() for path in kept)
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    victim = make(outside, "weights.safetensors", 400)
+    models = tmp_path / "models"
+    (models / "synced" / "pinned").mkdir(parents=True)
+    (models / "synced" / "pinned" / ("0" * 16)).symlink_to(outside)
+    sweep(models)
+    assert victim.exists()
+    (tmp_path / "link").symlink_to(models)
+    make(models, f"{BLOBS_FOLDER}/abc.incomplete", 400)
+    assert sweep(tmp_path / "link") == 0
+
+
+def test_a_sync_clears_what_an_older_one_left(tmp_path: Path) -> None:
+    store = MemoryStore()
+    publish(store, release(tmp_path / "made"))
+    left = make(tmp_path / "models", "synced/pinned/0123456789abcdef/weights.safetensors", 8)
+    assert version_of(sync(store, MODEL, tmp_path / "models")) == 1
+    assert not left.exists()
+
+
+class Uploads(MemoryStore):
+    """Counts where old uploads were looked for, or lets nobody look."""
+
+    def __init__(self, *, forbidden: bool = False) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self._forbidden = forbidden
+
+    def abort_old_uploads(self, prefix: str = "", older_than_s: float = DAY_S) -> int:
+        assert older_than_s >= DAY_S
+        self.asked.append(prefix)
+        if self._forbidden:
+            raise StorageFailed("403.", code="S3_FORBIDDEN")
+        return 1
+
+
+def test_whoever_publishes_removes_old_parts_of_blobs(tmp_path: Path) -> None:
+    store, closed = Uploads(), Uploads(forbidden=True)
+    assert publish(store, release(tmp_path / "made")).changed
+    assert store.asked == [BLOBS]
+    assert publish(closed, release(tmp_path / "made")).changed
+
+
+def test_jobs_gc_removes_old_parts_of_ours(tmp_path: Path) -> None:
+    store = Uploads()
+    assert sweep_jobs(store, 30, dry_run=True).uploads == 0
+    assert store.asked == []
+    assert sweep_jobs(store, 30).uploads == len(store.asked)
+    assert {"output/", "voices/", "models/"} <= set(store.asked)
+    assert all(prefix.endswith("/") for prefix in store.asked)
+    assert sweep_jobs(Uploads(forbidden=True), 30).uploads == 0

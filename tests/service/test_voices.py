@@ -1,0 +1,167 @@
+"""upload, list_voices, delete_voice, and speaking in what was uploaded."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from f5serve.download.url import FetchLimits
+from f5serve.download.wire import Internet
+from f5serve.fallback.tone import Tone
+from f5serve.service import Operations, Options
+from f5serve.settings import Settings
+from f5serve.store.memory import MemoryStore
+from f5serve.synthesis.speech import Speech
+from f5serve.voices.library import LibraryOptions, VoiceLibrary
+from tests.download.servers import Server, answer, internet
+from tests.service.house import HELLO, CountingTone, House, house, run
+from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+FILE = b64(recording())
+
+
+def serve(connection: Any, request: bytes) -> None:
+    path = request.split(b" ")[1]
+    files = {b"/ana.wav": recording(), b"/bob.wav": other_recording(), b"/ana.txt": WORDS.encode()}
+    connection.sendall(answer(files[path]) if path in files else answer(status="404 Not Found"))
+
+
+@pytest.fixture
+def web() -> Iterator[tuple[str, Internet]]:
+    with Server(serve) as server:
+        yield f"http://files.example:{server.port}", internet(server.port)
+
+
+def test_an_uploaded_voice_is_listed_spoken_in_and_deleted(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            told = await here.call("upload", voice_name="ana.wav", voice_file=FILE, ref_text=WORDS)
+            assert told["status"] == "Voice 'ana.wav' and reference text uploaded successfully."
+            assert told["voice"]["name"] == "ana.wav"
+            assert await here.call("list_voices") == {
+                "voices": [
+                    {
+                        "voice_file": "ana.wav",
+                        "name": "ana.wav",
+                        "text_file": "ana.txt",
+                        "size": told["voice"]["size"],
+                        "last_modified": told["voice"]["last_modified"],
+                        "duration_s": told["voice"]["duration_s"],
+                        "language": "",
+                        "needs_review": False,
+                        "transcript_confidence": None,
+                    }
+                ],
+                "count": 1,
+                "status": "success",
+            }
+            for name in ("ana", "ana.wav", "ANA"):
+                assert (await here.ask(f"j-{name}", **HELLO, local_voice=name))["voice"] == "ana"
+            assert len(here.tone.spoken) == 1
+            deleted = await here.call("delete_voice", voice_name="ana")
+            assert deleted == {"status": "Voice 'ana' deleted."}
+            assert (await here.refuse("k", **HELLO, voice="ana")).code == "VOICE_NOT_FOUND"
+
+    run(story)
+
+
+def test_a_replaced_voice_is_not_answered_with_the_old_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            await here.call("upload", voice_name="ana", voice_file=FILE, ref_text=WORDS)
+            await here.ask("a", **HELLO, voice="ana")
+            other = b64(other_recording())
+            await here.call("upload", voice_name="ana", voice_file=other, ref_text=OTHER_WORDS)
+            assert not (await here.ask("b", **HELLO, voice="ana"))["cached"]
+
+    run(story)
+
+
+def open_house(web: tuple[str, Internet], folder: Path) -> Any:
+    return house(folder, options=Options(internet=web[1]), allow_http_urls=True)
+
+
+def test_uploads_come_by_url_too(tmp_path: Path, web: tuple[str, Internet]) -> None:
+    url = web[0]
+    text = {"text_file_url": f"{url}/ana.txt"}
+
+    async def story() -> None:
+        async with open_house(web, tmp_path) as here:
+            for name, words in [("a", text), ("b", {"text_file": b64(WORDS.encode())})]:
+                told = await here.call(
+                    "upload", voice_name=name, voice_file_url=f"{url}/ana.wav", **words
+                )
+                assert told["voice"]["text_file"] == f"{name}.txt"
+            revisions = {record["size"] for record in (await here.call("list_voices"))["voices"]}
+            assert len(revisions) == 1
+            error = await here.refuse(
+                "x", endpoint="upload", voice_name="c", voice_file_url=f"{url}/none.wav", **text
+            )
+            assert error.message.startswith("Failed to download voice: ")
+            assert "files.example" not in error.message
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "sentence"),
+    [
+        ({}, "MISSING_FIELD", "voice_name is required for upload."),
+        (
+            {"voice_name": "ana.wav"},
+            "MISSING_FIELD",
+            "Either voice_file or voice_file_url is required for upload.",
+        ),
+        ({"voice_name": "ana", "voice_file": FILE}, "REF_TEXT_REQUIRED", ""),
+        ({"voice_name": "ana", "voice_file": "???"}, "BASE64_INVALID", ""),
+        ({"voice_name": "../x", "voice_file": FILE, "ref_text": "x"}, "BAD_VOICE_NAME", ""),
+        ({"voice_name": "ana", "voice_file": "aa", "voice_file_url": "b"}, "BAD_OPTION", ""),
+        ({"voice_name": "ana", "voice_file": FILE, "text_file": b64(b"\xff")}, "NOT_TEXT", ""),
+        ({"voice_name": "ana", "voice_file_url": "file:///etc/passwd"}, "URL_NOT_ALLOWED", ""),
+        ({"voice_name": "ana", "voice_file": FILE, "consent": 1}, "BAD_OPTION", ""),
+    ],
+)
+def test_uploads_that_cannot_be_used_are_refused(
+    tmp_path: Path, payload: dict[str, Any], code: str, sentence: str
+) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            error = await here.refuse("x", endpoint="upload", **payload)
+            assert error.code == code
+            assert error.message == (sentence or error.message)
+            assert (await here.call("list_voices"))["count"] == 0
+
+    run(story)
+
+
+def test_a_url_is_a_voice_too(tmp_path: Path, web: tuple[str, Internet]) -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        limits = LibraryOptions(web=FetchLimits(allow_http=True), internet=web[1])
+        library = VoiceLibrary(store, tmp_path, options=limits)
+        operations = Operations(
+            store, library, lambda: Speech(Tone()), replace(Settings(), allow_http_urls=True)
+        )
+        here = House(operations, store, CountingTone())
+        url = f"{web[0]}/ana.wav"
+        answer = await here.ask("j", **HELLO, local_voice=url, ref_text=WORDS)
+        assert answer["status"] == "COMPLETED"
+        assert (await here.ask("k", **HELLO, voice=url, ref_text=WORDS))["cached"]
+        other = await here.ask("l", **HELLO, voice=f"{web[0]}/bob.wav", ref_text=OTHER_WORDS)
+        assert not other["cached"]
+        error = await here.refuse("m", **HELLO, voice=url)
+        assert error.code == "REF_TEXT_REQUIRED"
+        assert (await here.call("list_voices"))["count"] == 0
+        await operations.close(1)
+
+    run(story)
