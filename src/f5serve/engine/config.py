@@ -52,6 +52,11 @@ class Architecture:
         """Attention heads; every published model has 64 channels a head."""
         return self.dim // HEAD_DIM
 
+    @property
+    def turned_heads(self) -> int:
+        """Those that get rotary positions, as a number."""
+        return self.heads if self.rope_heads is None else self.rope_heads
+
 
 _FIELDS = frozenset(item.name for item in fields(Architecture))
 _SIZES = {

@@ -185,7 +185,7 @@ class SelfAttention(nn.Module):
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.heads = arch.heads
-        self.rope_heads = arch.heads if arch.rope_heads is None else arch.rope_heads
+        self.rope_heads = arch.turned_heads
         self.qkv = nn.Linear(arch.dim, 3 * arch.dim)
         self.out = nn.Linear(arch.dim, arch.dim)
 

@@ -17,15 +17,20 @@ from f5serve.engine.layers import (
 from f5serve.engine.packing import Layout, Moment, Packing
 
 
+def rms_eps(dtype: torch.dtype) -> float:
+    """What keeps the norm of a frame finite that is all zero."""
+    return 1e-12 if dtype.itemsize > 2 else 1e-7
+
+
 class RMSNorm(nn.Module):
-    """x / rms(x) * weight; epsilon only keeps an all-zero frame finite."""
+    """x / rms(x) * weight."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width))
 
     def forward(self, x: Tensor) -> Tensor:  # [m d] -> [m d]
-        return F.rms_norm(x, x.shape[-1:], self.weight, eps=1e-12 if x.dtype.itemsize > 2 else 1e-7)
+        return F.rms_norm(x, x.shape[-1:], self.weight, eps=rms_eps(x.dtype))
 
 
 class Layer(nn.Module):
