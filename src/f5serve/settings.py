@@ -17,6 +17,7 @@ from f5serve.bucket_settings import BucketSettings
 from f5serve.errors import InvalidRequest
 from f5serve.http_settings import MOST_CHARS
 from f5serve.masking import bare_url, secrets_in
+from f5serve.number_formats import FORMATS
 from f5serve.setting_values import flag, one_of, path, seconds, setting, share, whole
 
 
@@ -77,8 +78,10 @@ class Settings(BucketSettings):
     dtype: str = setting(
         "F5_DTYPE",
         "auto",
-        one_of("auto", "fp32", "fp16", "int8"),
-        "`auto` is fp16 on GPUs and fp32 on CPUs; int8 is for CPUs, faster and less exact.",
+        one_of(*FORMATS),
+        "`auto` is fp16 on GPUs and fp32 on CPUs. Faster and less exact on CPUs: `int8`, and "
+        "`bf16` where there is AVX512_BF16 or AMX. On GPUs: `bf16` from compute capability 8.0 on "
+        "(the range of fp32, 8 times the error of fp16), `fp8` from 8.9 on.",
     )
     threads: int = setting(
         "F5_THREADS", 0, whole(0, 1024), "CPU threads; 0 takes what the container may use."

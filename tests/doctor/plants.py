@@ -66,6 +66,19 @@ def unsets(*names: str, **variables: str) -> Spoil:
     return spoil
 
 
+def all_of(*spoils: Spoil) -> Spoil:
+    def spoil(machine: Machine) -> None:
+        for one in spoils:
+            one(machine)
+
+    return spoil
+
+
+def cpu_has(flags: str) -> Spoil:
+    text = f"processor\t: 0\nflags\t\t: {flags}\n\n"
+    return lambda machine: machine.write("root/proc/cpuinfo", text)
+
+
 def torch_says(base: dict[str, object], **changes: object) -> Spoil:
     return lambda machine: machine.torch({**base, **changes})
 
@@ -260,6 +273,30 @@ PLANTS = (
     ),
     Plant("another cuDNN first", gpu_box, other_cudnn, "CUDNN_OVERRULED"),
     Plant("int8 on a GPU", gpu_box, sets(F5_DTYPE="int8"), "INT8_ON_GPU"),
+    Plant(
+        "bf16 on a CPU without it",
+        cpu_box,
+        all_of(cpu_has("fpu avx2 avx512f avx512_vnni"), sets(F5_DTYPE="bf16")),
+        "DTYPE_UNSUPPORTED",
+    ),
+    Plant("fp8 on a CPU", cpu_box, sets(F5_DTYPE="fp8"), "DTYPE_UNSUPPORTED"),
+    Plant(
+        "bf16 on a GPU without it",
+        gpu_box,
+        all_of(
+            torch_says(TORCH_GPU, devices=[["Tesla T4", [7, 5], *RTX[2:]]]), sets(F5_DTYPE="bf16")
+        ),
+        "DTYPE_UNSUPPORTED",
+    ),
+    Plant(
+        "fp8 on a GPU without it",
+        gpu_box,
+        all_of(
+            torch_says(TORCH_GPU, devices=[["NVIDIA A100", [8, 0], *RTX[2:]]]),
+            sets(F5_DTYPE="fp8"),
+        ),
+        "DTYPE_UNSUPPORTED",
+    ),
     Plant("fp16 on a CPU", cpu_box, sets(F5_DTYPE="fp16", F5_DEVICE="cpu"), "FP16_ON_CPU"),
     # flash-attn
     Plant("flash-attn twice", gpu_box, flash_twice, "FLASH_ATTN_TWICE"),

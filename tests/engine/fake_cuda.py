@@ -129,7 +129,7 @@ class Trace(TorchDispatchMode):
         sized = [tensor for tensor in ins if tensor.dim()]
         if len({tensor.device.type for tensor in sized}) > 1:
             self.mixed.append(told)
-        if name in COPIES or name in {"where", "index_put_"}:
+        if name in COPIES or name in {"where", "index_put_", "_scaled_mm"}:
             return
         if len({tensor.dtype for tensor in sized if tensor.dtype.is_floating_point}) > 1:
             self.mixed.append(told)

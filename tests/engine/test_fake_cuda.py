@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
 )
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from f5serve.engine import checkpoint, mel
 from f5serve.engine.attention import trial_input, varlen
@@ -24,6 +26,7 @@ from f5serve.engine.config import preset
 from f5serve.engine.device import F5Device
 from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
 from f5serve.engine.packing import GPU_CONV_SIZES, Layout, Moment
+from f5serve.engine.quantize import Fp8Linear, quantize_blocks
 from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.schedule import Schedule, Schedules
 from f5serve.engine.stepping import Begun, Stepper
@@ -38,6 +41,8 @@ MOST_LAUNCHES = {(V1, 1): 307, (V1, 2): 377, (E2, 1): 360, (E2, 2): 362}
 """Of a step by architecture and time points: what the plain path takes."""
 MOST_BYTES = {(V1, 1): 100_000, (V1, 2): 135_000}
 """Moved per token and block, weights not counted."""
+FP8_LAUNCHES = 5
+"""Of each linear layer beside its product: its input is measured, scaled and rounded."""
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +67,12 @@ def stepper_of(name: str, dtype: torch.dtype) -> Stepper:
     schedule = Schedule((1 / 16,) * 16, table)
     schedules._kept = lambda steps, sway: schedule  # its numbers cannot be computed here
     return Stepper(model, schedules, varlen)
+
+
+def fp8_stepper_of(name: str) -> Stepper:
+    stepper = stepper_of(name, torch.bfloat16)
+    quantize_blocks(stepper.backbone, "fp8")
+    return stepper
 
 
 def row(frames: int, strength: float = 2.0) -> Row:
@@ -116,6 +127,47 @@ def test_nobody_waits_in_a_step(name: str, dtype: torch.dtype, count: int, point
     key = (E2 if name == E2 else V1, min(points, 2))
     print(f"{name} {count} rows, {points} time points: {later.count} launches")  # noqa: T201 - told with -s
     assert later.count <= MOST_LAUNCHES[key]
+
+
+class Products(TorchDispatchMode):
+    """Notes the arguments of each product in fp8, and its result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[torch.Tensor, ...]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func.name().startswith("aten::_scaled_mm"):
+            self.seen.append((*args[:4], out))
+        return out
+
+
+@pytest.mark.parametrize("name", [V1, E2])
+def test_a_step_in_fp8_is_sound(name: str) -> None:
+    """torch refuses fake tensors of a layout or width that the kernels of a GPU do not take."""
+    stepper = fp8_stepper_of(name)
+    rows = begin(stepper, [301, 412, 350], 2)
+    with Products() as products:
+        stepper.step(rows)
+    with Trace() as trace:
+        stepper.step(rows)
+    is_sound(trace)
+    assert trace.copies == []
+    blocks = stepper.backbone.blocks
+    layers = [module for module in blocks.modules() if isinstance(module, Fp8Linear)]
+    assert trace.launches["_scaled_mm"] == len(products.seen) == len(layers) >= 4 * len(blocks)
+    print(f"{name} in fp8: {trace.count} launches")  # noqa: T201 - as above
+    assert trace.count <= MOST_LAUNCHES[name, 2] + FP8_LAUNCHES * len(layers)
+    for x, weight, token_scale, channel_scale, out in products.seen:
+        assert x.dtype is weight.dtype is torch.float8_e4m3fn
+        assert x.stride() == (x.shape[1], 1)
+        assert weight.stride() == (1, weight.shape[0])
+        assert out.dtype is torch.bfloat16
+        for scale, shape in ((token_scale, (len(x), 1)), (channel_scale, (1, weight.shape[1]))):
+            assert scale.shape == shape
+            assert scale.dtype is torch.float32
+            assert scale.is_contiguous()
 
 
 @pytest.mark.parametrize("points", [1, 2])

@@ -22,13 +22,14 @@ from f5serve.engine.attention import varlen
 from f5serve.engine.buckets import MOST_TOKENS, SEQUENCES, Bucket, Buffers, Sizes, bucket_of
 from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import OVERDUE, TRIES, USUAL_TOKENS, WORTH, Graphs, Limits
+from f5serve.engine.graphs import FP8_TOLERANCE, OVERDUE, TRIES, USUAL_TOKENS, WORTH, Graphs, Limits
 from f5serve.engine.packing import Packing
 from f5serve.engine.rows import Row
 from f5serve.engine.stepping import Begun, Stepper
 from tests.engine.tape import NotRecordable, Tape, TapeRecorder
 from tests.engine.test_engine import speaker, utterance, voice
 from tests.engine.test_mixing import E2, KINDS, V1, Mixture, check
+from tests.engine.test_number_formats import NEEDS_FP8
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
 
@@ -42,11 +43,13 @@ def masked(qkv: Tensor, packing: Packing) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=own)[0].transpose(0, 1).flatten(1)
 
 
-def replaying(stepper: Stepper, limits: Limits = ROOMY) -> TapeRecorder:
+def replaying(
+    stepper: Stepper, limits: Limits = ROOMY, tolerance: float | None = None
+) -> TapeRecorder:
     """The recorder of a stepper that records from now on."""
     recorder = TapeRecorder()
     stepper.halves, stepper.attend = None, masked
-    stepper.replay(recorder, limits)
+    stepper.replay(recorder, limits, tolerance)
     return recorder
 
 
@@ -325,6 +328,32 @@ def test_bfloat16_is_compared_by_a_tolerance_of_its_own() -> None:
     steps.get_ready(80)
     steps.take(steps.begin(80), 3)
     assert steps.counted("graph_steps") == 2
+
+
+@NEEDS_FP8
+@pytest.mark.parametrize(("off", "used"), [(1.0, 2), (1.1, 2), (1.2, 0)])
+def test_fp8_is_recorded_and_compared_by_a_tolerance_of_its_own(off: float, used: int) -> None:
+    class Off(Tape):
+        def replay(self) -> None:
+            super().replay()
+            self._calls[-1][1][0].mul_(off)  # it ends by writing the velocity
+
+    case = row(replace(small(V1), depth=2), "x", 80, nfe_step=32)
+    engine = engine_of(case, torch.bfloat16)
+    engine.quantize("fp8")
+    stepper = engine.device.stepper
+    recorder = replaying(stepper, tolerance=FP8_TOLERANCE)
+    graphs = stepper.graphs
+    assert graphs is not None
+    for _ in range(WORTH):
+        stepper.step([stepper.begin(row_of(case))])
+    assert graphs.idle()
+    assert "aten::_scaled_mm" in {name.split(".")[0] for name in recorder.tapes[0].names}
+    recorder.tapes[0].__class__ = Off
+    rows = [stepper.begin(row_of(case))]
+    for _ in range(3):
+        stepper.step(rows)
+    assert graphs.counters()["graph_steps"] == used
 
 
 def test_a_trusted_recording_that_fails_later_is_made_up_for() -> None:

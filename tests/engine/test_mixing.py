@@ -25,6 +25,7 @@ from f5serve.engine.stepping import Begun, Stepper
 from f5serve.errors import EngineFailed
 from f5serve.types import Utterance, Wave
 from tests.engine.test_engine import speaker, utterance, voice
+from tests.engine.test_number_formats import NEEDS_FP8
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
 
@@ -43,12 +44,12 @@ KINDS = [
 class Mixture:
     """A small model, its rows, and what each becomes alone."""
 
-    def __init__(self, name: str, dtype: torch.dtype = torch.float32, int8: bool = False) -> None:
+    def __init__(self, name: str, dtype: torch.dtype = torch.float32, eight: str = "") -> None:
         arch = replace(small(name), depth=2)
         cases = [row(arch, "x", **kind) for kind in KINDS]
         self.engine = engine_of(cases[0], dtype)
-        if int8:
-            self.engine.quantize()
+        if eight:
+            self.engine.quantize(eight)
         self.rows = [row_of(case) for case in cases]
         self.alone = [self.engine.sample([row])[0] for row in self.rows]
 
@@ -91,14 +92,19 @@ def test_rows_that_come_and_go_equal_their_singles(
 
 
 @pytest.mark.parametrize(
-    ("dtype", "int8", "tolerance"),
-    # In int8 the last bit of a sum may decide how the next layer's input is rounded; what that
-    # comes to is a third of what int8 differs from fp32 anyway.
-    [(torch.float16, False, 3e-3), (torch.float32, True, 1e-2)],
-    ids=["fp16", "int8"],
+    ("dtype", "eight", "tolerance"),
+    # With few bits, the last one of a sum may decide how the next layer's input is rounded; what
+    # that comes to is at most what the format differs from fp32 anyway.
+    [
+        (torch.float16, "", 3e-3),
+        (torch.bfloat16, "", 1e-2),
+        (torch.float32, "int8", 1e-2),
+        pytest.param(torch.bfloat16, "fp8", 3e-2, marks=NEEDS_FP8),
+    ],
+    ids=["fp16", "bf16", "int8", "fp8"],
 )
-def test_so_do_they_in_other_precisions(dtype: torch.dtype, int8: bool, tolerance: float) -> None:
-    mixture = Mixture(V1, dtype, int8)
+def test_so_do_they_in_other_precisions(dtype: torch.dtype, eight: str, tolerance: float) -> None:
+    mixture = Mixture(V1, dtype, eight)
     check(mixture, mixture.together([0, 1, 1, 2, 4, 5], random.Random(1)), tolerance)
 
 

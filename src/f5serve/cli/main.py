@@ -23,6 +23,7 @@ from f5serve.cli import models_parser as cli_models_parser
 from f5serve.cli import serve as cli_serve
 from f5serve.cli import transcribe as cli_transcribe
 from f5serve.errors import F5Error
+from f5serve.number_formats import FORMATS
 from f5serve.settings import Settings, process_environ, unknown_names, variables_of
 
 INTERRUPTED = 130
@@ -210,7 +211,7 @@ def add_say(verbs: Any) -> None:
     model.add_argument("--arch", metavar="NAME")
     model.add_argument("--vocoder", metavar="FILE", help="Vocos weights; the pulled ones without")
     model.add_argument("--device", choices=["auto", "cpu", "cuda"])
-    model.add_argument("--dtype", choices=["auto", "fp32", "fp16", "int8"])
+    model.add_argument("--dtype", choices=FORMATS)
     model.add_argument("--threads", type=int, metavar="N")
 
     server = parser.add_argument_group("server")

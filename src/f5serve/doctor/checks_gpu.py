@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from f5serve.doctor.checks_python import version_of
 from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import DEVICE, MODEL, SETTING, Finding, ok
+from f5serve.number_formats import Lack, lack_of_cpu, lack_of_gpu
 
 _GB = 10**9
 ROOM = 2 * _GB
@@ -53,6 +54,18 @@ def check_gpu(facts: Facts) -> Iterator[Finding]:
             "Remove F5_DTYPE, or set F5_DEVICE=cpu.",
             SETTING,
         )
+    lack = _lack(facts)
+    if lack is not None:
+        yield Finding(
+            "fatal",
+            "environment",
+            "DTYPE_UNSUPPORTED",
+            lack.message,
+            f"F5_DTYPE={facts.settings.dtype}",
+            "The engine refuses to compute in this format here.",
+            lack.hint,
+            SETTING,
+        )
     if facts.settings.dtype == "fp16" and facts.settings.device == "cpu":
         yield Finding(
             "warning",
@@ -63,6 +76,18 @@ def check_gpu(facts: Facts) -> Iterator[Finding]:
             "CPUs compute fp16 several times slower than fp32.",
             "Remove F5_DTYPE, or set it to int8 for more speed.",
         )
+
+
+def _lack(facts: Facts) -> Lack | None:
+    """Why what computes lacks the format, where that is known; int8 on a GPU is told apart."""
+    dtype = facts.settings.dtype
+    if not facts.needs_torch or dtype not in ("bf16", "fp8"):
+        return None
+    if not _would_compute_on_gpu(facts):
+        flags = facts.memory.cpu_flags
+        return lack_of_cpu(dtype, flags) if flags or dtype == "fp8" else None
+    run = facts.torch_run
+    return lack_of_gpu(dtype, run.devices[0].capability) if run and run.devices else None
 
 
 def _would_compute_on_gpu(facts: Facts) -> bool:

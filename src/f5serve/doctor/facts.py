@@ -181,6 +181,7 @@ class Memory:
     available: int
     cores: int
     open_files: int
+    cpu_flags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from f5serve.doctor.facts import Card, Disk, Gpu, Memory, Port, Python, Sources
+from f5serve.number_formats import cpu_flags
 
 VOLUME = Path("/runpod-volume")
 _QUERY = "name,driver_version,memory.total,memory.used"
@@ -57,7 +58,8 @@ def look_at_memory(sources: Sources, cores: int) -> Memory:
             cached = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(group / stat), re.M)
             busy = (_number(group / used) or 0) - (int(cached[1]) if cached else 0)
             total, available = most, min(available, most - max(busy, 0))
-    return Memory(total, available, cores, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return Memory(total, available, cores, files, cpu_flags(sources.root / "proc/cpuinfo"))
 
 
 def look_at_disk(sources: Sources, role: str, path: Path) -> Disk:

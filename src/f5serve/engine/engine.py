@@ -19,6 +19,7 @@ from f5serve.engine.attention import choose
 from f5serve.engine.batcher import Batcher
 from f5serve.engine.cuda_graphs import CudaRecorder, limits
 from f5serve.engine.device import F5Device, batch_frames, with_reference
+from f5serve.engine.graphs import FP8_TOLERANCE
 from f5serve.engine.halves import Halves
 from f5serve.engine.quantize import quantize_blocks
 from f5serve.engine.rows import Draft, Reference, Row
@@ -72,7 +73,8 @@ class F5Engine:
         """Record steps in idle time and replay them, on a GPU whose attention allows it."""
         if self._attention == "varlen":
             where = self.device.where
-            self.device.stepper.replay(CudaRecorder(where), limits(where))
+            tolerance = FP8_TOLERANCE if self._precision == "fp8" else None
+            self.device.stepper.replay(CudaRecorder(where), limits(where), tolerance)
             assert self.device.stepper.graphs is not None
             self.device.stepper.graphs.want_usual()
 
@@ -82,10 +84,10 @@ class F5Engine:
         if onednn.pays(schedules.device, schedules.dtype):
             onednn.use_onednn(self.device.stepper.backbone)
 
-    def quantize(self) -> None:
-        """Turn the blocks' linear layers to int8, in place."""
-        quantize_blocks(self.device.stepper.backbone)
-        self._precision = "int8"
+    def quantize(self, dtype: str = "int8") -> None:
+        """Turn the blocks' linear layers to int8 or fp8, in place."""
+        quantize_blocks(self.device.stepper.backbone, dtype)
+        self._precision = dtype
 
     @property
     def description(self) -> str:

@@ -29,8 +29,12 @@ USUAL_TOKENS = (1280, 2304)
 """Of guided rows of 7 and of 12 s, reference included: recorded at the start."""
 TRIES = 2
 """After so many failures nothing is recorded any more."""
-TOLERANCE = {torch.float16: 3e-3, torch.bfloat16: 2e-2, torch.float32: 1e-4}
+TOLERANCE = {torch.float16: 3e-3, torch.bfloat16: 4e-2, torch.float32: 1e-4}
 """Largest relative difference between a replayed step and the same step computed."""
+FP8_TOLERANCE = 0.15
+"""The same in fp8. A recording has other sizes, for which libraries take other kernels. One sum
+that is rounded otherwise changes the roundings of all layers behind it, so the two differ by nearly
+as much as fp8 does from fp32: 0.04 to 0.07. A recording that is wrong is off by about 1."""
 COUNTED = ("graph_steps", "eager_steps", "graph_captures", "graph_failures", "padding_frames")
 _FAULTS = (RuntimeError, TypeError, ValueError, AttributeError, ImportError, AssertionError)
 
@@ -94,10 +98,19 @@ class Graphs:
     Args:
         run: computes a step.
         sizes: of the model.
+        tolerance: of the trial; None goes by the type of what is computed.
     """
 
-    def __init__(self, run: Velocity, sizes: Sizes, recorder: Recorder, limits: Limits) -> None:
+    def __init__(
+        self,
+        run: Velocity,
+        sizes: Sizes,
+        recorder: Recorder,
+        limits: Limits,
+        tolerance: float | None = None,
+    ) -> None:
         self.off = False
+        self._tolerance = tolerance or TOLERANCE.get(sizes.dtype, min(TOLERANCE.values()))
         self._run = run
         self._sizes = sizes
         self._recorder = recorder
@@ -221,7 +234,7 @@ class Graphs:
         replayed = self._replayed(graph, *step)
         if replayed is not None:
             difference = (replayed.float() - expected.float()).norm() / expected.float().norm()
-            if difference <= TOLERANCE.get(expected.dtype, min(TOLERANCE.values())):
+            if difference <= self._tolerance:
                 graph.trusted = True
             else:
                 self._fail(graph.buffers.bucket, f"is off by {difference:.1e} when replayed")

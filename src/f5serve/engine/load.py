@@ -15,15 +15,26 @@ import torch
 from f5serve.engine import checkpoint
 from f5serve.engine.config import preset
 from f5serve.engine.engine import F5Engine
+from f5serve.engine.quantize import QUANTISED, fp8_works
 from f5serve.engine.threads import usable_threads
 from f5serve.engine.vocoder import Vocos
 from f5serve.engine.vocoder import random_tensors as random_vocos
 from f5serve.engine.weight_file import WeightFile
 from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.number_formats import FP8_FAILS, cpu_flags, lack_of_cpu, lack_of_gpu
 from f5serve.settings import keep_onednn_small
 from f5serve.text.tokens import Vocab
 
 log = logging.getLogger(__name__)
+
+_AUTO = {"cpu": torch.float32, "cuda": torch.float16}
+_DTYPES = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "int8": torch.float32,  # these two: of what is not quantised
+    "fp8": torch.bfloat16,
+}
 
 GPU_SWITCH_S = 0.0005
 """How long a thread keeps the interpreter while another waits for it, beside a GPU."""
@@ -35,7 +46,7 @@ class EngineOptions:
 
     Attributes:
         device: "auto", "cpu" or "cuda".
-        dtype: "auto" (fp16 on GPUs, fp32 on CPUs), "fp32", "fp16" or "int8" (CPU only).
+        dtype: one of `number_formats.FORMATS`; "auto" is fp16 on GPUs, fp32 on CPUs.
         threads: CPU threads, 0 for what the container may use.
         model: id that is told to callers; the architecture's name when empty.
         original: published checkpoint of a converted one, for schedules that it does not carry.
@@ -96,15 +107,25 @@ def _placement(options: EngineOptions) -> checkpoint.Placement:
             hint="Use --device cpu, or install a torch built for the driver of this machine.",
         )
     device = torch.device(name)
+    _check_format(options.dtype, device)
     if device.type == "cpu":
         torch.set_num_threads(options.threads or usable_threads())
         if options.dtype == "fp16":
             log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
-    elif options.dtype == "int8":
-        raise InvalidRequest("int8 is for CPUs only.", code="BAD_OPTION", hint="Use fp16 on a GPU.")
     prepare_process(device)
-    half = options.dtype == "fp16" or (options.dtype == "auto" and device.type == "cuda")
-    return checkpoint.Placement(device, torch.float16 if half else torch.float32)
+    return checkpoint.Placement(device, _DTYPES.get(options.dtype, _AUTO[device.type]))
+
+
+def _check_format(dtype: str, device: torch.device) -> None:
+    """Raises InvalidRequest, code BAD_OPTION, where the device does not compute in this format."""
+    if device.type == "cpu":
+        lack = lack_of_cpu(dtype, cpu_flags())
+    else:
+        lack = lack_of_gpu(dtype, torch.cuda.get_device_capability(device))
+        if lack is None and dtype == "fp8" and not fp8_works(device):
+            lack = FP8_FAILS
+    if lack is not None:
+        raise InvalidRequest(lack.message, code="BAD_OPTION", hint=lack.hint)
 
 
 def prepare_process(device: torch.device) -> None:
@@ -118,8 +139,8 @@ def prepare_process(device: torch.device) -> None:
 
 
 def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
-    if options.dtype == "int8":
-        engine.quantize()
+    if options.dtype in QUANTISED:
+        engine.quantize(options.dtype)
     else:
         engine.use_fast_linear()
     if options.batch_frames:

@@ -1,7 +1,8 @@
 """Linear layers through oneDNN, on CPUs where that is faster than what torch takes by itself.
 
-torch computes them with MKL, which has no kernels of its own for AMD's AVX-512. oneDNN does: 7 %
-of a step on Zen 4. On AMD's earlier CPUs it is slower, and on others it was not measured.
+torch computes them with MKL in fp32, which has no kernels of its own for AMD's AVX-512. oneDNN
+does: 7 % of a step on Zen 4. On AMD's earlier CPUs it is slower, and on others it was not measured.
+In bf16 torch takes oneDNN itself, so what is gained is GELU within the product.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f5serve.engine.layers import FeedForward
-
-_CPUINFO = Path("/proc/cpuinfo")
+from f5serve.number_formats import CPU_BF16, CPUINFO, cpu_flags
 
 
 class OneDnnLinear(nn.Module):
@@ -44,8 +44,10 @@ def use_onednn(model: nn.Module) -> None:
                 setattr(parent, name, OneDnnLinear(child))
 
 
-def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = _CPUINFO) -> bool:
+def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> bool:
     """Whether this is such a CPU, and this torch has what it takes: a trial call tells."""
+    if device.type == "cpu" and dtype is torch.bfloat16:
+        return bool(cpu_flags(cpuinfo) & CPU_BF16) and _works()
     if device.type != "cpu" or dtype is not torch.float32 or not _is_amd(cpuinfo):
         return False
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):

@@ -177,8 +177,8 @@ class Stepper:
     def _eager(self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout) -> Tensor:
         return self.backbone(x, constant, moment, layout, self.attend)
 
-    def replay(self, recorder: Recorder, limits: Limits) -> None:
-        """Record steps when there is time, and replay them from then on.
+    def replay(self, recorder: Recorder, limits: Limits, tolerance: float | None = None) -> None:
+        """Record steps when there is time, and replay them from then on; `Graphs` tells the rest.
 
         `attend` must go by the packing's tensors alone, as `attention.varlen` does.
         """
@@ -187,7 +187,7 @@ class Stepper:
         rows = 1 if time_token else BLOCK_ROWS * arch.depth + FINAL_ROWS
         where = self.schedules.device, self.schedules.dtype
         sizes = Sizes(arch.dim, rows, time_token, *where)
-        self.graphs = Graphs(self._eager, sizes, recorder, limits)
+        self.graphs = Graphs(self._eager, sizes, recorder, limits, tolerance)
 
     def forget(self) -> None:
         """Let go of the rows of the last step."""
