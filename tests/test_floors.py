@@ -18,6 +18,7 @@ FLOORS = {
     **dict.fromkeys(
         [
             *["units", "types", "heard", "errors", "masking", "settings", "setting_values"],
+            "number_formats",
             *["http_settings", "bucket_settings", "api_keys", "build", "metrics", "waits"],
             *["json_logs", "descriptors", "__init__"],
         ],
