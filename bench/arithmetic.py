@@ -12,33 +12,37 @@ from torch import Tensor
 HEAD_DIM = 64
 
 
-def of_step(arch: dict[str, Any], frames: int, library: str) -> Callable[[], None]:
-    """A step of one row with guidance, on the CPU in fp32, without anything element-wise.
+def of_step(
+    arch: dict[str, Any], frames: int, library: str, rows: int = 1, **where: Any
+) -> Callable[[], None]:
+    """A step of rows with guidance, without anything element-wise.
 
     Args:
         arch: of a DiT, as `engine.config.Architecture` has it.
-        library: "mkl" or "onednn", for the products of the blocks.
+        frames: of each row.
+        library: "mkl" or "onednn", for the products of the blocks; "mkl" is torch's own choice.
+        where: device and dtype; the CPU in fp32 when left out.
     """
     dim, depth, inner = arch["dim"], arch["depth"], arch["dim"] * arch["ff_mult"]
-    tokens, heads = 2 * frames, dim // HEAD_DIM
-    x, mel = torch.randn(tokens, dim), torch.randn(tokens, 100)
+    tokens, heads = 2 * frames * rows, dim // HEAD_DIM
+    x, mel = torch.randn(tokens, dim, **where), torch.randn(tokens, 100, **where)
     wide, out, narrow = (
-        torch.empty(tokens, 3 * dim),
-        torch.empty(tokens, dim),
+        torch.empty(tokens, 3 * dim, **where),
+        torch.empty(tokens, dim, **where),
         torch.empty_like(mel),
     )
-    up = torch.empty(tokens, inner)
+    up = torch.empty(tokens, inner, **where)
     layers = [
         [
-            torch.randn(shape) * 0.01
+            torch.randn(shape, **where) * 0.01
             for shape in ((dim, 3 * dim), (dim, dim), (dim, inner), (inner, dim))
         ]
         for _ in range(depth)
     ]
-    ends = torch.randn(100, dim), torch.randn(dim, 100)
-    kernels = [torch.randn(dim, dim // 16, 31) * 0.01 for _ in range(2)]
-    q, k, v = torch.randn(3, 2, heads, frames, HEAD_DIM)
-    places = torch.randn(2, dim, frames)
+    ends = torch.randn(100, dim, **where), torch.randn(dim, 100, **where)
+    kernels = [torch.randn(dim, dim // 16, 31, **where) * 0.01 for _ in range(2)]
+    q, k, v = torch.randn(3, 2 * rows, heads, frames, HEAD_DIM, **where)
+    places = torch.randn(2 * rows, dim, frames, **where)
 
     def product(a: Tensor, b: Tensor, into: Tensor) -> None:
         if library == "mkl":
@@ -48,7 +52,7 @@ def of_step(arch: dict[str, Any], frames: int, library: str) -> Callable[[], Non
 
     @torch.inference_mode()
     def step() -> None:
-        torch.mm(mel[:frames], ends[0], out=out[:frames])
+        torch.mm(mel[: tokens // 2], ends[0], out=out[: tokens // 2])
         for kernel in kernels:
             F.conv1d(places, kernel, padding=15, groups=16)
         for qkv, project, widen, shrink in layers:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import report
+import vocabulary
 from cases import SIZES, Size, checks
 from cold import ColdStarts
 from machine import describe
@@ -187,11 +188,7 @@ def _vocab(options: argparse.Namespace) -> Path:
     """The vocabulary: the one that was named, else the one inside the f5-tts package."""
     if options.vocab:
         return Path(options.vocab)
-    code = "import importlib.util as u; print(u.find_spec('f5_tts').submodule_search_locations[0])"
-    found = subprocess.run(
-        [options.upstream_python, "-c", code], check=True, capture_output=True, text=True
-    )
-    return Path(found.stdout.strip()) / "infer" / "examples" / "vocab.txt"
+    return vocabulary.of_package(options.upstream_python)
 
 
 def _absolute(path: str) -> str:

@@ -20,15 +20,12 @@ from statistics import median
 from typing import Any
 
 import machine
+import vocabulary
 from processes import Worker
 
 HERE = Path(__file__).parent
 FLOORS = ("mkl", "onednn")
 MODELS = {"reduced": ("F5TTS_v1_Small", 4), "full": ("F5TTS_v1_Base", 0)}
-VOCAB = (
-    "import importlib.util as u; print(u.find_spec('f5_tts').submodule_search_locations[0])",
-    "infer/examples/vocab.txt",
-)
 
 
 def material(options: argparse.Namespace, work: Path) -> dict[str, Any]:
@@ -42,21 +39,12 @@ def material(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     return common | {"work": str(work), "weights": files["published"]} | files
 
 
-def vocabulary(options: argparse.Namespace, work: Path) -> Path:
-    """The package's own, or one of as many made-up lines where there is no package."""
-    if options.upstream_python:
-        found = subprocess.run(
-            [options.upstream_python, "-c", VOCAB[0]], check=True, capture_output=True, text=True
-        )
-        return Path(found.stdout.strip()) / VOCAB[1]
-    path = work / "lines.txt"
-    path.write_text(" \n" + "".join(f"w{i}\n" for i in range(2544)))
-    return path
-
-
 def measure(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
     """One row for each length."""
-    options.vocab = vocabulary(options, work)
+    named = options.upstream_python
+    options.vocab = (
+        vocabulary.of_package(named) if named else vocabulary.made_up(work / "lines.txt")
+    )
     load = material(options, work)
     rows = []
     with ExitStack() as stack:

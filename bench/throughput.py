@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import load_report
+import vocabulary
 from compare import _absolute, _vocab
 from load_mix import MIXES, Mix, figures, plan, request
 from machine import describe
@@ -54,9 +55,6 @@ CONTENDERS = {
     "f5-tts serial": Contender("upstream", policy="serial"),
 }
 """What is measured; "step" is what the service does."""
-
-PUBLISHED_VOCAB = 2545
-"""Lines of the vocabulary that all published checkpoints have."""
 
 
 def say(line: str) -> None:
@@ -136,11 +134,7 @@ class Throughput:
         """The published one where there is one; else as long a one that has ASCII."""
         if self.options.vocab or self.options.upstream_python:
             return _vocab(self.options)
-        path = self.work / "ascii.txt"
-        lines = [chr(code) for code in range(ord(" "), ord("~") + 1)]
-        lines += [f"<{i}>" for i in range(PUBLISHED_VOCAB - len(lines))]
-        path.write_text("".join(f"{line}\n" for line in lines))
-        return path
+        return vocabulary.made_up(self.work / "ascii.txt")
 
     def _alone(self) -> dict[str, float]:
         """Seconds that a request of each kind takes the first contender when it is alone."""

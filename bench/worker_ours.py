@@ -73,17 +73,10 @@ class Ours:
     def prepare(self, request: dict[str, Any]) -> Answer:
         """Take a row of that length for `step`; saves its mel of one step with guidance."""
         import numpy as np
-        import torch
 
-        from f5serve.engine.rows import Row
         from f5serve.types import SamplingOptions
 
-        frames, options = request["frames"], SamplingOptions(nfe_step=1)
-        cond, tokens = worker.step_inputs(frames, request["tokens"])
-        padded = torch.zeros(frames, 100)
-        padded[: len(cond)] = cond
-        padded, tokens = padded.to(self.device), tokens.to(self.device)
-        row = Row(tokens, padded, len(cond), len(cond), 1.0, worker.STEP_SEED, options)
+        row = step_row(request["frames"], request["tokens"], 1, self.device)
         np.save(request["out"], self.engine.sample([row])[0].cpu().numpy())
         self.row = replace(row, options=SamplingOptions(nfe_step=32))
         if self.device == "cuda":
@@ -119,17 +112,8 @@ class Ours:
         """Time a whole request, strings and samples to samples; saves the wave."""
         import numpy as np
 
-        from f5serve.types import SamplingOptions, Utterance, Voice, Wave
-
-        reference = Wave(worker.reference_samples(request["ref_s"]))
-        utterance = Utterance(
-            request["text"],
-            Voice("bench", reference, request["ref_text"], revision=str(request["ref_s"])),
-            request["frames"],
-            request["seed"],
-            SamplingOptions(nfe_step=request["nfe_step"]),
-        )
-        waves: list[Wave] = []
+        (utterance,) = utterances(request, [request])
+        waves: list[Any] = []
         result = worker.timed(lambda: waves.extend(self.engine.generate([utterance])), self.device)
         np.save(request["out"], waves[0].samples)
         return {"timing": result, "state": self.memory({})}
@@ -151,16 +135,8 @@ class Ours:
         return told | {"counted": counted | {"budget": batcher.budget}, "state": self.memory({})}
 
     def _answer(self, request: dict[str, Any], first: Any) -> int:
-        from f5serve.types import SamplingOptions, Utterance, Voice, Wave
-
-        reference = Wave(worker.reference_samples(request["ref_s"]))
-        voice = Voice("bench", reference, request["ref_text"], revision=str(request["ref_s"]))
-        options = SamplingOptions(nfe_step=request["nfe_step"])
-        utterances = [
-            Utterance(part["text"], voice, part["frames"], part["seed"], options)
-            for part in request["parts"]
-        ]
-        waves = self.engine.generate(utterances, lambda index, _: index or first())
+        asked = utterances(request, request["parts"])
+        waves = self.engine.generate(asked, lambda index, _: index or first())
         return sum(len(wave.samples) for wave in waves)
 
     def tokens(self, request: dict[str, Any]) -> Answer:
@@ -197,6 +173,35 @@ class Ours:
             self.floors[library] = arithmetic.of_step(request["arch"], frames, library)
             self.floors[library]()
         return worker.timed(self.floors[library], self.device, request["repeat"])
+
+
+def step_row(frames: int, tokens: int, nfe_step: int, device: str) -> Any:
+    """A row of the sampler whose reference is a third of it.
+
+    Args:
+        tokens: lines of the vocabulary.
+    """
+    import torch
+
+    from f5serve.engine.rows import Row
+    from f5serve.types import SamplingOptions
+
+    cond, ids = worker.step_inputs(frames, tokens)
+    padded = torch.zeros(frames, 100)
+    padded[: len(cond)] = cond
+    options = SamplingOptions(nfe_step=nfe_step)
+    place = ids.to(device), padded.to(device), len(cond), len(cond), 1.0
+    return Row(*place, worker.STEP_SEED, options)
+
+
+def utterances(request: dict[str, Any], parts: list[dict[str, Any]]) -> list[Any]:
+    """What the engine is asked for: `parts` have text, frames and seed, all the same voice."""
+    from f5serve.types import SamplingOptions, Utterance, Voice, Wave
+
+    reference = Wave(worker.reference_samples(request["ref_s"]))
+    voice = Voice("bench", reference, request["ref_text"], revision=str(request["ref_s"]))
+    options = SamplingOptions(nfe_step=request["nfe_step"])
+    return [Utterance(p["text"], voice, p["frames"], p["seed"], options) for p in parts]
 
 
 def _files(request: dict[str, Any]) -> tuple[Path, Path, Path]:

@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import varlen
@@ -23,10 +21,9 @@ from f5serve.engine.buckets import MOST_TOKENS, SEQUENCES, Bucket, Buffers, Size
 from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.graphs import FP8_TOLERANCE, OVERDUE, TRIES, USUAL_TOKENS, WORTH, Graphs, Limits
-from f5serve.engine.packing import Packing
 from f5serve.engine.rows import Row
 from f5serve.engine.stepping import Begun, Stepper
-from tests.engine.tape import NotRecordable, Tape, TapeRecorder
+from tests.engine.tape import NotRecordable, Tape, TapeRecorder, masked
 from tests.engine.test_engine import speaker, utterance, voice
 from tests.engine.test_mixing import E2, KINDS, V1, Mixture, check
 from tests.engine.test_number_formats import NEEDS_FP8
@@ -34,13 +31,6 @@ from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
 
 ROOMY = Limits(16, 2**40)
-
-
-def masked(qkv: Tensor, packing: Packing) -> Tensor:
-    """Attention by the packing's tensors alone, as the kernel for GPUs has it."""
-    own = packing.sequence[:, None] == packing.sequence
-    q, k, v = qkv.permute(1, 2, 0, 3)[:, None]  # [1 h m 64]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=own)[0].transpose(0, 1).flatten(1)
 
 
 def replaying(
