@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$(( n < 4 ? n + 1 : 4 )))
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo serve setup check test test-fast lowest fuzz oracle parity goldens bench bench-small docs clean image image-test requirements
+.PHONY: demo serve setup check test test-fast lowest fuzz oracle parity goldens bench bench-small gpu-kit docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -102,6 +102,10 @@ bench: setup oracle ## this engine beside the f5-tts package, at full size: abou
 
 bench-small: setup oracle ## speed alone, on a reduced model: a minute (parity has a verb of its own)
 	$(BIN)/python bench/compare.py --upstream-python $(ORACLE)/python --small --only C1 C2 C3
+
+GPU_PYTHON ?= 3.12
+gpu-kit: setup ## build/gpu-kit.tar: this commit and wheels, for half an hour on a GPU without network
+	$(BIN)/python bench/gpu/pack.py --python $(GPU_PYTHON)
 
 clean:
 	rm -rf .venv .venv-oracle
