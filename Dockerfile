@@ -57,8 +57,20 @@ RUN mkdir -p /opt/models \
     fi \
     && find /opt/models -exec touch -h -d @0 {} +
 
+# Kernels for GPUs, compiled ahead, because the image has no C compiler: 2 MB, or an empty folder.
+FROM libraries AS kernels
+ARG TORCH
+COPY --from=wheel /dist /dist
+RUN mkdir -p /opt/kernels \
+    && case "$TORCH" in cu*) \
+        pip --python /opt/f5serve/bin/python install --no-deps --no-index /dist/*.whl \
+        && python -m f5serve.engine.kernel_build /opt/kernels ;; \
+    esac \
+    && find /opt/kernels -exec touch -h -d @0 {} +
+
 FROM libraries AS image
 COPY --from=models /opt/models /opt/models
+COPY --from=kernels /opt/kernels /opt/f5serve/share/f5serve/kernels
 # Copied, not mounted: buildah takes a cached step for valid whatever a mount has in it.
 COPY --from=wheel /dist /dist
 RUN pip --python /opt/f5serve/bin/python install --compile --no-deps --no-index /dist/*.whl \

@@ -8,6 +8,7 @@ second: a worker runs it before anything else. `full` tries everything. Neither 
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ from f5serve.doctor.environ import read_leniently, shown
 from f5serve.doctor.facts import (
     BuildFacts,
     Facts,
+    KernelFacts,
     ModelFacts,
     ModelFile,
     Sources,
@@ -48,6 +50,7 @@ from f5serve.doctor.machine import (
     this_python,
 )
 from f5serve.doctor.packages import installed, read_torch
+from f5serve.engine import kernel_files
 from f5serve.engine.threads import usable_threads
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.models.disk import unreadable
@@ -173,6 +176,7 @@ def full(sources: Sources | None = None) -> Report:
     facts = replace(facts, gpu=look_at_gpu(sources, ask=True))
     if facts.torch is not None:
         facts = replace(facts, torch_run=try_torch(sources))
+    facts = replace(facts, kernels=look_at_kernels(facts, sources))
     if facts.flash_installs:
         abi = facts.torch_run.cxx11_abi if facts.torch_run else None
         facts = replace(facts, flash_run=try_flash(sources, abi))
@@ -357,6 +361,22 @@ def _known_files(choice: Choice, settings: Settings) -> tuple[ModelFile, ...]:
         known = known_hashes(files, settings.models_dir)
         known |= {path: from_store[path] for path in known if path in from_store}
     return tuple(ModelFile(path, sha256 or "") for path, sha256 in known.items())
+
+
+def look_at_kernels(facts: Facts, sources: Sources) -> KernelFacts | None:
+    """Whether the GPU that torch has found gets kernels; None without one."""
+    run = facts.torch_run
+    if run is None or not run.devices:
+        return None
+    path = facts.variables.get("PATH")
+    compilers = any(shutil.which(name, path=path) for name in ("gcc", "clang"))
+    can_compile = compilers and facts.package("triton") is not None
+    folder = sources.kernels or kernel_files.FOLDER
+    try:
+        kernel_files.choose(folder, kernel_files.source_hash(), (), run.devices[0].capability)
+    except kernel_files.KernelsUnusable as reason:
+        return KernelFacts(str(reason), can_compile)
+    return KernelFacts("", can_compile)
 
 
 def look_at_build(package: Path = build.PACKAGE) -> BuildFacts:

@@ -18,6 +18,7 @@ from typing import Any
 from f5serve import build
 from f5serve.doctor.commands import Commands
 from f5serve.doctor.facts import Python, Sources
+from f5serve.engine.kernel_files import Binary, Manifest, source_hash, write_manifest
 from f5serve.models.verify import record_artifact
 
 GIB = 1 << 30
@@ -63,7 +64,8 @@ class Machine:
         self.root, self.site, self.bin = (folder / name for name in ("root", "site", "bin"))
         self.temp, self.data = folder / "tmp", folder / "data"
         self.models, self.package = folder / "models", folder / "package"
-        for made in (self.site, self.bin, self.temp, self.data, self.package):
+        self.kernels = folder / "kernels"
+        for made in (self.site, self.bin, self.temp, self.data, self.package, self.kernels):
             made.mkdir(parents=True)
         self.variables: dict[str, str] = {
             "PATH": f"{self.bin}:/usr/bin:/bin",
@@ -144,6 +146,11 @@ class Machine:
         line = f"NVIDIA GeForce RTX 4090, {driver}, 24564, 300"
         self.program("nvidia-smi", script or f"echo '{line}'")
 
+    def have_kernels(self, arch: int = 89, source: str = "") -> None:
+        """Kernels that were compiled for a GPU, of the sources that run unless it is said."""
+        one = Binary("rotate", arch, "", "rotate", (), 0, 4, 0, 20)
+        write_manifest(self.kernels, Manifest(source or source_hash(), "3.7.1", (one,)))
+
     def restamp(self, **changes: Any) -> None:
         """Change what the stamp says."""
         stamped = replace(build.stamp(self.package), **changes)
@@ -164,6 +171,7 @@ class Machine:
             python=self.python,
             temp=self.temp,
             package=self.package,
+            kernels=self.kernels,
             root=self.root,
             site=(str(self.site), str(self.folder / "site2")),
             executable=str(self.bin / "python"),
@@ -206,6 +214,7 @@ def gpu_box(folder: Path) -> Machine:
     machine.torch(TORCH_GPU)
     machine.install("nvidia-cudnn-cu12", "9.10.2.21")
     machine.have_gpu()
+    machine.have_kernels()
     return machine
 
 

@@ -267,6 +267,13 @@ PLANTS = (
         torch_says(TORCH_GPU, devices=[[*RTX[:3], GIB]]),
         "GPU_MEMORY_SHORT",
     ),
+    Plant(
+        "kernels of another f5serve",
+        gpu_box,
+        lambda m: m.have_kernels(source="0" * 64),
+        "KERNELS_NOT_COMPILED",
+    ),
+    Plant("kernels for other GPUs", gpu_box, lambda m: m.have_kernels(90), "KERNELS_NOT_COMPILED"),
     Plant("no cuDNN", gpu_box, torch_says(TORCH_GPU, cudnn=0), "CUDNN_MISSING"),
     Plant(
         "two cuDNN", gpu_box, lambda m: m.install("nvidia-cudnn-cu11", "8.9.6.50"), "CUDNN_TWICE"

@@ -196,3 +196,15 @@ def test_a_secret_that_another_program_repeats_is_masked(tmp_path: Path) -> None
     told = next(f for f in report.findings if f.code == "TORCH_BROKEN")
     assert told.value == "ImportError: *** is no library"
     assert "canary" not in str(report.as_dict())
+
+
+def test_kernels_that_triton_can_compile_are_no_warning(tmp_path: Path) -> None:
+    machine = gpu_box(tmp_path / "machine")
+    machine.have_kernels(source="0" * 64)
+    machine.install("triton", "3.7.1")
+    machine.program("gcc", "")
+    found = diagnosis.full(machine.sources()).findings
+    (told,) = [finding for finding in found if finding.code == "KERNELS_NOT_COMPILED"]
+    assert told.level == "info"
+    assert "Triton compiles them" in told.why
+    assert "another f5serve" in told.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from f5serve.engine.kernel_files import FOLDER
 from f5serve.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+VENV = "/opt/f5serve"
 VARIANTS = ("cu128", "cu130", "cpu", "none")
 KNOWN = {str(field.metadata["env"]) for field in fields(Settings)}
 LINE = re.compile(r"([a-z0-9.-]+)==([^ ]+) --hash=sha256:([0-9a-f]{64})")
@@ -98,6 +101,19 @@ def test_everything_installed_is_hashed_or_ours() -> None:
             hashed = {"--require-hashes", "--only-binary"} <= set(command.split())
             assert hashed or {"--no-index", "--no-deps"} <= set(command.split()), command
         assert not re.search(r"\b(curl|wget|apt-get)\b", command), command
+
+
+def test_compiled_kernels_lie_where_the_engine_looks() -> None:
+    (venv,) = {word for rest in arguments("RUN") for word in rest.split() if word == VENV}
+    (place,) = (rest.split()[-1] for rest in arguments("COPY") if "--from=kernels" in rest)
+    assert Path(venv) / FOLDER.relative_to(sys.prefix) == Path(place)
+    assert "-m f5serve.engine.kernel_build" in " ".join(arguments("RUN"))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_where_kernels_are_compiled_there_is_triton(name: str) -> None:
+    pinned = (ROOT / "requirements" / f"{name}.txt").read_text()
+    assert bool(re.search(r"^triton==", pinned, re.MULTILINE)) == name.startswith("cu")
 
 
 @pytest.mark.parametrize("name", [*VARIANTS, "build"])

@@ -255,6 +255,30 @@ def _usable(facts: Facts) -> Iterator[Finding]:
     attention = "varlen attention" if device.capability >= (8, 0) else "SDPA attention"
     shown = f"{device.name}, capability {major}.{minor}, {driver}, {attention}"
     yield ok("gpu", "GPU", f"{shown}, {device.free / _GB:.1f} GB free")
+    yield from _kernels(facts)
+
+
+def _kernels(facts: Facts) -> Iterator[Finding]:
+    """Where the engine's own kernels come from."""
+    kernels = facts.kernels
+    if kernels is None:
+        return
+    if not kernels.reason:
+        yield ok("gpu", "kernels", "compiled ahead")
+        return
+    why = "torch's own operations do their work, in more steps."
+    if kernels.can_compile:
+        why = "Triton compiles them at the start, which takes seconds."
+    yield Finding(
+        "info" if kernels.can_compile else "warning",
+        "gpu",
+        "KERNELS_NOT_COMPILED",
+        "There are no compiled kernels for this GPU.",
+        kernels.reason,
+        why,
+        "Take the image, which has them, or run python -m f5serve.engine.kernel_build where "
+        "Triton is installed.",
+    )
 
 
 def _has_kernels(capability: tuple[int, int], architectures: tuple[str, ...]) -> bool:

@@ -121,6 +121,14 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelFacts:
+    """Why no compiled kernel fits the GPU, or "", and whether Triton could compile some."""
+
+    reason: str = ""
+    can_compile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Gpu:
     """The driver's side.
 
@@ -336,6 +344,7 @@ class Facts:
     jobs: JobFacts | None = None
     torch_run: TorchRun | None = None
     flash_run: FlashRun | None = None
+    kernels: KernelFacts | None = None
     build: BuildFacts | None = None
 
     def package(self, name: str) -> Package | None:
@@ -369,11 +378,9 @@ class Sources:
         root: folder that stands for /, above proc, sys and dev.
         site: folders that packages are installed in.
         executable: python that runs what may hang or crash.
-        commands: runs programs.
-        statvfs: tells what a file system holds.
-        python: the interpreter.
-        temp: folder for temporary files.
-        package: folder of the copy of f5serve that is looked at.
+        commands, statvfs: run programs, and tell what a file system holds.
+        python, temp: the interpreter, and the folder for temporary files.
+        package, kernels: folders of the copy of f5serve that is looked at, and of its kernels.
         trial_s, driver_s, hash_s: longest time for a process that imports torch, for nvidia-smi,
             and for hashing the weights, which may lie on a slow volume.
     """
@@ -383,6 +390,7 @@ class Sources:
     python: Python
     temp: Path
     package: Path = build.PACKAGE
+    kernels: Path | None = None
     root: Path = Path("/")
     site: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
     executable: str = sys.executable

@@ -16,6 +16,7 @@ from f5serve.doctor.facts import Package, Sources, TorchFiles
 
 LOOKED_AT = (
     "torch",
+    "triton",
     "flash-attn",
     "numpy",
     "safetensors",

@@ -146,7 +146,9 @@ def _conv_mish(arch: Architecture, dtype: torch.dtype, residual: bool) -> Kernel
     }
     kept = f"*{TYPES[dtype]}:16"
     arguments = *[kept] * 4, "*i64:16", "*i32:16", kept, "i32"
-    return Kernel("conv_mish", arguments, tuple(constants.items()), num_warps=4)
+    # Sums and factors of float32 do not fit into the registers of four warps.
+    warps = 8 if dtype is torch.float32 else 4
+    return Kernel("conv_mish", arguments, tuple(constants.items()), warps)
 
 
 def _power_of_two(least: int) -> int:
