@@ -195,6 +195,13 @@ class Settings(BucketSettings):
         "`auto` records steps on a GPU and replays them, which is faster; each "
         "recording proves itself first. `off` never does.",
     )
+    fused_kernels: str = setting(
+        "F5_FUSED_KERNELS",
+        "auto",
+        one_of("auto", "off"),
+        "`auto` computes steps on a GPU with kernels of f5serve's own, where they can be had and a "
+        "trial agrees; `off` with torch's alone.",
+    )
     max_queue_s: float = setting(
         "F5_MAX_QUEUE_S",
         300.0,

@@ -213,7 +213,7 @@ class Engine(Protocol):
         kind: "f5" or "standin", as it is told to callers.
         model: id of the model in use, e.g. "F5TTS_v1_Base".
         clones_voice: whether the voice of an utterance is really imitated.
-        description: one line for logs: device, precision, attention.
+        description: one line for logs: device, precision, attention, kernels.
         warnings: what every caller must be told about this engine's answers.
         concurrent: True when `generate` may be called from several threads at once; the calls
             are then worked on together. Where False, callers take turns.
@@ -289,7 +289,7 @@ class Engine(Protocol):
         `graph_captures` and `graph_failures` (the second turns recording off).
         Gauges: `rows_waiting`, `rows_running` (begun), `backlog_s` (estimated seconds of work that
         is left in both; absent while unknown), `batch_frames` (the most frames of a step), `graphs`
-        (recorded steps that are kept).
+        (recorded steps that are kept), `fused_kernels` (1 where steps are computed with them).
         """
         ...
 

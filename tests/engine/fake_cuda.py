@@ -18,6 +18,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from f5serve.engine.kernels import TYPES, Grid, Kernel
+
 CUDA = torch.device("cuda", 0)
 
 VIEWS = {
@@ -62,6 +64,12 @@ VIEWS = {
     "is_contiguous",
 }
 """Operations that launch nothing."""
+KINDS = {
+    **{f"*{short}:16": dtype for dtype, short in TYPES.items()},
+    "*i64:16": torch.int64,
+    "*i32:16": torch.int32,
+}
+"""What kernels take, by the notation of their table."""
 READS = {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "masked_select"}
 """Operations whose result the host waits for."""
 COPIES = {"_to_copy", "copy_", "to"}
@@ -124,6 +132,20 @@ class Trace(TorchDispatchMode):
             self.bytes += sum(t.nbytes for t in {id(t): t for t in [*ins, *outs]}.values())
             self._check(name, told, ins)
         return out
+
+    def launch(self, kernel: Kernel, grid: Grid, *arguments: Any) -> None:
+        """See `kernels.Launch`: each argument is what the table says, and moved once."""
+        ins = [item for item in arguments if isinstance(item, Tensor)]
+        self.launches[kernel.function] += 1
+        self.bytes += sum(t.nbytes for t in {id(t): t for t in ins}.values())
+        for kind, value in zip(kernel.arguments, arguments, strict=True):
+            is_right = (
+                value.device == CUDA and value.dtype is KINDS[kind]
+                if kind in KINDS
+                else (type(value) is int and (kind == "i32" or value % 16 == 0))
+            )
+            if not is_right:
+                self.mixed.append(f"{kernel.name} {kind} {value}")
 
     def _check(self, name: str, told: str, ins: list[Tensor]) -> None:
         sized = [tensor for tensor in ins if tensor.dim()]

@@ -17,6 +17,7 @@ ATTENTION = """
 import sys
 import torch
 from f5serve.engine.attention import varlen
+from f5serve.engine.kernels import Kernels
 from f5serve.engine.load import prepare_process
 from f5serve.engine.packing import Packing
 
@@ -27,7 +28,7 @@ try:
 except RuntimeError as error:  # a CPU has no such kernel: the call itself went all the way
     assert "_flash_attention_forward" in str(error), error
 more = set(sys.modules) - before
-compiler = [name for name in sys.modules if name.startswith("torch._dynamo")]
+compiler = [name for name in sys.modules if name.startswith(("torch._dynamo", "triton"))]
 assert not compiler, compiler
 assert len(more) < 20, sorted(more)
 """

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -31,3 +37,29 @@ def test_the_table_fits_the_code(kernel: Kernel) -> None:
     assert names[len(kernel.arguments) :] == [key for key, _ in kernel.constants]
     for name, kind in zip(names, kernel.arguments, strict=False):
         assert name.endswith("_ptr") == kind.startswith("*")
+
+
+@pytest.fixture(scope="module")
+def interpreted() -> dict[str, float]:
+    """What tests/engine/interpreted.py prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.engine.interpreted"],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def test_kernels_compute_what_plain_operations_do(interpreted: dict[str, float]) -> None:
+    assert len(interpreted) == 15
+    for case, difference in interpreted.items():
+        assert difference <= (1e-3 if "fp16" in case else 1e-6), case
+
+
+def test_what_is_not_finite_stays_in_its_sequence(interpreted: dict[str, float]) -> None:
+    assert interpreted["neighbours of what is not finite"] == 0.0

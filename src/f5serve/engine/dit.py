@@ -6,25 +6,25 @@ a table (schedule.py), so 42 % of the published weights are not needed while sam
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f5serve.engine.attention import Attention
 from f5serve.engine.config import N_MELS, Architecture
 from f5serve.engine.layers import (
-    NORM_EPS,
     FeedForward,
     InputMix,
     SelfAttention,
     TextEmbedding,
 )
+from f5serve.engine.ops import PLAIN, Branch, Ops
 from f5serve.engine.packing import Layout, Moment, Packing
 
 BLOCK_ROWS = 6
 """Table rows of a block: shift, scale, gate of attention, then of feed-forward."""
 FINAL_ROWS = 2
 """Table rows behind the last block: scale, shift."""
+Rows = tuple[tuple[Tensor, ...], Tensor | None]
+"""`Ops.rows`, and the places that they are for."""
 
 
 class Block(nn.Module):
@@ -34,19 +34,20 @@ class Block(nn.Module):
         super().__init__()
         self.attn = SelfAttention(arch)
         self.ff = FeedForward(arch)
+        self.ops: Ops = PLAIN
 
-    def forward(self, x: Tensor, rows: Tensor, packing: Packing, attend: Attention) -> Tensor:
-        """x [m d], rows [BLOCK_ROWS d] or [m BLOCK_ROWS d], 1 added to the scales -> [m d]"""
-        shift, scale, gate, ff_shift, ff_scale, ff_gate = rows.unbind(-2)
-        x = torch.addcmul(x, gate, self.attn(_modulated(x, scale, shift), packing, attend))
-        return torch.addcmul(x, ff_gate, self.ff(_modulated(x, ff_scale, ff_shift)))
+    def forward(
+        self, x: Tensor, branch: Branch | None, rows: Rows, packing: Packing, attend: Attention
+    ) -> tuple[Tensor, Branch]:
+        """x [m d] and what is still to be added to it; so is the result.
 
-
-def _modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Layer norm of x [m d]; scale and shift are [d], or [m d] when time points are mixed."""
-    if scale.dim() == 1:
-        return F.layer_norm(x, x.shape[-1:], scale, shift, NORM_EPS)
-    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=NORM_EPS), scale)
+        A norm follows each sum, and both are one operation.
+        """
+        (shift, scale, gate, ff_shift, ff_scale, ff_gate), place = rows
+        x, y = self.ops.modulate(x, branch, scale, shift, place)
+        branch = self.attn(y, packing, attend), gate
+        x, y = self.ops.modulate(x, branch, ff_scale, ff_shift, place)
+        return x, (self.ff(y), ff_gate)
 
 
 class DiT(nn.Module):
@@ -58,6 +59,7 @@ class DiT(nn.Module):
         self.input = InputMix(arch)
         self.blocks = nn.ModuleList(Block(arch) for _ in range(arch.depth))
         self.proj_out = nn.Linear(arch.dim, N_MELS)
+        self.ops: Ops = PLAIN
 
     @staticmethod
     def scale_rows(depth: int) -> list[int]:
@@ -81,11 +83,12 @@ class DiT(nn.Module):
         h = self.input(x, constant, layout)
         place = moment.of_tokens(layout.tokens)
 
-        def rows(first: int, count: int) -> Tensor:
-            part = moment.table[..., first : first + count, :]
-            return part if place is None else part[place]
+        def rows(first: int, count: int) -> Rows:
+            return self.ops.rows(moment.table[..., first : first + count, :], place), place
 
+        branch = None
         for i, block in enumerate(self.blocks):
-            h = block(h, rows(BLOCK_ROWS * i, BLOCK_ROWS), layout.tokens, attend)
-        scale, shift = rows(BLOCK_ROWS * len(self.blocks), FINAL_ROWS).unbind(-2)
-        return self.proj_out(_modulated(h, scale, shift))
+            h, branch = block(h, branch, rows(BLOCK_ROWS * i, BLOCK_ROWS), layout.tokens, attend)
+        (scale, shift), _ = rows(BLOCK_ROWS * len(self.blocks), FINAL_ROWS)
+        _, y = self.ops.modulate(h, branch, scale, shift, place)
+        return self.proj_out(y)

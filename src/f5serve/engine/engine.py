@@ -14,13 +14,15 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from f5serve.engine import checkpoint, onednn
+from f5serve.engine import checkpoint, onednn, ops
 from f5serve.engine.attention import choose
 from f5serve.engine.batcher import Batcher
 from f5serve.engine.cuda_graphs import CudaRecorder, limits
 from f5serve.engine.device import F5Device, batch_frames, with_reference
+from f5serve.engine.fused import use
 from f5serve.engine.graphs import FP8_TOLERANCE
 from f5serve.engine.halves import Halves
+from f5serve.engine.kernel_trial import Provide, use_kernels
 from f5serve.engine.quantize import quantize_blocks
 from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.schedule import Schedules
@@ -56,6 +58,8 @@ class F5Engine:
         self._vocab = vocab
         self._schedules = schedules
         self._attention, attend = choose(schedules.device, schedules.dtype)
+        self._plain = ops.choose(schedules.device, schedules.dtype)
+        use(backbone, self._plain)
         halves = Halves.on(schedules.device)
         on_gpu = schedules.device.type == "cuda"
         pace = Pace() if on_gpu else None
@@ -66,8 +70,13 @@ class F5Engine:
             self.batcher.by_cost = True
             # Libraries keep what they have found out by thread: a new one would begin anew.
             self.batcher.idle_s = None
+        self._fused = False
         self._precision = str(schedules.dtype).removeprefix("torch.")
         self.model = model
+
+    def use_kernels(self, provide: Provide) -> None:
+        """Compute steps with the project's own kernels, where a trial agrees."""
+        self._fused = use_kernels(self.device.stepper, self._plain, provide)
 
     def use_graphs(self) -> None:
         """Record steps in idle time and replay them, on a GPU whose attention allows it."""
@@ -91,9 +100,10 @@ class F5Engine:
 
     @property
     def description(self) -> str:
-        """Device, precision and attention, for a log line."""
+        """Device, precision, attention and whether its own kernels compute, for a log line."""
         threads = f", {torch.get_num_threads()} threads" if self.device.where.type == "cpu" else ""
-        return f"{self.device.where.type}, {self._precision}, {self._attention}{threads}"
+        kernels = ", fused kernels" if self._fused else ""
+        return f"{self.device.where.type}, {self._precision}, {self._attention}{kernels}{threads}"
 
     @property
     def broken(self) -> bool:
@@ -141,7 +151,7 @@ class F5Engine:
 
     def counters(self) -> Mapping[str, float]:
         """See `types.Engine.counters`."""
-        return self.batcher.counters()
+        return {**self.batcher.counters(), "fused_kernels": float(self._fused)}
 
     def _drafts(self, utterances: Sequence[Utterance]) -> list[Draft]:
         voices = {u.voice.revision: u.voice for u in utterances}

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import torch
 
 from f5serve.engine.config import HEAD_DIM, Architecture
-from f5serve.engine.layers import CONV_GROUPS, CONV_KERNEL, NORM_EPS
+from f5serve.engine.layers import CONV_GROUPS, CONV_KERNEL
+from f5serve.engine.ops import NORM_EPS
 from f5serve.engine.unett import rms_eps
 
 TYPES = {torch.float16: "fp16", torch.float32: "fp32", torch.bfloat16: "bf16"}

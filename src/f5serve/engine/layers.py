@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from f5serve.engine.attention import Attention
 from f5serve.engine.config import HEAD_DIM, N_MELS, ROPE_THETA, Architecture
+from f5serve.engine.ops import NORM_EPS, PLAIN, Ops
 from f5serve.engine.packing import CONV_REACH, Layout, Packing
 
 CONV_KERNEL = 2 * CONV_REACH + 1
 CONV_GROUPS = 16
-NORM_EPS = 1e-6
 
 
 def sinus_table(length: int, width: int, device: torch.device) -> Tensor:
@@ -128,29 +128,16 @@ class TextEmbedding(nn.Module):
 
 
 class PositionConv(nn.Module):
-    """Two grouped convolutions that give each frame its neighbourhood.
-
-    Packed sequences are laid out with gaps of zeros as wide as the kernel reaches, so that none
-    sees its neighbour; the gaps are zeroed again before the second convolution.
-    """
+    """Two grouped convolutions that give each frame its neighbourhood."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_REACH, groups=CONV_GROUPS)
         self.conv2 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_REACH, groups=CONV_GROUPS)
+        self.ops: Ops = PLAIN
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:  # [m d] -> [m d]
-        gaps = layout.gaps
-        if gaps is None:  # one length: sequences are a batch, whose edges are padded
-            _, count, length = layout.mel.runs[0]
-            y = x.view(count, length, -1).transpose(1, 2)
-            y = F.mish(self.conv2(F.mish(self.conv1(y))))
-            return y.transpose(1, 2).reshape(x.shape)
-        spread = x.new_zeros(len(gaps.empty), x.shape[1])
-        spread[gaps.places] = x
-        # Filled, not multiplied: the edge of a row that is not finite must end in the gap.
-        y = F.mish(self.conv1(spread.t()[None])).masked_fill(gaps.empty, 0.0)
-        return F.mish(self.conv2(y))[0].t()[gaps.places]
+        return self.ops.position(x, (self.conv1, self.conv2), layout)
 
 
 class InputMix(nn.Module):
@@ -176,7 +163,7 @@ class InputMix(nn.Module):
         """x [k N_MELS], constant [m d] -> [m d]; the last m - k frames are again the first."""
         noise = self.x(x)
         h = constant + torch.cat([noise, noise[: len(constant) - len(x)]])
-        return h + self.position(h, layout)
+        return self.position(h, layout)
 
 
 class SelfAttention(nn.Module):
@@ -188,15 +175,12 @@ class SelfAttention(nn.Module):
         self.rope_heads = arch.turned_heads
         self.qkv = nn.Linear(arch.dim, 3 * arch.dim)
         self.out = nn.Linear(arch.dim, arch.dim)
+        self.ops: Ops = PLAIN
 
     def forward(self, x: Tensor, packing: Packing, attend: Attention) -> Tensor:
         """x [m d] -> [m d]"""
         qkv = self.qkv(x).view(len(x), 3, self.heads, HEAD_DIM)
-        turned = qkv[:, :2, : self.rope_heads]  # queries and keys turn together
-        pairs = torch.view_as_complex(turned.float().unflatten(-1, (-1, 2)))
-        pairs.mul_(packing.rotary)  # in fp32 this is `turned` itself, in 16 bit a copy
-        if turned.dtype is not torch.float32:
-            turned.copy_(torch.view_as_real(pairs).flatten(-2))
+        self.ops.rotate(qkv, packing.rotary, self.rope_heads)
         return self.out(attend(qkv, packing))
 
 
@@ -208,6 +192,7 @@ class FeedForward(nn.Module):
         self.up: nn.Module = nn.Linear(arch.dim, arch.ff_mult * arch.dim)
         self.activate: nn.Module = nn.GELU(approximate="tanh")
         self.down = nn.Linear(arch.ff_mult * arch.dim, arch.dim)
+        self.ops: Ops = PLAIN
 
     def forward(self, x: Tensor) -> Tensor:  # [m d] -> [m d]
-        return self.down(self.activate(self.up(x)))
+        return self.down(self.ops.up(x, self.up, self.activate))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from f5serve.engine import checkpoint
+from f5serve.engine import checkpoint, kernel_choice
 from f5serve.engine.config import preset
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.quantize import QUANTISED, fp8_works
@@ -52,6 +52,7 @@ class EngineOptions:
         original: published checkpoint of a converted one, for schedules that it does not carry.
         batch_frames: most mel frames of a step; 0 goes by the device's memory.
         cuda_graphs: whether steps may be recorded and replayed on a GPU.
+        fused_kernels: whether steps may be computed with the project's own kernels on a GPU.
     """
 
     device: str = "auto"
@@ -61,6 +62,7 @@ class EngineOptions:
     original: Path | None = None
     batch_frames: int = 0
     cuda_graphs: bool = True
+    fused_kernels: bool = True
 
 
 def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOptions) -> F5Engine:
@@ -139,6 +141,9 @@ def prepare_process(device: torch.device) -> None:
 
 
 def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
+    if options.fused_kernels and engine.device.where.type == "cuda":
+        # Before layers are quantised, which would make every difference larger.
+        engine.use_kernels(kernel_choice.provide)
     if options.dtype in QUANTISED:
         engine.quantize(options.dtype)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f5serve.engine.attention import Attention
@@ -14,6 +13,7 @@ from f5serve.engine.layers import (
     SelfAttention,
     TextEmbedding,
 )
+from f5serve.engine.ops import PLAIN, Normed, Ops
 from f5serve.engine.packing import Layout, Moment, Packing
 
 
@@ -28,9 +28,11 @@ class RMSNorm(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width))
+        self.ops: Ops = PLAIN
 
-    def forward(self, x: Tensor) -> Tensor:  # [m d] -> [m d]
-        return F.rms_norm(x, x.shape[-1:], self.weight, eps=rms_eps(x.dtype))
+    def forward(self, x: Tensor, branch: Tensor | None) -> Normed:
+        """x [m d] and what is to be added first -> their sum, and its norm."""
+        return self.ops.rms_norm(x, branch, self.weight, rms_eps(x.dtype))
 
 
 class Layer(nn.Module):
@@ -45,13 +47,29 @@ class Layer(nn.Module):
         self.ff = FeedForward(arch)
 
     def forward(
-        self, x: Tensor, skip: Tensor | None, packing: Packing, attend: Attention
-    ) -> Tensor:
-        """x [m d], skip [m d] of the mirror layer in the second half -> [m d]"""
+        self,
+        x: Tensor,
+        branch: Tensor | None,
+        skip: Tensor | None,
+        packing: Packing,
+        attend: Attention,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The layer, whose last sum is left to the norm that follows.
+
+        Args:
+            x: [m d].
+            branch: what is still to be added to it [m d].
+            skip: what the mirror layer took in [m d], in the second half.
+
+        Returns:
+            What this one took in, and x and branch as the next one takes them.
+        """
         if self.skip is not None and skip is not None:
-            x = self.skip(torch.cat([x, skip], dim=-1))
-        x = x + self.attn(self.attn_norm(x), packing, attend)
-        return x + self.ff(self.ff_norm(x))
+            whole = x if branch is None else x + branch
+            x, branch = self.skip(torch.cat([whole, skip], dim=-1)), None
+        taken, y = self.attn_norm(x, branch)
+        x, y = self.ff_norm(taken, self.attn(y, packing, attend))
+        return taken, x, self.ff(y)
 
 
 class UNetT(nn.Module):
@@ -76,9 +94,12 @@ class UNetT(nn.Module):
         h[layout.mel_places] = mel
         h[layout.tokens.starts[:-1]] = moment.of_sequences()[..., 0, :]
         skips: list[Tensor] = []
+        branch = None
         for i, block in enumerate(self.blocks):
             first_half = i < len(self.blocks) // 2
+            skip = None if first_half else skips.pop()
+            taken, h, branch = block(h, branch, skip, layout.tokens, attend)
             if first_half:
-                skips.append(h)
-            h = block(h, None if first_half else skips.pop(), layout.tokens, attend)
-        return self.proj_out(self.norm_out(h[layout.mel_places]))
+                skips.append(taken)
+        _, y = self.norm_out(h, branch)
+        return self.proj_out(y[layout.mel_places])

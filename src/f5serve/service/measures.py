@@ -42,6 +42,7 @@ _NOW = {
     "backlog_s": "Estimated time of the work that is left.",
     "batch_frames": "Most mel frames of a step.",
     "graphs": "Graphs that are kept.",
+    "fused_kernels": "1 where steps are computed with kernels of f5serve's own.",
 }
 """Those that tell how it is."""
 

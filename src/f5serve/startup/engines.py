@@ -75,6 +75,7 @@ def load_engine(choice: Choice, settings: Settings) -> Engine:
         original=choice.original,
         batch_frames=settings.batch_frames,
         cuda_graphs=settings.cuda_graphs != "off",
+        fused_kernels=settings.fused_kernels != "off",
     )
     files = choice.files
     if files is None:
