@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$(( n < 4 ? n + 1 : 4 )))
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo serve setup check test test-fast lowest fuzz oracle parity goldens bench bench-small gpu-kit docs clean image image-test requirements
+.PHONY: demo serve setup check house test test-fast lowest fuzz oracle parity goldens bench bench-small gpu-kit docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -45,6 +45,9 @@ check: setup ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+house: setup ## size and shape of the source: files, lines of code, import cycles
+	$(BIN)/python -m tests.tools.house
 
 test: setup ## the whole suite
 	$(BIN)/python -m pytest -m "not parity" -n $(PROCESSES) --dist worksteal
