@@ -128,16 +128,25 @@ def _known() -> str:
         "## Known without a GPU\n",
         "`tests/engine/test_fake_cuda.py` traces a step on tensors of a GPU that is not there",
         "(torch's fake tensors): devices and types agree, the host waits for nothing in a step,",
-        "and these bounds hold for torch's own kernels.\n",
-        "| a step of | time points | launches, at most | bytes per token and block, at most |",
-        "|---|---|---|---|",
+        "and these bounds hold.\n",
+        "| at most | |",
+        "|---|---|",
     ]
-    for (name, points), launches in MOST_LAUNCHES.items():
-        moved = MOST_BYTES.get((name, points))
-        told = "" if moved is None else f"{moved / 1000:.0f} KB"
-        lines.append(f"| {name} | {'one' if points == 1 else 'several'} | {launches} | {told} |")
+    lines += [f"| launches of a step: {of} | {most} |" for of, most in _flat(MOST_LAUNCHES)]
+    lines += [f"| KB per token and block: {of} | {n / 1000:.0f} |" for of, n in _flat(MOST_BYTES)]
     lines.append("\nHow long any of it takes, only a GPU can tell.\n")
     return "\n".join(lines)
+
+
+def _flat(bounds: dict[Any, Any], of: str = "") -> list[tuple[str, Any]]:
+    """What each bound is of, and the bound; keys are words, or a model and its time points."""
+    found = []
+    for key, bound in bounds.items():
+        name, points = key if isinstance(key, tuple) else (key, 0)
+        said = of + name + ("", ", one time point", ", several time points")[points]
+        deeper = isinstance(bound, dict)
+        found += _flat(bound, f"{said}, ") if deeper else [(said, bound)]
+    return found
 
 
 def _card(result: Result) -> str:

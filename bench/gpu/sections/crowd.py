@@ -20,7 +20,7 @@ def measure(run: Run) -> None:
     with ExitStack() as stack:
         result = Throughput(_options(run), run.work, stack).run()
     for row in result["rows"]:
-        run.tell("contender", mix=result["mix"], **row)
+        run.tell("contender", nfe=result["mix"]["nfe_step"], **row)
 
 
 def _options(run: Run) -> argparse.Namespace:

@@ -6,8 +6,8 @@ from gpu.common import Run, accepts, error
 from gpu.sections.parity import mel
 from gpu.sections.steps import measured
 
-OPTION = "kernels"
-CHOICES = ("off", "auto")
+OPTION = "fused_kernels"
+CHOICES = (False, True)
 CASES = [
     ([800], False),
     ([800, 820, 780, 810], False),
