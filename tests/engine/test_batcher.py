@@ -312,18 +312,31 @@ def test_rows_are_freed_before_their_caller_hears_of_the_failure(
         gc.enable()
 
 
-def more_than(frames: int) -> Callable[[Sequence[Walk]], None]:
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+    MemoryError(),
+    torch.AcceleratorError("CUDA error: out of memory"),  # a kernel or library is loaded late
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+]
+"""What torch raises where memory is short."""
+
+
+def more_than(frames: int, error: Exception = NO_MEMORY[0]) -> Callable[[Sequence[Walk]], None]:
     """A device with room for that many frames."""
 
     def check(rows: Sequence[Walk]) -> None:
         if sum(row.frames for row in rows) > frames:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+            raise error.with_traceback(None)
 
     return check
 
 
-def test_without_memory_the_batch_is_halved_and_goes_on(batcher: Batcher, device: Counting) -> None:
-    device.fails = more_than(130)
+@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: type(error).__name__)
+def test_without_memory_the_batch_is_halved_and_goes_on(
+    batcher: Batcher, device: Counting, error: Exception
+) -> None:
+    device.fails = more_than(130, error)
     caller = Caller(batcher, *[draft(str(i), 60) for i in range(4)]).ended()
     assert sorted(caller.waves) == [0, 1, 2, 3]
     assert max(map(len, device.steps)) == 2

@@ -24,6 +24,7 @@ from f5serve.engine.graphs import FP8_TOLERANCE, OVERDUE, TRIES, USUAL_TOKENS, W
 from f5serve.engine.rows import Row
 from f5serve.engine.stepping import Begun, Stepper
 from tests.engine.tape import NotRecordable, Tape, TapeRecorder, masked
+from tests.engine.test_batcher import NO_MEMORY
 from tests.engine.test_engine import speaker, utterance, voice
 from tests.engine.test_mixing import E2, KINDS, V1, Mixture, check
 from tests.engine.test_number_formats import NEEDS_FP8
@@ -423,14 +424,37 @@ def test_recordings_that_take_too_much_memory_are_dropped_and_not_made_again() -
     assert steps.counted("graphs") == 1
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+@pytest.mark.parametrize("error", NO_MEMORY)
 def test_no_memory_to_record_with_is_no_failure(error: Exception) -> None:
     steps = Steps()
+    steps.get_ready(90)
     steps.recorder.fails = error
-    steps.get_ready(150)
+    for frames in (300, 150):  # as many as would turn graphs off, were they failures
+        steps.get_ready(frames)
     steps.recorder.fails = None
-    assert (steps.counted("graphs"), steps.counted("graph_failures")) == (0, 0)
+    assert (steps.counted("graphs"), steps.counted("graph_failures")) == (1, 0)
+    steps.take(steps.begin(90), 2)
+    assert steps.counted("graph_steps") > 0  # what was recorded before is still replayed
     steps.get_ready(60)
+    assert steps.counted("graphs") == 2
+
+
+class Full(Tape):
+    """A recording whose replay meets a full device."""
+
+    def replay(self) -> None:
+        """As a kernel that is loaded late."""
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+
+def test_no_memory_to_replay_with_is_as_in_any_step() -> None:
+    steps = Steps()
+    steps.get_ready(90)
+    (graph,) = steps.graphs._graphs.values()
+    graph.recording = Full(1)
+    with pytest.raises(torch.AcceleratorError, match="out of memory"):
+        steps.take(steps.begin(90), 1)
+    assert steps.counted("graph_failures") == 0
 
 
 def test_memory_that_steps_need_is_given_back() -> None:

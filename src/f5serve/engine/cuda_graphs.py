@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from f5serve.engine.graphs import Limits
+from f5serve.engine.memory import free_bytes, with_room
 
 MOST_GRAPHS = 16
 MEMORY_SHARE = 16
-"""Recordings may take one part in so many of the device's memory."""
+"""Recordings may take one part in so many of the memory that is free once weights are loaded."""
 
 WARM_UPS = 2
 """Libraries choose kernels and take their workspace before, not while, work is recorded."""
@@ -40,9 +41,8 @@ class CudaRecording:
 
 
 def limits(device: torch.device) -> Limits:
-    """What recordings may take of this device."""
-    total = torch.cuda.get_device_properties(device).total_memory
-    return Limits(MOST_GRAPHS, total // MEMORY_SHARE)
+    """What recordings may take of what is free on this device now."""
+    return Limits(MOST_GRAPHS, free_bytes(device) // MEMORY_SHARE)
 
 
 class CudaRecorder:
@@ -65,7 +65,9 @@ class CudaRecorder:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         try:
-            return self._recorded(work, current)
+            return with_room(
+                lambda: self._recorded(work, current), lambda: free_bytes(self._device)
+            )
         finally:
             # A capture that fails in its end leaves its own stream current.
             torch.cuda.set_stream(current)

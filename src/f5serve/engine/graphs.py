@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from f5serve.engine.buckets import MOST_TOKENS, Bucket, Buffers, Sizes, bucket_of
+from f5serve.engine.memory import ran_out
 from f5serve.engine.packing import Layout, Moment
 
 log = logging.getLogger(__name__)
@@ -192,10 +193,11 @@ class Graphs:
                 b.out.copy_(self._run(b.x, b.constant, b.moment, b.layout))
 
             graph = _Graph(buffers, self._recorder.record(work))
-        except (torch.OutOfMemoryError, MemoryError):
-            self._too_large(bucket)
-        except _FAULTS as error:
-            self._fail(bucket, f"could not be recorded: {_first_line(error)}")
+        except (MemoryError, *_FAULTS) as error:
+            if ran_out(error):
+                self._no_larger(bucket)
+            else:
+                self._fail(bucket, f"could not be recorded: {_first_line(error)}")
         else:
             self._keep(bucket, graph)
 
@@ -215,9 +217,13 @@ class Graphs:
 
     def _too_large(self, bucket: Bucket) -> None:
         """What recordings share is only freed with the last of them."""
+        self._no_larger(bucket)
+        self._drop()
+
+    def _no_larger(self, bucket: Bucket) -> None:
+        """Memory does not suffice for another one of this size."""
         log.info("no memory for recorded steps of %d tokens", bucket.tokens)
         self._most_tokens = bucket.tokens - 1
-        self._drop()
 
     def _drop(self) -> None:
         self._graphs.clear()
@@ -249,9 +255,9 @@ class Graphs:
             graph.buffers.load(constant, layout, moment, x)
             graph.recording.replay()
             return graph.buffers.out[: len(constant)].clone()
-        except torch.OutOfMemoryError:  # as in any step
-            raise
         except _FAULTS as error:
+            if ran_out(error):  # as in any step
+                raise
             self._fail(graph.buffers.bucket, f"failed in replay: {_first_line(error)}")
             return None
 

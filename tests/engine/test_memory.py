@@ -1,0 +1,44 @@
+"""What is left of a GPU's memory, and what a recording does where little is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from f5serve.engine.device import CPU_FRAMES, MOST_GPU_FRAMES, gpu_frames
+from f5serve.engine.memory import RECORDING_ROOM, ran_out, with_room
+
+IN_CAPTURE = "CUDA error: operation not permitted when stream is capturing"
+
+
+def test_frames_of_a_step_go_by_what_is_free() -> None:
+    assert gpu_frames(80 * 10**9) == MOST_GPU_FRAMES
+    assert gpu_frames(22 * 10**9) == pytest.approx(7500, rel=0.01)
+    assert gpu_frames(2 * 10**9) == 680  # of a large card that others have nearly filled
+    assert gpu_frames(0) == CPU_FRAMES
+
+
+def test_other_faults_are_not_about_memory() -> None:
+    words = ["CUDA error: an illegal memory access was encountered", IN_CAPTURE]
+    assert not any(ran_out(torch.AcceleratorError(said)) for said in words)
+    assert not ran_out(ValueError("out of memory"))
+
+
+def test_nothing_is_recorded_where_little_is_free() -> None:
+    begun: list[int] = []
+    with pytest.raises(torch.OutOfMemoryError):
+        with_room(lambda: begun.append(1), lambda: RECORDING_ROOM - 1)
+    assert begun == []
+    assert with_room(lambda: 7, lambda: RECORDING_ROOM) == 7
+
+
+@pytest.mark.parametrize(("left", "memory"), [(RECORDING_ROOM - 1, True), (RECORDING_ROOM, False)])
+def test_a_recording_that_fails_with_little_free_ran_out_of_memory(left: int, memory: bool) -> None:
+    free = iter([RECORDING_ROOM, left])
+
+    def capture() -> None:
+        raise torch.AcceleratorError(IN_CAPTURE)
+
+    with pytest.raises(RuntimeError) as raised:
+        with_room(capture, lambda: next(free))
+    assert ran_out(raised.value) is memory
