@@ -1,7 +1,7 @@
-"""The house rules that a reader relies on, held by the syntax tree alone.
+"""Rules for the source that a reader relies on, checked on the syntax tree.
 
-Imports go down only, rooms on one floor never import one another, and each heavy library has one
-home (ARCHITECTURE.md, "The house").
+Imports go down only, packages of one layer never import one another, and each heavy library has
+one home (ARCHITECTURE.md, "Layers").
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
-FLOORS = {
+LAYERS = {
     **dict.fromkeys(
         [
             *["units", "types", "heard", "errors", "masking", "settings", "setting_values"],
@@ -33,7 +33,7 @@ FLOORS = {
     ),
     **dict.fromkeys(["cli", "http", "runpod", "__main__"], 4),
 }
-ROOMS = {
+PACKAGES = {
     *["text", "audio", "store", "download"],
     *["engine", "fallback", "voices", "models", "jobs", "doctor", "asr", "alignment"],
 }
@@ -76,7 +76,7 @@ def imports(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative imports hide which floor is meant"
+            assert node.level == 0, "relative imports hide which layer is meant"
             yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
@@ -88,22 +88,22 @@ def imports(tree: ast.Module) -> Iterator[str]:
 def test_imports_go_down_and_libraries_stay_home(path: Path, home: str, tree: ast.Module) -> None:
     for name in imports(tree):
         parts = name.split(".")
-        if parts[0] == "f5serve" and len(parts) > 1 and parts[1] in FLOORS:
+        if parts[0] == "f5serve" and len(parts) > 1 and parts[1] in LAYERS:
             there = parts[1]
-            assert FLOORS[there] <= FLOORS[home], f"{path}: {name} is a floor above"
-            if home in ROOMS and there in ROOMS and there != home:
-                assert FLOORS[there] < FLOORS[home], f"{path}: {name} is a sibling room"
+            assert LAYERS[there] <= LAYERS[home], f"{path}: {name} is a layer above"
+            if home in PACKAGES and there in PACKAGES and there != home:
+                assert LAYERS[there] < LAYERS[home], f"{path}: {name} is a sibling package"
         homes = HOMES.get(parts[0])
         assert homes is None or home in homes, f"{path}: {name} belongs in {homes}"
 
 
-def test_the_table_of_the_architecture_names_every_room_on_its_floor() -> None:
+def test_the_table_of_the_architecture_names_every_package_in_its_layer() -> None:
     text = (SOURCE.parents[1] / "ARCHITECTURE.md").read_text()
     rows = dict(re.findall(r"^\| (\d), [\w ]+ \| (.+) \|$", text, flags=re.MULTILINE))
     for home in {path.relative_to(SOURCE).parts[0] for path, *_ in modules()}:
         name = home if home.endswith(".py") else f"{home}/"
         if not home.startswith("__"):
-            assert f"`{name}`" in rows[str(FLOORS[home.removesuffix(".py")])], name
+            assert f"`{name}`" in rows[str(LAYERS[home.removesuffix(".py")])], name
 
 
 def test_only_settings_reads_the_environment() -> None:
