@@ -31,7 +31,7 @@ from f5serve.engine.packing import Layout, Moment
 from tests.engine.fake_cuda import KINDS
 
 CPU = torch.device("cpu")
-FP32, FP16 = torch.float32, torch.float16
+FP32, FP16, BF16 = torch.float32, torch.float16, torch.bfloat16
 V1, V0, SMALL, E2 = "F5TTS_v1_Base", "F5TTS_Base", "F5TTS_v1_Small", "E2TTS_Base"
 LENGTHS = 5, 2, 5, 2, 2, 0, 0
 """Two rows, their halves without guidance, what fills a bucket, and empty ones."""
@@ -41,7 +41,7 @@ GROUPS = 2
 """Of a convolution that are computed."""
 MODELS = (
     *((V1, dtype, points) for dtype in (FP32, FP16) for points in ("one", "mixed")),
-    *((V0, dtype, "mixed") for dtype in (FP32, FP16)),
+    *((V0, FP32, "mixed"), (V0, FP16, "one"), (V0, BF16, "mixed")),
     *((SMALL, FP32, "one"), (SMALL, FP16, "mixed")),
     *((E2, dtype, "mixed") for dtype in (FP32, FP16)),
 )

@@ -44,11 +44,14 @@ HALVES = [torch.float16, torch.bfloat16]
 pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support")
 
 MOST_LAUNCHES = {
-    "plain": {(V1, 1): 263, (V1, 2): 333, (E2, 1): 314, (E2, 2): 314},
-    "fused": {(V1, 1): 200, (V1, 2): 200, (E2, 1): 260, (E2, 2): 260},
+    "plain": {(V1, 1): 263, (V1, 2): 333, (E2, 1): 312, (E2, 2): 314},
+    "fused": {(V1, 1): 192, (V1, 2): 194, (E2, 1): 247, (E2, 2): 249},
 }
 """Of a step by architecture and time points; in bf16, queries and keys are turned in copies."""
-MOST_BYTES = {"plain": 110_000, "fused": 70_000}
+MOST_BYTES = {
+    "plain": {(V1, 1): 72_000, (V1, 2): 105_000},
+    "fused": {(V1, 1): 60_000, (V1, 2): 60_000},
+}
 """Moved per token and block in fp16, weights not counted."""
 FP8_LAUNCHES = 5
 """Of each linear layer beside its product: its input is measured, scaled and rounded."""
@@ -210,7 +213,7 @@ def test_bytes_of_a_step(ops: str, points: int) -> None:
     weights = sum(p.nbytes for p in stepper.backbone.blocks.parameters())
     each = (trace.bytes - weights) / (tokens * depth)
     print(f"{ops}, {points} time points: {each / 1000:.0f} KB per token and block")  # noqa: T201 - as above
-    assert each <= MOST_BYTES[ops]
+    assert each <= MOST_BYTES[ops][V1, points]
 
 
 @pytest.mark.parametrize("dtype", HALVES)

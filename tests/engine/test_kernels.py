@@ -39,6 +39,10 @@ def test_the_table_fits_the_code(kernel: Kernel) -> None:
         assert name.endswith("_ptr") == kind.startswith("*")
 
 
+BOUNDS = {"fp32": 1e-6, "fp16": 1e-3, "bf16": 8e-3}
+"""Relative differences; that of fp16 and of bf16 is one rounding."""
+
+
 @pytest.fixture(scope="module")
 def interpreted() -> dict[str, float]:
     """What tests/engine/interpreted.py prints."""
@@ -56,10 +60,7 @@ def interpreted() -> dict[str, float]:
 
 
 def test_kernels_compute_what_plain_operations_do(interpreted: dict[str, float]) -> None:
-    assert len(interpreted) == 15
+    assert len(interpreted) == 16
     for case, difference in interpreted.items():
-        assert difference <= (1e-3 if "fp16" in case else 1e-6), case
-
-
-def test_what_is_not_finite_stays_in_its_sequence(interpreted: dict[str, float]) -> None:
-    assert interpreted["neighbours of what is not finite"] == 0.0
+        bounds = [bound for precision, bound in BOUNDS.items() if precision in case.split()]
+        assert difference <= (bounds or [0.0])[0], case

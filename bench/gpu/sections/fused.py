@@ -24,7 +24,7 @@ def measure(run: Run) -> None:
     engines = {choice: run.engine(**{OPTION: choice}) for choice in CHOICES}
     frames = 60 if run.small else 300
     plain, own = (mel(engine, frames, run.device) for engine in engines.values())
-    described = {choice: engine.description for choice, engine in engines.items()}
+    described = {str(choice): engine.description for choice, engine in engines.items()}
     run.tell("mels", error=error(own, plain), engines=described)
     for lengths, mixed in [([60, 70], True)] if run.small else CASES:
         for graphs in (False, True):
