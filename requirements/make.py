@@ -2,7 +2,8 @@
 
 The extras of pyproject.toml and the *.in files flow in; for each variant of the image a list of
 `name==version` with the sha256 of the one wheel that CPython 3.11 on x86-64 Linux installs flows
-out. Neither names an index: that is for whoever installs them to choose.
+out. Neither names an index: that is for whoever installs them to choose. What compiles kernels has
+a list of its own (cu128-kernels.txt), for it is not in the image that runs.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ VARIANTS = {
     "build": ["requirements/build.in"],
 }
 BY_HAND = {"cpu": "torch-cpu.in"}
+COMPILES_KERNELS = "triton=="
 RESOLVE = ["uv", "pip", "compile", "-q", "--generate-hashes", "--only-binary=:all:", "--no-header"]
 TARGET = ["--python-version=3.11", "--python-platform=x86_64-manylinux_2_28"]
 PICK = ["pip", "install", "-q", "--dry-run", "--ignore-installed", "--no-deps", "--require-hashes"]
@@ -48,7 +50,15 @@ def main() -> None:
         lines = [*resolve(VARIANTS[name])]
         if name in BY_HAND:
             lines += (HERE / BY_HAND[name]).read_text().splitlines()
-        (HERE / f"{name}.txt").write_text("\n".join(lines) + "\n")
+        apart = [line for line in lines if line.startswith(COMPILES_KERNELS)]
+        write(name, [line for line in lines if line not in apart])
+        if apart:
+            write(f"{name}-kernels", apart)
+
+
+def write(name: str, lines: list[str]) -> None:
+    """One file of requirements."""
+    (HERE / f"{name}.txt").write_text("\n".join(lines) + "\n")
 
 
 def resolve(inputs: list[str]) -> list[str]:

@@ -138,7 +138,9 @@ def check_edited(containers: Containers) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "Dockerfile")
         site = "/opt/f5serve/lib/python3.11/site-packages/f5serve"
-        file.write_text(f"FROM {IMAGE}\nUSER root\nRUN echo '# edited' >> {site}/speech.py\n")
+        file.write_text(
+            f"FROM {IMAGE}\nUSER root\nRUN echo '# edited' >> {site}/synthesis/speech.py\n"
+        )
         containers.build(EDITED, Path(folder), [], file)
     build = [one for one in doctor(containers, EDITED) if one["section"] == "build"]
     assert any(
