@@ -132,9 +132,9 @@ def test_the_stamp_verifies_until_a_file_is_changed_or_gone(
     (package / "store" / "s3.py").unlink()
     (package / "store" / "s3_utils.py").write_text("def sync_models_from_s3(): ...\n")
     assert [str(one) for one in build.verify_files(package=package)] == [
-        "changed: f5serve/synthesis/speech.py",
         "missing: f5serve/store/s3.py",
         "extra: f5serve/store/s3_utils.py",
+        "changed: f5serve/synthesis/speech.py",
     ]
 
 
