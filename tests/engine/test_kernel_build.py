@@ -96,9 +96,14 @@ def test_the_command_fills_a_folder_and_sums_up(
     rotate = Kernels.of(V1, torch.float16).rotate
     monkeypatch.setattr(kernel_build, "wanted", lambda precisions: [rotate])
     folder = tmp_path / "kernels"
-    (folder / "sm_70").mkdir(parents=True)
+    old, own = folder / "sm_90" / "old.cubin", folder / "diary.txt"
+    old.parent.mkdir(parents=True)
+    old.write_text("of an earlier build")
+    own.write_text("of somebody else")
     assert kernel_build.main([str(folder), "--arch", "80", "90"]) == 0
-    assert sorted(one.name for one in folder.iterdir()) == ["manifest.json", "sm_80", "sm_90"]
+    names = {one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()}
+    file = f"{rotate.name}.cubin"
+    assert names == {"diary.txt", "manifest.json", f"sm_80/{file}", f"sm_90/{file}"}
     assert "registers" in caplog.records[0].message
     assert re.fullmatch(r"2 kernels, 0\.0 MB, \d+ s, Triton [\d.]+", caplog.records[-1].message)
     first = [binary.sha256 for binary in read_manifest(folder).binaries]

@@ -13,7 +13,6 @@ import hashlib
 import io
 import logging
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,14 @@ from triton.compiler import ASTSource
 
 from f5serve.engine import triton_kernels
 from f5serve.engine.config import PRESETS
-from f5serve.engine.kernel_files import FOLDER, Binary, Manifest, source_hash, write_manifest
+from f5serve.engine.kernel_files import (
+    FOLDER,
+    MANIFEST,
+    Binary,
+    Manifest,
+    source_hash,
+    write_manifest,
+)
 from f5serve.engine.kernels import TYPES, Kernel, Kernels
 
 log = logging.getLogger(__name__)
@@ -94,13 +100,12 @@ def compile_kernel(kernel: Kernel, arch: int) -> tuple[Binary, bytes]:
 
 
 def build(folder: Path, kernels: Sequence[Kernel], architectures: Iterable[int]) -> Manifest:
-    """Compile all of them into a folder, which is emptied first.
+    """Compile all of them into a folder; kernels that lie there already go first.
 
     Raises:
         BuildError: see `compile_kernel`.
     """
-    if folder.exists():
-        shutil.rmtree(folder)
+    _clear(folder)
     binaries = []
     for arch in architectures:
         for kernel in kernels:
@@ -116,6 +121,13 @@ def build(folder: Path, kernels: Sequence[Kernel], architectures: Iterable[int])
     manifest = Manifest(source_hash(), triton.__version__, tuple(binaries))
     write_manifest(folder, manifest)
     return manifest
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier build has left, and nothing else: any folder may be named."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for binary in folder.glob("sm_*/*.cubin"):
+        binary.unlink()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
