@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from f5serve.engine.device import F5Device
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.fused import Fused, use
 from f5serve.engine.kernel_trial import Provide
 from f5serve.engine.kernels import Kernel, Kernels, Launch
 from f5serve.engine.ops import PLAIN, Plain, choose
 from f5serve.engine.packing import Packing
+from f5serve.errors import EngineFailed
 from tests.engine import kernels_in_torch
 from tests.engine.test_graphs import Steps
 from tests.parity.cases import row, small
@@ -119,6 +121,14 @@ def test_kernels_that_cannot_be_had_are_not_used(caplog: pytest.LogCaptureFixtur
     made.use_kernels(provide)
     assert not uses_kernels(made)
     assert "not used, which costs speed alone: No module named 'triton'." in caplog.text
+
+
+def test_kernels_that_break_the_device_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(F5Device, "responds", lambda self: False)
+    with pytest.raises(EngineFailed) as caught:
+        engine().use_kernels(given(raising))
+    assert caught.value.code == "DEVICE_BROKEN"
+    assert "F5_FUSED_KERNELS=off" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", [V1, E2])

@@ -39,8 +39,8 @@ def test_the_table_fits_the_code(kernel: Kernel) -> None:
         assert name.endswith("_ptr") == kind.startswith("*")
 
 
-BOUNDS = {"fp32": 1e-6, "fp16": 1e-3, "bf16": 8e-3}
-"""Relative differences; that of fp16 and of bf16 is one rounding."""
+BOUNDS = {"fp32": 1e-6, "fp16": 1e-3, "bf16": 16e-3}
+"""Relative differences: plain operations round more often, after each of them."""
 
 
 @pytest.fixture(scope="module")

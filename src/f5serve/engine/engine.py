@@ -29,6 +29,7 @@ from f5serve.engine.schedule import Schedules
 from f5serve.engine.stepping import Stepper
 from f5serve.engine.streams import Pace, Side
 from f5serve.engine.vocoder import Vocos
+from f5serve.errors import EngineFailed
 from f5serve.text.emoji import without_emoji
 from f5serve.text.plan import spoken_ref_text
 from f5serve.text.tokens import Vocab, tokenize
@@ -75,8 +76,18 @@ class F5Engine:
         self.model = model
 
     def use_kernels(self, provide: Provide) -> None:
-        """Compute steps with the project's own kernels, where a trial agrees."""
+        """Compute steps with the project's own kernels, where a trial agrees.
+
+        Raises:
+            EngineFailed: code DEVICE_BROKEN, when the trial has ended all work on the device.
+        """
         self._fused = use_kernels(self.device.stepper, self._plain, provide)
+        if not self._fused and not self.device.responds():
+            raise EngineFailed(
+                "The GPU does not respond any more since its kernels were tried.",
+                code="DEVICE_BROKEN",
+                hint="Set F5_FUSED_KERNELS=off: steps are then computed with torch's own kernels.",
+            )
 
     def use_graphs(self) -> None:
         """Record steps in idle time and replay them, on a GPU whose attention allows it."""

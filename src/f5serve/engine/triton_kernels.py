@@ -99,16 +99,18 @@ def rotate(
     rotary: float32 [m HALF 2], cosine and sine. TURNED heads of BLOCK are turned, the first ones.
     """
     token = tl.program_id(0).to(tl.int64)
-    pair = tl.arange(0, HALF)[:, None] * 2 + tl.arange(0, 2)[None, :]
-    cos, sin = tl.split(tl.load(rotary_ptr + token * (2 * HALF) + pair))  # [HALF]
+    channel = tl.arange(0, 2 * HALF)
+    angle = tl.load(rotary_ptr + token * (2 * HALF) + channel)
+    cos, sin = tl.split(tl.reshape(angle, (HALF, 2)))  # [HALF]
     head = tl.arange(0, BLOCK)
-    place = head[:, None, None] * (2 * HALF) + pair[None, :, :]
-    inside = (head < TURNED)[:, None, None] & (pair >= 0)[None, :, :]
+    place = head[:, None] * (2 * HALF) + channel[None, :]
+    inside = (head < TURNED)[:, None] & (channel >= 0)[None, :]
     for part in tl.static_range(2):
         base = qkv_ptr + (token * 3 + part) * (HEADS * 2 * HALF)
         x = tl.load(base + place, mask=inside, other=0.0)
-        re, im = tl.split(x.to(tl.float32))  # [BLOCK HALF]
+        re, im = tl.split(tl.reshape(x.to(tl.float32), (BLOCK, HALF, 2)))  # [BLOCK HALF]
         turned = tl.join(re * cos - im * sin, re * sin + im * cos)
+        turned = tl.reshape(turned, (BLOCK, 2 * HALF))
         tl.store(base + place, turned.to(x.dtype), mask=inside)
 
 
