@@ -198,12 +198,12 @@ def test_what_happened_is_counted(tmp_path: Path) -> None:
             assert health["metrics"]["audio_s"] == pytest.approx(0.7, abs=0.05)
             told = here.operations.metrics.render().splitlines()
             for line in (
-                'f5_requests_total{operation="tts",outcome="ok"} 2',
-                'f5_requests_total{operation="tts",outcome="EMPTY_TEXT"} 1',
-                'f5_requests_total{operation="list_voices",outcome="ok"} 1',
-                'f5_result_cache_total{outcome="miss"} 1',
-                "f5_first_audio_seconds_count 1",
-                "f5_requests_waiting 0",
+                'f5_requests_total{operation="tts",outcome="ok"} 2.0',
+                'f5_requests_total{operation="tts",outcome="EMPTY_TEXT"} 1.0',
+                'f5_requests_total{operation="list_voices",outcome="ok"} 1.0',
+                'f5_result_cache_total{outcome="miss"} 1.0',
+                "f5_first_audio_seconds_count 1.0",
+                "f5_requests_waiting 0.0",
             ):
                 assert line in told
 

@@ -44,7 +44,7 @@ class LineLimit(logging.Filter):
         self._lines, self._then = min(refilled, float(self._per_minute)), now
         if self._lines < 1:
             self._left_out += 1
-            self._counter.add()
+            self._counter.inc()
             return None
         self._lines -= 1
         said = f"; {self._left_out} such lines before were left out" if self._left_out else ""

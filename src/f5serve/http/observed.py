@@ -98,12 +98,12 @@ class Observed:
     def _count(self, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.began
         method, route, status = exchange.method, exchange.route, exchange.status
-        self._requests.add(method=method, route=route, status=str(status))
-        self._seconds.observe(seconds, route=route)
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
         if exchange.first_at:
-            self._first_byte.observe(exchange.first_at - exchange.began, route=route)
+            self._first_byte.labels(route).observe(exchange.first_at - exchange.began)
         if exchange.bytes_out:
-            self._bytes.add(exchange.bytes_out, route=route)
+            self._bytes.labels(route).inc(exchange.bytes_out)
         level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
         if not _log.isEnabledFor(level):
             return

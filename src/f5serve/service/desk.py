@@ -96,7 +96,7 @@ class Operations:
         uploads = Uploads(voices, settings.allow_http_urls, options.internet)
         self._measures = Measures(options.registry or Registry())
         self.background = Supervisor(self._measures.registry)
-        self._damage = Damage(lambda code: self._measures.unreadable.add(code=code))
+        self._damage = Damage(lambda code: self._measures.unreadable.labels(code).inc())
         self._board = Board(bounded, options.boot_id, options.lease_s, self._damage)
         self._device = Device(load_speech)
         self.pools = Pools()

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
+from f5serve import metrics
 from f5serve.errors import F5Error
 from f5serve.metrics import Registry
 
@@ -109,7 +110,7 @@ class Measures:
             outcome = "CANCELLED"
             raise
         finally:
-            self.requests.add(operation=operation, outcome=outcome)
+            self.requests.labels(operation, outcome).inc()
 
     def watch_device(self, device: Watched, wait_s: Callable[[], float | None]) -> None:
         """Export what the engine counts itself, who waits for it, and whether it can speak."""
@@ -149,25 +150,25 @@ class Measures:
             source=unreadable,
         )
 
-    def spoke(self, metrics: Mapping[str, float], audio_s: float, seconds: float) -> None:
-        """Note a request that was spoken; `metrics` as callers are told them."""
+    def spoke(self, told: Mapping[str, float], audio_s: float, seconds: float) -> None:
+        """Note a request that was spoken; `told` is the `metrics` of its answer."""
         self.seconds.observe(seconds)
-        self.queued.observe(metrics["queue_s"])
-        self.first_audio.observe(metrics["first_audio_s"])
-        self.rtf.observe(metrics["rtf"])
-        self.audio_s.add(audio_s)
+        self.queued.observe(told["queue_s"])
+        self.first_audio.observe(told["first_audio_s"])
+        self.rtf.observe(told["rtf"])
+        self.audio_s.inc(audio_s)
 
     def summary(self, counters: Mapping[str, float]) -> dict[str, Any]:
         """The few numbers that health shows; means are since the start."""
-        steps = counters.get("steps", 0.0)
+        steps, value = counters.get("steps", 0.0), self.registry.value
         told: dict[str, Any] = {
-            "spoken": self.seconds.count,
-            "audio_s": round(self.audio_s.value(), 1),
-            "rtf": round(self.rtf.mean, 4),
-            "first_audio_p50_s": _finite(self.first_audio.quantile(0.5)),
-            "first_audio_p95_s": _finite(self.first_audio.quantile(0.95)),
-            "cache_hits": int(self.cache.value(outcome="hit")),
-            "resumed_utterances": int(self.resumed.value()),
+            "spoken": metrics.count(self.seconds),
+            "audio_s": round(value("f5_audio_seconds_total"), 1),
+            "rtf": round(metrics.mean(self.rtf), 4),
+            "first_audio_p50_s": _finite(metrics.quantile(self.first_audio, 0.5)),
+            "first_audio_p95_s": _finite(metrics.quantile(self.first_audio, 0.95)),
+            "cache_hits": int(value("f5_result_cache_total", outcome="hit")),
+            "resumed_utterances": int(value("f5_resumed_utterances_total")),
         }
         if steps:
             frames = counters.get("frame_steps", 0.0)

@@ -151,7 +151,7 @@ async def _speak(tools: Tools, flight: Flight, lease: Lease, ask: Ask, times: Ti
     earlier: Story | None = found.earlier
     if earlier is None:
         earlier = await tools.making.begin(key, flight)
-        tools.measures.cache.add(outcome="miss" if earlier is None else "joined")
+        tools.measures.cache.labels("miss" if earlier is None else "joined").inc()
     if earlier is not None:
         told = story.retell(earlier, times.metrics())
         return await flight.unless_stopped(tools.blocking(tools.board.finish, lease, told))
@@ -203,7 +203,7 @@ async def _make(tools: Tools, work: _Work, found: _Found) -> tuple[Record, Story
         raise
     finally:
         resume.end(is_final)
-        tools.measures.resumed.add(resume.found)
+        tools.measures.resumed.inc(resume.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ def _find(tools: Tools, speech: Speech, ask: Ask) -> _Found:
     if tools.cache is not None:
         earlier = tools.cache.find(identity)
         if earlier is not None:
-            tools.measures.cache.add(outcome="hit")
+            tools.measures.cache.labels("hit").inc()
     estimate_s = None if earlier else speech.estimate_s(ask.request(voice))
     return _Found(voice, identity, earlier, estimate_s, voice_s)
 

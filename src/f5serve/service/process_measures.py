@@ -43,7 +43,7 @@ def watch_process(registry: Registry, data_dir: Path | None = None) -> None:
     stamp = build.stamp()
     registry.gauge(
         "f5_build_info", "1, with what is running as its labels.", ["version", "commit"]
-    ).set(1, version=stamp.version, commit=stamp.commit)
+    ).labels(stamp.version, stamp.commit).set(1)
     registry.add_source(usage, DOCS)
     if data_dir is not None:
         # A disk that does not answer is told as it was, and asked by one thread at a time.

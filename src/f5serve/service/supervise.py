@@ -134,4 +134,4 @@ class Supervisor:
     def _note(self, name: str, fault: Exception) -> None:
         _log.error("the background task %s failed: %s", name, type(fault).__name__, exc_info=fault)
         if self._faults is not None:
-            self._faults.add(task=name)
+            self._faults.labels(name).inc()
