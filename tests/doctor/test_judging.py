@@ -208,3 +208,12 @@ def test_kernels_that_triton_can_compile_are_no_warning(tmp_path: Path) -> None:
     assert told.level == "info"
     assert "Triton compiles them" in told.why
     assert "another f5serve" in told.value
+
+
+def test_kernels_that_are_off_need_not_be_compiled(tmp_path: Path) -> None:
+    machine = gpu_box(tmp_path / "machine")
+    machine.have_kernels(90)
+    machine.variables["F5_FUSED_KERNELS"] = "off"
+    found = diagnosis.full(machine.sources()).findings
+    assert "KERNELS_NOT_COMPILED" not in [finding.code for finding in found]
+    assert "off, by F5_FUSED_KERNELS" in [finding.value for finding in found]

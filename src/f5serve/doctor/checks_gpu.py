@@ -263,6 +263,9 @@ def _kernels(facts: Facts) -> Iterator[Finding]:
     kernels = facts.kernels
     if kernels is None:
         return
+    if facts.settings.fused_kernels == "off":
+        yield ok("gpu", "kernels", "off, by F5_FUSED_KERNELS")
+        return
     if not kernels.reason:
         yield ok("gpu", "kernels", "compiled ahead")
         return
