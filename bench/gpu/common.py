@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
@@ -165,11 +165,6 @@ class Run:
 def _short(facts: dict[str, Any]) -> dict[str, Any]:
     """Numbers to five places: more is noise, and the lines are read by people as well."""
     return {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in facts.items()}
-
-
-def accepts(option: str) -> bool:
-    """Whether this version of the engine has that option."""
-    return option in {field.name for field in fields(EngineOptions)}
 
 
 def error(ours: torch.Tensor, theirs: torch.Tensor) -> float:

@@ -31,7 +31,7 @@ SECTIONS = {
     "clients": Section("8 clients at 7, 16 and 32 steps, graphs on and off", 60, 110),
     "crowd": Section("8 clients, the f5-tts package in both its modes beside us", 80, 140),
     "dtypes": Section("fp32, fp16, bf16, fp8: error and speed", 50, 100),
-    "fused": Section("steps by our own kernels and without", 40, 90),
+    "fused": Section("steps by our own kernels, compiled here or ahead, and without", 60, 110),
     "soak": Section("clients without pause: memory, failures, drift", 50, 60),
 }
 """In the order in which they run: what is needed most comes first."""
