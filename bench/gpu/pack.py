@@ -16,6 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / "build" / "gpu-kit"
+COMMIT = KIT / "commit.txt"
+"""Read by `sections/info.py` where there is no git."""
 SOURCES = ("src", "tests", "bench", "docs/reference", "pyproject.toml", "hatch_build.py", "LICENSE")
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux2014_x86_64", "manylinux_2_17_x86_64")
 
@@ -36,12 +38,21 @@ def sources() -> list[str]:
     return [name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
 
 
+def commit() -> str:
+    """Of git, with a word on changes beside it."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    told = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return told.stdout.strip()
+
+
 def pack(archive: Path, wheels: Path, names: list[str]) -> None:
     """One tar, everything under f5serve/, wheels where run.sh looks for them."""
+    wheels.parent.joinpath(COMMIT.name).write_text(commit())
     with tarfile.open(archive, "w") as tar:
         for name in names:
             tar.add(ROOT / name, f"f5serve/{name}")
         tar.add(wheels, "f5serve/build/gpu-kit/wheels")
+        tar.add(wheels.parent / COMMIT.name, f"f5serve/{COMMIT.relative_to(ROOT)}")
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 
 import machine
 import worker
-from f5serve.build import stamp
+from f5serve.build import UNKNOWN, stamp
 from f5serve.engine.attention import choose, sdpa, varlen
 from f5serve.engine.packing import Packing
-from gpu.common import Run, error
+from gpu.common import ROOT, Run, error
 
 QUERY = "driver_version,clocks.sm,clocks.max.sm,power.limit"
 TOKENS = (1124, 1600, 3000, 6400, 12_800, 25_600)
@@ -40,7 +40,7 @@ def measure(run: Run) -> None:
 def facts(run: Run) -> dict[str, Any]:
     """Versions, cores, and the card."""
     told = machine.describe() | worker.device_facts(run.device)
-    told |= {"commit": stamp().commit, "version": stamp().version, "compiler": shutil.which("gcc")}
+    told |= {"commit": _commit(), "version": stamp().version, "compiler": shutil.which("gcc")}
     told |= {"cudnn": torch.backends.cudnn.version(), "attention": choose(_where(run), run.half)[0]}
     if not run.on_gpu:
         return told | {"gpu": "none: a rehearsal on a CPU"}
@@ -54,6 +54,12 @@ def facts(run: Run) -> dict[str, Any]:
         "l2_mb": card.L2_cache_size / 2**20,
         "driver": _smi(),
     }
+
+
+def _commit() -> str:
+    """Of git, or what `pack.py` has written."""
+    told, packed = stamp().commit, ROOT / "build" / "gpu-kit" / "commit.txt"
+    return packed.read_text() if told == UNKNOWN and packed.exists() else told
 
 
 def _smi() -> str:
