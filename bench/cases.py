@@ -108,6 +108,7 @@ CPU_TARGETS = (
     Target("step, fp32, 64 frames", r"C2\.fp32\.64", ">=", 1.15),
     Target("step, fp32, 300 frames and more", r"C2\.fp32\.(300|600|1200)", ">=", 1.03),
     Target("step, int8", r"C2\.int8\.\d+", ">=", 1.5),
+    Target("step, bf16", r"C2\.bf16\.\d+", ">=", 1.5),
     Target("request 3+3 s, 16 steps, fp32", r"C3\.fp32\.3\+3\.16", ">=", 1.03),
     Target("no fp32 ratio below 1", r"C[23]\.fp32\..*", ">=", 1.0, "best"),
     Target("no fp32 ratio of E2-TTS below 0.97", r"C2\.e2-fp32\..*", ">=", 0.97, "best"),

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from processes import HERE, Worker
 from warm import UPSTREAM, Warm
 
 ROOT = HERE.parent
-SECTIONS = ("C1", "C2", "C3", "C5")
+SECTIONS = ("C1", "C2", "C3", "C5", "C7")
 WIDE_SHAPE = (1200, 1024, 3072)
 
 
@@ -74,6 +74,8 @@ class Comparison:
             self._cold()
         if {"C2", "C3"} & set(options.only):
             self._warm()
+        if "C7" in options.only and options.device == "cpu":
+            self._formats()
         self.result["made"]["loads"] = sorted(loads)
         rows = self.result["rows"]
         self.result["checks"] = checks(rows, options.device, self.size.name)
@@ -132,6 +134,15 @@ class Comparison:
         for gate in gates:
             say(f"C5 {gate['gate']}: {gate['value']:.2g} {'ok' if gate['passed'] else 'FAILED'}")
 
+    def _formats(self) -> None:
+        options = self.options
+        command = [options.engine_python, str(HERE / "formats.py"), "--arch", options.arch]
+        command += ["--threads", str(options.threads)] + ["--small"] * (self.size.name == "small")
+        made = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=3600)
+        self.result["formats"] = json.loads(made.stdout.splitlines()[-1])
+        for one in self.result["formats"]:
+            say(f"C7 {one['format']}: relative error {one['error']:.1e}")
+
     def _cold(self) -> None:
         load = self._load(self.options.arch, artifacts=True)
         starts = ColdStarts(self._starter(UPSTREAM), self._starter("ours"), load, say)
@@ -140,8 +151,9 @@ class Comparison:
         self.result["runs"] = runs
 
     def _warm(self) -> None:
-        options, precise = self.options, "fp16" if self.options.device == "cuda" else "fp32"
-        ours = {precise: precise} | ({"int8": "int8"} if options.device == "cpu" else {})
+        options = self.options
+        formats = options.formats or usual_formats(options.device, self.result["machine"]["flags"])
+        precise, ours = formats[0], {name: name for name in formats}
         with ExitStack() as stack:
             warm = self._workers(stack, options.arch, ours)
             if "C2" in options.only:
@@ -174,6 +186,13 @@ class Comparison:
         return Warm(
             workers, load["arch"], self._clock(), self.work, rate, self.options.budget_s, say
         )
+
+
+def usual_formats(device: str, flags: Sequence[str]) -> list[str]:
+    """What is measured where nothing else is asked for: the default first, then what is faster."""
+    if device == "cuda":
+        return ["fp16"]
+    return ["fp32", "int8"] + ["bf16"] * bool({"avx512_bf16", "amx_bf16"} & set(flags))
 
 
 def _size(options: argparse.Namespace) -> Size:
@@ -213,6 +232,7 @@ def parse() -> argparse.Namespace:
     size.add_argument("--full", action="store_true", help="whole requests, too")
     parser.add_argument("--only", nargs="+", default=SECTIONS, choices=SECTIONS)
     parser.add_argument("--frames", nargs="+", type=int, help="lengths of the steps of C2")
+    parser.add_argument("--formats", nargs="+", help="of ours, the default first")
     parser.add_argument("--rounds", type=int, help="pairs of each measurement")
     parser.add_argument("--budget-s", type=float, default=600, help="for one case of C3")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))

@@ -33,6 +33,8 @@ def table(result: dict[str, Any]) -> str:
         parts.append("\n".join(f"- left out: {line}" for line in result["skipped"]))
     if result["gates"]:
         parts.append(_gates(result["gates"]))
+    if result.get("formats"):
+        parts.append(_formats(result["formats"]))
     if result.get("checks"):
         parts.append(_checks(result["checks"]))
     return "\n\n".join(parts)
@@ -104,6 +106,16 @@ def _gates(gates: list[dict[str, Any]]) -> str:
     lines += [
         f"| {g['gate']} | {g['value']:.2g} | {g['bound']:.2g} | {_verdict(g)} |" for g in gates
     ]
+    return "\n".join(lines)
+
+
+def _formats(formats: list[dict[str, Any]]) -> str:
+    """Relative differences of mels: from fp32, and of a row in a batch from the row alone."""
+    lines = [
+        f"| C7 format, mel after {formats[0]['steps']} steps | from fp32 | in a batch from alone |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {f['format']} | {f['error']:.1e} | {f['beside']:.1e} |" for f in formats]
     return "\n".join(lines)
 
 

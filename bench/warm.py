@@ -22,7 +22,7 @@ Timing = dict[str, float]
 
 @dataclass
 class Warm:
-    """Loaded workers by name: "upstream" and ours by precision, e.g. "fp32", "int8".
+    """Loaded workers by name: "upstream" and ours by precision, e.g. "fp32", "bf16".
 
     Attributes:
         clock: "cpu", "wall" or "cuda": which time is compared.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
+import formats
 import report
 from cases import checks, speech_text, step_flop
+from compare import usual_formats
 from f5serve.engine.config import PRESETS
 from stats import Measure, row
+from tests.parity.cases import small
 
 
 def speed(key: str, theirs: list[float], ours: list[float]) -> dict[str, Any]:
@@ -53,6 +56,23 @@ def test_targets_find_their_rows_and_can_fail() -> None:
 def test_speeds_below_one_fail_by_their_best() -> None:
     slower = speed("C3.fp32.3+3.16", [1.0, 0.9], [1.1, 1.0])
     assert not all(c["passed"] for c in checks([slower], "cpu", "full"))
+
+
+def test_formats_are_measured_where_they_are_fast() -> None:
+    assert usual_formats("cpu", ["avx2"]) == ["fp32", "int8"]
+    assert usual_formats("cpu", ["avx2", "amx_bf16"]) == ["fp32", "int8", "bf16"]
+    assert usual_formats("cuda", ["avx2", "amx_bf16"]) == ["fp16"]
+
+
+def test_errors_of_formats_are_measured_and_shown() -> None:
+    found = formats.measure(replace(small("F5TTS_v1_Base"), depth=1), steps=2)
+    assert [one["format"] for one in found] == ["fp32", "fp16", "bf16", "int8", "fp8"]
+    errors = {one["format"]: one["error"] for one in found}
+    assert 0 == errors["fp32"] < errors["fp16"] < errors["bf16"] < errors["fp8"] < 0.1
+    assert all(one["beside"] <= 2 * max(one["error"], 1e-6) for one in found)
+    page = report._formats(found)
+    assert f"| fp8 | {errors['fp8']:.1e} |" in page
+    assert "after 2 steps" in page
 
 
 @pytest.mark.parametrize(

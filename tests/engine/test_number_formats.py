@@ -64,7 +64,7 @@ def test_the_mel_stays_near_that_of_float32(dtype: str, name: str, bound: float)
 
 def test_bf16_takes_gelu_into_the_product_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("f5serve.engine.onednn.cpu_flags", lambda _: frozenset({"avx512_bf16"}))
-    monkeypatch.setattr("f5serve.engine.onednn._works", lambda: True)
+    monkeypatch.setattr("f5serve.engine.onednn._works", lambda _: True)
     engine = engine_in("bf16", V1)
     plain = mels(engine, V1)
     engine.use_fast_linear()

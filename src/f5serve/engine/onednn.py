@@ -47,7 +47,7 @@ def use_onednn(model: nn.Module) -> None:
 def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> bool:
     """Whether this is such a CPU, and this torch has what it takes: a trial call tells."""
     if device.type == "cpu" and dtype is torch.bfloat16:
-        return bool(cpu_flags(cpuinfo) & CPU_BF16) and _works()
+        return bool(cpu_flags(cpuinfo) & CPU_BF16) and _works(dtype)
     if device.type != "cpu" or dtype is not torch.float32 or not _is_amd(cpuinfo):
         return False
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
@@ -55,8 +55,8 @@ def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> b
     return _works()
 
 
-def _works() -> bool:
-    x, weight, bias = torch.ones(3, 16), torch.ones(8, 16), torch.ones(8)
+def _works(dtype: torch.dtype = torch.float32) -> bool:
+    x, weight, bias = (torch.ones(*shape, dtype=dtype) for shape in ((3, 16), (8, 16), (8,)))
     try:
         with torch.inference_mode():
             plain = F.linear(x, weight, bias)
