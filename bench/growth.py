@@ -32,9 +32,8 @@ from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.store.folder import FolderStore
 from f5serve.store.s3 import S3Store
 from f5serve.voices import names
-from f5serve.voices.library import LibraryOptions, VoiceLibrary
+from f5serve.voices.library import LibraryOptions, VoiceLibrary, VoiceNotFound
 from f5serve.voices.records import Blob, VoiceRecord, dump_record
-from f5serve.voices.refusals import VoiceNotFound
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the servers are those of the tests
@@ -142,7 +141,7 @@ def voices(store: ObjectStore, folder: Path) -> dict[str, dict[str, Any]]:
     row("list first", one.list)
     row("list again", one.list)
     # Checks of the records run beside pages; they are not what is measured.
-    new = VoiceLibrary(counting, folder / "new", options=LibraryOptions(check_s=math.inf))
+    new = VoiceLibrary(counting, folder / "new", options=LibraryOptions(check_interval_s=math.inf))
     row("page first", lambda: new.page(limit=50))
     two = library()
     two.list()

@@ -26,8 +26,8 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.open import open_store
 from f5serve.synthesis.speech import Speech
 from f5serve.types import SpeechRequest
-from f5serve.voices.default import default_voice
-from f5serve.voices.open import open_library
+from f5serve.voices.library import open_library
+from f5serve.voices.prepare import default_voice
 
 
 class Answering(Protocol):

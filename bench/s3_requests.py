@@ -60,7 +60,7 @@ class Wire:
 async def measure(store: S3Store, folder: Path) -> dict[str, dict[str, int]]:
     """Requests by operation."""
     wire = Wire(store)
-    library = VoiceLibrary(store, folder, options=LibraryOptions(look_again_s=3600))
+    library = VoiceLibrary(store, folder, options=LibraryOptions(external_refresh_s=3600))
     speech = Speech(Tone(cost_s=0.5, s_per_byte=0.01))
     operations = Operations(store, library, lambda: speech, Settings())
     recording = (ROOT / "tests" / "data" / "librivox-0880.wav").read_bytes()

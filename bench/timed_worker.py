@@ -24,7 +24,7 @@ from f5serve.startup import process as program
 from f5serve.store.open import open_store
 from f5serve.synthesis.speech import Speech
 from f5serve.types import OnDone, Utterance, Wave
-from f5serve.voices.open import open_library
+from f5serve.voices.library import open_library
 
 
 class Timed(Tone):

@@ -6,7 +6,7 @@ from pathlib import Path
 from f5serve.settings import Settings
 from f5serve.startup import boot, default_options
 from f5serve.types import SpeechRequest
-from f5serve.voices.default import default_voice
+from f5serve.voices.prepare import default_voice
 
 text, file = sys.argv[1:]
 settings = Settings.from_environ()

@@ -14,7 +14,7 @@ from f5serve.settings import Settings
 from f5serve.startup import boot
 from f5serve.synthesis.speech import Speech
 from f5serve.types import SamplingOptions, SpeechRequest, Utterance, Wave
-from f5serve.voices.default import default_voice
+from f5serve.voices.prepare import default_voice
 from tests.hearing import hear, word_error_rate
 
 pytestmark = pytest.mark.slow

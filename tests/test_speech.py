@@ -31,7 +31,7 @@ from f5serve.types import (
     Utterance,
     Wave,
 )
-from f5serve.voices.default import default_voice
+from f5serve.voices.prepare import default_voice
 from f5serve.waits import Check
 
 VOICE = default_voice()

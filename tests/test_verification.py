@@ -19,7 +19,7 @@ from f5serve.synthesis.speech import Speech
 from f5serve.synthesis.verification import Gate, describe
 from f5serve.synthesis.watch import Watch
 from f5serve.types import OnDone, SamplingOptions, SpeechRequest, Utterance, Wave
-from f5serve.voices.default import default_voice
+from f5serve.voices.prepare import default_voice
 from tests.hearing import ears
 
 TEXT = "The first sentence is here. And this is the second one. That was all there is."

@@ -172,7 +172,7 @@ async def missing_operations() -> list[str]:
     from f5serve.settings import Settings
     from f5serve.store.memory import MemoryStore
     from f5serve.synthesis.speech import Speech
-    from f5serve.voices.open import open_library
+    from f5serve.voices.library import open_library
 
     settings, store = Settings(), MemoryStore()
     voices = open_library(settings, store)

@@ -52,10 +52,10 @@ def _look_at_jobs(store: ObjectStore) -> JobFacts | None:
 
 
 def _look_at_voices(settings: Settings, store: ObjectStore) -> VoiceFacts:
-    from f5serve.voices.open import open_library
+    from f5serve.voices.library import open_library
 
     try:
-        named = {record.name for record in open_library(settings, store).list(mend=False)}
+        named = {record.name for record in open_library(settings, store).list(update_index=False)}
         records = sum(entry.key.endswith(".json") for entry in store.list(_VOICE_RECORDS))
     except F5Error as error:
         return VoiceFacts(code=error.code, message=error.message, hint=error.hint)

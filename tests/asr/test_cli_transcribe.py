@@ -9,7 +9,7 @@ import pytest
 
 from f5serve.cli.main import run
 from tests.hearing import word_error_rate
-from tests.voices.test_voices_prepare import DATA, TEXTS
+from tests.voices.test_prepare import DATA, TEXTS
 
 OTHER = "And this is the other thing that they would have said there."
 FILE = str(DATA / "librivox-0890.wav")

@@ -18,7 +18,7 @@ from f5serve.errors import ModelUnavailable
 from f5serve.heard import Heard
 from f5serve.types import Wave, WordTiming
 from tests.hearing import ear, word_error_rate
-from tests.voices.test_voices_prepare import TEXTS, clip
+from tests.voices.test_prepare import TEXTS, clip
 
 
 def wave(name: str) -> Wave:

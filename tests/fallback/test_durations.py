@@ -12,7 +12,7 @@ from f5serve.fallback.durations import marks_of, merged
 from f5serve.fallback.kokoro import Kokoro
 from f5serve.fallback.pronounce import has_sound, pronounce
 from f5serve.types import Mark, SamplingOptions, Utterance, Wave
-from f5serve.voices.default import default_voice
+from f5serve.voices.prepare import default_voice
 
 
 @pytest.fixture(scope="module")

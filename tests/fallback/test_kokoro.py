@@ -15,7 +15,7 @@ from f5serve.fallback import parts
 from f5serve.fallback.kokoro import Kokoro, choose_style, voice_names
 from f5serve.fallback.pitch import median_f0_hz
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
-from f5serve.voices.default import default_voice
+from f5serve.voices.prepare import default_voice
 
 SENTENCE = "The children are playing in the garden."
 

@@ -29,8 +29,8 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.speech import Speech
 from f5serve.types import Engine
-from f5serve.voices.hearing import NOBODY, Hearing
 from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber
 from tests.service.house import CountingTone
 
 SERVER_THREAD = "server"
@@ -67,7 +67,7 @@ def house(
     options: Options | None = None,
     tone: CountingTone | None = None,
     engine: Engine | None = None,
-    hearing: Hearing = NOBODY,
+    hearing: Transcriber = NO_TRANSCRIBER,
     wrong_keys_per_minute: int = 20,
     **settings: Any,
 ) -> Iterator[House]:

@@ -70,7 +70,7 @@ def test_ill_records_of_voices_stop_nobody(home: House) -> None:
     key = names.record_key("ill")
     for number, (_, ill) in enumerate(sample(good, COUNT, seed=5, links=True)):
         put(folder_of(home), key, ill)
-        home.service.voices._catalog._entries.forget()
+        home.service.voices._catalog._entries.expire()
         look(home, ill.what)
         if number % 10 == 0:
             complete = [record.name for record in home.service.voices.list()]
@@ -85,12 +85,12 @@ def test_ill_records_of_voices_stop_nobody(home: House) -> None:
 
 def test_an_ill_index_stops_nobody(home: House) -> None:
     voices = home.service.voices
-    voices.sweep()  # leaves one base
+    voices.collect_garbage()  # leaves one base
     root = folder_of(home)
     (base,) = (root / INDEX).iterdir()
     good = json.loads(zlib.decompress(base.read_bytes()))
     good["voices"] = good["voices"][:2]
-    note = json.loads(dump_note(Note("ana", voices.record("ana"))))
+    note = json.loads(dump_note(Note("ana", voices.get_record("ana"))))
     records = [good, note, {**note, "record": None}]
     draw = random.Random(7)
     for number, (which, ill) in enumerate(sample(records, COUNT // 5, seed=6, links=True)):
@@ -105,7 +105,7 @@ def test_an_ill_index_stops_nobody(home: House) -> None:
         answer = never_500(home.client.get(VOICES), ill.what)
         assert answer.status_code == 200, ill.what
         remove(root, INDEX + name)
-    voices.sweep()
+    voices.collect_garbage()
     (left,) = (path for path in (root / INDEX).iterdir() if path.is_file())
     assert {*GOOD, "ill"} <= {*read_base(left.name, left.read_bytes()).entries}
     assert {*GOOD, "ill"} <= {*(Index(home.service.store).load() or {})}
@@ -121,7 +121,7 @@ def test_ill_files_that_were_dropped_stop_nobody(home: House, ending: str) -> No
             remove(root, f"voices/Drop.{kind}")
             store.put(f"voices/Drop.{kind}", data)
         put(root, f"voices/Drop.{ending}", ill)
-        home.service.voices._adoption._without.forget("drop")
+        home.service.voices._external._exists.evict("drop")
         look(home, ill.what)
         for path in (f"{VOICES}/drop", f"{VOICES}/Drop/sample"):
             never_500(home.client.get(path), ill.what)

@@ -23,7 +23,7 @@ from f5serve.http.speech_size import least_bytes
 from f5serve.http.speech_voices import OPENAI_VOICES, meaning
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
-from f5serve.voices.default import default_voice
+from f5serve.voices.prepare import default_voice
 from tests.http.house import HELLO, House, house
 from tests.http.sound import FORMATS, LONG, SHORT, events, heard_s, joined, samples_of
 from tests.service.house import CountingTone

@@ -20,8 +20,8 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.speech import Speech
 from f5serve.types import OnDone, Utterance, Wave
-from f5serve.voices.hearing import NOBODY, Hearing
 from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber
 
 HELLO = {"text": "Hello there."}
 
@@ -114,14 +114,14 @@ async def house(
     store: ObjectStore | None = None,
     options: Options | None = None,
     load_speech: Callable[[], Speech] | None = None,
-    hearing: Hearing = NOBODY,
+    hearing: Transcriber = NO_TRANSCRIBER,
     tone: CountingTone | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
     """A worker over `store`, closed at the end; `folder` is its disk."""
     store = store or MemoryStore()
     tone = tone or CountingTone()
-    voices = VoiceLibrary(store, folder / "cache", hearing=hearing)
+    voices = VoiceLibrary(store, folder / "cache", transcriber=hearing)
     load = load_speech or (lambda: Speech(tone, max_text_chars=100_000))
     made = replace(Settings(), **settings)
     operations = Operations(store, voices, load, made, options)

@@ -20,7 +20,7 @@ from f5serve.voices.library import VoiceLibrary
 from tests.service.house import HELLO, House, house, run
 from tests.service.test_voices import FILE, b64
 from tests.voices.material import OTHER_WORDS, WORDS, CountingStore, other_recording, recording
-from tests.voices.test_sweep import blobs, later
+from tests.voices.test_garbage import blobs, later
 
 SECRET = "The words that nobody may keep."
 

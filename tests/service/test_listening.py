@@ -12,7 +12,7 @@ from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.speech import Speech
 from f5serve.synthesis.verification import Gate
 from f5serve.types import Wave
-from f5serve.voices.hearing import Hearing
+from f5serve.voices.prepare import Transcriber
 from tests.service.house import HELLO, house, run
 from tests.service.test_voices import b64
 from tests.voices.material import WORDS, recording
@@ -49,7 +49,7 @@ class Echo:
 
 def test_a_voice_without_words_is_heard_listed_and_warned_about(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, hearing=Hearing(hear=hear)) as here:
+        async with house(tmp_path, hearing=Transcriber(transcribe=hear)) as here:
             told = (await here.call("upload", voice_name="ana", voice_file=FILE))["voice"]
             assert (told["needs_review"], told["transcript_confidence"]) == (True, 0.8)
             (listed,) = (await here.call("list_voices"))["voices"]

@@ -13,7 +13,7 @@ from f5serve.errors import InvalidRequest
 from f5serve.service.parse import Ask, check_job_id, parse_tts
 from f5serve.synthesis.speech import RANGES
 from f5serve.types import SamplingOptions
-from f5serve.voices.default import default_voice
+from f5serve.voices.prepare import default_voice
 
 DEFAULTS = SamplingOptions(nfe_step=7)
 

@@ -147,7 +147,7 @@ def test_uploads_that_cannot_be_used_are_refused(
 def test_a_url_is_a_voice_too(tmp_path: Path, web: tuple[str, Internet]) -> None:
     async def story() -> None:
         store = MemoryStore()
-        limits = LibraryOptions(web=FetchLimits(allow_http=True), internet=web[1])
+        limits = LibraryOptions(fetch_limits=FetchLimits(allow_http=True), internet=web[1])
         library = VoiceLibrary(store, tmp_path, options=limits)
         operations = Operations(
             store, library, lambda: Speech(Tone()), replace(Settings(), allow_http_urls=True)

@@ -27,13 +27,13 @@ def machine(store: ObjectStore, tmp_path: Path) -> Machine:
 
     def make(
         over: ObjectStore | None = None,
-        look_again_s: float = 0.0,
+        external_refresh_s: float = 0.0,
         options: LibraryOptions | None = None,
         **more: object,
     ) -> VoiceLibrary:
         nonlocal count
         count += 1
-        options = options or LibraryOptions(look_again_s=look_again_s)
+        options = options or LibraryOptions(external_refresh_s=external_refresh_s)
         return VoiceLibrary(over or store, tmp_path / f"cache{count}", options=options, **more)
 
     return make

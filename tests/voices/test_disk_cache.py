@@ -106,7 +106,7 @@ def test_a_machine_drops_a_voice_that_another_has_removed(
     with pytest.raises(Exception, match="no voice"):
         there.get("ana")
     assert held(tmp_path / "there") == set()
-    assert there._memory.names() == set()
+    assert there._cache.names() == set()
 
 
 def test_a_machine_drops_what_was_replaced_at_its_next_use(
@@ -121,7 +121,7 @@ def test_a_machine_drops_what_was_replaced_at_its_next_use(
     assert held(tmp_path / "there") == {record.audio.sha256, record.text.sha256}
     there.put("ana", recording(), WORDS)  # who replaces it itself has no use of it any more
     assert held(tmp_path / "there") == set()
-    assert len(there._memory._voices) == 1
+    assert len(there._cache._voices) == 1
 
 
 def test_a_start_drops_what_the_store_names_no_more(store: ObjectStore, tmp_path: Path) -> None:
@@ -130,14 +130,14 @@ def test_a_start_drops_what_the_store_names_no_more(store: ObjectStore, tmp_path
         here.put(name, recording(), f"{WORDS} {name}.")
         there.get(name)
     here.delete("gone")
-    kept = here.record("kept")
+    kept = here.get_record("kept")
     changed = here.put("changed", other_recording(), OTHER_WORDS)
     again = VoiceLibrary(store, tmp_path / "there")
-    assert again.tidy() > 0
+    assert again.evict_stale() > 0
     assert kept.text is not None
     assert held(tmp_path / "there") == {kept.audio.sha256, kept.text.sha256}
-    assert there.tidy() == 0  # a process that went on: its memory, too
-    assert there._memory.names() == {"kept"}
+    assert there.evict_stale() == 0  # a process that went on: its memory, too
+    assert there._cache.names() == {"kept"}
     assert there.get("changed").revision == changed.revision
 
 
@@ -147,7 +147,7 @@ def test_a_start_with_empty_caches_asks_the_store_nothing(
     counting = CountingStore(store)
     library = VoiceLibrary(counting, tmp_path)
     library.get(None)
-    assert library.tidy() == 0
+    assert library.evict_stale() == 0
     assert counting.total() == 0
 
 

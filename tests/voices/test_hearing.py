@@ -14,31 +14,32 @@ from f5serve.heard import Comparison
 from f5serve.settings import Settings
 from f5serve.synthesis.listening import Ears
 from f5serve.types import Wave, WordTiming
-from f5serve.voices.cut import cut_at_words
-from f5serve.voices.hearing import Hearing
-from f5serve.voices.prepare import prepare, prepare_voice
+from f5serve.voices.prepare import Transcriber, prepare_voice
+from f5serve.voices.trim import trim_by_words
 from tests.hearing import ear, ears, hear, word_error_rate
-from tests.voices.test_voices_cut import spoken
-from tests.voices.test_voices_prepare import TEXTS, clip, recording, speech
+from tests.voices.test_prepare import TEXTS, clip, recording, speech
+from tests.voices.test_trim import spoken
 
 HEARING = ears().hearing()
 
 
-def refusal(data: bytes, text: str, language: str = "", hearing: Hearing = HEARING) -> F5Error:
+def refusal(
+    data: bytes, text: str, language: str = "", transcriber: Transcriber = HEARING
+) -> F5Error:
     with pytest.raises(F5Error) as caught:
-        prepare_voice("v", data, text, language, hearing)
+        prepare_voice("v", data, text, language, transcriber)
     assert caught.value.hint
     return caught.value
 
 
 def test_words_that_are_missing_are_written_down() -> None:
-    prepared = prepare("jane", clip("0870"), "", "", HEARING)
+    prepared = prepare_voice("jane", clip("0870"), "", "", HEARING)
     assert word_error_rate(TEXTS["0870"], prepared.voice.ref_text) < 0.1
     assert prepared.voice.language == "en"
     assert prepared.confidence is not None
     assert prepared.confidence > 0.6
     assert "'jane'" in prepared.voice.warnings[0]
-    told = prepare("jane", clip("0870"), prepared.voice.ref_text, "", HEARING)
+    told = prepare_voice("jane", clip("0870"), prepared.voice.ref_text, "", HEARING)
     assert (told.confidence, told.voice.warnings) == (None, ())
     assert told.voice.revision == prepared.voice.revision
 
@@ -67,7 +68,7 @@ def test_a_language_that_nobody_understands_needs_words() -> None:
     ],
 )
 def test_words_that_are_nearly_right_pass(name: str, text: str) -> None:
-    assert prepare_voice("v", clip(name), text, "en", HEARING).ref_text
+    assert prepare_voice("v", clip(name), text, "en", HEARING).voice.ref_text
 
 
 @pytest.mark.parametrize(
@@ -84,21 +85,23 @@ def test_other_words_than_were_said_are_refused(name: str, text: str) -> None:
     assert error.code == "REF_TEXT_MISMATCH"
     assert " is heard as " in error.message
     # Nobody listens, or nobody cares: such words are believed.
-    assert prepare_voice("v", clip(name), text, "en").ref_text
+    assert prepare_voice("v", clip(name), text, "en").voice.ref_text
     careless = replace(HEARING, compare=None)
-    assert prepare_voice("v", clip(name), text, "en", careless).ref_text
+    assert prepare_voice("v", clip(name), text, "en", careless).voice.ref_text
 
 
 def test_a_text_that_may_be_in_another_language_is_believed() -> None:
-    assert prepare_voice("v", clip("0880"), "Er war kein übler junger Mann.", "de", HEARING)
-    assert prepare_voice("v", clip("0880"), "Er war kein schlechter junger Mann.", "", HEARING)
+    assert prepare_voice("v", clip("0880"), "Er war kein übler junger Mann.", "de", HEARING).voice
+    assert prepare_voice(
+        "v", clip("0880"), "Er war kein schlechter junger Mann.", "", HEARING
+    ).voice
 
 
 def test_few_errors_are_never_held_against_a_transcript() -> None:
     def compare(wave: Wave, text: str, language: str) -> Comparison:
         return Comparison(2, 2, (("hello there", "yellow bear"),))
 
-    assert prepare_voice("v", clip("0880"), "Hello there.", "", Hearing(compare=compare))
+    assert prepare_voice("v", clip("0880"), "Hello there.", "", Transcriber(compare=compare)).voice
 
 
 LONG = ["0870", "0880", "0890"]
@@ -110,11 +113,11 @@ def test_a_long_recording_is_cut_where_pauses_do_not_tell(listener: str) -> None
     if listener == "aligner":
         hearing = Ears(Settings(recogniser="off")).hearing()
     else:
-        hearing = Hearing(words_of=ear().words_of)
+        hearing = Transcriber(align=ear().words_of)
     data = recording(LONG, 0.15)
     text = " ".join(TEXTS[name] for name in LONG)
-    assert refusal(data, text, hearing=Hearing()).code == "REFERENCE_TOO_LONG"
-    voice = prepare_voice("v", data, text, "en", hearing)
+    assert refusal(data, text, transcriber=Transcriber()).code == "REFERENCE_TOO_LONG"
+    voice = prepare_voice("v", data, text, "en", hearing).voice
     assert voice.ref_text == f"{TEXTS['0870']} {TEXTS['0880']}"
     expected_s = (len(speech("0870")) + len(speech("0880"))) / 16_000 + 0.15
     assert voice.wave.duration_s == pytest.approx(expected_s, abs=0.2)
@@ -123,13 +126,13 @@ def test_a_long_recording_is_cut_where_pauses_do_not_tell(listener: str) -> None
 
 def test_without_punctuation_it_is_cut_between_words() -> None:
     text = " ".join(TEXTS[name] for name in LONG).replace(".", "").replace(",", "").lower()
-    voice = prepare_voice("v", recording(LONG, 0.5), text, "en", HEARING)
+    voice = prepare_voice("v", recording(LONG, 0.5), text, "en", HEARING).voice
     assert text.startswith(voice.ref_text.removesuffix("."))
     assert 3 <= voice.wave.duration_s <= 12
 
 
 def test_a_long_recording_without_words_is_heard_and_cut() -> None:
-    prepared = prepare("v", recording(LONG, 0.5), "", "", HEARING)
+    prepared = prepare_voice("v", recording(LONG, 0.5), "", "", HEARING)
     voice = prepared.voice
     assert 3 <= voice.wave.duration_s <= 12
     assert voice.ref_text.startswith("And Mr. John Dashwood had then leisure")
@@ -163,18 +166,18 @@ WAVE = spoken([4, 3.5, 4.5], [0.5, 0.5])
 
 
 def test_cut_after_a_sentence_rather_than_a_clause() -> None:
-    kept = cut_at_words(WAVE, SAID, placed(SAID, *TIMES), 12.0)
+    kept = trim_by_words(WAVE, SAID, placed(SAID, *TIMES), 12.0)
     assert kept is not None
     assert kept[1] == "One two three, four five six."
     assert kept[0].duration_s == pytest.approx(8.05, abs=0.03)
-    earlier = cut_at_words(WAVE, SAID, placed(SAID, *TIMES), 6.0)
+    earlier = trim_by_words(WAVE, SAID, placed(SAID, *TIMES), 6.0)
     assert earlier is not None
     assert earlier[1] == "One two three,"
 
 
 def test_no_cut_beside_words_that_were_not_heard() -> None:
     times = [*TIMES[:5], (0, 0), *TIMES[6:]]
-    kept = cut_at_words(WAVE, SAID, placed(SAID, *times), 12.0)
+    kept = trim_by_words(WAVE, SAID, placed(SAID, *times), 12.0)
     assert kept is not None
     assert kept[1] == "One two three,"
 
@@ -189,7 +192,7 @@ def test_no_cut_beside_words_that_were_not_heard() -> None:
     ],
 )
 def test_no_cut_in_the_dark(wave: Wave, words: list[WordTiming]) -> None:
-    assert cut_at_words(wave, SAID, words, 12.0) is None
+    assert trim_by_words(wave, SAID, words, 12.0) is None
 
 
 def test_marks_stay_with_their_word() -> None:
@@ -197,7 +200,7 @@ def test_marks_stay_with_their_word() -> None:
     starts_s = [0, 1, 2, 3.5, 4.5, 5.5, 6.5]
     said = zip("今天好晚上吃饭", starts_s, strict=True)
     words = [WordTiming(word, start_s, start_s + 1, 0.9) for word, start_s in said]
-    kept = cut_at_words(spoken([3.0, 9.5], [0.5]), text, words, 12.0)
+    kept = trim_by_words(spoken([3.0, 9.5], [0.5]), text, words, 12.0)
     assert kept is not None
     assert kept[1] == "“今天好。”"
 
@@ -207,7 +210,7 @@ def test_no_cut_inside_a_word() -> None:
     times = {"All": 0, "is": 1, "well": 2, "-known.": 4.5, "Indeed.": 10.0}
     words = [WordTiming(word, start_s, start_s + 1, 0.9) for word, start_s in times.items()]
     wave = spoken([4, 5, 4], [0.5, 0.5])
-    kept = cut_at_words(wave, text, words, 12.0)
+    kept = trim_by_words(wave, text, words, 12.0)
     assert kept is not None
     assert kept[1] == "All is well-known."
-    assert cut_at_words(wave, text, words, 9.0) is None
+    assert trim_by_words(wave, text, words, 9.0) is None

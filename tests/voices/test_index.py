@@ -15,7 +15,7 @@ import pytest
 from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.store.base import ObjectStore
 from f5serve.voices import names
-from f5serve.voices.catalog import Shared
+from f5serve.voices.catalog import SingleFlight
 from f5serve.voices.index import INDEX, LATE_S, MERGE_AT, Index
 from f5serve.voices.index_format import (
     Base,
@@ -33,7 +33,7 @@ from tests.voices.material import WORDS, CountingStore, recording
 
 BLOB = Blob("0" * 64, 10)
 FEW, MANY = 12, 1_500
-AT_ONCE = LibraryOptions(look_again_s=60.0, fresh_s=0.0)
+AT_ONCE = LibraryOptions(external_refresh_s=60.0, list_ttl_s=0.0)
 
 
 def fill(store: ObjectStore, count: int) -> None:
@@ -66,7 +66,7 @@ def cost(store: ObjectStore, machine: Machine) -> dict[str, dict[str, int]]:
 
     for state in ("cold", "warm"):
         counting = CountingStore(store)
-        library = machine(counting, options=replace(AT_ONCE, check_s=math.inf))
+        library = machine(counting, options=replace(AT_ONCE, check_interval_s=math.inf))
         if state == "warm":
             library.page()
         counting.calls.clear()
@@ -76,7 +76,7 @@ def cost(store: ObjectStore, machine: Machine) -> dict[str, dict[str, int]]:
             with pytest.raises(InvalidRequest):
                 library.get(name)
             count(f"unknown {name} {state}", counting)
-        assert not library.has("somebody")
+        assert not library.exists("somebody")
         count(f"has {state}", counting)
         library.put("new", recording(), WORDS)
         count(f"put {state}", counting)
@@ -105,7 +105,7 @@ def test_a_page_is_read_from_the_index_alone(store: ObjectStore, machine: Machin
     fill(store, FEW)
     machine().list()
     counting = CountingStore(store)
-    library = machine(counting, options=replace(AT_ONCE, check_s=math.inf))
+    library = machine(counting, options=replace(AT_ONCE, check_interval_s=math.inf))
     assert ids(library, limit=5) == [f"Voice{n:05}" for n in range(5)]
     assert library.page(limit=FEW).has_more is False
     assert counting.total("get", "_records/") == 0
@@ -137,7 +137,7 @@ def test_what_an_older_program_does_is_found_beside_a_page(
     store: ObjectStore, machine: Machine
 ) -> None:
     fill(store, 3)
-    library = machine(options=replace(AT_ONCE, check_s=0.0))
+    library = machine(options=replace(AT_ONCE, check_interval_s=0.0))
     wait_for(library, {f"Voice{n:05}" for n in range(3)})
     fill(store, 4)
     store.delete(names.record_key("Voice00000"))
@@ -267,7 +267,7 @@ def test_many_writers_lose_no_voice(store: ObjectStore) -> None:
 
 
 def test_bases_and_notes_are_the_same_after_a_journey() -> None:
-    record = VoiceRecord("Ana", "r", BLOB, None, consent=Consent("Jörg"), extra={"x": [1]})
+    record = VoiceRecord("Ana", "r", BLOB, None, consent=Consent("Jörg"), unknown_fields={"x": [1]})
     entries = {"ana": Entry(record, (10, "2026")), "bob": Entry(replace(record, name="bob"))}
     assert read_base("b", dump_base(entries, ["n"])) == Base("b", frozenset(["n"]), entries)
     for note in (Note("ana", record), Note("ana", None)):
@@ -291,18 +291,18 @@ def test_what_is_shared_is_found_once_and_anew_after_a_change() -> None:
         time.sleep(0.2)
         return number
 
-    shared = Shared(find, fresh_s=60.0)
+    shared = SingleFlight(find, ttl_s=60.0)
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: shared.get(), range(8))) == {1}
     assert shared.get() == 1
-    shared.forget()
+    shared.expire()
     assert shared.last == 1
     assert shared.get() == 2
     with ThreadPoolExecutor(2) as pool:
-        shared.forget()
+        shared.expire()
         slow = pool.submit(shared.get)
         time.sleep(0.05)
-        shared.forget()  # changed while it was being found: what was found is not believed
+        shared.expire()  # changed while it was being found: what was found is not believed
         assert shared.get() == 4
         assert slow.result() == 3
     assert shared.get() == 4

@@ -16,11 +16,9 @@ from f5serve.heard import Heard
 from f5serve.store.base import ObjectStore
 from f5serve.types import Wave
 from f5serve.voices import names
-from f5serve.voices.default import default_voice
-from f5serve.voices.hearing import Hearing
 from f5serve.voices.index import INDEX
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.prepare import prepare_voice
+from f5serve.voices.prepare import Transcriber, default_voice, prepare_voice
 from f5serve.voices.records import Blob, Consent, VoiceRecord, dump_record, load_record
 from tests.voices.conftest import Machine
 from tests.voices.material import (
@@ -46,7 +44,7 @@ def keys(store: ObjectStore) -> set[str]:
 def test_what_was_put_is_what_is_got(machine: Machine) -> None:
     record = machine().put("ana.wav", recording(), WORDS, "en")
     voice = machine().get("ana")
-    expected = prepare_voice("ana", recording(), WORDS, "en")
+    expected = prepare_voice("ana", recording(), WORDS, "en").voice
     assert (voice.name, voice.ref_text, voice.language) == ("ana", WORDS, "en")
     assert voice.revision == expected.revision == record.revision
     np.testing.assert_array_equal(voice.wave.samples, expected.wave.samples)
@@ -55,7 +53,7 @@ def test_what_was_put_is_what_is_got(machine: Machine) -> None:
 def test_a_record_tells_all_that_lists_need(machine: Machine) -> None:
     record = machine().put("Ana.wav", recording(), WORDS, "en")
     assert machine().list() == [record]
-    assert machine().record("ana") == record
+    assert machine().get_record("ana") == record
     assert (record.name, record.voice_file, record.text_file) == ("Ana", "Ana.wav", "Ana.txt")
     assert record.duration_s == pytest.approx(2.99)
     assert record.size == 44 + 2 * round(record.duration_s * 24_000)
@@ -184,7 +182,7 @@ def test_a_replaced_voice_is_new_everywhere(machine: Machine) -> None:
 def test_requests(store: ObjectStore, machine: Machine) -> None:
     machine().put("ana", recording(), WORDS)
     counting = CountingStore(store)
-    library = machine(counting, look_again_s=60.0)
+    library = machine(counting, external_refresh_s=60.0)
     library.get("ana")
     assert counting.total() == 4  # record, both blobs, and whether a file was dropped beside it
     counting.calls.clear()
@@ -237,7 +235,7 @@ def test_a_voice_replaced_while_it_is_fetched(store: ObjectStore, machine: Machi
             machine().delete("ana")
             machine().put("ana", other_recording(), OTHER_WORDS)
 
-    voice = machine(CountingStore(store, before=meddle), look_again_s=60.0).get("ana")
+    voice = machine(CountingStore(store, before=meddle), external_refresh_s=60.0).get("ana")
     assert meddled == [names.audio_key("ana", first.audio.sha256)]
     assert voice.ref_text == OTHER_WORDS
 
@@ -381,7 +379,7 @@ def test_a_record_is_the_same_after_a_journey() -> None:
         consent=Consent("Jörg", at="2026", statement_sha256="b" * 64),
         needs_review=True,
         owner="key-1",
-        extra={"pitch": [1]},
+        unknown_fields={"pitch": [1]},
     )
     assert load_record("ana", dump_record(record)) == record
     assert dump_record(load_record("ana", dump_record(record))) == dump_record(record)
@@ -445,7 +443,7 @@ def test_words_that_are_no_text_any_more(store: ObjectStore, machine: Machine) -
 
 def test_a_record_says_who_has_put_it(machine: Machine) -> None:
     assert machine().put("ana", recording(), WORDS, owner="key-1").owner == "key-1"
-    assert machine().record("ana").owner == "key-1"
+    assert machine().get_record("ana").owner == "key-1"
     assert machine().put("ana", recording(), WORDS).owner == ""
 
 
@@ -468,10 +466,10 @@ def hear_words(wave: Wave, language: str) -> Heard:
 
 
 def test_a_recogniser_writes_down_what_is_missing(machine: Machine, store: ObjectStore) -> None:
-    library = machine(hearing=Hearing(hear=hear_words))
+    library = machine(transcriber=Transcriber(transcribe=hear_words))
     record = library.put("ana", recording(), language="en")
     assert (record.needs_review, record.transcript_confidence) == (True, 0.75)
-    assert library.record("ana") == record
+    assert library.get_record("ana") == record
     other = machine()
     for where in (library, other):
         voice = where.get("ana")
@@ -493,8 +491,8 @@ def test_a_dropped_recording_without_words_is_heard(machine: Machine, store: Obj
     def hear(wave: Wave, language: str) -> Heard:
         return Heard(WORDS, "en", 0.75)
 
-    assert machine(hearing=Hearing(hear=hear)).get("ana").warnings
-    assert machine().record("ana").needs_review
+    assert machine(transcriber=Transcriber(transcribe=hear)).get("ana").warnings
+    assert machine().get_record("ana").needs_review
 
 
 def test_records_of_older_programs_have_no_confidence(machine: Machine, store: ObjectStore) -> None:
@@ -503,14 +501,14 @@ def test_records_of_older_programs_have_no_confidence(machine: Machine, store: O
     fields = json.loads(store.get(key))
     del fields["transcript_confidence"]
     store.put(key, json.dumps(fields).encode())
-    assert machine().record("ana").transcript_confidence is None
+    assert machine().get_record("ana").transcript_confidence is None
 
 
 def test_a_store_that_fails_is_not_a_missing_voice(store: ObjectStore, machine: Machine) -> None:
     def fail(call: str, key: str) -> None:
         raise StorageFailed("The bucket is away.", code="S3_UNREACHABLE")
 
-    for call in ("get", "delete", "record"):
+    for call in ("get", "delete", "get_record"):
         with pytest.raises(StorageFailed) as caught:
             getattr(machine(CountingStore(store, before=fail)), call)("ana")
         assert caught.value.code == "S3_UNREACHABLE"

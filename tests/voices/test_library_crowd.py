@@ -16,7 +16,7 @@ from f5serve.errors import F5Error
 from f5serve.store.base import ObjectStore
 from f5serve.store.folder import FolderStore
 from f5serve.voices import names
-from f5serve.voices.adoption import SEARCHES
+from f5serve.voices.external_files import MAX_SEARCHES
 from f5serve.voices.library import VoiceLibrary
 from tests.voices.conftest import Machine
 from tests.voices.material import WORDS, CountingStore, recording
@@ -98,7 +98,7 @@ def test_unknown_names_on_a_store_that_does_not_list_hold_up_no_known_one(
         if call == "list":
             goes_on.wait(60)
 
-    library = machine(CountingStore(store, before=hang), look_again_s=60.0)
+    library = machine(CountingStore(store, before=hang), external_refresh_s=60.0)
 
     def ask(number: int) -> str:
         with pytest.raises(F5Error) as caught:
@@ -112,7 +112,7 @@ def test_unknown_names_on_a_store_that_does_not_list_hold_up_no_known_one(
         assert time.monotonic() - began < 15  # it waited behind 40 others, of whom 8 still hang
         goes_on.set()
         codes = Counter(future.result() for future in asked)
-    assert codes["VOICE_NOT_FOUND"] >= SEARCHES
+    assert codes["VOICE_NOT_FOUND"] >= MAX_SEARCHES
     assert codes.keys() <= {"VOICE_NOT_FOUND", "BUSY"}
 
 
@@ -126,7 +126,7 @@ def test_readers_meet_whole_voices_while_it_is_replaced(
     def read() -> set[str]:
         found = set()
         while time.monotonic() < until:
-            voice = machine(look_again_s=60.0).get("ana")
+            voice = machine(external_refresh_s=60.0).get("ana")
             assert voice.ref_text == words[voice.revision]
             found.add(voice.revision)
         return found

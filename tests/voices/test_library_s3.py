@@ -37,7 +37,7 @@ def bucket(
 
 
 def test_the_life_of_a_voice(bucket: ObjectStore, tmp_path: Path) -> None:
-    often = LibraryOptions(look_again_s=0.0)
+    often = LibraryOptions(external_refresh_s=0.0)
     here = VoiceLibrary(bucket, tmp_path / "here", options=often)
     counting = CountingStore(bucket)
     there = VoiceLibrary(counting, tmp_path / "there")

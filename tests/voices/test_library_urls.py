@@ -25,7 +25,7 @@ class Web:
         self.server = server
         self.url = f"http://files.example:{server.port}/ana.wav?signature=s3cret"
         limits = FetchLimits(timeout_s=10.0, allow_http=True)
-        self.options = LibraryOptions(web=limits, internet=internet(server.port))
+        self.options = LibraryOptions(fetch_limits=limits, internet=internet(server.port))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def refusal(library: VoiceLibrary, url: str, ref_text: str = WORDS) -> F5Error:
 def test_a_url_is_a_voice(store: ObjectStore, machine: Machine, web: Web) -> None:
     library = machine(options=web.options)
     voice = library.from_url(web.url, WORDS, "en")
-    assert voice.revision == prepare_voice("x", recording(), WORDS).revision
+    assert voice.revision == prepare_voice("x", recording(), WORDS).voice.revision
     assert (voice.ref_text, voice.language) == (WORDS, "en")
     assert voice.name.startswith("url-")
     assert "s3cret" not in voice.name

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from f5serve.errors import InvalidRequest
 from f5serve.store.base import check_key
 from f5serve.voices import names
-from f5serve.voices.names import Dropped, check_name, fold, is_default, is_url, read_dropped
+from f5serve.voices.names import (
+    ExternalFile,
+    casefold,
+    check_name,
+    is_default,
+    is_url,
+    parse_external_key,
+)
 
 SHA = "0123456789abcdef" * 4
 GRAMMAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -36,10 +43,10 @@ def nasty() -> list[str]:
 
 
 def keys(name: str) -> list[str]:
-    files = [Dropped(name, ending).audio_key for ending in names.AUDIO_ENDINGS]
+    files = [ExternalFile(name, ending).audio_key for ending in names.AUDIO_EXTENSIONS]
     return [
         *files,
-        Dropped(name, "wav").text_key,
+        ExternalFile(name, "wav").text_key,
         names.record_key(name),
         names.audio_key(name, SHA),
         names.text_key(name, SHA),
@@ -87,7 +94,7 @@ def test_thousands_of_nasty_names() -> None:
         good += 1
         for key in keys(name):
             # On a file system that does not tell capitals apart either.
-            assert owner.setdefault(key.lower(), fold(name)) == fold(name), key
+            assert owner.setdefault(key.lower(), casefold(name)) == casefold(name), key
     assert 50 < good < len(tried) / 2
 
 
@@ -102,7 +109,7 @@ def test_any_text(text: str) -> None:
 def test_two_names_share_all_keys_or_none(one: str, two: str) -> None:
     first, second = accepted(one), accepted(two)
     if first and second:
-        same = fold(first) == fold(second)
+        same = casefold(first) == casefold(second)
         for mine in keys(first):
             assert mine.lower() not in {k.lower() for k in keys(second)} or same
         assert (names.record_key(first) == names.record_key(second)) is same
@@ -153,20 +160,20 @@ def test_bad_names(text: str, code: str) -> None:
 
 
 def test_dropped_files_are_told_by_their_keys() -> None:
-    assert read_dropped("voices/Kim.mp3") == ("Kim", "mp3")
-    assert read_dropped("voices/Kim.WAV") == ("Kim", "WAV")
-    assert Dropped("Kim", "WAV").audio_key == "voices/Kim.WAV"
+    assert parse_external_key("voices/Kim.mp3") == ("Kim", "mp3")
+    assert parse_external_key("voices/Kim.WAV") == ("Kim", "WAV")
+    assert ExternalFile("Kim", "WAV").audio_key == "voices/Kim.WAV"
     for key in [
         *("voices/Kim.txt", "voices/Kim", "voices/a/Kim.wav", "output/Kim.wav", "voices/.wav"),
         *(names.audio_key("kim", SHA), names.record_key("kim"), "voices/default.wav"),
     ]:
-        assert read_dropped(key) is None, key
+        assert parse_external_key(key) is None, key
 
 
 def test_records_are_told_by_their_keys() -> None:
-    assert names.name_of_record(names.record_key("Kim")) == "kim"
+    assert names.parse_record_key(names.record_key("Kim")) == "kim"
     for key in ("voices/_records/Kim.json", "voices/_records/a/b.json", "voices/kim.json"):
-        assert names.name_of_record(key) is None
+        assert names.parse_record_key(key) is None
 
 
 def test_default_and_urls() -> None:

@@ -11,7 +11,7 @@ from f5serve.voices.records import (
     UNREADABLE,
     Blob,
     Consent,
-    Seen,
+    ImportedFiles,
     VoiceRecord,
     dump_record,
     load_record,
@@ -27,10 +27,10 @@ RECORD = VoiceRecord(
     updated_at="2026-01-31T12:00:00+00:00",
     needs_review=True,
     transcript_confidence=0.5,
-    seen=Seen("wav", "d" * 64, "e" * 64),
+    seen=ImportedFiles("wav", "d" * 64, "e" * 64),
     made_by="f5serve 0.1.0",
     owner="key-1",
-    extra={"pitch": {"hz": 1}},
+    unknown_fields={"pitch": {"hz": 1}},
 )
 
 

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from f5serve.audio.decode import LONG
     from f5serve.cli.say import read_text
     from f5serve.synthesis.alignment import Recording, align
-    from f5serve.voices.importing import read_file
+    from f5serve.voices.bulk_import import read_file
 
     format = choose_format(args)
     output = None if args.json and args.output == STDOUT else Output(args.output)
@@ -98,7 +98,7 @@ def _read_words(name: str, read_text: Any) -> str:
 
     if name == STDOUT:
         return str(read_text(STDOUT, MAX_TEXT_CHARS))
-    from f5serve.voices.importing import read_file
+    from f5serve.voices.bulk_import import read_file
 
     data = read_file(Path(name), 4 * MAX_TEXT_CHARS)
     try:

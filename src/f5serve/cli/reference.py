@@ -15,11 +15,10 @@ from f5serve.settings import Settings
 from f5serve.startup import Choice
 from f5serve.synthesis.listening import Ears
 from f5serve.types import Voice
-from f5serve.voices.default import default_voice
-from f5serve.voices.importing import read_file, read_recording
+from f5serve.voices.bulk_import import read_file, read_recording
+from f5serve.voices.library import VoiceNotFound
 from f5serve.voices.names import DEFAULT_NAME, is_url
-from f5serve.voices.prepare import prepare_voice
-from f5serve.voices.refusals import VoiceNotFound
+from f5serve.voices.prepare import default_voice, prepare_voice
 from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 
 
@@ -39,8 +38,8 @@ def read_voice(args: argparse.Namespace, choice: Choice, settings: Settings, ear
     if not path.is_file():
         return _library_voice(args, settings, ears)
     hearing = ears.hearing()
-    said = read_ref_text(args, path, is_needed=hearing.hear is None)
-    return prepare_voice(path.stem, read_recording(path), said, hearing=hearing)
+    said = read_ref_text(args, path, is_needed=hearing.transcribe is None)
+    return prepare_voice(path.stem, read_recording(path), said, transcriber=hearing).voice
 
 
 def _library_voice(args: argparse.Namespace, settings: Settings, ears: Ears) -> Voice:
@@ -53,7 +52,7 @@ def _library_voice(args: argparse.Namespace, settings: Settings, ears: Ears) -> 
     try:
         return library.get(args.voice)
     except VoiceNotFound:
-        raise _unknown(args.voice, library.like(args.voice)) from None
+        raise _unknown(args.voice, library.similar_names(args.voice)) from None
     except InvalidRequest as error:
         if error.code != "BAD_VOICE_NAME":
             raise

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from f5serve.audio.decode import LONG, decode
     from f5serve.synthesis.listening import Ears
     from f5serve.synthesis.verification import nobody_hears
-    from f5serve.voices.importing import read_file
+    from f5serve.voices.bulk_import import read_file
 
     ear = Ears(settings).open()
     if ear is None:

@@ -22,11 +22,11 @@ from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.open import open_store
 from f5serve.synthesis.listening import Ears
-from f5serve.voices.importing import Outcome, import_folder, read_recording
+from f5serve.voices.bulk_import import ImportResult, import_folder, read_recording
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import DEFAULT_NAME
 from f5serve.voices.records import Consent, VoiceRecord
-from f5serve.voices.sweep import SweepOptions
+from f5serve.voices.storage import GcOptions
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -85,7 +85,7 @@ def _is_doubtful(voice: dict[str, Any]) -> bool:
 def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
     path = Path(args.file)
     recording = read_recording(path)
-    said = read_ref_text(args, path, is_needed=not library.writes_transcripts)
+    said = read_ref_text(args, path, is_needed=not library.can_transcribe)
     record = library.put(args.name, recording, said, args.language, _consent(args))
     voice = library.get(record.name)
     if args.json:
@@ -128,7 +128,7 @@ def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore)
 
 def _gc(args: argparse.Namespace, library: VoiceLibrary) -> int:
     on_file = print if args.dry_run and not args.json else None
-    swept = library.sweep(SweepOptions(dry_run=args.dry_run, on_file=on_file))
+    swept = library.collect_garbage(GcOptions(dry_run=args.dry_run, on_file=on_file))
     if args.json:
         print(json.dumps({**asdict(swept), "dry_run": args.dry_run}))
         return 0
@@ -152,19 +152,19 @@ def _import(args: argparse.Namespace, library: VoiceLibrary) -> int:
     return InvalidRequest.exit_code if failed else 0
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: ImportResult) -> None:
     if outcome.error is None:
-        print(f"{outcome.file}: {outcome.what} as {outcome.name}", flush=True)
-        _tell_notes(outcome.notes)
+        print(f"{outcome.file}: {outcome.status} as {outcome.name}", flush=True)
+        _tell_notes(outcome.warnings)
     else:
         error = outcome.error
         print(f"{outcome.file}: failed: {error.message} {error.hint}".rstrip(), flush=True)
 
 
-def _as_dicts(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def _as_dicts(outcomes: Iterable[ImportResult]) -> list[dict[str, Any]]:
     return [
-        {"file": outcome.file, "name": outcome.name, "what": outcome.what}
-        | ({"warnings": list(outcome.notes)} if outcome.notes else {})
+        {"file": outcome.file, "name": outcome.name, "what": outcome.status}
+        | ({"warnings": list(outcome.warnings)} if outcome.warnings else {})
         | (outcome.error.as_dict() if outcome.error else {})
         for outcome in outcomes
     ]

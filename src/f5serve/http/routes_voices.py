@@ -27,8 +27,8 @@ from f5serve.http.voice_answers import (
     detail_of,
     voice_of,
 )
-from f5serve.voices.catalog import MAX_PAGE
-from f5serve.voices.library import Page, VoiceLibrary
+from f5serve.voices.catalog import MAX_PAGE, Page
+from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import check_name, is_default
 from f5serve.voices.records import MAX_CONSENT_CHARS, Consent
 
@@ -250,7 +250,7 @@ def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
 def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:
     if is_default(name):
         return builtin_of(voices.get(None))
-    record = voices.record(name)
+    record = voices.get_record(name)
     return detail_of(record, voices.get(name) if record.text else None)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from f5serve.errors import InvalidRequest
 from f5serve.http.service import Service
 from f5serve.setting_values import read_pairs
-from f5serve.voices.names import fold, is_url
+from f5serve.voices.names import casefold, is_url
 
 OPENAI_VOICES = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
@@ -34,12 +34,12 @@ async def resolve(service: Service, name: str) -> str:
     stands_for = meaning(service.settings.openai_voices, name)
     if stands_for is None:
         return name
-    found = await service.operations.pools.voices.run(service.voices.has, name)
+    found = await service.operations.pools.voices.run(service.voices.exists, name)
     return name if found else stands_for
 
 
 def meaning(pairs: str, name: str) -> str | None:
     """What a name stands for by F5_OPENAI_VOICES, where no voice of the library has it."""
-    named = {fold(key): voice for key, voice in read_pairs(pairs).items()}
+    named = {casefold(key): voice for key, voice in read_pairs(pairs).items()}
     others = named.pop(OTHERS, None)
-    return named.get(fold(name), others if fold(name) in OPENAI_VOICES else None)
+    return named.get(casefold(name), others if casefold(name) in OPENAI_VOICES else None)

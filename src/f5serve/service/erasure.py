@@ -23,9 +23,8 @@ from f5serve.jobs.records import Evidence, Reader, Status, judge, record_key
 from f5serve.jobs.shapes import CACHED, DONE, STATE
 from f5serve.jobs.waiting import entry_key
 from f5serve.store.base import ObjectStore, StoredObject
-from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import check_name, fold
-from f5serve.voices.refusals import VoiceNotFound
+from f5serve.voices.library import VoiceLibrary, VoiceNotFound
+from f5serve.voices.names import casefold, check_name
 
 T = TypeVar("T")
 
@@ -79,10 +78,10 @@ def erase_voice(
         erased.voice = True
     except VoiceNotFound as error:
         missing = error
-    _Eraser(store, fold(check_name(name)), erased).run(told)
+    _Eraser(store, casefold(check_name(name)), erased).run(told)
     if missing is not None and not (erased.jobs or erased.cache_entries or erased.at_work):
         raise missing
-    voices.sweep()  # the index of voices still names it
+    voices.collect_garbage()  # the index of voices still names it
     return erased
 
 
@@ -172,7 +171,7 @@ def _voice_of(record: Record | None) -> str:
 
 def _folded(voice: Any) -> str:
     try:
-        return fold(check_name(voice)) if isinstance(voice, str) else ""
+        return casefold(check_name(voice)) if isinstance(voice, str) else ""
     except InvalidRequest:
         return ""
 

@@ -20,8 +20,8 @@ from f5serve.jobs.records import sha256_of
 from f5serve.synthesis.speech import RANGES
 from f5serve.text.normalize import clean_text
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
-from f5serve.voices.library import Consent
 from f5serve.voices.names import is_url
+from f5serve.voices.records import Consent
 
 TIMING_FORMATS = FORMATS
 DEFAULT_VOICE = "default"

@@ -14,7 +14,8 @@ from f5serve.download.url import FetchLimits, fetch_url
 from f5serve.download.wire import Internet
 from f5serve.errors import InvalidRequest
 from f5serve.service.parse import MAX_REF_TEXT_CHARS, Fields, parse_consent
-from f5serve.voices.library import VoiceLibrary, VoiceRecord
+from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.records import VoiceRecord
 
 MAX_AUDIO_BYTES = DecodeLimits().max_bytes
 MAX_TEXT_BYTES = 100_000

@@ -21,7 +21,7 @@ from f5serve.errors import F5Error
 from f5serve.service.pools import BoundedExecutor
 from f5serve.store.base import ObjectStore, canonical
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.sweep import SweepOptions
+from f5serve.voices.storage import GcOptions
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class VoiceUpkeep:
         if self._is_due():
             # Whoever looks from now on leaves it to this process; the mark of one that dies ages.
             self.store.put(MARK, canonical({"at": self.store.now()}), "application/json")
-            swept = self.voices.sweep(SweepOptions(should_stop=self._stopped.is_set))
+            swept = self.voices.collect_garbage(GcOptions(should_stop=self._stopped.is_set))
             if swept.files:
                 told = "%d recordings and words that no voice refers to are removed, %d bytes"
                 _log.info(told, swept.files, swept.bytes)
@@ -84,7 +84,7 @@ class VoiceUpkeep:
             self._tidy()
 
     def _tidy(self) -> None:
-        self.voices.tidy()
+        self.voices.evict_stale()
         self._tidied_at = time.monotonic()
 
     def _is_due(self) -> bool:

@@ -1,6 +1,6 @@
 """Who listens in this process, and to what: recordings of voices, and speech that was just made.
 
-    Settings -> Ears -> Ear, Aligners -> Hearing of the voice library, Gate of Speech
+    Settings -> Ears -> Ear, Aligners -> Transcriber of the voice library, Gate of Speech
 
 Settings flow in. Nothing is imported until somebody asks for the ear, and nothing loaded until
 something has to be heard. This module must not know requests, jobs or doors.
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from f5serve.store.base import ObjectStore
     from f5serve.synthesis.verification import Gate
     from f5serve.types import Wave, WordTiming
-    from f5serve.voices.hearing import Hearing
     from f5serve.voices.library import VoiceLibrary
+    from f5serve.voices.prepare import Transcriber
 
 _log = logging.getLogger(__name__)
 
@@ -72,21 +72,21 @@ class Ears:
         ear, settings = self.open(), self._settings
         return Gate(ear, settings.verify_wer, settings.verify_tries) if ear else None
 
-    def hearing(self) -> Hearing:
+    def hearing(self) -> Transcriber:
         """All of it in the terms of the voice library; errors as `open`."""
-        from f5serve.voices.hearing import Hearing
+        from f5serve.voices.prepare import Transcriber
 
         ear, max_wer = self.open(), self._settings.transcript_wer
-        return Hearing(
-            hear=partial(_hear, ear) if ear else None,
+        return Transcriber(
+            transcribe=partial(_hear, ear) if ear else None,
             compare=partial(_compare, ear) if ear and max_wer else None,
-            words_of=partial(_words_of, self.aligners(), ear),
+            align=partial(_words_of, self.aligners(), ear),
             max_error_rate=max_wer,
         )
 
     def library(self, store: ObjectStore) -> VoiceLibrary:
         """A voice library that listens to what is put into it; errors as `open`."""
-        from f5serve.voices.open import open_library
+        from f5serve.voices.library import open_library
 
         return open_library(self._settings, store, self.hearing())
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from f5serve.download.once import Once
 from f5serve.errors import StorageFailed
-from f5serve.voices.names import fold
+from f5serve.voices.names import casefold
 from f5serve.voices.records import Blob
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class DiskCache:
             if _is(data, blob):
                 self._mark(name, blob.sha256)
                 if is_new:
-                    self._make_room(fold(name))
+                    self._make_room(casefold(name))
                 return data
             self._remove(blob.sha256)
         raise StorageFailed(
@@ -105,7 +105,7 @@ class DiskCache:
 
     def drop(self, name: str, but: Iterable[str] = ()) -> int:
         """Remove what only this voice has used, but for these hashes; returns how many blobs."""
-        kept, folder = {*but}, self._names / fold(name)
+        kept, folder = {*but}, self._names / casefold(name)
         gone = [sha256 for sha256 in _listed(folder) if sha256 not in kept]
         for sha256 in gone:
             (folder / sha256).unlink(missing_ok=True)
@@ -134,7 +134,7 @@ class DiskCache:
         self.drop_unnamed()
 
     def _mark(self, name: str, sha256: str) -> None:
-        path = self._names / fold(name) / sha256
+        path = self._names / casefold(name) / sha256
         with contextlib.suppress(OSError):  # a disk that takes nothing was warned about
             try:
                 os.utime(path)

@@ -1,12 +1,11 @@
-"""The list of all voices in few objects of the store, so that nobody has to read every record.
+"""The index of voices: all records in few objects, so that lists need not read every record.
 
-    voices/_index/base-MS-ID.json.gz   every record at a moment; the newest one counts
-    voices/_index/note-MS-ID.json      a change since then: a record that was put, a name removed
+    voices/_index/base-MS-ID.json.gz   all records at one moment; the newest one is valid
+    voices/_index/note-MS-ID.json      one change since then: a record, or a deleted name
 
-Both are written once and never changed, so what was read before is not read again: one listing of
-this folder tells what is new. It is a cache. Whoever puts or removes a voice writes a note; when it
-is lost, or an older program wrote none, `check` finds the difference in a listing of the records,
-and the records decide. Dropped files are not known here. docs/decisions/0026 tells why it is so.
+Both are immutable, so a listing of this folder tells what is new. The index is a cache: whoever
+writes or deletes a voice adds a note. If a note is missing, `check` finds the difference in a
+listing of the records, which are the truth. docs/decisions/0026.
 """
 
 from __future__ import annotations
@@ -43,27 +42,27 @@ T = TypeVar("T")
 
 INDEX: Final = f"{names.ROOT}_index/"
 MERGE_AT: Final = 50
-"""So many notes are merged into a new base by whoever meets them."""
+"""A reader that finds more notes than this writes a new base."""
 
 LATE_S: Final = 60.0
-"""A listing may be this late: for so long, what is out of date is not removed, and what this
-process has written is believed without being listed."""
+"""Largest delay of a listing. Until then, outdated objects are kept, and notes of this process are
+used even if they are not listed."""
 
 _NEVER_READABLE: Final = ("OBJECT_TOO_LARGE", "NOT_A_FILE", "LINK_LEADS_OUT")
-_SETTLED_S: Final = 5.0  # below it, two versions of a record may carry the same time
+_SETTLED_S: Final = 5.0  # below it, two versions of a record may have the same time
 _READERS: Final = 8
 _MAX_OWN: Final = 256
 _MAX_CLEANED: Final = 500
 _MAX_BASE_BYTES: Final = 32_000_000
-_FUTURE_MS: Final = 86_400_000  # no clock is so far ahead
+_FUTURE_MS: Final = 86_400_000  # names from further ahead are wrong
 _NAME = re.compile(r"(base-[0-9]{13}-[0-9a-f]{8}\.json\.gz)|(note-[0-9]{13}-[0-9a-f]{8}\.json)")
 
 
 @dataclass(slots=True)
 class _Listed:
-    """What lies in the folder of the index: bases, the newest first; notes, the oldest first.
+    """Object names of the index: bases, newest first; notes, oldest first.
 
-    `others` are names out of the future, which would hide all that comes.
+    `others` have a time in the future, and would hide later ones.
     """
 
     bases: list[str] = field(default_factory=list)
@@ -81,10 +80,10 @@ class Index:
     def __init__(self, store: ObjectStore, merge_at: int = MERGE_AT) -> None:
         self._store = store
         self._merge_at = merge_at
-        self._lock = threading.Lock()  # never held while the store is asked
+        self._lock = threading.Lock()  # never held during a call of the store
         self._last_ms = 0
         self._base: Base | None = None
-        self._ill_bases: set[str] = set()
+        self._bad_bases: set[str] = set()
         self._notes: dict[str, Note] = {}
         self._own: dict[str, tuple[float, Note]] = {}
         self._stamped: Entries = {}
@@ -96,8 +95,8 @@ class Index:
         return len(self._unreadable)
 
     def note(self, name: str, record: VoiceRecord | None) -> None:
-        """Tell other machines that a record was put, or removed (None); failing costs time only."""
-        note = Note(names.fold(name), record)
+        """Note that a record was written, or deleted (None); errors are only logged."""
+        note = Note(names.casefold(name), record)
         try:
             key = self._new_name("note", "json")
             self._store.put(INDEX + key, dump_note(note), "application/json")
@@ -105,13 +104,13 @@ class Index:
                 self._own[key] = (time.monotonic(), note)
                 while len(self._own) > _MAX_OWN:
                     del self._own[next(iter(self._own))]
-            if secrets.randbelow(self._merge_at) == 0:  # somebody has to, if nobody ever lists
+            if secrets.randbelow(self._merge_at) == 0:  # merge even if nobody lists
                 self.load()
         except StorageFailed as error:  # the next check finds the difference
             _log.warning("the index of voices may lack %s for now: %s", note.name, error.message)
 
     def load(self) -> Entries | None:
-        """Every voice by the index alone; None where there is no base.
+        """All voices, from the index alone; None if there is no base.
 
         The number of requests does not depend on how many voices there are.
 
@@ -132,14 +131,14 @@ class Index:
         return entries
 
     def check(self, rewrite: bool = False, may_write: bool = True) -> Entries:
-        """Every voice as the records tell, and the index mended where it told otherwise.
+        """All voices, from the records; corrects the index where it differs.
 
-        Costs a listing of all records, and one request for each that is not as it is in the index.
+        Costs a listing of all records, and one request for each that differs from the index.
 
         Args:
-            rewrite: write a base even where nothing has changed, and remove all that is older at
-                once, so that nothing names a voice that is gone.
-            may_write: False only looks.
+            rewrite: write a base even if nothing has changed, and delete all older objects at
+                once, so that none names a deleted voice.
+            may_write: False writes nothing.
 
         Raises:
             StorageFailed: the store's own code.
@@ -148,7 +147,7 @@ class Index:
         stored = {
             name: item
             for item in self._store.list(names.RECORDS)
-            if (name := names.name_of_record(item.key))
+            if (name := names.parse_record_key(item.key))
         }
         listed = self._list()
         base = self._newest(listed)
@@ -163,7 +162,7 @@ class Index:
     def _compare(
         self, known: Entries, stored: Mapping[str, StoredObject], now: float
     ) -> tuple[dict[str, Entry], bool, int]:
-        """What the records tell, whether the index told otherwise, and how many were read."""
+        """All voices, whether the index differs, and how many records were read."""
         entries: dict[str, Entry] = {}
         to_read = [name for name in known if name not in stored]  # listings may be late
         for name, item in stored.items():
@@ -176,9 +175,11 @@ class Index:
                 to_read.append(name)
         is_changed = False
         unreadable = {name: s for name, s in self._unreadable.items() if name in stored}
-        for name, (record, is_sure) in zip(to_read, _each(self._read, to_read), strict=True):
+        for name, (record, is_certain) in zip(
+            to_read, _map_threads(self._read, to_read), strict=True
+        ):
             before, found = known.get(name), stored.get(name)
-            if not is_sure:  # the store failed for it: as it was, until the next check
+            if not is_certain:  # the store failed: as in the index, until the next check
                 if before is not None:
                     entries[name] = before
                 continue
@@ -193,7 +194,7 @@ class Index:
         return entries, is_changed, len(to_read)
 
     def _read(self, name: str) -> tuple[VoiceRecord | None, bool]:
-        """A record, None for none that can be read; and whether that is sure."""
+        """A record, None if there is none or it is unreadable; and whether that is certain."""
         try:
             data = self._store.get(names.record_key(name), MAX_RECORD_BYTES)
             return load_record(name, data), True
@@ -220,22 +221,22 @@ class Index:
         return found
 
     def _newest(self, listed: _Listed) -> Base | None:
-        """The newest base that can be read."""
+        """The newest readable base."""
         with self._lock:
-            known, ill = self._base, set(self._ill_bases)
+            known, bad = self._base, set(self._bad_bases)
         for name in listed.bases:
             if known is not None and known.name >= name:
                 return known
-            if name in ill:
+            if name in bad:
                 continue
             try:
                 base = read_base(name, self._store.get(INDEX + name, _MAX_BASE_BYTES))
-            except KeyMissing:  # removed since: the listing is late
+            except KeyMissing:  # deleted since: the listing is late
                 continue
             except ValueError as error:
                 _log.warning("an index of voices is passed over: %s", error)
                 with self._lock:
-                    self._ill_bases = {*(self._ill_bases & {*listed.bases}), name}
+                    self._bad_bases = {*(self._bad_bases & {*listed.bases}), name}
                 continue
             with self._lock:
                 self._base = base
@@ -243,7 +244,7 @@ class Index:
         return known
 
     def _changes(self, listed: _Listed, base: Base | None) -> dict[str, Note]:
-        """The notes that are not in the base, oldest first."""
+        """The notes that are not included in the base, oldest first."""
         included = base.notes if base else frozenset()
         since = time.monotonic() - LATE_S
         with self._lock:
@@ -251,7 +252,7 @@ class Index:
             known = {key: self._notes[key] for key in listed.notes if key in self._notes}
             known |= {key: note for key, (_, note) in self._own.items()}
         missing = [key for key in listed.notes if key not in known and key not in included]
-        for key, note in zip(missing, _each(self._read_note, missing), strict=True):
+        for key, note in zip(missing, _map_threads(self._read_note, missing), strict=True):
             if note is not None:
                 known[key] = note
         with self._lock:
@@ -263,7 +264,7 @@ class Index:
             return read_note(self._store.get(INDEX + key, 2 * MAX_RECORD_BYTES))
         except KeyMissing:
             return None
-        except (StorageFailed, ValueError) as error:  # the next check finds what it was about
+        except (StorageFailed, ValueError) as error:  # the next check finds the change
             _log.warning("a note of a voice is passed over: %s", error)
             return None
 
@@ -275,7 +276,7 @@ class Index:
         base: Base | None,
         at_once: bool = False,
     ) -> None:
-        """Write a base of these entries, which hold these notes; a failure is no harm."""
+        """Write a base of these entries, which include these notes; errors are only logged."""
         included = frozenset(notes)
         data = dump_base(entries, included)
         if len(data) > _MAX_BASE_BYTES:
@@ -284,12 +285,12 @@ class Index:
         try:
             after = [*listed.bases[:1], *([base.name] if base else [])]
             name = self._new_name("base", "json.gz", after)
-            with self._lock:  # right for this process even where it cannot be written
+            with self._lock:  # valid in this process even if the write fails
                 self._base = Base(name, included, entries)
             self._store.put(INDEX + name, data, "application/gzip")
             if at_once:
                 self._clean([*listed.others, *listed.bases, *listed.notes], at_once=True)
-            else:  # others may have listed the former base a moment ago, and the notes after it
+            else:  # other readers may still use the former base and its notes
                 covered = base.notes if base else frozenset()
                 old = [name for name in listed.bases if base is None or name != base.name]
                 self._clean([*old, *(note for note in listed.notes if note in covered)])
@@ -299,10 +300,10 @@ class Index:
     def _clean(self, old: Sequence[str], at_once: bool = False) -> None:
         before_ms = (self._store.now() - LATE_S) * 1000
         gone = [name for name in old if at_once or _ms(name) < before_ms]
-        _each(lambda name: self._store.delete(INDEX + name), gone[:_MAX_CLEANED])
+        _map_threads(lambda name: self._store.delete(INDEX + name), gone[:_MAX_CLEANED])
 
     def _new_name(self, kind: str, ending: str, after: Iterable[str] = ()) -> str:
-        """A name behind all that this process has given, and behind those of `after`."""
+        """An object name that sorts after all names of this process and of `after`."""
         now_ms = int(self._store.now() * 1000)
         with self._lock:
             self._last_ms = max(now_ms, self._last_ms + 1, *(_ms(name) + 1 for name in after))
@@ -320,12 +321,12 @@ def _applied(entries: Entries, changes: Mapping[str, Note]) -> dict[str, Entry]:
 
 
 def _ms(name: str) -> int:
-    """When it was written, milliseconds since 1970 by the clock of the store."""
+    """Time of an object name: milliseconds since 1970, by the clock of the store."""
     return int(name.split("-")[1])
 
 
-def _each(call: Callable[[str], T], names_: Sequence[str]) -> list[T]:
-    if len(names_) < 2:
-        return [call(name) for name in names_]
+def _map_threads(call: Callable[[str], T], items: Sequence[str]) -> list[T]:
+    if len(items) < 2:
+        return [call(name) for name in items]
     with ThreadPoolExecutor(_READERS, "voices") as pool:
-        return list(pool.map(call, names_))
+        return list(pool.map(call, items))

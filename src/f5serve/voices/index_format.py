@@ -1,8 +1,4 @@
-"""The objects of the index of voices as bytes, and back: bases and notes.
-
-Entries and notes flow in, bytes flow out, and the other way round. Stores and times are not known
-here; `index` tells what the objects are for.
-"""
+"""Serialises the objects of the voice index: bases (all records) and notes (one change)."""
 
 from __future__ import annotations
 
@@ -14,12 +10,12 @@ from typing import Any, Final
 
 from f5serve.errors import StorageFailed
 from f5serve.store.base import StoredObject
-from f5serve.voices.names import fold
-from f5serve.voices.records import VoiceRecord, as_fields, read_fields, read_record
+from f5serve.voices.names import casefold
+from f5serve.voices.records import VoiceRecord, as_fields, read_json_object, read_record
 
 SCHEMA: Final = 1
 MAX_JSON_BYTES: Final = 128_000_000
-"""Of a base that is unpacked, so that none can fill the memory."""
+"""Limit of a decompressed base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +23,9 @@ class Entry:
     """A voice of the index.
 
     Attributes:
-        record: what it was when it was read.
-        stamp: size and time of the record's object, of a listing before it was read; None where
-            they are not known, or too young to tell two versions apart.
+        record: as it was read.
+        stamp: size and modification time of the record's object, from a listing before it was
+            read; None if unknown, or too recent to distinguish two versions.
     """
 
     record: VoiceRecord
@@ -37,12 +33,12 @@ class Entry:
 
 
 Entries = Mapping[str, Entry]
-"""Voices by folded name."""
+"""Voices by case-folded name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A change of one voice, by folded name; None where it was removed."""
+    """A change of one voice, by case-folded name; `record` is None if it was deleted."""
 
     name: str
     record: VoiceRecord | None
@@ -50,7 +46,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base: its name in the folder, the notes that are in it, and what they have led to."""
+    """All voices at one moment: object name, names of the notes that are included, entries."""
 
     name: str
     notes: frozenset[str]
@@ -58,21 +54,21 @@ class Base:
 
 
 def stamp_of(item: StoredObject) -> tuple[int, str]:
-    """What changes when an object is written anew, as far as a listing tells."""
+    """Size and modification time, which change when an object is written again."""
     return item.size, item.modified.isoformat()
 
 
 def dump_base(entries: Entries, notes: Iterable[str]) -> bytes:
-    """A base, compressed."""
+    """A base as zlib-compressed JSON."""
     voices = [[as_fields(entry.record), entry.stamp] for entry in entries.values()]
     return zlib.compress(_dump({"notes": sorted(notes), "voices": voices}), 1)
 
 
 def read_base(name: str, data: bytes) -> Base:
-    """The base in `data`; a voice that cannot be read is left out, for the next check to find.
+    """The base in `data`. Voices that cannot be read are left out; the next check finds them.
 
     Raises:
-        ValueError: it is none of this version.
+        ValueError: it is not a base of this version.
     """
     packed = zlib.decompressobj()
     try:
@@ -90,14 +86,14 @@ def read_base(name: str, data: bytes) -> Base:
         try:
             fields, stamp = voice
             record = read_record(fields["name"], fields)
-            entries[fold(record.name)] = Entry(record, _read_stamp(stamp))
+            entries[casefold(record.name)] = Entry(record, _read_stamp(stamp))
         except (ValueError, TypeError, KeyError, AttributeError, StorageFailed):
             continue
     return Base(name, frozenset(note for note in notes if isinstance(note, str)), entries)
 
 
 def dump_note(note: Note) -> bytes:
-    """A note."""
+    """A note as JSON."""
     return _dump({"name": note.name, "record": as_fields(note.record) if note.record else None})
 
 
@@ -105,12 +101,12 @@ def read_note(data: bytes) -> Note:
     """The note in `data`.
 
     Raises:
-        ValueError: it is none of this version.
+        ValueError: it is not a note of this version.
         StorageFailed: the record in it cannot be read.
     """
     fields = _fields(data)
     name, record = fields.get("name"), fields.get("record")
-    if not isinstance(name, str) or fold(name) != name:
+    if not isinstance(name, str) or casefold(name) != name:
         raise ValueError("no name")
     if record is None:
         return Note(name, None)
@@ -125,7 +121,7 @@ def _dump(fields: Mapping[str, Any]) -> bytes:
 
 
 def _fields(data: bytes) -> dict[str, Any]:
-    fields = read_fields(data)
+    fields = read_json_object(data)
     schema = fields.get("schema")
     if isinstance(schema, bool) or schema != SCHEMA:
         raise ValueError("another schema")

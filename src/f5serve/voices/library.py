@@ -1,8 +1,7 @@
-"""The voices that can be asked for by name, over any store.
+"""The voice library: creates, finds, lists and deletes voices by name, over any store.
 
-A name flows in and a `Voice` flows out; a recording and its words flow in and are kept. A voice in
-memory costs one small request, to see that it is still there and the same. Requests for speech,
-jobs and doors are not known here; why things lie where they lie: docs/decisions/0009.
+A cached voice costs one small request, which checks that it still exists and has not changed.
+docs/decisions/0009.
 """
 
 from __future__ import annotations
@@ -10,48 +9,100 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from f5serve.audio.encode import read_wav
-from f5serve.download.url import fetch_url
-from f5serve.errors import BadAudio, KeyMissing, StorageFailed
+from f5serve.download.url import FetchLimits, fetch_url
+from f5serve.download.wire import Internet
+from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
+from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.types import Voice
 from f5serve.units import SAMPLE_RATE
 from f5serve.voices import names
-from f5serve.voices.adoption import Adoption
+from f5serve.voices.builder import VoiceBuilder, VoiceUpload
 from f5serve.voices.catalog import MAX_PAGE, Catalog, Page
-from f5serve.voices.default import default_voice
-from f5serve.voices.disk_cache import DiskCache
-from f5serve.voices.hearing import NOBODY, Hearing
-from f5serve.voices.intake import Intake, Recording
-from f5serve.voices.memory import VoiceMemory
-from f5serve.voices.names import check_name, fold
-from f5serve.voices.notes import told_of
-from f5serve.voices.options import LibraryOptions
-from f5serve.voices.presence import Presence
-from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged
-from f5serve.voices.refusals import VoiceNotFound, name_taken
-from f5serve.voices.shelf import Shelf
-from f5serve.voices.sweep import SweepOptions, SweptVoices, sweep_blobs
-
-__all__ = ["Consent", "Hearing", "LibraryOptions", "Page", "VoiceLibrary", "VoiceRecord"]
+from f5serve.voices.disk_cache import MAX_BYTES, DiskCache
+from f5serve.voices.external_files import ExternalFiles
+from f5serve.voices.memory_cache import ExistsCache, VoiceCache
+from f5serve.voices.names import casefold, check_name
+from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber, default_voice
+from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged_error
+from f5serve.voices.storage import GcOptions, GcReport, VoiceStorage
+from f5serve.voices.transcripts import transcript_warnings
 
 _TRIES = 4
-_PAUSE_S = 0.05  # a removal or replacement that is met half-way is over by then
-_URL = "url:"  # in memory; no name of a voice holds a colon
+_PAUSE_S = 0.05  # for a voice that is replaced at this moment
+_URL = "url:"  # key in the cache; no name has a colon
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryOptions:
+    """Limits and times of a library.
+
+    Attributes:
+        fetch_limits: for voices given as URLs.
+        internet: network access for them; None is the real network.
+        external_refresh_s: least time between two checks of a voice for changed external files.
+        exists_ttl_s: how long `exists` caches its answer.
+        missing_ttl_s: how long it is cached that a name has no external files.
+        list_ttl_s: how long a page of voices is cached.
+        check_interval_s: least time between two checks of the index in the background; infinite
+            for none.
+        voices_in_memory: at most; each takes up to 1.2 MB.
+        cache_bytes: at most, of recordings and transcripts on the local disk.
+    """
+
+    fetch_limits: FetchLimits = field(default_factory=FetchLimits)
+    internet: Internet | None = None
+    external_refresh_s: float = 60.0
+    exists_ttl_s: float = 10.0
+    missing_ttl_s: float = 5.0
+    list_ttl_s: float = 1.0
+    check_interval_s: float = 45.0
+    voices_in_memory: int = 32
+    cache_bytes: int = MAX_BYTES
+
+
+class VoiceNotFound(InvalidRequest):
+    """There is no voice of this name; code VOICE_NOT_FOUND.
+
+    Args:
+        near: similar names, the most similar first.
+    """
+
+    def __init__(self, name: str, near: tuple[str, ...]) -> None:
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        super().__init__(
+            f"There is no voice {name!r}.",
+            code="VOICE_NOT_FOUND",
+            hint=f"{meant}See list_voices for all names, or upload the voice.",
+        )
+        self.near = near
+
+
+def open_library(
+    settings: Settings, store: ObjectStore, transcriber: Transcriber = NO_TRANSCRIBER
+) -> VoiceLibrary:
+    """The library that the settings describe; nothing is read or written yet."""
+    return VoiceLibrary(
+        store,
+        settings.data_dir / "cache" / "voices",
+        require_consent=settings.require_consent,
+        transcriber=transcriber,
+        options=LibraryOptions(fetch_limits=FetchLimits(allow_http=settings.allow_http_urls)),
+    )
 
 
 class VoiceLibrary:
     """Voices by name; for any number of threads, processes and machines over one store.
 
     Args:
-        store: where voices are kept, under `voices/`.
-        cache_dir: a folder of this machine; processes may share it.
-        require_consent: refuse new voices that come without consent.
-        hearing: who listens to recordings, for transcripts that are missing, too long or wrong.
-        options: the rest.
+        store: voices are kept under `voices/`.
+        cache_dir: local folder; processes may share it.
+        require_consent: refuse new voices without consent.
+        transcriber: for transcripts that are missing, too long or wrong.
     """
 
     def __init__(
@@ -59,36 +110,39 @@ class VoiceLibrary:
         store: ObjectStore,
         cache_dir: Path,
         require_consent: bool = False,
-        hearing: Hearing = NOBODY,
+        transcriber: Transcriber = NO_TRANSCRIBER,
         options: LibraryOptions | None = None,
     ) -> None:
         self._store = store
         self._options = options = options or LibraryOptions()
-        self._catalog = Catalog(store, options.fresh_s, options.check_s)
-        self._cache = DiskCache(cache_dir, options.cache_bytes)
-        self._shelf = Shelf(store, self._cache, self._catalog.note)
-        self._intake = Intake(store, self._shelf, require_consent, hearing)
-        self._memory = VoiceMemory(self._options.voices_in_memory)
-        self._presence = Presence(self._options.presence_s)
-        self._adoption = Adoption(store, self._shelf, self._intake, self._catalog.files, options)
+        self._catalog = Catalog(store, options.list_ttl_s, options.check_interval_s)
+        self._disk_cache = DiskCache(cache_dir, options.cache_bytes)
+        self._storage = VoiceStorage(store, self._disk_cache, self._catalog.note)
+        self._builder = VoiceBuilder(store, self._storage, require_consent, transcriber)
+        self._cache = VoiceCache(options.voices_in_memory)
+        self._exists = ExistsCache(options.exists_ttl_s)
+        self._external = ExternalFiles(
+            *(store, self._storage, self._builder, self._catalog.files),
+            *(options.external_refresh_s, options.missing_ttl_s),
+        )
 
     @property
     def unreadable(self) -> int:
-        """Voices whose record could not be read when all were listed last."""
+        """Number of records that could not be read when all were listed last."""
         return self._catalog.unreadable
 
     @property
-    def writes_transcripts(self) -> bool:
-        """Whether a recording may come without its words."""
-        return self._intake.writes_transcripts
+    def can_transcribe(self) -> bool:
+        """Whether a recording may be added without its transcript."""
+        return self._builder.can_transcribe
 
     def get(self, name: str | None) -> Voice:
-        """The voice of that name as it is now; None and "default" are the packaged one.
+        """The current voice of a name; None and "default" are the packaged voice.
 
         Raises:
-            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME, or what is wrong
-                with files that were dropped into the store.
-            BadAudio: as `prepare_voice`, for such files.
+            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME, or a code of
+                `prepare_voice` for external files.
+            BadAudio: as `prepare_voice`, for external files.
             StorageFailed: VOICE_RECORD_TOO_NEW, VOICE_RECORD_DAMAGED, VOICE_CHANGING, BUSY, or
                 the store's own code.
         """
@@ -99,28 +153,28 @@ class VoiceLibrary:
             time.sleep(_PAUSE_S * attempt)
             record = self._current(name)
             try:
-                return self._voice(record)
+                return self._load(record)
             except KeyMissing:
                 continue
-        raise damaged(name)
+        raise damaged_error(name)
 
-    def record(self, name: str) -> VoiceRecord:
-        """What is known of a voice, without its sound; names and errors as `get`, no default."""
+    def get_record(self, name: str) -> VoiceRecord:
+        """The metadata of a voice; errors as `get`. The packaged voice has none."""
         return self._current(check_name(name))
 
-    def has(self, name: str) -> bool:
-        """Whether there is such a voice, as of the last seconds; cheap, for a look at each request.
+    def exists(self, name: str) -> bool:
+        """Whether there is such a voice; cached for some seconds, so cheap for every request.
 
-        Names and errors as `get`. Of files that were dropped, those spelled like `name` count.
+        Errors as `get`. Of external files, those in the same capitals count.
         """
         if names.is_default(name):
             return True
         name = check_name(name)
-        found = self._presence.get(fold(name))
-        if found is None:
-            found = self._shelf.read(name) is not None or self._adoption.has_files(name)
-            self._presence.put(fold(name), found)
-        return found
+        exists = self._exists.get(casefold(name))
+        if exists is None:
+            exists = self._storage.read(name) is not None or self._external.exist(name)
+            self._exists.put(casefold(name), exists)
+        return exists
 
     def put(  # noqa: PLR0913 - all that is known of a recording
         self,
@@ -131,14 +185,14 @@ class VoiceLibrary:
         consent: Consent | None = None,
         owner: str = "",
     ) -> VoiceRecord:
-        """Keep a recording under a name, in the place of the one that was there.
+        """Add a voice, or replace the one of this name.
 
         Args:
-            data: any format that `decode` reads.
-            ref_text: the words spoken in it; empty where somebody who hears is to write them.
+            data: the recording, in any format that `decode` reads.
+            ref_text: its transcript; may be empty if `can_transcribe`.
             language: ISO 639-1 code, or "".
-            consent: of the person who is heard; one given earlier stays with the same recording.
-            owner: stable id of the key whose holder puts it, "" without one.
+            consent: of the speaker; an earlier one stays valid for the same recording.
+            owner: id of the API key, or "".
 
         Raises:
             InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED, or
@@ -148,88 +202,86 @@ class VoiceLibrary:
         """
         name = check_name(name)
         before = self._replaceable(name)
-        recording = Recording(name, data, ref_text, language, consent, owner)
-        self._intake.check(recording, before)
-        record, voice = self._intake.keep(recording, before, self._adoption.seen(name))
-        self._forget(name, but=record)
-        self._memory.put(fold(name), record.revision, voice)
-        self._presence.forget(fold(name))
+        upload = VoiceUpload(name, data, ref_text, language, consent, owner)
+        self._builder.check(upload, before)
+        record, voice = self._builder.create(upload, before, self._external.read_hashes(name))
+        self._evict(name, keep=record)
+        self._cache.put(casefold(name), record.revision, voice)
+        self._exists.evict(casefold(name))
         return record
 
     def delete(self, name: str) -> None:
-        """Remove a voice: record, recordings, words, and the files it was dropped in as.
+        """Delete a voice: record, recordings, transcripts, and its external files.
 
         Raises:
             InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME.
-            StorageFailed: the store's own code; what is left is removed by the next call.
+            StorageFailed: the store's own code; the next call deletes what is left.
         """
         name = check_name(name)
-        is_there, record = True, None
+        exists, record = True, None
         try:
-            record = self._shelf.read(name)
-            is_there = record is not None
+            record = self._storage.read(name)
+            exists = record is not None
         except StorageFailed as error:
             if error.code not in UNREADABLE:
                 raise
-        files = self._adoption.files_of(name, record)
-        if not is_there and not files:
-            raise VoiceNotFound(name, self._catalog.like(name))
-        for key in files:
+        keys = self._external.keys(name, record)
+        if not exists and not keys:
+            raise VoiceNotFound(name, self._catalog.similar_names(name))
+        for key in keys:
             self._store.delete(key)
-        self._shelf.remove(name, record)
-        self._memory.forget(fold(name))
-        self._presence.forget(fold(name))
+        self._storage.delete(name, record)
+        self._cache.evict(casefold(name))
+        self._exists.evict(casefold(name))
 
     def from_url(
         self, url: str, ref_text: str = "", language: str = "", consent: Consent | None = None
     ) -> Voice:
-        """The voice of a recording on the web; nothing is kept in the store.
+        """The voice of a recording on the web; nothing is written to the store.
 
-        It is downloaded at every call, since what a URL leads to may change. What is prepared from
-        it stays in memory, under its content and words.
+        The recording is downloaded at every call, because it may change. The prepared voice is
+        cached in memory by the hash of its content and transcript.
 
         Raises:
             InvalidRequest: as `fetch_url` and `put`.
             BadAudio: as `prepare_voice`.
             StorageFailed: as `fetch_url`.
         """
-        self._intake.check(Recording("", b"", ref_text, language, consent), None)
-        limits, internet = self._options.web, self._options.internet
-        data = fetch_url(url, limits, what="voice", internet=internet)
+        self._builder.check(VoiceUpload("", b"", ref_text, language, consent), None)
+        options = self._options
+        data = fetch_url(url, options.fetch_limits, what="voice", internet=options.internet)
         words = f"{language}\0{ref_text}".encode()
         key = hashlib.sha256(hashlib.sha256(data).digest() + words).hexdigest()
-        voice = self._memory.get(_URL, key)
+        voice = self._cache.get(_URL, key)
         if voice is None:
-            recording = Recording(f"url-{key[:12]}", data, ref_text, language)
-            voice = self._intake.prepare(recording).voice
-            self._memory.put(_URL, key, voice)
+            upload = VoiceUpload(f"url-{key[:12]}", data, ref_text, language)
+            voice = self._builder.prepare(upload).voice
+            self._cache.put(_URL, key, voice)
         return voice
 
-    def list(self, mend: bool = True) -> list[VoiceRecord]:
-        """Every voice of the store in alphabetical order; the packaged one is not among them.
+    def list(self, update_index: bool = True) -> list[VoiceRecord]:
+        """All voices of the store in alphabetical order, without the packaged one.
 
-        Files that were dropped and never asked for are there too, with what is known of them
-        without reading them. What cannot be read is left out, and warned about. Costs a listing of
-        all records; `page` does not.
+        External files that were not imported yet are included, with what a listing tells of them.
+        Unreadable records are left out and logged. Costs a listing of all records; `page` does not.
 
         Args:
-            mend: bring the index up to date; False writes nothing.
+            update_index: False writes nothing.
 
         Raises:
             StorageFailed: the store's own code.
         """
-        return self._catalog.all(mend)
+        return self._catalog.list_all(update_index)
 
     def page(self, after: str = "", limit: int = MAX_PAGE) -> Page:
-        """Some voices in the order of their names, of a list that may be some seconds old.
+        """Some voices in the order of their names; the list may be some seconds old.
 
-        The number of requests does not depend on how many voices there are. What this process has
-        put or removed is told as it is; what another one has, once the store's listings do; records
-        that an older program wrote, within a minute of looking.
+        The number of requests does not depend on the number of voices. Changes by this process are
+        visible at once; by others as soon as the store lists them; by older versions of f5serve
+        after the next check of the index.
 
         Args:
-            after: the name behind which the page begins, whether there is such a voice or not;
-                "" is the beginning.
+            after: only names that sort after it, whether it exists or not; "" for all.
             limit: 1 to MAX_PAGE.
 
         Raises:
@@ -237,101 +289,103 @@ class VoiceLibrary:
         """
         return self._catalog.page(after, min(max(limit, 1), MAX_PAGE))
 
-    def tidy(self) -> int:
-        """Drop what the caches of this machine hold of voices that are gone.
+    def similar_names(self, name: str) -> tuple[str, ...]:
+        """Names of voices that are spelled like `name`, the most similar first; never fails."""
+        with contextlib.suppress(StorageFailed):
+            self._catalog.page(limit=1)  # loads the names, if they are not loaded yet
+        return self._catalog.similar_names(name)
 
-        Returns how many files went from the disk.
+    def evict_stale(self) -> int:
+        """Evict deleted and replaced voices from the caches of this machine.
 
-        Costs nothing where the caches are empty, else a check of the index.
+        Costs nothing if the caches are empty, else a check of the index.
+
+        Returns:
+            The number of files deleted from the disk.
 
         Raises:
             StorageFailed: the store's own code.
         """
-        held = {*self._cache.names(), *self._memory.names()} - {names.DEFAULT_NAME, _URL}
-        if not held:
-            return self._cache.drop_unnamed()
-        entries, dropped = self._catalog.check(), 0
-        for name in held:
+        cached = {*self._disk_cache.names(), *self._cache.names()} - {names.DEFAULT_NAME, _URL}
+        if not cached:
+            return self._disk_cache.drop_unnamed()
+        entries, deleted = self._catalog.check(), 0
+        for name in cached:
             record = entries[name].record if name in entries else None
             with contextlib.suppress(StorageFailed):  # it may have been put since
-                record = record or self._shelf.read(name)
-            dropped += self._forget(name, but=record)
-        return dropped + self._cache.drop_unnamed()
+                record = record or self._storage.read(name)
+            deleted += self._evict(name, keep=record)
+        return deleted + self._disk_cache.drop_unnamed()
 
-    def sweep(self, options: SweepOptions | None = None) -> SweptVoices:
-        """Remove recordings that no voice refers to any more, and what the index says of them.
+    def collect_garbage(self, options: GcOptions | None = None) -> GcReport:
+        """Delete recordings that no record names, and their traces in the index.
 
         Raises:
             StorageFailed: the store's own code.
         """
-        options = options or SweepOptions()
+        options = options or GcOptions()
         entries = self._catalog.check(not options.dry_run, not options.dry_run)
         known = {name: entry.record for name, entry in entries.items()}
-        return sweep_blobs(self._store, known, options)
-
-    def like(self, name: str) -> tuple[str, ...]:
-        """Names of voices that are spelled much like `name`, the nearest first; never fails.
-
-        Reads the index where no names are known yet, which errors of `get` do not.
-        """
-        with contextlib.suppress(StorageFailed):
-            self._catalog.page(limit=1)
-        return self._catalog.like(name)
+        return self._storage.collect_garbage(known, options)
 
     def _default(self) -> Voice:
-        voice = self._memory.get(names.DEFAULT_NAME, "")
+        voice = self._cache.get(names.DEFAULT_NAME, "")
         if voice is None:
             voice = default_voice()
-            self._memory.put(names.DEFAULT_NAME, "", voice)
+            self._cache.put(names.DEFAULT_NAME, "", voice)
         return voice
 
-    def _voice(self, record: VoiceRecord) -> Voice:
-        """The voice of a record; KeyMissing when it was removed or replaced since."""
-        voice = self._memory.get(fold(record.name), record.revision)
-        found = voice or self._read(record)
-        # Somebody may have read and confirmed its words since.
-        warnings = told_of(found, record.needs_review)
-        if voice is None or voice.warnings != warnings:
-            found = replace(found, warnings=warnings)
-            self._memory.put(fold(record.name), record.revision, found)
-        return found
+    def _load(self, record: VoiceRecord) -> Voice:
+        """The voice of a record; raises KeyMissing if it was deleted or replaced since."""
+        cached = self._cache.get(casefold(record.name), record.revision)
+        voice = cached or self._read(record)
+        # Someone may have confirmed the transcript since.
+        warnings = transcript_warnings(voice, record.needs_review)
+        if cached is None or cached.warnings != warnings:
+            voice = replace(voice, warnings=warnings)
+            self._cache.put(casefold(record.name), record.revision, voice)
+        return voice
 
     def _read(self, record: VoiceRecord) -> Voice:
-        self._forget(record.name, but=record)
+        self._evict(record.name, keep=record)
         try:
-            text = self._shelf.text(record)
-            wave = read_wav(self._shelf.audio(record))
+            text = self._storage.read_text(record)
+            wave = read_wav(self._storage.read_audio(record))
         except (BadAudio, UnicodeDecodeError):
-            raise damaged(record.name) from None
+            raise damaged_error(record.name) from None
         if wave.sample_rate != SAMPLE_RATE:
-            raise damaged(record.name)
+            raise damaged_error(record.name)
         return Voice(record.name, wave, text, record.revision, record.language)
 
     def _current(self, name: str) -> VoiceRecord:
-        """The record as it is now, or one made of files that were dropped."""
-        record = self._shelf.read(name)
+        """The current record; external files are imported first if they are new."""
+        record = self._storage.read(name)
         if record is not None:
-            return self._adoption.renewed(record)
-        self._forget(name)
-        record = self._adoption.adopt(name)
+            return self._external.refresh(record)
+        self._evict(name)
+        record = self._external.import_voice(name)
         if record is None:
-            raise VoiceNotFound(name, self._catalog.like(name))
+            raise VoiceNotFound(name, self._catalog.similar_names(name))
         return record
 
-    def _forget(self, name: str, but: VoiceRecord | None = None) -> int:
-        """Drop what is here of a voice that is gone, or of what it was before `but`."""
-        self._memory.forget(fold(name), but.revision if but else "")
-        blobs = (but.audio, but.text) if but else ()
-        return self._cache.drop(name, [blob.sha256 for blob in blobs if blob])
+    def _evict(self, name: str, keep: VoiceRecord | None = None) -> int:
+        """Drop all but the revision `keep` of a voice from the caches; number of files dropped."""
+        self._cache.evict(casefold(name), keep.revision if keep else "")
+        blobs = (keep.audio, keep.text) if keep else ()
+        return self._disk_cache.drop(name, [blob.sha256 for blob in blobs if blob])
 
     def _replaceable(self, name: str) -> VoiceRecord | None:
-        """The record that is to be replaced; one that cannot be read stands in nobody's way."""
+        """The record that `put` replaces; None if there is none or it is damaged."""
         try:
-            before = self._shelf.read(name)
+            before = self._storage.read(name)
         except StorageFailed as error:
             if error.code != DAMAGED:
                 raise
             return None
         if before is not None and before.name != name:
-            raise name_taken(name, before.name)
+            raise InvalidRequest(
+                f"There is a voice {before.name!r}, which differs from {name!r} only in capitals.",
+                code="VOICE_NAME_TAKEN",
+                hint=f"Write {before.name}, or choose another name.",
+            )
         return before

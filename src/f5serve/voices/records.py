@@ -1,8 +1,6 @@
-"""What is known of a voice besides its sound: a small JSON document, and back.
+"""The record of a voice: its metadata as a JSON document in the store.
 
-Bytes of a store flow in, a `VoiceRecord` flows out, and the other way round. Fields that this
-version does not know are kept, so that an older program does not lose what a newer one wrote.
-Keys and stores are not known here.
+Unknown fields are kept, so that an older version does not lose what a newer one wrote.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from f5serve.errors import InvalidRequest, StorageFailed
-from f5serve.voices.names import check_name, fold
+from f5serve.voices.names import casefold, check_name
 
 SCHEMA: Final = 1
 DAMAGED: Final = "VOICE_RECORD_DAMAGED"
@@ -23,31 +21,31 @@ UNREADABLE = (DAMAGED, TOO_NEW)
 MAX_RECORD_BYTES = 65_536
 MAX_CONSENT_CHARS = 200
 MAX_AUDIO_BYTES = 10_000_000
-"""Of canonical audio: 12 s are 576 kB; what is larger is not read into memory."""
+"""Of canonical audio; 12 s are 576 kB."""
 
 MAX_TEXT_BYTES = 1_000_000
 MAX_DURATION_S = 3_600.0
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_REVISION = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # it is sent in a header of HTTP
+_REVISION = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # it is sent in an HTTP header
 _LINE = re.compile(r"[^\x00-\x1f\x7f]{0,1000}")
 _TEXT = re.compile(r"[^\x00]{0,1000}", re.DOTALL)
-_UNWRITABLE = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Bytes in the store: hash in hexadecimal ("" when they were never read) and their number."""
+    """An object in the store: SHA-256 in hexadecimal ("" if it was never read), size in bytes."""
 
     sha256: str
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Files that a person dropped in and that a record has taken into account already.
+class ImportedFiles:
+    """The external files that a record was made from, or that it replaced.
 
-    The record was made of them, or replaced them; only others than these are imported anew.
+    Files with other hashes than these are imported.
     """
 
     ending: str
@@ -57,13 +55,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """That the person who is heard agrees to be cloned.
+    """The speaker's consent to be cloned.
 
     Attributes:
-        by: who says so.
-        attested: that it was said; False is no consent.
-        at: when, ISO 8601; the library fills in the store's time when it is empty.
-        statement_sha256: of the statement that was agreed to, "" for none.
+        by: who attests it.
+        attested: False means no consent.
+        at: time in ISO 8601; the library sets the store's time if it is empty.
+        statement_sha256: of the statement that was agreed to, or "".
     """
 
     by: str
@@ -74,23 +72,22 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class VoiceRecord:
-    """A voice of the library.
+    """A voice of the library; attributes are named like the JSON fields.
 
     Attributes:
-        name: as it was written first, without an ending.
-        revision: of `Voice`; "" for a dropped recording that nobody has asked for yet.
-        audio: canonical recording; of a dropped one its file.
-        text: the words; None when a dropped recording has no transcript.
-        duration_s: seconds of canonical audio; 0 while it is not known.
+        name: as it was first written, without an extension.
+        revision: of `Voice`; "" for an external file that is not imported yet.
+        audio: canonical recording; the file itself if it is not imported yet.
+        text: transcript; None if an external file has none.
+        duration_s: seconds of canonical audio; 0 if unknown.
         language: ISO 639-1 code, or "".
         created_at, updated_at: ISO 8601 in UTC, by the store's clock.
-        needs_review: its transcript was recognised by a machine, or is missing.
-        transcript_confidence: 0..1, of the machine; None where a person wrote it.
-        seen: dropped files that it knows of.
+        needs_review: the transcript is machine-written, or missing.
+        transcript_confidence: 0..1, of the recogniser; None if a person wrote the transcript.
+        seen: external files that this record was made from or replaced.
         made_by: version and commit of the program that wrote it.
-        owner: stable id of the key whose holder has put it; "" for files that were dropped, the
-            command line and servers without keys. Nothing is separated by it yet.
-        extra: fields of other versions.
+        owner: id of the API key that created the voice, or "". For information only.
+        unknown_fields: fields of newer versions.
     """
 
     name: str
@@ -104,20 +101,20 @@ class VoiceRecord:
     updated_at: str = ""
     needs_review: bool = False
     transcript_confidence: float | None = None
-    seen: Seen | None = None
+    seen: ImportedFiles | None = None
     made_by: str = ""
     owner: str = ""
     schema: int = SCHEMA
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    unknown_fields: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def voice_file(self) -> str:
-        """The name that old clients know it by."""
+        """File name of the recording in the older API."""
         return f"{self.name}.wav"
 
     @property
     def text_file(self) -> str:
-        """As `voice_file`, of its transcript; "" without one."""
+        """File name of the transcript in the older API; "" without a transcript."""
         return f"{self.name}.txt" if self.text else ""
 
     @property
@@ -127,36 +124,21 @@ class VoiceRecord:
 
     @property
     def last_modified(self) -> str:
-        """When it was put or replaced, ISO 8601 in UTC."""
+        """`updated_at` by its name in the older API."""
         return self.updated_at
 
 
 def dump_record(record: VoiceRecord) -> bytes:
     """The record as canonical JSON."""
-    whole = as_fields(record)
-    return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    fields = as_fields(record)
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def as_fields(record: VoiceRecord) -> dict[str, Any]:
     """The record as a JSON object, for `read_record`."""
-    known = {
-        "schema": SCHEMA,
-        "name": record.name,
-        "revision": record.revision,
-        "audio": asdict(record.audio),
-        "text": asdict(record.text) if record.text else None,
-        "duration_s": record.duration_s,
-        "language": record.language,
-        "consent": asdict(record.consent) if record.consent else None,
-        "created_at": record.created_at,
-        "updated_at": record.updated_at,
-        "needs_review": record.needs_review,
-        "transcript_confidence": record.transcript_confidence,
-        "seen": asdict(record.seen) if record.seen else None,
-        "made_by": record.made_by,
-        "owner": record.owner,
-    }
-    return {**record.extra, **known}
+    fields = asdict(replace(record, unknown_fields={}))  # those may be too deep for asdict
+    del fields["unknown_fields"]
+    return {**record.unknown_fields, **fields}
 
 
 def load_record(name: str, data: bytes) -> VoiceRecord:
@@ -166,14 +148,14 @@ def load_record(name: str, data: bytes) -> VoiceRecord:
         StorageFailed: code VOICE_RECORD_TOO_NEW or VOICE_RECORD_DAMAGED.
     """
     try:
-        fields = read_fields(data)
+        fields = read_json_object(data)
     except ValueError:
-        raise damaged(name) from None
+        raise damaged_error(name) from None
     return read_record(name, fields)
 
 
 def read_record(name: str, fields: dict[str, Any]) -> VoiceRecord:
-    """The record of a voice in the fields of a JSON object; errors as `load_record`."""
+    """The record of a voice from a JSON object; errors as `load_record`."""
     schema = fields.get("schema")
     if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
         raise StorageFailed(
@@ -183,16 +165,16 @@ def read_record(name: str, fields: dict[str, Any]) -> VoiceRecord:
             hint="Update f5serve on this machine to the version that wrote it.",
         )
     try:
-        record = _read(fields)
+        record = _read(_Fields(fields))
     except (ValueError, InvalidRequest):
-        raise damaged(name) from None
-    if fold(record.name) != fold(name) or record.schema != SCHEMA:
-        raise damaged(name)
+        raise damaged_error(name) from None
+    if casefold(record.name) != casefold(name) or record.schema != SCHEMA:
+        raise damaged_error(name)
     return record
 
 
-def damaged(name: str) -> StorageFailed:
-    """The error for a record that cannot be read, or whose audio is not there."""
+def damaged_error(name: str) -> StorageFailed:
+    """The error for a record that cannot be read, or whose audio is missing."""
     return StorageFailed(
         f"The voice {name!r} is damaged in the store.",
         code=DAMAGED,
@@ -201,7 +183,7 @@ def damaged(name: str) -> StorageFailed:
 
 
 def check_consent(consent: Consent | None, required: bool, now: str) -> Consent | None:
-    """The consent with its time, None for none.
+    """The consent with its time set; None if there is none.
 
     Raises:
         InvalidRequest: code CONSENT_REQUIRED, or BAD_CONSENT.
@@ -223,17 +205,17 @@ def check_consent(consent: Consent | None, required: bool, now: str) -> Consent 
     return replace(consent, by=consent.by.strip(), at=consent.at or now)
 
 
-def check_writable(**texts: str) -> None:
-    """Refuse texts that cannot be written anywhere: with half of a surrogate pair.
+def check_encodable(**texts: str) -> None:
+    """Refuse texts with unpaired surrogates, which UTF-8 cannot encode.
 
     Args:
-        texts: by the name of the field they came in.
+        texts: by the name of the request's field.
 
     Raises:
         InvalidRequest: code BAD_OPTION, naming the field.
     """
     for field_name, text in texts.items():
-        found = _UNWRITABLE.search(text)
+        found = _SURROGATE.search(text)
         if found:
             raise InvalidRequest(
                 f"{field_name} holds {found[0]!a}, half of a character.",
@@ -242,11 +224,11 @@ def check_writable(**texts: str) -> None:
             )
 
 
-def read_fields(data: bytes) -> dict[str, Any]:
-    """A JSON object that can be written again: finite numbers, whole characters.
+def read_json_object(data: bytes) -> dict[str, Any]:
+    """A JSON object that can be written again: finite numbers, no unpaired surrogates.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     try:
         fields = json.loads(data)
@@ -259,9 +241,10 @@ def read_fields(data: bytes) -> dict[str, Any]:
 
 
 class _Fields:
-    """The fields of an object, each taken once, with its type and bounds.
+    """Takes the fields of a JSON object one by one; each method checks type and bounds.
 
-    Every method raises ValueError for a value that a writer of this program never wrote.
+    Raises:
+        ValueError: a field has a value that f5serve never writes.
     """
 
     def __init__(self, fields: Any) -> None:
@@ -281,61 +264,56 @@ class _Fields:
             raise ValueError(name)
         return value
 
-    def number(self, name: str, most: float, default: float) -> float:
-        value = self.rest.pop(name, default)
+    def number(self, name: str, most: float) -> float:
+        value = self.rest.pop(name, 0.0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
             raise ValueError(name)
         return float(value)
 
-    def whole(self, name: str, most: int) -> int:
+    def integer(self, name: str, most: int) -> int:
         value = self.rest.pop(name, None)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
             raise ValueError(name)
         return value
+
+    def blob(self, name: str, most: int) -> Blob | None:
+        fields = self.inner(name)  # the hash becomes part of keys and file names
+        if fields is None:
+            return None
+        return Blob(fields.text("sha256", _SHA256), fields.integer("size", most))
 
     def inner(self, name: str) -> _Fields | None:
         value = self.rest.pop(name, None)
         return None if value is None else _Fields(value)
 
 
-def _read(fields: dict[str, Any]) -> VoiceRecord:
-    taken = _Fields(fields)
-    audio = taken.inner("audio")
-    text, consent, seen = (taken.inner(name) for name in ("text", "consent", "seen"))
-    if audio is None:
-        raise ValueError("audio")
-    is_heard = taken.rest.get("transcript_confidence") is not None
-    confidence = taken.number("transcript_confidence", 1, 0) if is_heard else None
-    taken.rest.pop("transcript_confidence", None)
+def _read(fields: _Fields) -> VoiceRecord:
+    name = fields.text("name", _LINE)
+    audio = fields.blob("audio", MAX_AUDIO_BYTES)
+    consent, seen = fields.inner("consent"), fields.inner("seen")
+    if audio is None or check_name(name) != name:
+        raise ValueError("audio or name")
+    has_confidence = fields.rest.get("transcript_confidence") is not None
+    confidence = fields.number("transcript_confidence", 1) if has_confidence else None
+    fields.rest.pop("transcript_confidence", None)
     return VoiceRecord(
-        name=_kept_name(taken.text("name", _LINE)),
-        revision=taken.text("revision", _REVISION),
-        audio=_read_blob(audio, MAX_AUDIO_BYTES),
-        text=_read_blob(text, MAX_TEXT_BYTES) if text else None,
-        duration_s=taken.number("duration_s", MAX_DURATION_S, 0.0),
-        language=taken.text("language", _TEXT, ""),
+        name=name,
+        revision=fields.text("revision", _REVISION),
+        audio=audio,
+        text=fields.blob("text", MAX_TEXT_BYTES),
+        duration_s=fields.number("duration_s", MAX_DURATION_S),
+        language=fields.text("language", _TEXT, ""),
         consent=_read_consent(consent) if consent else None,
-        created_at=taken.text("created_at", _LINE, ""),
-        updated_at=taken.text("updated_at", _LINE, ""),
-        needs_review=taken.flag("needs_review", False),
+        created_at=fields.text("created_at", _LINE, ""),
+        updated_at=fields.text("updated_at", _LINE, ""),
+        needs_review=fields.flag("needs_review", False),
         transcript_confidence=confidence,
-        seen=_read_seen(seen) if seen else None,
-        made_by=taken.text("made_by", _LINE, ""),
-        owner=taken.text("owner", _LINE, ""),
-        schema=taken.whole("schema", SCHEMA),
-        extra=taken.rest,
+        seen=_read_imported(seen) if seen else None,
+        made_by=fields.text("made_by", _LINE, ""),
+        owner=fields.text("owner", _LINE, ""),
+        schema=fields.integer("schema", SCHEMA),
+        unknown_fields=fields.rest,
     )
-
-
-def _kept_name(name: str) -> str:
-    if check_name(name) != name:
-        raise ValueError("name")
-    return name
-
-
-def _read_blob(fields: _Fields, most: int) -> Blob:
-    # The hash becomes part of keys and of file names.
-    return Blob(fields.text("sha256", _SHA256), fields.whole("size", most))
 
 
 def _read_consent(fields: _Fields) -> Consent:
@@ -347,5 +325,6 @@ def _read_consent(fields: _Fields) -> Consent:
     )
 
 
-def _read_seen(fields: _Fields) -> Seen:
-    return Seen(*(fields.text(name, _LINE) for name in ("ending", "audio_sha256", "text_sha256")))
+def _read_imported(fields: _Fields) -> ImportedFiles:
+    names = ("ending", "audio_sha256", "text_sha256")
+    return ImportedFiles(*(fields.text(name, _LINE) for name in names))

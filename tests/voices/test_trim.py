@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from f5serve.types import Wave
-from f5serve.voices.cut import cut_together
+from f5serve.voices.trim import trim_by_pauses
 
 TEXT = "Sentence one, a part. Sentence two, it is. Sentence three ends."
 """Three sentences of about one length; the first has a comma in its middle."""
@@ -22,7 +22,7 @@ def spoken(seconds: list[float], pauses_s: list[float]) -> Wave:
 
 
 def test_cut_after_the_last_sentence_that_fits() -> None:
-    kept = cut_together(spoken([5, 5, 5], [0.5, 0.5]), TEXT, 12.0)
+    kept = trim_by_pauses(spoken([5, 5, 5], [0.5, 0.5]), TEXT, 12.0)
     assert kept is not None
     wave, text = kept
     assert text == "Sentence one, a part. Sentence two, it is."
@@ -30,7 +30,7 @@ def test_cut_after_the_last_sentence_that_fits() -> None:
 
 
 def test_a_comma_is_heard_but_shorter() -> None:
-    kept = cut_together(spoken([2.5, 2.5, 5, 5], [0.3, 0.5, 0.5]), TEXT, 12.0)
+    kept = trim_by_pauses(spoken([2.5, 2.5, 5, 5], [0.3, 0.5, 0.5]), TEXT, 12.0)
     assert kept is not None
     assert kept[1] == "Sentence one, a part. Sentence two, it is."
 
@@ -47,20 +47,20 @@ def test_a_comma_is_heard_but_shorter() -> None:
     ],
 )
 def test_not_cut(seconds: list[float], pauses_s: list[float]) -> None:
-    assert cut_together(spoken(seconds, pauses_s), TEXT, 12.0) is None
+    assert trim_by_pauses(spoken(seconds, pauses_s), TEXT, 12.0) is None
 
 
 def test_too_little_is_not_kept() -> None:
     text = "One two three. Four five six seven eight nine ten eleven twelve thirteen fourteen."
-    assert cut_together(spoken([2.5, 11.0], [0.6]), text, 12.0) is None
+    assert trim_by_pauses(spoken([2.5, 11.0], [0.6]), text, 12.0) is None
 
 
 def test_one_sentence_cannot_be_cut() -> None:
-    assert cut_together(spoken([13], []), "Only one sentence.", 12.0) is None
+    assert trim_by_pauses(spoken([13], []), "Only one sentence.", 12.0) is None
 
 
 def test_chinese_is_cut_without_a_space() -> None:
     text = "今天的天气非常好。我们一起去公园吧。晚上再回来吃饭。"
-    kept = cut_together(spoken([5, 5, 5], [0.5, 0.5]), text, 12.0)
+    kept = trim_by_pauses(spoken([5, 5, 5], [0.5, 0.5]), text, 12.0)
     assert kept is not None
     assert kept[1] == "今天的天气非常好。我们一起去公园吧。"

@@ -10,23 +10,23 @@ from f5serve.errors import InvalidRequest
 from f5serve.setting_values import pairs, read_pairs
 from f5serve.store.memory import MemoryStore
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
-from f5serve.voices.presence import MOST, Presence
+from f5serve.voices.memory_cache import MAX_NAMES, ExistsCache
 from tests.voices.material import WORDS, CountingStore, recording
 
 
 def test_a_look_is_remembered_for_a_while(tmp_path: Path) -> None:
     store = CountingStore(MemoryStore())
     here, there = VoiceLibrary(store, tmp_path), VoiceLibrary(store, tmp_path)
-    assert not there.has("ana")
+    assert not there.exists("ana")
     asked = store.total()
-    assert not any(there.has("Ana.wav") for _ in range(10))
+    assert not any(there.exists("Ana.wav") for _ in range(10))
     assert store.total() == asked
     here.put("ana", recording(), WORDS)
-    assert here.has("ana")  # who has put it knows so at once
-    assert not there.has("ana")
-    assert VoiceLibrary(store, tmp_path, options=LibraryOptions(presence_s=0)).has("ANA")
+    assert here.exists("ana")  # who has put it knows so at once
+    assert not there.exists("ana")
+    assert VoiceLibrary(store, tmp_path, options=LibraryOptions(exists_ttl_s=0)).exists("ANA")
     here.delete("ana")
-    assert not here.has("ana")
+    assert not here.exists("ana")
 
 
 def test_dropped_recordings_and_the_packaged_voice_are_there(tmp_path: Path) -> None:
@@ -35,19 +35,19 @@ def test_dropped_recordings_and_the_packaged_voice_are_there(tmp_path: Path) -> 
     store.put("voices/anabel.wav", b"sound")
     store.put("voices/ben.txt", b"words")
     library = VoiceLibrary(store, tmp_path)
-    assert library.has("default")
-    assert library.has("ana")
-    assert not library.has("an")
-    assert not library.has("ben")
+    assert library.exists("default")
+    assert library.exists("ana")
+    assert not library.exists("an")
+    assert not library.exists("ben")
     with pytest.raises(InvalidRequest):
-        library.has("../ana")
+        library.exists("../ana")
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    memory = Presence(60)
-    for number in range(3 * MOST):
+    memory = ExistsCache(60)
+    for number in range(3 * MAX_NAMES):
         memory.put(str(number), True)
-    assert sum(memory.get(str(number)) is True for number in range(3 * MOST)) <= MOST
+    assert sum(memory.get(str(number)) is True for number in range(3 * MAX_NAMES)) <= MAX_NAMES
 
 
 @pytest.mark.parametrize("text", ["alloy", "alloy=", "=ana", "alloy=ana,alloy=ben", "a=b,c"])

@@ -11,7 +11,7 @@ from f5serve.store.base import ObjectStore
 from f5serve.voices import names
 from f5serve.voices.index import INDEX
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.sweep import GRACE_S, SweepOptions
+from f5serve.voices.storage import GRACE_S, GcOptions
 from tests.voices.conftest import Machine
 from tests.voices.material import (
     OTHER_WORDS,
@@ -41,22 +41,22 @@ def test_replaced_recordings_go_after_an_hour(store: ObjectStore, machine: Machi
     library.put("bob", recording(), WORDS)
     everything = blobs(store)
     assert len(everything) == 6
-    assert machine().sweep().files == 0  # too young
+    assert machine().collect_garbage().files == 0  # too young
     told: list[str] = []
-    dry = machine(later(store)).sweep(SweepOptions(dry_run=True, on_file=told.append))
+    dry = machine(later(store)).collect_garbage(GcOptions(dry_run=True, on_file=told.append))
     assert (dry.files, set(told), blobs(store)) == (2, old, everything)
-    swept = machine(later(store)).sweep()
+    swept = machine(later(store)).collect_garbage()
     assert (swept.files, blobs(store)) == (2, everything - old)
     assert swept.bytes > 100_000
     assert machine().get("ana").ref_text == OTHER_WORDS
     assert machine().get("bob").ref_text == WORDS
-    assert machine(later(store)).sweep().files == 0
+    assert machine(later(store)).collect_garbage().files == 0
 
 
 def test_what_a_killed_removal_has_left_goes(store: ObjectStore, machine: Machine) -> None:
     machine().put("ana", recording(), WORDS)
     store.delete(names.record_key("ana"))
-    assert machine(later(store)).sweep().files == 2
+    assert machine(later(store)).collect_garbage().files == 2
     left = [entry.key for entry in store.list("voices/")]
     assert [key for key in left if not key.startswith(INDEX)] == []
     assert all(b"ana" not in store.get(key) for key in left)
@@ -69,14 +69,14 @@ def test_a_record_that_cannot_be_read_keeps_its_recordings(
     fields = json.loads(store.get(names.record_key("ana"))) | {"schema": 2}
     for ill in (json.dumps(fields).encode(), b"{"):
         store.put(names.record_key("ana"), ill)
-        assert machine(later(store)).sweep().files == 0
+        assert machine(later(store)).collect_garbage().files == 0
     assert len(blobs(store)) == 2
 
 
 def test_dropped_files_stay(store: ObjectStore, machine: Machine) -> None:
     store.put("voices/Kim.wav", recording())
     store.put("voices/Kim.txt", WORDS.encode())
-    machine(later(store)).sweep()
+    machine(later(store)).collect_garbage()
     assert machine().get("Kim").ref_text == WORDS
 
 
@@ -95,7 +95,7 @@ def test_a_voice_that_is_put_while_its_old_recording_is_swept_is_whole(
             machine().put("ana", recording(), WORDS)
 
     sweeping = CountingStore(later(store), before=meddle)
-    machine(sweeping).sweep()
+    machine(sweeping).collect_garbage()
     assert met
     assert machine().get("ana").ref_text == WORDS
 
@@ -103,7 +103,7 @@ def test_a_voice_that_is_put_while_its_old_recording_is_swept_is_whole(
 def test_a_sweep_can_be_stopped(store: ObjectStore, machine: Machine) -> None:
     machine().put("ana", recording(), WORDS)
     store.delete(names.record_key("ana"))
-    assert machine(later(store)).sweep(SweepOptions(should_stop=lambda: True)).files == 0
+    assert machine(later(store)).collect_garbage(GcOptions(should_stop=lambda: True)).files == 0
     assert len(blobs(store)) == 2
 
 
@@ -115,8 +115,10 @@ def test_two_sweepers_do_no_harm(store: ObjectStore, tmp_path: Path) -> None:
     def meddle(call: str, key: str) -> None:
         if call == "get" and key.startswith(names.BLOBS) and not met:
             met.append(key)
-            assert VoiceLibrary(later(store), tmp_path / "b").sweep().files == 2
+            assert VoiceLibrary(later(store), tmp_path / "b").collect_garbage().files == 2
 
-    swept = VoiceLibrary(CountingStore(later(store), before=meddle), tmp_path / "c").sweep()
+    swept = VoiceLibrary(
+        CountingStore(later(store), before=meddle), tmp_path / "c"
+    ).collect_garbage()
     assert (len(met), swept.files) == (1, 0)
     assert VoiceLibrary(store, tmp_path / "d").get("ana").ref_text == OTHER_WORDS

@@ -47,7 +47,7 @@ def test_a_dropped_voice_is_listed_and_spoken_in(store: ObjectStore, machine: Ma
     assert store.exists(names.record_key("Kim")) is False
 
     voice = machine().get("Kim.wav")
-    expected = prepare_voice("Kim", recording(), WORDS)
+    expected = prepare_voice("Kim", recording(), WORDS).voice
     assert (voice.name, voice.ref_text, voice.revision) == ("Kim", WORDS, expected.revision)
     np.testing.assert_array_equal(voice.wave.samples, expected.wave.samples)
     (listed,) = machine().list()
@@ -61,7 +61,7 @@ def test_a_dropped_voice_is_listed_and_spoken_in(store: ObjectStore, machine: Ma
 def test_any_format_and_spelling(
     store: ObjectStore, machine: Machine, asked: str, format: AudioFormat, ending: str
 ) -> None:
-    wave = prepare_voice("x", recording(), WORDS).wave
+    wave = prepare_voice("x", recording(), WORDS).voice.wave
     drop(store, f"Kim.{ending}", encode(wave, format), text="\ufeff" + WORDS + "\r\n")
     assert machine().get(asked).name == "Kim"
     assert machine().get(asked).ref_text == WORDS
@@ -111,7 +111,7 @@ def test_a_change_is_noticed(
 def test_looks_are_rare(store: ObjectStore, machine: Machine) -> None:
     drop(store)
     counting = CountingStore(store)
-    library = machine(counting, look_again_s=60.0)
+    library = machine(counting, external_refresh_s=60.0)
     library.get("Kim")
     library.get("Kim")  # the first look at a record
     counting.calls.clear()
@@ -143,7 +143,7 @@ def test_what_is_dropped_after_an_upload_wins(
     with caplog.at_level(logging.WARNING):
         assert library.get("Kim").ref_text == WORDS
     assert "changed by hand" in caplog.text
-    assert library.record("Kim").consent is None  # it was given for another recording
+    assert library.get_record("Kim").consent is None  # it was given for another recording
 
 
 def test_a_bad_change_is_warned_about_once(

@@ -1,8 +1,7 @@
-"""A folder of recordings with their words beside them, to voices of the library.
+"""Imports a folder of recordings with their transcripts into a library.
 
-A folder flows in; what became of each recording flows out, as it happens. The words are in a file
-of the same name that ends in .txt, .srt or .csv, or in a table of files and texts in the same
-folder. What is not a recording is left alone.
+A transcript is a file of the same name that ends in .txt, .srt or .csv, or a row of a CSV table of
+files and texts in the folder. Other files are ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from f5serve.audio.decode import DecodeLimits
 from f5serve.audio.refusals import refuse
 from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import AUDIO_ENDINGS, check_name, fold, suggest_name
+from f5serve.voices.names import AUDIO_EXTENSIONS, casefold, check_name, suggest_name
 from f5serve.voices.records import Consent
 from f5serve.voices.transcripts import (
     MAX_TABLE_BYTES,
@@ -26,71 +25,77 @@ from f5serve.voices.transcripts import (
     read_words,
 )
 
-What = Literal["added", "replaced", "unchanged", "failed"]
+ImportStatus = Literal["added", "replaced", "unchanged", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one recording.
+class ImportResult:
+    """The result of one recording.
 
     Attributes:
         file: its name in the folder.
-        name: of the voice, "" when it has none.
-        error: why it failed; None otherwise.
-        notes: what is odd about its transcript.
+        name: of the voice, "" if the file has no valid one.
+        error: None unless it failed.
+        warnings: about its transcript.
     """
 
     file: str
     name: str
-    what: What
+    status: ImportStatus
     error: F5Error | None = None
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def import_folder(
     library: VoiceLibrary, folder: Path, consent: Consent | None = None
-) -> Iterator[Outcome]:
+) -> Iterator[ImportResult]:
     """Import each recording of a folder; one that cannot be used does not stop the others.
 
-    A file's name becomes the voice's, spelled as `suggest_name` does.
+    The name of a voice is `suggest_name` of the file name.
 
     Raises:
         InvalidRequest: FOLDER_UNREADABLE or NO_RECORDINGS.
         StorageFailed: the library's store failed; the rest is not imported.
     """
     files = _files(folder)
-    recordings = [path for path in files if path.suffix.lower()[1:] in AUDIO_ENDINGS]
+    recordings = [path for path in files if path.suffix.lower()[1:] in AUDIO_EXTENSIONS]
     if not recordings:
         raise InvalidRequest(
             f"There are no recordings in {folder}.",
             code="NO_RECORDINGS",
-            hint=f"They end in one of {', '.join(AUDIO_ENDINGS)}.",
+            hint=f"They end in one of {', '.join(AUDIO_EXTENSIONS)}.",
         )
-    before = {fold(record.name): record.revision for record in library.list()}
-    words = _Words(files)
-    done: dict[str, str] = {}
+    before = {casefold(record.name): record.revision for record in library.list()}
+    transcripts = _Transcripts(files)
+    first: dict[str, str] = {}  # file name by voice name
     for path in recordings:
         name = ""
         try:
             name = check_name(suggest_name(path.stem))
-            _refuse_second(path, done.setdefault(fold(name), path.name))
-            said = words.of(path, is_needed=not library.writes_transcripts)
-            record = library.put(name, read_recording(path), said, consent=consent)
+            same = first.setdefault(casefold(name), path.name)
+            if same != path.name:
+                raise InvalidRequest(
+                    f"{path.name} would be the same voice as {same}.",
+                    code="VOICE_NAME_TAKEN",
+                    hint="Keep one of them, or rename the other.",
+                )
+            text = transcripts.find(path, is_needed=not library.can_transcribe)
+            record = library.put(name, read_recording(path), text, consent=consent)
         except (BadAudio, InvalidRequest) as error:
-            yield Outcome(path.name, name, "failed", error)
+            yield ImportResult(path.name, name, "failed", error)
         else:
-            what = _change(before.get(fold(name)), record.revision)
-            yield Outcome(path.name, name, what, notes=library.get(record.name).warnings)
+            status = _status(before.get(casefold(name)), record.revision)
+            yield ImportResult(path.name, name, status, warnings=library.get(record.name).warnings)
 
 
-def _change(old: str | None, new: str) -> What:
+def _status(old: str | None, new: str) -> ImportStatus:
     if old is None:
         return "added"
     return "unchanged" if old == new else "replaced"
 
 
 def read_recording(path: Path) -> bytes:
-    """The bytes of a recording on this machine.
+    """The bytes of a local recording.
 
     Raises:
         BadAudio: code AUDIO_TOO_LARGE.
@@ -104,7 +109,7 @@ def read_recording(path: Path) -> bytes:
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:
-    """The bytes of a file on this machine, one more than `max_bytes` at most.
+    """The bytes of a local file, at most one more than `max_bytes`.
 
     Raises:
         InvalidRequest: code FILE_UNREADABLE.
@@ -131,55 +136,47 @@ def _files(folder: Path) -> list[Path]:
         ) from None
 
 
-def _refuse_second(path: Path, first: str) -> None:
-    if first != path.name:
-        raise InvalidRequest(
-            f"{path.name} would be the same voice as {first}.",
-            code="VOICE_NAME_TAKEN",
-            hint="Keep one of them, or rename the other.",
-        )
-
-
-class _Words:
-    """Finds the words of recordings among the files of their folder."""
+class _Transcripts:
+    """Finds the transcripts of recordings among the files of their folder."""
 
     def __init__(self, files: list[Path]) -> None:
-        self._beside = {(path.stem, path.suffix.lower()): path for path in files}
+        self._files = {(path.stem, path.suffix.lower()): path for path in files}
         self._table: dict[str, str] | None = None
 
-    def of(self, recording: Path, is_needed: bool = True) -> str:
-        """The words of a recording; empty where they are not needed and there are none.
+    def find(self, recording: Path, is_needed: bool) -> str:
+        """The transcript of a recording; "" if it is not needed and there is none.
 
         Raises:
             InvalidRequest: REF_TEXT_REQUIRED, NOT_TEXT, TEXT_TOO_LONG, FILE_UNREADABLE.
         """
-        words = self._beside_it(recording) or self._from_table(recording)
-        if is_needed and not words:
+        text = self._from_file(recording) or self._from_table(recording)
+        if is_needed and not text:
             raise InvalidRequest(
                 f"The words spoken in {recording.name} are not known.",
                 code="REF_TEXT_REQUIRED",
                 hint=f"Put them into {recording.stem}.txt, .srt or .csv beside it.",
             )
-        return words
+        return text
 
-    def _beside_it(self, recording: Path) -> str:
-        for ending in (".txt", ".srt", ".csv"):
-            path = self._beside.get((recording.stem, ending))
+    def _from_file(self, recording: Path) -> str:
+        for extension in (".txt", ".srt", ".csv"):
+            path = self._files.get((recording.stem, extension))
             if path is None:
                 continue
             text = _text(path)
-            if ending == ".csv":
+            if extension == ".csv":
                 text = read_words(text) or ""
-            words = read_srt(text) if ending == ".srt" else text
-            if words.strip():
-                return words
+            elif extension == ".srt":
+                text = read_srt(text)
+            if text.strip():
+                return text
         return ""
 
     def _from_table(self, recording: Path) -> str:
         if self._table is None:
             self._table = {}
-            for (_, ending), path in self._beside.items():
-                found = read_table(_text(path)) if ending in (".csv", ".tsv") else None
+            for (_, extension), path in self._files.items():
+                found = read_table(_text(path)) if extension in (".csv", ".tsv") else None
                 for file, words in (found or {}).items():
                     self._table[file.replace("\\", "/").rpartition("/")[2]] = words
         return self._table.get(recording.name) or self._table.get(recording.stem, "")

@@ -14,8 +14,7 @@ from f5serve.audio.decode import decode
 from f5serve.audio.encode import encode
 from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.types import Voice, Wave
-from f5serve.voices.default import default_voice
-from f5serve.voices.prepare import clean_ref_text, make_voice, prepare_voice
+from f5serve.voices.prepare import clean_ref_text, default_voice, make_voice, prepare_voice
 
 DATA = Path(__file__).parents[1] / "data"
 TEXTS = {
@@ -54,7 +53,7 @@ def refusal(data: bytes, ref_text: str) -> F5Error:
 
 
 def test_a_clip_becomes_a_voice() -> None:
-    voice = prepare_voice("jane", clip("0870"), "  " + TEXTS["0870"] + "\n", "en")
+    voice = prepare_voice("jane", clip("0870"), "  " + TEXTS["0870"] + "\n", "en").voice
     assert (voice.name, voice.language, voice.ref_text) == ("jane", "en", TEXTS["0870"])
     assert voice.wave.sample_rate == 24_000
     assert 6.5 < voice.wave.duration_s <= 7.1
@@ -62,22 +61,24 @@ def test_a_clip_becomes_a_voice() -> None:
 
 
 def test_stored_and_prepared_again_it_is_the_same_voice() -> None:
-    voice = prepare_voice("v", clip("0890"), TEXTS["0890"])
-    again = prepare_voice("v", encode(voice.wave, "wav"), voice.ref_text)
+    voice = prepare_voice("v", clip("0890"), TEXTS["0890"]).voice
+    again = prepare_voice("v", encode(voice.wave, "wav"), voice.ref_text).voice
     assert again.revision == voice.revision
     np.testing.assert_array_equal(again.wave.samples, voice.wave.samples)
 
 
 def test_revision_is_of_sound_and_words() -> None:
-    voice = prepare_voice("v", clip("0880"), TEXTS["0880"])
-    assert prepare_voice("other", clip("0880"), TEXTS["0880"], "en").revision == voice.revision
+    voice = prepare_voice("v", clip("0880"), TEXTS["0880"]).voice
+    assert (
+        prepare_voice("other", clip("0880"), TEXTS["0880"], "en").voice.revision == voice.revision
+    )
     assert make_voice("v", voice.wave, "Other words.").revision != voice.revision
-    assert prepare_voice("v", clip("0890"), TEXTS["0880"]).revision != voice.revision
+    assert prepare_voice("v", clip("0890"), TEXTS["0880"]).voice.revision != voice.revision
 
 
 def test_the_default_voice_is_made_from_its_source() -> None:
     default = default_voice()
-    made = prepare_voice("default", clip("0890"), TEXTS["0890"], "en")
+    made = prepare_voice("default", clip("0890"), TEXTS["0890"], "en").voice
     assert default.revision == made.revision
     assert (default.name, default.language, default.ref_text) == ("default", "en", TEXTS["0890"])
     assert 4 < default.wave.duration_s < 7
@@ -167,8 +168,10 @@ def test_what_nobody_speaks_in_is_no_voice(kind: str, code: str) -> None:
 def test_speech_in_noise_or_beside_zero_is_speech() -> None:
     wave = decode(clip("0870"))
     loud = Wave(wave.samples + np.resize(steady("noise"), len(wave.samples)))
-    assert prepare_voice("v", encode(loud, "wav"), TEXTS["0870"])
-    aside = prepare_voice("v", encode(Wave(wave.samples + np.float32(0.2)), "wav"), TEXTS["0870"])
+    assert prepare_voice("v", encode(loud, "wav"), TEXTS["0870"]).voice
+    aside = prepare_voice(
+        "v", encode(Wave(wave.samples + np.float32(0.2)), "wav"), TEXTS["0870"]
+    ).voice
     assert 6.5 < aside.wave.duration_s < 7.05  # its silent edges are known
     assert abs(aside.wave.samples.mean()) < 0.01
 
@@ -185,7 +188,7 @@ NOTED = {
 
 @pytest.mark.parametrize(("text", "language"), NOTED)
 def test_an_odd_transcript_is_noted(text: str, language: str) -> None:
-    voice = prepare_voice("ana", clip("0880"), text, language)
+    voice = prepare_voice("ana", clip("0880"), text, language).voice
     (note,) = voice.warnings
     assert note.startswith("The transcript of the voice 'ana' ")
     assert NOTED[text, language] in note
@@ -205,7 +208,7 @@ def test_an_odd_transcript_is_noted(text: str, language: str) -> None:
     ],
 )
 def test_a_usual_transcript_is_not(text: str, language: str) -> None:
-    assert prepare_voice("ana", clip("0880"), text, language).warnings == ()
+    assert prepare_voice("ana", clip("0880"), text, language).voice.warnings == ()
 
 
 def test_a_click_is_not_speech() -> None:
@@ -232,7 +235,7 @@ def assert_is_start_of(voice: Voice, data: bytes) -> None:
 @pytest.mark.parametrize("pause_s", [0.5, 0.8])
 def test_sound_and_words_are_cut_together(pause_s: float) -> None:
     data = recording(["0870", "0880", "0890"], pause_s)
-    voice = prepare_voice("v", data, " ".join([TEXTS["0870"], TEXTS["0880"], TEXTS["0890"]]))
+    voice = prepare_voice("v", data, " ".join([TEXTS["0870"], TEXTS["0880"], TEXTS["0890"]])).voice
     assert voice.ref_text == TEXTS["0870"] + " " + TEXTS["0880"]
     spoken_s = (len(speech("0870")) + len(speech("0880"))) / 16_000 + pause_s
     assert voice.wave.duration_s == pytest.approx(spoken_s, abs=0.15)
@@ -241,7 +244,7 @@ def test_sound_and_words_are_cut_together(pause_s: float) -> None:
 
 def test_only_whole_sentences_are_kept() -> None:
     data = recording(["0890", "0870", "0880"], 0.6)
-    voice = prepare_voice("v", data, " ".join([TEXTS["0890"], TEXTS["0870"], TEXTS["0880"]]))
+    voice = prepare_voice("v", data, " ".join([TEXTS["0890"], TEXTS["0870"], TEXTS["0880"]])).voice
     assert voice.ref_text in (TEXTS["0890"], TEXTS["0890"] + " " + TEXTS["0870"])
     assert_is_start_of(voice, data)
 

@@ -8,7 +8,7 @@ import pytest
 
 from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.store.memory import MemoryStore
-from f5serve.voices.importing import Outcome, import_folder
+from f5serve.voices.bulk_import import ImportResult, import_folder
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.records import Consent
 from tests.voices.material import WORDS, CountingStore, recording
@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def told(outcomes: list[Outcome]) -> dict[str, str]:
-    return {o.file: o.error.code if o.error else f"{o.what} {o.name}" for o in outcomes}
+def told(outcomes: list[ImportResult]) -> dict[str, str]:
+    return {o.file: o.error.code if o.error else f"{o.status} {o.name}" for o in outcomes}
 
 
 def test_every_kind_of_transcript(library: VoiceLibrary, folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_again(library: VoiceLibrary, folder: Path) -> None:
     steps = []
     for words in (WORDS, WORDS, WORDS + " Yes."):
         (folder / "a.txt").write_text(words)
-        steps += [o.what for o in import_folder(library, folder, Consent("Ana"))]
+        steps += [o.status for o in import_folder(library, folder, Consent("Ana"))]
     assert steps == ["added", "unchanged", "replaced"]
     assert library.list()[0].consent is not None
 

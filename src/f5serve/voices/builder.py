@@ -1,0 +1,137 @@
+"""Creates voices: checks and prepares an upload, describes it in a record, writes both."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from f5serve import build
+from f5serve.audio.encode import encode
+from f5serve.errors import InvalidRequest
+from f5serve.store.base import ObjectStore
+from f5serve.types import Voice
+from f5serve.voices.prepare import PreparedVoice, Transcriber, clean_ref_text, prepare_voice
+from f5serve.voices.records import (
+    Blob,
+    Consent,
+    ImportedFiles,
+    VoiceRecord,
+    check_consent,
+    check_encodable,
+)
+from f5serve.voices.storage import VoiceStorage
+
+MAX_LANGUAGE_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceUpload:
+    """A recording to create a voice from; fields as in `VoiceLibrary.put`."""
+
+    name: str
+    data: bytes
+    ref_text: str = ""
+    language: str = ""
+    consent: Consent | None = None
+    owner: str = ""
+
+
+class VoiceBuilder:
+    """Creates the voices of one library."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        storage: VoiceStorage,
+        require_consent: bool,
+        transcriber: Transcriber,
+    ) -> None:
+        self._store = store
+        self._storage = storage
+        self._require_consent = require_consent
+        self._transcriber = transcriber
+
+    @property
+    def can_transcribe(self) -> bool:
+        """Whether an upload may lack its transcript."""
+        return self._transcriber.transcribe is not None
+
+    def check(self, upload: VoiceUpload, before: VoiceRecord | None) -> None:
+        """Check all that can be checked without decoding the recording.
+
+        Raises:
+            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, BAD_CONSENT, REF_TEXT_REQUIRED.
+        """
+        check_encodable(ref_text=upload.ref_text, language=upload.language, owner=upload.owner)
+        if len(upload.language) > MAX_LANGUAGE_CHARS:
+            raise InvalidRequest(
+                f"The language {upload.language[:MAX_LANGUAGE_CHARS]!r} is too long.",
+                code="BAD_OPTION",
+                hint="Give an ISO 639-1 code, for example en.",
+            )
+        consent = upload.consent
+        if consent is not None:
+            check_encodable(consent=f"{consent.by}{consent.at}{consent.statement_sha256}")
+        consent = consent or (before.consent if before else None)
+        check_consent(consent, self._require_consent, "")
+        if upload.ref_text.strip() or not self.can_transcribe:
+            clean_ref_text(upload.ref_text)
+
+    def prepare(self, upload: VoiceUpload) -> PreparedVoice:
+        """The voice, without writing it; errors as `prepare_voice`."""
+        return prepare_voice(
+            upload.name, upload.data, upload.ref_text, upload.language, self._transcriber
+        )
+
+    def create(
+        self, upload: VoiceUpload, before: VoiceRecord | None, seen: ImportedFiles | None
+    ) -> tuple[VoiceRecord, Voice]:
+        """Prepare an upload and write it, in place of `before`.
+
+        Args:
+            seen: the external files that the voice is made from, or that it replaces.
+
+        Raises:
+            InvalidRequest: as `check`.
+            BadAudio, ModelUnavailable: as `prepare_voice`.
+            StorageFailed: the store's own code.
+        """
+        self.check(upload, before)
+        prepared = self.prepare(upload)
+        voice = prepared.voice
+        audio, text = encode(voice.wave, "wav"), voice.ref_text.encode()
+        consent = upload.consent
+        if consent is None and before is not None and before.audio == _blob(audio):
+            consent = before.consent  # consent belongs to a recording, not to a name
+        now = _iso_time(self._store.now())
+        record = VoiceRecord(
+            name=voice.name,
+            revision=voice.revision,
+            audio=_blob(audio),
+            text=_blob(text),
+            duration_s=round(voice.wave.duration_s, 3),
+            language=voice.language,
+            consent=check_consent(consent, self._require_consent, now),
+            created_at=now,
+            updated_at=now,
+            needs_review=prepared.confidence is not None,
+            transcript_confidence=prepared.confidence,
+            seen=seen,
+            made_by=str(build.stamp()),
+            owner=upload.owner,
+        )
+        if before is not None:
+            created_at, unknown = before.created_at, before.unknown_fields
+            record = replace(record, created_at=created_at, unknown_fields=unknown)
+        self._storage.write(record, audio, text)
+        return record, voice
+
+
+def _iso_time(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _blob(data: bytes) -> Blob:
+    return Blob(hashlib.sha256(data).hexdigest(), len(data))
