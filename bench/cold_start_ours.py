@@ -42,11 +42,11 @@ class Starting(Ours):
 
 def _registry(files: dict[str, Any]) -> Any:
     """The published registry, with the sizes and hashes of the random files."""
-    from f5serve.models.registry import MODELS, VOCODER, Registry
+    from f5serve.models.registry import PUBLISHED, Registry
 
     specs = [
         replace(spec, files=tuple(replace(f, **files.get(f.path, {})) for f in spec.files))
-        for spec in (MODELS[0], VOCODER)
+        for spec in (PUBLISHED.models[0], PUBLISHED.vocoder)
     ]
     return Registry((specs[0],), specs[1])
 

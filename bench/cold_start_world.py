@@ -14,16 +14,16 @@ from typing import Any
 
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, Release, publish
-from f5serve.models.registry import MODELS, VOCODER
+from f5serve.models.registry import PUBLISHED
 from f5serve.store.s3 import S3Store
 from f5serve.store.s3_calls import S3Options
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # the servers are those of the tests
 
-MODEL = MODELS[0]
+MODEL = PUBLISHED.models[0]
 WEIGHTS, VOCAB = (file.path for file in MODEL.files)
-VOCODER_FILES = tuple(file.path for file in VOCODER.files)
+VOCODER_FILES = tuple(file.path for file in PUBLISHED.vocoder.files)
 VOCAB_LINES = 2545
 
 
@@ -68,11 +68,11 @@ def world(work: Path, made: dict[str, Any], s3_rate: float, hub_rate: float) -> 
     vocoder = Path(made["vocoder"])
     published = {
         MODEL.repo: {WEIGHTS: Path(made["published"]), VOCAB: Path(made["vocab"])},
-        VOCODER.repo: {name: vocoder / name for name in VOCODER_FILES},
+        PUBLISHED.vocoder.repo: {name: vocoder / name for name in VOCODER_FILES},
     }
     repos = {
         name: Repo(
-            str((MODEL if name == MODEL.repo else VOCODER).revision),
+            str((MODEL if name == MODEL.repo else PUBLISHED.vocoder).revision),
             {path: source.read_bytes() for path, source in files.items()},
             {WEIGHTS, "pytorch_model.bin"},
             {"main"},

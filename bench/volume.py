@@ -35,13 +35,13 @@ from f5serve.build import stamp
 from f5serve.models.keep import keep
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, Release, publish
-from f5serve.models.registry import MODELS
+from f5serve.models.registry import PUBLISHED
 from f5serve.models.sources import Obtained, Places, obtain
 from f5serve.models.tiers import Tier
 from f5serve.store.s3 import S3Store
 from machine import describe
 
-MODEL = MODELS[0]
+MODEL = PUBLISHED.models[0]
 MB = 10**6
 
 

@@ -55,7 +55,7 @@ from f5serve.engine.threads import usable_threads
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.models.disk import unreadable
 from f5serve.models.quarantine import kept
-from f5serve.models.registry import VOCODER, check_license, get
+from f5serve.models.registry import PUBLISHED, check_license
 from f5serve.models.synced import complete
 from f5serve.models.verify import known_hashes
 from f5serve.settings import (
@@ -291,7 +291,7 @@ def _look_at_models(facts: Facts) -> ModelFacts:
     try:
         choice = choose(settings)
         if may_fetch:
-            check_license(get(settings.model), settings.require_commercial_license)
+            check_license(PUBLISHED.get(settings.model), settings.require_commercial_license)
     except F5Error as error:
         return _refused(known, error)
     except OSError as error:  # a folder or name that cannot even be looked at
@@ -329,7 +329,7 @@ def _would_fetch(facts: Facts) -> bool:
 def _needed(model: str) -> int:
     """Bytes of a model and its vocoder as published; 0 when they are not known."""
     try:
-        files = (*get(model).files, *VOCODER.files)
+        files = (*PUBLISHED.get(model).files, *PUBLISHED.vocoder.files)
     except F5Error:
         return 0
     return sum(file.size or 0 for file in files)

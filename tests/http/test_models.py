@@ -15,7 +15,7 @@ from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.tone import Tone
 from f5serve.http.model_answers import Model, describe_all
 from f5serve.http.model_ids import OPENAI_IDS, resolve
-from f5serve.models.registry import MODELS
+from f5serve.models.registry import PUBLISHED
 from f5serve.service import Operations
 from f5serve.settings import Settings
 from f5serve.synthesis.speech import Speech
@@ -35,13 +35,13 @@ def test_the_model_that_speaks_comes_first_and_all_are_told(home: House) -> None
     first, *others = told["data"]
     assert (first["id"], first["state"], first["alias_of"]) == ("tone", "loaded", None)
     ids = [model["id"] for model in others]
-    assert ids == [*OPENAI_IDS, STANDIN, *(spec.id for spec in MODELS)]
+    assert ids == [*OPENAI_IDS, STANDIN, *(spec.id for spec in PUBLISHED.models)]
     for alias in others[: len(OPENAI_IDS)]:
         assert (alias["alias_of"], alias["state"]) == ("tone", "loaded")
 
 
 def test_licences_are_those_of_the_registry(home: House) -> None:
-    for spec in MODELS:
+    for spec in PUBLISHED.models:
         told = home.client.get(f"/v1/models/{spec.id}").json()
         assert (told["licence"], told["commercial_use"]) == (spec.license, spec.commercial)
         assert told["languages"] == list(spec.languages)

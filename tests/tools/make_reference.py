@@ -12,7 +12,7 @@ from tests.tools.jobs_reference import jobs_page
 from tests.tools.metrics_reference import metrics_page
 
 from f5serve.cli import main as cli
-from f5serve.models.registry import MODELS, VOCODER
+from f5serve.models.registry import PUBLISHED
 from f5serve.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -90,7 +90,7 @@ def models_page() -> str:
         "| id | repository | architecture | languages | licence | commercial use | pinned |",
         "|---|---|---|---|---|---|---|",
     ]
-    for spec in (*MODELS, VOCODER):
+    for spec in (*PUBLISHED.models, PUBLISHED.vocoder):
         commercial = "yes" if spec.commercial else "no"
         pinned = f"`{spec.revision[:12]}`" if spec.revision else "at first pull"
         languages = " ".join(spec.languages)

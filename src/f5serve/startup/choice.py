@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.models.find import ModelFiles, find, find_published, hub_caches, locate
-from f5serve.models.registry import VOCODER, check_license, get
+from f5serve.models.registry import PUBLISHED, check_license
 from f5serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ def _find_vocoder(settings: Settings) -> Path:
     if settings.vocoder is not None:
         return settings.vocoder
     caches = hub_caches(settings.models_dir)
-    found = locate(VOCODER, ("vocoder",), caches, settings.models_dir)
+    found = locate(PUBLISHED.vocoder, ("vocoder",), caches, settings.models_dir)
     if found is None:
-        raise _missing(VOCODER.id)
+        raise _missing(PUBLISHED.vocoder.id)
     return found.paths["vocoder"]
 
 
 def _choose_published(settings: Settings) -> Choice:
-    spec = get(settings.model)
+    spec = PUBLISHED.get(settings.model)
     files = find(spec.id, settings.models_dir)
     if files is None:
         if settings.engine == "f5":
