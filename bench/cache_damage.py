@@ -25,7 +25,7 @@ from cache_schemes import (
     verdict,
 )
 from f5serve.models import manifest as documents
-from f5serve.models.current import read_current
+from f5serve.models.bucket import current_manifest
 from f5serve.store.base import ObjectStore
 
 Damage = Callable[[bytes, bytes, random.Random], bytes]
@@ -90,7 +90,7 @@ Case = Callable[[Manifests, Path, random.Random], tuple[str, str]]
 
 def _in_store(store: ObjectStore) -> Iterator[Case]:
     """A case for each document and blob, and each kind of damage."""
-    right, other = read_current(store, MODEL), read_current(store, "another")
+    right, other = current_manifest(store, MODEL), current_manifest(store, "another")
     assert right is not None
     assert other is not None
     pairs = {documents.blob_key(name_of(r, 2)): documents.blob_key(name_of(r, 1)) for r in NAMES}

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Protocol
 
 from f5serve.errors import F5Error
-from f5serve.models.find import ModelFiles, find_synced
+from f5serve.models.bucket import sync
+from f5serve.models.local import ModelFiles, find_installed
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, Release, publish
-from f5serve.models.sync import sync, verify_synced
+from f5serve.models.publish import LocalFile, UploadPlan, publish
+from f5serve.models.verify import verify_installed
 from f5serve.store.base import ObjectStore
 
 MODEL = "small"
@@ -95,19 +96,19 @@ class Manifests:
     def publish(self, made: Path) -> None:
         files = tuple(LocalFile(role, made / name, name) for role, name in NAMES.items())
         about = Description(self.model, ARTIFACT_API, "F5TTS_v1_Base", "MIT", True)
-        publish(self.store, Release(about, files))
+        publish(self.store, UploadPlan(about, files))
 
     def pull(self, folder: Path) -> Paths:
         return _paths(sync(self.store, self.model, folder))
 
     def find(self, folder: Path) -> Paths | None:
-        found = find_synced(self.model, folder)
-        return _paths(found) if found else None
+        found = find_installed(self.model, folder)
+        return _paths(found.files) if found else None
 
     def verified(self, folder: Path) -> Paths | None:
         """As `find`, after hashing everything."""
-        found = verify_synced(folder, self.model)
-        return _paths(found) if found else None
+        found = verify_installed(self.model, folder)
+        return _paths(found.files) if found else None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, Release, publish
+from f5serve.models.publish import LocalFile, UploadPlan, publish
 from f5serve.models.registry import PUBLISHED
 from f5serve.store.s3 import S3Store
 from f5serve.store.s3_calls import S3Options
@@ -94,7 +94,7 @@ def world(work: Path, made: dict[str, Any], s3_rate: float, hub_rate: float) -> 
         yield World(made, facts, _bake(work / "image", made), hub_line.url, behind, options)
 
 
-def _release(made: dict[str, Any]) -> Release:
+def _release(made: dict[str, Any]) -> UploadPlan:
     sources = {
         "weights": Path(made["artifact-float16"]),
         "vocab": Path(made["vocab"]),
@@ -102,7 +102,7 @@ def _release(made: dict[str, Any]) -> Release:
     }
     files = tuple(LocalFile(role, path, path.name) for role, path in sources.items())  # type: ignore[arg-type]
     about = Description(MODEL.id, ARTIFACT_API, MODEL.arch, MODEL.license, MODEL.commercial)
-    return Release(about, files)
+    return UploadPlan(about, files)
 
 
 def _bake(folder: Path, made: dict[str, Any]) -> Path:

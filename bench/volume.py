@@ -32,12 +32,12 @@ from tests.store.servers import program, rclone
 from tests.store.slow_link import SlowLink
 
 from f5serve.build import stamp
-from f5serve.models.keep import keep
+from f5serve.models.cache_dirs import CacheDir
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, Release, publish
+from f5serve.models.publish import LocalFile, UploadPlan, publish
 from f5serve.models.registry import PUBLISHED
-from f5serve.models.sources import Obtained, Places, obtain
-from f5serve.models.tiers import Tier
+from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
+from f5serve.models.volume import copy_to_volume
 from f5serve.store.s3 import S3Store
 from machine import describe
 
@@ -68,7 +68,7 @@ def mounted(work: Path, mb_s: float) -> Iterator[Path]:
         shutil.rmtree(cache)
 
 
-def make(work: Path, size: int) -> Release:
+def make(work: Path, size: int) -> UploadPlan:
     """A model of random bytes in the size of the converted one."""
     files = []
     for role, name, length in (("weights", "w.safetensors", size), ("vocab", "v.txt", 13_800),
@@ -77,7 +77,7 @@ def make(work: Path, size: int) -> Release:
         path.write_bytes(os.urandom(length))
         files.append(LocalFile(role, path, name))  # type: ignore[arg-type]
     about = Description(MODEL.id, ARTIFACT_API, MODEL.arch, MODEL.license, MODEL.commercial)
-    return Release(about, tuple(files))
+    return UploadPlan(about, tuple(files))
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -89,24 +89,24 @@ def timed(call: Callable[[], object]) -> float:
 
 def one_round(work: Path, store: S3Store, mb_s: float) -> dict[str, float]:
     """Every way once, from nothing."""
-    tmp, none = Tier(work / "tmp"), work / "no image"
+    tmp, none = CacheDir(work / "tmp"), work / "no image"
     found: dict[str, float] = {}
-    got: list[Obtained] = []
+    got: list[ResolvedModel] = []
 
-    def fetch(*tiers: Tier) -> None:
-        got[:] = [obtain(MODEL.id, Places(none, tiers, lambda: store))]
+    def fetch(*tiers: CacheDir) -> None:
+        got[:] = [resolve_model(MODEL.id, ModelSources(none, tiers, lambda: store))]
 
     with mounted(work, mb_s) as at:
-        volume = Tier(at / "models")
+        volume = CacheDir(at / "models")
         found["tmp"] = timed(lambda: fetch(tmp))
         assert got[0].source == "store"
-        found["copy"] = timed(lambda: keep(got[0].files, got[0].folder, volume))
-    shutil.rmtree(tmp.models)
+        found["copy"] = timed(lambda: copy_to_volume(got[0].files, got[0].folder, volume))
+    shutil.rmtree(tmp.path)
     with mounted(work, mb_s) as at:
-        found["next"] = timed(lambda: fetch(tmp, Tier(at / "models")))
+        found["next"] = timed(lambda: fetch(tmp, CacheDir(at / "models")))
         assert got[0].source == "tier"
         shutil.rmtree(at / "models")
-        found["straight"] = timed(lambda: fetch(Tier(at / "models")))
+        found["straight"] = timed(lambda: fetch(CacheDir(at / "models")))
         assert got[0].source == "store"
         shutil.rmtree(at / "models")
     return found

@@ -44,7 +44,7 @@ class Ours:
 
     def _boot(self, request: dict[str, Any]) -> Answer:
         stages = {}
-        from f5serve.models.find import ModelFiles
+        from f5serve.models.local import ModelFiles
         from f5serve.settings import Settings
         from f5serve.startup import Choice, start
         from f5serve.startup.engines import import_engine

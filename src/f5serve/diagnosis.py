@@ -53,10 +53,9 @@ from f5serve.doctor.packages import installed, read_torch
 from f5serve.engine import kernel_files
 from f5serve.engine.threads import usable_threads
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
+from f5serve.models.cleanup import quarantined
 from f5serve.models.disk import unreadable
-from f5serve.models.quarantine import kept
 from f5serve.models.registry import PUBLISHED, check_license
-from f5serve.models.synced import complete
 from f5serve.models.verify import known_hashes
 from f5serve.settings import (
     Settings,
@@ -286,7 +285,7 @@ def _look_at_models(facts: Facts) -> ModelFacts:
         known,
         needs=_needed(settings.model),
         engine_installed=facts.torch is not None,
-        put_aside=tuple(kept(settings.models_dir)),
+        put_aside=tuple(quarantined(settings.models_dir)),
     )
     try:
         choice = choose(settings)
@@ -355,11 +354,7 @@ def _known_files(choice: Choice, settings: Settings) -> tuple[ModelFile, ...]:
         return ()
     known: dict[Path, str | None] = dict.fromkeys((files.weights, files.vocab, files.vocoder))
     if settings.ckpt is None:
-        version = complete(settings.models_dir, files.model)
-        synced = version.manifest.files if version else ()
-        from_store = {version.path(f): f.sha256 for f in synced} if version else {}
         known = known_hashes(files, settings.models_dir)
-        known |= {path: from_store[path] for path in known if path in from_store}
     return tuple(ModelFile(path, sha256 or "") for path, sha256 in known.items())
 
 

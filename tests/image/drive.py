@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, Release, publish
+from f5serve.models.publish import LocalFile, UploadPlan, publish
 from f5serve.store.folder import FolderStore
 from tests.http.program import free_port
 from tests.image.containers import BASE, ROOT, CannotRun, Containers, get_tools, lint
@@ -40,9 +40,9 @@ LONG = " ".join(
 OBTAIN = f"""
 import logging; logging.basicConfig(level="INFO", format="%(message)s")
 from f5serve.startup.weights import places_of
-from f5serve.models.sources import obtain
+from f5serve.models.resolve import resolve_model
 from f5serve.settings import Settings
-print("obtained from", obtain("{MODEL}", places_of(Settings.from_environ())).folder)
+print("obtained from", resolve_model("{MODEL}", places_of(Settings.from_environ())).folder)
 """
 BYTECODE = """
 import sysconfig, pathlib
@@ -216,7 +216,7 @@ def publish_model(store: FolderStore) -> None:
             source.write_bytes(role.encode() * (size // len(role)))
             files.append(LocalFile(role, source, source.name))  # type: ignore[arg-type]
         about = Description(MODEL, ARTIFACT_API, MODEL, "MIT", True, "o/r", "c" * 40)
-        publish(store, Release(about, tuple(files)))
+        publish(store, UploadPlan(about, tuple(files)))
     for path in store.root.rglob("*"):
         path.chmod(0o777 if path.is_dir() else 0o666)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.models.hub import HubSource
+from f5serve.models.hub_client import HubSource
 from f5serve.models.registry import ModelFile, ModelSpec, Registry
 from tests.models.hub_standin import Hub, Repo
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from f5serve.models import manifest as documents
-from f5serve.models.find import ModelFiles
+from f5serve.models.local import ModelFiles
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, Release
+from f5serve.models.publish import LocalFile, UploadPlan
 from f5serve.store.base import ObjectStore, Progress
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
@@ -39,7 +39,7 @@ def blob(role: str, version: int = 1) -> str:
     return documents.blob_key(sha(content(role, version)))
 
 
-def release(folder: Path, version: int = 1, model: str = MODEL) -> Release:
+def release(folder: Path, version: int = 1, model: str = MODEL) -> UploadPlan:
     """A version of the model as files in a folder of their own."""
     home = folder / f"made-{version}"
     home.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def release(folder: Path, version: int = 1, model: str = MODEL) -> Release:
             (home / name).write_bytes(content(role, version))
     files = tuple(LocalFile(role, home / name, name) for role, name in NAMES.items())
     about = Description(model, ARTIFACT_API, "F5TTS_v1_Base", "MIT", True, "o/r", "c" * 40)
-    return Release(about, files)
+    return UploadPlan(about, files)
 
 
 def version_of(files: ModelFiles) -> int | None:

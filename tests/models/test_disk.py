@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import StorageFailed
-from f5serve.models.disk import Reservation, hold_lock, human, write_atomic
+from f5serve.models.disk import DiskReservation, format_bytes, hold_lock, write_atomic
 
 
 @pytest.mark.parametrize(
@@ -28,19 +28,19 @@ from f5serve.models.disk import Reservation, hold_lock, human, write_atomic
     ],
 )
 def test_sizes_as_people_say_them(size: int, text: str) -> None:
-    assert human(size) == text
+    assert format_bytes(size) == text
 
 
 @given(st.integers(0, 10**15))
 def test_sizes_are_short_and_near(size: int) -> None:
-    number, unit = human(size).split()
+    number, unit = format_bytes(size).split()
     scale = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}[unit]
     assert float(number) * scale == pytest.approx(size, rel=0.01)
     assert "e" not in number
 
 
 def test_a_reservation_takes_blocks_and_leaves_no_file(tmp_path: Path) -> None:
-    with Reservation(tmp_path, 8 << 20) as room:
+    with DiskReservation(tmp_path, 8 << 20) as room:
         assert list(tmp_path.iterdir()) == []
         assert room._file is not None
         held = os.fstat(room._file.fileno()).st_blocks * 512
@@ -51,7 +51,7 @@ def test_a_reservation_takes_blocks_and_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_room_is_given_back_in_few_steps(tmp_path: Path) -> None:
-    with Reservation(tmp_path, 96 << 20) as room:
+    with DiskReservation(tmp_path, 96 << 20) as room:
         assert room._file is not None
         sizes = [os.fstat(room._file.fileno()).st_size]
         for written in range(64 << 10, 96 << 20, 64 << 10):
@@ -64,7 +64,7 @@ def test_room_is_given_back_in_few_steps(tmp_path: Path) -> None:
 def test_more_than_the_disk_has_is_refused_at_once(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(StorageFailed) as caught:
-        Reservation(tmp_path, 1 << 60)
+        DiskReservation(tmp_path, 1 << 60)
     assert time.monotonic() - start < 1
     assert caught.value.code == "NO_SPACE"
     assert "GB are needed" in caught.value.message
@@ -72,7 +72,7 @@ def test_more_than_the_disk_has_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_nothing_is_reserved_for_nothing(tmp_path: Path) -> None:
-    with Reservation(tmp_path, 0) as room:
+    with DiskReservation(tmp_path, 0) as room:
         room.release(10)
 
 
@@ -97,7 +97,7 @@ def test_the_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     most: list[int] = []
 
     def work(number: int) -> None:
-        with hold_lock(path, patience_s=10) as alone:
+        with hold_lock(path, stale_after_s=10) as alone:
             assert alone
             inside.append(number)
             most.append(len(inside))
@@ -117,7 +117,7 @@ def test_a_holder_without_a_sign_of_life_is_not_waited_for(tmp_path: Path) -> No
     with path.open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         start = time.monotonic()
-        with hold_lock(path, patience_s=0.3) as alone:
+        with hold_lock(path, stale_after_s=0.3) as alone:
             assert not alone
         assert 0.2 < time.monotonic() - start < 2
 
@@ -135,6 +135,6 @@ def test_a_holder_that_shows_life_is_waited_for(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=live)
     thread.start()
-    with hold_lock(path, patience_s=0.3) as alone:
+    with hold_lock(path, stale_after_s=0.3) as alone:
         assert alone
     thread.join()

@@ -15,10 +15,10 @@ import pytest
 from huggingface_hub import try_to_load_from_cache
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.models import records
-from f5serve.models.find import find
-from f5serve.models.hashes import Progress
-from f5serve.models.hub import HubSource, pull
+from f5serve.models.hashes import Progress, read_record
+from f5serve.models.hub import pull
+from f5serve.models.hub_client import HubSource
+from f5serve.models.local import find
 from tests.models.conftest import COMMIT, OPEN_COMMIT, REGISTRY, VOCAB, VOCOS, WEIGHTS, sha
 from tests.models.hub_standin import Hub
 
@@ -173,7 +173,8 @@ def test_a_pull_that_was_killed_is_gone_on_with(hub: Hub, models_dir: Path) -> N
 def test_offline_mode_of_the_library_is_named(hub: Hub, models_dir: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from f5serve.errors import F5Error\n"
-        "from f5serve.models.hub import HubSource, pull\n"
+        "from f5serve.models.hub import pull\n"
+        "from f5serve.models.hub_client import HubSource\n"
         "try: pull('german', HubSource(sys.argv[1]), Path(sys.argv[2]))\n"
         "except F5Error as error: print(error.code, error.message)"
     )
@@ -201,7 +202,7 @@ def test_two_processes_at_once_download_once(hub: Hub, models_dir: Path) -> None
         process.join(60)
     assert [process.exitcode for process in both] == [0, 0]
     assert hub.count("GET") == 3
-    assert records.read(models_dir, "pinned").files["base/vocab.txt"].sha256 == sha(VOCAB)
+    assert read_record(models_dir, "pinned").files["base/vocab.txt"].sha256 == sha(VOCAB)
 
 
 def test_the_lock_is_touched_once_a_second(source: HubSource, models_dir: Path) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
-from f5serve.models.find import find
-from f5serve.models.hub import HubSource, pull
+from f5serve.models.hub import pull
+from f5serve.models.hub_client import HubSource
+from f5serve.models.local import find
 from f5serve.models.verify import verify
 from tests.models.conftest import REGISTRY, VOCAB, WEIGHTS
 from tests.models.hub_standin import Hub
@@ -103,10 +104,10 @@ def test_the_hub_is_asked_for_nothing_but_models(hub: Hub, tmp_path: Path) -> No
     """In a process of its own, as the library keeps what it has asked once."""
     work = (
         "import sys; from pathlib import Path\n"
-        "from f5serve.models.remote import HubSource, describe, resolve\n"
+        "from f5serve.models.hub_client import HubSource, file_metadata, newest_revision\n"
         f"source = HubSource({hub.endpoint!r}, timeout_s=5)\n"
-        "commit, names = resolve(source, 'owner/open')\n"
-        "describe(source, 'owner/open', commit, names[0])\n"
+        "commit, names = newest_revision(source, 'owner/open')\n"
+        "file_metadata(source, 'owner/open', commit, names[0])\n"
     )
     environ = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": hub.endpoint, "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, "-c", work], env=environ, check=True, timeout=60)

@@ -15,14 +15,14 @@ import pytest
 
 from f5serve.errors import F5Error
 from f5serve.models import manifest as documents
-from f5serve.models import records, synced
-from f5serve.models.current import published_ids, read_current
-from f5serve.models.find import find, find_synced
-from f5serve.models.hub import HubSource, pull
+from f5serve.models.bucket import current_manifest, published_ids, sync
+from f5serve.models.hashes import read_record, record_path
+from f5serve.models.hub import pull
+from f5serve.models.hub_client import HubSource
+from f5serve.models.local import InstalledModel, find, find_installed
 from f5serve.models.manifest import Manifest
 from f5serve.models.publish import publish
-from f5serve.models.sync import sync, verify_synced
-from f5serve.models.verify import verify
+from f5serve.models.verify import verify, verify_installed
 from f5serve.store.base import is_key
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
@@ -42,7 +42,7 @@ def _no_other_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def good(tmp_path: Path) -> Manifest:
     store = MemoryStore()
     publish(store, release(tmp_path / "made"))
-    found = read_current(store, MODEL)
+    found = current_manifest(store, MODEL)
     assert found is not None
     return found
 
@@ -89,9 +89,9 @@ def test_ill_documents_in_a_store_are_one_models_error(tmp_path: Path, good: Man
             put(store.root, documents.manifest_key(MODEL, sha256), ill)
             ill = Ill(ill.what, documents.write_pointer(sha256))
         put(store.root, documents.pointer_key(MODEL), ill)
-        found = outcome(read_current, store, MODEL)
+        found = outcome(current_manifest, store, MODEL)
         assert isinstance(found, F5Error | None) or is_sound(found), ill.what
-        assert read_current(store, "other") is not None
+        assert current_manifest(store, "other") is not None
         assert "other" in published_ids(store)
 
 
@@ -106,10 +106,10 @@ def test_ill_documents_on_a_disk_count_as_absent(tmp_path: Path) -> None:
     for at, ill in sample(both, cases(FEW), seed=7, links=True):
         path = (pointer, manifest)[at]
         put(folder, str(path.relative_to(folder)), ill)
-        assert find_synced(MODEL, folder) is None or ill.data, ill.what
-        assert verify_synced(folder, MODEL) is None or at == 0 or ill.data == kept[1], ill.what
+        assert find_installed(MODEL, folder) is None or ill.data, ill.what
+        assert verify_installed(MODEL, folder) is None or at == 0 or ill.data == kept[1], ill.what
         put(folder, str(path.relative_to(folder)), Ill("good", kept[at]))
-    assert verify_synced(folder, MODEL) is not None
+    assert verify_installed(MODEL, folder) is not None
     put(folder, str(pointer.relative_to(folder)), Ill("half", b"{"))
     assert version_of(sync(store, MODEL, folder)) == 1
 
@@ -117,11 +117,11 @@ def test_ill_documents_on_a_disk_count_as_absent(tmp_path: Path) -> None:
 def test_ill_records_of_what_was_accepted_are_none(tmp_path: Path, source: HubSource) -> None:
     folder = tmp_path / "models"
     pull("open", source, folder, registry=REGISTRY)
-    path = records.path(folder, "open")
+    path = record_path(folder, "open")
     good: dict[str, Any] = json.loads(path.read_bytes())
     for _, ill in sample([good], cases(FEW) // 4, seed=8, links=True):
         put(folder, "seen/open.json", ill)
-        seen = records.read(folder, "open")
+        seen = read_record(folder, "open")
         for name, entry in seen.files.items():
             assert not name.startswith("/")
             assert ".." not in name.split("/")
@@ -132,7 +132,7 @@ def test_ill_records_of_what_was_accepted_are_none(tmp_path: Path, source: HubSo
             assert ended in ("", "NOT_READABLE", "NOT_WRITABLE"), ill.what
         if path.exists() or path.is_symlink():
             put(folder, "seen/open.json", Ill("good", json.dumps(good).encode()))
-    assert records.read(folder, "open").files
+    assert read_record(folder, "open").files
     assert find("open", folder, registry=REGISTRY) is not None
 
 
@@ -142,7 +142,7 @@ def test_ill_records_of_what_was_accepted_are_none(tmp_path: Path, source: HubSo
 def test_an_ill_ref_of_a_cache_leads_nowhere(tmp_path: Path, source: HubSource, ref: bytes) -> None:
     folder = tmp_path / "models"
     pull("open", source, folder, registry=REGISTRY)
-    records.path(folder, "open").unlink()
+    record_path(folder, "open").unlink()
     main = folder / "hub/models--owner--open/refs/main"
     main.parent.mkdir(exist_ok=True)
     main.write_bytes(ref)
@@ -153,4 +153,4 @@ def test_an_ill_ref_of_a_cache_leads_nowhere(tmp_path: Path, source: HubSource, 
 
 def test_nothing_of_ours_is_refused(good: Manifest) -> None:
     assert documents.read(good.data, MODEL) == good
-    assert synced.place(Path("x"), good).folder.name == good.sha256[:16]
+    assert InstalledModel.of(good, Path("x")).folder.name == good.sha256[:16]

@@ -10,10 +10,10 @@ import pytest
 
 from f5serve.errors import StorageFailed
 from f5serve.jobs.retention import sweep as sweep_jobs
-from f5serve.models.leftovers import sweep
+from f5serve.models.bucket import sync
+from f5serve.models.cleanup import remove_leftovers
 from f5serve.models.manifest import BLOBS
 from f5serve.models.publish import publish
-from f5serve.models.sync import sync
 from f5serve.store.memory import MemoryStore
 from tests.models.releases import MODEL, release, version_of
 
@@ -60,16 +60,16 @@ def make(folder: Path, name: str, age_days: float) -> Path:
 @pytest.mark.parametrize("name", LEFT)
 def test_what_is_left_over_goes_after_its_time(tmp_path: Path, name: str) -> None:
     young = make(tmp_path, name, 0.8 * LEFT[name] if LEFT[name] >= 1 else 0.0)
-    assert sweep(tmp_path) == 0
+    assert remove_leftovers(tmp_path) == 0
     assert young.exists()
     old = make(tmp_path, name, LEFT[name] + 0.1)
-    assert sweep(tmp_path) == 1
+    assert remove_leftovers(tmp_path) == 1
     assert not old.exists()
 
 
 def test_nothing_else_goes_however_old(tmp_path: Path) -> None:
     kept = [make(tmp_path, name, 400) for name in KEPT]
-    assert sweep(tmp_path) == 0
+    assert remove_leftovers(tmp_path) == 0
     assert all(path.exists() for path in kept)
 
 
@@ -79,11 +79,11 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     models = tmp_path / "models"
     (models / "synced" / "pinned").mkdir(parents=True)
     (models / "synced" / "pinned" / ("0" * 16)).symlink_to(outside)
-    sweep(models)
+    remove_leftovers(models)
     assert victim.exists()
     (tmp_path / "link").symlink_to(models)
     make(models, f"{BLOBS_FOLDER}/abc.incomplete", 400)
-    assert sweep(tmp_path / "link") == 0
+    assert remove_leftovers(tmp_path / "link") == 0
 
 
 def test_a_sync_clears_what_an_older_one_left(tmp_path: Path) -> None:

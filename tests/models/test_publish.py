@@ -10,7 +10,7 @@ import pytest
 
 from f5serve.errors import F5Error
 from f5serve.models import manifest as documents
-from f5serve.models.current import published_ids, read_current
+from f5serve.models.bucket import current_manifest, published_ids
 from f5serve.models.hashes import Progress
 from f5serve.models.publish import publish
 from f5serve.store.base import StoredObject
@@ -36,7 +36,7 @@ def test_blobs_then_the_manifest_then_the_pointer(tmp_path: Path) -> None:
     assert store.calls[-1] == ("get", documents.pointer_key(MODEL))
     assert ("get", manifest) in store.calls[store.calls.index(("put", manifest)) :]
     assert (done.sent_bytes, done.changed) == (TOTAL, True)
-    assert read_current(store, MODEL) == done.manifest
+    assert current_manifest(store, MODEL) == done.manifest
     assert published_ids(store) == [MODEL]
     assert store.get(blob("weights")) == content("weights", 1)
 
@@ -47,7 +47,7 @@ def test_what_is_there_is_not_sent_again(tmp_path: Path) -> None:
     second = publish(store, release(tmp_path))
     assert (second.sent, second.changed) == ((), False)
     assert second.manifest == first.manifest
-    assert publish(store, release(tmp_path), again=True).sent_bytes == TOTAL
+    assert publish(store, release(tmp_path), force=True).sent_bytes == TOTAL
 
 
 @pytest.mark.parametrize("survived", range(3))
@@ -62,7 +62,7 @@ def test_a_publisher_that_died_is_simply_started_again(tmp_path: Path, survived:
     store = CountingStore(die)
     with pytest.raises(Died):
         publish(store, release(tmp_path))
-    assert read_current(store, MODEL) is None
+    assert current_manifest(store, MODEL) is None
     store.hook = lambda call, key: None
     assert publish(store, release(tmp_path)).sent == tuple(NAMES.values())[survived:]
 
@@ -103,7 +103,7 @@ def test_a_damaged_model_is_published_over(tmp_path: Path) -> None:
     store = MemoryStore()
     store.put(documents.pointer_key(MODEL), b"no pointer")
     assert publish(store, release(tmp_path)).changed
-    assert read_current(store, MODEL) is not None
+    assert current_manifest(store, MODEL) is not None
 
 
 def test_a_file_that_is_not_what_it_should_be_is_not_published(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_file_that_changes_meanwhile_is_not_published(tmp_path: Path) -> None:
         publish(store, whole)
     assert caught.value.code == "FILE_CHANGED"
     assert not store.exists(blob("vocab"))
-    assert read_current(store, MODEL) is None
+    assert current_manifest(store, MODEL) is None
 
 
 def test_a_missing_file_has_a_sentence(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_what_cannot_be_read_back_does_not_become_current(
     with pytest.raises(F5Error) as caught:
         publish(store, release(tmp_path, 2))
     assert caught.value.code == "NOT_READ_BACK"
-    assert read_current(store, MODEL) == old
+    assert current_manifest(store, MODEL) == old
 
 
 def test_a_bad_id_is_refused_before_anything_is_read(tmp_path: Path) -> None:

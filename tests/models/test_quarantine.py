@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.models.find import artifact_path
-from f5serve.models.hub import HubSource, pull
+from f5serve.models.bucket import sync
+from f5serve.models.cache_dirs import CacheDir
+from f5serve.models.cleanup import quarantine, quarantined
+from f5serve.models.hub import pull
+from f5serve.models.hub_client import HubSource
+from f5serve.models.local import artifact_path
 from f5serve.models.publish import publish
-from f5serve.models.quarantine import kept, put_aside
-from f5serve.models.sources import Places, obtain
-from f5serve.models.sync import sync, verify_synced
-from f5serve.models.tiers import Tier
-from f5serve.models.verify import record_artifact
+from f5serve.models.resolve import ModelSources, resolve_model
+from f5serve.models.verify import record_artifact, verify_installed
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY, WEIGHTS
 from tests.models.releases import MODEL, release
@@ -34,9 +35,9 @@ def ours(tmp_path: Path) -> Path:
 def test_each_sample_is_kept_beside_its_place(ours: Path) -> None:
     for content in (b"one", b"two", b"three"):
         (ours / "w.safetensors").write_bytes(content)
-        assert put_aside(ours / "w.safetensors", ours) is not None
-    kept = {path.name: path.read_bytes() for path in ours.iterdir()}
-    assert kept == {
+        assert quarantine(ours / "w.safetensors", ours) is not None
+    quarantined = {path.name: path.read_bytes() for path in ours.iterdir()}
+    assert quarantined == {
         "w.safetensors.damaged": b"one",
         "w.safetensors.damaged-2": b"two",
         "w.safetensors.damaged-3": b"three",
@@ -46,7 +47,7 @@ def test_each_sample_is_kept_beside_its_place(ours: Path) -> None:
 def test_a_link_leads_to_the_file_that_is_meant(ours: Path) -> None:
     (ours / "blob").write_bytes(b"bad")
     (ours / "name").symlink_to("blob")
-    assert put_aside(ours / "name", ours) == ours / "blob.damaged"
+    assert quarantine(ours / "name", ours) == ours / "blob.damaged"
     assert not (ours / "name").exists()
 
 
@@ -65,24 +66,24 @@ def test_nothing_outside_is_touched(tmp_path: Path, ours: Path, way: str) -> Non
         "chain": ours / "chain",
     }
     is_link = way in ("file", "chain")
-    assert put_aside(paths[way], ours) == (ours / f"{way}.damaged" if is_link else None)
+    assert quarantine(paths[way], ours) == (ours / f"{way}.damaged" if is_link else None)
     assert paths[way].exists() is not is_link
     assert [path.name for path in outside.iterdir()] == ["w"]
     assert (outside / "w").read_bytes() == b"precious"
 
 
 def test_what_is_gone_or_cannot_be_renamed_is_no_error(ours: Path) -> None:
-    assert put_aside(ours / "gone", ours) is None
+    assert quarantine(ours / "gone", ours) is None
     (ours / "a").write_bytes(b"1")
     (ours / "no folder").write_bytes(b"2")
-    assert put_aside(ours / "a", ours, ours / "no folder" / "a") is None
+    assert quarantine(ours / "a", ours, ours / "no folder" / "a") is None
     assert (ours / "a").read_bytes() == b"1"
 
 
 def start(tmp_path: Path, folder: Path, source: HubSource | None = None) -> Path:
     """The weights that a start with these folders takes."""
-    places = Places(tmp_path / "image", (Tier(folder),), hub=source)
-    return obtain("pinned", places, registry=REGISTRY).files.weights
+    places = ModelSources(tmp_path / "image", (CacheDir(folder),), hub=source)
+    return resolve_model("pinned", places, registry=REGISTRY).files.weights
 
 
 def test_an_artifact_of_the_user_is_still_there(
@@ -131,7 +132,7 @@ def test_a_damaged_blob_is_kept_and_fetched_anew(
     else:
         assert pull("pinned", source, ours, registry=REGISTRY).weights.read_bytes() == WEIGHTS
     assert blob.with_name(f"{blob.name}.damaged").read_bytes() == b"?" + WEIGHTS[1:]
-    assert kept(ours) == [blob.with_name(f"{blob.name}.damaged")]
+    assert quarantined(ours) == [blob.with_name(f"{blob.name}.damaged")]
 
 
 def test_a_folder_of_links_to_another_disk_is_left_alone(tmp_path: Path, ours: Path) -> None:
@@ -145,6 +146,6 @@ def test_a_folder_of_links_to_another_disk_is_left_alone(tmp_path: Path, ours: P
     data = weights.read_bytes()
     weights.write_bytes(b"?" + data[1:])
     before = sorted(path.name for path in elsewhere.iterdir())
-    assert verify_synced(ours, MODEL) is None
+    assert verify_installed(MODEL, ours) is None
     assert sorted(path.name for path in elsewhere.iterdir()) == before
     assert (elsewhere / weights.name).read_bytes() == b"?" + data[1:]

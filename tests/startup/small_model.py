@@ -14,7 +14,7 @@ from f5serve.engine.convert import convert
 from f5serve.engine.published import random_tensors
 from f5serve.engine.vocoder import random_tensors as random_vocos
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, Release
+from f5serve.models.publish import LocalFile, UploadPlan
 
 MODEL = "F5TTS_v1_Base"
 VOCAB = [" ", *string.ascii_letters, *string.digits, *string.punctuation]
@@ -38,8 +38,8 @@ def write(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def release(paths: dict[str, Path]) -> Release:
+def release(paths: dict[str, Path]) -> UploadPlan:
     """The artifact as it is published."""
     roles = ("weights", "vocab", "vocoder")
     files = tuple(LocalFile(role, paths[role], f"{role}{paths[role].suffix}") for role in roles)  # type: ignore[arg-type]
-    return Release(Description(MODEL, ARTIFACT_API, MODEL, "CC-BY-NC-4.0", False), files)
+    return UploadPlan(Description(MODEL, ARTIFACT_API, MODEL, "CC-BY-NC-4.0", False), files)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.models.current import read_current
-from f5serve.models.find import ModelFiles, artifact_path
-from f5serve.models.sources import Obtained
+from f5serve.models.bucket import current_manifest
+from f5serve.models.local import ModelFiles, artifact_path
+from f5serve.models.resolve import ResolvedModel
 from f5serve.settings import Settings
 from f5serve.startup import publishing
 from f5serve.store.folder import FolderStore
@@ -23,7 +23,7 @@ from tests.startup import small_model
 
 
 @pytest.fixture
-def obtained(tmp_path: Path) -> Obtained:
+def obtained(tmp_path: Path) -> ResolvedModel:
     """The small model, converted, as a tier would hold it."""
     folder = tmp_path / "tier"
     made = small_model.write(tmp_path / "made")
@@ -34,12 +34,12 @@ def obtained(tmp_path: Path) -> Obtained:
     vocoder = made["vocoder"].rename(weights.with_name("vocos.bin"))
     arch = small_model.MODEL
     files = ModelFiles(arch, arch, weights, vocab, vocoder, "", False, "")
-    return Obtained(files, "hub", folder, ())
+    return ResolvedModel(files, "hub", folder, ())
 
 
 def test_it_is_published_by_another_process_whose_lines_are_in_our_log(
     tmp_path: Path,
-    obtained: Obtained,
+    obtained: ResolvedModel,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -48,14 +48,14 @@ def test_it_is_published_by_another_process_whose_lines_are_in_our_log(
         publishing.publish_beside(obtained).join(60)
     assert caplog.messages[-1] == "models push: ended with exit code 0", caplog.text
     assert caplog.messages[0].startswith("models push: process ")
-    manifest = read_current(FolderStore(tmp_path / "store"), small_model.MODEL)
+    manifest = current_manifest(FolderStore(tmp_path / "store"), small_model.MODEL)
     assert manifest is not None
     assert manifest.about.arch == "F5TTS_v1_Base"
 
 
 def test_what_goes_wrong_there_is_a_warning_here(
     tmp_path: Path,
-    obtained: Obtained,
+    obtained: ResolvedModel,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -73,7 +73,7 @@ def test_what_goes_wrong_there_is_a_warning_here(
     [(True, "hub", True), (False, "hub", False), (True, "store", False), (True, "tier", False)],
 )
 def test_only_what_came_from_the_hub_is_published_and_only_when_asked(
-    obtained: Obtained, asked: bool, source: str, wanted: bool
+    obtained: ResolvedModel, asked: bool, source: str, wanted: bool
 ) -> None:
     settings = Settings(publish_models=asked)
     assert publishing.is_wanted(settings, replace(obtained, source=source)) is wanted

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Self
 
-from f5serve.models.disk import human
+from f5serve.models.disk import format_bytes
 from f5serve.models.hashes import Progress
 
 
@@ -54,5 +54,5 @@ class Meter:
         tenth = progress.done * 10 // progress.total if progress.total else 0
         if tenth != self._tenth:
             self._tenth = tenth
-            total = f" of {human(progress.total)}" if progress.total else ""
-            print(f"{self._showing}: {human(progress.done)}{total}", file=sys.stderr)
+            total = f" of {format_bytes(progress.total)}" if progress.total else ""
+            print(f"{self._showing}: {format_bytes(progress.done)}{total}", file=sys.stderr)

@@ -17,14 +17,8 @@ from typing import TYPE_CHECKING
 from f5serve.cli.meter import Meter
 from f5serve.cli.models_parser import DTYPES
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
-from f5serve.models.disk import cannot_write, human
-from f5serve.models.find import (
-    ModelFiles,
-    artifact_path,
-    find,
-    find_published,
-    find_unsynced,
-)
+from f5serve.models.disk import cannot_write, format_bytes
+from f5serve.models.local import ModelFiles, artifact_path, find, find_published
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, check_license
 from f5serve.settings import Settings
 
@@ -54,7 +48,7 @@ def run(args: argparse.Namespace, settings: Settings, registry: Registry = PUBLI
 
 def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
     from f5serve.models.hub import pull
-    from f5serve.models.remote import HubSource
+    from f5serve.models.hub_client import HubSource
 
     spec = registry.get(args.model)
     check_license(spec, settings.require_commercial_license)
@@ -84,7 +78,6 @@ def print_files(files: ModelFiles, as_json: bool) -> None:
 
 
 def _verify(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
-    from f5serve.models.sync import check_synced
     from f5serve.models.verify import verify
 
     here = settings.models_dir
@@ -94,9 +87,7 @@ def _verify(args: argparse.Namespace, settings: Settings, registry: Registry) ->
     checks: dict[Path, FileCheck] = {}
     for name in names:
         with Meter() as meter:
-            found = check_synced(here, name, meter)
-            if not found or find_unsynced(name, here, registry=registry):
-                found += verify(name, here, meter, registry)
+            found = verify(name, here, meter, registry)
         checks |= {check.path: check for check in found}
     _print_checks(list(checks.values()), args.json)
     bad = any(check.state in ("changed", "missing") for check in checks.values())
@@ -148,7 +139,7 @@ def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -
         record_artifact(settings.models_dir, model_id)
     size = out.stat().st_size
     said = {"output": str(out), "arch": arch, "size": size, "source": str(weights)}
-    print(json.dumps(said) if args.json else f"{out}  {human(size)}")
+    print(json.dumps(said) if args.json else f"{out}  {format_bytes(size)}")
     return 0
 
 

@@ -10,9 +10,9 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from f5serve.models.current import published_ids
-from f5serve.models.disk import human
-from f5serve.models.find import ModelFiles, artifact_path, find, find_published
+from f5serve.models.bucket import published_ids
+from f5serve.models.disk import format_bytes
+from f5serve.models.local import ModelFiles, artifact_path, find, find_published
 from f5serve.models.registry import ModelSpec, Registry
 from f5serve.settings import Settings
 from f5serve.store.open import open_store
@@ -70,7 +70,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         " ".join(row["languages"]) or "-",
         row["license"],
         "yes" if row["commercial"] else "no",
-        human(row["size"]) if row["size"] else "?",
+        format_bytes(row["size"]) if row["size"] else "?",
         row["on_disk"] or "-",
     )
     return (*cells, "yes" if row["in_store"] else "-") if "in_store" in row else cells

@@ -16,7 +16,7 @@ from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.parts import MODEL_PARTS, require_packages
 from f5serve.http.model_ids import OPENAI_IDS, is_openai, unknown
 from f5serve.http.service import Service
-from f5serve.models.find import find
+from f5serve.models.local import find
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry
 from f5serve.settings import Settings
 

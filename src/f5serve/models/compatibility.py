@@ -1,10 +1,10 @@
-"""Names that scripts written for earlier F5-TTS workers import; nothing in f5serve calls them.
+"""Functions that scripts written for earlier F5-TTS workers import; f5serve calls none of them.
 
     from f5serve.models.compatibility import download_from_s3, sync_models_from_s3
 
-Each is a thin way to what `store` and `models` do, with the same settings (S3_BUCKET, AWS_*),
-over whatever store these name. True and False are the answers of the old functions; what they hid
-behind False, a wrong key or a full disk, is raised here as `F5Error` with its cause.
+They use the store of the settings (F5_STORE, or S3_BUCKET and AWS_*). True and False are the
+answers of the old functions; what those hid behind False, a wrong key or a full disk, is an
+`F5Error` here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from f5serve.errors import KeyMissing, ModelUnavailable
-from f5serve.models.find import artifact_path
-from f5serve.models.publish import publish
-from f5serve.models.release import Source, form_of, gather
-from f5serve.models.sync import sync
+from f5serve.models.bucket import sync
+from f5serve.models.local import artifact_path
+from f5serve.models.publish import collect_files, precision_of, publish
 from f5serve.settings import Settings
 from f5serve.store.open import open_store
 
@@ -49,13 +48,13 @@ def upload_to_s3(local_path: str | Path, s3_key: str, content_type: str = "") ->
 
 
 def sync_models_from_s3(model_id: str = "") -> bool:
-    """Bring a model from the store into F5_MODELS_DIR; "" is F5_MODEL. See `sync.sync`.
+    """Bring a model from the store into F5_MODELS_DIR; "" is F5_MODEL. See `bucket.sync`.
 
     Returns:
         False when the store has none that this version can use.
 
     Raises:
-        F5Error: as `sync.sync`.
+        F5Error: as `bucket.sync`.
     """
     settings = Settings.from_environ()
     try:
@@ -80,12 +79,12 @@ def upload_models_to_s3(model_id: str = "") -> bool:
     """
     settings = Settings.from_environ()
     model_id = model_id or settings.model
-    form = form_of(artifact_path(settings.models_dir, model_id)) or "published"
+    precision = precision_of(artifact_path(settings.models_dir, model_id))
     try:
-        release = gather(model_id, form, Source(settings.models_dir))
+        plan = collect_files(model_id, precision or "published", settings.models_dir)
     except ModelUnavailable as error:
         if error.code != "MODEL_NOT_PULLED":
             raise
         return False
-    publish(open_store(settings), release)
+    publish(open_store(settings), plan)
     return True

@@ -1,8 +1,7 @@
-"""Room on a disk, taken before it is needed; files that appear whole or not at all; one at a time.
+"""Disk space that is reserved before a download, atomic writes, and locks between processes.
 
-A folder and a number of bytes flow in, a `Reservation` flows out. What statvfs reports is only a
-reason to refuse early: with quotas, network volumes and other writers it promises nothing, so the
-blocks are really allocated. This module must not know what is written.
+What statvfs reports is only a reason to refuse early: with quotas, network volumes and other
+writers it promises nothing, so the blocks are really allocated.
 """
 
 from __future__ import annotations
@@ -20,48 +19,44 @@ from typing import IO, Self
 from f5serve.errors import StorageFailed, means_full
 from f5serve.store.files import PrivateFile
 
-_PIECE = 64 << 20
-_LEAST_STEP, _MOST_STEP = 4 << 20, 256 << 20
-_PATIENCE_S = 5.0
-_INCREDIBLE = 100 * 10**12  # bytes free: more than any one disk has
+_PIECE = 64 << 20  # bytes of one call that allocates
+_LEAST_STEP, _MOST_STEP = 4 << 20, 256 << 20  # bytes given back in one call
+_ALLOCATE_S = 5.0  # at most, for allocating blocks before a download
+_IMPLAUSIBLE = 100 * 10**12  # bytes free: more than any one disk has
 _NETWORKED = ("fuse", "nfs", "cifs", "smb", "ceph", "lustre", "9p", "virtiofs")
 _MARGIN = 1 << 20  # directories, records and the last block of each file
-_HINT_OTHER = "Name a folder in F5_MODELS_DIR that this user may write to."
-_HINT = "Free some space there, or name another folder in F5_MODELS_DIR."
+_HINT_UNWRITABLE = "Name a folder in F5_MODELS_DIR that this user may write to."
 
 
-def human(size: int) -> str:
-    """Bytes as people say them: "1.35 GB", "13.8 kB"; decimal units."""
+def format_bytes(size: int) -> str:
+    """Bytes in decimal units with three digits: "1.35 GB", "13.8 kB"."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= 1000 * scale:
+            return f"{size // scale} {unit}"
         if size >= scale:
-            return (
-                f"{size / scale:.3g} {unit}" if size < 1000 * scale else f"{size // scale} {unit}"
-            )
+            return f"{size / scale:.3g} {unit}"
     return f"{size} bytes"
 
 
 def no_space(folder: Path, needed: int, free: int | None = None) -> StorageFailed:
     """The error for a folder that cannot take `needed` more bytes."""
-    room = "less than that" if free is None or free >= needed else human(free)
+    room = "less than that" if free is None or free >= needed else format_bytes(free)
     return StorageFailed(
-        f"{human(needed)} are needed in {folder}, and {room} can be had there.",
+        f"{format_bytes(needed)} are needed in {folder}, and {room} can be had there.",
         code="NO_SPACE",
-        hint=_HINT,
-    )
-
-
-def unwritable(folder: Path, error: OSError) -> StorageFailed:
-    """The error for a folder that cannot be written to for another reason."""
-    return StorageFailed(
-        f"{folder} cannot be written to: {error.strerror or error}.",
-        code="NOT_WRITABLE",
-        hint=_HINT_OTHER,
+        hint="Free some space there, or name another folder in F5_MODELS_DIR.",
     )
 
 
 def cannot_write(folder: Path, needed: int, error: OSError) -> StorageFailed:
-    """The error for a write of `needed` bytes that the system refused."""
-    return no_space(folder, needed) if means_full(error) else unwritable(folder, error)
+    """The error for a write of `needed` bytes into a folder that the system refused."""
+    if means_full(error):
+        return no_space(folder, needed)
+    return StorageFailed(
+        f"{folder} cannot be written to: {error.strerror or error}.",
+        code="NOT_WRITABLE",
+        hint=_HINT_UNWRITABLE,
+    )
 
 
 def unreadable(path: Path, error: OSError) -> StorageFailed:
@@ -73,10 +68,10 @@ def unreadable(path: Path, error: OSError) -> StorageFailed:
     )
 
 
-class Reservation:
-    """Blocks of a file system that nobody else can take, given back as they are used.
+class DiskReservation:
+    """Blocks of a file system, allocated in advance and given back as they are used.
 
-    The blocks belong to an unnamed file, so a process that dies leaves nothing behind.
+    They belong to an unnamed file, so a process that dies leaves nothing behind.
     """
 
     def __init__(self, folder: Path, needed: int) -> None:
@@ -87,7 +82,7 @@ class Reservation:
         """
         self._file: IO[bytes] | None = None
         self._held = needed + _MARGIN if needed else 0
-        self._ahead = 0  # bytes given back that nobody has written yet
+        self._ahead = 0  # bytes given back and not written yet
         self._step, self._cut_at = _LEAST_STEP, time.monotonic()
         free = free_bytes(folder)
         if free is not None and needed > free:
@@ -99,7 +94,7 @@ class Reservation:
             self.close()
             if means_full(error):
                 raise no_space(folder, self._held, free) from None
-            raise unwritable(folder, error) from None
+            raise cannot_write(folder, self._held, error) from None
 
     def release(self, size: int) -> None:
         """Give `size` bytes back, just before they are written elsewhere in the folder.
@@ -140,23 +135,23 @@ class Reservation:
 
 
 def free_bytes(folder: Path) -> int | None:
-    """What statvfs says this user may still write there; None where it is known to say anything.
+    """Free bytes by statvfs; None on file systems whose figure cannot be trusted.
 
     Network volumes report the size of a whole cluster, and some of them nothing at all.
     """
     stat = os.statvfs(folder)
     free = stat.f_bavail * stat.f_frsize
-    if not stat.f_blocks or free > _INCREDIBLE or _file_system(folder).startswith(_NETWORKED):
+    if not stat.f_blocks or free > _IMPLAUSIBLE or _file_system(folder).startswith(_NETWORKED):
         return None
     return free
 
 
-def _file_system(folder: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> str:
+def _file_system(folder: Path) -> str:
     """Kind of the file system that holds `folder`, e.g. "ext4"; "" where Linux does not tell."""
     device = folder.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     with contextlib.suppress(OSError, IndexError):
-        for line in mountinfo.read_text().splitlines():
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
             if line.split()[2] == wanted:
                 return line.partition(" - ")[2].split()[0]
     return ""
@@ -168,7 +163,7 @@ def _allocate(descriptor: int, size: int) -> None:
     Where the file system has no such call, the C library writes to every block. That is as true
     and much slower, so what has not been had after some seconds is left to be found out later.
     """
-    give_up = time.monotonic() + _PATIENCE_S
+    give_up = time.monotonic() + _ALLOCATE_S
     for start in range(0, size, _PIECE):
         os.posix_fallocate(descriptor, start, min(_PIECE, size - start))
         if time.monotonic() > give_up:
@@ -189,19 +184,19 @@ def write_atomic(path: Path, data: bytes) -> None:
         if error.code == "NO_SPACE":
             raise no_space(path.parent, len(data)) from None
         raise StorageFailed(
-            f"{path.parent}: {error.message}", code="NOT_WRITABLE", hint=_HINT_OTHER
+            f"{path.parent}: {error.message}", code="NOT_WRITABLE", hint=_HINT_UNWRITABLE
         ) from None
 
 
-class SignsOfLife:
-    """Shows those who wait for a lock that its holder advances: once a second, not more often."""
+class Heartbeat:
+    """Touches a lock file, at most once a second, to show those who wait that its holder works."""
 
     def __init__(self, lock: Path) -> None:
         self._lock = lock
-        self._last = time.monotonic()  # taking the lock was one
+        self._last = time.monotonic()  # taking the lock touched it
 
-    def give(self) -> None:
-        """Call it whenever something was done."""
+    def beat(self) -> None:
+        """Call it after every piece of work."""
         if time.monotonic() > self._last + 1:
             self._last = time.monotonic()
             with contextlib.suppress(OSError):  # others would only wait for less long
@@ -209,15 +204,15 @@ class SignsOfLife:
 
 
 @contextlib.contextmanager
-def hold_lock(path: Path, patience_s: float) -> Iterator[bool]:
-    """Hold `path` among the processes that ask for it; yields whether it could be had.
+def hold_lock(path: Path, stale_after_s: float) -> Iterator[bool]:
+    """Hold the lock file `path` exclusively; yields whether that succeeded.
 
-    The holder shows that it is alive by touching the file. When that has not happened for
-    `patience_s` the caller goes on without: on a network volume the lock of a lost host can stay
-    taken, and on some the lock always succeeds, so nothing but bandwidth may depend on it.
+    The holder touches the file (`Heartbeat`). After `stale_after_s` without that the caller goes
+    on without the lock: on a network volume the lock of a lost host can stay taken, and on some
+    the lock always succeeds, so nothing but bandwidth may depend on it.
     """
     with path.open("a") as file:
-        held = _take(file, path, patience_s)
+        held = _take(file, path, stale_after_s)
         if held:
             path.touch()
         try:
@@ -227,9 +222,9 @@ def hold_lock(path: Path, patience_s: float) -> Iterator[bool]:
                 fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _take(file: IO[str], path: Path, patience_s: float) -> bool:
-    last_sign = path.stat().st_mtime_ns
-    give_up = time.monotonic() + patience_s
+def _take(file: IO[str], path: Path, stale_after_s: float) -> bool:
+    last_beat = path.stat().st_mtime_ns
+    give_up = time.monotonic() + stale_after_s
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -238,9 +233,9 @@ def _take(file: IO[str], path: Path, patience_s: float) -> bool:
             pass
         except OSError:  # a file system without locks
             return False
-        sign = path.stat().st_mtime_ns
-        if sign != last_sign:
-            last_sign, give_up = sign, time.monotonic() + patience_s
+        beat = path.stat().st_mtime_ns
+        if beat != last_beat:
+            last_beat, give_up = beat, time.monotonic() + stale_after_s
         if time.monotonic() > give_up:
             return False
         time.sleep(0.05)

@@ -1,25 +1,25 @@
-"""What a model in the store consists of: a manifest of hashes, and a pointer to the newest.
+"""The manifest of a model: which files, by hash, make up one version.
+
+In a store:
 
     models/_blobs/<sha256>                       the bytes of a file; written once
     models/<model id>/manifests/<sha256>.json    which files belong together; written once
-    models/<model id>/current.json               the hash of a manifest; overwritten, always last
+    models/<model id>/current.json               hash of the current manifest; overwritten, last
 
-Everything but the pointer is named by its own hash, so whoever follows the pointer gets the files
-of one version, or finds out that he does not. The same documents lie beside a model that was
-brought onto a disk. Bytes flow in, a `Manifest` flows out, and back. This module must not know
-stores or disks.
+Everything but the pointer current.json is named by its own hash, so a reader gets one consistent
+version or an error. The same documents lie beside a model that was synced to a disk (`local`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.models import documents
+from f5serve.models import json_fields as fields
 from f5serve.models.registry import ROLES, Role
 from f5serve.store.base import canonical, is_key
 
@@ -34,19 +34,16 @@ ARTIFACT_API = "f5serve-1"
 PUBLISHED_API = "published"
 """Weights as their authors published them."""
 
-BLOBS = "models/_blobs/"
-"""Below which the bytes of all files are."""
-
 READABLE_APIS = frozenset({ARTIFACT_API, PUBLISHED_API})
-MAX_BYTES = documents.MAX_BYTES
+BLOBS = "models/_blobs/"
 MANIFEST_NAME = "manifest.json"
 
-_NEEDED: tuple[Role, ...] = ("weights", "vocab", "vocoder")
+_NEEDED: frozenset[Role] = frozenset({"weights", "vocab", "vocoder"})
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file of a model in the store.
+    """One file of a version.
 
     Attributes:
         path: its name beside the others, without folders.
@@ -106,25 +103,23 @@ class Manifest:
         return sum(file.size for file in self.files)
 
     def is_same_model_as(self, other: Manifest) -> bool:
-        """Whether both say the same but for who put it there."""
-        return (self._without_producer(), self.files) == (other._without_producer(), other.files)
-
-    def _without_producer(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self.about).items() if k not in ("version", "commit")}
+        """Whether both differ at most in the f5serve that published them."""
+        same = replace(self.about, version=other.about.version, commit=other.about.commit)
+        return (same, self.files) == (other.about, other.files)
 
 
 def blob_key(sha256: str) -> str:
-    """Where the bytes of a file are."""
+    """Store key of the bytes of a file."""
     return f"{BLOBS}{sha256}"
 
 
 def manifest_key(model_id: str, sha256: str) -> str:
-    """Where a manifest is."""
+    """Store key of a manifest."""
     return f"models/{check_model_id(model_id)}/manifests/{sha256}.json"
 
 
 def pointer_key(model_id: str) -> str:
-    """Where the pointer to the manifest that counts is."""
+    """Store key of the pointer to the current manifest."""
     return f"models/{check_model_id(model_id)}/current.json"
 
 
@@ -160,17 +155,20 @@ def write(about: Description, files: tuple[StoredFile, ...]) -> Manifest:
 
 
 def read(data: bytes, model_id: str) -> Manifest | None:
-    """The manifest in `data`; None, with a line in the log, for one that only others can use.
+    """The manifest in `data`; None, with a line in the log, for a schema or API not known here.
 
     Raises:
         ModelUnavailable: MODEL_CORRUPT for what is no manifest of that model.
     """
-    value = _object(data, model_id, "manifest")
-    if not _is_readable(value, model_id):
-        return None
     try:
-        manifest = Manifest(_description(value), _files(documents.items(value, "files")), data)
-    except documents.Unreadable:
+        value = _load(data)
+        if not _is_known(value, "schema", {SCHEMA}, model_id):
+            return None
+        fields.text(value, "model_api")
+        if not _is_known(value, "model_api", READABLE_APIS, model_id):
+            return None
+        manifest = Manifest(_description(value), _files(value.get("files")), data)
+    except fields.InvalidDocument:
         raise corrupt(model_id, "its manifest cannot be read") from None
     if manifest.about.model != model_id:
         raise corrupt(model_id, "its manifest is that of another model")
@@ -178,28 +176,26 @@ def read(data: bytes, model_id: str) -> Manifest | None:
 
 
 def write_pointer(sha256: str) -> bytes:
-    """The document that makes the manifest of that hash the one that counts."""
+    """The document that makes the manifest of that hash the current one."""
     return canonical({"schema": SCHEMA, "manifest": sha256})
 
 
 def read_pointer(data: bytes, model_id: str) -> str | None:
-    """The hash in a pointer; None, with a line in the log, for a schema of another version.
+    """The hash in a pointer; None, with a line in the log, for a schema not known here.
 
     Raises:
         ModelUnavailable: MODEL_CORRUPT for what is no pointer.
     """
-    value = _object(data, model_id, "pointer")
-    if value["schema"] != SCHEMA:
-        _tell_unknown(model_id, "schema", value["schema"])
-        return None
     try:
-        return documents.sha256(value, "manifest")
-    except documents.Unreadable:
+        value = _load(data)
+        is_known = _is_known(value, "schema", {SCHEMA}, model_id)
+        return fields.sha256(value, "manifest") if is_known else None
+    except fields.InvalidDocument:
         raise corrupt(model_id, "its pointer cannot be read") from None
 
 
 def corrupt(model_id: str, what: str) -> ModelUnavailable:
-    """The error for a model that is in the store and cannot be used; `what` tells why."""
+    """The error for a model in the store that is damaged."""
     return ModelUnavailable(
         f"{model_id} is damaged in the store: {what}.",
         code="MODEL_CORRUPT",
@@ -207,74 +203,64 @@ def corrupt(model_id: str, what: str) -> ModelUnavailable:
     )
 
 
-def _object(data: bytes, model_id: str, what: str) -> dict[str, Any]:
-    try:
-        value = documents.load(data)
-    except documents.Unreadable:
-        value = {}
-    if type(value.get("schema")) is int:
-        return value
-    raise corrupt(model_id, f"its {what} cannot be read")
+def _load(data: bytes) -> dict[str, Any]:
+    value = fields.load(data)
+    if type(value.get("schema")) is not int:
+        raise fields.InvalidDocument("schema")
+    return value
 
 
-def _is_readable(value: Mapping[str, Any], model_id: str) -> bool:
-    if value["schema"] != SCHEMA:
-        _tell_unknown(model_id, "schema", value["schema"])
-        return False
-    api = value.get("model_api")
-    if not isinstance(api, str):
-        raise corrupt(model_id, "its manifest cannot be read")
-    if api not in READABLE_APIS:
-        _tell_unknown(model_id, "model_api", api)
-    return api in READABLE_APIS
-
-
-def _tell_unknown(model_id: str, name: str, value: object) -> None:
-    shown = str(value)[:40]  # a few digits of a number that may have thousands
+def _is_known(
+    value: Mapping[str, Any], name: str, known: frozenset[str] | set[int], model_id: str
+) -> bool:
+    if value[name] in known:
+        return True
     _log.warning(
         "%s in the store is of another version of f5serve (%s %r) and counts as absent",
         model_id,
         name,
-        shown,
+        str(value[name])[:40],  # a few digits of a number that may have thousands
     )
+    return False
 
 
 def _description(value: Mapping[str, Any]) -> Description:
-    source, producer = documents.part(value, "source"), documents.part(value, "producer")
+    source, producer = fields.part(value, "source"), fields.part(value, "producer")
     if not isinstance(value.get("commercial"), bool):
-        raise documents.Unreadable("commercial")
+        raise fields.InvalidDocument("commercial")
     return Description(
-        model=documents.text(value, "model"),
-        model_api=documents.text(value, "model_api"),
-        arch=documents.text(value, "arch"),
-        license=documents.text(value, "license"),
+        model=fields.text(value, "model"),
+        model_api=fields.text(value, "model_api"),
+        arch=fields.text(value, "arch"),
+        license=fields.text(value, "license"),
         commercial=value["commercial"],
-        repo=documents.text(source, "repo", ""),
-        revision=documents.text(source, "revision", ""),
-        version=documents.text(producer, "version", ""),
-        commit=documents.text(producer, "commit", ""),
+        repo=fields.text(source, "repo", ""),
+        revision=fields.text(source, "revision", ""),
+        version=fields.text(producer, "version", ""),
+        commit=fields.text(producer, "commit", ""),
     )
 
 
-def _files(lines: Sequence[Mapping[str, Any]]) -> tuple[StoredFile, ...]:
-    """The files whose role is known here, each role once; names become paths, so they are checked.
+def _files(entries: object) -> tuple[StoredFile, ...]:
+    """The files of roles known here, each role once; their names become paths.
 
     Raises:
-        Unreadable: they cannot be those of a model.
+        InvalidDocument: they cannot be those of a model.
     """
-    files = tuple(_file(line) for line in lines if documents.text(line, "role") in ROLES)
-    roles = [file.role for file in files]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise fields.InvalidDocument("files")
+    files = tuple(_file(entry) for entry in entries if fields.text(entry, "role") in ROLES)
+    roles = {file.role for file in files}
     names = {file.path.lower() for file in files} | {MANIFEST_NAME}
-    if not set(_NEEDED) <= set(roles) or len(set(roles)) < len(roles):
-        raise documents.Unreadable("roles")
-    if len(names) <= len(files):
-        raise documents.Unreadable("names")
+    if not roles >= _NEEDED or len(roles) < len(files) or len(names) <= len(files):
+        raise fields.InvalidDocument("files")
     return files
 
 
-def _file(line: Mapping[str, Any]) -> StoredFile:
-    path = documents.text(line, "path")
+def _file(entry: Mapping[str, Any]) -> StoredFile:
+    path = fields.text(entry, "path")
     if not is_key(path) or "/" in path:
-        raise documents.Unreadable("path")
-    role: Role = line["role"]
-    return StoredFile(role, path, documents.whole(line, "size"), documents.sha256(line, "sha256"))
+        raise fields.InvalidDocument("path")
+    return StoredFile(
+        entry["role"], path, fields.whole(entry, "size"), fields.sha256(entry, "sha256")
+    )

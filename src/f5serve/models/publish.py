@@ -1,31 +1,52 @@
-"""A model from this machine into the store, so that no reader ever meets half of it.
+"""Publishes a local model into a store: its files are collected, hashed and sent.
 
-A `Release` and a store flow in, `Published` flows out. Blobs first, then the manifest, read back,
-then the pointer (layout in `manifest`). What is in the store already is not sent again, so a
-publisher that was killed is simply started once more, and several at once do no harm. It reads and
-sends hundreds of megabytes: never to be called in a process that serves. This module must not know
-the hub, or how weights are converted.
+Blobs are sent first, then the manifest, read back, then the pointer (layout in `manifest`), so a
+reader never gets half a model. What the store has already is not sent again, so a publisher that
+was killed is started once more, and several at once do no harm. It reads and sends hundreds of
+megabytes: never call it in a process that serves.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import struct
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from f5serve.build import stamp
 from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
-from f5serve.models import manifest as documents
-from f5serve.models.current import read_current
+from f5serve.models import manifest as manifests
+from f5serve.models.bucket import current_manifest
 from f5serve.models.disk import unreadable
-from f5serve.models.hashes import OnProgress, Progress, digest, quiet
-from f5serve.models.manifest import Description, Manifest, StoredFile
-from f5serve.models.registry import Role
+from f5serve.models.hashes import OnProgress, Progress, digest, no_progress
+from f5serve.models.json_fields import MAX_BYTES
+from f5serve.models.local import artifact_path, find, find_published
+from f5serve.models.manifest import (
+    ARTIFACT_API,
+    PUBLISHED_API,
+    Description,
+    Manifest,
+    StoredFile,
+)
+from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, Role
+from f5serve.models.verify import expected_hash, record_artifact
 from f5serve.store.base import ObjectStore
 
 _log = logging.getLogger(__name__)
 
+WeightsFormat = Literal["fp16", "fp32", "published"]
+"""Converted in one of two precisions, or as the authors published it."""
+
+Convert = Callable[[Path, Path, str], None]
+"""Called with a published checkpoint, the path of its artifact, and "fp16" or "fp32"."""
+
 _JSON = "application/json"
+_MOST_HEADER_BYTES = 16 << 20
+_PRECISIONS: dict[str, Literal["fp16", "fp32"]] = {"F16": "fp16", "F32": "fp32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +66,21 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """A model, complete, as it is to be published; who publishes it is filled in."""
+class UploadPlan:
+    """A complete model that is to be published."""
 
     about: Description
     files: tuple[LocalFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What publishing came to.
+class PublishResult:
+    """What publishing changed in the store.
 
     Attributes:
         sent: names of the files whose bytes were sent; the others were there.
         sent_bytes: of those.
-        changed: whether the model that counts is another one than before.
+        changed: whether the current model is another one than before.
     """
 
     manifest: Manifest
@@ -68,140 +89,224 @@ class Published:
     changed: bool
 
 
-def publish(
-    store: ObjectStore, release: Release, on_progress: OnProgress = quiet, again: bool = False
-) -> Published:
-    """Put a model into the store and make it the one that counts.
+def collect_files(
+    model_id: str,
+    weights_format: WeightsFormat,
+    models_dir: Path,
+    convert: Convert | None = None,
+    registry: Registry = PUBLISHED,
+) -> UploadPlan:
+    """The files of a local model, with the hashes that are known of them.
 
     Args:
-        again: send every byte, whatever the store says it has; heals a store whose copy is damaged.
+        convert: makes an artifact where there is none in that precision; None refuses then.
+
+    Raises:
+        ModelUnavailable: UNKNOWN_MODEL, MODEL_NOT_PULLED, MODEL_NOT_CONVERTED, or as `convert`.
+    """
+    spec = registry.get(model_id)
+    here = find(spec.id, models_dir, registry=registry)
+    if here is None:
+        raise _not_pulled(spec)
+    if weights_format == "published":
+        weights, api = _published_weights(spec, models_dir, registry), PUBLISHED_API
+    else:
+        weights, api = _artifact(spec, weights_format, models_dir, convert, registry), ARTIFACT_API
+    about = Description(
+        model=spec.id,
+        model_api=api,
+        arch=spec.arch,
+        license=spec.license,
+        commercial=spec.commercial,
+        repo=spec.repo,
+        revision=here.revision,
+    )
+    sources: dict[Role, tuple[ModelSpec, Path]] = {
+        "weights": (spec, weights),
+        "vocab": (spec, here.vocab),
+        "vocoder": (registry.vocoder, here.vocoder),
+    }
+    files = tuple(
+        LocalFile(role, path, f"{role}{path.suffix}", expected_hash(owner, path, models_dir))
+        for role, (owner, path) in sources.items()
+    )
+    return UploadPlan(about, files)
+
+
+def _published_weights(spec: ModelSpec, models_dir: Path, registry: Registry) -> Path:
+    found = find_published(spec.id, models_dir, registry=registry)
+    if found is None:
+        raise _not_pulled(spec)
+    return found.weights
+
+
+def _not_pulled(spec: ModelSpec) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{spec.id} is not on this machine as it was published.",
+        code="MODEL_NOT_PULLED",
+        hint=f"Run: f5serve models pull {spec.id}",
+    )
+
+
+def _artifact(
+    spec: ModelSpec, precision: str, models_dir: Path, convert: Convert | None, registry: Registry
+) -> Path:
+    """The artifact in that precision: the one in use, the one made for publishing, or a new one."""
+    usual = artifact_path(models_dir, spec.id)
+    beside = usual.with_name(f"{spec.id}.{precision}.safetensors")
+    for path in (usual, beside):
+        if precision_of(path) == precision:
+            return path
+    if convert is None:
+        raise ModelUnavailable(
+            f"{spec.id} has not been converted to {precision} on this machine.",
+            code="MODEL_NOT_CONVERTED",
+            hint=f"Run: f5serve models convert {spec.id} --dtype {precision}",
+        )
+    out = beside if usual.exists() or precision != "fp16" else usual
+    convert(_published_weights(spec, models_dir, registry), out, precision)
+    record_artifact(models_dir, spec.id, out)
+    return out
+
+
+def precision_of(weights: Path) -> Literal["fp16", "fp32"] | None:
+    """Precision of an artifact by its header; None for anything else, a published file included."""
+    try:
+        with weights.open("rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(size, _MOST_HEADER_BYTES)))
+        if header.pop("__metadata__", {}).get("format") != ARTIFACT_API:
+            return None
+        sizes = Counter[str]()
+        for tensor in header.values():
+            start, end = tensor["data_offsets"]
+            sizes[tensor["dtype"]] += end - start
+    except (OSError, struct.error, ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        return None
+    return _PRECISIONS.get(sizes.most_common(1)[0][0]) if sizes else None
+
+
+def publish(
+    store: ObjectStore, plan: UploadPlan, on_progress: OnProgress = no_progress, force: bool = False
+) -> PublishResult:
+    """Put a model into the store and make it the current one.
+
+    Args:
+        force: send every byte, whatever the store has; heals a store whose copy is damaged.
 
     Raises:
         ModelUnavailable: HASH_MISMATCH for a local file that is not what it should be.
         StorageFailed: NOT_READABLE, FILE_CHANGED, NOT_READ_BACK, or the store's own code.
         InvalidRequest: BAD_MODEL_ID.
     """
-    about = replace(release.about, version=stamp().version, commit=stamp().commit)
-    documents.check_model_id(about.model)  # before the long work
-    offers = [_look_at(local, on_progress) for local in release.files]
-    manifest = documents.write(about, tuple(offer.stored for offer in offers))
-    before = _before(store, about.model)
+    about = replace(plan.about, version=stamp().version, commit=stamp().commit)
+    manifests.check_model_id(about.model)  # before the long work
+    hashed = [_hash(local, on_progress) for local in plan.files]
+    manifest = manifests.write(about, tuple(file.stored for file in hashed))
+    try:
+        before = current_manifest(store, about.model)
+    except ModelUnavailable:  # damaged, and about to be replaced
+        before = None
     if before is not None and before.is_same_model_as(manifest):
         manifest = before  # so that a newer f5serve does not make everybody fetch it anew
-    missing = [offer for offer in offers if again or not _is_there(store, offer.stored)]
-    for offer in missing:
-        _send(store, offer, on_progress)
-    _check_blobs(store, manifest)
-    _put_manifest(store, manifest)
-    _put_pointer(store, manifest)
-    _sweep(store)
-    return Published(
+    missing = [file for file in hashed if force or not _is_stored(store, file.stored)]
+    for file in missing:
+        _send(store, file, on_progress)
+    _publish_manifest(store, manifest)
+    _abort_old_uploads(store)
+    return PublishResult(
         manifest,
-        tuple(offer.stored.path for offer in missing),
-        sum(offer.stored.size for offer in missing),
+        tuple(file.stored.path for file in missing),
+        sum(file.stored.size for file in missing),
         before is None or before.sha256 != manifest.sha256,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Offer:
-    """A file that has been hashed, and how it looked before."""
+class _HashedFile:
+    """A local file, its size and hash, and its `_stat_key` before it was hashed."""
 
     source: Path
     stored: StoredFile
-    facts: tuple[int, int, int]
-
-    @property
-    def key(self) -> str:
-        return documents.blob_key(self.stored.sha256)
+    stat_key: tuple[int, int, int]
 
 
-def _look_at(local: LocalFile, on_progress: OnProgress) -> _Offer:
-    facts = _facts(local.source)
+def _hash(local: LocalFile, on_progress: OnProgress) -> _HashedFile:
     try:
-        found = digest(local.source, local.path, on_progress)
+        stat_key = _stat_key(local.source)
+        sha256 = digest(local.source, local.path, on_progress).sha256
     except OSError as error:
         raise unreadable(local.source, error) from None
-    if local.sha256 not in (None, found.sha256):
+    if local.sha256 not in (None, sha256):
         raise ModelUnavailable(
             f"{local.source} is not the file it should be: {local.sha256} is expected, "
-            f"{found.sha256} was found (sha256).",
+            f"{sha256} was found (sha256).",
             code="HASH_MISMATCH",
             hint="Nothing was published. `f5serve models verify` tells which files are wrong; "
             "remove those and pull the model again.",
         )
-    return _Offer(local.source, StoredFile(local.role, local.path, facts[0], found.sha256), facts)
+    stored = StoredFile(local.role, local.path, stat_key[0], sha256)
+    return _HashedFile(local.source, stored, stat_key)
 
 
-def _facts(path: Path) -> tuple[int, int, int]:
-    """Size, time of the last change, and which file it is: what differs when it was changed."""
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise unreadable(path, error) from None
+def _stat_key(path: Path) -> tuple[int, int, int]:
+    """Size, mtime_ns and inode: what differs when a file was changed."""
+    stat = path.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _before(store: ObjectStore, model_id: str) -> Manifest | None:
-    """What counts until now; a damaged one counts for nothing, as it is about to be replaced."""
-    try:
-        return read_current(store, model_id)
-    except ModelUnavailable:
-        return None
-
-
-def _is_there(store: ObjectStore, file: StoredFile) -> bool:
+def _is_stored(store: ObjectStore, file: StoredFile) -> bool:
     """Whether the blob is there in full size.
 
     A listing knows sizes and may be old; asking for the blob itself shows that it is still there.
     """
-    key = documents.blob_key(file.sha256)
+    key = manifests.blob_key(file.sha256)
     listed = any(entry.key == key and entry.size == file.size for entry in store.list(key))
     return listed and store.exists(key)
 
 
-def _send(store: ObjectStore, offer: _Offer, on_progress: OnProgress) -> None:
-    stored = offer.stored
+def _send(store: ObjectStore, file: _HashedFile, on_progress: OnProgress) -> None:
+    stored, key = file.stored, manifests.blob_key(file.stored.sha256)
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         on_progress(Progress(stored.path, "upload", done, stored.size))
 
-    tell(0)
-    store.put_file(offer.key, offer.source, on_progress=tell)
-    if _facts(offer.source) != offer.facts:
-        store.delete(offer.key)  # it may hold other bytes than its name says
+    report(0)
+    store.put_file(key, file.source, on_progress=report)
+    try:
+        is_unchanged = _stat_key(file.source) == file.stat_key
+    except OSError as error:
+        raise unreadable(file.source, error) from None
+    if not is_unchanged:
+        store.delete(key)  # it may hold other bytes than its name says
         raise StorageFailed(
-            f"{offer.source} was changed while it was read.",
+            f"{file.source} was changed while it was read.",
             code="FILE_CHANGED",
             hint="Nothing was published. Try again when nobody writes to it.",
             retryable=True,
         )
 
 
-def _check_blobs(store: ObjectStore, manifest: Manifest) -> None:
+def _publish_manifest(store: ObjectStore, manifest: Manifest) -> None:
+    """Write the manifest and then the pointer, reading back everything on the way."""
+    model_id = manifest.about.model
     for file in manifest.files:
-        if not store.exists(documents.blob_key(file.sha256)):
-            raise _not_read_back(documents.blob_key(file.sha256), "it is not there")
-
-
-def _put_manifest(store: ObjectStore, manifest: Manifest) -> None:
-    key = documents.manifest_key(manifest.about.model, manifest.sha256)
+        key = manifests.blob_key(file.sha256)
+        if not store.exists(key):
+            raise _not_read_back(key, "it is not there")
+    key = manifests.manifest_key(model_id, manifest.sha256)
     store.put(key, manifest.data, _JSON)
     if _read(store, key) != manifest.data:
         raise _not_read_back(key, "it holds something else")
+    key = manifests.pointer_key(model_id)
+    store.put(key, manifests.write_pointer(manifest.sha256), _JSON)
+    manifests.read_pointer(_read(store, key), model_id)  # another publisher may have replaced it
 
 
-def _put_pointer(store: ObjectStore, manifest: Manifest) -> None:
-    """Make the manifest the one that counts; another publisher may replace it at any moment."""
-    key = documents.pointer_key(manifest.about.model)
-    store.put(key, documents.write_pointer(manifest.sha256), _JSON)
-    documents.read_pointer(_read(store, key), manifest.about.model)
-
-
-def _sweep(store: ObjectStore) -> None:
-    """Remove what publishers that were killed have left of their uploads, which costs money."""
+def _abort_old_uploads(store: ObjectStore) -> None:
+    """Remove what killed publishers left of their uploads, which costs money."""
     try:
-        if found := store.abort_old_uploads(documents.BLOBS):
+        if found := store.abort_old_uploads(manifests.BLOBS):
             _log.info("%d old uploads that nobody completed were removed", found)
     except F5Error as error:  # not every key may
         _log.info("old uploads are not looked for: %s", error.message)
@@ -209,7 +314,7 @@ def _sweep(store: ObjectStore) -> None:
 
 def _read(store: ObjectStore, key: str) -> bytes:
     try:
-        return store.get(key, documents.MAX_BYTES)
+        return store.get(key, MAX_BYTES)
     except F5Error as error:
         raise _not_read_back(key, error.message.rstrip(".")) from error
 

@@ -1,31 +1,43 @@
-"""Whether files are the ones that were published, or else the ones that were accepted at first.
-
-Files, records and hashes flow in; a verdict on each flows out. A hash that nobody published is
-recorded when the file is first seen and expected from then on (trust on first use). This module
-must not know the hub.
-"""
+"""Checks the files of local models against the hashes that were published, or accepted at first."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from f5serve.errors import ModelUnavailable
-from f5serve.models import records
+from f5serve.models.cleanup import quarantine
 from f5serve.models.disk import unreadable
-from f5serve.models.find import (
+from f5serve.models.hashes import (
+    OnProgress,
+    digest,
+    no_progress,
+    read_record,
+    record_file,
+    record_path,
+)
+from f5serve.models.local import (
+    ARTIFACTS_FOLDER,
     HUB_FOLDER,
+    SYNCED_FOLDER,
+    InstalledModel,
     ModelFiles,
     artifact_path,
+    find_artifact,
+    find_installed,
+    find_published,
+    find_snapshot,
     hub_caches,
-    locate,
+    named_files,
     repo_folder,
 )
-from f5serve.models.hashes import Digest, OnProgress, digest, quiet
-from f5serve.models.records import Seen, SeenFile
+from f5serve.models.manifest import MANIFEST_NAME, StoredFile
 from f5serve.models.registry import PUBLISHED, ModelFile, ModelSpec, Registry
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ class FileCheck:
     """The verdict on one file.
 
     Attributes:
-        path: where it lies, or would lie.
+        path: where it is, or should be.
         state: ok; changed; missing; or recorded: no hash was known, this one is from now on.
         expected: sha256, or None when none was known.
         actual: sha256, or None when the file is missing.
@@ -48,22 +60,31 @@ class FileCheck:
 def verify(
     model_id: str,
     models_dir: Path,
-    on_progress: OnProgress = quiet,
+    on_progress: OnProgress = no_progress,
     registry: Registry = PUBLISHED,
 ) -> list[FileCheck]:
-    """Hash the files of a model, of its vocoder and, if there is one, of its artifact.
+    """Hash the files of a model in all its forms, and of its vocoder; quarantines nothing.
+
+    Where it was synced and is there in no other form, missing files of other forms are no news.
 
     Raises:
         ModelUnavailable: code UNKNOWN_MODEL.
         StorageFailed: NOT_READABLE; NO_SPACE or NOT_WRITABLE when a hash cannot be recorded.
     """
     spec = registry.get(model_id)
-    specs = (spec,) if spec is registry.vocoder else (spec, registry.vocoder)
-    checks = [
-        _check(models_dir, one.id, file, path, on_progress)
-        for one in specs
-        for file, path in _files(one, models_dir)
-    ]
+    checks = []
+    if installed := find_installed(spec.id, models_dir):
+        for stored in installed.manifest.files:
+            path = installed.path(stored)
+            actual = _sha256(path, stored.path, on_progress)
+            state: Literal["ok", "changed"] = "ok" if actual == stored.sha256 else "changed"
+            checks.append(FileCheck(path, state, stored.sha256, actual))
+        here = find_artifact(spec.id, models_dir, registry=registry)
+        if not here and not find_published(spec.id, models_dir, registry=registry):
+            return checks
+    for one in (spec,) if spec is registry.vocoder else (spec, registry.vocoder):
+        for file, path in _located(one, models_dir):
+            checks.append(_check(models_dir, one.id, file, path, on_progress))
     artifact = artifact_path(models_dir, spec.id)
     if artifact.is_file():
         file = ModelFile("weights", artifact.name)
@@ -71,129 +92,144 @@ def verify(
     return checks
 
 
-def artifact_id(model_id: str) -> str:
-    """Under which name the artifact of a model is recorded."""
-    return f"{model_id}.artifact"
-
-
-def record_artifact(models_dir: Path, model_id: str) -> None:
-    """Expect the artifact of a model to stay as it is now; called when it has been written."""
-    path = artifact_path(models_dir, model_id)
-    record(models_dir, artifact_id(model_id), ModelFile("weights", path.name), path, digest(path))
-
-
-def record(models_dir: Path, model_id: str, file: ModelFile, path: Path, found: Digest) -> None:
-    """Write down that a file of that hash was accepted."""
-    stat = path.stat()
-    entry = SeenFile(file.role, found.sha256, stat.st_size, stat.st_mtime_ns)
-    seen = records.read(models_dir, model_id)
-    records.write(models_dir, model_id, replace(seen, files={**seen.files, file.path: entry}))
-
-
-def expected(file: ModelFile, seen: Seen) -> str | None:
-    """The sha256 a file must have: the published one, else the one accepted at first, else None."""
-    entry = seen.files.get(file.path)
-    return file.sha256 or (entry.sha256 if entry else None)
-
-
-def reason_to_refuse(file: ModelFile, seen: Seen, sha256: str) -> str | None:
-    """What speaks against a file of that hash, or None."""
-    wanted = expected(file, seen)
-    if wanted is None or wanted == sha256:
-        return None
-    source = "is published" if file.sha256 else "was accepted at first"
-    return f"{wanted} {source}, {sha256} was found"
-
-
-def changed(
-    found: ModelFiles,
-    models_dir: Path,
-    on_progress: OnProgress = quiet,
-    registry: Registry = PUBLISHED,
-) -> list[Path]:
-    """Files of a model that was found which are not what they should be; hashes all that it can.
-
-    Nothing is recorded: a file of which no hash is known counts as good.
-
-    Raises:
-        StorageFailed: NOT_READABLE.
-    """
-    wanted = known_hashes(found, models_dir, registry)
-    try:
-        return [
-            path
-            for path, sha256 in wanted.items()
-            if sha256 and digest(path, path.name, on_progress).sha256 != sha256
-        ]
-    except OSError as error:
-        raise unreadable(Path(error.filename or found.weights), error) from None
-
-
-def known_hashes(
-    found: ModelFiles, models_dir: Path, registry: Registry = PUBLISHED
-) -> dict[Path, str | None]:
-    """The sha256 that each file of a model that was found must have; None where none is known."""
-    spec, vocoder = registry.get(found.model), registry.vocoder
-    if found.weights == artifact_path(models_dir, spec.id):
-        weights = expected_of(models_dir, artifact_id(spec.id), (), found.weights)
-    else:
-        weights = expected_of(models_dir, spec.id, spec.files, found.weights)
-    return {
-        found.weights: weights,
-        found.vocab: expected_of(models_dir, spec.id, spec.files, found.vocab),
-        found.vocoder: expected_of(models_dir, vocoder.id, vocoder.files, found.vocoder),
-    }
-
-
-def expected_of(
-    models_dir: Path, record_id: str, files: tuple[ModelFile, ...], path: Path
-) -> str | None:
-    """The hash that is known of a file by the name it has in its repository, or None."""
-    seen = records.read(models_dir, record_id)
-    known = files or tuple(ModelFile(e.role, name) for name, e in seen.files.items())
-    for file in known:
-        if path.name == Path(file.path).name:
-            return expected(file, seen)
-    return None
-
-
-def mismatch(spec: ModelSpec, file: ModelFile, reason: str) -> ModelUnavailable:
-    """The error for a file that is refused."""
-    return ModelUnavailable(
-        f"{file.path} of {spec.id} is not the file it should be: {reason} (sha256).",
-        code="HASH_MISMATCH",
-        hint="Nothing of it was kept. Try once more; if it stays so the file was changed at its "
-        "source, or something between here and the hub changes it.",
-    )
-
-
-def _files(spec: ModelSpec, models_dir: Path) -> Iterator[tuple[ModelFile, Path]]:
-    """Each file of a model with where it lies, or would lie."""
-    seen = records.read(models_dir, spec.id)
-    files = spec.files or tuple(ModelFile(e.role, path) for path, e in seen.files.items())
+def _located(spec: ModelSpec, models_dir: Path) -> Iterator[tuple[ModelFile, Path]]:
+    """Each file of a model with where it is, or should be."""
+    known = read_record(models_dir, spec.id)
+    files = named_files(spec, known)
     if not files:
         files = ModelFile("weights", "(checkpoint)"), ModelFile("vocab", "vocab.txt")
     # Without their sizes, so that a file that was cut is found to be changed, not to be missing.
-    anyhow = replace(spec, files=tuple(replace(file, size=None) for file in files))
+    of_any_size = replace(spec, files=tuple(replace(file, size=None) for file in files))
     for file in files:
-        found = locate(anyhow, (file.role,), hub_caches(models_dir), models_dir)
+        found = find_snapshot(of_any_size, (file.role,), hub_caches(models_dir), models_dir)
         folder = repo_folder(models_dir / HUB_FOLDER, file.repo or spec.repo) / "snapshots"
-        commit = file.revision or spec.revision or seen.revision or "main"
+        commit = file.revision or spec.revision or known.revision or "main"
         yield file, found.paths[file.role] if found else folder / commit / file.path
 
 
 def _check(
     models_dir: Path, record_id: str, file: ModelFile, path: Path, on_progress: OnProgress
 ) -> FileCheck:
-    seen = records.read(models_dir, record_id)
-    wanted = expected(file, seen)
+    expected = read_record(models_dir, record_id).expected(file)
     if not path.is_file():
-        return FileCheck(path, "missing", wanted, None)
+        return FileCheck(path, "missing", expected, None)
+    actual = _sha256(path, file.path, on_progress)
+    if expected is not None:
+        return FileCheck(path, "ok" if actual == expected else "changed", expected, actual)
+    record_file(models_dir, record_id, file, path, actual)
+    return FileCheck(path, "recorded", None, actual)
+
+
+def _sha256(path: Path, name: str, on_progress: OnProgress) -> str:
     try:
-        found = digest(path, file.path, on_progress)
+        return digest(path, name, on_progress).sha256
     except OSError as error:
         raise unreadable(path, error) from None
-    if wanted is not None:
-        return FileCheck(path, "ok" if found.sha256 == wanted else "changed", wanted, found.sha256)
-    record(models_dir, record_id, file, path, found)
-    return FileCheck(path, "recorded", None, found.sha256)
+
+
+def artifact_id(model_id: str) -> str:
+    """Under which name the artifact of a model is recorded."""
+    return f"{model_id}.artifact"
+
+
+def record_artifact(models_dir: Path, model_id: str, path: Path | None = None) -> None:
+    """Expect an artifact of a model, by default the one in use, to stay as it is now."""
+    path = path or artifact_path(models_dir, model_id)
+    file = ModelFile("weights", path.name)
+    record_file(models_dir, artifact_id(model_id), file, path, digest(path).sha256)
+
+
+def known_hashes(
+    files: ModelFiles, models_dir: Path, registry: Registry = PUBLISHED
+) -> dict[Path, str | None]:
+    """The sha256 that each file of a local model must have; None where none is known."""
+    installed = find_installed(files.model, models_dir)
+    if installed and files.weights.is_relative_to(installed.folder):
+        return {installed.path(file): file.sha256 for file in installed.manifest.files}
+    spec, vocoder = registry.get(files.model), registry.vocoder
+    return {
+        files.weights: expected_hash(spec, files.weights, models_dir),
+        files.vocab: expected_hash(spec, files.vocab, models_dir),
+        files.vocoder: expected_hash(vocoder, files.vocoder, models_dir),
+    }
+
+
+def expected_hash(spec: ModelSpec, path: Path, models_dir: Path) -> str | None:
+    """The sha256 that is known of a file by its name in its repository or record, or None."""
+    record_id = spec.id
+    if path.parent == models_dir / ARTIFACTS_FOLDER:
+        record_id, spec = artifact_id(spec.id), replace(spec, files=())
+    known = read_record(models_dir, record_id)
+    named = (file for file in named_files(spec, known) if Path(file.path).name == path.name)
+    return next(map(known.expected, named), None)
+
+
+def verify_installed(
+    model_id: str, models_dir: Path, on_progress: OnProgress = no_progress
+) -> InstalledModel | None:
+    """The synced model after hashing all of it; None when it is absent or damaged.
+
+    A changed file is quarantined, so that the next sync fetches it anew. One that this process
+    cannot read stays: others may.
+    """
+    installed = find_installed(model_id, models_dir)
+    if installed is None:
+        return None
+    states = {f: file_state(installed, f, on_progress) for f in installed.manifest.files}
+    for file, state in states.items():
+        if state == "changed":
+            _quarantine(installed, file, models_dir)
+    return installed if set(states.values()) == {"intact"} else None
+
+
+def file_state(
+    installed: InstalledModel, file: StoredFile, on_progress: OnProgress = no_progress
+) -> Literal["intact", "changed", "unreadable"]:
+    """Whether a file has the size and hash of its manifest; a missing one counts as changed."""
+    try:
+        if not installed.has(file):
+            return "changed"
+        found = digest(installed.path(file), file.path, on_progress)
+    except OSError as error:
+        _log.warning("%s cannot be read and is not used: %s", installed.path(file), error)
+        return "unreadable"
+    return "intact" if found.sha256 == file.sha256 else "changed"
+
+
+def _quarantine(installed: InstalledModel, file: StoredFile, models_dir: Path) -> None:
+    folder = installed.folder
+    with contextlib.suppress(OSError):  # gone meanwhile, or a disk that only fails
+        if folder.resolve(strict=True).is_relative_to(models_dir.resolve(strict=True)):
+            (folder / MANIFEST_NAME).unlink(missing_ok=True)  # so the version counts as incomplete
+    to = folder.parent / "quarantine" / f"{folder.name}-{file.path}"
+    quarantine(installed.path(file), models_dir, to)
+
+
+def find_damage(
+    files: ModelFiles,
+    models_dir: Path,
+    on_progress: OnProgress = no_progress,
+    registry: Registry = PUBLISHED,
+) -> list[str]:
+    """What is wrong with a local model, each in a few words; empty when every known hash is right.
+
+    A damaged file inside `models_dir` is quarantined, and so is absent next time.
+    """
+    if files.weights.is_relative_to(models_dir / SYNCED_FOLDER):
+        intact = verify_installed(files.model, models_dir, on_progress)
+        is_same = intact is not None and intact.files == files
+        return [] if is_same else [f"{files.weights.parent.name} is damaged, or was just replaced"]
+    try:
+        corrupt = [
+            path
+            for path, expected in known_hashes(files, models_dir, registry).items()
+            if expected and digest(path, path.name, on_progress).sha256 != expected
+        ]
+    except OSError as error:
+        return [unreadable(Path(error.filename or files.weights), error).message.rstrip(".")]
+    for path in corrupt:
+        aside = quarantine(path, models_dir) if path.is_relative_to(models_dir) else None
+        if aside and path == artifact_path(models_dir, files.model):
+            record = record_path(models_dir, artifact_id(files.model))
+            _log.warning("to use it all the same: rename it to %s and remove %s", path, record)
+    return [f"{path.name} is damaged" for path in corrupt]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.models.find import ModelFiles, find, find_published, hub_caches, locate
+from f5serve.models.local import ModelFiles, find, find_published, find_snapshot, hub_caches
 from f5serve.models.registry import PUBLISHED, check_license
 from f5serve.settings import Settings
 
@@ -115,7 +115,7 @@ def _find_vocoder(settings: Settings) -> Path:
     if settings.vocoder is not None:
         return settings.vocoder
     caches = hub_caches(settings.models_dir)
-    found = locate(PUBLISHED.vocoder, ("vocoder",), caches, settings.models_dir)
+    found = find_snapshot(PUBLISHED.vocoder, ("vocoder",), caches, settings.models_dir)
     if found is None:
         raise _missing(PUBLISHED.vocoder.id)
     return found.paths["vocoder"]

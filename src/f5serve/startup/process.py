@@ -102,7 +102,7 @@ def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Sp
     # every connection needs, half imported in another thread.
     import encodings.idna  # noqa: F401
 
-    from f5serve.models.tiers import lasting
+    from f5serve.models.cache_dirs import mounted_volume
     from f5serve.startup import begin, keeping, publishing
 
     begun: Future[Booted] | None = begin(settings, how) if at_once else None
@@ -111,7 +111,7 @@ def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Sp
         booted = (begun or begin(settings, how)).result()
         engine = booted.speech.engine
         _log.info("model: %s, %s; %s", engine.model, engine.description, booted.timeline)
-        obtained, volume = booted.obtained, lasting()
+        obtained, volume = booted.obtained, mounted_volume()
         if obtained is not None and publishing.is_wanted(settings, obtained):
             publishing.publish_beside(obtained)  # the next worker takes a third of the bytes
         elif obtained is not None and volume and keeping.is_wanted(obtained, volume):

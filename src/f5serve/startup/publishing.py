@@ -16,18 +16,18 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from f5serve.models.sources import Obtained
+from f5serve.models.resolve import ResolvedModel
 from f5serve.settings import Settings, process_environ
 
 _log = logging.getLogger(__name__)
 
 
-def is_wanted(settings: Settings, obtained: Obtained | None) -> bool:
+def is_wanted(settings: Settings, obtained: ResolvedModel | None) -> bool:
     """Whether this start has to publish: asked to, and nobody nearer than the hub had the model."""
     return settings.publish_models and obtained is not None and obtained.source == "hub"
 
 
-def publish_beside(obtained: Obtained) -> threading.Thread:
+def publish_beside(obtained: ResolvedModel) -> threading.Thread:
     """Start publishing; the thread ends with the process that does it."""
     command = ("-m", "f5serve", "models", "push", obtained.files.model)
     thread = threading.Thread(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from f5serve.models.sources import Obtained
+    from f5serve.models.resolve import ResolvedModel
     from f5serve.synthesis.speech import Speech
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Booted:
     speech: Speech
     choice: Choice
     timeline: Timeline = field(default_factory=Timeline)
-    obtained: Obtained | None = None
+    obtained: ResolvedModel | None = None
 
     @property
     def stages_s(self) -> dict[str, float]:

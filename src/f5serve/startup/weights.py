@@ -13,15 +13,15 @@ from importlib.util import find_spec
 from threading import Event
 from typing import TYPE_CHECKING
 
-from f5serve.models.disk import human
-from f5serve.models.find import find_published
+from f5serve.models.disk import format_bytes
+from f5serve.models.local import find_published
 from f5serve.models.registry import PUBLISHED, Registry, check_license
 from f5serve.settings import Settings, on_runpod
 from f5serve.startup.choice import Choice, choose
 
 if TYPE_CHECKING:
     from f5serve.models.hashes import Progress
-    from f5serve.models.sources import Obtained, Places
+    from f5serve.models.resolve import ModelSources, ResolvedModel
 
 _log = logging.getLogger(__name__)
 _TELL_EVERY_S = 10.0
@@ -32,14 +32,14 @@ class Chosen:
     """What is to be loaded, and where its weights came from when they were looked for."""
 
     choice: Choice
-    obtained: Obtained | None = None
+    obtained: ResolvedModel | None = None
 
     @property
     def note(self) -> str:
         """A few words on it, for the timeline."""
         if self.obtained is None:
             return self.choice.kind
-        return f"{self.obtained.source}, {self.obtained.asked[-1].outcome}"
+        return f"{self.obtained.source}, {self.obtained.attempts[-1].outcome}"
 
 
 class Stopped(Exception):
@@ -74,34 +74,34 @@ def settle(settings: Settings, weights: str, stop: Event, registry: Registry = P
 
     Raises:
         ModelUnavailable, InvalidRequest: as `choose`.
-        ModelUnavailable, StorageFailed: as `models.sources.obtain`.
+        ModelUnavailable, StorageFailed: as `models.resolve.resolve_model`.
         Stopped: `stop` was set during a download.
     """
     if not fetches(settings, weights):
         return Chosen(choose(settings, weights))
     check_license(registry.get(settings.model), settings.require_commercial_license)
-    from f5serve.models.sources import obtain
+    from f5serve.models.resolve import resolve_model
 
-    obtained = obtain(settings.model, places_of(settings), _Telling(stop), registry)
+    obtained = resolve_model(settings.model, places_of(settings), _Telling(stop), registry)
     return Chosen(_choice(obtained, registry), obtained)
 
 
-def places_of(settings: Settings) -> Places:
+def places_of(settings: Settings) -> ModelSources:
     """Where the settings say that weights may be."""
-    from f5serve.models.remote import HubSource
-    from f5serve.models.sources import Places
-    from f5serve.models.tiers import tiers_of
+    from f5serve.models.cache_dirs import cache_dirs
+    from f5serve.models.hub_client import HubSource
+    from f5serve.models.resolve import ModelSources
     from f5serve.store.open import open_store
 
-    return Places(
+    return ModelSources(
         models_dir=settings.models_dir,
-        tiers=tiers_of(settings, on_runpod()),
+        cache_dirs=cache_dirs(settings, on_runpod()),
         open_store=lambda: open_store(settings),
         hub=HubSource(settings.hub_endpoint, settings.hub_token, settings.hub_timeout_s),
     )
 
 
-def _choice(obtained: Obtained, registry: Registry) -> Choice:
+def _choice(obtained: ResolvedModel, registry: Registry) -> Choice:
     files = obtained.files
     published = find_published(files.model, obtained.folder, registry=registry)
     original = published.weights if published else None
@@ -122,5 +122,5 @@ class _Telling:
         if time.monotonic() - self._told < _TELL_EVERY_S or progress.phase != "download":
             return
         self._told = time.monotonic()
-        total = f" of {human(progress.total)}" if progress.total else ""
-        _log.info("weights: %s%s of %s are here", human(progress.done), total, progress.path)
+        total = f" of {format_bytes(progress.total)}" if progress.total else ""
+        _log.info("weights: %s%s of %s are here", format_bytes(progress.done), total, progress.path)

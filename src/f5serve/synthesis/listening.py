@@ -93,7 +93,7 @@ class Ears:
 
 def _open(settings: Settings) -> Ear | None:
     from f5serve.asr import Ear, Whisper, find_model
-    from f5serve.models.find import hub_caches
+    from f5serve.models.local import hub_caches
 
     caches = hub_caches(settings.models_dir)
     folder = find_model(settings.recogniser, settings.models_dir, caches)

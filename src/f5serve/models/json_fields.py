@@ -1,8 +1,7 @@
-"""The one strict reader of manifests, pointers and records of models: bytes to checked values.
+"""Strict readers of JSON documents and their fields, for manifests, pointers and records.
 
-Whatever lies on a disk or in a store is input. What is no UTF-8, no JSON object, too large, too
-deep, or holds a value of another type, size or shape than it must have is `Unreadable`, and nothing
-else is ever raised. What a document means is not known here.
+Documents on a disk or in a store are input. Whatever is malformed, too large, too deep or of a
+wrong type raises `InvalidDocument`, and nothing else.
 """
 
 from __future__ import annotations
@@ -24,29 +23,29 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # becomes the name 
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-class Unreadable(ValueError):
-    """A document is not what it should be."""
+class InvalidDocument(ValueError):
+    """A document, or the named field of it, is not what it should be."""
 
 
 def load(data: bytes) -> dict[str, Any]:
     """The JSON object in `data`.
 
     Raises:
-        Unreadable: there is none.
+        InvalidDocument: there is none.
     """
     if len(data) > MAX_BYTES:
-        raise Unreadable("it is too large")
+        raise InvalidDocument("it is too large")
     try:
         value = json.loads(data.decode(), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise Unreadable("it is no JSON") from error
+        raise InvalidDocument("it is no JSON") from error
     if not isinstance(value, dict):
-        raise Unreadable("it is no object")
+        raise InvalidDocument("it is no object")
     return value
 
 
 def read_file(path: Path) -> bytes:
-    """A document on a disk; of one that is larger than it can be, enough to tell.
+    """A document on a disk, cut just above `MAX_BYTES`.
 
     Raises:
         OSError: it cannot be read, or is no file: reading a pipe would not end.
@@ -61,7 +60,7 @@ def text(value: Mapping[str, Any], name: str, default: str | None = None) -> str
     """A field that can be printed in one line; `default` where it is absent, if there is one."""
     found = value.get(name, default)
     if not isinstance(found, str) or len(found) > MAX_TEXT or _NOT_SHOWN.search(found):
-        raise Unreadable(name)
+        raise InvalidDocument(name)
     return found
 
 
@@ -69,7 +68,7 @@ def whole(value: Mapping[str, Any], name: str, most: int = MAX_SIZE) -> int:
     """A field that is a whole number from 0 to `most`."""
     found = value.get(name)
     if type(found) is not int or not 0 <= found <= most:
-        raise Unreadable(name)
+        raise InvalidDocument(name)
     return found
 
 
@@ -77,26 +76,16 @@ def sha256(value: Mapping[str, Any], name: str) -> str:
     """A field that is a hash in lower-case hexadecimal."""
     found = value.get(name)
     if not isinstance(found, str) or not _SHA256.fullmatch(found):
-        raise Unreadable(name)
+        raise InvalidDocument(name)
     return found
 
 
 def part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A field that is an object; an empty one where it is absent or null."""
     found = value.get(name)
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise Unreadable(name)
-    return found
-
-
-def items(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """A field that is a list of objects."""
-    found = value.get(name)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise Unreadable(name)
-    return found
+    if found is not None and not isinstance(found, dict):
+        raise InvalidDocument(name)
+    return found or {}
 
 
 def is_revision(name: str) -> bool:
@@ -111,4 +100,4 @@ def is_inside(path: str) -> bool:
 
 
 def _refuse(_: str) -> NoReturn:
-    raise Unreadable("it holds a number that is none")
+    raise InvalidDocument("it holds a number that is none")

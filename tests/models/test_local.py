@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import ModelUnavailable
-from f5serve.models.find import find, pick_files
+from f5serve.models.local import find, pick_files
 from tests.models.conftest import (
     COMMIT,
     OPEN_COMMIT,
@@ -166,7 +166,7 @@ def test_looking_takes_milliseconds(models_dir: Path) -> None:
 
 def test_looking_loads_no_heavy_library() -> None:
     code = (
-        "import sys; from pathlib import Path; from f5serve.models.find import find;"
+        "import sys; from pathlib import Path; from f5serve.models.local import find;"
         "find('F5TTS_v1_Base', Path('/nonexistent'));"
         "print(sorted({'torch', 'huggingface_hub', 'httpx2', 'numpy'} & set(sys.modules)))"
     )

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import ModelUnavailable, StorageFailed
-from f5serve.models.hub import HubSource, pull
-from f5serve.models.keep import Unwanted, keep
+from f5serve.models.cache_dirs import CacheDir, mounted_volume
+from f5serve.models.hub import pull
+from f5serve.models.hub_client import HubSource
 from f5serve.models.publish import publish
-from f5serve.models.sources import Obtained, Places, obtain
-from f5serve.models.tiers import Tier, lasting
+from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
+from f5serve.models.volume import CopyCancelled, copy_to_volume
 from f5serve.startup import keeping
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY, WEIGHTS
@@ -41,98 +42,99 @@ def never() -> MemoryStore:
 
 def fetched(
     tmp_path: Path, store: MemoryStore | None = None, hub: HubSource | None = None
-) -> Obtained:
+) -> ResolvedModel:
     """The model on the disk of a machine."""
-    places = Places(
-        tmp_path / "image", (Tier(tmp_path / "disk"),), lambda: store or MemoryStore(), hub
+    places = ModelSources(
+        tmp_path / "image", (CacheDir(tmp_path / "disk"),), lambda: store or MemoryStore(), hub
     )
-    return obtain("pinned", places, registry=REGISTRY)
+    return resolve_model("pinned", places, registry=REGISTRY)
 
 
-def next_start(tmp_path: Path, volume: Tier) -> Obtained:
+def next_start(tmp_path: Path, volume: CacheDir) -> ResolvedModel:
     """What another machine with that volume finds."""
-    places = Places(tmp_path / "image", (Tier(tmp_path / "other disk"), volume), never)
-    return obtain("pinned", places, registry=REGISTRY)
+    places = ModelSources(tmp_path / "image", (CacheDir(tmp_path / "other disk"), volume), never)
+    return resolve_model("pinned", places, registry=REGISTRY)
 
 
 def test_the_next_machine_finds_it_on_the_volume(tmp_path: Path, store: CountingStore) -> None:
-    volume = Tier(tmp_path / "volume")
+    volume = CacheDir(tmp_path / "volume")
     got = fetched(tmp_path, store)
-    assert keep(got.files, got.folder, volume, registry=REGISTRY) is True
+    assert copy_to_volume(got.files, got.folder, volume, registry=REGISTRY) is True
     found = next_start(tmp_path, volume)
-    assert (found.source, found.folder) == ("tier", volume.models)
+    assert (found.source, found.folder) == ("tier", volume.path)
     assert version_of(found.files) == 1
-    assert keep(got.files, got.folder, volume, registry=REGISTRY) is False
+    assert copy_to_volume(got.files, got.folder, volume, registry=REGISTRY) is False
 
 
 def test_the_cache_of_another_program_is_no_volume(tmp_path: Path, source: HubSource) -> None:
-    got, volume = fetched(tmp_path, hub=source), Tier(tmp_path / "volume")
+    got, volume = fetched(tmp_path, hub=source), CacheDir(tmp_path / "volume")
     other = tmp_path / "home" / ".cache" / "huggingface" / "hub"
     other.parent.mkdir(parents=True)
     shutil.copytree(tmp_path / "disk" / "hub", other, symlinks=True)
-    assert keep(got.files, got.folder, volume, registry=REGISTRY) is True
+    assert copy_to_volume(got.files, got.folder, volume, registry=REGISTRY) is True
 
 
 def test_what_came_from_the_hub_is_kept_with_its_records(
     tmp_path: Path, hub: Hub, source: HubSource
 ) -> None:
-    volume = Tier(tmp_path / "volume")
+    volume = CacheDir(tmp_path / "volume")
     got = fetched(tmp_path, hub=source)
     assert got.source == "hub"
-    assert keep(got.files, got.folder, volume, registry=REGISTRY) is True
+    assert copy_to_volume(got.files, got.folder, volume, registry=REGISTRY) is True
     assert next_start(tmp_path, volume).files.weights.read_bytes() == WEIGHTS
     hub.requests.clear()
-    pull("pinned", source, volume.models, registry=REGISTRY)
+    pull("pinned", source, volume.path, registry=REGISTRY)
     assert not hub.requests
 
 
 def test_many_machines_copy_at_once(tmp_path: Path, store: CountingStore) -> None:
-    volume = Tier(tmp_path / "volume")
+    volume = CacheDir(tmp_path / "volume")
     got = fetched(tmp_path, store)
     with ThreadPoolExecutor(6) as pool:
         works = [
-            pool.submit(keep, got.files, got.folder, volume, registry=REGISTRY) for _ in range(6)
+            pool.submit(copy_to_volume, got.files, got.folder, volume, registry=REGISTRY)
+            for _ in range(6)
         ]
     assert sorted(work.result() for work in works) == [False] * 5 + [True]
     assert version_of(next_start(tmp_path, volume).files) == 1
-    assert not list(volume.models.rglob("*.tmp"))
+    assert not list(volume.path.rglob("*.tmp"))
 
 
 def test_a_full_volume_is_left_as_it_was(tmp_path: Path, store: CountingStore) -> None:
     got = fetched(tmp_path, store)
     with small_disk(tmp_path / "small", "220k") as small:  # room for the weights alone
         with pytest.raises(StorageFailed) as caught:
-            keep(got.files, got.folder, Tier(small / "models"), registry=REGISTRY)
+            copy_to_volume(got.files, got.folder, CacheDir(small / "models"), registry=REGISTRY)
         assert caught.value.code == "NO_SPACE"
         assert used(small) == 0
 
 
 def test_a_copy_that_is_given_up_leaves_nothing(tmp_path: Path, store: CountingStore) -> None:
-    volume = Tier(tmp_path / "volume")
+    volume = CacheDir(tmp_path / "volume")
     got = fetched(tmp_path, store)
     answers = iter([True, False])
-    with pytest.raises(Unwanted):
-        keep(got.files, got.folder, volume, lambda: next(answers), REGISTRY)
-    assert used(volume.models) == 0
+    with pytest.raises(CopyCancelled):
+        copy_to_volume(got.files, got.folder, volume, lambda: next(answers), REGISTRY)
+    assert used(volume.path) == 0
 
 
 def test_what_changed_under_way_is_not_kept(tmp_path: Path, store: CountingStore) -> None:
-    volume = Tier(tmp_path / "volume")
+    volume = CacheDir(tmp_path / "volume")
     got = fetched(tmp_path, store)
     data = got.files.weights.read_bytes()
     got.files.weights.write_bytes(b"?" + data[1:])
     with pytest.raises(ModelUnavailable, match="is not what it was"):
-        keep(got.files, got.folder, volume, registry=REGISTRY)
-    assert used(volume.models) == 0
+        copy_to_volume(got.files, got.folder, volume, registry=REGISTRY)
+    assert used(volume.path) == 0
 
 
 def test_a_copy_that_was_killed_is_finished(tmp_path: Path, store: CountingStore) -> None:
-    volume = Tier(tmp_path / "volume")
+    volume = CacheDir(tmp_path / "volume")
     got = fetched(tmp_path, store)
-    half = volume.models / got.files.weights.relative_to(got.folder)
+    half = volume.path / got.files.weights.relative_to(got.folder)
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half")  # as no copy of ours leaves it, but something may
-    assert keep(got.files, got.folder, volume, registry=REGISTRY) is True
+    assert copy_to_volume(got.files, got.folder, volume, registry=REGISTRY) is True
     assert version_of(next_start(tmp_path, volume).files) == 1
     assert half.with_name(f"{half.name}.damaged").read_bytes() == b"half"
 
@@ -142,7 +144,7 @@ def test_a_start_copies_beside_and_survives_a_bad_volume(
 ) -> None:
     caplog.set_level(logging.INFO)
     got = fetched(tmp_path, store)
-    volume, bad = Tier(tmp_path / "volume"), Tier(tmp_path / "file" / "models")
+    volume, bad = CacheDir(tmp_path / "volume"), CacheDir(tmp_path / "file" / "models")
     (tmp_path / "file").write_text("")
     for one in (bad, volume):
         assert keeping.is_wanted(got, one)
@@ -157,9 +159,9 @@ def test_a_start_copies_beside_and_survives_a_bad_volume(
 
 def test_a_folder_on_the_machines_own_disk_is_no_volume(tmp_path: Path) -> None:
     (tmp_path / "volume").mkdir()
-    assert lasting(tmp_path / "volume", tmp_path) is None
-    assert lasting(tmp_path / "missing", tmp_path) is None
+    assert mounted_volume(tmp_path / "volume", tmp_path) is None
+    assert mounted_volume(tmp_path / "missing", tmp_path) is None
     with small_disk(tmp_path / "mounted", "1m") as disk:
-        tier = lasting(disk, tmp_path)
+        tier = mounted_volume(disk, tmp_path)
         assert tier is not None
-        assert tier.models.is_relative_to(disk)
+        assert tier.path.is_relative_to(disk)

@@ -11,16 +11,17 @@ import pytest
 from safetensors.torch import save_file
 
 from f5serve.errors import F5Error
+from f5serve.models.bucket import current_manifest
 from f5serve.models.compatibility import (
     download_from_s3,
     sync_models_from_s3,
     upload_models_to_s3,
     upload_to_s3,
 )
-from f5serve.models.current import read_current
-from f5serve.models.find import artifact_path, find
-from f5serve.models.hub import HubSource, pull
-from f5serve.models.release import Source, form_of, gather
+from f5serve.models.hub import pull
+from f5serve.models.hub_client import HubSource
+from f5serve.models.local import artifact_path, find
+from f5serve.models.publish import collect_files, precision_of
 from f5serve.models.verify import record_artifact
 from f5serve.settings import Settings
 from f5serve.store.folder import FolderStore
@@ -87,12 +88,12 @@ def write_artifact_of(models_dir: Path) -> None:
 )
 def test_the_form_is_read_off_the_header(tmp_path: Path, data: bytes, form: str | None) -> None:
     (tmp_path / "file").write_bytes(data)
-    assert form_of(tmp_path / "file") == form
-    assert form_of(tmp_path / "none") is None
+    assert precision_of(tmp_path / "file") == form
+    assert precision_of(tmp_path / "none") is None
 
 
 def test_the_artifact_goes_with_the_hashes_that_are_known(converted: Path) -> None:
-    release = gather("pinned", "fp16", Source(converted, registry=REGISTRY))
+    release = collect_files("pinned", "fp16", converted, registry=REGISTRY)
     assert [file.path for file in release.files] == [
         "weights.safetensors",
         "vocab.txt",
@@ -104,18 +105,17 @@ def test_the_artifact_goes_with_the_hashes_that_are_known(converted: Path) -> No
 
 
 def test_what_is_missing_is_converted_once(pulled: Path) -> None:
-    source = Source(pulled, write_artifact, REGISTRY)
-    made = gather("pinned", "fp16", source).files[0]
+    made = collect_files("pinned", "fp16", pulled, write_artifact, REGISTRY).files[0]
     assert made.source == artifact_path(pulled, "pinned")
     assert made.sha256 is not None
-    assert gather("pinned", "fp16", Source(pulled, registry=REGISTRY)).files[0] == made
-    other = gather("pinned", "fp32", source).files[0]
-    assert form_of(other.source) == "fp32"
+    assert collect_files("pinned", "fp16", pulled, registry=REGISTRY).files[0] == made
+    other = collect_files("pinned", "fp32", pulled, write_artifact, REGISTRY).files[0]
+    assert precision_of(other.source) == "fp32"
     assert other.source != made.source
     found = find("pinned", pulled, registry=REGISTRY)
     assert found is not None
     assert found.weights == made.source
-    plain = gather("pinned", "published", source)
+    plain = collect_files("pinned", "published", pulled, write_artifact, REGISTRY)
     assert plain.files[0].source.read_bytes() == WEIGHTS
     assert plain.about.model_api == "published"
 
@@ -123,7 +123,7 @@ def test_what_is_missing_is_converted_once(pulled: Path) -> None:
 def test_what_cannot_be_published_has_a_sentence(pulled: Path, tmp_path: Path) -> None:
     for folder, code in ((tmp_path / "empty", "MODEL_NOT_PULLED"), (pulled, "MODEL_NOT_CONVERTED")):
         with pytest.raises(F5Error) as caught:
-            gather("pinned", "fp16", Source(folder, registry=REGISTRY))
+            collect_files("pinned", "fp16", folder, registry=REGISTRY)
         assert caught.value.code == code
 
 
@@ -204,7 +204,7 @@ def test_push_converts_with_the_engine(
     assert models(there, "sync", "open") == 0
     found = find("open", there.models_dir, registry=REGISTRY)
     assert found is not None
-    assert form_of(found.weights) == "fp16"
+    assert precision_of(found.weights) == "fp16"
     assert found.revision == OPEN_COMMIT
     assert models(settings, "push", "open", "--dtype", "published") == 0
     assert models(there, "sync", "open") == 0
@@ -247,7 +247,7 @@ def test_the_old_names_work_over_a_real_store(
     (path.parent / "F5TTS_v1_Base.vocab.txt").write_bytes(VOCAB)
     (path.parent / "vocos.bin").write_bytes(VOCOS)
     assert upload_models_to_s3() is True
-    assert read_current(store, "F5TTS_v1_Base") is not None
+    assert current_manifest(store, "F5TTS_v1_Base") is not None
     monkeypatch.setenv("F5_MODELS_DIR", str(there))
     assert sync_models_from_s3("F5TTS_v1_Base") is True
     found = find("F5TTS_v1_Base", there)

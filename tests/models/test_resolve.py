@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
-from f5serve.models.find import artifact_path, find
-from f5serve.models.hub import HubSource, pull
+from f5serve.models.bucket import sync
+from f5serve.models.cache_dirs import CacheDir
+from f5serve.models.hub import pull
+from f5serve.models.hub_client import HubSource
+from f5serve.models.local import artifact_path, find
 from f5serve.models.publish import publish
-from f5serve.models.sources import Obtained, Places, obtain
-from f5serve.models.sync import sync
-from f5serve.models.tiers import Tier
+from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
 from f5serve.models.verify import record_artifact
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
@@ -47,24 +48,24 @@ class Failing(MemoryStore):
         raise StorageFailed("The bucket refuses: 403.", code="S3_FORBIDDEN")
 
 
-def get(places: Places) -> Obtained:
-    return obtain("pinned", places, registry=REGISTRY)
+def get(places: ModelSources) -> ResolvedModel:
+    return resolve_model("pinned", places, registry=REGISTRY)
 
 
-def got_or_code(places: Places) -> Obtained | str:
+def got_or_code(places: ModelSources) -> ResolvedModel | str:
     try:
         return get(places)
     except F5Error as error:
         return error.code
 
 
-def told(got: Obtained) -> list[tuple[str, str]]:
-    return [(one.source, one.outcome) for one in got.asked]
+def told(got: ResolvedModel) -> list[tuple[str, str]]:
+    return [(one.source, one.outcome) for one in got.attempts]
 
 
-def places(tmp_path: Path, **more: object) -> Places:
-    tiers = (Tier(tmp_path / "tier1"), Tier(tmp_path / "tier2"))
-    return Places(tmp_path / "image", tiers, **more)  # type: ignore[arg-type]
+def places(tmp_path: Path, **more: object) -> ModelSources:
+    tiers = (CacheDir(tmp_path / "tier1"), CacheDir(tmp_path / "tier2"))
+    return ModelSources(tmp_path / "image", tiers, **more)  # type: ignore[arg-type]
 
 
 def fill_cache(cache: Path, vocoder: bool = True) -> None:
@@ -232,7 +233,7 @@ def test_when_all_fail_each_is_named_with_its_reason(tmp_path: Path, hub: Hub) -
 
 def test_an_unknown_model_is_looked_for_nowhere(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable) as caught:
-        obtain("pined", places(tmp_path, open_store=never), registry=REGISTRY)
+        resolve_model("pined", places(tmp_path, open_store=never), registry=REGISTRY)
     assert caught.value.code == "UNKNOWN_MODEL"
 
 
@@ -251,7 +252,7 @@ def test_a_full_disk_is_told_rather_than_the_hub_that_is_not_reached(
 ) -> None:
     with small_disk(tmp_path / "disk", "1m") as disk:
         leave(disk, TOTAL // 2)
-        full = Places(tmp_path / "image", (Tier(disk / "m"),), lambda: store, gone())
+        full = ModelSources(tmp_path / "image", (CacheDir(disk / "m"),), lambda: store, gone())
         with pytest.raises(StorageFailed) as caught:
             get(full)
     assert caught.value.code == "NO_SPACE"
@@ -273,14 +274,14 @@ def test_every_fill_level_ends_with_a_whole_model_or_none(
         with small_disk(tmp_path / f"disk{level}", "2m") as disk:
             leave(disk, level)
             before = free(disk)
-            tier = Tier(disk / "models")
-            outcome = got_or_code(Places(tmp_path / "image", (tier,), **with_hub))  # type: ignore[arg-type]
-            fitted.append(isinstance(outcome, Obtained))
-            if isinstance(outcome, Obtained):
+            tier = CacheDir(disk / "models")
+            outcome = got_or_code(ModelSources(tmp_path / "image", (tier,), **with_hub))  # type: ignore[arg-type]
+            fitted.append(isinstance(outcome, ResolvedModel))
+            if isinstance(outcome, ResolvedModel):
                 assert outcome.files.vocab.stat().st_size in (len(VOCAB), 900)
             else:
                 assert outcome == "NO_SPACE"
-                assert find("pinned", tier.models, registry=REGISTRY) is None
+                assert find("pinned", tier.path, registry=REGISTRY) is None
                 assert free(disk) >= before - 64_000  # folders and locks, no pieces of files
     assert fitted == sorted(fitted)
     assert set(fitted) == {True, False}
@@ -309,4 +310,4 @@ def test_progress_may_end_it(tmp_path: Path, store: CountingStore, source: HubSo
 
     for more in ({"open_store": lambda: store}, {"hub": source}):
         with pytest.raises(Enough):
-            obtain("pinned", places(tmp_path, **more), stop, REGISTRY)
+            resolve_model("pinned", places(tmp_path, **more), stop, REGISTRY)

@@ -13,12 +13,17 @@ import pytest
 
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.models import manifest as documents
-from f5serve.models import synced
-from f5serve.models.current import read_current
-from f5serve.models.find import find, find_synced
+from f5serve.models.bucket import current_manifest, download, sync
 from f5serve.models.hashes import Progress
+from f5serve.models.local import (
+    InstalledModel,
+    ModelFiles,
+    find,
+    find_installed,
+    remove_other_versions,
+)
 from f5serve.models.publish import publish
-from f5serve.models.sync import check_synced, download, sync, verify_synced
+from f5serve.models.verify import verify, verify_installed
 from f5serve.store.base import ObjectStore, canonical
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY
@@ -67,24 +72,30 @@ def code_of(call: Callable[[], object]) -> str:
     return caught.value.code
 
 
+def intact(folder: Path) -> ModelFiles | None:
+    """The installed model after hashing it."""
+    installed = verify_installed(MODEL, folder)
+    return installed.files if installed else None
+
+
 def nothing_found(folder: Path) -> bool:
-    return find_synced(MODEL, folder) is None and verify_synced(folder, MODEL) is None
+    return find_installed(MODEL, folder) is None and verify_installed(MODEL, folder) is None
 
 
 def test_there_and_back_and_the_next_version(any_store: ObjectStore, tmp_path: Path) -> None:
     folder = tmp_path / "models"
-    assert read_current(any_store, MODEL) is None
+    assert current_manifest(any_store, MODEL) is None
     assert code_of(lambda: sync(any_store, MODEL, folder)) == "MODEL_NOT_IN_STORE"
     assert not folder.exists()
     for version in (1, 2):
         published = publish(any_store, release(tmp_path, version))
         assert (published.sent_bytes, published.changed) == (TOTAL, True)
-        wanted = read_current(any_store, MODEL)
+        wanted = current_manifest(any_store, MODEL)
         assert wanted is not None
         assert wanted.size == TOTAL
         files = sync(any_store, MODEL, folder)
         assert version_of(files) == version
-        assert files == find(MODEL, folder, registry=REGISTRY) == verify_synced(folder, MODEL)
+        assert files == find(MODEL, folder, registry=REGISTRY) == intact(folder)
         assert (files.arch, files.revision) == ("F5TTS_v1_Base", "c" * 40)
     assert publish(any_store, release(tmp_path, 1)).sent == ()
     assert version_of(sync(any_store, MODEL, folder)) == 1
@@ -107,27 +118,24 @@ def test_all_files_are_fetched_at_the_same_time(store: CountingStore, folder: Pa
     assert version_of(sync(store, MODEL, folder)) == 1
 
 
-def test_files_are_told_at_once_and_found_together(store: CountingStore, folder: Path) -> None:
-    others_told = threading.Event()
-    told: list[str] = []
+def test_files_are_found_together(store: CountingStore, folder: Path) -> None:
+    others = SIZES["vocab"] + SIZES["vocoder"]
+    others_done = threading.Event()
     found_early: list[object] = []
 
     def wait_for_the_others(call: str, key: str) -> None:
         if key == blob("weights") and call == "download":
-            assert others_told.wait(20)
-            found_early.append(find_synced(MODEL, folder))
+            assert others_done.wait(20)
+            found_early.append(find_installed(MODEL, folder))
 
-    def on_file(role: str, path: Path) -> None:
-        assert path.read_bytes() == content(role, 1)
-        told.append(role)
-        if len(told) == 2:
-            others_told.set()
+    def on_progress(progress: Progress) -> None:
+        if progress.done >= others:
+            others_done.set()
 
     store.hook = wait_for_the_others
-    sync(store, MODEL, folder, on_file=on_file)
-    assert told[2] == "weights"
+    sync(store, MODEL, folder, on_progress)
     assert found_early == [None]
-    assert find_synced(MODEL, folder) is not None
+    assert find_installed(MODEL, folder) is not None
 
 
 def test_progress_adds_up(store: CountingStore, folder: Path) -> None:
@@ -154,7 +162,7 @@ def test_a_pointer_that_moves_meanwhile_changes_nothing(
 def test_what_was_looked_at_first_is_what_comes(
     store: CountingStore, folder: Path, tmp_path: Path
 ) -> None:
-    wanted = read_current(store, MODEL)
+    wanted = current_manifest(store, MODEL)
     assert wanted is not None
     publish(store, release(tmp_path, 2))
     assert version_of(download(store, wanted, folder)) == 1
@@ -165,7 +173,7 @@ def test_what_was_looked_at_first_is_what_comes(
 def test_what_comes_late_is_asked_for_three_times(
     store: CountingStore, folder: Path, what: str, late_by: int, outcome: object
 ) -> None:
-    manifest = read_current(store, MODEL)
+    manifest = current_manifest(store, MODEL)
     assert manifest is not None
     keys = {
         "manifest": documents.manifest_key(MODEL, manifest.sha256),
@@ -221,20 +229,20 @@ def lengthen(data: bytes) -> bytes:
 def test_damage_in_the_store_is_refused_with_a_cure(
     store: CountingStore, folder: Path, tmp_path: Path, what: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    manifest = read_current(store, MODEL)
+    manifest = current_manifest(store, MODEL)
     assert manifest is not None
     key = documents.manifest_key(MODEL, manifest.sha256) if what == "manifest" else blob(what)
     store.put(key, damage(store.get(key)))
     assert code_of(lambda: sync(store, MODEL, folder)) == "MODEL_CORRUPT"
     assert nothing_found(folder)
-    publish(store, release(tmp_path), again=True)
+    publish(store, release(tmp_path), force=True)
     assert version_of(sync(store, MODEL, folder)) == 1
 
 
 def test_a_manifest_in_the_store_that_was_edited_is_not_believed(
     store: CountingStore, folder: Path
 ) -> None:
-    manifest = read_current(store, MODEL)
+    manifest = current_manifest(store, MODEL)
     assert manifest is not None
     key = documents.manifest_key(MODEL, manifest.sha256)
     store.put(key, manifest.data.replace(b'"MIT"', b'"CC0"'))
@@ -256,22 +264,22 @@ def test_damage_on_disk_is_put_aside_and_fetched_anew(
     store: CountingStore, folder: Path, role: str, damage: Callable[[bytes], bytes | None]
 ) -> None:
     path: Path = getattr(sync(store, MODEL, folder), role)
-    assert [check.state for check in check_synced(folder, MODEL)] == ["ok"] * 3
+    assert [check.state for check in verify(MODEL, folder, registry=REGISTRY)] == ["ok"] * 3
     spoiled = damage(path.read_bytes())
     path.unlink()
     if spoiled is not None:
         path.write_bytes(spoiled)
     if damage is flip:  # the size is right, so only hashing tells
-        assert find_synced(MODEL, folder) is not None
-        assert "changed" in [check.state for check in check_synced(folder, MODEL)]
-    assert verify_synced(folder, MODEL) is None
-    assert find_synced(MODEL, folder) is None
+        assert find_installed(MODEL, folder) is not None
+        assert "changed" in [check.state for check in verify(MODEL, folder, registry=REGISTRY)]
+    assert verify_installed(MODEL, folder) is None
+    assert find_installed(MODEL, folder) is None
     aside = [p.name for p in folder.rglob("quarantine/*")]
     assert [name.endswith(NAMES[role]) for name in aside] == [True] * (damage is flip)
     store.calls.clear()
     assert version_of(sync(store, MODEL, folder)) == 1
     assert store.calls[2:] == [("download", blob(role))]
-    assert verify_synced(folder, MODEL) is not None
+    assert verify_installed(MODEL, folder) is not None
 
 
 @pytest.mark.parametrize("name", ["current.json", "manifest.json"])
@@ -300,9 +308,9 @@ def test_a_manifest_on_disk_that_was_edited_is_not_believed(
 def test_what_a_killed_sync_completed_is_kept_if_it_is_right(
     store: CountingStore, folder: Path
 ) -> None:
-    manifest = read_current(store, MODEL)
+    manifest = current_manifest(store, MODEL)
     assert manifest is not None
-    home = synced.place(folder, manifest).folder
+    home = InstalledModel.of(manifest, folder).folder
     home.mkdir(parents=True)
     (home / NAMES["weights"]).write_bytes(content("weights", 1))
     (home / NAMES["vocoder"]).write_bytes(content("vocoder", 2))
@@ -328,7 +336,7 @@ def test_a_full_disk_is_told_with_the_folder(store: CountingStore, folder: Path)
 def test_a_file_of_somebody_else_stays(store: CountingStore, folder: Path) -> None:
     path = sync(store, MODEL, folder).vocab
     path.chmod(0)
-    assert verify_synced(folder, MODEL) is None
+    assert verify_installed(MODEL, folder) is None
     assert path.exists()
     assert version_of(sync(store, MODEL, folder)) == 1
 
@@ -382,8 +390,8 @@ def test_room_is_made_by_removing_other_versions(
     publish(store, release(tmp_path, 2))
     second = sync(store, MODEL, folder)
     assert first.weights.exists()
-    version = synced.complete(folder, MODEL)
+    version = find_installed(MODEL, folder)
     assert version is not None
-    synced.remove_others(version)
+    remove_other_versions(version)
     assert not first.weights.exists()
-    assert verify_synced(folder, MODEL) == second
+    assert intact(folder) == second
