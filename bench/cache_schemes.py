@@ -20,7 +20,7 @@ from f5serve.models.bucket import sync
 from f5serve.models.local import ModelFiles, find_installed
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan, publish
-from f5serve.models.verify import verify_installed
+from f5serve.models.verify import find_damage
 from f5serve.store.base import ObjectStore
 
 MODEL = "small"
@@ -107,8 +107,9 @@ class Manifests:
 
     def verified(self, folder: Path) -> Paths | None:
         """As `find`, after hashing everything."""
-        found = verify_installed(self.model, folder)
-        return _paths(found.files) if found else None
+        found = find_installed(self.model, folder)
+        intact = found is not None and not find_damage(found.files, folder)
+        return _paths(found.files) if found and intact else None
 
 
 @dataclass(frozen=True)

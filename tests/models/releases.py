@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from f5serve.models import manifest as documents
-from f5serve.models.local import ModelFiles
+from f5serve.models.local import ModelFiles, find_installed
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan
+from f5serve.models.verify import find_damage
 from f5serve.store.base import ObjectStore, Progress
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
@@ -49,6 +50,12 @@ def release(folder: Path, version: int = 1, model: str = MODEL) -> UploadPlan:
     files = tuple(LocalFile(role, home / name, name) for role, name in NAMES.items())
     about = Description(model, ARTIFACT_API, "F5TTS_v1_Base", "MIT", True, "o/r", "c" * 40)
     return UploadPlan(about, files)
+
+
+def intact(folder: Path) -> ModelFiles | None:
+    """The synced model, when every hash is right."""
+    found = find_installed(MODEL, folder)
+    return found.files if found and not find_damage(found.files, folder) else None
 
 
 def version_of(files: ModelFiles) -> int | None:

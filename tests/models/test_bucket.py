@@ -17,13 +17,12 @@ from f5serve.models.bucket import current_manifest, download, sync
 from f5serve.models.hashes import Progress
 from f5serve.models.local import (
     InstalledModel,
-    ModelFiles,
     find,
     find_installed,
     remove_other_versions,
 )
 from f5serve.models.publish import publish
-from f5serve.models.verify import verify, verify_installed
+from f5serve.models.verify import verify
 from f5serve.store.base import ObjectStore, canonical
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY
@@ -35,6 +34,7 @@ from tests.models.releases import (
     CountingStore,
     blob,
     content,
+    intact,
     release,
     store_of,
     version_of,
@@ -72,14 +72,8 @@ def code_of(call: Callable[[], object]) -> str:
     return caught.value.code
 
 
-def intact(folder: Path) -> ModelFiles | None:
-    """The installed model after hashing it."""
-    installed = verify_installed(MODEL, folder)
-    return installed.files if installed else None
-
-
 def nothing_found(folder: Path) -> bool:
-    return find_installed(MODEL, folder) is None and verify_installed(MODEL, folder) is None
+    return find_installed(MODEL, folder) is None and intact(folder) is None
 
 
 def test_there_and_back_and_the_next_version(any_store: ObjectStore, tmp_path: Path) -> None:
@@ -272,14 +266,14 @@ def test_damage_on_disk_is_put_aside_and_fetched_anew(
     if damage is flip:  # the size is right, so only hashing tells
         assert find_installed(MODEL, folder) is not None
         assert "changed" in [check.state for check in verify(MODEL, folder, registry=REGISTRY)]
-    assert verify_installed(MODEL, folder) is None
+    assert intact(folder) is None
     assert find_installed(MODEL, folder) is None
     aside = [p.name for p in folder.rglob("quarantine/*")]
     assert [name.endswith(NAMES[role]) for name in aside] == [True] * (damage is flip)
     store.calls.clear()
     assert version_of(sync(store, MODEL, folder)) == 1
     assert store.calls[2:] == [("download", blob(role))]
-    assert verify_installed(MODEL, folder) is not None
+    assert intact(folder) is not None
 
 
 @pytest.mark.parametrize("name", ["current.json", "manifest.json"])
@@ -336,7 +330,7 @@ def test_a_full_disk_is_told_with_the_folder(store: CountingStore, folder: Path)
 def test_a_file_of_somebody_else_stays(store: CountingStore, folder: Path) -> None:
     path = sync(store, MODEL, folder).vocab
     path.chmod(0)
-    assert verify_installed(MODEL, folder) is None
+    assert intact(folder) is None
     assert path.exists()
     assert version_of(sync(store, MODEL, folder)) == 1
 

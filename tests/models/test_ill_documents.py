@@ -22,12 +22,12 @@ from f5serve.models.hub_client import HubSource
 from f5serve.models.local import InstalledModel, find, find_installed
 from f5serve.models.manifest import Manifest
 from f5serve.models.publish import publish
-from f5serve.models.verify import verify, verify_installed
+from f5serve.models.verify import verify
 from f5serve.store.base import is_key
 from f5serve.store.folder import FolderStore
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY
-from tests.models.releases import MODEL, release, version_of
+from tests.models.releases import MODEL, intact, release, version_of
 from tests.mutations import Ill, cases, put, sample
 
 FEW = 500
@@ -107,9 +107,9 @@ def test_ill_documents_on_a_disk_count_as_absent(tmp_path: Path) -> None:
         path = (pointer, manifest)[at]
         put(folder, str(path.relative_to(folder)), ill)
         assert find_installed(MODEL, folder) is None or ill.data, ill.what
-        assert verify_installed(MODEL, folder) is None or at == 0 or ill.data == kept[1], ill.what
+        assert intact(folder) is None or at == 0 or ill.data == kept[1], ill.what
         put(folder, str(path.relative_to(folder)), Ill("good", kept[at]))
-    assert verify_installed(MODEL, folder) is not None
+    assert intact(folder) is not None
     put(folder, str(pointer.relative_to(folder)), Ill("half", b"{"))
     assert version_of(sync(store, MODEL, folder)) == 1
 

@@ -56,10 +56,13 @@ def test_all_parts_must_be_there(models_dir: Path) -> None:
     assert find("pinned", models_dir, registry=REGISTRY) is None
 
 
-def test_the_parts_may_lie_in_different_caches(models_dir: Path, tmp_path: Path) -> None:
-    weights = put_model(tmp_path / "cached")
+def test_the_parts_may_lie_in_different_caches(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    weights = put_model(tmp_path / ".cache" / "huggingface" / "hub")
     vocoder = put_vocoder(models_dir / "hub")
-    found = find("pinned", models_dir, (tmp_path / "cached",), REGISTRY)
+    found = find("pinned", models_dir, registry=REGISTRY)
     assert found is not None
     assert (found.weights, found.vocoder) == (weights, vocoder)
 
@@ -202,11 +205,14 @@ def test_picking_what_cannot_be_told_apart(names: list[str]) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_cache_that_may_not_be_read_is_passed_over(models_dir: Path, tmp_path: Path) -> None:
-    locked = tmp_path / "locked"
+def test_a_cache_that_may_not_be_read_is_passed_over(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    locked = tmp_path / ".cache" / "huggingface" / "hub"
     put_model(locked)
     locked.chmod(0)
     try:
-        assert find("pinned", models_dir, (locked,), REGISTRY) is None
+        assert find("pinned", models_dir, registry=REGISTRY) is None
     finally:
         locked.chmod(0o700)

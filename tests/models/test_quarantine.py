@@ -14,10 +14,10 @@ from f5serve.models.hub_client import HubSource
 from f5serve.models.local import artifact_path
 from f5serve.models.publish import publish
 from f5serve.models.resolve import ModelSources, resolve_model
-from f5serve.models.verify import record_artifact, verify_installed
+from f5serve.models.verify import record_artifact
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY, WEIGHTS
-from tests.models.releases import MODEL, release
+from tests.models.releases import MODEL, intact, release
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +146,6 @@ def test_a_folder_of_links_to_another_disk_is_left_alone(tmp_path: Path, ours: P
     data = weights.read_bytes()
     weights.write_bytes(b"?" + data[1:])
     before = sorted(path.name for path in elsewhere.iterdir())
-    assert verify_installed(MODEL, ours) is None
+    assert intact(ours) is None
     assert sorted(path.name for path in elsewhere.iterdir()) == before
     assert (elsewhere / weights.name).read_bytes() == b"?" + data[1:]

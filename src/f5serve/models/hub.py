@@ -161,7 +161,7 @@ class _Pull:
         """Whether what is needed is on this machine, hashed now unless it has been before."""
         roles = tuple(f.role for f in spec.files if f.role != "config") or ("weights", "vocab")
         for cache in hub_caches(self.models_dir):
-            found = find_snapshot(spec, roles, (cache,), self.models_dir)
+            found = find_snapshot(spec, roles, self.models_dir, (cache,))
             if found and all(
                 self._accept(spec, file, found.paths[role]) for role, file in found.files.items()
             ):

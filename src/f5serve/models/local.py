@@ -105,47 +105,35 @@ class InstalledModel:
         return _model_files(about.model, about, paths, about.revision)
 
 
-def find(
-    model_id: str,
-    models_dir: Path,
-    extra_dirs: Sequence[Path] = (),
-    registry: Registry = PUBLISHED,
-) -> ModelFiles | None:
+def find(model_id: str, models_dir: Path, registry: Registry = PUBLISHED) -> ModelFiles | None:
     """The model on local disk, None if absent.
 
     The artifact that was converted here goes first, then what was synced, then the published file.
 
-    Args:
-        extra_dirs: more Hugging Face caches, looked into before those of `OTHER_CACHES`.
-
     Raises:
         ModelUnavailable: code UNKNOWN_MODEL.
     """
-    if artifact := find_artifact(model_id, models_dir, extra_dirs, registry):
+    if artifact := find_artifact(model_id, models_dir, registry):
         return artifact
     if installed := find_installed(model_id, models_dir):
         return installed.files
-    return find_published(model_id, models_dir, extra_dirs, registry)
+    return find_published(model_id, models_dir, registry)
 
 
 def find_artifact(
-    model_id: str,
-    models_dir: Path,
-    extra_dirs: Sequence[Path] = (),
-    registry: Registry = PUBLISHED,
+    model_id: str, models_dir: Path, registry: Registry = PUBLISHED
 ) -> ModelFiles | None:
     """The converted model, with a vocabulary and vocoder from beside it or from a cache."""
     spec = registry.get(model_id)
     weights = artifact_path(models_dir, spec.id)
     if not weights.is_file():
         return None
-    caches = hub_caches(models_dir, extra_dirs)
     paths: dict[Role, Path] = {"weights": weights}
     for role, names in _BESIDE_ARTIFACT.items():
         source = registry.vocoder if role == "vocoder" else spec
         beside = (weights.with_name(name.format(id=spec.id)) for name in names)
         path = next((path for path in beside if path.is_file()), None)
-        if path is None and (cached := find_snapshot(source, (role,), caches, models_dir)):
+        if path is None and (cached := find_snapshot(source, (role,), models_dir)):
             path = cached.paths[role]
         if path is None:
             return None
@@ -155,16 +143,12 @@ def find_artifact(
 
 
 def find_published(
-    model_id: str,
-    models_dir: Path,
-    extra_dirs: Sequence[Path] = (),
-    registry: Registry = PUBLISHED,
+    model_id: str, models_dir: Path, registry: Registry = PUBLISHED
 ) -> ModelFiles | None:
     """The model as published, with its vocabulary and vocoder; None unless all are there."""
     spec = registry.get(model_id)
-    caches = hub_caches(models_dir, extra_dirs)
-    model = find_snapshot(spec, ("weights", "vocab"), caches, models_dir)
-    vocoder = find_snapshot(registry.vocoder, ("vocoder",), caches, models_dir)
+    model = find_snapshot(spec, ("weights", "vocab"), models_dir)
+    vocoder = find_snapshot(registry.vocoder, ("vocoder",), models_dir)
     if model is None or vocoder is None:
         return None
     return _model_files(spec.id, spec, {**vocoder.paths, **model.paths}, model.revision)
@@ -233,10 +217,9 @@ def remove_other_versions(version: InstalledModel) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def hub_caches(models_dir: Path, extra_dirs: Iterable[Path] = ()) -> tuple[Path, ...]:
+def hub_caches(models_dir: Path) -> tuple[Path, ...]:
     """The Hugging Face caches to look into, our own first."""
-    others = (path.expanduser() for path in OTHER_CACHES)
-    return (models_dir / HUB_FOLDER, *extra_dirs, *others)
+    return (models_dir / HUB_FOLDER, *(path.expanduser() for path in OTHER_CACHES))
 
 
 def repo_folder(cache: Path, repo: str) -> Path:
@@ -245,15 +228,21 @@ def repo_folder(cache: Path, repo: str) -> Path:
 
 
 def find_snapshot(
-    spec: ModelSpec, roles: Sequence[Role], caches: Iterable[Path], models_dir: Path
+    spec: ModelSpec,
+    roles: Sequence[Role],
+    models_dir: Path,
+    caches: Iterable[Path] | None = None,
 ) -> Snapshot | None:
     """The files of those roles in the first cache and snapshot that has them all, or None.
 
     The pinned or recorded revision goes before any other. Another one is taken, too, as long as
     the sizes that are known agree: a cache filled by another program holds whatever was newest.
+
+    Args:
+        caches: instead of `hub_caches`.
     """
     known = read_record(models_dir, spec.id)
-    for cache in caches:
+    for cache in hub_caches(models_dir) if caches is None else caches:
         with contextlib.suppress(OSError):  # a cache that may not be read counts as empty
             for folder in _snapshots(
                 repo_folder(cache, spec.repo), spec.revision or known.revision

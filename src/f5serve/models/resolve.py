@@ -152,8 +152,9 @@ class _Resolver:
         while found:
             one = found[0]
             began, is_baked = time.monotonic(), one.kind == "baked"
-            # Whoever made the image has checked its files, and they do not change.
-            damage = [] if is_baked else self._damage(one)
+            damage = []
+            if not is_baked:  # whoever made the image has checked its files, and they do not change
+                damage = find_damage(one.files, one.folder, self.on_progress, self.registry)
             where = str(one.files.weights.parent if one.kind == "cache" else one.folder)
             if not damage:
                 size = format_bytes(one.files.weights.stat().st_size)
@@ -164,9 +165,6 @@ class _Resolver:
             refused.add(one.files.weights)
             found = [one for one in self._find_local() if one.files.weights not in refused]
         return None
-
-    def _damage(self, one: _LocalModel) -> list[str]:
-        return find_damage(one.files, one.folder, self.on_progress, self.registry)
 
     def _folders(self) -> dict[Path, str]:
         """All models folders with their kind, that of the image first."""

@@ -30,11 +30,10 @@ from f5serve.models.local import (
     find_installed,
     find_published,
     find_snapshot,
-    hub_caches,
     named_files,
     repo_folder,
 )
-from f5serve.models.manifest import MANIFEST_NAME, StoredFile
+from f5serve.models.manifest import MANIFEST_NAME
 from f5serve.models.registry import PUBLISHED, ModelFile, ModelSpec, Registry
 
 _log = logging.getLogger(__name__)
@@ -101,7 +100,7 @@ def _located(spec: ModelSpec, models_dir: Path) -> Iterator[tuple[ModelFile, Pat
     # Without their sizes, so that a file that was cut is found to be changed, not to be missing.
     of_any_size = replace(spec, files=tuple(replace(file, size=None) for file in files))
     for file in files:
-        found = find_snapshot(of_any_size, (file.role,), hub_caches(models_dir), models_dir)
+        found = find_snapshot(of_any_size, (file.role,), models_dir)
         folder = repo_folder(models_dir / HUB_FOLDER, file.repo or spec.repo) / "snapshots"
         commit = file.revision or spec.revision or known.revision or "main"
         yield file, found.paths[file.role] if found else folder / commit / file.path
@@ -164,47 +163,6 @@ def expected_hash(spec: ModelSpec, path: Path, models_dir: Path) -> str | None:
     return next(map(known.expected, named), None)
 
 
-def verify_installed(
-    model_id: str, models_dir: Path, on_progress: OnProgress = no_progress
-) -> InstalledModel | None:
-    """The synced model after hashing all of it; None when it is absent or damaged.
-
-    A changed file is quarantined, so that the next sync fetches it anew. One that this process
-    cannot read stays: others may.
-    """
-    installed = find_installed(model_id, models_dir)
-    if installed is None:
-        return None
-    states = {f: file_state(installed, f, on_progress) for f in installed.manifest.files}
-    for file, state in states.items():
-        if state == "changed":
-            _quarantine(installed, file, models_dir)
-    return installed if set(states.values()) == {"intact"} else None
-
-
-def file_state(
-    installed: InstalledModel, file: StoredFile, on_progress: OnProgress = no_progress
-) -> Literal["intact", "changed", "unreadable"]:
-    """Whether a file has the size and hash of its manifest; a missing one counts as changed."""
-    try:
-        if not installed.has(file):
-            return "changed"
-        found = digest(installed.path(file), file.path, on_progress)
-    except OSError as error:
-        _log.warning("%s cannot be read and is not used: %s", installed.path(file), error)
-        return "unreadable"
-    return "intact" if found.sha256 == file.sha256 else "changed"
-
-
-def _quarantine(installed: InstalledModel, file: StoredFile, models_dir: Path) -> None:
-    folder = installed.folder
-    with contextlib.suppress(OSError):  # gone meanwhile, or a disk that only fails
-        if folder.resolve(strict=True).is_relative_to(models_dir.resolve(strict=True)):
-            (folder / MANIFEST_NAME).unlink(missing_ok=True)  # so the version counts as incomplete
-    to = folder.parent / "quarantine" / f"{folder.name}-{file.path}"
-    quarantine(installed.path(file), models_dir, to)
-
-
 def find_damage(
     files: ModelFiles,
     models_dir: Path,
@@ -213,23 +171,36 @@ def find_damage(
 ) -> list[str]:
     """What is wrong with a local model, each in a few words; empty when every known hash is right.
 
-    A damaged file inside `models_dir` is quarantined, and so is absent next time.
+    A damaged file inside `models_dir` is quarantined, and so is absent next time. One that this
+    process cannot read stays: others may.
     """
-    if files.weights.is_relative_to(models_dir / SYNCED_FOLDER):
-        intact = verify_installed(files.model, models_dir, on_progress)
-        is_same = intact is not None and intact.files == files
-        return [] if is_same else [f"{files.weights.parent.name} is damaged, or was just replaced"]
-    try:
-        corrupt = [
-            path
-            for path, expected in known_hashes(files, models_dir, registry).items()
-            if expected and digest(path, path.name, on_progress).sha256 != expected
-        ]
-    except OSError as error:
-        return [unreadable(Path(error.filename or files.weights), error).message.rstrip(".")]
-    for path in corrupt:
-        aside = quarantine(path, models_dir) if path.is_relative_to(models_dir) else None
-        if aside and path == artifact_path(models_dir, files.model):
-            record = record_path(models_dir, artifact_id(files.model))
+    is_synced = files.weights.is_relative_to(models_dir / SYNCED_FOLDER)
+    installed = find_installed(files.model, models_dir) if is_synced else None
+    if is_synced and (installed is None or installed.files != files):
+        return [f"{files.weights.parent.name} was just replaced"]
+    problems = []
+    for path, expected in known_hashes(files, models_dir, registry).items():
+        try:
+            is_right = not expected or digest(path, path.name, on_progress).sha256 == expected
+        except OSError as error:
+            _log.warning("%s cannot be read and is not used: %s", path, error)
+            problems.append(f"{path.name} cannot be read: {error.strerror or error}")
+            continue
+        if not is_right:
+            problems.append(f"{path.name} is damaged")
+            _quarantine(path, models_dir, installed)
+    return problems
+
+
+def _quarantine(path: Path, models_dir: Path, installed: InstalledModel | None) -> None:
+    if installed is not None:
+        folder = installed.folder
+        with contextlib.suppress(OSError):  # gone meanwhile, or a disk that only fails
+            if folder.resolve(strict=True).is_relative_to(models_dir.resolve(strict=True)):
+                (folder / MANIFEST_NAME).unlink(missing_ok=True)  # so it counts as incomplete
+        quarantine(path, models_dir, folder.parent / "quarantine" / f"{folder.name}-{path.name}")
+    elif path.is_relative_to(models_dir) and quarantine(path, models_dir):
+        model_id = path.stem
+        if path == artifact_path(models_dir, model_id):
+            record = record_path(models_dir, artifact_id(model_id))
             _log.warning("to use it all the same: rename it to %s and remove %s", path, record)
-    return [f"{path.name} is damaged" for path in corrupt]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.models.local import ModelFiles, find, find_published, find_snapshot, hub_caches
+from f5serve.models.local import ModelFiles, find, find_published, find_snapshot
 from f5serve.models.registry import PUBLISHED, check_license
 from f5serve.settings import Settings
 
@@ -114,8 +114,7 @@ def _choose_own_checkpoint(settings: Settings) -> Choice:
 def _find_vocoder(settings: Settings) -> Path:
     if settings.vocoder is not None:
         return settings.vocoder
-    caches = hub_caches(settings.models_dir)
-    found = find_snapshot(PUBLISHED.vocoder, ("vocoder",), caches, settings.models_dir)
+    found = find_snapshot(PUBLISHED.vocoder, ("vocoder",), settings.models_dir)
     if found is None:
         raise _missing(PUBLISHED.vocoder.id)
     return found.paths["vocoder"]
