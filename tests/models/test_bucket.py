@@ -315,15 +315,18 @@ def test_what_a_killed_sync_completed_is_kept_if_it_is_right(
     assert fetched == {blob("vocab"), blob("vocoder")}
 
 
-def test_a_full_disk_is_told_with_the_folder(store: CountingStore, folder: Path) -> None:
+def test_a_full_disk_is_told_with_the_folder_and_left_as_it_was(
+    store: CountingStore, folder: Path
+) -> None:
     def fill(call: str, key: str) -> None:
-        if call == "download":
+        if key == blob("weights") and call == "download":
             raise StorageFailed("The disk is full.", code="NO_SPACE")
 
     store.hook = fill
     with pytest.raises(StorageFailed, match=f"251 kB are needed in {folder}") as caught:
         sync(store, MODEL, folder)
     assert "F5_MODELS_DIR" in caught.value.hint
+    assert not [path for path in folder.glob("synced/*/*/*") if path.is_file()]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
