@@ -24,7 +24,7 @@ from f5serve.http import serving
 from f5serve.http.app import make_app
 from f5serve.http.guard import protect
 from f5serve.http.listen import listen, url_of
-from f5serve.http.observed import observe
+from f5serve.http.observed import AccessLogMiddleware
 from f5serve.http.service import Service
 from f5serve.http.serving import ServingOptions
 from f5serve.service import Operations
@@ -72,7 +72,7 @@ def serve(settings: Settings, cost_s: float) -> None:
     speech = Speech(FixedCost(cost_s))
     operations = Operations(store, voices, lambda: speech, settings)
     service = Service(operations, store, voices, Aligners(), settings)
-    app = observe(protect(make_app(service), settings), operations.metrics)
+    app = AccessLogMiddleware(protect(make_app(service), settings), operations.metrics)
     listening = listen("127.0.0.1", 0)
     sys.stdout.write(url_of(listening, "127.0.0.1") + "\n")
     sys.stdout.flush()

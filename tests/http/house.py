@@ -20,7 +20,7 @@ from f5serve.api_keys import parse_keys
 from f5serve.http.app import make_app
 from f5serve.http.connection import Connection
 from f5serve.http.guard import protect
-from f5serve.http.observed import observe
+from f5serve.http.observed import AccessLogMiddleware
 from f5serve.http.service import Service
 from f5serve.http.serving import Listener
 from f5serve.service import Operations, Options
@@ -82,7 +82,7 @@ def house(
     operations = Operations(store, voices, load, made, options)
     service = Service(operations, store, voices, Aligners(), made)
     app = make_app(service)
-    guarded = observe(protect(app, made, wrong_keys_per_minute), operations.metrics)
+    guarded = AccessLogMiddleware(protect(app, made, wrong_keys_per_minute), operations.metrics)
     with running(guarded, operations) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield House(url, client, service, tone, app)
         tone.release()

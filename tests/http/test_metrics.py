@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
 from f5serve.build import stamp
-from f5serve.http.observed import observe
+from f5serve.http.observed import AccessLogMiddleware
 from f5serve.metrics import MEDIA_TYPE, Registry
 from tests.http.house import HELLO, SERVER_THREAD, House, house
 
@@ -215,7 +215,7 @@ def test_an_answer_that_breaks_off_is_a_500(begins: bool) -> None:
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     with pytest.raises(ValueError, match="broken"):
-        asyncio.run(_run(observe(broken, registry)(scope, receive, send)))
+        asyncio.run(_run(AccessLogMiddleware(broken, registry)(scope, receive, send)))
     assert 'method="GET",route="none",status="500"} 1' in registry.render()
     assert "f5_http_requests_in_flight 0" in registry.render()
     assert len(sent) == 2 * begins

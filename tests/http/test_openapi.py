@@ -20,7 +20,7 @@ from f5serve.errors import F5Error
 from f5serve.http.app import ROOMS, assemble
 from f5serve.http.contract import TAGS
 from f5serve.http.json_bodies import JsonRoute
-from f5serve.http.open_routes import is_open_path
+from f5serve.http.open_routes import is_public
 from f5serve.http.routes_docs import page
 from f5serve.store.memory import MemoryStore
 from tests.http.house import HELLO, SERVER_THREAD, House, house
@@ -55,12 +55,12 @@ def test_each_operation_is_told_whole(method: str, path: str, told: dict[str, An
     assert told["summary"]
     assert told["description"]
     assert set(told["tags"]) <= set(TAGS)
-    expected = {"500"} if is_open_path(path) else {"401", "403", "429", "500"}
+    expected = {"500"} if is_public(path) else {"401", "403", "429", "500"}
     if "requestBody" in told:
         expected |= {"400", "408", "413"}
     assert expected <= set(told["responses"])
     assert "422" not in told["responses"]
-    assert ({} in told["security"]) is is_open_path(path)
+    assert ({} in told["security"]) is is_public(path)
     assert not {"server", "x-powered-by"} & set(told)
 
 
@@ -88,7 +88,7 @@ def test_each_operation_asks_for_a_key_as_it_is_told(
 ) -> None:
     home, _ = keyed
     status = home.client.request(method, filled(path)).status_code
-    assert status != 401 if is_open_path(path) else status == 401
+    assert status != 401 if is_public(path) else status == 401
 
 
 def test_the_document_is_served_to_everybody(keyed: tuple[House, str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.types import Message, Receive, Scope, Send
 
 from f5serve.fallback.tone import Tone
-from f5serve.http.observed import observe
+from f5serve.http.observed import AccessLogMiddleware
 from f5serve.metrics import Registry
 from f5serve.service import Operations
 from f5serve.settings import Settings
@@ -70,7 +70,7 @@ async def _asked() -> Registry:
         operations = Operations(store, voices, lambda: Speech(Counted()), settings)
         operations.begin()
         await operations.answer({"text": "Hello."}, "hello")
-        await observe(_empty, operations.metrics)(_SCOPE, _receive, _send)
+        await AccessLogMiddleware(_empty, operations.metrics)(_SCOPE, _receive, _send)
         await operations.close(5)
         return operations.metrics
 

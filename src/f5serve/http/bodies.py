@@ -55,7 +55,7 @@ class Bodies:
             return
         has_files = headers.get("content-type", "").lower().startswith("multipart/")
         most = self._limits.files_bytes if has_files else self._limits.plain_bytes
-        if _declared(headers) > most:
+        if declared_bytes(headers) > most:
             if "expect" not in headers:
                 await _listen(receive)
             raise _too_large(most)
@@ -97,7 +97,12 @@ class _Body:
             async with asyncio.timeout(self._left_s()):
                 message = await self._receive()
         except TimeoutError:
-            self.refusal = _too_slow(self._bytes)
+            self.refusal = InvalidRequest(
+                f"The body of the request did not come in time; {self._bytes:,} bytes did.",
+                code="BODY_TOO_SLOW",
+                hint=f"It may take {PATIENCE_S:.0f} s, and longer at {SLOWEST_BYTES_PER_S:,} "
+                "bytes/s.",
+            )
             return _GONE
         return await self._counted(message)
 
@@ -142,7 +147,8 @@ async def _listen(receive: Receive) -> None:
                 pass
 
 
-def _declared(headers: Headers) -> int:
+def declared_bytes(headers: Headers) -> int:
+    """Content-Length in bytes; 0 without a valid one."""
     text = headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdecimal() else 0
 
@@ -152,12 +158,4 @@ def _too_large(most: int) -> InvalidRequest:
         f"The body of the request has more than {most:,} bytes.",
         code="BODY_TOO_LARGE",
         hint="Send less; F5_MAX_BODY_MB of the server is the most that files may have.",
-    )
-
-
-def _too_slow(received: int) -> InvalidRequest:
-    return InvalidRequest(
-        f"The body of the request did not come in time; {received:,} bytes did.",
-        code="BODY_TOO_SLOW",
-        hint=f"It may take {PATIENCE_S:.0f} s, and longer at {SLOWEST_BYTES_PER_S:,} bytes/s.",
     )

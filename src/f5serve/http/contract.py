@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from f5serve.http.errors import ErrorBody, documented
-from f5serve.http.open_routes import is_open_path
+from f5serve.http.open_routes import is_public
 from f5serve.http.speech_body import SpeechDelta, SpeechDone, SpeechError
 
 DESCRIPTION = """\
@@ -124,7 +124,7 @@ def _head(get: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
-    is_guarded = not is_open_path(path)
+    is_guarded = not is_public(path)
     answers = operation.setdefault("responses", {})
     if answers.pop("422", None):
         answers.setdefault("400", _answer(400))

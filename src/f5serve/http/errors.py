@@ -196,11 +196,9 @@ def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
             return answer_to(error.__cause__)
         if error.status_code == 405:
             error = _with_all_methods(error, request, routes)
-        return JSONResponse(
-            body_of(_sentence(error, request), error.status_code, _code(error.status_code)),
-            error.status_code,
-            error.headers,
-        )
+        status = error.status_code
+        code = {404: "no_such_route", 405: "method_not_allowed"}.get(status, "bad_request")
+        return JSONResponse(body_of(_sentence(error, request), status, code), status, error.headers)
 
     app.add_exception_handler(F5Error, on_f5)
     app.add_exception_handler(RequestValidationError, on_invalid)
@@ -270,7 +268,3 @@ def _sentence(error: HTTPException, request: Request) -> str:
         allowed = (error.headers or {}).get("Allow", "")
         return f"{request.url.path[:100]} takes {allowed or 'other methods'}, not {request.method}."
     return str(error.detail)
-
-
-def _code(status: int) -> str:
-    return {404: "no_such_route", 405: "method_not_allowed"}.get(status, "bad_request")

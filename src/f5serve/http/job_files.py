@@ -7,8 +7,8 @@ long recording never lies in memory as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -50,7 +50,9 @@ async def send(
     found = _range_of(request.headers, etag, file.size) if request.method == "GET" else None
     start, end = found or (0, file.size)
     if found is not None and start >= end:
-        return _outside(file.size)
+        said = f"The range lies outside the file, which has {file.size:,} bytes."
+        headers = {"Content-Range": f"bytes */{file.size}"}
+        return JSONResponse(body_of(said, 416, "range_not_satisfiable"), 416, headers)
     headers["Content-Length"] = str(end - start)
     if found is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
@@ -59,43 +61,40 @@ async def send(
     status = 200 if found is None else 206
     if not file.key:
         return Response(file.data[start:end], status, headers, file.mime)
-    source = _Source(store, file, pool)
-    first = await source.part(start, min(PART_BYTES, end - start))
-    parts = _parts(source, first, start, end)
+    read = partial(_read, store, file, pool, end)
+    parts = _parts(read, await read(start), start, end)
     return StreamingResponse(parts, status, headers, file.mime)
 
 
-async def _parts(source: _Source, first: bytes, start: int, end: int) -> AsyncIterator[bytes]:
-    part = first
-    while True:
+async def _parts(
+    read: Callable[[int], Awaitable[bytes]], part: bytes, start: int, end: int
+) -> AsyncIterator[bytes]:
+    yield part
+    while (start := start + len(part)) < end:
+        part = await read(start)
         yield part
-        start += len(part)
-        if start >= end:
-            return
-        part = await source.part(start, min(PART_BYTES, end - start))
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A file in the store, and the threads that read it."""
-
-    store: ObjectStore
-    file: JobFile
-    pool: BoundedExecutor
-
-    async def part(self, start: int, size: int) -> bytes:
-        """Exactly these bytes."""
-        try:
-            part = await self.pool.run(self.store.get_part, self.file.key, start, size)
-        except KeyMissing:
-            raise _gone(self.file) from None
-        if len(part) != size:
-            raise StorageFailed(
-                f"{self.file.filename} is shorter than its record says.",
-                code="OBJECT_CORRUPT",
-                hint="Send the request again under a new id.",
-            )
-        return part
+async def _read(
+    store: ObjectStore, file: JobFile, pool: BoundedExecutor, end: int, start: int
+) -> bytes:
+    """The next PART_BYTES of the file, fewer at its end."""
+    size = min(PART_BYTES, end - start)
+    try:
+        part = await pool.run(store.get_part, file.key, start, size)
+    except KeyMissing:
+        raise StorageFailed(
+            f"{file.filename} is not kept any more.",
+            code="RESULT_GONE",
+            hint="Send the request again under a new id.",
+        ) from None
+    if len(part) != size:
+        raise StorageFailed(
+            f"{file.filename} is shorter than its record says.",
+            code="OBJECT_CORRUPT",
+            hint="Send the request again under a new id.",
+        )
+    return part
 
 
 def _names(header: str, etag: str) -> bool:
@@ -120,18 +119,3 @@ def _range_of(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, in
     if last:
         return (max(0, size - int(last)), size) if int(last) else (size, size)
     return None
-
-
-def _outside(size: int) -> JSONResponse:
-    said = f"The range lies outside the file, which has {size:,} bytes."
-    return JSONResponse(
-        body_of(said, 416, "range_not_satisfiable"), 416, {"Content-Range": f"bytes */{size}"}
-    )
-
-
-def _gone(file: JobFile) -> StorageFailed:
-    return StorageFailed(
-        f"{file.filename} is not kept any more.",
-        code="RESULT_GONE",
-        hint="Send the request again under a new id.",
-    )

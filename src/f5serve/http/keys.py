@@ -21,7 +21,7 @@ from f5serve.api_keys import ApiKey, recognise
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http.errors import TryLater
 from f5serve.http.limits import Buckets, address_of
-from f5serve.http.open_routes import is_open
+from f5serve.http.open_routes import is_public
 
 WRONG_KEYS_PER_MINUTE = 20
 """Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
@@ -52,15 +52,32 @@ class Callers:
         state["key"] = key
         state["caller"] = key.name if key else ""
         state["is_known"] = key is not None or not self._keys
-        if not state["is_known"] and not is_open(scope):
+        if not state["is_known"] and not is_public(scope["path"]):
             raise self._refusal(scope, bool(sent))
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, has_sent: bool) -> F5Error:
+        if not has_sent and _is_in_url(scope):
+            return InvalidRequest(
+                "A key in a URL is not looked at, because URLs are written into logs.",
+                code="API_KEY_IN_URL",
+                hint=f"{_HOW} If it was a real one, have it replaced.",
+            )
         if not has_sent:
-            return _in_url() if _is_in_url(scope) else _missing()
+            return InvalidRequest("This server asks for a key.", code="MISSING_API_KEY", hint=_HOW)
         wait_s = self._wrong.take(address_of(scope))
-        return _too_many(wait_s) if wait_s else _wrong()
+        if wait_s:
+            return TryLater(
+                "Too many wrong keys came from this address.",
+                code="RATE_LIMITED",
+                hint="Correct the key; with the right one nobody waits.",
+                after_s=math.ceil(wait_s),
+            )
+        return InvalidRequest(
+            "The key that was sent is not known here.",
+            code="INVALID_API_KEY",
+            hint=f"{_HOW} Whoever runs this server hands keys out.",
+        )
 
 
 def _sent(scope: Scope) -> Iterator[bytes]:
@@ -76,32 +93,3 @@ def _sent(scope: Scope) -> Iterator[bytes]:
 def _is_in_url(scope: Scope) -> bool:
     pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     return any(name.lower() in _IN_URL for name, _ in pairs)
-
-
-def _missing() -> InvalidRequest:
-    return InvalidRequest("This server asks for a key.", code="MISSING_API_KEY", hint=_HOW)
-
-
-def _wrong() -> InvalidRequest:
-    return InvalidRequest(
-        "The key that was sent is not known here.",
-        code="INVALID_API_KEY",
-        hint=f"{_HOW} Whoever runs this server hands keys out.",
-    )
-
-
-def _in_url() -> InvalidRequest:
-    return InvalidRequest(
-        "A key in a URL is not looked at, because URLs are written into logs.",
-        code="API_KEY_IN_URL",
-        hint=f"{_HOW} If it was a real one, have it replaced.",
-    )
-
-
-def _too_many(wait_s: float) -> TryLater:
-    return TryLater(
-        "Too many wrong keys came from this address.",
-        code="RATE_LIMITED",
-        hint="Correct the key; with the right one nobody waits.",
-        after_s=math.ceil(wait_s),
-    )

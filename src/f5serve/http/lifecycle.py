@@ -44,8 +44,15 @@ class Lifecycle:
                 hint="Ask another, or this one in a minute.",
                 retryable=True,
             )
+        if model["state"] == "failed" and "failure" not in model:
+            raise device_broken()
         if model["state"] == "failed":
-            raise _failed(model)
+            # Its sentence may hold a path, and everybody may ask.
+            raise ModelUnavailable(
+                f"The model could not be loaded: {model['failure'].get('code', 'INTERNAL')}.",
+                code="MODEL_FAILED",
+                hint="The server's log tells more.",
+            )
         return 200 if model["state"] == "ready" and self.is_checked else 204
 
 
@@ -55,17 +62,6 @@ def overall(model: Mapping[str, Any], lifecycle: Lifecycle) -> str:
         return "ending"
     told = {"ready": "ok", "failed": "failed"}.get(str(model["state"]), "loading")
     return "loading" if told == "ok" and not lifecycle.is_checked else told
-
-
-def _failed(model: Mapping[str, Any]) -> F5Error:
-    if "failure" not in model:
-        return device_broken()
-    # Its sentence may hold a path, and everybody may ask.
-    return ModelUnavailable(
-        f"The model could not be loaded: {model['failure'].get('code', 'INTERNAL')}.",
-        code="MODEL_FAILED",
-        hint="The server's log tells more.",
-    )
 
 
 def device_broken() -> F5Error:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from f5serve.http.errors import TryLater
-from f5serve.http.open_routes import is_open
+from f5serve.http.open_routes import is_public
 
 MOST_CALLERS = 10_000
 """Callers whose buckets are remembered; the one that was seen longest ago is forgotten."""
@@ -71,7 +71,7 @@ class Limits:
         self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if is_open(scope):
+        if is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
         caller = scope["state"]["caller"] or address_of(scope)

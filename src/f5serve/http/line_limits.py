@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from f5serve.http.limits import Buckets
 from f5serve.metrics import Registry
 
 PER_MINUTE = 60
@@ -29,8 +30,7 @@ class LineLimit(logging.Filter):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self._per_minute, self._clock = per_minute, clock
-        self._lines, self._then = float(per_minute), clock()
+        self._bucket = Buckets(per_minute, clock=clock)
         self._left_out = 0
         self._counter = (registry or Registry()).counter(
             "f5_log_lines_left_out_total",
@@ -39,14 +39,10 @@ class LineLimit(logging.Filter):
 
     def admit(self) -> str | None:
         """What to say behind the line, mostly nothing; None where it is to be left out."""
-        now = self._clock()
-        refilled = self._lines + (now - self._then) * self._per_minute / 60
-        self._lines, self._then = min(refilled, float(self._per_minute)), now
-        if self._lines < 1:
+        if self._bucket.take(""):
             self._left_out += 1
             self._counter.inc()
             return None
-        self._lines -= 1
         said = f"; {self._left_out} such lines before were left out" if self._left_out else ""
         self._left_out = 0
         return said

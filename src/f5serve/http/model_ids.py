@@ -17,7 +17,6 @@ from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.http.service import Service
 from f5serve.models.registry import PUBLISHED
-from f5serve.service import Operations
 
 OPENAI_IDS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 """What clients of OpenAI send; their dated forms are known as well."""
@@ -34,7 +33,7 @@ def resolve(service: Service, model: str) -> str:
     """
     if not model or is_openai(model):
         return ""
-    speaking = speaking_model(service.operations)
+    speaking = str(service.operations.model["name"])
     own = service.settings.ckpt
     known = [spec.id for spec in PUBLISHED.models] + [STANDIN] + ([own.stem] if own else [])
     if model == speaking:
@@ -53,11 +52,6 @@ def resolve(service: Service, model: str) -> str:
 def is_openai(model: str) -> bool:
     """Whether it is a name of OpenAI's, which stands for whatever speaks here."""
     return _OPENAI.fullmatch(model) is not None
-
-
-def speaking_model(operations: Operations) -> str:
-    """The id of the model that is loaded, "" before."""
-    return str(operations.model["name"])
 
 
 def unknown(model: str, known: list[str]) -> InvalidRequest:

@@ -38,20 +38,15 @@ _QUIET = frozenset({"/ping", "/health", "/metrics"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 
 
-def observe(app: ASGIApp, registry: Registry, lines: LineLimit | None = None) -> ASGIApp:
-    """The application, counted.
+class AccessLogMiddleware:
+    """Counts and logs requests to `app`, however they end.
 
     Args:
-        lines: how many lines callers without a right key may cause, where there are keys.
+        lines: limit of log lines for callers without a right key, where there are keys.
     """
-    return Observed(app, registry, lines or LineLimit(registry))
 
-
-class Observed:
-    """Counts requests to `app`, however they end."""
-
-    def __init__(self, app: ASGIApp, registry: Registry, lines: LineLimit) -> None:
-        self._app, self._lines = app, lines
+    def __init__(self, app: ASGIApp, registry: Registry, lines: LineLimit | None = None) -> None:
+        self._app, self._lines = app, lines or LineLimit(registry)
         self._in_flight = 0
         self._requests = registry.counter(
             "f5_http_requests_total",

@@ -128,13 +128,17 @@ def _as_sent(text: str) -> str:
     """
     try:
         parts = urlsplit(text.rstrip("/"))
-        port, host = parts.port, _host_as_sent(parts.hostname or "")
+        port, host, scheme = parts.port, _host_as_sent(parts.hostname or ""), parts.scheme.lower()
+        has_more = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+        if has_more or not _SCHEME.fullmatch(scheme) or not host or re.search(r"\s", text):
+            raise ValueError(text)
     except ValueError:
-        raise _no_origin(text) from None
-    scheme = parts.scheme.lower()
-    has_more = parts.path or parts.query or parts.fragment or "@" in parts.netloc
-    if has_more or not _SCHEME.fullmatch(scheme) or not host or re.search(r"\s", text):
-        raise _no_origin(text)
+        raise InvalidRequest(
+            f"F5_CORS_ORIGINS holds {text[:100]!r}, which no browser sends as an origin.",
+            code="BAD_SETTING",
+            hint="It takes origins such as https://example.com or http://localhost:3000, separated "
+            "by commas, each in full; there are no patterns.",
+        ) from None
     shown = f":{port}" if port is not None and port != _PORTS.get(scheme) else ""
     return f"{scheme}://{host}{shown}"
 
@@ -153,15 +157,6 @@ def _host_as_sent(host: str) -> str:
     if name and not _NAME.fullmatch(name):
         raise ValueError(name)
     return name
-
-
-def _no_origin(text: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"F5_CORS_ORIGINS holds {text[:100]!r}, which no browser sends as an origin.",
-        code="BAD_SETTING",
-        hint="It takes origins such as https://example.com or http://localhost:3000, separated by "
-        "commas, each in full; there are no patterns.",
-    )
 
 
 def cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from f5serve.audio.refusals import refuse
-from f5serve.http.bodies import check_type
+from f5serve.http.bodies import check_type, declared_bytes
 
 _MULTIPART = re.compile(r"multipart/form-data")
 _HOW = "Send the recording as a file of a form; curl does with -F."
@@ -48,8 +48,7 @@ class _Body:
     """Counts what it passes on, and stops."""
 
     def __init__(self, request: Request, max_bytes: int) -> None:
-        announced = request.headers.get("content-length", "")
-        self._announced = int(announced) if announced.isascii() and announced.isdecimal() else 0
+        self._announced = declared_bytes(request.headers)
         self._receive: Receive = request.receive
         self._max_bytes = max_bytes
         self._bytes = 0

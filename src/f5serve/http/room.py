@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from f5serve.descriptors import Descriptors
 from f5serve.errors import too_many_files
 from f5serve.http.connections import Connections
-from f5serve.http.open_routes import is_open
+from f5serve.http.open_routes import is_public
 
 CLOSING_S = 0.01
 """What a connection that was closed takes to give its descriptor back."""
@@ -50,7 +50,7 @@ class Roomy:
         self._app, self._room = app, room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not is_open(scope):
+        if not is_public(scope["path"]):
             is_full = scope.get("state", {}).get("has_no_room", False)
             if is_full or not (
                 self._room is None or scope["method"] in _READING or await self._room.is_there()

@@ -9,7 +9,6 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -41,45 +40,36 @@ _CODE = re.compile(r"`([^`]+)`")
 _STRONG = re.compile(r"\*\*([^*]+)\*\*")
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The contract as a file for tools and as a page."""
-
-    file: bytes
-    page: bytes
-
-
 class Writer:
-    """Writes the contract of an application once, whoever asks first; half a second."""
+    """Writes an application's document once, at the first request for it: half a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._written: Written | None = None
+        self._written: tuple[bytes, bytes] | None = None
 
-    def write(self, app: FastAPI) -> Written:
-        """What was written before, else what is now. Blocks."""
-        with self._lock:  # whoever comes meanwhile waits, rather than writing the same
+    def write(self, app: FastAPI) -> tuple[bytes, bytes]:
+        """The document as JSON and as HTML. Blocks."""
+        with self._lock:  # other requests wait rather than write the same
             if self._written is None:
                 document = app.openapi()
                 file = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-                self._written = Written(file.encode(), page(document).encode())
+                self._written = file.encode(), page(document).encode()
             return self._written
 
 
 @router.get("/openapi.json", include_in_schema=False)
 def read_openapi(request: Request) -> Response:
     """The document for tools."""
-    written = _written(request)
-    return Response(written.file, media_type="application/json")
+    return Response(_written(request)[0], media_type="application/json")
 
 
 @router.get("/docs", include_in_schema=False)
 def read_docs(request: Request) -> HTMLResponse:
     """The page."""
-    return HTMLResponse(_written(request).page, headers={"Content-Security-Policy": _POLICY})
+    return HTMLResponse(_written(request)[1], headers={"Content-Security-Policy": _POLICY})
 
 
-def _written(request: Request) -> Written:
+def _written(request: Request) -> tuple[bytes, bytes]:
     writer: Writer = request.app.state.writer
     return writer.write(request.app)
 
@@ -88,6 +78,7 @@ def page(document: dict[str, Any]) -> str:
     """The document as HTML."""
     info, tags = document["info"], operations(document)
     title = html.escape(f"{info['title']} {info['version']}")
+    rows = [(status, _inline(said)) for status, said in errors(document).items()]
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -97,7 +88,7 @@ def page(document: dict[str, Any]) -> str:
         _contents(tags),
         *(part for tag in tags for part in _tag(document, tag, tags[tag])),
         '<section id="errors"><h2>Errors</h2>',
-        _table("All are ErrorBody", ("status", "meaning"), _rows(errors(document))),
+        _table("All are ErrorBody", ("status", "meaning"), rows),
         "</section><section><h2>Objects</h2>",
         *map(_model, models(document)),
         "</section></main></html>",
@@ -136,10 +127,6 @@ def _operation(told: Operation) -> str:
     parts.append(_table("Answers", ("status", "content", "meaning"), rows))
     parts.append(f'<p><a href="#errors">Errors</a>: {" ".join(told.errors)}</p>')
     return "\n".join(filter(None, parts))
-
-
-def _rows(told: dict[str, str]) -> list[tuple[str, str]]:
-    return [(status, _inline(said)) for status, said in told.items()]
 
 
 def _model(told: Model) -> str:

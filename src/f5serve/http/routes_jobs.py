@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from f5serve.alignment.subtitles import MEDIA_TYPES, SubtitleFormat
 from f5serve.http import errors
 from f5serve.http.job_files import send
-from f5serve.http.job_ids import HEADER, MAX_KEY_CHARS, JobId, Owner
+from f5serve.http.job_ids import PARAMETER, JobId, Owner
 from f5serve.http.jobs_models import (
     JobAccepted,
     JobCancelled,
@@ -35,12 +35,6 @@ LOOK_AGAIN_S = {"QUEUED": 2, "PROCESSING": 1}
 
 Id = Annotated[str, Path(description="The job's id, as POST /v1/jobs has answered it.")]
 
-_KEY = {
-    "name": HEADER,
-    "in": "header",
-    "description": "The same key always gives the same job, so a request can be sent again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS},
-}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _RANGES: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part that `Range` names.", "content": {"audio/*": _BINARY}},
@@ -67,7 +61,7 @@ router = APIRouter(tags=["jobs"], route_class=JsonRoute)
         },
         **errors.documented(400, 409, 503),
     },
-    openapi_extra={"parameters": [_KEY]},
+    openapi_extra={"parameters": [PARAMETER]},
 )
 async def create_job(new: NewJob, job_id: JobId, owner: Owner, service: Served) -> JSONResponse:
     """Take a text and answer at once; ask for the job's status, then for its result.

@@ -21,7 +21,6 @@ from f5serve.http.leaving import too_late
 from f5serve.http.service import Served, Service
 from f5serve.http.speech_body import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.speech_stream import SSE, Delivery, SpeechResponse
-from f5serve.json_logs import JOB_ID
 from f5serve.service.flights import Wishes
 from f5serve.service.parse import MAX_TIMEOUT_S
 
@@ -101,7 +100,6 @@ def refusal(error: F5Error) -> JSONResponse:
 
 async def _respond(body: SpeechBody, job_id: str, owner: str, service: Service) -> Response:
     settings = service.settings
-    JOB_ID.set(job_id)
     check_length(body.input, settings.openai_max_chars)
     speech_size.check(body, settings.max_answer_mb)
     model = model_ids.resolve(service, body.model)

@@ -97,15 +97,9 @@ async def get_voice_sample(
     voice_id: VoiceId, service: Served, if_none_match: Annotated[str, Header()] = ""
 ) -> Response:
     """The recording that is cloned: 24 kHz mono, trimmed, at most 12 seconds."""
-    sample = await service.operations.work("get_voice_sample", _sample, service.voices, voice_id)
-    headers = {
-        "ETag": sample.etag,
-        "Cache-Control": "private, no-cache",
-        "Content-Disposition": f'attachment; filename="{sample.name}.wav"',
-    }
-    if sample.etag in if_none_match or if_none_match.strip() == "*":
-        return Response(status_code=304, headers=headers)
-    return Response(sample.wav, media_type="audio/wav", headers=headers)
+    return await service.operations.work(
+        "get_voice_sample", _sample, service.voices, voice_id, if_none_match
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +254,14 @@ def _keep(voices: VoiceLibrary, new: NewVoice, recording: UploadFile, owner: str
     return detail_of(record, voices.get(record.name))
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    name: str
-    etag: str
-    wav: bytes
-
-
-def _sample(voices: VoiceLibrary, name: str) -> _Sample:
+def _sample(voices: VoiceLibrary, name: str, if_none_match: str) -> Response:
     voice = voices.get(name)
-    return _Sample(voice.name, f'"{voice.revision}"', encode(voice.wave, "wav"))
+    etag = f'"{voice.revision}"'
+    headers = {
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'attachment; filename="{voice.name}.wav"',
+    }
+    if etag in if_none_match or if_none_match.strip() == "*":
+        return Response(status_code=304, headers=headers)
+    return Response(encode(voice.wave, "wav"), media_type="audio/wav", headers=headers)

@@ -205,7 +205,7 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     from f5serve.http.connections import Connections
     from f5serve.http.guard import protect
     from f5serve.http.line_limits import LineLimit
-    from f5serve.http.observed import observe
+    from f5serve.http.observed import AccessLogMiddleware
     from f5serve.http.room import Room
     from f5serve.http.service import Service
     from f5serve.http.serving import Serving, ServingOptions, settle
@@ -226,7 +226,7 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     connections = Connections(descriptors.for_connections, settings.request_timeout_s)
     guarded = protect(make_app(service), settings, room=Room(descriptors, connections))
     lines = LineLimit(operations.metrics)
-    app = observe(guarded, operations.metrics, lines)
+    app = AccessLogMiddleware(guarded, operations.metrics, lines)
     checks = make_checks(settings, store)
     how_to_live = ServingOptions(
         settings.shutdown_s, checks, on_ready=settle, connections=connections, lines=lines

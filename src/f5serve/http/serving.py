@@ -126,7 +126,9 @@ class Serving:
             await self._stopping.wait()
             await self._drain(main)
         finally:
-            await _ended(beside)
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             self._health.should_exit = True
             if asking is not None:
                 await asking
@@ -211,7 +213,13 @@ class Serving:
             self.stop(error)
         except Exception as error:  # noqa: BLE001 - whatever a library raises while it loads
             _log.exception("the model could not be loaded")
-            self.stop(_fault(error))
+            self.stop(
+                F5Error(
+                    f"The model could not be loaded: {type(error).__name__}.",
+                    code="INTERNAL",
+                    hint="The lines above tell more.",
+                )
+            )
 
 
 class Listener(uvicorn.Server):
@@ -289,18 +297,3 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-def _fault(error: Exception) -> F5Error:
-    return F5Error(
-        f"The model could not be loaded: {type(error).__name__}.",
-        code="INTERNAL",
-        hint="The lines above tell more.",
-    )
-
-
-async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
