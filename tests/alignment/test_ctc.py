@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f5serve.alignment.aligners import AUTO, Aligners
-from f5serve.alignment.ctc import Ctc, spell
+from f5serve.alignment.ctc import Ctc, best_path, spell
 from f5serve.alignment.encoder import Encoder
-from f5serve.alignment.viterbi import best_path
 from f5serve.errors import ModelUnavailable
 from f5serve.types import Wave
 from tests.alignment.tiny_ctc import KINDS, VOCABULARY, sounds, write

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from f5serve.alignment.phones import pronunciation, spelled
-from f5serve.alignment.sphinx import Sphinx, confidence
+from f5serve.alignment.sphinx import Sphinx, confidence, pronunciation, spelled
 from f5serve.audio.decode import decode
 from f5serve.types import Wave
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording

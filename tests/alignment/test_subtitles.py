@@ -16,8 +16,18 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f5serve.alignment.lines import MAX_COLUMNS, MAX_ROWS, group_lines, join_words, width
-from f5serve.alignment.subtitles import FORMATS, MEDIA_TYPES, as_dict, escape_ass, write
+from f5serve.alignment.subtitles import (
+    FORMATS,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    MEDIA_TYPES,
+    as_dict,
+    escape_ass,
+    group_lines,
+    join_words,
+    width,
+    write,
+)
 from f5serve.types import Alignment, WordTiming
 
 NASTY = (  # words, between spaces

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.alignment.exact import Exact
+from f5serve.alignment.aligners import Exact
 from f5serve.alignment.words import read, split_words, written_times
 from f5serve.text.english.spoken import spoken, trace
 from f5serve.text.numerals import speller

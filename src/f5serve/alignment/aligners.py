@@ -1,10 +1,9 @@
 """The aligners of a process, and which of them takes a text.
 
-The name that F5_ALIGNER holds flows in; texts with their waves flow in, alignments flow out. What
-is not installed is passed over; nothing is ever fetched. Models are loaded once, at the first text
-that needs them or by `load`, never per request.
+F5_ALIGNER chooses. An aligner that is not installed is passed over; nothing is ever downloaded.
+Models are loaded once, at the first text that needs them or by `load`, never per request.
 
-    marks in the wave     exact: the speaker knows
+    marks in the wave     the speaker has given the times itself
     English               pocketsphinx, where it is installed
     any other language    ctc, where a model's folder is named or lies in the folder of models
 """
@@ -15,16 +14,86 @@ import importlib.util
 import logging
 import os
 import threading
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from f5serve.alignment.exact import Exact
-from f5serve.alignment.languages import language_of
+from f5serve.alignment.words import Reading, assign, split_words, written_times
 from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.types import Aligner, Alignment, Wave
 from f5serve.waits import Check, held, log_faults, wanted
+
+SCRIPTS = {
+    "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "CJK": "zh", "CYRILLIC": "ru",
+    "ARABIC": "ar", "HEBREW": "he", "DEVANAGARI": "hi", "THAI": "th", "GREEK": "el",
+}  # fmt: skip
+"""A language that writes in each script, by the first word of its characters' names."""
+
+_ALSO = {
+    "ru": {"uk", "be", "bg", "sr", "mk", "kk", "mn"}, "ar": {"fa", "ur", "ps", "ku"},
+    "hi": {"mr", "ne", "sa"}, "zh": {"ja", "yue"}, "he": {"yi"},
+}  # fmt: skip
+_MOSTLY = 0.5
+_FOREIGN_LETTERS = 0.06
+"""More accented letters than this, and a Latin text of unknown language is not English."""
+
+
+def language_of(text: str, spoken: str = "") -> str:
+    """The language of a text, ISO 639-1; "" where it cannot be told.
+
+    The script decides first, then the language of the speaker; a text in plain Latin letters of
+    which nothing is known, or whose speaker's language is not written so, is taken for English.
+    """
+    spoken = spoken.lower().replace("_", "-").split("-")[0]
+    letters = [character for character in text if character.isalpha()]
+    if not letters:
+        return spoken
+    scripts = [_script(letter) for letter in letters]
+    for script, language in SCRIPTS.items():
+        share = scripts.count(script) / len(letters)
+        if share > _MOSTLY or (language == "ja" and share > 0.1):
+            return spoken if spoken in _ALSO.get(language, ()) else language
+    if spoken and spoken not in SCRIPTS.values() and not any(spoken in a for a in _ALSO.values()):
+        return spoken
+    foreign = sum(not letter.isascii() for letter in letters) / len(letters)
+    return "en" if foreign <= _FOREIGN_LETTERS else ""
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").split(" ")[0].split("-")[0]
+
+
+class Exact:
+    """Knows every language, and only waves with marks."""
+
+    method = "exact"
+
+    def understands(self, language: str) -> bool:
+        """Marks tell places in the text, whatever its language."""
+        return True
+
+    def align(
+        self,
+        waves: Sequence[Wave],
+        texts: Sequence[str],
+        language: str,
+        check: Callable[[], None] | None = None,
+    ) -> list[Alignment]:
+        """The words of each wave that has marks."""
+        return [_aligned(wave, text) for wave, text in zip(waves, texts, strict=True)]
+
+
+def _aligned(wave: Wave, text: str) -> Alignment:
+    if not wave.marks:
+        return Alignment()
+    marks = wave.marks
+    words, owners = assign(split_words(text), [(mark.start, mark.end) for mark in marks])
+    times = [(mark.start_s, mark.end_s, 1.0) for mark in marks]
+    timings = written_times(Reading(words, ("",) * len(marks), owners), times)
+    return Alignment(timings, Exact.method, 1.0)
+
 
 _log = logging.getLogger(__name__)
 
@@ -161,7 +230,7 @@ class Aligners:
     def _open_sphinx(self) -> Aligner | None:
         if not self._may_use_sphinx:
             return None
-        from f5serve.alignment.apart import Apart
+        from f5serve.alignment.child_process import Apart
 
         apart = Apart(self._beside + RECORDINGS)
         apart.load()

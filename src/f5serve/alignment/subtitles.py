@@ -1,13 +1,12 @@
-"""Words with times to files: subtitles in srt, vtt and ass, tables in csv and json.
+"""Words with times as subtitles (srt, vtt, ass) and tables (csv, json).
 
-Word timings flow in, bytes flow out. Nothing that a word holds can do more than be shown: marks
-that a player, a browser or a spreadsheet would obey are made harmless, each format by one function.
+Words are grouped into cues: cut at pauses, after sentences and where a cue is full, and shown long
+enough to be read if the next cue allows it. Markup that a player, a browser or a spreadsheet would
+obey is made harmless, each format by one function.
 
     ass, srt   { } become ( ), and a backslash is kept from what follows: override tags
     srt, vtt   no empty line, no -->; vtt writes & < > as entities, srt parts < from what follows
     csv        RFC 4180; a cell that a spreadsheet would take for a formula gets ' before it
-
-Where words come from and where files go is not known here.
 """
 
 from __future__ import annotations
@@ -17,12 +16,178 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
-from f5serve.alignment.lines import Line, gap_between, group_lines, word_lines
+from f5serve.text.split import fill_evenly, is_abbreviated, split_characters
 from f5serve.types import Alignment, WordTiming
+
+MAX_COLUMNS = 42
+"""Longest row, as television has it; a Chinese or Japanese character takes two columns."""
+
+MAX_ROWS = 2
+PAUSE_S = 0.6
+"""A silence that ends a line; shorter ones only do so after a clause."""
+
+CLAUSE_PAUSE_S = 0.25
+MAX_LINE_S = 7.0
+MIN_LINE_S = 1.0
+COLUMNS_PER_SECOND = 17.0
+"""What people read in comfort. Speech may be faster: then the line stays on, if it may."""
+
+_SENTENCE_END = re.compile(r"[.!?…。！？؟।][\"'”’»›)\]」』]*$")
+_CLAUSE_END = re.compile(r"[,;:，、；：،–—-][\"'”’»›)\]」』]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is shown at a time.
+
+    Attributes:
+        rows: the words, by row.
+        start_s, end_s: when it is shown; never before the end of the line before.
+    """
+
+    rows: tuple[tuple[WordTiming, ...], ...]
+    start_s: float
+    end_s: float
+
+    @property
+    def words(self) -> tuple[WordTiming, ...]:
+        """All of them, in order."""
+        return tuple(word for row in self.rows for word in row)
+
+    @property
+    def text(self) -> str:
+        """The rows, with a line break between them."""
+        return "\n".join(join_words([word.word for word in row]) for row in self.rows)
+
+
+def word_lines(words: Sequence[WordTiming]) -> list[Line]:
+    """A line for each word, as long as it is heard."""
+    return [Line(((word,),), word.start_s, word.end_s) for word in words]
+
+
+def group_lines(words: Sequence[WordTiming]) -> list[Line]:
+    """Lines of whole sentences where they fit, of clauses or as many words as fit elsewhere."""
+    groups = list(_groups(words))
+    lines = []
+    for index, group in enumerate(groups):
+        start_s, end_s = group[0].start_s, group[-1].end_s
+        most_s = groups[index + 1][0].start_s if index + 1 < len(groups) else float("inf")
+        columns = sum(width(word.word) + 1 for word in group)
+        wanted_s = min(max(MIN_LINE_S, columns / COLUMNS_PER_SECOND), MAX_LINE_S)
+        end_s = max(end_s, min(start_s + wanted_s, most_s))
+        lines.append(Line(_rows(group), start_s, min(end_s, max(most_s, start_s))))
+    return lines
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Words as text: spaces between them, but for scripts that have none."""
+    gaps = (gap_between(left, right) for left, right in pairwise(words))
+    return "".join([*words[:1], *(gap + word for gap, word in zip(gaps, words[1:], strict=True))])
+
+
+def gap_between(left: str, right: str) -> str:
+    """A space, or nothing where the script of either word has no spaces."""
+    return "" if len(list(split_characters(left[-1:] + right[:1]))) > 1 else " "
+
+
+def width(text: str) -> int:
+    """Columns of a text: wide characters take two, marks none."""
+    return sum(
+        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
+def _groups(words: Sequence[WordTiming]) -> Iterator[list[WordTiming]]:
+    group = _Group()
+    for index, word in enumerate(words):
+        if not group.fits(word):
+            kept, rest = _cut_at_clause(group.words)
+            yield kept
+            group = _Group(rest)
+        group.add(word)
+        following = words[index + 1] if index + 1 < len(words) else None
+        if following is None or _ends_line(group.words, following):
+            yield group.words
+            group = _Group()
+
+
+def _ends_line(words: Sequence[WordTiming], following: WordTiming) -> bool:
+    word = words[-1]
+    pause_s = following.start_s - word.end_s
+    if pause_s >= PAUSE_S:
+        return True
+    if _SENTENCE_END.search(word.word):
+        last_words = join_words([each.word[-20:] for each in words[-2:]])
+        if not is_abbreviated(last_words, following.word):
+            return True
+    return pause_s >= CLAUSE_PAUSE_S and _CLAUSE_END.search(word.word) is not None
+
+
+class _Group:
+    """Words that may become a line, and how many columns of which row they fill by now."""
+
+    def __init__(self, words: Sequence[WordTiming] = ()) -> None:
+        self.words: list[WordTiming] = []
+        self._rows, self._columns = 1, 0
+        for word in words:
+            self.add(word)
+
+    def fits(self, word: WordTiming) -> bool:
+        """Whether the word may join them."""
+        if not self.words:
+            return True
+        if word.end_s - self.words[0].start_s > MAX_LINE_S:
+            return False
+        return self._place(word)[0] <= MAX_ROWS
+
+    def add(self, word: WordTiming) -> None:
+        """Have it join them."""
+        self._rows, self._columns = self._place(word)
+        self.words.append(word)
+
+    def _place(self, word: WordTiming) -> tuple[int, int]:
+        if not self.words:
+            return 1, width(word.word)
+        gap = len(gap_between(self.words[-1].word, word.word))
+        columns = self._columns + gap + width(word.word)
+        fits = columns <= MAX_COLUMNS
+        return (self._rows, columns) if fits else (self._rows + 1, width(word.word))
+
+
+def _cut_at_clause(group: list[WordTiming]) -> tuple[list[WordTiming], list[WordTiming]]:
+    """A full line ends with its last clause, if a third of it is left."""
+    for cut in range(len(group) - 1, len(group) // 3, -1):
+        if _CLAUSE_END.search(group[cut - 1].word):
+            return group[:cut], group[cut:]
+    return group, []
+
+
+def _rows(group: Sequence[WordTiming]) -> tuple[tuple[WordTiming, ...], ...]:
+    """As few rows as fit, about equally long; a word wider than a row has one of its own."""
+    return fill_evenly(lambda columns: _filled(group, columns), MAX_COLUMNS)
+
+
+def _filled(group: Sequence[WordTiming], columns: int) -> tuple[tuple[WordTiming, ...], ...]:
+    rows: list[list[WordTiming]] = [[]]
+    filled = 0
+    for word in group:
+        row = rows[-1]
+        wide = width(word.word)
+        more = wide + len(gap_between(row[-1].word, word.word)) if row else wide
+        if row and filled + more > columns:
+            rows.append([word])
+            filled = wide
+        else:
+            row.append(word)
+            filled += more
+    return tuple(map(tuple, rows))
+
 
 SubtitleFormat = Literal["srt", "vtt", "ass", "csv", "json"]
 Mode = Literal["line", "word"]

@@ -1,7 +1,6 @@
-"""A text as it is written and as it is spoken, and which word is which.
+"""The words of a text as written and as spoken, and which spoken word belongs to which written one.
 
-Text and its language flow in; the words somebody wrote flow out beside the words that are heard,
-so that times found for the latter can be told for the former. Sound is not known here.
+An aligner finds times for spoken words; `written_times` maps them to the written ones.
 
 A word is what stands between spaces, with its punctuation: joined by spaces, the words are the
 text again. Scripts without spaces come character by character. What is not spoken on its own (a

@@ -1,4 +1,4 @@
-"""Speech to words: a Whisper model on this machine, and how near its words are to those meant.
+"""Speech recognition by a Whisper model on this machine, and word errors against a known text.
 
     Wave -> Whisper.hear -> Heard -> wording.compare -> Comparison
 

@@ -1,8 +1,4 @@
-"""A recogniser together with the way in which its words are compared.
-
-Waves and the words that they ought to hold flow in; what was heard, how far it is off, and where
-each word lies flow out. What follows from it is decided elsewhere.
-"""
+"""A recogniser together with the comparison of its words with the expected ones."""
 
 from __future__ import annotations
 

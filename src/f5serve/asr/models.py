@@ -1,10 +1,8 @@
-"""Whisper models by name, and where they lie on this machine; nothing is ever fetched here.
+"""Whisper models by name, and where they lie on this machine; nothing is downloaded here.
 
-The name that F5_RECOGNISER holds and folders flow in, a `ModelFolder` flows out, in milliseconds:
-nothing is imported or hashed. How a model hears is not known here.
-
-A model is a folder in the form of CTranslate2: model.bin, config.json, tokenizer.json and a
-vocabulary, as the repositories below hold it.
+Resolves F5_RECOGNISER to a `ModelFolder` in milliseconds: nothing is imported or hashed. A model is
+a folder in the form of CTranslate2: model.bin, config.json, tokenizer.json and a vocabulary, as the
+repositories below hold it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""A Whisper model as a recogniser: loaded when it is first asked, once, and by one at a time.
+"""A Whisper model as a recogniser: loaded once, at first use, and used by one thread at a time.
 
-A `ModelFolder` and waves flow in, `Heard` flows out. Nothing is fetched: the model is on the disk.
-What the words are needed for is not known here.
+The model is read from the disk; nothing is downloaded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Two texts as words that can be compared, and what it takes to turn one into the other.
-
-Text as somebody wrote it and as a recogniser heard it flow in; a `Comparison`, or which word is
-which, flows out. Where either text comes from is not known here.
-"""
+"""Word errors between two texts: the words that can be compared, and the edits between them."""
 
 from __future__ import annotations
 

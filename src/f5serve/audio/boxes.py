@@ -1,7 +1,7 @@
-"""m4a, webm and wma: whether all that the container holds is there, and where another one begins.
+"""m4a, webm and wma: whether the container is complete, and where another file begins behind it.
 
-Files flow in as bytes, out flow parts that are whole. Their sound, and how long it is, is found by
-FFmpeg, which takes what is there of a file that was cut.
+FFmpeg finds the sound and its length; it would take what is there of a file that was cut, so that
+is checked here first.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The process that opens a stranger's recording: bytes in, a report and raw samples out.
+"""The process that decodes an untrusted recording: bytes in, a report and raw samples out.
 
-Started by decode.py as `python -I child.py GIVEN TOLD HEARD LIMITS`: three file descriptors (the
-recording, the report, the samples) and the limits as JSON. It limits itself before it imports a
-decoder, finds the parts of the file and whether they are whole, looks at each header before it
-decodes, and stops at the first limit. Of f5serve it imports what needs no library: what it imports
-is what it takes to start.
+Started by decode.py as `python -I child.py INPUT REPORT SAMPLES LIMITS`: three file descriptors and
+the limits as JSON. It limits itself before it imports a decoder, finds the parts of the file and
+whether they are whole, looks at each header before it decodes, and stops at the first limit. Of
+f5serve it imports modules that need no library: imports are most of its start-up time.
 
 Report: {"refused": code, "value": ...} or {"sample_rate", "channels", "frames"}, the samples being
 float32, interleaved, in the byte order of the machine.

@@ -1,9 +1,9 @@
-"""A stranger's recording to a wave: bytes in any common format in, 24 kHz mono out.
+"""Untrusted recordings in any common format to 24 kHz mono waves.
 
-What a file says about itself is not believed. In this order: size, first bytes, header and
-limits, samples; the last two in a child process that may not grow, run long or write much
-(child.py). Every refusal is a `BadAudio` that names the value. Voices and models are not known
-here; why the limits are what they are: docs/decisions/0003-reference-audio-checks.md.
+Nothing that a file says about itself is believed. In this order: size, first bytes, header and
+limits, samples; the last two in a child process with limits on memory, time and output (child.py).
+Every refusal is a `BadAudio` that names the value. Why the limits are what they are:
+docs/decisions/0003-reference-audio-checks.md.
 """
 
 from __future__ import annotations

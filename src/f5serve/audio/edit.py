@@ -1,6 +1,6 @@
-"""Waves to waves: channels, sample rate, loudness, silence and joins; pure arithmetic.
+"""Arithmetic on waves: channels, sample rate, loudness, silence and joins.
 
-In flow and out flow float32 samples and seconds. Files, formats and models are not known here.
+Samples are float32 in [-1, 1], times are seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""A wave to the bytes of a file, and our own wav files back to waves.
+"""A wave to the bytes of an audio file, in memory, and our own wav files back to waves.
 
-In flow float32 samples, out flow bytes, nothing touches a disk; a wave that is too long for that
-goes to a file with `FileEncoder` (encode_file.py). Requests and voices are not known here.
+A wave that is too long for memory goes to a file with `FileEncoder` (encode_file.py).
 """
 
 from __future__ import annotations

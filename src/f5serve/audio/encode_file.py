@@ -1,8 +1,7 @@
-"""Samples into a file, piece by piece: what every encoder of this package is made of.
+"""Samples to an audio file, piece by piece: every encoder of this package is made of this.
 
-Waves flow in, in order; what lies in the file is complete once it is closed, lengths and all. Equal
-sound gives equal bytes, however it was cut. Samples beyond full scale are clipped, they never wrap
-around. Requests are not known here.
+The file is complete once it is closed, lengths included. Equal sound gives equal bytes, however it
+was cut into pieces. Samples beyond full scale are clipped; they never wrap around.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Speech to the bytes of a file while it is still being made.
+"""Waves to the bytes of an audio file while speech is still being generated.
 
-Waves flow in, in order, bytes flow out as soon as the format allows; together they are a file that
-readers take to its end. What a whole file says about its length at its beginning stays unsaid here,
-for those bytes have left by then: `FileEncoder` says it. Requests are not known here.
+Bytes are returned as soon as the format allows; together they are a file that readers take to its
+end. A length in the header stays open, because those bytes have been sent; `FileEncoder` writes it.
 """
 
 from __future__ import annotations

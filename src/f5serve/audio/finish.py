@@ -1,7 +1,4 @@
-"""A streamed file of which everything has come: its header says how long it is now.
-
-In flows an open file, and it is corrected in place. Sound is neither decoded nor made here.
-"""
+"""Correct the length in the header of a streamed file that has arrived completely, in place."""
 
 from __future__ import annotations
 

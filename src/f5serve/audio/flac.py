@@ -1,7 +1,6 @@
-"""FLAC: where the last frame says that the sound ends, whatever the header says.
+"""FLAC: the length of the sound by its last frame, whatever the header says.
 
-Files flow in as bytes, out flow parts whose headers tell their lengths. Encoders that write to a
-pipe leave the length at 0, and a frame numbers its samples. Sound is not decoded here.
+Encoders that write to a pipe leave the length at 0, and each frame numbers its samples.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Streams of frames without a container: mp3, ADTS (aac) and amr, walked from header to header.
+"""Streams of frames without a container: mp3, ADTS (aac) and amr, read from header to header.
 
-Files flow in as bytes, out flow parts of frames alone, and how long they sound. A frame says how
-long it is, so a file that was cut is known by its last one. Sound is not decoded here.
+Each frame says how long it is, so a file that was cut is recognised by its last frame.
 """
 
 from __future__ import annotations

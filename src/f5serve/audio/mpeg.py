@@ -1,7 +1,4 @@
-"""MPEG audio (mp3) frame by frame: what each header says of its own length, and nothing else.
-
-In flow bytes, out flow frames. Sound is neither decoded nor made here.
-"""
+"""MPEG audio (mp3) frame headers: length of the frame and of its sound."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Ogg page by page: where they begin, whose they are, and their checksums.
-
-In flow bytes, out flow pages. The sound inside is neither decoded nor made here.
-"""
+"""Ogg pages: where they begin, their stream, and their checksums."""
 
 from __future__ import annotations
 

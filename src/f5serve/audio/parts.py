@@ -1,8 +1,7 @@
-"""What a decoder is given of a file: its parts, and how much sound each of them has to yield.
+"""The complete files inside an upload, and how much sound a decoder must find in each.
 
-Containers flow in as bytes; out flow parts whose headers tell the truth, so that a decoder reads
-them to their ends, or a reason why the file is not whole. Every kind of container has a module that
-says how its parts are found; sound is not decoded here.
+Each kind of container has a module that finds its parts. Their headers are correct, so a decoder
+reads them to their ends; otherwise there is a reason why the file is not whole.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Every way in which a recording is refused: code, sentence and hint, in one table.
-
-In flow a code and the values of a sentence, out flows the error to raise.
-"""
+"""Every way in which a recording is refused: code, sentence and hint, in one table."""
 
 from __future__ import annotations
 

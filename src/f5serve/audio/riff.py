@@ -1,8 +1,7 @@
 """wav, RF64, w64, aiff, au and caf: where the sound lies, whatever the header says of its length.
 
-Files flow in as bytes, out flow parts whose lengths are right. Programs that write to a pipe leave
-lengths open or at a placeholder, some are off by their own header, and a chunked answer may hold
-several files; all of that is one recording.
+Programs that write to a pipe leave lengths open or at a placeholder, some are off by their own
+header, and a chunked answer may hold several files; all of that is one recording.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a file is by its first bytes, whatever it is called.
-
-In flow bytes, out flows which decoder may open them; anything but sound is refused by name.
-"""
+"""The container of a file by its first bytes, whatever its name; anything but audio is refused."""
 
 from __future__ import annotations
 

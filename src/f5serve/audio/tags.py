@@ -1,7 +1,4 @@
-"""What programs put in front of sound and behind it: tags of all kinds, zeros and line ends.
-
-Bytes flow in, out flows how many of them are no sound.
-"""
+"""Bytes before and behind the sound: tags of all kinds, zeros and line ends."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A stranger's file to its parts, by the kind of its container.
-
-Bytes flow in, parts that decoders read to their ends flow out; a file that was cut is refused.
-"""
+"""The complete parts of a file, by the kind of its container; a file that was cut is refused."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""When the stand-in's model says each word: its own durations, brought to the light.
-
-The model's file and what it computes flow in; a file with one more output, and marks, flow out.
-Text and phonemes are known, sound is not.
-"""
+"""When Kokoro speaks each word: the model's file with its durations as one more output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in speaker: Kokoro-82M (int8) on onnxruntime, English, five voices, no cloning.
+"""The built-in speaker: Kokoro-82M (int8) on onnxruntime, English, five voices, no cloning.
 
     Utterance -> spoken words -> phonemes -> token ids -> onnxruntime -> Wave
 

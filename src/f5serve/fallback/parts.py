@@ -1,8 +1,4 @@
-"""The files of the stand-in speaker: where pip put them, and whether they are the right ones.
-
-Package names go in; the model's bytes, its phoneme table and its styles come out, each checked
-against the sha256 that the wheels were published with. Knows nothing about text or sound.
-"""
+"""The files of Kokoro: where pip put them, checked against the sha256 of the published wheels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""How high a voice speaks: the median fundamental frequency of a recording.
+"""Median fundamental frequency of a recording in hertz, by plain autocorrelation.
 
-A wave flows in, one number in hertz flows out, by plain autocorrelation. Good enough to tell low
-voices from high ones; knows nothing about styles or engines.
+Good enough to tell low voices from high ones.
 """
 
 from __future__ import annotations

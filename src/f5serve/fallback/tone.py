@@ -1,7 +1,7 @@
 """A speaker that beeps: one tone for each utterance, of known length and known cost.
 
 It takes the place of a model where the speech itself does not matter: in tests of the path around
-it and in load tests. Utterances flow in, 24 kHz waves flow out; equal input gives equal output.
+it and in load tests. Equal input gives equal output.
 """
 
 from __future__ import annotations

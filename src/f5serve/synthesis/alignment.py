@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from f5serve.alignment.aligners import Aligners
-from f5serve.alignment.languages import language_of
+from f5serve.alignment.aligners import Aligners, language_of
 from f5serve.audio.decode import LONG, decode
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.text.normalize import clean_text

@@ -1,7 +1,7 @@
-"""Emoji: pictures between words, which nobody reads aloud.
+"""Which characters are emoji; they are not spoken.
 
-They are known by their blocks, not by the runtime's table of names, so that an emoji that is newer
-than the table is one as well.
+Emoji are found by their Unicode blocks, not by the runtime's table of names, so one that is newer
+than the table is found as well.
 """
 
 from __future__ import annotations

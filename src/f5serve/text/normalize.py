@@ -1,8 +1,4 @@
-"""What somebody typed to text that can be split and spoken.
-
-In flows any string, out flows one line in NFC without invisible characters. Models, voices and
-vocabularies are not known here.
-"""
+"""Any string to one line of NFC text without invisible characters, ready to be split and spoken."""
 
 from __future__ import annotations
 

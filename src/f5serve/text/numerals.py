@@ -1,7 +1,6 @@
 """Digits to words in many languages, by the rules of Unicode's CLDR.
 
-A number as it is written flows in, words flow out. English has rules of its own, for more than
-numbers, in `text/english/`.
+English has rules of its own, for more than numbers, in `text/english/`.
 """
 
 from __future__ import annotations

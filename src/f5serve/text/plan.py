@@ -1,7 +1,5 @@
-"""A request to utterances: what is said in one go, for how long and with which seed.
+"""A request to utterances: the chunks of its text, with a length and a seed for each.
 
-In flow a request and its clean text, out flow rows for an engine. How they are spoken is not
-known here.
 The length of a line follows upstream: new text is spoken at the pace of the reference, counted in
 bytes of UTF-8, so that a Chinese character (3 bytes) lasts as long as three Latin letters, which
 is about right, and scripts can be mixed. Short lines differ: docs/decisions/0002-short-lines.md.

@@ -1,7 +1,6 @@
-"""Long text to chunks that a model can speak in one go.
+"""Long text to chunks of at most so many bytes, in order, at sentence ends where possible.
 
-In flows clean text and a size in bytes; out flow stretches of it, in order, nothing lost and
-nothing said twice. Voices, seconds and models are not known here.
+Nothing is lost and nothing is repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Text to the tokens of F5-TTS: characters, and pinyin syllables for Chinese.
-
-In flow a line of text and a vocabulary file; out flow token strings and their ids. What is
-spoken, for how long and by which model is not known here.
+"""Text to the tokens of F5-TTS and their ids: characters, and pinyin syllables for Chinese.
 
 The rules are those of upstream's `convert_char_to_pinyin`, token for token, since every
 published checkpoint was trained on them; tests/data/tokens.json holds upstream's own answers.

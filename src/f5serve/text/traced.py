@@ -1,8 +1,4 @@
-"""Text that is rewritten by rules and still knows which characters it was made from.
-
-A string flows in; out flows what rules have made of it, each character with its origin: the
-stretch of the first string that it stands for. What the rules say is not known here.
-"""
+"""Text that rules rewrite, with the span of the original for each character."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Written English as it is spoken: numbers, money, times, units and signs in words.
+"""Text normalisation for English: numbers, money, times, units and signs in words.
 
-Text as people write it flows in, words that a pronouncing dictionary knows flow out, each with the
-place in the text that it stands for. Sounds, voices and models are not known here.
+The result holds words that a pronouncing dictionary knows, each with its place in the text.
 """

@@ -1,8 +1,8 @@
 """Amounts in written English: money, units, times, ranges of them and signs before them.
 
-Tables of patterns and what each match is read as; `spoken` applies them, in this order. A number is
-matched as a whole, whatever follows it, and left as it is where nothing does: so a long row of
-digits is looked at once and not again from each of its places.
+Tables of patterns and what each match is read as; `spoken` applies them, in this order. A pattern
+matches a whole number at once, whatever follows it, and leaves it where nothing does: a long row of
+digits is looked at once, not again from each of its places.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Digits to English words: cardinals, ordinals, years, decimals and plain digit by digit.
+"""Digits to English words: cardinals, ordinals, years, decimals and digit by digit.
 
-Strings of digits flow in, words in lower case flow out. Knows nothing about the text around a
-number; `spoken` decides which kind of number it is.
+`spoken` decides which kind of number it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What English calls the signs, units, currencies and abbreviations of written text.
-
-Tables only; `spoken` applies them.
-"""
+"""Tables: English words for signs, units, currencies and abbreviations; `spoken` applies them."""
 
 from __future__ import annotations
 

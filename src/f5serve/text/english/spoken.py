@@ -1,9 +1,8 @@
-"""Written English to words that a pronouncing dictionary can look up.
+"""Written English to plain ASCII words and punctuation that a pronouncing dictionary can look up.
 
-Text as people write it flows in (numbers, money, times, units, signs, accents, addresses); plain
-ASCII words and punctuation flow out. What has no rule of its own is read sign by sign or digit by
-digit; only decoration (quotes, bullets, emoji, markup stars) is silent. Knows nothing about
-phonemes or models.
+Covers numbers, money, times, units, signs, accents and addresses. What has no rule of its own is
+read sign by sign or digit by digit; only decoration (quotes, bullets, emoji, markup stars) is
+silent.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A long recording, aligned stretch by stretch: time grows with its length, and no faster.
+"""Alignment of long recordings window by window, in time that grows linearly with the length.
 
-One search over all of it would take ten times as long for five times the sound. So the words are
-looked for in a window of sound, of which the text may end anywhere; what lies well within it is
-kept, and the next window begins at the longest pause near its end. Who searches is not known here.
+One search over five times the sound takes ten times as long. So the words are searched for in a
+window of sound that may end anywhere in the text. Words well inside the window are final; the next
+window begins at the longest pause near its end.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f5serve.alignment.stretches import WHOLE_S, WINDOW_S, Heard, align
+from f5serve.alignment.windows import WHOLE_S, WINDOW_S, Heard, align
 
 
 class Truth:

@@ -1,8 +1,8 @@
-"""English aligned in processes of its own, so that nobody else waits for the interpreter's lock.
+"""Alignment of English in child processes, so that no thread waits for the interpreter's lock.
 
-Waves and texts flow in, alignments flow out, as from `sphinx`, which does the work in child.py. A
-process is started when it is first needed, kept, ended where nobody wants its answer any more, and
-started anew when it has died. Why it is so: docs/decisions/0025-words-in-a-child-process.md.
+The interface of `sphinx.Sphinx`; child.py does the work. A process is started at first use, kept,
+ended when its answer is no longer wanted, and replaced when it has died.
+Why: docs/decisions/0025-words-in-a-child-process.md.
 """
 
 from __future__ import annotations

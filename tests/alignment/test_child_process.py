@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f5serve.alignment.apart import Apart
+from f5serve.alignment.child_process import Apart
 from f5serve.alignment.sphinx import Sphinx
 from f5serve.audio.decode import decode
 from f5serve.errors import ModelUnavailable
@@ -185,7 +185,7 @@ def test_processes_end_with_who_started_them() -> None:
 
 def test_a_process_does_not_outlive_a_parent_that_was_killed() -> None:
     program = (
-        "from f5serve.alignment.apart import Apart\n"
+        "from f5serve.alignment.child_process import Apart\n"
         "apart = Apart()\napart.load()\n"
         "(child,) = apart._idle\nprint(child._process.pid, flush=True)\ninput()"
     )
