@@ -42,7 +42,7 @@ from cache_schemes import FixedKeys, Manifests, Scheme, attempt, make, verdict
 from f5serve.build import stamp
 from f5serve.errors import F5Error
 from f5serve.store.base import ObjectStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.s3 import S3Limits, S3Store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the servers are those of the tests
@@ -204,7 +204,7 @@ def stores(server: str, folder: Path) -> Iterator[OpenStore]:
     os.environ.clear()
     os.environ.update(clean)
     if server == "folder":
-        yield lambda name: FolderStore(folder / name)
+        yield lambda name: LocalStore(folder / name)
         return
     with {"rclone": servers.rclone, "juicefs": servers.juicefs}[server](folder / "server") as one:
         limits = S3Limits(part_bytes=1 << 20, pause_s=0.05)

@@ -19,13 +19,13 @@ from typing import Any
 
 from cold_start_world import World
 from f5serve.models.manifest import blob_key
-from f5serve.store.s3_calls import S3Options
+from f5serve.store.s3_client import S3Options
 
 OURS = """\
 import json, sys, time
 from pathlib import Path
 from f5serve.store.s3 import S3Store
-from f5serve.store.s3_calls import S3Options
+from f5serve.store.s3_client import S3Options
 key, to, size, sha256, options = json.loads(sys.argv[1])
 store = S3Store(S3Options(**options))
 store.now()  # a connection that is open, as after the reading of the manifest

@@ -16,7 +16,7 @@ from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan, publish
 from f5serve.models.registry import PUBLISHED
 from f5serve.store.s3 import S3Store
-from f5serve.store.s3_calls import S3Options
+from f5serve.store.s3_client import S3Options
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # the servers are those of the tests

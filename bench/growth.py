@@ -29,7 +29,7 @@ from typing import Any
 
 from f5serve.build import stamp
 from f5serve.store.base import ObjectStore, StoredObject
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.s3 import S3Store
 from f5serve.voices import names
 from f5serve.voices.library import LibraryOptions, VoiceLibrary, VoiceNotFound
@@ -59,11 +59,11 @@ class Counting:
         self.inner = inner
         self.sent: Counter[str] = Counter()
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
         """As the store; a request for each page that is begun."""
         number = 0
         self.sent["LIST"] += 1
-        for number, item in enumerate(self.inner.list(prefix, deep=deep), 1):
+        for number, item in enumerate(self.inner.list(prefix, recursive=recursive), 1):
             self.sent["LIST"] += number > 1 and number % _PAGE == 1
             yield item
 
@@ -104,7 +104,7 @@ def store_of(server: str, put_in: Callable[[Path], None]) -> Iterator[ObjectStor
     with tempfile.TemporaryDirectory(prefix="f5-bench-") as name:
         if server == "folder":
             put_in(Path(name) / "store")
-            yield FolderStore(Path(name) / "store")
+            yield LocalStore(Path(name) / "store")
             return
         with servers.rclone(Path(name) / "s3") as options:
             put_in(Path(name) / "s3" / "served" / servers.BUCKET)

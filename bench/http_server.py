@@ -29,7 +29,7 @@ from f5serve.http.service import Service
 from f5serve.http.serving import ServingOptions
 from f5serve.service import Operations
 from f5serve.settings import Settings
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 from f5serve.synthesis.speech import Speech
 from f5serve.types import Utterance, Wave
 from f5serve.voices.library import open_library

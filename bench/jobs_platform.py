@@ -16,7 +16,7 @@ from typing import Any
 from f5serve.jobs.board import Board
 from f5serve.jobs.records import Status
 from f5serve.settings import Settings
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 
 HERE = Path(__file__).parent
 MAX_DELIVERIES = 30

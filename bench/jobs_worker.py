@@ -23,7 +23,7 @@ from f5serve.fallback.tone import Tone
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 from f5serve.synthesis.speech import Speech
 from f5serve.types import SpeechRequest
 from f5serve.voices.library import open_library

@@ -28,7 +28,7 @@ from f5serve.service import Operations
 from f5serve.service.flights import Wishes
 from f5serve.service.pieces import File, Piece
 from f5serve.settings import Settings
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import VoiceLibrary
 
@@ -58,7 +58,7 @@ def forget_peak() -> None:
 
 async def measure(folder: Path, hours: float, format: str, is_streamed: bool) -> dict[str, Any]:
     """One case, in this process."""
-    store = FolderStore(folder / "store")
+    store = LocalStore(folder / "store")
     settings = replace(Settings(), data_dir=folder, max_text_chars=MOST_CHARS)
     voices = VoiceLibrary(store, folder / "cache")
     speech = Speech(Tone(s_per_byte=S_PER_BYTE), max_text_chars=MOST_CHARS)

@@ -43,7 +43,7 @@ class Wire:
     """Counts what a store sends, by operation of the S3 API."""
 
     def __init__(self, store: S3Store) -> None:
-        self.client = store._calls.client()  # the one place where requests can be seen leaving
+        self.client = store._client.boto3()  # the one place where requests can be seen leaving
         self.sent: Counter[str] = Counter()
         self.client.meta.events.register("before-send.s3", self._note)
 

@@ -40,7 +40,7 @@ from f5serve.fallback.tone import Tone
 from f5serve.service import Operations, Options
 from f5serve.service.resume import KeepOptions
 from f5serve.settings import Settings, keep_onednn_small
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.synthesis.speech import Speech
 from f5serve.types import Engine
 from f5serve.voices.library import VoiceLibrary
@@ -191,7 +191,7 @@ class Clients:
 @contextlib.asynccontextmanager
 async def worker(folder: Path, load: Callable[[], Engine]) -> AsyncIterator[Operations]:
     """Operations over a store on disk, closed at the end."""
-    store = FolderStore(folder / "store")
+    store = LocalStore(folder / "store")
     voices = VoiceLibrary(store, folder / "cache")
     options = Options(keep=KeepOptions(after_s=0.2))
     made = Operations(store, voices, lambda: Speech(load()), Settings(), options)

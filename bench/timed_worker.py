@@ -21,7 +21,7 @@ from f5serve.runpod.with_parent import tie_forks_to_this_process
 from f5serve.service import Operations
 from f5serve.settings import Settings
 from f5serve.startup import process as program
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 from f5serve.synthesis.speech import Speech
 from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.library import open_library

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import StorageFailed
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from tests.mutations import LINKS, SCHEMAS, WHOLE, WRONG, Ill, every, paths, put, sample
 
 GOOD = {"schema": 1, "a": "x", "outputs": [{"key": "k", "size": 1}], "b": {"c": None}}
@@ -37,7 +37,7 @@ def test_a_short_sample_meets_every_kind_and_comes_again() -> None:
 
 
 def test_links_lie_where_a_record_belongs_and_lead_nowhere(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     store.put("jobs/a/state.json", b"{}")
     for link in LINKS:
         put(store.root, "jobs/a/state.json", Ill(link, link=link))

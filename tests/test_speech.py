@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from f5serve.audio.encode import read_wav
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.fallback.tone import Tone
-from f5serve.store.scratch import Scratch
+from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.speech import RANGES, Speech
 from f5serve.synthesis.watch import Watch
 from f5serve.types import (
@@ -354,7 +354,7 @@ def test_into_a_file_comes_what_is_said(format: AudioFormat) -> None:
     text = " ".join(f"This is sentence number {n} of a text that is long." for n in range(12))
     asked = request(text, format=format, seed=4)
     whole = Speech(Tone()).say(asked)
-    scratch = Scratch()
+    scratch = ScratchFile()
     with scratch.open() as file:
         result = Speech(Backwards(s_per_byte=0.06)).write(asked, file)
     assert scratch.read() == whole.audio

@@ -1,6 +1,6 @@
 """The settings of a bucket that is the store; `settings.Settings` holds them beside all others.
 
-Variables flow in, values flow out. What they mean together is decided in `store.open`.
+Variables flow in, values flow out. What they mean together is decided in `store.config`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _JOBS = 100
 def try_store_of(facts: Facts) -> tuple[StoreFacts, VoiceFacts | None, JobFacts | None]:
     """What a trial of the store, its voices and its newest jobs tell."""
     from f5serve.doctor.store_trial import try_store, unopened
-    from f5serve.store.open import open_store
+    from f5serve.store.config import open_store
 
     settings = facts.settings
     is_shared = uses_bucket(settings)

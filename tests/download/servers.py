@@ -16,16 +16,16 @@ from types import TracebackType
 from typing import Self
 
 from f5serve.download.addresses import AddressPolicy
+from f5serve.download.connection import NetworkPolicy, Resolver, system_tls_context
 from f5serve.download.url import FetchLimits, fetch_url
-from f5serve.download.wire import Internet, Resolver, trust_of_system
 from f5serve.errors import F5Error
 
 PUBLIC, PUBLIC_BUT_DOWN, PRIVATE = "127.0.0.2", "127.0.0.3", "127.0.0.1"
 SECRET = "sig-0123456789"  # stands for a signature in a query
 QUICK = FetchLimits(
-    max_bytes=10_000, timeout_s=5.0, patience_s=5.0, min_bytes_per_s=1.0, allow_http=True
+    max_bytes=10_000, timeout_s=5.0, idle_timeout_s=5.0, min_bytes_per_s=1.0, allow_http=True
 )
-IMPATIENT = replace(QUICK, timeout_s=0.6, patience_s=0.3, min_bytes_per_s=100.0)
+IMPATIENT = replace(QUICK, timeout_s=0.6, idle_timeout_s=0.3, min_bytes_per_s=100.0)
 
 Reply = Callable[[socket.socket, bytes], None]
 """Connection and request head -> whatever the server does then."""
@@ -115,12 +115,12 @@ class Server:
         connection.close()
 
 
-def internet(
+def network_to(
     *ports: int,
     names: dict[str, list[str]] | None = None,
     resolve: Resolver | None = None,
-    trust: Callable[[], ssl.SSLContext] = trust_of_system,
-) -> Internet:
+    tls_context: Callable[[], ssl.SSLContext] = system_tls_context,
+) -> NetworkPolicy:
     """An internet whose only public addresses are 127.0.0.2 and .3 and whose names are `names`."""
     table = {"files.example": [PUBLIC], **(names or {})}
 
@@ -132,13 +132,13 @@ def internet(
     policy = AddressPolicy(
         ports=frozenset({80, 443, *ports}), also=(ipaddress.ip_network(f"{PUBLIC}/31"),)
     )
-    return Internet(policy, resolve or look_up, trust)
+    return NetworkPolicy(policy, resolve or look_up, tls_context)
 
 
 def fetch(server: Server, path: str = "/a.wav", limits: FetchLimits = QUICK) -> bytes:
     """Fetch from a server as files.example."""
     url = f"http://files.example:{server.port}{path}"
-    return fetch_url(url, limits, what="voice", internet=internet(server.port))
+    return fetch_url(url, limits, what="voice", network=network_to(server.port))
 
 
 def check_discreet(error: F5Error) -> None:

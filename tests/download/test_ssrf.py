@@ -18,8 +18,8 @@ from dataclasses import replace
 
 import pytest
 
+from f5serve.download.connection import NetworkPolicy
 from f5serve.download.url import FetchLimits, fetch_url
-from f5serve.download.wire import Internet
 from f5serve.errors import InvalidRequest
 from tests.download.hostile_urls import INSIDE_V4, INSIDE_V6, cases
 from tests.download.servers import (
@@ -31,7 +31,7 @@ from tests.download.servers import (
     answer,
     check_discreet,
     fetch,
-    internet,
+    network_to,
     redirecting,
     saying,
 )
@@ -81,8 +81,8 @@ def hostile_names(host: str, port: int) -> list[str]:
     return [PRIVATE]
 
 
-def outside(canary: Canary, *ports: int) -> Internet:
-    return internet(canary.port, *ports, resolve=hostile_names)
+def outside(canary: Canary, *ports: int) -> NetworkPolicy:
+    return network_to(canary.port, *ports, resolve=hostile_names)
 
 
 def test_there_are_enough_cases() -> None:
@@ -96,7 +96,7 @@ def test_hostile_urls(canary: Canary, part: int) -> None:
     for case in CASES[part::10]:
         url = case.replace("{port}", str(canary.port))
         with pytest.raises(InvalidRequest) as caught:
-            pytest.fail(f"{url!r} gave {fetch_url(url, QUICK, what='voice', internet=network)!r}")
+            pytest.fail(f"{url!r} gave {fetch_url(url, QUICK, what='voice', network=network)!r}")
         assert caught.value.code == "URL_NOT_ALLOWED", url
         assert not caught.value.retryable
         check_discreet(caught.value)
@@ -145,7 +145,7 @@ def test_redirects_inside(canary: Canary, location: str) -> None:
     with Server(redirecting(location.replace("{port}", str(canary.port)))) as server:
         url = f"http://files.example:{server.port}/?{SECRET}"
         with pytest.raises(InvalidRequest) as caught:
-            fetch_url(url, QUICK, what="voice", internet=outside(canary, server.port))
+            fetch_url(url, QUICK, what="voice", network=outside(canary, server.port))
         assert len(server.requests) <= 4  # "http:127.0.0.1" is a path of the server itself
     check_discreet(caught.value)
     assert "redirects" in caught.value.message
@@ -164,11 +164,11 @@ def test_rebinding_is_asked_once_and_pinned(canary: Canary) -> None:
     with Server(saying(answer(b"outside"))) as server:
         # The canary would answer on this port too, were the name looked up again.
         url = f"http://rebind.example:{server.port}/"
-        network = internet(server.port, resolve=rebinding)
-        assert fetch_url(url, QUICK, what="voice", internet=network) == b"outside"
+        network = network_to(server.port, resolve=rebinding)
+        assert fetch_url(url, QUICK, what="voice", network=network) == b"outside"
         assert asked == 1
         with pytest.raises(InvalidRequest) as caught:
-            fetch_url(url, QUICK, what="voice", internet=network)
+            fetch_url(url, QUICK, what="voice", network=network)
     assert caught.value.code == "URL_NOT_ALLOWED"
 
 
@@ -176,9 +176,9 @@ def test_rebinding_between_redirects(canary: Canary) -> None:
     answers = itertools.chain([[PUBLIC]], itertools.repeat([PRIVATE]))
     before = canary.hits
     with Server(redirecting(f"http://rebind.example:{canary.port}/")) as server:
-        network = internet(server.port, canary.port, resolve=lambda host, port: next(answers))
+        network = network_to(server.port, canary.port, resolve=lambda host, port: next(answers))
         with pytest.raises(InvalidRequest, match="redirects to a place"):
-            fetch_url(f"http://rebind.example:{server.port}/", QUICK, internet=network)
+            fetch_url(f"http://rebind.example:{server.port}/", QUICK, network=network)
         assert len(server.requests) == 1
     assert canary.hits == before
 
@@ -196,10 +196,10 @@ def test_rebinding_races(canary: Canary) -> None:
     before = canary.hits
     fetched = 0
     with Server(redirecting("/again")) as server:
-        network = internet(server.port, resolve=changing)
+        network = network_to(server.port, resolve=changing)
         for _ in range(200):
             with pytest.raises(InvalidRequest):
-                fetch_url(f"http://rebind.example:{server.port}/", QUICK, internet=network)
+                fetch_url(f"http://rebind.example:{server.port}/", QUICK, network=network)
         fetched = server.connections
     assert canary.hits == before
     assert fetched == sum(found == [PUBLIC] for found in given) > 20
@@ -210,9 +210,9 @@ def test_rebinding_races(canary: Canary) -> None:
 )
 def test_one_address_inside_is_enough(mixed: list[str]) -> None:
     with Server(saying(answer(b"x"))) as server:
-        network = internet(server.port, names={"mixed.example": mixed})
+        network = network_to(server.port, names={"mixed.example": mixed})
         with pytest.raises(InvalidRequest, match="not on the public internet") as caught:
-            fetch_url(f"http://mixed.example:{server.port}/", QUICK, what="voice", internet=network)
+            fetch_url(f"http://mixed.example:{server.port}/", QUICK, what="voice", network=network)
         check_discreet(caught.value)
         assert server.connections == 0
 
@@ -220,18 +220,18 @@ def test_one_address_inside_is_enough(mixed: list[str]) -> None:
 def test_names_of_every_inside_address() -> None:
     """The real policy with its real ports; nothing may be sent, so nothing needs to listen."""
     for address in (*INSIDE_V4, *INSIDE_V6):
-        network = Internet(resolve=lambda host, port, address=address: [address])
+        network = NetworkPolicy(resolve=lambda host, port, address=address: [address])
         with pytest.raises(InvalidRequest) as caught:
-            fetch_url("https://inside.example/a.wav", FetchLimits(timeout_s=2), internet=network)
+            fetch_url("https://inside.example/a.wav", FetchLimits(timeout_s=2), network=network)
         assert caught.value.code == "URL_NOT_ALLOWED", address
 
 
 def test_private_and_unknown_names_cannot_be_told_apart() -> None:
-    network = internet(names={"secret.example": ["10.0.0.7"]})
+    network = network_to(names={"secret.example": ["10.0.0.7"]})
     told = set()
     for name in ("secret.example", "unknown.example"):
         with pytest.raises(InvalidRequest) as caught:
-            fetch_url(f"https://{name}/", QUICK, what="voice", internet=network)
+            fetch_url(f"https://{name}/", QUICK, what="voice", network=network)
         check_discreet(caught.value)
         told.add(str(caught.value.as_dict()))
     assert len(told) == 1

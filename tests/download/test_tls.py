@@ -20,7 +20,7 @@ from tests.download.servers import (
     Server,
     answer,
     check_discreet,
-    internet,
+    network_to,
     redirecting,
     saying,
 )
@@ -39,7 +39,7 @@ class Authority:
         context.sni_callback = lambda _, name, __: self.asked.append(name)
         return context
 
-    def trust(self) -> ssl.SSLContext:
+    def tls_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         self._ca.configure_trust(context)
         return context
@@ -51,17 +51,19 @@ def authority() -> Authority:
 
 
 def fetch_tls(
-    server: Server, trust: Callable[[], ssl.SSLContext] | None, timeout_s: float = 5.0
+    server: Server, tls_context: Callable[[], ssl.SSLContext] | None, timeout_s: float = 5.0
 ) -> bytes:
-    network = internet(server.port, trust=trust) if trust else internet(server.port)
+    network = (
+        network_to(server.port, tls_context=tls_context) if tls_context else network_to(server.port)
+    )
     url = f"https://files.example:{server.port}/a.wav"
     limits = replace(QUICK, allow_http=False, timeout_s=timeout_s)
-    return fetch_url(url, limits, what="voice", internet=network)
+    return fetch_url(url, limits, what="voice", network=network)
 
 
 def test_tls_keeps_the_name(authority: Authority) -> None:
     with Server(saying(answer(b"x" * 9_999)), tls=authority.server("files.example")) as server:
-        assert fetch_tls(server, authority.trust) == b"x" * 9_999
+        assert fetch_tls(server, authority.tls_context) == b"x" * 9_999
         assert f"Host: files.example:{server.port}".encode() in server.requests[0]
     assert authority.asked[-1] == "files.example"
 
@@ -75,7 +77,7 @@ def test_tls_refuses_certificates(
     """Of another host, not even of the address that it has; or of an unknown authority."""
     tls = authority.server(*names, PUBLIC)
     with Server(saying(answer(b"x")), tls=tls) as server, pytest.raises(InvalidRequest) as caught:
-        fetch_tls(server, authority.trust if known else None)
+        fetch_tls(server, authority.tls_context if known else None)
     assert caught.value.code == "URL_FAILED"
     assert "no valid certificate" in caught.value.message
     check_discreet(caught.value)
@@ -86,12 +88,12 @@ def test_tls_downgrade_is_refused(authority: Authority) -> None:
     reply = redirecting("http://files.example/a.wav")
     refused = pytest.raises(InvalidRequest, match="redirects to a place")
     with Server(reply, tls=authority.server("files.example")) as server, refused:
-        fetch_tls(server, authority.trust)
+        fetch_tls(server, authority.tls_context)
 
 
 def test_tls_to_a_server_without(authority: Authority) -> None:
     with Server(saying(answer(b"x"))) as server, pytest.raises(StorageFailed) as caught:
-        fetch_tls(server, authority.trust, timeout_s=0.3)  # it waits for the end of a request
+        fetch_tls(server, authority.tls_context, timeout_s=0.3)  # it waits for the end of a request
     assert caught.value.code == "URL_TIMEOUT"
     check_discreet(caught.value)
 
@@ -105,7 +107,7 @@ def test_tls_handshake_that_never_comes(authority: Authority) -> None:
                 f"https://files.example:{port}/",
                 IMPATIENT,
                 what="voice",
-                internet=internet(port, trust=authority.trust),
+                network=network_to(port, tls_context=authority.tls_context),
             )
     assert caught.value.code == "URL_TIMEOUT"
     assert time.monotonic() - start < 3.0

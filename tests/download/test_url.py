@@ -25,7 +25,7 @@ from tests.download.servers import (
     answer,
     check_discreet,
     fetch,
-    internet,
+    network_to,
     redirecting,
     saying,
 )
@@ -238,7 +238,7 @@ def test_a_resolver_that_hangs() -> None:
     start = time.monotonic()
     with pytest.raises(StorageFailed) as caught:
         fetch_url(
-            "http://files.example/", IMPATIENT, what="voice", internet=internet(resolve=hanging)
+            "http://files.example/", IMPATIENT, what="voice", network=network_to(resolve=hanging)
         )
     release.set()
     assert caught.value.code == "URL_TIMEOUT"
@@ -259,7 +259,9 @@ def test_a_resolver_that_fails(error: Exception, code: str) -> None:
         raise error
 
     with pytest.raises(F5Error) as caught:
-        fetch_url("https://files.example/", QUICK, what="voice", internet=internet(resolve=failing))
+        fetch_url(
+            "https://files.example/", QUICK, what="voice", network=network_to(resolve=failing)
+        )
     assert caught.value.code == code
     check_discreet(caught.value)
 
@@ -291,22 +293,22 @@ def test_redirect_to_another_server(status: str) -> None:
     with Server(saying(answer(b"there"))) as there:
         location = f"http://other.example:{there.port}/"
         with Server(redirecting(location, status)) as here:
-            network = internet(here.port, there.port, names={"other.example": [PUBLIC]})
+            network = network_to(here.port, there.port, names={"other.example": [PUBLIC]})
             url = f"http://files.example:{here.port}/"
-            assert fetch_url(url, QUICK, internet=network) == b"there"
+            assert fetch_url(url, QUICK, network=network) == b"there"
 
 
 def test_the_next_address_is_tried() -> None:
     with Server(saying(answer(b"x"))) as server:
-        network = internet(server.port, names={"two.example": [PUBLIC_BUT_DOWN, PUBLIC]})
-        assert fetch_url(f"http://two.example:{server.port}/", QUICK, internet=network) == b"x"
+        network = network_to(server.port, names={"two.example": [PUBLIC_BUT_DOWN, PUBLIC]})
+        assert fetch_url(f"http://two.example:{server.port}/", QUICK, network=network) == b"x"
 
 
 def test_nobody_listens() -> None:
     with socket.create_server((PUBLIC, 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(StorageFailed) as caught:
-        fetch_url(f"http://files.example:{port}/", QUICK, what="voice", internet=internet(port))
+        fetch_url(f"http://files.example:{port}/", QUICK, what="voice", network=network_to(port))
     assert caught.value.code == "URL_FAILED"
     check_discreet(caught.value)
     assert "cannot be reached" in caught.value.message

@@ -26,7 +26,7 @@ from f5serve.http.service import Service
 from f5serve.http.serving import ServingOptions
 from f5serve.service import Operations
 from f5serve.settings import Settings
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 from f5serve.synthesis.listening import Ears
 from f5serve.synthesis.speech import Speech
 from f5serve.types import OnDone, Utterance, Wave

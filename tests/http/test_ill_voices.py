@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.voices import names
 from f5serve.voices.index import INDEX, Index
 from f5serve.voices.index_format import Note, dump_note, read_base
@@ -32,7 +32,7 @@ COUNT = cases(500)
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("ill")
-    store = FolderStore(folder / "store")
+    store = LocalStore(folder / "store")
     with house(folder, store) as home:
         for name in (*GOOD, "ill"):
             consent = Consent("Somebody", at="2026")
@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def folder_of(home: House) -> Path:
     store = home.service.store
-    assert isinstance(store, FolderStore)
+    assert isinstance(store, LocalStore)
     return store.root
 
 

@@ -25,7 +25,7 @@ from f5serve.http.jobs_models import (
 )
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import VoiceLibrary
@@ -38,7 +38,7 @@ from tests.voices.material import CountingStore
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("jobs")
-    with house(folder, FolderStore(folder / "store")) as made:
+    with house(folder, LocalStore(folder / "store")) as made:
         yield made
 
 
@@ -277,7 +277,7 @@ def test_waiting_work_and_cancel(tmp_path: Path) -> None:
 
 
 def test_a_job_made_through_runpod_is_visible_here_and_the_other_way_round(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     speech = Speech(CountingTone())
 
     async def at_runpod(payload: dict[str, Any], job_id: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.service import Options
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from tests.http.house import House, house
 from tests.jobs.ill_jobs import VICTIM, GoodRecords, ill_jobs
 from tests.mutations import cases
@@ -42,7 +42,7 @@ def ask_all(home: House, what: str) -> None:
 def test_no_record_is_answered_with_500_or_hides_another_job(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     with caplog.at_level(logging.ERROR), house(tmp_path, store, QUICK) as home:
         operations = home.service.operations
         operations._lookups._history._fresh_s = 0.0
@@ -69,7 +69,7 @@ async def put(home: House, name: str) -> None:
 
 
 def test_half_of_a_pair_is_refused_in_every_field_and_nothing_is_written(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     half = "\\ud800"
     with house(tmp_path, store) as home:
 

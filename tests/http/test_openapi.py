@@ -176,7 +176,7 @@ class Broken(MemoryStore):
 
     get_part = put = put_file = download = page = delete = exists = url = now = get  # type: ignore[assignment]
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[Any]:
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[Any]:
         """Fail, but for those who look at the queue all the time."""
         if not prefix.startswith("queue/"):
             raise self._fault

@@ -21,7 +21,7 @@ from f5serve.errors import StorageFailed
 from f5serve.http.speech_body import SpeechBody
 from f5serve.http.speech_size import least_bytes
 from f5serve.http.speech_voices import OPENAI_VOICES, meaning
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.voices.prepare import default_voice
 from tests.http.house import HELLO, House, house
@@ -281,7 +281,7 @@ def test_a_key_belongs_to_its_caller(tmp_path: Path) -> None:
 
 
 def test_whose_each_record_is_stays_with_it(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     settings = {"api_keys": f"secret-of-ana-1234,ben:{digest(b'secret-of-ben').hex()}"}
     with house(tmp_path, store, **settings) as home:
         for key, name in (("secret-of-ana-1234", "ana"), ("secret-of-ben", "ben")):

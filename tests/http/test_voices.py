@@ -338,7 +338,7 @@ def test_pages_meet_every_voice_once(home: House) -> None:
 
 def test_a_store_that_is_down_is_told(tmp_path: Path) -> None:
     class Down(MemoryStore):
-        def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+        def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
             raise StorageFailed("The store does not answer.", code="STORE_UNREACHABLE")
 
     with house(tmp_path, Down()) as home:

@@ -23,7 +23,7 @@ import httpx
 
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan, publish
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from tests.http.program import free_port
 from tests.image.containers import BASE, ROOT, CannotRun, Containers, get_tools, lint
 from tests.worker.job_api import job_api
@@ -175,7 +175,7 @@ def check_jobs(containers: Containers, mount: list[str], commit: str) -> None:
 
 def check_full_disk(containers: Containers, mount: list[str], store: Path) -> None:
     """Weights of 20 MB go past a cache of 10 MB to the next folder, and jobs are answered."""
-    publish_model(FolderStore(store))
+    publish_model(LocalStore(store))
     said = containers.once(IMAGE, ["-c", OBTAIN], ["--entrypoint", "python", *mount, *SMALL])
     assert "/small/models is passed over: NO_SPACE" in said, said
     assert "obtained from /tmp/f5serve/models" in said, said
@@ -207,7 +207,7 @@ def check_server(containers: Containers) -> None:
         assert server.wait(30) == 0, server.text()
 
 
-def publish_model(store: FolderStore) -> None:
+def publish_model(store: LocalStore) -> None:
     """Something of the size of a small model, under the id of the one that workers fetch."""
     with tempfile.TemporaryDirectory() as folder:
         files = []

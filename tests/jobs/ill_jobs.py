@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.jobs.index import Index
-from f5serve.store.base import canonical
-from f5serve.store.folder import FolderStore
+from f5serve.store.json_documents import canonical_json
+from f5serve.store.local import LocalStore
 from tests import mutations
 from tests.mutations import Ill
 
@@ -38,7 +38,7 @@ class GoodRecords:
     cache_key: str
 
     @staticmethod
-    def of(store: FolderStore, job_id: str) -> GoodRecords:
+    def of(store: LocalStore, job_id: str) -> GoodRecords:
         """Those of a job that was made by this program; the only one in the cache."""
         (cached,) = store.list("cache/")
         return GoodRecords(
@@ -82,7 +82,7 @@ def ill_jobs(
     Args:
         asked: payload and hash of the victim's request.
     """
-    store = FolderStore(root)
+    store = LocalStore(root)
     Index(store).add(VICTIM, time.time())
     stories = good.stories(*asked)
     places = [(n, key) for n, story in enumerate(stories) for key in story]
@@ -95,7 +95,7 @@ def ill_jobs(
         for other in {key for story in stories for key in story} - stories[n].keys():
             mutations.remove(root, other)
         for name, record in stories[n].items():
-            mutations.put(root, name, ill if name == key else Ill("", canonical(record)))
+            mutations.put(root, name, ill if name == key else Ill("", canonical_json(record)))
             _make_old(root / name)
         yield f"{key}: {ill.what}"
     for name in {key for story in stories for key in story}:

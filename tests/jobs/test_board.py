@@ -321,9 +321,9 @@ class Counting(MemoryStore):
         self.calls["put"] += 1
         super().put(key, data, content_type)
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Any:
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Any:
         self.calls["list"] += 1
-        return super().list(prefix, deep=deep)
+        return super().list(prefix, recursive=recursive)
 
 
 def test_what_a_job_asks_of_the_store() -> None:

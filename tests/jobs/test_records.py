@@ -25,7 +25,8 @@ from f5serve.jobs.records import (
 )
 from f5serve.jobs.shapes import CACHED, CANCEL, FAILED, STATE, WAITING
 from f5serve.jobs.shapes import DONE as DONE_SHAPE
-from f5serve.store.base import canonical, is_key
+from f5serve.store.base import is_key
+from f5serve.store.json_documents import canonical_json
 from tests.mutations import SCHEMAS, WHOLE, every
 
 NOW = 1_000_000.0
@@ -101,9 +102,9 @@ BROKEN = [
 
 @pytest.mark.parametrize("record", BROKEN)
 def test_only_a_success_with_well_formed_hashes_and_types_counts(record: dict[str, object]) -> None:
-    assert read(canonical(DONE), "k", DONE_SHAPE) == DONE
+    assert read(canonical_json(DONE), "k", DONE_SHAPE) == DONE
     with pytest.raises(RecordUnreadable):
-        read(canonical(record), "k", DONE_SHAPE)
+        read(canonical_json(record), "k", DONE_SHAPE)
 
 
 @given(st.text(max_size=200))
@@ -129,7 +130,7 @@ def test_a_record_survives_the_way_there_and_back_with_fields_of_later_versions(
     record = {"schema": 1, **state(), "request_sha256": "1" * 64, "later": {"x": [1, None, "ä"]}}
     assert read(encode(record), "k", STATE) == record
     assert json.loads(encode({}))["schema"] == 1
-    assert canonical({"b": 1, "a": 2}) == b'{"a":2,"b":1}'
+    assert canonical_json({"b": 1, "a": 2}) == b'{"a":2,"b":1}'
 
 
 @pytest.mark.parametrize("what", WHOLE)
@@ -143,7 +144,7 @@ def test_what_is_no_record_is_called_damaged(what: str) -> None:
 @pytest.mark.parametrize("schema", [2, 10**15])
 def test_a_later_schema_is_told_apart_from_damage(schema: int) -> None:
     with pytest.raises(RecordUnreadable) as caught:
-        read(canonical({"schema": schema, "new": {}}), "k", STATE)
+        read(canonical_json({"schema": schema, "new": {}}), "k", STATE)
     assert (caught.value.code, caught.value.told()["retryable"]) == ("RECORD_TOO_NEW", True)
 
 

@@ -12,7 +12,7 @@ from f5serve.jobs.board import Board, Lease
 from f5serve.jobs.index import key_of
 from f5serve.jobs.records import Status
 from f5serve.jobs.retention import DAY_S, Swept, sweep
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from tests.jobs.clock import Clock
 from tests.voices.material import CountingStore
@@ -28,7 +28,7 @@ FOREIGN = [
 ]
 
 
-def work(store: MemoryStore | FolderStore, job_id: str, finish: bool = True) -> None:
+def work(store: MemoryStore | LocalStore, job_id: str, finish: bool = True) -> None:
     board = Board(store, "w")
     lease = board.claim(job_id, SHA)
     assert isinstance(lease, Lease)
@@ -112,13 +112,13 @@ def test_a_sweep_lists_each_folder_once_whatever_goes() -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalStore:
     monkeypatch.setenv("F5_STORE", tmp_path.as_uri())
-    return FolderStore(tmp_path)
+    return LocalStore(tmp_path)
 
 
 def test_the_command_line_shows_a_job(
-    folder: FolderStore, capsys: pytest.CaptureFixture[str]
+    folder: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work(folder, "a")
     work(folder, "b", finish=False)
@@ -133,7 +133,7 @@ def test_the_command_line_shows_a_job(
 
 
 def test_the_command_line_shows_why_a_job_failed(
-    folder: FolderStore, capsys: pytest.CaptureFixture[str]
+    folder: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = Board(folder, "w")
     lease = board.claim("a", SHA)
@@ -145,7 +145,7 @@ def test_the_command_line_shows_why_a_job_failed(
 
 
 def test_the_command_line_removes_what_is_old(
-    folder: FolderStore, capsys: pytest.CaptureFixture[str]
+    folder: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work(folder, "a")
     assert run(["jobs", "gc", "--json"]) == 0

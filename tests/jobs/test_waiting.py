@@ -22,7 +22,7 @@ from f5serve.jobs.records import Standing, Status
 from f5serve.jobs.retention import DAY_S, sweep
 from f5serve.jobs.waiting import Entry, Waiting, entry_key
 from f5serve.store.base import ObjectStore, is_key
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from tests.jobs.clock import Clock
 from tests.voices.material import CountingStore
@@ -91,7 +91,7 @@ def tell(name: str, standing: Standing) -> str:
 
 @pytest.fixture(params=["memory", "folder"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return MemoryStore() if request.param == "memory" else FolderStore(tmp_path)
+    return MemoryStore() if request.param == "memory" else LocalStore(tmp_path)
 
 
 def test_the_newest_jobs_are_told_whatever_became_of_them(store: ObjectStore) -> None:

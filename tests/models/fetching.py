@@ -7,7 +7,7 @@ from pathlib import Path
 from f5serve.errors import F5Error
 from f5serve.models.cache_dirs import CacheDir
 from f5serve.models.resolve import ModelSources, resolve_model
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from tests.models.conftest import REGISTRY
 
 
@@ -16,7 +16,7 @@ def get_model(store: Path, tiers: list[Path]) -> tuple[str, str]:
     places = ModelSources(
         models_dir=tiers[0] / "no image",
         cache_dirs=tuple(CacheDir(tier) for tier in tiers),
-        open_store=lambda: FolderStore(store),
+        open_store=lambda: LocalStore(store),
     )
     try:
         got = resolve_model("pinned", places, registry=REGISTRY)

@@ -17,7 +17,7 @@ from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan
 from f5serve.models.verify import find_damage
 from f5serve.store.base import ObjectStore, Progress
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.store.s3 import S3Limits, S3Store
 from tests.store import servers
@@ -107,7 +107,7 @@ def store_of(kind: str, folder: Path) -> Iterator[ObjectStore]:
     if kind == "memory":
         yield MemoryStore()
     elif kind == "folder":
-        yield FolderStore(folder / "store")
+        yield LocalStore(folder / "store")
     else:
         with {"rclone": servers.rclone, "juicefs": servers.juicefs}[kind](folder / kind) as options:
             limits = S3Limits(part_bytes=64 << 10, pause_s=0.02)

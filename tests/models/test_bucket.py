@@ -23,7 +23,8 @@ from f5serve.models.local import (
 )
 from f5serve.models.publish import publish
 from f5serve.models.verify import verify
-from f5serve.store.base import ObjectStore, canonical
+from f5serve.store.base import ObjectStore
+from f5serve.store.json_documents import canonical_json
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY
 from tests.models.releases import (
@@ -196,7 +197,7 @@ def test_what_comes_late_is_asked_for_three_times(
 def test_another_schema_counts_as_absent(
     store: CountingStore, folder: Path, document: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    new = canonical({"schema": 2, "model_api": "f5serve-1"})
+    new = canonical_json({"schema": 2, "model_api": "f5serve-1"})
     sha256 = documents.hashlib.sha256(new).hexdigest()
     store.put(documents.manifest_key(MODEL, sha256), new)
     pointer = new if document == "pointer" else documents.write_pointer(sha256)
@@ -277,7 +278,7 @@ def test_damage_on_disk_is_put_aside_and_fetched_anew(
 
 
 @pytest.mark.parametrize("name", ["current.json", "manifest.json"])
-@pytest.mark.parametrize("data", [None, b"", b"{", b"\xff" * 9, canonical({"schema": 1})])
+@pytest.mark.parametrize("data", [None, b"", b"{", b"\xff" * 9, canonical_json({"schema": 1})])
 def test_damaged_documents_on_disk_mean_absent(
     store: CountingStore, folder: Path, name: str, data: bytes | None
 ) -> None:

@@ -24,7 +24,7 @@ from f5serve.models.manifest import Manifest
 from f5serve.models.publish import publish
 from f5serve.models.verify import verify
 from f5serve.store.base import is_key
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY
 from tests.models.releases import MODEL, intact, release, version_of
@@ -80,7 +80,7 @@ def test_ill_manifests_are_refused_or_sound(good: Manifest) -> None:
 
 def test_ill_documents_in_a_store_are_one_models_error(tmp_path: Path, good: Manifest) -> None:
     """Pointers, and manifests that a pointer leads to; another model beside is still there."""
-    store, pointer = FolderStore(tmp_path / "store"), json.loads(documents.write_pointer("0" * 64))
+    store, pointer = LocalStore(tmp_path / "store"), json.loads(documents.write_pointer("0" * 64))
     publish(store, release(tmp_path / "made", model="other"))
     for at, ill in sample([pointer, json.loads(good.data)], cases(FEW) // 4, seed=6, links=True):
         data = ill.data

@@ -15,7 +15,7 @@ from f5serve.engine.checkpoint import ARTIFACT_FORMAT
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.models import manifest as documents
 from f5serve.models.manifest import ARTIFACT_API, Description, StoredFile
-from f5serve.store.base import canonical
+from f5serve.store.json_documents import canonical_json
 
 ABOUT = Description("m", ARTIFACT_API, "F5TTS_v1_Base", "MIT", True, "o/r", "c" * 40, "1.0", "abc")
 FILES = (
@@ -27,7 +27,7 @@ WHOLE = documents.write(ABOUT, FILES)
 
 
 def changed(**fields: Any) -> bytes:
-    return canonical({**json.loads(WHOLE.data), **fields})
+    return canonical_json({**json.loads(WHOLE.data), **fields})
 
 
 def with_file(index: int, **fields: Any) -> bytes:
@@ -87,7 +87,7 @@ def test_another_schema_or_api_counts_as_absent_with_a_line_in_the_log(
     with caplog.at_level(logging.WARNING):
         assert documents.read(data, "m") is None
     assert "counts as absent" in caplog.text
-    assert documents.read_pointer(canonical({"schema": 2, "target": "x"}), "m") is None
+    assert documents.read_pointer(canonical_json({"schema": 2, "target": "x"}), "m") is None
 
 
 @pytest.mark.parametrize(

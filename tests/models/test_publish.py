@@ -77,7 +77,7 @@ def test_a_blob_that_was_cut_is_sent_again(tmp_path: Path) -> None:
 
 def test_an_old_listing_is_not_believed(tmp_path: Path) -> None:
     class OldListing(MemoryStore):
-        def list(self, prefix: str = "", *, deep: bool = True):  # type: ignore[no-untyped-def]
+        def list(self, prefix: str = "", *, recursive: bool = True):  # type: ignore[no-untyped-def]
             for role, size in SIZES.items():
                 yield StoredObject(blob(role), size, datetime.now(UTC))
 

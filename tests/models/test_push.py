@@ -24,7 +24,7 @@ from f5serve.models.local import artifact_path, find
 from f5serve.models.publish import collect_files, precision_of
 from f5serve.models.verify import record_artifact
 from f5serve.settings import Settings
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from tests.engine.test_checkpoint import published, small
 from tests.models.conftest import (
     OPEN_COMMIT,
@@ -228,7 +228,7 @@ def test_the_old_names_work_over_a_real_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the published registry, as old scripts have no other."""
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     monkeypatch.setenv("HOME", str(tmp_path))  # where other programs may keep the model
     monkeypatch.setenv("F5_STORE", (tmp_path / "store").as_uri())
     (tmp_path / "file").write_bytes(b"words")

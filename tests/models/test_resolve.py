@@ -18,7 +18,7 @@ from f5serve.models.local import artifact_path, find
 from f5serve.models.publish import publish
 from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
 from f5serve.models.verify import record_artifact
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import COMMIT, REGISTRY, VOCAB, VOCOS, VOCOS_COMMIT, WEIGHTS
 from tests.models.disks import free, leave, small_disk, used
@@ -290,7 +290,7 @@ def test_every_fill_level_ends_with_a_whole_model_or_none(
 def test_processes_on_one_small_disk_share_one_copy(tmp_path: Path) -> None:
     """Room for one model and a half: who waits finds it, nobody takes room for a second one."""
     folder = tmp_path / "store"
-    publish(FolderStore(folder), release(tmp_path / "made"))
+    publish(LocalStore(folder), release(tmp_path / "made"))
     with small_disk(tmp_path / "disk", "1m") as disk:
         leave(disk, TOTAL * 3 // 2)
         tiers = [disk / "models", tmp_path / "other"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from f5serve.fallback.tone import Tone
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.synthesis.speech import Speech
 from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.library import VoiceLibrary
@@ -48,7 +48,7 @@ class NotingTone(Tone):
 
 async def serve(folder: Path, name: str, jobs: int) -> None:
     """Be that server."""
-    store = FolderStore(folder / "store")
+    store = LocalStore(folder / "store")
     voices = VoiceLibrary(store, folder / "cache")
     speech = Speech(NotingTone(folder / f"{name}.log"))
     operations = Operations(store, voices, lambda: speech, Settings(), QUICK)

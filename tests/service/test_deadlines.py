@@ -56,9 +56,9 @@ class Hanging(MemoryStore):
         self._wait("get", key)
         return super().get_part(key, start, size)
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[Any]:
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[Any]:
         self._wait("list", prefix)
-        return super().list(prefix, deep=deep)
+        return super().list(prefix, recursive=recursive)
 
     def let_go(self) -> None:
         self.hangs = False

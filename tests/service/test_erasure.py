@@ -13,7 +13,7 @@ from f5serve.service.erasure import erase_voice
 from f5serve.service.pools import BoundedExecutor
 from f5serve.service.voice_upkeep import MARK, UpkeepTimes, VoiceUpkeep
 from f5serve.store.base import ObjectStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.voices import names
 from f5serve.voices.library import VoiceLibrary
@@ -111,7 +111,7 @@ def test_a_job_at_work_is_left_and_told(tmp_path: Path) -> None:
 
 
 def test_records_that_cannot_be_read_are_told_and_stop_nobody(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     voices = VoiceLibrary(store, tmp_path / "cache")
     voices.put("ana", recording(), WORDS)
     (tmp_path / "store" / "jobs" / "ill").mkdir(parents=True)

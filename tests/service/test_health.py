@@ -11,7 +11,7 @@ import pytest
 
 from f5serve.errors import StorageFailed
 from f5serve.service import health
-from f5serve.store.bounded import BoundedStore, Write
+from f5serve.store.bounded import BoundedStore, WriteResult
 from f5serve.store.memory import MemoryStore
 from tests.service.house import HELLO, house
 from tests.store.hanging import HangingStore
@@ -53,7 +53,7 @@ def test_the_look_writes_seldom_and_reads_else() -> None:
     assert store.last_write.at == wrote_at
     store.last_write = replace(store.last_write, at=wrote_at - health.WRITE_AGAIN_S)
     assert health.look_at_store(store) == "NO_SPACE"
-    store.last_write = Write("", 1, time.monotonic())  # somebody else could
+    store.last_write = WriteResult("", 1, time.monotonic())  # somebody else could
     assert health.look_at_store(store) == "ok"
 
 

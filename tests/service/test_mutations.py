@@ -15,7 +15,7 @@ from f5serve.jobs.board import Board
 from f5serve.jobs.waiting import Entry, Waiting
 from f5serve.service import Options
 from f5serve.service.parse import parse_tts
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.types import SamplingOptions
 from tests.jobs.ill_jobs import VICTIM, GoodRecords, ill_jobs
 from tests.mutations import cases
@@ -77,7 +77,7 @@ def test_no_record_breaks_more_than_its_own_job(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> None:
-        store = FolderStore(tmp_path / "store")
+        store = LocalStore(tmp_path / "store")
         async with house(tmp_path, store, QUICK) as here:
             await settle(here)
             good = GoodRecords.of(store, "good")

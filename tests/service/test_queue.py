@@ -21,7 +21,7 @@ from f5serve.jobs.waiting import Entry, Waiting
 from f5serve.service import Options
 from f5serve.service.queue import QUEUE_ATTEMPTS, Queue
 from f5serve.store.base import ObjectStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.speech import Speech
 from tests.jobs.clock import Clock
@@ -278,7 +278,7 @@ def test_no_record_of_a_neighbour_stops_the_look_through_the_queue(tmp_path: Pat
     }
 
     async def story() -> None:
-        store = FolderStore(tmp_path / "store")
+        store = LocalStore(tmp_path / "store")
         for name, state in neighbours.items():
             store.put(f"jobs/{name}/state.json", state.replace(b"%s", b"1" * 64))
             Waiting(store).keep(Entry(name, "1" * 64, HELLO))
@@ -325,11 +325,11 @@ def test_a_store_that_does_not_list_is_asked_again(tmp_path: Path) -> None:
     class Blind(MemoryStore):
         fails = 2
 
-        def list(self, prefix: str = "", *, deep: bool = True) -> Any:
+        def list(self, prefix: str = "", *, recursive: bool = True) -> Any:
             if prefix == "queue/" and self.fails:
                 self.fails -= 1
                 raise StorageFailed("No listing.", code="S3_BUSY")
-            return super().list(prefix, deep=deep)
+            return super().list(prefix, recursive=recursive)
 
     async def story() -> None:
         store = Blind()
@@ -347,7 +347,7 @@ def test_a_store_that_does_not_list_is_asked_again(tmp_path: Path) -> None:
 
 def test_two_servers_share_the_jobs_of_one_and_each_is_done_once(tmp_path: Path) -> None:
     async def story() -> None:
-        store = FolderStore(tmp_path / "store")
+        store = LocalStore(tmp_path / "store")
         tones = CountingTone(cost_s=0.06), CountingTone(cost_s=0.06)
         load = [lambda tone=tone: Speech(tone) for tone in tones]
         async with house(tmp_path, store, QUICK, load_speech=load[0], tone=tones[0]) as here:
@@ -389,7 +389,7 @@ def server(folder: Path, name: str, jobs: int) -> Iterator[subprocess.Popen[str]
 
 
 def test_a_killed_server_loses_no_job(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     board = Board(store)
     jobs = 12
     with server(tmp_path, "first", jobs) as first:

@@ -20,7 +20,7 @@ from f5serve.errors import StorageFailed
 from f5serve.service import Options
 from f5serve.service.resume import KeepOptions
 from f5serve.store.base import ObjectStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from tests.service.house import CountingTone, House, house, run
 
@@ -171,13 +171,13 @@ import asyncio, sys
 from pathlib import Path
 from f5serve.service import Options
 from f5serve.service.resume import KeepOptions
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from tests.service.house import house
 from tests.service.test_resume import TEXT, SlowTone
 
 async def main(folder):
     options = Options(keep=KeepOptions(after_s=0.0))
-    async with house(folder, FolderStore(folder / "store"), options, tone=SlowTone()) as here:
+    async with house(folder, LocalStore(folder / "store"), options, tone=SlowTone()) as here:
         await here.ask("j", text=TEXT)
 
 asyncio.run(main(Path(sys.argv[1])))
@@ -197,7 +197,7 @@ def test_a_killed_worker_leaves_its_utterances_to_the_next(tmp_path: Path) -> No
     killed.wait(10)
 
     async def story() -> None:
-        store = FolderStore(tmp_path / "store")
+        store = LocalStore(tmp_path / "store")
         kept = chunks(store)
         async with house(tmp_path, store, AT_ONCE) as here:
             answer = await here.ask("j", text=TEXT)

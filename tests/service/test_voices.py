@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from f5serve.download.connection import NetworkPolicy
 from f5serve.download.url import FetchLimits
-from f5serve.download.wire import Internet
 from f5serve.fallback.tone import Tone
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
-from tests.download.servers import Server, answer, internet
+from tests.download.servers import Server, answer, network_to
 from tests.service.house import HELLO, CountingTone, House, house, run
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 
@@ -37,9 +37,9 @@ def serve(connection: Any, request: bytes) -> None:
 
 
 @pytest.fixture
-def web() -> Iterator[tuple[str, Internet]]:
+def web() -> Iterator[tuple[str, NetworkPolicy]]:
     with Server(serve) as server:
-        yield f"http://files.example:{server.port}", internet(server.port)
+        yield f"http://files.example:{server.port}", network_to(server.port)
 
 
 def test_an_uploaded_voice_is_listed_spoken_in_and_deleted(tmp_path: Path) -> None:
@@ -87,11 +87,11 @@ def test_a_replaced_voice_is_not_answered_with_the_old_one(tmp_path: Path) -> No
     run(story)
 
 
-def open_house(web: tuple[str, Internet], folder: Path) -> Any:
-    return house(folder, options=Options(internet=web[1]), allow_http_urls=True)
+def open_house(web: tuple[str, NetworkPolicy], folder: Path) -> Any:
+    return house(folder, options=Options(network=web[1]), allow_http_urls=True)
 
 
-def test_uploads_come_by_url_too(tmp_path: Path, web: tuple[str, Internet]) -> None:
+def test_uploads_come_by_url_too(tmp_path: Path, web: tuple[str, NetworkPolicy]) -> None:
     url = web[0]
     text = {"text_file_url": f"{url}/ana.txt"}
 
@@ -144,10 +144,10 @@ def test_uploads_that_cannot_be_used_are_refused(
     run(story)
 
 
-def test_a_url_is_a_voice_too(tmp_path: Path, web: tuple[str, Internet]) -> None:
+def test_a_url_is_a_voice_too(tmp_path: Path, web: tuple[str, NetworkPolicy]) -> None:
     async def story() -> None:
         store = MemoryStore()
-        limits = LibraryOptions(fetch_limits=FetchLimits(allow_http=True), internet=web[1])
+        limits = LibraryOptions(fetch_limits=FetchLimits(allow_http=True), network=web[1])
         library = VoiceLibrary(store, tmp_path, options=limits)
         operations = Operations(
             store, library, lambda: Speech(Tone()), replace(Settings(), allow_http_urls=True)

@@ -18,7 +18,7 @@ from f5serve.models.local import ModelFiles, artifact_path
 from f5serve.models.resolve import ResolvedModel
 from f5serve.settings import Settings
 from f5serve.startup import publishing
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from tests.startup import small_model
 
 
@@ -48,7 +48,7 @@ def test_it_is_published_by_another_process_whose_lines_are_in_our_log(
         publishing.publish_beside(obtained).join(60)
     assert caplog.messages[-1] == "models push: ended with exit code 0", caplog.text
     assert caplog.messages[0].startswith("models push: process ")
-    manifest = current_manifest(FolderStore(tmp_path / "store"), small_model.MODEL)
+    manifest = current_manifest(LocalStore(tmp_path / "store"), small_model.MODEL)
     assert manifest is not None
     assert manifest.about.arch == "F5TTS_v1_Base"
 

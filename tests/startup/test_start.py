@@ -13,7 +13,7 @@ from f5serve.models.publish import publish
 from f5serve.settings import Settings
 from f5serve.startup import Start, Timeline, begin, boot, check
 from f5serve.startup.weights import Stopped, fetches
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from tests.startup import small_model
 
 pytest.importorskip("torch")
@@ -24,7 +24,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that holds the small model."""
     folder = tmp_path_factory.mktemp("store")
     paths = small_model.write(tmp_path_factory.mktemp("made"))
-    publish(FolderStore(folder), small_model.release(paths))
+    publish(LocalStore(folder), small_model.release(paths))
     return folder
 
 

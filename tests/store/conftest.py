@@ -12,7 +12,7 @@ import pytest
 
 from f5serve.store.base import ObjectStore
 from f5serve.store.bounded import BoundedStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.store.s3 import S3Limits, S3Options, S3Store
 from tests.store import servers
@@ -68,9 +68,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "memory":
         return MemoryStore()
     if request.param == "folder":
-        return FolderStore(tmp_path / "store")
+        return LocalStore(tmp_path / "store")
     if request.param == "bounded":
-        return BoundedStore(FolderStore(tmp_path / "store"), ends_calls=False)
+        return BoundedStore(LocalStore(tmp_path / "store"), inner_has_deadlines=False)
     return empty_bucket(request.getfixturevalue(f"{request.param}_server"))
 
 

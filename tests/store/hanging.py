@@ -63,9 +63,9 @@ class HangingStore(MemoryStore):
         self._meet(f"exists {key}")
         return super().exists(key)
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
         self._meet(f"list {prefix}")
-        yield from super().list(prefix, deep=deep)
+        yield from super().list(prefix, recursive=recursive)
 
     def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
         self._meet(f"list {prefix}")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from f5serve.store.s3_calls import S3Options
+from f5serve.store.s3_client import S3Options
 
 BUCKET = "bucket"
 ACCESS_KEY = "TESTACCESSKEY"

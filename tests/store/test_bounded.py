@@ -14,11 +14,11 @@ import pytest
 
 from f5serve.errors import InvalidRequest, KeyMissing, StorageFailed
 from f5serve.store.bounded import BoundedStore, Limits
-from f5serve.store.folder import FolderStore
-from f5serve.store.helpers import Deadline, GivenUp, HelperThreads
+from f5serve.store.deadlines import CallAbandoned, Deadline, DeadlineExecutor
+from f5serve.store.local import LocalStore
 from tests.store.hanging import HangingStore
 
-QUICK = Limits(call_s=0.2, transfer_s=0.2, at_once=2, silence_s=0.1)
+QUICK = Limits(call_s=0.2, transfer_s=0.2, calls_per_key=2, silence_s=0.1)
 LONG_S = 10.0
 """Beyond all that a call may take here, on a machine with much else to do."""
 
@@ -32,7 +32,7 @@ def hanging() -> Iterator[HangingStore]:
 
 
 def disk(inner: HangingStore, limits: Limits = QUICK) -> BoundedStore:
-    return BoundedStore(inner, ends_calls=False, limits=limits)
+    return BoundedStore(inner, inner_has_deadlines=False, limits=limits)
 
 
 def refusal(call: Callable[[], Any]) -> StorageFailed:
@@ -78,7 +78,7 @@ def test_every_call_returns(
 
 def test_a_transfer_goes_on_for_as_long_as_bytes_move() -> None:
     deadline = Deadline(0.3)
-    threads = HelperThreads("test")
+    threads = DeadlineExecutor("test")
 
     def transfer() -> str:
         for _ in range(10):
@@ -108,7 +108,7 @@ def test_one_key_holds_few_threads_whoever_asks_for_it(hanging: HangingStore) ->
             b"one",
         ]
     assert store.get("a/1") == b"one"
-    assert not store._lines._lines
+    assert not store._keys._calls
 
 
 def test_a_key_that_many_want_is_waited_for_while_it_answers() -> None:
@@ -119,7 +119,7 @@ def test_a_key_that_many_want_is_waited_for_while_it_answers() -> None:
 
     with Slow() as inner, ThreadPoolExecutor(30) as callers:
         inner.put("a", b"1")
-        store = BoundedStore(inner, limits=Limits(at_once=2, silence_s=5.0))
+        store = BoundedStore(inner, limits=Limits(calls_per_key=2, silence_s=5.0))
         assert set(callers.map(store.get, ["a"] * 60)) == {b"1"}
 
 
@@ -127,20 +127,20 @@ def test_a_disk_that_hangs_altogether_parks_a_bounded_number_of_threads(
     hanging: HangingStore,
 ) -> None:
     store = disk(hanging, Limits(call_s=0.05))
-    store._helpers = HelperThreads("test", most_hung=5)
+    store._executor = DeadlineExecutor("test", max_hung=5)
     hanging.hang(".")
     for number in range(12):
         refusal(lambda key=f"k/{number}": store.get(key, 1))  # type: ignore[misc]
     assert (store.hung, hanging.waiting) == (5, 5)
-    assert len(store._lines._lines) == 5
+    assert len(store._keys._calls) == 5
     hanging.go_on()
     eventually(lambda: store.hung == 0)
     assert store.get("b", 5) == b"two"
-    assert not store._lines._lines
+    assert not store._keys._calls
 
 
 def test_results_and_errors_are_those_of_the_store(tmp_path: Path) -> None:
-    store = BoundedStore(FolderStore(tmp_path / "store"), ends_calls=False)
+    store = BoundedStore(LocalStore(tmp_path / "store"), inner_has_deadlines=False)
     store.put("a/b", b"12345")
     assert store.get("a/b") == b"12345"
     assert store.get_part("a/b", 1, 2) == b"23"
@@ -160,12 +160,12 @@ def test_results_and_errors_are_those_of_the_store(tmp_path: Path) -> None:
     assert refusal(lambda: store.get("a/b", 2)).code == "OBJECT_TOO_LARGE"
     store.delete("a/b")
     assert not store.exists("a/b")
-    assert not store._lines._lines
+    assert not store._keys._calls
 
 
 def test_the_newest_write_is_known(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    store = BoundedStore(FolderStore(tmp_path / "file/store"))  # no folder can be made there
+    store = BoundedStore(LocalStore(tmp_path / "file/store"))  # no folder can be made there
     assert store.last_write is None
     refusal(lambda: store.put("a", b"123"))
     assert store.last_write is not None
@@ -178,12 +178,12 @@ def test_the_newest_write_is_known(tmp_path: Path) -> None:
 
 
 def test_helpers_are_used_again_and_begin_anew_after_a_fork() -> None:
-    threads = HelperThreads("test")
+    threads = DeadlineExecutor("test")
     names = {threads.run(threading.get_ident, Deadline(LONG_S)) for _ in range(20)}
     assert len(names) == 1
     with pytest.raises(ZeroDivisionError):
         threads.run(lambda: 1 // 0, Deadline(LONG_S))
-    with pytest.raises(GivenUp) as caught:
+    with pytest.raises(CallAbandoned) as caught:
         threads.run(lambda: time.sleep(0.3), Deadline(0.01))
     assert caught.value.is_begun
     child = os.fork()

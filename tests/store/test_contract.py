@@ -18,7 +18,7 @@ import pytest
 
 from f5serve.errors import InvalidRequest, KeyMissing, StorageFailed
 from f5serve.store.base import ObjectStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.store.s3 import S3Store
 from tests.store import servers
@@ -107,7 +107,7 @@ def test_a_listing_of_one_level(store: ObjectStore) -> None:
         "voices/Kim/": {"Kim/x.wav"},
         "voices": set(),
     }.items():
-        found = {one.key.removeprefix("voices/") for one in store.list(prefix, deep=False)}
+        found = {one.key.removeprefix("voices/") for one in store.list(prefix, recursive=False)}
         assert found == expected, prefix
 
 
@@ -332,7 +332,7 @@ def test_any_sequence_of_calls_agrees_with_a_dictionary(store: ObjectStore) -> N
 
 
 def test_a_key_is_no_folder_of_others(tmp_path: Path) -> None:
-    for store in (MemoryStore(), FolderStore(tmp_path)):
+    for store in (MemoryStore(), LocalStore(tmp_path)):
         store.put("a/b", b"1")
         for key in ("a", "a/b/c"):
             with pytest.raises(StorageFailed) as caught:

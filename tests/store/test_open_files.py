@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import StorageFailed
-from f5serve.store.s3_errors import translate
-from f5serve.store.spares import SpareDescriptors
+from f5serve.store.bounded import SpareDescriptors
+from f5serve.store.s3_errors import from_exception
 
 STORY = """
     import errno, os, resource, sys
     from pathlib import Path
     from f5serve.errors import F5Error
     from f5serve.store.bounded import BoundedStore
-    from f5serve.store.folder import FolderStore
-    from f5serve.store.spares import SpareDescriptors
+    from f5serve.store.local import LocalStore
+    from f5serve.store.bounded import SpareDescriptors
 
-    inner = FolderStore(Path(sys.argv[1]))
-    bare = BoundedStore(inner, ends_calls=False)
-    kept = BoundedStore(inner, ends_calls=False, spares=SpareDescriptors(8))
+    inner = LocalStore(Path(sys.argv[1]))
+    bare = BoundedStore(inner, inner_has_deadlines=False)
+    kept = BoundedStore(inner, inner_has_deadlines=False, spares=SpareDescriptors(8))
     for store in (bare, kept):
         store.put("jobs/a/state.json", b"before")  # whatever is loaded at the first call is loaded
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -79,7 +79,7 @@ def test_records_are_written_where_no_more_files_can_be_opened(tmp_path: Path) -
 def test_a_connection_that_cannot_be_opened_is_told_alike(number: int) -> None:
     error = ConnectionError("Could not connect to the endpoint URL")
     error.__cause__ = OSError(number, "Too many open files")
-    told = translate(error)
+    told = from_exception(error)
     assert isinstance(told, StorageFailed)
     assert told.code == "TOO_MANY_OPEN_FILES"
 

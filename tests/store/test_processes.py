@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.store.files import PrivateFile, sweep
-from f5serve.store.folder import FolderStore
+from f5serve.store.atomic import AtomicFile, remove_stale
+from f5serve.store.local import LocalStore
 from f5serve.store.s3 import S3Options
 from tests.store import writers
 from tests.store.conftest import empty_bucket
@@ -52,7 +52,7 @@ def test_folders_that_are_emptied_and_filled_at_once(
 ) -> None:
     jobs = [pool.submit(writers.come_and_go, tmp_path, f"n{n}", 1.0) for n in range(4)]
     assert [wrong for job in jobs for wrong in job.result()] == []
-    assert list(FolderStore(tmp_path).list()) == []
+    assert list(LocalStore(tmp_path).list()) == []
     assert [p.name for p in tmp_path.iterdir()] == [".tmp"]
 
 
@@ -67,31 +67,31 @@ def test_killed_writers_leave_whole_values_and_nothing_to_clean(tmp_path: Path) 
         time.sleep(chance.uniform(0, 0.05))
         process.kill()
         process.join()
-        store = FolderStore(tmp_path)
+        store = LocalStore(tmp_path)
         assert writers.is_whole(store.get("shared/value"))
         assert [one.key for one in store.list()] == ["shared/value"]
         store.delete("shared/value")
     for left in (tmp_path / ".tmp").iterdir():
         os.utime(left, (0, 0))
-    FolderStore(tmp_path)
+    LocalStore(tmp_path)
     assert list((tmp_path / ".tmp").iterdir()) == []
 
 
 def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
-    with PrivateFile(tmp_path, "x") as file:
+    with AtomicFile(tmp_path, "x") as file:
         os.utime(file.path, (0, 0))
-        assert sweep(tmp_path) == 0
+        assert remove_stale(tmp_path) == 0
         file.write_at(0, b"1")
         file.publish(tmp_path / "done")
     (tmp_path / ".f5-old.tmp").write_bytes(b"")
     os.utime(tmp_path / ".f5-old.tmp", (0, 0))
     (tmp_path / ".f5-young.tmp").write_bytes(b"")
-    assert sweep(tmp_path) == 1
+    assert remove_stale(tmp_path) == 1
     assert {p.name for p in tmp_path.iterdir()} == {"done", ".f5-young.tmp"}
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    FolderStore(tmp_path / "store").put("there", b"x" * 200_000)
+    LocalStore(tmp_path / "store").put("there", b"x" * 200_000)
     (tmp_path / "big").write_bytes(b"x" * 200_000)
     os.environ["BIG_FILE"] = str(tmp_path / "big")
     try:
@@ -123,7 +123,7 @@ def test_a_forked_child_makes_its_own_connections(
 
 
 def test_listing_bears_changes(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+    store = LocalStore(tmp_path)
     for n in range(50):
         store.put(f"stays/{n % 5}/{n}", b"1")
     stop = threading.Event()
@@ -142,7 +142,7 @@ def test_listing_bears_changes(tmp_path: Path) -> None:
 
 
 def churn(place: Path, number: int, stopped: Callable[[], bool]) -> None:
-    store = FolderStore(place)
+    store = LocalStore(place)
     while not stopped():
         for n in range(5):
             store.put(f"stays/{n}/x{number}/{n}", b"2")

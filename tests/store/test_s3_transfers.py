@@ -14,7 +14,7 @@ import pytest
 
 from f5serve.errors import StorageFailed
 from f5serve.store.s3 import S3Options, S3Store
-from f5serve.store.s3_calls import S3Calls
+from f5serve.store.s3_client import S3Client
 from tests.store import servers
 from tests.store.conftest import FAULT_LIMITS, asked, empty_bucket, through
 from tests.store.fault_proxy import Fault, FaultProxy
@@ -160,7 +160,7 @@ def test_parts_of_killed_uploads_can_be_removed(
 ) -> None:
     store = empty_bucket(request.getfixturevalue(server))
     place = {"Bucket": servers.BUCKET, "Key": f"{store.options.prefix}/a"}
-    S3Calls(store.options).run(lambda client: client.create_multipart_upload(**place))
+    S3Client(store.options).call(lambda boto: boto.create_multipart_upload(**place))
     assert store.abort_old_uploads() == 0  # too young
     assert store.abort_old_uploads("b", older_than_s=-60) == 0  # of another key
     assert store.abort_old_uploads(older_than_s=-60) == 1

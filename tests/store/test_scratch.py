@@ -15,10 +15,10 @@ import pytest
 from f5serve.audio.encode import encode
 from f5serve.audio.encode_file import FORMATS, FileEncoder
 from f5serve.errors import StorageFailed
-from f5serve.store.files import sweep
-from f5serve.store.folder import FolderStore
+from f5serve.store.atomic import remove_stale
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
-from f5serve.store.scratch import Scratch
+from f5serve.store.scratch import ScratchFile
 from f5serve.types import Wave
 
 
@@ -48,7 +48,7 @@ def no_more_files() -> Iterator[None]:
 
 @pytest.mark.parametrize("is_on_disk", [False, True])
 def test_what_is_written_is_read_hashed_and_stored(tmp_path: Path, is_on_disk: bool) -> None:
-    scratch = Scratch(tmp_path / "made" if is_on_disk else None)
+    scratch = ScratchFile(tmp_path / "made" if is_on_disk else None)
     with scratch.open() as file:
         file.write(b"abc")
     assert scratch.append(b"defg") == 3
@@ -57,16 +57,16 @@ def test_what_is_written_is_read_hashed_and_stored(tmp_path: Path, is_on_disk: b
         *(b"cde", b""),
     )
     assert scratch.sha256() == "7d1a54127b222502f5b79b5fb0803061152a44f92b37e23c6527baf665d4da9a"
-    for store in (MemoryStore(), FolderStore(tmp_path / "store")):
+    for store in (MemoryStore(), LocalStore(tmp_path / "store")):
         scratch.put(store, "output/a", "audio/wav")
         assert store.get("output/a") == b"abcdefg"
 
 
 def test_it_is_for_its_owner_and_goes_with_its_last_reader(tmp_path: Path) -> None:
-    scratch = Scratch(tmp_path / "made")
+    scratch = ScratchFile(tmp_path / "made")
     assert scratch.path is not None
     assert scratch.path.stat().st_mode & 0o777 == 0o600
-    assert not sweep(tmp_path / "made", older_than_s=0)  # its maker lives
+    assert not remove_stale(tmp_path / "made", older_than_s=0)  # its maker lives
     read = scratch.read
     del scratch
     gc.collect()
@@ -79,7 +79,7 @@ def test_it_is_for_its_owner_and_goes_with_its_last_reader(tmp_path: Path) -> No
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_full_disk_is_told_whatever_encodes(tmp_path: Path, format: str) -> None:
     noise = np.random.default_rng(0).standard_normal(24_000 * 20).astype(np.float32) * 0.1
-    scratch = Scratch(tmp_path)
+    scratch = ScratchFile(tmp_path)
     file = scratch.open()
 
     def write() -> None:
@@ -97,13 +97,13 @@ def test_a_full_disk_is_told_whatever_encodes(tmp_path: Path, format: str) -> No
 
 
 def test_other_faults_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="another"), Scratch(tmp_path).writing():
+    with pytest.raises(RuntimeError, match="another"), ScratchFile(tmp_path).writing():
         raise RuntimeError("another")
 
 
 def test_a_file_in_the_making_is_the_encoded_wave(tmp_path: Path) -> None:
     wave = Wave(np.sin(np.arange(60_000) / 20).astype(np.float32))
-    scratch = Scratch(tmp_path)
+    scratch = ScratchFile(tmp_path)
     with scratch.open() as file:
         encoder = FileEncoder(file, "flac")
         encoder.write(wave.samples[:777])
@@ -115,9 +115,9 @@ def test_a_file_in_the_making_is_the_encoded_wave(tmp_path: Path) -> None:
 def test_where_no_file_can_be_opened_the_error_says_so(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "made"):
         with no_more_files(), pytest.raises(StorageFailed) as caught:
-            Scratch(folder)
+            ScratchFile(folder)
         assert (caught.value.code, caught.value.retryable) == ("TOO_MANY_OPEN_FILES", True)
-        scratch = Scratch(folder)
+        scratch = ScratchFile(folder)
         with no_more_files(), pytest.raises(StorageFailed) as caught, scratch.writing():
             scratch.open()
         assert (caught.value.code, scratch.size) == ("TOO_MANY_OPEN_FILES", 0)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from f5serve.errors import F5Error, KeyMissing
 from f5serve.store.base import ObjectStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.s3 import S3Options, S3Store
 
 SIZE = 300_000
 
 
 def opened(place: Path | S3Options) -> ObjectStore:
-    return FolderStore(place) if isinstance(place, Path) else S3Store(place)
+    return LocalStore(place) if isinstance(place, Path) else S3Store(place)
 
 
 def is_whole(data: bytes) -> bool:
@@ -39,14 +39,14 @@ def write_and_read(place: Path | S3Options, letter: int, turns: int) -> tuple[in
 
 def write_for_ever(place: Path) -> None:
     """Overwrite one key until killed."""
-    store = FolderStore(place)
+    store = LocalStore(place)
     for turn in range(10**9):
         store.put("shared/value", bytes([65 + turn % 26]) * SIZE)
 
 
 def come_and_go(place: Path, name: str, seconds: float) -> list[str]:
     """Put and delete a key in a folder that others empty as well; returns what went wrong."""
-    store = FolderStore(place)
+    store = LocalStore(place)
     wrong = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -63,7 +63,7 @@ def come_and_go(place: Path, name: str, seconds: float) -> list[str]:
 def fill(place: Path, limit: int) -> list[tuple[str, str]]:
     """Write more than the process may, in each way; returns the codes and sentences."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    store = FolderStore(place)
+    store = LocalStore(place)
     (place / "x").mkdir(parents=True)
     errors = []
     for write in (

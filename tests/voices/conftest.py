@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.store.base import ObjectStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 
@@ -17,7 +17,7 @@ Machine = Callable[..., VoiceLibrary]
 
 @pytest.fixture(params=["memory", "folder"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return MemoryStore() if request.param == "memory" else FolderStore(tmp_path / "store")
+    return MemoryStore() if request.param == "memory" else LocalStore(tmp_path / "store")
 
 
 @pytest.fixture

@@ -94,9 +94,9 @@ class CountingStore:
         self._note("delete", key)
         self.inner.delete(key)
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
         self._note("list", prefix)
-        return self.inner.list(prefix, deep=deep)
+        return self.inner.list(prefix, recursive=recursive)
 
     def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
         self._note("list", prefix)

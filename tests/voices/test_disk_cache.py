@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from f5serve.errors import KeyMissing
+from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.store.base import ObjectStore
 from f5serve.voices.disk_cache import DiskCache
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
@@ -49,7 +51,6 @@ def test_the_voices_not_used_for_longest_go_first(tmp_path: Path) -> None:
         blob(b"d" * 300).sha256
     }
     assert cache.names() == ["a", "c", "d"]
-    assert len(list((tmp_path / "locks").iterdir())) == 3
 
 
 def test_what_two_voices_use_stays_until_both_are_gone(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_what_nobody_has_named_goes_when_it_is_old(tmp_path: Path) -> None:
 
 def test_names_are_for_their_owner_alone(tmp_path: Path) -> None:
     use(DiskCache(tmp_path / "cache"), "ana", b"sound")
-    for path in ("names", "names/ana", "blobs"):
+    for path in ("names", "names/ana", "blobs", f"blobs/{blob(b'sound').sha256}"):
         assert (tmp_path / "cache" / path).stat().st_mode & 0o077 == 0
     (marker,) = (tmp_path / "cache" / "names" / "ana").iterdir()
     assert marker.stat().st_mode & 0o077 == 0
@@ -92,7 +93,82 @@ def test_a_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(KeyMissing):
         cache.get("ana", blob(b"x"), fail)
-    assert (held(tmp_path), cache.names()) == (set(), [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_that_want_the_same_share_one_download(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    downloads: list[str] = []
+
+    def download() -> bytes:
+        downloads.append(threading.current_thread().name)
+        time.sleep(0.1)
+        return b"sound"
+
+    with ThreadPoolExecutor(8) as pool:
+        got = pool.map(lambda n: cache.get(f"v{n}", blob(b"sound"), download), range(8))
+    assert list(got) == [b"sound"] * 8
+    assert len(downloads) == 1
+    assert len(cache.names()) == 8
+
+
+def test_threads_that_want_others_do_not_wait(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    both = threading.Barrier(2, timeout=10)
+
+    def download(data: bytes) -> bytes:
+        both.wait()
+        return data
+
+    with ThreadPoolExecutor(2) as pool:
+        sounds = [b"a", b"b"]
+        got = pool.map(lambda data: cache.get("v", blob(data), lambda: download(data)), sounds)
+        assert list(got) == sounds
+
+
+def test_a_download_that_fails_is_tried_again_by_those_who_waited(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    outcomes = iter([KeyMissing("x"), b"sound"])
+
+    def download() -> bytes:
+        outcome = next(outcomes)
+        time.sleep(0.1)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(cache.get, "v", blob(b"sound"), download) for _ in range(4)]
+    failed = [one for one in asked if one.exception() is not None]
+    assert len(failed) == 1
+    assert all(one.result() == b"sound" for one in asked if one not in failed)
+
+
+@pytest.mark.parametrize("damage", [b"", b"soun", b"sounD", b"sounds"])
+def test_a_damaged_file_is_downloaded_anew(tmp_path: Path, damage: bytes) -> None:
+    cache = DiskCache(tmp_path)
+    use(cache, "ana", b"sound")
+    (path,) = (tmp_path / "blobs").iterdir()
+    path.write_bytes(damage)
+    use(cache, "ana", b"sound")
+    assert path.read_bytes() == b"sound"
+
+
+def test_a_damaged_download_is_told_and_not_kept(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    with pytest.raises(StorageFailed) as caught:
+        cache.get("ana", blob(b"sound"), lambda: b"sounD")
+    assert (caught.value.code, caught.value.retryable) == ("DOWNLOAD_DAMAGED", True)
+    assert not (tmp_path / "blobs").exists()
+
+
+def test_a_start_removes_what_a_killed_process_left(tmp_path: Path) -> None:
+    left = tmp_path / "tmp" / ".f5-0.tmp"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    os.utime(left, (time.time() - 3_600,) * 2)
+    use(DiskCache(tmp_path), "ana", b"sound")
+    assert list(left.parent.iterdir()) == []
 
 
 def test_a_machine_drops_a_voice_that_another_has_removed(

@@ -14,7 +14,7 @@ import pytest
 
 from f5serve.errors import F5Error
 from f5serve.store.base import ObjectStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.voices import names
 from f5serve.voices.external_files import MAX_SEARCHES
 from f5serve.voices.library import VoiceLibrary
@@ -27,12 +27,12 @@ ASK = """
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.voices.library import VoiceLibrary
 from tests.voices.material import CountingStore
 
 folder, threads = Path(sys.argv[1]), int(sys.argv[2])
-store = CountingStore(FolderStore(folder / "store"), pause_s=0.2, log=folder / "log")
+store = CountingStore(LocalStore(folder / "store"), pause_s=0.2, log=folder / "log")
 library = VoiceLibrary(store, folder / "cache")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -54,7 +54,7 @@ def test_threads_share_one_download(store: ObjectStore, machine: Machine) -> Non
 
 
 def test_processes_share_one_download(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "store")
+    store = LocalStore(tmp_path / "store")
     record = VoiceLibrary(store, tmp_path / "elsewhere").put("ana", recording(), WORDS)
     command = [sys.executable, "-c", ASK, str(tmp_path), str(THREADS // PROCESSES)]
     root = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from f5serve.store.base import ObjectStore
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from f5serve.voices.prepare import prepare_voice
 from f5serve.voices.records import Consent
-from tests.download.servers import Server, answer, internet, saying
+from tests.download.servers import Server, answer, network_to, saying
 from tests.voices.conftest import Machine
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 
@@ -25,7 +25,7 @@ class Web:
         self.server = server
         self.url = f"http://files.example:{server.port}/ana.wav?signature=s3cret"
         limits = FetchLimits(timeout_s=10.0, allow_http=True)
-        self.options = LibraryOptions(fetch_limits=limits, internet=internet(server.port))
+        self.options = LibraryOptions(fetch_limits=limits, network=network_to(server.port))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.models.publish import publish
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 from f5serve.store.s3 import S3Store
 from tests.startup import small_model
 from tests.store.servers import rclone
@@ -52,7 +52,7 @@ def seconds_of(line: str, step: str) -> float:
 def test_a_worker_gets_its_model_from_the_store_and_says_where_the_time_went(
     tmp_path: Path, api: JobApi
 ) -> None:
-    publish(FolderStore(tmp_path / "store"), small_model.release(small_model.write(tmp_path / "m")))
+    publish(LocalStore(tmp_path / "store"), small_model.release(small_model.write(tmp_path / "m")))
     began = time.time()
     job = api.submit({"text": "Hello.", "return_audio": "base64"})
     with worker(tmp_path, environ=environ(api, tmp_path), module=PROGRAM) as running:

@@ -39,7 +39,7 @@ def run_show(args: argparse.Namespace, settings: Settings) -> int:
     from f5serve.jobs.board import Board
     from f5serve.jobs.records import Status
     from f5serve.jobs.refusals import unknown
-    from f5serve.store.open import open_store
+    from f5serve.store.config import open_store
 
     store = open_store(settings)
     standing = Board(store).look(args.job_id)
@@ -62,7 +62,7 @@ def run_show(args: argparse.Namespace, settings: Settings) -> int:
 def run_gc(args: argparse.Namespace, settings: Settings) -> int:
     """Remove what is old enough, or tell what would go."""
     from f5serve.jobs.retention import sweep
-    from f5serve.store.open import open_store
+    from f5serve.store.config import open_store
 
     days = settings.retention_days if args.days is None else args.days
     if days < 0:

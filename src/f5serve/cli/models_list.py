@@ -15,7 +15,7 @@ from f5serve.models.disk import format_bytes
 from f5serve.models.local import ModelFiles, artifact_path, find, find_published
 from f5serve.models.registry import ModelSpec, Registry
 from f5serve.settings import Settings
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 
 
 def show(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:

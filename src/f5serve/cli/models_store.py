@@ -19,7 +19,7 @@ from f5serve.models.local import find_installed, remove_other_versions
 from f5serve.models.publish import PublishResult, collect_files, publish
 from f5serve.models.registry import ModelSpec, Registry, check_license
 from f5serve.settings import Settings
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 
 
 def push(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:

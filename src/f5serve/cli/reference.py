@@ -43,7 +43,7 @@ def read_voice(args: argparse.Namespace, choice: Choice, settings: Settings, ear
 
 
 def _library_voice(args: argparse.Namespace, settings: Settings, ears: Ears) -> Voice:
-    from f5serve.store.open import open_store
+    from f5serve.store.config import open_store
 
     library = ears.library(open_store(settings))
     if is_url(args.voice):

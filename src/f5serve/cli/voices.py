@@ -20,7 +20,7 @@ from f5serve.fallback.kokoro import voice_names
 from f5serve.service.erasure import erase_voice
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 from f5serve.synthesis.listening import Ears
 from f5serve.voices.bulk_import import ImportResult, import_folder, read_recording
 from f5serve.voices.library import VoiceLibrary

@@ -16,7 +16,7 @@ from f5serve.doctor.findings import SETTING, Finding, ok
 from f5serve.errors import InvalidRequest
 from f5serve.masking import bare_url
 from f5serve.settings import Settings, takes_jobs
-from f5serve.store.open import region_of, s3_options
+from f5serve.store.config import region_of, s3_options
 
 _AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _BUCKET = ("BUCKET_ACCESS_KEY_ID", "BUCKET_SECRET_ACCESS_KEY")

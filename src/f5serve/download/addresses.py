@@ -1,9 +1,8 @@
-"""Which network addresses a URL from outside may lead to.
+"""Decides to which network addresses a URL from a caller may lead: public ones only.
 
-An address as text flows in, a yes or no flows out. An address is public when it is in unicast space
-that the registries hand out, in no range of the tables below, and carries no IPv4 address inside.
-`ipaddress.is_global` is asked as well but not alone: what it answers for several of these ranges
-changed between patch releases of Python. This module must not know names, ports' meaning or HTTP.
+An address is public when it is in unicast space that the registries assign, in no range of the
+tables below, and contains no IPv4 address. `ipaddress.is_global` alone is not enough: its answers
+for several of these ranges changed between patch releases of Python.
 
 Sources: the IANA special-purpose address registries (RFC 6890 and later), RFC 9637 (3fff::/20),
 RFC 3879 (fec0::/10), RFC 7526 (192.88.99.0/24), RFC 5214 (ISATAP), the providers' pages on
@@ -58,12 +57,12 @@ def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Addresses and ports that may be asked; the default is the public internet's web.
+    """Allowed addresses and ports; by default those of public web servers.
 
     Attributes:
         ports: TCP ports.
-        also: networks let through although they are not public, for a proxy of one's own or a
-            test's server on loopback.
+        also: networks allowed although they are not public, for a proxy of one's own or a test's
+            server on loopback.
     """
 
     ports: frozenset[int] = frozenset({80, 443})
@@ -73,7 +72,7 @@ class AddressPolicy:
     )
 
     def allows(self, text: str) -> bool:
-        """Whether a connection to the address `text`, as a resolver writes it, may be opened."""
+        """Whether connections to the address `text`, as a resolver writes it, are allowed."""
         try:
             address = ipaddress.ip_address(text)  # refuses leading zeros and shorthand
         except ValueError:
@@ -90,7 +89,7 @@ def _contains(networks: tuple[Network, ...], address: Address) -> bool:
 
 
 def _plain_v6(address: ipaddress.IPv6Address) -> bool:
-    """Whether it is unicast space in use, without a zone and without ISATAP's IPv4 inside.
+    """Whether it is assigned unicast space, without a zone and without an ISATAP IPv4 address.
 
     Mapped (::ffff:0:0/96), compatible (::/96), NAT64 (64:ff9b::/96, 64:ff9b:1::/48), site-local,
     unique local, link-local and multicast addresses all lie outside of 2000::/3.

@@ -1,8 +1,4 @@
-"""Bytes that came inside a request as base64 text.
-
-Text flows in, bytes flow out. Its length is looked at before it is decoded, and nothing is skipped:
-what decodes at all decodes in one way. This module must not know what the bytes are.
-"""
+"""Decodes base64 text in a request, strictly and within a limit."""
 
 from __future__ import annotations
 
@@ -20,12 +16,12 @@ _HINT = "Send standard base64 with its padding, without line breaks, e.g. of `ba
 
 
 def decode_base64(text: str, max_bytes: int, what: str) -> bytes:
-    """The bytes that `text` stands for; a prefix such as `data:audio/wav;base64,` is let through.
+    """The bytes in `text`, which may have a prefix such as `data:audio/wav;base64,`.
 
     Args:
         text: standard alphabet, padded, no white space.
-        max_bytes: longest result.
-        what: what errors call it, e.g. "voice_file".
+        max_bytes: of the result; checked before anything is decoded.
+        what: its name in errors, e.g. "voice_file".
 
     Raises:
         InvalidRequest: code BASE64_TOO_LARGE or BASE64_INVALID.

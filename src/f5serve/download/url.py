@@ -1,8 +1,7 @@
-"""The bytes behind a URL that somebody outside gave us, and never anything of our own network.
+"""Downloads a URL that a caller sent, without access to our own network (SSRF protection).
 
-A URL and `FetchLimits` flow in, bytes flow out, or an error that says in words of the caller what
-is wrong with his URL. Each redirect goes through the same checks as the URL itself. What the bytes
-mean is for the caller to judge; nothing is decompressed (docs/decisions/0008-url-inputs.md).
+Each redirect passes the same checks as the URL itself. Nothing is decompressed.
+docs/decisions/0008-url-inputs.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -14,68 +13,66 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from f5serve.download.refusals import answered, failed, not_allowed, timed_out, too_large, wrong
-from f5serve.download.target import follow, parse_url
-from f5serve.download.wire import Deadline, Internet, get, look_up
+from f5serve.download.connection import Deadline, NetworkPolicy, get, resolve
+from f5serve.download.errors import answered, failed, not_allowed, timed_out, too_large, wrong
+from f5serve.download.safe_url import parse_url, resolve_redirect
 from f5serve.errors import InvalidRequest, StorageFailed
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCK_BYTES = 65_536
-# Some object stores say aws-chunked of bodies that were only uploaded so and are plain.
+# Some object stores send aws-chunked with bodies that were only uploaded so and are plain.
 _PLAIN = frozenset({"", "identity", "aws-chunked"})
 
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """What one download may cost.
+    """Limits of one download.
 
     Attributes:
         max_bytes: of the body.
         timeout_s: for everything, redirects included.
-        patience_s: longest silence, and the span over which the rate is looked at.
-        min_bytes_per_s: less than this over `patience_s` is given up.
-        max_redirects: followed.
-        allow_http: whether http URLs are let through beside https ones.
+        idle_timeout_s: longest silence, and the time over which the rate is measured.
+        min_bytes_per_s: lowest rate over `idle_timeout_s`.
+        max_redirects: redirects that are followed.
+        allow_http: whether http URLs are allowed beside https.
     """
 
     max_bytes: int = 20_000_000
     timeout_s: float = 60.0
-    patience_s: float = 10.0
+    idle_timeout_s: float = 10.0
     min_bytes_per_s: float = 4_000.0
     max_redirects: int = 3
     allow_http: bool = False
 
 
 def fetch_url(
-    url: str, limits: FetchLimits, *, what: str = "file", internet: Internet | None = None
+    url: str, limits: FetchLimits, *, what: str = "file", network: NetworkPolicy | None = None
 ) -> bytes:
     """Download `url`.
 
     Args:
         url: absolute https URL (http by `limits.allow_http`) of a host on the public internet.
-        limits: what it may cost.
-        what: what errors call it: "Failed to download WHAT: ...".
-        internet: the way out; the real one by default.
+        what: its name in errors: "Failed to download WHAT: ...".
+        network: allowed addresses and name resolution; the real ones by default.
 
     Raises:
-        InvalidRequest: URL_NOT_ALLOWED, URL_TOO_LARGE, or URL_FAILED where the answer shows that
-            the URL will not work later either (HTTP 4xx, no valid certificate, redirects without
-            end, compressed content).
+        InvalidRequest: URL_NOT_ALLOWED, URL_TOO_LARGE, or URL_FAILED where a retry would fail too
+            (HTTP 4xx, no valid certificate, too many redirects, compressed content).
         StorageFailed: URL_TIMEOUT or URL_FAILED, both retryable.
     """
-    with _in_words(what, limits):
-        return _fetch(url, limits, what, internet or Internet())
+    with _map_errors(what, limits):
+        return _fetch(url, limits, what, network or NetworkPolicy())
 
 
 @contextlib.contextmanager
-def _in_words(what: str, limits: FetchLimits) -> Iterator[None]:
-    """Turn what the network raises into our errors, without the addresses that it names."""
+def _map_errors(what: str, limits: FetchLimits) -> Iterator[None]:
+    """Turn errors of the network into ours, without the addresses in them."""
     try:
         yield
     except TimeoutError:
         raise timed_out(
             what,
-            f"the server was silent for {limits.patience_s:g} s or did not deliver it within "
+            f"the server was silent for {limits.idle_timeout_s:g} s or did not deliver it within "
             f"{limits.timeout_s:g} s",
         ) from None
     except ssl.SSLCertVerificationError:
@@ -93,26 +90,26 @@ def _in_words(what: str, limits: FetchLimits) -> Iterator[None]:
         raise _not_http(what) from None
 
 
-def _fetch(url: str, limits: FetchLimits, what: str, internet: Internet) -> bytes:
-    deadline = Deadline(limits.timeout_s, limits.patience_s)
+def _fetch(url: str, limits: FetchLimits, what: str, network: NetworkPolicy) -> bytes:
+    deadline = Deadline(limits.timeout_s, limits.idle_timeout_s)
     target = parse_url(url, what, allow_http=limits.allow_http)
-    addresses = look_up(target, what, internet, deadline)
+    addresses = resolve(target, what, network, deadline)
     for _ in range(limits.max_redirects + 1):
-        with get(target, addresses, internet, deadline) as response:
+        with get(target, addresses, network, deadline) as response:
             if response.status not in _REDIRECTS:
                 return _body(response, limits, what)
             location = response.headers.get("location")
         if location is None:
             raise failed(what, "the server redirects without saying where to")
-        with _discreet(what):
-            target = follow(target, location, what, allow_http=limits.allow_http)
-            addresses = look_up(target, what, internet, deadline)
+        with _hide_redirect(what):
+            target = resolve_redirect(target, location, what, allow_http=limits.allow_http)
+            addresses = resolve(target, what, network, deadline)
     raise wrong(what, f"it redirects more than {limits.max_redirects} times", "Give the final URL.")
 
 
 @contextlib.contextmanager
-def _discreet(what: str) -> Iterator[None]:
-    """Say of a redirect that it is refused, not where it would have led."""
+def _hide_redirect(what: str) -> Iterator[None]:
+    """Report that a redirect is refused, without its target."""
     try:
         yield
     except InvalidRequest:
@@ -145,7 +142,7 @@ def _body(response: http.client.HTTPResponse, limits: FetchLimits, what: str) ->
 def _read(
     response: http.client.HTTPResponse, announced: int | None, limits: FetchLimits, what: str
 ) -> bytes:
-    """What comes until the announced length or the end, as long as it is neither much nor slow."""
+    """The body up to its announced length or its end, within the limits of size and rate."""
     data = bytearray()
     span_start, span_bytes = time.monotonic(), 0
     while announced is None or len(data) < announced:
@@ -157,7 +154,7 @@ def _read(
         if len(data) > limits.max_bytes:
             raise too_large(what, limits.max_bytes)
         elapsed_s = time.monotonic() - span_start
-        if elapsed_s >= limits.patience_s:
+        if elapsed_s >= limits.idle_timeout_s:
             if span_bytes < limits.min_bytes_per_s * elapsed_s:
                 raise timed_out(what, "the server sends it too slowly")
             span_start, span_bytes = time.monotonic(), 0

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from f5serve.errors import InvalidRequest
 from f5serve.http.bodies import check_type
 from f5serve.http.errors import BadField
-from f5serve.jobs.reading import is_sendable
+from f5serve.store.json_documents import is_sendable
 
 MAX_VALUES = 1_000
 """Objects, lists and what they hold, all together; a request has two dozen fields."""

@@ -211,7 +211,7 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     from f5serve.http.serving import Serving, ServingOptions, settle
     from f5serve.service import Operations, Options
     from f5serve.startup.checks import make_checks
-    from f5serve.store.open import open_store
+    from f5serve.store.config import open_store
 
     ears, timeline = how.ears, how.timeline
     assert ears is not None

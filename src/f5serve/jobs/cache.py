@@ -16,7 +16,8 @@ from f5serve.errors import StorageFailed
 from f5serve.jobs.reading import Damage, Record
 from f5serve.jobs.records import Reader, encode, folder_of, sha256_of
 from f5serve.jobs.shapes import CACHED
-from f5serve.store.base import ObjectStore, canonical
+from f5serve.store.base import ObjectStore
+from f5serve.store.json_documents import canonical_json
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class ResultCache:
         if not self._lives(self._store.now() - entry["at"]):
             return None
         mark = f"output/{folder_of(source)}/used.json"
-        self._store.put(mark, canonical({"at": self._store.now()}), "application/json")
+        self._store.put(mark, canonical_json({"at": self._store.now()}), "application/json")
         gone = [part for part in story["outputs"] if not self._store.exists(part["key"])]
         return None if gone else story
 

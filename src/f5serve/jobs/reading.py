@@ -7,16 +7,16 @@ raises `RecordUnreadable`, and nothing else. What a record means is not known he
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from f5serve.errors import StorageFailed
+from f5serve.store.json_documents import MAX_ITEMS, InvalidDocument, parse_object
 
 DAMAGED = "RECORD_DAMAGED"
 TOO_NEW = "RECORD_TOO_NEW"
@@ -24,16 +24,9 @@ TOO_NEW = "RECORD_TOO_NEW"
 SCHEMA = 1
 """Raised when a reader of the number before could no longer use what is written."""
 
-MAX_DEPTH = 32
-MAX_DIGITS = 20
-MAX_ITEMS = 100_000
-"""Values in one record; each costs many times its bytes in memory."""
-
 MAX_NAMES = 1_000
 _NEVER_READABLE = frozenset({"OBJECT_TOO_LARGE", "NOT_A_FILE", "LINK_LEADS_OUT"})
 """Codes of a store that say that what lies under this one key can never be read as a record."""
-
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 Record = dict[str, Any]
 """One JSON object of the store. Fields that this version does not know are kept."""
@@ -114,24 +107,10 @@ def parse(data: bytes, key: str, max_items: int = MAX_ITEMS) -> Record:
     Raises:
         RecordUnreadable: it is none.
     """
-    if data.count(b",") > max_items and _STRING.sub(b"", data).count(b",") > max_items:
-        raise RecordUnreadable(key, f"it holds more than {max_items:,} values")
     try:
-        value = json.loads(
-            data.decode("utf-8"), parse_constant=_refuse, parse_int=_whole, parse_float=_finite
-        )
-    except UnicodeDecodeError:
-        raise RecordUnreadable(key, "it is no text in UTF-8") from None
-    except RecursionError:
-        raise RecordUnreadable(key, "it is too deep") from None
-    except ValueError as error:
-        why = str(error) if isinstance(error, _BadNumber) else "it is no JSON"
-        raise RecordUnreadable(key, why) from None
-    if not isinstance(value, dict):
-        raise RecordUnreadable(key, "it is no JSON object")
-    if not _is_plain(value, MAX_DEPTH):
-        raise RecordUnreadable(key, "it is too deep, or holds half of a surrogate pair")
-    return value
+        return parse_object(data, max_items)
+    except InvalidDocument as error:
+        raise RecordUnreadable(key, str(error)) from None
 
 
 def read(data: bytes, key: str, shape: Check) -> Record:
@@ -242,48 +221,3 @@ def map_of(check: Check, most: int = 100) -> Check:
 def is_number(value: Any) -> bool:
     """Whether it is a finite number; True is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-class _BadNumber(ValueError):
-    pass
-
-
-def _refuse(text: str) -> NoReturn:
-    raise _BadNumber(f"{text} is no number")
-
-
-def _whole(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise _BadNumber(f"a number has {len(text)} digits")
-    return int(text)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise _BadNumber("a number is too large")
-    return value
-
-
-def _is_plain(value: Any, levels: int) -> bool:
-    """Whether nothing is deeper than `levels` and every text can be sent."""
-    if isinstance(value, str):
-        return is_sendable(value)
-    if isinstance(value, dict):
-        return levels > 0 and all(
-            is_sendable(name) and _is_plain(inner, levels - 1) for name, inner in value.items()
-        )
-    if isinstance(value, list):
-        return levels > 0 and all(_is_plain(inner, levels - 1) for inner in value)
-    return True
-
-
-def is_sendable(value: str) -> bool:
-    """Whether a text holds no half of a surrogate pair, so that it can be written as UTF-8."""
-    if value.isascii():
-        return True
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -32,7 +32,8 @@ from f5serve.jobs.reading import (
     unreadable,
 )
 from f5serve.jobs.reading import Record as Record
-from f5serve.store.base import ObjectStore, canonical
+from f5serve.store.base import ObjectStore
+from f5serve.store.json_documents import canonical_json
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ def timing_key(job_id: str, format: str) -> str:
 
 def sha256_of(value: Any) -> str:
     """SHA-256 of the canonical form."""
-    return hashlib.sha256(canonical(value)).hexdigest()
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -164,7 +165,7 @@ def encode(record: Mapping[str, Any]) -> bytes:
     Raises:
         StorageFailed: RECORD_TOO_LARGE, beyond 64 kB; large parts belong into an output.
     """
-    data = canonical({"schema": SCHEMA, **record})
+    data = canonical_json({"schema": SCHEMA, **record})
     if len(data) > MAX_RECORD_BYTES:
         raise StorageFailed(
             f"A record of {len(data):,} bytes is larger than {MAX_RECORD_BYTES:,}.",

@@ -20,7 +20,8 @@ from typing import Any
 from f5serve.jobs.reading import SCHEMA, Damage
 from f5serve.jobs.records import Reader, folder_of
 from f5serve.jobs.shapes import WAITING
-from f5serve.store.base import ObjectStore, canonical
+from f5serve.store.base import ObjectStore
+from f5serve.store.json_documents import canonical_json
 
 MAX_ENTRY_BYTES = 64_000_000
 """More than the longest text that the settings allow takes as JSON."""
@@ -80,7 +81,7 @@ class Waiting:
             "payload": dict(entry.payload),
             "owner": entry.owner,
         }
-        self._store.put(entry_key(entry.job_id), canonical(record), "application/json")
+        self._store.put(entry_key(entry.job_id), canonical_json(record), "application/json")
 
     def read(self, name: str) -> Entry | None:
         """What waits under this name or id; None where nothing does.

@@ -28,8 +28,8 @@ from f5serve.models.local import (
     mark_installed,
 )
 from f5serve.models.manifest import Manifest, StoredFile
+from f5serve.store.atomic import remove_stale
 from f5serve.store.base import ObjectStore
-from f5serve.store.files import sweep
 
 _TRIES = 3  # of reading what another machine may have written a moment ago
 _PAUSE_S = 0.2
@@ -125,7 +125,7 @@ def download(
     except OSError as error:
         raise cannot_write(models_dir, manifest.size, error) from None
     remove_leftovers(models_dir)
-    sweep(version.folder)
+    remove_stale(version.folder)
     try:
         with hold_lock(lock, _LOCK_STALE_S):
             _Download(store, version, on_progress, Heartbeat(lock)).run()

@@ -18,7 +18,7 @@ from typing import TypeVar
 from f5serve.errors import StorageFailed
 from f5serve.models.disk import cannot_write, format_bytes, free_bytes
 from f5serve.settings import Settings
-from f5serve.store.files import PrivateFile, make_folder
+from f5serve.store.atomic import AtomicFile, make_folder
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -147,8 +147,8 @@ def probe(folder: Path) -> None:
     Raises:
         StorageFailed: NO_SPACE or NOT_WRITABLE.
     """
-    to = folder / f".f5-{uuid.uuid4().hex}.tmp"  # a name that `store.files.sweep` removes
-    with PrivateFile(folder, "a file to try the disk with") as file:
+    to = folder / f".f5-{uuid.uuid4().hex}.tmp"  # a name that `store.atomic.remove_stale` removes
+    with AtomicFile(folder, "a file to try the disk with") as file:
         file.write_at(0, b"f5serve")
         file.publish(to)
         to.unlink(missing_ok=True)

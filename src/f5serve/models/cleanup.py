@@ -18,7 +18,7 @@ from pathlib import Path
 
 from f5serve.models.local import ARTIFACTS_FOLDER, HUB_FOLDER, SYNCED_FOLDER
 from f5serve.models.manifest import MANIFEST_NAME
-from f5serve.store.files import sweep as sweep_private
+from f5serve.store.atomic import remove_stale
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def remove_leftovers(models_dir: Path) -> int:
         for path, max_age_s in _leftover_files(models_dir):
             removed += _remove_file(path, max_age_s)
         removed += sum(_remove_version(version) for version in _incomplete_versions(models_dir))
-        removed += sweep_private(models_dir / "seen")
+        removed += remove_stale(models_dir / "seen")
     if removed:
         _log.info("%d things that were left half done are removed from %s", removed, models_dir)
     return removed
@@ -124,7 +124,7 @@ def _incomplete_versions(models_dir: Path) -> Iterator[Path]:
 
 
 def _remove_version(version: Path) -> bool:
-    sweep_private(version)
+    remove_stale(version)
     if version.is_symlink() or not version.is_dir():
         return False
     if any(not _is_older(path, PART_S) for path in (version, *version.iterdir())):

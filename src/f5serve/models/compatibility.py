@@ -16,7 +16,7 @@ from f5serve.models.bucket import sync
 from f5serve.models.local import artifact_path
 from f5serve.models.publish import collect_files, precision_of, publish
 from f5serve.settings import Settings
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 
 
 def download_from_s3(s3_key: str, local_path: str | Path) -> bool:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from f5serve.errors import StorageFailed, means_full
-from f5serve.store.files import PrivateFile
+from f5serve.store.atomic import AtomicFile
 
 _PIECE = 64 << 20  # bytes of one call that allocates
 _LEAST_STEP, _MOST_STEP = 4 << 20, 256 << 20  # bytes given back in one call
@@ -177,7 +177,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         StorageFailed: code NO_SPACE or NOT_WRITABLE.
     """
     try:
-        with PrivateFile(path.parent, path.name) as file:
+        with AtomicFile(path.parent, path.name) as file:
             file.write_at(0, data)
             file.publish(path)
     except StorageFailed as error:  # said again with the folder, and the setting that names it

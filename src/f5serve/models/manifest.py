@@ -21,7 +21,8 @@ from typing import Any
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.models import json_fields as fields
 from f5serve.models.registry import ROLES, Role
-from f5serve.store.base import canonical, is_key
+from f5serve.store.base import is_key
+from f5serve.store.json_documents import canonical_json
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def write(about: Description, files: tuple[StoredFile, ...]) -> Manifest:
         "producer": {"version": about.version, "commit": about.commit},
         "files": [asdict(file) for file in files],
     }
-    return Manifest(about, files, canonical(value))
+    return Manifest(about, files, canonical_json(value))
 
 
 def read(data: bytes, model_id: str) -> Manifest | None:
@@ -177,7 +178,7 @@ def read(data: bytes, model_id: str) -> Manifest | None:
 
 def write_pointer(sha256: str) -> bytes:
     """The document that makes the manifest of that hash the current one."""
-    return canonical({"schema": SCHEMA, "manifest": sha256})
+    return canonical_json({"schema": SCHEMA, "manifest": sha256})
 
 
 def read_pointer(data: bytes, model_id: str) -> str | None:

@@ -25,7 +25,7 @@ from f5serve.models.local import (
 )
 from f5serve.models.registry import PUBLISHED, Registry
 from f5serve.models.verify import known_hashes
-from f5serve.store.files import PrivateFile, sweep
+from f5serve.store.atomic import AtomicFile, remove_stale
 
 _BLOCK = 4 << 20
 _LOCK_STALE_S = 60.0  # without a heartbeat of the machine that copies the same model
@@ -100,7 +100,7 @@ def _copy_all(
     done: list[Path] = []
     try:
         for copy in copies:
-            sweep(copy.to.parent)
+            remove_stale(copy.to.parent)
             if copy.to.exists():  # copied before; the next start hashes it
                 if copy.to.stat().st_size == copy.source.stat().st_size:
                     continue
@@ -118,7 +118,7 @@ def _copy(copy: _Copy, heartbeat: Heartbeat, is_wanted: Callable[[], bool]) -> N
     try:
         with (
             copy.source.open("rb") as source,
-            PrivateFile(copy.to.parent, copy.to.name, copy.source.stat().st_size) as file,
+            AtomicFile(copy.to.parent, copy.to.name, copy.source.stat().st_size) as file,
         ):
             while block := source.read(_BLOCK):
                 if not is_wanted():

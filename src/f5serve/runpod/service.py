@@ -20,7 +20,7 @@ from f5serve.runpod.with_parent import tie_forks_to_this_process
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings, takes_jobs
 from f5serve.startup.checks import make_checks
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 from f5serve.synthesis.listening import Ears
 from f5serve.synthesis.speech import Speech
 

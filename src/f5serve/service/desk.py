@@ -55,9 +55,9 @@ from f5serve.service.voice_calls import VoiceCalls
 from f5serve.service.voice_upkeep import VoiceUpkeep
 from f5serve.settings import Settings
 from f5serve.startup import default_options
+from f5serve.store.atomic import remove_stale
 from f5serve.store.base import ObjectStore
 from f5serve.store.bounded import BoundedStore
-from f5serve.store.files import sweep
 from f5serve.synthesis.speech import Speech
 from f5serve.voices.library import VoiceLibrary
 from f5serve.waits import log_faults
@@ -93,7 +93,7 @@ class Operations:
         self._enqueue = options.enqueue
         bounded = store if isinstance(store, BoundedStore) else BoundedStore(store)
         self._start, self._looks = options.start, Health(bounded, options.checkup)
-        uploads = Uploads(voices, settings.allow_http_urls, options.internet)
+        uploads = Uploads(voices, settings.allow_http_urls, options.network)
         self._measures = Measures(options.registry or Registry())
         self.background = Supervisor(self._measures.registry)
         self._damage = Damage(lambda code: self._measures.unreadable.labels(code).inc())
@@ -147,7 +147,8 @@ class Operations:
         self._device.begin()
         self.background.begin("voices", self._upkeep.run)
         log_faults(
-            self.pools.checks.submit(sweep, self._tools.folder), "sweeping the scratch folder"
+            self.pools.checks.submit(remove_stale, self._tools.folder),
+            "sweeping the scratch folder",
         )
         if self._enqueue is None:
             self._queue.begin()

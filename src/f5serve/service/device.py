@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from f5serve.errors import F5Error
-from f5serve.store.scratch import Scratch
+from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.speech import Speech
 from f5serve.synthesis.watch import Watch
 from f5serve.types import SpeechRequest, SpeechResult
@@ -73,7 +73,7 @@ class Device:
         return await asyncio.shield(asyncio.wrap_future(self.begin()))
 
     def say(
-        self, request: SpeechRequest, scratch: Scratch, job_id: str, watch: Watch
+        self, request: SpeechRequest, scratch: ScratchFile, job_id: str, watch: Watch
     ) -> Future[Spoken]:
         """Speak into a file at the engine's next opportunity; call after `speech` has returned."""
         speech = self.begin().result(0)

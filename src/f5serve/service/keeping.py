@@ -22,7 +22,7 @@ from f5serve.service.parse import Ask
 from f5serve.service.sharing import Story
 from f5serve.service.story import Output
 from f5serve.service.tools import Times, Tools
-from f5serve.store.scratch import Scratch
+from f5serve.store.scratch import ScratchFile
 from f5serve.types import SpeechResult, Voice
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Made:
     ask: Ask
     voice: Voice
     result: SpeechResult
-    file: Scratch
+    file: ScratchFile
     identity: Mapping[str, Any]
     times: Times
 
@@ -125,7 +125,7 @@ def _outputs(board: Board, lease: Lease, made: Made) -> Record | list[Output]:
 
 
 def _put(board: Board, output: Output) -> None:
-    if isinstance(output.data, Scratch):
+    if isinstance(output.data, ScratchFile):
         output.data.put(board.store, output.key, output.mime)
     else:
         board.store.put(output.key, output.data, output.mime)

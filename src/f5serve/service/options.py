@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from f5serve.checkup import Checkup
-from f5serve.download.wire import Internet
+from f5serve.download.connection import NetworkPolicy
 from f5serve.jobs.records import LEASE_S
 from f5serve.metrics import Registry
 from f5serve.service.later import Enqueue
@@ -26,7 +26,7 @@ class Options:
         look_s: from one look for jobs that others have left to the next.
         boot_id: who this process is in the records; "" makes one up.
         lease_s, beat_s: see `jobs.board` and `perform`.
-        internet: the way out for uploads; None is the real one.
+        network: the way out for uploads; None is the real one.
         keep: when finished utterances of a job under way are stored.
         registry: where this process counts; None makes one.
         checkup: what health tells of the machine.
@@ -38,7 +38,7 @@ class Options:
     lease_s: float = LEASE_S
     beat_s: float = BEAT_S
     look_s: float = LOOK_S
-    internet: Internet | None = None
+    network: NetworkPolicy | None = None
     keep: KeepOptions = field(default_factory=KeepOptions)
     registry: Registry | None = None
     checkup: Checkup = field(default_factory=Checkup)

@@ -15,8 +15,8 @@ from typing import Any, cast
 from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import InvalidRequest
-from f5serve.jobs.reading import is_sendable
 from f5serve.jobs.records import sha256_of
+from f5serve.store.json_documents import is_sendable
 from f5serve.synthesis.speech import RANGES
 from f5serve.text.normalize import clean_text
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice

@@ -28,7 +28,7 @@ from f5serve.service.pieces import File
 from f5serve.service.resume import Resume
 from f5serve.service.sharing import Story
 from f5serve.service.tools import Times, Tools
-from f5serve.store.scratch import Scratch
+from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.speech import Speech
 from f5serve.synthesis.watch import Watch
 from f5serve.types import SpeechRequest, SpeechResult, Voice, Wave
@@ -238,7 +238,7 @@ class _Job:
 
     flight: Flight
     request: SpeechRequest
-    scratch: Scratch
+    scratch: ScratchFile
     resume: Resume
     times: Times
 

@@ -16,7 +16,7 @@ import numpy as np
 from f5serve.audio.decode import DecodeLimits, decode
 from f5serve.audio.encode import read_wav
 from f5serve.errors import StorageFailed
-from f5serve.store.scratch import Scratch
+from f5serve.store.scratch import ScratchFile
 from f5serve.types import AudioFormat, Wave
 from f5serve.units import samples_to_s
 
@@ -82,7 +82,7 @@ class Pieces:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._scratch: Scratch | None = None
+        self._scratch: ScratchFile | None = None
         self._kept_samples = 0
         self._pieces: list[Piece] = []
         self._listeners: list[OnPiece] = []
@@ -98,7 +98,7 @@ class Pieces:
             return lambda: wave
         try:
             if self._scratch is None:
-                self._scratch = Scratch(self._folder)
+                self._scratch = ScratchFile(self._folder)
             scratch = self._scratch
             samples = wave.samples.astype("<f4", copy=False)
             at, size = scratch.append(samples.tobytes()), samples.nbytes

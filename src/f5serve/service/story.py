@@ -16,8 +16,8 @@ from f5serve.alignment.subtitles import as_dict, write
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.jobs.records import output_key, timing_key
 from f5serve.service.parse import Ask
-from f5serve.store.base import canonical
-from f5serve.store.scratch import Scratch
+from f5serve.store.json_documents import canonical_json
+from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.verification import describe
 from f5serve.types import SpeechResult, Voice
 
@@ -29,7 +29,7 @@ MAX_INLINE_DETAILS = 16_000
 class Output:
     """Bytes for the store, or a file of them, and the line of the record that describes them."""
 
-    data: bytes | Scratch
+    data: bytes | ScratchFile
     line: dict[str, Any]
 
     @property
@@ -43,7 +43,7 @@ class Output:
         return str(self.line["mime"])
 
 
-def audio_output(job_id: str, result: SpeechResult, file: Scratch) -> Output:
+def audio_output(job_id: str, result: SpeechResult, file: ScratchFile) -> Output:
     """The speech itself, which is in `file`."""
     line = _line("audio", job_id, file, result.format, MEDIA_TYPES[result.format])
     return Output(file, {**line, "seconds": round(result.duration_s, 4)})
@@ -51,7 +51,7 @@ def audio_output(job_id: str, result: SpeechResult, file: Scratch) -> Output:
 
 def details_output(job_id: str, ask: Ask, result: SpeechResult) -> Output:
     """What was said and when, as JSON: {"text", "word_timings"}."""
-    data = canonical(said(ask, result))
+    data = canonical_json(said(ask, result))
     return Output(data, _line("details", job_id, data, "json", "application/json"))
 
 
@@ -122,9 +122,9 @@ def said(ask: Ask, result: SpeechResult) -> dict[str, Any]:
 
 
 def _line(
-    role: str, job_id: str, data: bytes | Scratch, extension: str, mime: str
+    role: str, job_id: str, data: bytes | ScratchFile, extension: str, mime: str
 ) -> dict[str, Any]:
-    if isinstance(data, Scratch):
+    if isinstance(data, ScratchFile):
         digest, size = data.sha256(), data.size
     else:
         digest, size = hashlib.sha256(data).hexdigest(), len(data)

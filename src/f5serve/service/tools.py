@@ -21,7 +21,7 @@ from f5serve.service.pools import Pools
 from f5serve.service.resume import KeepOptions
 from f5serve.service.sharing import Making
 from f5serve.service.supervise import Supervisor
-from f5serve.store.scratch import Scratch
+from f5serve.store.scratch import ScratchFile
 from f5serve.voices.library import VoiceLibrary
 
 T = TypeVar("T")
@@ -58,14 +58,14 @@ class Tools:
     making: Making = field(default_factory=Making)
     folder: Path | None = None
 
-    async def scratch(self, ask: Ask) -> Scratch:
+    async def scratch(self, ask: Ask) -> ScratchFile:
         """A file for the speech of a request.
 
         Raises:
-            StorageFailed: as `Scratch`.
+            StorageFailed: as `ScratchFile`.
         """
         is_long = len(ask.text.encode()) / ask.options.speed > MEMORY_TEXT_BYTES
-        return await self.blocking(Scratch, self.folder) if is_long else Scratch()
+        return await self.blocking(ScratchFile, self.folder) if is_long else ScratchFile()
 
     async def blocking(self, call: Callable[..., T], *args: Any) -> T:
         """Run a step of a job under way, which blocks, in a thread; it is never refused."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from f5serve.audio.decode import DecodeLimits
+from f5serve.download.connection import NetworkPolicy
 from f5serve.download.inline import decode_base64
 from f5serve.download.url import FetchLimits, fetch_url
-from f5serve.download.wire import Internet
 from f5serve.errors import InvalidRequest
 from f5serve.service.parse import MAX_REF_TEXT_CHARS, Fields, parse_consent
 from f5serve.voices.library import VoiceLibrary
@@ -27,15 +27,15 @@ class Uploads:
 
     Args:
         allow_http: whether plain http URLs are let through.
-        internet: the way out; None is the real one.
+        network: the way out; None is the real one.
     """
 
     def __init__(
-        self, library: VoiceLibrary, allow_http: bool, internet: Internet | None = None
+        self, library: VoiceLibrary, allow_http: bool, network: NetworkPolicy | None = None
     ) -> None:
         self._library = library
         self._allow_http = allow_http
-        self._internet = internet
+        self._network = network
 
     def take(
         self, payload: Mapping[str, Any], owner: str = ""
@@ -94,7 +94,7 @@ class Uploads:
             )
         if url:
             limits = FetchLimits(max_bytes=max_bytes, allow_http=self._allow_http)
-            return fetch_url(url, limits, what=what, internet=self._internet)
+            return fetch_url(url, limits, what=what, network=self._network)
         return decode_base64(held, max_bytes, name) if held else None
 
 

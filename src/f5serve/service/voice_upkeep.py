@@ -19,7 +19,8 @@ from typing import Final
 
 from f5serve.errors import F5Error
 from f5serve.service.pools import BoundedExecutor
-from f5serve.store.base import ObjectStore, canonical
+from f5serve.store.base import ObjectStore
+from f5serve.store.json_documents import canonical_json
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.storage import GcOptions
 
@@ -75,7 +76,7 @@ class VoiceUpkeep:
     def _sweep_if_due(self) -> None:
         if self._is_due():
             # Whoever looks from now on leaves it to this process; the mark of one that dies ages.
-            self.store.put(MARK, canonical({"at": self.store.now()}), "application/json")
+            self.store.put(MARK, canonical_json({"at": self.store.now()}), "application/json")
             swept = self.voices.collect_garbage(GcOptions(should_stop=self._stopped.is_set))
             if swept.files:
                 told = "%d recordings and words that no voice refers to are removed, %d bytes"

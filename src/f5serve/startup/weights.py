@@ -91,7 +91,7 @@ def places_of(settings: Settings) -> ModelSources:
     from f5serve.models.cache_dirs import cache_dirs
     from f5serve.models.hub_client import HubSource
     from f5serve.models.resolve import ModelSources
-    from f5serve.store.open import open_store
+    from f5serve.store.config import open_store
 
     return ModelSources(
         models_dir=settings.models_dir,

@@ -1,1 +1,1 @@
-"""Where voices, results and records are kept: a folder, a bucket or memory, behind one protocol."""
+"""Object stores behind one protocol: a folder, an S3 bucket or memory."""

@@ -1,26 +1,22 @@
-"""What a store is: bytes under keys, whole or not at all.
+"""The protocol of object stores, the grammar of keys, and the errors that all stores raise.
 
-Keys and bytes flow in, bytes and URLs flow out. This room must not know what the bytes mean: the
-layout of keys belongs to whoever writes them.
-
-What may be relied on, in every store: a reader meets one whole value, the old or the new; of
-several writers of one key one wins; a value that was put is there for the next `get` of the same
-process. What may not: that one write excludes another, that a listing is fresh or ordered, that
-another machine sees a new value at once. So keys that are written once carry a hash or an id in
-their name, and only small ones are ever overwritten.
+Every store guarantees: a reader gets one whole value, the old or the new; of several writers of
+one key one wins; after a `put` the same process gets that value. No store guarantees that one
+write excludes another, that a listing is fresh or ordered, or that another machine sees a new
+value at once. So keys that are written once have a hash or an id in their name, and only small
+values are ever overwritten.
 """
 
 from __future__ import annotations
 
 import builtins
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from f5serve.errors import InvalidRequest, StorageFailed
 
@@ -32,12 +28,12 @@ MAX_SEGMENT_CHARS = 200  # a file system takes 255 bytes; temporary names need s
 _SEGMENT = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_SEGMENT_CHARS - 1}}}")
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes that have been moved so far."""
+"""Called with the number of bytes moved so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One entry of a listing; `size` in bytes, `modified` with its time zone."""
+    """One entry of a listing; `size` in bytes, `modified` with a time zone."""
 
     key: str
     size: int
@@ -47,13 +43,13 @@ class StoredObject:
 class ObjectStore(Protocol):
     """Bytes under keys. Every call blocks, is bounded in time and may run in any thread.
 
-    No key may be the beginning of another up to a slash ("a" beside "a/b"): a folder cannot hold
-    both. Every call checks its key and raises InvalidRequest (BAD_KEY) for one outside
-    `check_key`'s grammar, and StorageFailed for whatever the disk or the bucket does.
+    No key may be the folder of another ("a" beside "a/b"): a file system cannot hold both. Every
+    call raises InvalidRequest (BAD_KEY) for a key outside `check_key`'s grammar, and StorageFailed
+    for a failure of the disk or the bucket.
     """
 
     def get(self, key: str, max_bytes: int | None = None) -> bytes:
-        """The whole value; for what fits in memory.
+        """The whole value, which must fit in memory.
 
         Raises:
             KeyMissing: there is no such key.
@@ -64,7 +60,7 @@ class ObjectStore(Protocol):
     def get_part(self, key: str, start: int, size: int) -> bytes:
         """Bytes `start` to `start + size` of the value; fewer at its end, none behind it.
 
-        Parts belong together only where a key is written once.
+        Parts of one value are only sure for keys that are written once.
 
         Raises:
             KeyMissing: there is no such key.
@@ -73,7 +69,7 @@ class ObjectStore(Protocol):
         ...
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
-        """Keep `data` under `key`, replacing what was there in one step.
+        """Store `data` under `key`, replacing what was there in one step.
 
         Raises:
             StorageFailed: NO_SPACE, or the store's own code.
@@ -81,16 +77,12 @@ class ObjectStore(Protocol):
         ...
 
     def put_file(
-        self,
-        key: str,
-        path: Path,
-        content_type: str = "",
-        on_progress: Progress | None = None,
+        self, key: str, path: Path, content_type: str = "", on_progress: Progress | None = None
     ) -> None:
-        """Keep the content of a file, however large; as `put` otherwise.
+        """Store the content of a file of any size; otherwise as `put`.
 
         Args:
-            on_progress: told how many bytes have been sent.
+            on_progress: called with the number of bytes sent.
         """
         ...
 
@@ -102,14 +94,14 @@ class ObjectStore(Protocol):
         sha256: str | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        """Write the value to `to`, which appears whole, checked and flushed, or not at all.
+        """Write the value to the file `to`, which appears whole, checked and flushed, or never.
 
         Args:
-            to: its folder is made; a file that is there is replaced. Concurrent calls with the
-                same `to` are harmless.
-            size: expected bytes, or None to take any.
+            to: replaced if it exists; its folder is made. Concurrent calls with the same `to` are
+                harmless.
+            size: expected bytes, or None for any.
             sha256: expected hash in hexadecimal, or None. Without it a key that is overwritten
-                during the download may give a mix: only keys written once are safe.
+                during the download may give a mix of both values.
 
         Raises:
             KeyMissing: there is no such key.
@@ -122,57 +114,59 @@ class ObjectStore(Protocol):
         """Remove the key; no error when there is none."""
         ...
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
-        """Every object whose key starts with `prefix`, in no promised order.
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
+        """Every object whose key starts with `prefix`, in no guaranteed order.
 
-        `prefix` is "" or a key, with a slash or a dot at the end or without. Objects that others
-        put under names outside the grammar are left out, and counted in a warning. Pages are
-        asked for as they are read: whoever stops early has asked for no more.
+        Objects whose names are not keys are left out, and counted in a warning. Pages are requested
+        as the iterator is read.
 
         Args:
-            deep: False leaves out what lies below another slash, at no cost.
+            prefix: "" or a key, with a slash or a dot at the end or without.
+            recursive: False leaves out keys with another slash, at no cost.
         """
         ...
 
     def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
-        """The first objects whose key starts with `prefix` and comes behind `after`, in the order
-        of their keys; costs no more however many there are, where folders are small.
+        """The first objects whose key starts with `prefix` and comes after `after`, sorted by key.
+
+        The cost does not grow with the number of objects, where folders are small.
 
         Args:
             after: a key, or "" for the beginning.
-            limit: most objects, 1 .. 1000.
+            limit: objects at most, 1 to 1000.
         """
         ...
 
     def exists(self, key: str) -> bool:
-        """Whether there is a value; an answer, not a promise."""
+        """Whether there is a value now."""
         ...
 
     def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
-        """Remove parts that uploads of killed processes left behind; returns how many uploads.
+        """Remove what uploads of killed processes left behind; returns the number of uploads.
 
         Args:
             prefix: of the keys that were being written.
+            older_than_s: seconds since the upload began.
         """
         ...
 
     def url(
         self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
     ) -> str:
-        """Where the value can be fetched by whoever holds the URL; not checked for existence.
+        """A URL by which anybody can get the value; whether there is one is not checked.
 
         Args:
             expires_s: lifetime in seconds where URLs can expire, clamped to 60 s .. 7 days.
             filename: name under which a browser saves it; "" lets the browser show it.
-            content_type: media type that the answer will carry.
+            content_type: media type of the answer.
         """
         ...
 
     def now(self) -> float:
-        """Seconds since 1970 by the store's clock, the one that all workers share.
+        """Seconds since 1970 by the store's clock, which all workers share.
 
         Raises:
-            StorageFailed: when the store has to be asked and does not answer.
+            StorageFailed: the store had to be asked and did not answer.
         """
         ...
 
@@ -182,10 +176,10 @@ class ObjectStore(Protocol):
 
 
 def check_key(key: str) -> str:
-    """Return `key` if it is one: names of letters, digits, `_`, `-`, `.`, joined by single slashes.
+    """Return `key` if it is valid: names of letters, digits, `_`, `-` and `.`, joined by slashes.
 
-    A name starts with a letter, a digit or `_`, holds no `..` and does not end in a dot, so no key
-    can climb out of a folder, hide in it or mean two files on any file system.
+    A name starts with a letter, a digit or `_`, has no `..` and does not end in a dot, so no key
+    can leave a folder, be hidden in it or mean two files on any file system.
 
     Raises:
         InvalidRequest: code BAD_KEY.
@@ -222,17 +216,12 @@ def check_after(after: str) -> str:
 
 
 def is_key(key: str) -> bool:
-    """Whether `check_key` would take it."""
+    """Whether `check_key` accepts it."""
     return len(key) <= MAX_KEY_CHARS and all(_is_name(name) for name in key.split("/"))
 
 
-def canonical(value: Any) -> bytes:
-    """The one way to write a JSON value: sorted, compact, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-class SkippedNames:
-    """Counts what a listing leaves out, for one warning at its end."""
+class IgnoredKeys:
+    """Counts names that a listing leaves out, for one warning at its end."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -240,12 +229,12 @@ class SkippedNames:
         self._first = ""
 
     def add(self, name: str) -> None:
-        """Note a name that is no key."""
+        """Count a name that is no key."""
         self._count += 1
         self._first = self._first or name[:80]
 
     def warn(self) -> None:
-        """Log what was left out, if anything was."""
+        """Log the count, unless it is 0."""
         if self._count:
             _log.warning(
                 "%d objects under %r have names that are not used, the first is %r; rename them "
@@ -260,8 +249,8 @@ def _is_name(name: str) -> bool:
     return _SEGMENT.fullmatch(name) is not None and ".." not in name and not name.endswith(".")
 
 
-def too_large(key: str, max_bytes: int) -> StorageFailed:
-    """The error for a value that is longer than the caller will take."""
+def object_too_large_error(key: str, max_bytes: int) -> StorageFailed:
+    """The error for a value of more than `max_bytes`."""
     return StorageFailed(
         f"{key!r} is larger than {max_bytes} bytes.",
         code="OBJECT_TOO_LARGE",
@@ -269,8 +258,8 @@ def too_large(key: str, max_bytes: int) -> StorageFailed:
     )
 
 
-def corrupt(key: str, what: str) -> StorageFailed:
-    """The error for bytes that are not the expected ones; `what` tells the difference."""
+def object_corrupt_error(key: str, what: str) -> StorageFailed:
+    """The error for a value that is not the expected one; `what` names the difference."""
     return StorageFailed(
         f"{key!r} is not what it should be: {what}.",
         code="OBJECT_CORRUPT",

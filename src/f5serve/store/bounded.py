@@ -1,8 +1,6 @@
-"""A store that hangs on one key holds up nobody who asks for another, and nobody for ever.
+"""A store wrapper with deadlines, a limit of calls for each key, and spare file descriptors.
 
-An `ObjectStore` flows in and out again: each call ends by a deadline of its own, few calls are made
-about one key at a time, and the outcome of the newest write is known. What is stored is not known
-here. docs/decisions/0032-pools-and-deadlines.md tells why.
+docs/decisions/0032-pools-and-deadlines.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -10,8 +8,10 @@ from __future__ import annotations
 import builtins
 import contextlib
 import itertools
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,54 +19,55 @@ from typing import TypeVar
 
 from f5serve.errors import TOO_MANY_FILES, StorageFailed
 from f5serve.store.base import ObjectStore, Progress, StoredObject
-from f5serve.store.helpers import Deadline, GivenUp, HelperThreads, not_answering
-from f5serve.store.spares import SpareDescriptors
+from f5serve.store.deadlines import CallAbandoned, Deadline, DeadlineExecutor, not_answering_error
 
 T = TypeVar("T")
 
 CALL_S = 20.0
-"""Most seconds for a call to a disk, beyond the time that its bytes take."""
+"""Seconds for a call to a disk, beyond the time that its bytes take."""
 
 MIN_BYTES_PER_S = 1_000_000
-"""Slowest disk that is waited for."""
+"""Slowest disk that is waited for, bytes a second."""
 
 UNKNOWN_BYTES = 100_000_000
-"""What a value is taken for whose size nobody tells."""
+"""Assumed size of a value when the caller gives no limit."""
 
 TRANSFER_S = 120.0
-"""Longest silence of a file that is copied, however large; the last step flushes all of it."""
+"""Seconds without progress that a file transfer may take; its last step flushes all bytes."""
 
-AT_ONCE = 8
-"""Calls about one key at a time."""
+CALLS_PER_KEY = 8
+"""Calls with one key at a time."""
 
 SILENCE_S = 2.0
-"""Where so many calls are under way and none has ended for so long, the next one is refused."""
+"""Seconds a call waits, without one of CALLS_PER_KEY others ending, before it is refused."""
 
 _BATCH = 200
-"""Entries of a listing that are fetched at a time where each time changes the thread."""
+"""Entries of a listing that one call in another thread reads."""
 
-_NO_FAULT = (TOO_MANY_FILES, "KEY_MISSING", "KEY_CONFLICT", "LINK_LEADS_OUT", "NOT_READABLE")
-"""Failed writes that tell nothing about the next one."""
+_UNRELATED = (TOO_MANY_FILES, "KEY_MISSING", "KEY_CONFLICT", "LINK_LEADS_OUT", "NOT_READABLE")
+"""Codes of failed writes that say nothing about the next one."""
+
+SPARE_DESCRIPTORS = 16
+"""For some concurrent writes, each of a file and its folder, or of a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long calls may take, and how many there may be; see CALL_S, TRANSFER_S, AT_ONCE and
-    SILENCE_S."""
+    """Limits of one store; see CALL_S, TRANSFER_S, CALLS_PER_KEY and SILENCE_S."""
 
     call_s: float = CALL_S
     transfer_s: float = TRANSFER_S
-    at_once: int = AT_ONCE
+    calls_per_key: int = CALLS_PER_KEY
     silence_s: float = SILENCE_S
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
-    """How the newest write ended.
+class WriteResult:
+    """Outcome of a write.
 
     Attributes:
-        code: "" where it worked, else that of the error.
-        size: bytes that were to be written; 0 where that is not known.
+        code: the error's; "" after success.
+        size: bytes to be written; 0 if unknown.
         at: `time.monotonic()` of its end.
     """
 
@@ -75,39 +76,78 @@ class Write:
     at: float
 
 
+class SpareDescriptors:
+    """File descriptors kept open, to be closed when the process may open no more; thread-safe.
+
+    So records can still be written then.
+
+    Args:
+        count: how many, if the process may open so many.
+    """
+
+    def __init__(self, count: int = SPARE_DESCRIPTORS) -> None:
+        self._count = count
+        self._lock = threading.Lock()
+        self._borrowers = 0
+        self._kept: list[int] = []
+        weakref.finalize(self, _close_all, self._kept)
+        self._open()
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Inside, that many files can be opened, by all concurrent borrowers together."""
+        with self._lock:
+            self._borrowers += 1
+            _close_all(self._kept)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._borrowers -= 1
+                if not self._borrowers:
+                    self._open()
+
+    def _open(self) -> None:
+        with contextlib.suppress(OSError):  # others were faster; the next borrower tries again
+            while len(self._kept) < self._count:
+                self._kept.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+
+
 class BoundedStore:
-    """`inner`, bounded; safe for threads.
+    """`inner` with deadlines and limits; safe for threads.
+
+    Every call raises StorageFailed (STORE_NOT_ANSWERING) beyond its deadline or the limits.
 
     Args:
         inner: the store.
-        ends_calls: whether `inner` ends its calls in time by itself, as a bucket does; the others
-            are called in threads that are given up when they hang.
+        inner_has_deadlines: whether the calls of `inner` end in time by themselves, as those of a
+            bucket do; others run in threads that are abandoned when they hang.
         limits: see `Limits`.
-        spares: lent to calls that were refused for too many open files.
+        spares: lent to calls that failed because of too many open files.
 
     Attributes:
-        last_write: how the newest write ended; None before the first one.
+        last_write: outcome of the newest write; None before the first one.
     """
 
     def __init__(
         self,
         inner: ObjectStore,
-        ends_calls: bool = True,
+        inner_has_deadlines: bool = True,
         limits: Limits | None = None,
         spares: SpareDescriptors | None = None,
     ) -> None:
         self.inner = inner
-        self.last_write: Write | None = None
+        self.last_write: WriteResult | None = None
         self._limits = limits or Limits()
         self._spares = spares
-        self._lines = _Lines(self._limits)
-        self._helpers = None if ends_calls else HelperThreads("f5-store")
+        self._keys = _KeyLimiter(self._limits)
+        self._executor = None if inner_has_deadlines else DeadlineExecutor("f5-store")
 
     @property
     def hung(self) -> int:
-        """Calls that were given up and have not returned."""
-        if self._helpers is not None:
-            return self._helpers.hung
+        """Calls that were abandoned and have not returned."""
+        if self._executor is not None:
+            return self._executor.hung
         return int(getattr(self.inner, "hung", 0))
 
     def get(self, key: str, max_bytes: int | None = None) -> bytes:
@@ -120,16 +160,12 @@ class BoundedStore:
         return self._run(key, lambda: self.inner.get_part(key, start, size), size)
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
-        """See `ObjectStore.put`; one that is given up may still be done some time later."""
+        """See `ObjectStore.put`; an abandoned one may still be done later."""
         with self._writing(len(data)):
             self._run(key, lambda: self.inner.put(key, data, content_type), len(data))
 
     def put_file(
-        self,
-        key: str,
-        path: Path,
-        content_type: str = "",
-        on_progress: Progress | None = None,
+        self, key: str, path: Path, content_type: str = "", on_progress: Progress | None = None
     ) -> None:
         """See `ObjectStore.put_file`."""
         size = _size_of(path)
@@ -138,7 +174,7 @@ class BoundedStore:
                 key,
                 size,
                 on_progress,
-                lambda tell: self.inner.put_file(key, path, content_type, tell),
+                lambda report: self.inner.put_file(key, path, content_type, report),
             )
 
     def download(
@@ -151,22 +187,25 @@ class BoundedStore:
     ) -> None:
         """See `ObjectStore.download`."""
         self._transfer(
-            key, size, on_progress, lambda tell: self.inner.download(key, to, size, sha256, tell)
+            key,
+            size,
+            on_progress,
+            lambda report: self.inner.download(key, to, size, sha256, report),
         )
 
     def delete(self, key: str) -> None:
         """See `ObjectStore.delete`."""
         self._run(key, lambda: self.inner.delete(key))
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
-        """See `ObjectStore.list`; each part of the listing has a deadline of its own."""
-        found = iter(self.inner.list(prefix, deep=deep))
-        size = 1 if self._helpers is None else _BATCH
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
+        """See `ObjectStore.list`; each batch of entries has its own deadline."""
+        found = iter(self.inner.list(prefix, recursive=recursive))
+        size = 1 if self._executor is None else _BATCH
         deadline_s = self._limits.call_s
-        while part := self._bounded(
+        while batch := self._bounded(
             prefix, lambda: list(itertools.islice(found, size)), Deadline(deadline_s)
         ):
-            yield from part
+            yield from batch
 
     def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
         """See `ObjectStore.page`."""
@@ -195,7 +234,7 @@ class BoundedStore:
         return self.inner.describe()
 
     def _run(self, key: str, call: Callable[[], T], size: int = 0) -> T:
-        """The result of a call that moves about so many bytes, and may be made again."""
+        """The result of a call that moves about `size` bytes and may be repeated."""
         seconds = self._limits.call_s + size / MIN_BYTES_PER_S
         return self._with_spares(lambda: self._bounded(key, call, Deadline(seconds)))
 
@@ -206,8 +245,10 @@ class BoundedStore:
         on_progress: Progress | None,
         call: Callable[[Progress], None],
     ) -> None:
-        """A call that goes on for as long as bytes move; its end may take as long as all of them,
-        since that is when a disk really writes."""
+        """Make a call that may go on for as long as bytes move.
+
+        Its last step may take as long as all bytes, since that is when a disk really writes.
+        """
         longest_s = self._limits.transfer_s
         if size is not None:
             longest_s = min(longest_s, self._limits.call_s + size / MIN_BYTES_PER_S)
@@ -215,17 +256,17 @@ class BoundedStore:
         def once() -> None:
             deadline = Deadline(longest_s)
 
-            def tell(moved: int) -> None:
+            def report(moved: int) -> None:
                 deadline.renew(longest_s)
                 if on_progress is not None:
                     on_progress(moved)
 
-            self._bounded(key, lambda: call(tell), deadline)
+            self._bounded(key, lambda: call(report), deadline)
 
         self._with_spares(once)
 
     def _with_spares(self, once: Callable[[], T]) -> T:
-        """The result of a call; made again with what is kept back where files are short."""
+        """The result of a call; repeated with spare descriptors after TOO_MANY_OPEN_FILES."""
         try:
             return once()
         except StorageFailed as error:
@@ -235,95 +276,100 @@ class BoundedStore:
             return once()
 
     def _bounded(self, key: str, call: Callable[[], T], deadline: Deadline) -> T:
-        if not self._lines.enter(key):
-            raise not_answering(key)
-        if self._helpers is None:
+        if not self._keys.acquire(key):
+            raise not_answering_error(key)
+        if self._executor is None:
             try:
                 return call()
             finally:
-                self._lines.leave(key)
+                self._keys.release(key)
 
         def work() -> T:
             try:
                 return call()
             finally:
-                self._lines.leave(key)  # later than its caller, where that has given up
+                self._keys.release(key)  # its caller may have abandoned it before
 
         try:
-            return self._helpers.run(work, deadline)
-        except GivenUp as error:
+            return self._executor.run(work, deadline)
+        except CallAbandoned as error:
             if not error.is_begun:
-                self._lines.leave(key)
-            raise not_answering(key) from None
+                self._keys.release(key)
+            raise not_answering_error(key) from None
 
     @contextlib.contextmanager
     def _writing(self, size: int) -> Iterator[None]:
         try:
             yield
         except StorageFailed as error:
-            if error.code not in _NO_FAULT:
-                self.last_write = Write(error.code, size, time.monotonic())
+            if error.code not in _UNRELATED:
+                self.last_write = WriteResult(error.code, size, time.monotonic())
             raise
-        self.last_write = Write("", size, time.monotonic())
+        self.last_write = WriteResult("", size, time.monotonic())
 
 
 def _size_of(path: Path) -> int | None:
-    """Bytes of a file of this machine; None where that is not told."""
+    """Bytes of a file of this machine; None if unknown."""
     try:
         return path.stat().st_size
     except OSError:
         return None
 
 
-class _Lines:
-    """Who makes calls about which key, and who waits to."""
+def _close_all(descriptors: list[int]) -> None:
+    while descriptors:
+        os.close(descriptors.pop())
+
+
+class _KeyLimiter:
+    """Limits the calls with one key at a time."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._lock = threading.Lock()
-        self._lines: dict[str, _Line] = {}
+        self._calls: dict[str, _KeyCalls] = {}
 
-    def enter(self, key: str) -> bool:
-        """Whether the call may be made; waits for as long as others about this key do end."""
+    def acquire(self, key: str) -> bool:
+        """Whether the call may be made; waits while other calls with this key keep ending."""
         with self._lock:
-            line = self._lines.get(key)
-            if line is None:
-                line = self._lines[key] = _Line(self._lock)
-            line.waiting += 1
-            has_place = self._wait(line)
-            line.waiting -= 1
-            line.under_way += has_place
-            self._tidy(key, line)
-            return has_place
+            calls = self._calls.get(key)
+            if calls is None:
+                calls = self._calls[key] = _KeyCalls(self._lock)
+            calls.waiting += 1
+            is_granted = self._wait(calls)
+            calls.waiting -= 1
+            calls.running += is_granted
+            self._forget_unused(key, calls)
+            return is_granted
 
-    def _wait(self, line: _Line) -> bool:
-        while line.under_way >= self._limits.at_once:
-            left_s = line.moved + self._limits.silence_s - time.monotonic()
+    def _wait(self, calls: _KeyCalls) -> bool:
+        while calls.running >= self._limits.calls_per_key:
+            left_s = calls.progress_at + self._limits.silence_s - time.monotonic()
             if left_s <= 0:
                 return False
-            line.wake.wait(left_s)
+            calls.ended.wait(left_s)
         return True
 
-    def leave(self, key: str) -> None:
+    def release(self, key: str) -> None:
         """A call has ended."""
         with self._lock:
-            line = self._lines[key]
-            line.under_way -= 1
-            line.moved = time.monotonic()
-            line.wake.notify()
-            self._tidy(key, line)
+            calls = self._calls[key]
+            calls.running -= 1
+            calls.progress_at = time.monotonic()
+            calls.ended.notify()
+            self._forget_unused(key, calls)
 
-    def _tidy(self, key: str, line: _Line) -> None:
-        if not line.under_way and not line.waiting:
-            del self._lines[key]
+    def _forget_unused(self, key: str, calls: _KeyCalls) -> None:
+        if not calls.running and not calls.waiting:
+            del self._calls[key]
 
 
-class _Line:
-    """The calls about one key; `moved` is when the last one ended, or the first began."""
+class _KeyCalls:
+    """Calls with one key; `progress_at` is when the last one ended, or the first began."""
 
-    __slots__ = ("moved", "under_way", "waiting", "wake")
+    __slots__ = ("ended", "progress_at", "running", "waiting")
 
     def __init__(self, lock: threading.Lock) -> None:
-        self.under_way = self.waiting = 0
-        self.moved = time.monotonic()
-        self.wake = threading.Condition(lock)
+        self.running = self.waiting = 0
+        self.progress_at = time.monotonic()
+        self.ended = threading.Condition(lock)

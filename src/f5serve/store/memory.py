@@ -1,8 +1,4 @@
-"""A store in this process: for tests, demonstrations and a server that keeps nothing.
-
-It obeys the same rules as the others and is the strictest about them. Everything is gone when the
-process ends.
-"""
+"""A store in memory, for tests, demonstrations and servers that keep nothing after they end."""
 
 from __future__ import annotations
 
@@ -16,23 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from f5serve.errors import KeyMissing
+from f5serve.store.atomic import AtomicFile, key_conflict_error, read_error
 from f5serve.store.base import (
     Progress,
     StoredObject,
     check_after,
     check_key,
     check_prefix,
-    corrupt,
-    too_large,
+    object_corrupt_error,
+    object_too_large_error,
 )
-from f5serve.store.files import PrivateFile, cannot_read, key_conflict
 
 
 class MemoryStore:
     """Values in a dictionary; safe for threads.
 
     Args:
-        clock: what `now` and `StoredObject.modified` tell, seconds since 1970.
+        clock: for `now` and `StoredObject.modified`, seconds since 1970.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -48,7 +44,7 @@ class MemoryStore:
                 raise KeyMissing(key)
             data = self._values[key][0]
         if max_bytes is not None and len(data) > max_bytes:
-            raise too_large(key, max_bytes)
+            raise object_too_large_error(key, max_bytes)
         return data
 
     def get_part(self, key: str, start: int, size: int) -> bytes:
@@ -63,22 +59,18 @@ class MemoryStore:
         with self._lock:
             inside = any(other.startswith(key + "/") for other in self._values)
             if inside or folders & self._values.keys():
-                raise key_conflict(key)
+                raise key_conflict_error(key)
             self._values[key] = (bytes(data), self._clock())
 
     def put_file(
-        self,
-        key: str,
-        path: Path,
-        content_type: str = "",
-        on_progress: Progress | None = None,
+        self, key: str, path: Path, content_type: str = "", on_progress: Progress | None = None
     ) -> None:
         """See `ObjectStore.put_file`."""
         check_key(key)
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise cannot_read(path.name, error) from None
+            raise read_error(path.name, error) from None
         self.put(key, data, content_type)
         if on_progress is not None:
             on_progress(len(data))
@@ -94,10 +86,10 @@ class MemoryStore:
         """See `ObjectStore.download`."""
         data = self.get(key)
         if size is not None and len(data) != size:
-            raise corrupt(key, f"it has {len(data)} bytes, not {size}")
+            raise object_corrupt_error(key, f"it has {len(data)} bytes, not {size}")
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256.lower():
-            raise corrupt(key, "its sha256 differs")
-        with PrivateFile(to.parent, key, len(data)) as file:
+            raise object_corrupt_error(key, "its sha256 differs")
+        with AtomicFile(to.parent, key, len(data)) as file:
             file.write_at(0, data)
             file.publish(to)
         if on_progress is not None:
@@ -109,12 +101,12 @@ class MemoryStore:
         with self._lock:
             self._values.pop(key, None)
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
-        """See `ObjectStore.list`; what is listed is the moment of the first step."""
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
+        """See `ObjectStore.list`; a snapshot at the first step."""
         check_prefix(prefix)
         with self._lock:
             found = [(k, v) for k, v in self._values.items() if k.startswith(prefix)]
-        if not deep:
+        if not recursive:
             found = [(k, v) for k, v in found if "/" not in k[len(prefix) :]]
         for key, (data, at) in found:
             yield StoredObject(key, len(data), datetime.fromtimestamp(at, UTC))
@@ -132,13 +124,13 @@ class MemoryStore:
             return key in self._values
 
     def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
-        """It has none."""
+        """Returns 0: there are none."""
         return 0
 
     def url(
         self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
     ) -> str:
-        """`memory:KEY`, which names the value and cannot be fetched from anywhere."""
+        """`memory:KEY`, which no program can fetch."""
         return f"memory:{check_key(key)}"
 
     def now(self) -> float:

@@ -1,8 +1,7 @@
 """A store in a bucket of Amazon S3 or of any service that speaks its protocol.
 
-Nothing is asked of the service beyond get, put, delete, list, parts and signed URLs: no
-conditional writes, no metadata, no meaning of ETags, no fresh listings; many services lack one of
-these, or ignore it silently.
+It uses get, put, delete, list, multipart uploads and signed URLs: no conditional writes, metadata,
+ETags or fresh listings, since many services lack one of these or ignore it silently.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import itertools
+import os
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -17,90 +17,87 @@ from typing import Any
 from urllib.parse import quote
 
 from f5serve.errors import KeyMissing, StorageFailed
+from f5serve.store.atomic import read_error
 from f5serve.store.base import (
+    IgnoredKeys,
     Progress,
-    SkippedNames,
     StoredObject,
     check_after,
     check_key,
     check_prefix,
     is_key,
-    too_large,
+    object_too_large_error,
 )
-from f5serve.store.helpers import Deadline
-from f5serve.store.s3_calls import (
-    Client,
-    S3Calls,
+from f5serve.store.s3_client import (
+    Boto3Client,
+    S3Client,
     S3Limits,
     S3Options,
-    require_library,
-    translated,
+    map_errors,
 )
-from f5serve.store.s3_download import Wanted, download
-from f5serve.store.s3_errors import S3Failed, cut
-from f5serve.store.s3_upload import Memory, OnDisk, Source, abort_old_uploads, upload
+from f5serve.store.s3_download import DownloadRequest, download
+from f5serve.store.s3_errors import cut
+from f5serve.store.s3_upload import Source, abort_old_uploads, upload
 
-__all__ = ["S3Failed", "S3Limits", "S3Options", "S3Store"]
+__all__ = ["S3Limits", "S3Options", "S3Store"]
 
 MIN_URL_S = 60
 MAX_URL_S = 7 * 24 * 3600  # the longest that signatures of version 4 may last
-_MOST_PAGES = 100_000
+_MAX_PAGES = 100_000
 _PAGE = 1_000
-_BEHIND_THE_END = 416  # the status of a range that has no bytes
+_RANGE_NOT_SATISFIABLE = 416
 
 
 class S3Store:
     """Values as objects of a bucket, which must exist. Safe for threads and after a fork."""
 
     def __init__(self, options: S3Options) -> None:
-        """Ask nothing of the network yet.
+        """Make no request yet.
 
         Raises:
-            StorageFailed: EXTRA_MISSING when the S3 library is not installed.
+            StorageFailed: EXTRA_MISSING when boto3 is not installed.
         """
-        require_library()
         if options.prefix:
             check_key(options.prefix)
         self.options = options
-        self._calls = S3Calls(options)
+        self._client = S3Client(options)
+        self._root = f"{options.prefix}/" if options.prefix else ""
 
     @property
     def hung(self) -> int:
-        """Calls that were given up and have not returned."""
-        return self._calls.hung
+        """Calls that were abandoned and have not returned."""
+        return self._client.hung
 
     def get(self, key: str, max_bytes: int | None = None) -> bytes:
         """See `ObjectStore.get`."""
         place = self._place(key)
-        limits = self.options.limits
-        deadline = Deadline(limits.operation_s)
+        deadline = self._client.deadline()
 
-        def request(client: Client) -> bytes:
-            answer = client.get_object(**place)
+        def request(boto: Boto3Client) -> bytes:
+            answer = boto.get_object(**place)
             try:
                 if max_bytes is not None and answer["ContentLength"] > max_bytes:
-                    raise too_large(key, max_bytes)
-                deadline.extend_once(answer["ContentLength"] / limits.min_bytes_per_s)
+                    raise object_too_large_error(key, max_bytes)
+                deadline.extend_once(answer["ContentLength"] / self.options.limits.min_bytes_per_s)
                 return bytes(answer["Body"].read())
             finally:
                 answer["Body"].close()
 
-        return self._calls.run(request, key, deadline, is_read=True)
+        return self._client.call(request, key, deadline, is_read=True)
 
     def get_part(self, key: str, start: int, size: int) -> bytes:
         """See `ObjectStore.get_part`."""
         if size <= 0:
             return b""
         place = self._place(key) | {"Range": f"bytes={start}-{start + size - 1}"}
-        limits = self.options.limits
-        deadline = Deadline(limits.operation_s)
-        deadline.extend_once(size / limits.min_bytes_per_s)
+        deadline = self._client.deadline()
+        deadline.extend_once(size / self.options.limits.min_bytes_per_s)
 
-        def request(client: Client) -> bytes:
+        def request(boto: Boto3Client) -> bytes:
             try:
-                answer = client.get_object(**place)
-            except client.exceptions.ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _BEHIND_THE_END:
+                answer = boto.get_object(**place)
+            except boto.exceptions.ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _RANGE_NOT_SATISFIABLE:
                     raise
                 return b""
             with contextlib.closing(answer["Body"]) as body:
@@ -108,26 +105,31 @@ class S3Store:
                     return bytes(body.read()[start : start + size])
                 return bytes(body.read())
 
-        return self._calls.run(request, key, deadline, is_read=True)
+        return self._client.call(request, key, deadline, is_read=True)
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         """See `ObjectStore.put`; large values travel in parts."""
-        self._upload(key, Memory(data), content_type)
+        self._upload(key, Source(len(data), lambda at, size: data[at : at + size]), content_type)
 
     def put_file(
-        self,
-        key: str,
-        path: Path,
-        content_type: str = "",
-        on_progress: Progress | None = None,
+        self, key: str, path: Path, content_type: str = "", on_progress: Progress | None = None
     ) -> None:
         """See `ObjectStore.put_file`; large files travel in parts."""
         check_key(key)
-        source = OnDisk(path)
         try:
+            file = path.open("rb")
+        except OSError as error:
+            raise read_error(path.name, error) from None
+
+        def read(start: int, size: int) -> bytes:
+            try:
+                return os.pread(file.fileno(), size, start)
+            except OSError as error:
+                raise read_error(path.name, error) from None
+
+        with file:
+            source = Source(os.fstat(file.fileno()).st_size, read)
             self._upload(key, source, content_type, on_progress)
-        finally:
-            source.close()
 
     def _upload(
         self, key: str, source: Source, content_type: str, on_progress: Progress | None = None
@@ -135,7 +137,7 @@ class S3Store:
         place = self._place(key)
         if content_type:
             place["ContentType"] = content_type
-        upload(self._calls, place, key, source, on_progress)
+        upload(self._client, place, key, source, on_progress)
 
     def download(
         self,
@@ -145,34 +147,32 @@ class S3Store:
         sha256: str | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        """See `ObjectStore.download`; in pieces, several at once."""
+        """See `ObjectStore.download`; in parts, several at once."""
         remote_key = self._place(key)["Key"]
-        download(self._calls, Wanted(key, remote_key, to, size, sha256, on_progress))
+        download(self._client, DownloadRequest(key, remote_key, to, size, sha256, on_progress))
 
     def delete(self, key: str) -> None:
         """See `ObjectStore.delete`."""
         place = self._place(key)
         try:
-            self._calls.run(lambda client: client.delete_object(**place), key)
+            self._client.call(lambda boto: boto.delete_object(**place), key)
         except KeyMissing:  # Amazon does not mind, some others do
             return
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
         """See `ObjectStore.list`; a view that may be seconds old."""
-        root = f"{self.options.prefix}/" if self.options.prefix else ""
-        arguments = {"Bucket": self.options.bucket, "Prefix": root + check_prefix(prefix)}
-        if not deep:
+        arguments = {"Bucket": self.options.bucket, "Prefix": self._root + check_prefix(prefix)}
+        if not recursive:
             arguments["Delimiter"] = "/"
-        skipped = SkippedNames(prefix)
-        yield from self._objects(arguments, root, skipped)
-        skipped.warn()
+        ignored = IgnoredKeys(prefix)
+        yield from self._objects(arguments, ignored)
+        ignored.warn()
 
     def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
         """See `ObjectStore.page`; in the order that the protocol promises."""
-        root = f"{self.options.prefix}/" if self.options.prefix else ""
         arguments = {
             "Bucket": self.options.bucket,
-            "Prefix": root + check_prefix(prefix),
+            "Prefix": self._root + check_prefix(prefix),
             "MaxKeys": min(limit, _PAGE),
         }
         if check_after(after):
@@ -181,18 +181,16 @@ class S3Store:
                     return []
                 after = ""
             else:
-                arguments["StartAfter"] = root + after
-        found = self._objects(arguments, root, SkippedNames(prefix))
+                arguments["StartAfter"] = self._root + after
+        found = self._objects(arguments, IgnoredKeys(prefix))
         behind = (one for one in found if one.key > after)
         return sorted(itertools.islice(behind, limit), key=lambda one: one.key)
 
-    def _objects(
-        self, arguments: dict[str, Any], root: str, skipped: SkippedNames
-    ) -> Iterator[StoredObject]:
+    def _objects(self, arguments: dict[str, Any], ignored: IgnoredKeys) -> Iterator[StoredObject]:
         last = ""
         for page in self._pages(arguments):
             for one in page.get("Contents", []):
-                key = str(one["Key"]).removeprefix(root)
+                key = str(one["Key"]).removeprefix(self._root)
                 if key == last:  # some list an object twice while it is replaced
                     continue
                 last = key
@@ -200,17 +198,17 @@ class S3Store:
                     modified = one["LastModified"].astimezone(UTC)
                     yield StoredObject(key, int(one["Size"]), modified)
                 elif not key.endswith("/"):  # consoles leave such marks for folders
-                    skipped.add(key)
+                    ignored.add(key)
 
     def _pages(self, arguments: dict[str, Any]) -> Iterator[Any]:
         seen: set[str] = set()
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             asked = dict(arguments)
 
-            def request(client: Client, asked: dict[str, Any] = asked) -> Any:
-                return client.list_objects_v2(**asked)
+            def request(boto: Boto3Client, asked: dict[str, Any] = asked) -> Any:
+                return boto.list_objects_v2(**asked)
 
-            page = self._calls.run(request, is_read=True)
+            page = self._client.call(request, is_read=True)
             yield page
             token = str(page.get("NextContinuationToken") or "")
             if not page.get("IsTruncated"):
@@ -221,35 +219,35 @@ class S3Store:
             arguments["ContinuationToken"] = token
 
     def exists(self, key: str) -> bool:
-        """See `ObjectStore.exists`; gets one byte, as HEAD would hide the cause of a failure."""
+        """See `ObjectStore.exists`; by a GET of one byte, as HEAD hides the cause of a failure."""
         place = self._place(key)
 
-        def request(client: Client) -> bool:
+        def request(boto: Boto3Client) -> bool:
             try:
-                client.get_object(Range="bytes=0-0", **place)["Body"].close()
-            except client.exceptions.ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _BEHIND_THE_END:
+                boto.get_object(Range="bytes=0-0", **place)["Body"].close()
+            except boto.exceptions.ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _RANGE_NOT_SATISFIABLE:
                     raise
             return True  # an empty object has no first byte
 
         try:
-            return self._calls.run(request, key, is_read=True)
+            return self._client.call(request, key, is_read=True)
         except KeyMissing:
             return False
 
     def url(
         self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
     ) -> str:
-        """See `ObjectStore.url`; signed, for GET alone; ends with the key it is signed by, too."""
+        """See `ObjectStore.url`; signed, for GET alone; invalid once its access key is."""
         place = self._place(key)
         if content_type:
             place["ResponseContentType"] = content_type
         if filename:
             place["ResponseContentDisposition"] = _attachment(filename)
-        client = self._calls.signer()
-        with translated(key):
+        signer = self._client.signer()
+        with map_errors(key):
             return str(
-                client.generate_presigned_url(
+                signer.generate_presigned_url(
                     "get_object",
                     Params=place,
                     ExpiresIn=int(min(max(expires_s, MIN_URL_S), MAX_URL_S)),
@@ -257,15 +255,15 @@ class S3Store:
             )
 
     def now(self) -> float:
-        """The server's clock, from the newest answer; asks when that is some minutes old."""
-        known = self._calls.server_time()
+        """The server's clock, by its newest answer; a request when that is some minutes old."""
+        known = self._client.server_time()
         if known is None:
             refusal: StorageFailed | None = None
             try:
                 self.exists("_meta/clock")
             except StorageFailed as error:
                 refusal = error
-            known = self._calls.server_time()  # a refusal tells the time as well
+            known = self._client.server_time()  # a refusal tells the time as well
             if known is None and refusal is not None:
                 raise refusal
         if known is None:
@@ -279,19 +277,19 @@ class S3Store:
     def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
         """See `ObjectStore.abort_old_uploads`."""
         self.now()
-        root = f"{self.options.prefix}/" if self.options.prefix else ""
-        return abort_old_uploads(self._calls, self.options.bucket, root + prefix, older_than_s)
+        return abort_old_uploads(
+            self._client, self.options.bucket, self._root + prefix, older_than_s
+        )
 
     def describe(self) -> str:
         """One line for logs, without secrets."""
-        return self._calls.describe()
+        return self._client.describe()
 
     def _place(self, key: str) -> dict[str, str]:
-        root = f"{self.options.prefix}/" if self.options.prefix else ""
-        return {"Bucket": self.options.bucket, "Key": root + check_key(key)}
+        return {"Bucket": self.options.bucket, "Key": self._root + check_key(key)}
 
 
 def _attachment(filename: str) -> str:
-    """A Content-Disposition; the plain form for old programs, the other for any language."""
+    """A Content-Disposition: an ASCII name for old programs, and the name in UTF-8."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"

@@ -1,8 +1,7 @@
-"""One large object, from a bucket onto disk, in several pieces at once.
+"""Downloads an object from a bucket in parallel parts, each resumed at the byte it had reached.
 
-A key and a place flow in; a file that is whole and checked appears there. Each piece goes on at
-the byte it had reached when its connection broke; a piece that does not advance is given to a new
-connection; the whole is bounded in time. This module must not know what the bytes mean.
+A part that is too slow moves to a new connection, the file is hashed while it arrives, and the
+whole ends by a deadline. docs/decisions/0007 says why s3transfer does not do this.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.errors import F5Error, KeyMissing, StorageFailed
-from f5serve.store.base import Progress, corrupt
-from f5serve.store.files import PrivateFile
-from f5serve.store.helpers import Deadline
-from f5serve.store.s3_calls import S3Calls, pause_s, translated
-from f5serve.store.s3_errors import S3Failed, cut, stalled, unsupported
+from f5serve.store.atomic import AtomicFile
+from f5serve.store.base import Progress, object_corrupt_error
+from f5serve.store.deadlines import Deadline
+from f5serve.store.s3_client import S3Client, map_errors, pause_s
+from f5serve.store.s3_errors import UNSUPPORTED, S3Failed, cut, s3_error, stalled
 
 _log = logging.getLogger(__name__)
-_BLOCK = 256 << 10
-_HASH_BLOCK = 4 << 20
-_HASH_PER_TURN = 32 << 20  # longer turns would leave the connections unwatched
+_BLOCK_BYTES = 256 << 10
+_HASH_BLOCK_BYTES = 4 << 20
+_HASH_BYTES_PER_TURN = 32 << 20  # longer turns would leave the connections unwatched
 _TICK_S = 0.25
 _PASSES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a download is to end in."""
+class DownloadRequest:
+    """Arguments of `ObjectStore.download`, and the key in the bucket."""
 
     key: str
     remote_key: str
@@ -45,7 +44,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class _Part:
-    """Bytes `at`..`end` are still to come; `at` is moved by the part's reader alone."""
+    """Bytes `at`..`end` are missing; only the attempt that has the part moves `at`."""
 
     end: int
     at: int
@@ -53,161 +52,165 @@ class _Part:
     not_before: float = 0.0
 
 
-class _Reader:
-    """One connection that works on a part, in a thread of its own; `ended` is its last word."""
+class _Attempt:
+    """One request for the rest of a part, in a thread of its own, which sets `has_ended` last.
 
-    def __init__(self, part: _Part, file: PrivateFile) -> None:
+    Attributes:
+        total, version: of the whole object, once the server has answered.
+        window: byte and time at which the speed was measured last.
+    """
+
+    def __init__(self, part: _Part, file: AtomicFile) -> None:
         self.part = part
-        self.first = part.at
+        self.start = part.at
         self.total: int | None = None
-        self.mark: tuple[object, ...] = ()
+        self.version: tuple[object, ...] = ()
         self.error: F5Error | None = None
-        self.ended = False
+        self.has_ended = False
         self.window = (part.at, time.monotonic())
         self._file = file
         self._lock = threading.Lock()
-        self._dropped = False
+        self._is_cancelled = False
 
-    def put(self, block: bytes) -> bool:
-        """Write a block and move on; False when nobody waits for it any more."""
+    def write(self, block: bytes) -> bool:
+        """Write a block and move on; False when the attempt is cancelled."""
         with self._lock:
-            if not self._dropped:
+            if not self._is_cancelled:
                 self._file.write_at(self.part.at, block)
                 self.part.at += len(block)
-            return not self._dropped
+            return not self._is_cancelled
 
-    def drop(self) -> None:
-        """After this, nothing is written: another reader has the part, or the file is done."""
+    def cancel(self) -> None:
+        """Write nothing more: another attempt has the part, or the file is closed."""
         with self._lock:
-            self._dropped = True
+            self._is_cancelled = True
 
 
-def download(calls: S3Calls, wanted: Wanted) -> None:
-    """Fetch an object as `wanted`; a damaged copy is fetched once more.
+def download(client: S3Client, request: DownloadRequest) -> None:
+    """Fetch an object; a damaged copy is fetched once more.
 
     Raises:
         KeyMissing, StorageFailed: as `ObjectStore.download`.
     """
-    deadline = Deadline(calls.limits.operation_s)
-    for attempt in range(1, _PASSES + 1):
-        with PrivateFile(wanted.to.parent, wanted.key, wanted.size or 0) as file:
-            one = _Download(calls, wanted, file, deadline)
+    deadline = client.deadline()
+    for pass_number in range(1, _PASSES + 1):
+        with AtomicFile(request.to.parent, request.key, request.size or 0) as file:
+            one = _Download(client, request, file, deadline)
             try:
-                one.finish()
+                one.run()
             except StorageFailed as error:
                 if not isinstance(error, KeyMissing):
-                    _log.warning("%s: download ended with %s", calls.describe(), error.code)
-                if error.code != "OBJECT_CORRUPT" or attempt == _PASSES:
+                    _log.warning("%s: download ended with %s", client.describe(), error.code)
+                if error.code != "OBJECT_CORRUPT" or pass_number == _PASSES:
                     raise
             else:
-                file.publish(wanted.to)
+                file.publish(request.to)
                 return
             finally:
-                one.drop_all()
+                one.cancel_all()
 
 
 class _Download:
-    """The pieces of one object: everything here runs in the caller's thread but `_read`."""
+    """The parts of one object; all but `_fetch` runs in the caller's thread."""
 
     def __init__(
-        self, calls: S3Calls, wanted: Wanted, file: PrivateFile, deadline: Deadline
+        self, client: S3Client, request: DownloadRequest, file: AtomicFile, deadline: Deadline
     ) -> None:
-        self._client = calls.client()
-        self._bucket = calls.options.bucket
-        self._limits = calls.limits
-        self._wanted = wanted
+        self._boto = client.boto3()
+        self._bucket = client.options.bucket
+        self._limits = client.limits
+        self._request = request
         self._file = file
         self._deadline = deadline
         self._wake = threading.Event()
         self._total: int | None = None
-        self._mark: tuple[object, ...] | None = None
+        self._version: tuple[object, ...] = ()
         self._waiting: list[_Part] = []
-        self._readers: list[_Reader] = []
-        self._allowed = calls.limits.connections
+        self._running: list[_Attempt] = []
+        self._max_running = client.limits.connections
         self._hashed = 0
         self._digest = hashlib.sha256()
 
-    def finish(self) -> None:
-        """Read everything, and compare size and hash with what was wanted."""
-        self._plan(0, self._wanted.size or self._limits.part_bytes)
-        while self._waiting or self._readers:
-            self._start_readers()
-            self._wake.wait(self._nap_s())
+    def run(self) -> None:
+        """Fetch every part, and compare size and hash with those expected."""
+        self._add_parts(0, self._request.size or self._limits.part_bytes)
+        while self._waiting or self._running:
+            self._start_attempts()
+            self._wake.wait(self._wait_s())
             self._wake.clear()
-            for reader in list(self._readers):
-                self._look_at(reader)
+            for attempt in list(self._running):
+                self._check(attempt)
             if self._deadline.left_s() <= 0:
                 raise stalled()
-            self._follow(_HASH_PER_TURN)
-        self._follow(self._total or 0)
-        expected = self._wanted.sha256
+            self._hash_and_report(_HASH_BYTES_PER_TURN)
+        self._hash_and_report(self._total or 0)
+        expected = self._request.sha256
         if expected is not None and self._digest.hexdigest() != expected.lower():
-            raise corrupt(self._wanted.key, "its sha256 differs")
+            raise object_corrupt_error(self._request.key, "its sha256 differs")
 
-    def drop_all(self) -> None:
-        """Let no connection write any more."""
-        for reader in self._readers:
-            reader.drop()
+    def cancel_all(self) -> None:
+        """Let no attempt write any more."""
+        for attempt in self._running:
+            attempt.cancel()
 
-    def _plan(self, start: int, end: int) -> None:
+    def _add_parts(self, start: int, end: int) -> None:
         size = self._limits.part_bytes
         self._waiting += [_Part(min(at + size, end), at) for at in range(start, end, size)]
 
-    def _start_readers(self) -> None:
+    def _start_attempts(self) -> None:
         now = time.monotonic()
         ready = [part for part in self._waiting if part.not_before <= now]
-        for part in ready[: max(0, self._allowed - len(self._readers))]:
+        for part in ready[: max(0, self._max_running - len(self._running))]:
             self._waiting.remove(part)
-            reader = _Reader(part, self._file)
-            self._readers.append(reader)
+            attempt = _Attempt(part, self._file)
+            self._running.append(attempt)
             threading.Thread(
-                target=self._read, args=(reader,), daemon=True, name="f5-s3-read"
+                target=self._fetch, args=(attempt,), daemon=True, name="f5-s3-read"
             ).start()
 
-    def _nap_s(self) -> float:
-        """How long nothing needs to be done unless a reader says so."""
-        rests = [part.not_before - time.monotonic() for part in self._waiting]
-        return min([_TICK_S, *(rest for rest in rests if rest > 0)])
+    def _wait_s(self) -> float:
+        """Seconds until the next tick, or the end of the shortest pause before a retry."""
+        pauses = [part.not_before - time.monotonic() for part in self._waiting]
+        return min([_TICK_S, *(pause for pause in pauses if pause > 0)])
 
-    def _look_at(self, reader: _Reader) -> None:
-        if reader.total is not None:
-            self._learn(reader)
-        if reader.ended:
-            self._readers.remove(reader)
-            if reader.error is not None:
-                self._try_again(reader, reader.error)
-            elif reader.part.at < reader.part.end:
-                self._try_again(reader, cut())
-        elif self._is_too_slow(reader):
-            reader.drop()
-            self._readers.remove(reader)
-            self._try_again(reader, stalled())
+    def _check(self, attempt: _Attempt) -> None:
+        """Take over what an attempt has learned; retry its part where it failed or is too slow."""
+        if attempt.total is not None:
+            self._check_version(attempt.version, attempt.total)
+        if attempt.has_ended:
+            self._running.remove(attempt)
+            if attempt.error is not None:
+                self._retry(attempt, attempt.error)
+            elif attempt.part.at < attempt.part.end:
+                self._retry(attempt, cut())
+        elif self._is_too_slow(attempt):
+            attempt.cancel()
+            self._running.remove(attempt)
+            self._retry(attempt, stalled())
 
-    def _learn(self, reader: _Reader) -> None:
-        """Take over what an answer told about the whole object."""
-        if self._mark is None:
-            self._mark = reader.mark
-            self._total = total = reader.total or 0
+    def _check_version(self, version: tuple[object, ...], total: int) -> None:
+        if self._total is None:
+            self._version, self._total = version, total
             self._deadline.extend_once(_PASSES * total / self._limits.min_bytes_per_s)
-            if not self._wanted.size:
+            if not self._request.size:
                 self._file.allocate(total)
-                self._plan(self._limits.part_bytes, total)
-        elif reader.mark != self._mark:
-            raise corrupt(self._wanted.key, "it was replaced during the download")
+                self._add_parts(self._limits.part_bytes, total)
+        elif version != self._version:
+            raise object_corrupt_error(self._request.key, "it was replaced during the download")
 
-    def _is_too_slow(self, reader: _Reader) -> bool:
-        at, since = reader.window
-        elapsed = time.monotonic() - since
-        if elapsed < self._limits.window_s:
+    def _is_too_slow(self, attempt: _Attempt) -> bool:
+        at, since = attempt.window
+        elapsed_s = time.monotonic() - since
+        if elapsed_s < self._limits.window_s:
             return False
-        least = self._limits.min_bytes_per_s / self._limits.connections * elapsed
-        reader.window = (reader.part.at, time.monotonic())
-        return reader.part.at - at < least
+        attempt.window = (attempt.part.at, time.monotonic())
+        least = self._limits.min_bytes_per_s / self._limits.connections * elapsed_s
+        return attempt.part.at - at < least
 
-    def _try_again(self, reader: _Reader, error: F5Error) -> None:
-        """Put the rest of a part back, or raise when that has been done often enough."""
-        part = reader.part
-        part.tries = 1 if part.at - reader.first >= _BLOCK else part.tries + 1
+    def _retry(self, attempt: _Attempt, error: F5Error) -> None:
+        """Put the rest of a part back, or raise `error` after as many tries without progress."""
+        part = attempt.part
+        part.tries = 1 if part.at - attempt.start >= _BLOCK_BYTES else part.tries + 1
         if (
             not isinstance(error, S3Failed)
             or not error.retryable
@@ -215,87 +218,86 @@ class _Download:
         ):
             raise error
         if error.code == "S3_SLOW_DOWN":
-            self._allowed = max(1, self._allowed // 2)
+            self._max_running = max(1, self._max_running // 2)
         pause = pause_s(error, part.tries, self._limits)
         if pause >= self._deadline.left_s():
             raise error
         part.not_before = time.monotonic() + pause
         self._waiting.insert(0, part)
 
-    def _follow(self, most: int) -> None:
-        """Hash what is complete from the start on, at most `most` bytes, and tell how far it is."""
-        parts = [*self._waiting, *(reader.part for reader in self._readers)]
+    def _hash_and_report(self, max_bytes: int) -> None:
+        """Hash what is complete from the start on, `max_bytes` at most, and report progress."""
+        parts = [*self._waiting, *(attempt.part for attempt in self._running)]
         complete = min([part.at for part in parts], default=self._total or 0)
-        end = min(complete, self._hashed + most)
-        while self._wanted.sha256 is not None and self._hashed < end:
-            block = self._file.read_at(self._hashed, min(_HASH_BLOCK, end - self._hashed))
+        end = min(complete, self._hashed + max_bytes)
+        while self._request.sha256 is not None and self._hashed < end:
+            block = self._file.read_at(self._hashed, min(_HASH_BLOCK_BYTES, end - self._hashed))
             self._digest.update(block)
             self._hashed += len(block)
-        if self._wanted.on_progress is not None and self._total is not None:
-            self._wanted.on_progress(self._total - sum(part.end - part.at for part in parts))
+        if self._request.on_progress is not None and self._total is not None:
+            self._request.on_progress(self._total - sum(part.end - part.at for part in parts))
 
-    def _read(self, reader: _Reader) -> None:
-        """One request and its body; runs in the reader's thread."""
+    def _fetch(self, attempt: _Attempt) -> None:
+        """Send the request and write its body to the file; runs in the attempt's thread."""
         try:
-            with translated(self._wanted.key):
-                answer = self._ask(reader.part)
+            with map_errors(self._request.key):
+                answer = self._get(attempt.part)
                 if answer is None:
                     self._check_size(0)
-                    reader.part.end, reader.mark, reader.total = 0, ("", None, 0), 0
+                    attempt.part.end, attempt.version, attempt.total = 0, (), 0
                     return
                 try:
-                    self._learn_from(reader, answer)
-                    self._take(reader, answer["Body"])
+                    self._read_head(attempt, answer)
+                    part, body = attempt.part, answer["Body"]
+                    while part.at < part.end:
+                        block = body.read(min(_BLOCK_BYTES, part.end - part.at))
+                        if not block or not attempt.write(block):
+                            return
                 finally:
                     answer["Body"].close()
         except F5Error as error:
-            reader.error = error
+            attempt.error = error
         finally:
-            reader.ended = True
+            attempt.has_ended = True
             self._wake.set()
 
-    def _ask(self, part: _Part) -> Any:
+    def _get(self, part: _Part) -> Any:
         """The server's answer for the rest of a part; None when the object is empty."""
         try:
-            return self._client.get_object(
+            return self._boto.get_object(
                 Bucket=self._bucket,
-                Key=self._wanted.remote_key,
+                Key=self._request.remote_key,
                 Range=f"bytes={part.at}-{part.end - 1}",
             )
-        except self._client.exceptions.ClientError as error:
+        except self._boto.exceptions.ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 416:
                 raise
             if part.at > 0:
-                raise corrupt(self._wanted.key, "it has become shorter") from None
+                raise object_corrupt_error(self._request.key, "it has become shorter") from None
             return None
 
-    def _learn_from(self, reader: _Reader, answer: Any) -> None:
-        """Take down what the head of an answer tells, before any byte is written."""
-        part = reader.part
-        start, total = _place(answer)
+    def _read_head(self, attempt: _Attempt, answer: Any) -> None:
+        """Check the range and size in an answer, before any byte of it is written."""
+        part = attempt.part
+        start, total = _range_of(answer)
         if start != part.at:
-            raise unsupported()
+            raise s3_error(UNSUPPORTED, "ranges")
         self._check_size(total)
         part.end = min(part.end, total)
-        reader.mark = (answer.get("ETag", ""), answer.get("LastModified"), total)
-        reader.total = total
+        attempt.version = (answer.get("ETag", ""), answer.get("LastModified"), total)
+        attempt.total = total
         self._wake.set()
 
     def _check_size(self, total: int) -> None:
-        if self._wanted.size is not None and total != self._wanted.size:
-            raise corrupt(self._wanted.key, f"it has {total} bytes, not {self._wanted.size}")
-
-    def _take(self, reader: _Reader, body: Any) -> None:
-        part = reader.part
-        while part.at < part.end:
-            block = body.read(min(_BLOCK, part.end - part.at))
-            if not block or not reader.put(block):
-                return
+        if self._request.size is not None and total != self._request.size:
+            raise object_corrupt_error(
+                self._request.key, f"it has {total} bytes, not {self._request.size}"
+            )
 
 
-def _place(answer: Any) -> tuple[int, int]:
-    """First byte and total size that an answer speaks of."""
-    place = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange") or "")
-    if place:
-        return int(place[1]), int(place[2])
+def _range_of(answer: Any) -> tuple[int, int]:
+    """First byte of an answer, and the size of the whole object."""
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange") or "")
+    if found:
+        return int(found[1]), int(found[2])
     return 0, int(answer["ContentLength"])  # the whole, from a server that knows no ranges

@@ -1,8 +1,6 @@
-"""What a bucket, or the way to it, did wrong: a cause and what to do about it.
+"""Maps boto3's exceptions and a server's answers to errors with a cause and a hint.
 
-Exceptions of the S3 library flow in, `S3Failed` flows out. What a server wrote in words is read
-but never repeated, because it may hold key ids and host names; its code is. This module must not
-know operations.
+A server's code is repeated, its message never: that may hold key ids and host names.
 """
 
 from __future__ import annotations
@@ -25,11 +23,11 @@ from f5serve.errors import (
 
 
 class S3Failed(StorageFailed):
-    """A failure of the bucket or of the way to it.
+    """A failure of the bucket or of the network.
 
     Attributes:
         retry_after_s: how long the server asked to wait; 0 when it did not.
-        server_code: the server's own code, or the name of the library's exception.
+        server_code: the server's own code, or the name of boto3's exception.
     """
 
     retry_after_s: float = 0.0
@@ -37,114 +35,116 @@ class S3Failed(StorageFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class _Cause:
+class ErrorInfo:
+    """The fixed parts of an error."""
+
     code: str
     sentence: str
     hint: str
     retryable: bool = False
 
 
-_WRONG_KEY = _Cause(
+_WRONG_KEY = ErrorInfo(
     "S3_WRONG_KEY",
     "The bucket's server does not know the access key id",
     "Check AWS_ACCESS_KEY_ID (or BUCKET_ACCESS_KEY_ID) and that it belongs to this endpoint.",
 )
-_WRONG_SECRET = _Cause(
+_WRONG_SECRET = ErrorInfo(
     "S3_WRONG_SECRET",
     "The secret does not belong to the access key id",
     "Check AWS_SECRET_ACCESS_KEY (or BUCKET_SECRET_ACCESS_KEY): whole, without quotes or spaces.",
 )
-_TOKEN = _Cause(
+_TOKEN = ErrorInfo(
     "S3_WRONG_KEY",
     "The temporary credentials of the bucket are expired or wrong",
     "Renew AWS_SESSION_TOKEN and the key that came with it, or use a permanent key.",
 )
-_CLOCK = _Cause(
+_CLOCK = ErrorInfo(
     "S3_CLOCK_SKEW",
     "The clock of this machine differs too much from that of the bucket's server",
     "Set the clock of this machine, for example by NTP.",
 )
-_NO_BUCKET = _Cause(
+_NO_BUCKET = ErrorInfo(
     "S3_NO_BUCKET",
     "There is no such bucket",
     "Check S3_BUCKET, make the bucket, or check that AWS_ENDPOINT_URL is the one it lives at.",
 )
-_REGION = _Cause(
+_REGION = ErrorInfo(
     "S3_WRONG_REGION",
     "The bucket lives in another region or at another endpoint",
     "Set AWS_REGION and AWS_ENDPOINT_URL to those that the bucket's page shows.",
 )
-_NOT_S3 = _Cause(
+_NOT_S3 = ErrorInfo(
     "S3_WRONG_ENDPOINT",
     "What answered is not an S3 service",
     "Check AWS_ENDPOINT_URL: the S3 endpoint, with https://, not the page of the console.",
 )
-_CAP = _Cause(
+_CAP = ErrorInfo(
     "S3_CAP_REACHED",
     "The account's cap on downloads, calls or storage is reached",
     "Raise the cap on the provider's page, or wait until it starts anew (usually at midnight GMT).",
 )
-_SLOW_DOWN = _Cause(
+_SLOW_DOWN = ErrorInfo(
     "S3_SLOW_DOWN",
     "The bucket's server asks for fewer requests",
     "Try again later; lower the number of workers when it stays.",
     retryable=True,
 )
-_SERVER = _Cause(
+_SERVER = ErrorInfo(
     "S3_SERVER_FAILED",
     "The bucket's server failed",
     "Try again; look at the provider's status page when it stays.",
     retryable=True,
 )
-_FORBIDDEN = _Cause(
+_FORBIDDEN = ErrorInfo(
     "S3_FORBIDDEN",
     "The bucket's server does not permit this",
     "Give the key the rights to get, put, delete and list in this bucket; where listing is not "
     "permitted, a missing object can look like this too.",
 )
-_FULL = _Cause(
+_FULL = ErrorInfo(
     "NO_SPACE", "The bucket is full", "Remove objects, or raise the quota of the bucket."
 )
-_TRANSFER = _Cause("S3_CUT", "The transfer was damaged on its way", "Try again.", retryable=True)
-_UNSUPPORTED = _Cause(
-    "S3_UNSUPPORTED",
+_TRANSFER = ErrorInfo("S3_CUT", "The transfer was damaged on its way", "Try again.", retryable=True)
+UNSUPPORTED = ErrorInfo(
+    "S3UNSUPPORTED",
     "The bucket's server does not have this operation",
     "Use a service that has the basic operations of S3.",
 )
-_REFUSED = _Cause(
+_REFUSED = ErrorInfo(
     "S3_REFUSED",
     "The bucket's server refused the request",
     "Check the settings of the bucket; the code says what it did not like.",
 )
-_NO_CREDENTIALS = _Cause(
+_NO_CREDENTIALS = ErrorInfo(
     "S3_NO_CREDENTIALS",
     "No credentials for the bucket are set",
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
 )
-_TLS = _Cause(
+_TLS = ErrorInfo(
     "S3_TLS",
     "No trusted TLS connection to the bucket's server can be made",
     "Check https or http in AWS_ENDPOINT_URL; for a certificate of your own set AWS_CA_BUNDLE.",
 )
-_UNREACHABLE = _Cause(
+_UNREACHABLE = ErrorInfo(
     "S3_UNREACHABLE",
     "The bucket's server cannot be reached",
     "Check AWS_ENDPOINT_URL, the network, and proxies in between.",
     retryable=True,
 )
-_CUT = _Cause(
+_CUT = ErrorInfo(
     "S3_CUT",
     "The bucket's server broke off the transfer",
     "Try again; check https or http in AWS_ENDPOINT_URL, and proxies in between, when it stays.",
     retryable=True,
 )
-_STALLED = _Cause(
+_STALLED = ErrorInfo(
     "S3_STALLED",
     "The bucket's server is silent or too slow",
     "Try again; check the network when it stays.",
     retryable=True,
 )
-_SETTINGS = _Cause(
+_SETTINGS = ErrorInfo(
     "S3_BAD_SETTINGS",
     "The settings of the bucket cannot be used",
     "Check S3_BUCKET, AWS_ENDPOINT_URL, AWS_REGION and AWS_CA_BUNDLE.",
@@ -186,7 +186,7 @@ _BY_SERVER_CODE = {
     **dict.fromkeys(["InternalError", "RequestTimeout", "OperationAborted"], _SERVER),
     **dict.fromkeys(["XMinioStorageFull", "QuotaExceeded", "XMinioQuotaExceeded"], _FULL),
     **dict.fromkeys(["BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"], _TRANSFER),
-    **dict.fromkeys(["NotImplemented", "XNotImplemented"], _UNSUPPORTED),
+    **dict.fromkeys(["NotImplemented", "XNotImplemented"], UNSUPPORTED),
 }
 _BY_STATUS = {
     **dict.fromkeys([301, 302, 307, 308], _REGION),
@@ -194,7 +194,7 @@ _BY_STATUS = {
     **dict.fromkeys([404, 405], _NOT_S3),
     **dict.fromkeys([408, 500, 502, 504], _SERVER),
     **dict.fromkeys([429, 503], _SLOW_DOWN),
-    501: _UNSUPPORTED,
+    501: UNSUPPORTED,
     507: _FULL,
 }
 _BY_EXCEPTION = {
@@ -218,91 +218,74 @@ _BY_EXCEPTION = {
     ),
 }
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-"""Connections that ended inside TLS: the network's doing, not the certificate's."""
+"""Connections that ended inside TLS, which is no fault of the certificate."""
 
 
-def translate(error: BaseException, key: str = "") -> F5Error:
-    """The error to raise for what the S3 library raised; `key` is what was asked for, if any."""
+def from_exception(error: BaseException, key: str = "") -> F5Error:
+    """The error for an exception of boto3 or below; `key` is its name in errors, if any."""
     answer = getattr(error, "response", None)
     if isinstance(answer, dict):
-        return from_answer(answer, key)
-    if any(means_too_many_files(e) for e in _chain(error)):
+        return from_response(answer, key)
+    if any(means_too_many_files(e) for e in _exception_chain(error)):
         return too_many_files()
     name = type(error).__name__
-    tls = [e for e in _chain(error) if isinstance(e, ssl.SSLError)]
+    tls = [e for e in _exception_chain(error) if isinstance(e, ssl.SSLError)]
     if tls:
-        return _failed(_UNREACHABLE if isinstance(tls[0], _BROKEN_TLS) else _TLS, name)
+        return s3_error(_UNREACHABLE if isinstance(tls[0], _BROKEN_TLS) else _TLS, name)
     if name in _BY_EXCEPTION:
-        return _failed(_BY_EXCEPTION[name], name)
+        return s3_error(_BY_EXCEPTION[name], name)
     if isinstance(error, ValueError) or any(
-        isinstance(e, FileNotFoundError) for e in _chain(error)
+        isinstance(e, FileNotFoundError) for e in _exception_chain(error)
     ):
-        return _failed(_SETTINGS, name)  # the file is that of the certificates
-    return _failed(_TLS if name == "SSLError" else _UNREACHABLE, name)
+        return s3_error(_SETTINGS, name)  # the file is that of the certificates
+    return s3_error(_TLS if name == "SSLError" else _UNREACHABLE, name)
 
 
 def stalled() -> S3Failed:
-    """The error for a call whose time is over."""
-    return _failed(_STALLED, "deadline")
+    """The error for a call beyond its deadline."""
+    return s3_error(_STALLED, "deadline")
 
 
 def cut() -> S3Failed:
-    """The error for an answer that ended before it was complete."""
-    return _failed(_CUT, "too few bytes")
+    """The error for an incomplete answer."""
+    return s3_error(_CUT, "too few bytes")
 
 
-def unsupported() -> S3Failed:
-    """The error for a server that answers a range with something else."""
-    return _failed(_UNSUPPORTED, "ranges")
-
-
-def extra_missing() -> StorageFailed:
-    """The error for a bucket asked of an install without the S3 library."""
-    return StorageFailed(
-        "This install cannot talk to buckets: boto3 is missing.",
-        code="EXTRA_MISSING",
-        hint="pip install 'f5serve[s3]'",
-    )
-
-
-def server_code(answer: dict[str, Any]) -> str:
-    """The code in a server's error answer, e.g. "NoSuchKey"; "" when there is none."""
+def from_response(answer: dict[str, Any], key: str = "") -> F5Error:
+    """The error for a server's answer, as boto3 parsed it."""
     code = str(answer.get("Error", {}).get("Code", ""))
-    return code if re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,63}", code) else ""
-
-
-def from_answer(answer: dict[str, Any], key: str = "") -> F5Error:
-    """The error for a server's answer, as the library parsed it."""
-    code = server_code(answer)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,63}", code):
+        code = ""
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code == "NoSuchKey":
         return KeyMissing(key)
-    words = str(answer.get("Error", {}).get("Message", ""))
+    message = str(answer.get("Error", {}).get("Message", ""))
     if status == 403 and re.search(
-        r"\bcap\b.{0,20}\b(exceeded|reached)|caps ?& ?alerts", words, re.I
+        r"\bcap\b.{0,20}\b(exceeded|reached)|caps ?& ?alerts", message, re.I
     ):
-        cause = _CAP
+        info = _CAP
     else:
-        cause = _BY_SERVER_CODE.get(code) or _BY_STATUS.get(status) or _other(status, code)
-    if status == 403 and cause.retryable:  # whatever it is called, it was forbidden
-        cause = _FORBIDDEN
-    failure = _failed(cause, f"HTTP {status}" + (f" {code}" if code else ""))
+        info = _BY_SERVER_CODE.get(code) or _BY_STATUS.get(status) or _other(status, code)
+    if status == 403 and info.retryable:  # some servers name other codes
+        info = _FORBIDDEN
+    failure = s3_error(info, f"HTTP {status}" + (f" {code}" if code else ""))
     failure.retry_after_s = _retry_after_s(answer)
     return failure
 
 
-def _other(status: int, code: str) -> _Cause:
+def _other(status: int, code: str) -> ErrorInfo:
     if status >= 500:
         return _SERVER
     return _REFUSED if code else _NOT_S3
 
 
-def _failed(cause: _Cause, detail: str) -> S3Failed:
+def s3_error(info: ErrorInfo, detail: str) -> S3Failed:
+    """The error with `detail`, such as the server's own code, in its message."""
     failure = S3Failed(
-        f"{cause.sentence} ({detail}).",
-        code=cause.code,
-        hint=cause.hint,
-        retryable=cause.retryable,
+        f"{info.sentence} ({detail}).",
+        code=info.code,
+        hint=info.hint,
+        retryable=info.retryable,
     )
     failure.server_code = detail
     return failure
@@ -318,8 +301,8 @@ def _retry_after_s(answer: dict[str, Any]) -> float:
         return 0.0
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those wrapped in it, in the several ways that libraries wrap them."""
+def _exception_chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and all wrapped in it, by the several ways in which libraries wrap them."""
     todo, seen = [error], set[int]()
     while todo and len(seen) < 20:
         one = todo.pop()

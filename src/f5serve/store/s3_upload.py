@@ -1,81 +1,44 @@
-"""One large value, from a file or memory into a bucket, in parts.
+"""Uploads a value to a bucket, a large one in parallel parts; and removes abandoned uploads.
 
-A `Source` flows in; the object appears whole when all parts have arrived, or not at all. Parts of
-an upload that fails are removed; those of a process that was killed by `abort_old_uploads`.
+The object appears whole when all parts have arrived, or not at all. The parts of an upload that
+fails are removed; those of a process that was killed by `abort_old_uploads`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from f5serve.errors import F5Error
 from f5serve.store.base import Progress
-from f5serve.store.files import cannot_read
-from f5serve.store.helpers import Deadline
-from f5serve.store.s3_calls import Client, S3Calls
+from f5serve.store.deadlines import Deadline
+from f5serve.store.s3_client import Boto3Client, S3Client
 from f5serve.store.s3_errors import S3Failed
 
-_MOST_PARTS = 10_000
-_LEAST_PART = 5 << 20
+_MAX_PARTS = 10_000
+_MIN_PART_BYTES = 5 << 20
 _ABORT_S = 10.0
 
 
-class Source(Protocol):
-    """Bytes with random access."""
-
-    @property
-    def size(self) -> int: ...
-
-    def read(self, start: int, size: int) -> bytes:
-        """The `size` bytes from `start`."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """A source in memory."""
+class Source:
+    """Bytes to upload, which do not change meanwhile.
 
-    data: bytes
+    Attributes:
+        size: bytes in all.
+        read: start and number of bytes -> those bytes; called by several threads.
+    """
 
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def read(self, start: int, size: int) -> bytes:
-        return self.data[start : start + size]
-
-
-class OnDisk:
-    """A source in a file, which must not change meanwhile."""
-
-    def __init__(self, path: Path) -> None:
-        self._name = path.name
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            self.size = os.fstat(self._descriptor).st_size
-        except OSError as error:
-            raise cannot_read(path.name, error) from None
-
-    def read(self, start: int, size: int) -> bytes:
-        """See `Source.read`."""
-        try:
-            return os.pread(self._descriptor, size, start)
-        except OSError as error:
-            raise cannot_read(self._name, error) from None
-
-    def close(self) -> None:
-        """End reading."""
-        os.close(self._descriptor)
+    size: int
+    read: Callable[[int, int], bytes]
 
 
 def upload(
-    calls: S3Calls,
+    client: S3Client,
     place: dict[str, str],
     key: str,
     source: Source,
@@ -84,66 +47,60 @@ def upload(
     """Put `source` into the bucket.
 
     Args:
-        place: Bucket, Key and perhaps ContentType, as the library calls them.
-        key: what errors call it.
+        place: Bucket, Key and perhaps ContentType, as boto3 names them.
+        key: its name in errors.
+        on_progress: called with the number of bytes that have arrived.
 
     Raises:
-        StorageFailed: when it did not arrive; nothing is visible then, nor left behind.
+        StorageFailed: it did not arrive; nothing is visible then, nor left behind.
     """
-    if source.size <= calls.limits.part_bytes:
-        data = source.read(0, source.size)
-
-        def put(client: Client) -> None:
-            client.put_object(Body=data, **place)
-
-        calls.run(put, key, _time(calls, data))
-        if on_progress is not None:
-            on_progress(source.size)
-    else:
-        _upload_parts(calls, place, key, source, on_progress)
-
-
-def _time(calls: S3Calls, data: bytes) -> Deadline:
-    return Deadline(calls.limits.operation_s + len(data) / calls.limits.min_bytes_per_s)
+    if source.size > client.limits.part_bytes:
+        _upload_parts(client, place, key, source, on_progress)
+        return
+    data = source.read(0, source.size)
+    client.call(lambda boto: boto.put_object(Body=data, **place), key, client.deadline(source.size))
+    if on_progress is not None:
+        on_progress(source.size)
 
 
 def _upload_parts(
-    calls: S3Calls,
+    client: S3Client,
     place: dict[str, str],
     key: str,
     source: Source,
     on_progress: Progress | None,
 ) -> None:
-    begun = calls.run(lambda client: client.create_multipart_upload(**place), key)
+    begun = client.call(lambda boto: boto.create_multipart_upload(**place), key)
     here = {"Bucket": place["Bucket"], "Key": place["Key"], "UploadId": begun["UploadId"]}
     try:
-        parts = _send_parts(calls, here, key, source, on_progress)
-        _complete(calls, here, key, parts, source.size)
+        parts = _send_parts(client, here, key, source, on_progress)
+        _complete(client, here, key, parts, source.size)
     except BaseException:
         with contextlib.suppress(F5Error):
-            calls.run(lambda client: client.abort_multipart_upload(**here), key, Deadline(_ABORT_S))
+            client.call(lambda boto: boto.abort_multipart_upload(**here), key, Deadline(_ABORT_S))
         raise
 
 
 def _send_parts(
-    calls: S3Calls,
+    client: S3Client,
     here: dict[str, str],
     key: str,
     source: Source,
     on_progress: Progress | None,
 ) -> list[dict[str, Any]]:
-    size = max(calls.limits.part_bytes, _LEAST_PART, -(-source.size // _MOST_PARTS))
+    size = max(client.limits.part_bytes, _MIN_PART_BYTES, -(-source.size // _MAX_PARTS))
     starts = range(0, source.size, size)
 
     def send(number: int) -> dict[str, Any]:
         data = source.read(starts[number - 1], size)
 
-        def request(client: Client) -> Any:
-            return client.upload_part(Body=data, PartNumber=number, **here)
+        def request(boto: Boto3Client) -> Any:
+            return boto.upload_part(Body=data, PartNumber=number, **here)
 
-        return {"PartNumber": number, "ETag": calls.run(request, key, _time(calls, data))["ETag"]}
+        answer = client.call(request, key, client.deadline(len(data)))
+        return {"PartNumber": number, "ETag": answer["ETag"]}
 
-    pool = ThreadPoolExecutor(calls.limits.connections, thread_name_prefix="f5-s3-send")
+    pool = ThreadPoolExecutor(client.limits.connections, thread_name_prefix="f5-s3-send")
     try:
         parts = []
         for start, part in zip(starts, pool.map(send, range(1, len(starts) + 1)), strict=True):
@@ -156,52 +113,57 @@ def _send_parts(
 
 
 def _complete(
-    calls: S3Calls, here: dict[str, str], key: str, parts: list[dict[str, Any]], size: int
+    client: S3Client, here: dict[str, str], key: str, parts: list[dict[str, Any]], size: int
 ) -> None:
     try:
-        calls.run(
-            lambda client: client.complete_multipart_upload(
-                MultipartUpload={"Parts": parts}, **here
-            ),
+        client.call(
+            lambda boto: boto.complete_multipart_upload(MultipartUpload={"Parts": parts}, **here),
             key,
-            Deadline(calls.limits.operation_s + size / calls.limits.min_bytes_per_s),
+            client.deadline(size),
         )
     except S3Failed as error:
         # When the answer to the first attempt is lost, the second finds the upload gone.
-        if "NoSuchUpload" not in error.server_code or _size(calls, here, key) != size:
+        if "NoSuchUpload" not in error.server_code or _size(client, here, key) != size:
             raise
 
 
-def _size(calls: S3Calls, here: dict[str, str], key: str) -> int:
+def _size(client: S3Client, here: dict[str, str], key: str) -> int:
     place = {"Bucket": here["Bucket"], "Key": here["Key"]}
 
-    def request(client: Client) -> int:
-        answer = client.get_object(Range="bytes=0-0", **place)
+    def request(boto: Boto3Client) -> int:
+        answer = boto.get_object(Range="bytes=0-0", **place)
         answer["Body"].close()
         return int(str(answer.get("ContentRange", "/-1")).rpartition("/")[2])
 
-    return calls.run(request, key)
+    return client.call(request, key)
 
 
-def abort_old_uploads(calls: S3Calls, bucket: str, prefix: str, older_than_s: float) -> int:
-    """Remove the parts of uploads begun longer ago, which nobody completes; returns how many."""
+def abort_old_uploads(client: S3Client, bucket: str, prefix: str, older_than_s: float) -> int:
+    """Remove the parts of uploads begun longer ago than `older_than_s`; returns how many uploads.
+
+    Args:
+        prefix: of the keys in the bucket.
+
+    Raises:
+        StorageFailed: the bucket's server did not do its part.
+    """
     page: dict[str, Any] = {}
     aborted = 0
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         arguments = {"Bucket": bucket, "Prefix": prefix, **page}
 
-        def list_page(client: Client, arguments: dict[str, Any] = arguments) -> Any:
-            return client.list_multipart_uploads(**arguments)
+        def list_page(boto: Boto3Client, arguments: dict[str, Any] = arguments) -> Any:
+            return boto.list_multipart_uploads(**arguments)
 
-        answer = calls.run(list_page)
+        answer = client.call(list_page)
         for one in answer.get("Uploads", []):
-            if _age_s(calls, one["Initiated"]) > older_than_s:
+            if _age_s(client, one["Initiated"]) > older_than_s:
                 here = {"Bucket": bucket, "Key": one["Key"], "UploadId": one["UploadId"]}
 
-                def abort(client: Client, here: dict[str, str] = here) -> None:
-                    client.abort_multipart_upload(**here)
+                def abort(boto: Boto3Client, here: dict[str, str] = here) -> None:
+                    boto.abort_multipart_upload(**here)
 
-                calls.run(abort)
+                client.call(abort)
                 aborted += 1
         if not answer.get("IsTruncated"):
             break
@@ -212,6 +174,6 @@ def abort_old_uploads(calls: S3Calls, bucket: str, prefix: str, older_than_s: fl
     return aborted
 
 
-def _age_s(calls: S3Calls, begun: datetime) -> float:
-    now = datetime.fromtimestamp(calls.server_time() or 0.0, begun.tzinfo)
+def _age_s(client: S3Client, begun: datetime) -> float:
+    now = datetime.fromtimestamp(client.server_time() or 0.0, begun.tzinfo)
     return (now - begun) / timedelta(seconds=1)

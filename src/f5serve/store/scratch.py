@@ -1,8 +1,6 @@
-"""A file that is made here before anything of it goes into the store, and read while it is made.
+"""A temporary file, in memory or on a disk, that can be read while it is written.
 
-Bytes flow in, from one writer; out they flow to the store and to whoever reads along. A short one
-lies in memory, a long one on a disk, under a name that a later start sweeps if this process dies.
-It goes with the last who knows it. What the bytes mean is not known here.
+It is removed with its last reference; if the process dies, by `remove_stale` at a later start.
 """
 
 from __future__ import annotations
@@ -17,24 +15,24 @@ from pathlib import Path
 from typing import IO
 
 from f5serve.errors import StorageFailed, means_full, means_too_many_files, too_many_files
+from f5serve.store.atomic import OWNER_ONLY, AtomicFile
 from f5serve.store.base import ObjectStore
-from f5serve.store.files import OWNER_ONLY, PrivateFile
 
 RESERVE_BYTES = 32 << 20
-"""Left free on the disk, for the records that tell what becomes of all this."""
+"""Left free on the disk, for the records of jobs."""
 
 _BLOCK_BYTES = 1 << 20
 _PROBE_BYTES = 1 << 16
 
 
-class Scratch:
+class ScratchFile:
     """One file; one thread writes, any may read.
 
     Args:
-        folder: where it lies; None keeps it in memory, where the system has that.
+        folder: for the file; None keeps it in memory, where the system can.
 
     Attributes:
-        path: where it lies; None in memory.
+        path: of the file; None in memory.
 
     Raises:
         StorageFailed: NO_SPACE, NOT_WRITABLE or TOO_MANY_OPEN_FILES.
@@ -47,7 +45,7 @@ class Scratch:
             self._descriptor = _in_memory()
             weakref.finalize(self, os.close, self._descriptor)
         else:
-            private = PrivateFile(folder, "speech", access=OWNER_ONLY)
+            private = AtomicFile(folder, "speech", access=OWNER_ONLY)
             self.path, self._descriptor = private.path, private.descriptor
             weakref.finalize(self, private.close)
             self.check_room()
@@ -58,11 +56,11 @@ class Scratch:
         return os.fstat(self._descriptor).st_size
 
     def open(self) -> IO[bytes]:
-        """For the writer, who closes it."""
+        """The file as a stream for its writer, who closes it."""
         return os.fdopen(os.dup(self._descriptor), "r+b")
 
     def append(self, data: bytes) -> int:
-        """Write behind everything else; returns where that begins.
+        """Write at the end; returns the position before.
 
         Raises:
             StorageFailed: NO_SPACE.
@@ -76,11 +74,11 @@ class Scratch:
         return at
 
     def read(self, start: int = 0, size: int | None = None) -> bytes:
-        """So many bytes from `start`, all that follow without a size; fewer at the end."""
+        """`size` bytes from `start`, or all that follow; fewer at the end."""
         return os.pread(self._descriptor, self.size - start if size is None else size, start)
 
     def sha256(self) -> str:
-        """Of all of it, in hexadecimal."""
+        """Hash of the content, in hexadecimal."""
         digest, at = hashlib.sha256(), 0
         while block := self.read(at, _BLOCK_BYTES):
             digest.update(block)
@@ -88,14 +86,14 @@ class Scratch:
         return digest.hexdigest()
 
     def put(self, store: ObjectStore, key: str, mime: str) -> None:
-        """Keep all of it in the store."""
+        """Store the content under `key`."""
         if self.path is None:
             store.put(key, self.read(), mime)
         else:
             store.put_file(key, self.path, mime)
 
     def check_room(self) -> None:
-        """Refuse to write on where records would not fit any more.
+        """Raise an error when less than RESERVE_BYTES are free.
 
         Raises:
             StorageFailed: NO_SPACE.
@@ -105,15 +103,14 @@ class Scratch:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Tell a full disk, and files that are short, as such, whatever the writer makes of it
-        inside.
+        """Turn a writer's errors that a full disk or too many open files caused into ours.
 
         Raises:
             StorageFailed: NO_SPACE or TOO_MANY_OPEN_FILES.
         """
         try:
             yield
-        except (OSError, RuntimeError, AssertionError) as error:  # encoders have errors of theirs
+        except (OSError, RuntimeError, AssertionError) as error:  # encoders raise their own errors
             if means_too_many_files(error):
                 raise too_many_files() from error
             if (isinstance(error, OSError) and means_full(error)) or self._is_full():
@@ -121,7 +118,7 @@ class Scratch:
             raise
 
     def _is_full(self) -> bool:
-        """Whether no more can be written; what was is of no use any more."""
+        """Whether the disk is full, by writing a few bytes more, which spoil the file."""
         try:
             os.pwrite(self._descriptor, bytes(_PROBE_BYTES), self.size)
         except OSError as error:

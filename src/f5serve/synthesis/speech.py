@@ -23,7 +23,7 @@ import numpy as np
 from f5serve.alignment.aligners import Aligners
 from f5serve.audio.encode import check_format
 from f5serve.errors import InvalidRequest
-from f5serve.store.scratch import Scratch
+from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.timed import Timed, Timer
 from f5serve.synthesis.verification import Gate, Verifier, nobody_hears, not_understood
 from f5serve.synthesis.watch import Told, Watch
@@ -106,7 +106,7 @@ class Speech:
             pieces.append(piece)
             tell(piece)
 
-        scratch = Scratch()
+        scratch = ScratchFile()
         with scratch.open() as file:
             result = self.write(request, file, job_id, replace(watch, on_piece=on_piece))
         wave = Wave(np.concatenate([piece.samples for piece in pieces]))

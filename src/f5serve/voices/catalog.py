@@ -148,7 +148,7 @@ class Catalog:
         """
         if may_write:
             return _merge(*self._complete.get())
-        files = self._store.list(names.ROOT, deep=False)
+        files = self._store.list(names.ROOT, recursive=False)
         return _merge(self._index.check(may_write=False), list(files))
 
     def page(self, after: str = "", limit: int = MAX_PAGE) -> Page:
@@ -198,11 +198,11 @@ class Catalog:
         return self.check() if entries is None else entries
 
     def _list_files(self) -> list[StoredObject]:
-        return list(islice(self._store.list(names.ROOT, deep=False), MAX_FILES))
+        return list(islice(self._store.list(names.ROOT, recursive=False), MAX_FILES))
 
     def _check_all(self) -> tuple[Entries, list[StoredObject]]:
         entries = self.check()
-        self._all_files = list(self._store.list(names.ROOT, deep=False))
+        self._all_files = list(self._store.list(names.ROOT, recursive=False))
         return entries, self._all_files
 
     def _check_in_background(self) -> None:

@@ -1,11 +1,11 @@
-"""Recordings and words of voices on this machine's disk, so that each is downloaded once.
+"""A disk cache of voices' recordings and texts, so that each machine downloads them once.
 
     folder/blobs/SHA256         the bytes, under their hash
-    folder/names/NAME/SHA256    an empty file: this voice has used them; its time says when
+    folder/names/NAME/SHA256    an empty file: this voice has used them; its mtime says when
+    folder/tmp/                 files that are being written
 
-A name, a hash and a way to download flow in, bytes flow out. Several processes may share the
-folder. It is bounded: the voices that were not used for longest go first. Whoever finds that a
-voice is gone has it dropped here. Stores and records are not known here.
+Several processes may share the folder. Its size is bounded: the least recently used voices are
+removed first. Whoever finds that a voice no longer exists calls `drop`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import hashlib
 import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
-from f5serve.download.once import Once
 from f5serve.errors import StorageFailed
+from f5serve.store.atomic import OWNER_ONLY, AtomicFile, remove_stale
 from f5serve.voices.names import casefold
 from f5serve.voices.records import Blob
 
@@ -31,80 +33,89 @@ MAX_BYTES: Final = 512 << 20
 """A voice takes 0.24 MB to 0.58 MB: a thousand or two."""
 
 _KEPT: Final = 0.9  # of the most bytes, after some had to go
-_YOUNG_S: Final = 3_600.0  # a file without a voice may be somebody's who is about to name it
-_WAIT_S: Final = 30.0  # for another process that is downloading; then we do it ourselves
-_TRIES: Final = 3
-_NO_CACHE: Final = ("NO_SPACE", "NOT_WRITABLE")
+_YOUNG_S: Final = 3_600.0  # a younger blob without a voice may get one in a moment
+_WAIT_S: Final = 30.0  # for another thread that is downloading; then both do
 
 
 class DiskCache:
     """Blobs of voices in one folder; for any number of threads and processes.
 
+    Threads that ask for the same blob at once share one download. Processes do not: each writes a
+    temporary file and renames it, which costs a second download at worst.
+
     Args:
-        folder: is made when it is needed; where that fails, nothing is kept.
+        folder: made when it is needed; if that fails, nothing is cached.
         max_bytes: of all blobs together.
     """
 
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
-        self._blobs, self._names = folder / "blobs", folder / "names"
-        self._locks = folder / "locks"
-        self._once = Once(folder)
+        self._blobs, self._names, self._tmp = folder / "blobs", folder / "names", folder / "tmp"
         self._max_bytes = max_bytes
+        self._mutex = threading.Lock()
+        self._downloading = WeakValueDictionary[str, threading.Lock]()
+        remove_stale(self._tmp)
 
     def get(self, name: str, blob: Blob, download: Callable[[], bytes]) -> bytes:
-        """The bytes of a blob, downloaded where they are not here.
+        """The bytes of a blob, downloaded if they are not cached.
 
         Args:
             name: of the voice that needs them.
-            download: whatever it raises comes out here.
+            download: called at most once; its errors are raised.
 
         Raises:
-            StorageFailed: DOWNLOAD_DAMAGED or VOICE_UNREADABLE.
+            StorageFailed: DOWNLOAD_DAMAGED, the downloaded bytes are not those of the blob.
         """
-
-        is_new = False
-
-        def make(path: Path) -> None:
-            nonlocal is_new
-            is_new = True
-            path.write_bytes(download())
-            self._mark(name, blob.sha256)  # before the bytes are there, so that none are nobody's
-
-        def check(path: Path) -> bool:
-            return _is(path.read_bytes(), blob)
-
-        for _ in range(_TRIES):
-            try:
-                path = self._once.get(blob.sha256, make, check, _WAIT_S)
-                data = path.read_bytes()
-            except FileNotFoundError:  # the voice was removed, or the folder cleaned
-                continue
-            except StorageFailed as error:
-                if error.code not in _NO_CACHE:
-                    raise
-                _log.warning("voices are not cached on this machine: %s", error.message)
-                data = download()  # it fits in memory
-            if _is(data, blob):
+        with self._mutex:
+            lock = self._downloading.setdefault(blob.sha256, threading.Lock())
+        has_lock = lock.acquire(timeout=_WAIT_S)
+        try:
+            data = self._read(blob)
+            if data is not None:
                 self._mark(name, blob.sha256)
-                if is_new:
-                    self._make_room(casefold(name))
                 return data
-            self._remove(blob.sha256)
-        raise StorageFailed(
-            "A recording arrives damaged again and again.",
-            code="VOICE_UNREADABLE",
-            hint="Look for a failing disk, or move F5_DATA_DIR.",
-            retryable=True,
-        )
+            data = download()
+            if not _is(data, blob):
+                raise StorageFailed(
+                    "What was downloaded is damaged.",
+                    code="DOWNLOAD_DAMAGED",
+                    hint="Try again; if it stays so, put the file there anew.",
+                    retryable=True,
+                )
+            self._mark(name, blob.sha256)  # before the bytes, so that no blob is without a voice
+            self._write(blob.sha256, data)
+        finally:
+            if has_lock:
+                lock.release()
+        self._make_room(casefold(name))
+        return data
+
+    def _read(self, blob: Blob) -> bytes | None:
+        path = self._blobs / blob.sha256
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        if _is(data, blob):
+            return data
+        _log.warning("file %s is damaged and is downloaded anew", path.name)
+        return None
+
+    def _write(self, sha256: str, data: bytes) -> None:
+        try:
+            with AtomicFile(self._tmp, sha256, len(data), OWNER_ONLY) as file:
+                file.write_at(0, data)
+                file.publish(self._blobs / sha256)
+        except StorageFailed as error:  # it fits in memory
+            _log.warning("voices are not cached on this machine: %s", error.message)
 
     def names(self) -> list[str]:
-        """Folded names of the voices that have something here."""
+        """Casefolded names of the voices that have used a blob."""
         with contextlib.suppress(OSError):
             return sorted(path.name for path in self._names.iterdir())
         return []
 
     def drop(self, name: str, but: Iterable[str] = ()) -> int:
-        """Remove what only this voice has used, but for these hashes; returns how many blobs."""
+        """Remove blobs that only this voice has used, except `but`; returns how many."""
         kept, folder = {*but}, self._names / casefold(name)
         gone = [sha256 for sha256 in _listed(folder) if sha256 not in kept]
         for sha256 in gone:
@@ -114,7 +125,7 @@ class DiskCache:
         return sum(self._remove(sha256) for sha256 in gone if not self._is_used(sha256))
 
     def drop_unnamed(self) -> int:
-        """Remove blobs that no voice has used, as older programs left them; returns how many."""
+        """Remove blobs that no voice has used; returns how many."""
         used = {sha256 for name in self.names() for sha256 in _listed(self._names / name)}
         before = time.time() - _YOUNG_S
         old = [sha256 for sha256, (_, at) in self._sizes().items() if at < before]
@@ -135,11 +146,11 @@ class DiskCache:
 
     def _mark(self, name: str, sha256: str) -> None:
         path = self._names / casefold(name) / sha256
-        with contextlib.suppress(OSError):  # a disk that takes nothing was warned about
+        with contextlib.suppress(OSError):  # a read-only disk was logged already
             try:
                 os.utime(path)
             except FileNotFoundError:
-                for folder in (self._names, path.parent):  # who was heard is the owner's business
+                for folder in (self._names, path.parent):  # names of voices are private
                     folder.mkdir(0o700, parents=True, exist_ok=True)
                 path.touch(0o600)
 
@@ -163,9 +174,7 @@ class DiskCache:
         return found
 
     def _remove(self, sha256: str) -> bool:
-        """Whether there was such a blob. Its lock goes too: two who make it do no harm."""
-        with contextlib.suppress(OSError):
-            (self._locks / f"{sha256}.lock").unlink(missing_ok=True)
+        """Whether there was such a blob."""
         try:
             (self._blobs / sha256).unlink()
         except OSError:

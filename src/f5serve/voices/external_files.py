@@ -160,7 +160,7 @@ class ExternalFiles:
 
     def _list_spelling(self, name: str) -> list[StoredObject]:
         """The files of a name as it is spelled; one request."""
-        listed = self._store.list(f"{names.ROOT}{name}.", deep=False)
+        listed = self._store.list(f"{names.ROOT}{name}.", recursive=False)
         return list(islice(listed, _MAX_SAME_PREFIX))
 
     @contextlib.contextmanager

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from f5serve.audio.encode import read_wav
+from f5serve.download.connection import NetworkPolicy
 from f5serve.download.url import FetchLimits, fetch_url
-from f5serve.download.wire import Internet
 from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
@@ -43,7 +43,7 @@ class LibraryOptions:
 
     Attributes:
         fetch_limits: for voices given as URLs.
-        internet: network access for them; None is the real network.
+        network: network access for them; None is the real network.
         external_refresh_s: least time between two checks of a voice for changed external files.
         exists_ttl_s: how long `exists` caches its answer.
         missing_ttl_s: how long it is cached that a name has no external files.
@@ -55,7 +55,7 @@ class LibraryOptions:
     """
 
     fetch_limits: FetchLimits = field(default_factory=FetchLimits)
-    internet: Internet | None = None
+    network: NetworkPolicy | None = None
     external_refresh_s: float = 60.0
     exists_ttl_s: float = 10.0
     missing_ttl_s: float = 5.0
@@ -249,7 +249,7 @@ class VoiceLibrary:
         """
         self._builder.check(VoiceUpload("", b"", ref_text, language, consent), None)
         options = self._options
-        data = fetch_url(url, options.fetch_limits, what="voice", internet=options.internet)
+        data = fetch_url(url, options.fetch_limits, what="voice", network=options.network)
         words = f"{language}\0{ref_text}".encode()
         key = hashlib.sha256(hashlib.sha256(data).digest() + words).hexdigest()
         voice = self._cache.get(_URL, key)

@@ -1,7 +1,6 @@
-"""Which store the settings mean.
+"""Opens the store that the settings name: a folder, a bucket or memory.
 
-`Settings` flow in, an `ObjectStore` flows out, or one sentence about what contradicts what. Nothing
-is asked of the store itself: it opens without a network, and says what is wrong at the first call.
+No request is sent: a store that cannot be used raises an error at its first call.
 """
 
 from __future__ import annotations
@@ -15,15 +14,14 @@ from f5serve.errors import InvalidRequest
 from f5serve.masking import bare_url
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore, is_key
-from f5serve.store.bounded import BoundedStore
-from f5serve.store.folder import FolderStore
+from f5serve.store.bounded import BoundedStore, SpareDescriptors
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
-from f5serve.store.s3_calls import S3Options
-from f5serve.store.spares import SpareDescriptors
+from f5serve.store.s3_client import S3Options
 
 _log = logging.getLogger(__name__)
 
-_REGIONS = (  # hosts that hold their region
+_REGIONS = (  # hosts that contain their region
     r"(?:.+\.)?s3[.-]([a-z0-9-]+)\.(?:backblazeb2|wasabisys|amazonaws)\.com(?:\.cn)?",
     r"(?:.+\.)?s3\.([a-z0-9-]+)\.(?:scw\.cloud|io\.cloud\.ovh\.net)",
     r"(?:.+\.)?([a-z0-9-]+)\.digitaloceanspaces\.com",
@@ -38,59 +36,59 @@ _BUCKET_IN_HOST = (  # bucket, and the host without it
 
 
 def open_store(settings: Settings) -> BoundedStore:
-    """The store that `settings` name, every call of which ends in time.
+    """The store that `settings` name; each of its calls has a deadline.
 
     F5_STORE comes first, then S3_BUCKET with AWS_*, then BUCKET_ENDPOINT_URL with BUCKET_*, then
     the folder `store` in F5_DATA_DIR.
 
     Raises:
-        InvalidRequest: BAD_SETTING, for names that cannot be read or contradict one another.
-        StorageFailed: EXTRA_MISSING, for a bucket without the S3 library.
+        InvalidRequest: BAD_SETTING, for settings that are invalid or contradict one another.
+        StorageFailed: EXTRA_MISSING, for a bucket without boto3.
     """
-    store = _named(settings) if settings.store else _implied(settings)
+    store = _from_url(settings) if settings.store else _from_bucket_settings(settings)
     _log.info("store: %s", store.describe())
-    # A bucket's calls have an end of their own, and those to memory never wait.
-    is_bounded = not isinstance(store, FolderStore)
-    return BoundedStore(store, ends_calls=is_bounded, spares=SpareDescriptors())
+    # Calls to a bucket have deadlines of their own, and those to memory never wait.
+    has_deadlines = not isinstance(store, LocalStore)
+    return BoundedStore(store, inner_has_deadlines=has_deadlines, spares=SpareDescriptors())
 
 
 def s3_options(settings: Settings) -> S3Options | None:
-    """The bucket that S3_BUCKET or BUCKET_ENDPOINT_URL and their companions name, or None.
+    """The bucket that S3_BUCKET or BUCKET_ENDPOINT_URL and the settings beside them name, or None.
 
     Raises:
         InvalidRequest: BAD_SETTING.
     """
     shared = _split_endpoint(settings)
     if not settings.s3_bucket and shared is None:
-        _tell_half_set(settings)
+        _warn_incomplete(settings)
         return None
     if shared is None:
         return _aws(settings, settings.s3_bucket, "")
     bucket, prefix, endpoint = shared
     if settings.s3_bucket and settings.s3_bucket != bucket:
-        raise _bad(
+        raise _setting_error(
             f"S3_BUCKET is {settings.s3_bucket!r}, and BUCKET_ENDPOINT_URL names {bucket!r}.",
             "Remove one of the two.",
         )
     if settings.s3_bucket and settings.s3_endpoint_url.rstrip("/") not in ("", endpoint):
-        raise _bad(
+        raise _setting_error(
             "AWS_ENDPOINT_URL and BUCKET_ENDPOINT_URL name different servers.",
             "Remove one of the two.",
         )
     return _options(settings, bucket, prefix, endpoint, _shared_keys(settings))
 
 
-def _named(settings: Settings) -> ObjectStore:
+def _from_url(settings: Settings) -> ObjectStore:
     parts = urlsplit(settings.store)
     if settings.s3_bucket or settings.bucket_endpoint_url:
-        _tell_overruled(settings, parts)
+        _warn_ignored(settings, parts)
     if parts.scheme == "memory":
         return MemoryStore()
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and len(parts.path) > 1:
-        return FolderStore(Path(unquote(parts.path)))
+        return LocalStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
         return _bucket_store(_named_bucket(settings, parts))
-    raise _bad(
+    raise _setting_error(
         f"F5_STORE is {bare_url(settings.store)!r}.",
         "It takes file:///folder, s3://bucket/prefix or memory:",
     )
@@ -104,10 +102,10 @@ def _named_bucket(settings: Settings, parts: SplitResult) -> S3Options:
     return _aws(settings, parts.netloc, prefix)
 
 
-def _implied(settings: Settings) -> ObjectStore:
+def _from_bucket_settings(settings: Settings) -> ObjectStore:
     options = s3_options(settings)
     if options is None:
-        return FolderStore(settings.data_dir / "store")
+        return LocalStore(settings.data_dir / "store")
     return _bucket_store(options)
 
 
@@ -122,12 +120,14 @@ def _bucket_store(options: S3Options) -> ObjectStore:
 def _aws(settings: Settings, bucket: str, prefix: str) -> S3Options:
     keys = (settings.s3_access_key, settings.s3_secret_key)
     if bool(keys[0]) != bool(keys[1]):
-        raise _bad("Only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set.", "Set both.")
+        raise _setting_error(
+            "Only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set.", "Set both."
+        )
     endpoint = settings.s3_endpoint_url.rstrip("/")
     if endpoint:
-        parts = _parts(endpoint, "AWS_ENDPOINT_URL")
+        parts = _split_url(endpoint, "AWS_ENDPOINT_URL")
         if parts.path:
-            raise _bad(
+            raise _setting_error(
                 f"AWS_ENDPOINT_URL is {bare_url(endpoint)!r}.",
                 "It takes https://host, without the bucket: that goes into S3_BUCKET.",
             )
@@ -138,14 +138,16 @@ def _options(
     settings: Settings, bucket: str, prefix: str, endpoint: str, keys: tuple[str, str]
 ) -> S3Options:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", bucket):
-        raise _bad(f"{bucket!r} is not the name of a bucket.", "Check S3_BUCKET or F5_STORE.")
+        raise _setting_error(
+            f"{bucket!r} is not the name of a bucket.", "Check S3_BUCKET or F5_STORE."
+        )
     if prefix and not is_key(prefix):
-        raise _bad(
+        raise _setting_error(
             f"{prefix!r} cannot be put before keys.", "Use letters, digits, _, -, . and single /."
         )
     public = settings.s3_public_url.rstrip("/")
-    if public and _parts(public, "F5_S3_PUBLIC_URL").path:
-        raise _bad(
+    if public and _split_url(public, "F5_S3_PUBLIC_URL").path:
+        raise _setting_error(
             f"F5_S3_PUBLIC_URL is {bare_url(public)!r}.",
             "It takes https://host, without the bucket.",
         )
@@ -164,7 +166,7 @@ def _options(
 
 
 def region_of(endpoint: str) -> str:
-    """The region that an endpoint's host names, as its provider does; "" for Amazon's default."""
+    """The region in an endpoint's host, as its provider writes it; "" for Amazon's default."""
     host = urlsplit(endpoint).hostname or ""
     for pattern in _REGIONS:
         found = re.fullmatch(pattern, host)
@@ -176,11 +178,11 @@ def region_of(endpoint: str) -> str:
 
 
 def _split_endpoint(settings: Settings) -> tuple[str, str, str] | None:
-    """Bucket, prefix and plain endpoint of BUCKET_ENDPOINT_URL, which holds all in one."""
+    """Bucket, prefix and plain endpoint in BUCKET_ENDPOINT_URL; None where it is not set."""
     text = settings.bucket_endpoint_url.rstrip("/")
     if not text:
         return None
-    parts = _parts(text, "BUCKET_ENDPOINT_URL")
+    parts = _split_url(text, "BUCKET_ENDPOINT_URL")
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
     if parts.path:
@@ -194,7 +196,7 @@ def _split_endpoint(settings: Settings) -> tuple[str, str, str] | None:
             return found[1], "", f"{parts.scheme}://{found[2]}{port}"
     if settings.s3_bucket:
         return settings.s3_bucket, "", f"{parts.scheme}://{host}{port}"
-    raise _bad(
+    raise _setting_error(
         f"BUCKET_ENDPOINT_URL is {bare_url(text)!r}, which names no bucket.",
         "Write it as https://host/bucket, or set S3_BUCKET too.",
     )
@@ -203,25 +205,25 @@ def _split_endpoint(settings: Settings) -> tuple[str, str, str] | None:
 def _shared_keys(settings: Settings) -> tuple[str, str]:
     keys = (settings.bucket_access_key_id, settings.bucket_secret_access_key)
     if bool(keys[0]) != bool(keys[1]):
-        raise _bad(
+        raise _setting_error(
             "Only one of BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY is set.", "Set both."
         )
     return keys if keys[0] else (settings.s3_access_key, settings.s3_secret_key)
 
 
-def _parts(text: str, name: str) -> SplitResult:
+def _split_url(text: str, name: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         usable = usable and parts.username is None
     except ValueError:
-        raise _bad(f"{name} is no URL.", "It takes https://host.") from None
+        raise _setting_error(f"{name} is no URL.", "It takes https://host.") from None
     if not usable:
-        raise _bad(f"{name} is {bare_url(text)!r}.", "It takes https://host.")
+        raise _setting_error(f"{name} is {bare_url(text)!r}.", "It takes https://host.")
     return parts
 
 
-def _tell_overruled(settings: Settings, parts: SplitResult) -> None:
+def _warn_ignored(settings: Settings, parts: SplitResult) -> None:
     names = [
         name
         for name, value in (
@@ -234,12 +236,12 @@ def _tell_overruled(settings: Settings, parts: SplitResult) -> None:
         _log.warning("F5_STORE is set, so %s does not choose the store", " and ".join(names))
 
 
-def _tell_half_set(settings: Settings) -> None:
+def _warn_incomplete(settings: Settings) -> None:
     if settings.s3_endpoint_url:
         _log.warning("AWS_ENDPOINT_URL is set and S3_BUCKET is not: the store is a folder")
     if settings.bucket_access_key_id:
         _log.warning("BUCKET_ACCESS_KEY_ID is set and no bucket is: the store is a folder")
 
 
-def _bad(message: str, hint: str) -> InvalidRequest:
+def _setting_error(message: str, hint: str) -> InvalidRequest:
     return InvalidRequest(message, code="BAD_SETTING", hint=hint)

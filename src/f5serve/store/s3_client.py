@@ -1,8 +1,7 @@
-"""One call to a bucket: bounded in time, tried again when that can help, its failure explained.
+"""A boto3 client whose calls end by a deadline, are retried where that helps, and fail in words.
 
-`S3Options` and functions of a boto3 client flow in, their results flow out. The library is told
-not to repeat anything: repeating here honours Retry-After, ends with one deadline, and covers the
-body of an answer, which the library leaves out. This module must not know keys or values.
+boto3's own retries are off. The ones here honour Retry-After, end with one deadline for all
+attempts, and cover the body of an answer, which boto3's leave out.
 """
 
 from __future__ import annotations
@@ -18,39 +17,46 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from f5serve.errors import F5Error, InvalidRequest
-from f5serve.store.helpers import Deadline, GivenUp, HelperThreads, TryDeadline
-from f5serve.store.s3_errors import S3Failed, cut, extra_missing, from_answer, stalled, translate
+from f5serve.errors import F5Error, InvalidRequest, StorageFailed
+from f5serve.store.deadlines import CallAbandoned, Deadline, DeadlineExecutor, TryDeadline
+from f5serve.store.s3_errors import (
+    S3Failed,
+    cut,
+    from_exception,
+    from_response,
+    stalled,
+)
 
 T = TypeVar("T")
-Client = Any
-"""A boto3 client; the library brings no types."""
+Boto3Client = Any
+"""boto3 brings no types."""
 
 _log = logging.getLogger(__name__)
-_LONGEST_PAUSE_S = 8.0
-_CLOCK_AGE_S = 300.0
-_POOL = 64
-_MOST_HUNG = 256
-"""Calls given up whose sockets have not timed out yet: a server may send a byte now and then."""
+_MAX_PAUSE_S = 8.0
+_CLOCK_TTL_S = 300.0
+_MAX_CONNECTIONS = 64
+_MAX_HUNG = 256
+"""Abandoned calls whose sockets have not timed out yet: a server may send a byte now and then."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Limits:
-    """How long things may take and how large their pieces are.
+    """Time limits and sizes of transfers.
 
     Attributes:
-        operation_s: most seconds for one call, all attempts and pauses included; a call that
-            moves bytes has `bytes / min_bytes_per_s` more.
-        connect_s, read_s: most seconds for a connection, and of silence on one.
-        first_try_s: most seconds for the first try of a read, beyond the time that its bytes take;
-            each further one has twice as many. A server that was deaf for a moment is asked anew
-            before its connections time out; not to write, as it might still do what it heard.
-        attempts: tries of one request, the first included.
-        pause_s: about what passes before the second; doubles each time.
+        operation_s: seconds for one call, all attempts and pauses included; a call that moves
+            bytes has `bytes / min_bytes_per_s` more.
+        connect_s, read_s: seconds for a connection, and of silence on one.
+        first_try_s: seconds for the first attempt of a read, beyond the time that its bytes take;
+            each further one has twice as many. A server that was deaf for a moment is asked again
+            before its connections time out. Writes have no such limit: the server might still do
+            what it heard.
+        attempts: of one request, the first included.
+        pause_s: mean pause before the second attempt; doubles each time.
         min_bytes_per_s: slowest transfer that is accepted.
         window_s: seconds over which that is measured.
-        part_bytes: size of the pieces of a transfer; S3 takes uploads in parts of 5 MiB at least.
-        connections: pieces under way at once.
+        part_bytes: size of the parts of a transfer; S3 takes uploads in parts of 5 MiB at least.
+        connections: parts under way at once.
     """
 
     operation_s: float = 60.0
@@ -73,9 +79,9 @@ class S3Options:
         bucket: its name.
         prefix: put before every key, e.g. "f5"; a key itself, or "".
         endpoint_url: e.g. "https://s3.us-west-001.backblazeb2.com"; "" is Amazon's.
-        region: as the provider names it; "" lets the library decide.
-        access_key, secret_key, session_token: credentials; when empty the library looks for a
-            profile or a role of this machine.
+        region: as the provider names it; "" lets boto3 decide.
+        access_key, secret_key, session_token: credentials; when empty boto3 looks for a profile
+            or a role of this machine.
         addressing: "path", "virtual" or "auto".
         ca_bundle: PEM file of certificates to trust; "" is the usual ones.
         public_url: endpoint that signed URLs lead to, where callers need another; "" is the same.
@@ -94,68 +100,81 @@ class S3Options:
     limits: S3Limits = S3Limits()
 
 
-class S3Calls:
-    """The way to a bucket: makes the client, runs requests, knows the server's clock."""
+class S3Client:
+    """boto3 clients of one bucket, with retries, deadlines and the server's clock.
+
+    Safe for threads and after a fork.
+
+    Raises:
+        StorageFailed: EXTRA_MISSING when boto3 is not installed.
+    """
 
     def __init__(self, options: S3Options) -> None:
+        _require_boto3()
         self.options = options
         self.limits = options.limits
         self._lock = threading.Lock()
-        self._helpers = HelperThreads("f5-s3", _MOST_HUNG)
-        self._client: Client = None
-        self._signer: Client = None
+        self._executor = DeadlineExecutor("f5-s3", _MAX_HUNG)
+        self._client: Boto3Client = None
+        self._signer: Boto3Client = None
         self._pid = 0
         self._clock: tuple[float, float] | None = None
 
-    def run(
+    def deadline(self, size: int = 0) -> Deadline:
+        """The deadline of a call that moves `size` bytes."""
+        return Deadline(self.limits.operation_s + size / self.limits.min_bytes_per_s)
+
+    def call(
         self,
-        request: Callable[[Client], T],
+        request: Callable[[Boto3Client], T],
         key: str = "",
         deadline: Deadline | None = None,
         is_read: bool = False,
     ) -> T:
-        """The result of `request(client)`, tried again when the failure may pass.
+        """The result of `request(client)`, retried when the failure may pass.
 
         Args:
-            request: must be safe to repeat; runs in a thread of its own.
-            key: what errors call it.
-            deadline: end of all attempts; `operation_s` from now without one.
+            request: safe to repeat; runs in another thread.
+            key: its name in errors.
+            deadline: of all attempts; `operation_s` from now without one.
             is_read: whether it changes nothing; see `first_try_s`.
 
         Raises:
             KeyMissing, StorageFailed: the last attempt's failure.
         """
-        deadline = deadline or Deadline(self.limits.operation_s)
+        deadline = deadline or self.deadline()
         for attempt in range(1, self.limits.attempts + 1):
+            try_s = self.limits.first_try_s * 2.0 ** (attempt - 1)
             try:
-                try_s = self.limits.first_try_s * 2.0 ** (attempt - 1)
-                until = deadline.for_one_try(try_s) if is_read else deadline
-                return self.once(request, key, until)
+                return self._attempt(
+                    request, key, deadline.for_one_try(try_s) if is_read else deadline
+                )
             except S3Failed as error:
                 pause = pause_s(error, attempt, self.limits)
-                last = attempt == self.limits.attempts or pause >= deadline.left_s()
-                if not error.retryable or last:
+                is_last = attempt == self.limits.attempts or pause >= deadline.left_s()
+                if not error.retryable or is_last:
                     _log.warning("%s: %s, attempt %d", self.describe(), error.server_code, attempt)
                     raise
             time.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def once(self, request: Callable[[Client], T], key: str, deadline: Deadline | TryDeadline) -> T:
-        """One attempt of `run`."""
-        client = self.client()
-        with translated(key):
+    def _attempt(
+        self, request: Callable[[Boto3Client], T], key: str, deadline: Deadline | TryDeadline
+    ) -> T:
+        client = self.boto3()
+        with map_errors(key):
             try:
                 # Timeouts of sockets start anew with every byte, and looking up a name has none.
-                return self._helpers.run(lambda: request(client), deadline)
-            except GivenUp:
+                return self._executor.run(lambda: request(client), deadline)
+            except CallAbandoned:
                 raise stalled() from None
 
     @property
     def hung(self) -> int:
-        """Calls that were given up and have not returned."""
-        return self._helpers.hung
+        """Calls that were abandoned and have not returned."""
+        return self._executor.hung
 
-    def client(self) -> Client:
+    def boto3(self) -> Boto3Client:
         """The client of this process; a forked child makes its own."""
         with self._lock:
             if self._client is None or self._pid != os.getpid():
@@ -166,10 +185,10 @@ class S3Calls:
                 self._pid = os.getpid()
             return self._client
 
-    def signer(self) -> Client:
-        """The client that signs URLs, which asks nothing: the host is part of what is signed."""
+    def signer(self) -> Boto3Client:
+        """The client that signs URLs, without a request: the host is part of what is signed."""
         if not self.options.public_url:
-            return self.client()
+            return self.boto3()
         with self._lock:
             if self._signer is None:
                 elsewhere = replace(self.options, endpoint_url=self.options.public_url)
@@ -177,12 +196,9 @@ class S3Calls:
             return self._signer
 
     def server_time(self) -> float | None:
-        """Seconds since 1970 by the server's clock; None when it has not answered lately.
-
-        A machine that slept, or was restored from a snapshot, finds its last answer too old.
-        """
+        """Seconds since 1970 by the server's clock; None when its last answer is too old."""
         clock = self._clock
-        if clock is None or not 0 <= time.time() - clock[1] <= _CLOCK_AGE_S:
+        if clock is None or not 0 <= time.time() - clock[1] <= _CLOCK_TTL_S:
             return None
         return time.time() + clock[0]
 
@@ -202,20 +218,20 @@ class S3Calls:
 
 
 def _refuse_cut(operation_model: Any, response_dict: Any, **_: Any) -> None:
-    """Let no answer pass that is shorter than it says.
+    """Raise S3_CUT for an answer that is shorter than its Content-Length.
 
-    The library would take a listing without its end for an empty one, and an error without its
-    code for that of another service.
+    boto3 takes a listing without its end for an empty one, and an error without its code for that
+    of another service.
     """
     body = response_dict["body"]
-    told = response_dict["headers"].get("content-length", "")
+    length = response_dict["headers"].get("content-length", "")
     has_body = operation_model.http.get("method") != "HEAD" and isinstance(body, bytes)
-    if has_body and told.isdecimal() and len(body) < int(told):
+    if has_body and length.isdecimal() and len(body) < int(length):
         raise cut()
 
 
 def _stop_at_redirect(response: Any, **_: Any) -> None:
-    """Let the library follow a redirect only when the answer names the region.
+    """Let boto3 follow a redirect only when the answer names the region.
 
     Otherwise it asks for the region with a HEAD that is redirected too, about which it asks again,
     until the stack is full.
@@ -227,12 +243,12 @@ def _stop_at_redirect(response: Any, **_: Any) -> None:
         "x-amz-bucket-region"
     )
     if not named and (meta.get("HTTPStatusCode") in (301, 302, 307, 308)):
-        raise from_answer(response[1])
+        raise from_response(response[1])
 
 
 @contextlib.contextmanager
-def translated(key: str = "") -> Iterator[None]:
-    """Turn whatever the S3 library raises into an error that says what to do."""
+def map_errors(key: str = "") -> Iterator[None]:
+    """Turn what boto3 and the network raise into errors that say what to do."""
     import botocore.exceptions
     import botocore.parsers
     import urllib3.exceptions
@@ -249,26 +265,29 @@ def translated(key: str = "") -> Iterator[None]:
         OSError,
         ValueError,
     ) as error:
-        failure = translate(error, key)
+        failure = from_exception(error, key)
         _log.debug("%s from %s", failure.code, type(error).__name__)
-        raise failure from None  # the library's own words may hold hosts and key ids
+        raise failure from None  # boto3's words may hold hosts and key ids
 
 
 def pause_s(error: S3Failed, attempt: int, limits: S3Limits) -> float:
-    """Seconds to wait after attempt number `attempt`: what the server asked, and some at random."""
-    about = min(_LONGEST_PAUSE_S, limits.pause_s * 2.0 ** (attempt - 1))
-    return error.retry_after_s + about * random.uniform(0.5, 1.5)
+    """Seconds to wait after attempt number `attempt`: Retry-After, and a back-off with jitter."""
+    mean_s = min(_MAX_PAUSE_S, limits.pause_s * 2.0 ** (attempt - 1))
+    return error.retry_after_s + mean_s * random.uniform(0.5, 1.5)
 
 
-def require_library() -> None:
-    """Raise EXTRA_MISSING where the S3 library is not installed."""
+def _require_boto3() -> None:
     try:
-        import boto3  # noqa: F401 - the use is elsewhere, and must not be met unprepared
+        import boto3  # noqa: F401
     except ImportError:
-        raise extra_missing() from None
+        raise StorageFailed(
+            "This install cannot talk to buckets: boto3 is missing.",
+            code="EXTRA_MISSING",
+            hint="pip install 'f5serve[s3]'",
+        ) from None
 
 
-def _make_client(options: S3Options) -> Client:
+def _make_client(options: S3Options) -> Boto3Client:
     import boto3.session
     from botocore.config import Config
 
@@ -279,7 +298,7 @@ def _make_client(options: S3Options) -> Client:
             hint="Set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither.",
         )
     config = Config(
-        # Version 2, the library's choice for presigned URLs of other providers, is refused by most.
+        # boto3 presigns URLs of other providers with version 2, which most refuse.
         signature_version="s3v4",
         # Trailers and CRC32 headers are refused by many compatible servers. A signed payload is
         # understood by all, and lets the server check what arrived.
@@ -289,10 +308,10 @@ def _make_client(options: S3Options) -> Client:
         retries={"total_max_attempts": 1, "mode": "standard"},
         connect_timeout=options.limits.connect_s,
         read_timeout=options.limits.read_s,
-        max_pool_connections=_POOL,
+        max_pool_connections=_MAX_CONNECTIONS,
         tcp_keepalive=True,
     )
-    with translated():
+    with map_errors():
         session = boto3.session.Session(
             aws_access_key_id=options.access_key or None,
             aws_secret_access_key=options.secret_key or None,

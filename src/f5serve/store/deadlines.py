@@ -1,8 +1,7 @@
-"""Calls that may never return, made in threads that are left alone when they take too long.
+"""Deadlines, and an executor that abandons calls beyond them.
 
-A call and a `Deadline` flow in; its result flows out, or an error once the deadline is over. A
-system call on a disk that hangs cannot be ended, so its thread stays until the disk answers; how
-many such threads there may be is bounded. What the calls do is not known here.
+A system call on a disk that hangs cannot be ended, so its thread stays until the disk answers. The
+number of such threads is bounded.
 """
 
 from __future__ import annotations
@@ -19,42 +18,41 @@ from f5serve.errors import StorageFailed
 
 T = TypeVar("T")
 
-MOST_HUNG = 64
-"""Calls that may hang at once; beyond it nothing more is tried until one of them returns."""
-
+MAX_HUNG = 64
+"""Abandoned calls at once; beyond it new calls are refused until one of them returns."""
 
 IDLE_S = 60.0
-"""A thread that has nothing to do for so long ends."""
+"""Seconds after which an idle thread ends."""
 
 
 class Deadline:
-    """A moment that ends waiting."""
+    """A point in time by which a call must end."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
         self._extended_s: float | None = None
 
     def left_s(self) -> float:
-        """Seconds until then; negative when it is past."""
+        """Seconds until then; negative once it is past."""
         return self._end - time.monotonic()
 
     @property
     def extended_s(self) -> float:
-        """By how much it was moved."""
+        """Seconds by which `extend_once` moved it."""
         return self._extended_s or 0.0
 
     def extend_once(self, seconds: float) -> None:
-        """Move it when it is found how much there is to do; later calls have no effect."""
+        """Move it, once the number of bytes is known; later calls have no effect."""
         if self._extended_s is None:
             self._extended_s = seconds
             self._end += seconds
 
     def for_one_try(self, seconds: float) -> TryDeadline:
-        """The end of one try within it: so many seconds from now, and what is extended."""
+        """A deadline of one attempt: `seconds` from now and the extension, but not beyond this."""
         return TryDeadline(self, seconds)
 
     def renew(self, seconds: float) -> None:
-        """Move it to so many seconds from now, where there is progress."""
+        """Move it to `seconds` from now, because there is progress."""
         self._end = time.monotonic() + seconds
 
 
@@ -71,25 +69,25 @@ class TryDeadline:
         return min(self._whole.left_s(), self._end + more_s - time.monotonic())
 
 
-class GivenUp(Exception):
-    """A call has not returned; `is_begun` tells whether it is still at it."""
+class CallAbandoned(Exception):
+    """A call did not return in time; `is_begun` is False where it was never started."""
 
     def __init__(self, is_begun: bool) -> None:
         super().__init__()
         self.is_begun = is_begun
 
 
-class HelperThreads:
-    """Threads that are kept for the next call; safe for threads, and after a fork.
+class DeadlineExecutor:
+    """Runs calls in other threads, each up to a deadline. Safe for threads and after a fork.
 
     Args:
         name: of the threads.
-        most_hung: see MOST_HUNG.
+        max_hung: see MAX_HUNG.
     """
 
-    def __init__(self, name: str, most_hung: int = MOST_HUNG) -> None:
+    def __init__(self, name: str, max_hung: int = MAX_HUNG) -> None:
         self._name = name
-        self._most_hung = most_hung
+        self._max_hung = max_hung
         self._lock = threading.Lock()
         self._idle: list[SimpleQueue[_Task]] = []
         self._pid = os.getpid()
@@ -99,25 +97,25 @@ class HelperThreads:
         """The result of `call`, or what it raises.
 
         Raises:
-            GivenUp: the deadline is over, or too many calls hang already.
+            CallAbandoned: the deadline is past, or too many abandoned calls still run.
         """
         task = _Task(call)
-        self._give(task)
+        self._submit(task)
         while not task.wait(deadline.left_s()):
             with self._lock:
                 if task.is_done or deadline.left_s() > 0:  # it was moved meanwhile
                     continue
                 task.is_given_up = True
                 self.hung += 1
-            raise GivenUp(is_begun=True)
+            raise CallAbandoned(is_begun=True)
         return task.result()  # type: ignore[no-any-return]
 
-    def _give(self, task: _Task) -> None:
+    def _submit(self, task: _Task) -> None:
         with self._lock:
-            if self._pid != os.getpid():  # a forked child has none of the threads
+            if self._pid != os.getpid():  # a forked child has none of its parent's threads
                 self._idle, self._pid, self.hung = [], os.getpid(), 0
-            if self.hung >= self._most_hung:
-                raise GivenUp(is_begun=False)
+            if self.hung >= self._max_hung:
+                raise CallAbandoned(is_begun=False)
             inbox = self._idle.pop() if self._idle else None
         if inbox is None:
             inbox = SimpleQueue()
@@ -126,8 +124,8 @@ class HelperThreads:
             )
             try:
                 thread.start()
-            except RuntimeError:  # the system has no more threads for us
-                raise GivenUp(is_begun=False) from None
+            except RuntimeError:  # the system allows no more threads
+                raise CallAbandoned(is_begun=False) from None
         inbox.put(task)
 
     def _work(self, inbox: SimpleQueue[_Task]) -> None:
@@ -146,12 +144,12 @@ class HelperThreads:
                 if task.is_given_up:
                     self.hung -= 1
                 self._idle.append(inbox)
-            task.tell()
+            task.notify()
             del task  # or the last result is kept until the next call
 
 
 class _Task:
-    """One call, and who waits for it."""
+    """One call, its result, and a lock that is released when it has ended."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self._call = call
@@ -171,7 +169,7 @@ class _Task:
     def wait(self, seconds: float) -> bool:
         return self._ended.acquire(timeout=max(0.0, seconds))
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         self._ended.release()
 
     def result(self) -> Any:
@@ -183,8 +181,8 @@ class _Task:
         return self._value
 
 
-def not_answering(what: str) -> StorageFailed:
-    """The error for a store that has not answered in time; `what` is a key, or ""."""
+def not_answering_error(what: str) -> StorageFailed:
+    """The error for a store that did not answer in time; `what` is a key, or ""."""
     about = f" about {what!r}" if what else ""
     return StorageFailed(
         f"The store does not answer{about}.",

@@ -12,9 +12,9 @@ import pytest
 
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
-from f5serve.store.folder import FolderStore
+from f5serve.store.config import open_store, s3_options
+from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
-from f5serve.store.open import open_store, s3_options
 from f5serve.store.s3 import S3Store
 from tests.store import servers
 
@@ -36,17 +36,17 @@ def opened(**environ: str) -> S3Store:
 
 def test_nothing_set_is_a_folder(tmp_path: Path) -> None:
     store = open_store(settings(F5_DATA_DIR=str(tmp_path))).inner
-    assert isinstance(store, FolderStore)
+    assert isinstance(store, LocalStore)
     assert store.root == tmp_path / "store"
     default = open_store(settings()).inner
-    assert isinstance(default, FolderStore)
+    assert isinstance(default, LocalStore)
     assert default.root == Path.home() / ".local/share/f5serve/store"
 
 
 def test_a_store_can_be_named_outright(tmp_path: Path) -> None:
     assert isinstance(open_store(settings(F5_STORE="memory:")).inner, MemoryStore)
     folder = open_store(settings(F5_STORE=f"file://{tmp_path}/my%20store")).inner
-    assert isinstance(folder, FolderStore)
+    assert isinstance(folder, LocalStore)
     assert folder.root == tmp_path / "my store"
     bucket = opened(F5_STORE="s3://b2-bucket/some/prefix", AWS_ENDPOINT_URL=B2 + "/", **KEYS)
     assert bucket.options.bucket == "b2-bucket"
@@ -175,7 +175,7 @@ import sys
 sys.modules["boto3"] = None
 from f5serve.errors import StorageFailed
 from f5serve.settings import Settings
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 open_store(Settings(store="memory:")).put("a", b"")
 try:
     open_store(Settings(s3_bucket="mine"))
@@ -189,7 +189,7 @@ def test_the_library_is_loaded_for_buckets_alone(tmp_path: Path) -> None:
     code = f"""
 import sys
 from f5serve.settings import Settings
-from f5serve.store.open import open_store
+from f5serve.store.config import open_store
 from pathlib import Path
 open_store(Settings(data_dir=Path({str(tmp_path)!r}))).put("a", b"")
 print("boto3" in sys.modules, "botocore" in sys.modules, "f5serve.store.s3" in sys.modules)

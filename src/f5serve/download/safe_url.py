@@ -1,9 +1,7 @@
-"""The one parser of URLs from outside, strict enough that no other reading of them exists.
+"""A strict parser of URLs from callers.
 
-Text flows in; scheme, host, port and the path for the request line flow out, or a refusal in
-words. What other parsers repair (backslashes, tabs, a missing slash, full-width letters, short and
-octal IPv4) is refused, because a repaired URL is one that two programs read differently. This
-module must not know what addresses a name has.
+What other parsers repair (backslashes, tabs, a missing slash, full-width letters, short and octal
+IPv4) is refused, because two programs may repair a URL to different ones.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin
 
-from f5serve.download.refusals import not_allowed
+from f5serve.download.errors import not_allowed
 
 MAX_URL_CHARS = 8192
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -23,14 +21,23 @@ _AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_OWN_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home", "corp", "home.arpa")
-_AS_WRITTEN = "!#$%&'()*+,/:;=?@[]~"  # characters of a path or query that go out unchanged
+_PRIVATE_DOMAINS = (
+    "localhost",
+    "local",
+    "internal",
+    "intranet",
+    "lan",
+    "home",
+    "corp",
+    "home.arpa",
+)
+_UNQUOTED = "!#$%&'()*+,/:;=?@[]~"  # characters of a path or query that go out unchanged
 _WRITE_ASCII = "Write the host in ASCII letters, an international one in its xn-- form."
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where a URL leads.
+class SafeUrl:
+    """A parsed URL.
 
     Attributes:
         scheme: http or https.
@@ -51,23 +58,22 @@ class Target:
 
     @property
     def host_header(self) -> str:
-        """The Host header: brackets around IPv6, the port where it is not the scheme's own."""
+        """The Host header: brackets around IPv6, the port unless it is the default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The URL again, in its canonical form."""
+        """The URL in its canonical form."""
         return f"{self.scheme}://{self.host_header}{self.path}"
 
 
-def parse_url(text: str, what: str, *, allow_http: bool = False) -> Target:
-    """Read a URL.
+def parse_url(text: str, what: str, *, allow_http: bool = False) -> SafeUrl:
+    """Parse an absolute URL.
 
     Args:
-        text: absolute URL.
-        what: what errors call the thing behind it.
-        allow_http: whether http is let through beside https.
+        what: name of its content in errors.
+        allow_http: whether http is allowed beside https.
 
     Raises:
         InvalidRequest: code URL_NOT_ALLOWED.
@@ -83,12 +89,12 @@ def parse_url(text: str, what: str, *, allow_http: bool = False) -> Target:
         raise not_allowed(what, "http is off, https is needed", "Give an https URL.")
     host, port = _split(parts["authority"], what)
     rest = parts["rest"].partition("#")[0]
-    path = quote(rest if rest.startswith("/") else f"/{rest}", safe=_AS_WRITTEN)
-    return Target(scheme, _host(host, what), port or _DEFAULT_PORTS[scheme], path)
+    path = quote(rest if rest.startswith("/") else f"/{rest}", safe=_UNQUOTED)
+    return SafeUrl(scheme, _host(host, what), port or _DEFAULT_PORTS[scheme], path)
 
 
-def follow(base: Target, location: str, what: str, *, allow_http: bool) -> Target:
-    """Where a redirect from `base` leads.
+def resolve_redirect(base: SafeUrl, location: str, what: str, *, allow_http: bool) -> SafeUrl:
+    """The target of a redirect from `base`.
 
     Args:
         location: value of the header, each character one byte of it.
@@ -97,7 +103,7 @@ def follow(base: Target, location: str, what: str, *, allow_http: bool) -> Targe
         InvalidRequest: code URL_NOT_ALLOWED.
     """
     encoded = "".join(c if c.isascii() else f"%{ord(c) & 0xFF:02X}" for c in location)
-    check_characters(encoded, what)  # before urljoin, which drops some of them silently
+    check_characters(encoded, what)  # urljoin silently drops some of them
     try:
         joined = urljoin(base.url, encoded)
     except ValueError:
@@ -106,7 +112,7 @@ def follow(base: Target, location: str, what: str, *, allow_http: bool) -> Targe
 
 
 def check_characters(text: str, what: str) -> None:
-    """Refuse what no URL holds and some parsers drop or repair.
+    """Refuse characters that no URL contains and that some parsers drop or repair.
 
     Raises:
         InvalidRequest: code URL_NOT_ALLOWED.
@@ -139,14 +145,14 @@ def _split(authority: str, what: str) -> tuple[str, int | None]:
 
 
 def _host(host: str, what: str) -> str:
-    """The host in its one spelling, refused when it has several."""
+    """The host in its canonical form; hosts with several readings are refused."""
     if host.startswith("["):
         try:
             return str(ipaddress.IPv6Address(host[1:-1]))
         except ValueError:
             raise not_allowed(what, "the address in brackets is no IPv6 address") from None
     labels = host.split(".")
-    if _NUMBER.fullmatch(labels[-1]):  # resolvers read such a host as an address, in many ways
+    if _NUMBER.fullmatch(labels[-1]):  # resolvers read such hosts as addresses, in several ways
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
@@ -155,6 +161,6 @@ def _host(host: str, what: str) -> str:
             ) from None
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise not_allowed(what, "its host is no valid domain name")
-    if len(labels) < 2 or any(f".{host}".endswith(f".{own}") for own in _OWN_NAMES):
+    if len(labels) < 2 or any(f".{host}".endswith(f".{own}") for own in _PRIVATE_DOMAINS):
         raise not_allowed(what, "its host is a name of a private network")
     return host

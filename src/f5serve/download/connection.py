@@ -1,10 +1,8 @@
-"""One GET over a connection to an address that was checked, with an end to every wait.
+"""An HTTP GET that connects only to addresses that were checked, with a deadline for every wait.
 
-A `Target` and a `Deadline` flow in, an `http.client.HTTPResponse` whose body is still to be read
-flows out. The name is looked up once, all of its addresses are judged, and the socket goes to one
-of those: what the name resolves to a moment later does not matter. Host header, SNI and certificate
-are those of the name. Environment proxies, cookies and credentials do not exist at this level. This
-module must not know redirects or sizes.
+The name is resolved once, all of its addresses are checked, and the socket connects to one of
+them, so a later change of the name has no effect. Host header, SNI and certificate are those of
+the name. Environment proxies, cookies and credentials are not used.
 """
 
 from __future__ import annotations
@@ -23,59 +21,59 @@ from typing import cast
 
 from f5serve import __version__
 from f5serve.download.addresses import AddressPolicy
-from f5serve.download.refusals import failed, not_allowed
-from f5serve.download.target import Target
+from f5serve.download.errors import failed, not_allowed
+from f5serve.download.safe_url import SafeUrl
 
 Resolver = Callable[[str, int], list[str]]
 """Host and port -> addresses in order of preference; raises socket.gaierror."""
 
-_MOST_ADDRESSES = 4  # tried one after the other
+_MAX_ADDRESSES = 4  # tried one after the other
 _BUFFER_BYTES = 65_536
-# One sentence for a name that does not exist and for one that is private, so that nobody can ask
+# One sentence for a name that does not exist and for a private one, so that callers cannot find out
 # which names exist in our network.
 _NOT_PUBLIC = "its host has no address, or one that is not on the public internet"
 
 
-def resolve_by_system(host: str, port: int) -> list[str]:
-    """What the system's resolver says."""
+def system_resolver(host: str, port: int) -> list[str]:
+    """Addresses by the resolver of the system."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def trust_of_system() -> ssl.SSLContext:
-    """The system's certificate authorities, host names checked."""
+def system_tls_context() -> ssl.SSLContext:
+    """TLS with the certificate authorities of the system and checked host names."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 @dataclass(frozen=True, slots=True)
-class Internet:
-    """The way out. The default is the real one; tests give one whose names and servers are theirs.
+class NetworkPolicy:
+    """Which addresses may be contacted, and how names and certificates are checked.
 
     Attributes:
-        policy: addresses and ports that may be asked.
-        resolve: looks names up.
-        trust: makes the TLS settings of a connection.
+        policy: allowed addresses and ports.
+        resolve: resolves names; tests give one of their own.
+        tls_context: makes the TLS settings of a connection.
     """
 
     policy: AddressPolicy = field(default_factory=AddressPolicy)
-    resolve: Resolver = resolve_by_system
-    trust: Callable[[], ssl.SSLContext] = trust_of_system
+    resolve: Resolver = system_resolver
+    tls_context: Callable[[], ssl.SSLContext] = system_tls_context
 
 
 class Deadline:
-    """The end of a piece of work that waits many times."""
+    """A time limit for work that waits many times, and for each wait."""
 
-    def __init__(self, timeout_s: float, patience_s: float) -> None:
+    def __init__(self, timeout_s: float, idle_timeout_s: float) -> None:
         """Start now.
 
         Args:
             timeout_s: for the whole, seconds.
-            patience_s: for one wait, seconds.
+            idle_timeout_s: for one wait, seconds.
         """
         self._end = time.monotonic() + timeout_s
-        self._patience_s = patience_s
+        self._idle_timeout_s = idle_timeout_s
 
     def left_s(self) -> float:
         """Seconds that the next wait may last.
@@ -86,37 +84,37 @@ class Deadline:
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        return min(left, self._patience_s)
+        return min(left, self._idle_timeout_s)
 
 
-def look_up(target: Target, what: str, internet: Internet, deadline: Deadline) -> list[str]:
-    """Addresses of the target's host, all of which may be asked.
+def resolve(target: SafeUrl, what: str, network: NetworkPolicy, deadline: Deadline) -> list[str]:
+    """Addresses of the target's host, all of which are allowed.
 
     Raises:
         InvalidRequest: code URL_NOT_ALLOWED.
-        StorageFailed: code URL_FAILED, the resolver is out of order.
+        StorageFailed: code URL_FAILED, the resolver does not work.
         TimeoutError: the resolver did not answer in time.
     """
-    if target.port not in internet.policy.ports:
+    if target.port not in network.policy.ports:
         raise not_allowed(what, "only the ports 80 and 443 may be asked")
     try:
-        addresses = [target.host] if target.is_address else _resolve(target, internet, deadline)
+        addresses = [target.host] if target.is_address else _resolve(target, network, deadline)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise failed(what, "its host name could not be looked up") from None
         addresses = []
-    if not addresses or not all(map(internet.policy.allows, addresses)):
+    if not addresses or not all(map(network.policy.allows, addresses)):
         raise not_allowed(what, _NOT_PUBLIC)
-    return addresses[:_MOST_ADDRESSES]
+    return addresses[:_MAX_ADDRESSES]
 
 
-def _resolve(target: Target, internet: Internet, deadline: Deadline) -> list[str]:
-    """Ask in a thread: the system's resolver takes no timeout and can wait for minutes."""
+def _resolve(target: SafeUrl, network: NetworkPolicy, deadline: Deadline) -> list[str]:
+    """Resolve in a thread: the system's resolver has no timeout and can wait for minutes."""
     answers: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
-            answers.put(internet.resolve(target.host, target.port))
+            answers.put(network.resolve(target.host, target.port))
         except UnicodeError:
             answers.put(socket.gaierror(socket.EAI_NONAME, "no valid name"))
         except OSError as error:
@@ -134,34 +132,34 @@ def _resolve(target: Target, internet: Internet, deadline: Deadline) -> list[str
 
 @contextlib.contextmanager
 def get(
-    target: Target, addresses: list[str], internet: Internet, deadline: Deadline
+    target: SafeUrl, addresses: list[str], network: NetworkPolicy, deadline: Deadline
 ) -> Iterator[http.client.HTTPResponse]:
     """Send a GET for the target to one of `addresses` and read the head of the answer.
 
     Raises:
-        TimeoutError, OSError, http.client.HTTPException: what went wrong on the way.
+        TimeoutError, OSError, http.client.HTTPException: the connection or the answer failed.
     """
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(_connect(addresses, target.port, deadline))
         if target.scheme == "https":
             connection.settimeout(deadline.left_s())
             connection = stack.enter_context(
-                internet.trust().wrap_socket(connection, server_hostname=target.host)
+                network.tls_context().wrap_socket(connection, server_hostname=target.host)
             )
         connection.settimeout(deadline.left_s())
         connection.sendall(_request(target))
-        wire = _Wire(connection, deadline)
+        wire = _DeadlineSocket(connection, deadline)
         response = stack.enter_context(
             http.client.HTTPResponse(cast(socket.socket, wire), method="GET")
         )
         response.begin()
-        if wire.incoming.has_ended:  # http.client takes a head that was cut for a whole one
+        if wire.incoming.has_ended:  # http.client accepts a head that was cut
             raise http.client.IncompleteRead(b"")
         yield response
 
 
 def _connect(addresses: list[str], port: int, deadline: Deadline) -> socket.socket:
-    """A socket to the first address that answers; each gets its share of the time."""
+    """A socket to the first address that answers; each gets an equal share of the time."""
     for index, address in enumerate(addresses):
         share_s = deadline.left_s() / (len(addresses) - index)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -178,7 +176,7 @@ def _connect(addresses: list[str], port: int, deadline: Deadline) -> socket.sock
     raise AssertionError("there is at least one address")
 
 
-def _request(target: Target) -> bytes:
+def _request(target: SafeUrl) -> bytes:
     lines = (
         f"GET {target.path} HTTP/1.1",
         f"Host: {target.host_header}",
@@ -191,19 +189,19 @@ def _request(target: Target) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-class _Wire:
-    """As much of a socket as `http.client.HTTPResponse` asks for."""
+class _DeadlineSocket:
+    """The part of a socket that `http.client.HTTPResponse` uses."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
-        self.incoming = _Incoming(connection, deadline)
+        self.incoming = _DeadlineReader(connection, deadline)
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """The bytes that come in, buffered."""
+        """The received bytes as a buffered stream."""
         return io.BufferedReader(self.incoming, _BUFFER_BYTES)
 
 
-class _Incoming(io.RawIOBase):
-    """What a socket receives; a server that sends a byte now and then gains no time by it."""
+class _DeadlineReader(io.RawIOBase):
+    """Received bytes, up to a deadline that single bytes do not extend."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self._connection = connection
@@ -215,7 +213,7 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Receive once, within what is left of the time."""
+        """Receive once, before the deadline."""
         self._connection.settimeout(self._deadline.left_s())
         received = self._connection.recv_into(buffer)
         self.has_ended = received == 0

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import KeyMissing, StorageFailed
-from f5serve.store.folder import FolderStore
+from f5serve.store.local import LocalStore
 
 
 def test_files_dropped_in_by_hand_are_values(tmp_path: Path) -> None:
     (tmp_path / "voices").mkdir()
     (tmp_path / "voices/Kim.wav").write_bytes(b"RIFF")
-    store = FolderStore(tmp_path)
+    store = LocalStore(tmp_path)
     assert store.get("voices/Kim.wav") == b"RIFF"
     assert [(o.key, o.size) for o in store.list("voices/")] == [("voices/Kim.wav", 4)]
 
@@ -28,7 +28,7 @@ def test_names_that_are_no_keys_are_left_out_with_one_warning(
     for name in ("Kim Smith.wav", "ü.wav", "ok.wav", ".hidden"):
         (tmp_path / name).write_bytes(b"")
     with caplog.at_level(logging.WARNING):
-        assert [one.key for one in FolderStore(tmp_path).list()] == ["ok.wav"]
+        assert [one.key for one in LocalStore(tmp_path).list()] == ["ok.wav"]
     assert len(caplog.records) == 1
     assert "3 objects" in caplog.text
 
@@ -42,7 +42,7 @@ def test_links_do_not_lead_out(tmp_path: Path, target: str) -> None:
     to = tmp_path / ("secrets/key" if target == "file" else "secrets")
     (root / "link").symlink_to(to)
     key = "link" if target == "file" else "link/key"
-    store = FolderStore(root)
+    store = LocalStore(root)
     for read in (store.get, store.exists, lambda k: store.download(k, tmp_path / "out")):
         with pytest.raises(StorageFailed) as caught:
             read(key)
@@ -57,7 +57,7 @@ def test_writing_does_not_follow_links_out(tmp_path: Path) -> None:
     root = tmp_path / "store"
     root.mkdir()
     (root / "link").symlink_to(tmp_path / "outside")
-    store = FolderStore(root)
+    store = LocalStore(root)
     for write in (
         lambda: store.put("link/x", b"1"),
         lambda: store.put_file("link/x", Path(__file__)),
@@ -72,7 +72,7 @@ def test_writing_does_not_follow_links_out(tmp_path: Path) -> None:
 def test_a_root_that_is_itself_a_link_is_fine(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "root").symlink_to(tmp_path / "real")
-    store = FolderStore(tmp_path / "root")
+    store = LocalStore(tmp_path / "root")
     store.put("a/b", b"1")
     assert store.get("a/b") == b"1"
     assert (tmp_path / "real/a/b").read_bytes() == b"1"
@@ -80,14 +80,14 @@ def test_a_root_that_is_itself_a_link_is_fine(tmp_path: Path) -> None:
 
 def test_a_pipe_does_not_hold_anybody_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    store = FolderStore(tmp_path)
+    store = LocalStore(tmp_path)
     with pytest.raises(StorageFailed) as caught:
         store.get("pipe")
     assert caught.value.code == "NOT_A_FILE"
 
 
 def test_a_store_that_was_never_written_to_is_empty(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "not/there")
+    store = LocalStore(tmp_path / "not/there")
     assert list(store.list()) == []
     assert not store.exists("a")
     with pytest.raises(KeyMissing):
@@ -99,14 +99,14 @@ def test_a_store_that_was_never_written_to_is_empty(tmp_path: Path) -> None:
 def test_a_root_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageFailed) as caught:
-        FolderStore(tmp_path / "file").put("a", b"1")
+        LocalStore(tmp_path / "file").put("a", b"1")
     assert caught.value.code in ("NOT_WRITABLE", "KEY_CONFLICT")
     assert str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 def test_a_folder_without_rights_is_told(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+    store = LocalStore(tmp_path)
     store.put("a", b"1")
     (tmp_path / "a").chmod(0)
     with pytest.raises(StorageFailed) as caught:
@@ -115,7 +115,7 @@ def test_a_folder_without_rights_is_told(tmp_path: Path) -> None:
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+    store = LocalStore(tmp_path)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for n in range(20):
         store.put("a", b"1")
@@ -143,7 +143,7 @@ def modes(root: Path) -> dict[str, str]:
 
 @pytest.mark.usefixtures("generous")
 def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "data" / "store")
+    store = LocalStore(tmp_path / "data" / "store")
     store.put("voices/ana/audio.wav", b"RIFF")
     (tmp_path / "file").write_bytes(b"speech")
     store.put_file("output/a.wav", tmp_path / "file")
@@ -161,7 +161,7 @@ def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("generous")
 def test_nobody_else_reads_what_is_being_written(tmp_path: Path) -> None:
-    with FolderStore(tmp_path / "store")._new_file("a/b") as file:
+    with LocalStore(tmp_path / "store")._new_file("a/b") as file:
         file.write_at(0, b"half")
         assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
 
@@ -172,7 +172,7 @@ def test_a_file_that_everybody_could_read_is_tightened_when_it_is_written_again(
 ) -> None:
     (tmp_path / "a").write_bytes(b"old")
     assert modes(tmp_path)["a"] == "0o666"
-    FolderStore(tmp_path).put("a", b"new")
+    LocalStore(tmp_path).put("a", b"new")
     assert modes(tmp_path)["a"] == "0o600"
 
 
@@ -180,10 +180,10 @@ def test_a_folder_with_the_setgid_bit_is_shared_with_its_group(tmp_path: Path) -
     root = tmp_path / "store"
     root.mkdir()
     root.chmod(0o2770)
-    FolderStore(root).put("a/b", b"")
+    LocalStore(root).put("a/b", b"")
     assert modes(root)["a"] == "0o2770"
     assert modes(root)["a/b"] == "0o660"
     root.chmod(0o2750)
-    FolderStore(root).put("c/d", b"")
+    LocalStore(root).put("c/d", b"")
     assert modes(root)["c"] == "0o2750"
     assert modes(root)["c/d"] == "0o640"

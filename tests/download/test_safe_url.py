@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from f5serve.download.target import Target, follow, parse_url
+from f5serve.download.safe_url import SafeUrl, parse_url, resolve_redirect
 from f5serve.errors import InvalidRequest
 
 HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]+(\.[a-z0-9_-]+)+|[0-9a-f:]+(\.[0-9.]+)?")
@@ -20,31 +20,31 @@ PIECES = ["http://", "https://", "files.example", "127.0.0.1", "[::1]", "@", ":"
           ";", "&", "=", ",", "'", '"', "<", "{", "|", "^", "`", "~", "+", "-", "_"]  # fmt: skip
 
 
-def parse(text: str) -> Target:
+def parse(text: str) -> SafeUrl:
     return parse_url(text, "voice", allow_http=True)
 
 
 @pytest.mark.parametrize(
     ("text", "target"),
     [
-        ("https://files.example/a.wav", Target("https", "files.example", 443, "/a.wav")),
-        ("http://files.example", Target("http", "files.example", 80, "/")),
-        ("HTTPS://FILES.Example:443/A", Target("https", "files.example", 443, "/A")),
-        ("https://files.example:80/", Target("https", "files.example", 80, "/")),
-        ("https://a.b?x=1&y=/../@:%41", Target("https", "a.b", 443, "/?x=1&y=/../@:%41")),
-        ("https://a.b/x#y@z/", Target("https", "a.b", 443, "/x")),
-        ("https://a.b#@127.0.0.1/", Target("https", "a.b", 443, "/")),
-        ("https://a.b/@127.0.0.1:80/", Target("https", "a.b", 443, "/@127.0.0.1:80/")),
-        ("https://a.b/ö/\"<>^`{|}'()", Target("https", "a.b", 443,
+        ("https://files.example/a.wav", SafeUrl("https", "files.example", 443, "/a.wav")),
+        ("http://files.example", SafeUrl("http", "files.example", 80, "/")),
+        ("HTTPS://FILES.Example:443/A", SafeUrl("https", "files.example", 443, "/A")),
+        ("https://files.example:80/", SafeUrl("https", "files.example", 80, "/")),
+        ("https://a.b?x=1&y=/../@:%41", SafeUrl("https", "a.b", 443, "/?x=1&y=/../@:%41")),
+        ("https://a.b/x#y@z/", SafeUrl("https", "a.b", 443, "/x")),
+        ("https://a.b#@127.0.0.1/", SafeUrl("https", "a.b", 443, "/")),
+        ("https://a.b/@127.0.0.1:80/", SafeUrl("https", "a.b", 443, "/@127.0.0.1:80/")),
+        ("https://a.b/ö/\"<>^`{|}'()", SafeUrl("https", "a.b", 443,
         "/%C3%B6/%22%3C%3E%5E%60%7B%7C%7D'()")),
-        ("https://xn--mnchen-3ya.example/", Target("https", "xn--mnchen-3ya.example", 443, "/")),
-        ("https://my_bucket.s3.example/", Target("https", "my_bucket.s3.example", 443, "/")),
-        ("https://1.1.1.1/", Target("https", "1.1.1.1", 443, "/")),
-        ("https://[2606:4700:0::1111]:80/", Target("https", "2606:4700::1111", 80, "/")),
-        ("https://1.1.1.1.example/", Target("https", "1.1.1.1.example", 443, "/")),
+        ("https://xn--mnchen-3ya.example/", SafeUrl("https", "xn--mnchen-3ya.example", 443, "/")),
+        ("https://my_bucket.s3.example/", SafeUrl("https", "my_bucket.s3.example", 443, "/")),
+        ("https://1.1.1.1/", SafeUrl("https", "1.1.1.1", 443, "/")),
+        ("https://[2606:4700:0::1111]:80/", SafeUrl("https", "2606:4700::1111", 80, "/")),
+        ("https://1.1.1.1.example/", SafeUrl("https", "1.1.1.1.example", 443, "/")),
     ],
 )  # fmt: skip
-def test_read(text: str, target: Target) -> None:
+def test_read(text: str, target: SafeUrl) -> None:
     assert parse(text) == target
     assert parse(target.url) == target
 
@@ -126,7 +126,7 @@ def test_any_text_is_read_in_one_way_or_refused(text: str) -> None:
 )
 def test_follow(location: str, url: str) -> None:
     base = parse("https://files.example:80/x/a")
-    assert follow(base, location, "voice", allow_http=True).url == url
+    assert resolve_redirect(base, location, "voice", allow_http=True).url == url
 
 
 @pytest.mark.parametrize(
@@ -137,4 +137,4 @@ def test_follow(location: str, url: str) -> None:
 )  # fmt: skip
 def test_follow_refuses(location: str) -> None:
     with pytest.raises(InvalidRequest):
-        follow(parse("https://files.example/x/a"), location, "voice", allow_http=False)
+        resolve_redirect(parse("https://files.example/x/a"), location, "voice", allow_http=False)

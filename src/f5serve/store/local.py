@@ -1,12 +1,12 @@
 """A store in a folder of this machine, or of a volume that several machines mount.
 
-Each value is the file of its key; a person may look at it and drop files in. Values are written
-under private names in `.tmp` and renamed, so readers and a crash meet whole ones. Safe for any
-number of threads and processes. No bytes are ever read through a link that leaves the folder.
+Each value is the file of its key, so people can look at values and drop files in. Values are
+written to `.tmp` and renamed, so readers see whole ones, also after a crash. Safe for any number
+of threads and processes. No link that leaves the folder is followed.
 
-What is written can be read by its owner alone (0600, folders 0700), whatever the umask: it is
-people's voices and what they had said. A folder with the setgid bit, as `chmod 2770` makes it, is
-meant to be shared: there the group is permitted what it is permitted in the folder.
+Files have mode 0600 and folders 0700, whatever the umask: they hold voices and texts of people. A
+folder with the setgid bit, as `chmod 2770` sets it, is shared: there the group has the rights that
+it has on the folder.
 """
 
 from __future__ import annotations
@@ -25,38 +25,37 @@ from pathlib import Path
 from typing import IO
 
 from f5serve.errors import KeyMissing, StorageFailed
+from f5serve.store.atomic import (
+    OWNER_ONLY,
+    Access,
+    AtomicFile,
+    make_folder,
+    read_error,
+    remove_stale,
+    write_error,
+)
 from f5serve.store.base import (
+    IgnoredKeys,
     Progress,
-    SkippedNames,
     StoredObject,
     check_after,
     check_key,
     check_prefix,
-    corrupt,
     is_key,
-    too_large,
-)
-from f5serve.store.files import (
-    OWNER_ONLY,
-    Access,
-    PrivateFile,
-    cannot_read,
-    cannot_write,
-    make_folder,
-    not_a_file,
-    sweep,
+    object_corrupt_error,
+    object_too_large_error,
 )
 
 _TMP = ".tmp"
 _BLOCK = 1 << 20
 
 
-class FolderStore:
-    """Values as files under `root`, which is made by the first `put`."""
+class LocalStore:
+    """Values as files under `root`, which the first `put` makes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
-        sweep(self.root / _TMP)
+        remove_stale(self.root / _TMP)
 
     def get(self, key: str, max_bytes: int | None = None) -> bytes:
         """See `ObjectStore.get`."""
@@ -64,9 +63,9 @@ class FolderStore:
             try:
                 data = file.read(-1 if max_bytes is None else max_bytes + 1)
             except OSError as error:
-                raise cannot_read(key, error) from None
+                raise read_error(key, error) from None
         if max_bytes is not None and len(data) > max_bytes:
-            raise too_large(key, max_bytes)
+            raise object_too_large_error(key, max_bytes)
         return data
 
     def get_part(self, key: str, start: int, size: int) -> bytes:
@@ -76,7 +75,7 @@ class FolderStore:
                 file.seek(start)
                 return file.read(size)
             except OSError as error:
-                raise cannot_read(key, error) from None
+                raise read_error(key, error) from None
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         """See `ObjectStore.put`; KEY_CONFLICT when one key would be the folder of another."""
@@ -86,18 +85,14 @@ class FolderStore:
             file.publish(path)
 
     def put_file(
-        self,
-        key: str,
-        path: Path,
-        content_type: str = "",
-        on_progress: Progress | None = None,
+        self, key: str, path: Path, content_type: str = "", on_progress: Progress | None = None
     ) -> None:
         """See `ObjectStore.put_file`."""
         target = self._path(key)
         try:
             source = path.open("rb")
         except OSError as error:
-            raise cannot_read(path.name, error) from None
+            raise read_error(path.name, error) from None
         with source, self._new_file(key, os.fstat(source.fileno()).st_size) as file:
             size = _copy(source, file, key, lambda block: None, on_progress)
             file.truncate(size)
@@ -115,98 +110,74 @@ class FolderStore:
         with self._open(key) as source:
             found = os.fstat(source.fileno()).st_size
             if size is not None and found != size:
-                raise corrupt(key, f"it has {found} bytes, not {size}")
+                raise object_corrupt_error(key, f"it has {found} bytes, not {size}")
             digest = hashlib.sha256()
-            with PrivateFile(to.parent, key, found) as file:
+            with AtomicFile(to.parent, key, found) as file:
                 copied = _copy(source, file, key, digest.update, on_progress)
                 if copied != found:
-                    raise corrupt(key, f"it had {found} bytes, and {copied} could be read")
+                    raise object_corrupt_error(
+                        key, f"it had {found} bytes, and {copied} could be read"
+                    )
                 if sha256 is not None and digest.hexdigest() != sha256.lower():
-                    raise corrupt(key, "its sha256 differs")
+                    raise object_corrupt_error(key, "its sha256 differs")
                 file.publish(to)
 
     def delete(self, key: str) -> None:
-        """See `ObjectStore.delete`; folders that become empty go too."""
+        """See `ObjectStore.delete`; removes folders that become empty, too."""
         path = self._path(key)
         try:
             path.unlink()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         except OSError as error:
-            raise cannot_write(key, 0, error) from None
-        with contextlib.suppress(OSError):  # not empty, or somebody was faster
+            raise write_error(key, 0, error) from None
+        with contextlib.suppress(OSError):  # not empty, or another process was faster
             for folder in path.parents:
                 if folder == self.root:
                     return
                 folder.rmdir()
 
-    def list(self, prefix: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
-        """See `ObjectStore.list`; what comes or goes meanwhile may be listed or not."""
+    def list(self, prefix: str = "", *, recursive: bool = True) -> Iterator[StoredObject]:
+        """See `ObjectStore.list`; in the order of keys."""
         folder, _, _ = check_prefix(prefix).rpartition("/")
-        skipped = SkippedNames(prefix)
-        yield from self._walk(folder, prefix, skipped, deep)
-        skipped.warn()
+        ignored = IgnoredKeys(prefix)
+        yield from self._walk(folder, prefix, "", recursive, ignored)
+        ignored.warn()
+
+    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
+        """See `ObjectStore.page`; folders before `after` are not read."""
+        folder, _, _ = check_prefix(prefix).rpartition("/")
+        found = self._walk(folder, prefix, check_after(after), True, IgnoredKeys(prefix))
+        return builtins.list(islice(found, limit))
 
     def _walk(
-        self, folder: str, prefix: str, skipped: SkippedNames, deep: bool
+        self, folder: str, prefix: str, after: str, recursive: bool, ignored: IgnoredKeys
     ) -> Iterator[StoredObject]:
         try:
             with os.scandir(self.root / folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise cannot_read(folder, error) from None
-        for entry in found:
-            key = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name == _TMP or not (key.startswith(prefix) or prefix.startswith(key + "/")):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if deep:
-                    yield from self._walk(key, prefix, skipped, deep)
-            elif not is_key(key) or not entry.is_file(follow_symlinks=False):
-                skipped.add(key)
-            else:
-                with contextlib.suppress(FileNotFoundError):  # gone since
-                    facts = entry.stat(follow_symlinks=False)
-                    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
-                    yield StoredObject(key, facts.st_size, modified)
-
-    def page(self, prefix: str, after: str = "", limit: int = 1000) -> builtins.list[StoredObject]:
-        """See `ObjectStore.page`; folders that lie before `after` are not looked into."""
-        folder, _, _ = check_prefix(prefix).rpartition("/")
-        return builtins.list(islice(self._ordered(folder, prefix, check_after(after)), limit))
-
-    def _ordered(self, folder: str, prefix: str, after: str) -> Iterator[StoredObject]:
-        try:
-            with os.scandir(self.root / folder) as entries:
-                # A folder stands where its keys do: "a-b" comes before "a/b".
+                # Sorted as keys are: "a-b" comes before "a/b".
                 names = sorted(
                     entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries
                 )
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise cannot_read(folder, error) from None
+            raise read_error(folder, error) from None
         for name in names:
             key = f"{folder}/{name}" if folder else name
-            fits = key.startswith(prefix)
             if key.endswith("/"):
-                fits = (fits or prefix.startswith(key)) and name != f"{_TMP}/"
-                if fits and (key > after or after.startswith(key)):
-                    yield from self._ordered(key[:-1], prefix, after)
-            elif fits and key > after and is_key(key) and (found := self._facts(key)) is not None:
-                yield found
-
-    def _facts(self, key: str) -> StoredObject | None:
-        """What a listing tells of a file; None for a link, a pipe, and what is gone since."""
-        try:
-            facts = os.lstat(self.root / key)
-        except FileNotFoundError:
-            return None
-        if not stat.S_ISREG(facts.st_mode):
-            return None
-        return StoredObject(key, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+                has_keys = key.startswith(prefix) or prefix.startswith(key)
+                is_behind = key > after or after.startswith(key)
+                if recursive and has_keys and is_behind and name != f"{_TMP}/":
+                    yield from self._walk(key[:-1], prefix, after, recursive, ignored)
+            elif key.startswith(prefix) and key > after:
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    facts = os.lstat(self.root / key)
+                    if not is_key(key) or not stat.S_ISREG(facts.st_mode):
+                        ignored.add(key)
+                        continue
+                    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                    yield StoredObject(key, facts.st_size, modified)
 
     def exists(self, key: str) -> bool:
         """See `ObjectStore.exists`."""
@@ -217,13 +188,13 @@ class FolderStore:
             return False
 
     def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
-        """Files that were being written go when the store is opened; there are no others."""
+        """Returns 0: opening the store removes the files of killed processes."""
         return 0
 
     def url(
         self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
     ) -> str:
-        """`file:///...`, for programs on this machine; it does not expire."""
+        """A `file:///` URL, for programs on this machine; it does not expire."""
         return self._path(key).as_uri()
 
     def now(self) -> float:
@@ -235,9 +206,9 @@ class FolderStore:
         return f"folder {self.root}"
 
     def _path(self, key: str) -> Path:
-        """Where the value of a key lies; a folder of links may lead elsewhere, but not out."""
+        """The path of a key; links between its folders must not leave the store."""
         path = self.root / check_key(key)
-        if not self._has_links(key):  # nearly always; looking where links lead costs far more
+        if not self._has_links(key):  # nearly always; resolving links costs far more
             return path
         if Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(self.root)):
             return path
@@ -248,7 +219,7 @@ class FolderStore:
         )
 
     def _has_links(self, key: str) -> bool:
-        """Whether a folder of this key, below the root, is a link, or may be one."""
+        """Whether a folder of this key, below the root, is or may be a link."""
         folder = os.fspath(self.root)
         for name in key.split("/")[:-1]:
             folder = f"{folder}/{name}"
@@ -261,52 +232,52 @@ class FolderStore:
                 return True
         return False
 
-    def _new_file(self, key: str, size: int = 0) -> PrivateFile:
+    def _new_file(self, key: str, size: int = 0) -> AtomicFile:
         access = OWNER_ONLY
         try:
             mode = self.root.stat().st_mode
             if mode & stat.S_ISGID:
                 group = mode & 0o070
                 access = Access(0o600 | group & 0o060, stat.S_ISGID | 0o700 | group, is_exact=True)
-        except OSError:  # the first put makes it; what lies above it is for everybody
+        except OSError:  # the first put makes it; folders above it get the usual bits
             with contextlib.suppress(OSError):
                 make_folder(self.root.parent)
-        return PrivateFile(self.root / _TMP, key, size, access)
+        return AtomicFile(self.root / _TMP, key, size, access)
 
     def _open(self, key: str) -> IO[bytes]:
         path = self._path(key)
         try:
-            # A link may lead anywhere, and a named pipe would wait for ever.
+            # A link may lead anywhere, and opening a named pipe would wait for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             raise KeyMissing(key) from None
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
-                raise not_a_file(key) from None
-            raise cannot_read(key, error) from None
+                raise _not_a_file(key) from None
+            raise read_error(key, error) from None
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
             return os.fdopen(descriptor, "rb")
         os.close(descriptor)
         if stat.S_ISDIR(mode):
             raise KeyMissing(key)
-        raise not_a_file(key)
+        raise _not_a_file(key)
 
 
 def _copy(
     source: IO[bytes],
-    file: PrivateFile,
+    file: AtomicFile,
     key: str,
     feed: Callable[[bytes], None],
     on_progress: Progress | None = None,
 ) -> int:
-    """Copy all of `source`, showing every block to `feed`; returns the number of bytes."""
+    """Copy all of `source`, and pass every block to `feed`; returns the number of bytes."""
     at = 0
     while True:
         try:
             block = source.read(_BLOCK)
         except OSError as error:
-            raise cannot_read(key, error) from None
+            raise read_error(key, error) from None
         if not block:
             return at
         file.write_at(at, block)
@@ -314,3 +285,12 @@ def _copy(
         at += len(block)
         if on_progress is not None:
             on_progress(at)
+
+
+def _not_a_file(key: str) -> StorageFailed:
+    """The error for a link, a pipe or a device where the file of a key belongs."""
+    return StorageFailed(
+        f"{key!r} cannot be read: it is no file.",
+        code="NOT_A_FILE",
+        hint="Put a file there; links are not followed.",
+    )

@@ -1,7 +1,6 @@
-"""Files that appear whole or not at all.
+"""Files that appear whole or not at all: written under a temporary name, flushed and renamed.
 
-Bytes flow in under a private name, a finished file flows out under its own. A process that dies
-leaves a private file that `sweep` removes. This module must not know stores.
+A process that dies leaves a temporary file, which `remove_stale` removes.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from f5serve.errors import StorageFailed, means_full, means_too_many_files, too_
 
 _MARK = ".f5-"
 _SUFFIX = ".tmp"
-_TRIES = 100  # of making a folder that others, finding it empty, remove
+_TRIES = 100  # to make a folder that other processes remove when they find it empty
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may read and write what is made, as mode bits.
+    """Mode bits of new files and folders.
 
     Attributes:
-        is_exact: whether the process's umask takes nothing away.
+        is_exact: whether the umask of the process is ignored.
     """
 
     file: int
@@ -38,35 +37,37 @@ class Access:
     is_exact: bool = False
 
 
-USUAL = Access(0o644, 0o777)
-"""As any program makes files, less the umask."""
+DEFAULT = Access(0o644, 0o777)
+"""The usual bits, less the umask."""
 
 OWNER_ONLY = Access(0o600, 0o700)
 
 
-class PrivateFile:
-    """A file that only its maker knows, until `publish` gives it a name.
+class AtomicFile:
+    """A file under a temporary name, until `publish` renames it.
 
-    It is made in the folder it will stay in, so that naming it is one step of the file system.
-    While it is open a lock tells sweepers that its maker lives. Threads may write to different
-    places at once, until it is published or closed.
+    While it is open it is locked, so that `remove_stale` leaves it. Threads may write to
+    different places at once, until it is published or closed.
 
     Args:
-        folder: made when it is not there.
-        what: what errors call the content, e.g. a key.
-        size: bytes to allocate before the first one is written, which is the only way to know
-            that they fit; 0 allocates none.
+        folder: for the temporary file, made when it is not there; on the same file system as the
+            final name, since a rename is one step only there.
+        what: the content's name in errors, e.g. a key.
+        size: bytes to allocate at once, which is the only way to know that they fit; 0 for none.
         access: of the file, and of folders that are made for it.
+
+    Raises:
+        StorageFailed: NO_SPACE, NOT_WRITABLE or TOO_MANY_OPEN_FILES.
     """
 
-    def __init__(self, folder: Path, what: str, size: int = 0, access: Access = USUAL) -> None:
+    def __init__(self, folder: Path, what: str, size: int = 0, access: Access = DEFAULT) -> None:
         self._what = what
         self._access = access
         self._descriptor = -1
         try:
             self.path, self._descriptor = _create(folder, access)
         except OSError as error:
-            raise cannot_write(what, size, error) from None
+            raise write_error(what, size, error) from None
         with contextlib.suppress(OSError):  # not every network file system has locks
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if size:
@@ -78,11 +79,11 @@ class PrivateFile:
 
     @property
     def descriptor(self) -> int:
-        """Of the open file; -1 once it is closed."""
+        """The file descriptor; -1 once it is closed."""
         return self._descriptor
 
     def allocate(self, size: int) -> None:
-        """Take `size` bytes of the disk now.
+        """Allocate `size` bytes on the disk.
 
         Raises:
             StorageFailed: NO_SPACE or NOT_WRITABLE.
@@ -93,7 +94,7 @@ class PrivateFile:
             os.posix_fallocate(self._descriptor, 0, size)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                raise cannot_write(self._what, size, error) from None
+                raise write_error(self._what, size, error) from None
 
     def write_at(self, start: int, data: bytes) -> None:
         """Write all of `data` at byte `start`.
@@ -107,18 +108,18 @@ class PrivateFile:
                 written = os.pwrite(self._descriptor, left, start)
                 start, left = start + written, left[written:]
         except OSError as error:
-            raise cannot_write(self._what, len(left), error) from None
+            raise write_error(self._what, len(left), error) from None
 
     def read_at(self, start: int, size: int) -> bytes:
         """Up to `size` bytes from byte `start`, as the file system holds them."""
         return os.pread(self._descriptor, size, start)
 
     def truncate(self, size: int) -> None:
-        """Cut the file to `size` bytes, when fewer came than were allocated."""
+        """Cut the file to `size` bytes, where fewer came than were allocated."""
         os.ftruncate(self._descriptor, size)
 
     def publish(self, to: Path) -> None:
-        """Flush, and give the content its name in one step, replacing what was there.
+        """Flush the file and rename it to `to`, replacing what was there.
 
         Raises:
             StorageFailed: NO_SPACE, NOT_WRITABLE, or KEY_CONFLICT when `to` is a folder.
@@ -128,9 +129,9 @@ class PrivateFile:
             self._rename(to)
             _sync_folder(to.parent)
         except (IsADirectoryError, NotADirectoryError, FileExistsError):
-            raise key_conflict(self._what) from None
+            raise key_conflict_error(self._what) from None
         except OSError as error:
-            raise cannot_write(self._what, 0, error) from None
+            raise write_error(self._what, 0, error) from None
 
     def _rename(self, to: Path) -> None:
         for _ in range(_TRIES):
@@ -139,13 +140,13 @@ class PrivateFile:
                 self.path.rename(to)
                 return
             except FileNotFoundError:
-                # Somebody removed the folder for being empty, just after it was made.
+                # Another process removed the empty folder just after it was made.
                 if not self.path.exists():
                     raise
         self.path.rename(to)
 
     def close(self) -> None:
-        """Remove the private name, if it still has one, and end; may be called again."""
+        """Close the file, and remove it unless it was published; may be called again."""
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 if self.path.exists():  # a forked process may keep the blocks of an open file
@@ -170,7 +171,7 @@ def _create(folder: Path, access: Access) -> tuple[Path, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     for _ in range(_TRIES):
         path = folder / f"{_MARK}{uuid.uuid4().hex}{_SUFFIX}"
-        with contextlib.suppress(FileNotFoundError):  # an empty folder may be removed by another
+        with contextlib.suppress(FileNotFoundError):  # another process may remove an empty folder
             make_folder(folder, access)
             descriptor = os.open(path, flags, access.file)
             if access.is_exact:
@@ -180,12 +181,12 @@ def _create(folder: Path, access: Access) -> tuple[Path, int]:
     raise FileNotFoundError(errno.ENOENT, "its folder is removed again and again")
 
 
-def make_folder(folder: Path, access: Access = USUAL) -> None:
-    """Make a folder and those above it, flushed, so that no crash loses what is put there.
+def make_folder(folder: Path, access: Access = DEFAULT) -> None:
+    """Make a folder and its parents, and flush them, so that no crash loses what is put there.
 
     Raises:
-        FileNotFoundError: when somebody removes them meanwhile; the caller may try again.
-        NotADirectoryError: when a file has one of the names.
+        FileNotFoundError: another process removed one meanwhile; the caller may try again.
+        NotADirectoryError: a file has one of the names.
     """
     if folder.is_dir():
         return
@@ -210,21 +211,19 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def is_private(name: str) -> bool:
-    """Whether a file of this name is a private one, to be left out of listings."""
-    return name.startswith(_MARK) and name.endswith(_SUFFIX)
+def remove_stale(folder: Path, older_than_s: float = 600) -> int:
+    """Remove temporary files whose processes have died; returns how many.
 
+    A living process holds a lock on its own. The age covers file systems without locks, and the
+    moment between making a file and locking it.
 
-def sweep(folder: Path, older_than_s: float = 600) -> int:
-    """Remove private files that nobody writes to any more; returns how many.
-
-    One whose maker lives is locked. The age covers file systems without locks, and the moment
-    between making a file and locking it.
+    Args:
+        older_than_s: seconds since the last write.
     """
     removed = 0
     with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if is_private(path.name) and _is_abandoned(path, older_than_s):
+        for path in folder.glob(f"{_MARK}*{_SUFFIX}"):
+            if _is_abandoned(path, older_than_s):
                 path.unlink(missing_ok=True)
                 removed += 1
     return removed
@@ -239,8 +238,9 @@ def _is_abandoned(path: Path, older_than_s: float) -> bool:
         return False
 
 
-def cannot_write(what: str, size: int, error: OSError) -> StorageFailed:
-    """The error for a write that the system refused; it names no folder, as callers may be far."""
+def write_error(what: str, size: int, error: OSError) -> StorageFailed:
+    """The error for a failed write of `size` more bytes; it names no folder, as it may be sent
+    to callers."""
     if means_too_many_files(error):
         return too_many_files()
     if means_full(error):
@@ -256,8 +256,8 @@ def cannot_write(what: str, size: int, error: OSError) -> StorageFailed:
     )
 
 
-def cannot_read(what: str, error: OSError) -> StorageFailed:
-    """The error for a file that is there and cannot be read."""
+def read_error(what: str, error: OSError) -> StorageFailed:
+    """The error for a failed read of a file that exists."""
     if means_too_many_files(error):
         return too_many_files()
     return StorageFailed(
@@ -267,17 +267,8 @@ def cannot_read(what: str, error: OSError) -> StorageFailed:
     )
 
 
-def not_a_file(key: str) -> StorageFailed:
-    """The error for a link, a pipe or a device where the file of a key belongs."""
-    return StorageFailed(
-        f"{key!r} cannot be read: it is no file.",
-        code="NOT_A_FILE",
-        hint="Put a file there; links are not followed.",
-    )
-
-
-def key_conflict(key: str) -> StorageFailed:
-    """The error for a key that is a folder of others, or lies inside another."""
+def key_conflict_error(key: str) -> StorageFailed:
+    """The error for a key that is the folder of other keys, or inside another key."""
     return StorageFailed(
         f"{key!r} cannot be a value and a folder of values at once.",
         code="KEY_CONFLICT",

@@ -1,8 +1,7 @@
-"""Every way in which a URL or inline data is refused: sentence, code and hint, in one place.
+"""The errors of downloads, with message, code and hint.
 
-In flow what was to be downloaded and why it was not, out flows the error to raise. A sentence names
-the host at most when the caller wrote it himself, never an address, a path, a query (which may
-hold a signature) or what a redirect led to.
+A message never contains an address, a path, a query (which may hold a signature) or the target of
+a redirect.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ _BUSY = frozenset({408, 425, 429})
 
 
 def not_allowed(what: str, why: str, hint: str = "") -> InvalidRequest:
-    """The URL may not be asked; `why` continues "the URL is not allowed: "."""
+    """The URL is not allowed; `why` continues "the URL is not allowed: "."""
     return InvalidRequest(
         f"Failed to download {what}: the URL is not allowed: {why}.",
         code="URL_NOT_ALLOWED",
@@ -31,7 +30,7 @@ def too_large(what: str, max_bytes: int) -> InvalidRequest:
 
 
 def timed_out(what: str, why: str) -> StorageFailed:
-    """Too slow, or silent; `why` is a clause."""
+    """The server is too slow or silent; `why` is a clause."""
     return StorageFailed(
         f"Failed to download {what}: {why}.",
         code="URL_TIMEOUT",
@@ -41,7 +40,7 @@ def timed_out(what: str, why: str) -> StorageFailed:
 
 
 def failed(what: str, why: str) -> StorageFailed:
-    """The server could not be reached or did not answer as a web server should."""
+    """The server cannot be reached, or does not answer in valid HTTP; `why` is a clause."""
     return StorageFailed(
         f"Failed to download {what}: {why}.",
         code="URL_FAILED",
@@ -51,7 +50,7 @@ def failed(what: str, why: str) -> StorageFailed:
 
 
 def answered(what: str, status: int) -> F5Error:
-    """An HTTP status other than 200; 4xx says that the URL is at fault, not the server."""
+    """An HTTP status other than 200; most of 4xx are no fault of the server, so not retryable."""
     if not 400 <= status < 500 or status in _BUSY:
         return failed(what, f"the server answered with HTTP status {status}")
     return wrong(
@@ -62,5 +61,5 @@ def answered(what: str, status: int) -> F5Error:
 
 
 def wrong(what: str, why: str, hint: str) -> InvalidRequest:
-    """The answer shows that this URL will not work when it is tried again."""
+    """The answer shows that a retry of this URL will fail, too."""
     return InvalidRequest(f"Failed to download {what}: {why}.", code="URL_FAILED", hint=hint)
