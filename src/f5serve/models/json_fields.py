@@ -7,11 +7,13 @@ wrong type raises `InvalidDocument`, and nothing else.
 from __future__ import annotations
 
 import errno
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
+
+from f5serve.store.json_documents import InvalidDocument as InvalidDocument
+from f5serve.store.json_documents import parse_object
 
 MAX_BYTES = 65_536
 MAX_TEXT = 500
@@ -23,10 +25,6 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # becomes the name 
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-class InvalidDocument(ValueError):
-    """A document, or the named field of it, is not what it should be."""
-
-
 def load(data: bytes) -> dict[str, Any]:
     """The JSON object in `data`.
 
@@ -35,13 +33,7 @@ def load(data: bytes) -> dict[str, Any]:
     """
     if len(data) > MAX_BYTES:
         raise InvalidDocument("it is too large")
-    try:
-        value = json.loads(data.decode(), parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise InvalidDocument("it is no JSON") from error
-    if not isinstance(value, dict):
-        raise InvalidDocument("it is no object")
-    return value
+    return parse_object(data)
 
 
 def read_file(path: Path) -> bytes:
@@ -97,7 +89,3 @@ def is_inside(path: str) -> bool:
     """Whether a path of a repository stays below the folder that it is put into."""
     plain = 0 < len(path) <= MAX_TEXT and not _NOT_SHOWN.search(path) and "\\" not in path
     return plain and not path.startswith("/") and ".." not in PurePosixPath(path).parts
-
-
-def _refuse(_: str) -> NoReturn:
-    raise InvalidDocument("it holds a number that is none")

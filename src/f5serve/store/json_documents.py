@@ -16,7 +16,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 class InvalidDocument(ValueError):
-    """Bytes are not an acceptable JSON object; the text says why, e.g. "it is no JSON"."""
+    """Bytes are not an acceptable JSON object, or a field of it is wrong; the text says what."""
 
 
 def parse_object(data: bytes, max_items: int = MAX_ITEMS) -> dict[str, Any]:
