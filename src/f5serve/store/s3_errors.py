@@ -107,7 +107,7 @@ _FULL = ErrorInfo(
 )
 _TRANSFER = ErrorInfo("S3_CUT", "The transfer was damaged on its way", "Try again.", retryable=True)
 UNSUPPORTED = ErrorInfo(
-    "S3UNSUPPORTED",
+    "S3_UNSUPPORTED",
     "The bucket's server does not have this operation",
     "Use a service that has the basic operations of S3.",
 )
@@ -150,44 +150,32 @@ _SETTINGS = ErrorInfo(
     "Check S3_BUCKET, AWS_ENDPOINT_URL, AWS_REGION and AWS_CA_BUNDLE.",
 )
 
-_BY_SERVER_CODE = {
-    "InvalidAccessKeyId": _WRONG_KEY,
-    "SignatureDoesNotMatch": _WRONG_SECRET,
-    **dict.fromkeys(["ExpiredToken", "InvalidToken", "TokenRefreshRequired"], _TOKEN),
-    **dict.fromkeys(["RequestTimeTooSkewed", "RequestExpired"], _CLOCK),
-    **dict.fromkeys(["NoSuchBucket", "InvalidBucketName"], _NO_BUCKET),
-    **dict.fromkeys(
-        [
-            "PermanentRedirect",
-            "TemporaryRedirect",
-            "AuthorizationHeaderMalformed",
-            "AuthorizationQueryParametersError",
-            "IllegalLocationConstraintException",
-            "InvalidRegion",
-        ],
-        _REGION,
-    ),
-    **dict.fromkeys(
-        [
-            "SlowDown",
-            "SlowDownRead",
-            "SlowDownWrite",
-            "ServiceUnavailable",
-            "TooManyRequests",
-            "TooManyRequestsException",
-            "Throttling",
-            "ThrottlingException",
-            "RequestLimitExceeded",
-            "BandwidthLimitExceeded",
-            "Busy",
-        ],
-        _SLOW_DOWN,
-    ),
-    **dict.fromkeys(["InternalError", "RequestTimeout", "OperationAborted"], _SERVER),
-    **dict.fromkeys(["XMinioStorageFull", "QuotaExceeded", "XMinioQuotaExceeded"], _FULL),
-    **dict.fromkeys(["BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"], _TRANSFER),
-    **dict.fromkeys(["NotImplemented", "XNotImplemented"], UNSUPPORTED),
-}
+_SERVER_CODES = (
+    (_WRONG_KEY, "InvalidAccessKeyId"),
+    (_WRONG_SECRET, "SignatureDoesNotMatch"),
+    (_TOKEN, "ExpiredToken InvalidToken TokenRefreshRequired"),
+    (_CLOCK, "RequestTimeTooSkewed RequestExpired"),
+    (_NO_BUCKET, "NoSuchBucket InvalidBucketName"),
+    (_REGION, "PermanentRedirect TemporaryRedirect AuthorizationHeaderMalformed InvalidRegion"),
+    (_REGION, "AuthorizationQueryParametersError IllegalLocationConstraintException"),
+    (_SLOW_DOWN, "SlowDown SlowDownRead SlowDownWrite ServiceUnavailable Busy Throttling"),
+    (_SLOW_DOWN, "ThrottlingException TooManyRequests TooManyRequestsException"),
+    (_SLOW_DOWN, "RequestLimitExceeded BandwidthLimitExceeded"),
+    (_SERVER, "InternalError RequestTimeout OperationAborted"),
+    (_FULL, "XMinioStorageFull QuotaExceeded XMinioQuotaExceeded"),
+    (_TRANSFER, "BadDigest XAmzContentSHA256Mismatch IncompleteBody"),
+    (UNSUPPORTED, "NotImplemented XNotImplemented"),
+)
+_EXCEPTIONS = (
+    (_NO_CREDENTIALS, "NoCredentialsError PartialCredentialsError CredentialRetrievalError"),
+    (_STALLED, "ReadTimeoutError TimeoutError"),
+    (_CUT, "IncompleteReadError ResponseStreamingError ConnectionClosedError ProtocolError"),
+    (_CUT, "FlexibleChecksumError"),
+    (_NOT_S3, "ResponseParserError ResponseParserInvalidXMLError"),
+    (_SETTINGS, "ParamValidationError ProfileNotFound ConfigParseError InvalidRegionError"),
+)
+_BY_SERVER_CODE = {name: info for info, names in _SERVER_CODES for name in names.split()}
+_BY_EXCEPTION = {name: info for info, names in _EXCEPTIONS for name in names.split()}
 _BY_STATUS = {
     **dict.fromkeys([301, 302, 307, 308], _REGION),
     **dict.fromkeys([401, 403], _FORBIDDEN),
@@ -196,26 +184,6 @@ _BY_STATUS = {
     **dict.fromkeys([429, 503], _SLOW_DOWN),
     501: UNSUPPORTED,
     507: _FULL,
-}
-_BY_EXCEPTION = {
-    **dict.fromkeys(["NoCredentialsError", "PartialCredentialsError"], _NO_CREDENTIALS),
-    "CredentialRetrievalError": _NO_CREDENTIALS,
-    **dict.fromkeys(["ReadTimeoutError", "TimeoutError"], _STALLED),
-    **dict.fromkeys(
-        [
-            "IncompleteReadError",
-            "ResponseStreamingError",
-            "ConnectionClosedError",
-            "ProtocolError",
-            "FlexibleChecksumError",
-        ],
-        _CUT,
-    ),
-    **dict.fromkeys(["ResponseParserError", "ResponseParserInvalidXMLError"], _NOT_S3),
-    **dict.fromkeys(
-        ["ParamValidationError", "ProfileNotFound", "ConfigParseError", "InvalidRegionError"],
-        _SETTINGS,
-    ),
 }
 _BROKEN_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """Connections that ended inside TLS, which is no fault of the certificate."""
