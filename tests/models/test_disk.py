@@ -97,8 +97,8 @@ def test_the_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     most: list[int] = []
 
     def work(number: int) -> None:
-        with hold_lock(path, stale_after_s=10) as alone:
-            assert alone
+        with hold_lock(path, stale_after_s=10) as lock:
+            assert lock.is_held
             inside.append(number)
             most.append(len(inside))
             time.sleep(0.02)
@@ -117,8 +117,8 @@ def test_a_holder_without_a_sign_of_life_is_not_waited_for(tmp_path: Path) -> No
     with path.open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         start = time.monotonic()
-        with hold_lock(path, stale_after_s=0.3) as alone:
-            assert not alone
+        with hold_lock(path, stale_after_s=0.3) as lock:
+            assert not lock.is_held
         assert 0.2 < time.monotonic() - start < 2
 
 
@@ -135,6 +135,6 @@ def test_a_holder_that_shows_life_is_waited_for(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=live)
     thread.start()
-    with hold_lock(path, stale_after_s=0.3) as alone:
-        assert alone
+    with hold_lock(path, stale_after_s=0.3) as lock:
+        assert lock.is_held
     thread.join()

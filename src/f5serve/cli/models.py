@@ -18,7 +18,7 @@ from f5serve.cli.meter import Meter
 from f5serve.cli.models_parser import DTYPES
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
 from f5serve.models.disk import cannot_write, format_bytes
-from f5serve.models.local import ModelFiles, artifact_path, find, find_published
+from f5serve.models.local import ModelFiles, artifact_path, find, get_published
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, check_license
 from f5serve.settings import Settings
 
@@ -118,9 +118,10 @@ def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -
             f"There is no file {args.model}.", "NO_SUCH_FILE", "Look at its path."
         )
     else:
-        spec = registry.get(args.model)
+        spec = registry.get_model(args.model)
+        check_license(spec, settings.require_commercial_license)
         weights, license, model_id = (
-            _published_weights(spec, settings, registry),
+            get_published(spec.id, settings.models_dir, registry).weights,
             spec.license,
             spec.id,
         )
@@ -145,22 +146,6 @@ def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -
 
 def _wrong_argument(message: str, code: str, hint: str) -> F5Error:
     return InvalidRequest(message, code=code, hint=hint)
-
-
-def _published_weights(spec: ModelSpec, settings: Settings, registry: Registry) -> Path:
-    if spec is registry.vocoder:
-        raise _wrong_argument(
-            f"{spec.id} is the vocoder, not a model.", "NOT_A_MODEL", "It needs no conversion."
-        )
-    check_license(spec, settings.require_commercial_license)
-    found = find_published(spec.id, settings.models_dir, registry=registry)
-    if found is None:
-        raise ModelUnavailable(
-            f"{spec.id} is not on this machine.",
-            code="MODEL_NOT_PULLED",
-            hint=f"Run: f5serve models pull {spec.id}",
-        )
-    return found.weights
 
 
 def convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from f5serve.cli.meter import Meter
 from f5serve.cli.models import convert_file, print_files, tell
-from f5serve.errors import InvalidRequest
 from f5serve.models.bucket import sync
 from f5serve.models.disk import format_bytes
 from f5serve.models.local import find_installed, remove_other_versions
@@ -60,13 +59,7 @@ def pull_from_store(args: argparse.Namespace, settings: Settings, registry: Regi
 
 
 def _model(name: str, settings: Settings, registry: Registry) -> ModelSpec:
-    spec = registry.get(name)
-    if spec is registry.vocoder:
-        raise InvalidRequest(
-            f"{name} is the vocoder, not a model.",
-            code="NOT_A_MODEL",
-            hint="It goes with every model; name one of those.",
-        )
+    spec = registry.get_model(name)
     check_license(spec, settings.require_commercial_license)
     return spec
 

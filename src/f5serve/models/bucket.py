@@ -18,7 +18,7 @@ from pathlib import Path
 from f5serve.errors import KeyMissing, ModelUnavailable, StorageFailed
 from f5serve.models import manifest as manifests
 from f5serve.models.cleanup import remove_leftovers
-from f5serve.models.disk import Heartbeat, cannot_write, hold_lock, no_space
+from f5serve.models.disk import FileLock, hold_lock, no_space
 from f5serve.models.hashes import OnProgress, Progress, digest, no_progress
 from f5serve.models.json_fields import MAX_BYTES
 from f5serve.models.local import (
@@ -119,16 +119,11 @@ def download(
     """
     version = InstalledModel.of(manifest, models_dir)
     lock = version.folder.parent / "sync.lock"
-    try:
-        version.folder.mkdir(parents=True, exist_ok=True)
-        lock.touch()
-    except OSError as error:
-        raise cannot_write(models_dir, manifest.size, error) from None
     remove_leftovers(models_dir)
     remove_stale(version.folder)
     try:
-        with hold_lock(lock, _LOCK_STALE_S):
-            _Download(store, version, on_progress, Heartbeat(lock)).run()
+        with hold_lock(lock, _LOCK_STALE_S) as held:
+            _Download(store, version, on_progress, held).run()
             mark_installed(version)
     except StorageFailed as error:
         if error.code != "NO_SPACE":
@@ -151,7 +146,7 @@ class _Download:
     store: ObjectStore
     version: InstalledModel
     on_progress: OnProgress
-    heartbeat: Heartbeat
+    held: FileLock
     stopped: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _done: dict[str, int] = field(default_factory=dict)
@@ -224,4 +219,4 @@ class _Download:
             self.on_progress(Progress(manifest.about.model, "download", total, manifest.size))
             if total > self._most:  # a holder that only repeats itself is not worth waiting for
                 self._most = total
-                self.heartbeat.beat()
+                self.held.beat()

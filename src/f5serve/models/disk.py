@@ -188,35 +188,49 @@ def write_atomic(path: Path, data: bytes) -> None:
         ) from None
 
 
-class Heartbeat:
-    """Touches a lock file, at most once a second, to show those who wait that its holder works."""
+class FileLock:
+    """A lock file between processes, as `hold_lock` yields it.
 
-    def __init__(self, lock: Path) -> None:
-        self._lock = lock
+    Attributes:
+        is_held: whether this process has it.
+    """
+
+    def __init__(self, path: Path, is_held: bool) -> None:
+        self.is_held = is_held
+        self._path = path
         self._last = time.monotonic()  # taking the lock touched it
 
     def beat(self) -> None:
-        """Call it after every piece of work."""
+        """Show those who wait that work goes on; call it often, it touches once a second."""
         if time.monotonic() > self._last + 1:
             self._last = time.monotonic()
             with contextlib.suppress(OSError):  # others would only wait for less long
-                self._lock.touch()
+                self._path.touch()
 
 
 @contextlib.contextmanager
-def hold_lock(path: Path, stale_after_s: float) -> Iterator[bool]:
-    """Hold the lock file `path` exclusively; yields whether that succeeded.
+def hold_lock(path: Path, stale_after_s: float) -> Iterator[FileLock]:
+    """Hold the lock file `path`, which is created with its folder.
 
-    The holder touches the file (`Heartbeat`). After `stale_after_s` without that the caller goes
-    on without the lock: on a network volume the lock of a lost host can stay taken, and on some
-    the lock always succeeds, so nothing but bandwidth may depend on it.
+    The holder touches the file (`FileLock.beat`). After `stale_after_s` without that the caller
+    goes on without the lock: on a network volume the lock of a lost host can stay taken, and on
+    some the lock always succeeds, so nothing but bandwidth may depend on it.
+
+    Raises:
+        StorageFailed: NO_SPACE or NOT_WRITABLE.
     """
-    with path.open("a") as file:
-        held = _take(file, path, stale_after_s)
-        if held:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        file = path.open("a")
+    except OSError as error:
+        raise cannot_write(path.parent, 0, error) from None
+    with file:
+        is_held = _take(file, path, stale_after_s)
+        if is_held:
             path.touch()
         try:
-            yield held
+            yield FileLock(path, is_held)
         finally:  # closing alone would leave it with a process that was forked meanwhile
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_UN)

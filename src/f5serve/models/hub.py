@@ -16,11 +16,10 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from f5serve.errors import InvalidRequest, ModelUnavailable, StorageFailed
+from f5serve.errors import ModelUnavailable, StorageFailed
 from f5serve.models.cleanup import quarantine, remove_leftovers
 from f5serve.models.disk import (
     DiskReservation,
-    Heartbeat,
     cannot_write,
     hold_lock,
     write_atomic,
@@ -78,27 +77,15 @@ def pull(
             HUB_STALLED, HUB_CUT, HUB_FAILED.
         InvalidRequest: NOT_A_MODEL for the vocoder, which is pulled with each model.
     """
-    spec = registry.get(model_id)
-    if spec is registry.vocoder:
-        raise InvalidRequest(
-            f"{model_id} is the vocoder, not a model.",
-            code="NOT_A_MODEL",
-            hint="It is pulled with every model; name one of those.",
-        )
+    spec = registry.get_model(model_id)
     lock = models_dir / HUB_FOLDER / ".locks" / "f5serve.lock"
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        lock.touch()
-    except OSError as error:
-        raise cannot_write(models_dir, 0, error) from None
-    with hold_lock(lock, stale_after_s=2 * source.timeout_s + 5) as has_lock:
-        heartbeat = Heartbeat(lock)
+    with hold_lock(lock, stale_after_s=2 * source.timeout_s + 5) as held:
 
         def report(progress: Progress) -> None:
-            heartbeat.beat()
+            held.beat()
             on_progress(progress)
 
-        _Pull(source, models_dir, report, has_lock).run((spec, registry.vocoder))
+        _Pull(source, models_dir, report, held.is_held).run((spec, registry.vocoder))
     found = find_published(model_id, models_dir, registry=registry)
     if found is None:  # removed by another program just now
         raise StorageFailed(

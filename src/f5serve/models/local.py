@@ -154,6 +154,22 @@ def find_published(
     return _model_files(spec.id, spec, {**vocoder.paths, **model.paths}, model.revision)
 
 
+def get_published(model_id: str, models_dir: Path, registry: Registry = PUBLISHED) -> ModelFiles:
+    """As `find_published`.
+
+    Raises:
+        ModelUnavailable: UNKNOWN_MODEL; MODEL_NOT_PULLED when it is absent.
+    """
+    found = find_published(model_id, models_dir, registry)
+    if found is None:
+        raise ModelUnavailable(
+            f"{model_id} is not on this machine as it was published.",
+            code="MODEL_NOT_PULLED",
+            hint=f"Run: f5serve models pull {model_id}",
+        )
+    return found
+
+
 def _model_files(
     model_id: str, about: ModelSpec | Description, paths: Mapping[Role, Path], revision: str
 ) -> ModelFiles:

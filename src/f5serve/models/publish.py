@@ -24,7 +24,7 @@ from f5serve.models.bucket import current_manifest
 from f5serve.models.disk import unreadable
 from f5serve.models.hashes import OnProgress, Progress, digest, no_progress
 from f5serve.models.json_fields import MAX_BYTES
-from f5serve.models.local import artifact_path, find, find_published
+from f5serve.models.local import artifact_path, find, get_published
 from f5serve.models.manifest import (
     ARTIFACT_API,
     PUBLISHED_API,
@@ -105,11 +105,9 @@ def collect_files(
         ModelUnavailable: UNKNOWN_MODEL, MODEL_NOT_PULLED, MODEL_NOT_CONVERTED, or as `convert`.
     """
     spec = registry.get(model_id)
-    here = find(spec.id, models_dir, registry=registry)
-    if here is None:
-        raise _not_pulled(spec)
+    here = find(spec.id, models_dir, registry) or get_published(spec.id, models_dir, registry)
     if weights_format == "published":
-        weights, api = _published_weights(spec, models_dir, registry), PUBLISHED_API
+        weights, api = get_published(spec.id, models_dir, registry).weights, PUBLISHED_API
     else:
         weights, api = _artifact(spec, weights_format, models_dir, convert, registry), ARTIFACT_API
     about = Description(
@@ -133,21 +131,6 @@ def collect_files(
     return UploadPlan(about, files)
 
 
-def _published_weights(spec: ModelSpec, models_dir: Path, registry: Registry) -> Path:
-    found = find_published(spec.id, models_dir, registry=registry)
-    if found is None:
-        raise _not_pulled(spec)
-    return found.weights
-
-
-def _not_pulled(spec: ModelSpec) -> ModelUnavailable:
-    return ModelUnavailable(
-        f"{spec.id} is not on this machine as it was published.",
-        code="MODEL_NOT_PULLED",
-        hint=f"Run: f5serve models pull {spec.id}",
-    )
-
-
 def _artifact(
     spec: ModelSpec, precision: str, models_dir: Path, convert: Convert | None, registry: Registry
 ) -> Path:
@@ -164,7 +147,7 @@ def _artifact(
             hint=f"Run: f5serve models convert {spec.id} --dtype {precision}",
         )
     out = beside if usual.exists() or precision != "fp16" else usual
-    convert(_published_weights(spec, models_dir, registry), out, precision)
+    convert(get_published(spec.id, models_dir, registry).weights, out, precision)
     record_artifact(models_dir, spec.id, out)
     return out
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from f5serve.errors import ModelUnavailable
+from f5serve.errors import InvalidRequest, ModelUnavailable
 
 Role = Literal["weights", "vocab", "vocoder", "config"]
 ROLES: frozenset[str] = frozenset(get_args(Role))
@@ -96,6 +96,22 @@ class Registry:
         raise ModelUnavailable(
             f"There is no model called {model_id!r}.", code="UNKNOWN_MODEL", hint=hint
         )
+
+    def get_model(self, model_id: str) -> ModelSpec:
+        """The model of that name.
+
+        Raises:
+            ModelUnavailable: code UNKNOWN_MODEL.
+            InvalidRequest: code NOT_A_MODEL for the vocoder.
+        """
+        spec = self.get(model_id)
+        if spec is self.vocoder:
+            raise InvalidRequest(
+                f"{model_id} is the vocoder, not a model.",
+                code="NOT_A_MODEL",
+                hint="It goes with every model; name one of those.",
+            )
+        return spec
 
 
 def _spec(entry: dict[str, Any]) -> ModelSpec:

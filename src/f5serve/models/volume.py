@@ -14,7 +14,7 @@ from pathlib import Path
 from f5serve.errors import ModelUnavailable, StorageFailed
 from f5serve.models.cache_dirs import CacheDir
 from f5serve.models.cleanup import quarantine, remove_leftovers
-from f5serve.models.disk import Heartbeat, cannot_write, hold_lock, unreadable
+from f5serve.models.disk import FileLock, hold_lock, unreadable
 from f5serve.models.hashes import read_record, write_record
 from f5serve.models.local import (
     InstalledModel,
@@ -73,17 +73,12 @@ def copy_to_volume(
         _Copy(path, volume.path / path.relative_to(folder), sha256)
         for path, sha256 in hashes.items()
     ]
-    try:
-        volume.check(sum(copy.source.stat().st_size for copy in copies))
-        lock = volume.path / f".keep-{files.model}.lock"
-        lock.touch()
-        remove_leftovers(volume.path)
-    except OSError as error:
-        raise cannot_write(volume.path, 0, error) from None
-    with hold_lock(lock, _LOCK_STALE_S):
+    volume.check(sum(path.stat().st_size for path in hashes))
+    remove_leftovers(volume.path)
+    with hold_lock(volume.path / f".keep-{files.model}.lock", _LOCK_STALE_S) as held:
         if _has(volume.path, files.model, registry):
             return False
-        _copy_all(copies, volume.path, Heartbeat(lock), is_wanted)
+        _copy_all(copies, volume.path, held, is_wanted)
         _publish(files, folder, volume.path, registry)
     return True
 
@@ -95,7 +90,7 @@ def _has(volume: Path, model_id: str, registry: Registry) -> bool:
 
 
 def _copy_all(
-    copies: list[_Copy], volume: Path, heartbeat: Heartbeat, is_wanted: Callable[[], bool]
+    copies: list[_Copy], volume: Path, held: FileLock, is_wanted: Callable[[], bool]
 ) -> None:
     done: list[Path] = []
     try:
@@ -105,7 +100,7 @@ def _copy_all(
                 if copy.to.stat().st_size == copy.source.stat().st_size:
                     continue
                 quarantine(copy.to, volume)
-            _copy(copy, heartbeat, is_wanted)
+            _copy(copy, held, is_wanted)
             done.append(copy.to)
     except (StorageFailed, ModelUnavailable, CopyCancelled):
         for path in done:  # a full volume is worse than a second copy
@@ -113,7 +108,7 @@ def _copy_all(
         raise
 
 
-def _copy(copy: _Copy, heartbeat: Heartbeat, is_wanted: Callable[[], bool]) -> None:
+def _copy(copy: _Copy, held: FileLock, is_wanted: Callable[[], bool]) -> None:
     hashed, at = hashlib.sha256(), 0
     try:
         with (
@@ -126,7 +121,7 @@ def _copy(copy: _Copy, heartbeat: Heartbeat, is_wanted: Callable[[], bool]) -> N
                 hashed.update(block)
                 file.write_at(at, block)
                 at += len(block)
-                heartbeat.beat()
+                held.beat()
             file.truncate(at)
             if copy.sha256 not in (None, hashed.hexdigest()):
                 raise ModelUnavailable(
