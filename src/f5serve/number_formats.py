@@ -34,15 +34,24 @@ FP8_FAILS = Lack(
 
 def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
     """Instruction sets of the first core; none where there is no such file."""
+    return frozenset(_first_core(cpuinfo, "flags").split())
+
+
+def cpu_vendor(cpuinfo: Path = CPUINFO) -> str:
+    """Who made the first core: GenuineIntel, AuthenticAMD; empty where there is no such file."""
+    return _first_core(cpuinfo, "vendor_id").strip()
+
+
+def _first_core(cpuinfo: Path, wanted: str) -> str:
     try:
         with cpuinfo.open() as lines:
             for line in lines:
                 name, _, value = line.partition(":")
-                if name.strip() == "flags":
-                    return frozenset(value.split())
+                if name.strip() == wanted:
+                    return value
     except OSError:
         pass
-    return frozenset()
+    return ""
 
 
 def lack_of_cpu(dtype: str, flags: frozenset[str]) -> Lack | None:

@@ -38,10 +38,16 @@ Backbone = DiT | UNetT
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where parameters go and in which precision they are kept."""
+    """Where parameters go and in which precision they are kept.
+
+    Attributes:
+        in_place: whether they may stay in the file's pages. Not when they are only the source of
+            something else: those pages would stay in memory beside it.
+    """
 
     device: torch.device
     dtype: torch.dtype
+    in_place: bool = True
 
 
 def build(arch: Architecture) -> Backbone:
@@ -125,11 +131,12 @@ def check(file: WeightFile, arch_name: str) -> Architecture:
 def fill(
     open_tensors: OpenTensors, parts: Mapping[str, Piece], placement: Placement
 ) -> dict[str, Tensor]:
-    """Our parameters from a file; those that serve as they lie stay in the file's pages."""
+    """Our parameters from a file; those that serve as they lie may stay in the file's pages."""
     made: dict[str, Tensor] = {}
+    serve = placement.in_place and placement.device.type == "cpu"
     with open_tensors() as tensors:  # its pages stay mapped as long as a parameter lies in them
         for name, part in parts.items():
-            if part.is_view and placement.device.type == "cpu":
+            if serve and part.is_view:
                 value = part.take(tensors)
                 if value.dtype is placement.dtype:
                     made[name] = value

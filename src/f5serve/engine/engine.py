@@ -14,7 +14,7 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from f5serve.engine import checkpoint, onednn, ops
+from f5serve.engine import checkpoint, mkl, onednn, ops
 from f5serve.engine.attention import choose
 from f5serve.engine.batcher import Batcher
 from f5serve.engine.cuda_graphs import CudaRecorder, limits
@@ -99,10 +99,12 @@ class F5Engine:
             self.device.stepper.graphs.want_usual()
 
     def use_fast_linear(self) -> None:
-        """Compute the blocks' linear layers with oneDNN, on CPUs where it pays."""
-        schedules = self.device.stepper.schedules
+        """Compute the blocks' linear layers with oneDNN, or packed for MKL, where it pays."""
+        schedules, backbone = self.device.stepper.schedules, self.device.stepper.backbone
         if onednn.pays(schedules.device, schedules.dtype):
-            onednn.use_onednn(self.device.stepper.backbone)
+            onednn.use_onednn(backbone)
+        elif mkl.pays(schedules.device, schedules.dtype):
+            mkl.pack_linear(backbone)
 
     def quantize(self, dtype: str = "int8") -> None:
         """Turn the blocks' linear layers to int8 or fp8, in place."""

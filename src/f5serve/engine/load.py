@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from f5serve.engine import checkpoint, kernel_choice
+from f5serve.engine import checkpoint, kernel_choice, mkl
 from f5serve.engine.config import preset
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.quantize import QUANTISED, fp8_works
@@ -115,7 +115,9 @@ def _placement(options: EngineOptions) -> checkpoint.Placement:
         if options.dtype == "fp16":
             log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
     prepare_process(device)
-    return checkpoint.Placement(device, _DTYPES.get(options.dtype, _AUTO[device.type]))
+    dtype = _DTYPES.get(options.dtype, _AUTO[device.type])
+    turned = options.dtype in QUANTISED or mkl.pays(device, dtype)
+    return checkpoint.Placement(device, dtype, in_place=not turned)
 
 
 def _check_format(dtype: str, device: torch.device) -> None:

@@ -1,7 +1,7 @@
 """Linear layers through oneDNN, on CPUs where that is faster than what torch takes by itself.
 
 torch computes them with MKL in fp32, which has no kernels of its own for AMD's AVX-512. oneDNN
-does: 7 % of a step on Zen 4. On AMD's earlier CPUs it is slower, and on others it was not measured.
+does: 7 % of a step on Zen 4. On AMD's earlier CPUs it is slower; Intel's have mkl.py.
 In bf16 torch takes oneDNN itself, so what is gained is GELU within the product.
 """
 
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f5serve.engine.layers import FeedForward
-from f5serve.number_formats import CPU_BF16, CPUINFO, cpu_flags
+from f5serve.number_formats import CPU_BF16, CPUINFO, cpu_flags, cpu_vendor
 
 
 class OneDnnLinear(nn.Module):
@@ -48,7 +48,9 @@ def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> b
     """Whether this is such a CPU, and this torch has what it takes: a trial call tells."""
     if device.type == "cpu" and dtype is torch.bfloat16:
         return bool(cpu_flags(cpuinfo) & CPU_BF16) and _works(dtype)
-    if device.type != "cpu" or dtype is not torch.float32 or not _is_amd(cpuinfo):
+    if device.type != "cpu" or dtype is not torch.float32:
+        return False
+    if cpu_vendor(cpuinfo) != "AuthenticAMD":
         return False
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
@@ -72,11 +74,3 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) 
     then: tuple[str, list[float], str] = ("gelu", [], "tanh") if gelu else ("none", [], "")
     y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *then)
     return y
-
-
-def _is_amd(cpuinfo: Path) -> bool:
-    try:
-        with cpuinfo.open() as lines:
-            return any("AuthenticAMD" in line for _, line in zip(range(8), lines, strict=False))
-    except OSError:
-        return False
