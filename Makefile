@@ -110,5 +110,17 @@ GPU_PYTHON ?= 3.12
 gpu-kit: setup ## build/gpu-kit.tar: this commit and wheels, for half an hour on a GPU without network
 	$(BIN)/python bench/gpu/pack.py --python $(GPU_PYTHON)
 
+# There are wheels for CPython on Linux, Windows and macOS; elsewhere the comparison is left out.
+.venv-vox/vox.done:
+	@test -x .venv-vox/bin/python || $(PYTHON) -m venv .venv-vox
+	@.venv-vox/bin/python -m pip install -q --disable-pip-version-check \
+	  --only-binary :all: vox-tts==0.19.5 && touch $@ \
+	  || echo "vox-tts cannot be installed here: the comparison with it is left out."
+
+vox: .venv-vox/vox.done ## the vox-tts package, in an environment of its own
+
+bench-vox: setup vox ## this engine beside vox-tts on the CPU: ten minutes
+	$(BIN)/python bench/beside_vox.py --vox-python .venv-vox/bin/python $(BENCH_ARGS)
+
 clean:
-	rm -rf .venv .venv-oracle
+	rm -rf .venv .venv-oracle .venv-vox
