@@ -36,7 +36,7 @@ EQUAL = HELLO | {"input": "A text that is asked for again and again."}
 KINDS: dict[str, tuple[str, str, str, Mapping[str, Any] | None]] = {
     # First, as what it tells is remembered for some seconds.
     "health": ("_meta/health", "GET", "/health", None),
-    "jobs": ("^list jobs/", "GET", "/v1/jobs", None),
+    "jobs": ("^list index/jobs/", "GET", "/v1/jobs", None),
     "voices": (" voices/", "GET", "/v1/audio/voices", None),
     "a job's records": ("jobs/slow/", "GET", "/v1/jobs/slow", None),
     "a job's sound": ("jobs/slow/", "GET", "/v1/jobs/slow/audio", None),
