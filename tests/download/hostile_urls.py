@@ -1,4 +1,4 @@
-"""URLs that must be refused, most of them spellings of addresses inside, made from a few lists.
+"""URLs that must be refused, most of them spellings of internal addresses.
 
 `{port}` stands for the port of the server that must not be reached.
 """

@@ -1,4 +1,4 @@
-"""Servers on loopback that behave well or badly, and the stand-in internet they belong to.
+"""Servers on loopback that behave well or badly, and a network policy that allows them.
 
 127.0.0.2 plays a public address; 127.0.0.1 is the internal network that nobody may reach.
 """
@@ -121,7 +121,7 @@ def network_to(
     resolve: Resolver | None = None,
     tls_context: Callable[[], ssl.SSLContext] = system_tls_context,
 ) -> NetworkPolicy:
-    """An internet whose only public addresses are 127.0.0.2 and .3 and whose names are `names`."""
+    """A policy that allows only 127.0.0.2 and .3, with a resolver that knows only `names`."""
     table = {"files.example": [PUBLIC], **(names or {})}
 
     def look_up(host: str, port: int) -> list[str]:

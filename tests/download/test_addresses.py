@@ -1,4 +1,4 @@
-"""Which addresses are public, at the edges of every range that is not."""
+"""Public and refused addresses, at the edges of every refused range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base64 that decodes in one way, or a refusal."""
+"""Base64 input: valid text decodes, all other is refused."""
 
 from __future__ import annotations
 

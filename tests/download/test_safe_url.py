@@ -1,4 +1,4 @@
-"""One reading of every URL, or none."""
+"""The URL parser: one reading of every URL, or an error."""
 
 from __future__ import annotations
 

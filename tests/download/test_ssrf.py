@@ -1,4 +1,4 @@
-"""No URL, redirect or name server leads into the internal network.
+"""No URL, redirect or DNS answer leads into the internal network.
 
 The internal server plays it: it listens on every loopback address of both families, and is allowed
 by port, so that nothing but the judgement of the address keeps a request away from it.

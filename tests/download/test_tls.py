@@ -1,4 +1,4 @@
-"""Encrypted downloads: the name is asked for and proved, whatever address was connected to."""
+"""Downloads over TLS: SNI and certificate are those of the name, not of the address."""
 
 from __future__ import annotations
 

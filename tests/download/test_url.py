@@ -1,4 +1,4 @@
-"""What a download may cost, and what is said when it fails."""
+"""Limits of a download, and its errors."""
 
 from __future__ import annotations
 

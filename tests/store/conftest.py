@@ -1,4 +1,4 @@
-"""Every kind of store, each empty, for the suite that all must pass."""
+"""Fixtures: an empty store of every kind, S3 servers, and stores behind a fault proxy."""
 
 from __future__ import annotations
 

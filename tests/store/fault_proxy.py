@@ -1,4 +1,4 @@
-"""A proxy on loopback that stands between a store and its server, and does harm on request.
+"""An HTTP proxy on loopback that injects faults between a store and its server.
 
 Every request is passed on as it came, so signatures stay valid, unless a fault is waiting for it.
 """

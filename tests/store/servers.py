@@ -1,4 +1,4 @@
-"""Two S3 servers on loopback, as programs of their own, and a certificate that nobody signed.
+"""Starts two S3 servers on loopback, rclone and JuiceFS, and makes a self-signed certificate.
 
 rclone serves a folder; JuiceFS's gateway is MinIO's code over a file system. They differ in most
 things that S3 leaves open, which is why both are here.

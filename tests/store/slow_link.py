@@ -1,4 +1,4 @@
-"""A line of limited speed on loopback, between a client and any TCP server.
+"""A TCP proxy on loopback with a limited rate.
 
 What the server sends is passed on at so many bytes a second over all connections together; the
 kernel moves it, so that the line itself takes next to no time of a processor.

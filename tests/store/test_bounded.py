@@ -1,4 +1,4 @@
-"""A store that hangs: whoever asks it gets an answer in time, and one key holds up no other."""
+"""A store that hangs: every call ends in time, and one key does not block another."""
 
 from __future__ import annotations
 

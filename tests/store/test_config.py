@@ -1,4 +1,4 @@
-"""Which store settings mean, and what they are told when they contradict one another."""
+"""Which store the settings open, and the errors for settings that contradict one another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises, asked of memory, of a folder and of two S3 servers."""
+"""The contract of `ObjectStore`, for memory, a folder and two S3 servers."""
 
 from __future__ import annotations
 

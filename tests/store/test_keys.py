@@ -1,4 +1,4 @@
-"""Keys: whatever is taken as one stays inside, and means one thing."""
+"""The grammar of keys: a valid key names one file inside the folder."""
 
 from __future__ import annotations
 

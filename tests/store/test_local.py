@@ -1,4 +1,4 @@
-"""What is particular to a folder: links, pipes, files that people drop in."""
+"""The local store: links, pipes, file modes, and files that people drop in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At the limit of open files: it is named as itself, and records can still be written."""
+"""At the limit of open files the error names it, and records can still be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bucket does wrong: told with its cause, tried again where it helps, bounded in time."""
+"""Faults of a bucket: the error names the cause, retries happen where they help, calls end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates: trusted ones are used, others are told at once."""
+"""TLS to a bucket: trusted certificates work, others give an error at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes that break off, drip, flip or change on their way to a bucket and back."""
+"""Transfers that break off, slow down, flip bits or meet a replaced object."""
 
 from __future__ import annotations
 

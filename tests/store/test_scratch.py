@@ -1,4 +1,4 @@
-"""Files that are made here before they are stored: where they lie, and what a full disk means."""
+"""Scratch files in memory and on a disk, also on a full one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line of limited speed that benchmarks rely on: what comes through it, and how fast."""
+"""The rate-limited proxy that benchmarks use: its bytes and its rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of several processes run in them; importable, so that processes can be spawned."""
+"""Functions that the tests with several processes run; importable by spawned processes."""
 
 from __future__ import annotations
 

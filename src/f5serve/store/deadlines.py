@@ -105,7 +105,7 @@ class DeadlineExecutor:
             with self._lock:
                 if task.is_done or deadline.left_s() > 0:  # it was moved meanwhile
                     continue
-                task.is_given_up = True
+                task.is_abandoned = True
                 self.hung += 1
             raise CallAbandoned(is_begun=True)
         return task.result()  # type: ignore[no-any-return]
@@ -141,7 +141,7 @@ class DeadlineExecutor:
             task.run()
             with self._lock:
                 task.is_done = True
-                if task.is_given_up:
+                if task.is_abandoned:
                     self.hung -= 1
                 self._idle.append(inbox)
             task.notify()
@@ -158,7 +158,7 @@ class _Task:
         self._error: BaseException | None = None
         self._ended = threading.Lock()
         self._ended.acquire()
-        self.is_done = self.is_given_up = False
+        self.is_done = self.is_abandoned = False
 
     def run(self) -> None:
         try:

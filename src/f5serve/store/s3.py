@@ -263,7 +263,7 @@ class S3Store:
                 self.exists("_meta/clock")
             except StorageFailed as error:
                 refusal = error
-            known = self._client.server_time()  # a refusal tells the time as well
+            known = self._client.server_time()  # errors have a Date, too
             if known is None and refusal is not None:
                 raise refusal
         if known is None:

@@ -5,7 +5,7 @@
     folder/tmp/                 files that are being written
 
 Several processes may share the folder. Its size is bounded: the least recently used voices are
-removed first. Whoever finds that a voice no longer exists calls `drop`.
+removed first. Callers that find a voice deleted call `drop`.
 """
 
 from __future__ import annotations
