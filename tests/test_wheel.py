@@ -105,6 +105,13 @@ def test_the_studio_page_is_in_it(installed: Installed) -> None:
     assert {path.name for path in (installed.package.parent / web).iterdir()} == wanted
 
 
+def test_the_registry_of_models_is_in_it(installed: Installed) -> None:
+    name = "models/models.toml"
+    assert (installed.package / name).read_bytes() == (
+        installed.source / "src" / "f5serve" / name
+    ).read_bytes()
+
+
 def test_every_public_name_operation_and_verb_is_there(installed: Installed) -> None:
     """Run by the installed copy; see `probe`."""
     wanted = dict(public_names(installed.source))
