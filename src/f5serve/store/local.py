@@ -171,13 +171,15 @@ class LocalStore:
                 if recursive and has_keys and is_behind and name != f"{_TMP}/":
                     yield from self._walk(key[:-1], prefix, after, recursive, ignored)
             elif key.startswith(prefix) and key > after:
-                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                    facts = os.lstat(self.root / key)
-                    if not is_key(key) or not stat.S_ISREG(facts.st_mode):
-                        ignored.add(key)
-                        continue
+                try:
+                    facts = os.lstat(f"{self.root}/{key}")
+                except FileNotFoundError:  # removed meanwhile
+                    continue
+                if stat.S_ISREG(facts.st_mode) and is_key(key):
                     modified = datetime.fromtimestamp(facts.st_mtime, UTC)
                     yield StoredObject(key, facts.st_size, modified)
+                else:
+                    ignored.add(key)
 
     def exists(self, key: str) -> bool:
         """See `ObjectStore.exists`."""
