@@ -33,6 +33,7 @@ from f5serve.store.s3_client import (
     S3Client,
     S3Limits,
     S3Options,
+    get_range,
     map_errors,
 )
 from f5serve.store.s3_download import DownloadRequest, download
@@ -45,7 +46,6 @@ MIN_URL_S = 60
 MAX_URL_S = 7 * 24 * 3600  # the longest that signatures of version 4 may last
 _MAX_PAGES = 100_000
 _PAGE = 1_000
-_RANGE_NOT_SATISFIABLE = 416
 
 
 class S3Store:
@@ -89,16 +89,13 @@ class S3Store:
         """See `ObjectStore.get_part`."""
         if size <= 0:
             return b""
-        place = self._place(key) | {"Range": f"bytes={start}-{start + size - 1}"}
+        place = self._place(key)
         deadline = self._client.deadline()
         deadline.extend_once(size / self.options.limits.min_bytes_per_s)
 
         def request(boto: Boto3Client) -> bytes:
-            try:
-                answer = boto.get_object(**place)
-            except boto.exceptions.ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _RANGE_NOT_SATISFIABLE:
-                    raise
+            answer = get_range(boto, place, start, start + size - 1)
+            if answer is None:
                 return b""
             with contextlib.closing(answer["Body"]) as body:
                 if "ContentRange" not in answer:  # the service sends the whole all the same
@@ -148,8 +145,8 @@ class S3Store:
         on_progress: Progress | None = None,
     ) -> None:
         """See `ObjectStore.download`; in parts, several at once."""
-        remote_key = self._place(key)["Key"]
-        download(self._client, DownloadRequest(key, remote_key, to, size, sha256, on_progress))
+        place = self._place(key)
+        download(self._client, DownloadRequest(key, place, to, size, sha256, on_progress))
 
     def delete(self, key: str) -> None:
         """See `ObjectStore.delete`."""
@@ -223,12 +220,10 @@ class S3Store:
         place = self._place(key)
 
         def request(boto: Boto3Client) -> bool:
-            try:
-                boto.get_object(Range="bytes=0-0", **place)["Body"].close()
-            except boto.exceptions.ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] != _RANGE_NOT_SATISFIABLE:
-                    raise
-            return True  # an empty object has no first byte
+            answer = get_range(boto, place, 0, 0)
+            if answer is not None:  # an empty object has no first byte
+                answer["Body"].close()
+            return True
 
         try:
             return self._client.call(request, key, is_read=True)

@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 _MAX_PAUSE_S = 8.0
 _CLOCK_TTL_S = 300.0
 _MAX_CONNECTIONS = 64
+_RANGE_NOT_SATISFIABLE = 416
 _MAX_HUNG = 256
 """Abandoned calls whose sockets have not timed out yet: a server may send a byte now and then."""
 
@@ -268,6 +269,20 @@ def map_errors(key: str = "") -> Iterator[None]:
         failure = from_exception(error, key)
         _log.debug("%s from %s", failure.code, type(error).__name__)
         raise failure from None  # boto3's words may hold hosts and key ids
+
+
+def get_range(boto: Boto3Client, place: dict[str, str], first: int, last: int) -> Any:
+    """The answer for bytes `first` to `last` of an object; None where the object has none of them.
+
+    Args:
+        place: Bucket and Key.
+    """
+    try:
+        return boto.get_object(Range=f"bytes={first}-{last}", **place)
+    except boto.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != _RANGE_NOT_SATISFIABLE:
+            raise
+        return None
 
 
 def pause_s(error: S3Failed, attempt: int, limits: S3Limits) -> float:

@@ -19,7 +19,7 @@ from f5serve.errors import F5Error, KeyMissing, StorageFailed
 from f5serve.store.atomic import AtomicFile
 from f5serve.store.base import Progress, object_corrupt_error
 from f5serve.store.deadlines import Deadline
-from f5serve.store.s3_client import S3Client, map_errors, pause_s
+from f5serve.store.s3_client import S3Client, get_range, map_errors, pause_s
 from f5serve.store.s3_errors import UNSUPPORTED, S3Failed, cut, s3_error, stalled
 
 _log = logging.getLogger(__name__)
@@ -32,10 +32,10 @@ _PASSES = 2
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """Arguments of `ObjectStore.download`, and the key in the bucket."""
+    """Arguments of `ObjectStore.download`, and Bucket and Key of the object."""
 
     key: str
-    remote_key: str
+    place: dict[str, str]
     to: Path
     size: int | None
     sha256: str | None
@@ -117,7 +117,6 @@ class _Download:
         self, client: S3Client, request: DownloadRequest, file: AtomicFile, deadline: Deadline
     ) -> None:
         self._boto = client.boto3()
-        self._bucket = client.options.bucket
         self._limits = client.limits
         self._request = request
         self._file = file
@@ -263,18 +262,10 @@ class _Download:
 
     def _get(self, part: _Part) -> Any:
         """The server's answer for the rest of a part; None when the object is empty."""
-        try:
-            return self._boto.get_object(
-                Bucket=self._bucket,
-                Key=self._request.remote_key,
-                Range=f"bytes={part.at}-{part.end - 1}",
-            )
-        except self._boto.exceptions.ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 416:
-                raise
-            if part.at > 0:
-                raise object_corrupt_error(self._request.key, "it has become shorter") from None
-            return None
+        answer = get_range(self._boto, self._request.place, part.at, part.end - 1)
+        if answer is None and part.at > 0:
+            raise object_corrupt_error(self._request.key, "it has become shorter")
+        return answer
 
     def _read_head(self, attempt: _Attempt, answer: Any) -> None:
         """Check the range and size in an answer, before any byte of it is written."""

@@ -16,7 +16,7 @@ from typing import Any
 from f5serve.errors import F5Error
 from f5serve.store.base import Progress
 from f5serve.store.deadlines import Deadline
-from f5serve.store.s3_client import Boto3Client, S3Client
+from f5serve.store.s3_client import Boto3Client, S3Client, get_range
 from f5serve.store.s3_errors import S3Failed
 
 _MAX_PARTS = 10_000
@@ -131,7 +131,9 @@ def _size(client: S3Client, here: dict[str, str], key: str) -> int:
     place = {"Bucket": here["Bucket"], "Key": here["Key"]}
 
     def request(boto: Boto3Client) -> int:
-        answer = boto.get_object(Range="bytes=0-0", **place)
+        answer = get_range(boto, place, 0, 0)
+        if answer is None:
+            return 0
         answer["Body"].close()
         return int(str(answer.get("ContentRange", "/-1")).rpartition("/")[2])
 
