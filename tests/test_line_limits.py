@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from f5serve.http.line_limits import LineLimit, limited
+from f5serve.http.middleware.access_log import LineLimit, limited
 from f5serve.metrics import Registry
 
 

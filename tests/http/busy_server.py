@@ -17,13 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from f5serve.fallback.tone import Tone
-from f5serve.http import serving
-from f5serve.http.app import make_app
-from f5serve.http.guard import protect
-from f5serve.http.listen import listen, url_of
-from f5serve.http.observed import AccessLogMiddleware
-from f5serve.http.service import Service
-from f5serve.http.serving import ServingOptions
+from f5serve.http import server
+from f5serve.http.app import make_app, protect
+from f5serve.http.middleware.access_log import AccessLogMiddleware
+from f5serve.http.serve import listen, url_of
+from f5serve.http.server import ServingOptions
+from f5serve.http.state import Service
 from f5serve.service import Operations
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
@@ -75,9 +74,9 @@ def serve(folder: Path) -> None:
     listening = listen("127.0.0.1", 0)
     sys.stdout.write(url_of(listening, "127.0.0.1") + "\n")
     sys.stdout.flush()
-    options = ServingOptions(settings.shutdown_s, on_ready=serving.settle)
-    serving.run(
-        serving.Serving(app, operations, service.lifecycle, options),
+    options = ServingOptions(settings.shutdown_s, on_ready=server.settle)
+    server.run(
+        server.Serving(app, operations, service.lifecycle, options),
         listening,
         None,
     )

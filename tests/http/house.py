@@ -17,12 +17,11 @@ from starlette.types import ASGIApp
 
 from f5serve.alignment.aligners import Aligners
 from f5serve.api_keys import parse_keys
-from f5serve.http.app import make_app
-from f5serve.http.connection import Connection
-from f5serve.http.guard import protect
-from f5serve.http.observed import AccessLogMiddleware
-from f5serve.http.service import Service
-from f5serve.http.serving import Listener
+from f5serve.http.app import make_app, protect
+from f5serve.http.connections import Connection
+from f5serve.http.middleware.access_log import AccessLogMiddleware
+from f5serve.http.server import Listener
+from f5serve.http.state import Service
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from f5serve.http.connection import MAX_HEAD_BYTES, Connection
+from f5serve.http.connections import MAX_HEAD_BYTES, Connection
 from tests.http.house import running
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"

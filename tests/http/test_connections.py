@@ -19,10 +19,16 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from f5serve.descriptors import Descriptors
-from f5serve.http.connection import Connection, connection_of
-from f5serve.http.connections import EXTRA, QUIET_S, YOUNG_S, Connections
-from f5serve.http.guard import protect
-from f5serve.http.room import Room
+from f5serve.http.app import protect
+from f5serve.http.connections import (
+    EXTRA,
+    QUIET_S,
+    YOUNG_S,
+    Connection,
+    Connections,
+    Room,
+    connection_of,
+)
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
 from tests.http.house import house, running

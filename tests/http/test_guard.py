@@ -13,8 +13,8 @@ from fastapi import FastAPI, Request
 from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http import errors
-from f5serve.http.guard import protect
-from f5serve.http.origins import parse_origins
+from f5serve.http.app import protect
+from f5serve.http.middleware.origin import parse_origins
 from f5serve.settings import Settings
 from tests.http.house import running
 

@@ -22,10 +22,10 @@ from starlette.routing import Route
 
 from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error
-from f5serve.http.bodies import Bodies, BodyLimits
+from f5serve.http.app import body_limits, protect
 from f5serve.http.errors import answer_to
-from f5serve.http.guard import body_limits, protect
-from f5serve.http.limits import Buckets, address_of
+from f5serve.http.middleware.body_limit import Bodies, BodyLimits
+from f5serve.http.token_buckets import Buckets, address_of
 from f5serve.settings import Settings
 from tests.http.house import running
 

@@ -10,8 +10,8 @@ import pytest
 from f5serve import __version__
 from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error
-from f5serve.http.lifecycle import Lifecycle, overall
-from f5serve.http.routes_health import Health
+from f5serve.http.routers.health import Health
+from f5serve.http.state import Lifecycle, overall
 from f5serve.service.flights import SHUT_DOWN_CODE
 from tests.http.house import House, house
 

@@ -14,15 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from f5serve.http.job_files import PART_BYTES
-from f5serve.http.jobs_models import (
-    JobAccepted,
-    JobCancelled,
-    JobLine,
-    JobList,
-    JobResult,
-    JobStatus,
-)
+from f5serve.http.routers.jobs import PART_BYTES
+from f5serve.http.schemas import JobAccepted, JobCancelled, JobLine, JobList, JobResult, JobStatus
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import F5Error
-from f5serve.http.json_bodies import MAX_DEPTH, MAX_VALUES, check_shape, parse
+from f5serve.http.request_body import MAX_DEPTH, MAX_VALUES, check_shape, parse
 
 VALUES = st.recursive(
     st.none()

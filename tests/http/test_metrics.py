@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
 from f5serve.build import stamp
-from f5serve.http.observed import AccessLogMiddleware
+from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.metrics import MEDIA_TYPE, Registry
 from tests.http.house import HELLO, SERVER_THREAD, House, house
 

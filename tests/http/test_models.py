@@ -13,8 +13,7 @@ import pytest
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.tone import Tone
-from f5serve.http.model_answers import Model, describe_all
-from f5serve.http.model_ids import OPENAI_IDS, resolve
+from f5serve.http.routers.models import OPENAI_IDS, Model, describe_all, resolve_model
 from f5serve.models.registry import PUBLISHED
 from f5serve.service import Operations
 from f5serve.settings import Settings
@@ -54,9 +53,9 @@ def test_ids_of_openai_stand_for_what_speaks(home: House) -> None:
     for id in (*OPENAI_IDS, "tts-1-1106", "gpt-4o-mini-tts-2025-12-15"):
         told = home.client.get(f"/v1/models/{id}").json()
         assert (told["id"], told["alias_of"]) == (id, "tone")
-        assert resolve(home.service, id) == ""
-    assert resolve(home.service, "tone") == "tone"
-    assert resolve(home.service, "") == ""
+        assert resolve_model(home.service, id) == ""
+    assert resolve_model(home.service, "tone") == "tone"
+    assert resolve_model(home.service, "") == ""
 
 
 @pytest.mark.parametrize("id", ["f5tts_v1_bas", "tts-2", "gpt-4o-mini-tts-x", "vocos", "x" * 500])
@@ -64,7 +63,7 @@ def test_what_is_no_model_is_refused(home: House, id: str) -> None:
     message = home.refused(home.client.get(f"/v1/models/{id}"), 404, "unknown_model")
     assert len(message) < 300
     with pytest.raises(InvalidRequest) as caught:
-        resolve(home.service, id)
+        resolve_model(home.service, id)
     assert caught.value.code == "UNKNOWN_MODEL"
 
 
@@ -75,7 +74,7 @@ def test_near_names_are_offered(home: House) -> None:
 
 def test_a_model_that_does_not_speak_here_is_told_apart(home: House) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        resolve(home.service, "F5TTS_v1_Base")
+        resolve_model(home.service, "F5TTS_v1_Base")
     assert caught.value.code == "MODEL_NOT_LOADED"
     assert "speaks with tone" in caught.value.message
 
@@ -105,9 +104,9 @@ def test_before_the_model_is_loaded(tmp_path: Path) -> None:
         models = describe_all(service)
         assert [model.id for model in models][:4] == [*OPENAI_IDS, STANDIN]
         assert all(model.alias_of is None for model in models)
-        assert resolve(service, "F5TTS_v1_Base") == "F5TTS_v1_Base"
+        assert resolve_model(service, "F5TTS_v1_Base") == "F5TTS_v1_Base"
         with pytest.raises(InvalidRequest):
-            resolve(service, "F6TTS")
+            resolve_model(service, "F6TTS")
         asyncio.run(operations.close(1))
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.http.errors import STATUSES
-from f5serve.http.speech_body import OWN_FIELDS
-from f5serve.http.speech_voices import OPENAI_VOICES
+from f5serve.http.routers.speech import OPENAI_VOICES
+from f5serve.http.speech_schemas import OWN_FIELDS
 from f5serve.settings import Settings
 from tests.http.house import house
 from tests.http.sound import heard_s

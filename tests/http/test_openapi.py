@@ -18,10 +18,10 @@ from fastapi.routing import APIRoute
 from f5serve.api_keys import ApiKey, digest, new_key
 from f5serve.errors import F5Error
 from f5serve.http.app import ROOMS, assemble
-from f5serve.http.contract import TAGS
-from f5serve.http.json_bodies import JsonRoute
-from f5serve.http.open_routes import is_public
-from f5serve.http.routes_docs import page
+from f5serve.http.middleware.auth import is_public
+from f5serve.http.openapi import TAGS
+from f5serve.http.request_body import JsonRoute
+from f5serve.http.routers.docs import page
 from f5serve.store.memory import MemoryStore
 from tests.http.house import HELLO, SERVER_THREAD, House, house
 from tests.service.house import CountingTone

@@ -18,10 +18,9 @@ import pytest
 from f5serve.alignment.aligners import Aligners
 from f5serve.errors import EngineFailed, F5Error, ModelUnavailable, StorageFailed
 from f5serve.http.app import make_app
-from f5serve.http.listen import listen, url_of
-from f5serve.http.serve import check_installed, effective, speaker_of, take_sockets
-from f5serve.http.service import Service
-from f5serve.http.serving import Serving, ServingOptions
+from f5serve.http.serve import check_installed, effective, listen, speaker_of, take_sockets, url_of
+from f5serve.http.server import Serving, ServingOptions
+from f5serve.http.state import Service
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.http.studio import NO_MODULES, WEB
+from f5serve.http.routers.studio import NO_MODULES, WEB
 from tests.http.house import House, house
 
 MAX_LINES = 250

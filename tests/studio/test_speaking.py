@@ -12,7 +12,7 @@ import soundfile
 import srt
 from playwright.sync_api import Browser, expect
 
-from f5serve.http.routes_speech import check_length
+from f5serve.http.routers.speech import check_length
 from tests.http.house import House, house
 from tests.service.house import CountingTone
 from tests.studio.browser import HEARD, Visit, needs_chromium, visiting

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from f5serve.http.app import assemble
-from f5serve.http.outline import Entry, Model, Operation, errors, models, operations
+from f5serve.http.openapi import Entry, Model, Operation, errors, models, operations
 
 
 def openapi_document() -> dict[str, Any]:

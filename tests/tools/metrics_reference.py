@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.types import Message, Receive, Scope, Send
 
 from f5serve.fallback.tone import Tone
-from f5serve.http.observed import AccessLogMiddleware
+from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.metrics import Registry
 from f5serve.service import Operations
 from f5serve.settings import Settings

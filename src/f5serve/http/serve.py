@@ -8,6 +8,7 @@ FastAPI and uvicorn are not imported with this module.
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import time
@@ -17,13 +18,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from f5serve import build
-from f5serve.errors import F5Error, ModelUnavailable
-from f5serve.http.listen import EVERYWHERE, listen, url_of
+from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.settings import Settings, on_runpod
 from f5serve.startup.process import end_within, loading, prepare
 
 if TYPE_CHECKING:
-    from f5serve.http.serving import Serving
+    from f5serve.http.server import Serving
     from f5serve.startup import Start
     from f5serve.synthesis.speech import Speech
 
@@ -103,11 +103,11 @@ def main(
     exit_code = 1
     try:
         with timeline.step("service", beside=True):
-            from f5serve.http import serving
+            from f5serve.http import server
 
             made = _make(settings, how, load_speech)
         tell(describe(settings, sockets))
-        serving.run(made, sockets.main, sockets.health)
+        server.run(made, sockets.main, sockets.health)
         exit_code = 0
     except SystemExit:  # told to stop, see `prepare`
         exit_code = 0
@@ -201,14 +201,11 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     from f5serve.checkup import Checkup
     from f5serve.descriptors import Descriptors
     from f5serve.diagnosis import quick
-    from f5serve.http.app import make_app
-    from f5serve.http.connections import Connections
-    from f5serve.http.guard import protect
-    from f5serve.http.line_limits import LineLimit
-    from f5serve.http.observed import AccessLogMiddleware
-    from f5serve.http.room import Room
-    from f5serve.http.service import Service
-    from f5serve.http.serving import Serving, ServingOptions, settle
+    from f5serve.http.app import make_app, protect
+    from f5serve.http.connections import Connections, Room
+    from f5serve.http.middleware.access_log import AccessLogMiddleware, LineLimit
+    from f5serve.http.server import Serving, ServingOptions, settle
+    from f5serve.http.state import Service
     from f5serve.service import Operations, Options
     from f5serve.startup.checks import make_checks
     from f5serve.store.config import open_store
@@ -232,3 +229,63 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
         settings.shutdown_s, checks, on_ready=settle, connections=connections, lines=lines
     )
     return Serving(app, operations, service.lifecycle, how_to_live)
+
+
+BACKLOG = 2048
+
+EVERYWHERE = ("0.0.0.0", "::")
+"""Hosts that stand for all addresses of a machine."""
+
+
+def listen(host: str, port: int, variable: str = "PORT") -> socket.socket:
+    """A socket that takes connections from now on.
+
+    Args:
+        port: 0 takes a free one.
+        variable: that the port was set by.
+
+    Raises:
+        StorageFailed: PORT_TAKEN, PORT_NOT_PERMITTED.
+        InvalidRequest: BAD_HOST.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, address = found[0][0], found[0][4]
+        both = host == "::" and socket.has_dualstack_ipv6()
+        listening = socket.create_server(
+            (str(address[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=both
+        )
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
+        raise _refused(host, port, variable, error) from None
+    # Handed on to its connections. asyncio does so only where a socket names its protocol, and
+    # each answer would wait 40 ms for the caller's acknowledgement of its head.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+def url_of(listening: socket.socket, host: str) -> str:
+    """Where to call it from this machine."""
+    port = listening.getsockname()[1]
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    return f"http://{f'[{here}]' if ':' in here and here[0] != '[' else here}:{port}"
+
+
+def _refused(host: str, port: int, variable: str, error: Exception) -> F5Error:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return StorageFailed(
+            f"Something listens on port {port} already.",
+            code="PORT_TAKEN",
+            hint=f"End it, or choose another port by {variable}.",
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return StorageFailed(
+            f"This user may not listen on port {port}.",
+            code="PORT_NOT_PERMITTED",
+            hint=f"Choose one above 1023 by {variable}.",
+        )
+    return InvalidRequest(
+        f"{host[:100]!r} is no address of this machine.",
+        code="BAD_HOST",
+        hint="Set F5_HOST to 127.0.0.1 for this machine alone, or to 0.0.0.0 for everybody.",
+    )

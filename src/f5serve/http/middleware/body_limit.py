@@ -1,21 +1,54 @@
-"""How large the body of a request may be, and how long it may take to come.
+"""How long the URL of a request may be, and how many headers it may have.
 
-Bodies flow through, counted as they come, whatever Content-Length says.
+Requests flow through, or are refused before anything of them is parsed. Their bytes all together
+are bounded by `connection`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from f5serve.errors import F5Error, InvalidRequest
+
+MAX_URL_BYTES = 8_192
+"""As most servers and proxies take."""
+
+MAX_HEADERS = 200
+
+
+class Heads:
+    """`app`, for heads within these bounds.
+
+    Raises:
+        InvalidRequest: URL_TOO_LONG, TOO_MANY_HEADERS.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size = len(scope.get("raw_path") or scope["path"]) + len(scope.get("query_string", b""))
+        if size > MAX_URL_BYTES:
+            raise InvalidRequest(
+                f"The URL has {size:,} bytes; {MAX_URL_BYTES:,} is the most.",
+                code="URL_TOO_LONG",
+                hint="Texts belong into the body of a POST.",
+            )
+        count = len(scope["headers"])
+        if count > MAX_HEADERS:
+            raise InvalidRequest(
+                f"The request has {count:,} headers; {MAX_HEADERS} is the most.",
+                code="TOO_MANY_HEADERS",
+                hint="Send those alone that this server needs.",
+            )
+        await self._app(scope, receive, send)
+
 
 PATIENCE_S = 60.0
 """How long any body may take."""
@@ -60,22 +93,6 @@ class Bodies:
                 await _listen(receive)
             raise _too_large(most)
         await _pass(self._app, scope, _Body(receive, most, self._limits.patience_s), send)
-
-
-def check_type(request: Request, taken: re.Pattern[str], shown: str, code: str, hint: str) -> None:
-    """Refuse a body of another Content-Type before it is read; a request without a body passes.
-
-    Raises:
-        InvalidRequest: with this code.
-    """
-    headers = request.headers
-    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
-        return  # which field is missing says more
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if taken.fullmatch(kind):
-        return
-    said = f"The body's Content-Type is {kind[:60]!r}" if kind else "The body has no Content-Type"
-    raise InvalidRequest(f"{said}; this route takes {shown}.", code=code, hint=hint)
 
 
 class _Body:

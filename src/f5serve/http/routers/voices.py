@@ -7,6 +7,7 @@ out. The rules are those of `voices.library`: a name that comes again replaces t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Header, Path, Query, Response, UploadFile
@@ -15,22 +16,21 @@ from f5serve.audio.decode import DecodeLimits
 from f5serve.audio.encode import encode
 from f5serve.errors import InvalidRequest
 from f5serve.http import errors
-from f5serve.http.job_ids import Owner
-from f5serve.http.recordings import read, route_for
-from f5serve.http.service import Served
-from f5serve.http.voice_answers import (
+from f5serve.http.request_body import read_upload, upload_route
+from f5serve.http.schemas import (
     ErasedResults,
+    Voice,
+    VoiceConsent,
     VoiceDeleted,
     VoiceDetail,
     VoiceList,
-    builtin_of,
-    detail_of,
-    voice_of,
 )
+from f5serve.http.state import Owner, Served
+from f5serve.types import Voice as Reference
 from f5serve.voices.catalog import MAX_PAGE, Page
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import check_name, is_default
-from f5serve.voices.records import MAX_CONSENT_CHARS, Consent
+from f5serve.voices.names import DEFAULT_NAME, check_name, is_default
+from f5serve.voices.records import MAX_CONSENT_CHARS, Consent, VoiceRecord
 
 MAX_BYTES = DecodeLimits().max_bytes
 MAX_REF_TEXT_CHARS = 10_000
@@ -38,7 +38,7 @@ MAX_AFTER_CHARS = 128
 
 VoiceId = Annotated[str, Path(description="Its id, as the list of voices tells it.")]
 
-router = APIRouter(tags=["voices"], route_class=route_for(MAX_BYTES))
+router = APIRouter(tags=["voices"], route_class=upload_route(MAX_BYTES))
 
 
 @router.get(
@@ -249,7 +249,7 @@ def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:
 
 
 def _keep(voices: VoiceLibrary, new: NewVoice, recording: UploadFile, owner: str) -> VoiceDetail:
-    data = read(recording, MAX_BYTES)
+    data = read_upload(recording, MAX_BYTES)
     record = voices.put(new.name, data, new.ref_text, new.language, new.agreed, owner=owner)
     return detail_of(record, voices.get(record.name))
 
@@ -265,3 +265,52 @@ def _sample(voices: VoiceLibrary, name: str, if_none_match: str) -> Response:
     if etag in if_none_match or if_none_match.strip() == "*":
         return Response(status_code=304, headers=headers)
     return Response(encode(voice.wave, "wav"), media_type="audio/wav", headers=headers)
+
+
+def builtin_of(voice: Reference) -> VoiceDetail:
+    """All that is told of the voice that comes with f5serve."""
+    return VoiceDetail(
+        id=DEFAULT_NAME,
+        name=DEFAULT_NAME,
+        builtin=True,
+        duration_s=round(voice.wave.duration_s, 3),
+        language=voice.language or None,
+        created_at=0,
+        needs_review=False,
+        has_transcript=True,
+        ref_text=voice.ref_text,
+    )
+
+
+def detail_of(record: VoiceRecord, voice: Reference | None) -> VoiceDetail:
+    """All that is told of a voice of the library; None for one that cannot be used yet."""
+    return VoiceDetail(
+        **voice_of(record).model_dump(),
+        ref_text=voice.ref_text if voice else None,
+        warnings=list(voice.warnings) if voice else [],
+    )
+
+
+def voice_of(record: VoiceRecord) -> Voice:
+    """What is told of a voice of the library in a list."""
+    consent = record.consent
+    return Voice(
+        id=record.name,
+        name=record.name,
+        builtin=False,
+        duration_s=record.duration_s or None,
+        language=record.language or None,
+        created_at=_unix_s(record.created_at),
+        needs_review=record.needs_review,
+        has_transcript=record.text is not None,
+        consent=VoiceConsent(by=consent.by, at=consent.at) if consent else None,
+    )
+
+
+def _unix_s(iso: str) -> int:
+    """Seconds since 1970; 0 where no time is known."""
+    try:
+        time = datetime.fromisoformat(iso)
+    except ValueError:
+        return 0
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())

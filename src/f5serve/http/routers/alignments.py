@@ -15,13 +15,13 @@ from f5serve.alignment.aligners import Aligners
 from f5serve.alignment.subtitles import MEDIA_TYPES, Mode, SubtitleFormat, as_dict, write
 from f5serve.audio.decode import LONG
 from f5serve.http import errors
-from f5serve.http.leaving import Wanted
-from f5serve.http.observed import LEFT
-from f5serve.http.recordings import read, route_for
-from f5serve.http.service import Served
+from f5serve.http.disconnect import Wanted
+from f5serve.http.middleware.access_log import LEFT
+from f5serve.http.request_body import read_upload, upload_route
+from f5serve.http.state import Served
 from f5serve.synthesis.alignment import MAX_TEXT_CHARS, Aligned, Recording, align
 
-router = APIRouter(tags=["alignments"], route_class=route_for(LONG.max_bytes))
+router = APIRouter(tags=["alignments"], route_class=upload_route(LONG.max_bytes))
 
 
 class Word(BaseModel):
@@ -114,7 +114,7 @@ async def create_alignment(
 
 def _align(aligners: Aligners, known: Known, wanted: Wanted) -> Aligned:
     wanted.check()  # it may have waited long for its turn
-    recording = Recording(read(known.file, LONG.max_bytes))
+    recording = Recording(read_upload(known.file, LONG.max_bytes))
     return align(aligners, recording, known.text, known.language, wanted.check)
 
 

@@ -28,11 +28,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.loops.auto import auto_loop_factory
 
 from f5serve.errors import F5Error
-from f5serve.http.connection import Connection, connection_of
-from f5serve.http.connections import Connections, take
+from f5serve.http.connections import Connection, Connections, connection_of, take
 from f5serve.http.errors import answer_to
-from f5serve.http.lifecycle import Lifecycle, device_broken
-from f5serve.http.line_limits import LineLimit
+from f5serve.http.middleware.access_log import LineLimit
+from f5serve.http.state import Lifecycle, device_broken
 from f5serve.service import Operations
 from f5serve.service.supervise import Supervisor
 from f5serve.startup.process import end_now, end_within

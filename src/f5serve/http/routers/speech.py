@@ -14,15 +14,18 @@ from starlette.responses import Response
 
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.http import errors, model_ids, speech_size, speech_voices
-from f5serve.http.job_ids import PARAMETER, JobId, Owner, is_relied_on
-from f5serve.http.json_bodies import JsonRoute
-from f5serve.http.leaving import too_late
-from f5serve.http.service import Served, Service
-from f5serve.http.speech_body import SpeechBody, SpeechDelta, SpeechDone, SpeechError
-from f5serve.http.speech_stream import SSE, Delivery, SpeechResponse
+from f5serve.http import errors
+from f5serve.http.disconnect import too_late
+from f5serve.http.request_body import JsonRoute
+from f5serve.http.routers.models import resolve_model
+from f5serve.http.speech_schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.state import PARAMETER, JobId, Owner, Served, Service, is_relied_on
+from f5serve.http.streaming import SSE, Delivery, SpeechResponse
 from f5serve.service.flights import Wishes
 from f5serve.service.parse import MAX_TIMEOUT_S
+from f5serve.setting_values import read_pairs
+from f5serve.types import AudioFormat
+from f5serve.voices.names import casefold, is_url
 
 PARAMS = {
     **dict.fromkeys(["TEXT_TOO_LONG", "EMPTY_TEXT", "NOT_TEXT", "BAD_UNICODE"], "input"),
@@ -101,11 +104,11 @@ def refusal(error: F5Error) -> JSONResponse:
 async def _respond(body: SpeechBody, job_id: str, owner: str, service: Service) -> Response:
     settings = service.settings
     check_length(body.input, settings.openai_max_chars)
-    speech_size.check(body, settings.max_answer_mb)
-    model = model_ids.resolve(service, body.model)
+    check_size(body, settings.max_answer_mb)
+    model = resolve_model(service, body.model)
     try:
         async with asyncio.timeout(settings.request_timeout_s):
-            voice = await speech_voices.resolve(service, body.voice)
+            voice = await resolve_voice(service, body.voice)
     except TimeoutError:
         raise too_late(settings.request_timeout_s) from None
 
@@ -152,3 +155,74 @@ def check_length(text: str, max_chars: int) -> None:
 def ascii_line(text: str) -> str:
     """The text as a header may hold it."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)
+
+
+FASTEST_BYTES_PER_S = 40.0
+"""Bytes of text in a second of speech that nobody exceeds at speed 1; 15 are usual."""
+
+LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
+    "wav": 48_000,
+    "pcm": 48_000,
+    "flac": 4_000,
+    "aac": 4_000,
+    "mp3": 2_000,
+    "opus": 1_500,
+}
+"""Bytes of a second of speech at least, by format."""
+
+
+def check_size(body: SpeechBody, max_answer_mb: int) -> None:
+    """Refuse what cannot fit; 0 is no limit.
+
+    Raises:
+        InvalidRequest: ANSWER_TOO_LARGE.
+    """
+    least_mb = least_bytes(body) / 1e6
+    if max_answer_mb and least_mb > max_answer_mb:
+        raise InvalidRequest(
+            f"The speech would be more than {least_mb:.0f} MB of {body.format}; {max_answer_mb} MB "
+            "is the most that reaches a caller here.",
+            code="ANSWER_TOO_LARGE",
+            hint="Take mp3 or opus, send the text in parts, or have POST /v1/jobs make it.",
+        )
+
+
+def least_bytes(body: SpeechBody) -> float:
+    """Bytes that the answer has at least."""
+    seconds = len(body.input.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / (body.speed or 1.0)
+    told = 4 / 3 if body.stream_format == "sse" else 1.0
+    return seconds * LEAST_BYTES_PER_S[body.format] * told
+
+
+OPENAI_VOICES = (
+    *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
+    *("nova", "sage", "shimmer", "verse", "marin", "cedar"),
+)
+OTHERS = "*"
+"""In F5_OPENAI_VOICES: those of OpenAI's names that it does not tell."""
+
+
+async def resolve_voice(service: Service, name: str) -> str:
+    """The voice that a request means by this name.
+
+    Raises:
+        InvalidRequest: BAD_VOICE_NAME for a URL; or as `VoiceLibrary.has`.
+    """
+    if is_url(name):
+        raise InvalidRequest(
+            f"{name[:80]!a} is a URL, which the voice of /v1/audio/speech cannot be.",
+            code="BAD_VOICE_NAME",
+            hint="Upload the recording to /v1/audio/voices, or give the URL to /v1/jobs.",
+        )
+    stands_for = alias_of(service.settings.openai_voices, name)
+    if stands_for is None:
+        return name
+    found = await service.operations.pools.voices.run(service.voices.exists, name)
+    return name if found else stands_for
+
+
+def alias_of(pairs: str, name: str) -> str | None:
+    """What a name stands for by F5_OPENAI_VOICES, where no voice of the library has it."""
+    named = {casefold(key): voice for key, voice in read_pairs(pairs).items()}
+    others = named.pop(OTHERS, None)
+    return named.get(casefold(name), others if casefold(name) in OPENAI_VOICES else None)

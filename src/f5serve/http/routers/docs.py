@@ -15,7 +15,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from f5serve.http.outline import Entry, Model, Operation, errors, models, operations
+from f5serve.http.openapi import Entry, Model, Operation, errors, models, operations
 
 router = APIRouter()
 

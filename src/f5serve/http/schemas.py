@@ -1,7 +1,7 @@
-"""The bodies of /v1/jobs as the OpenAPI document tells them.
+"""Bodies of /v1/jobs and /v1/audio/voices in the OpenAPI document.
 
-Of requests they are documentation alone: `service.parse` judges every field, in its own words,
-so values go through here as they were sent. Of answers they say which fields there are.
+Bodies of requests are documentation alone: `service.parse` judges every field with sentences of its
+own, so values pass as they were sent. Bodies of answers list the fields.
 """
 
 from __future__ import annotations
@@ -216,3 +216,76 @@ class JobCancelled(BaseModel):
 
     job_id: str = Field(examples=[_JOB_ID])
     status: Told = Field(examples=["CANCELLED"])
+
+
+class VoiceConsent(BaseModel):
+    """Who says that the person who is heard agrees to be cloned, and when they said so."""
+
+    by: str = Field(examples=["Ana Example"])
+    at: str = Field(description="ISO 8601 in UTC.", examples=["2026-01-31T12:00:00+00:00"])
+
+
+class Voice(BaseModel):
+    """A voice that speech can be asked for in, by its `id`."""
+
+    id: str = Field(description="What requests for speech call it.", examples=["ana"])
+    name: str = Field(description="The same as `id`.", examples=["ana"])
+    object: Literal["audio.voice"] = "audio.voice"
+    type: Literal["audio_sample"] = "audio_sample"
+    builtin: bool = Field(description="It comes with f5serve and cannot be deleted.")
+    duration_s: float | None = Field(
+        description="Seconds of its recording; null for a file that was dropped into the store "
+        "and never used.",
+        examples=[7.2],
+    )
+    language: str | None = Field(description="ISO 639-1 code.", examples=["en"])
+    created_at: int = Field(description="Unix time, in seconds; 0 for those that come with it.")
+    needs_review: bool = Field(
+        description="Its words were written down by a recogniser and not read by anybody yet, "
+        "or are missing."
+    )
+    has_transcript: bool = Field(description="Whether the words of its recording are known.")
+    consent: VoiceConsent | None = None
+
+
+class VoiceDetail(Voice):
+    """A voice, and the words that are spoken in its recording."""
+
+    ref_text: str | None = Field(examples=["He was not an ill-disposed young man."])
+    warnings: list[str] = Field(
+        default=[],
+        description="What is odd about its words, such as capitals or letters of another language.",
+    )
+
+
+class VoiceList(BaseModel):
+    """Voices in the order of their names, those that come with f5serve first."""
+
+    object: Literal["list"] = "list"
+    voices: list[Voice]
+    first_id: str | None = Field(description="Of `voices`; null where there are none.")
+    last_id: str | None = Field(description="What the next page is asked for with, as `after`.")
+    has_more: bool = Field(description="Whether other voices come behind `last_id`.")
+
+
+class ErasedResults(BaseModel):
+    """What went with a voice."""
+
+    voice: bool = Field(description="Whether there was a voice; results outlive one.")
+    jobs: int = Field(description="Jobs that were made in it.")
+    cache_entries: int = Field(description="Results that equal requests would have been told.")
+    files: int = Field(description="Files of these jobs and entries.")
+    bytes: int = Field(description="Of these files.")
+    at_work: int = Field(description="Jobs that are being made now and stay; ask again later.")
+    unreadable: int = Field(description="Jobs whose voice nobody can tell; see the log.")
+
+
+class VoiceDeleted(BaseModel):
+    """A voice that is no more."""
+
+    id: str
+    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
+    deleted: Literal[True] = True
+    results: ErasedResults | None = Field(
+        default=None, description="What went of its results; null where they were not to go."
+    )

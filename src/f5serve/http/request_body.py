@@ -1,8 +1,7 @@
-"""Bodies that are JSON: bounded before they are parsed, and refused with line and column.
+"""Bodies of requests: JSON within bounds, and uploads of recordings.
 
-The bytes of a body flow in, plain values flow out. A body is bounded by its number of values and
-its depth, because each value costs a hundred times its bytes once it is parsed and validated. What
-the fields mean is not known here.
+JSON is bounded by its number of values and its depth before it is parsed, because each value costs
+a hundred times its bytes once it is validated. An upload is refused while it is read.
 """
 
 from __future__ import annotations
@@ -13,14 +12,34 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
+from fastapi import UploadFile
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Message, Receive
 
+from f5serve.audio.refusals import refuse
 from f5serve.errors import InvalidRequest
-from f5serve.http.bodies import check_type
 from f5serve.http.errors import BadField
+from f5serve.http.middleware.body_limit import declared_bytes
 from f5serve.store.json_documents import is_sendable
+
+
+def check_type(request: Request, taken: re.Pattern[str], shown: str, code: str, hint: str) -> None:
+    """Refuse a body of another Content-Type before it is read; a request without a body passes.
+
+    Raises:
+        InvalidRequest: with this code.
+    """
+    headers = request.headers
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return  # which field is missing says more
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if taken.fullmatch(kind):
+        return
+    said = f"The body's Content-Type is {kind[:60]!r}" if kind else "The body has no Content-Type"
+    raise InvalidRequest(f"{said}; this route takes {shown}.", code=code, hint=hint)
+
 
 MAX_VALUES = 1_000
 """Objects, lists and what they hold, all together; a request has two dozen fields."""
@@ -33,7 +52,7 @@ MAX_DIGITS = 4_000
 
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _JSON = re.compile(r"application/(json|[\w.-]+\+json)", re.ASCII)
-_HOW = "Send the header `Content-Type: application/json`; curl takes it after -H."
+_SEND_JSON = "Send the header `Content-Type: application/json`; curl takes it after -H."
 
 
 class JsonRoute(APIRoute):
@@ -46,7 +65,7 @@ class JsonRoute(APIRoute):
 
         async def within(request: Request) -> Response:
             if takes_body:
-                check_type(request, _JSON, "application/json", "NOT_JSON", _HOW)
+                check_type(request, _JSON, "application/json", "NOT_JSON", _SEND_JSON)
             return await handle(_JsonRequest(request.scope, request.receive))
 
         return within
@@ -153,3 +172,64 @@ def _too_complex(what: str) -> InvalidRequest:
         code="BODY_TOO_COMPLEX",
         hint="A request has a few fields; send several requests for several texts.",
     )
+
+
+_MULTIPART = re.compile(r"multipart/form-data")
+_SEND_FORM = "Send the recording as a file of a form; curl does with -F."
+_OTHER_FIELDS_BYTES = 1_000_000
+"""For all that a body holds beside the recording."""
+
+
+def upload_route(max_bytes: int) -> type[APIRoute]:
+    """A kind of route whose bodies hold a recording of at most `max_bytes`."""
+
+    class RecordingRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+            takes_body = self.body_field is not None
+
+            async def within(request: Request) -> Response:
+                if takes_body:
+                    check_type(
+                        request, _MULTIPART, "multipart/form-data", "NOT_MULTIPART", _SEND_FORM
+                    )
+                body = _Body(request, max_bytes)
+                # What it raises comes out of FastAPI as the cause of another error: see `errors`.
+                return await handle(Request(request.scope, body.receive))
+
+            return within
+
+    return RecordingRoute
+
+
+class _Body:
+    """Counts what it passes on, and stops."""
+
+    def __init__(self, request: Request, max_bytes: int) -> None:
+        self._announced = declared_bytes(request.headers)
+        self._receive: Receive = request.receive
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    async def receive(self) -> Message:
+        self._check(self._announced)
+        message = await self._receive()
+        self._bytes += len(message.get("body", b""))
+        self._check(self._bytes)
+        return message
+
+    def _check(self, size: int) -> None:
+        if size > self._max_bytes + _OTHER_FIELDS_BYTES:
+            raise refuse("AUDIO_TOO_LARGE", size, self._max_bytes)
+
+
+def read_upload(file: UploadFile, max_bytes: int) -> bytes:
+    """All of a recording; blocks.
+
+    Raises:
+        BadAudio: AUDIO_TOO_LARGE.
+    """
+    data = file.file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise refuse("AUDIO_TOO_LARGE", file.size or len(data), max_bytes)
+    return data

@@ -1,24 +1,78 @@
-"""What is told of models over HTTP: licence, languages, and where each is.
+"""Which ids a request may name as its model, and what they stand for here.
 
-The registry, the disk and the model that is loaded flow in; models of answers flow out, first the
-one that speaks. Weights are looked for, never read; nobody is called.
+An id flows in, what to ask `tts` for flows out; no disk is looked at, so every request can ask.
+What is told about models is in `routes_models`.
+
+    OpenAI's names            whatever speaks here
+    id of a model             itself, as long as it is the one that speaks
+    anything else             UNKNOWN_MODEL
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+import difflib
+import pathlib
+import re
+from typing import Annotated, Literal
 
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from f5serve.errors import ModelUnavailable
+from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.parts import MODEL_PARTS, require_packages
-from f5serve.http.model_ids import OPENAI_IDS, is_openai, unknown
-from f5serve.http.service import Service
+from f5serve.http import errors
+from f5serve.http.state import Served, Service
 from f5serve.models.local import find
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry
 from f5serve.settings import Settings
+
+OPENAI_IDS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+"""What clients of OpenAI send; their dated forms are known as well."""
+
+_OPENAI = re.compile(r"tts-1(-hd)?(-1106)?|gpt-4o-mini-tts(-\d{4}-\d\d-\d\d)?", re.ASCII)
+
+
+def resolve_model(service: Service, model: str) -> str:
+    """What `tts` is asked for when a request names this model; "" is whatever speaks here.
+
+    Raises:
+        InvalidRequest: UNKNOWN_MODEL, naming those that are spelled nearly so; MODEL_NOT_LOADED
+            for one that exists and does not speak here.
+    """
+    if not model or is_openai(model):
+        return ""
+    speaking = str(service.operations.model["name"])
+    own = service.settings.ckpt
+    known = [spec.id for spec in PUBLISHED.models] + [STANDIN] + ([own.stem] if own else [])
+    if model == speaking:
+        return model
+    if model not in known:
+        raise unknown(model, known)
+    if speaking:
+        raise InvalidRequest(
+            f"This server speaks with {speaking}, not with {model}.",
+            code="MODEL_NOT_LOADED",
+            hint=f"Send {speaking} or tts-1, or set F5_MODEL of the server.",
+        )
+    return model  # it may be the one that is being loaded; the job looks again when it is
+
+
+def is_openai(model: str) -> bool:
+    """Whether it is a name of OpenAI's, which stands for whatever speaks here."""
+    return _OPENAI.fullmatch(model) is not None
+
+
+def unknown(model: str, known: list[str]) -> InvalidRequest:
+    """The error for an id that means nothing here."""
+    folded = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(model[:60].lower(), folded, n=3, cutoff=0.6)
+    meant = f"Did you mean {' or '.join(folded[name] for name in near)}? " if near else ""
+    return InvalidRequest(
+        f"There is no model {model[:60]!r}.",
+        code="UNKNOWN_MODEL",
+        hint=f"{meant}See GET /v1/models, or send tts-1 for the one that speaks here.",
+    )
 
 
 class Model(BaseModel):
@@ -132,8 +186,74 @@ def _published(spec: ModelSpec, settings: Settings, registry: Registry) -> Model
     )
 
 
-def _written_s(path: Path) -> int:
+def _written_s(path: pathlib.Path) -> int:
     try:
         return int(path.stat().st_mtime)
     except OSError:
         return 0
+
+
+router = APIRouter(tags=["models"])
+
+
+class ModelList(BaseModel):
+    """All models: the one that speaks, OpenAI's names of it, and those that could."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class AudioModel(BaseModel):
+    """A model in a menu."""
+
+    id: str = Field(examples=["tts-1"])
+    name: str = Field(examples=["tts-1 (F5TTS_v1_Base)"])
+
+
+class AudioModels(BaseModel):
+    """What a request for speech may name."""
+
+    models: list[AudioModel]
+
+
+@router.get("/v1/models", operation_id="list_models", summary="List all models")
+async def list_models(service: Served) -> ModelList:
+    """The model that speaks comes first; the last ones are what this server could be set up with.
+
+    Each is told with its licence, and whether that permits commercial use.
+    """
+    return ModelList(data=await service.operations.work("list_models", describe_all, service))
+
+
+@router.get(
+    "/v1/models/{model_id}",
+    operation_id="get_model",
+    summary="Look at one model",
+    responses=errors.documented(404),
+)
+async def get_model(
+    model_id: Annotated[str, Path(description="Its id, or a name of OpenAI's.")], service: Served
+) -> Model:
+    """One of the list, or a dated name of OpenAI's."""
+    return await service.operations.work("get_model", describe, service, model_id)
+
+
+@router.get(
+    "/v1/audio/models",
+    operation_id="list_audio_models",
+    summary="List models for a menu",
+)
+async def list_audio_models(service: Served) -> AudioModels:
+    """What requests for speech may name as their model, in the shape that Open WebUI asks for."""
+    found = await service.operations.work("list_models", describe_all, service)
+    told = [model for model in found if model.state == "loaded"]
+    if not told:  # it is being loaded: OpenAI's names will do
+        told = [model for model in found if model.kind is None]
+    return AudioModels(
+        models=[
+            AudioModel(
+                id=model.id, name=f"{model.id} ({model.alias_of})" if model.alias_of else model.id
+            )
+            for model in told
+        ]
+    )

@@ -1,13 +1,4 @@
-"""Who calls: the key of a request, looked for in its headers.
-
-Requests flow through, with who sent them in `scope["state"]`:
-
-    key        the `ApiKey`, None without one
-    caller     its name, "" without one
-    is_known   whether the caller may see all: the key is right, or nobody is asked for one
-
-What callers may do is not known here.
-"""
+"""Paths that are answered without a key."""
 
 from __future__ import annotations
 
@@ -20,8 +11,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from f5serve.api_keys import ApiKey, recognise
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http.errors import TryLater
-from f5serve.http.limits import Buckets, address_of
-from f5serve.http.open_routes import is_public
+from f5serve.http.token_buckets import Buckets, address_of
+
+PUBLIC_PATHS = frozenset(
+    {"/", "/ping", "/health", "/docs", "/openapi.json", "/favicon.ico", "/favicon.svg"}
+)
+PUBLIC_PREFIX = "/studio/"
+"""Files of the page at /."""
+
+
+def is_public(path: str) -> bool:
+    """Whether a request for this path needs no key."""
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX)
+
 
 WRONG_KEYS_PER_MINUTE = 20
 """Wrong keys from one address, before they are refused with 429; right ones pass all the time."""

@@ -18,11 +18,11 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
-from f5serve.http.service import Served
+from f5serve.http.state import Served
 from f5serve.settings import Settings
 from f5serve.startup import default_options
 
-WEB = Path(__file__).parent / "web"
+WEB = Path(__file__).parents[1] / "web"
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

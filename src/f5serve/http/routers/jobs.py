@@ -6,27 +6,26 @@ the job's records, whoever made it and through whichever door it came.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.responses import StreamingResponse
 
 from f5serve.alignment.subtitles import MEDIA_TYPES, SubtitleFormat
+from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.http import errors
-from f5serve.http.job_files import send
-from f5serve.http.job_ids import PARAMETER, JobId, Owner
-from f5serve.http.jobs_models import (
-    JobAccepted,
-    JobCancelled,
-    JobList,
-    JobResult,
-    JobStatus,
-    NewJob,
-)
-from f5serve.http.json_bodies import JsonRoute
-from f5serve.http.service import Served
+from f5serve.http.errors import body_of
+from f5serve.http.request_body import JsonRoute
+from f5serve.http.schemas import JobAccepted, JobCancelled, JobList, JobResult, JobStatus, NewJob
+from f5serve.http.state import PARAMETER, JobId, Owner, Served
+from f5serve.service.files import JobFile
+from f5serve.service.pools import BoundedExecutor
+from f5serve.store.base import ObjectStore
 
 MAX_LISTED = 200
 MAX_CURSOR_CHARS = 200
@@ -164,7 +163,7 @@ async def get_job_audio(job_id: Id, request: Request, service: Served) -> Respon
     """The sound itself, in the format that was asked for; `Range` and `If-None-Match` work."""
     file = await service.operations.job_file(job_id)
     pool = service.operations.pools.downloads
-    return await send(request, service.store, file, pool, shown=True)
+    return await send_file(request, service.store, file, pool, shown=True)
 
 
 @router.head("/v1/jobs/{job_id}/timings/{format}", include_in_schema=False)
@@ -186,7 +185,7 @@ async def get_job_timings(
     """Any format, whether it was asked for or not, where the words of the job were timed."""
     file = await service.operations.job_file(job_id, format)
     pool = service.operations.pools.downloads
-    return await send(request, service.store, file, pool, shown=False)
+    return await send_file(request, service.store, file, pool, shown=False)
 
 
 @router.delete(
@@ -221,3 +220,105 @@ def _path(job_id: str) -> str:
 def _reachable(url: str, path: str) -> str:
     """The store's own URL where a caller can use it, else a path of this server."""
     return url if url.startswith(("http://", "https://")) else path
+
+
+PART_BYTES = 256 << 10
+"""Of a file in memory at a time, for each who listens; `connections` cuts off who takes nothing."""
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+
+
+async def send_file(
+    request: Request, store: ObjectStore, file: JobFile, pool: BoundedExecutor, shown: bool
+) -> Response:
+    """The file, or the part of it that `Range` names.
+
+    Args:
+        pool: threads that read it.
+        shown: whether a browser may play it in place, rather than save it.
+
+    Raises:
+        KeyMissing: RESULT_GONE, what the record names is not there any more.
+        StorageFailed: as the store.
+    """
+    etag = f'"{file.sha256}"'
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{file.filename}"',
+    }
+    if _names(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    found = _range_of(request.headers, etag, file.size) if request.method == "GET" else None
+    start, end = found or (0, file.size)
+    if found is not None and start >= end:
+        said = f"The range lies outside the file, which has {file.size:,} bytes."
+        headers = {"Content-Range": f"bytes */{file.size}"}
+        return JSONResponse(body_of(said, 416, "range_not_satisfiable"), 416, headers)
+    headers["Content-Length"] = str(end - start)
+    if found is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=file.mime)
+    status = 200 if found is None else 206
+    if not file.key:
+        return Response(file.data[start:end], status, headers, file.mime)
+    read = partial(_read, store, file, pool, end)
+    parts = _parts(read, await read(start), start, end)
+    return StreamingResponse(parts, status, headers, file.mime)
+
+
+async def _parts(
+    read: Callable[[int], Awaitable[bytes]], part: bytes, start: int, end: int
+) -> AsyncIterator[bytes]:
+    yield part
+    while (start := start + len(part)) < end:
+        part = await read(start)
+        yield part
+
+
+async def _read(
+    store: ObjectStore, file: JobFile, pool: BoundedExecutor, end: int, start: int
+) -> bytes:
+    """The next PART_BYTES of the file, fewer at its end."""
+    size = min(PART_BYTES, end - start)
+    try:
+        part = await pool.run(store.get_part, file.key, start, size)
+    except KeyMissing:
+        raise StorageFailed(
+            f"{file.filename} is not kept any more.",
+            code="RESULT_GONE",
+            hint="Send the request again under a new id.",
+        ) from None
+    if len(part) != size:
+        raise StorageFailed(
+            f"{file.filename} is shorter than its record says.",
+            code="OBJECT_CORRUPT",
+            hint="Send the request again under a new id.",
+        )
+    return part
+
+
+def _names(header: str, etag: str) -> bool:
+    """Whether a list of entity tags holds this one, or is *."""
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return etag in tags or tags == ["*"]
+
+
+def _range_of(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, int] | None:
+    """First byte and end of the range that is asked for; None for the whole.
+
+    A header that cannot be understood, names several ranges or is about another version of the
+    file asks for the whole; an empty range lies outside of it.
+    """
+    match = _RANGE.fullmatch(headers.get("range", "").replace(" ", ""))
+    if match is None or headers.get("if-range", etag) != etag:
+        return None
+    first, last = match[1], match[2]
+    if first:
+        end = min(int(last) + 1, size) if last else size
+        return None if last and int(last) < int(first) else (int(first), max(end, 0))
+    if last:
+        return (max(0, size - int(last)), size) if int(last) else (size, size)
+    return None

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from f5serve import build
 from f5serve.http import errors
-from f5serve.http.lifecycle import overall
-from f5serve.http.service import Served
+from f5serve.http.state import Served, overall
+from f5serve.metrics import MEDIA_TYPE
 
 router = APIRouter(tags=["health"])
 
@@ -148,3 +149,40 @@ async def get_health(request: Request, service: Served) -> Any:
         return {"status": status, "version": build.stamp().version}
     told = await service.operations.answer({"endpoint": "health"}, service.new_id())
     return told | ({"status": "ending"} if service.lifecycle.is_ending else {})
+
+
+class Exposition(PlainTextResponse):
+    """Prometheus' text format, version 0.0.4."""
+
+    media_type = MEDIA_TYPE
+
+
+EXAMPLE = """\
+# HELP f5_requests_total Requests by operation and outcome.
+# TYPE f5_requests_total counter
+f5_requests_total{operation="tts",outcome="ok"} 12
+"""
+
+
+@router.get(
+    "/metrics",
+    operation_id="get_metrics",
+    summary="Read what is counted",
+    response_class=Exposition,
+    responses={
+        200: {
+            "description": "Text exposition, version 0.0.4.",
+            "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": EXAMPLE}},
+        }
+    },
+)
+async def get_metrics(service: Served) -> Exposition:
+    """Requests, speech, engine, memory and disk as numbers for Prometheus.
+
+    `deploy/` holds a configuration for it, alerts and a dashboard. Nothing here names a caller, a
+    voice or a text.
+    """
+    operations = service.operations
+    operations.metrics.collect()  # what the loop changes is read in the loop
+    # Disks and /proc are read: beside it.
+    return Exposition(await operations.pools.metrics.run(operations.metrics.write))

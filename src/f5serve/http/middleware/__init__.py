@@ -1,0 +1,1 @@
+"""ASGI middleware: logs, keys, limits and headers of every request."""
