@@ -21,11 +21,11 @@ from pathlib import Path
 from f5serve.alignment.aligners import Aligners
 from f5serve.fallback.tone import Tone
 from f5serve.http import server
-from f5serve.http.app import make_app, protect
+from f5serve.http.app import build_middleware, make_app
 from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.http.serve import listen, url_of
-from f5serve.http.server import ServingOptions
-from f5serve.http.state import Service
+from f5serve.http.server import ServerOptions
+from f5serve.http.state import AppState
 from f5serve.service import Operations
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
@@ -70,13 +70,13 @@ def serve(settings: Settings, cost_s: float) -> None:
     voices = open_library(settings, store)
     speech = Speech(FixedCost(cost_s))
     operations = Operations(store, voices, lambda: speech, settings)
-    service = Service(operations, store, voices, Aligners(), settings)
-    app = AccessLogMiddleware(protect(make_app(service), settings), operations.metrics)
+    service = AppState(operations, store, voices, Aligners(), settings)
+    app = AccessLogMiddleware(build_middleware(make_app(service), settings), operations.metrics)
     listening = listen("127.0.0.1", 0)
     sys.stdout.write(url_of(listening, "127.0.0.1") + "\n")
     sys.stdout.flush()
-    options = ServingOptions(settings.shutdown_s, on_ready=server.settle)
-    made = server.Serving(app, operations, service.lifecycle, options)
+    options = ServerOptions(settings.shutdown_s, on_ready=server.freeze_gc)
+    made = server.Server(app, operations, service.lifecycle, options)
     server.run(made, listening, None)
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from f5serve.fallback.tone import Tone
 from f5serve.http import server
-from f5serve.http.app import make_app, protect
+from f5serve.http.app import build_middleware, make_app
 from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.http.serve import listen, url_of
-from f5serve.http.server import ServingOptions
-from f5serve.http.state import Service
+from f5serve.http.server import ServerOptions
+from f5serve.http.state import AppState
 from f5serve.service import Operations
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
@@ -69,14 +69,14 @@ def serve(folder: Path) -> None:
     voices = ears.library(store)
     speech = Speech(Unmarked(), MAX_CHARS, gate=ears.gate(), aligners=ears.aligners())
     operations = Operations(store, voices, lambda: speech, settings)
-    service = Service(operations, store, voices, ears.aligners(), settings)
-    app = AccessLogMiddleware(protect(make_app(service), settings), operations.metrics)
+    service = AppState(operations, store, voices, ears.aligners(), settings)
+    app = AccessLogMiddleware(build_middleware(make_app(service), settings), operations.metrics)
     listening = listen("127.0.0.1", 0)
     sys.stdout.write(url_of(listening, "127.0.0.1") + "\n")
     sys.stdout.flush()
-    options = ServingOptions(settings.shutdown_s, on_ready=server.settle)
+    options = ServerOptions(settings.shutdown_s, on_ready=server.freeze_gc)
     server.run(
-        server.Serving(app, operations, service.lifecycle, options),
+        server.Server(app, operations, service.lifecycle, options),
         listening,
         None,
     )

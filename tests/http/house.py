@@ -17,11 +17,11 @@ from starlette.types import ASGIApp
 
 from f5serve.alignment.aligners import Aligners
 from f5serve.api_keys import parse_keys
-from f5serve.http.app import make_app, protect
-from f5serve.http.connections import Connection
+from f5serve.http.app import build_middleware, make_app
+from f5serve.http.connections import LimitedHttpProtocol
 from f5serve.http.middleware.access_log import AccessLogMiddleware
-from f5serve.http.server import Listener
-from f5serve.http.state import Service
+from f5serve.http.server import UvicornServer
+from f5serve.http.state import AppState
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
@@ -42,7 +42,7 @@ class House:
 
     url: str
     client: httpx.Client
-    service: Service
+    service: AppState
     tone: CountingTone
     app: FastAPI
 
@@ -79,9 +79,11 @@ def house(
     voices = VoiceLibrary(store, folder / "cache", made.require_consent, hearing)
     load = lambda: Speech(engine or tone, max_text_chars=100_000)  # noqa: E731
     operations = Operations(store, voices, load, made, options)
-    service = Service(operations, store, voices, Aligners(), made)
+    service = AppState(operations, store, voices, Aligners(), made)
     app = make_app(service)
-    guarded = AccessLogMiddleware(protect(app, made, wrong_keys_per_minute), operations.metrics)
+    guarded = AccessLogMiddleware(
+        build_middleware(app, made, wrong_keys_per_minute), operations.metrics
+    )
     with running(guarded, operations) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield House(url, client, service, tone, app)
         tone.release()
@@ -91,19 +93,19 @@ def house(
 def running(
     app: ASGIApp,
     operations: Operations | None = None,
-    protocol: type[Connection] = Connection,
+    protocol: type[LimitedHttpProtocol] = LimitedHttpProtocol,
 ) -> Iterator[str]:
     """`app` on a free port of loopback, as a URL; operations begin and end in its loop."""
     # With its protocol named, or asyncio leaves Nagle's delay of 40 ms in every answer.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     listening.listen(128)
-    server = Listener(app, protocol)
+    server = UvicornServer(app, protocol)
 
     async def serve() -> None:
         if operations is not None:
             operations.begin()
-        watching = asyncio.create_task(protocol.all_of_them.watch())
+        watching = asyncio.create_task(protocol.all_connections.watch())
         try:
             await server.serve(sockets=[listening])
         finally:

@@ -19,15 +19,15 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from f5serve.descriptors import Descriptors
-from f5serve.http.app import protect
+from f5serve.http.app import build_middleware
 from f5serve.http.connections import (
-    EXTRA,
-    QUIET_S,
-    YOUNG_S,
-    Connection,
+    EXTRA_CONNECTIONS,
+    IDLE_LIMIT_S,
+    MIN_IDLE_S,
+    Capacity,
     Connections,
-    Room,
-    connection_of,
+    LimitedHttpProtocol,
+    protocol_class,
 )
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
@@ -82,7 +82,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @contextlib.contextmanager
 def serving(app: ASGIApp, connections: Connections) -> Iterator[Links]:
-    with running(app, protocol=connection_of(connections)) as url, Links(url) as links:
+    with running(app, protocol=protocol_class(connections)) as url, Links(url) as links:
         yield links
 
 
@@ -100,7 +100,7 @@ class Listener:
 
 
 def guarded(app: ASGIApp, connections: Connections) -> ASGIApp:
-    return protect(app, Settings(), room=Room(Descriptors(), connections))
+    return build_middleware(app, Settings(), capacity=Capacity(Descriptors(), connections))
 
 
 def test_the_longest_idle_makes_room() -> None:
@@ -110,7 +110,7 @@ def test_the_longest_idle_makes_room() -> None:
         for _ in range(6):
             opened.append(links.open(GET))
             assert b" 200 " in head_of(opened[-1])
-            time.sleep(YOUNG_S / 3)
+            time.sleep(MIN_IDLE_S / 3)
         assert has_ended(opened[0])
         assert has_ended(opened[1])
         for link in opened[2:]:
@@ -140,9 +140,9 @@ def test_far_too_many_are_cut_off() -> None:
     connections, app = Connections(most=2), Listener()
     ping = POST.replace(b"/v1/x", b"/ping")
     with serving(guarded(app, connections), connections) as links:
-        for _ in range(2 + EXTRA):
+        for _ in range(2 + EXTRA_CONNECTIONS):
             links.open(ping)
-        until(lambda: app.asked == 2 + EXTRA)
+        until(lambda: app.asked == 2 + EXTRA_CONNECTIONS)
         assert head_of(links.open(GET)) == b""
 
 
@@ -229,7 +229,7 @@ class Silent:
         """What waits for its reader."""
         return self.waiting, 0
 
-    def cut(self) -> None:
+    def close_now(self) -> None:
         """It ends."""
         self.was_cut = True
 
@@ -237,13 +237,13 @@ class Silent:
 def test_bytes_that_belong_to_no_request_keep_nobody() -> None:
     connections, one = Connections(), Silent()
     connections.made(one)
-    connections.look(time.monotonic() + QUIET_S / 2)
+    connections.look(time.monotonic() + IDLE_LIMIT_S / 2)
     assert not one.was_cut
     connections.busy(one)
-    connections.look(time.monotonic() + QUIET_S * 2)  # a long answer is no silence
+    connections.look(time.monotonic() + IDLE_LIMIT_S * 2)  # a long answer is no silence
     assert not one.was_cut
     connections.idle(one)
-    now = time.monotonic() + QUIET_S * 2
+    now = time.monotonic() + IDLE_LIMIT_S * 2
     for second in range(3):  # the rest of an answer, which is being taken
         one.waiting = 3 - second
         connections.look(now + second)
@@ -255,7 +255,10 @@ def test_bytes_that_belong_to_no_request_keep_nobody() -> None:
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01 hello\r\n\r\n", b"GET / HTTP/1.1\r\nbad\r\n\r\n"])
 def test_what_is_no_http_is_told_as_errors_are(sent: bytes) -> None:
-    with running(PlainTextResponse("hello"), protocol=Connection) as url, Links(url) as links:
+    with (
+        running(PlainTextResponse("hello"), protocol=LimitedHttpProtocol) as url,
+        Links(url) as links,
+    ):
         link = links.open(sent)
         told = head_of(link)
         while part := link.recv(4096):
@@ -278,21 +281,21 @@ def test_strangers_cannot_fill_the_log(tmp_path: Path, caplog: pytest.LogCapture
             home.client.get("/v1/jobs", headers={"X-API-Key": f"wrong-{number}"})
         for _ in range(100):
             assert b" 400 " in head_of(links.open(b"no HTTP\r\n\r\n"))
-        before = len([r for r in caplog.records if r.name.endswith("observed")])
+        before = len([r for r in caplog.records if r.name.endswith("access_log")])
         for _ in range(10):
             home.client.get("/v1/jobs", headers={"X-API-Key": key})
         told = home.client.get("/metrics", headers={"X-API-Key": key}).text
-    lines = [r for r in caplog.records if r.name.endswith("observed")]
+    lines = [r for r in caplog.records if r.name.endswith("access_log")]
     assert 60 <= before < 100
     assert len(lines) >= before + 10  # who has a key is told of whole
     assert len([r for r in caplog.records if r.name == "uvicorn.error"]) < 100
     assert int(re.search(r"f5_log_lines_left_out_total (\d+)", told)[1]) > 40  # type: ignore[index]
 
 
-class BrokenOnce(Connection):
+class BrokenOnce(LimitedHttpProtocol):
     """A kind of connection whose first one cannot be made."""
 
-    all_of_them = Connections()
+    all_connections = Connections()
     made = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from f5serve.http.connections import YOUNG_S
+from f5serve.http.connections import MIN_IDLE_S
 from tests.http.program import server
 
 FILES = 256
@@ -53,7 +53,7 @@ def test_at_the_limit_of_open_files_nothing_is_begun_and_nothing_lost(tmp_path: 
         for _ in range(FILES + 50):
             held.enter_context(socket.create_connection(at, timeout=20))
         assert open_files(pid) < FILES - KEPT // 2
-        time.sleep(YOUNG_S)
+        time.sleep(MIN_IDLE_S)
         running = httpx.post(f"{url}/v1/jobs", json=JOB, timeout=60)
         assert running.status_code == 202, running.text
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
-from f5serve.http.errors import answer_to, status_of
+from f5serve.http.errors import error_response, status_of
 from tests.http.house import house
 
 
@@ -28,7 +28,7 @@ def test_status_fits(error: F5Error, status: int) -> None:
 
 
 def test_a_fault_tells_nothing_but_its_trace_id() -> None:
-    answer = answer_to(ValueError("/secret/path"))
+    answer = error_response(ValueError("/secret/path"))
     assert answer.status_code == 500
     assert b"secret" not in answer.body
     assert b"trace id" in answer.body

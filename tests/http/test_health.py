@@ -11,7 +11,7 @@ from f5serve import __version__
 from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error
 from f5serve.http.routers.health import Health
-from f5serve.http.state import Lifecycle, overall
+from f5serve.http.state import Lifecycle, health_status
 from f5serve.service.flights import SHUT_DOWN_CODE
 from tests.http.house import House, house
 
@@ -29,7 +29,7 @@ def test_ready(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         wait_ready(home)
         assert home.client.get("/ping").json() == {"status": "ready"}
-        home.service.lifecycle.is_ending = True
+        home.service.lifecycle.is_shutting_down = True
         answer = home.client.get("/ping")
         assert "about to end" in home.refused(answer, 503, "shut_down")
         assert answer.headers["Retry-After"]
@@ -61,13 +61,13 @@ def test_health_tells_all_to_whom_it_knows_and_little_to_strangers(tmp_path: Pat
 )
 def test_states_of_a_model(model: dict[str, str], status: int, said: str) -> None:
     assert Lifecycle().status(model) == status
-    assert overall(model, Lifecycle()) == said
+    assert health_status(model, Lifecycle()) == said
     assert Lifecycle(is_checked=False).status(model) == 204
-    assert overall(model, Lifecycle(is_checked=False)) == "loading"
+    assert health_status(model, Lifecycle(is_checked=False)) == "loading"
     with pytest.raises(F5Error) as ending:
-        Lifecycle(is_ending=True).status(model)
+        Lifecycle(is_shutting_down=True).status(model)
     assert ending.value.code == SHUT_DOWN_CODE
-    assert overall(model, Lifecycle(is_ending=True)) == "ending"
+    assert health_status(model, Lifecycle(is_shutting_down=True)) == "ending"
 
 
 @pytest.mark.parametrize(
@@ -83,4 +83,4 @@ def test_a_model_that_will_never_speak(model: dict[str, object], code: str) -> N
         Lifecycle().status(model)
     assert failed.value.code == code
     assert "/a/b" not in failed.value.message
-    assert overall(model, Lifecycle()) == "failed"
+    assert health_status(model, Lifecycle()) == "failed"

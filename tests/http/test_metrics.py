@@ -155,7 +155,7 @@ def test_a_request_is_one_line_without_its_words(
         answer = home.speak(input="Words that nobody else reads.")
         until(home, "f5_http_requests_total", route="/v1/audio/speech", status="200")
         home.client.get("/v1/jobs/some-job?key=secret")
-    lines = [record for record in caplog.records if record.name.endswith("http.observed")]
+    lines = [record for record in caplog.records if record.name.endswith("access_log")]
     spoken, looked = lines
     request_id = answer.headers["X-Request-Id"]
     assert re.fullmatch(
@@ -182,7 +182,7 @@ def test_the_caller_is_named_and_metrics_ask_for_a_key(
         answer = home.client.get("/metrics", headers={"Authorization": f"Bearer {key}"})
     assert answer.status_code == 200
     assert 'route="none",status="401"' in answer.text
-    refused, line = (r for r in caplog.records if r.name.endswith("http.observed"))
+    refused, line = (r for r in caplog.records if r.name.endswith("access_log"))
     assert "none: 401 in" in refused.getMessage()
     assert line.levelno == logging.DEBUG  # it comes every few seconds
     assert "key watcher, request" in line.getMessage()

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 
 from f5serve.api_keys import ApiKey, digest, new_key
 from f5serve.errors import F5Error
-from f5serve.http.app import ROOMS, assemble
+from f5serve.http.app import ROUTERS, assemble
 from f5serve.http.middleware.auth import is_public
 from f5serve.http.openapi import TAGS
 from f5serve.http.request_body import JsonRoute
@@ -294,7 +294,7 @@ def test_every_field_of_a_body_is_bounded() -> None:
 
 
 def test_every_route_with_a_json_body_reads_it_within_bounds() -> None:
-    routes = [route for room in ROOMS for route in room.router.routes]
+    routes = [route for room in ROUTERS for route in room.router.routes]
     taking = {
         path
         for _, path, told in OPERATIONS

@@ -18,7 +18,7 @@ import pytest
 from f5serve.api_keys import digest
 from f5serve.audio.encode import MEDIA_TYPES, encode
 from f5serve.errors import StorageFailed
-from f5serve.http.routers.speech import OPENAI_VOICES, least_bytes, meaning
+from f5serve.http.routers.speech import OPENAI_VOICES, alias_of, least_bytes
 from f5serve.http.speech_schemas import SpeechBody
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
@@ -218,8 +218,8 @@ def test_a_name_of_openais_means_what_the_setting_says(tmp_path: Path) -> None:
 
 def test_all_names_of_openais_speak_without_a_setting(home: House) -> None:
     assert len(OPENAI_VOICES) == 13
-    assert {meaning("*=default", name) for name in OPENAI_VOICES} == {"default"}
-    assert meaning("*=default", "ana") is None
+    assert {alias_of("*=default", name) for name in OPENAI_VOICES} == {"default"}
+    assert alias_of("*=default", "ana") is None
     assert home.speak(voice="cedar").headers["x-f5-voice"] == "default"
     assert home.speak(voice={"id": "marin"}).status_code == 200
 

@@ -83,9 +83,9 @@ def speaking(home: House, timeout: float = 20, **fields: Any) -> Iterator[httpx.
         yield answer
 
 
-def until(what: Callable[[], bool], within_s: float = 15) -> None:
+def until(what: Callable[[], bool], timeout_s: float = 15) -> None:
     """Wait for something to become true."""
-    end = time.monotonic() + within_s
+    end = time.monotonic() + timeout_s
     while not what():
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -25,7 +25,7 @@ def openapi_file() -> str:
 def http_page() -> str:
     """It as a page to read."""
     document = openapi_document()
-    said = {tag["name"]: tag.get("description", "") for tag in document["tags"]}
+    descriptions = {tag["name"]: tag.get("description", "") for tag in document["tags"]}
     parts = [
         "# HTTP\n",
         document["info"]["description"],
@@ -33,7 +33,7 @@ def http_page() -> str:
         "`/docs`.\n",
     ]
     for tag, listed in operations(document).items():
-        parts += [f"## {tag.capitalize()}\n", f"{said.get(tag, '')}\n"]
+        parts += [f"## {tag.capitalize()}\n", f"{descriptions.get(tag, '')}\n"]
         parts += [line for operation in listed for line in _operation(operation)]
     parts.append("## Errors\n")
     parts += table(("status", "meaning"), list(errors(document).items()))
@@ -42,22 +42,24 @@ def http_page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _operation(told: Operation) -> Iterator[str]:
-    yield f"### {told.method} {told.path}\n"
-    yield f"{told.summary}. {_flat(told.said)}\n"
-    yield from _entries(told.entries, ("parameter", "in", "takes", "default", "meaning"))
-    if told.bodies:
-        yield f"Takes {'; '.join(_linked(body) for body in told.bodies)}\n"
-    rows = [(a.status, "<br>".join(map(_linked, a.content)), _flat(a.said)) for a in told.answers]
+def _operation(spec: Operation) -> Iterator[str]:
+    yield f"### {spec.method} {spec.path}\n"
+    yield f"{spec.summary}. {_flat(spec.description)}\n"
+    yield from _entries(spec.entries, ("parameter", "in", "takes", "default", "meaning"))
+    if spec.bodies:
+        yield f"Takes {'; '.join(_linked(body) for body in spec.bodies)}\n"
+    rows = [
+        (a.status, "<br>".join(map(_linked, a.content)), _flat(a.description)) for a in spec.answers
+    ]
     yield from table(("status", "content", "meaning"), rows)
-    yield f"[Errors](#errors): {', '.join(told.errors)}\n"
+    yield f"[Errors](#errors): {', '.join(spec.errors)}\n"
 
 
-def _model(told: Model) -> Iterator[str]:
-    yield f"### {told.name}\n"
-    if told.said:
-        yield f"{_flat(told.said)}\n"
-    yield from _entries(told.fields, ("field", "", "takes", "default", "meaning"))
+def _model(spec: Model) -> Iterator[str]:
+    yield f"### {spec.name}\n"
+    if spec.description:
+        yield f"{_flat(spec.description)}\n"
+    yield from _entries(spec.fields, ("field", "", "takes", "default", "meaning"))
 
 
 def _entries(entries: Sequence[Entry], heads: Sequence[str]) -> Iterator[str]:
@@ -69,7 +71,7 @@ def _entries(entries: Sequence[Entry], heads: Sequence[str]) -> Iterator[str]:
             each.where,
             _linked(each.kind),
             "required" if each.is_required else f"`{each.default}`" if each.default else "",
-            _flat(each.said),
+            _flat(each.description),
         )
         for each in entries
     ]
@@ -90,5 +92,5 @@ def _linked(kind: str) -> str:
     return re.sub(r"\[(\w+)\]", lambda name: f"[{name[1]}](#{name[1].lower()})", kind)
 
 
-def _flat(said: str) -> str:
-    return " ".join(said.split())
+def _flat(text: str) -> str:
+    return " ".join(text.split())

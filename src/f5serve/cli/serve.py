@@ -14,7 +14,7 @@ from f5serve.errors import F5Error
 from f5serve.settings import Settings
 
 if TYPE_CHECKING:
-    from f5serve.http.serve import Listening
+    from f5serve.http.serve import ServerInfo
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _start(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _print(found: Listening) -> None:
+def _print(found: ServerInfo) -> None:
     """Flushed, as whoever waits for the address may read from a pipe."""
     everywhere = ", and on every other address of this machine" if found.is_everywhere else ""
     print(f"{found.program} listens on {found.url}{everywhere}")
@@ -89,7 +89,7 @@ def _print(found: Listening) -> None:
     print("Speech is made as soon as the model is loaded. Ctrl-C ends it.", flush=True)
 
 
-def _log_listening(found: Listening) -> None:
+def _log_listening(found: ServerInfo) -> None:
     everywhere = ", on all addresses" if found.is_everywhere else ""
     health = f"; /ping on {found.health_url} as well" if found.health_url else ""
     _log.info("listens on %s%s%s", found.url, everywhere, health)

@@ -1,11 +1,10 @@
-"""The HTTP server: OpenAI's contract and everything else that can be asked, over `operations`.
+"""The HTTP server: OpenAI's routes for speech, and routes for voices, jobs and models.
 
-    bytes -> observed -> guard -> route -> Operations -> answer
+    bytes -> connections -> middleware -> router -> Operations -> answer
 
-- `serve`: the program.  `app`: which route is where.  `service`: what routes work with.
-- `guard`: who may call, and how much.  `observed`: counts, times, the log line of a request.
-- `errors`: an error to OpenAI's error body.  `routes_*`: parse, call, format.
+- `serve`: the process.  `server`: start and shutdown.  `app`: routers and the order of middleware.
+- `state`: what routes work with.  `errors`: an error as OpenAI's error body.
+- `middleware/`: logs, keys and limits.  `routers/`: routes by subject.  `web/`: the studio page.
 
-FastAPI is imported with the modules of this package, so nothing else imports them but the verb
-`serve` and tests.
+FastAPI is imported with these modules, so only `f5serve serve` and tests import them.
 """

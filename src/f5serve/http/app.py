@@ -1,4 +1,21 @@
-"""Which route is where."""
+"""The ASGI application: routers, and the middleware around them.
+
+Middleware from the outside in:
+
+    AccessLogMiddleware        counts and logs every request (added by `serve`)
+    HTTPOnlyMiddleware         refuses WebSocket
+    SecurityHeadersMiddleware  security headers on every answer
+    CORSMiddleware             starlette's, if F5_CORS_ORIGINS names origins
+    ErrorMiddleware            errors of the layers below as answers
+    HeaderLimitMiddleware      length of the URL, number of headers
+    OriginMiddleware           without keys: no foreign pages, no foreign host names
+    APIKeyMiddleware           the key, and its owner
+    RateLimitMiddleware        requests of one caller per minute, and at a time
+    CapacityMiddleware         file descriptors that are left for new work
+    BodyLimitMiddleware        size and time of a body
+
+All are plain ASGI: nothing is buffered, and a disconnect is noticed at once (docs/decisions/0021).
+"""
 
 from __future__ import annotations
 
@@ -12,29 +29,41 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from f5serve import build
 from f5serve.errors import InvalidRequest
 from f5serve.http import errors, openapi
-from f5serve.http.connections import Room, Roomy
-from f5serve.http.errors import answer_to
-from f5serve.http.middleware.auth import WRONG_KEYS_PER_MINUTE, Callers
-from f5serve.http.middleware.body_limit import Bodies, BodyLimits, Heads
-from f5serve.http.middleware.origin import Sites, cors, is_loopback, parse_origins
-from f5serve.http.middleware.rate_limit import Limits
-from f5serve.http.middleware.security_headers import Headers
+from f5serve.http.connections import Capacity, CapacityMiddleware
+from f5serve.http.errors import error_response
+from f5serve.http.middleware.auth import WRONG_KEYS_PER_MINUTE, APIKeyMiddleware
+from f5serve.http.middleware.body_limit import (
+    BodyLimitMiddleware,
+    BodyLimits,
+    HeaderLimitMiddleware,
+)
+from f5serve.http.middleware.origin import OriginMiddleware, cors, is_loopback, parse_origins
+from f5serve.http.middleware.rate_limit import RateLimitMiddleware
+from f5serve.http.middleware.security_headers import SecurityHeadersMiddleware
 from f5serve.http.routers import alignments, docs, health, jobs, models, speech, studio, voices
-from f5serve.http.state import Service
+from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
-ROOMS = (speech, voices, models, jobs, alignments, health, docs, studio)
+ROUTERS = (speech, voices, models, jobs, alignments, health, docs, studio)
+
+_log = logging.getLogger(__name__)
+
+PLAIN_BODY_BYTES = 2_000_000
+"""Largest body without files; more where texts may be so long that they need it."""
+
+_BYTES_PER_CHAR = 12
+"""Of a character in JSON at most: two escaped halves of a surrogate pair."""
 
 
-def make_app(service: Service) -> FastAPI:
-    """The application over `service`; `guard.protect` and `observed.observe` wrap it."""
+def make_app(state: AppState) -> FastAPI:
+    """The application over `state`, without middleware."""
     app = assemble()
-    app.state.service = service
+    app.state.service = state
     return app
 
 
 def assemble() -> FastAPI:
-    """All routes, over nothing yet; its OpenAPI document is complete."""
+    """All routes without a state; enough for the OpenAPI document."""
     app = FastAPI(
         title="f5serve",
         version=build.stamp().version,
@@ -43,10 +72,10 @@ def assemble() -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for room in ROOMS:
-        _add_head(room.router)
-        app.include_router(room.router)
-    errors.install(app, [route for room in ROOMS for route in room.router.routes])
+    for each in ROUTERS:
+        _add_head(each.router)
+        app.include_router(each.router)
+    errors.install(app, [route for each in ROUTERS for route in each.router.routes])
     openapi.install(app)
     app.state.writer = docs.Writer()
     return app
@@ -67,35 +96,26 @@ def _add_head(router: APIRouter) -> None:
             router.routes.append(twin)
 
 
-_log = logging.getLogger(__name__)
-
-PLAIN_BODY_BYTES = 2_000_000
-"""Largest body without files; more where texts may be so long that they need it."""
-
-_BYTES_PER_CHAR = 12
-"""Of a character in JSON at most: two escaped halves of a surrogate pair."""
-
-
-def protect(
+def build_middleware(
     app: ASGIApp,
     settings: Settings,
     wrong_keys_per_minute: int = WRONG_KEYS_PER_MINUTE,
-    room: Room | None = None,
+    capacity: Capacity | None = None,
 ) -> ASGIApp:
-    """The application behind its guard.
+    """`app` within the middleware, but for AccessLogMiddleware.
 
     Args:
         settings: `host` is where the server listens; "" is 127.0.0.1.
         wrong_keys_per_minute: from one address, before more are answered with 429.
-        room: for connections and work; without it there is always some.
+        capacity: descriptors for connections and work; None is no limit.
 
     Raises:
         InvalidRequest: KEYS_NEEDED, BAD_SETTING, CORS_NEEDS_KEYS.
     """
-    is_asking = settings.auth == "keys"
-    keys = settings.api_keys if is_asking else ()
+    requires_key = settings.auth == "keys"
+    keys = settings.api_keys if requires_key else ()
     is_local = is_loopback(settings.host)
-    if is_asking and not keys and not is_local:
+    if requires_key and not keys and not is_local:
         raise InvalidRequest(
             f"Everybody who reaches {settings.host} could use this server: F5_API_KEYS is not set.",
             code="KEYS_NEEDED",
@@ -104,17 +124,19 @@ def protect(
         )
     _warn(settings)
     origins = parse_origins(settings.cors_origins, bool(keys))
-    inner: ASGIApp = Bodies(app, body_limits(settings))
-    inner = Roomy(inner, room)
-    inner = Limits(inner, settings.rate_per_minute, settings.key_concurrency)
-    inner = Callers(inner, keys, wrong_keys_per_minute)
+    inner: ASGIApp = BodyLimitMiddleware(app, body_limits_of(settings))
+    inner = CapacityMiddleware(inner, capacity)
+    inner = RateLimitMiddleware(inner, settings.rate_per_minute, settings.key_concurrency)
+    inner = APIKeyMiddleware(inner, keys, wrong_keys_per_minute)
     if not keys:
         # By where it listens, not by F5_AUTH: what is in front cannot tell a page's requests apart.
-        inner = Sites(inner, origins, is_local=is_local)
-    return _HttpOnly(Headers(cors(_Answers(Heads(inner)), origins)), app)
+        inner = OriginMiddleware(inner, origins, is_local=is_local)
+    return HTTPOnlyMiddleware(
+        SecurityHeadersMiddleware(cors(ErrorMiddleware(HeaderLimitMiddleware(inner)), origins)), app
+    )
 
 
-def body_limits(settings: Settings) -> BodyLimits:
+def body_limits_of(settings: Settings) -> BodyLimits:
     """How large bodies may be."""
     files = settings.max_body_mb * 1_000_000
     chars = max(settings.max_text_chars, settings.openai_max_chars)
@@ -133,24 +155,24 @@ def _warn(settings: Settings) -> None:
         _log.warning("F5_AUTH is none, so nobody is asked for the keys of F5_API_KEYS")
 
 
-class _HttpOnly:
-    """Nothing here speaks WebSocket; the server's own start and end pass to `app` itself."""
+class HTTPOnlyMiddleware:
+    """Closes WebSockets; HTTP passes to `inner`, events of the server itself to `app`."""
 
-    def __init__(self, guarded: ASGIApp, app: ASGIApp) -> None:
-        self._guarded, self._app = guarded, app
+    def __init__(self, inner: ASGIApp, app: ASGIApp) -> None:
+        self._inner, self._app = inner, app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http":
-            await self._guarded(scope, receive, send)
+            await self._inner(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-class _Answers:
-    """`app`, whose refusals and faults become answers."""
+class ErrorMiddleware:
+    """Answers errors that `app` raises before an answer has begun."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -158,17 +180,17 @@ class _Answers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = has_ended = False
 
-        async def tell(message: Message) -> None:
+        async def send_noted(message: Message) -> None:
             nonlocal has_begun, has_ended
             has_begun = True
             has_ended = message["type"] == "http.response.body" and not message.get("more_body")
             await send(message)
 
         try:
-            await self._app(scope, receive, tell)
+            await self._app(scope, receive, send_noted)
         except Exception as error:
-            if has_ended:  # the application has told and logged it, and raises it again
+            if has_ended:  # FastAPI has answered and logged it, and raises it again
                 return
             if has_begun:  # the connection has to end, or the answer would look complete
                 raise
-            await answer_to(error)(scope, receive, tell)
+            await error_response(error)(scope, receive, send_noted)

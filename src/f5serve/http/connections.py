@@ -1,7 +1,7 @@
-"""All connections of a server: so many, none that only waits for ever, none whose reader sleeps.
+"""Limits on connections: their number, idle time, slow readers, and size and time of headers.
 
-They are taken from a listening socket, and tell when they are made, busy, idle and gone; what has
-to end is closed. What is said on them is not known here.
+uvicorn has none of these limits. Connections are accepted one at a time and counted before the
+next; see docs/decisions/0030-what-one-caller-can-cost.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,106 +23,111 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from f5serve.descriptors import Descriptors
 from f5serve.errors import too_many_files
-from f5serve.http.errors import body_of
-from f5serve.http.middleware.access_log import LineLimit, limited
+from f5serve.http.errors import error_body
+from f5serve.http.middleware.access_log import LogLimit, limited_logger
 from f5serve.http.middleware.auth import is_public
 
 _log = logging.getLogger(__name__)
 
-EXTRA = 16
-"""Connections beyond the most, which are told so; further ones are cut off without a word."""
+EXTRA_CONNECTIONS = 16
+"""Connections beyond the limit that are answered with 503; further ones are closed at once."""
 
-QUIET_S = 120.0
-"""How long a connection without a request may stay, whatever bytes it sends."""
+IDLE_LIMIT_S = 120.0
+"""Longest time of a connection without a request, whatever bytes it sends."""
 
 LOOK_S = 5.0
-"""How often all are looked at; more often where the limit for readers is short."""
+"""Seconds between two looks at all connections; less where the limit for readers is short."""
 
-YOUNG_S = 1.0
-"""An idle connection is left alone for so long: its request may be on its way."""
+MIN_IDLE_S = 1.0
+"""An idle connection is not closed before: its request may be on its way."""
 
-TAKE_AGAIN_S = 0.5
-"""Before another try where the system has no descriptor left at all."""
+ACCEPT_RETRY_S = 0.5
+"""Seconds before the next try where the system has no descriptor left."""
 
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SEARCHED = 100
 
+MAX_HEAD_BYTES = 65_536
+"""Of a request's first line and headers; what came in the same read as their beginning is free."""
 
-class Kept(Protocol):
-    """What is asked of a connection; see `connection.Connection`."""
+HEADER_TIMEOUT_S = 20.0
+"""Longest time for the headers of a request, from their first byte."""
 
-    def buffered(self) -> tuple[int, int]:
-        """Bytes that wait for the reader, and a number that grows as he takes some."""
-        ...
+IDLE_TIMEOUT_S = 75.0
+"""Longest time before the first byte: browsers open connections before they need them."""
 
-    def cut(self) -> None:
-        """End at once; what waits for the reader is lost."""
-        ...
+_LOGGER = "uvicorn.error"
+
+CLOSE_DELAY_S = 0.01
+"""Seconds until a closed connection has given its descriptor back."""
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""Methods that begin no work."""
 
 
 class Connections:
-    """Those of one server, used in its event loop.
+    """Connections of one server; used in its event loop.
 
     Args:
         most: how many there may be; 0 is no limit.
-        stall_s: a reader who takes nothing for so long is cut off.
+        stall_s: a reader that takes nothing for this time is cut off.
     """
 
     def __init__(self, most: int = 0, stall_s: float = 320.0) -> None:
         self._most, self._stall_s = most, stall_s
         # Idle ones in the order in which they became so, and since when.
-        self._idle: dict[Kept, float] = {}
-        self._busy: set[Kept] = set()
-        self._extra: set[Kept] = set()
-        self._stalls: dict[Kept, tuple[tuple[int, int], float]] = {}
+        self._idle: dict[LimitedHttpProtocol, float] = {}
+        self._busy: set[LimitedHttpProtocol] = set()
+        self._extra: set[LimitedHttpProtocol] = set()
+        self._stalls: dict[LimitedHttpProtocol, tuple[tuple[int, int], float]] = {}
 
     def __len__(self) -> int:
         return len(self._idle) + len(self._busy)
 
-    def has_place(self) -> bool:
+    def has_room(self) -> bool:
         """Whether one more can be taken; the longest idle ones make room for it."""
         if not self._most:
             return True
         self.close_idle(max(len(self) - self._most + 1, 0))
-        return len(self) < self._most + EXTRA
+        return len(self) < self._most + EXTRA_CONNECTIONS
 
-    def made(self, connection: Kept) -> None:
+    def made(self, connection: LimitedHttpProtocol) -> None:
         """It is there, and waits for a request."""
         if self._most and len(self) >= self._most:
             self._extra.add(connection)
         self._idle[connection] = time.monotonic()
 
-    def busy(self, connection: Kept) -> None:
+    def busy(self, connection: LimitedHttpProtocol) -> None:
         """It has a request."""
         if self._idle.pop(connection, None) is not None:
             self._busy.add(connection)
 
-    def idle(self, connection: Kept) -> None:
+    def idle(self, connection: LimitedHttpProtocol) -> None:
         """Its last request is answered."""
         if connection in self._busy:
             self._busy.discard(connection)
             self._idle[connection] = time.monotonic()
 
-    def gone(self, connection: Kept) -> None:
+    def closed(self, connection: LimitedHttpProtocol) -> None:
         """It is there no more."""
         self._idle.pop(connection, None)
         self._stalls.pop(connection, None)
         self._busy.discard(connection)
         self._extra.discard(connection)
 
-    def is_extra(self, connection: Kept) -> bool:
-        """Whether there was no room for it, so that it is to be told to come again."""
+    def is_extra(self, connection: LimitedHttpProtocol) -> bool:
+        """Whether it is beyond the limit, so that its requests are answered with 503."""
         return connection in self._extra and len(self) > self._most
 
     def close_idle(self, count: int) -> int:
         """Close so many of the longest idle ones, if there are any; returns how many were."""
-        before = time.monotonic() - YOUNG_S
+        before = time.monotonic() - MIN_IDLE_S
         old = [each for each, since in islice(self._idle.items(), _SEARCHED) if since < before]
         # What waits for a slow reader is not lost while others can be closed.
         chosen = ([each for each in old if not each.buffered()[0]] or old[:1])[:count]
         for connection in chosen:
             del self._idle[connection]
-            connection.cut()
+            connection.close_now()
         return len(chosen)
 
     async def watch(self) -> None:
@@ -136,16 +141,16 @@ class Connections:
         """Cut off those whose readers take nothing, and those that only wait."""
         stalled = [each for each in (*self._idle, *self._busy) if self._is_stalled(each, now)]
         # An answer that was handed over whole may still be on its way to a slow reader.
-        waiting = [each for each, since in self._idle.items() if now - since > QUIET_S]
+        waiting = [each for each, since in self._idle.items() if now - since > IDLE_LIMIT_S]
         quiet = [each for each in waiting if not each.buffered()[0]]
         for connection in {*stalled, *quiet}:
-            connection.cut()
+            connection.close_now()
         if stalled:
             _log.warning(
                 "%d readers took nothing for %g s and were cut off", len(stalled), self._stall_s
             )
 
-    def _is_stalled(self, connection: Kept, now: float) -> bool:
+    def _is_stalled(self, connection: LimitedHttpProtocol, now: float) -> bool:
         buffered = connection.buffered()
         before, since = self._stalls.get(connection, (None, now))
         if not buffered[0]:
@@ -162,7 +167,7 @@ async def take(server: uvicorn.Server, listening: socket.socket, connections: Co
 
     Each is counted before the next is taken, so that no burst uses up the descriptors.
 
-    A fault of ours comes out, for whoever begins this anew.
+    Raises faults of ours; the supervisor begins it anew.
     """
     loop = asyncio.get_running_loop()
     listening.setblocking(False)
@@ -172,9 +177,9 @@ async def take(server: uvicorn.Server, listening: socket.socket, connections: Co
         except OSError as error:
             if error.errno in _FULL:
                 _log.warning("no connection can be taken: %s", error.strerror)
-                await asyncio.sleep(TAKE_AGAIN_S)
+                await asyncio.sleep(ACCEPT_RETRY_S)
             continue  # else its caller has left meanwhile
-        if not connections.has_place():
+        if not connections.has_room():
             connected.close()
             continue
         try:
@@ -196,30 +201,18 @@ def _protocol(server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> asynci
     return made
 
 
-MAX_HEAD_BYTES = 65_536
-"""Of a request's first line and headers; what came in the same read as their beginning is free."""
-
-HEAD_S = 20.0
-"""How long a head may take, from its first byte."""
-
-SILENCE_S = 75.0
-"""How long a new connection may say nothing: browsers open some before they need them."""
-
-
-_LOGGER = "uvicorn.error"
-
-
-class Connection(HttpToolsProtocol):
-    """uvicorn's protocol within these bounds.
+class LimitedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with limits on the size and the time of headers, and on idle time.
 
     Attributes:
-        all_of_them, log: connections of one server, and where it logs what is no request.
+        all_connections: of one server.
+        log: for bytes that are no HTTP.
     """
 
-    head_s = HEAD_S
-    silence_s = SILENCE_S
-    all_of_them = Connections()
-    log = limited(_LOGGER, LineLimit())
+    header_timeout_s = HEADER_TIMEOUT_S
+    idle_timeout_s = IDLE_TIMEOUT_S
+    all_connections = Connections()
+    log = limited_logger(_LOGGER, LogLimit())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -233,13 +226,13 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
-        self._close_in(self.silence_s)
-        self.all_of_them.made(self)
+        self._close_in(self.idle_timeout_s)
+        self.all_connections.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._stop_waiting()
-        self.all_of_them.gone(self)
+        self.all_connections.closed(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -256,22 +249,22 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = self._has_just_begun = True
         self._head_bytes = 0
-        self._close_in(self.head_s)
+        self._close_in(self.header_timeout_s)
 
     def on_headers_complete(self) -> None:
         """It has come."""
         self._in_head = False
         self._stop_waiting()
-        if self.all_of_them.is_extra(self):
-            self.scope["state"]["has_no_room"] = True  # for `room`, which tells the caller
+        if self.all_connections.is_extra(self):
+            self.scope["state"]["has_no_room"] = True  # CapacityMiddleware answers 503
         super().on_headers_complete()
-        self.all_of_them.busy(self)
+        self.all_connections.busy(self)
 
     def on_response_complete(self) -> None:
         """The next request may come, or has come already."""
         super().on_response_complete()
         if self.cycle.response_complete:
-            self.all_of_them.idle(self)
+            self.all_connections.idle(self)
 
     def resume_writing(self) -> None:
         """The reader has taken something."""
@@ -279,20 +272,20 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Tell that these bytes are no HTTP, as all errors are told."""
+        """Answer bytes that are no HTTP with an error of our shape."""
         self._refuse(400, msg, "bad_request")
 
     def buffered(self) -> tuple[int, int]:
-        """See `connections.Kept`."""
+        """Bytes that wait for the reader, and a number that grows as it takes some."""
         return self.transport.get_write_buffer_size(), self._taken
 
-    def cut(self) -> None:
-        """See `connections.Kept`."""
+    def close_now(self) -> None:
+        """Close at once; bytes that wait for the reader are lost."""
         self.transport.abort()
 
-    def _refuse(self, status: int, said: str, code: str) -> None:
+    def _refuse(self, status: int, message: str, code: str) -> None:
         if self.cycle is None or self.cycle.response_complete:
-            body = json.dumps(body_of(said, status, code)).encode()
+            body = json.dumps(error_body(message, status, code)).encode()
             head = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
                 f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
@@ -311,51 +304,48 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
 
-def connection_of(connections: Connections, lines: LineLimit | None = None) -> type[Connection]:
-    """The kind of connection whose instances are counted there, and whose warnings are limited."""
-    log = limited(_LOGGER, lines or LineLimit())
-    of_one_server = {"all_of_them": connections, "log": log}
-    return type("Connection", (Connection,), of_one_server)
-
-
-CLOSING_S = 0.01
-"""What a connection that was closed takes to give its descriptor back."""
-
-_READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-"""Methods that begin no work."""
+def protocol_class(
+    connections: Connections, lines: LogLimit | None = None
+) -> type[LimitedHttpProtocol]:
+    """A protocol class for one server; uvicorn takes a class and gives it no arguments of ours."""
+    log = limited_logger(_LOGGER, lines or LogLimit())
+    of_one_server = {"all_connections": connections, "log": log}
+    return type("Connection", (LimitedHttpProtocol,), of_one_server)
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """Of one process, for connections and for work."""
+class Capacity:
+    """File descriptors of one process, for connections and for work."""
 
     descriptors: Descriptors
     connections: Connections
 
-    async def is_there(self) -> bool:
+    async def is_available(self) -> bool:
         """Whether new work may begin; connections that only wait make room for it."""
         missing = self.descriptors.missing()
         if missing and self.connections.close_idle(missing):
-            await asyncio.sleep(CLOSING_S)
+            await asyncio.sleep(CLOSE_DELAY_S)
             missing = self.descriptors.missing()
         return not missing
 
 
-class Roomy:
-    """`app`, for requests that there are descriptors for.
+class CapacityMiddleware:
+    """Refuses new work without descriptors for it; public routes are always answered.
 
     Raises:
         StorageFailed: TOO_MANY_OPEN_FILES.
     """
 
-    def __init__(self, app: ASGIApp, room: Room | None) -> None:
-        self._app, self._room = app, room
+    def __init__(self, app: ASGIApp, capacity: Capacity | None) -> None:
+        self._app, self._capacity = app, capacity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_public(scope["path"]):
             is_full = scope.get("state", {}).get("has_no_room", False)
             if is_full or not (
-                self._room is None or scope["method"] in _READING or await self._room.is_there()
+                self._capacity is None
+                or scope["method"] in _READING
+                or await self._capacity.is_available()
             ):
                 raise too_many_files()
         await self._app(scope, receive, send)

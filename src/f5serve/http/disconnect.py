@@ -1,8 +1,4 @@
-"""A caller that goes away ends what is done for him.
-
-The messages of a connection and work flow in; the work ends by itself, or is cancelled as soon as
-nobody listens any more, or its time is over. What the work is, is not known here.
-"""
+"""Cancels work when its client disconnects or its time is over."""
 
 from __future__ import annotations
 
@@ -19,56 +15,56 @@ from f5serve.errors import F5Error
 T = TypeVar("T")
 
 
-class Wanted:
-    """Whether somebody still wants what a thread works at.
+class RequestDeadline:
+    """Deadline and disconnect of one request, for work in a thread.
 
     Args:
-        within_s: how long the caller waits.
+        timeout_s: how long the caller waits.
     """
 
-    def __init__(self, within_s: float) -> None:
-        self._within_s = within_s
-        self._deadline = time.monotonic() + within_s
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
         self._is_over = False
 
     def check(self) -> None:
-        """Raise once nobody does; in any thread.
+        """Raise once the result is not wanted any more; thread-safe.
 
         Raises:
-            CancelledError: the caller is gone.
+            CancelledError: the client has disconnected.
             F5Error: DEADLINE_PASSED.
         """
         if self._is_over:
             raise CancelledError
         if time.monotonic() > self._deadline:
-            raise too_late(self._within_s)
+            raise deadline_passed(self._timeout_s)
 
     async def answer(self, receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
-        """What the work returns; None where the caller is gone.
+        """The result of the work; None after a disconnect.
 
         Raises:
             F5Error: DEADLINE_PASSED, or what the work raises.
         """
         try:
             async with asyncio.timeout_at(self._deadline):  # the clock of asyncio is monotonic's
-                return await while_listening(receive, work)
+                return await cancel_on_disconnect(receive, work)
         except TimeoutError:
-            raise too_late(self._within_s) from None
+            raise deadline_passed(self._timeout_s) from None
         finally:
             self._is_over = True
 
 
-def too_late(within_s: float) -> F5Error:
+def deadline_passed(timeout_s: float) -> F5Error:
     """The error of a request that took too long."""
     return F5Error(
-        f"The request was not done within {within_s:g} s.",
+        f"The request was not done within {timeout_s:g} s.",
         code="DEADLINE_PASSED",
         hint="Send less at a time, or raise F5_REQUEST_TIMEOUT_S of the server.",
     )
 
 
-async def while_listening(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
-    """Do the work, to its end or until the caller is gone; what it raises comes out.
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of the work, or None after a disconnect; raises what the work raises.
 
     Args:
         receive: of a request whose body has been read.

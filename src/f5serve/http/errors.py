@@ -1,7 +1,6 @@
-"""Errors as OpenAI tells them, with a fitting status.
+"""Errors as OpenAI's error body, {"error": {"message", "type", "param", "code"}}, with a status.
 
-Whatever a route raises flows in; {"error": {"message", "type", "param", "code"}} flows out. No
-traceback, path or host leaves through here: a fault in f5serve is told as a trace id.
+No traceback, path or host leaves the server: a fault in f5serve is answered with a trace id.
 """
 
 from __future__ import annotations
@@ -80,12 +79,12 @@ _ROUTES = {
     "timing_format of tts": "timing_format of POST /v1/jobs",
     "; a job that still waits in the platform's own queue is not known yet": "",
 }
-"""What hints say of operations, which other doors know by these names, and what is said here."""
+"""Names of operations in hints, and what they are called over HTTP."""
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-class TryLater(InvalidRequest):
+class RateLimited(InvalidRequest):
     """Too much was asked at once; `after_s` says when to come again, in seconds."""
 
     def __init__(self, message: str, *, code: str, hint: str = "", after_s: int) -> None:
@@ -123,7 +122,7 @@ def status_of(error: F5Error) -> int:
     return next((status for kind, status in _KINDS if isinstance(error, kind)), 500)
 
 
-def body_of(
+def error_body(
     message: str, status: int, code: str | None, param: str | None = None
 ) -> dict[str, Any]:
     """An error body; `type` follows from the status."""
@@ -133,14 +132,16 @@ def body_of(
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any], dict[str, str]]:
+def to_response(
+    error: F5Error, param: str | None = None
+) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers of the answer to an error."""
     status = status_of(error)
-    said = " ".join(filter(None, (error.message, over_http(error.hint))))
+    message = " ".join(filter(None, (error.message, http_hint(error.hint))))
     headers = {}
     if status in (429, 503):
         headers["Retry-After"] = str(
-            error.after_s if isinstance(error, TryLater) else RETRY_AFTER_S
+            error.after_s if isinstance(error, RateLimited) else RETRY_AFTER_S
         )
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -149,30 +150,32 @@ def told(error: F5Error, param: str | None = None) -> tuple[int, dict[str, Any],
         headers["Connection"] = "close"
     if isinstance(error, BadField):
         param = param or error.param
-    return status, body_of(said, status, error.code.lower(), param), headers
+    return status, error_body(message, status, error.code.lower(), param), headers
 
 
-def over_http(hint: str) -> str:
+def http_hint(hint: str) -> str:
     """A hint in the words of this server's routes."""
     for name, route in _ROUTES.items():
         hint = hint.replace(name, route)
     return hint
 
 
-def unexpected(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Log a fault in f5serve under a trace id; status, body and headers tell that id alone."""
+def internal_error(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Log a fault in f5serve under a trace id; status, body and headers hold only that id."""
     trace = secrets.token_hex(6)
     _log.error("trace %s: %s", trace, type(error).__name__, exc_info=error)
-    said = (
+    message = (
         "Something unexpected failed. Report it with the trace id "
         f"{trace}, under which the server's log tells more."
     )
-    return 500, body_of(said, 500, "internal"), {}
+    return 500, error_body(message, 500, "internal"), {}
 
 
-def answer_to(error: Exception) -> JSONResponse:
+def error_response(error: Exception) -> JSONResponse:
     """The answer to whatever was raised before anything was sent."""
-    status, body, headers = told(error) if isinstance(error, F5Error) else unexpected(error)
+    status, body, headers = (
+        to_response(error) if isinstance(error, F5Error) else internal_error(error)
+    )
     return JSONResponse(body, status, headers)
 
 
@@ -180,11 +183,11 @@ def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
     """Have `app` answer every error in this shape.
 
     Args:
-        routes: all that there are, for those who try another method.
+        routes: all routes, for the Allow header of a 405.
     """
 
     async def on_f5(request: Request, error: Exception) -> JSONResponse:
-        return answer_to(error)
+        return error_response(error)
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -193,12 +196,14 @@ def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if isinstance(error.__cause__, F5Error):  # FastAPI wraps what was raised in a body
-            return answer_to(error.__cause__)
+            return error_response(error.__cause__)
         if error.status_code == 405:
             error = _with_all_methods(error, request, routes)
         status = error.status_code
         code = {404: "no_such_route", 405: "method_not_allowed"}.get(status, "bad_request")
-        return JSONResponse(body_of(_sentence(error, request), status, code), status, error.headers)
+        return JSONResponse(
+            error_body(_sentence(error, request), status, code), status, error.headers
+        )
 
     app.add_exception_handler(F5Error, on_f5)
     app.add_exception_handler(RequestValidationError, on_invalid)
@@ -206,7 +211,7 @@ def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
     app.add_exception_handler(Exception, on_f5)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route that may answer with these errors."""
     return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses}
 
@@ -240,14 +245,14 @@ def _invalid(error: RequestValidationError) -> dict[str, Any]:
     given = first.get("input")
     if not name:
         kind = "empty" if first["type"] == "missing" else _KIND_NAMES.get(type(given), "a number")
-        said = f'The body is {kind}; this route takes a JSON object such as {{"name": "value"}}.'
-        return body_of(said, 400, "bad_option")
+        message = f'The body is {kind}; this route takes a JSON object such as {{"name": "value"}}.'
+        return error_body(message, 400, "bad_option")
     given = given[:60] if isinstance(given, str) else given
     shown = "" if isinstance(given, dict | list | bytes) or given is None else f" is {given!r:.60}"
-    said = str(first["msg"])[:_SHOWN_CHARS]
-    if said.startswith(_NO_FILE):
-        said = f"It takes a file; curl sends one with -F {name}=@FILE"
-    return body_of(f"{name}{shown}: {said}.", 400, "bad_option", name)
+    message = str(first["msg"])[:_SHOWN_CHARS]
+    if message.startswith(_NO_FILE):
+        message = f"It takes a file; curl sends one with -F {name}=@FILE"
+    return error_body(f"{name}{shown}: {message}.", 400, "bad_option", name)
 
 
 def _with_all_methods(

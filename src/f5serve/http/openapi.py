@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from f5serve.http.errors import ErrorBody, documented
+from f5serve.http.errors import ErrorBody, error_responses
 from f5serve.http.middleware.auth import is_public
 from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError
 
@@ -60,6 +60,8 @@ _GUARDED = (401, 403, 429)
 _WITH_BODY = (408, 413, 415)
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
+_REF = "#/components/schemas/"
+
 
 def install(app: FastAPI) -> None:
     """Have `app` tell its whole contract."""
@@ -79,7 +81,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         description=DESCRIPTION,
         routes=app.routes,
         license_info=app.license_info,
-        tags=[{"name": name, "description": said} for name, said in TAGS.items()],
+        tags=[{"name": name, "description": description} for name, description in TAGS.items()],
         servers=[{"url": "/", "description": "This server."}],
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
@@ -151,20 +153,17 @@ def _settle_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _error_answer(status: int) -> dict[str, Any]:
-    said = documented(status)[status]["description"]
+    description = error_responses(status)[status]["description"]
     schema = {"$ref": "#/components/schemas/ErrorBody"}
-    return {"description": said, "content": {"application/json": {"schema": schema}}}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def _schemas_beside() -> dict[str, Any]:
     """Models that no route names as its own."""
-    _, told = models_json_schema(
+    _, spec = models_json_schema(
         [(kind, "serialization") for kind in _BESIDE], ref_template="#/components/schemas/{model}"
     )
-    return dict(told["$defs"])
-
-
-_REF = "#/components/schemas/"
+    return dict(spec["$defs"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,7 @@ class Entry:
     kind: str
     is_required: bool
     default: str
-    said: str
+    description: str
     where: str = ""
 
 
@@ -184,7 +183,7 @@ class Answer:
     """An answer by its status, with the kinds of content that it has."""
 
     status: str
-    said: str
+    description: str
     content: tuple[str, ...]
 
 
@@ -203,7 +202,7 @@ class Operation:
     path: str
     tag: str
     summary: str
-    said: str
+    description: str
     entries: tuple[Entry, ...]
     bodies: tuple[str, ...]
     answers: tuple[Answer, ...]
@@ -216,7 +215,7 @@ class Model:
     """A named object, in a request or an answer."""
 
     name: str
-    said: str
+    description: str
     fields: tuple[Entry, ...]
 
 
@@ -224,10 +223,10 @@ def operations(document: Mapping[str, Any]) -> dict[str, list[Operation]]:
     """Tag -> its operations, both in the document's order."""
     found: dict[str, list[Operation]] = {tag["name"]: [] for tag in document["tags"]}
     for path, item in document["paths"].items():
-        for method, told in item.items():
+        for method, spec in item.items():
             if method == "head":  # as GET, which is told once for all
                 continue
-            operation = _operation(method, path, told)
+            operation = _operation(method, path, spec)
             found.setdefault(operation.tag, []).append(operation)
     return {tag: listed for tag, listed in found.items() if listed}
 
@@ -246,8 +245,8 @@ def errors(document: Mapping[str, Any]) -> dict[str, str]:
     found = {
         status: answer["description"]
         for item in document["paths"].values()
-        for told in item.values()
-        for status, answer in told["responses"].items()
+        for spec in item.values()
+        for status, answer in spec["responses"].items()
         if _is_error(answer)
     }
     return dict(sorted(found.items()))
@@ -293,21 +292,21 @@ def _shown(number: float) -> str:
     return f"{int(number) if number == int(number) else number:,}"
 
 
-def _operation(method: str, path: str, told: Mapping[str, Any]) -> Operation:
-    bodies = told.get("requestBody", {}).get("content", {})
-    answers = list(told["responses"].items())
+def _operation(method: str, path: str, spec: Mapping[str, Any]) -> Operation:
+    bodies = spec.get("requestBody", {}).get("content", {})
+    answers = list(spec["responses"].items())
     return Operation(
-        id=told["operationId"],
+        id=spec["operationId"],
         method=method.upper(),
         path=path,
-        tag=told.get("tags", ["other"])[0],
-        summary=told.get("summary", ""),
-        said=told.get("description", ""),
-        entries=tuple(_parameter(each) for each in told.get("parameters", [])),
+        tag=spec.get("tags", ["other"])[0],
+        summary=spec.get("summary", ""),
+        description=spec.get("description", ""),
+        entries=tuple(_parameter(each) for each in spec.get("parameters", [])),
         bodies=tuple(f"{kind}: {kind_of(body['schema'])}" for kind, body in bodies.items()),
         answers=tuple(_answer(*each) for each in answers if not _is_error(each[1])),
         errors=tuple(status for status, each in answers if _is_error(each)),
-        is_open={} in told.get("security", []),
+        is_open={} in spec.get("security", []),
     )
 
 
@@ -316,27 +315,29 @@ def _is_error(answer: Mapping[str, Any]) -> bool:
     return bool(schema.get("$ref") == f"{_REF}ErrorBody")
 
 
-def _answer(status: str, told: Mapping[str, Any]) -> Answer:
-    content = told.get("content", {})
+def _answer(status: str, spec: Mapping[str, Any]) -> Answer:
+    content = spec.get("content", {})
     kinds = [
         f"{kind}: {kind_of(body['schema'])}" if body.get("schema") else kind
         for kind, body in content.items()
     ]
-    return Answer(status, told["description"], tuple(kinds))
+    return Answer(status, spec["description"], tuple(kinds))
 
 
-def _parameter(told: Mapping[str, Any]) -> Entry:
-    schema = told.get("schema", {})
-    said = told.get("description", schema.get("description", ""))
-    required = bool(told.get("required"))
-    return Entry(told["name"], kind_of(schema), required, _default(schema), said, where=told["in"])
+def _parameter(spec: Mapping[str, Any]) -> Entry:
+    schema = spec.get("schema", {})
+    description = spec.get("description", schema.get("description", ""))
+    required = bool(spec.get("required"))
+    return Entry(
+        spec["name"], kind_of(schema), required, _default(schema), description, where=spec["in"]
+    )
 
 
 def _fields(schema: Mapping[str, Any]) -> Iterator[Entry]:
     required = schema.get("required", ())
-    for name, told in schema.get("properties", {}).items():
-        said = told.get("description", "")
-        yield Entry(name, kind_of(told), name in required, _default(told), said)
+    for name, spec in schema.get("properties", {}).items():
+        description = spec.get("description", "")
+        yield Entry(name, kind_of(spec), name in required, _default(spec), description)
 
 
 def _default(schema: Mapping[str, Any]) -> str:

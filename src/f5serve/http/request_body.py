@@ -24,6 +24,28 @@ from f5serve.http.errors import BadField
 from f5serve.http.middleware.body_limit import declared_bytes
 from f5serve.store.json_documents import is_sendable
 
+MAX_VALUES = 1_000
+"""Objects, lists and what they hold, all together; a request has two dozen fields."""
+
+MAX_DEPTH = 32
+"""Objects and lists within one another."""
+
+MAX_DIGITS = 4_000
+"""Of a whole number; Python itself takes 4,300."""
+
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+_JSON = re.compile(r"application/(json|[\w.-]+\+json)", re.ASCII)
+
+_SEND_JSON = "Send the header `Content-Type: application/json`; curl takes it after -H."
+
+_MULTIPART = re.compile(r"multipart/form-data")
+
+_SEND_FORM = "Send the recording as a file of a form; curl does with -F."
+
+_OTHER_FIELDS_BYTES = 1_000_000
+"""For all that a body holds beside the recording."""
+
 
 def check_type(request: Request, taken: re.Pattern[str], shown: str, code: str, hint: str) -> None:
     """Refuse a body of another Content-Type before it is read; a request without a body passes.
@@ -37,22 +59,10 @@ def check_type(request: Request, taken: re.Pattern[str], shown: str, code: str, 
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if taken.fullmatch(kind):
         return
-    said = f"The body's Content-Type is {kind[:60]!r}" if kind else "The body has no Content-Type"
-    raise InvalidRequest(f"{said}; this route takes {shown}.", code=code, hint=hint)
-
-
-MAX_VALUES = 1_000
-"""Objects, lists and what they hold, all together; a request has two dozen fields."""
-
-MAX_DEPTH = 32
-"""Objects and lists within one another."""
-
-MAX_DIGITS = 4_000
-"""Of a whole number; Python itself takes 4,300."""
-
-_BRACKETS = re.compile(rb"[\[\]{}]")
-_JSON = re.compile(r"application/(json|[\w.-]+\+json)", re.ASCII)
-_SEND_JSON = "Send the header `Content-Type: application/json`; curl takes it after -H."
+    problem = (
+        f"The body's Content-Type is {kind[:60]!r}" if kind else "The body has no Content-Type"
+    )
+    raise InvalidRequest(f"{problem}; this route takes {shown}.", code=code, hint=hint)
 
 
 class JsonRoute(APIRoute):
@@ -91,8 +101,8 @@ def parse(body: bytes) -> Any:
         raise _invalid(f"byte {error.start + 1} is not UTF-8") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        said = error.msg.removesuffix(" starting at")
-        raise _invalid(f"{where}: {said[:1].lower()}{said[1:]}") from None
+        problem = error.msg.removesuffix(" starting at")
+        raise _invalid(f"{where}: {problem[:1].lower()}{problem[1:]}") from None
     if rb"\u" in body:  # only an escape can be half of a character: the rest was UTF-8
         for name, item in value.items() if isinstance(value, dict) else [("", value)]:
             _check_unicode(name, name)
@@ -172,12 +182,6 @@ def _too_complex(what: str) -> InvalidRequest:
         code="BODY_TOO_COMPLEX",
         hint="A request has a few fields; send several requests for several texts.",
     )
-
-
-_MULTIPART = re.compile(r"multipart/form-data")
-_SEND_FORM = "Send the recording as a file of a form; curl does with -F."
-_OTHER_FIELDS_BYTES = 1_000_000
-"""For all that a body holds beside the recording."""
 
 
 def upload_route(max_bytes: int) -> type[APIRoute]:

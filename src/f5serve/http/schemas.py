@@ -16,15 +16,15 @@ from f5serve.service.parse import MAX_NAME_CHARS, MAX_REF_TEXT_CHARS, MAX_TIMEOU
 from f5serve.synthesis.speech import RANGES
 from f5serve.types import AudioFormat
 
-Told = Literal["QUEUED", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]
+JobState = Literal["QUEUED", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]
 
 _JOB_ID = "3f0c9a7be2d24c6f9d1e5b8a7c6d5e4f"
 
 
-def _within(name: str, said: str) -> Any:
+def _within(name: str, description: str) -> Any:
     """A field that takes what `speech.RANGES` says."""
     low, high = RANGES[name]
-    return Field(None, ge=low, le=high, description=said)
+    return Field(None, ge=low, le=high, description=description)
 
 
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
@@ -117,7 +117,7 @@ class JobAccepted(BaseModel):
     """A job that was taken; it is not lost any more, whatever happens to this server."""
 
     job_id: str = Field(examples=[_JOB_ID])
-    status: Told = Field(description="QUEUED for a new one.", examples=["QUEUED"])
+    status: JobState = Field(description="QUEUED for a new one.", examples=["QUEUED"])
     links: Links
 
 
@@ -143,7 +143,7 @@ class JobStatus(BaseModel):
     """Where a job stands."""
 
     job_id: str = Field(examples=[_JOB_ID])
-    status: Told
+    status: JobState
     progress: JobProgress
     failure: JobFailure | None = None
     note: str | None = None
@@ -153,7 +153,7 @@ class JobLine(BaseModel):
     """A job in the list of the newest; times are seconds since 1970 by the store's clock."""
 
     job_id: str = Field(examples=[_JOB_ID])
-    status: Told
+    status: JobState
     created_at: float | None
     finished_at: float | None
     duration: float | None = Field(description="Of the speech, in seconds.")
@@ -215,7 +215,7 @@ class JobCancelled(BaseModel):
     """What became of a job that is wanted no more; one that was done already stays COMPLETED."""
 
     job_id: str = Field(examples=[_JOB_ID])
-    status: Told = Field(examples=["CANCELLED"])
+    status: JobState = Field(examples=["CANCELLED"])
 
 
 class VoiceConsent(BaseModel):

@@ -1,9 +1,9 @@
-"""The server as a program: `f5serve serve`, and the image with F5_MODE=serve.
+"""The server process: `f5serve serve`, and the image with F5_MODE=serve.
 
-    program.prepare -> sockets -> the model, in threads of its own -> FastAPI -> serving
+    init_process -> sockets -> the model, in threads of its own -> FastAPI -> server
 
-Sockets come first, so that whoever connects is answered as soon as there is anybody to answer.
-FastAPI and uvicorn are not imported with this module.
+Sockets come first, so that early connections wait rather than fail. FastAPI and uvicorn are not
+imported with this module.
 """
 
 from __future__ import annotations
@@ -23,34 +23,39 @@ from f5serve.settings import Settings, on_runpod
 from f5serve.startup.process import end_within, loading, prepare
 
 if TYPE_CHECKING:
-    from f5serve.http.server import Serving
+    from f5serve.http.server import Server
     from f5serve.startup import Start
     from f5serve.synthesis.speech import Speech
 
 _log = logging.getLogger(__name__)
 
 PACKAGES = ("fastapi", "uvicorn", "httptools", "python_multipart")
-"""What the extra `serve` brings and nothing works without."""
+"""Packages of the extra `serve`."""
 
 RUNPOD_ANSWER_MB = 30
 """Largest answer that RunPod's load balancer passes on."""
 
 ENDING_S = 2.0
-"""How long a thread that is deep in its work, such as an import, may hold up the end."""
+"""Longest wait at the end for a thread that cannot be interrupted, such as an import."""
 
 LoadSpeech = Callable[[], "Speech"]
 
+BACKLOG = 2048
+
+WILDCARD_HOSTS = ("0.0.0.0", "::")
+"""Hosts that stand for all addresses of a machine."""
+
 
 @dataclass(frozen=True, slots=True)
-class Listening:
-    """What a person wants to know of a server that has just begun to listen.
+class ServerInfo:
+    """Facts of a server that listens, for the terminal or the log.
 
     Attributes:
-        url: where to call it from this machine.
-        is_everywhere: whether other machines reach it as well.
-        health_url: where else /ping is answered, or "".
-        speaker: who speaks, in words.
-        keys: whom it asks for a key, in words.
+        url: its address on this machine.
+        is_everywhere: whether it listens on all addresses.
+        health_url: address of PORT_HEALTH, which answers /ping alone, or "".
+        speaker: the model, as a sentence.
+        keys: whether keys are needed, as a sentence.
     """
 
     program: str
@@ -63,66 +68,68 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """Where a server listens."""
+    """Listening sockets of a server."""
 
     main: socket.socket
     health: socket.socket | None = None
 
     def close(self) -> None:
-        """Listen no more; whoever waits is refused."""
+        """Close both; connections that wait are refused."""
         for one in filter(None, (self.main, self.health)):
             one.close()
 
 
 def main(
-    tell: Callable[[Listening], None], host: str | None = None, port: int | None = None
+    on_listening: Callable[[ServerInfo], None], host: str | None = None, port: int | None = None
 ) -> None:
-    """Be a server until told to stop.
+    """Run the server until it is stopped.
 
     Args:
-        tell: called once, when the server listens.
+        on_listening: called once, when the server listens.
         host, port: in the place of F5_HOST and PORT.
 
     Raises:
-        F5Error: why it did not start, or had to end.
+        F5Error: it could not start, or had to stop.
     """
     began = time.monotonic()
     given = [name for name, value in (("F5_HOST", host), ("PORT", port)) if value is not None]
-    settings = effective(prepare("server", given), host, port)
+    settings = effective_settings(prepare("server", given), host, port)
     check_installed()
     from f5serve.startup import Start, Timeline, check
     from f5serve.synthesis.listening import Ears
 
     check(settings)
-    sockets = take_sockets(settings, "PORT" if port is None else "--port")
+    sockets = open_sockets(settings, "PORT" if port is None else "--port")
     timeline = Timeline.of_process()
     timeline.name_until("interpreter", began)
     timeline.name_until("settings, doctor")
-    how = Start(timeline=timeline, warm=True, ears=Ears(settings))
-    load_speech = loading(settings, how, at_once=True)
+    start = Start(timeline=timeline, warm=True, ears=Ears(settings))
+    load_speech = loading(settings, start, at_once=True)
     exit_code = 1
     try:
         with timeline.step("service", beside=True):
             from f5serve.http import server
 
-            made = _make(settings, how, load_speech)
-        tell(describe(settings, sockets))
+            made = _build(settings, start, load_speech)
+        on_listening(describe(settings, sockets))
         server.run(made, sockets.main, sockets.health)
         exit_code = 0
-    except SystemExit:  # told to stop, see `prepare`
+    except SystemExit:  # SIGTERM during the start, see `prepare`
         exit_code = 0
         raise
     except F5Error as error:
         exit_code = error.exit_code
         raise
     finally:
-        how.stop.set()
+        start.stop.set()
         sockets.close()
         end_within(ENDING_S, exit_code)
 
 
-def effective(settings: Settings, host: str | None = None, port: int | None = None) -> Settings:
-    """The settings with what goes by where this process runs."""
+def effective_settings(
+    settings: Settings, host: str | None = None, port: int | None = None
+) -> Settings:
+    """The settings with host, port and answer limit resolved for this machine or RunPod."""
     at_runpod = on_runpod()
     limit = settings.max_answer_mb or (RUNPOD_ANSWER_MB if at_runpod else 0)
     return replace(
@@ -134,7 +141,7 @@ def effective(settings: Settings, host: str | None = None, port: int | None = No
 
 
 def check_installed(packages: Sequence[str] = PACKAGES) -> None:
-    """Refuse to begin without a server.
+    """Refuse to start without the packages of a server.
 
     Raises:
         ModelUnavailable: SERVER_NOT_INSTALLED.
@@ -148,7 +155,7 @@ def check_installed(packages: Sequence[str] = PACKAGES) -> None:
         )
 
 
-def take_sockets(settings: Settings, set_by: str = "PORT") -> Sockets:
+def open_sockets(settings: Settings, set_by: str = "PORT") -> Sockets:
     """Listen where the settings say; `set_by` and errors as `listen`."""
     listening = listen(settings.host, settings.port, set_by)
     if settings.health_port in (0, settings.port):
@@ -160,9 +167,9 @@ def take_sockets(settings: Settings, set_by: str = "PORT") -> Sockets:
         raise
 
 
-def describe(settings: Settings, sockets: Sockets) -> Listening:
-    """What to tell of a server that listens there."""
-    is_everywhere = settings.host in EVERYWHERE
+def describe(settings: Settings, sockets: Sockets) -> ServerInfo:
+    """Facts of a server with these settings on these sockets."""
+    is_everywhere = settings.host in WILDCARD_HOSTS
     if settings.auth == "none":
         keys = "nobody is asked for one, as F5_AUTH says"
     elif settings.api_keys:
@@ -170,7 +177,7 @@ def describe(settings: Settings, sockets: Sockets) -> Listening:
         keys = f"everybody is asked for one: {names}"
     else:
         keys = "nobody is asked for one, as only this machine can call"
-    return Listening(
+    return ServerInfo(
         program=str(build.stamp()),
         url=url_of(sockets.main, settings.host),
         is_everywhere=is_everywhere,
@@ -181,7 +188,7 @@ def describe(settings: Settings, sockets: Sockets) -> Listening:
 
 
 def speaker_of(settings: Settings) -> str:
-    """Who will speak, as far as it is known before the model is loaded."""
+    """The model that will be loaded, as a sentence."""
     from f5serve.startup import choose
     from f5serve.startup.weights import fetches
 
@@ -196,21 +203,21 @@ def speaker_of(settings: Settings) -> str:
     return f"the built-in speaker, which clones no voice; {why}"
 
 
-def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
-    """The server over store, voices and model that the settings name."""
+def _build(settings: Settings, start: Start, load_speech: LoadSpeech) -> Server:
+    """The server with the store, voices and model of the settings."""
     from f5serve.checkup import Checkup
     from f5serve.descriptors import Descriptors
     from f5serve.diagnosis import quick
-    from f5serve.http.app import make_app, protect
-    from f5serve.http.connections import Connections, Room
-    from f5serve.http.middleware.access_log import AccessLogMiddleware, LineLimit
-    from f5serve.http.server import Serving, ServingOptions, settle
-    from f5serve.http.state import Service
+    from f5serve.http.app import build_middleware, make_app
+    from f5serve.http.connections import Capacity, Connections
+    from f5serve.http.middleware.access_log import AccessLogMiddleware, LogLimit
+    from f5serve.http.server import Server, ServerOptions, freeze_gc
+    from f5serve.http.state import AppState
     from f5serve.service import Operations, Options
     from f5serve.startup.checks import make_checks
     from f5serve.store.config import open_store
 
-    ears, timeline = how.ears, how.timeline
+    ears, timeline = start.ears, start.timeline
     assert ears is not None
     assert timeline is not None
     store = open_store(settings)
@@ -218,31 +225,25 @@ def _make(settings: Settings, how: Start, load_speech: LoadSpeech) -> Serving:
     checkup = Checkup(lambda: quick(listens=True))  # or it would find its own ports taken
     options = Options(start=timeline.as_dict, checkup=checkup)
     operations = Operations(store, voices, load_speech, settings, options)
-    service = Service(operations, store, voices, ears.aligners(), settings)
+    state = AppState(operations, store, voices, ears.aligners(), settings)
     descriptors = Descriptors()
     connections = Connections(descriptors.for_connections, settings.request_timeout_s)
-    guarded = protect(make_app(service), settings, room=Room(descriptors, connections))
-    lines = LineLimit(operations.metrics)
-    app = AccessLogMiddleware(guarded, operations.metrics, lines)
+    inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))
+    lines = LogLimit(operations.metrics)
+    app = AccessLogMiddleware(inner, operations.metrics, lines)
     checks = make_checks(settings, store)
-    how_to_live = ServingOptions(
-        settings.shutdown_s, checks, on_ready=settle, connections=connections, lines=lines
+    server_options = ServerOptions(
+        settings.shutdown_s, checks, on_ready=freeze_gc, connections=connections, lines=lines
     )
-    return Serving(app, operations, service.lifecycle, how_to_live)
-
-
-BACKLOG = 2048
-
-EVERYWHERE = ("0.0.0.0", "::")
-"""Hosts that stand for all addresses of a machine."""
+    return Server(app, operations, state.lifecycle, server_options)
 
 
 def listen(host: str, port: int, variable: str = "PORT") -> socket.socket:
-    """A socket that takes connections from now on.
+    """A listening socket.
 
     Args:
         port: 0 takes a free one.
-        variable: that the port was set by.
+        variable: the setting of the port, for errors.
 
     Raises:
         StorageFailed: PORT_TAKEN, PORT_NOT_PERMITTED.
@@ -264,7 +265,7 @@ def listen(host: str, port: int, variable: str = "PORT") -> socket.socket:
 
 
 def url_of(listening: socket.socket, host: str) -> str:
-    """Where to call it from this machine."""
+    """The address of a socket on this machine."""
     port = listening.getsockname()[1]
     here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
     return f"http://{f'[{here}]' if ':' in here and here[0] != '[' else here}:{port}"

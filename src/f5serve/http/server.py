@@ -1,10 +1,10 @@
-"""One server's life: it takes connections until it is told to stop, and ends well.
+"""Server lifecycle: serve until a signal or a fault, then drain requests and jobs.
 
     SIGTERM, SIGINT, a model that cannot be loaded, a broken device -> stop
-    stop -> no new connections, /ping says 503 -> requests end -> jobs end -> out
+    stop -> no new connections, /ping is 503 -> requests end -> jobs end
 
-Requests and jobs share F5_SHUTDOWN_S; what is not done by then is cut off or released, and queued
-jobs stay in the store. A second signal ends the process at once. What is served is not known here.
+Requests and jobs share F5_SHUTDOWN_S; what is left then is cut off or released, and queued jobs
+stay in the store. A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.loops.auto import auto_loop_factory
 
 from f5serve.errors import F5Error
-from f5serve.http.connections import Connection, Connections, connection_of, take
-from f5serve.http.errors import answer_to
-from f5serve.http.middleware.access_log import LineLimit
+from f5serve.http.connections import Connections, LimitedHttpProtocol, protocol_class, take
+from f5serve.http.errors import error_response
+from f5serve.http.middleware.access_log import LogLimit
 from f5serve.http.state import Lifecycle, device_broken
 from f5serve.service import Operations
 from f5serve.service.supervise import Supervisor
@@ -39,24 +39,24 @@ from f5serve.startup.process import end_now, end_within
 _log = logging.getLogger(__name__)
 
 FORCE_S = 2.0
-"""Beyond the time for a stop, before the process ends whatever its threads do."""
+"""Seconds after F5_SHUTDOWN_S until the process ends, whatever its threads do."""
 
 RELEASE_S = 5.0
-"""Of the time for a stop, what is kept for jobs that have to be released; a quarter at most."""
+"""Part of F5_SHUTDOWN_S kept to release unfinished jobs; a quarter at most."""
 
 LOOK_S = 1.0
-"""How often it is looked whether the device still works."""
+"""Seconds between two looks whether the device still works."""
 
-MOST_ASKING = 64
-"""Connections on the port that answers /ping alone."""
+MAX_HEALTH_CONNECTIONS = 64
+"""Most connections on PORT_HEALTH."""
 
 KEEP_ALIVE_S = 75.0
-"""How long an idle connection is kept: longer than proxies do, so that they end it, not we."""
+"""Seconds an idle connection is kept: longer than proxies do, so that they close it first."""
 
 
 @dataclass(frozen=True, slots=True)
-class ServingOptions:
-    """How a server begins and ends.
+class ServerOptions:
+    """How a server starts and stops.
 
     Attributes:
         shutdown_s: what running requests and jobs have to end.
@@ -72,35 +72,35 @@ class ServingOptions:
     force: Callable[[float, int, str], threading.Timer] = end_within
     on_ready: Callable[[], None] = lambda: None
     connections: Connections = field(default_factory=Connections)
-    lines: LineLimit = field(default_factory=LineLimit)
+    lines: LogLimit = field(default_factory=LogLimit)
 
 
-class Serving:
-    """Serves `app` over `operations` until told to stop."""
+class Server:
+    """Serves `app` over `operations` until stopped."""
 
     def __init__(
         self,
         app: ASGIApp,
         operations: Operations,
         lifecycle: Lifecycle,
-        options: ServingOptions,
+        options: ServerOptions,
     ) -> None:
         self._operations = operations
         self._lifecycle = lifecycle
         self._lifecycle.is_checked = not options.checks
         self._options = options
         self._connections = options.connections
-        kind = connection_of(self._connections, options.lines)
-        self._main = Listener(self._cut_off_in_peace(app), kind)
-        asking = connection_of(Connections(MOST_ASKING), options.lines)
-        self._health = Listener(_Ping(operations, lifecycle), asking)
+        kind = protocol_class(self._connections, options.lines)
+        self._main = UvicornServer(self._suppress_cancel_on_shutdown(app), kind)
+        health_protocol = protocol_class(Connections(MAX_HEALTH_CONNECTIONS), options.lines)
+        self._health = UvicornServer(_PingApp(operations, lifecycle), health_protocol)
         self._stopping = asyncio.Event()
         self._deadline = math.inf
         self._error: F5Error | None = None
         self._force: threading.Timer | None = None
 
     async def run(self, listening: socket.socket, health: socket.socket | None = None) -> None:
-        """Serve until the end.
+        """Serve until stopped.
 
         Args:
             health: where only /ping is answered, until the very end.
@@ -113,10 +113,12 @@ class Serving:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._signalled, number)
         main = asyncio.create_task(self._main.serve(sockets=[listening]))
-        asking = asyncio.create_task(self._health.serve(sockets=[health])) if health else None
+        serving_health = (
+            asyncio.create_task(self._health.serve(sockets=[health])) if health else None
+        )
         self._operations.begin()
         background = self._operations.background
-        beside = [
+        background_tasks = [
             background.spawn("checks", self._check()),
             background.begin("model", self._watch),
             background.begin("connections", self._connections.watch),
@@ -125,12 +127,12 @@ class Serving:
             await self._stopping.wait()
             await self._drain(main)
         finally:
-            for task in beside:
+            for task in background_tasks:
                 task.cancel()
-            await asyncio.wait(beside)
+            await asyncio.wait(background_tasks)
             self._health.should_exit = True
-            if asking is not None:
-                await asking
+            if serving_health is not None:
+                await serving_health
         if self._force is not None:
             self._force.cancel()
         _log.info("stopped")
@@ -138,7 +140,7 @@ class Serving:
             raise self._error
 
     def stop(self, error: F5Error | None = None) -> None:
-        """Begin to end; safe to call again, and from the loop's thread only.
+        """Begin the shutdown; may be called again; only in the loop's thread.
 
         Args:
             error: why, unless it was wished for.
@@ -146,7 +148,7 @@ class Serving:
         if self._stopping.is_set():
             return
         self._error = error
-        self._lifecycle.is_ending = True
+        self._lifecycle.is_shutting_down = True
         shutdown_s = self._options.shutdown_s
         self._deadline = time.monotonic() + shutdown_s
         why = "not everything ended in time; the process ends without it"
@@ -176,8 +178,8 @@ class Serving:
             await asyncio.wait({main, *late}, timeout=FORCE_S / 2)
         await self._operations.close(0)
 
-    def _cut_off_in_peace(self, app: ASGIApp) -> ASGIApp:
-        """`app`, whose requests end without a traceback when there is no time left for them."""
+    def _suppress_cancel_on_shutdown(self, app: ASGIApp) -> ASGIApp:
+        """`app` without a traceback for requests that are cancelled at the deadline."""
 
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
             try:
@@ -201,7 +203,7 @@ class Serving:
         self._lifecycle.is_checked = True
 
     async def _watch(self) -> None:
-        """End when speech cannot be made any more, so that a platform starts another."""
+        """Stop when the model fails or the device breaks, so that a platform restarts it."""
         try:
             await self._operations.ready()
             self._options.on_ready()
@@ -221,11 +223,11 @@ class Serving:
             )
 
 
-class Listener(uvicorn.Server):
-    """uvicorn's server, but for signals, logs and how connections are taken, which are ours."""
+class UvicornServer(uvicorn.Server):
+    """uvicorn's server; signals, logs and accepting connections are ours."""
 
-    def __init__(self, app: ASGIApp, kind: type[Connection]) -> None:
-        self._connections = kind.all_of_them
+    def __init__(self, app: ASGIApp, kind: type[LimitedHttpProtocol]) -> None:
+        self._connections = kind.all_connections
         self._taking = Supervisor()
         super().__init__(
             uvicorn.Config(
@@ -242,7 +244,7 @@ class Listener(uvicorn.Server):
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take connections from these sockets, one at a time.
+        """Accept connections of these sockets, one at a time.
 
         asyncio and uvloop would take all that wait at once, each with a descriptor, before any of
         them is counted.
@@ -253,18 +255,18 @@ class Listener(uvicorn.Server):
             self._taking.begin(f"connections of socket {number}", taking)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more; then as uvicorn's."""
+        """Accept no more, then shut down as uvicorn does."""
         await self._taking.close()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave them alone."""
+        """Do nothing: `Server` handles signals."""
         yield
 
 
-class _Ping:
-    """Answers /ping alone, as `routes_health` does, for whoever asks on a port of its own."""
+class _PingApp:
+    """Answers /ping on PORT_HEALTH, as `routers.health` does; all else is 404."""
 
     def __init__(self, operations: Operations, lifecycle: Lifecycle) -> None:
         self._operations, self._lifecycle = operations, lifecycle
@@ -279,18 +281,18 @@ class _Ping:
         try:
             status = self._lifecycle.status(self._operations.model)
         except F5Error as error:
-            return answer_to(error)
+            return error_response(error)
         return JSONResponse({"status": "ready"}) if status == 200 else Response(status_code=status)
 
 
-def run(serving: Serving, listening: socket.socket, health: socket.socket | None) -> None:
-    """As `Serving.run`, in the fastest loop that is installed."""
+def run(server: Server, listening: socket.socket, health: socket.socket | None) -> None:
+    """Run the server in the fastest event loop that is installed."""
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        runner.run(serving.run(listening, health))
+        runner.run(server.run(listening, health))
 
 
-def settle() -> None:
-    """Have the garbage collector leave alone what is here to stay.
+def freeze_gc() -> None:
+    """Exclude all objects of now from garbage collection.
 
     It would go through all of it now and then, 140 ms with torch, in which nobody is answered.
     """

@@ -1,8 +1,4 @@
-"""The body of POST /v1/audio/speech, and the events of its SSE stream.
-
-JSON flows in, a `SpeechBody` with valid values flows out, and from it the fields of a `tts` job.
-Whether a voice or a model is there is not known here.
-"""
+"""Request body of POST /v1/audio/speech, and the events of its SSE stream."""
 
 from __future__ import annotations
 
@@ -35,6 +31,14 @@ EXAMPLES: list[JsonValue] = [
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS}
 
+Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
+
+OWN_FIELDS = (
+    *("seed", "nfe_step", "cfg_strength", "sway_sampling_coef", "cross_fade_s"),
+    *("remove_silence", "timing_format", "verify", "quick_start"),
+)
+"""Those that mean the same in a job's input."""
+
 
 def _within(name: str) -> Any:
     low, high = RANGES[name]
@@ -64,9 +68,6 @@ VoiceName = Annotated[
         }
     ),
 ]
-
-
-Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
 
 
 class SpeechBody(BaseModel):
@@ -144,7 +145,7 @@ class SpeechBody(BaseModel):
     def payload(self, voice: str, model: str) -> dict[str, Any]:
         """The fields of the same `tts` job, with the voice and the model that are meant here."""
         own = {name: getattr(self, name) for name in OWN_FIELDS}
-        said = {
+        fields = {
             "text": self.input,
             "voice": voice,
             "model": model or None,
@@ -153,27 +154,20 @@ class SpeechBody(BaseModel):
             **own,
             "return_word_timings": bool(self.return_word_timings),  # they cost time
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def warnings(self) -> list[str]:
         """What the request said in vain, as sentences in ASCII."""
-        told = []
+        sentences = []
         if self.instructions:
-            told.append(
+            sentences.append(
                 "instructions is not used: the way of speaking comes from the voice's recording."
             )
         names = list(self.model_extra or {})
-        told += [f"The field {name[:40]!a} is not known." for name in names[:NAMED_FIELDS]]
+        sentences += [f"The field {name[:40]!a} is not known." for name in names[:NAMED_FIELDS]]
         if len(names) > NAMED_FIELDS:
-            told.append(f"Nor are {len(names) - NAMED_FIELDS} more.")
-        return told
-
-
-OWN_FIELDS = (
-    *("seed", "nfe_step", "cfg_strength", "sway_sampling_coef", "cross_fade_s"),
-    *("remove_silence", "timing_format", "verify", "quick_start"),
-)
-"""Those that mean the same in a job's input."""
+            sentences.append(f"Nor are {len(names) - NAMED_FIELDS} more.")
+        return sentences
 
 
 class Usage(BaseModel):

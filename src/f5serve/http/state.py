@@ -21,16 +21,34 @@ from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.voices.library import VoiceLibrary
 
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+MAX_KEY_CHARS = 255
+
+IDEMPOTENT_ID_PREFIX = "key-"
+"""Of ids that are made of an Idempotency-Key."""
+
+IDEMPOTENCY_PARAMETER = {
+    "name": IDEMPOTENCY_HEADER,
+    "in": "header",
+    "description": "The same key always gives the same job, so a request can be sent again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS},
+}
+"""The header in the OpenAPI document."""
+
 
 @dataclass(slots=True)
 class Lifecycle:
-    """How far one server's life is; used in its event loop.
+    """Whether one server takes requests, as load balancers ask; used in its event loop.
+
+    200: speech can be made. 204: the model is being loaded. 503: it will not speak any more,
+    because the model failed, the device is broken, or the server shuts down.
 
     Attributes:
-        is_checked: whether the checks of the start have passed; until then nobody is to come.
+        is_checked: whether the checks of the start have passed.
     """
 
-    is_ending: bool = False
+    is_shutting_down: bool = False
     is_checked: bool = True
 
     def status(self, model: Mapping[str, Any]) -> int:
@@ -40,9 +58,9 @@ class Lifecycle:
             model: see `Operations.model`.
 
         Raises:
-            F5Error: MODEL_FAILED, DEVICE_BROKEN or SHUT_DOWN, all told as 503.
+            F5Error: MODEL_FAILED, DEVICE_BROKEN or SHUT_DOWN, all answered with 503.
         """
-        if self.is_ending:
+        if self.is_shutting_down:
             raise F5Error(
                 "This server is about to end.",
                 code=SHUT_DOWN_CODE,
@@ -61,16 +79,16 @@ class Lifecycle:
         return 200 if model["state"] == "ready" and self.is_checked else 204
 
 
-def overall(model: Mapping[str, Any], lifecycle: Lifecycle) -> str:
-    """As `status` of the operation health, but for the store, which everybody could have asked."""
-    if lifecycle.is_ending:
+def health_status(model: Mapping[str, Any], lifecycle: Lifecycle) -> str:
+    """As `status` of the operation health, without the store, which strangers may not ask."""
+    if lifecycle.is_shutting_down:
         return "ending"
-    told = {"ready": "ok", "failed": "failed"}.get(str(model["state"]), "loading")
-    return "loading" if told == "ok" and not lifecycle.is_checked else told
+    status = {"ready": "ok", "failed": "failed"}.get(str(model["state"]), "loading")
+    return "loading" if status == "ok" and not lifecycle.is_checked else status
 
 
 def device_broken() -> F5Error:
-    """The error of a process that cannot speak any more."""
+    """The error of a process whose device is broken."""
     return EngineFailed(
         "The device is broken, and only a new process can speak.",
         code="DEVICE_BROKEN",
@@ -79,12 +97,12 @@ def device_broken() -> F5Error:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """One server's operations, and what some routes need besides.
+class AppState:
+    """The objects that routes use; made once at the start.
 
     Attributes:
         store, voices: those that the operations work with.
-        aligners: who finds out when words are heard in recordings that callers send.
+        aligners: forced aligners for uploaded recordings.
         lifecycle: whether the server is about to end.
         new_id: makes the ids of jobs.
     """
@@ -98,66 +116,51 @@ class Service:
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
 
 
-async def service_of(connection: HTTPConnection) -> Service:
-    """The service of the application that was called.
+async def get_state(connection: HTTPConnection) -> AppState:
+    """The state of the application that was called.
 
     It waits for nothing; a plain function would be called in a thread, which takes longer.
     """
-    service: Service = connection.app.state.service
-    return service
+    state: AppState = connection.app.state.service
+    return state
 
 
-Served = Annotated[Service, Depends(service_of)]
+StateDep = Annotated[AppState, Depends(get_state)]
 
 
-HEADER = "Idempotency-Key"
-MAX_KEY_CHARS = 255
-
-PREFIX = "key-"
-"""Of ids that callers' keys give."""
-
-PARAMETER = {
-    "name": HEADER,
-    "in": "header",
-    "description": "The same key always gives the same job, so a request can be sent again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS},
-}
-"""The header in the OpenAPI document."""
-
-
-async def job_id_of(request: Request, service: Served) -> str:
-    """The id of the job that a request asks for; from now on its log lines carry it.
+async def get_job_id(request: Request, state: StateDep) -> str:
+    """The id of the request's job, new or given by Idempotency-Key; log lines carry it from now on.
 
     Raises:
         InvalidRequest: BAD_IDEMPOTENCY_KEY for one that is empty or too long.
     """
-    job_id = service.new_id() if HEADER not in request.headers else _id_of_key(request)
+    job_id = state.new_id() if IDEMPOTENCY_HEADER not in request.headers else _id_of_key(request)
     JOB_ID.set(job_id)
     return job_id
 
 
 def _id_of_key(request: Request) -> str:
-    key = request.headers[HEADER]
+    key = request.headers[IDEMPOTENCY_HEADER]
     if not key.strip() or len(key) > MAX_KEY_CHARS:
         raise InvalidRequest(
-            f"{HEADER} has {len(key)} characters.",
+            f"{IDEMPOTENCY_HEADER} has {len(key)} characters.",
             code="BAD_IDEMPOTENCY_KEY",
             hint=f"It takes 1 to {MAX_KEY_CHARS}, such as a UUID; leave it out for a new job.",
         )
     sender = _key_of(request)
     # The digest, which nobody else has: by the key's name others could tell the ids of its jobs.
     whose = sender.sha256.hex() if sender else ""
-    told = f"{whose}\0{key}".encode()
-    return f"{PREFIX}{hashlib.sha256(told).hexdigest()[:40]}"
+    named = f"{whose}\0{key}".encode()
+    return f"{IDEMPOTENT_ID_PREFIX}{hashlib.sha256(named).hexdigest()[:40]}"
 
 
-def is_relied_on(job_id: str) -> bool:
-    """Whether the caller has named the job, and so will ask for it by that name again."""
-    return job_id.startswith(PREFIX)
+def is_idempotent_id(job_id: str) -> bool:
+    """Whether the id comes from an Idempotency-Key, so that the job can be asked for again."""
+    return job_id.startswith(IDEMPOTENT_ID_PREFIX)
 
 
-async def owner_of(request: Request) -> str:
-    """The stable id of the key that the guard has let in; "" where it asks nobody."""
+async def get_owner(request: Request) -> str:
+    """The stable id of the request's API key; "" without one."""
     key = _key_of(request)
     return key.owner if key else ""
 
@@ -167,5 +170,5 @@ def _key_of(request: Request) -> ApiKey | None:
     return key
 
 
-JobId = Annotated[str, Depends(job_id_of)]
-Owner = Annotated[str, Depends(owner_of)]
+JobId = Annotated[str, Depends(get_job_id)]
+Owner = Annotated[str, Depends(get_owner)]

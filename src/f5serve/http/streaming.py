@@ -1,8 +1,11 @@
-"""Speech that is still being made to the bytes of one file.
+"""The answer of POST /v1/audio/speech, sent while the speech is made: a file or OpenAI's events.
 
-What `Operations.stream` gives flows in; parts of the file flow out, each as soon as the format
-allows. A result that was made earlier, one of a single utterance, and a flac comes as the file that
-it is, with its length; anything else as a file that tells none. Connections are not known here.
+Nothing is sent before the first part, so that an error until then decides the status. Later errors
+are an event, or an end before the end, which clients notice. A disconnect stops the job.
+
+A stored result, a result of one utterance, and flac come as the whole file with its length; all
+else as a stream without one. A slow reader holds up neither the device nor other requests: encoding
+waits for the reader, synthesis does not, and long speech waits on the disk.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.audio.encode_stream import Encoder, open_encoder
 from f5serve.errors import F5Error
 from f5serve.http import errors
-from f5serve.http.disconnect import too_late, while_listening
+from f5serve.http.disconnect import cancel_on_disconnect, deadline_passed
 from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError, Usage
 from f5serve.service.keeping import UNKEPT
 from f5serve.service.pieces import File, Piece
@@ -32,98 +35,18 @@ from f5serve.service.pools import BoundedExecutor
 from f5serve.types import AudioFormat
 from f5serve.units import FRAMES_PER_SECOND
 
-Told = AsyncGenerator[Piece | File | dict[str, Any], None]
+SpeechEvents = AsyncGenerator[Piece | File | dict[str, Any], None]
 """As `Operations.stream` with `whole_files`."""
 
-HELD_BYTES = 1
-"""Of a file whose length is told, kept until the job is done: whoever has all of it knows so."""
+HOLDBACK_BYTES = 1
+"""Held back from a file with Content-Length until the job record is written, so that a complete
+answer implies a completed job."""
 
 _ONLY_WHOLE: tuple[AudioFormat, ...] = ("flac",)
 """Formats of which common readers take no file whose header does not tell its length."""
 
 READ_BYTES = 256_000
 """Of a whole file, what is read at a time."""
-
-
-class SpeechFile:
-    """One file on its way.
-
-    Args:
-        encoders: threads for formats that cost something.
-        held_bytes: see `HELD_BYTES`; 0 where something else says that the job is done.
-        within_s: longest wait for a part of a file that is stored.
-
-    Attributes:
-        length: bytes of the whole, if they are known with the first part.
-        seconds: of speech, once all parts have come.
-        warnings: what came up after the first part, then.
-    """
-
-    def __init__(
-        self,
-        told: Told,
-        format: AudioFormat,
-        encoders: BoundedExecutor,
-        held_bytes: int = HELD_BYTES,
-        within_s: float = 60.0,
-    ) -> None:
-        self.length: int | None = None
-        self.seconds = 0.0
-        self.warnings: list[str] = []
-        self._told = told
-        self._format = format
-        self._encoders = encoders
-        self._held_bytes = held_bytes
-        self._within_s = within_s
-        self._encoder: Encoder | None = None
-
-    async def parts(self) -> AsyncGenerator[bytes, None]:
-        """Parts with something in them; they end when the job is done.
-
-        Raises:
-            F5Error: as `Operations.answer`, after the parts that were made before.
-        """
-        held = b""
-        async for said in self._told:
-            if isinstance(said, Piece):
-                part = await self._add(said)
-            elif not isinstance(said, File):
-                self.seconds = float(said["duration"] or 0.0)
-                self.warnings = [told for told in said["warnings"] if told.startswith(UNKEPT)]
-                part = held
-            elif self._encoder is not None:
-                part = await self._encoders.finish(self._encoder.end)
-            else:
-                self.length = said.size
-                end = said.size - self._held_bytes
-                for start in range(0, said.size, READ_BYTES):
-                    part = await self._read(said, start, min(READ_BYTES, said.size - start))
-                    held += part[max(0, end - start) :]
-                    if part := part[: max(0, end - start)]:
-                        yield part
-                part = b""
-            if part:
-                yield part
-
-    async def _read(self, file: File, start: int, size: int) -> bytes:
-        if not size:
-            return b""
-        try:
-            async with asyncio.timeout(self._within_s):
-                return await self._encoders.finish(file.read, start, size)
-        except TimeoutError:
-            raise too_late(self._within_s) from None
-
-    async def _add(self, piece: Piece) -> bytes:
-        if self._format in _ONLY_WHOLE:
-            return b""
-        return await self._encoders.finish(self._encode, piece)
-
-    def _encode(self, piece: Piece) -> bytes:
-        if self._encoder is None:
-            self._encoder = open_encoder(self._format)
-        return self._encoder.add(piece.wave.samples)
-
 
 _log = logging.getLogger(__name__)
 
@@ -136,23 +59,103 @@ DELTA_BYTES = 24_000
 SSE = "text/event-stream"
 
 
+class SpeechFileStream:
+    """The parts of one audio file, encoded while the speech is made.
+
+    Args:
+        encoders: threads for formats that cost something.
+        holdback_bytes: see `HOLDBACK_BYTES`; 0 for SSE, whose last event says that the job is done.
+        timeout_s: longest wait for a part of a stored file.
+
+    Attributes:
+        length: bytes of the whole, if they are known with the first part.
+        seconds: of speech, once all parts have come.
+        warnings: what came up after the first part, then.
+    """
+
+    def __init__(
+        self,
+        events: SpeechEvents,
+        format: AudioFormat,
+        encoders: BoundedExecutor,
+        holdback_bytes: int = HOLDBACK_BYTES,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self.length: int | None = None
+        self.seconds = 0.0
+        self.warnings: list[str] = []
+        self._events = events
+        self._format = format
+        self._encoders = encoders
+        self._held_bytes = holdback_bytes
+        self._timeout_s = timeout_s
+        self._encoder: Encoder | None = None
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """Parts with something in them; they end when the job is done.
+
+        Raises:
+            F5Error: as `Operations.answer`, after the parts that were made before.
+        """
+        held = b""
+        async for event in self._events:
+            if isinstance(event, Piece):
+                part = await self._add(event)
+            elif not isinstance(event, File):
+                self.seconds = float(event["duration"] or 0.0)
+                self.warnings = [each for each in event["warnings"] if each.startswith(UNKEPT)]
+                part = held
+            elif self._encoder is not None:
+                part = await self._encoders.finish(self._encoder.end)
+            else:
+                self.length = event.size
+                end = event.size - self._held_bytes
+                for start in range(0, event.size, READ_BYTES):
+                    part = await self._read(event, start, min(READ_BYTES, event.size - start))
+                    held += part[max(0, end - start) :]
+                    if part := part[: max(0, end - start)]:
+                        yield part
+                part = b""
+            if part:
+                yield part
+
+    async def _read(self, file: File, start: int, size: int) -> bytes:
+        if not size:
+            return b""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._encoders.finish(file.read, start, size)
+        except TimeoutError:
+            raise deadline_passed(self._timeout_s) from None
+
+    async def _add(self, piece: Piece) -> bytes:
+        if self._format in _ONLY_WHOLE:
+            return b""
+        return await self._encoders.finish(self._encode, piece)
+
+    def _encode(self, piece: Piece) -> bytes:
+        if self._encoder is None:
+            self._encoder = open_encoder(self._format)
+        return self._encoder.add(piece.wave.samples)
+
+
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """How an answer is wanted.
+class StreamOptions:
+    """Form of one answer.
 
     Attributes:
         input_chars: length of the text as it was sent.
-        headers: asked for when the answer begins.
-        refuse: the answer to an error before that.
+        headers: called when the answer begins.
+        on_error: makes the answer to an error before that.
         encoders: threads for formats that cost something.
-        stall_s: a reader that takes nothing for so long is cut off.
+        stall_s: a reader that takes nothing for this time is cut off.
     """
 
     format: AudioFormat
     is_sse: bool
     input_chars: int
     headers: Callable[[], Mapping[str, str]]
-    refuse: Callable[[F5Error], JSONResponse]
+    on_error: Callable[[F5Error], JSONResponse]
     encoders: BoundedExecutor
     stall_s: float
 
@@ -163,50 +166,50 @@ class Delivery:
 
 
 class SpeechResponse(Response):
-    """Sends what `told` gives as `delivery` says."""
+    """Sends the events of a job as `options` say."""
 
-    def __init__(self, told: Told, delivery: Delivery) -> None:
+    def __init__(self, events: SpeechEvents, options: StreamOptions) -> None:
         super().__init__()
-        self._told = told
-        self._delivery = delivery
+        self._events = events
+        self._options = options
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; see `Response`."""
-        await while_listening(receive, self._answer(scope, receive, send))
+        await cancel_on_disconnect(receive, self._answer(scope, receive, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        held_bytes = 0 if self._delivery.is_sse else HELD_BYTES
-        delivery = self._delivery
-        file = SpeechFile(
-            self._told, delivery.format, delivery.encoders, held_bytes, delivery.stall_s
+        options = self._options
+        holdback_bytes = 0 if options.is_sse else HOLDBACK_BYTES
+        file = SpeechFileStream(
+            self._events, options.format, options.encoders, holdback_bytes, options.stall_s
         )
-        sending = _Sending(send, self._delivery, file)
-        async with aclosing(self._told), aclosing(file.parts()) as parts:
+        writer = _ResponseWriter(send, options, file)
+        async with aclosing(self._events), aclosing(file.parts()) as parts:
             try:
                 async for part in parts:
-                    await sending.part(part)
-                await sending.end()
+                    await writer.part(part)
+                await writer.end()
             except F5Error as error:
-                if sending.has_begun:
+                if writer.has_begun:
                     _log.warning("speech ended early: %s %s", error.code, error.message)
-                    await sending.fail(errors.told(error)[1])
+                    await writer.fail(errors.to_response(error)[1])
                 else:
-                    await self._delivery.refuse(error)(scope, receive, send)
+                    await self._options.on_error(error)(scope, receive, send)
             except TimeoutError:
-                _log.warning("a reader took nothing for %g s", self._delivery.stall_s)
+                _log.warning("a reader took nothing for %g s", self._options.stall_s)
             except Exception as error:
-                if not sending.has_begun:
+                if not writer.has_begun:
                     raise
-                await sending.fail(errors.unexpected(error)[1])
+                await writer.fail(errors.internal_error(error)[1])
 
 
-class _Sending:
-    """One answer on its way; begun by its first part."""
+class _ResponseWriter:
+    """Writes one answer to the connection; its first part sends the headers."""
 
-    def __init__(self, send: Send, delivery: Delivery, file: SpeechFile) -> None:
+    def __init__(self, send: Send, options: StreamOptions, file: SpeechFileStream) -> None:
         self.has_begun = False
         self._send = send
-        self._delivery = delivery
+        self._options = options
         self._file = file
 
     async def part(self, part: bytes) -> None:
@@ -214,30 +217,32 @@ class _Sending:
         if not self.has_begun:
             self.has_begun = True
             await self._pass(self._head())
-        size = DELTA_BYTES if self._delivery.is_sse else PART_BYTES
+        size = DELTA_BYTES if self._options.is_sse else PART_BYTES
         for cut in _cuts(part, size):
-            if self._delivery.is_sse:
-                cut = event(SpeechDelta(audio=base64.b64encode(cut).decode()))
+            if self._options.is_sse:
+                cut = sse_event(SpeechDelta(audio=base64.b64encode(cut).decode()))
             await self._body(cut)
 
     async def end(self) -> None:
         """That was all of it."""
-        if self._delivery.is_sse:
-            usage = usage_of(self._delivery.input_chars, self._file.seconds)
-            await self._body(event(SpeechDone(usage=usage, warnings=self._file.warnings or None)))
+        if self._options.is_sse:
+            usage = usage_of(self._options.input_chars, self._file.seconds)
+            await self._body(
+                sse_event(SpeechDone(usage=usage, warnings=self._file.warnings or None))
+            )
         await self._body(b"", more=False)
 
     async def fail(self, body: Mapping[str, Any]) -> None:
         """There will be no more. A file stays without its end: the server closes the connection."""
-        if self._delivery.is_sse:
-            await self._body(event(SpeechError.model_validate(body)), more=False)
+        if self._options.is_sse:
+            await self._body(sse_event(SpeechError.model_validate(body)), more=False)
 
     def _head(self) -> Message:
-        delivery, length = self._delivery, self._file.length
+        options, length = self._options, self._file.length
         headers = MutableHeaders(raw=[])
-        headers.update(delivery.headers())
-        headers["Content-Type"] = delivery.media_type
-        if length is not None and not delivery.is_sse:
+        headers.update(options.headers())
+        headers["Content-Type"] = options.media_type
+        if length is not None and not options.is_sse:
             headers["Content-Length"] = str(length)
         return {"type": "http.response.start", "status": 200, "headers": headers.raw}
 
@@ -245,7 +250,7 @@ class _Sending:
         await self._pass({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _pass(self, message: Message) -> None:
-        async with asyncio.timeout(self._delivery.stall_s):
+        async with asyncio.timeout(self._options.stall_s):
             await self._send(message)
 
 
@@ -255,9 +260,9 @@ def usage_of(input_chars: int, seconds: float) -> Usage:
     return Usage(input_tokens=input_chars, output_tokens=frames, total_tokens=input_chars + frames)
 
 
-def event(told: BaseModel) -> bytes:
+def sse_event(data: BaseModel) -> bytes:
     """One server-sent event, as OpenAI writes it."""
-    return f"data: {told.model_dump_json(exclude_none=isinstance(told, SpeechDone))}\n\n".encode()
+    return f"data: {data.model_dump_json(exclude_none=isinstance(data, SpeechDone))}\n\n".encode()
 
 
 def _cuts(data: bytes, size: int) -> Iterator[bytes]:

@@ -13,11 +13,11 @@ MOST_CALLERS = 10_000
 """Callers whose buckets are remembered; the one that was seen longest ago is forgotten."""
 
 
-class Buckets:
+class TokenBuckets:
     """A bucket of tokens for each caller, refilled steadily.
 
     Args:
-        per_minute: tokens that flow in; as many fit in.
+        per_minute: tokens added per minute; also the size of a bucket.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class Buckets:
         return wait_s
 
 
-def address_of(scope: Scope) -> str:
-    """Who calls, where no key tells; of IPv6 the network, as one host has many addresses."""
+def client_address(scope: Scope) -> str:
+    """The client's IP address; of IPv6 the /64 network, as one host has many addresses."""
     host = str((scope.get("client") or ("", 0))[0])
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

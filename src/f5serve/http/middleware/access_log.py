@@ -1,7 +1,7 @@
-"""Log lines that strangers can cause: some in a minute, and the number of those that were left out.
+"""Access log and request metrics, and a limit on log lines that strangers can cause.
 
-Whoever logs asks first; a counter and the next line tell how many were left out. What the lines say
-is not known here.
+Neither holds a path, a query or a body, only the route's template: the number of label values is
+bounded, and no text is kept. The request passes unchanged but for `X-Request-Id`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,35 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from f5serve.http.token_buckets import Buckets
+from f5serve.http.token_buckets import TokenBuckets
 from f5serve.json_logs import JOB_ID
 from f5serve.metrics import Registry
 
 PER_MINUTE = 60
 
+_log = logging.getLogger(__name__)
 
-class LineLimit(logging.Filter):
+REQUEST_ID = b"x-request-id"
+
+CLIENT_CLOSED = 499
+"""Status of a request whose caller went away before the answer was whole; nobody was sent it."""
+
+UNMATCHED = "none"
+"""Route of what was refused before one was found, and of what there is not."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+_JOB_ID = b"x-f5-job-id"
+
+_QUIET = frozenset({"/ping", "/health", "/metrics"})
+"""Routes that machines ask every few seconds: their lines are for debugging."""
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+
+
+class LogLimit(logging.Filter):
     """A bucket of lines, refilled steadily; as a filter it lets errors, our own faults, pass.
 
     Args:
@@ -36,7 +57,7 @@ class LineLimit(logging.Filter):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self._bucket = Buckets(per_minute, clock=clock)
+        self._bucket = TokenBuckets(per_minute, clock=clock)
         self._left_out = 0
         self._counter = (registry or Registry()).counter(
             "f5_log_lines_left_out_total",
@@ -49,44 +70,26 @@ class LineLimit(logging.Filter):
             self._left_out += 1
             self._counter.inc()
             return None
-        said = f"; {self._left_out} such lines before were left out" if self._left_out else ""
+        suffix = f"; {self._left_out} such lines before were left out" if self._left_out else ""
         self._left_out = 0
-        return said
+        return suffix
 
     def filter(self, record: logging.LogRecord) -> bool:
         """See `logging.Filter`."""
         if record.levelno >= logging.ERROR:
             return True
-        said = self.admit()
-        if said:
-            record.msg, record.args = record.getMessage() + said, ()
-        return said is not None
+        suffix = self.admit()
+        if suffix:
+            record.msg, record.args = record.getMessage() + suffix, ()
+        return suffix is not None
 
 
-def limited(name: str, limit: LineLimit) -> logging.Logger:
-    """The logger of this name, for lines within the limit; whoever else logs there has none."""
+def limited_logger(name: str, limit: LogLimit) -> logging.Logger:
+    """The logger of this name, for lines within the limit; others who log there have none."""
     logger = logging.Logger(name)
     logger.parent = logging.getLogger(name)
     logger.addFilter(limit)
     return logger
-
-
-_log = logging.getLogger(__name__)
-
-REQUEST_ID = b"x-request-id"
-LEFT = 499
-"""Status of a request whose caller went away before the answer was whole; nobody was sent it."""
-
-NO_ROUTE = "none"
-"""Route of what was refused before one was found, and of what there is not."""
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_JOB_ID = b"x-f5-job-id"
-_QUIET = frozenset({"/ping", "/health", "/metrics"})
-"""Routes that machines ask every few seconds: their lines are for debugging."""
-
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 
 
 class AccessLogMiddleware:
@@ -96,8 +99,8 @@ class AccessLogMiddleware:
         lines: limit of log lines for callers without a right key, where there are keys.
     """
 
-    def __init__(self, app: ASGIApp, registry: Registry, lines: LineLimit | None = None) -> None:
-        self._app, self._lines = app, lines or LineLimit(registry)
+    def __init__(self, app: ASGIApp, registry: Registry, lines: LogLimit | None = None) -> None:
+        self._app, self._lines = app, lines or LogLimit(registry)
         self._in_flight = 0
         self._requests = registry.counter(
             "f5_http_requests_total",
@@ -130,7 +133,7 @@ class AccessLogMiddleware:
             await self._app(scope, receive, send)
             return
         JOB_ID.set("")  # a pipelined request begins in the context of the one before
-        exchange = _Exchange(scope, receive, send)
+        exchange = _RequestTrace(scope, receive, send)
         self._in_flight += 1
         try:
             await self._app(scope, exchange.receive, exchange.send)
@@ -141,7 +144,7 @@ class AccessLogMiddleware:
             self._in_flight -= 1
             self._count(exchange)
 
-    def _count(self, exchange: _Exchange) -> None:
+    def _count(self, exchange: _RequestTrace) -> None:
         seconds = time.perf_counter() - exchange.began
         method, route, status = exchange.method, exchange.route, exchange.status
         self._requests.labels(method, route, str(status)).inc()
@@ -165,7 +168,7 @@ class AccessLogMiddleware:
 
 
 @dataclass(slots=True)
-class _Exchange:
+class _RequestTrace:
     """One request and what has happened of its answer."""
 
     scope: Scope
@@ -187,7 +190,7 @@ class _Exchange:
         self.scope.setdefault("state", {})["request_id"] = self.request_id
 
     async def receive(self) -> Message:
-        """As the server's own; notices a caller who goes away too early."""
+        """As the server's own; notices an early disconnect."""
         message = await self.pass_in()
         if message["type"] == "http.disconnect" and not self._is_whole:
             self.has_left = True
@@ -218,7 +221,7 @@ class _Exchange:
         """What was sent, unless the answer never became whole."""
         if self._is_whole and not self.has_left:
             return self._sent
-        return LEFT if self.has_left or not self.has_failed else 500
+        return CLIENT_CLOSED if self.has_left or not self.has_failed else 500
 
     @property
     def method(self) -> str:
@@ -230,7 +233,7 @@ class _Exchange:
     def route(self) -> str:
         """The template of the route that answered."""
         route = self.scope.get("route")
-        return getattr(route, "path_format", None) or getattr(route, "path", None) or NO_ROUTE
+        return getattr(route, "path_format", None) or getattr(route, "path", None) or UNMATCHED
 
     @property
     def job_id(self) -> str:

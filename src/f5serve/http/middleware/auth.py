@@ -1,4 +1,11 @@
-"""Paths that are answered without a key."""
+"""API keys: finds the key of a request, and refuses requests without a valid one.
+
+Sets in `scope["state"]`:
+
+    key        the `ApiKey`, None without one
+    caller     its name, "" without one
+    is_known   whether the caller may see all: the key is valid, or the server needs none
+"""
 
 from __future__ import annotations
 
@@ -10,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from f5serve.api_keys import ApiKey, recognise
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.http.errors import TryLater
-from f5serve.http.token_buckets import Buckets, address_of
+from f5serve.http.errors import RateLimited
+from f5serve.http.token_buckets import TokenBuckets, client_address
 
 PUBLIC_PATHS = frozenset(
     {"/", "/ping", "/health", "/docs", "/openapi.json", "/favicon.ico", "/favicon.svg"}
@@ -19,23 +26,23 @@ PUBLIC_PATHS = frozenset(
 PUBLIC_PREFIX = "/studio/"
 """Files of the page at /."""
 
+WRONG_KEYS_PER_MINUTE = 20
+"""Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
+
+_HOW = "Send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`."
+
+_IN_URL = frozenset(
+    {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
+)
+
 
 def is_public(path: str) -> bool:
     """Whether a request for this path needs no key."""
     return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX)
 
 
-WRONG_KEYS_PER_MINUTE = 20
-"""Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
-
-_HOW = "Send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`."
-_IN_URL = frozenset(
-    {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
-)
-
-
-class Callers:
-    """`app`, for those who have one of `keys`; without keys, for everybody.
+class APIKeyMiddleware:
+    """Refuses requests without one of `keys`, but on public paths; without keys it refuses none.
 
     Raises:
         InvalidRequest: MISSING_API_KEY, INVALID_API_KEY, API_KEY_IN_URL.
@@ -45,7 +52,7 @@ class Callers:
     def __init__(self, app: ASGIApp, keys: Sequence[ApiKey], wrong_per_minute: int) -> None:
         self._app = app
         self._keys = keys
-        self._wrong = Buckets(wrong_per_minute)
+        self._wrong = TokenBuckets(wrong_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = list(_sent(scope)) if self._keys else []
@@ -67,9 +74,9 @@ class Callers:
             )
         if not has_sent:
             return InvalidRequest("This server asks for a key.", code="MISSING_API_KEY", hint=_HOW)
-        wait_s = self._wrong.take(address_of(scope))
+        wait_s = self._wrong.take(client_address(scope))
         if wait_s:
-            return TryLater(
+            return RateLimited(
                 "Too many wrong keys came from this address.",
                 code="RATE_LIMITED",
                 hint="Correct the key; with the right one nobody waits.",

@@ -1,7 +1,6 @@
-"""How long the URL of a request may be, and how many headers it may have.
+"""Limits on the length of URL and headers, and on the size and time of a body.
 
-Requests flow through, or are refused before anything of them is parsed. Their bytes all together
-are bounded by `connection`.
+A body is counted as it comes, whatever Content-Length says.
 """
 
 from __future__ import annotations
@@ -21,9 +20,20 @@ MAX_URL_BYTES = 8_192
 
 MAX_HEADERS = 200
 
+BODY_TIMEOUT_S = 60.0
+"""Time that any body may take."""
 
-class Heads:
-    """`app`, for heads within these bounds.
+SLOWEST_BYTES_PER_S = 32_768
+"""A body that comes at this rate or faster may take longer than that."""
+
+DRAIN_S = 1.0
+"""Seconds to read on from a refused body, so that its sender reads the 413."""
+
+_GONE: Message = {"type": "http.disconnect"}
+
+
+class HeaderLimitMiddleware:
+    """Refuses URLs and headers beyond the limits, before anything is parsed.
 
     Raises:
         InvalidRequest: URL_TOO_LONG, TOO_MANY_HEADERS.
@@ -50,29 +60,17 @@ class Heads:
         await self._app(scope, receive, send)
 
 
-PATIENCE_S = 60.0
-"""How long any body may take."""
-
-SLOWEST_BYTES_PER_S = 32_768
-"""A body that comes at this rate or faster may take longer than that."""
-
-LISTEN_S = 1.0
-"""How long a body that is refused is still listened to, so that its sender hears the answer."""
-
-_GONE: Message = {"type": "http.disconnect"}
-
-
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Largest bodies: those with files in them, and all others; `patience_s` as PATIENCE_S."""
+    """Largest bodies: those with files in them, and all others; `timeout_s` as BODY_TIMEOUT_S."""
 
     files_bytes: int
     plain_bytes: int
-    patience_s: float = PATIENCE_S
+    timeout_s: float = BODY_TIMEOUT_S
 
 
-class Bodies:
-    """`app`, for bodies within `limits`.
+class BodyLimitMiddleware:
+    """Refuses bodies beyond `limits`.
 
     Raises:
         InvalidRequest: BODY_TOO_LARGE, BODY_TOO_SLOW.
@@ -90,18 +88,18 @@ class Bodies:
         most = self._limits.files_bytes if has_files else self._limits.plain_bytes
         if declared_bytes(headers) > most:
             if "expect" not in headers:
-                await _listen(receive)
+                await _drain(receive)
             raise _too_large(most)
-        await _pass(self._app, scope, _Body(receive, most, self._limits.patience_s), send)
+        await _pass(self._app, scope, _Body(receive, most, self._limits.timeout_s), send)
 
 
 class _Body:
-    """A body as it comes; one that is refused ends for the application as if its sender left."""
+    """Counts a body as it comes; for the application a refused one ends as after a disconnect."""
 
-    def __init__(self, receive: Receive, most: int, patience_s: float) -> None:
+    def __init__(self, receive: Receive, most: int, timeout_s: float) -> None:
         self._receive = receive
         self._most, self._bytes = most, 0
-        self._patience_s, self._since = patience_s, time.monotonic()
+        self._timeout_s, self._since = timeout_s, time.monotonic()
         self._has_ended = False
         self.refusal: F5Error | None = None
 
@@ -117,14 +115,14 @@ class _Body:
             self.refusal = InvalidRequest(
                 f"The body of the request did not come in time; {self._bytes:,} bytes did.",
                 code="BODY_TOO_SLOW",
-                hint=f"It may take {PATIENCE_S:.0f} s, and longer at {SLOWEST_BYTES_PER_S:,} "
+                hint=f"It may take {BODY_TIMEOUT_S:.0f} s, and longer at {SLOWEST_BYTES_PER_S:,} "
                 "bytes/s.",
             )
             return _GONE
         return await self._counted(message)
 
     def _left_s(self) -> float:
-        allowed_s = self._patience_s + self._bytes / SLOWEST_BYTES_PER_S
+        allowed_s = self._timeout_s + self._bytes / SLOWEST_BYTES_PER_S
         return self._since + allowed_s - time.monotonic()
 
     async def _counted(self, message: Message) -> Message:
@@ -134,22 +132,22 @@ class _Body:
             return message
         self.refusal = _too_large(self._most)
         if not self._has_ended:
-            await _listen(self._receive)
+            await _drain(self._receive)
         return _GONE
 
 
 async def _pass(app: ASGIApp, scope: Scope, body: _Body, send: Send) -> None:
-    """Run `app`; what it says to a body that was refused is for nobody."""
+    """Run `app`; its answer to a refused body is dropped."""
     has_begun = False
 
-    async def tell(message: Message) -> None:
+    async def send_unless_refused(message: Message) -> None:
         nonlocal has_begun
         if body.refusal is None or has_begun:
             has_begun = True
             await send(message)
 
     try:
-        await app(scope, body.receive, tell)
+        await app(scope, body.receive, send_unless_refused)
     except Exception:
         if body.refusal is None:
             raise
@@ -157,9 +155,9 @@ async def _pass(app: ASGIApp, scope: Scope, body: _Body, send: Send) -> None:
         raise body.refusal
 
 
-async def _listen(receive: Receive) -> None:
+async def _drain(receive: Receive) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LISTEN_S):
+        async with asyncio.timeout(DRAIN_S):
             while (await receive()).get("more_body"):
                 pass
 

@@ -1,8 +1,8 @@
-"""From which pages and under which host names the server may be called.
+"""Checks Host and origin, so that a web page cannot use a server that needs no keys.
 
-A page that somebody happens to visit can send requests to 127.0.0.1. Where no key is asked for,
-these rules are all that stands between such a page and the server: it is called by a name of this
-machine, and nothing is changed for pages of other sites, unless F5_CORS_ORIGINS names them.
+Any page in a browser can send requests to 127.0.0.1. Without keys the Host has to name this
+machine, and requests that change something have to come from a page of this server, or of an
+origin in F5_CORS_ORIGINS.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _PORTS = {"http": 80, "https": 443}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Sites:
-    """`app`, for callers that a page of a foreign site cannot be.
+class OriginMiddleware:
+    """Refuses requests with a foreign Host, or from pages of foreign sites.
 
     Args:
         origins: whose pages may call as well.
@@ -101,7 +101,7 @@ def _is_local_name(host: str) -> bool:
         return False
 
 
-def parse_origins(text: str, is_asking: bool) -> tuple[str, ...]:
+def parse_origins(text: str, requires_key: bool) -> tuple[str, ...]:
     """The origins of F5_CORS_ORIGINS.
 
     Args:
@@ -111,7 +111,7 @@ def parse_origins(text: str, is_asking: bool) -> tuple[str, ...]:
         InvalidRequest: BAD_SETTING, CORS_NEEDS_KEYS.
     """
     origins = dict.fromkeys(item.strip() for item in text.split(",") if item.strip())
-    if "*" in origins and not is_asking:
+    if "*" in origins and not requires_key:
         raise InvalidRequest(
             "F5_CORS_ORIGINS is '*', and this server asks for no keys.",
             code="CORS_NEEDS_KEYS",

@@ -1,8 +1,4 @@
-"""How much one caller may ask for: requests in a minute, and under way at a time.
-
-Callers are names of keys, or addresses where nobody has one. What is remembered is bounded, however
-many there are.
-"""
+"""Limits on the requests of one caller: per minute, and at a time."""
 
 from __future__ import annotations
 
@@ -11,16 +7,16 @@ from collections import Counter
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from f5serve.http.errors import TryLater
+from f5serve.http.errors import RateLimited
 from f5serve.http.middleware.auth import is_public
-from f5serve.http.token_buckets import Buckets, address_of
+from f5serve.http.token_buckets import TokenBuckets, client_address
 
 SOON_S = 1
 """What a caller is asked to wait for one of his own requests to end."""
 
 
-class Limits:
-    """`app`, for callers who stay within their limits; 0 is none. Open routes have none.
+class RateLimitMiddleware:
+    """Refuses callers beyond their limits; 0 is no limit, and public paths have none.
 
     Raises:
         TryLater: RATE_LIMITED, TOO_MANY_REQUESTS.
@@ -29,26 +25,26 @@ class Limits:
     def __init__(self, app: ASGIApp, per_minute: int, at_a_time: int) -> None:
         self._app = app
         self._per_minute, self._at_a_time = per_minute, at_a_time
-        self._buckets = Buckets(per_minute)
+        self._buckets = TokenBuckets(per_minute)
         self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
-        caller = scope["state"]["caller"] or address_of(scope)
+        caller = scope["state"]["caller"] or client_address(scope)
         self._admit(caller)
         self._under_way[caller] += 1
         try:
             await self._app(scope, receive, send)
-        finally:  # the answer has ended, or whoever waited for it is gone
+        finally:  # the answer has ended, or the client has disconnected
             self._under_way[caller] -= 1
             if not self._under_way[caller]:
                 del self._under_way[caller]
 
     def _admit(self, caller: str) -> None:
         if self._at_a_time and self._under_way[caller] >= self._at_a_time:
-            raise TryLater(
+            raise RateLimited(
                 f"{self._under_way[caller]} of your requests are under way.",
                 code="TOO_MANY_REQUESTS",
                 hint=f"{self._at_a_time} may be at a time; send the next when one has ended.",
@@ -56,7 +52,7 @@ class Limits:
             )
         wait_s = self._buckets.take(caller) if self._per_minute else 0.0
         if wait_s:
-            raise TryLater(
+            raise RateLimited(
                 f"You have sent {self._per_minute} requests in a minute.",
                 code="RATE_LIMITED",
                 hint="Retry-After says when there is room for the next.",

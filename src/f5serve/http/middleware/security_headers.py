@@ -1,7 +1,4 @@
-"""Headers that every answer carries, whichever route or layer it comes from.
-
-Answers flow through; what a route has set itself stays as it is.
-"""
+"""Adds security headers to every answer; headers that a route has set stay."""
 
 from __future__ import annotations
 
@@ -27,19 +24,19 @@ _ALWAYS = {
 _HTTPS_ALONE = "max-age=31536000"
 
 
-class Headers:
-    """`app`, with these headers on whatever it answers."""
+class SecurityHeadersMiddleware:
+    """Adds the headers to every answer of `app`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def tell(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _complete(message, scope)
             await send(message)
 
-        await self._app(scope, receive, tell)
+        await self._app(scope, receive, send_with_headers)
 
 
 def _complete(message: Message, scope: Scope) -> None:

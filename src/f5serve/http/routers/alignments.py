@@ -1,7 +1,4 @@
-"""POST /v1/audio/alignments: a recording and its text to word times and subtitles.
-
-A multipart body flows in, JSON or a file of subtitles flows out. Who aligns is in `alignment`.
-"""
+"""POST /v1/audio/alignments: word times and subtitles of a recording whose text is known."""
 
 from __future__ import annotations
 
@@ -15,10 +12,10 @@ from f5serve.alignment.aligners import Aligners
 from f5serve.alignment.subtitles import MEDIA_TYPES, Mode, SubtitleFormat, as_dict, write
 from f5serve.audio.decode import LONG
 from f5serve.http import errors
-from f5serve.http.disconnect import Wanted
-from f5serve.http.middleware.access_log import LEFT
+from f5serve.http.disconnect import RequestDeadline
+from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
-from f5serve.http.state import Served
+from f5serve.http.state import StateDep
 from f5serve.synthesis.alignment import MAX_TEXT_CHARS, Aligned, Recording, align
 
 router = APIRouter(tags=["alignments"], route_class=upload_route(LONG.max_bytes))
@@ -49,7 +46,7 @@ class Alignment(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class AlignmentForm:
     """The fields of a request: a recording whose words are known, and what is made of it."""
 
     file: Annotated[
@@ -89,22 +86,22 @@ class Known:
                 if name != "json"
             },
         },
-        **errors.documented(400, 501, 503, 504),
+        **errors.error_responses(400, 501, 503, 504),
     },
 )
 async def create_alignment(
-    known: Annotated[Known, Depends()], service: Served, request: Request
+    known: Annotated[AlignmentForm, Depends()], state: StateDep, request: Request
 ) -> Alignment | Response:
     """When each word of a known text is heard in a recording; as JSON, or as subtitles."""
-    wanted = Wanted(service.settings.request_timeout_s)
-    with service.operations.counted("align"):
-        work = service.operations.pools.alignments.run(_align, service.aligners, known, wanted)
+    wanted = RequestDeadline(state.settings.request_timeout_s)
+    with state.operations.counted("align"):
+        work = state.operations.pools.alignments.run(_align, state.aligners, known, wanted)
         aligned = await wanted.answer(request.receive, work)
     if aligned is None:
-        return Response(status_code=LEFT)
+        return Response(status_code=CLIENT_CLOSED)
     name = known.timing_format
     if name == "json":
-        return _told(aligned)
+        return _to_schema(aligned)
     return Response(
         write(aligned.found, name, known.mode),
         media_type=MEDIA_TYPES[name],
@@ -112,13 +109,13 @@ async def create_alignment(
     )
 
 
-def _align(aligners: Aligners, known: Known, wanted: Wanted) -> Aligned:
+def _align(aligners: Aligners, known: AlignmentForm, wanted: RequestDeadline) -> Aligned:
     wanted.check()  # it may have waited long for its turn
     recording = Recording(read_upload(known.file, LONG.max_bytes))
     return align(aligners, recording, known.text, known.language, wanted.check)
 
 
-def _told(aligned: Aligned) -> Alignment:
+def _to_schema(aligned: Aligned) -> Alignment:
     found = aligned.found
     return Alignment(
         duration=round(aligned.duration_s, 3),

@@ -1,4 +1,4 @@
-"""/docs: the contract as a page to read, without a script, from nowhere but this server."""
+"""GET /openapi.json, and /docs: the same document as a page without scripts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def page(document: dict[str, Any]) -> str:
     """The document as HTML."""
     info, tags = document["info"], operations(document)
     title = html.escape(f"{info['title']} {info['version']}")
-    rows = [(status, _inline(said)) for status, said in errors(document).items()]
+    rows = [(status, _inline(description)) for status, description in errors(document).items()]
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -106,32 +106,32 @@ def _contents(tags: dict[str, list[Operation]]) -> str:
 
 
 def _tag(document: dict[str, Any], tag: str, listed: list[Operation]) -> Iterator[str]:
-    said = {each["name"]: each.get("description", "") for each in document["tags"]}
-    yield f"<section><h2>{html.escape(tag)}</h2>{_text(said.get(tag, ''))}"
+    descriptions = {each["name"]: each.get("description", "") for each in document["tags"]}
+    yield f"<section><h2>{html.escape(tag)}</h2>{_text(descriptions.get(tag, ''))}"
     yield from map(_operation, listed)
     yield "</section>"
 
 
-def _operation(told: Operation) -> str:
+def _operation(spec: Operation) -> str:
     parts = [
-        f'<h3 id="{told.id}"><code>{told.method} {html.escape(told.path)}</code></h3>',
-        f"<p><strong>{_inline(told.summary)}</strong></p>{_text(told.said)}",
-        "" if told.is_open else "<p>Asks for a key, where the server does.</p>",
-        _entries(told.entries, "Parameters"),
-        *(f"<p>Takes <code>{_linked(body)}</code></p>" for body in told.bodies),
+        f'<h3 id="{spec.id}"><code>{spec.method} {html.escape(spec.path)}</code></h3>',
+        f"<p><strong>{_inline(spec.summary)}</strong></p>{_text(spec.description)}",
+        "" if spec.is_open else "<p>Asks for a key, where the server does.</p>",
+        _entries(spec.entries, "Parameters"),
+        *(f"<p>Takes <code>{_linked(body)}</code></p>" for body in spec.bodies),
     ]
     rows = [
-        (answer.status, "<br>".join(map(_linked, answer.content)), _inline(answer.said))
-        for answer in told.answers
+        (answer.status, "<br>".join(map(_linked, answer.content)), _inline(answer.description))
+        for answer in spec.answers
     ]
     parts.append(_table("Answers", ("status", "content", "meaning"), rows))
-    parts.append(f'<p><a href="#errors">Errors</a>: {" ".join(told.errors)}</p>')
+    parts.append(f'<p><a href="#errors">Errors</a>: {" ".join(spec.errors)}</p>')
     return "\n".join(filter(None, parts))
 
 
-def _model(told: Model) -> str:
-    heading = f'<h3 id="{told.name}"><code>{html.escape(told.name)}</code></h3>'
-    return heading + _text(told.said) + _entries(told.fields, f"Fields of {told.name}")
+def _model(spec: Model) -> str:
+    heading = f'<h3 id="{spec.name}"><code>{html.escape(spec.name)}</code></h3>'
+    return heading + _text(spec.description) + _entries(spec.fields, f"Fields of {spec.name}")
 
 
 def _entries(entries: Sequence[Entry], caption: str) -> str:
@@ -142,7 +142,7 @@ def _entries(entries: Sequence[Entry], caption: str) -> str:
             f"<code>{html.escape(each.name)}</code>{' in ' + each.where if each.where else ''}",
             _linked(each.kind),
             "required" if each.is_required else f"<code>{html.escape(each.default)}</code>",
-            _inline(each.said),
+            _inline(each.description),
         )
         for each in entries
     ]
@@ -159,9 +159,9 @@ def _linked(kind: str) -> str:
     return _MODEL.sub(r'<a href="#\1">\1</a>', html.escape(kind))
 
 
-def _text(said: str) -> str:
-    return "".join(f"<p>{_inline(part)}</p>" for part in said.split("\n\n") if part.strip())
+def _text(text: str) -> str:
+    return "".join(f"<p>{_inline(part)}</p>" for part in text.split("\n\n") if part.strip())
 
 
-def _inline(said: str) -> str:
-    return _STRONG.sub(r"<strong>\1</strong>", _CODE.sub(r"<code>\1</code>", html.escape(said)))
+def _inline(text: str) -> str:
+    return _STRONG.sub(r"<strong>\1</strong>", _CODE.sub(r"<code>\1</code>", html.escape(text)))

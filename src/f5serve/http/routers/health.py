@@ -1,8 +1,4 @@
-"""/ping and /health: whether requests should come here, and how this server is.
-
-The state of the operations flows in, an answer flows out; everybody may ask, and strangers are
-told little.
-"""
+"""GET /ping, /health and /metrics; strangers get little where keys are needed."""
 
 from __future__ import annotations
 
@@ -14,10 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from f5serve import build
 from f5serve.http import errors
-from f5serve.http.state import Served, overall
+from f5serve.http.state import StateDep, health_status
 from f5serve.metrics import MEDIA_TYPE
 
 router = APIRouter(tags=["health"])
+
+EXAMPLE = """\
+# HELP f5_requests_total Requests by operation and outcome.
+# TYPE f5_requests_total counter
+f5_requests_total{operation="tts",outcome="ok"} 12
+"""
 
 
 class Ping(BaseModel):
@@ -124,14 +126,14 @@ class Health(BaseModel):
     operation_id="ping",
     summary="Ask whether the server is ready",
     response_model=Ping,
-    responses={204: {"description": "The model is being loaded."}, **errors.documented(503)},
+    responses={204: {"description": "The model is being loaded."}, **errors.error_responses(503)},
 )
-async def ping(service: Served) -> Any:
+async def ping(state: StateDep) -> Any:
     """200 when speech can be made, 204 while the model is on its way, 503 when it never will be.
 
     That is what RunPod's load balancer asks, and what others understand as well.
     """
-    status = service.lifecycle.status(service.operations.model)
+    status = state.lifecycle.status(state.operations.model)
     return Response(status_code=204) if status == 204 else Ping(status="ready")
 
 
@@ -142,26 +144,19 @@ async def ping(service: Served) -> Any:
     response_model=Health,
     response_model_exclude_unset=True,
 )
-async def get_health(request: Request, service: Served) -> Any:
+async def get_health(request: Request, state: StateDep) -> Any:
     """Model, store, queue, device, disks, what the doctor says, and how long the start took."""
     if not getattr(request.state, "is_known", True):
-        status = overall(service.operations.model, service.lifecycle)
+        status = health_status(state.operations.model, state.lifecycle)
         return {"status": status, "version": build.stamp().version}
-    told = await service.operations.answer({"endpoint": "health"}, service.new_id())
-    return told | ({"status": "ending"} if service.lifecycle.is_ending else {})
+    health = await state.operations.answer({"endpoint": "health"}, state.new_id())
+    return health | ({"status": "ending"} if state.lifecycle.is_shutting_down else {})
 
 
 class Exposition(PlainTextResponse):
     """Prometheus' text format, version 0.0.4."""
 
     media_type = MEDIA_TYPE
-
-
-EXAMPLE = """\
-# HELP f5_requests_total Requests by operation and outcome.
-# TYPE f5_requests_total counter
-f5_requests_total{operation="tts",outcome="ok"} 12
-"""
 
 
 @router.get(
@@ -176,13 +171,13 @@ f5_requests_total{operation="tts",outcome="ok"} 12
         }
     },
 )
-async def get_metrics(service: Served) -> Exposition:
+async def get_metrics(state: StateDep) -> Exposition:
     """Requests, speech, engine, memory and disk as numbers for Prometheus.
 
     `deploy/` holds a configuration for it, alerts and a dashboard. Nothing here names a caller, a
     voice or a text.
     """
-    operations = service.operations
+    operations = state.operations
     operations.metrics.collect()  # what the loop changes is read in the loop
     # Disks and /proc are read: beside it.
     return Exposition(await operations.pools.metrics.run(operations.metrics.write))

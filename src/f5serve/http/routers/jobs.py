@@ -1,8 +1,4 @@
-"""/v1/jobs: speech that is fetched later.
-
-The fields of the tts operation flow in and are told to wait; status, result and files flow out of
-the job's records, whoever made it and through whichever door it came.
-"""
+"""/v1/jobs: speech made in the background; status, results and files of all jobs in the store."""
 
 from __future__ import annotations
 
@@ -19,18 +15,18 @@ from starlette.responses import StreamingResponse
 from f5serve.alignment.subtitles import MEDIA_TYPES, SubtitleFormat
 from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.http import errors
-from f5serve.http.errors import body_of
+from f5serve.http.errors import error_body
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.schemas import JobAccepted, JobCancelled, JobList, JobResult, JobStatus, NewJob
-from f5serve.http.state import PARAMETER, JobId, Owner, Served
+from f5serve.http.state import IDEMPOTENCY_PARAMETER, JobId, Owner, StateDep
 from f5serve.service.files import JobFile
 from f5serve.service.pools import BoundedExecutor
 from f5serve.store.base import ObjectStore
 
 MAX_LISTED = 200
 MAX_CURSOR_CHARS = 200
-LOOK_AGAIN_S = {"QUEUED": 2, "PROCESSING": 1}
-"""What `Retry-After` says to those who wait for a job."""
+POLL_AFTER_S = {"QUEUED": 2, "PROCESSING": 1}
+"""Retry-After in seconds, by status, for clients that poll."""
 
 Id = Annotated[str, Path(description="The job's id, as POST /v1/jobs has answered it.")]
 
@@ -46,6 +42,11 @@ _TIMINGS = {
 
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
+PART_BYTES = 256 << 10
+"""Of a file in memory at a time for each reader; `connections` cuts off readers that stall."""
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+
 
 @router.post(
     "/v1/jobs",
@@ -58,18 +59,18 @@ router = APIRouter(tags=["jobs"], route_class=JsonRoute)
             "description": "It is kept in the store, and made by this server or another one.",
             "headers": {"Location": {"schema": {"type": "string"}}},
         },
-        **errors.documented(400, 409, 503),
+        **errors.error_responses(400, 409, 503),
     },
-    openapi_extra={"parameters": [PARAMETER]},
+    openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
-async def create_job(new: NewJob, job_id: JobId, owner: Owner, service: Served) -> JSONResponse:
+async def create_job(new: NewJob, job_id: JobId, owner: Owner, state: StateDep) -> JSONResponse:
     """Take a text and answer at once; ask for the job's status, then for its result.
 
     Fields that are not known become warnings of the result. `mode`, `return_audio` and `endpoint`
     of the RunPod door mean nothing here.
     """
     own = {"endpoint": "tts", "mode": "async", "return_audio": "url"}
-    answer = await service.operations.answer({**new.fields(), **own}, job_id, owner=owner)
+    answer = await state.operations.answer({**new.fields(), **own}, job_id, owner=owner)
     at = _path(job_id)
     links = {"self": at, "result": f"{at}/result", "audio": f"{at}/audio"}
     return JSONResponse({**answer, "links": links}, 202, {"Location": at})
@@ -80,10 +81,10 @@ async def create_job(new: NewJob, job_id: JobId, owner: Owner, service: Served) 
     operation_id="list_jobs",
     summary="List the newest jobs",
     response_model=JobList,
-    responses=errors.documented(400, 503),
+    responses=errors.error_responses(400, 503),
 )
 async def list_jobs(
-    service: Served,
+    state: StateDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many.")] = 50,
     after: Annotated[
         str,
@@ -98,7 +99,7 @@ async def list_jobs(
     The list may be some seconds old, but for the progress of what is made here. A job whose records
     cannot be read is told as ERROR with RECORD_DAMAGED or RECORD_TOO_NEW.
     """
-    found = await service.operations.recent_jobs(limit, after)
+    found = await state.operations.recent_jobs(limit, after)
     jobs = [_with_routes(job) for job in found["jobs"]]
     return JSONResponse({"object": "list", **found, "jobs": jobs})
 
@@ -118,13 +119,13 @@ async def list_jobs(
                 }
             },
         },
-        **errors.documented(400, 404, 503),
+        **errors.error_responses(400, 404, 503),
     },
 )
-async def get_job(job_id: Id, service: Served) -> JSONResponse:
+async def get_job(job_id: Id, state: StateDep) -> JSONResponse:
     """QUEUED, PROCESSING with its progress, COMPLETED, ERROR with the reason, or CANCELLED."""
-    answer = _with_routes(await _ask(service, "status", job_id))
-    pause_s = LOOK_AGAIN_S.get(answer["status"])
+    answer = _with_routes(await _ask(state, "status", job_id))
+    pause_s = POLL_AFTER_S.get(answer["status"])
     return JSONResponse(answer, headers={"Retry-After": str(pause_s)} if pause_s else None)
 
 
@@ -133,18 +134,18 @@ async def get_job(job_id: Id, service: Served) -> JSONResponse:
     operation_id="get_job_result",
     summary="Ask for what was made",
     response_model=JobResult,
-    responses=errors.documented(400, 404, 409, 503),
+    responses=errors.error_responses(400, 404, 409, 503),
 )
-async def get_job_result(job_id: Id, service: Served) -> JSONResponse:
+async def get_job_result(job_id: Id, state: StateDep) -> JSONResponse:
     """The answer of the tts operation, with new URLs; nothing is computed."""
-    answer = await _ask(service, "result", job_id)
+    answer = await _ask(state, "result", job_id)
     at = _path(job_id)
     files = {
         name: _reachable(url, f"{at}/timings/{name}")
         for name, url in answer["timing_files"].items()
     }
-    told = {"audio_url": _reachable(answer["audio_url"], f"{at}/audio"), "timing_files": files}
-    return JSONResponse({**answer, **told})
+    urls = {"audio_url": _reachable(answer["audio_url"], f"{at}/audio"), "timing_files": files}
+    return JSONResponse({**answer, **urls})
 
 
 @router.head("/v1/jobs/{job_id}/audio", include_in_schema=False)
@@ -156,14 +157,14 @@ async def get_job_result(job_id: Id, service: Served) -> JSONResponse:
     responses={
         200: {"description": "The speech.", "content": {"audio/*": _BINARY}},
         **_RANGES,
-        **errors.documented(400, 404, 409, 416, 503),
+        **errors.error_responses(400, 404, 409, 416, 503),
     },
 )
-async def get_job_audio(job_id: Id, request: Request, service: Served) -> Response:
+async def get_job_audio(job_id: Id, request: Request, state: StateDep) -> Response:
     """The sound itself, in the format that was asked for; `Range` and `If-None-Match` work."""
-    file = await service.operations.job_file(job_id)
-    pool = service.operations.pools.downloads
-    return await send_file(request, service.store, file, pool, shown=True)
+    file = await state.operations.job_file(job_id)
+    pool = state.operations.pools.downloads
+    return await send_file(request, state.store, file, pool, shown=True)
 
 
 @router.head("/v1/jobs/{job_id}/timings/{format}", include_in_schema=False)
@@ -176,16 +177,16 @@ async def get_job_audio(job_id: Id, request: Request, service: Served) -> Respon
         200: {"description": "Subtitles, or a table.", "content": _TIMINGS},
         206: {"description": "The part that `Range` names.", "content": _TIMINGS},
         304: _RANGES[304],
-        **errors.documented(400, 404, 409, 416, 503),
+        **errors.error_responses(400, 404, 409, 416, 503),
     },
 )
 async def get_job_timings(
-    job_id: Id, format: SubtitleFormat, request: Request, service: Served
+    job_id: Id, format: SubtitleFormat, request: Request, state: StateDep
 ) -> Response:
     """Any format, whether it was asked for or not, where the words of the job were timed."""
-    file = await service.operations.job_file(job_id, format)
-    pool = service.operations.pools.downloads
-    return await send_file(request, service.store, file, pool, shown=False)
+    file = await state.operations.job_file(job_id, format)
+    pool = state.operations.pools.downloads
+    return await send_file(request, state.store, file, pool, shown=False)
 
 
 @router.delete(
@@ -193,24 +194,24 @@ async def get_job_timings(
     operation_id="cancel_job",
     summary="Have a job end",
     response_model=JobCancelled,
-    responses=errors.documented(400, 404, 503),
+    responses=errors.error_responses(400, 404, 503),
 )
-async def cancel_job(job_id: Id, service: Served) -> JSONResponse:
+async def cancel_job(job_id: Id, state: StateDep) -> JSONResponse:
     """Wherever it is: waiting, or at work in another process. One that is over stays as it is."""
-    return JSONResponse(await _ask(service, "cancel", job_id))
+    return JSONResponse(await _ask(state, "cancel", job_id))
 
 
-def _with_routes(told: dict[str, Any]) -> dict[str, Any]:
-    """What is told of a job; if it failed, with a hint in the words of this server's routes."""
-    failure = told.get("failure")
+def _with_routes(job: dict[str, Any]) -> dict[str, Any]:
+    """The job, whose hint names routes of this server rather than operations."""
+    failure = job.get("failure")
     if not failure:
-        return told
-    return {**told, "failure": {**failure, "hint": errors.over_http(failure.get("hint") or "")}}
+        return job
+    return {**job, "failure": {**failure, "hint": errors.http_hint(failure.get("hint") or "")}}
 
 
-async def _ask(service: Served, operation: str, job_id: str) -> dict[str, Any]:
+async def _ask(state: StateDep, operation: str, job_id: str) -> dict[str, Any]:
     payload: Mapping[str, Any] = {"endpoint": operation, "job_id": job_id}
-    return await service.operations.answer(payload, job_id)
+    return await state.operations.answer(payload, job_id)
 
 
 def _path(job_id: str) -> str:
@@ -220,12 +221,6 @@ def _path(job_id: str) -> str:
 def _reachable(url: str, path: str) -> str:
     """The store's own URL where a caller can use it, else a path of this server."""
     return url if url.startswith(("http://", "https://")) else path
-
-
-PART_BYTES = 256 << 10
-"""Of a file in memory at a time, for each who listens; `connections` cuts off who takes nothing."""
-
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 async def send_file(
@@ -253,9 +248,9 @@ async def send_file(
     found = _range_of(request.headers, etag, file.size) if request.method == "GET" else None
     start, end = found or (0, file.size)
     if found is not None and start >= end:
-        said = f"The range lies outside the file, which has {file.size:,} bytes."
+        message = f"The range lies outside the file, which has {file.size:,} bytes."
         headers = {"Content-Range": f"bytes */{file.size}"}
-        return JSONResponse(body_of(said, 416, "range_not_satisfiable"), 416, headers)
+        return JSONResponse(error_body(message, 416, "range_not_satisfiable"), 416, headers)
     headers["Content-Length"] = str(end - start)
     if found is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"

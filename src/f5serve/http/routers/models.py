@@ -1,11 +1,10 @@
-"""Which ids a request may name as its model, and what they stand for here.
+"""/v1/models: models with their licences, and the ids that a request may name.
 
-An id flows in, what to ask `tts` for flows out; no disk is looked at, so every request can ask.
-What is told about models is in `routes_models`.
-
-    OpenAI's names            whatever speaks here
-    id of a model             itself, as long as it is the one that speaks
+    OpenAI's names            the loaded model
+    id of a model             itself, if it is the loaded one
     anything else             UNKNOWN_MODEL
+
+Weights are looked up on the disk, never read.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.parts import MODEL_PARTS, require_packages
 from f5serve.http import errors
-from f5serve.http.state import Served, Service
+from f5serve.http.state import AppState, StateDep
 from f5serve.models.local import find
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry
 from f5serve.settings import Settings
@@ -32,8 +31,10 @@ OPENAI_IDS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 
 _OPENAI = re.compile(r"tts-1(-hd)?(-1106)?|gpt-4o-mini-tts(-\d{4}-\d\d-\d\d)?", re.ASCII)
 
+router = APIRouter(tags=["models"])
 
-def resolve_model(service: Service, model: str) -> str:
+
+def resolve_model(state: AppState, model: str) -> str:
     """What `tts` is asked for when a request names this model; "" is whatever speaks here.
 
     Raises:
@@ -42,8 +43,8 @@ def resolve_model(service: Service, model: str) -> str:
     """
     if not model or is_openai(model):
         return ""
-    speaking = str(service.operations.model["name"])
-    own = service.settings.ckpt
+    speaking = str(state.operations.model["name"])
+    own = state.settings.ckpt
     known = [spec.id for spec in PUBLISHED.models] + [STANDIN] + ([own.stem] if own else [])
     if model == speaking:
         return model
@@ -113,13 +114,13 @@ class Model(BaseModel):
     )
 
 
-def describe(service: Service, model_id: str, registry: Registry = PUBLISHED) -> Model:
+def describe(state: AppState, model_id: str, registry: Registry = PUBLISHED) -> Model:
     """One model; dated names of OpenAI's are known as well. Blocks.
 
     Raises:
         InvalidRequest: UNKNOWN_MODEL.
     """
-    models = describe_all(service, registry)
+    models = describe_all(state, registry)
     wanted = OPENAI_IDS[0] if is_openai(model_id) else model_id
     for model in models:
         if model.id == wanted:
@@ -127,15 +128,15 @@ def describe(service: Service, model_id: str, registry: Registry = PUBLISHED) ->
     raise unknown(model_id, [model.id for model in models])
 
 
-def describe_all(service: Service, registry: Registry = PUBLISHED) -> list[Model]:
+def describe_all(state: AppState, registry: Registry = PUBLISHED) -> list[Model]:
     """The model that speaks, OpenAI's names of it, and every other one. Blocks."""
-    settings, told = service.settings, service.operations.model
+    settings, loaded = state.settings, state.operations.model
     published = (_published(spec, settings, registry) for spec in registry.models)
     models = {model.id: model for model in (*_own(settings), _standin(), *published)}
-    speaking = str(told["name"])
+    speaking = str(loaded["name"])
     if not speaking:
         return [*_aliases(Model(id="", state="local"), None), *models.values()]
-    other = Model(id=speaking, kind=str(told.get("engine", "")), state="loaded")
+    other = Model(id=speaking, kind=str(loaded.get("engine", "")), state="loaded")
     first = models.pop(speaking, other).model_copy(update={"state": "loaded"})
     return [first, *_aliases(first, first.id), *models.values()]
 
@@ -193,9 +194,6 @@ def _written_s(path: pathlib.Path) -> int:
         return 0
 
 
-router = APIRouter(tags=["models"])
-
-
 class ModelList(BaseModel):
     """All models: the one that speaks, OpenAI's names of it, and those that could."""
 
@@ -217,25 +215,25 @@ class AudioModels(BaseModel):
 
 
 @router.get("/v1/models", operation_id="list_models", summary="List all models")
-async def list_models(service: Served) -> ModelList:
+async def list_models(state: StateDep) -> ModelList:
     """The model that speaks comes first; the last ones are what this server could be set up with.
 
     Each is told with its licence, and whether that permits commercial use.
     """
-    return ModelList(data=await service.operations.work("list_models", describe_all, service))
+    return ModelList(data=await state.operations.work("list_models", describe_all, state))
 
 
 @router.get(
     "/v1/models/{model_id}",
     operation_id="get_model",
     summary="Look at one model",
-    responses=errors.documented(404),
+    responses=errors.error_responses(404),
 )
 async def get_model(
-    model_id: Annotated[str, Path(description="Its id, or a name of OpenAI's.")], service: Served
+    model_id: Annotated[str, Path(description="Its id, or a name of OpenAI's.")], state: StateDep
 ) -> Model:
     """One of the list, or a dated name of OpenAI's."""
-    return await service.operations.work("get_model", describe, service, model_id)
+    return await state.operations.work("get_model", describe, state, model_id)
 
 
 @router.get(
@@ -243,17 +241,17 @@ async def get_model(
     operation_id="list_audio_models",
     summary="List models for a menu",
 )
-async def list_audio_models(service: Served) -> AudioModels:
+async def list_audio_models(state: StateDep) -> AudioModels:
     """What requests for speech may name as their model, in the shape that Open WebUI asks for."""
-    found = await service.operations.work("list_models", describe_all, service)
-    told = [model for model in found if model.state == "loaded"]
-    if not told:  # it is being loaded: OpenAI's names will do
-        told = [model for model in found if model.kind is None]
+    found = await state.operations.work("list_models", describe_all, state)
+    shown = [model for model in found if model.state == "loaded"]
+    if not shown:  # it is being loaded: OpenAI's names will do
+        shown = [model for model in found if model.kind is None]
     return AudioModels(
         models=[
             AudioModel(
                 id=model.id, name=f"{model.id} ({model.alias_of})" if model.alias_of else model.id
             )
-            for model in told
+            for model in shown
         ]
     )

@@ -1,6 +1,6 @@
-"""POST /v1/audio/speech: OpenAI's contract, streamed as it is made.
+"""POST /v1/audio/speech: OpenAI's contract, streamed while the speech is made.
 
-A body flows in, speech flows out sentence by sentence; it is a `tts` job like any other.
+Each request is a `tts` job like any other.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from starlette.responses import Response
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http import errors
-from f5serve.http.disconnect import too_late
+from f5serve.http.disconnect import deadline_passed
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
 from f5serve.http.speech_schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
-from f5serve.http.state import PARAMETER, JobId, Owner, Served, Service, is_relied_on
-from f5serve.http.streaming import SSE, Delivery, SpeechResponse
+from f5serve.http.state import (
+    IDEMPOTENCY_PARAMETER,
+    AppState,
+    JobId,
+    Owner,
+    StateDep,
+    is_idempotent_id,
+)
+from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
 from f5serve.service.flights import Wishes
 from f5serve.service.parse import MAX_TIMEOUT_S
 from f5serve.setting_values import read_pairs
@@ -64,6 +71,27 @@ _EVENT = {
 
 router = APIRouter(tags=["speech"], route_class=JsonRoute)
 
+FASTEST_BYTES_PER_S = 40.0
+"""Bytes of text in a second of speech that nobody exceeds at speed 1; 15 are usual."""
+
+LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
+    "wav": 48_000,
+    "pcm": 48_000,
+    "flac": 4_000,
+    "aac": 4_000,
+    "mp3": 2_000,
+    "opus": 1_500,
+}
+"""Bytes of a second of speech at least, by format."""
+
+OPENAI_VOICES = (
+    *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
+    *("nova", "sage", "shimmer", "verse", "marin", "cedar"),
+)
+
+OTHERS = "*"
+"""In F5_OPENAI_VOICES: all other names of OpenAI's."""
+
 
 @router.post(
     "/v1/audio/speech",
@@ -79,63 +107,63 @@ router = APIRouter(tags=["speech"], route_class=JsonRoute)
             },
             "headers": _HEADERS,
         },
-        **errors.documented(400, 404, 409, 501, 503, 504),
+        **errors.error_responses(400, 404, 409, 501, 503, 504),
     },
-    openapi_extra={"parameters": [PARAMETER]},
+    openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
-async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, service: Served) -> Response:
+async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, state: StateDep) -> Response:
     """OpenAI's request for speech, as its clients send it.
 
     The first bytes leave when the first sentence is made. The answer's `X-F5-Job-Id` names the job,
     for GET /v1/jobs/{id}; it is done when the answer has ended. Closing the connection stops it.
     """
     try:
-        return await _respond(body, job_id, owner, service)
+        return await _respond(body, job_id, owner, state)
     except F5Error as error:
         return refusal(error)
 
 
 def refusal(error: F5Error) -> JSONResponse:
     """The answer to an error, naming the field that it is about."""
-    status, told, headers = errors.told(error, PARAMS.get(error.code))
-    return JSONResponse(told, status, headers)
+    status, body, headers = errors.to_response(error, PARAMS.get(error.code))
+    return JSONResponse(body, status, headers)
 
 
-async def _respond(body: SpeechBody, job_id: str, owner: str, service: Service) -> Response:
-    settings = service.settings
+async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -> Response:
+    settings = state.settings
     check_length(body.input, settings.openai_max_chars)
     check_size(body, settings.max_answer_mb)
-    model = resolve_model(service, body.model)
+    model = resolve_model(state, body.model)
     try:
         async with asyncio.timeout(settings.request_timeout_s):
-            voice = await resolve_voice(service, body.voice)
+            voice = await resolve_voice(state, body.voice)
     except TimeoutError:
-        raise too_late(settings.request_timeout_s) from None
+        raise deadline_passed(settings.request_timeout_s) from None
 
     def headers() -> Mapping[str, str]:
-        warnings = [*body.warnings(), *service.operations.warnings]
-        told = {"X-F5-Job-Id": job_id, "X-F5-Voice": voice}
+        warnings = [*body.warnings(), *state.operations.warnings]
+        found = {"X-F5-Job-Id": job_id, "X-F5-Voice": voice}
         if warnings:
-            told["X-F5-Warning"] = ascii_line(" ".join(warnings))
-        return {**told, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            found["X-F5-Warning"] = ascii_line(" ".join(warnings))
+        return {**found, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
     payload = body.payload(voice, model)
     payload["timeout_s"] = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    may_go_unkept = not settings.store_required and not is_relied_on(job_id)
+    may_go_unkept = not settings.store_required and not is_idempotent_id(job_id)
     wishes = Wishes(
         whole_files=True, may_leave=True, may_go_unkept=may_go_unkept, whole_answer=False
     )
-    told = service.operations.stream(payload, job_id, wishes, owner=owner)
-    delivery = Delivery(
+    events = state.operations.stream(payload, job_id, wishes, owner=owner)
+    options = StreamOptions(
         format=body.format,
         is_sse=body.stream_format == "sse",
         input_chars=len(body.input),
         headers=headers,
-        refuse=refusal,
-        encoders=service.operations.pools.encoders,
+        on_error=refusal,
+        encoders=state.operations.pools.encoders,
         stall_s=settings.request_timeout_s,
     )
-    return SpeechResponse(told, delivery)
+    return SpeechResponse(events, options)
 
 
 def check_length(text: str, max_chars: int) -> None:
@@ -157,20 +185,6 @@ def ascii_line(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
-FASTEST_BYTES_PER_S = 40.0
-"""Bytes of text in a second of speech that nobody exceeds at speed 1; 15 are usual."""
-
-LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
-    "wav": 48_000,
-    "pcm": 48_000,
-    "flac": 4_000,
-    "aac": 4_000,
-    "mp3": 2_000,
-    "opus": 1_500,
-}
-"""Bytes of a second of speech at least, by format."""
-
-
 def check_size(body: SpeechBody, max_answer_mb: int) -> None:
     """Refuse what cannot fit; 0 is no limit.
 
@@ -190,19 +204,11 @@ def check_size(body: SpeechBody, max_answer_mb: int) -> None:
 def least_bytes(body: SpeechBody) -> float:
     """Bytes that the answer has at least."""
     seconds = len(body.input.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / (body.speed or 1.0)
-    told = 4 / 3 if body.stream_format == "sse" else 1.0
-    return seconds * LEAST_BYTES_PER_S[body.format] * told
+    overhead = 4 / 3 if body.stream_format == "sse" else 1.0
+    return seconds * LEAST_BYTES_PER_S[body.format] * overhead
 
 
-OPENAI_VOICES = (
-    *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
-    *("nova", "sage", "shimmer", "verse", "marin", "cedar"),
-)
-OTHERS = "*"
-"""In F5_OPENAI_VOICES: those of OpenAI's names that it does not tell."""
-
-
-async def resolve_voice(service: Service, name: str) -> str:
+async def resolve_voice(state: AppState, name: str) -> str:
     """The voice that a request means by this name.
 
     Raises:
@@ -214,10 +220,10 @@ async def resolve_voice(service: Service, name: str) -> str:
             code="BAD_VOICE_NAME",
             hint="Upload the recording to /v1/audio/voices, or give the URL to /v1/jobs.",
         )
-    stands_for = alias_of(service.settings.openai_voices, name)
+    stands_for = alias_of(state.settings.openai_voices, name)
     if stands_for is None:
         return name
-    found = await service.operations.pools.voices.run(service.voices.exists, name)
+    found = await state.operations.pools.voices.run(state.voices.exists, name)
     return name if found else stands_for
 
 

@@ -1,9 +1,7 @@
-"""The studio page at /: files of web/.
+"""The studio page at /, and its files in web/.
 
-Names flow in, bytes flow out; the guard adds the policy of what the page may load. The page refers
-to its files under a name that changes with any of them, so browsers keep them for good and still
-never mix two versions. What the page does is not known here; it calls the same routes as everybody
-else.
+The page refers to its files under a name that changes with any of them, so that browsers may keep
+them for good and never mix two versions. The page calls public routes only.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
-from f5serve.http.state import Served
+from f5serve.http.state import StateDep
 from f5serve.settings import Settings
 from f5serve.startup import default_options
 
@@ -62,10 +60,10 @@ def load_page() -> Page:
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
-async def index(request: Request, service: Served) -> Response:
+async def index(request: Request, state: StateDep) -> Response:
     """The page, with what it must know of the settings written into it."""
     page = load_page()
-    facts = html.escape(json.dumps(_facts(service.settings)))
+    facts = html.escape(json.dumps(_facts(state.settings)))
     text = page.files["index.html"].decode()
     text = text.replace("MODULES", _preloads(page)).replace("FACTS", facts)
     text = text.replace("studio/VERSION/", f"studio/{page.version}/")
@@ -115,6 +113,6 @@ def _answer(request: Request, data: bytes, name: str, cache: str) -> Response:
     headers = {"ETag": etag, "Cache-Control": cache}
     is_same = etag in request.headers.get("if-none-match", "")
     # A browser takes the headers of a 304 for those of what it has kept, the policy of the page
-    # among them, and the guard tells a page by its type.
+    # among them, and SecurityHeadersMiddleware knows a page by its type.
     kind = TYPES[Path(name).suffix]
     return Response(b"" if is_same else data, 304 if is_same else 200, headers, kind)

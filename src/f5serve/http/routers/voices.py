@@ -1,7 +1,6 @@
-"""/v1/audio/voices: the library.
+"""/v1/audio/voices: the voice library.
 
-A recording with its words flows in and is a voice; what is known of voices, and their sound, flows
-out. The rules are those of `voices.library`: a name that comes again replaces the voice.
+A voice that is sent again under the same name is replaced.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from f5serve.http.schemas import (
     VoiceDetail,
     VoiceList,
 )
-from f5serve.http.state import Owner, Served
+from f5serve.http.state import Owner, StateDep
 from f5serve.types import Voice as Reference
 from f5serve.voices.catalog import MAX_PAGE, Page
 from f5serve.voices.library import VoiceLibrary
@@ -45,10 +44,10 @@ router = APIRouter(tags=["voices"], route_class=upload_route(MAX_BYTES))
     "/v1/audio/voices",
     operation_id="list_voices",
     summary="List voices",
-    responses=errors.documented(400, 503),
+    responses=errors.error_responses(400, 503),
 )
 async def list_voices(
-    service: Served,
+    state: StateDep,
     limit: Annotated[
         int, Query(ge=1, le=MAX_PAGE, description="The most voices that are answered.")
     ] = MAX_PAGE,
@@ -65,18 +64,18 @@ async def list_voices(
     Up to 1,000 are answered at once; where `has_more` is true, ask again with `after`. A voice that
     another server has taken in may be seconds late here; by its name it is there at once.
     """
-    return await service.operations.work("list_voices", _list, service.voices, after, limit)
+    return await state.operations.work("list_voices", _list, state.voices, after, limit)
 
 
 @router.get(
     "/v1/audio/voices/{voice_id}",
     operation_id="get_voice",
     summary="Look at one voice",
-    responses=errors.documented(400, 404, 409, 503),
+    responses=errors.error_responses(400, 404, 409, 503),
 )
-async def get_voice(voice_id: VoiceId, service: Served) -> VoiceDetail:
+async def get_voice(voice_id: VoiceId, state: StateDep) -> VoiceDetail:
     """What is known of a voice, and the words that are spoken in it."""
-    return await service.operations.work("get_voice", _detail, service.voices, voice_id)
+    return await state.operations.work("get_voice", _detail, state.voices, voice_id)
 
 
 @router.get(
@@ -90,20 +89,20 @@ async def get_voice(voice_id: VoiceId, service: Served) -> VoiceDetail:
             "content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}},
         },
         304: {"description": "It is still the one that `If-None-Match` names."},
-        **errors.documented(400, 404, 409, 503),
+        **errors.error_responses(400, 404, 409, 503),
     },
 )
 async def get_voice_sample(
-    voice_id: VoiceId, service: Served, if_none_match: Annotated[str, Header()] = ""
+    voice_id: VoiceId, state: StateDep, if_none_match: Annotated[str, Header()] = ""
 ) -> Response:
     """The recording that is cloned: 24 kHz mono, trimmed, at most 12 seconds."""
-    return await service.operations.work(
-        "get_voice_sample", _sample, service.voices, voice_id, if_none_match
+    return await state.operations.work(
+        "get_voice_sample", _sample, state.voices, voice_id, if_none_match
     )
 
 
 @dataclass(frozen=True, slots=True)
-class NewVoice:
+class VoiceForm:
     """The fields of a new voice: those of OpenAI's custom voices, and some more."""
 
     name: Annotated[
@@ -183,15 +182,15 @@ class NewVoice:
     operation_id="create_voice",
     summary="Make a voice of a recording",
     status_code=201,
-    responses=errors.documented(400, 409, 503),
+    responses=errors.error_responses(400, 409, 503),
 )
 async def create_voice(
-    new: Annotated[NewVoice, Depends()], owner: Owner, service: Served, response: Response
+    new: Annotated[VoiceForm, Depends()], owner: Owner, state: StateDep, response: Response
 ) -> VoiceDetail:
     """Keep a recording under a name; speech can be asked for in its voice at once."""
-    with service.operations.counted("upload"):
-        kept = await service.operations.pools.recordings.run(
-            _keep, service.voices, new, new.recording, owner
+    with state.operations.counted("upload"):
+        kept = await state.operations.pools.recordings.run(
+            _keep, state.voices, new, new.recording, owner
         )
     response.headers["Location"] = f"/v1/audio/voices/{kept.id}"
     return kept
@@ -202,11 +201,11 @@ async def create_voice(
     operation_id="delete_voice",
     summary="Delete one voice",
     response_model_exclude_none=True,
-    responses=errors.documented(400, 404, 409, 503),
+    responses=errors.error_responses(400, 404, 409, 503),
 )
 async def delete_voice(
     voice_id: VoiceId,
-    service: Served,
+    state: StateDep,
     with_results: Annotated[
         bool,
         Query(
@@ -218,8 +217,8 @@ async def delete_voice(
 ) -> VoiceDeleted:
     """Remove a voice: its recording, its words, and what is known of it."""
     asked = {"endpoint": "delete_voice", "voice_name": voice_id, "with_results": with_results}
-    told = await service.operations.answer(asked, "")
-    results = told.get("results")
+    answer = await state.operations.answer(asked, "")
+    results = answer.get("results")
     return VoiceDeleted(id=voice_id, results=ErasedResults(**results) if results else None)
 
 
@@ -229,10 +228,10 @@ def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
         begins_behind = "" if is_default(after) else check_name(after)
         page, first = voices.page(begins_behind, limit), []
     else:
-        first = [builtin_of(voices.get(None))]
+        first = [builtin_voice(voices.get(None))]
         page = voices.page("", limit)
         page = Page(page.records[: limit - 1], page.has_more or len(page.records) >= limit)
-    found = [*first, *map(voice_of, page.records)]
+    found = [*first, *map(library_voice, page.records)]
     return VoiceList(
         voices=found,
         first_id=found[0].id if found else None,
@@ -243,15 +242,15 @@ def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
 
 def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:
     if is_default(name):
-        return builtin_of(voices.get(None))
+        return builtin_voice(voices.get(None))
     record = voices.get_record(name)
-    return detail_of(record, voices.get(name) if record.text else None)
+    return voice_detail(record, voices.get(name) if record.text else None)
 
 
-def _keep(voices: VoiceLibrary, new: NewVoice, recording: UploadFile, owner: str) -> VoiceDetail:
+def _keep(voices: VoiceLibrary, new: VoiceForm, recording: UploadFile, owner: str) -> VoiceDetail:
     data = read_upload(recording, MAX_BYTES)
     record = voices.put(new.name, data, new.ref_text, new.language, new.agreed, owner=owner)
-    return detail_of(record, voices.get(record.name))
+    return voice_detail(record, voices.get(record.name))
 
 
 def _sample(voices: VoiceLibrary, name: str, if_none_match: str) -> Response:
@@ -267,8 +266,8 @@ def _sample(voices: VoiceLibrary, name: str, if_none_match: str) -> Response:
     return Response(encode(voice.wave, "wav"), media_type="audio/wav", headers=headers)
 
 
-def builtin_of(voice: Reference) -> VoiceDetail:
-    """All that is told of the voice that comes with f5serve."""
+def builtin_voice(voice: Reference) -> VoiceDetail:
+    """The voice that comes with f5serve."""
     return VoiceDetail(
         id=DEFAULT_NAME,
         name=DEFAULT_NAME,
@@ -282,17 +281,17 @@ def builtin_of(voice: Reference) -> VoiceDetail:
     )
 
 
-def detail_of(record: VoiceRecord, voice: Reference | None) -> VoiceDetail:
-    """All that is told of a voice of the library; None for one that cannot be used yet."""
+def voice_detail(record: VoiceRecord, voice: Reference | None) -> VoiceDetail:
+    """A voice with its words; `voice` is None for one that cannot be used yet."""
     return VoiceDetail(
-        **voice_of(record).model_dump(),
+        **library_voice(record).model_dump(),
         ref_text=voice.ref_text if voice else None,
         warnings=list(voice.warnings) if voice else [],
     )
 
 
-def voice_of(record: VoiceRecord) -> Voice:
-    """What is told of a voice of the library in a list."""
+def library_voice(record: VoiceRecord) -> Voice:
+    """A voice of the library, as lists show it."""
     consent = record.consent
     return Voice(
         id=record.name,

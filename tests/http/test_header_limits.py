@@ -11,21 +11,21 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from f5serve.http.connections import MAX_HEAD_BYTES, Connection
+from f5serve.http.connections import MAX_HEAD_BYTES, LimitedHttpProtocol
 from tests.http.house import running
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
-class Hasty(Connection):
+class Hasty(LimitedHttpProtocol):
     """A connection that waits for less than a second."""
 
-    head_s = 0.3
-    silence_s = 0.6
+    header_timeout_s = 0.3
+    idle_timeout_s = 0.6
 
 
 @contextlib.contextmanager
-def link(protocol: type[Connection] = Connection) -> Iterator[socket.socket]:
+def link(protocol: type[LimitedHttpProtocol] = LimitedHttpProtocol) -> Iterator[socket.socket]:
     with (
         running(PlainTextResponse("hello"), protocol=protocol) as url,
         socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=5) as made,

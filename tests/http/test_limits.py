@@ -22,10 +22,10 @@ from starlette.routing import Route
 
 from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error
-from f5serve.http.app import body_limits, protect
-from f5serve.http.errors import answer_to
-from f5serve.http.middleware.body_limit import Bodies, BodyLimits
-from f5serve.http.token_buckets import Buckets, address_of
+from f5serve.http.app import body_limits_of, build_middleware
+from f5serve.http.errors import error_response
+from f5serve.http.middleware.body_limit import BodyLimitMiddleware, BodyLimits
+from f5serve.http.token_buckets import TokenBuckets, client_address
 from f5serve.settings import Settings
 from tests.http.house import running
 
@@ -66,7 +66,7 @@ class Small:
 def guarded(**settings: Any) -> Iterator[tuple[Small, httpx.Client]]:
     small = Small()
     with (
-        running(protect(small.app, replace(Settings(), **settings))) as url,
+        running(build_middleware(small.app, replace(Settings(), **settings))) as url,
         httpx.Client(base_url=url, timeout=10) as client,
     ):
         yield small, client
@@ -127,7 +127,7 @@ def test_requests_of_a_key_at_a_time_until_they_end_or_their_caller_leaves() -> 
 
 def test_a_bucket_refills_steadily() -> None:
     now = [0.0]
-    buckets = Buckets(60, clock=lambda: now[0])
+    buckets = TokenBuckets(60, clock=lambda: now[0])
     assert [buckets.take("ana") for _ in range(61)] == [0.0] * 60 + [1.0]
     now[0] = 1.0
     assert (buckets.take("ana"), buckets.take("ana")) == (0.0, 1.0)
@@ -137,7 +137,7 @@ def test_a_bucket_refills_steadily() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 30)), max_size=200))
 def test_nobody_gets_more_than_the_rate_and_nobody_less(asked: list[tuple[int, float]]) -> None:
     now, given_to = [0.0], [0, 0, 0, 0]
-    buckets = Buckets(10, clock=lambda: now[0])
+    buckets = TokenBuckets(10, clock=lambda: now[0])
     for caller, pause_s in asked:
         now[0] += pause_s
         wait_s = buckets.take(str(caller))
@@ -149,7 +149,7 @@ def test_nobody_gets_more_than_the_rate_and_nobody_less(asked: list[tuple[int, f
 
 
 def test_unknown_callers_do_not_fill_the_memory() -> None:
-    buckets = Buckets(10, most=100)
+    buckets = TokenBuckets(10, most=100)
     for n in range(1000):
         buckets.take(f"10.0.{n // 250}.{n % 250}")
     assert len(buckets) == 100
@@ -166,9 +166,9 @@ def test_unknown_callers_do_not_fill_the_memory() -> None:
     ],
 )
 def test_a_host_is_one_caller(one: str, other: str, same: bool) -> None:
-    addresses = {address_of({"client": (host, 1)}) for host in (one, other)}
+    addresses = {client_address({"client": (host, 1)}) for host in (one, other)}
     assert (len(addresses) == 1) is same
-    assert address_of({"client": None}) == ""
+    assert client_address({"client": None}) == ""
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
@@ -191,9 +191,9 @@ def test_bodies_have_a_size(
 
 
 def test_long_texts_get_room() -> None:
-    assert body_limits(Settings()) == BodyLimits(30 * MB, 2 * MB)
-    assert body_limits(Settings(max_text_chars=1_000_000)).plain_bytes == 12 * MB
-    assert body_limits(Settings(max_text_chars=1_000_000, max_body_mb=5)).plain_bytes == 5 * MB
+    assert body_limits_of(Settings()) == BodyLimits(30 * MB, 2 * MB)
+    assert body_limits_of(Settings(max_text_chars=1_000_000)).plain_bytes == 12 * MB
+    assert body_limits_of(Settings(max_text_chars=1_000_000, max_body_mb=5)).plain_bytes == 5 * MB
 
 
 def test_what_is_declared_too_large_is_not_waited_for() -> None:
@@ -212,13 +212,13 @@ def test_what_is_declared_too_large_is_not_waited_for() -> None:
 @pytest.mark.parametrize("sent", [b"", b"some of it"])
 def test_a_body_that_does_not_come_is_given_up(sent: bytes) -> None:
     small = Small()
-    bodies = Bodies(small.app, BodyLimits(100, 100, patience_s=0.2))
+    bodies = BodyLimitMiddleware(small.app, BodyLimits(100, 100, timeout_s=0.2))
 
     async def answered(scope: Any, receive: Any, send: Any) -> None:
         try:
             await bodies(scope, receive, send)
         except F5Error as error:
-            await answer_to(error)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
 
     with running(answered) as url:
         parts = httpx.URL(url)

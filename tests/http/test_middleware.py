@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http import errors
-from f5serve.http.app import protect
+from f5serve.http.app import build_middleware
 from f5serve.http.middleware.origin import parse_origins
 from f5serve.settings import Settings
 from tests.http.house import running
@@ -44,7 +44,7 @@ def small_app() -> FastAPI:
 
 
 def guarded(**settings: Any) -> Any:
-    return running(protect(small_app(), replace(Settings(), **settings)))
+    return running(build_middleware(small_app(), replace(Settings(), **settings)))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def keyed() -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def patient() -> Iterator[httpx.Client]:
     """A client of a server that takes any number of wrong keys."""
-    app = protect(small_app(), Settings(api_keys=KEYS), wrong_keys_per_minute=10_000)
+    app = build_middleware(small_app(), Settings(api_keys=KEYS), wrong_keys_per_minute=10_000)
     with running(app) as url, httpx.Client(base_url=url) as client:
         yield client
 
@@ -148,19 +148,19 @@ def test_wrong_keys_are_slowed_and_right_ones_are_not() -> None:
 )
 def test_a_server_for_others_needs_keys(host: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        protect(small_app(), Settings(host=host))
+        build_middleware(small_app(), Settings(host=host))
     assert refused.value.code == "KEYS_NEEDED"
-    protect(small_app(), Settings(host=host, api_keys=KEYS))
-    protect(small_app(), Settings(host=host, auth="none"))
+    build_middleware(small_app(), Settings(host=host, api_keys=KEYS))
+    build_middleware(small_app(), Settings(host=host, auth="none"))
 
 
 @pytest.mark.parametrize("host", ["", "127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_a_server_for_this_machine_does_not(host: str) -> None:
-    protect(small_app(), Settings(host=host))
+    build_middleware(small_app(), Settings(host=host))
 
 
 def test_clear_keys_are_warned_about(caplog: pytest.LogCaptureFixture) -> None:
-    protect(small_app(), Settings(api_keys=KEYS))
+    build_middleware(small_app(), Settings(api_keys=KEYS))
     assert "key-1, key-2" in caplog.text
     assert GOOD not in caplog.text
 
@@ -256,7 +256,7 @@ def test_cors_for_those_who_are_named(keys: Any) -> None:
 
 def test_every_origin_only_where_keys_are_asked_for() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        protect(small_app(), Settings(cors_origins="*"))
+        build_middleware(small_app(), Settings(cors_origins="*"))
     assert refused.value.code == "CORS_NEEDS_KEYS"
     with guarded(api_keys=KEYS, cors_origins="*") as url:
         answer = httpx.get(f"{url}/ping", headers={"Origin": "https://any.example"})
@@ -274,7 +274,7 @@ def test_every_origin_only_where_keys_are_asked_for() -> None:
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        protect(small_app(), Settings(cors_origins=text))
+        build_middleware(small_app(), Settings(cors_origins=text))
     assert refused.value.code == "BAD_SETTING"
     assert "no browser sends" in refused.value.message
 
@@ -295,7 +295,7 @@ def test_what_is_no_origin_is_refused(text: str) -> None:
     ],
 )
 def test_origins_are_taken_as_browsers_send_them(text: str, sent: str) -> None:
-    assert ",".join(parse_origins(text, is_asking=False)) == sent
+    assert ",".join(parse_origins(text, requires_key=False)) == sent
 
 
 @pytest.mark.parametrize("path", ["/v1/who", "/v1/fault", "/nowhere", "/ping"])
@@ -331,7 +331,7 @@ def test_a_fault_of_any_layer_tells_as_little(layer: str) -> None:
             F5Error("Something is amiss.", code="AMISS") if layer == "receive" else OSError(CANARY)
         )
 
-    with running(protect(broken, Settings())) as url:
+    with running(build_middleware(broken, Settings())) as url:
         answer = httpx.post(f"{url}/v1/x", content=b"body")
     assert answer.status_code == 500
     assert CANARY not in answer.text

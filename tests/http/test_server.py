@@ -18,9 +18,16 @@ import pytest
 from f5serve.alignment.aligners import Aligners
 from f5serve.errors import EngineFailed, F5Error, ModelUnavailable, StorageFailed
 from f5serve.http.app import make_app
-from f5serve.http.serve import check_installed, effective, listen, speaker_of, take_sockets, url_of
-from f5serve.http.server import Serving, ServingOptions
-from f5serve.http.state import Service
+from f5serve.http.serve import (
+    check_installed,
+    effective_settings,
+    listen,
+    open_sockets,
+    speaker_of,
+    url_of,
+)
+from f5serve.http.server import Server, ServerOptions
+from f5serve.http.state import AppState
 from f5serve.service import Operations, Options
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
@@ -37,7 +44,7 @@ class Running:
 
     url: str
     health: str
-    serving: Serving
+    serving: Server
     tone: CountingTone
     store: MemoryStore
     thread: threading.Thread
@@ -67,10 +74,10 @@ def running(
     tone, store, settings = tone or CountingTone(), MemoryStore(), Settings()
     voices = VoiceLibrary(store, folder)
     operations = Operations(store, voices, load or (lambda: Speech(tone)), settings, Options())
-    service = Service(operations, store, voices, Aligners(), settings)
+    service = AppState(operations, store, voices, Aligners(), settings)
     app = make_app(service)
-    options = ServingOptions(shutdown_s, checks, lambda *_: threading.Timer(0, print), on_ready)
-    serving = Serving(app, operations, service.lifecycle, options)
+    options = ServerOptions(shutdown_s, checks, lambda *_: threading.Timer(0, print), on_ready)
+    serving = Server(app, operations, service.lifecycle, options)
     main, health = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
     loop, ended = asyncio.new_event_loop(), list[F5Error | None]()
 
@@ -251,7 +258,7 @@ def test_sockets(tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
         with pytest.raises(StorageFailed, match=f"Something listens on port {port} already") as no:
-            take_sockets(replace(Settings(), host="127.0.0.1", port=0, health_port=port))
+            open_sockets(replace(Settings(), host="127.0.0.1", port=0, health_port=port))
         assert "PORT_HEALTH" in no.value.hint
         assert url_of(first, "127.0.0.1") == f"http://127.0.0.1:{port}"
         assert url_of(first, "0.0.0.0") == f"http://127.0.0.1:{port}"
@@ -261,21 +268,21 @@ def test_sockets(tmp_path: Path) -> None:
         with pytest.raises(F5Error) as refused:
             listen(host, 0)
         assert refused.value.code == "BAD_HOST"
-    alone = take_sockets(replace(Settings(), host="127.0.0.1", port=0, health_port=0))
+    alone = open_sockets(replace(Settings(), host="127.0.0.1", port=0, health_port=0))
     assert alone.health is None
     alone.close()
 
 
 def test_what_goes_by_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_home = effective(Settings())
+    at_home = effective_settings(Settings())
     assert (at_home.host, at_home.port, at_home.max_answer_mb) == ("127.0.0.1", 8000, 0)
-    assert effective(Settings(), "::", 0).host == "::"
-    assert effective(Settings(), "::", 0).port == 0
+    assert effective_settings(Settings(), "::", 0).host == "::"
+    assert effective_settings(Settings(), "::", 0).port == 0
     monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "e1")
     monkeypatch.setenv("RUNPOD_POD_ID", "w1")
-    there = effective(Settings())
+    there = effective_settings(Settings())
     assert (there.host, there.max_answer_mb) == ("0.0.0.0", 30)
-    assert effective(replace(Settings(), host="127.0.0.1")).host == "127.0.0.1"
+    assert effective_settings(replace(Settings(), host="127.0.0.1")).host == "127.0.0.1"
     assert "fetched" in speaker_of(there)
 
 

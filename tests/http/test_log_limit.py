@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from f5serve.http.middleware.access_log import LineLimit, limited
+from f5serve.http.middleware.access_log import LogLimit, limited_logger
 from f5serve.metrics import Registry
 
 
@@ -24,7 +24,7 @@ def test_some_lines_in_a_minute_and_the_number_of_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     registry, clock = Registry(), Clock()
-    logger = limited("f5serve.of_strangers", LineLimit(registry, 3, clock))
+    logger = limited_logger("f5serve.of_strangers", LogLimit(registry, 3, clock))
     with caplog.at_level(logging.INFO, "f5serve"):
         for number in range(10):
             logger.warning("bad request %d", number)
@@ -44,7 +44,7 @@ def test_some_lines_in_a_minute_and_the_number_of_the_others(
 
 
 def test_who_logs_there_otherwise_has_no_limit(caplog: pytest.LogCaptureFixture) -> None:
-    limited("f5serve.shared", LineLimit(None, 1))
+    limited_logger("f5serve.shared", LogLimit(None, 1))
     for _ in range(5):
         logging.getLogger("f5serve.shared").warning("mine")
     assert len(caplog.records) == 5
