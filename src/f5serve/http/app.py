@@ -3,7 +3,6 @@
 Middleware from the outside in:
 
     AccessLogMiddleware        counts and logs every request (added by `serve`)
-    HTTPOnlyMiddleware         refuses WebSocket
     SecurityHeadersMiddleware  security headers on every answer
     CORSMiddleware             starlette's, if F5_CORS_ORIGINS names origins
     ErrorMiddleware            errors of the layers below as answers
@@ -15,6 +14,7 @@ Middleware from the outside in:
     BodyLimitMiddleware        size and time of a body
 
 All are plain ASGI: nothing is buffered, and a disconnect is noticed at once (docs/decisions/0021).
+uvicorn is set up to pass HTTP alone, neither WebSocket nor lifespan.
 """
 
 from __future__ import annotations
@@ -131,9 +131,7 @@ def build_middleware(
     if not keys:
         # By where it listens, not by F5_AUTH: what is in front cannot tell a page's requests apart.
         inner = OriginMiddleware(inner, origins, is_local=is_local)
-    return HTTPOnlyMiddleware(
-        SecurityHeadersMiddleware(cors(ErrorMiddleware(HeaderLimitMiddleware(inner)), origins)), app
-    )
+    return SecurityHeadersMiddleware(cors(ErrorMiddleware(HeaderLimitMiddleware(inner)), origins))
 
 
 def body_limits_of(settings: Settings) -> BodyLimits:
@@ -153,22 +151,6 @@ def _warn(settings: Settings) -> None:
         )
     if settings.api_keys and settings.auth == "none":
         _log.warning("F5_AUTH is none, so nobody is asked for the keys of F5_API_KEYS")
-
-
-class HTTPOnlyMiddleware:
-    """Closes WebSockets; HTTP passes to `inner`, events of the server itself to `app`."""
-
-    def __init__(self, inner: ASGIApp, app: ASGIApp) -> None:
-        self._inner, self._app = inner, app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-        elif scope["type"] == "http":
-            await self._inner(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
 
 
 class ErrorMiddleware:

@@ -6,7 +6,7 @@ own, so values pass as they were sent. Bodies of answers list the fields.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
@@ -26,6 +26,10 @@ def _within(name: str, description: str) -> Any:
     low, high = RANGES[name]
     return Field(None, ge=low, le=high, description=description)
 
+
+T = TypeVar("T")
+Unchecked = Annotated[T | None, SkipValidation]
+"""In the document as T or null; the value passes as it was sent."""
 
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
 Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
@@ -48,54 +52,46 @@ class NewJob(BaseModel):
     text: Annotated[
         str, Field(min_length=1, max_length=MOST_CHARS, examples=["Hello there."]), SkipValidation
     ] = Field(..., description="What to say; F5_MAX_TEXT_CHARS is the longest.")
-    voice: Annotated[Name | None, SkipValidation] = Field(
+    voice: Unchecked[Name] = Field(
         None, description="Name of a voice, or the https URL of a recording.", examples=["default"]
     )
-    local_voice: Annotated[Name | None, SkipValidation] = Field(
-        None, description="Another name of `voice`."
+    local_voice: Unchecked[Name] = Field(None, description="Another name of `voice`.")
+    ref_text: Unchecked[Annotated[str, Field(max_length=MAX_REF_TEXT_CHARS)]] = Field(
+        None, description="The words that are spoken in the recording under that URL."
     )
-    ref_text: Annotated[
-        Annotated[str, Field(max_length=MAX_REF_TEXT_CHARS)] | None, SkipValidation
-    ] = Field(None, description="The words that are spoken in the recording under that URL.")
-    consent: Annotated[ConsentOf | None, SkipValidation] = Field(
-        None, description="For a recording under a URL."
-    )
-    response_format: Annotated[AudioFormat | None, SkipValidation] = Field(
-        None, description="wav without it."
-    )
-    speed: Annotated[float | None, SkipValidation] = _within("speed", "1 is as in the recording.")
-    seed: Annotated[int | None, SkipValidation] = _within(
+    consent: Unchecked[ConsentOf] = Field(None, description="For a recording under a URL.")
+    response_format: Unchecked[AudioFormat] = Field(None, description="wav without it.")
+    speed: Unchecked[float] = _within("speed", "1 is as in the recording.")
+    seed: Unchecked[int] = _within(
         "seed", "The same seed gives the same speech; one is made up, and told, without it."
     )
-    nfe_step: Annotated[int | None, SkipValidation] = _within("nfe_step", "Steps of the sampler.")
-    cfg_strength: Annotated[float | None, SkipValidation] = _within(
+    nfe_step: Unchecked[int] = _within("nfe_step", "Steps of the sampler.")
+    cfg_strength: Unchecked[float] = _within(
         "cfg_strength", "How closely voice and text are followed."
     )
-    sway_sampling_coef: Annotated[float | None, SkipValidation] = _within(
+    sway_sampling_coef: Unchecked[float] = _within(
         "sway_sampling_coef", "Where the steps of the sampler are spent."
     )
-    cross_fade_s: Annotated[float | None, SkipValidation] = _within(
+    cross_fade_s: Unchecked[float] = _within(
         "cross_fade_s", "How long sentences fade into one another."
     )
-    remove_silence: Annotated[bool | None, SkipValidation] = Field(
-        None, description="Shorten long pauses."
-    )
-    quick_start: Annotated[bool | None, SkipValidation] = Field(
+    remove_silence: Unchecked[bool] = Field(None, description="Shorten long pauses.")
+    quick_start: Unchecked[bool] = Field(
         None, description="Begin with a short stretch, as streamed speech does."
     )
-    verify: Annotated[bool | None, SkipValidation] = Field(
+    verify: Unchecked[bool] = Field(
         None, description="Hear the speech, and make again what is not understood."
     )
-    model: Annotated[Name | None, SkipValidation] = Field(
+    model: Unchecked[Name] = Field(
         None, description="Refused unless it is the model that speaks here."
     )
-    return_word_timings: Annotated[bool | None, SkipValidation] = Field(
+    return_word_timings: Unchecked[bool] = Field(
         None, description="Whether the result tells when each word is heard; true without it."
     )
-    timing_format: Annotated[SubtitleFormat | Formats | None, SkipValidation] = Field(
+    timing_format: Unchecked[SubtitleFormat | Formats] = Field(
         None, description="Files of word times to be kept, one or several."
     )
-    timeout_s: Annotated[int | None, SkipValidation] = Field(
+    timeout_s: Unchecked[int] = Field(
         None, ge=1, le=MAX_TIMEOUT_S, description="How long the work itself may take."
     )
 

@@ -272,8 +272,7 @@ class _PingApp:
         self._operations, self._lifecycle = operations, lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._answer(scope["path"])(scope, receive, send)
+        await self._answer(scope["path"])(scope, receive, send)
 
     def _answer(self, path: str) -> Response:
         if path != "/ping":

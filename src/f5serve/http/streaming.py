@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -170,72 +170,58 @@ class SpeechResponse(Response):
 
     def __init__(self, events: SpeechEvents, options: StreamOptions) -> None:
         super().__init__()
-        self._events = events
-        self._options = options
+        self._events, self._options = events, options
+        holdback_bytes = 0 if options.is_sse else HOLDBACK_BYTES
+        self._file = SpeechFileStream(
+            events, options.format, options.encoders, holdback_bytes, options.stall_s
+        )
+        self._has_begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; see `Response`."""
         await cancel_on_disconnect(receive, self._answer(scope, receive, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        options = self._options
-        holdback_bytes = 0 if options.is_sse else HOLDBACK_BYTES
-        file = SpeechFileStream(
-            self._events, options.format, options.encoders, holdback_bytes, options.stall_s
-        )
-        writer = _ResponseWriter(send, options, file)
-        async with aclosing(self._events), aclosing(file.parts()) as parts:
+        async with aclosing(self._events), aclosing(self._file.parts()) as parts:
             try:
                 async for part in parts:
-                    await writer.part(part)
-                await writer.end()
+                    await self._send_part(send, part)
+                await self._send_end(send)
             except F5Error as error:
-                if writer.has_begun:
+                if self._has_begun:
                     _log.warning("speech ended early: %s %s", error.code, error.message)
-                    await writer.fail(errors.to_response(error)[1])
+                    await self._send_failure(send, errors.to_response(error)[1])
                 else:
                     await self._options.on_error(error)(scope, receive, send)
             except TimeoutError:
                 _log.warning("a reader took nothing for %g s", self._options.stall_s)
             except Exception as error:
-                if not writer.has_begun:
+                if not self._has_begun:
                     raise
-                await writer.fail(errors.internal_error(error)[1])
+                await self._send_failure(send, errors.internal_error(error)[1])
 
-
-class _ResponseWriter:
-    """Writes one answer to the connection; its first part sends the headers."""
-
-    def __init__(self, send: Send, options: StreamOptions, file: SpeechFileStream) -> None:
-        self.has_begun = False
-        self._send = send
-        self._options = options
-        self._file = file
-
-    async def part(self, part: bytes) -> None:
-        """The next bytes of the file."""
-        if not self.has_begun:
-            self.has_begun = True
-            await self._pass(self._head())
+    async def _send_part(self, send: Send, part: bytes) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            await self._send(send, self._head())
         size = DELTA_BYTES if self._options.is_sse else PART_BYTES
-        for cut in _cuts(part, size):
+        for start in range(0, len(part), size):
+            data = part[start : start + size]
             if self._options.is_sse:
-                cut = sse_event(SpeechDelta(audio=base64.b64encode(cut).decode()))
-            await self._body(cut)
+                data = sse_event(SpeechDelta(audio=base64.b64encode(data).decode()))
+            await self._send_body(send, data)
 
-    async def end(self) -> None:
-        """That was all of it."""
+    async def _send_end(self, send: Send) -> None:
         if self._options.is_sse:
             usage = usage_of(self._options.input_chars, self._file.seconds)
-            await self._body(
-                sse_event(SpeechDone(usage=usage, warnings=self._file.warnings or None))
-            )
-        await self._body(b"", more=False)
+            done = SpeechDone(usage=usage, warnings=self._file.warnings or None)
+            await self._send_body(send, sse_event(done))
+        await self._send_body(send, b"", more=False)
 
-    async def fail(self, body: Mapping[str, Any]) -> None:
-        """There will be no more. A file stays without its end: the server closes the connection."""
+    async def _send_failure(self, send: Send, body: Mapping[str, Any]) -> None:
+        """An event; a file stays without its end, and the server closes the connection."""
         if self._options.is_sse:
-            await self._body(sse_event(SpeechError.model_validate(body)), more=False)
+            await self._send_body(send, sse_event(SpeechError.model_validate(body)), more=False)
 
     def _head(self) -> Message:
         options, length = self._options, self._file.length
@@ -246,12 +232,12 @@ class _ResponseWriter:
             headers["Content-Length"] = str(length)
         return {"type": "http.response.start", "status": 200, "headers": headers.raw}
 
-    async def _body(self, data: bytes, more: bool = True) -> None:
-        await self._pass({"type": "http.response.body", "body": data, "more_body": more})
+    async def _send_body(self, send: Send, data: bytes, more: bool = True) -> None:
+        await self._send(send, {"type": "http.response.body", "body": data, "more_body": more})
 
-    async def _pass(self, message: Message) -> None:
+    async def _send(self, send: Send, message: Message) -> None:
         async with asyncio.timeout(self._options.stall_s):
-            await self._send(message)
+            await send(message)
 
 
 def usage_of(input_chars: int, seconds: float) -> Usage:
@@ -263,8 +249,3 @@ def usage_of(input_chars: int, seconds: float) -> Usage:
 def sse_event(data: BaseModel) -> bytes:
     """One server-sent event, as OpenAI writes it."""
     return f"data: {data.model_dump_json(exclude_none=isinstance(data, SpeechDone))}\n\n".encode()
-
-
-def _cuts(data: bytes, size: int) -> Iterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]

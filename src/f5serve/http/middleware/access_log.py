@@ -129,9 +129,6 @@ class AccessLogMiddleware:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         JOB_ID.set("")  # a pipelined request begins in the context of the one before
         exchange = _RequestTrace(scope, receive, send)
         self._in_flight += 1

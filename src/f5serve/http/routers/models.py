@@ -23,7 +23,7 @@ from f5serve.fallback.parts import MODEL_PARTS, require_packages
 from f5serve.http import errors
 from f5serve.http.state import AppState, StateDep
 from f5serve.models.local import find
-from f5serve.models.registry import PUBLISHED, ModelSpec, Registry
+from f5serve.models.registry import PUBLISHED, ModelSpec
 from f5serve.settings import Settings
 
 OPENAI_IDS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
@@ -114,13 +114,13 @@ class Model(BaseModel):
     )
 
 
-def describe(state: AppState, model_id: str, registry: Registry = PUBLISHED) -> Model:
+def describe(state: AppState, model_id: str) -> Model:
     """One model; dated names of OpenAI's are known as well. Blocks.
 
     Raises:
         InvalidRequest: UNKNOWN_MODEL.
     """
-    models = describe_all(state, registry)
+    models = describe_all(state)
     wanted = OPENAI_IDS[0] if is_openai(model_id) else model_id
     for model in models:
         if model.id == wanted:
@@ -128,10 +128,10 @@ def describe(state: AppState, model_id: str, registry: Registry = PUBLISHED) -> 
     raise unknown(model_id, [model.id for model in models])
 
 
-def describe_all(state: AppState, registry: Registry = PUBLISHED) -> list[Model]:
+def describe_all(state: AppState) -> list[Model]:
     """The model that speaks, OpenAI's names of it, and every other one. Blocks."""
     settings, loaded = state.settings, state.operations.model
-    published = (_published(spec, settings, registry) for spec in registry.models)
+    published = (_published(spec, settings) for spec in PUBLISHED.models)
     models = {model.id: model for model in (*_own(settings), _standin(), *published)}
     speaking = str(loaded["name"])
     if not speaking:
@@ -172,8 +172,8 @@ def _standin() -> Model:
     )
 
 
-def _published(spec: ModelSpec, settings: Settings, registry: Registry) -> Model:
-    here = find(spec.id, settings.models_dir, registry=registry)
+def _published(spec: ModelSpec, settings: Settings) -> Model:
+    here = find(spec.id, settings.models_dir)
     return Model(
         id=spec.id,
         created=_written_s(here.weights) if here else 0,
