@@ -292,7 +292,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
-        self.transport.close()  # an answer that is being sent cannot be told apart from this one
+        # An answer that is being sent ends here: an error would look like a part of it.
+        self.transport.close()
 
     def _close_in(self, seconds: float) -> None:
         self._stop_waiting()

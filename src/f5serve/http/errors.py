@@ -145,7 +145,7 @@ def to_response(
         )
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    # What is left of the request is not listened to, or somebody else needs the descriptor.
+    # The rest of the request is not read, or the descriptor is needed.
     if status in (408, 413) or error.code == TOO_MANY_FILES:
         headers["Connection"] = "close"
     if isinstance(error, BadField):

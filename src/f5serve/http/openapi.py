@@ -86,7 +86,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     schemas |= _schemas_beside()
-    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are told as 400
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are 400
         schemas.pop(name, None)
     made["components"]["securitySchemes"] = _SCHEMES
     for path, operation in _each_operation(made):
@@ -224,7 +224,7 @@ def operations(document: Mapping[str, Any]) -> dict[str, list[Operation]]:
     found: dict[str, list[Operation]] = {tag["name"]: [] for tag in document["tags"]}
     for path, item in document["paths"].items():
         for method, spec in item.items():
-            if method == "head":  # as GET, which is told once for all
+            if method == "head":  # as GET
                 continue
             operation = _operation(method, path, spec)
             found.setdefault(operation.tag, []).append(operation)

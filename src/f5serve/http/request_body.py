@@ -35,56 +35,62 @@ MAX_DIGITS = 4_000
 
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
-_JSON = re.compile(r"application/(json|[\w.-]+\+json)", re.ASCII)
-
-_SEND_JSON = "Send the header `Content-Type: application/json`; curl takes it after -H."
-
-_MULTIPART = re.compile(r"multipart/form-data")
-
-_SEND_FORM = "Send the recording as a file of a form; curl does with -F."
 
 _OTHER_FIELDS_BYTES = 1_000_000
 """For all that a body holds beside the recording."""
 
 
-def check_type(request: Request, taken: re.Pattern[str], shown: str, code: str, hint: str) -> None:
-    """Refuse a body of another Content-Type before it is read; a request without a body passes.
+def _body_route(
+    taken: re.Pattern[str], shown: str, code: str, hint: str, wrap: Callable[[Request], Request]
+) -> type[APIRoute]:
+    """A class of routes that take bodies of one Content-Type.
 
-    Raises:
-        InvalidRequest: with this code.
+    Args:
+        taken: Content-Types; others are refused before the body is read.
+        shown, code, hint: what errors say of it.
+        wrap: makes the request that the route reads.
     """
-    headers = request.headers
-    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
-        return  # which field is missing says more
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if taken.fullmatch(kind):
-        return
-    problem = (
-        f"The body's Content-Type is {kind[:60]!r}" if kind else "The body has no Content-Type"
-    )
-    raise InvalidRequest(f"{problem}; this route takes {shown}.", code=code, hint=hint)
 
+    class BodyRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+            takes_body = self.body_field is not None
 
-class JsonRoute(APIRoute):
-    """A kind of route whose body, where it takes one, is JSON."""
+            async def handle_wrapped(request: Request) -> Response:
+                # Without a body, the error of the field that is missing says more.
+                length = request.headers.get("content-length", "0")
+                has_body = length != "0" or "transfer-encoding" in request.headers
+                kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if takes_body and has_body and not taken.fullmatch(kind):
+                    problem = (
+                        f"body's Content-Type is {kind[:60]!r}"
+                        if kind
+                        else "body has no Content-Type"
+                    )
+                    raise InvalidRequest(
+                        f"The {problem}; this route takes {shown}.", code=code, hint=hint
+                    )
+                return await handle(wrap(request))
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's, for a request that parses its body within bounds."""
-        handle = super().get_route_handler()
-        takes_body = self.body_field is not None
+            return handle_wrapped
 
-        async def within(request: Request) -> Response:
-            if takes_body:
-                check_type(request, _JSON, "application/json", "NOT_JSON", _SEND_JSON)
-            return await handle(_JsonRequest(request.scope, request.receive))
-
-        return within
+    return BodyRoute
 
 
 class _JsonRequest(Request):
     async def json(self) -> Any:
         """The body's value; see `parse`."""
         return parse(await self.body())
+
+
+JsonRoute = _body_route(
+    re.compile(r"application/(json|[\w.-]+\+json)", re.ASCII),
+    "application/json",
+    "NOT_JSON",
+    "Send the header `Content-Type: application/json`; curl takes it after -H.",
+    lambda request: _JsonRequest(request.scope, request.receive),
+)
+"""Routes whose body, where they take one, is JSON."""
 
 
 def parse(body: bytes) -> Any:
@@ -185,25 +191,15 @@ def _too_complex(what: str) -> InvalidRequest:
 
 
 def upload_route(max_bytes: int) -> type[APIRoute]:
-    """A kind of route whose bodies hold a recording of at most `max_bytes`."""
-
-    class RecordingRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-            takes_body = self.body_field is not None
-
-            async def within(request: Request) -> Response:
-                if takes_body:
-                    check_type(
-                        request, _MULTIPART, "multipart/form-data", "NOT_MULTIPART", _SEND_FORM
-                    )
-                body = _Body(request, max_bytes)
-                # What it raises comes out of FastAPI as the cause of another error: see `errors`.
-                return await handle(Request(request.scope, body.receive))
-
-            return within
-
-    return RecordingRoute
+    """A class of routes whose bodies hold a recording of at most `max_bytes`."""
+    return _body_route(
+        re.compile(r"multipart/form-data"),
+        "multipart/form-data",
+        "NOT_MULTIPART",
+        "Send the recording as a file of a form; curl does with -F.",
+        # What `_Body` raises comes out of FastAPI as the cause of another error: see `errors`.
+        lambda request: Request(request.scope, _Body(request, max_bytes).receive),
+    )
 
 
 class _Body:

@@ -106,7 +106,7 @@ class Server:
             health: where only /ping is answered, until the very end.
 
         Raises:
-            F5Error: why it ended, unless somebody told it to.
+            F5Error: it stopped because of this error, not by a signal.
         """
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():

@@ -157,7 +157,7 @@ class SpeechBody(BaseModel):
         return {name: value for name, value in fields.items() if value is not None}
 
     def warnings(self) -> list[str]:
-        """What the request said in vain, as sentences in ASCII."""
+        """Fields that have no effect, as sentences in ASCII."""
         sentences = []
         if self.instructions:
             sentences.append(

@@ -148,7 +148,7 @@ def _id_of_key(request: Request) -> str:
             hint=f"It takes 1 to {MAX_KEY_CHARS}, such as a UUID; leave it out for a new job.",
         )
     sender = _key_of(request)
-    # The digest, which nobody else has: by the key's name others could tell the ids of its jobs.
+    # The digest is secret: with the name of a key, others could guess the ids of its jobs.
     whose = sender.sha256.hex() if sender else ""
     named = f"{whose}\0{key}".encode()
     return f"{IDEMPOTENT_ID_PREFIX}{hashlib.sha256(named).hexdigest()[:40]}"

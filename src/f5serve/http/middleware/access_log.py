@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 REQUEST_ID = b"x-request-id"
 
 CLIENT_CLOSED = 499
-"""Status of a request whose caller went away before the answer was whole; nobody was sent it."""
+"""Status in log and metrics of a request whose client disconnected before the end."""
 
 UNMATCHED = "none"
 """Route of what was refused before one was found, and of what there is not."""

@@ -83,7 +83,7 @@ class OriginMiddleware:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine can reach what listens there; "" means 127.0.0.1."""
+    """Whether only this machine can reach the address; "" means 127.0.0.1."""
     return not host or _is_local_name(f"[{host}]" if ":" in host else host)
 
 

@@ -12,7 +12,7 @@ from f5serve.http.middleware.auth import is_public
 from f5serve.http.token_buckets import TokenBuckets, client_address
 
 SOON_S = 1
-"""What a caller is asked to wait for one of his own requests to end."""
+"""Retry-After in seconds of callers with too many requests at a time."""
 
 
 class RateLimitMiddleware:

@@ -46,7 +46,7 @@ def _complete(message: Message, scope: Scope) -> None:
         headers.setdefault(name, value)
     is_page = headers.get("content-type", "").startswith("text/html")
     headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else _DATA_POLICY)
-    if scope["path"].startswith("/v1/"):  # what a key is asked for is nobody else's
+    if scope["path"].startswith("/v1/"):  # shared caches must not keep what needs a key
         headers.setdefault(
             "Cache-Control", "private, no-cache" if "etag" in headers else "no-store"
         )

@@ -72,7 +72,7 @@ _EVENT = {
 router = APIRouter(tags=["speech"], route_class=JsonRoute)
 
 FASTEST_BYTES_PER_S = 40.0
-"""Bytes of text in a second of speech that nobody exceeds at speed 1; 15 are usual."""
+"""Bytes of text in a second of speech that no speaker exceeds at speed 1; 15 are usual."""
 
 LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
     "wav": 48_000,
