@@ -159,11 +159,6 @@ class StreamOptions:
     encoders: BoundedExecutor
     stall_s: float
 
-    @property
-    def media_type(self) -> str:
-        """What is sent."""
-        return SSE if self.is_sse else MEDIA_TYPES[self.format]
-
 
 class SpeechResponse(Response):
     """Sends the events of a job as `options` say."""
@@ -213,7 +208,9 @@ class SpeechResponse(Response):
 
     async def _send_end(self, send: Send) -> None:
         if self._options.is_sse:
-            usage = usage_of(self._options.input_chars, self._file.seconds)
+            # In units of the model: characters, and frames of its mel.
+            chars, frames = self._options.input_chars, round(self._file.seconds * FRAMES_PER_SECOND)
+            usage = Usage(input_tokens=chars, output_tokens=frames, total_tokens=chars + frames)
             done = SpeechDone(usage=usage, warnings=self._file.warnings or None)
             await self._send_body(send, sse_event(done))
         await self._send_body(send, b"", more=False)
@@ -227,7 +224,7 @@ class SpeechResponse(Response):
         options, length = self._options, self._file.length
         headers = MutableHeaders(raw=[])
         headers.update(options.headers())
-        headers["Content-Type"] = options.media_type
+        headers["Content-Type"] = SSE if options.is_sse else MEDIA_TYPES[options.format]
         if length is not None and not options.is_sse:
             headers["Content-Length"] = str(length)
         return {"type": "http.response.start", "status": 200, "headers": headers.raw}
@@ -238,12 +235,6 @@ class SpeechResponse(Response):
     async def _send(self, send: Send, message: Message) -> None:
         async with asyncio.timeout(self._options.stall_s):
             await send(message)
-
-
-def usage_of(input_chars: int, seconds: float) -> Usage:
-    """What was read and made, in the model's own units: characters, and frames of its mel."""
-    frames = round(seconds * FRAMES_PER_SECOND)
-    return Usage(input_tokens=input_chars, output_tokens=frames, total_tokens=input_chars + frames)
 
 
 def sse_event(data: BaseModel) -> bytes:
