@@ -16,7 +16,7 @@ from f5serve.checkup import Checkup
 from f5serve.diagnosis import Report, quick
 from f5serve.service import Options
 from f5serve.service.health import HEALTH_S
-from f5serve.store.bounded import BoundedStore, RateLimitMiddleware
+from f5serve.store.bounded import BoundedStore, Limits
 from f5serve.store.s3 import S3Store
 from f5serve.store.s3_client import S3Limits
 from tests.http.house import HELLO, House, house
@@ -123,7 +123,7 @@ def test_a_store_that_was_deaf_for_a_while_is_as_before(home: House, store: Hang
 
 
 def test_whoever_asks_a_disk_that_hangs_is_told_so(tmp_path: Path, store: HangingStore) -> None:
-    quick_disk = BoundedStore(store, ends_calls=False, limits=RateLimitMiddleware(call_s=0.5))
+    quick_disk = BoundedStore(store, inner_has_deadlines=False, limits=Limits(call_s=0.5))
     with house(tmp_path, quick_disk) as home, ThreadPoolExecutor(CALLERS) as callers:
         home.speak()
         store.hang("jobs/slow/")

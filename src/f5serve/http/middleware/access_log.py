@@ -19,7 +19,7 @@ from f5serve.http.token_buckets import TokenBuckets
 from f5serve.json_logs import JOB_ID
 from f5serve.metrics import Registry
 
-PER_MINUTE = 60
+LINES_PER_MINUTE = 60
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60,
 
 
 class LogLimit(logging.Filter):
-    """A bucket of lines, refilled steadily; as a filter it lets errors, our own faults, pass.
+    """A token bucket of log lines; as a filter it lets errors, our own faults, pass.
 
     Args:
         registry: where those that were left out are counted, if anywhere.
@@ -53,7 +53,7 @@ class LogLimit(logging.Filter):
     def __init__(
         self,
         registry: Registry | None = None,
-        per_minute: int = PER_MINUTE,
+        per_minute: int = LINES_PER_MINUTE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class LogLimit(logging.Filter):
         )
 
     def admit(self) -> str | None:
-        """What to say behind the line, mostly nothing; None where it is to be left out."""
+        """Text to add to the line, mostly ""; None where the line is left out."""
         if self._bucket.take(""):
             self._left_out += 1
             self._counter.inc()

@@ -90,29 +90,29 @@ class AlignmentForm:
     },
 )
 async def create_alignment(
-    known: Annotated[AlignmentForm, Depends()], state: StateDep, request: Request
+    form: Annotated[AlignmentForm, Depends()], state: StateDep, request: Request
 ) -> Alignment | Response:
     """When each word of a known text is heard in a recording; as JSON, or as subtitles."""
-    wanted = RequestDeadline(state.settings.request_timeout_s)
+    deadline = RequestDeadline(state.settings.request_timeout_s)
     with state.operations.counted("align"):
-        work = state.operations.pools.alignments.run(_align, state.aligners, known, wanted)
-        aligned = await wanted.answer(request.receive, work)
+        work = state.operations.pools.alignments.run(_align, state.aligners, form, deadline)
+        aligned = await deadline.answer(request.receive, work)
     if aligned is None:
         return Response(status_code=CLIENT_CLOSED)
-    name = known.timing_format
+    name = form.timing_format
     if name == "json":
         return _to_schema(aligned)
     return Response(
-        write(aligned.found, name, known.mode),
+        write(aligned.found, name, form.mode),
         media_type=MEDIA_TYPES[name],
         headers={"Content-Disposition": f'attachment; filename="words.{name}"'},
     )
 
 
-def _align(aligners: Aligners, known: AlignmentForm, wanted: RequestDeadline) -> Aligned:
-    wanted.check()  # it may have waited long for its turn
-    recording = Recording(read_upload(known.file, LONG.max_bytes))
-    return align(aligners, recording, known.text, known.language, wanted.check)
+def _align(aligners: Aligners, form: AlignmentForm, deadline: RequestDeadline) -> Aligned:
+    deadline.check()  # it may have waited long for its turn
+    recording = Recording(read_upload(form.file, LONG.max_bytes))
+    return align(aligners, recording, form.text, form.language, deadline.check)
 
 
 def _to_schema(aligned: Aligned) -> Alignment:
