@@ -12,7 +12,7 @@ text, file = sys.argv[1:]
 settings = Settings.from_environ()
 speech = boot(settings).speech  # load once, say often
 
-# voices.prepare.prepare_voice("ana", Path("ana.wav").read_bytes(), "What Ana says in it.")
+# voices.prepare.prepare_voice("ana", Path("ana.wav").read_bytes(), "What Ana says in it.").voice
 request = SpeechRequest(text, voice=default_voice(), options=default_options(settings))
 result = speech.say(request)
 

@@ -43,7 +43,7 @@ def refusal(library: VoiceLibrary, name: str = "Kim") -> F5Error:
 def test_a_dropped_voice_is_listed_and_spoken_in(store: ObjectStore, machine: Machine) -> None:
     drop(store)
     (listed,) = machine().list()
-    assert (listed.name, listed.size, listed.revision) == ("Kim", len(recording()), "")
+    assert (listed.name, listed.audio.size, listed.revision) == ("Kim", len(recording()), "")
     assert store.exists(names.record_key("Kim")) is False
 
     voice = machine().get("Kim.wav")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -17,12 +18,13 @@ from f5serve.voices.records import (
     Consent,
     ImportedFiles,
     VoiceRecord,
-    check_consent,
-    check_encodable,
 )
 from f5serve.voices.storage import VoiceStorage
 
 MAX_LANGUAGE_CHARS = 64
+MAX_CONSENT_CHARS = 200
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class VoiceBuilder:
         Raises:
             InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, BAD_CONSENT, REF_TEXT_REQUIRED.
         """
-        check_encodable(ref_text=upload.ref_text, language=upload.language, owner=upload.owner)
+        _check_encodable(ref_text=upload.ref_text, language=upload.language, owner=upload.owner)
         if len(upload.language) > MAX_LANGUAGE_CHARS:
             raise InvalidRequest(
                 f"The language {upload.language[:MAX_LANGUAGE_CHARS]!r} is too long.",
@@ -72,9 +74,9 @@ class VoiceBuilder:
             )
         consent = upload.consent
         if consent is not None:
-            check_encodable(consent=f"{consent.by}{consent.at}{consent.statement_sha256}")
+            _check_encodable(consent=f"{consent.by}{consent.at}{consent.statement_sha256}")
         consent = consent or (before.consent if before else None)
-        check_consent(consent, self._require_consent, "")
+        _check_consent(consent, self._require_consent, "")
         if upload.ref_text.strip() or not self.can_transcribe:
             clean_ref_text(upload.ref_text)
 
@@ -87,17 +89,17 @@ class VoiceBuilder:
     def create(
         self, upload: VoiceUpload, before: VoiceRecord | None, seen: ImportedFiles | None
     ) -> tuple[VoiceRecord, Voice]:
-        """Prepare an upload and write it, in place of `before`.
+        """Prepare an upload that has passed `check`, and write it in place of `before`.
 
         Args:
             seen: the external files that the voice is made from, or that it replaces.
 
         Raises:
-            InvalidRequest: as `check`.
+            InvalidRequest: CONSENT_REQUIRED if the earlier consent was for another recording, or as
+                `prepare_voice`.
             BadAudio, ModelUnavailable: as `prepare_voice`.
             StorageFailed: the store's own code.
         """
-        self.check(upload, before)
         prepared = self.prepare(upload)
         voice = prepared.voice
         audio, text = encode(voice.wave, "wav"), voice.ref_text.encode()
@@ -112,7 +114,7 @@ class VoiceBuilder:
             text=_blob(text),
             duration_s=round(voice.wave.duration_s, 3),
             language=voice.language,
-            consent=check_consent(consent, self._require_consent, now),
+            consent=_check_consent(consent, self._require_consent, now),
             created_at=now,
             updated_at=now,
             needs_review=prepared.confidence is not None,
@@ -126,6 +128,48 @@ class VoiceBuilder:
             record = replace(record, created_at=created_at, unknown_fields=unknown)
         self._storage.write(record, audio, text)
         return record, voice
+
+
+def _check_consent(consent: Consent | None, required: bool, now: str) -> Consent | None:
+    """The consent with its time set; None if there is none.
+
+    Raises:
+        InvalidRequest: code CONSENT_REQUIRED, or BAD_CONSENT.
+    """
+    if consent is None or not consent.attested:
+        if required:
+            raise InvalidRequest(
+                "This library takes a voice only with the consent of the person who is heard.",
+                code="CONSENT_REQUIRED",
+                hint="Say who attests it: consent.by in jobs, consent_by over HTTP, --consent-by.",
+            )
+        return None
+    if not consent.by.strip() or len(consent.by) > MAX_CONSENT_CHARS or len(consent.at) > 40:
+        raise InvalidRequest(
+            "The consent does not name who gives it.",
+            code="BAD_CONSENT",
+            hint=f"Give a name of at most {MAX_CONSENT_CHARS} characters.",
+        )
+    return replace(consent, by=consent.by.strip(), at=consent.at or now)
+
+
+def _check_encodable(**texts: str) -> None:
+    """Refuse texts with unpaired surrogates, which UTF-8 cannot encode.
+
+    Args:
+        texts: by the name of the request's field.
+
+    Raises:
+        InvalidRequest: code BAD_OPTION, naming the field.
+    """
+    for field_name, text in texts.items():
+        found = _SURROGATE.search(text)
+        if found:
+            raise InvalidRequest(
+                f"{field_name} holds {found[0]!a}, half of a character.",
+                code="BAD_OPTION",
+                hint="Send text in UTF-8.",
+            )
 
 
 def _iso_time(seconds: float) -> str:

@@ -90,20 +90,14 @@ class SingleFlight(Generic[T]):
 
     def _run(self, flight: Future[T]) -> None:
         try:
-            value = self._compute()
+            flight.set_result(self._compute())
         except BaseException as error:  # noqa: BLE001 - raised in all waiting threads
-            self._finish(flight)
             flight.set_exception(error)
-            return
-        self._finish(flight, value)
-        flight.set_result(value)
-
-    def _finish(self, flight: Future[T], value: T | None = None) -> None:
         with self._lock:
             if self._flight is flight:  # else the value expired while it was computed
                 self._flight = None
-                if value is not None:
-                    self._cached = (time.monotonic(), value)
+                if flight.exception() is None:
+                    self._cached = (time.monotonic(), flight.result())
 
 
 class Catalog:

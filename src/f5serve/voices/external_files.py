@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+from weakref import WeakValueDictionary
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
@@ -42,7 +43,6 @@ SEARCH_TIMEOUT_S: Final = 1.0
 IMPORT_TIMEOUT_S: Final = 30.0
 """Longest wait for another thread that imports the same voice."""
 
-_MAX_REJECTED: Final = 1_000
 _MAX_READS: Final = 4
 _MAX_SAME_PREFIX: Final = 1_000  # "a." is also the prefix of "a.b.wav"
 
@@ -82,9 +82,9 @@ class ExternalFiles:
         self._exists = ExistsCache(missing_ttl_s)
         self._searches = threading.BoundedSemaphore(MAX_SEARCHES)
         self._lock = threading.Lock()  # never held during a call of the store
-        self._imports: dict[str, tuple[threading.Lock, int]] = {}
-        self._checked: OrderedDict[str, float] = OrderedDict()
-        self._rejected: OrderedDict[str, ImportedFiles] = OrderedDict()
+        self._imports = WeakValueDictionary[str, threading.Lock]()
+        self._checked: OrderedDict[str, float] = OrderedDict()  # least recently checked first
+        self._rejected: dict[str, ImportedFiles] = {}  # of names in `_checked`
 
     def import_voice(self, name: str) -> VoiceRecord | None:
         """A record made from the files of a name; None if there are none, by two requests at most.
@@ -131,10 +131,7 @@ class ExternalFiles:
         except (BadAudio, InvalidRequest) as error:
             _log.warning("the files of %s are not used: %s", record.name, error.message)
             if contents is not None:
-                with self._lock:
-                    self._rejected[casefold(record.name)] = contents.hashes
-                    if len(self._rejected) > _MAX_REJECTED:
-                        self._rejected.popitem(last=False)
+                self._rejected[casefold(record.name)] = contents.hashes
         except StorageFailed as error:
             _log.warning("the files of %s are not read: %s", record.name, error.message)
         return record
@@ -190,26 +187,18 @@ class ExternalFiles:
             StorageFailed: VOICE_CHANGING, if another thread has it for too long.
         """
         with self._lock:
-            lock, users = self._imports.get(name, (threading.Lock(), 0))
-            self._imports[name] = (lock, users + 1)
-        has_lock = False
+            lock = self._imports.setdefault(name, threading.Lock())
+        if not lock.acquire(timeout=IMPORT_TIMEOUT_S):
+            raise StorageFailed(
+                f"The files of the voice {name!r} are still being taken up.",
+                code="VOICE_CHANGING",
+                hint="Try again in a moment.",
+                retryable=True,
+            )
         try:
-            has_lock = lock.acquire(timeout=IMPORT_TIMEOUT_S)
-            if not has_lock:
-                raise StorageFailed(
-                    f"The files of the voice {name!r} are still being taken up.",
-                    code="VOICE_CHANGING",
-                    hint="Try again in a moment.",
-                    retryable=True,
-                )
             yield
         finally:
-            if has_lock:
-                lock.release()
-            with self._lock:
-                lock, users = self._imports.pop(name)
-                if users > 1:
-                    self._imports[name] = (lock, users - 1)
+            lock.release()
 
     def _is_check_due(self, name: str) -> bool:
         """Whether a voice was not checked for `refresh_s`; if so, it counts as checked now."""
@@ -221,7 +210,7 @@ class ExternalFiles:
             self._checked[casefold(name)] = now
             self._checked.move_to_end(casefold(name))
             if len(self._checked) > MAX_CHECKED:
-                self._checked.popitem(last=False)
+                self._rejected.pop(self._checked.popitem(last=False)[0], None)
             return True
 
     def _read_changed(self, record: VoiceRecord) -> FileContents | None:
@@ -242,6 +231,7 @@ class ExternalFiles:
             return None
         ref_text = decode_text(stable.text, f"The transcript {file.name}.txt")
         upload = VoiceUpload(file.name, stable.audio, ref_text)
+        self._builder.check(upload, before)
         record, _ = self._builder.create(upload, before, stable.hashes)
         return record
 

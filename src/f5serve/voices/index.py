@@ -71,7 +71,7 @@ class _Listed:
 
 
 class Index:
-    """The index of one store; safe for threads, and for any number of processes.
+    """The index of one store; for any number of threads and processes.
 
     Args:
         merge_at: see MERGE_AT.
@@ -85,13 +85,13 @@ class Index:
         self._base: Base | None = None
         self._bad_bases: set[str] = set()
         self._notes: dict[str, Note] = {}
-        self._own: dict[str, tuple[float, Note]] = {}
-        self._stamped: Entries = {}
-        self._unreadable: Mapping[str, tuple[int, str]] = {}
+        self._own: dict[str, tuple[float, Note]] = {}  # notes of this process, with their time
+        self._checked: Entries = {}  # of the last check
+        self._unreadable: Mapping[str, tuple[int, str]] = {}  # stamps, of the last check
 
     @property
     def unreadable(self) -> int:
-        """Records that could not be read at the last check."""
+        """Number of records that the last check could not read."""
         return len(self._unreadable)
 
     def note(self, name: str, record: VoiceRecord | None) -> None:
@@ -112,19 +112,19 @@ class Index:
     def load(self) -> Entries | None:
         """All voices, from the index alone; None if there is no base.
 
-        The number of requests does not depend on how many voices there are.
+        The number of requests does not depend on the number of voices.
 
         Raises:
             StorageFailed: the store's own code.
         """
         listed = self._list()
-        base = self._newest(listed)
+        base = self._load_base(listed)
         if base is None:
             if len(listed.notes) > self._merge_at:
                 self._clean(listed.notes)
             return None
         changes = self._changes(listed, base)
-        entries = _applied(base.entries, changes)
+        entries = _apply(base.entries, changes)
         if len(changes) > self._merge_at:
             notes = {*changes, *(note for note in listed.notes if note in base.notes)}
             self._write(entries, notes, listed, base)
@@ -150,9 +150,9 @@ class Index:
             if (name := names.parse_record_key(item.key))
         }
         listed = self._list()
-        base = self._newest(listed)
+        base = self._load_base(listed)
         changes = self._changes(listed, base)
-        known = _applied(base.entries if base else {}, changes)
+        known = _apply(base.entries if base else {}, changes)
         entries, is_changed, read = self._compare(known, stored, now)
         is_worth_it = is_changed or read >= self._merge_at or (base is None and bool(entries))
         if may_write and (is_worth_it or rewrite):
@@ -166,18 +166,17 @@ class Index:
         entries: dict[str, Entry] = {}
         to_read = [name for name in known if name not in stored]  # listings may be late
         for name, item in stored.items():
-            stamp, entry, seen = stamp_of(item), known.get(name), self._stamped.get(name)
-            if entry and seen and entry.stamp != stamp and seen.record == entry.record:
-                entry = seen
+            stamp, entry, checked = stamp_of(item), known.get(name), self._checked.get(name)
+            if entry and checked and entry.stamp != stamp and checked.record == entry.record:
+                entry = checked  # a note has no stamp
             if entry is not None and entry.stamp == stamp:
                 entries[name] = entry
             elif entry is not None or self._unreadable.get(name) != stamp:
                 to_read.append(name)
         is_changed = False
         unreadable = {name: s for name, s in self._unreadable.items() if name in stored}
-        for name, (record, is_certain) in zip(
-            to_read, _map_threads(self._read, to_read), strict=True
-        ):
+        records = _map_threads(self._read, to_read)
+        for name, (record, is_certain) in zip(to_read, records, strict=True):
             before, found = known.get(name), stored.get(name)
             if not is_certain:  # the store failed: as in the index, until the next check
                 if before is not None:
@@ -190,7 +189,7 @@ class Index:
                 entries[name] = Entry(record, settled)
             elif settled is not None:
                 unreadable[name] = settled
-        self._stamped, self._unreadable = entries, unreadable
+        self._checked, self._unreadable = entries, unreadable
         return entries, is_changed, len(to_read)
 
     def _read(self, name: str) -> tuple[VoiceRecord | None, bool]:
@@ -220,7 +219,7 @@ class Index:
         found.notes.sort()
         return found
 
-    def _newest(self, listed: _Listed) -> Base | None:
+    def _load_base(self, listed: _Listed) -> Base | None:
         """The newest readable base."""
         with self._lock:
             known, bad = self._base, set(self._bad_bases)
@@ -310,7 +309,8 @@ class Index:
             return f"{kind}-{self._last_ms:013d}-{secrets.token_hex(4)}.{ending}"
 
 
-def _applied(entries: Entries, changes: Mapping[str, Note]) -> dict[str, Entry]:
+def _apply(entries: Entries, changes: Mapping[str, Note]) -> dict[str, Entry]:
+    """The entries after these changes."""
     applied = dict(entries)
     for note in changes.values():
         if note.record is None:

@@ -147,7 +147,7 @@ class VoiceLibrary:
                 the store's own code.
         """
         if name is None or names.is_default(name):
-            return self._default()
+            return default_voice()
         name = check_name(name)
         for attempt in range(_TRIES):
             time.sleep(_PAUSE_S * attempt)
@@ -306,7 +306,7 @@ class VoiceLibrary:
         Raises:
             StorageFailed: the store's own code.
         """
-        cached = {*self._disk_cache.names(), *self._cache.names()} - {names.DEFAULT_NAME, _URL}
+        cached = {*self._disk_cache.names(), *self._cache.names()} - {_URL}
         if not cached:
             return self._disk_cache.drop_unnamed()
         entries, deleted = self._catalog.check(), 0
@@ -327,13 +327,6 @@ class VoiceLibrary:
         entries = self._catalog.check(not options.dry_run, not options.dry_run)
         known = {name: entry.record for name, entry in entries.items()}
         return self._storage.collect_garbage(known, options)
-
-    def _default(self) -> Voice:
-        voice = self._cache.get(names.DEFAULT_NAME, "")
-        if voice is None:
-            voice = default_voice()
-            self._cache.put(names.DEFAULT_NAME, "", voice)
-        return voice
 
     def _load(self, record: VoiceRecord) -> Voice:
         """The voice of a record; raises KeyMissing if it was deleted or replaced since."""

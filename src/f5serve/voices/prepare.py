@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -92,6 +93,7 @@ class PreparedVoice:
     confidence: float | None = None
 
 
+@functools.cache
 def default_voice() -> Voice:
     """The packaged voice: a recording in the public domain, see data/SOURCE.md."""
     data = resources.files("f5serve.voices") / "data"

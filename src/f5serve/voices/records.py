@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -19,18 +19,11 @@ DAMAGED: Final = "VOICE_RECORD_DAMAGED"
 TOO_NEW: Final = "VOICE_RECORD_TOO_NEW"
 UNREADABLE = (DAMAGED, TOO_NEW)
 MAX_RECORD_BYTES = 65_536
-MAX_CONSENT_CHARS = 200
 MAX_AUDIO_BYTES = 10_000_000
 """Of canonical audio; 12 s are 576 kB."""
 
 MAX_TEXT_BYTES = 1_000_000
 MAX_DURATION_S = 3_600.0
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_REVISION = re.compile(r"[A-Za-z0-9_.-]{1,128}")  # it is sent in an HTTP header
-_LINE = re.compile(r"[^\x00-\x1f\x7f]{0,1000}")
-_TEXT = re.compile(r"[^\x00]{0,1000}", re.DOTALL)
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +110,6 @@ class VoiceRecord:
         """File name of the transcript in the older API; "" without a transcript."""
         return f"{self.name}.txt" if self.text else ""
 
-    @property
-    def size(self) -> int:
-        """Bytes of the recording."""
-        return self.audio.size
-
-    @property
-    def last_modified(self) -> str:
-        """`updated_at` by its name in the older API."""
-        return self.updated_at
-
 
 def dump_record(record: VoiceRecord) -> bytes:
     """The record as canonical JSON."""
@@ -165,12 +148,14 @@ def read_record(name: str, fields: dict[str, Any]) -> VoiceRecord:
             hint="Update f5serve on this machine to the version that wrote it.",
         )
     try:
-        record = _read(_Fields(fields))
+        known = {key: _READERS[key](fields[key]) for key in fields if key in _READERS}
+        unknown = {key: fields[key] for key in fields if key not in _READERS}
+        is_valid = known.keys() >= _REQUIRED and check_name(known["name"]) == known["name"]
     except (ValueError, InvalidRequest):
         raise damaged_error(name) from None
-    if casefold(record.name) != casefold(name) or record.schema != SCHEMA:
+    if not is_valid or casefold(known["name"]) != casefold(name) or known["schema"] != SCHEMA:
         raise damaged_error(name)
-    return record
+    return VoiceRecord(**{"text": None, **known}, unknown_fields=unknown)
 
 
 def damaged_error(name: str) -> StorageFailed:
@@ -180,48 +165,6 @@ def damaged_error(name: str) -> StorageFailed:
         code=DAMAGED,
         hint="Upload the voice again, or remove it.",
     )
-
-
-def check_consent(consent: Consent | None, required: bool, now: str) -> Consent | None:
-    """The consent with its time set; None if there is none.
-
-    Raises:
-        InvalidRequest: code CONSENT_REQUIRED, or BAD_CONSENT.
-    """
-    if consent is None or not consent.attested:
-        if required:
-            raise InvalidRequest(
-                "This library takes a voice only with the consent of the person who is heard.",
-                code="CONSENT_REQUIRED",
-                hint="Say who attests it: consent.by in jobs, consent_by over HTTP, --consent-by.",
-            )
-        return None
-    if not consent.by.strip() or len(consent.by) > MAX_CONSENT_CHARS or len(consent.at) > 40:
-        raise InvalidRequest(
-            "The consent does not name who gives it.",
-            code="BAD_CONSENT",
-            hint=f"Give a name of at most {MAX_CONSENT_CHARS} characters.",
-        )
-    return replace(consent, by=consent.by.strip(), at=consent.at or now)
-
-
-def check_encodable(**texts: str) -> None:
-    """Refuse texts with unpaired surrogates, which UTF-8 cannot encode.
-
-    Args:
-        texts: by the name of the request's field.
-
-    Raises:
-        InvalidRequest: code BAD_OPTION, naming the field.
-    """
-    for field_name, text in texts.items():
-        found = _SURROGATE.search(text)
-        if found:
-            raise InvalidRequest(
-                f"{field_name} holds {found[0]!a}, half of a character.",
-                code="BAD_OPTION",
-                hint="Send text in UTF-8.",
-            )
 
 
 def read_json_object(data: bytes) -> dict[str, Any]:
@@ -240,91 +183,73 @@ def read_json_object(data: bytes) -> dict[str, Any]:
     return fields
 
 
-class _Fields:
-    """Takes the fields of a JSON object one by one; each method checks type and bounds.
+Reader = Callable[[Any], Any]
+"""Checks a JSON value and converts it; raises ValueError for what f5serve never writes."""
 
-    Raises:
-        ValueError: a field has a value that f5serve never writes.
-    """
 
-    def __init__(self, fields: Any) -> None:
-        if not isinstance(fields, dict):
-            raise ValueError("no object")
-        self.rest = dict(fields)
+def _text(pattern: str) -> Reader:
+    compiled = re.compile(pattern, re.DOTALL)
 
-    def text(self, name: str, pattern: re.Pattern[str], default: str | None = None) -> str:
-        value = self.rest.pop(name, default)
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ValueError(name)
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or not compiled.fullmatch(value):
+            raise ValueError(value)
         return value
 
-    def flag(self, name: str, default: bool | None = None) -> bool:
-        value = self.rest.pop(name, default)
-        if not isinstance(value, bool):
-            raise ValueError(name)
-        return value
-
-    def number(self, name: str, most: float) -> float:
-        value = self.rest.pop(name, 0.0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-            raise ValueError(name)
-        return float(value)
-
-    def integer(self, name: str, most: int) -> int:
-        value = self.rest.pop(name, None)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise ValueError(name)
-        return value
-
-    def blob(self, name: str, most: int) -> Blob | None:
-        fields = self.inner(name)  # the hash becomes part of keys and file names
-        if fields is None:
-            return None
-        return Blob(fields.text("sha256", _SHA256), fields.integer("size", most))
-
-    def inner(self, name: str) -> _Fields | None:
-        value = self.rest.pop(name, None)
-        return None if value is None else _Fields(value)
+    return read
 
 
-def _read(fields: _Fields) -> VoiceRecord:
-    name = fields.text("name", _LINE)
-    audio = fields.blob("audio", MAX_AUDIO_BYTES)
-    consent, seen = fields.inner("consent"), fields.inner("seen")
-    if audio is None or check_name(name) != name:
-        raise ValueError("audio or name")
-    has_confidence = fields.rest.get("transcript_confidence") is not None
-    confidence = fields.number("transcript_confidence", 1) if has_confidence else None
-    fields.rest.pop("transcript_confidence", None)
-    return VoiceRecord(
-        name=name,
-        revision=fields.text("revision", _REVISION),
-        audio=audio,
-        text=fields.blob("text", MAX_TEXT_BYTES),
-        duration_s=fields.number("duration_s", MAX_DURATION_S),
-        language=fields.text("language", _TEXT, ""),
-        consent=_read_consent(consent) if consent else None,
-        created_at=fields.text("created_at", _LINE, ""),
-        updated_at=fields.text("updated_at", _LINE, ""),
-        needs_review=fields.flag("needs_review", False),
-        transcript_confidence=confidence,
-        seen=_read_imported(seen) if seen else None,
-        made_by=fields.text("made_by", _LINE, ""),
-        owner=fields.text("owner", _LINE, ""),
-        schema=fields.integer("schema", SCHEMA),
-        unknown_fields=fields.rest,
-    )
+def _number(high: float, kind: type[int] | type[float] = float) -> Reader:
+    """A number from 0 to `high`; a float may be written as an integer."""
+
+    def read(value: Any) -> float:
+        if type(value) not in (int, kind) or not 0 <= value <= high:
+            raise ValueError(value)
+        return kind(value)
+
+    return read
 
 
-def _read_consent(fields: _Fields) -> Consent:
-    return Consent(
-        by=fields.text("by", _TEXT),
-        attested=fields.flag("attested"),
-        at=fields.text("at", _TEXT),
-        statement_sha256=fields.text("statement_sha256", _TEXT),
-    )
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
 
 
-def _read_imported(fields: _Fields) -> ImportedFiles:
-    names = ("ending", "audio_sha256", "text_sha256")
-    return ImportedFiles(*(fields.text(name, _LINE) for name in names))
+def _nullable(reader: Reader) -> Reader:
+    return lambda value: None if value is None else reader(value)
+
+
+def _object(cls: type[Any], **readers: Reader) -> Reader:
+    """An object with at least these fields, as an instance of `cls`."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict) or not value.keys() >= readers.keys():
+            raise ValueError(value)
+        return cls(**{name: reader(value[name]) for name, reader in readers.items()})
+
+    return read
+
+
+_sha256 = _text(r"[0-9a-f]{64}")  # it becomes part of keys and file names
+_line = _text(r"[^\x00-\x1f\x7f]{0,1000}")
+_lines = _text(r"[^\x00]{0,1000}")
+_READERS: Final[Mapping[str, Reader]] = {
+    "name": _line,
+    "revision": _text(r"[A-Za-z0-9_.-]{1,128}"),  # it is sent in an HTTP header
+    "audio": _object(Blob, sha256=_sha256, size=_number(MAX_AUDIO_BYTES, int)),
+    "text": _nullable(_object(Blob, sha256=_sha256, size=_number(MAX_TEXT_BYTES, int))),
+    "duration_s": _number(MAX_DURATION_S),
+    "language": _lines,
+    "consent": _nullable(
+        _object(Consent, by=_lines, attested=_flag, at=_lines, statement_sha256=_lines)
+    ),
+    "created_at": _line,
+    "updated_at": _line,
+    "needs_review": _flag,
+    "transcript_confidence": _nullable(_number(1)),
+    "seen": _nullable(_object(ImportedFiles, ending=_line, audio_sha256=_line, text_sha256=_line)),
+    "made_by": _line,
+    "owner": _line,
+    "schema": _number(SCHEMA, int),
+}
+_REQUIRED: Final = {"name", "revision", "audio", "schema"}
