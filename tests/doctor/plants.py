@@ -291,7 +291,8 @@ PLANTS = (
         "bf16 on a GPU without it",
         gpu_box,
         all_of(
-            torch_says(TORCH_GPU, devices=[["Tesla T4", [7, 5], *RTX[2:]]]), sets(F5_DTYPE="bf16")
+            torch_says(TORCH_GPU, devices=[["Tesla T4", [7, 5], *RTX[2:]]]),
+            sets(F5_DTYPE="bf16", F5_FUSED_KERNELS="off"),
         ),
         "DTYPE_UNSUPPORTED",
     ),
@@ -300,7 +301,7 @@ PLANTS = (
         gpu_box,
         all_of(
             torch_says(TORCH_GPU, devices=[["NVIDIA A100", [8, 0], *RTX[2:]]]),
-            sets(F5_DTYPE="fp8"),
+            sets(F5_DTYPE="fp8", F5_FUSED_KERNELS="off"),
         ),
         "DTYPE_UNSUPPORTED",
     ),

@@ -14,6 +14,7 @@ from f5serve.diagnosis import judge
 from f5serve.doctor.facts import Disk, Facts, FlashRun, Package, TorchFiles, TorchRun, VoiceFacts
 from f5serve.doctor.findings import LEVELS, Finding, exit_code
 from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable, StorageFailed
+from tests.doctor import plants
 from tests.doctor.machines import GIB, Machine, cpu_box, gpu_box, runpod_worker
 
 
@@ -217,3 +218,11 @@ def test_kernels_that_are_off_need_not_be_compiled(tmp_path: Path) -> None:
     found = diagnosis.full(machine.sources()).findings
     assert "KERNELS_NOT_COMPILED" not in [finding.code for finding in found]
     assert "off, by F5_FUSED_KERNELS" in [finding.value for finding in found]
+
+
+def test_an_older_gpu_for_which_no_kernels_are_made_is_no_warning(tmp_path: Path) -> None:
+    machine = gpu_box(tmp_path / "machine")
+    plants.torch_says(plants.TORCH_GPU, devices=[["Tesla T4", [7, 5], *plants.RTX[2:]]])(machine)
+    found = diagnosis.full(machine.sources()).findings
+    assert "KERNELS_NOT_COMPILED" not in [finding.code for finding in found]
+    assert "none for GPUs below capability 8.0" in [finding.value for finding in found]

@@ -266,6 +266,10 @@ def _kernels(facts: Facts) -> Iterator[Finding]:
     if facts.settings.fused_kernels == "off":
         yield ok("gpu", "kernels", "off, by F5_FUSED_KERNELS")
         return
+    run = facts.torch_run
+    if run is not None and run.devices and run.devices[0].capability < (8, 0):
+        yield ok("gpu", "kernels", "none for GPUs below capability 8.0")
+        return
     if not kernels.reason:
         yield ok("gpu", "kernels", "compiled ahead")
         return

@@ -190,7 +190,7 @@ def _assembler_log() -> Iterator[io.StringIO]:
 def _resources(said: str) -> tuple[int, int]:
     """Registers of a thread, and bytes that are spilled."""
     used = re.search(r"Used (\d+) registers", said)
-    spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", said)
+    spills = re.findall(r"(?<!\d)(\d+) bytes spill (?:stores|loads)", said)
     if used is None or not spills:
         raise BuildError(f"The assembler does not say what a kernel takes: {said[:200]!r}.")
     return int(used[1]), sum(map(int, spills))
