@@ -16,13 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from f5serve.jobs.board import Board, Lease
-from f5serve.jobs.history import History
-from f5serve.jobs.index import Index, key_of
-from f5serve.jobs.records import Standing, encode, output_key, record_key
-from f5serve.jobs.retention import DAY_S, sweep
-from f5serve.jobs.waiting import Entry, Waiting
-from f5serve.service.answers import history_line
+from f5serve.jobs.claims import Lease
+from f5serve.jobs.history import RecentJobs
+from f5serve.jobs.index import JobIndex, key_of
+from f5serve.jobs.pending import PendingJob, PendingJobs
+from f5serve.jobs.records import JobSnapshot, encode, output_key, record_key
+from f5serve.jobs.retention import DAY_S, collect_garbage
+from f5serve.jobs.store import JobStore
+from f5serve.service.responses import job_summary
 from f5serve.store.base import ObjectStore
 from growth import Counting
 
@@ -80,28 +81,28 @@ def jobs(store: ObjectStore, size: int) -> dict[str, dict[str, Any]]:
         rows[name] = {**counting.sent, "s": round(time.perf_counter() - began, 3)}
         return value
 
-    board = Board(counting)
-    history = History(board, _line, fresh_s=FRESH_S)
+    board = JobStore(counting)
+    history = RecentJobs(board, _line, fresh_s=FRESH_S)
     first = row("list first", lambda: history.page(LIMIT))
     assert len(first.jobs) == min(LIMIT, size)
     time.sleep(2 * FRESH_S)
     row("list again", lambda: history.page(LIMIT))
-    behind = History(board, _line).page(5).next
-    row("list next page", lambda: History(board, _line).page(LIMIT, behind))
-    row("status", lambda: board.look(f"{size // 2:032x}"))
-    row("status, unknown", lambda: board.look("nobody"))
+    behind = RecentJobs(board, _line).page(5).next
+    row("list next page", lambda: RecentJobs(board, _line).page(LIMIT, behind))
+    row("status", lambda: board.snapshot(f"{size // 2:032x}"))
+    row("status, unknown", lambda: board.snapshot("nobody"))
     lease = row("new job, claim", lambda: board.claim("new", _SHA256))
     assert isinstance(lease, Lease)
-    row("new job, finish", lambda: board.finish(lease, _story("new")))
+    row("new job, finish", lambda: board.complete(lease, _story("new")))
     row("new job for later", lambda: _put_off(board))
-    newest = History(board, _line).page(LIMIT).jobs[:2]  # a bucket's clock tells whole seconds
+    newest = RecentJobs(board, _line).page(LIMIT).jobs[:2]  # a bucket's clock tells whole seconds
     assert {job["job_id"] for job in newest} == {"new", "later"}
-    row("rebuild", Index(counting).rebuild)
-    row("gc dry, none old", lambda: sweep(counting, 10_000, dry_run=True))
-    swept = row("gc dry, all old", lambda: sweep(counting, 30, dry_run=True))
+    row("rebuild", JobIndex(counting).rebuild)
+    row("gc dry, none old", lambda: collect_garbage(counting, 10_000, dry_run=True))
+    swept = row("gc dry, all old", lambda: collect_garbage(counting, 30, dry_run=True))
     assert swept.jobs == size
     if size <= MOST_REMOVED:
-        swept = row("gc, all old", lambda: sweep(counting, 30))
+        swept = row("gc, all old", lambda: collect_garbage(counting, 30))
         assert swept.jobs == size
     return rows
 
@@ -116,10 +117,10 @@ def too_many(found: dict[int, dict[str, dict[str, Any]]]) -> list[str]:
     ]
 
 
-def _line(name: str, standing: Standing) -> dict[str, Any]:
-    return history_line(name, standing)
+def _line(name: str, snapshot: JobSnapshot) -> dict[str, Any]:
+    return job_summary(name, snapshot)
 
 
-def _put_off(board: Board) -> None:
-    board.queue("later", _SHA256)
-    Waiting(board.store).keep(Entry("later", _SHA256, {"text": "Hello."}))
+def _put_off(board: JobStore) -> None:
+    board.enqueue("later", _SHA256)
+    PendingJobs(board.store).put(PendingJob("later", _SHA256, {"text": "Hello."}))

@@ -26,10 +26,10 @@ from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.http.serve import listen, url_of
 from f5serve.http.server import ServerOptions
 from f5serve.http.state import AppState
-from f5serve.service import Operations
+from f5serve.service import SpeechService
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Utterance, Wave
 from f5serve.voices.library import open_library
 
@@ -68,8 +68,8 @@ def serve(settings: Settings, cost_s: float) -> None:
     """Serve until told to stop."""
     store = open_store(settings)
     voices = open_library(settings, store)
-    speech = Speech(FixedCost(cost_s))
-    operations = Operations(store, voices, lambda: speech, settings)
+    speech = Synthesizer(FixedCost(cost_s))
+    operations = SpeechService(store, voices, lambda: speech, settings)
     service = AppState(operations, store, voices, Aligners(), settings)
     app = AccessLogMiddleware(build_middleware(make_app(service), settings), operations.metrics)
     listening = listen("127.0.0.1", 0)

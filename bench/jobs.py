@@ -41,11 +41,11 @@ def judge(platform: Platform) -> None:
     """Look at every record and all bytes, once nobody works any more."""
     found, store = platform.found, platform.store
     for job in platform.payloads:
-        standing = platform.board.look(job)
-        if standing.status is not Status.COMPLETED:
+        snapshot = platform.board.snapshot(job)
+        if snapshot.status is not Status.COMPLETED:
             found.lost += 1
             continue
-        line = standing.record["outputs"][0]
+        line = snapshot.record["outputs"][0]
         data = store.get(line["key"])
         sound = hashlib.sha256(data).hexdigest() == line["sha256"] and len(data) == line["size"]
         found.bad_audio += not sound

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from f5serve.jobs.board import Board
 from f5serve.jobs.records import Status
+from f5serve.jobs.store import JobStore
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
 
@@ -145,7 +145,7 @@ class Platform:
         self.found = Found(jobs=args.jobs)
         self.random = random.Random(args.seed)
         self.store = open_store(Settings.from_environ(environment))
-        self.board = Board(self.store)
+        self.board = JobStore(self.store)
         script = str(HERE / "jobs_worker.py")
         command = [sys.executable, script, "--scheme", scheme, "--lease-s", str(args.lease_s)]
         command += ["--cost-s", str(args.cost_s)]
@@ -231,9 +231,9 @@ class Platform:
         seen: set[str] = set()
         while True:
             for job in self.random.sample(list(self.payloads), min(20, len(self.payloads))):
-                standing = await asyncio.to_thread(self.board.look, job)
+                snapshot = await asyncio.to_thread(self.board.snapshot, job)
                 self.found.looks += 1
-                if standing.status is Status.COMPLETED:
+                if snapshot.status is Status.COMPLETED:
                     seen.add(job)
                 elif job in seen:
                     self.found.regressions += 1

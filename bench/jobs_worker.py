@@ -20,11 +20,11 @@ from typing import Any, Protocol
 
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
-from f5serve.service import Operations, Options
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.config import open_store
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import SpeechRequest
 from f5serve.voices.library import open_library
 from f5serve.voices.prepare import default_voice
@@ -39,7 +39,7 @@ class Answering(Protocol):
 class InMemory:
     """The usual scheme: a dictionary and a thread that outlives its request."""
 
-    def __init__(self, store: ObjectStore, speech: Speech) -> None:
+    def __init__(self, store: ObjectStore, speech: Synthesizer) -> None:
         self._store = store
         self._speech = speech
         self._jobs: dict[str, dict[str, Any]] = {}
@@ -54,7 +54,7 @@ class InMemory:
 
     def _work(self, payload: Mapping[str, Any], job_id: str) -> None:
         request = SpeechRequest(str(payload["text"]), default_voice())
-        self._store.put(f"output/{job_id}.wav", self._speech.say(request, job_id).audio)
+        self._store.put(f"output/{job_id}.wav", self._speech.synthesize(request, job_id).audio)
         self._jobs[job_id] = {"job_id": job_id, "status": "COMPLETED"}
 
 
@@ -62,11 +62,11 @@ def make(args: argparse.Namespace, folder: str) -> Answering:
     """The scheme that was asked for."""
     settings = replace(Settings.from_environ(), data_dir=Path(folder))
     store = open_store(settings)
-    speech = Speech(Tone(cost_s=args.cost_s, s_per_byte=0.005))
+    speech = Synthesizer(Tone(cost_s=args.cost_s, s_per_byte=0.005))
     if args.scheme == "memory":
         return InMemory(store, speech)
-    options = Options(lease_s=args.lease_s, beat_s=args.lease_s / 4)
-    return Operations(store, open_library(settings, store), lambda: speech, settings, options)
+    options = ServiceOptions(lease_s=args.lease_s, heartbeat_s=args.lease_s / 4)
+    return SpeechService(store, open_library(settings, store), lambda: speech, settings, options)
 
 
 async def serve(answering: Answering) -> None:

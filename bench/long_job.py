@@ -24,12 +24,11 @@ from typing import Any
 
 from f5serve.audio.encode_file import FORMATS
 from f5serve.fallback.tone import Tone
-from f5serve.service import Operations
-from f5serve.service.flights import Wishes
-from f5serve.service.pieces import File, Piece
+from f5serve.service import SpeechService
+from f5serve.service.job_events import AudioChunk, AudioFile, DeliveryOptions
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import VoiceLibrary
 
 S_PER_BYTE = 0.06
@@ -61,8 +60,8 @@ async def measure(folder: Path, hours: float, format: str, is_streamed: bool) ->
     store = LocalStore(folder / "store")
     settings = replace(Settings(), data_dir=folder, max_text_chars=MOST_CHARS)
     voices = VoiceLibrary(store, folder / "cache")
-    speech = Speech(Tone(s_per_byte=S_PER_BYTE), max_text_chars=MOST_CHARS)
-    operations = Operations(store, voices, lambda: speech, settings)
+    speech = Synthesizer(Tone(s_per_byte=S_PER_BYTE), max_text_chars=MOST_CHARS)
+    operations = SpeechService(store, voices, lambda: speech, settings)
     operations.begin()
     asked: dict[str, Any] = {"response_format": format, "return_word_timings": False}
     await say(operations, {**asked, "text": SENTENCE * 3}, "short", is_streamed)
@@ -82,15 +81,15 @@ async def measure(folder: Path, hours: float, format: str, is_streamed: bool) ->
 
 
 async def say(
-    operations: Operations, payload: dict[str, Any], job_id: str, is_streamed: bool
+    operations: SpeechService, payload: dict[str, Any], job_id: str, is_streamed: bool
 ) -> dict[str, Any]:
     """The answer, read as it is wanted."""
     if not is_streamed:
         return await operations.answer(payload, job_id)
-    async for told in operations.stream(payload, job_id, Wishes(whole_files=True)):
-        if isinstance(told, Piece):
+    async for told in operations.stream(payload, job_id, DeliveryOptions(whole_files=True)):
+        if isinstance(told, AudioChunk):
             assert len(told.wave.samples)
-        elif isinstance(told, File):
+        elif isinstance(told, AudioFile):
             for start in range(0, told.size, READ_BYTES):
                 await asyncio.to_thread(told.read, start, READ_BYTES)
         else:

@@ -23,10 +23,10 @@ from typing import Any
 
 from f5serve.build import stamp
 from f5serve.fallback.tone import Tone
-from f5serve.service import Operations
+from f5serve.service import SpeechService
 from f5serve.settings import Settings
 from f5serve.store.s3 import S3Store
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 
 ROOT = Path(__file__).parents[1]
@@ -61,8 +61,8 @@ async def measure(store: S3Store, folder: Path) -> dict[str, dict[str, int]]:
     """Requests by operation."""
     wire = Wire(store)
     library = VoiceLibrary(store, folder, options=LibraryOptions(external_refresh_s=3600))
-    speech = Speech(Tone(cost_s=0.5, s_per_byte=0.01))
-    operations = Operations(store, library, lambda: speech, Settings())
+    speech = Synthesizer(Tone(cost_s=0.5, s_per_byte=0.01))
+    operations = SpeechService(store, library, lambda: speech, Settings())
     recording = (ROOT / "tests" / "data" / "librivox-0880.wav").read_bytes()
     await asyncio.to_thread(library.put, "ana", recording, WORDS)
 

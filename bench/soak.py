@@ -37,11 +37,11 @@ from typing import Any
 from f5serve.build import stamp
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
-from f5serve.service import Operations, Options
-from f5serve.service.resume import KeepOptions
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings, keep_onednn_small
 from f5serve.store.local import LocalStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.checkpoints import CheckpointPolicy
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Engine
 from f5serve.voices.library import VoiceLibrary
 
@@ -93,7 +93,7 @@ def small_engine() -> Engine:
 class Clients:
     """Requests of every kind against one worker."""
 
-    def __init__(self, worker: Operations, seen: Seen, name: str, seed: int) -> None:
+    def __init__(self, worker: SpeechService, seen: Seen, name: str, seed: int) -> None:
         self._worker = worker
         self._seen = seen
         self._name = name
@@ -189,12 +189,12 @@ class Clients:
 
 
 @contextlib.asynccontextmanager
-async def worker(folder: Path, load: Callable[[], Engine]) -> AsyncIterator[Operations]:
+async def worker(folder: Path, load: Callable[[], Engine]) -> AsyncIterator[SpeechService]:
     """Operations over a store on disk, closed at the end."""
     store = LocalStore(folder / "store")
     voices = VoiceLibrary(store, folder / "cache")
-    options = Options(keep=KeepOptions(after_s=0.2))
-    made = Operations(store, voices, lambda: Speech(load()), Settings(), options)
+    options = ServiceOptions(checkpoints=CheckpointPolicy(min_runtime_s=0.2))
+    made = SpeechService(store, voices, lambda: Synthesizer(load()), Settings(), options)
     try:
         yield made
     finally:

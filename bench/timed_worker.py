@@ -18,11 +18,11 @@ from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod import service as runpod_service
 from f5serve.runpod.door import Door
 from f5serve.runpod.with_parent import tie_forks_to_this_process
-from f5serve.service import Operations
+from f5serve.service import SpeechService
 from f5serve.settings import Settings
 from f5serve.startup import process as program
 from f5serve.store.config import open_store
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.library import open_library
 
@@ -49,10 +49,10 @@ class Timed(Tone):
         return waves
 
 
-def start_plain(settings: Settings, load: Callable[[], Speech]) -> None:
+def start_plain(settings: Settings, load: Callable[[], Synthesizer]) -> None:
     """The same operations behind the loop that the SDK brings."""
     store = open_store(settings)
-    operations = Operations(store, open_library(settings, store), load, settings)
+    operations = SpeechService(store, open_library(settings, store), load, settings)
     door = Door(runpod_sdk.load(), lambda: operations)
     tie_forks_to_this_process()  # else each run of the control leaves a heartbeat behind
     runpod_sdk.start({"handler": door.handle, "concurrency_modifier": _many(settings)}, [])
@@ -71,8 +71,8 @@ def main() -> None:
     args = parser.parse_args()
     settings = program.prepare("worker")
 
-    def load() -> Speech:
-        return Speech(Timed(args.cost_s, args.spans))
+    def load() -> Synthesizer:
+        return Synthesizer(Timed(args.cost_s, args.spans))
 
     if args.plain:
         start_plain(settings, load)

@@ -10,16 +10,16 @@ from functools import cache
 from f5serve.asr import Ear
 from f5serve.asr.wording import compare
 from f5serve.settings import Settings
-from f5serve.synthesis.listening import Ears
+from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.types import Wave
 
 SETTINGS = Settings(recogniser="tiny.en", device="cpu", threads=1)
 
 
 @cache
-def ears() -> Ears:
+def ears() -> SpeechRecognition:
     """One for all tests of a process; the model is loaded at its first use."""
-    return Ears(SETTINGS)
+    return SpeechRecognition(SETTINGS)
 
 
 def ear() -> Ear:

@@ -12,7 +12,7 @@ from f5serve.cli.main import run
 from f5serve.fallback.pronounce import pronounce
 from f5serve.settings import Settings
 from f5serve.startup import boot
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import SamplingOptions, SpeechRequest, Utterance, Wave
 from f5serve.voices.prepare import default_voice
 from tests.hearing import hear, word_error_rate
@@ -47,23 +47,23 @@ PASSAGE = (
 
 
 @pytest.fixture(scope="module")
-def speech() -> Speech:
+def speech() -> Synthesizer:
     return boot(Settings(engine="standin")).speech
 
 
-def say(speech: Speech, text: str, speed: float = 1.0) -> Wave:
+def say(speech: Synthesizer, text: str, speed: float = 1.0) -> Wave:
     options = SamplingOptions(speed=speed)
-    return speech.say(SpeechRequest(text, default_voice(), options)).wave
+    return speech.synthesize(SpeechRequest(text, default_voice(), options)).wave
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
-def test_a_sentence_is_understood(speech: Speech, sentence: str) -> None:
+def test_a_sentence_is_understood(speech: Synthesizer, sentence: str) -> None:
     heard = hear(say(speech, sentence))
     assert word_error_rate(sentence, heard) <= GATE, heard
 
 
 @pytest.mark.parametrize("speed", [0.8, 1.25])
-def test_speed_changes_the_length_and_stays_understood(speech: Speech, speed: float) -> None:
+def test_speed_changes_the_length_and_stays_understood(speech: Synthesizer, speed: float) -> None:
     for sentence in (SENTENCES[0], SENTENCES[5]):
         wave = say(speech, sentence, speed)
         usual = say(speech, sentence)
@@ -72,7 +72,7 @@ def test_speed_changes_the_length_and_stays_understood(speech: Speech, speed: fl
         assert word_error_rate(sentence, heard) <= GATE, heard
 
 
-def test_an_utterance_too_long_for_the_model_loses_no_word(speech: Speech) -> None:
+def test_an_utterance_too_long_for_the_model_loses_no_word(speech: Synthesizer) -> None:
     assert len(pronounce(PASSAGE, longest=10_000)[0].text) > 510
     utterance = Utterance(PASSAGE, default_voice(), 0, 0, SamplingOptions())
     (wave,) = speech.engine.generate([utterance])

@@ -19,8 +19,8 @@ from f5serve.audio.encode import read_wav
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.fallback.tone import Tone
 from f5serve.store.scratch import ScratchFile
-from f5serve.synthesis.speech import RANGES, Speech
-from f5serve.synthesis.watch import Watch
+from f5serve.synthesis.hooks import SynthesisHooks
+from f5serve.synthesis.synthesizer import RANGES, Synthesizer
 from f5serve.types import (
     AudioFormat,
     Engine,
@@ -63,7 +63,7 @@ class Fixed(Tone):
 
 
 def test_a_request_comes_back_as_a_file_with_its_story() -> None:
-    result = Speech(Tone(), notes=("a note",)).say(request("  Hello\tthere. "))
+    result = Synthesizer(Tone(), notes=("a note",)).synthesize(request("  Hello\tthere. "))
     assert result.text == "Hello there."
     assert (result.engine, result.model, result.voice) == ("tone", "tone", "default")
     assert result.warnings == ("This is a test tone, not speech.", "a note")
@@ -75,9 +75,9 @@ def test_a_request_comes_back_as_a_file_with_its_story() -> None:
 
 def test_long_text_is_spoken_in_parts_that_overlap_by_the_cross_fade() -> None:
     calls: list[tuple[int, int]] = []
-    result = Speech(Tone()).say(
+    result = Synthesizer(Tone()).synthesize(
         request(LONG, cross_fade_s=0.2),
-        watch=Watch(on_progress=lambda *call: calls.append(call)),
+        hooks=SynthesisHooks(on_progress=lambda *call: calls.append(call)),
     )
     parts = len(result.utterances)
     assert parts > 1
@@ -90,18 +90,18 @@ def test_long_text_is_spoken_in_parts_that_overlap_by_the_cross_fade() -> None:
 
 
 def test_the_same_job_gives_the_same_bytes_and_another_job_another_seed() -> None:
-    speech = Speech(Tone())
-    first, again = (speech.say(request(), job_id="a") for _ in range(2))
-    other = speech.say(request(), job_id="b")
+    speech = Synthesizer(Tone())
+    first, again = (speech.synthesize(request(), job_id="a") for _ in range(2))
+    other = speech.synthesize(request(), job_id="b")
     assert (first.seed, first.audio) == (again.seed, again.audio)
     assert other.seed != first.seed
-    assert speech.say(request(seed=7)).seed == 7
-    assert speech.say(request(seed=first.seed), job_id="c").audio == first.audio
+    assert speech.synthesize(request(seed=7)).seed == 7
+    assert speech.synthesize(request(seed=first.seed), job_id="c").audio == first.audio
 
 
 def test_speed_reaches_the_engine() -> None:
-    speech = Speech(Tone())
-    slow, fast = (speech.say(request(speed=speed)).wave.duration_s for speed in (0.5, 2.0))
+    speech = Synthesizer(Tone())
+    slow, fast = (speech.synthesize(request(speed=speed)).wave.duration_s for speed in (0.5, 2.0))
     assert slow == pytest.approx(4 * fast, rel=0.01)
 
 
@@ -109,14 +109,14 @@ def test_speed_reaches_the_engine() -> None:
     ("format", "magic"), [("wav", b"RIFF"), ("flac", b"fLaC"), ("opus", b"OggS"), ("mp3", b"\xff")]
 )
 def test_the_format_is_the_one_asked_for(format: Any, magic: bytes) -> None:
-    result = Speech(Tone()).say(request(format=format))
+    result = Synthesizer(Tone()).synthesize(request(format=format))
     assert result.format == format
     assert result.audio.startswith(magic)
 
 
 def test_an_unknown_format_is_refused_before_anything_is_computed() -> None:
     with pytest.raises(InvalidRequest, match="xm") as caught:
-        Speech(Fixed([])).say(request(format="xm"))
+        Synthesizer(Fixed([])).synthesize(request(format="xm"))
     assert caught.value.code == "UNKNOWN_FORMAT"
 
 
@@ -126,17 +126,19 @@ def test_an_option_out_of_range_is_named_with_its_value_and_range(name: str, end
     low_high = RANGES[name]
     value = low_high[end] + (1 if end else -1)
     with pytest.raises(InvalidRequest, match=f"^{name} is {value}") as caught:
-        Speech(Tone()).say(request(**{name: value}))
+        Synthesizer(Tone()).synthesize(request(**{name: value}))
     assert caught.value.code == "BAD_OPTION"
     assert f"{low_high[0]:g} to {low_high[1]}" in caught.value.hint
     if name != "nfe_step" or end:
-        Speech(Tone()).say(request("a", **{name: low_high[end]}))  # the end itself is allowed
+        Synthesizer(Tone()).synthesize(
+            request("a", **{name: low_high[end]})
+        )  # the end itself is allowed
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_an_option_that_is_no_number_is_refused(value: float) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        Speech(Tone()).say(request(speed=value))
+        Synthesizer(Tone()).synthesize(request(speed=value))
     assert caught.value.code == "BAD_OPTION"
 
 
@@ -152,14 +154,14 @@ def test_an_option_that_is_no_number_is_refused(value: float) -> None:
 )
 def test_text_that_cannot_be_spoken_is_refused(text: str, code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        Speech(Tone()).say(request(text))
+        Synthesizer(Tone()).synthesize(request(text))
     assert caught.value.code == code
 
 
 def test_characters_the_model_lacks_are_named_with_code_points() -> None:
-    speech = Speech(Tone(alphabet=string.printable))
+    speech = Synthesizer(Tone(alphabet=string.printable))
     with pytest.raises(InvalidRequest) as caught:
-        speech.say(request("Hi 日本語の文字です!"))
+        speech.synthesize(request("Hi 日本語の文字です!"))
     assert caught.value.code == "TEXT_NOT_SPEAKABLE"
     assert "日 (U+65E5), 本 (U+672C), 語 (U+8A9E), の (U+306E), 文 (U+6587) and 3 more" in str(
         caught.value
@@ -170,7 +172,7 @@ def test_characters_the_model_lacks_are_named_with_code_points() -> None:
 @pytest.mark.parametrize("samples", [[], [0.1, float("nan")], [float("inf")]])
 def test_sound_that_is_none_is_a_failure_of_the_engine(samples: list[float]) -> None:
     with pytest.raises(EngineFailed) as caught:
-        Speech(Fixed(samples)).say(request())
+        Synthesizer(Fixed(samples)).synthesize(request())
     assert caught.value.code == "NOT_FINITE"
     assert caught.value.exit_code == 6
 
@@ -178,8 +180,8 @@ def test_sound_that_is_none_is_a_failure_of_the_engine(samples: list[float]) -> 
 def test_removing_silence_shortens_long_pauses_and_keeps_the_starts_true() -> None:
     tone = 0.3 * np.sin(np.arange(12_000) / 10)
     engine = Fixed([*tone, *np.zeros(96_000), *tone])
-    plain = Speech(engine).say(request(LONG, cross_fade_s=0))
-    short = Speech(engine).say(request(LONG, cross_fade_s=0, remove_silence=True))
+    plain = Synthesizer(engine).synthesize(request(LONG, cross_fade_s=0))
+    short = Synthesizer(engine).synthesize(request(LONG, cross_fade_s=0, remove_silence=True))
     assert short.wave.duration_s < plain.wave.duration_s - 2
     for start_s in short.starts_s:  # each utterance begins with sound
         begin = round(start_s * 24_000)
@@ -189,10 +191,10 @@ def test_removing_silence_shortens_long_pauses_and_keeps_the_starts_true() -> No
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_is_spoken_whole_or_refused_by_name(text: str) -> None:
-    speech = Speech(Tone(s_per_byte=0.001), max_text_chars=300)
+    speech = Synthesizer(Tone(s_per_byte=0.001), max_text_chars=300)
     refused = ""
     try:
-        result = speech.say(request(text))
+        result = speech.synthesize(request(text))
     except F5Error as error:
         refused = error.code
     if refused:
@@ -204,14 +206,14 @@ def test_any_text_is_spoken_whole_or_refused_by_name(text: str) -> None:
 
 def test_the_tone_costs_what_it_was_told_to() -> None:
     engine: Engine = Tone(cost_s=0.05)
-    result = Speech(engine).say(request(LONG))
+    result = Synthesizer(engine).synthesize(request(LONG))
     cost_s = 0.05 * len(result.utterances)
     assert cost_s <= result.metrics.inference_s < cost_s + 0.5
 
 
 def test_a_voice_keeps_its_name() -> None:
     named = replace(request(), voice=replace(VOICE, name="ana"))
-    assert Speech(Tone()).say(named).voice == "ana"
+    assert Synthesizer(Tone()).synthesize(named).voice == "ana"
 
 
 def test_what_check_raises_ends_the_work() -> None:
@@ -219,7 +221,7 @@ def test_what_check_raises_ends_the_work() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        Speech(Tone()).say(request("Hello."), watch=Watch(check=give_up))
+        Synthesizer(Tone()).synthesize(request("Hello."), hooks=SynthesisHooks(check=give_up))
 
 
 class Backwards(Tone):
@@ -267,8 +269,8 @@ def test_pieces_are_the_speech(
     asked = request(
         LONG[:70] * length, cross_fade_s=cross_fade_s, quick_start=quick, remove_silence=silence
     )
-    whole = Speech(Tone(s_per_byte=0.02)).say(asked, "j")
-    stream = Speech(Backwards(order)).stream(asked, "j")
+    whole = Synthesizer(Tone(s_per_byte=0.02)).synthesize(asked, "j")
+    stream = Synthesizer(Backwards(order)).stream(asked, "j")
     pieces, result = drain(stream)
     assert np.concatenate([p.samples for p in pieces]).tobytes() == whole.wave.samples.tobytes()
     assert result.audio == whole.audio
@@ -278,7 +280,7 @@ def test_pieces_are_the_speech(
 
 def test_a_quick_start_has_a_turn_of_its_own() -> None:
     engine = Backwards()
-    result = Speech(engine).say(request(LONG, quick_start=True))
+    result = Synthesizer(engine).synthesize(request(LONG, quick_start=True))
     first, others = engine.calls
     assert [*first, *others] == [u.text for u in result.utterances]
     assert len(first) == 1
@@ -287,7 +289,7 @@ def test_a_quick_start_has_a_turn_of_its_own() -> None:
 
 
 def test_a_stream_is_heard_long_before_its_end() -> None:
-    speech = Speech(Tone(cost_s=0.1))
+    speech = Synthesizer(Tone(cost_s=0.1))
     began = time.perf_counter()
     stream = speech.stream(request(LONG * 3, quick_start=True))
     next(stream)
@@ -300,17 +302,17 @@ def test_a_stream_is_heard_long_before_its_end() -> None:
 def test_a_stream_that_is_closed_ends_the_work() -> None:
     engine = Backwards()
     threads = threading.active_count()
-    stream = Speech(Tone(cost_s=0.2)).stream(request(LONG * 3))
+    stream = Synthesizer(Tone(cost_s=0.2)).stream(request(LONG * 3))
     next(stream)
     began = time.perf_counter()
     stream.close()
     assert time.perf_counter() - began < 2  # of some 6 s
     assert threading.active_count() == threads
-    assert Speech(engine).say(request()).audio
+    assert Synthesizer(engine).synthesize(request()).audio
 
 
 def test_a_stream_raises_what_ends_its_work() -> None:
-    stream = Speech(Tone(alphabet="abc")).stream(request("Hi"))
+    stream = Synthesizer(Tone(alphabet="abc")).stream(request("Hi"))
     with pytest.raises(InvalidRequest) as caught:
         next(stream)
     assert caught.value.code == "TEXT_NOT_SPEAKABLE"
@@ -336,14 +338,14 @@ class Drawer:
 def test_only_what_is_missing_is_spoken_again(quick: bool) -> None:
     text = " ".join(f"This is sentence number {n} of a text that is long." for n in range(12))
     drawer, asked = Drawer(), request(text, quick_start=quick, seed=4)
-    whole = Speech(Tone()).say(asked, watch=Watch(kept=drawer))
+    whole = Synthesizer(Tone()).synthesize(asked, hooks=SynthesisHooks(checkpoints=drawer))
     texts = list(drawer.waves)
     assert texts == [u.text for u in whole.utterances]
     assert len(texts) > 2
     for gone in (texts[0], texts[-1]):
         del drawer.waves[gone]
     engine = Backwards(s_per_byte=0.06)
-    again = Speech(engine).say(asked, watch=Watch(kept=drawer))
+    again = Synthesizer(engine).synthesize(asked, hooks=SynthesisHooks(checkpoints=drawer))
     assert again.audio == whole.audio
     assert sorted(text for call in engine.calls for text in call) == sorted([texts[0], texts[-1]])
     assert len(drawer.waves) == len(texts)
@@ -353,10 +355,10 @@ def test_only_what_is_missing_is_spoken_again(quick: bool) -> None:
 def test_into_a_file_comes_what_is_said(format: AudioFormat) -> None:
     text = " ".join(f"This is sentence number {n} of a text that is long." for n in range(12))
     asked = request(text, format=format, seed=4)
-    whole = Speech(Tone()).say(asked)
+    whole = Synthesizer(Tone()).synthesize(asked)
     scratch = ScratchFile()
     with scratch.open() as file:
-        result = Speech(Backwards(s_per_byte=0.06)).write(asked, file)
+        result = Synthesizer(Backwards(s_per_byte=0.06)).synthesize_to_file(asked, file)
     assert scratch.read() == whole.audio
     assert (result.audio, len(result.wave.samples)) == (b"", 0)
     assert result.duration_s == whole.duration_s == whole.wave.duration_s
@@ -367,8 +369,8 @@ def test_a_long_text_is_spoken_in_turns() -> None:
     text = " ".join(f"This is sentence number {n} of a text that is very long." for n in range(400))
     engine = Backwards(s_per_byte=0.06)
     asked = request(text, seed=4)
-    result = Speech(engine, max_text_chars=100_000).say(asked)
+    result = Synthesizer(engine, max_text_chars=100_000).synthesize(asked)
     assert len(engine.calls) > 1
     assert [text for call in engine.calls for text in call] == [u.text for u in result.utterances]
-    at_once = Speech(Tone(s_per_byte=0.06), max_text_chars=100_000).say(asked)
+    at_once = Synthesizer(Tone(s_per_byte=0.06), max_text_chars=100_000).synthesize(asked)
     assert at_once.audio == result.audio

@@ -15,9 +15,9 @@ from f5serve.fallback.tone import Tone
 from f5serve.heard import Heard
 from f5serve.settings import Settings
 from f5serve.startup import boot
-from f5serve.synthesis.speech import Speech
-from f5serve.synthesis.verification import Gate, describe
-from f5serve.synthesis.watch import Watch
+from f5serve.synthesis.hooks import SynthesisHooks
+from f5serve.synthesis.synthesizer import Synthesizer
+from f5serve.synthesis.verification import VerificationPolicy, describe
 from f5serve.types import OnDone, SamplingOptions, SpeechRequest, Utterance, Wave
 from f5serve.voices.prepare import default_voice
 from tests.hearing import ears
@@ -69,8 +69,8 @@ class Dictation:
         return Heard(self.heard.pop(0), language, 0.9)
 
 
-def speech(engine: Tone, *heard: str, **gate: float) -> Speech:
-    return Speech(engine, gate=Gate(Ear(Dictation(*heard)), **gate))  # type: ignore[arg-type]
+def speech(engine: Tone, *heard: str, **gate: float) -> Synthesizer:
+    return Synthesizer(engine, verification=VerificationPolicy(Ear(Dictation(*heard)), **gate))  # type: ignore[arg-type]
 
 
 def request(text: str = TEXT, **more: object) -> SpeechRequest:
@@ -85,19 +85,21 @@ THIRD = "that was all there is"
 
 def test_what_is_understood_is_made_once() -> None:
     engine = Mumbler()
-    result = speech(engine, FIRST, SECOND, THIRD).say(request())
+    result = speech(engine, FIRST, SECOND, THIRD).synthesize(request())
     assert len(engine.asked) == 1
     found = result.verification
     assert found is not None
     assert (found.rate, found.attempts, found.passed, found.model) == (0.0, 3, True, "dictation")
-    plain = Speech(Mumbler()).say(replace(request(), verify=False))
+    plain = Synthesizer(Mumbler()).synthesize(replace(request(), verify=False))
     assert plain.audio == result.audio
     assert plain.verification is None
 
 
 def test_only_what_is_not_understood_is_made_again_with_another_seed() -> None:
     engine = Mumbler()
-    result = speech(engine, FIRST, "and miss is his wrecked pun", THIRD, SECOND).say(request())
+    result = speech(engine, FIRST, "and miss is his wrecked pun", THIRD, SECOND).synthesize(
+        request()
+    )
     first, again = engine.asked
     assert [row.text for row in again] == ["And this is the second one."]
     assert again[0].seed != first[1].seed
@@ -119,7 +121,9 @@ def test_the_best_is_kept_when_none_is_good(heard: str, best: int) -> None:
     engine = Mumbler()
     text = "That was all there is."
     gate = {"max_error_rate": 0.1}
-    result = speech(engine, *(told[word] for word in heard.split()), **gate).say(request(text))
+    result = speech(engine, *(told[word] for word in heard.split()), **gate).synthesize(
+        request(text)
+    )
     rows = [row for (row,) in engine.asked]
     assert len({row.seed for row in rows}) == 3
     (kept,) = engine.generate([rows[best]])
@@ -133,7 +137,7 @@ def test_the_best_is_kept_when_none_is_good(heard: str, best: int) -> None:
 def test_seeds_are_the_same_every_time() -> None:
     engines = [Mumbler(), Mumbler()]
     for engine in engines:
-        speech(engine, *["no"] * 9).say(request())
+        speech(engine, *["no"] * 9).synthesize(request())
     assert [[row.seed for row in rows] for rows in engines[0].asked] == [
         [row.seed for row in rows] for rows in engines[1].asked
     ]
@@ -142,7 +146,7 @@ def test_seeds_are_the_same_every_time() -> None:
 @pytest.mark.parametrize("tries", [0, 1, 3])
 def test_it_is_not_tried_for_ever(tries: int) -> None:
     engine = Mumbler()
-    result = speech(engine, *["no"] * 12, tries=tries).say(request())
+    result = speech(engine, *["no"] * 12, tries=tries).synthesize(request())
     assert len(engine.asked) == tries + 1
     assert result.verification is not None
     assert result.verification.attempts == 3 * (tries + 1)
@@ -153,7 +157,9 @@ def test_pieces_come_when_they_are_final() -> None:
     said = speech(Mumbler(), FIRST, "no", THIRD, SECOND)
     order: list[int] = []
     pieces: list[Wave] = []
-    result = said.say(request(), watch=Watch(lambda done, _: order.append(done), pieces.append))
+    result = said.synthesize(
+        request(), hooks=SynthesisHooks(lambda done, _: order.append(done), pieces.append)
+    )
     assert order == [1, 2, 3]
     np.testing.assert_array_equal(
         np.concatenate([piece.samples for piece in pieces]), result.wave.samples
@@ -168,21 +174,23 @@ def test_whoever_wants_no_more_is_heeded_while_it_is_heard() -> None:
             raise F5Error("Stop.", code="STOP")
 
     ear = Dictation(FIRST, SECOND, THIRD)
-    watch = Watch(on_progress=lambda done, total: stopped.set(), check=check)
+    watch = SynthesisHooks(on_progress=lambda done, total: stopped.set(), check=check)
     with pytest.raises(F5Error, match="Stop"):
-        Speech(engine, gate=Gate(Ear(ear))).say(request(), watch=watch)
+        Synthesizer(engine, verification=VerificationPolicy(Ear(ear))).synthesize(
+            request(), hooks=watch
+        )
     assert ear.times == 1
 
 
 def test_what_is_no_sound_is_not_heard() -> None:
     with pytest.raises(EngineFailed):
-        speech(Tone(s_per_byte=0.0)).say(request())
+        speech(Tone(s_per_byte=0.0)).synthesize(request())
 
 
 def test_without_a_recogniser_it_is_refused_before_it_is_spoken() -> None:
     engine = Mumbler()
     with pytest.raises(ModelUnavailable) as caught:
-        Speech(engine).say(request())
+        Synthesizer(engine).synthesize(request())
     assert caught.value.code == "RECOGNISER_NOT_INSTALLED"
     assert not engine.asked
 
@@ -191,13 +199,13 @@ def test_without_a_recogniser_it_is_refused_before_it_is_spoken() -> None:
 def test_a_language_it_does_not_know_is_not_gated(language: str) -> None:
     said = speech(Mumbler())
     asked = replace(request("Guten Morgen zusammen."), voice=replace(PLAIN, language=language))
-    result = said.say(asked)
+    result = said.synthesize(asked)
     assert result.verification is None
     assert any("dictation" in warning for warning in result.warnings)
 
 
 def test_an_answer_tells_how_it_went() -> None:
-    result = speech(Mumbler(), FIRST, "no", THIRD, SECOND).say(request())
+    result = speech(Mumbler(), FIRST, "no", THIRD, SECOND).synthesize(request())
     told = describe(result.verification)
     assert told is not None
     assert (told["wer"], told["attempts"], told["passed"]) == (0.0, 4, True)
@@ -207,9 +215,11 @@ def test_an_answer_tells_how_it_went() -> None:
 
 def test_a_real_recogniser_rejects_a_tone() -> None:
     engine = Mumbler()
-    gate = ears().gate()
+    gate = ears().verification_policy()
     assert gate is not None
-    result = Speech(engine, gate=replace(gate, tries=1)).say(request("This is no tone, is it?"))
+    result = Synthesizer(engine, verification=replace(gate, tries=1)).synthesize(
+        request("This is no tone, is it?")
+    )
     found = result.verification
     assert found is not None
     assert (found.attempts, found.passed) == (2, False)
@@ -220,7 +230,7 @@ def test_a_real_recogniser_rejects_a_tone() -> None:
 def test_a_real_recogniser_lets_a_speaker_pass() -> None:
     said = boot(Settings(engine="standin", recogniser="tiny.en")).speech
     text = "The weather is lovely this morning. It costs $45 and takes 12 minutes."
-    result = said.say(request(text))
+    result = said.synthesize(request(text))
     found = result.verification
     assert found is not None
     assert (found.attempts, found.passed) == (len(result.utterances), True)

@@ -175,15 +175,17 @@ async def missing_operations() -> list[str]:
     """Operations of `OPERATIONS` that nobody answers."""
     from f5serve.errors import F5Error
     from f5serve.fallback.tone import Tone
-    from f5serve.service import Operations
+    from f5serve.service import SpeechService
     from f5serve.settings import Settings
     from f5serve.store.memory import MemoryStore
-    from f5serve.synthesis.speech import Speech
+    from f5serve.synthesis.synthesizer import Synthesizer
     from f5serve.voices.library import open_library
 
     settings, store = Settings(), MemoryStore()
     voices = open_library(settings, store)
-    desk = Operations(store, voices, lambda: Speech(Tone(), settings.max_text_chars), settings)
+    desk = SpeechService(
+        store, voices, lambda: Synthesizer(Tone(), settings.max_text_chars), settings
+    )
     missing = []
     for name in (*OPERATIONS, "no-such-operation"):
         try:

@@ -39,15 +39,15 @@ def try_store_of(facts: Facts) -> tuple[StoreFacts, VoiceFacts | None, JobFacts 
 
 def _look_at_jobs(store: ObjectStore) -> JobFacts | None:
     """Which records of the newest jobs cannot be read; None where they cannot be listed."""
-    from f5serve.jobs.board import Board
-    from f5serve.jobs.history import History
+    from f5serve.jobs.history import RecentJobs
+    from f5serve.jobs.store import JobStore
 
-    board = Board(store)
+    job_store = JobStore(store)
     try:
-        History(board, lambda name, standing: name).page(_JOBS)
+        RecentJobs(job_store, lambda name, snapshot: name).page(_JOBS)
     except F5Error:
         return None
-    damage = board.reader.damage
+    damage = job_store.reader.damage
     return JobFacts(damage.counts(), damage.first())
 
 

@@ -13,7 +13,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 _log = logging.getLogger(__name__)
 
@@ -36,10 +39,10 @@ def until_done(futures: Iterable[Future[Any]], check: Check | None = None) -> No
             check()
 
 
-def log_faults(future: Future[Any], what: str) -> None:
-    """Have a fault of work that nobody waits for in the log."""
+def log_faults(future: Future[Any] | asyncio.Future[Any], what: str) -> None:
+    """Log a fault of work whose outcome nobody reads."""
 
-    def tell(ended: Future[Any]) -> None:
+    def tell(ended: Future[Any] | asyncio.Future[Any]) -> None:
         if not ended.cancelled() and (error := ended.exception()) is not None:
             _log.error("%s failed: %s", what, type(error).__name__, exc_info=error)
 

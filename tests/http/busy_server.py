@@ -23,11 +23,11 @@ from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.http.serve import listen, url_of
 from f5serve.http.server import ServerOptions
 from f5serve.http.state import AppState
-from f5serve.service import Operations
+from f5serve.service import SpeechService
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
-from f5serve.synthesis.listening import Ears
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.recognition import SpeechRecognition
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
 
 MAX_CHARS = 200_000
@@ -64,11 +64,13 @@ def serve(folder: Path) -> None:
         openai_max_chars=MAX_CHARS,
         shutdown_s=4.0,
     )
-    ears = Ears(settings)
+    ears = SpeechRecognition(settings)
     store = open_store(settings)
     voices = ears.library(store)
-    speech = Speech(Unmarked(), MAX_CHARS, gate=ears.gate(), aligners=ears.aligners())
-    operations = Operations(store, voices, lambda: speech, settings)
+    speech = Synthesizer(
+        Unmarked(), MAX_CHARS, verification=ears.verification_policy(), aligners=ears.aligners()
+    )
+    operations = SpeechService(store, voices, lambda: speech, settings)
     service = AppState(operations, store, voices, ears.aligners(), settings)
     app = AccessLogMiddleware(build_middleware(make_app(service), settings), operations.metrics)
     listening = listen("127.0.0.1", 0)

@@ -22,11 +22,11 @@ from f5serve.http.connections import LimitedHttpProtocol
 from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.http.server import UvicornServer
 from f5serve.http.state import AppState
-from f5serve.service import Operations, Options
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Engine
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber
@@ -63,7 +63,7 @@ class House:
 def house(
     folder: Path,
     store: ObjectStore | None = None,
-    options: Options | None = None,
+    options: ServiceOptions | None = None,
     tone: CountingTone | None = None,
     engine: Engine | None = None,
     hearing: Transcriber = NO_TRANSCRIBER,
@@ -77,8 +77,8 @@ def house(
     store = store or MemoryStore()
     tone = tone or CountingTone()
     voices = VoiceLibrary(store, folder / "cache", made.require_consent, hearing)
-    load = lambda: Speech(engine or tone, max_text_chars=100_000)  # noqa: E731
-    operations = Operations(store, voices, load, made, options)
+    load = lambda: Synthesizer(engine or tone, max_text_chars=100_000)  # noqa: E731
+    operations = SpeechService(store, voices, load, made, options)
     service = AppState(operations, store, voices, Aligners(), made)
     app = make_app(service)
     guarded = AccessLogMiddleware(
@@ -92,7 +92,7 @@ def house(
 @contextlib.contextmanager
 def running(
     app: ASGIApp,
-    operations: Operations | None = None,
+    operations: SpeechService | None = None,
     protocol: type[LimitedHttpProtocol] = LimitedHttpProtocol,
 ) -> Iterator[str]:
     """`app` on a free port of loopback, as a URL; operations begin and end in its loop."""

@@ -12,7 +12,7 @@ from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error
 from f5serve.http.routers.health import Health
 from f5serve.http.state import Lifecycle, health_status
-from f5serve.service.flights import SHUT_DOWN_CODE
+from f5serve.service.active_jobs import SHUT_DOWN_CODE
 from tests.http.house import House, house
 
 KEY = "a-key-of-the-tests-0123456789"

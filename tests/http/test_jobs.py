@@ -16,11 +16,11 @@ import pytest
 
 from f5serve.http.routers.jobs import PART_BYTES
 from f5serve.http.schemas import JobAccepted, JobCancelled, JobLine, JobList, JobResult, JobStatus
-from f5serve.service import Operations, Options
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import VoiceLibrary
 from tests.http.house import House, house
 from tests.service.house import HELLO as TTS
@@ -271,14 +271,16 @@ def test_waiting_work_and_cancel(tmp_path: Path) -> None:
 
 def test_a_job_made_through_runpod_is_visible_here_and_the_other_way_round(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
-    speech = Speech(CountingTone())
+    speech = Synthesizer(CountingTone())
 
     async def at_runpod(payload: dict[str, Any], job_id: str) -> dict[str, Any]:
         async def enqueue(_: dict[str, Any]) -> str:
             raise AssertionError
 
         voices = VoiceLibrary(store, tmp_path / "worker")
-        operations = Operations(store, voices, lambda: speech, Settings(), Options(enqueue=enqueue))
+        operations = SpeechService(
+            store, voices, lambda: speech, Settings(), ServiceOptions(enqueue=enqueue)
+        )
         operations.begin()
         answer = await operations.answer(payload, job_id)
         await operations.close(5)
@@ -361,7 +363,7 @@ def test_jobs_of_a_server_that_went_are_done_by_the_next(tmp_path: Path) -> None
         path = create(first)
         until(first, path, "PROCESSING")
         first.tone.release()
-    quick = replace(Options(), look_s=0.1, lease_s=0.5)
+    quick = replace(ServiceOptions(), poll_s=0.1, lease_s=0.5)
     with house(tmp_path, store, quick) as second:
         until(second, path, "COMPLETED")
 

@@ -15,9 +15,9 @@ from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.tone import Tone
 from f5serve.http.routers.models import OPENAI_IDS, Model, describe_all, resolve_model
 from f5serve.models.registry import PUBLISHED
-from f5serve.service import Operations
+from f5serve.service import SpeechService
 from f5serve.settings import Settings
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from tests.http.house import House, house
 
 
@@ -98,8 +98,8 @@ def test_menus_show_what_requests_may_name(home: House) -> None:
 def test_before_the_model_is_loaded(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         voices, settings = home.service.voices, home.service.settings
-        speech = lambda: Speech(Tone(), max_text_chars=100)  # noqa: E731
-        operations = Operations(home.service.store, voices, speech, settings)  # not begun
+        speech = lambda: Synthesizer(Tone(), max_text_chars=100)  # noqa: E731
+        operations = SpeechService(home.service.store, voices, speech, settings)  # not begun
         service = replace(home.service, operations=operations)
         models = describe_all(service)
         assert [model.id for model in models][:4] == [*OPENAI_IDS, STANDIN]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.service import Options
+from f5serve.service import ServiceOptions
 from f5serve.store.local import LocalStore
 from tests.http.house import House, house
 from tests.jobs.ill_jobs import VICTIM, GoodRecords, ill_jobs
 from tests.mutations import cases
 from tests.service.test_mutations import ASKED, OTHERS, asked
 
-QUICK = Options(lease_s=0.6, beat_s=0.15, look_s=0.05)
+QUICK = ServiceOptions(lease_s=0.6, heartbeat_s=0.15, poll_s=0.05)
 AT = f"/v1/jobs/{VICTIM}"
 ROUTES = (AT, f"{AT}/result", f"{AT}/audio", f"{AT}/timings/srt", f"{AT}/timings/csv")
 
@@ -45,7 +45,7 @@ def test_no_record_is_answered_with_500_or_hides_another_job(
     store = LocalStore(tmp_path / "store")
     with caplog.at_level(logging.ERROR), house(tmp_path, store, QUICK) as home:
         operations = home.service.operations
-        operations._lookups._history._fresh_s = 0.0
+        operations._job_queries._history._fresh_s = 0.0
         for name in OTHERS:
             asyncio.run(put(home, name))
         good = GoodRecords.of(store, "good")

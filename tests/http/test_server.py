@@ -28,10 +28,10 @@ from f5serve.http.serve import (
 )
 from f5serve.http.server import Server, ServerOptions
 from f5serve.http.state import AppState
-from f5serve.service import Operations, Options
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import VoiceLibrary
 from tests.service.house import CountingTone
 
@@ -64,7 +64,7 @@ class Running:
 @contextlib.contextmanager
 def running(
     folder: Path,
-    load: Callable[[], Speech] | None = None,
+    load: Callable[[], Synthesizer] | None = None,
     checks: Sequence[Callable[[], None]] = (),
     shutdown_s: float = 8.0,
     tone: CountingTone | None = None,
@@ -73,7 +73,9 @@ def running(
     """A server over a tone, with a port of its own for /ping."""
     tone, store, settings = tone or CountingTone(), MemoryStore(), Settings()
     voices = VoiceLibrary(store, folder)
-    operations = Operations(store, voices, load or (lambda: Speech(tone)), settings, Options())
+    operations = SpeechService(
+        store, voices, load or (lambda: Synthesizer(tone)), settings, ServiceOptions()
+    )
     service = AppState(operations, store, voices, Aligners(), settings)
     app = make_app(service)
     options = ServerOptions(shutdown_s, checks, lambda *_: threading.Timer(0, print), on_ready)
@@ -187,7 +189,7 @@ def test_a_caller_that_never_ends_does_not_hold_up_the_end(tmp_path: Path) -> No
 def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path) -> None:
     gone = threading.Event()
 
-    def load() -> Speech:
+    def load() -> Synthesizer:
         gone.wait(10)
         raise ModelUnavailable("The model /a/b is damaged.", code="MODEL_DAMAGED")
 
@@ -202,7 +204,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path) -> None:
 
 
 def test_a_fault_while_loading_ends_the_server(tmp_path: Path) -> None:
-    def load() -> Speech:
+    def load() -> Synthesizer:
         raise ZeroDivisionError
 
     with running(tmp_path, load) as one:
@@ -217,7 +219,7 @@ def test_a_broken_device_ends_the_server(tmp_path: Path) -> None:
         broken = False
 
     tone, ready = Breaking(), list[int]()
-    with running(tmp_path, lambda: Speech(tone), on_ready=lambda: ready.append(1)) as one:
+    with running(tmp_path, lambda: Synthesizer(tone), on_ready=lambda: ready.append(1)) as one:
         wait_until(lambda: httpx.get(f"{one.health}/ping").status_code == 200)
         wait_until(lambda: ready == [1])
         tone.broken = True

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from f5serve.jobs.index import Index
+from f5serve.jobs.index import JobIndex
 from f5serve.store.json_documents import canonical_json
 from f5serve.store.local import LocalStore
 from tests import mutations
@@ -83,13 +83,13 @@ def ill_jobs(
         asked: payload and hash of the victim's request.
     """
     store = LocalStore(root)
-    Index(store).add(VICTIM, time.time())
+    JobIndex(store).add(VICTIM, time.time())
     stories = good.stories(*asked)
     places = [(n, key) for n, story in enumerate(stories) for key in story]
     records = [stories[n][key] for n, key in places]
     for number, (at, ill) in enumerate(mutations.sample(records, count, seed, links=True)):
         if number % 100 == 99:  # each time that it is begun anew it has one more
-            for extra in [entry.key for name, entry in Index(store).all() if name == VICTIM][1:]:
+            for extra in [entry.key for name, entry in JobIndex(store).all() if name == VICTIM][1:]:
                 store.delete(extra)
         n, key = places[at]
         for other in {key for story in stories for key in story} - stories[n].keys():

@@ -8,11 +8,13 @@ import pytest
 
 from f5serve.errors import StorageFailed
 from f5serve.jobs.cache import DAY_S, ResultCache
-from f5serve.jobs.retention import sweep
+from f5serve.jobs.records import sha256_of
+from f5serve.jobs.retention import collect_garbage
 from f5serve.store.memory import MemoryStore
 from tests.jobs.clock import Clock
 
-ASKED = {"text": "Hello.", "voice": "v"}
+FIELDS = {"text": "Hello.", "voice": "v"}
+ASKED = sha256_of(FIELDS)
 KEY = "output/first/x.wav"
 LINE = {"role": "audio", "key": KEY, "size": 1, "sha256": "0" * 64, "mime": "audio/wav"}
 STORY: dict[str, Any] = {"outputs": [LINE], "seconds": 1.0}
@@ -41,8 +43,8 @@ def test_an_equal_question_finds_the_story_and_another_does_not(store: MemorySto
     cache = ResultCache(store, 30)
     assert cache.find(ASKED) is None
     cache.keep(ASKED, "first", STORY)
-    assert cache.find(dict(reversed(ASKED.items()))) == STORY
-    assert cache.find({**ASKED, "voice": "w"}) is None
+    assert cache.find(sha256_of(dict(reversed(FIELDS.items())))) == STORY
+    assert cache.find(sha256_of({**FIELDS, "voice": "w"})) is None
 
 
 def test_a_story_whose_output_is_gone_is_not_told(store: MemoryStore) -> None:
@@ -58,10 +60,10 @@ def test_a_result_in_use_outlives_the_job_that_made_it(store: MemoryStore, clock
     clock.tick(28 * DAY_S)
     assert cache.find(ASKED) == STORY  # a second job names the output from now on
     clock.tick(20 * DAY_S)
-    sweep(store, 30)
+    collect_garbage(store, 30)
     assert store.exists(KEY)
     clock.tick(20 * DAY_S)
-    sweep(store, 30)
+    collect_garbage(store, 30)
     assert not store.exists(KEY)
 
 

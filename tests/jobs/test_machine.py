@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.jobs.board import MAX_ATTEMPTS, Board, Elsewhere, Finished, Lease
+from f5serve.jobs.claims import AlreadyCompleted, HeldByOther, Lease
 from f5serve.jobs.records import LEASE_S, Status
+from f5serve.jobs.store import MAX_ATTEMPTS, JobStore
 from f5serve.store.memory import MemoryStore
 from tests.jobs.clock import Clock
 
@@ -27,7 +28,7 @@ class Jobs(RuleBasedStateMachine):
         super().__init__()
         self.clock = Clock()
         store = MemoryStore(self.clock)
-        self.boards = [Board(store, f"w{n}") for n in range(3)]
+        self.boards = [JobStore(store, f"w{n}") for n in range(3)]
         self.leases: list[tuple[int, Lease]] = []
         self.done: set[str] = set()
         self.cancelled: set[str] = set()
@@ -43,10 +44,10 @@ class Jobs(RuleBasedStateMachine):
         if isinstance(claim, Lease):
             assert job not in self.done | self.cancelled
             self.leases.append((worker, claim))
-        elif isinstance(claim, Finished):
+        elif isinstance(claim, AlreadyCompleted):
             assert job in self.done
         else:
-            assert isinstance(claim, Elsewhere)
+            assert isinstance(claim, HeldByOther)
             assert 0 < claim.wait_s <= LEASE_S
 
     def _check_refusal(self, job: str, code: str) -> None:
@@ -66,14 +67,14 @@ class Jobs(RuleBasedStateMachine):
             self.leases.remove((worker, lease))
         self._go_on(self.boards[worker], lease, how)
 
-    def _go_on(self, board: Board, lease: Lease, how: str) -> None:
+    def _go_on(self, board: JobStore, lease: Lease, how: str) -> None:
         if how == "beat":
             try:
-                board.beat(lease, "speaking", {})
+                board.heartbeat(lease, "speaking", {})
             except F5Error:
                 assert lease.job_id in self.cancelled
         elif how == "finish":
-            assert board.finish(lease, story(lease.job_id))["outputs"] == outputs(lease.job_id)
+            assert board.complete(lease, story(lease.job_id))["outputs"] == outputs(lease.job_id)
             self.done.add(lease.job_id)
         elif how == "fail":
             final = lease.attempt % 3 == 0
@@ -98,14 +99,14 @@ class Jobs(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         for job in self.done:
-            standing = self.boards[0].look(job)
-            assert standing.status is Status.COMPLETED
-            assert standing.record["outputs"] == outputs(job)
+            snapshot = self.boards[0].snapshot(job)
+            assert snapshot.status is Status.COMPLETED
+            assert snapshot.record["outputs"] == outputs(job)
         for job in self.cancelled - self.done:
-            assert self.boards[1].look(job).status is Status.CANCELLED
+            assert self.boards[1].snapshot(job).status is Status.CANCELLED
 
     def _attempts(self, job: str) -> int:
-        return int(self.boards[0].look(job).record.get("attempt", 0))
+        return int(self.boards[0].snapshot(job).record.get("attempt", 0))
 
 
 def outputs(job: str) -> list[dict[str, Any]]:

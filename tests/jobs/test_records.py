@@ -11,20 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from f5serve.errors import StorageFailed
-from f5serve.jobs.reading import RecordUnreadable, read
+from f5serve.jobs.record_reader import RecordUnreadable, read
 from f5serve.jobs.records import (
     LEASE_S,
     MAX_RECORD_BYTES,
-    Evidence,
+    JobRecords,
     Status,
     encode,
     folder_of,
-    judge,
     output_key,
     record_key,
+    resolve_status,
 )
-from f5serve.jobs.shapes import CACHED, CANCEL, FAILED, STATE, WAITING
-from f5serve.jobs.shapes import DONE as DONE_SHAPE
+from f5serve.jobs.schema import CACHED, CANCEL, FAILED, STATE, WAITING
+from f5serve.jobs.schema import DONE as DONE_SHAPE
 from f5serve.store.base import is_key
 from f5serve.store.json_documents import canonical_json
 from tests.mutations import SCHEMAS, WHOLE, every
@@ -46,36 +46,36 @@ def failed(attempt: int = 1, **changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("evidence", "status"),
     [
-        (Evidence(), Status.UNKNOWN),
-        (Evidence(state=state("queued", attempt=0)), Status.QUEUED),
-        (Evidence(state=state(age_s=LEASE_S - 1)), Status.RUNNING),
-        (Evidence(state=state(age_s=LEASE_S)), Status.LOST),
-        (Evidence(state=state(age_s=-LEASE_S)), Status.LOST),  # a clock that was wrong
-        (Evidence(state=state("released")), Status.LOST),
-        (Evidence(state={"phase": "speaking"}), Status.LOST),
-        (Evidence(state=state("cancelled")), Status.CANCELLED),
-        (Evidence(state={**state("failed"), "failure": FAILURE}), Status.FAILED),
-        (Evidence(state=state(), failed=failed(1)), Status.FAILED),
-        (Evidence(state=state(attempt=2), failed=failed(1)), Status.RUNNING),
-        (Evidence(state=state(), failed=failed(1, code="JOB_CANCELLED")), Status.CANCELLED),
-        (Evidence(state=state(), failed=failed(1), cancel={"by": "x"}), Status.CANCELLED),
-        (Evidence(DONE, {"by": "x"}, failed(9), state()), Status.COMPLETED),
+        (JobRecords(), Status.UNKNOWN),
+        (JobRecords(state=state("queued", attempt=0)), Status.QUEUED),
+        (JobRecords(state=state(age_s=LEASE_S - 1)), Status.RUNNING),
+        (JobRecords(state=state(age_s=LEASE_S)), Status.LOST),
+        (JobRecords(state=state(age_s=-LEASE_S)), Status.LOST),  # a clock that was wrong
+        (JobRecords(state=state("released")), Status.LOST),
+        (JobRecords(state={"phase": "speaking"}), Status.LOST),
+        (JobRecords(state=state("cancelled")), Status.CANCELLED),
+        (JobRecords(state={**state("failed"), "failure": FAILURE}), Status.FAILED),
+        (JobRecords(state=state(), failed=failed(1)), Status.FAILED),
+        (JobRecords(state=state(attempt=2), failed=failed(1)), Status.RUNNING),
+        (JobRecords(state=state(), failed=failed(1, code="JOB_CANCELLED")), Status.CANCELLED),
+        (JobRecords(state=state(), failed=failed(1), cancel={"by": "x"}), Status.CANCELLED),
+        (JobRecords(DONE, {"by": "x"}, failed(9), state()), Status.COMPLETED),
     ],
 )
-def test_the_strongest_evidence_decides(evidence: Evidence, status: Status) -> None:
-    assert judge(evidence, NOW).status is status
+def test_the_strongest_evidence_decides(evidence: JobRecords, status: Status) -> None:
+    assert resolve_status(evidence, NOW).status is status
 
 
 @given(st.data())
 def test_more_evidence_never_takes_a_success_or_a_cancel_back(data: st.DataObject) -> None:
     pick = data.draw
-    some = Evidence(
+    some = JobRecords(
         done=pick(st.sampled_from([None, DONE])),
         cancel=pick(st.sampled_from([None, {"by": "x"}])),
         failed=pick(st.sampled_from([None, failed(0), failed(1), failed(3)])),
         state=pick(st.sampled_from([None, *(state(p, a) for p, a in PHASES)])),
     )
-    status = judge(some, NOW).status
+    status = resolve_status(some, NOW).status
     if some.done:
         assert status is Status.COMPLETED
     elif some.cancel:
@@ -145,7 +145,7 @@ def test_what_is_no_record_is_called_damaged(what: str) -> None:
 def test_a_later_schema_is_told_apart_from_damage(schema: int) -> None:
     with pytest.raises(RecordUnreadable) as caught:
         read(canonical_json({"schema": schema, "new": {}}), "k", STATE)
-    assert (caught.value.code, caught.value.told()["retryable"]) == ("RECORD_TOO_NEW", True)
+    assert (caught.value.code, caught.value.as_failure()["retryable"]) == ("RECORD_TOO_NEW", True)
 
 
 def test_whatever_is_wrong_with_a_record_it_is_read_or_refused_and_can_be_sent_on() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from f5serve.cli.main import run
-from f5serve.jobs.board import Board, Lease
+from f5serve.jobs.claims import Lease
 from f5serve.jobs.index import key_of
 from f5serve.jobs.records import Status
-from f5serve.jobs.retention import DAY_S, Swept, sweep
+from f5serve.jobs.retention import DAY_S, GcReport, collect_garbage
+from f5serve.jobs.store import JobStore
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from tests.jobs.clock import Clock
@@ -29,14 +30,14 @@ FOREIGN = [
 
 
 def work(store: MemoryStore | LocalStore, job_id: str, finish: bool = True) -> None:
-    board = Board(store, "w")
+    board = JobStore(store, "w")
     lease = board.claim(job_id, SHA)
     assert isinstance(lease, Lease)
     key = f"output/{job_id}/x.wav"
     store.put(key, b"12345")
     line = {"role": "audio", "key": key, "size": 5, "sha256": "0" * 64, "mime": "audio/wav"}
     if finish:
-        board.finish(lease, {"outputs": [line]})
+        board.complete(lease, {"outputs": [line]})
 
 
 class Lists(MemoryStore):
@@ -63,12 +64,12 @@ def test_old_jobs_go_whole_and_younger_ones_stay_whole() -> None:
     clock.tick(20 * DAY_S)
     work(store, "young")
     clock.tick(11 * DAY_S)
-    assert sweep(store, 0) == Swept()
-    assert sweep(store, 30, dry_run=True).jobs == 2
+    assert collect_garbage(store, 0) == GcReport()
+    assert collect_garbage(store, 30, dry_run=True).jobs == 2
     assert not store.deleted
 
     told: list[str] = []
-    swept = sweep(store, 30, on_job=told.append)
+    swept = collect_garbage(store, 30, on_job=told.append)
     assert (swept.jobs, swept.files, swept.cache_entries) == (2, 9, 1)
     assert sorted(told) == ["old", "stuck"]
     of_old = [key for key in store.deleted if "old" in key]
@@ -82,7 +83,7 @@ def test_old_jobs_go_whole_and_younger_ones_stay_whole() -> None:
         "jobs/young/state.json",
         "output/young/x.wav",
     }
-    assert sweep(store, 30) == Swept()
+    assert collect_garbage(store, 30) == GcReport()
 
 
 def test_a_job_that_is_touched_during_the_sweep_stays() -> None:
@@ -92,7 +93,7 @@ def test_a_job_that_is_touched_during_the_sweep_stays() -> None:
     work(store, "b")
     clock.tick(31 * DAY_S)
     touch = lambda job: store.put("output/b/used.json", b"{}")  # noqa: E731
-    swept = sweep(store, 30, on_job=touch, relist_s=0)
+    swept = collect_garbage(store, 30, on_job=touch, relist_s=0)
     assert swept.jobs == 1
     assert store.exists("output/b/x.wav")
 
@@ -101,11 +102,11 @@ def test_a_sweep_lists_each_folder_once_whatever_goes() -> None:
     clock = Clock()
     store = CountingStore(MemoryStore(clock))
     for number in range(300):
-        board = Board(store, "w")
+        board = JobStore(store, "w")
         lease = board.claim(f"j{number}", SHA)
         assert isinstance(lease, Lease)
     clock.tick(31 * DAY_S)
-    assert sweep(store, 30).jobs == 300
+    assert collect_garbage(store, 30).jobs == 300
     assert store.total("list") == 6  # index, jobs, output, timings, cache, queue
     assert store.total("delete") == 600
     assert [entry.key for entry in store.list()] == ["index/jobs-built.json"]
@@ -135,11 +136,11 @@ def test_the_command_line_shows_a_job(
 def test_the_command_line_shows_why_a_job_failed(
     folder: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    board = Board(folder, "w")
+    board = JobStore(folder, "w")
     lease = board.claim("a", SHA)
     assert isinstance(lease, Lease)
     board.fail(lease, {"message": "It failed.", "code": "X", "hint": "", "retryable": True})
-    assert board.look("a").status is Status.FAILED
+    assert board.snapshot("a").status is Status.FAILED
     assert run(["jobs", "show", "a"]) == 0
     assert "failure: It failed. (X)" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import StorageFailed
-from f5serve.jobs.retention import sweep as sweep_jobs
+from f5serve.jobs.retention import collect_garbage
 from f5serve.models.bucket import sync
 from f5serve.models.cleanup import remove_leftovers
 from f5serve.models.manifest import BLOBS
@@ -119,9 +119,9 @@ def test_whoever_publishes_removes_old_parts_of_blobs(tmp_path: Path) -> None:
 
 def test_jobs_gc_removes_old_parts_of_ours(tmp_path: Path) -> None:
     store = Uploads()
-    assert sweep_jobs(store, 30, dry_run=True).uploads == 0
+    assert collect_garbage(store, 30, dry_run=True).uploads == 0
     assert store.asked == []
-    assert sweep_jobs(store, 30).uploads == len(store.asked)
+    assert collect_garbage(store, 30).uploads == len(store.asked)
     assert {"output/", "voices/", "models/"} <= set(store.asked)
     assert all(prefix.endswith("/") for prefix in store.asked)
-    assert sweep_jobs(Uploads(forbidden=True), 30).uploads == 0
+    assert collect_garbage(Uploads(forbidden=True), 30).uploads == 0

@@ -14,11 +14,11 @@ import pytest
 
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
-from f5serve.service import Operations, Options
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber
@@ -69,7 +69,7 @@ class CountingTone(Tone):
 class House:
     """One worker and what it works with."""
 
-    operations: Operations
+    operations: SpeechService
     store: ObjectStore
     tone: CountingTone
     told: list[dict[str, Any]] = field(default_factory=list)
@@ -112,8 +112,8 @@ class House:
 async def house(
     folder: Path,
     store: ObjectStore | None = None,
-    options: Options | None = None,
-    load_speech: Callable[[], Speech] | None = None,
+    options: ServiceOptions | None = None,
+    load_speech: Callable[[], Synthesizer] | None = None,
     hearing: Transcriber = NO_TRANSCRIBER,
     tone: CountingTone | None = None,
     **settings: Any,
@@ -122,9 +122,9 @@ async def house(
     store = store or MemoryStore()
     tone = tone or CountingTone()
     voices = VoiceLibrary(store, folder / "cache", transcriber=hearing)
-    load = load_speech or (lambda: Speech(tone, max_text_chars=100_000))
+    load = load_speech or (lambda: Synthesizer(tone, max_text_chars=100_000))
     made = replace(Settings(), **settings)
-    operations = Operations(store, voices, load, made, options)
+    operations = SpeechService(store, voices, load, made, options)
     operations.begin()
     try:
         yield House(operations, store, tone)

@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from f5serve.fallback.tone import Tone
-from f5serve.service import Operations, Options
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.library import VoiceLibrary
 
-QUICK = Options(lease_s=1.0, beat_s=0.2, look_s=0.2)
+QUICK = ServiceOptions(lease_s=1.0, heartbeat_s=0.2, poll_s=0.2)
 COST_S = 0.12
 
 
@@ -50,8 +50,8 @@ async def serve(folder: Path, name: str, jobs: int) -> None:
     """Be that server."""
     store = LocalStore(folder / "store")
     voices = VoiceLibrary(store, folder / "cache")
-    speech = Speech(NotingTone(folder / f"{name}.log"))
-    operations = Operations(store, voices, lambda: speech, Settings(), QUICK)
+    speech = Synthesizer(NotingTone(folder / f"{name}.log"))
+    operations = SpeechService(store, voices, lambda: speech, Settings(), QUICK)
     operations.begin()
     for number in range(jobs):
         job_id = f"{name}-{number}"

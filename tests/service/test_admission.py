@@ -14,57 +14,57 @@ from hypothesis import strategies as st
 
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
-from f5serve.service.admission import Line
-from f5serve.synthesis.speech import Speech
+from f5serve.service.admission import AdmissionController
+from f5serve.synthesis.synthesizer import Synthesizer
 from tests.service.house import HELLO, house, run
 
 TEXT = "This is one sentence of an ordinary length, no more."
 
 
 def test_nothing_known_lets_everybody_in() -> None:
-    line = Line(1.0)
-    places = [line.enter(10_000) for _ in range(100)]
-    assert (len(line), line.wait_s) == (100, None)
+    line = AdmissionController(1.0)
+    places = [line.admit(10_000) for _ in range(100)]
+    assert (len(line), line.backlog_s) == (100, None)
     places[0].estimate(5.0)
-    assert line.wait_s == 5.0
+    assert line.backlog_s == 5.0
     with pytest.raises(F5Error, match="busy for about 5 s with 100 requests; 1 s is") as caught:
-        line.enter(1)
+        line.admit(1)
     assert (caught.value.code, caught.value.retryable) == ("BUSY", True)
-    assert line.enter(1, must=True).left_s is not None
+    assert line.admit(1, force=True).remaining_s is not None
     for place in places:
-        place.leave()
-        place.leave()
+        place.release()
+        place.release()
     assert len(line) == 1
 
 
 def test_a_burst_is_judged_by_what_bytes_have_cost() -> None:
-    line = Line(10.0)
-    first = line.enter(100)
-    first.cost(2.0)
-    first.leave()
-    assert line.wait_s == 0
+    line = AdmissionController(10.0)
+    first = line.admit(100)
+    first.settle(2.0)
+    first.release()
+    assert line.backlog_s == 0
     for number in range(6):
-        assert line.wait_s == pytest.approx(2.0 * number)
-        line.enter(100)
+        assert line.backlog_s == pytest.approx(2.0 * number)
+        line.admit(100)
     with pytest.raises(F5Error):
-        line.enter(100)
+        line.admit(100)
 
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 100), st.floats(0, 1))))
 def test_the_wait_is_what_is_left(asked: list[tuple[int, float, float]]) -> None:
-    line = Line(1e9)
+    line = AdmissionController(1e9)
     left = 0.0
     for size, cost, share in asked:
-        place = line.enter(size)
+        place = line.admit(size)
         place.estimate(cost)
-        place.spoken(share)
+        place.progress(share)
         left += cost * (1 - share)
-    assert line.wait_s == pytest.approx(left)
+    assert line.backlog_s == pytest.approx(left)
 
 
 def test_a_long_line_is_told_at_once_and_leaves_no_record(tmp_path: Path) -> None:
     async def story() -> None:
-        speech = Speech(Tone(cost_s=1.2))
+        speech = Synthesizer(Tone(cost_s=1.2))
         async with house(tmp_path, load_speech=lambda: speech, max_queue_s=0.5) as here:
             task = asyncio.create_task(here.ask("a", text=TEXT))
             while not (await here.call("health"))["queue"]["estimated_s"]:
@@ -86,7 +86,7 @@ def test_a_long_line_is_told_at_once_and_leaves_no_record(tmp_path: Path) -> Non
 
 def test_a_deadline_ends_the_work_for_good(tmp_path: Path) -> None:
     async def story() -> None:
-        speech = Speech(Tone(cost_s=4.0))
+        speech = Synthesizer(Tone(cost_s=4.0))
         async with house(tmp_path, load_speech=lambda: speech) as here:
             began = time.monotonic()
             error = await here.refuse("a", text=TEXT, timeout_s=1)
@@ -118,35 +118,35 @@ def test_a_deadline_holds_for_those_who_wait(tmp_path: Path) -> None:
 
 @given(st.data())
 def test_the_running_sum_is_the_sum(data: st.DataObject) -> None:
-    line = Line(1e9)
+    line = AdmissionController(1e9)
     made = []
     for _ in range(data.draw(st.integers(0, 40))):
         step = data.draw(st.sampled_from(["enter", "estimate", "spoken", "leave"]))
         if step == "enter" or not made:
-            made.append(line.enter(data.draw(st.integers(1, 100))))
+            made.append(line.admit(data.draw(st.integers(1, 100))))
             continue
         place = data.draw(st.sampled_from(made))
         if step == "estimate":
             place.estimate(data.draw(st.none() | st.floats(0, 1000)))
         elif step == "spoken":
-            place.spoken(data.draw(st.floats(0, 1)))
+            place.progress(data.draw(st.floats(0, 1)))
         else:
-            place.leave()
+            place.release()
             made.remove(place)
-        known = [each.left_s for each in made if each.left_s is not None]
+        known = [each.remaining_s for each in made if each.remaining_s is not None]
         wanted = sum(known) if known or not made else None
-        assert line.wait_s == (None if wanted is None else pytest.approx(wanted, abs=1e-6))
+        assert line.backlog_s == (None if wanted is None else pytest.approx(wanted, abs=1e-6))
 
 
 def test_the_wait_can_be_read_beside_the_loop() -> None:
-    line, is_over = Line(1e9), threading.Event()
+    line, is_over = AdmissionController(1e9), threading.Event()
     for _ in range(500):
-        line.enter(1).estimate(1.0)
+        line.admit(1).estimate(1.0)
 
     def read() -> int:
         count = 0
         while not is_over.is_set():
-            assert line.wait_s is not None
+            assert line.backlog_s is not None
             count += 1
         return count
 
@@ -154,7 +154,7 @@ def test_the_wait_can_be_read_beside_the_loop() -> None:
         reading = pool.submit(read)
         until = time.monotonic() + 0.5
         while time.monotonic() < until and not reading.done():
-            for place in [line.enter(1) for _ in range(50)]:
-                place.leave()
+            for place in [line.admit(1) for _ in range(50)]:
+                place.release()
         is_over.set()
         assert reading.result() > 0

@@ -13,11 +13,11 @@ import pytest
 
 from f5serve.alignment.aligners import Aligners
 from f5serve.errors import F5Error
-from f5serve.service import Options
-from f5serve.service.flights import Wishes
-from f5serve.service.resume import KeepOptions
+from f5serve.service import ServiceOptions
+from f5serve.service.job_events import DeliveryOptions
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.checkpoints import CheckpointPolicy
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Alignment, Wave
 from f5serve.waits import Check
 from tests.service.house import HELLO, House, house, run
@@ -140,7 +140,7 @@ def test_an_earlier_result_that_cannot_be_read_is_told_in_time(tmp_path: Path) -
 
 
 def test_utterances_of_an_earlier_attempt_are_waited_for_no_longer(tmp_path: Path) -> None:
-    keep = Options(keep=KeepOptions(after_s=0.0, least=1))
+    keep = ServiceOptions(checkpoints=CheckpointPolicy(min_runtime_s=0.0, min_utterances=1))
 
     async def story() -> None:
         store = Hanging("jobs/j/", "list")
@@ -177,7 +177,7 @@ def test_words_are_waited_for_no_longer_and_no_more_are_begun(tmp_path: Path, ho
     text = " ".join(f"This is sentence number {n} of a long text." for n in range(40))
 
     async def story() -> None:
-        load = lambda: Speech(tone, aligners=aligners)  # noqa: E731
+        load = lambda: Synthesizer(tone, aligners=aligners)  # noqa: E731
         async with house(tmp_path, load_speech=load, tone=tone) as here:
             if how == "timeout":
                 await passes(here, text=text)
@@ -217,7 +217,7 @@ def test_a_job_ends_with_the_last_who_waits_for_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
             here.tone.hold()
-            leaving = Wishes(may_leave=True)
+            leaving = DeliveryOptions(detach_on_disconnect=True)
             first = asyncio.create_task(anext(here.operations.stream(HELLO, "j", leaving)))
             await here.at_work()
             second = asyncio.create_task(here.refuse("j", **HELLO, timeout_s=1))

@@ -10,8 +10,8 @@ import pytest
 
 from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.service.erasure import erase_voice
-from f5serve.service.pools import BoundedExecutor
-from f5serve.service.voice_upkeep import MARK, UpkeepTimes, VoiceUpkeep
+from f5serve.service.executor import BoundedExecutor
+from f5serve.service.voices import MARK, MaintenanceIntervals, VoiceMaintenance
 from f5serve.store.base import ObjectStore
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
@@ -137,10 +137,10 @@ def test_the_field_is_true_or_false(tmp_path: Path, value: object) -> None:
     run(story)
 
 
-def upkeep(store: ObjectStore, folder: Path, **times: float) -> VoiceUpkeep:
+def upkeep(store: ObjectStore, folder: Path, **times: float) -> VoiceMaintenance:
     voices = VoiceLibrary(store, folder)
-    soon = UpkeepTimes(**{"first_s": 0.01, "look_s": 0.01, **times})
-    return VoiceUpkeep(voices, store, BoundedExecutor("upkeep", 1, 1), soon)
+    soon = MaintenanceIntervals(**{"first_s": 0.01, "look_s": 0.01, **times})
+    return VoiceMaintenance(voices, store, BoundedExecutor("upkeep", 1, 1), soon)
 
 
 async def until(is_so: object) -> None:

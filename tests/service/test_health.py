@@ -31,30 +31,30 @@ class Full(MemoryStore):
 def test_a_store_that_cannot_be_written_is_told_until_it_can() -> None:
     inner = Full()
     store = BoundedStore(inner)
-    assert health.look_at_store(store) == "ok"  # the first look writes
+    assert health.check_store(store) == "ok"  # the first look writes
     inner.room = 100
     with pytest.raises(StorageFailed):
         store.put("output/a", bytes(5000))
-    assert health.look_at_store(store) == "NO_SPACE"  # though small ones would fit
-    assert health.look_at_store(store) == "NO_SPACE"
+    assert health.check_store(store) == "NO_SPACE"  # though small ones would fit
+    assert health.check_store(store) == "NO_SPACE"
     inner.room = 10_000
-    assert health.look_at_store(store) == "ok"
+    assert health.check_store(store) == "ok"
     assert inner.get(health.KEY) == b""  # what was tried takes no room
 
 
 def test_the_look_writes_seldom_and_reads_else() -> None:
     inner = Full()
     store = BoundedStore(inner)
-    health.look_at_store(store)
+    health.check_store(store)
     assert store.last_write is not None
     wrote_at = store.last_write.at
     inner.room = -1  # nothing can be written, and nobody has noticed
-    assert health.look_at_store(store) == "ok"
+    assert health.check_store(store) == "ok"
     assert store.last_write.at == wrote_at
     store.last_write = replace(store.last_write, at=wrote_at - health.WRITE_AGAIN_S)
-    assert health.look_at_store(store) == "NO_SPACE"
+    assert health.check_store(store) == "NO_SPACE"
     store.last_write = WriteResult("", 1, time.monotonic())  # somebody else could
-    assert health.look_at_store(store) == "ok"
+    assert health.check_store(store) == "ok"
 
 
 def test_health_degrades_with_a_failed_write_and_recovers(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_health_degrades_with_a_failed_write_and_recovers(tmp_path: Path) -> Non
                 while (told := await here.call("health"))["status"] != "ok":
                     await asyncio.sleep(0.1)
             assert told["store"] == "ok"
-            assert 0 <= told["age_s"]["store"] <= health.STORE_REMEMBERED_S + 5
+            assert 0 <= told["age_s"]["store"] <= health.STORE_TTL_S + 5
 
     asyncio.run(story())
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
-from f5serve.jobs.board import Board
 from f5serve.jobs.records import LEASE_S
-from f5serve.service import Operations, Options
+from f5serve.jobs.store import JobStore
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import VoiceLibrary
 from tests.jobs.clock import Clock
 from tests.service.house import HELLO, CountingTone, house, run
@@ -114,9 +114,9 @@ def test_a_failed_job_is_told_under_failure(tmp_path: Path) -> None:
 def test_what_needs_no_model_waits_for_none(tmp_path: Path) -> None:
     may_load = threading.Event()
 
-    def load() -> Speech:
+    def load() -> Synthesizer:
         assert may_load.wait(10)
-        return Speech(Tone())
+        return Synthesizer(Tone())
 
     async def story() -> None:
         store = MemoryStore()
@@ -181,7 +181,7 @@ def test_who_says_that_a_job_was_put_off_is_not_believed(tmp_path: Path) -> None
         return "platform"
 
     queue: list[dict[str, Any]] = []
-    options = Options(enqueue=enqueue)
+    options = ServiceOptions(enqueue=enqueue)
 
     async def story() -> None:
         tone = CountingTone(cost_s=30.0)
@@ -242,12 +242,12 @@ def test_an_async_job_goes_through_the_platforms_queue(tmp_path: Path) -> None:
 
     async def story() -> None:
         store = MemoryStore()
-        async with house(tmp_path, store, Options(enqueue=enqueue)) as here:
+        async with house(tmp_path, store, ServiceOptions(enqueue=enqueue)) as here:
             queued = await here.ask("j", **HELLO, seed=5, mode="async", return_audio="base64")
             assert queued == {"job_id": "j", "status": "QUEUED"}
             assert await here.status("j") == "QUEUED"
             assert not here.tone.spoken
-        async with house(tmp_path, store, Options(enqueue=enqueue)) as other:
+        async with house(tmp_path, store, ServiceOptions(enqueue=enqueue)) as other:
             for n in range(2):  # delivered twice
                 answer = await other.ask(f"platform-{n}", **queue[0])
             assert (answer["job_id"], answer["seed"]) == ("j", 5)
@@ -270,7 +270,7 @@ def test_an_async_job_whose_first_worker_died_before_queueing_is_queued_again(
         return "platform"
 
     async def story() -> None:
-        async with house(tmp_path, options=Options(enqueue=enqueue)) as here:
+        async with house(tmp_path, options=ServiceOptions(enqueue=enqueue)) as here:
             assert (await here.refuse("j", **HELLO, mode="async")).code == "QUEUE_FAILED"
             assert (await here.ask("j", **HELLO, mode="async"))["status"] == "QUEUED"
             assert len(queue) == 2
@@ -290,10 +290,10 @@ def test_an_async_job_whose_worker_died_is_queued_again_when_asked_for_again(
     async def story() -> None:
         clock = Clock()
         store = MemoryStore(clock)
-        async with house(tmp_path, store, Options(enqueue=enqueue)) as here:
+        async with house(tmp_path, store, ServiceOptions(enqueue=enqueue)) as here:
             await here.ask("j", **HELLO, mode="async")
             sha = json.loads(store.get("jobs/j/state.json"))["request_sha256"]
-            Board(store, "dead").claim("j", sha)
+            JobStore(store, "dead").claim("j", sha)
             assert (await here.ask("j", **HELLO, mode="async"))["status"] == "PROCESSING"
             assert len(queue) == 1
             clock.tick(LEASE_S)
@@ -312,7 +312,7 @@ def test_an_async_job_can_be_cancelled_before_it_is_delivered(tmp_path: Path) ->
         return "platform"
 
     async def story() -> None:
-        async with house(tmp_path, options=Options(enqueue=enqueue)) as here:
+        async with house(tmp_path, options=ServiceOptions(enqueue=enqueue)) as here:
             await here.ask("j", **HELLO, mode="async")
             assert (await here.call("cancel", job_id="j"))["status"] == "CANCELLED"
             assert (await here.refuse("platform", **queue[0])).code == "JOB_CANCELLED"
@@ -337,8 +337,8 @@ def test_an_unknown_endpoint_is_never_taken_for_tts(endpoint: Any) -> None:
     async def story() -> None:
         store = MemoryStore()
         tone = Tone()
-        operations = Operations(
-            store, VoiceLibrary(store, Path("unused")), lambda: Speech(tone), Settings()
+        operations = SpeechService(
+            store, VoiceLibrary(store, Path("unused")), lambda: Synthesizer(tone), Settings()
         )
         with pytest.raises(F5Error) as caught:
             await operations.answer({**HELLO, "endpoint": endpoint}, "j")

@@ -9,8 +9,8 @@ from f5serve.asr import Ear
 from f5serve.fallback.tone import Tone
 from f5serve.heard import Heard
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
-from f5serve.synthesis.verification import Gate
+from f5serve.synthesis.synthesizer import Synthesizer
+from f5serve.synthesis.verification import VerificationPolicy
 from f5serve.types import Wave
 from f5serve.voices.prepare import Transcriber
 from tests.service.house import HELLO, house, run
@@ -77,8 +77,8 @@ def test_speech_is_verified_on_request_and_the_result_says_so(tmp_path: Path) ->
     store = MemoryStore()
     echo = Echo()
 
-    def load() -> Speech:
-        return Speech(Tone(), gate=Gate(Ear(echo)))
+    def load() -> Synthesizer:
+        return Synthesizer(Tone(), verification=VerificationPolicy(Ear(echo)))
 
     async def story() -> None:
         async with house(tmp_path, store, load_speech=load) as here:
@@ -101,7 +101,7 @@ def test_a_worker_may_verify_everything(tmp_path: Path) -> None:
     echo = Echo()
 
     async def story() -> None:
-        speech = Speech(Tone(), gate=Gate(Ear(echo), tries=0))
+        speech = Synthesizer(Tone(), verification=VerificationPolicy(Ear(echo), tries=0))
         async with house(tmp_path, load_speech=lambda: speech, verify=True) as here:
             assert not (await here.ask("j", **HELLO))["verification"]["passed"]
             assert (await here.ask("k", **HELLO, verify=False))["verification"] is None

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from f5serve.errors import F5Error
-from f5serve.jobs.board import Board
-from f5serve.jobs.waiting import Entry, Waiting
-from f5serve.service import Options
-from f5serve.service.parse import parse_tts
+from f5serve.jobs.pending import PendingJob, PendingJobs
+from f5serve.jobs.store import JobStore
+from f5serve.service import ServiceOptions
+from f5serve.service.requests import parse_tts
 from f5serve.store.local import LocalStore
 from f5serve.types import SamplingOptions
 from tests.jobs.ill_jobs import VICTIM, GoodRecords, ill_jobs
 from tests.mutations import cases
 from tests.service.house import House, house
 
-QUICK = Options(lease_s=0.6, beat_s=0.15, look_s=0.05)
+QUICK = ServiceOptions(lease_s=0.6, heartbeat_s=0.15, poll_s=0.05)
 ASKED = {"text": "I am the victim.", "seed": 1, "timing_format": ["srt"]}
 OTHERS = ("good", "better", "waiting")
 
@@ -33,11 +33,11 @@ def asked() -> tuple[dict[str, Any], str]:
 
 async def settle(here: House) -> None:
     """Some jobs, as they are in any store."""
-    here.operations._lookups._history._fresh_s = 0.0
+    here.operations._job_queries._history._fresh_s = 0.0
     await here.ask("good", **ASKED)
-    board = Board(here.store)
+    board = JobStore(here.store)
     for name in OTHERS[1:]:
-        board.queue(name, "2" * 64, {"text": name})
+        board.enqueue(name, "2" * 64, {"text": name})
     board.cancel("better", "test")
 
 
@@ -88,8 +88,8 @@ def test_no_record_breaks_more_than_its_own_job(
                     print("with", what)  # noqa: T201 - which of thousands it was
                     raise
             # The queue is still looked through, so what a dead server has left is done.
-            Board(store).queue("left", asked()[1])
-            Waiting(store).keep(Entry("left", asked()[1], asked()[0]))
+            JobStore(store).enqueue("left", asked()[1])
+            PendingJobs(store).put(PendingJob("left", asked()[1], asked()[0]))
             await here.until("left", "COMPLETED")
             health = await here.call("health")
             assert all(task["faults"] == 0 for task in health["background"].values()), health

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest
-from f5serve.service.parse import Ask, check_job_id, parse_tts
-from f5serve.synthesis.speech import RANGES
+from f5serve.service.requests import TTSRequest, check_job_id, parse_tts
+from f5serve.synthesis.synthesizer import RANGES
 from f5serve.types import SamplingOptions
 from f5serve.voices.prepare import default_voice
 
 DEFAULTS = SamplingOptions(nfe_step=7)
 
 
-def parse(**payload: Any) -> Ask:
+def parse(**payload: Any) -> TTSRequest:
     return parse_tts({"text": "Hello.", **payload}, DEFAULTS, 5000)
 
 
@@ -26,7 +26,10 @@ def test_without_fields_the_defaults_hold() -> None:
     ask = parse()
     assert (ask.voice, ask.format, ask.cross_fade_s) == ("default", "wav", 0.15)
     assert ask.options == DEFAULTS
-    assert (ask.word_timings, ask.inline, ask.queued, ask.remove_silence) == (True, *[False] * 3)
+    assert (ask.word_timings, ask.returns_audio, ask.is_async, ask.remove_silence) == (
+        True,
+        *[False] * 3,
+    )
     assert parse(**dict.fromkeys(["voice", "speed", "seed", "mode", "timing_format"])) == ask
 
 
@@ -55,9 +58,9 @@ def test_all_fields_arrive() -> None:
     assert ask.consent is not None
     assert ask.consent.by == "Ana"
     assert ask.timing_formats == ("srt", "ass")
-    assert (ask.inline, ask.queued) == (True, True)
+    assert (ask.returns_audio, ask.is_async) == (True, True)
     assert not ask.warnings
-    request = ask.request(default_voice())
+    request = ask.speech_request(default_voice())
     assert (request.cross_fade_s, request.remove_silence, request.format) == (0.2, True, "mp3")
     assert parse(timing_format="vtt").timing_formats == ("vtt",)
 
@@ -132,7 +135,7 @@ def test_half_of_a_pair_is_refused_in_every_text_field(name: str) -> None:
 
 def test_the_name_of_a_field_that_nobody_knows_can_be_written_down() -> None:
     ask = parse(**{"odd\ud800": 1})
-    json.dumps([ask.sent, ask.warnings], ensure_ascii=False).encode()
+    json.dumps([ask.raw_fields, ask.warnings], ensure_ascii=False).encode()
 
 
 def test_delivery_and_spelling_do_not_make_another_request() -> None:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from f5serve.errors import F5Error
-from f5serve.service.pools import BoundedExecutor, Pools
+from f5serve.service.executor import BoundedExecutor, Pools
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("NAME", default="")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from f5serve.service.probe import Probe
+from f5serve.service.health import Probe
 
 
 class Looks:
@@ -35,10 +35,10 @@ def looks() -> Iterator[Looks]:
 
 
 def test_an_answer_is_remembered(looks: Looks) -> None:
-    probe = Probe("test", looks, remembered_s=60, patience_s=10)
-    first = probe.ask_blocking()
+    probe = Probe("test", looks, ttl_s=60, timeout_s=10)
+    first = probe.get_blocking()
     assert (first.value, first.is_late) == (1, False)
-    again = asyncio.run(probe.ask())
+    again = asyncio.run(probe.get())
     assert again.value == looks.count == 1
     assert again.age_s is not None
     assert first.age_s is not None
@@ -46,25 +46,25 @@ def test_an_answer_is_remembered(looks: Looks) -> None:
 
 
 def test_an_old_answer_is_not(looks: Looks) -> None:
-    probe = Probe("test", looks, remembered_s=0, patience_s=10)
-    assert [probe.ask_blocking().value for _ in range(3)] == [1, 2, 3]
+    probe = Probe("test", looks, ttl_s=0, timeout_s=10)
+    assert [probe.get_blocking().value for _ in range(3)] == [1, 2, 3]
 
 
 def test_forty_who_ask_about_what_hangs_are_told_in_time_by_one_thread(looks: Looks) -> None:
-    probe = Probe("test", looks, remembered_s=0, patience_s=0.2)
-    assert probe.ask_blocking().value == 1
+    probe = Probe("test", looks, ttl_s=0, timeout_s=0.2)
+    assert probe.get_blocking().value == 1
     looks.goes_on.clear()
     threads = threading.active_count()
 
     async def story() -> None:
         async with asyncio.timeout(10):
-            seen = await asyncio.gather(*(probe.ask() for _ in range(40)))
+            seen = await asyncio.gather(*(probe.get() for _ in range(40)))
             assert {(one.value, one.is_late) for one in seen} == {(1, True)}  # what it was last
             began = time.monotonic()
-            assert (await probe.ask()).is_late  # and nobody waits again
+            assert (await probe.get()).is_late  # and nobody waits again
             assert time.monotonic() - began < 0.15
             looks.goes_on.set()
-            while (after := await probe.ask()).is_late:
+            while (after := await probe.get()).is_late:
                 await asyncio.sleep(0.01)
             assert after.value is not None
             assert after.value >= 2
@@ -75,7 +75,7 @@ def test_forty_who_ask_about_what_hangs_are_told_in_time_by_one_thread(looks: Lo
 
 def test_before_the_first_answer_nothing_is_known(looks: Looks) -> None:
     looks.goes_on.clear()
-    seen = Probe("test", looks, remembered_s=1, patience_s=0.05).ask_blocking()
+    seen = Probe("test", looks, ttl_s=1, timeout_s=0.05).get_blocking()
     assert (seen.value, seen.age_s, seen.is_late) == (None, None, True)
 
 
@@ -84,19 +84,19 @@ def test_a_look_that_fails_is_in_the_log(caplog: pytest.LogCaptureFixture) -> No
         raise ZeroDivisionError
 
     with caplog.at_level(logging.ERROR):
-        seen = Probe("test", look, remembered_s=1, patience_s=10).ask_blocking()
+        seen = Probe("test", look, ttl_s=1, timeout_s=10).get_blocking()
     assert (seen.value, seen.is_late) == (None, False)
     assert "a look has failed" in caplog.text
 
 
 def test_where_there_is_no_thread_the_next_one_looks(looks: Looks) -> None:
-    probe = Probe("test", looks, remembered_s=60, patience_s=10)
+    probe = Probe("test", looks, ttl_s=60, timeout_s=10)
     usual = threading.stack_size(1 << 47)  # more than the machine can give
     try:
         began = time.monotonic()
-        seen = probe.ask_blocking()
+        seen = probe.get_blocking()
     finally:
         threading.stack_size(usual)
     assert (seen.value, seen.is_late, looks.count) == (None, False, 0)
     assert time.monotonic() - began < 5
-    assert probe.ask_blocking().value == 1
+    assert probe.get_blocking().value == 1

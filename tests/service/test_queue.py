@@ -15,25 +15,25 @@ from typing import Any
 import pytest
 
 from f5serve.errors import F5Error, StorageFailed
-from f5serve.jobs.board import Board
+from f5serve.jobs.pending import PendingJob, PendingJobs
 from f5serve.jobs.records import LEASE_S
-from f5serve.jobs.waiting import Entry, Waiting
-from f5serve.service import Options
-from f5serve.service.queue import QUEUE_ATTEMPTS, Queue
+from f5serve.jobs.store import JobStore
+from f5serve.service import ServiceOptions
+from f5serve.service.queue import QUEUE_ATTEMPTS, JobQueue
 from f5serve.store.base import ObjectStore
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from tests.jobs.clock import Clock
 from tests.service.house import HELLO, CountingTone, House, house, run
 from tests.voices.material import CountingStore
 
 ROOT = Path(__file__).parents[2]
-QUICK = Options(lease_s=0.6, beat_s=0.15, look_s=0.1)
+QUICK = ServiceOptions(lease_s=0.6, heartbeat_s=0.15, poll_s=0.1)
 
 
 def waiting(store: ObjectStore) -> list[str]:
-    return [entry.name for entry in Waiting(store).list()]
+    return [entry.name for entry in PendingJobs(store).list()]
 
 
 async def until_empty(store: ObjectStore, seconds: float = 10.0) -> None:
@@ -42,7 +42,7 @@ async def until_empty(store: ObjectStore, seconds: float = 10.0) -> None:
             await asyncio.sleep(0.02)
 
 
-async def put_off(here: House, job_id: str, **payload: Any) -> str:
+async def enqueue(here: House, job_id: str, **payload: Any) -> str:
     answer = await here.ask(job_id, **{**HELLO, "seed": 1, **payload}, mode="async")
     return str(answer["status"])
 
@@ -52,17 +52,17 @@ def test_a_job_waits_in_the_store_from_before_its_answer_until_it_is_over(tmp_pa
         store = MemoryStore()
         async with house(tmp_path, store) as here:
             here.tone.hold()
-            assert await put_off(here, "a") == "QUEUED"
+            assert await enqueue(here, "a") == "QUEUED"
             assert waiting(store) == ["a"]
-            assert (await put_off(here, "b", text="Refused.", voice="nobody")) == "QUEUED"
-            assert (await put_off(here, "b/.. c", text="Odd.")) == "QUEUED"
+            assert (await enqueue(here, "b", text="Refused.", voice="nobody")) == "QUEUED"
+            assert (await enqueue(here, "b/.. c", text="Odd.")) == "QUEUED"
             assert len(waiting(store)) == 3
             here.tone.release()
             assert (await here.until("b", "ERROR"))["failure"]["code"] == "VOICE_NOT_FOUND"
             await here.until("a", "COMPLETED")
             await here.until("b/.. c", "COMPLETED")
             await until_empty(store)
-            assert await put_off(here, "a") == "COMPLETED"
+            assert await enqueue(here, "a") == "COMPLETED"
             assert not waiting(store)
 
     run(story)
@@ -87,7 +87,7 @@ def test_few_are_begun_at_a_time_in_their_order(tmp_path: Path) -> None:
         async with house(tmp_path) as here:
             here.tone.hold()
             for number in range(6):
-                assert await put_off(here, f"j{number}", text=f"Number {number}.") == "QUEUED"
+                assert await enqueue(here, f"j{number}", text=f"Number {number}.") == "QUEUED"
             for number in range(2):
                 await here.until(f"j{number}", "PROCESSING")
             assert [await here.status(f"j{number}") for number in range(2, 6)] == ["QUEUED"] * 4
@@ -104,21 +104,21 @@ def test_few_are_begun_at_a_time_in_their_order(tmp_path: Path) -> None:
 def test_a_server_takes_no_more_than_it_can_know(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
-            tools = here.operations._tools
-            queue = Queue(tools, here.operations.answer, 0, most=1)
-            assert (await queue.put_off("a", _ask())).status.told == "QUEUED"
+            deps = here.operations._deps
+            queue = JobQueue(deps, here.operations.answer, 0, max_pending=1)
+            assert (await queue.enqueue("a", _ask())).status.public == "QUEUED"
             with pytest.raises(F5Error, match="1 jobs are waiting") as caught:
-                await queue.put_off("b", _ask())
+                await queue.enqueue("b", _ask())
             assert (caught.value.code, caught.value.retryable) == ("BUSY", True)
             queue.stop()
             with pytest.raises(F5Error, match="shut down"):
-                await queue.put_off("a", _ask())
+                await queue.enqueue("a", _ask())
 
     run(story)
 
 
 def _ask() -> Any:
-    from f5serve.service.parse import parse_tts
+    from f5serve.service.requests import parse_tts
     from f5serve.settings import Settings
     from f5serve.startup import default_options
 
@@ -131,7 +131,7 @@ def test_a_cancelled_job_waits_no_more(tmp_path: Path) -> None:
         async with house(tmp_path, store) as here, house(tmp_path / "2", store) as other:
             here.tone.hold()
             for name in ("a", "b", "c", "d", "e"):
-                await put_off(here, name, text=f"I am {name}.")
+                await enqueue(here, name, text=f"I am {name}.")
             await here.at_work()
             assert (await here.call("cancel", job_id="d"))["status"] == "CANCELLED"
             assert (await other.call("cancel", job_id="e"))["status"] == "CANCELLED"
@@ -154,14 +154,14 @@ def test_what_has_not_begun_at_the_end_is_done_by_the_next_after_a_lease(tmp_pat
         async with house(tmp_path, store) as here:
             here.tone.hold()
             for number in range(5):
-                await put_off(here, f"j{number}", text=f"Number {number}.", odd_field=[1])
+                await enqueue(here, f"j{number}", text=f"Number {number}.", odd_field=[1])
             await here.at_work()
             closing = asyncio.create_task(here.operations.close(0.4))
             await asyncio.sleep(0.3)
             here.tone.release()
             await closing
         assert len(waiting(store)) == 5
-        async with house(tmp_path, store, Options(look_s=0.05)) as other:
+        async with house(tmp_path, store, ServiceOptions(poll_s=0.05)) as other:
             await other.until("j0", "COMPLETED")  # it was let go of, so it is free at once
             await other.until("j1", "COMPLETED")
             await asyncio.sleep(0.2)
@@ -195,7 +195,7 @@ def test_a_failure_that_may_pass_is_tried_again(tmp_path: Path, failures: int) -
     async def story() -> None:
         store = Shaky(failures)
         async with house(tmp_path, store, QUICK) as here:
-            await put_off(here, "a")
+            await enqueue(here, "a")
             if failures < QUEUE_ATTEMPTS:
                 await here.until("a", "COMPLETED")
             else:
@@ -210,9 +210,9 @@ def test_a_failure_that_may_pass_is_tried_again(tmp_path: Path, failures: int) -
 def test_a_job_that_a_later_server_refuses_is_told_as_failed(tmp_path: Path) -> None:
     async def story() -> None:
         store = MemoryStore()
-        entry = Entry("a", "1" * 64, {"text": "Far too long.", "queued_as": "a"})
-        Board(store).queue("a", entry.request_sha256)
-        Waiting(store).keep(entry)
+        entry = PendingJob("a", "1" * 64, {"text": "Far too long.", "queued_as": "a"})
+        JobStore(store).enqueue("a", entry.request_sha256)
+        PendingJobs(store).put(entry)
         await asyncio.sleep(QUICK.lease_s)
         async with house(tmp_path, store, QUICK, max_text_chars=5) as here:
             told = await here.until("a", "ERROR")
@@ -230,10 +230,10 @@ def test_an_entry_of_a_later_version_is_left_alone_and_a_damaged_one_is_its_job_
         store.put("queue/a.json", b'{"schema": 2, "what": "else"}')
         for name in ("b", "no-job"):
             store.put(f"queue/{name}.json", b"no json")
-        Board(store).queue("b", "1" * 64)
+        JobStore(store).enqueue("b", "1" * 64)
         await asyncio.sleep(QUICK.lease_s)
         async with house(tmp_path, store, QUICK) as here:
-            await put_off(here, "c")
+            await enqueue(here, "c")
             await here.until("c", "COMPLETED")
             failure = (await here.until("b", "ERROR"))["failure"]
             assert (failure["code"], failure["retryable"]) == ("RECORD_DAMAGED", False)
@@ -255,9 +255,9 @@ def test_a_cancel_that_was_half_written_ends_the_job(
 ) -> None:
     async def story() -> None:
         store = MemoryStore()
-        Board(store).queue("a", _ask().sha256)
+        JobStore(store).enqueue("a", _ask().sha256)
         store.put("jobs/a/cancel.json", b'{"schema":1,"job_id":"a","by":"x","at":1}')
-        Waiting(store).keep(Entry("a", _ask().sha256, payload))
+        PendingJobs(store).put(PendingJob("a", _ask().sha256, payload))
         await asyncio.sleep(QUICK.lease_s)
         async with house(tmp_path, store, QUICK) as here:
             await here.until("a", "CANCELLED")
@@ -281,15 +281,15 @@ def test_no_record_of_a_neighbour_stops_the_look_through_the_queue(tmp_path: Pat
         store = LocalStore(tmp_path / "store")
         for name, state in neighbours.items():
             store.put(f"jobs/{name}/state.json", state.replace(b"%s", b"1" * 64))
-            Waiting(store).keep(Entry(name, "1" * 64, HELLO))
+            PendingJobs(store).put(PendingJob(name, "1" * 64, HELLO))
         link = tmp_path / "store/jobs/link/state.json"
         link.parent.mkdir()
         link.symlink_to(tmp_path / "nowhere")
-        Waiting(store).keep(Entry("link", "1" * 64, HELLO))
+        PendingJobs(store).put(PendingJob("link", "1" * 64, HELLO))
         async with house(tmp_path / "first", store, QUICK) as first:
             first.tone.hold()
             for number in range(4):
-                await put_off(first, f"left-{number}")
+                await enqueue(first, f"left-{number}")
         async with house(tmp_path / "second", store, QUICK) as here:
             for number in range(4):
                 await here.until(f"left-{number}", "COMPLETED")
@@ -313,7 +313,7 @@ def test_a_fault_of_ours_costs_three_attempts_and_no_other_job(
     async def story() -> None:
         store = MemoryStore()
         async with house(tmp_path, store, QUICK, tone=Failing()) as here:
-            await put_off(here, "a")
+            await enqueue(here, "a")
             assert (await here.until("a", "ERROR"))["failure"]["code"] == "INTERNAL"
             await until_empty(store)
 
@@ -333,8 +333,8 @@ def test_a_store_that_does_not_list_is_asked_again(tmp_path: Path) -> None:
 
     async def story() -> None:
         store = Blind()
-        entry = Entry("a", "1" * 64, {**HELLO, "queued_as": "a"})
-        Waiting(store).keep(entry)
+        entry = PendingJob("a", "1" * 64, {**HELLO, "queued_as": "a"})
+        PendingJobs(store).put(entry)
         await asyncio.sleep(QUICK.lease_s)
         async with house(tmp_path, store, QUICK) as here:
             while store.fails:
@@ -349,10 +349,10 @@ def test_two_servers_share_the_jobs_of_one_and_each_is_done_once(tmp_path: Path)
     async def story() -> None:
         store = LocalStore(tmp_path / "store")
         tones = CountingTone(cost_s=0.06), CountingTone(cost_s=0.06)
-        load = [lambda tone=tone: Speech(tone) for tone in tones]
+        load = [lambda tone=tone: Synthesizer(tone) for tone in tones]
         async with house(tmp_path, store, QUICK, load_speech=load[0], tone=tones[0]) as here:
             for number in range(30):
-                await put_off(here, f"j{number}", text=f"Number {number}.")
+                await enqueue(here, f"j{number}", text=f"Number {number}.")
             async with house(tmp_path, store, QUICK, load_speech=load[1], tone=tones[1]):
                 await until_empty(store)
                 for number in range(30):
@@ -390,7 +390,7 @@ def server(folder: Path, name: str, jobs: int) -> Iterator[subprocess.Popen[str]
 
 def test_a_killed_server_loses_no_job(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
-    board = Board(store)
+    board = JobStore(store)
     jobs = 12
     with server(tmp_path, "first", jobs) as first:
         _until(lambda: len(waiting(store)) <= jobs - 2)
@@ -403,7 +403,7 @@ def test_a_killed_server_loses_no_job(tmp_path: Path) -> None:
     with server(tmp_path, "second", 0) as second:
         _until(lambda: not waiting(store))
         assert second.poll() is None
-    told = Counter(board.look(f"first-{number}").status.told for number in range(jobs))
+    told = Counter(board.snapshot(f"first-{number}").status.public for number in range(jobs))
     assert told == {"COMPLETED": jobs - 1, "CANCELLED": 1}
     spoken = Counter(
         line for name in ("first", "second") for line in _lines(tmp_path / f"{name}.log")

@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 
 from f5serve.errors import StorageFailed
-from f5serve.service import Options
-from f5serve.service.resume import KeepOptions
+from f5serve.service import ServiceOptions
 from f5serve.store.base import ObjectStore
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
+from f5serve.synthesis.checkpoints import CheckpointPolicy
 from tests.service.house import CountingTone, House, house, run
 
 TEXT = " ".join(f"Sentence number {n} of a text that is as long as most are." for n in range(14))
-AT_ONCE = Options(lease_s=0.5, keep=KeepOptions(after_s=0.0))
+AT_ONCE = ServiceOptions(lease_s=0.5, checkpoints=CheckpointPolicy(min_runtime_s=0.0))
 
 
 def chunks(store: ObjectStore, job_id: str = "j") -> list[str]:
@@ -134,10 +134,10 @@ class Puts(MemoryStore):
 
 
 @pytest.mark.parametrize(
-    ("text", "options"), [(TEXT, Options()), (TEXT[:200], AT_ONCE)], ids=["quick", "short"]
+    ("text", "options"), [(TEXT, ServiceOptions()), (TEXT[:200], AT_ONCE)], ids=["quick", "short"]
 )
 def test_what_is_quickly_made_again_is_not_kept(
-    tmp_path: Path, text: str, options: Options
+    tmp_path: Path, text: str, options: ServiceOptions
 ) -> None:
     async def story() -> None:
         store = Puts()
@@ -169,14 +169,14 @@ def test_a_store_that_takes_no_chunks_costs_nothing(tmp_path: Path) -> None:
 WORKER = """
 import asyncio, sys
 from pathlib import Path
-from f5serve.service import Options
-from f5serve.service.resume import KeepOptions
+from f5serve.service import ServiceOptions
+from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.store.local import LocalStore
 from tests.service.house import house
 from tests.service.test_resume import TEXT, SlowTone
 
 async def main(folder):
-    options = Options(keep=KeepOptions(after_s=0.0))
+    options = ServiceOptions(checkpoints=CheckpointPolicy(min_runtime_s=0.0))
     async with house(folder, LocalStore(folder / "store"), options, tone=SlowTone()) as here:
         await here.ask("j", text=TEXT)
 

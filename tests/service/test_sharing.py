@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from f5serve.errors import EngineFailed, StorageFailed
-from f5serve.service.flights import Wishes
-from f5serve.service.keeping import UNKEPT
-from f5serve.service.pieces import File, Piece
+from f5serve.service.job_events import AudioChunk, AudioFile, DeliveryOptions
+from f5serve.service.results import UNSTORED
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
 from tests.service.house import HELLO, CountingTone, House, house, run
 from tests.service.test_resume import chunks
@@ -118,7 +117,7 @@ def test_the_failure_of_one_is_not_that_of_all(tmp_path: Path) -> None:
     tone = FailsOnce()
 
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(tone), tone=tone) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(tone), tone=tone) as here:
             tone.hold()
             first = asyncio.create_task(here.refuse("j0", **HELLO))
             await here.at_work()
@@ -142,24 +141,24 @@ def test_without_a_cache_everybody_makes_his_own(tmp_path: Path) -> None:
 
 
 def test_listeners_of_the_same_hear_it_when_it_is_made(tmp_path: Path) -> None:
-    async def listen(here: House, job_id: str, wishes: Wishes) -> list[Any]:
+    async def listen(here: House, job_id: str, wishes: DeliveryOptions) -> list[Any]:
         return [said async for said in here.operations.stream(dict(HELLO), job_id, wishes)]
 
     async def story() -> None:
         async with house(tmp_path) as here:
             here.tone.hold()
-            first = asyncio.create_task(listen(here, "j0", Wishes()))
+            first = asyncio.create_task(listen(here, "j0", DeliveryOptions()))
             await here.at_work()
-            piecewise = asyncio.create_task(listen(here, "j1", Wishes()))
-            whole = asyncio.create_task(listen(here, "j2", Wishes(whole_files=True)))
+            piecewise = asyncio.create_task(listen(here, "j1", DeliveryOptions()))
+            whole = asyncio.create_task(listen(here, "j2", DeliveryOptions(whole_files=True)))
             await begun(here, "j1", "j2")
             here.tone.release()
             assert len(await first) > 1
             pieces, answer = await piecewise
-            assert isinstance(pieces, Piece)
+            assert isinstance(pieces, AudioChunk)
             assert answer["cached"]
             file, answer = await whole
-            assert isinstance(file, File)
+            assert isinstance(file, AudioFile)
             assert answer["cached"]
             assert file.read(0, file.size)[:4] == b"RIFF"
             assert len(here.tone.spoken) == 1
@@ -184,13 +183,13 @@ class Full(MemoryStore):
 def test_who_is_content_with_the_speech_has_it_without_a_record(tmp_path: Path, part: str) -> None:
     async def story() -> None:
         async with house(tmp_path, Full(part)) as here:
-            wishes = Wishes(whole_files=True, may_go_unkept=True)
+            wishes = DeliveryOptions(whole_files=True, accept_unstored=True)
             *heard, answer = [
                 said async for said in here.operations.stream(dict(HELLO), "j", wishes)
             ]
             (file,) = heard
             assert file.read(0, file.size)[:4] == b"RIFF"
-            (warning,) = [told for told in answer["warnings"] if told.startswith(UNKEPT)]
+            (warning,) = [told for told in answer["warnings"] if told.startswith(UNSTORED)]
             assert "NO_SPACE" in warning
             assert answer["text"] == "Hello there."
             assert await here.status("j") == "ERROR"

@@ -17,9 +17,9 @@ from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import EngineFailed, F5Error
 from f5serve.fallback.tone import Tone
-from f5serve.service.device import NICER
-from f5serve.service.pieces import MEMORY_SAMPLES, Piece, Pieces
-from f5serve.synthesis.speech import Speech
+from f5serve.service.executor import NICER
+from f5serve.service.job_events import MEMORY_SAMPLES, AudioChunk, AudioChunks
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
 from tests.engine.test_engine import speaker
 from tests.service.house import HELLO, House, house, run
@@ -50,7 +50,7 @@ class Together(Tone):
 
 def test_an_engine_that_allows_it_has_several_requests_at_once(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(Together())) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(Together())) as here:
             both = [here.ask(f"j{n}", text=f"Hello number {n}.") for n in range(2)]
             answers = await asyncio.gather(*both)
             assert [answer["status"] for answer in answers] == ["COMPLETED"] * 2
@@ -68,7 +68,7 @@ def test_threads_that_encode_let_the_loop_go_first(tmp_path: Path) -> None:
             return []
 
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(Looking())) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(Looking())) as here:
             await here.ask("j", **HELLO)
             found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
@@ -78,14 +78,16 @@ def test_threads_that_encode_let_the_loop_go_first(tmp_path: Path) -> None:
     assert in_the_request == min(19, in_the_loop + NICER)
 
 
-async def listen(here: House, job_id: str, **payload: Any) -> tuple[list[Piece], dict[str, Any]]:
+async def listen(
+    here: House, job_id: str, **payload: Any
+) -> tuple[list[AudioChunk], dict[str, Any]]:
     told = [said async for said in here.operations.stream(payload, job_id)]
     answer = told.pop()
     assert isinstance(answer, dict)
-    return [piece for piece in told if isinstance(piece, Piece)], answer
+    return [piece for piece in told if isinstance(piece, AudioChunk)], answer
 
 
-def sound(pieces: list[Piece]) -> bytes:
+def sound(pieces: list[AudioChunk]) -> bytes:
     return b"".join(to_pcm16(piece.wave).tobytes() for piece in pieces)
 
 
@@ -141,7 +143,7 @@ def test_a_listener_that_goes_away_stops_the_job(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
             stream = here.operations.stream({"text": LONG}, "j")
-            assert isinstance(await anext(stream), Piece)
+            assert isinstance(await anext(stream), AudioChunk)
             here.tone.hold()
             await here.at_work()
             closing = asyncio.create_task(stream.aclose())  # type: ignore[arg-type]
@@ -174,7 +176,7 @@ class Breaking(Tone):
 
 def test_a_broken_device_is_told(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(Breaking())) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(Breaking())) as here:
             assert not here.operations.broken
             assert (await here.refuse("j", **HELLO)).code == "DEVICE_BROKEN"
             assert here.operations.broken
@@ -212,14 +214,14 @@ def test_what_happened_is_counted(tmp_path: Path) -> None:
 
 def test_the_model_says_in_pieces_what_it_says_at_once(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(speaker())) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(speaker())) as here:
             text = "This is spoken by a model of few layers, and so is this."
             asked = {"text": text, "seed": 4, "nfe_step": 5, "response_format": "pcm"}
             pieces, answer = await listen(here, "j", **asked)
             assert len(pieces) > 1
             made = here.store.get(answer["audio_url"].removeprefix("memory:"))
             assert made == sound(pieces)
-            async with house(tmp_path, load_speech=lambda: Speech(speaker())) as other:
+            async with house(tmp_path, load_speech=lambda: Synthesizer(speaker())) as other:
                 plain = await other.ask("k", **asked, quick_start=True)
                 again = other.store.get(plain["audio_url"].removeprefix("memory:"))
             assert again == made
@@ -234,7 +236,7 @@ def test_the_model_says_in_pieces_what_it_says_at_once(tmp_path: Path) -> None:
 
 def test_the_model_stops_what_nobody_wants(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(speaker())) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(speaker())) as here:
             text = "This is spoken by a model of few layers, and so is this. " * 8
             long = asyncio.create_task(here.operations.answer({"text": text, "nfe_step": 64}, "j"))
             while (await here.call("health"))["queue"]["waiting"] == 0:
@@ -248,13 +250,13 @@ def test_the_model_stops_what_nobody_wants(tmp_path: Path) -> None:
 
 
 def test_long_speech_for_slow_listeners_lies_on_the_disk(tmp_path: Path) -> None:
-    pieces, heard = Pieces(tmp_path), []
+    pieces, heard = AudioChunks(tmp_path), []
     waves = [Wave(np.full(MEMORY_SAMPLES // 2, n / 8, np.float32)) for n in range(4)]
-    pieces.join(heard.append)
+    pieces.subscribe(heard.append)
     for wave in waves:
-        pieces.add(len(wave.samples), pieces.keep(wave), of=4)
-    late: list[Piece] = []
-    pieces.join(late.append)
+        pieces.add(len(wave.samples), pieces.store(wave), total=4)
+    late: list[AudioChunk] = []
+    pieces.subscribe(late.append)
     for told in (heard, late):
         assert [piece.start_s for piece in told] == [
             0.0,

@@ -12,10 +12,10 @@ import pytest
 
 from f5serve.errors import F5Error
 from f5serve.jobs.records import LEASE_S
-from f5serve.service import Options
-from f5serve.service.flights import Flight, shut_down, stopped
+from f5serve.service import ServiceOptions
+from f5serve.service.active_jobs import ActiveJob, shut_down_error, stopped
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
 from tests.jobs.clock import Clock
 from tests.service.house import HELLO, CountingTone, House, house, run
@@ -145,7 +145,7 @@ def test_a_job_that_waits_for_the_device_never_gets_it(tmp_path: Path, how: str)
 def test_a_cancel_at_another_worker_is_noticed_at_the_next_beat(tmp_path: Path) -> None:
     async def story() -> None:
         store = MemoryStore()
-        quick = Options(beat_s=0.05)
+        quick = ServiceOptions(heartbeat_s=0.05)
         async with house(tmp_path, store, quick) as here, house(tmp_path, store) as other:
             task = await begin_and_hold(here)
             await other.call("cancel", job_id="j")
@@ -275,7 +275,7 @@ def test_a_stop_ends_the_wait_for_another_worker(tmp_path: Path) -> None:
 def test_a_lease_is_kept_by_beats(tmp_path: Path) -> None:
     async def story() -> None:
         store = MemoryStore()
-        async with house(tmp_path, store, Options(lease_s=0.5, beat_s=0.1)) as here:
+        async with house(tmp_path, store, ServiceOptions(lease_s=0.5, heartbeat_s=0.1)) as here:
             task = await begin_and_hold(here)
             await asyncio.sleep(0.8)
             assert "note" not in await here.call("status", job_id="j")  # which a lost job has
@@ -300,7 +300,7 @@ def test_a_cancel_after_the_last_step_still_keeps_the_output_out(tmp_path: Path)
     tone = Lingering()
 
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(tone)) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(tone)) as here:
             task = begin(here, "j")
             for _ in range(300):
                 if tone.at_work.is_set() and not tone.may_go_on.is_set():
@@ -328,7 +328,7 @@ class SlowBeats(MemoryStore):
 
 def test_a_late_sign_of_life_does_not_hide_how_a_job_ended(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, SlowBeats(), Options(beat_s=0.05)) as here:
+        async with house(tmp_path, SlowBeats(), ServiceOptions(heartbeat_s=0.05)) as here:
             task = await begin_and_hold(here)
             await asyncio.sleep(0.15)  # a beat is on its way
             task.cancel()
@@ -343,13 +343,13 @@ def test_a_late_sign_of_life_does_not_hide_how_a_job_ended(tmp_path: Path) -> No
 
 def test_the_first_reason_for_a_stop_counts() -> None:
     async def story() -> None:
-        flight = Flight("j", "0" * 64)
-        flight.check()
-        flight.stop(lambda: stopped("j"))
-        flight.stop(shut_down)
+        job = ActiveJob("j", "0" * 64)
+        job.check()
+        job.cancel(lambda: stopped("j"))
+        job.cancel(shut_down_error)
         with pytest.raises(F5Error, match="Job j was stopped"):
-            flight.check()
+            job.check()
         with pytest.raises(F5Error, match="was stopped"):
-            await flight.pause(5)
+            await job.sleep(5)
 
     run(story)

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from f5serve.metrics import Registry
-from f5serve.service.supervise import Supervisor
+from f5serve.service.supervisor import Supervisor
 from tests.service.house import run
 
 

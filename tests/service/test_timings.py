@@ -9,7 +9,7 @@ import pytest
 
 from f5serve.alignment.aligners import OFF, Aligners
 from f5serve.alignment.subtitles import FORMATS, MEDIA_TYPES
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
 from tests.service.house import CountingTone, House, house, run
 
@@ -82,7 +82,7 @@ def test_without_times_the_answer_says_why(tmp_path: Path, name: str, reason: st
     tone = Silent()
 
     async def story() -> None:
-        load = lambda: Speech(tone, aligners=Aligners(name))  # noqa: E731
+        load = lambda: Synthesizer(tone, aligners=Aligners(name))  # noqa: E731
         async with house(tmp_path, load_speech=load, tone=tone) as here:
             answer = await here.ask("j", text=TEXT, timing_format="srt")
             assert (answer["word_timings"], answer["timing_files"]) == ([], {})

@@ -14,9 +14,9 @@ import pytest
 from f5serve.audio.encode import MEDIA_TYPES, read_wav
 from f5serve.errors import ModelUnavailable, StorageFailed
 from f5serve.fallback.tone import Tone
-from f5serve.service.answers import MAX_INLINE_BYTES
+from f5serve.service.responses import MAX_INLINE_BYTES
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from tests.service.house import HELLO, house, run
 
 ANSWERED = {
@@ -136,7 +136,7 @@ def test_the_result_cache_can_be_switched_off(tmp_path: Path) -> None:
 
 def test_audio_comes_inside_the_answer_up_to_a_limit(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(Tone(s_per_byte=1))) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(Tone(s_per_byte=1))) as here:
             for _ in range(2):  # made now, and from the store
                 answer = await here.ask("a", text="One.", return_audio="base64")
                 assert base64.b64decode(answer["audio_base64"]) == stored(here.store, answer)
@@ -153,7 +153,7 @@ def test_a_long_text_is_told_in_full_later(tmp_path: Path) -> None:
     text = "The river runs past the old mill. " * 600
 
     async def story() -> None:
-        short = Speech(Tone(s_per_byte=0.005), max_text_chars=50_000)
+        short = Synthesizer(Tone(s_per_byte=0.005), max_text_chars=50_000)
         async with house(tmp_path, max_text_chars=50_000, load_speech=lambda: short) as here:
             answer = await here.ask("j", text=text, return_word_timings=False)
             assert answer["text"] == text.strip()
@@ -188,7 +188,7 @@ def test_another_model_than_the_loaded_one_is_refused(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_loaded_is_told_and_is_one_workers_trouble(tmp_path: Path) -> None:
     store = MemoryStore()
 
-    def fail() -> Speech:
+    def fail() -> Synthesizer:
         raise ModelUnavailable("There is no model.", code="MODEL_MISSING", hint="Pull it.")
 
     async def story() -> None:
@@ -251,7 +251,7 @@ class Broken(Tone):
 
 def test_a_fault_in_the_program_is_recorded_without_its_details(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, load_speech=lambda: Speech(Broken())) as here:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(Broken())) as here:
             with pytest.raises(ZeroDivisionError):
                 await here.ask("j", **HELLO)
             failure = (await here.call("status", job_id="j"))["failure"]

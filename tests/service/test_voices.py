@@ -13,10 +13,10 @@ import pytest
 from f5serve.download.connection import NetworkPolicy
 from f5serve.download.url import FetchLimits
 from f5serve.fallback.tone import Tone
-from f5serve.service import Operations, Options
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from tests.download.servers import Server, answer, network_to
 from tests.service.house import HELLO, CountingTone, House, house, run
@@ -88,7 +88,7 @@ def test_a_replaced_voice_is_not_answered_with_the_old_one(tmp_path: Path) -> No
 
 
 def open_house(web: tuple[str, NetworkPolicy], folder: Path) -> Any:
-    return house(folder, options=Options(network=web[1]), allow_http_urls=True)
+    return house(folder, options=ServiceOptions(network=web[1]), allow_http_urls=True)
 
 
 def test_uploads_come_by_url_too(tmp_path: Path, web: tuple[str, NetworkPolicy]) -> None:
@@ -149,8 +149,8 @@ def test_a_url_is_a_voice_too(tmp_path: Path, web: tuple[str, NetworkPolicy]) ->
         store = MemoryStore()
         limits = LibraryOptions(fetch_limits=FetchLimits(allow_http=True), network=web[1])
         library = VoiceLibrary(store, tmp_path, options=limits)
-        operations = Operations(
-            store, library, lambda: Speech(Tone()), replace(Settings(), allow_http_urls=True)
+        operations = SpeechService(
+            store, library, lambda: Synthesizer(Tone()), replace(Settings(), allow_http_urls=True)
         )
         here = House(operations, store, CountingTone())
         url = f"{web[0]}/ana.wav"

@@ -16,7 +16,7 @@ from f5serve.cli.main import run
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings, process_environ
 from f5serve.startup import boot
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from tests.http.house import house as server
 from tests.service.house import house as worker
 from tests.startup import small_model
@@ -42,12 +42,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def speech(settings: Settings) -> Speech:
+def speech(settings: Settings) -> Synthesizer:
     return boot(settings).speech
 
 
 @pytest.mark.parametrize("route", ["/v1/audio/speech", "/v1/jobs"])
-def test_over_http(tmp_path: Path, speech: Speech, route: str) -> None:
+def test_over_http(tmp_path: Path, speech: Synthesizer, route: str) -> None:
     with server(tmp_path, engine=speech.engine) as here:
         if route == "/v1/audio/speech":
             for more in ({}, {"response_format": "pcm"}, {"stream_format": "sse"}):
@@ -68,7 +68,7 @@ def test_over_http(tmp_path: Path, speech: Speech, route: str) -> None:
             assert told["failure"]["retryable"] is False
 
 
-def test_in_a_worker(tmp_path: Path, speech: Speech) -> None:
+def test_in_a_worker(tmp_path: Path, speech: Synthesizer) -> None:
     async def story() -> None:
         async with worker(tmp_path, load_speech=lambda: speech) as here:
             error = await here.refuse("j", text="Hello.", nfe_step=20)

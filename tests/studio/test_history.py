@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from f5serve.jobs.board import Board
+from f5serve.jobs.store import JobStore
 from f5serve.store.memory import MemoryStore
 from tests.http.house import house
 from tests.jobs.clock import Clock
@@ -18,9 +18,9 @@ pytestmark = needs_chromium
 def test_older_jobs_are_shown_on_request(browser: Browser, tmp_path: Path) -> None:
     clock = Clock()
     store = MemoryStore(clock)
-    board = Board(store)
+    board = JobStore(store)
     for number in range(70):
-        board.queue(f"j{number}", "1" * 64, {"text": f"Number {number} of many.", "voice": "x"})
+        board.enqueue(f"j{number}", "1" * 64, {"text": f"Number {number} of many.", "voice": "x"})
         clock.tick(1)
         board.cancel(f"j{number}", "test")
     with house(tmp_path, store) as home, visiting(browser, home.url) as visit:

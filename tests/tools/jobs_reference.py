@@ -21,12 +21,12 @@ from tests.voices.material import recording
 
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
-from f5serve.service import Operations
-from f5serve.service.parse import parse_tts
+from f5serve.service import SpeechService
+from f5serve.service.requests import parse_tts
 from f5serve.settings import Settings
 from f5serve.startup import default_options
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import VoiceLibrary
 
 KEPT_AS = {
@@ -61,7 +61,7 @@ async def _page() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         store = MemoryStore()
         voices = VoiceLibrary(store, Path(folder))
-        operations = Operations(store, voices, lambda: Speech(Tone()), Settings())
+        operations = SpeechService(store, voices, lambda: Synthesizer(Tone()), Settings())
         try:
             return [line async for line in _Asker(operations).lines()]
         finally:
@@ -71,7 +71,7 @@ async def _page() -> list[str]:
 class _Asker:
     """Asks every operation what it takes, and what it answers."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: SpeechService) -> None:
         self._operations = operations
         self._used: set[str] = set()
 

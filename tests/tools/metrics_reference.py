@@ -13,10 +13,10 @@ from starlette.types import Message, Receive, Scope, Send
 from f5serve.fallback.tone import Tone
 from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.metrics import Registry
-from f5serve.service import Operations
+from f5serve.service import SpeechService
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Engine
 from f5serve.voices.library import VoiceLibrary
 
@@ -67,7 +67,7 @@ async def _asked() -> Registry:
     with tempfile.TemporaryDirectory() as folder:
         voices = VoiceLibrary(store, Path(folder))
         settings = Settings(data_dir=Path(folder))
-        operations = Operations(store, voices, lambda: Speech(Counted()), settings)
+        operations = SpeechService(store, voices, lambda: Synthesizer(Counted()), settings)
         operations.begin()
         await operations.answer({"text": "Hello."}, "hello")
         await AccessLogMiddleware(_empty, operations.metrics)(_SCOPE, _receive, _send)

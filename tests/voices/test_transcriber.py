@@ -12,7 +12,7 @@ import soundfile
 from f5serve.errors import BadAudio, F5Error
 from f5serve.heard import Comparison
 from f5serve.settings import Settings
-from f5serve.synthesis.listening import Ears
+from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.types import Wave, WordTiming
 from f5serve.voices.prepare import Transcriber, prepare_voice
 from f5serve.voices.trim import trim_by_words
@@ -111,7 +111,7 @@ LONG = ["0870", "0880", "0890"]
 def test_a_long_recording_is_cut_where_pauses_do_not_tell(listener: str) -> None:
     """With hardly a pause, only whoever listens can tell; either of them is enough."""
     if listener == "aligner":
-        hearing = Ears(Settings(recogniser="off")).hearing()
+        hearing = SpeechRecognition(Settings(recogniser="off")).hearing()
     else:
         hearing = Transcriber(align=ear().words_of)
     data = recording(LONG, 0.15)

@@ -13,9 +13,9 @@ from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.fallback.tone import Tone
 from f5serve.jobs.records import LEASE_S
 from f5serve.runpod import service as runpod_service
-from f5serve.service import Options
+from f5serve.service import ServiceOptions
 from f5serve.startup import process as program
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.synthesizer import Synthesizer
 
 
 def main() -> None:
@@ -28,14 +28,14 @@ def main() -> None:
     ours, theirs = parser.parse_known_args()
     settings = program.prepare("worker")
 
-    def load() -> Speech:
+    def load() -> Synthesizer:
         time.sleep(ours.load_s)
         if ours.unloadable:
             raise ModelUnavailable("The model is damaged.", code="MODEL_DAMAGED")
-        return Speech(Tone(cost_s=ours.cost_s), settings.max_text_chars)
+        return Synthesizer(Tone(cost_s=ours.cost_s), settings.max_text_chars)
 
     try:
-        runpod_service.run(settings, theirs, load, Options(lease_s=ours.lease_s))
+        runpod_service.run(settings, theirs, load, ServiceOptions(lease_s=ours.lease_s))
     except F5Error as error:
         sys.exit(error.exit_code)
 

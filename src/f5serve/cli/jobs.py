@@ -36,21 +36,21 @@ def run_show(args: argparse.Namespace, settings: Settings) -> int:
     Raises:
         InvalidRequest: INVALID_JOB_ID.
     """
-    from f5serve.jobs.board import Board
+    from f5serve.jobs.claims import unknown
     from f5serve.jobs.records import Status
-    from f5serve.jobs.refusals import unknown
+    from f5serve.jobs.store import JobStore
     from f5serve.store.config import open_store
 
     store = open_store(settings)
-    standing = Board(store).look(args.job_id)
-    if standing.status is Status.UNKNOWN:
+    snapshot = JobStore(store).snapshot(args.job_id)
+    if snapshot.status is Status.UNKNOWN:
         raise unknown(args.job_id, named=True)
-    record = standing.record
+    record = snapshot.record
     if args.json:
-        told = {"job_id": args.job_id, "status": standing.status.told, "record": record}
+        told = {"job_id": args.job_id, "status": snapshot.status.public, "record": record}
         print(json.dumps(told))
         return 0
-    print(f"{args.job_id}: {standing.status.value}")
+    print(f"{args.job_id}: {snapshot.status.value}")
     for line in _lines(record):
         print(f"  {line}")
     for output in record.get("outputs", []):
@@ -61,7 +61,7 @@ def run_show(args: argparse.Namespace, settings: Settings) -> int:
 
 def run_gc(args: argparse.Namespace, settings: Settings) -> int:
     """Remove what is old enough, or tell what would go."""
-    from f5serve.jobs.retention import sweep
+    from f5serve.jobs.retention import collect_garbage
     from f5serve.store.config import open_store
 
     days = settings.retention_days if args.days is None else args.days
@@ -70,7 +70,7 @@ def run_gc(args: argparse.Namespace, settings: Settings) -> int:
             f"--days is {days}.", code="BAD_OPTION", hint="It takes 0 (keep all) or more."
         )
     quiet = args.json or not args.dry_run
-    swept = sweep(open_store(settings), days, args.dry_run, None if quiet else print)
+    swept = collect_garbage(open_store(settings), days, args.dry_run, None if quiet else print)
     if args.json:
         print(json.dumps({**asdict(swept), "dry_run": args.dry_run, "retention_days": days}))
         return 0

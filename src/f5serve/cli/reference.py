@@ -13,7 +13,7 @@ from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
 from f5serve.settings import Settings
 from f5serve.startup import Choice
-from f5serve.synthesis.listening import Ears
+from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.types import Voice
 from f5serve.voices.bulk_import import read_file, read_recording
 from f5serve.voices.library import VoiceNotFound
@@ -22,7 +22,9 @@ from f5serve.voices.prepare import default_voice, prepare_voice
 from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 
 
-def read_voice(args: argparse.Namespace, choice: Choice, settings: Settings, ears: Ears) -> Voice:
+def read_voice(
+    args: argparse.Namespace, choice: Choice, settings: Settings, ears: SpeechRecognition
+) -> Voice:
     """The voice that was asked for; `ears` hear a recording that comes without its words.
 
     Raises:
@@ -42,7 +44,7 @@ def read_voice(args: argparse.Namespace, choice: Choice, settings: Settings, ear
     return prepare_voice(path.stem, read_recording(path), said, transcriber=hearing).voice
 
 
-def _library_voice(args: argparse.Namespace, settings: Settings, ears: Ears) -> Voice:
+def _library_voice(args: argparse.Namespace, settings: Settings, ears: SpeechRecognition) -> Voice:
     from f5serve.store.config import open_store
 
     library = ears.library(open_store(settings))

@@ -22,10 +22,10 @@ from f5serve.cli.reference import read_voice
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 from f5serve.startup import Booted, choose, default_options, start
-from f5serve.synthesis.listening import Ears
-from f5serve.synthesis.speech import check_request
+from f5serve.synthesis.hooks import SynthesisHooks
+from f5serve.synthesis.recognition import SpeechRecognition
+from f5serve.synthesis.synthesizer import check_request
 from f5serve.synthesis.verification import describe
-from f5serve.synthesis.watch import Watch
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult
 
 SUFFIXES: dict[str, AudioFormat] = {
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     timings = timing_outputs(args, output)
     text = read_text(args.text, settings.max_text_chars)
     choice = choose(settings, args.weights)
-    ears = Ears(settings)
+    ears = SpeechRecognition(settings)
     request = SpeechRequest(
         text=text,
         voice=read_voice(args, choice, settings, ears),
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     booted = start(choice, settings, ears)
     with progress() as on_progress:
-        result = booted.speech.say(request, watch=Watch(on_progress=on_progress))
+        result = booted.speech.synthesize(request, hooks=SynthesisHooks(on_progress=on_progress))
     output.write(result.audio)
     for name, file in timings.items():
         if result.timings.words:

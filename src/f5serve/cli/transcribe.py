@@ -36,13 +36,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Hear, and print."""
     from f5serve.alignment.subtitles import as_dict
     from f5serve.audio.decode import LONG, decode
-    from f5serve.synthesis.listening import Ears
-    from f5serve.synthesis.verification import nobody_hears
+    from f5serve.synthesis.recognition import SpeechRecognition
+    from f5serve.synthesis.verification import recognizer_missing
     from f5serve.voices.bulk_import import read_file
 
-    ear = Ears(settings).open()
+    ear = SpeechRecognition(settings).open()
     if ear is None:
-        raise nobody_hears()
+        raise recognizer_missing()
     if args.language and not ear.recogniser.understands(args.language):
         raise InvalidRequest(
             f"The recogniser {ear.model} does not understand {args.language!r}.",

@@ -21,7 +21,7 @@ from f5serve.service.erasure import erase_voice
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.config import open_store
-from f5serve.synthesis.listening import Ears
+from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.voices.bulk_import import ImportResult, import_folder, read_recording
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import DEFAULT_NAME
@@ -32,7 +32,7 @@ from f5serve.voices.storage import GcOptions
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run one action; returns the exit code."""
     store = open_store(settings)
-    library = Ears(settings).library(store)
+    library = SpeechRecognition(settings).library(store)
     if args.action in ("remove", "delete"):
         return _remove(args, library, store)
     action = {"list": _list, "add": _add, "import": _import, "gc": _gc}[args.action]

@@ -1,6 +1,6 @@
 """The HTTP server: OpenAI's routes for speech, and routes for voices, jobs and models.
 
-    bytes -> connections -> middleware -> router -> Operations -> answer
+    bytes -> connections -> middleware -> router -> SpeechService -> answer
 
 - `serve`: the process.  `server`: start and shutdown.  `app`: routers and the order of middleware.
 - `state`: what routes work with.  `errors`: an error as OpenAI's error body.

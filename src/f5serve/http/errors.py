@@ -28,7 +28,7 @@ from f5serve.errors import (
     ModelUnavailable,
     StorageFailed,
 )
-from f5serve.service.flights import SHUT_DOWN_CODE
+from f5serve.service.active_jobs import SHUT_DOWN_CODE
 
 _log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
 from f5serve.http_settings import MOST_CHARS
-from f5serve.service.parse import MAX_NAME_CHARS, MAX_REF_TEXT_CHARS, MAX_TIMEOUT_S
-from f5serve.synthesis.speech import RANGES
+from f5serve.service.requests import MAX_NAME_CHARS, MAX_REF_TEXT_CHARS, MAX_TIMEOUT_S
+from f5serve.synthesis.synthesizer import RANGES
 from f5serve.types import AudioFormat
 
 JobState = Literal["QUEUED", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]

@@ -25,7 +25,7 @@ from f5serve.startup.process import end_within, loading, prepare
 if TYPE_CHECKING:
     from f5serve.http.server import Server
     from f5serve.startup import Start
-    from f5serve.synthesis.speech import Speech
+    from f5serve.synthesis.synthesizer import Synthesizer
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ RUNPOD_ANSWER_MB = 30
 ENDING_S = 2.0
 """Longest wait at the end for a thread that cannot be interrupted, such as an import."""
 
-LoadSpeech = Callable[[], "Speech"]
+LoadSpeech = Callable[[], "Synthesizer"]
 
 BACKLOG = 2048
 
@@ -96,14 +96,14 @@ def main(
     settings = effective_settings(prepare("server", given), host, port)
     check_installed()
     from f5serve.startup import Start, Timeline, check
-    from f5serve.synthesis.listening import Ears
+    from f5serve.synthesis.recognition import SpeechRecognition
 
     check(settings)
     sockets = open_sockets(settings, "PORT" if port is None else "--port")
     timeline = Timeline.of_process()
     timeline.name_until("interpreter", began)
     timeline.name_until("settings, doctor")
-    start = Start(timeline=timeline, warm=True, ears=Ears(settings))
+    start = Start(timeline=timeline, warm=True, ears=SpeechRecognition(settings))
     load_speech = loading(settings, start, at_once=True)
     exit_code = 1
     try:
@@ -213,7 +213,7 @@ def _build(settings: Settings, start: Start, load_speech: LoadSpeech) -> Server:
     from f5serve.http.middleware.access_log import AccessLogMiddleware, LogLimit
     from f5serve.http.server import Server, ServerOptions, freeze_gc
     from f5serve.http.state import AppState
-    from f5serve.service import Operations, Options
+    from f5serve.service import ServiceOptions, SpeechService
     from f5serve.startup.checks import make_checks
     from f5serve.store.config import open_store
 
@@ -223,8 +223,8 @@ def _build(settings: Settings, start: Start, load_speech: LoadSpeech) -> Server:
     store = open_store(settings)
     voices = ears.library(store)
     checkup = Checkup(lambda: quick(listens=True))  # or it would find its own ports taken
-    options = Options(start=timeline.as_dict, checkup=checkup)
-    operations = Operations(store, voices, load_speech, settings, options)
+    options = ServiceOptions(start=timeline.as_dict, checkup=checkup)
+    operations = SpeechService(store, voices, load_speech, settings, options)
     state = AppState(operations, store, voices, ears.aligners(), settings)
     descriptors = Descriptors()
     connections = Connections(descriptors.for_connections, settings.request_timeout_s)

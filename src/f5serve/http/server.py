@@ -32,8 +32,8 @@ from f5serve.http.connections import Connections, LimitedHttpProtocol, protocol_
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.access_log import LogLimit
 from f5serve.http.state import Lifecycle, device_broken
-from f5serve.service import Operations
-from f5serve.service.supervise import Supervisor
+from f5serve.service import SpeechService
+from f5serve.service.supervisor import Supervisor
 from f5serve.startup.process import end_now, end_within
 
 _log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Server:
     def __init__(
         self,
         app: ASGIApp,
-        operations: Operations,
+        operations: SpeechService,
         lifecycle: Lifecycle,
         options: ServerOptions,
     ) -> None:
@@ -268,7 +268,7 @@ class UvicornServer(uvicorn.Server):
 class _PingApp:
     """Answers /ping on PORT_HEALTH, as `routers.health` does; all else is 404."""
 
-    def __init__(self, operations: Operations, lifecycle: Lifecycle) -> None:
+    def __init__(self, operations: SpeechService, lifecycle: Lifecycle) -> None:
         self._operations, self._lifecycle = operations, lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, W
 from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
 from f5serve.http.errors import Problem
 from f5serve.http_settings import MOST_CHARS
-from f5serve.synthesis.speech import RANGES
+from f5serve.synthesis.synthesizer import RANGES
 from f5serve.types import AudioFormat
 from f5serve.voices.names import MAX_NAME_CHARS
 

@@ -15,8 +15,8 @@ from f5serve.alignment.aligners import Aligners
 from f5serve.api_keys import ApiKey
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable
 from f5serve.json_logs import JOB_ID
-from f5serve.service import Operations
-from f5serve.service.flights import SHUT_DOWN_CODE
+from f5serve.service import SpeechService
+from f5serve.service.active_jobs import SHUT_DOWN_CODE
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.voices.library import VoiceLibrary
@@ -55,7 +55,7 @@ class Lifecycle:
         """200 or 204.
 
         Args:
-            model: see `Operations.model`.
+            model: see `SpeechService.model`.
 
         Raises:
             F5Error: MODEL_FAILED, DEVICE_BROKEN or SHUT_DOWN, all answered with 503.
@@ -107,7 +107,7 @@ class AppState:
         new_id: makes the ids of jobs.
     """
 
-    operations: Operations
+    operations: SpeechService
     store: ObjectStore
     voices: VoiceLibrary
     aligners: Aligners

@@ -29,14 +29,14 @@ from f5serve.errors import F5Error
 from f5serve.http import errors
 from f5serve.http.disconnect import cancel_on_disconnect, deadline_passed
 from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError, Usage
-from f5serve.service.keeping import UNKEPT
-from f5serve.service.pieces import File, Piece
-from f5serve.service.pools import BoundedExecutor
+from f5serve.service.executor import BoundedExecutor
+from f5serve.service.job_events import AudioChunk, AudioFile
+from f5serve.service.results import UNSTORED
 from f5serve.types import AudioFormat
 from f5serve.units import FRAMES_PER_SECOND
 
-SpeechEvents = AsyncGenerator[Piece | File | dict[str, Any], None]
-"""As `Operations.stream` with `whole_files`."""
+SpeechEvents = AsyncGenerator[AudioChunk | AudioFile | dict[str, Any], None]
+"""As `SpeechService.stream` with `whole_files`."""
 
 HOLDBACK_BYTES = 1
 """Held back from a file with Content-Length until the job record is written, so that a complete
@@ -95,15 +95,15 @@ class SpeechFileStream:
         """Parts with something in them; they end when the job is done.
 
         Raises:
-            F5Error: as `Operations.answer`, after the parts that were made before.
+            F5Error: as `SpeechService.answer`, after the parts that were made before.
         """
         held = b""
         async for event in self._events:
-            if isinstance(event, Piece):
+            if isinstance(event, AudioChunk):
                 part = await self._add(event)
-            elif not isinstance(event, File):
+            elif not isinstance(event, AudioFile):
                 self.seconds = float(event["duration"] or 0.0)
-                self.warnings = [each for each in event["warnings"] if each.startswith(UNKEPT)]
+                self.warnings = [each for each in event["warnings"] if each.startswith(UNSTORED)]
                 part = held
             elif self._encoder is not None:
                 part = await self._encoders.finish(self._encoder.end)
@@ -119,7 +119,7 @@ class SpeechFileStream:
             if part:
                 yield part
 
-    async def _read(self, file: File, start: int, size: int) -> bytes:
+    async def _read(self, file: AudioFile, start: int, size: int) -> bytes:
         if not size:
             return b""
         try:
@@ -128,12 +128,12 @@ class SpeechFileStream:
         except TimeoutError:
             raise deadline_passed(self._timeout_s) from None
 
-    async def _add(self, piece: Piece) -> bytes:
+    async def _add(self, piece: AudioChunk) -> bytes:
         if self._format in _ONLY_WHOLE:
             return b""
         return await self._encoders.finish(self._encode, piece)
 
-    def _encode(self, piece: Piece) -> bytes:
+    def _encode(self, piece: AudioChunk) -> bytes:
         if self._encoder is None:
             self._encoder = open_encoder(self._format)
         return self._encoder.add(piece.wave.samples)

@@ -1,10 +1,11 @@
-"""What is known about jobs, kept in the store, so that any worker can tell after any death.
+"""Job records in the store, readable by any worker after any crash.
 
-- `records`: keys, JSON and the rules by which evidence becomes a status; no store calls.
-- `board`: claim, beat, finish, fail, cancel and look up a job.
-- `cache`: results of equal requests.
-- `waiting`: jobs for later, kept until they are over.  `history`: the newest jobs.
-- `retention`: what is old enough to go.
+- `records`: keys, encoding and status rules; no store calls.  `schema`: checks of each record.
+- `record_reader`: reads them strictly.
+- `store`: claim, heartbeat, complete, fail, cancel, status.  `claims`: what a claim gives.
+- `cache`: results of equal requests.  `checkpoints`: finished parts of an unfinished job.
+- `pending`: jobs for later.  `index`, `history`: the newest jobs.
+- `retention`: removal of what is old.
 
-docs/decisions/0010-job-records.md tells why it is built so.
+docs/decisions/0010-job-records.md gives the reasons.
 """

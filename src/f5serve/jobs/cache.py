@@ -1,8 +1,7 @@
-"""Results of requests that were asked before.
+"""Result cache: the outputs of a finished job, found again by the hash of an equal request.
 
-What decides a result flows in as a JSON value, the story of an earlier job flows out. An entry
-names the output of that job; using it keeps the output from being swept for as long as the new job
-is kept. What a story says is not known here.
+An entry names the output of the job that made it. Using an entry keeps that output from being
+removed for as long as the new job is kept.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from f5serve.errors import StorageFailed
-from f5serve.jobs.reading import Damage, Record
-from f5serve.jobs.records import Reader, encode, folder_of, sha256_of
-from f5serve.jobs.shapes import CACHED
+from f5serve.jobs.record_reader import RecordReader, UnreadableRecords
+from f5serve.jobs.records import Record, encode, folder_of
+from f5serve.jobs.schema import CACHED
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
 
@@ -33,30 +32,33 @@ class ResultCache:
     """
 
     def __init__(
-        self, store: ObjectStore, retention_days: int, damage: Damage | None = None
+        self, store: ObjectStore, retention_days: int, damage: UnreadableRecords | None = None
     ) -> None:
         self._store = store
-        self._reader = Reader(store, damage)
+        self._reader = RecordReader(store, damage)
         self._retention_days = retention_days
 
-    def find(self, identity: Mapping[str, Any]) -> Record | None:
-        """The story kept for `identity`, if its output is still there; one read without a hit.
+    def find(self, sha256: str) -> Record | None:
+        """The story kept under a key, if its output is still there; one read without a hit.
+
+        Args:
+            sha256: `sha256_of` all that decides the result.
 
         A store that fails, or an entry that cannot be read, is told in the log and costs no more
         than the work anew.
         """
         try:
-            entry = self._reader.find(_key(identity), CACHED)
+            entry = self._reader.find(_key(sha256), CACHED)
             return self._use(entry) if entry is not None else None
         except StorageFailed as error:
             _log.warning("the result cache cannot be read: %s", error.message)
             return None
 
-    def keep(self, identity: Mapping[str, Any], job_id: str, story: Mapping[str, Any]) -> None:
+    def keep(self, sha256: str, job_id: str, story: Mapping[str, Any]) -> None:
         """Keep the story of a job that has just made its output."""
         entry = {"job_id": job_id, "at": self._store.now(), "story": dict(story)}
         with contextlib.suppress(StorageFailed):  # nothing is lost but time
-            self._store.put(_key(identity), encode(entry), "application/json")
+            self._store.put(_key(sha256), encode(entry), "application/json")
 
     def _use(self, entry: Record) -> Record | None:
         story: Record = entry["story"]
@@ -74,5 +76,5 @@ class ResultCache:
         return not self._retention_days or age_s < self._retention_days * DAY_S - margin_s
 
 
-def _key(identity: Mapping[str, Any]) -> str:
-    return f"cache/{sha256_of(identity)}.json"
+def _key(sha256: str) -> str:
+    return f"cache/{sha256}.json"

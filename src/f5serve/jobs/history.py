@@ -1,10 +1,10 @@
-"""The newest jobs, page by page, for whoever wants to see what was made.
+"""Lists the newest jobs page by page, with a short-lived cache.
 
-    a page of the index -> the records of these jobs, some at a time -> what is told of each
+    a page of the index -> the records of these jobs, some at a time -> a summary of each
 
-A page costs one listing request and the records that are not known yet, however many jobs the
-store holds. A job whose records do not come in time, or whose store fails, is left out; no lock is
-held while anything is asked. What a record says is not known here.
+A page costs one listing request and the records that are not cached, however many jobs the store
+holds. A job whose records do not come in time, or cannot be read, is left out. No lock is held
+during a call of the store.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from f5serve.errors import StorageFailed
-from f5serve.jobs.board import Board
-from f5serve.jobs.index import Index
-from f5serve.jobs.records import Standing, Status
+from f5serve.jobs.index import JobIndex
+from f5serve.jobs.records import JobSnapshot, Status
+from f5serve.jobs.store import JobStore
 
 _log = logging.getLogger(__name__)
 
@@ -29,22 +29,22 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
-FRESH_S = 2.0
+CACHE_TTL_S = 2.0
 """A page is told again for so long."""
 
-KEPT_S = {Status.COMPLETED: 600.0, Status.FAILED: 10.0, Status.CANCELLED: 10.0}
+SUMMARY_TTL_S = {Status.COMPLETED: 600.0, Status.FAILED: 10.0, Status.CANCELLED: 10.0}
 """How long what was told of a job is told again. Only a success can never change."""
 
 READ_S = 5.0
 """Longest wait for the records of a page."""
 
-MAX_KEPT = 2_000
+MAX_SUMMARIES = 2_000
 MAX_PAGES = 16
 READERS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Recent(Generic[T]):
+class JobPage(Generic[T]):
     """What was found, newest first.
 
     Attributes:
@@ -56,38 +56,38 @@ class Recent(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept(Generic[T]):
+class _Cached(Generic[T]):
     until: float
     value: T
 
 
-class History(Generic[T]):
+class RecentJobs(Generic[T]):
     """The newest jobs of one store.
 
     Args:
-        tell: a job's folder and standing to what is kept of them here; small.
-        fresh_s: see FRESH_S; 0 remembers nothing.
+        summarize: a job's folder and snapshot to what is kept of them here; small.
+        fresh_s: see CACHE_TTL_S; 0 remembers nothing.
         read_s: see READ_S.
     """
 
     def __init__(
         self,
-        board: Board,
-        tell: Callable[[str, Standing], T],
+        job_store: JobStore,
+        summarize: Callable[[str, JobSnapshot], T],
         *,
-        fresh_s: float = FRESH_S,
+        fresh_s: float = CACHE_TTL_S,
         read_s: float = READ_S,
     ) -> None:
-        self._board = board
-        self._index = Index(board.store)
-        self._tell = tell
+        self._job_store = job_store
+        self._index = JobIndex(job_store.store)
+        self._summarize = summarize
         self._fresh_s = fresh_s
         self._read_s = read_s
         self._lock = threading.Lock()  # held over no call of the store
-        self._lines: OrderedDict[str, _Kept[T]] = OrderedDict()
-        self._pages: OrderedDict[tuple[int, str], _Kept[Recent[T]]] = OrderedDict()
+        self._lines: OrderedDict[str, _Cached[T]] = OrderedDict()
+        self._pages: OrderedDict[tuple[int, str], _Cached[JobPage[T]]] = OrderedDict()
 
-    def page(self, limit: int, after: str = "") -> Recent[T]:
+    def page(self, limit: int, after: str = "") -> JobPage[T]:
         """At most `limit` jobs, those first that were asked for last; blocks.
 
         Args:
@@ -103,8 +103,8 @@ class History(Generic[T]):
         found = self._index.page(limit + 1, after)
         shown = found[:limit]
         jobs = self._read_all(list(dict.fromkeys(entry.name for entry in shown)))
-        recent = Recent(jobs, shown[-1].cursor if len(found) > limit else "")
-        self._keep(self._pages, (limit, after), recent, self._fresh_s, MAX_PAGES)
+        recent = JobPage(jobs, shown[-1].cursor if len(found) > limit else "")
+        self._put(self._pages, (limit, after), recent, self._fresh_s, MAX_PAGES)
         return recent
 
     def _read_all(self, names: Sequence[str]) -> list[T]:
@@ -133,26 +133,28 @@ class History(Generic[T]):
         known = self._find(self._lines, name)
         if known is not None:
             return known
-        standing = self._board.look(name)  # a folder's name stands for its id
-        if standing.status is Status.UNKNOWN:
+        snapshot = self._job_store.snapshot(name)  # a folder's name stands for its id
+        if snapshot.status is Status.UNKNOWN:
             return None
-        line = self._tell(name, standing)
-        if self._fresh_s and not standing.damage:
-            self._keep(self._lines, name, line, KEPT_S.get(standing.status, 0.0), MAX_KEPT)
+        line = self._summarize(name, snapshot)
+        if self._fresh_s and not snapshot.damage:
+            self._put(
+                self._lines, name, line, SUMMARY_TTL_S.get(snapshot.status, 0.0), MAX_SUMMARIES
+            )
         return line
 
-    def _find(self, kept: OrderedDict[K, _Kept[V]], key: K) -> V | None:
+    def _find(self, kept: OrderedDict[K, _Cached[V]], key: K) -> V | None:
         with self._lock:
             found = kept.get(key)
         return found.value if found is not None and time.monotonic() < found.until else None
 
-    def _keep(
-        self, kept: OrderedDict[K, _Kept[V]], key: K, value: V, seconds: float, most: int
+    def _put(
+        self, kept: OrderedDict[K, _Cached[V]], key: K, value: V, seconds: float, most: int
     ) -> None:
         if not seconds:
             return
         with self._lock:
-            kept[key] = _Kept(time.monotonic() + seconds, value)
+            kept[key] = _Cached(time.monotonic() + seconds, value)
             kept.move_to_end(key)
             while len(kept) > most:
                 kept.popitem(last=False)

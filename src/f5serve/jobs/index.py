@@ -1,12 +1,11 @@
-"""Which jobs there are, newest first, without a look at all of them.
+"""Index of jobs by time, newest first.
 
     index/jobs/<day>/<minute>/<millisecond>-<job>    empty; numbers count backwards
 
-One small key for each job, in the order of time from the newest on, so the first page of a listing
-holds the newest jobs, on buckets and in folders. Whoever writes a job's first record writes the key
-beside it. A key that is missing is written later by `rebuild`, as the records themselves say which
-jobs there are; one that leads to no job is passed over. What records say is not known here.
-docs/decisions/0029-an-index-of-jobs.md tells why it is built so.
+There is one small key for each job, so the first page of a listing holds the newest jobs, on
+buckets and in folders. The key is written beside the job's first record. `rebuild` adds keys that
+are missing; a key without a job is passed over.
+docs/decisions/0029-an-index-of-jobs.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _OF_A_JOB = re.compile(r"jobs/([^/]+)/[^/]+\.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Indexed:
+class IndexedJob:
     """A job in the index.
 
     Attributes:
@@ -54,7 +53,7 @@ class Indexed:
     cursor: str
 
 
-class Index:
+class JobIndex:
     """The index of one store. Every call blocks."""
 
     def __init__(self, store: ObjectStore) -> None:
@@ -67,7 +66,7 @@ class Index:
         except StorageFailed as error:
             _log.warning("job %s is not in the index yet: %s", name, error.message)
 
-    def page(self, limit: int, after: str = "") -> list[Indexed]:
+    def page(self, limit: int, after: str = "") -> list[IndexedJob]:
         """The newest jobs, or those behind a cursor; one request of the store.
 
         Raises:
@@ -149,9 +148,9 @@ def _fits(name: str) -> bool:
     return _KEY.fullmatch(key_of(name, 0.0)) is not None
 
 
-def _entry(key: str) -> Indexed | None:
+def _entry(key: str) -> IndexedJob | None:
     match = _KEY.fullmatch(key)
-    return Indexed(match[4], f"{match[1]}{match[2]}{match[3]}-{match[4]}") if match else None
+    return IndexedJob(match[4], f"{match[1]}{match[2]}{match[3]}-{match[4]}") if match else None
 
 
 def _key_behind(cursor: str) -> str:

@@ -1,6 +1,4 @@
-"""Where a job's records lie, how they are written, and what they prove when read together.
-
-Job ids and evidence flow in; keys, records and a `Standing` flow out.
+"""Job records: keys in the store, encoding, and the rules that make a status of them.
 
     jobs/<id>/state.json      who works on it, how far, when last heard of; overwritten, advisory
     jobs/<id>/done.json       success, written after the output it names
@@ -15,27 +13,21 @@ Success and failure lie under different keys, so no race between two workers hid
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from f5serve.errors import KeyMissing, StorageFailed
-from f5serve.jobs.reading import (
-    SCHEMA,
-    Check,
-    Damage,
-    RecordUnreadable,
-    read,
-    unreadable,
-)
-from f5serve.jobs.reading import Record as Record
-from f5serve.store.base import ObjectStore
+from f5serve.errors import StorageFailed
 from f5serve.store.json_documents import canonical_json
 
-_log = logging.getLogger(__name__)
+SCHEMA = 1
+"""Raised when a reader of the number before could no longer use what is written."""
+
+
+Record = dict[str, Any]
+"""One JSON object of the store. Fields that this version does not know are kept."""
 
 LEASE_S = 60.0
 """A worker that was not heard of for so long has lost its job."""
@@ -62,7 +54,7 @@ class Status(Enum):
     COMPLETED = "COMPLETED"
 
     @property
-    def told(self) -> str:
+    def public(self) -> str:
         """The word for callers: QUEUED, PROCESSING, COMPLETED, ERROR or CANCELLED."""
         return "PROCESSING" if self is Status.LOST else self.value
 
@@ -71,7 +63,7 @@ ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class JobRecords:
     """The records of one job that were found; `failed` is that of the newest attempt."""
 
     done: Record | None = None
@@ -81,7 +73,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class JobSnapshot:
     """A status and the record that proves it; empty for UNKNOWN.
 
     Attributes:
@@ -99,33 +91,33 @@ class Standing:
         return dict(self.record.get("failure") or {}) if self.status is Status.FAILED else {}
 
 
-def judge(evidence: Evidence, now: float, lease_s: float = LEASE_S) -> Standing:
+def resolve_status(evidence: JobRecords, now: float, lease_s: float = LEASE_S) -> JobSnapshot:
     """What the evidence proves, strongest first; `now` by the clock of the store."""
     if evidence.done is not None:
-        return Standing(Status.COMPLETED, evidence.done)
+        return JobSnapshot(Status.COMPLETED, evidence.done)
     if evidence.cancel is not None:
-        return Standing(Status.CANCELLED, evidence.cancel)
+        return JobSnapshot(Status.CANCELLED, evidence.cancel)
     state = evidence.state
     if evidence.failed is not None and attempt_of(evidence.failed) >= attempt_of(state):
         return _ended(evidence.failed)
     if state is None:
-        return Standing(Status.UNKNOWN, {})
+        return JobSnapshot(Status.UNKNOWN, {})
     phase = state.get("phase")
     if phase == "cancelled":
-        return Standing(Status.CANCELLED, state)
+        return JobSnapshot(Status.CANCELLED, state)
     if phase == "failed":
         return _ended(state)
     if phase == "queued":
-        return Standing(Status.QUEUED, state)
+        return JobSnapshot(Status.QUEUED, state)
     # A heartbeat from the future comes from a wrong clock; it must not hold the job for ever.
     fresh = abs(now - float(state.get("heartbeat", 0.0))) < lease_s
-    return Standing(Status.RUNNING if fresh and phase != "released" else Status.LOST, state)
+    return JobSnapshot(Status.RUNNING if fresh and phase != "released" else Status.LOST, state)
 
 
-def _ended(record: Record) -> Standing:
+def _ended(record: Record) -> JobSnapshot:
     """Failed, or stopped by whoever handed the job out, which is told as cancelled."""
     code = (record.get("failure") or {}).get("code")
-    return Standing(Status.CANCELLED if code == CANCELLED_CODE else Status.FAILED, record)
+    return JobSnapshot(Status.CANCELLED if code == CANCELLED_CODE else Status.FAILED, record)
 
 
 def attempt_of(record: Record | None) -> int:
@@ -173,64 +165,3 @@ def encode(record: Mapping[str, Any]) -> bytes:
             hint="Report this; the job's text or warnings are longer than was thought possible.",
         )
     return data
-
-
-class Reader:
-    """Reads records of one store, and notes what cannot be read; any thread may call.
-
-    Args:
-        damage: where it is noted; None makes one.
-    """
-
-    def __init__(self, store: ObjectStore, damage: Damage | None = None) -> None:
-        self._store = store
-        self.damage = damage or Damage()
-
-    def get(
-        self, key: str, shape: Check, of: str = "", max_bytes: int = MAX_RECORD_BYTES
-    ) -> Record | None:
-        """The record under `key`, None where there is none.
-
-        Args:
-            of: the folder of the job that it must belong to, if it names one; "" for any.
-
-        Raises:
-            RecordUnreadable: it is no record of this shape.
-            StorageFailed: the store does not do its part.
-        """
-        try:
-            data = self._store.get(key, max_bytes)
-            record = read(data, key, shape)
-            job_id = record.get("job_id")
-            if of and job_id is not None and folder_of(job_id) != of:
-                raise RecordUnreadable(key, "it is another job's")
-        except KeyMissing:
-            self.damage.forget(key)
-            return None
-        except RecordUnreadable as error:
-            self._note(error)
-            raise
-        except StorageFailed as error:
-            told = unreadable(error, key)
-            if told is None:
-                raise
-            self._note(told)
-            raise told from None
-        self.damage.forget(key)
-        return record
-
-    def find(self, key: str, shape: Check, of: str = "") -> Record | None:
-        """As `get`; None, too, for what cannot be read."""
-        try:
-            return self.get(key, shape, of)
-        except RecordUnreadable:
-            return None
-
-    def _note(self, error: RecordUnreadable) -> None:
-        if self.damage.note(error):
-            _log.warning("%s", error.message)
-
-
-def damaged(job_id: str, error: RecordUnreadable) -> Standing:
-    """Where a job stands whose record cannot be read."""
-    return Standing(Status.FAILED, {"job_id": job_id, "failure": error.told()}, error.code)

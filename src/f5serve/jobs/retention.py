@@ -1,7 +1,6 @@
-"""Which records and results are old enough to go, and their removal.
+"""Removes jobs, results and cache entries that are older than the retention time.
 
-A store and an age flow in, the count of what went flows out. Only what this program has written is
-touched: voices never, nor files that people put beside its own.
+Only keys that this program has written are removed; voices and files of other origin stay.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from f5serve.errors import F5Error
-from f5serve.jobs.index import Index, oldest
+from f5serve.jobs.index import JobIndex, oldest
 from f5serve.store.base import ObjectStore, StoredObject
 
 _log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ _OF_THE_CACHE = re.compile(r"cache/[0-9a-f]{64}\.json")
 
 
 @dataclass(slots=True)
-class Swept:
+class GcReport:
     """What went, or would go: jobs with all of their files, cache entries, and bytes of both.
 
     Attributes:
@@ -72,13 +71,13 @@ class _Listing:
         ]
 
 
-def sweep(
+def collect_garbage(
     store: ObjectStore,
     retention_days: int,
     dry_run: bool = False,
     on_job: Callable[[str], None] | None = None,
     relist_s: float = RELIST_S,
-) -> Swept:
+) -> GcReport:
     """Remove jobs of which nothing was written for `retention_days`, and cache entries as old.
 
     A job goes as a whole. Everything is listed again when the listing is older than `relist_s`, so
@@ -93,11 +92,11 @@ def sweep(
     Raises:
         StorageFailed: the store's own code.
     """
-    swept = Swept()
+    swept = GcReport()
     if not retention_days:
         return swept
     before = store.now() - retention_days * DAY_S
-    index = Index(store)
+    index = JobIndex(store)
     indexed = defaultdict(list)
     for name, entry in index.all():
         indexed[name].append(entry)
@@ -141,7 +140,7 @@ def _abort_uploads(store: ObjectStore) -> int:
 
 
 def _sweep_entries(
-    store: ObjectStore, before: float, swept: Swept, deleters: ThreadPoolExecutor, dry_run: bool
+    store: ObjectStore, before: float, swept: GcReport, deleters: ThreadPoolExecutor, dry_run: bool
 ) -> None:
     """Remove old entries of the cache and of the queue: what nobody took up for so long is not
     wanted any more, and its records have gone with the job."""
@@ -184,7 +183,7 @@ def _order(entry: StoredObject) -> tuple[int, str]:
     return {"done.json": 0, "state.json": 2}.get(name, 1), entry.key
 
 
-def _count(swept: Swept, entries: list[StoredObject]) -> None:
+def _count(swept: GcReport, entries: list[StoredObject]) -> None:
     swept.files += len(entries)
     swept.bytes += sum(entry.size for entry in entries)
 

@@ -1,7 +1,7 @@
 """RunPod's door: a job in, the answer or one error sentence out.
 
-    {"id", "input"} -> Operations.answer -> output, or {"error", "code", "hint"}
-    {"id", "input"} -> Operations.stream -> pieces of speech, then the output (F5_STREAM)
+    {"id", "input"} -> SpeechService.answer -> output, or {"error", "code", "hint"}
+    {"id", "input"} -> SpeechService.stream -> pieces of speech, then the output (F5_STREAM)
 
 An answer with `error` makes RunPod mark the request as failed, so only failures carry that key. No
 traceback, path or host leaves through here, and no text of a request enters the log.
@@ -24,8 +24,8 @@ from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.runpod.progress import Progress
 from f5serve.runpod.sdk import Sdk
-from f5serve.service.flights import SHUT_DOWN_CODE
-from f5serve.service.pieces import Piece
+from f5serve.service.active_jobs import SHUT_DOWN_CODE
+from f5serve.service.job_events import AudioChunk
 from f5serve.types import Wave
 from f5serve.units import s_to_samples, samples_to_s
 
@@ -45,7 +45,7 @@ LOCAL_ID = "local_test"
 
 
 class Answering(Protocol):
-    """What the door needs of `service.Operations`."""
+    """What the door needs of `service.SpeechService`."""
 
     async def answer(
         self, payload: Mapping[str, Any], job_id: str, on_progress: OnProgress | None = None
@@ -113,7 +113,7 @@ class Door:
             payload = _input_of(job)
             async with aclosing(self._operations().stream(payload, job_id)) as told:
                 async for said in told:
-                    if not isinstance(said, Piece):
+                    if not isinstance(said, AudioChunk):
                         yield _sendable(said)
                         continue
                     for item in piece_items(said):
@@ -165,7 +165,7 @@ class Door:
         return self._made
 
 
-def piece_items(piece: Piece) -> Iterator[dict[str, Any]]:
+def piece_items(piece: AudioChunk) -> Iterator[dict[str, Any]]:
     """A piece as items of a stream, each well below RunPod's limit of 1 MB."""
     whole = piece.wave
     rate = whole.sample_rate

@@ -17,12 +17,12 @@ from f5serve.runpod.door import Answering, Door
 from f5serve.runpod.loop import JobLoop, LoopOptions
 from f5serve.runpod.queue import RunPodQueue
 from f5serve.runpod.with_parent import tie_forks_to_this_process
-from f5serve.service import Operations, Options
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings, takes_jobs
 from f5serve.startup.checks import make_checks
 from f5serve.store.config import open_store
-from f5serve.synthesis.listening import Ears
-from f5serve.synthesis.speech import Speech
+from f5serve.synthesis.recognition import SpeechRecognition
+from f5serve.synthesis.synthesizer import Synthesizer
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 def run(
     settings: Settings,
     arguments: Sequence[str],
-    load_speech: Callable[[], Speech],
-    options: Options | None = None,
-    ears: Ears | None = None,
+    load_speech: Callable[[], Synthesizer],
+    options: ServiceOptions | None = None,
+    ears: SpeechRecognition | None = None,
 ) -> None:
     """Be a worker over the store and voices that the settings name.
 
@@ -43,16 +43,16 @@ def run(
 
     Raises:
         InvalidRequest: BAD_SETTING.
-        ModelUnavailable: SDK_MISSING, or as `Ears.open`.
+        ModelUnavailable: SDK_MISSING, or as `SpeechRecognition.open`.
     """
     store = open_store(settings)
-    voices = (ears or Ears(settings)).library(store)
+    voices = (ears or SpeechRecognition(settings)).library(store)
     at_runpod = takes_jobs()
 
-    def make() -> Operations:
+    def make() -> SpeechService:
         queue = RunPodQueue(settings.runpod_api, settings.runpod_endpoint, settings.runpod_key)
-        chosen = replace(options or Options(), enqueue=queue if at_runpod else None)
-        operations = Operations(store, voices, load_speech, settings, chosen)
+        chosen = replace(options or ServiceOptions(), enqueue=queue if at_runpod else None)
+        operations = SpeechService(store, voices, load_speech, settings, chosen)
         if at_runpod:  # a local test job may well need no model
             operations.begin()
         return operations

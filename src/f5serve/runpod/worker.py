@@ -79,22 +79,22 @@ def _no_job(why: str) -> InvalidRequest:
 
 def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
     from f5serve.startup import Start, Timeline
-    from f5serve.synthesis.listening import Ears
+    from f5serve.synthesis.recognition import SpeechRecognition
 
     timeline = Timeline.of_process()
     timeline.name_until("interpreter", began)
     timeline.name_until("settings, doctor")
-    ears = Ears(settings)  # one for uploads and for speech that is verified
+    ears = SpeechRecognition(settings)  # one for uploads and for speech that is verified
     how = Start(timeline=timeline, warm=True, ears=ears)
     load_speech = loading(settings, how, at_once=takes_jobs())  # a local test may well need none
     try:
         with timeline.step("service", beside=True):
             from f5serve.runpod import sdk as runpod_sdk
             from f5serve.runpod import service as runpod_service
-            from f5serve.service import Options
+            from f5serve.service import ServiceOptions
 
             runpod_sdk.load()
-        options = Options(start=timeline.as_dict)
+        options = ServiceOptions(start=timeline.as_dict)
         runpod_service.run(settings, arguments, load_speech, options, ears)
     finally:
         how.stop.set()

@@ -1,16 +1,17 @@
-"""What can be asked of f5serve, whatever the door: speech, voices, jobs, health.
+"""Speech, voices, jobs and health: every operation once, for all entrypoints.
 
-`Operations.answer` takes the input of a job and returns what is told to the caller.
+`SpeechService.answer` takes the input of a job and returns its answer.
 
-    parse -> Ask -> flights (once per id, stoppable) -> perform (claim .. done.json) -> answers
+    requests -> TTSRequest -> active_jobs (once per id) -> runner (claim .. done.json) -> responses
 
-- `parse`: fields, strictly.  `uploads`: recordings.  `answers`: records to JSON.
-- `flights`: jobs under way here.  `device`: the thread that computes.  `perform`: one job.
-- `pools`: threads by kind of work.  `probe`, `health`: what is looked at, and told.
-- `queue`: jobs for later.  `story`: what is kept of a result.  `files`: its files.
+- `requests`: fields, read strictly.  `responses`: records to JSON.  `results`: what is stored.
+- `active_jobs`: jobs running here.  `job_events`: what their subscribers get.  `runner`: one job.
+- `executor`: inference threads, and pools for blocking calls.  `admission`: the backlog.
+- `queue`: jobs for later.  `job_queries`: status, result, list.  `voices`, `erasure`: voices.
+- `metrics`, `health`: what is counted and checked.  `supervisor`: background tasks.
 """
 
-from f5serve.service.desk import Operations
-from f5serve.service.options import Options
+from f5serve.service.options import ServiceOptions
+from f5serve.service.service import SpeechService
 
-__all__ = ["Operations", "Options"]
+__all__ = ["ServiceOptions", "SpeechService"]

@@ -1,7 +1,6 @@
-"""How long the device will be busy, and who is sent away because of it.
+"""Admission control: refuses requests with BUSY while the estimated backlog is too long.
 
-Sizes and estimates flow in, a place in the line or a BUSY error flows out. All calls are made in
-the event loop, so that a burst cannot slip in unseen. Engines and jobs are not known here.
+All calls are made in the event loop, so a burst of requests is counted one by one.
 """
 
 from __future__ import annotations
@@ -12,17 +11,19 @@ _WEIGHT = 0.2
 """Of the newest cost in the running average of what a byte of text costs."""
 
 
-class Place:
+class Ticket:
     """One request in the line, until it leaves."""
 
-    def __init__(self, line: Line, text_bytes: int, estimate_s: float | None) -> None:
+    def __init__(
+        self, line: AdmissionController, text_bytes: int, estimate_s: float | None
+    ) -> None:
         self._line = line
         self._text_bytes = max(1, text_bytes)
         self._estimate_s = estimate_s
         self._left = 1.0
 
     @property
-    def left_s(self) -> float | None:
+    def remaining_s(self) -> float | None:
         """Seconds of the device that it still needs; None while that is unknown."""
         return None if self._estimate_s is None else self._estimate_s * self._left
 
@@ -30,27 +31,27 @@ class Place:
         """The engine's own estimate, once voice and plan are known; None changes nothing."""
         if seconds is not None:
             self._change(seconds, self._left)
-            self._line.learn(seconds / self._text_bytes)
+            self._line.observe(seconds / self._text_bytes)
 
-    def spoken(self, share: float) -> None:
+    def progress(self, share: float) -> None:
         """So much of it is done, 0..1."""
         self._change(self._estimate_s, 1.0 - share)
 
-    def cost(self, seconds: float) -> None:
+    def settle(self, seconds: float) -> None:
         """What it did cost, where the device spoke nothing else meanwhile."""
-        self._line.learn(seconds / self._text_bytes)
+        self._line.observe(seconds / self._text_bytes)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """It needs the device no more; harmless twice."""
         self._line.remove(self)
 
     def _change(self, estimate_s: float | None, left: float) -> None:
-        before = self.left_s
+        before = self.remaining_s
         self._estimate_s, self._left = estimate_s, left
         self._line.change(self, before)
 
 
-class Line:
+class AdmissionController:
     """All requests that need the device.
 
     Args:
@@ -59,7 +60,7 @@ class Line:
 
     def __init__(self, max_wait_s: float) -> None:
         self._max_wait_s = max_wait_s
-        self._places: set[Place] = set()
+        self._places: set[Ticket] = set()
         # A running sum, as everybody who comes asks for it; and of how many places.
         self._known, self._wait_s = 0, 0.0
         self._s_per_byte: float | None = None
@@ -68,49 +69,49 @@ class Line:
         return len(self._places)
 
     @property
-    def wait_s(self) -> float | None:
+    def backlog_s(self) -> float | None:
         """Seconds until the device has done all of them; None while nothing is known of any."""
         return self._wait_s if self._known or not self._places else None
 
-    def enter(self, text_bytes: int, must: bool = False) -> Place:
+    def admit(self, text_bytes: int, force: bool = False) -> Ticket:
         """Take a place behind all others.
 
         Args:
-            must: take it however long the line is: nobody could be told to come again.
+            force: admit regardless of the backlog; for jobs that were accepted earlier.
 
         Raises:
             F5Error: BUSY. While nothing is known of the costs, everybody is let in.
         """
-        if not must:
+        if not force:
             self.check()
         cost = self._s_per_byte
-        place = Place(self, text_bytes, None if cost is None else cost * text_bytes)
+        place = Ticket(self, text_bytes, None if cost is None else cost * text_bytes)
         self._places.add(place)
         self.change(place, None)
         return place
 
     def check(self) -> None:
-        """Refuse who would come now, if the line is too long; see `enter`."""
-        wait_s = self.wait_s
-        if wait_s is not None and wait_s > self._max_wait_s:
-            raise busy(wait_s, len(self), self._max_wait_s)
+        """Refuse who would come now, if the line is too long; see `admit`."""
+        backlog_s = self.backlog_s
+        if backlog_s is not None and backlog_s > self._max_wait_s:
+            raise busy(backlog_s, len(self), self._max_wait_s)
 
-    def learn(self, s_per_byte: float) -> None:
+    def observe(self, s_per_byte: float) -> None:
         """What a byte of text has cost."""
         before = s_per_byte if self._s_per_byte is None else self._s_per_byte
         self._s_per_byte = before + _WEIGHT * (s_per_byte - before)
 
-    def change(self, place: Place, before_s: float | None) -> None:
+    def change(self, place: Ticket, before_s: float | None) -> None:
         """A place needs another time than before; None is unknown."""
         if place in self._places:
             self._add(before_s, -1)
-            self._add(place.left_s, 1)
+            self._add(place.remaining_s, 1)
 
-    def remove(self, place: Place) -> None:
-        """See `Place.leave`."""
+    def remove(self, place: Ticket) -> None:
+        """See `Ticket.release`."""
         if place in self._places:
             self._places.discard(place)
-            self._add(place.left_s, -1)
+            self._add(place.remaining_s, -1)
 
     def _add(self, seconds: float | None, sign: int) -> None:
         if seconds is not None:
@@ -119,10 +120,10 @@ class Line:
             self._wait_s = max(self._wait_s + sign * seconds, 0.0) if self._known else 0.0
 
 
-def busy(wait_s: float, ahead: int, max_wait_s: float) -> F5Error:
+def busy(backlog_s: float, ahead: int, max_wait_s: float) -> F5Error:
     """The error for a request that would have to wait too long."""
     return F5Error(
-        f"This worker is busy for about {wait_s:.0f} s with {ahead} requests; "
+        f"This worker is busy for about {backlog_s:.0f} s with {ahead} requests; "
         f"{max_wait_s:g} s is the most that a request waits.",
         code="BUSY",
         hint="Try again later, add workers, or raise F5_MAX_QUEUE_S.",

@@ -1,10 +1,9 @@
-"""Everything that was made with a voice, removed for whoever asks to be erased.
+"""Removes a voice with everything that was made with it.
 
-    the voice -> jobs/ read one by one -> those in this voice go as a whole -> cache/ likewise
+    the voice -> jobs/ read one by one -> jobs with this voice are removed -> cache/ likewise
 
-A library, a store and a name flow in, what went flows out. Every job and every cache entry is read,
-some at a time, since nothing in the store lists them by voice; so it takes long where there are
-many, and says how far it is. Who asks is not known here.
+Nothing in the store lists jobs by voice, so every job and cache entry is read. This takes long
+where there are many; `on_progress` tells how far it is.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from f5serve.errors import InvalidRequest
-from f5serve.jobs.index import Index
-from f5serve.jobs.reading import Record
-from f5serve.jobs.records import Evidence, Reader, Status, judge, record_key
-from f5serve.jobs.shapes import CACHED, DONE, STATE
-from f5serve.jobs.waiting import entry_key
+from f5serve.jobs.index import JobIndex
+from f5serve.jobs.pending import entry_key
+from f5serve.jobs.record_reader import RecordReader
+from f5serve.jobs.records import JobRecords, Record, Status, record_key, resolve_status
+from f5serve.jobs.schema import CACHED, DONE, STATE
 from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.voices.library import VoiceLibrary, VoiceNotFound
 from f5serve.voices.names import casefold, check_name
 
 T = TypeVar("T")
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Told how many jobs were looked at, and how many of them went."""
 
 _AT_A_TIME: Final = 8
@@ -38,7 +37,7 @@ _OF_THE_CACHE = re.compile(r"cache/[0-9a-f]{64}\.json")
 
 
 @dataclass(slots=True)
-class Erased:
+class ErasureReport:
     """What went.
 
     Attributes:
@@ -60,8 +59,11 @@ class Erased:
 
 
 def erase_voice(
-    voices: VoiceLibrary, store: ObjectStore, name: str, told: Told = lambda looked, went: None
-) -> Erased:
+    voices: VoiceLibrary,
+    store: ObjectStore,
+    name: str,
+    on_progress: OnProgress = lambda looked, went: None,
+) -> ErasureReport:
     """Remove a voice and every result that was made with it.
 
     Results of a voice that was removed before are found, too. An erasure that is cut short leaves
@@ -71,14 +73,14 @@ def erase_voice(
         InvalidRequest: as `VoiceLibrary.delete`; VOICE_NOT_FOUND where there is no result either.
         StorageFailed: the store's own code.
     """
-    erased = Erased()
+    erased = ErasureReport()
     missing: VoiceNotFound | None = None
     try:
         voices.delete(name)
         erased.voice = True
     except VoiceNotFound as error:
         missing = error
-    _Eraser(store, casefold(check_name(name)), erased).run(told)
+    _Eraser(store, casefold(check_name(name)), erased).run(on_progress)
     if missing is not None and not (erased.jobs or erased.cache_entries or erased.at_work):
         raise missing
     voices.collect_garbage()  # the index of voices still names it
@@ -88,17 +90,17 @@ def erase_voice(
 class _Eraser:
     """One run over one store, for one folded name."""
 
-    def __init__(self, store: ObjectStore, name: str, erased: Erased) -> None:
+    def __init__(self, store: ObjectStore, name: str, erased: ErasureReport) -> None:
         self._store = store
-        self._reader = Reader(store)
+        self._reader = RecordReader(store)
         self._name = name
         self._erased = erased
         self._now = store.now()
         self._indexed: dict[str, list[StoredObject]] = {}
 
-    def run(self, told: Told) -> None:
+    def run(self, on_progress: OnProgress) -> None:
         erased, looked = self._erased, 0
-        for job, key in Index(self._store).all():
+        for job, key in JobIndex(self._store).all():
             self._indexed.setdefault(job, []).append(key)
         with ThreadPoolExecutor(_AT_A_TIME, "erasure") as pool:
             for folders in _batches(self._folders()):
@@ -108,7 +110,7 @@ class _Eraser:
                     erased.unreadable += status == "unreadable"
                     self._count(files)
                 looked += len(folders)
-                told(looked, erased.jobs)
+                on_progress(looked, erased.jobs)
             entries = (e for e in self._store.list("cache/") if _OF_THE_CACHE.fullmatch(e.key))
             for some in _batches(entries):
                 for gone in pool.map(self._erase_entry, some):
@@ -128,7 +130,7 @@ class _Eraser:
             return "unreadable", []
         if self._name not in (_voice_of(done), _voice_of(state)):
             return "another's", []
-        if judge(Evidence(done=done, state=state), self._now).status is Status.RUNNING:
+        if resolve_status(JobRecords(done=done, state=state), self._now).status is Status.RUNNING:
             return "at work", []
         files = self._files(folder)
         for file in files:

@@ -1,24 +1,127 @@
-"""What health tells of store and machine: asked side by side, and answered whatever hangs.
+"""Health of store and machine, checked side by side with time limits.
 
-A store and a `Checkup` flow in, a few fields of health flow out. Health is asked often and by
-several callers at once, so one look serves them all for a while, and tells how old it is.
+Many callers share one check for a while; the answer says how old it is. A probe uses one thread, so
+a check that never returns holds one thread and no caller.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import logging
+import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from f5serve.checkup import Checkup
 from f5serve.errors import F5Error
-from f5serve.service.probe import Probe, Seen
 from f5serve.store.bounded import BoundedStore
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult(Generic[T]):
+    """What the last look that ended has found.
+
+    Attributes:
+        value: None before the first one.
+        age_s: seconds since it ended; None before the first one.
+        is_late: whether a newer look has been at it for longer than callers wait.
+    """
+
+    value: T | None
+    age_s: float | None
+    is_late: bool
+
+
+class Probe(Generic[T]):
+    """Looks when it is asked and the last answer is old; any thread may request.
+
+    Args:
+        name: of its thread.
+        look: may block as long as it likes.
+        ttl_s: how long an answer counts.
+        timeout_s: longest wait of a caller, counted from when the look began.
+    """
+
+    def __init__(self, name: str, look: Callable[[], T], ttl_s: float, timeout_s: float) -> None:
+        self._name = name
+        self._look = look
+        self._ttl_s = ttl_s
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()  # never held while something is looked at
+        self._running: Future[None] | None = None
+        self._began = 0.0
+        self._value: T | None = None
+        self._ended: float | None = None
+
+    async def get(self) -> ProbeResult[T]:
+        """The newest answer; waits for the look under way, within its patience."""
+        running = self._begin()
+        if running is not None and (left_s := self._left_s()) > 0:
+            await asyncio.wait({asyncio.wrap_future(running)}, timeout=left_s)
+        return self._seen()
+
+    def get_blocking(self) -> ProbeResult[T]:
+        """As `get`, for threads."""
+        running = self._begin()
+        if running is not None and (left_s := self._left_s()) > 0:
+            concurrent.futures.wait({running}, timeout=left_s)
+        return self._seen()
+
+    def _left_s(self) -> float:
+        return self._began + self._timeout_s - time.monotonic()
+
+    def _begin(self) -> Future[None] | None:
+        """The look that is to be waited for, begun if need be; None while the last one counts."""
+        with self._lock:
+            now = time.monotonic()
+            if self._running is None:
+                if self._ended is not None and now - self._ended < self._ttl_s:
+                    return None
+                running: Future[None] = Future()
+                # A thread of its own, which holds up neither other work nor the end of the process.
+                thread = threading.Thread(
+                    target=self._look_once, args=(running,), name=self._name, daemon=True
+                )
+                try:
+                    thread.start()
+                except RuntimeError:  # the system has no more threads for us; the next one tries
+                    _log.warning("%s: there is no thread for a look", self._name)
+                    return None
+                self._began, self._running = now, running
+            return self._running
+
+    def _look_once(self, running: Future[None]) -> None:
+        try:
+            value: T | None = self._look()
+        except Exception:  # noqa: BLE001 - whoever asks is told nothing, the log tells what failed
+            _log.exception("%s: a look has failed", self._name)
+            value = None
+        with self._lock:
+            self._value, self._ended, self._running = value, time.monotonic(), None
+        if running.set_running_or_notify_cancel():
+            running.set_result(None)
+
+    def _seen(self) -> ProbeResult[T]:
+        with self._lock:
+            now = time.monotonic()
+            is_late = self._running is not None and now - self._began >= self._timeout_s
+            return ProbeResult(
+                self._value, None if self._ended is None else now - self._ended, is_late
+            )
+
 
 HEALTH_S = 3.0
 """Longest wait for store and machine."""
 
-STORE_REMEMBERED_S = 5.0
+STORE_TTL_S = 5.0
 """How long a look at the store counts."""
 
 WRITE_AGAIN_S = 300.0
@@ -30,33 +133,33 @@ MAX_TRIED_BYTES = 1 << 20
 KEY = "_meta/health"
 
 
-class Health:
+class HealthChecks:
     """The looks of one process; used within one event loop.
 
     Args:
-        remembered_s: see STORE_REMEMBERED_S.
+        ttl_s: see STORE_TTL_S.
     """
 
     def __init__(
         self,
         store: BoundedStore,
         checkup: Checkup,
-        remembered_s: float = STORE_REMEMBERED_S,
+        ttl_s: float = STORE_TTL_S,
     ) -> None:
-        self._store = Probe("f5-health", lambda: look_at_store(store), remembered_s, HEALTH_S)
+        self._store = Probe("f5-health", lambda: check_store(store), ttl_s, HEALTH_S)
         self._machine = Probe("f5-checkup", checkup.summary, checkup.remembered_s, HEALTH_S)
 
-    async def ask(self) -> dict[str, Any]:
+    async def get(self) -> dict[str, Any]:
         """`store`: ok, slow, or the code of what is wrong; `doctor` and `disk`, see `Checkup`, None
         while they are not known; `age_s`: how old these answers are.
         """
-        store, machine = await asyncio.gather(self._store.ask(), self._machine.ask())
+        store, machine = await asyncio.gather(self._store.get(), self._machine.get())
         told = machine.value or {"doctor": None, "disk": None}
         ages = {"store": _age(store), "machine": _age(machine)}
         return {"store": _state(store), **told, "age_s": ages}
 
 
-def look_at_store(store: BoundedStore) -> str:
+def check_store(store: BoundedStore) -> str:
     """ok, or the code of what the store says; writes where it is not known whether that works."""
     last = store.last_write
     try:
@@ -72,9 +175,16 @@ def look_at_store(store: BoundedStore) -> str:
     return "ok"
 
 
-def _state(seen: Seen[str]) -> str:
+def _state(seen: ProbeResult[str]) -> str:
     return "slow" if seen.is_late or seen.value is None else seen.value
 
 
-def _age(seen: Seen[Any]) -> float | None:
+def _age(seen: ProbeResult[Any]) -> float | None:
     return None if seen.age_s is None else round(seen.age_s, 1)
+
+
+def overall_status(model: str, store: str, down: list[str]) -> str:
+    """loading, failed, ok or degraded, from the states of model, store and background tasks."""
+    if model != "ready":
+        return "failed" if model == "failed" else "loading"
+    return "ok" if store == "ok" and not down else "degraded"

@@ -1,4 +1,4 @@
-"""What operations are made with besides store, voices and speech; seldom but the default."""
+"""Options of the service besides store, voices and model; rarely other than the default."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from f5serve.checkup import Checkup
 from f5serve.download.connection import NetworkPolicy
 from f5serve.jobs.records import LEASE_S
 from f5serve.metrics import Registry
-from f5serve.service.later import Enqueue
-from f5serve.service.queue import LOOK_S
-from f5serve.service.resume import KeepOptions
-from f5serve.service.tools import BEAT_S
+from f5serve.service.dependencies import HEARTBEAT_S
+from f5serve.service.queue import POLL_S, Enqueue
+from f5serve.synthesis.checkpoints import CheckpointPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ServiceOptions:
     """How operations work.
 
     Attributes:
         enqueue: the queue behind `mode: async`; None keeps such jobs in the store, for this process
             and all others over it.
-        look_s: from one look for jobs that others have left to the next.
+        poll_s: from one look for jobs that others have left to the next.
         boot_id: who this process is in the records; "" makes one up.
-        lease_s, beat_s: see `jobs.board` and `perform`.
+        lease_s, heartbeat_s: see `jobs.store` and `perform`.
         network: the way out for uploads; None is the real one.
-        keep: when finished utterances of a job under way are stored.
+        checkpoints: when finished utterances of a job under way are stored.
         registry: where this process counts; None makes one.
         checkup: what health tells of the machine.
         start: tells where the seconds of this process's start went, as `startup.Timeline.as_dict`.
@@ -36,10 +35,10 @@ class Options:
     enqueue: Enqueue | None = None
     boot_id: str = ""
     lease_s: float = LEASE_S
-    beat_s: float = BEAT_S
-    look_s: float = LOOK_S
+    heartbeat_s: float = HEARTBEAT_S
+    poll_s: float = POLL_S
     network: NetworkPolicy | None = None
-    keep: KeepOptions = field(default_factory=KeepOptions)
+    checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     registry: Registry | None = None
     checkup: Checkup = field(default_factory=Checkup)
     start: Callable[[], dict[str, Any]] | None = None

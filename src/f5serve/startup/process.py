@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from f5serve.diagnosis import Report
     from f5serve.startup import Booted, Start
-    from f5serve.synthesis.speech import Speech
+    from f5serve.synthesis.synthesizer import Synthesizer
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _guard_flash_attn(report: Report) -> None:
         _log.warning("doctor: %s: %s %s", hidden.code, hidden.what, hidden.value)
 
 
-def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Speech]:
+def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Synthesizer]:
     """The model, to be waited for; publishes one that had to come from the hub, if it is to.
 
     Args:
@@ -107,7 +107,7 @@ def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Sp
 
     begun: Future[Booted] | None = begin(settings, how) if at_once else None
 
-    def load() -> Speech:
+    def load() -> Synthesizer:
         booted = (begun or begin(settings, how)).result()
         engine = booted.speech.engine
         _log.info("model: %s, %s; %s", engine.model, engine.description, booted.timeline)

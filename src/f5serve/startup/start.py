@@ -13,27 +13,27 @@ from f5serve.startup.choice import Choice
 from f5serve.startup.engines import Kind, import_engine, library, load_engine, warm_up
 from f5serve.startup.timeline import Timeline
 from f5serve.startup.weights import Chosen, fetches, settle
-from f5serve.synthesis.listening import Ears
+from f5serve.synthesis.recognition import SpeechRecognition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
     from f5serve.models.resolve import ResolvedModel
-    from f5serve.synthesis.speech import Speech
+    from f5serve.synthesis.synthesizer import Synthesizer
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Booted:
-    """A Speech, and how it came to be.
+    """A Synthesizer, and how it came to be.
 
     Attributes:
         obtained: where the weights came from; None when they were not looked for beyond the disk.
     """
 
-    speech: Speech
+    speech: Synthesizer
     choice: Choice
     timeline: Timeline = field(default_factory=Timeline)
     obtained: ResolvedModel | None = None
@@ -65,7 +65,7 @@ class Start:
     warm: bool = False
     registry: Registry = PUBLISHED
     stop: Event = field(default_factory=Event)
-    ears: Ears | None = None
+    ears: SpeechRecognition | None = None
 
 
 def boot(settings: Settings, weights: str = "", how: Start | None = None) -> Booted:
@@ -99,7 +99,7 @@ def begin(settings: Settings, how: Start) -> Future[Booted]:
     return _beside("boot", lambda: boot(settings, how.weights, how))
 
 
-def start(choice: Choice, settings: Settings, ears: Ears | None = None) -> Booted:
+def start(choice: Choice, settings: Settings, ears: SpeechRecognition | None = None) -> Booted:
     """The second half of `boot`: load what was chosen."""
     return _finish(Chosen(choice), settings, Timeline(), Start(ears=ears))
 
@@ -113,12 +113,14 @@ def _finish(chosen: Chosen, settings: Settings, timeline: Timeline, how: Start) 
     if how.warm and choice.kind != "standin":
         with timeline.step("warm-up"):
             warm_up(engine)
-    from f5serve.synthesis.speech import Speech
+    from f5serve.synthesis.synthesizer import Synthesizer
 
-    ears = how.ears or Ears(settings)
+    ears = how.ears or SpeechRecognition(settings)
     aligners = ears.aligners()
     notes = (choice.note,) if choice.note else ()
-    speech = Speech(engine, settings.max_text_chars, notes, ears.gate(), aligners)
+    speech = Synthesizer(
+        engine, settings.max_text_chars, notes, ears.verification_policy(), aligners
+    )
     timeline.ready()
     if how.warm and choice.kind != "standin":  # which tells its times itself
         aligners.begin()

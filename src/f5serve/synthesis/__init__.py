@@ -1,0 +1,1 @@
+"""Text to speech: `synthesizer` is the main path."""

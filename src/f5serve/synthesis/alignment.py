@@ -1,9 +1,6 @@
-"""The story of a recording whose words are known: when is each of them heard?
+"""Aligns a known text with a recording: when is each word heard?
 
-    bytes -> Wave;  Wave + text -> Alignment
-
-A recording and its text flow in, an `Aligned` flows out, or why not. Doors, and the files that
-become of it, are not known here.
+bytes -> Wave;  Wave + text -> Alignment
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ MAX_TEXT_CHARS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Aligned:
+class RecordingAlignment:
     """Where the words of a recording are heard in it.
 
     Attributes:
@@ -43,7 +40,7 @@ class Recording:
     """Any format that `decode` reads, and what errors call it."""
 
     data: bytes
-    called: str = "the recording"
+    display_name: str = "the recording"
 
 
 def align(
@@ -52,7 +49,7 @@ def align(
     text: str,
     language: str = "",
     check: Callable[[], None] | None = None,
-) -> Aligned:
+) -> RecordingAlignment:
     """Find the words of `text` in a recording; blocks, for about a fortieth of its length.
 
     Args:
@@ -79,8 +76,8 @@ def align(
     found = aligners.align(wave, text, language, check)
     if not found.words:
         raise InvalidRequest(
-            f"The text could not be aligned with {recording.called}.",
+            f"The text could not be aligned with {recording.display_name}.",
             code="NOT_ALIGNED",
             hint=f"{aligners.why_not(text, language)} Check that they are what is heard.",
         )
-    return Aligned(wave.duration_s, text, language_of(text, language), found)
+    return RecordingAlignment(wave.duration_s, text, language_of(text, language), found)

@@ -1,8 +1,6 @@
-"""Speech that is heard before it is sent: what is not understood is made again.
+"""Verification: transcribes each utterance and synthesizes it again where the error rate is high.
 
-Utterances flow in as to an engine and waves flow out as from one; between them a recogniser hears
-each wave, and one that is too far from its text is spoken again with another seed. Where the speech
-goes is not known here.
+`Verifier.generate` is called in place of `Engine.generate`.
 """
 
 from __future__ import annotations
@@ -16,13 +14,13 @@ import numpy as np
 from f5serve.asr import Ear
 from f5serve.errors import ModelUnavailable
 from f5serve.heard import Comparison, Verification, Verified
-from f5serve.synthesis.watch import check_sound
+from f5serve.synthesis.hooks import check_sound
 from f5serve.text.plan import derive_seed
 from f5serve.types import Engine, OnDone, Utterance, Wave
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class VerificationPolicy:
     """When speech is good enough.
 
     Attributes:
@@ -45,7 +43,7 @@ class Gate:
         }
 
 
-def nobody_hears() -> ModelUnavailable:
+def recognizer_missing() -> ModelUnavailable:
     """The error where nothing is there to hear with."""
     return ModelUnavailable(
         "No speech recogniser is at work.",
@@ -54,7 +52,7 @@ def nobody_hears() -> ModelUnavailable:
     )
 
 
-def not_understood(ear: Ear) -> str:
+def unverified_warning(ear: Ear) -> str:
     """What callers are told about speech that nobody could verify."""
     return (
         f"The speech was not verified: the recogniser {ear.model} does not understand its language"
@@ -86,9 +84,9 @@ class Verifier:
         language: of the texts, as `Ear.language_of` tells it.
     """
 
-    def __init__(self, engine: Engine, gate: Gate, language: str) -> None:
+    def __init__(self, engine: Engine, policy: VerificationPolicy, language: str) -> None:
         self._engine = engine
-        self._gate = gate
+        self._policy = policy
         self._language = language
         self._verified: list[tuple[Utterance, Verified]] = []
 
@@ -106,33 +104,35 @@ class Verifier:
             EngineFailed: as the engine; NOT_FINITE for what is no sound.
             ModelUnavailable: the recogniser cannot be loaded.
         """
-        trials = [_Trial(index, utterance) for index, utterance in enumerate(utterances)]
+        attempts_of = [_Attempts(index, utterance) for index, utterance in enumerate(utterances)]
         call = _Call(on_done, check, deadline)
-        for attempt in range(self._gate.tries + 1):
-            turn = [trial for trial in trials if not trial.is_over]
-            if turn:
-                self._speak(turn, attempt, call)
-        self._verified += [(trial.utterance, trial.told()) for trial in trials]
-        return [trial.wave for trial in trials]
+        for attempt in range(self._policy.tries + 1):
+            batch = [trial for trial in attempts_of if not trial.is_over]
+            if batch:
+                self._speak(batch, attempt, call)
+        self._verified += [(trial.utterance, trial.told()) for trial in attempts_of]
+        return [trial.wave for trial in attempts_of]
 
     def result(self, utterances: Sequence[Utterance]) -> Verification:
         """How well `utterances` were understood, without those that were spoken elsewhere."""
         found = {id(utterance): verified for utterance, verified in self._verified}
         told = tuple(found[id(one)] for one in utterances if id(one) in found)
-        return Verification(self._gate.ear.model, self._gate.max_error_rate, told)
+        return Verification(self._policy.ear.model, self._policy.max_error_rate, told)
 
-    def _speak(self, turn: Sequence[_Trial], attempt: int, call: _Call) -> None:
-        """One more attempt at each trial of `turn`."""
-        rows = [trial.row(attempt) for trial in turn]
+    def _speak(self, batch: Sequence[_Attempts], attempt: int, call: _Call) -> None:
+        """One more attempt at each trial of `batch`."""
+        rows = [trial.row(attempt) for trial in batch]
 
         def done(position: int, wave: Wave) -> None:
-            trial = turn[position]
+            trial = batch[position]
             if trial.attempts > attempt:  # heard already, when it was done
                 return
             if call.check is not None:
                 call.check()
             trial.add(self._hear(rows[position], wave, call.check), wave, rows[position].seed)
-            trial.is_over = trial.rate <= self._gate.max_error_rate or attempt == self._gate.tries
+            trial.is_over = (
+                trial.rate <= self._policy.max_error_rate or attempt == self._policy.tries
+            )
             if trial.is_over and call.on_done is not None:
                 call.on_done(trial.index, trial.wave)
 
@@ -142,7 +142,7 @@ class Verifier:
 
     def _hear(self, row: Utterance, wave: Wave, check: Callable[[], None] | None) -> Comparison:
         check_sound(row, wave)
-        found = self._gate.ear.compare(wave, row.text, self._language, check)
+        found = self._policy.ear.compare(wave, row.text, self._language, check)
         return found or Comparison(0, 0)
 
 
@@ -153,7 +153,7 @@ class _Call:
     deadline: float | None
 
 
-class _Trial:
+class _Attempts:
     """The attempts at one utterance, of which the best is kept."""
 
     def __init__(self, index: int, utterance: Utterance) -> None:

@@ -16,7 +16,7 @@ from f5serve.http.disconnect import RequestDeadline
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.state import StateDep
-from f5serve.synthesis.alignment import MAX_TEXT_CHARS, Aligned, Recording, align
+from f5serve.synthesis.alignment import MAX_TEXT_CHARS, Recording, RecordingAlignment, align
 
 router = APIRouter(tags=["alignments"], route_class=upload_route(LONG.max_bytes))
 
@@ -94,7 +94,7 @@ async def create_alignment(
 ) -> Alignment | Response:
     """When each word of a known text is heard in a recording; as JSON, or as subtitles."""
     deadline = RequestDeadline(state.settings.request_timeout_s)
-    with state.operations.counted("align"):
+    with state.operations.track("align"):
         work = state.operations.pools.alignments.run(_align, state.aligners, form, deadline)
         aligned = await deadline.answer(request.receive, work)
     if aligned is None:
@@ -109,13 +109,15 @@ async def create_alignment(
     )
 
 
-def _align(aligners: Aligners, form: AlignmentForm, deadline: RequestDeadline) -> Aligned:
+def _align(
+    aligners: Aligners, form: AlignmentForm, deadline: RequestDeadline
+) -> RecordingAlignment:
     deadline.check()  # it may have waited long for its turn
     recording = Recording(read_upload(form.file, LONG.max_bytes))
     return align(aligners, recording, form.text, form.language, deadline.check)
 
 
-def _to_schema(aligned: Aligned) -> Alignment:
+def _to_schema(aligned: RecordingAlignment) -> Alignment:
     found = aligned.found
     return Alignment(
         duration=round(aligned.duration_s, 3),

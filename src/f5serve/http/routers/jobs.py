@@ -19,8 +19,8 @@ from f5serve.http.errors import error_body
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.schemas import JobAccepted, JobCancelled, JobList, JobResult, JobStatus, NewJob
 from f5serve.http.state import IDEMPOTENCY_PARAMETER, JobId, Owner, StateDep
-from f5serve.service.files import JobFile
-from f5serve.service.pools import BoundedExecutor
+from f5serve.service.executor import BoundedExecutor
+from f5serve.service.responses import JobFile
 from f5serve.store.base import ObjectStore
 
 MAX_LISTED = 200

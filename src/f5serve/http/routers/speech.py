@@ -28,8 +28,8 @@ from f5serve.http.state import (
     is_idempotent_id,
 )
 from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
-from f5serve.service.flights import Wishes
-from f5serve.service.parse import MAX_TIMEOUT_S
+from f5serve.service.job_events import DeliveryOptions
+from f5serve.service.requests import MAX_TIMEOUT_S
 from f5serve.setting_values import read_pairs
 from f5serve.types import AudioFormat
 from f5serve.voices.names import casefold, is_url
@@ -149,11 +149,14 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
 
     payload = body.payload(voice, model)
     payload["timeout_s"] = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    may_go_unkept = not settings.store_required and not is_idempotent_id(job_id)
-    wishes = Wishes(
-        whole_files=True, may_leave=True, may_go_unkept=may_go_unkept, whole_answer=False
+    accept_unstored = not settings.store_required and not is_idempotent_id(job_id)
+    delivery = DeliveryOptions(
+        whole_files=True,
+        detach_on_disconnect=True,
+        accept_unstored=accept_unstored,
+        full_response=False,
     )
-    events = state.operations.stream(payload, job_id, wishes, owner=owner)
+    events = state.operations.stream(payload, job_id, delivery, owner=owner)
     options = StreamOptions(
         format=body.format,
         is_sse=body.stream_format == "sse",

@@ -189,7 +189,7 @@ async def create_voice(
     new: Annotated[VoiceForm, Depends()], owner: Owner, state: StateDep, response: Response
 ) -> VoiceDetail:
     """Keep a recording under a name; speech can be asked for in its voice at once."""
-    with state.operations.counted("upload"):
+    with state.operations.track("upload"):
         kept = await state.operations.pools.recordings.run(
             _keep, state.voices, new, new.recording, owner
         )

@@ -1,8 +1,4 @@
-"""The words of one request, timed while the rest of it is still being spoken.
-
-Utterances and their finished waves flow in, one `Alignment` of the whole flows out. Who speaks and
-who asked is not known here.
-"""
+"""Word timing: aligns finished utterances while later ones are synthesized."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ MOST_WAITING = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimingResult:
     """Times, what is to be said about them, and how long the request had to wait for them."""
 
     alignment: Alignment
@@ -30,7 +26,7 @@ class Timed:
     waited_s: float = 0.0
 
 
-class Timer:
+class WordTimingCollector:
     """Times the utterances of one request.
 
     Args:
@@ -51,7 +47,7 @@ class Timer:
         text = self._utterances[index].text
         self._begun[index] = self._aligners.submit(wave, text, self._language)
 
-    def result(self, starts_s: Sequence[float], check: Check | None = None) -> Timed:
+    def result(self, starts_s: Sequence[float], check: Check | None = None) -> TimingResult:
         """Wait for all, and put them where their utterances begin.
 
         Args:
@@ -61,7 +57,7 @@ class Timer:
         until_done(self._begun.values(), check)
         waited_s = time.perf_counter() - began
         found = [_found(self._begun[index]) for index in range(len(self._utterances))]
-        return Timed(joined(found, starts_s), self._warnings(found), waited_s)
+        return TimingResult(concatenate(found, starts_s), self._warnings(found), waited_s)
 
     def end(self) -> None:
         """Have nothing begun any more, for nobody will ask for the result."""
@@ -88,7 +84,7 @@ def _found(begun: Future[Alignment]) -> Alignment:
         return Alignment()
 
 
-def joined(found: Sequence[Alignment], starts_s: Sequence[float]) -> Alignment:
+def concatenate(found: Sequence[Alignment], starts_s: Sequence[float]) -> Alignment:
     """Alignments of utterances that follow one another, as one; no word begins before the last."""
     words: list[WordTiming] = []
     for alignment, start_s in zip(found, starts_s, strict=True):

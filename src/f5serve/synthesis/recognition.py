@@ -1,9 +1,8 @@
-"""Who listens in this process, and to what: recordings of voices, and speech that was just made.
+"""Speech recognition of one process: recogniser, aligners and verification, made when first used.
 
-    Settings -> Ears -> Ear, Aligners -> Transcriber of the voice library, Gate of Speech
+    Settings -> SpeechRecognition -> Transcriber of the voices, VerificationPolicy of Synthesizer
 
-Settings flow in. Nothing is imported until somebody asks for the ear, and nothing loaded until
-something has to be heard. This module must not know requests, jobs or doors.
+Nothing is imported before the recogniser is asked for, and no model loaded before it is used.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from f5serve.asr import Ear
     from f5serve.heard import Comparison, Heard
     from f5serve.store.base import ObjectStore
-    from f5serve.synthesis.verification import Gate
+    from f5serve.synthesis.verification import VerificationPolicy
     from f5serve.types import Wave, WordTiming
     from f5serve.voices.library import VoiceLibrary
     from f5serve.voices.prepare import Transcriber
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Ears:
+class SpeechRecognition:
     """What one process hears with, for all who listen; safe for threads.
 
     Args:
@@ -65,12 +64,12 @@ class Ears:
                 self._aligners = Aligners(settings.aligner, folder, settings.device)
             return self._aligners
 
-    def gate(self) -> Gate | None:
+    def verification_policy(self) -> VerificationPolicy | None:
         """What speech can be sent through; errors as `open`."""
-        from f5serve.synthesis.verification import Gate
+        from f5serve.synthesis.verification import VerificationPolicy
 
         ear, settings = self.open(), self._settings
-        return Gate(ear, settings.verify_wer, settings.verify_tries) if ear else None
+        return VerificationPolicy(ear, settings.verify_wer, settings.verify_tries) if ear else None
 
     def hearing(self) -> Transcriber:
         """All of it in the terms of the voice library; errors as `open`."""

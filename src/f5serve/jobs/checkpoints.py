@@ -1,10 +1,9 @@
-"""Parts of an unfinished job, kept so that the next attempt need not make them again.
+"""Checkpoints: finished parts of an unfinished job, reused by its next attempt.
 
     jobs/<id>/chunk-<sha32>.bin   32 bytes SHA-256 of the rest, then the part itself
 
 Names are hashes of what a part is made from, so a part that is there is the right one. They lie
-beside the job's records and go with them when those are swept; a job that is done removes them at
-once. What a part holds is not known here.
+beside the job's records and are removed with them, or as soon as the job is done.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from f5serve.errors import KeyMissing, StorageFailed
-from f5serve.jobs.reading import unreadable
+from f5serve.jobs.record_reader import unreadable
 from f5serve.jobs.records import folder_of, sha256_of
 from f5serve.store.base import ObjectStore
 
@@ -26,7 +25,7 @@ MAX_PART_BYTES = 64_000_000
 """More than the longest utterance has."""
 
 
-class Chunks:
+class CheckpointStore:
     """The parts of one job. Every call blocks and raises StorageFailed as the store does."""
 
     def __init__(self, store: ObjectStore, job_id: str) -> None:

@@ -1,38 +1,43 @@
-"""The one strict reader of every record: bytes in, a record of a known shape out, or an error.
+"""Strict reader for every stored record: bytes to a checked record, or `RecordUnreadable`.
 
 Whatever lies in the store is input. A record that is not JSON, is too deep, holds a number that is
 none or half of a surrogate pair, lacks a field, has one of a wrong type, or is of a later schema
-raises `RecordUnreadable`, and nothing else. What a record means is not known here.
+raises `RecordUnreadable`, and nothing else.
 """
 
 from __future__ import annotations
 
-import math
-import re
+import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
-from f5serve.errors import StorageFailed
+from f5serve.errors import KeyMissing, StorageFailed
+from f5serve.jobs.records import (
+    MAX_RECORD_BYTES,
+    SCHEMA,
+    JobSnapshot,
+    Record,
+    Status,
+    folder_of,
+)
+from f5serve.jobs.schema import Check
+from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import MAX_ITEMS, InvalidDocument, parse_object
 
+_log = logging.getLogger(__name__)
+
 DAMAGED = "RECORD_DAMAGED"
+
+
 TOO_NEW = "RECORD_TOO_NEW"
 
-SCHEMA = 1
-"""Raised when a reader of the number before could no longer use what is written."""
 
 MAX_NAMES = 1_000
+
+
 _NEVER_READABLE = frozenset({"OBJECT_TOO_LARGE", "NOT_A_FILE", "LINK_LEADS_OUT"})
 """Codes of a store that say that what lies under this one key can never be read as a record."""
-
-Record = dict[str, Any]
-"""One JSON object of the store. Fields that this version does not know are kept."""
-
-Check = Callable[[Any], str]
-"""What is wrong with a value, "" for nothing; of a field inside, after its name."""
 
 
 class RecordUnreadable(StorageFailed):
@@ -51,7 +56,7 @@ class RecordUnreadable(StorageFailed):
         super().__init__(f"The record {key} cannot be read: {why}.", code=code, hint=hint)
         self.key = key
 
-    def told(self) -> Record:
+    def as_failure(self) -> Record:
         """As the failure of the job that it belongs to."""
         return {
             "message": self.message,
@@ -61,7 +66,7 @@ class RecordUnreadable(StorageFailed):
         }
 
 
-class Damage:
+class UnreadableRecords:
     """The records that this process could not read; any thread may tell.
 
     Args:
@@ -139,85 +144,62 @@ def unreadable(error: StorageFailed, key: str) -> RecordUnreadable | None:
     return RecordUnreadable(key, error.message.rstrip(".").replace(repr(key), "it"))
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
-    """A check of objects: `fields` by name, those in `required` must be there."""
+class RecordReader:
+    """Reads records of one store, and notes what cannot be read; any thread may call.
 
-    fields: Mapping[str, Check]
-    required: frozenset[str] = field(default=frozenset())
+    Args:
+        damage: where it is noted; None makes one.
+    """
 
-    def __call__(self, value: Any) -> str:
-        if not isinstance(value, dict):
-            return "is no object"
-        for name, check in self.fields.items():
-            if name not in value:
-                if name in self.required:
-                    return f"{name} is missing"
-            elif wrong := check(value[name]):
-                return f"{name} {wrong}" if wrong.startswith(("is ", "has ")) else f"{name}.{wrong}"
-        return ""
+    def __init__(self, store: ObjectStore, damage: UnreadableRecords | None = None) -> None:
+        self._store = store
+        self.damage = damage or UnreadableRecords()
 
+    def get(
+        self, key: str, shape: Check, of: str = "", max_bytes: int = MAX_RECORD_BYTES
+    ) -> Record | None:
+        """The record under `key`, None where there is none.
 
-def text(max_chars: int = 1 << 20) -> Check:
-    """A string of at most so many characters."""
-    return lambda value: (
-        "" if isinstance(value, str) and len(value) <= max_chars else "is no text, or too long"
-    )
+        Args:
+            of: the folder of the job that it must belong to, if it names one; "" for any.
 
+        Raises:
+            RecordUnreadable: it is no record of this shape.
+            StorageFailed: the store does not do its part.
+        """
+        try:
+            data = self._store.get(key, max_bytes)
+            record = read(data, key, shape)
+            job_id = record.get("job_id")
+            if of and job_id is not None and folder_of(job_id) != of:
+                raise RecordUnreadable(key, "it is another job's")
+        except KeyMissing:
+            self.damage.forget(key)
+            return None
+        except RecordUnreadable as error:
+            self._note(error)
+            raise
+        except StorageFailed as error:
+            told = unreadable(error, key)
+            if told is None:
+                raise
+            self._note(told)
+            raise told from None
+        self.damage.forget(key)
+        return record
 
-def matching(pattern: str, what: str) -> Check:
-    """A string that is all of the regular expression."""
-    whole = re.compile(pattern)
-    return lambda value: (
-        "" if isinstance(value, str) and whole.fullmatch(value) else f"is no {what}"
-    )
+    def find(self, key: str, shape: Check, of: str = "") -> Record | None:
+        """As `get`; None, too, for what cannot be read."""
+        try:
+            return self.get(key, shape, of)
+        except RecordUnreadable:
+            return None
 
-
-def number(low: float, high: float) -> Check:
-    """A finite number from `low` to `high`."""
-    return lambda value: "" if is_number(value) and low <= value <= high else "is no such number"
-
-
-def whole(low: int, high: int) -> Check:
-    """A whole number from `low` to `high`."""
-    return lambda value: (
-        "" if type(value) is int and low <= value <= high else "is no such whole number"
-    )
-
-
-def flag(value: Any) -> str:
-    """True or false."""
-    return "" if isinstance(value, bool) else "is neither true nor false"
-
-
-def nullable(check: Check) -> Check:
-    """Null, or a value that passes `check`."""
-    return lambda value: "" if value is None else check(value)
-
-
-def list_of(check: Check, most: int = MAX_ITEMS, least: int = 0) -> Check:
-    """A list of values that pass `check`."""
-
-    def judge(value: Any) -> str:
-        if not isinstance(value, list) or not least <= len(value) <= most:
-            return "is no list, or has a wrong number of items"
-        return next((f"has an item that {wrong}" for item in value if (wrong := check(item))), "")
-
-    return judge
+    def _note(self, error: RecordUnreadable) -> None:
+        if self.damage.note(error):
+            _log.warning("%s", error.message)
 
 
-def map_of(check: Check, most: int = 100) -> Check:
-    """An object of any names, whose values pass `check`."""
-
-    def judge(value: Any) -> str:
-        if not isinstance(value, dict) or len(value) > most:
-            return "is no object, or has too many fields"
-        faults = (wrong for item in value.values() if (wrong := check(item)))
-        return next((f"has an item that {wrong}" for wrong in faults), "")
-
-    return judge
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number; True is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def unreadable_snapshot(job_id: str, error: RecordUnreadable) -> JobSnapshot:
+    """Where a job stands whose record cannot be read."""
+    return JobSnapshot(Status.FAILED, {"job_id": job_id, "failure": error.as_failure()}, error.code)

@@ -1,8 +1,6 @@
-"""Background tasks that may not end: begun again when they fail, and told about.
+"""Background tasks: restarted after a fault, counted and shown in health.
 
-A name and what to do for ever flow in; a task flows out that survives its own faults. A fault is
-logged, counted and shown in health; the next try waits a little longer each time. What the tasks
-do is not known here.
+The pause before a restart doubles with each fault in a row.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from f5serve.metrics import Registry
+from f5serve.waits import log_faults
 
 _log = logging.getLogger(__name__)
 
@@ -135,3 +134,35 @@ class Supervisor:
         _log.error("the background task %s failed: %s", name, type(fault).__name__, exc_info=fault)
         if self._faults is not None:
             self._faults.labels(name).inc()
+
+
+NOTE_S = 0.5
+"""Longest that an answer waits for the record of how its job ended."""
+
+
+CLOSE_S = 1.0
+"""Longest that the end of the process waits for such records."""
+
+
+class DetachedTasks:
+    """Steps that somebody has begun and nobody waits for; used in the event loop only."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, None], within_s: float = NOTE_S) -> None:
+        """Wait for the work for a while; what is left of it is done by itself."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        log_faults(task, "recording the end of a job")
+        await asyncio.wait({task}, timeout=within_s)
+
+    async def close(self, within_s: float = CLOSE_S) -> None:
+        """Wait for all of them for a while, and give up what is left."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=within_s)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)

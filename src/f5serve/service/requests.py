@@ -1,8 +1,4 @@
-"""The fields of a request, read strictly: what is not understood is refused, never guessed.
-
-A JSON object flows in, an `Ask` with valid values flows out. What an operation does with them is
-not known here, nor is any store, voice or model.
-"""
+"""Reads and checks the fields of a request; what is not understood is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import InvalidRequest
 from f5serve.jobs.records import sha256_of
 from f5serve.store.json_documents import is_sendable
-from f5serve.synthesis.speech import RANGES
+from f5serve.synthesis.synthesizer import RANGES
 from f5serve.text.normalize import clean_text
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
@@ -32,7 +28,7 @@ MAX_REF_TEXT_CHARS = 10_000
 MAX_TIMEOUT_S = 3600
 MAX_JOB_ID_CHARS = 512
 _DELIVERY = frozenset({"endpoint", "mode", "return_audio", "timeout_s"})
-"""Fields that say how an answer is wanted, not what is said."""
+"""Fields that say how an answer is wanted, not what is sent."""
 
 ABOUT_CHARS = 120
 """Of a text, where only its beginning is told."""
@@ -43,18 +39,18 @@ _WARNED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class TTSRequest:
     """A tts request whose fields are valid.
 
     Attributes:
         text: clean, as it will be spoken.
         voice: name or URL; `ref_text` and `consent` belong to a URL.
         model: id that was asked for, or "".
-        inline: whether the audio is wanted in the answer, as base64.
-        queued: whether it is to be queued rather than done now.
+        returns_audio: whether the audio is wanted in the response, as base64.
+        is_async: whether it is to be queued rather than done now.
         timeout_s: how long it may take, or None.
         sha256: of everything that was asked for, as it was sent.
-        sent: what makes this Ask again, as JSON; of fields that are not known the names alone.
+        raw_fields: the request as it was sent, as JSON; of unknown fields only the names.
     """
 
     text: str
@@ -70,21 +66,21 @@ class Ask:
     model: str
     word_timings: bool
     timing_formats: tuple[SubtitleFormat, ...]
-    inline: bool
-    queued: bool
+    returns_audio: bool
+    is_async: bool
     timeout_s: int | None
     sha256: str
-    sent: Mapping[str, Any]
+    raw_fields: Mapping[str, Any]
     warnings: tuple[str, ...]
 
     @property
-    def about(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """What people tell a job by while it has no result."""
         voice = self.voice if not is_url(self.voice) else "url"
         return {"text": self.text[:ABOUT_CHARS], "voice": voice, "format": self.format}
 
-    def request(self, voice: Voice) -> SpeechRequest:
-        """What `Speech` is asked for."""
+    def speech_request(self, voice: Voice) -> SpeechRequest:
+        """What `Synthesizer` is asked for."""
         return SpeechRequest(
             text=self.text,
             voice=voice,
@@ -129,14 +125,14 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, str) or len(value) > max_chars:
-            raise bad(name, value, f"a text of at most {max_chars:,} characters")
-        return sendable(name, value)
+            raise bad_option(name, value, f"a text of at most {max_chars:,} characters")
+        return check_encodable(name, value)
 
     def any_text(self, name: str) -> str:
         """A string, for somebody else to judge; "" when absent."""
         value = self._take(name)
         if value is not None and not isinstance(value, str):
-            raise bad(name, value, "a text")
+            raise bad_option(name, value, "a text")
         return value or ""
 
     def number(self, name: str, default: float) -> float:
@@ -146,7 +142,7 @@ class Fields:
             return default
         low, high = RANGES[name]
         if not _is_number(value) or not low <= value <= high:
-            raise bad(name, value, f"{low:g} to {high:g}")
+            raise bad_option(name, value, f"{low:g} to {high:g}")
         return float(value)
 
     def whole(self, name: str, between: tuple[float, float] | None = None) -> int | None:
@@ -156,7 +152,7 @@ class Fields:
         if value is None:
             return None
         if not _is_number(value) or value != int(value) or not low <= value <= high:
-            raise bad(name, value, f"a whole number from {low:.0f} to {high:.0f}")
+            raise bad_option(name, value, f"a whole number from {low:.0f} to {high:.0f}")
         return int(value)
 
     def flag(self, name: str, default: bool) -> bool:
@@ -165,7 +161,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise bad(name, value, "true or false")
+            raise bad_option(name, value, "true or false")
         return value
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
@@ -174,7 +170,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, str) or value.lower() not in choices:
-            raise bad(name, value, _list(choices))
+            raise bad_option(name, value, _list(choices))
         return value.lower()
 
     def choices(self, name: str, choices: Sequence[str]) -> tuple[str, ...]:
@@ -182,17 +178,17 @@ class Fields:
         value = self._take(name)
         given = value if isinstance(value, list) else [] if value is None else [value]
         if len(given) > len(choices):
-            raise bad(name, value, f"one or a list of {_list(choices)}")
+            raise bad_option(name, value, f"one or a list of {_list(choices)}")
         for item in given:
             if not isinstance(item, str) or item.lower() not in choices:
-                raise bad(name, item, f"one or a list of {_list(choices)}")
+                raise bad_option(name, item, f"one or a list of {_list(choices)}")
         return tuple(dict.fromkeys(item.lower() for item in given))
 
     def object(self, name: str) -> Mapping[str, Any] | None:
         """A JSON object, or None when absent."""
         value = self._take(name)
         if value is not None and not isinstance(value, Mapping):
-            raise bad(name, value, "an object")
+            raise bad_option(name, value, "an object")
         return value
 
     def unknown(self) -> list[str]:
@@ -200,7 +196,7 @@ class Fields:
         names = (str(name) for name in self._payload if name not in self.known)
         return [_plain(name[:_SHOWN_CHARS]) for name in islice(names, _WARNED)]
 
-    def said(self) -> dict[str, Any]:
+    def sent(self) -> dict[str, Any]:
         """What was sent and asked for."""
         return {name: value for name, value in self.known.items() if value is not None}
 
@@ -216,7 +212,7 @@ def parse_tts(
     max_text_chars: int,
     quick_start: bool = False,
     verify: bool = False,
-) -> Ask:
+) -> TTSRequest:
     """The request for speech in a job's input.
 
     Args:
@@ -226,7 +222,8 @@ def parse_tts(
         InvalidRequest: BAD_OPTION; EMPTY_TEXT "Text input is required."; or one of `clean_text`.
     """
     fields = Fields(payload)
-    text = _text_to_speak(fields, max_text_chars)
+    # Length and half pairs are for clean_text to refuse, with words of its own.
+    text = clean_text(fields.any_text("text"), max_text_chars)
     fields.choice("endpoint", ["tts"], "tts")
     voice = _voice(fields)
     options = SamplingOptions(
@@ -238,7 +235,7 @@ def parse_tts(
     )
     fields.text("timing_method")  # of older clients; there is one method
     # Read in the order written: what is left over, and the hash, come last.
-    return Ask(
+    return TTSRequest(
         text=text,
         voice=voice,
         options=options,
@@ -252,12 +249,12 @@ def parse_tts(
         model=fields.text("model"),
         word_timings=fields.flag("return_word_timings", True),
         timing_formats=_timing_formats(fields, payload),
-        inline=fields.choice("return_audio", ["url", "base64"], "url") == "base64",
-        queued=fields.choice("mode", ["sync", "async"], "sync") == "async",
+        returns_audio=fields.choice("return_audio", ["url", "base64"], "url") == "base64",
+        is_async=fields.choice("mode", ["sync", "async"], "sync") == "async",
         timeout_s=fields.whole("timeout_s", (1, MAX_TIMEOUT_S)),
         warnings=tuple(f"The field {name!r} is not known." for name in fields.unknown()),
-        sha256=_identify(fields.known, voice),
-        sent={**fields.said(), **dict.fromkeys(fields.unknown())},
+        sha256=_request_sha256(fields.sent(), voice),
+        raw_fields={**fields.sent(), **dict.fromkeys(fields.unknown())},
     )
 
 
@@ -280,7 +277,7 @@ def parse_consent(fields: Fields) -> Consent | None:
         statement_sha256=inner.text("statement_sha256"),
     )
     # What else it holds was not looked at and may be no JSON, such as an infinite number.
-    fields.known["consent"] = {k: v for k, v in inner.known.items() if v is not None}
+    fields.known["consent"] = inner.sent()
     return consent
 
 
@@ -291,11 +288,11 @@ def check_job_id(job_id: str) -> str:
         InvalidRequest: BAD_OPTION.
     """
     if len(job_id) > MAX_NAME_CHARS:
-        raise bad("job_id", job_id, f"a text of at most {MAX_NAME_CHARS:,} characters")
-    return sendable("job_id", job_id)
+        raise bad_option("job_id", job_id, f"a text of at most {MAX_NAME_CHARS:,} characters")
+    return check_encodable("job_id", job_id)
 
 
-def sendable(name: str, value: str) -> str:
+def check_encodable(name: str, value: str) -> str:
     """`value`, if it can be written down: half of a surrogate pair is no character.
 
     Raises:
@@ -303,14 +300,14 @@ def sendable(name: str, value: str) -> str:
     """
     if is_sendable(value):
         return value
-    raise bad(name, value, "text without halves of surrogate pairs, which are no characters")
+    raise bad_option(name, value, "text without halves of surrogate pairs, which are no characters")
 
 
 def _plain(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode()
 
 
-def bad(name: str, value: Any, takes: str) -> InvalidRequest:
+def bad_option(name: str, value: Any, takes: str) -> InvalidRequest:
     """The error for a field that cannot be used."""
     shown = repr(value)
     if len(shown) > _SHOWN_CHARS:
@@ -318,24 +315,18 @@ def bad(name: str, value: Any, takes: str) -> InvalidRequest:
     return InvalidRequest(f"{name} is {shown}.", code="BAD_OPTION", hint=f"It takes {takes}.")
 
 
-def _text_to_speak(fields: Fields, max_text_chars: int) -> str:
-    # Length and half pairs are for clean_text to refuse, with words of its own.
-    return clean_text(fields.any_text("text"), max_text_chars)
-
-
 def _voice(fields: Fields) -> str:
     local, alias = fields.text("local_voice"), fields.text("voice")
     if local and alias and local != alias:
-        raise bad("voice", alias, "the same value as local_voice, or leave one of them out")
+        raise bad_option("voice", alias, "the same value as local_voice, or leave one of them out")
     return local or alias or DEFAULT_VOICE
 
 
-def _identify(known: Mapping[str, Any], voice: str) -> str:
+def _request_sha256(sent: dict[str, Any], voice: str) -> str:
     """Hash of what was sent. Defaults are left out: they may differ between two workers."""
-    said = {name: value for name, value in known.items() if value is not None}
     for name in (*_DELIVERY, "local_voice", "timing_method"):
-        said.pop(name, None)
-    return sha256_of({**said, "voice": voice})
+        sent.pop(name, None)
+    return sha256_of({**sent, "voice": voice})
 
 
 def _is_number(value: Any) -> bool:

@@ -1,11 +1,10 @@
-"""Jobs that wait in the store for whoever comes to do them, so that they outlive every process.
+"""Pending jobs in the store, so that they outlive the process that accepted them.
 
-A payload flows in under the id of its job and out again, to any process, until it is removed. Who
-does the job, and whether somebody does it already, is the board's business.
+Who does a job, and whether somebody does it already, is known to `JobStore`.
 
     queue/<id>.json    id, payload and hash of a job that is not over yet
 
-It is written after the job is known to the board and before anybody is told that it waits; it is
+It is written after the job is known to `JobStore` and before anybody is told that it waits; it is
 removed after the job has ended. What is left over when a process dies says what is to be done.
 """
 
@@ -17,9 +16,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from f5serve.jobs.reading import SCHEMA, Damage
-from f5serve.jobs.records import Reader, folder_of
-from f5serve.jobs.shapes import WAITING
+from f5serve.jobs.record_reader import RecordReader, UnreadableRecords
+from f5serve.jobs.records import SCHEMA, folder_of
+from f5serve.jobs.schema import WAITING
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
 
@@ -33,11 +32,11 @@ _ENTRY = re.compile(r"queue/([^/]+)\.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PendingJob:
     """A job that waits.
 
     Attributes:
-        request_sha256: as the board knows it.
+        request_sha256: as `JobStore` knows it.
         payload: the input that makes the job, as JSON.
         owner: whose key has asked for it, "" for nobody's.
     """
@@ -49,7 +48,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PendingRef:
     """An entry as a listing tells it.
 
     Attributes:
@@ -61,18 +60,18 @@ class Listed:
     since: float
 
 
-class Waiting:
+class PendingJobs:
     """All entries of one store. Every call blocks and raises StorageFailed as the store does.
 
     Args:
         damage: where entries that cannot be read are noted; None makes one.
     """
 
-    def __init__(self, store: ObjectStore, damage: Damage | None = None) -> None:
+    def __init__(self, store: ObjectStore, damage: UnreadableRecords | None = None) -> None:
         self._store = store
-        self._reader = Reader(store, damage)
+        self._reader = RecordReader(store, damage)
 
-    def keep(self, entry: Entry) -> None:
+    def put(self, entry: PendingJob) -> None:
         """Have the job wait; when this returns it can no longer be lost."""
         record = {
             "schema": SCHEMA,
@@ -83,7 +82,7 @@ class Waiting:
         }
         self._store.put(entry_key(entry.job_id), canonical_json(record), "application/json")
 
-    def read(self, name: str) -> Entry | None:
+    def read(self, name: str) -> PendingJob | None:
         """What waits under this name or id; None where nothing does.
 
         Raises:
@@ -93,19 +92,19 @@ class Waiting:
         if record is None:
             return None
         owner = record.get("owner") or ""
-        return Entry(record["job_id"], record["request_sha256"], record["payload"], owner)
+        return PendingJob(record["job_id"], record["request_sha256"], record["payload"], owner)
 
     def remove(self, name: str) -> None:
         """The job waits no more; harmless twice."""
         self._store.delete(entry_key(name))
 
-    def list(self) -> list[Listed]:
+    def list(self) -> list[PendingRef]:
         """What waits, oldest first, as far as the store's listing is fresh."""
         found = []
         for stored in islice(self._store.list("queue/"), MAX_LISTED):
             match = _ENTRY.fullmatch(stored.key)
             if match:
-                found.append(Listed(match[1], stored.modified.timestamp()))
+                found.append(PendingRef(match[1], stored.modified.timestamp()))
         return sorted(found, key=lambda listed: listed.since)
 
 

@@ -1,19 +1,89 @@
-"""What a worker counts of its own work: who asked, how it ended, and how long things took.
-
-Operations call in as things happen; the registry that holds the numbers is exported by the doors,
-and `summary` is for health. What a door does with them is not known here.
-"""
+"""Metrics of the service and of its process."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import resource
+import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from f5serve import metrics
+from f5serve import build, metrics
 from f5serve.errors import F5Error
 from f5serve.metrics import Registry
+from f5serve.service.executor import InferenceExecutor
+from f5serve.service.health import Probe
+
+DOCS = {
+    "process_cpu_seconds_total": "User and system time of this process.",
+    "process_resident_memory_bytes": "Memory of this process that is in RAM.",
+    "process_open_fds": "Open file descriptors.",
+    "process_max_fds": "Most file descriptors that may be open.",
+    "process_threads": "Threads of this process.",
+    "process_start_time_seconds": "When this process began, seconds since 1970.",
+}
+DISK_DOCS = {
+    "f5_disk_free_bytes": "Free on the disk of F5_DATA_DIR.",
+    "f5_disk_size_bytes": "Size of that disk.",
+}
+DISK_TTL_S = 1.0
+DISK_S = 1.0
+"""Longest wait for the disk."""
+
+_PAGE = resource.getpagesize()
+_PROC = Path("/proc/self")
+
+
+def watch_process(registry: Registry, data_dir: Path | None = None) -> None:
+    """Export what the process is and uses, and the room on the disk of `data_dir`."""
+    stamp = build.stamp()
+    registry.gauge(
+        "f5_build_info", "1, with what is running as its labels.", ["version", "commit"]
+    ).labels(stamp.version, stamp.commit).set(1)
+    registry.add_source(usage, DOCS)
+    if data_dir is not None:
+        # A disk that does not answer is told as it was, and asked by one thread at a time.
+        disk = Probe("f5-disk", lambda: _room(data_dir), DISK_TTL_S, DISK_S)
+        registry.add_source(lambda: disk.get_blocking().value or {}, DISK_DOCS)
+
+
+def usage() -> Mapping[str, float]:
+    """The numbers of `DOCS` that this system tells; none where there is no /proc."""
+    told: dict[str, float] = {"process_cpu_seconds_total": time.process_time()}
+    with contextlib.suppress(OSError, ValueError, IndexError, AttributeError):  # not on Linux
+        pages = int((_PROC / "statm").read_text().split()[1])
+        told |= {
+            "process_resident_memory_bytes": pages * _PAGE,
+            "process_open_fds": sum(1 for _ in (_PROC / "fd").iterdir()),
+            "process_max_fds": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            **_of_stat((_PROC / "stat").read_text()),
+        }
+    return told
+
+
+def _of_stat(line: str) -> Mapping[str, float]:
+    """Threads and begin; counted from behind the name, which may hold anything."""
+    fields = line.rpartition(")")[2].split()
+    since_boot = float(fields[19]) / os.sysconf("SC_CLK_TCK")
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return {
+        "process_threads": float(fields[17]),
+        "process_start_time_seconds": round(booted + since_boot, 2),
+    }
+
+
+def _room(folder: Path) -> Mapping[str, float]:
+    """The numbers of `DISK_DOCS`; none where the system does not tell them."""
+    for there in (folder, *folder.parents):  # the first put makes it
+        with contextlib.suppress(OSError):
+            found = shutil.disk_usage(there)
+            return {"f5_disk_free_bytes": found.free, "f5_disk_size_bytes": found.total}
+    return {}
+
 
 T = TypeVar("T")
 
@@ -48,16 +118,7 @@ _NOW = {
 """Those that tell how it is."""
 
 
-class Watched(Protocol):
-    """What is told of the device; as `device.Device`."""
-
-    @property
-    def waiting(self) -> int: ...
-    def health(self) -> Mapping[str, Any]: ...
-    def counters(self) -> Mapping[str, float]: ...
-
-
-class Measures:
+class Metrics:
     """The numbers of one worker.
 
     Args:
@@ -97,7 +158,7 @@ class Measures:
         )
 
     @contextlib.contextmanager
-    def counted(self, operation: str) -> Iterator[None]:
+    def track(self, operation: str) -> Iterator[None]:
         """Count what is done inside as one request of this operation, and how it ended."""
         outcome = "INTERNAL"
         try:
@@ -112,7 +173,7 @@ class Measures:
         finally:
             self.requests.labels(operation, outcome).inc()
 
-    def watch_device(self, device: Watched, wait_s: Callable[[], float | None]) -> None:
+    def watch_device(self, device: InferenceExecutor, wait_s: Callable[[], float | None]) -> None:
         """Export what the engine counts itself, who waits for it, and whether it can speak."""
         gauge = self.registry.gauge
         gauge("f5_requests_waiting", "Requests at the device.", source=lambda: device.waiting)
@@ -150,7 +211,7 @@ class Measures:
             source=unreadable,
         )
 
-    def spoke(self, told: Mapping[str, float], audio_s: float, seconds: float) -> None:
+    def observe_request(self, told: Mapping[str, float], audio_s: float, seconds: float) -> None:
         """Note a request that was spoken; `told` is the `metrics` of its answer."""
         self.seconds.observe(seconds)
         self.queued.observe(told["queue_s"])

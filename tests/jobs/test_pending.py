@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest, StorageFailed
-from f5serve.jobs.board import Board, Lease
-from f5serve.jobs.history import History
-from f5serve.jobs.index import Index, key_of
-from f5serve.jobs.records import Standing, Status
-from f5serve.jobs.retention import DAY_S, sweep
-from f5serve.jobs.waiting import Entry, Waiting, entry_key
+from f5serve.jobs.claims import Lease
+from f5serve.jobs.history import RecentJobs
+from f5serve.jobs.index import JobIndex, key_of
+from f5serve.jobs.pending import PendingJob, PendingJobs, entry_key
+from f5serve.jobs.records import JobSnapshot, Status
+from f5serve.jobs.retention import DAY_S, collect_garbage
+from f5serve.jobs.store import JobStore
 from f5serve.store.base import ObjectStore, is_key
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
@@ -44,10 +45,10 @@ SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 @SLOW
 @given(st.text(min_size=1), st.dictionaries(st.text(), JSON))
 def test_what_waits_comes_back_as_it_was(job_id: str, payload: dict[str, Any]) -> None:
-    waiting = Waiting(MemoryStore())
-    entry = Entry(job_id, SHA, payload)
+    waiting = PendingJobs(MemoryStore())
+    entry = PendingJob(job_id, SHA, payload)
     assert is_key(entry_key(job_id))
-    waiting.keep(entry)
+    waiting.put(entry)
     (listed,) = waiting.list()
     assert waiting.read(job_id) == waiting.read(listed.name) == entry
     waiting.remove(listed.name)
@@ -58,15 +59,15 @@ def test_what_waits_comes_back_as_it_was(job_id: str, payload: dict[str, Any]) -
 def test_the_oldest_is_listed_first_and_old_ones_go_with_their_jobs() -> None:
     clock = Clock()
     store = MemoryStore(clock)
-    waiting = Waiting(store)
+    waiting = PendingJobs(store)
     for name in ("b", "c", "a"):
-        Board(store).queue(name, SHA)
-        waiting.keep(Entry(name, SHA, {}))
+        JobStore(store).enqueue(name, SHA)
+        waiting.put(PendingJob(name, SHA, {}))
         clock.tick(DAY_S)
     store.put("queue/notes.txt", b"mine")
     assert [entry.name for entry in waiting.list()] == ["b", "c", "a"]
     assert waiting.list()[0].since == clock() - 3 * DAY_S
-    swept = sweep(store, 2)
+    swept = collect_garbage(store, 2)
     assert (swept.jobs, swept.files) == (1, 3)
     assert [entry.name for entry in waiting.list()] == ["c", "a"]
     assert store.exists("queue/notes.txt")
@@ -75,18 +76,18 @@ def test_the_oldest_is_listed_first_and_old_ones_go_with_their_jobs() -> None:
 # -- the newest jobs
 
 
-def work(board: Board, job_id: str, *, finish: bool = True) -> Lease:
+def work(board: JobStore, job_id: str, *, finish: bool = True) -> Lease:
     lease = board.claim(job_id, SHA, {"text": f"I am {job_id}."})
     assert isinstance(lease, Lease)
     key = f"output/{job_id}/x.wav"
     line = {"role": "audio", "key": key, "size": 5, "sha256": "0" * 64, "mime": "audio/wav"}
     if finish:
-        board.finish(lease, {"outputs": [line]})
+        board.complete(lease, {"outputs": [line]})
     return lease
 
 
-def tell(name: str, standing: Standing) -> str:
-    return f"{name}:{standing.status.told}:{standing.record.get('about', {}).get('text')}"
+def tell(name: str, snapshot: JobSnapshot) -> str:
+    return f"{name}:{snapshot.status.public}:{snapshot.record.get('about', {}).get('text')}"
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -95,9 +96,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
 
 
 def test_the_newest_jobs_are_told_whatever_became_of_them(store: ObjectStore) -> None:
-    board = Board(store)
+    board = JobStore(store)
     work(board, "done")
-    board.queue("queued", SHA, {"text": "I am queued."})
+    board.enqueue("queued", SHA, {"text": "I am queued."})
     work(board, "at-work", finish=False)
     lease = work(board, "failed", finish=False)
     board.fail(lease, {"code": "X", "message": "x"})
@@ -105,7 +106,7 @@ def test_the_newest_jobs_are_told_whatever_became_of_them(store: ObjectStore) ->
     board.cancel("cancelled", "test")
     store.put("jobs/notes.txt", b"mine")
     store.put("jobs/only-parts/chunk-1.bin", b"")
-    found = History(board, tell).page(50)
+    found = RecentJobs(board, tell).page(50)
     assert not found.next
     assert sorted(found.jobs) == [
         "at-work:PROCESSING:I am at-work.",
@@ -118,24 +119,24 @@ def test_the_newest_jobs_are_told_whatever_became_of_them(store: ObjectStore) ->
 
 def test_the_newest_come_first_and_no_more_than_asked_for() -> None:
     clock = Clock()
-    board = Board(MemoryStore(clock))
+    board = JobStore(MemoryStore(clock))
     for number in range(9):
         work(board, f"j{number}")
         clock.tick(1)
-    history = History(board, lambda name, standing: name)
+    history = RecentJobs(board, lambda name, snapshot: name)
     assert history.page(3).jobs == ["j8", "j7", "j6"]
     assert history.page(2).jobs == ["j8", "j7"]
     assert history.page(200).jobs == [f"j{number}" for number in range(8, -1, -1)]
-    assert History(Board(MemoryStore()), tell).page(5).jobs == []
+    assert RecentJobs(JobStore(MemoryStore()), tell).page(5).jobs == []
 
 
 def test_a_page_that_is_asked_for_again_costs_one_listing_and_what_may_have_changed() -> None:
     store = CountingStore(MemoryStore())
-    board = Board(store)
+    board = JobStore(store)
     for number in range(20):
         work(board, f"j{number}")
     work(board, "running", finish=False)
-    history = History(board, tell, fresh_s=0.05)
+    history = RecentJobs(board, tell, fresh_s=0.05)
     history.page(50)
     time.sleep(0.1)
     before = store.calls.copy()
@@ -147,7 +148,7 @@ def test_a_page_that_is_asked_for_again_costs_one_listing_and_what_may_have_chan
             ("get", "jobs/running/state.json"): 1,
         }
     )
-    patient = History(board, tell, fresh_s=60)
+    patient = RecentJobs(board, tell, fresh_s=60)
     patient.page(50)
     before = store.calls.copy()
     assert patient.page(50) == patient.page(50)
@@ -159,12 +160,12 @@ def test_a_page_costs_the_same_however_many_jobs_there_are() -> None:
     for count in (30, 300):
         clock = Clock()
         store = CountingStore(MemoryStore(clock))
-        board = Board(store)
+        board = JobStore(store)
         for number in range(count):
             work(board, f"j{number}", finish=bool(number % 2))
             clock.tick(7)
         before = store.calls.copy()
-        assert len(History(board, tell).page(20).jobs) == 20
+        assert len(RecentJobs(board, tell).page(20).jobs) == 20
         asked = store.calls - before
         assert asked["list", "index/jobs/"] == 1
         costs.add(sum(asked.values()))
@@ -174,11 +175,11 @@ def test_a_page_costs_the_same_however_many_jobs_there_are() -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 200])
 def test_pages_follow_one_another_without_a_gap(store: ObjectStore, limit: int) -> None:
-    board = Board(store)
+    board = JobStore(store)
     names = [f"j{number}" for number in range(20)] + ["b/.. odd", "x.y-z_1"]
     for name in names:
-        board.queue(name, SHA)
-    history = History(board, lambda name, standing: str(standing.record["job_id"]))
+        board.enqueue(name, SHA)
+    history = RecentJobs(board, lambda name, snapshot: str(snapshot.record["job_id"]))
     found: list[str] = []
     cursor = ""
     while True:
@@ -195,10 +196,10 @@ def test_pages_follow_one_another_without_a_gap(store: ObjectStore, limit: int) 
 @SLOW
 @given(st.text(max_size=40) | st.from_regex(r"\A[0-9]{14}-[a-z.]{1,5}\Z"))
 def test_any_cursor_is_a_place_or_refused(cursor: str) -> None:
-    board = Board(MemoryStore())
-    board.queue("a", SHA)
+    board = JobStore(MemoryStore())
+    board.enqueue("a", SHA)
     with contextlib.suppress(InvalidRequest):
-        assert History(board, lambda name, standing: name).page(5, cursor).jobs in ([], ["a"])
+        assert RecentJobs(board, lambda name, snapshot: name).page(5, cursor).jobs in ([], ["a"])
 
 
 @SLOW
@@ -215,7 +216,7 @@ def test_the_index_is_in_the_order_of_time_from_the_newest_on(times: list[float]
 def test_jobs_of_earlier_versions_appear_and_keys_without_a_job_go() -> None:
     clock = Clock()
     store = MemoryStore(clock)
-    board = Board(store)
+    board = JobStore(store)
     for name in ("first", "second", "third"):
         work(board, name)
         clock.tick(100)
@@ -224,8 +225,8 @@ def test_jobs_of_earlier_versions_appear_and_keys_without_a_job_go() -> None:
             store.delete(entry.key)
     store.put(key_of("nowhere", clock()), b"")
     store.put(key_of("second", 5.0), b"")
-    index = Index(store)
-    history = History(board, lambda name, standing: name, fresh_s=0)
+    index = JobIndex(store)
+    history = RecentJobs(board, lambda name, snapshot: name, fresh_s=0)
     assert history.page(5).jobs == ["second"]  # and its older key is passed over
     assert index.is_due()
     assert index.rebuild() == 2
@@ -246,18 +247,18 @@ def test_a_job_whose_store_fails_is_left_out_and_the_others_are_told() -> None:
                 raise StorageFailed("It cannot be read.", code="NOT_READABLE")
             return super().get(key, max_bytes)
 
-    board = Board(Partly())
+    board = JobStore(Partly())
     work(board, "good")
-    history = History(board, lambda name, standing: name)
-    Index(board.store).add("bad", 5.0)
-    Index(board.store).add("gone", 6.0)
+    history = RecentJobs(board, lambda name, snapshot: name)
+    JobIndex(board.store).add("bad", 5.0)
+    JobIndex(board.store).add("gone", 6.0)
     assert history.page(5).jobs == ["good"]
     for name in ("good", "gone"):
         for entry in board.store.page("index/jobs/"):
             if name in entry.key:
                 board.store.delete(entry.key)
     with pytest.raises(StorageFailed):
-        History(board, lambda name, standing: name).page(5)
+        RecentJobs(board, lambda name, snapshot: name).page(5)
 
 
 def test_records_that_hang_hold_up_nobody_for_long() -> None:
@@ -268,11 +269,11 @@ def test_records_that_hang_hold_up_nobody_for_long() -> None:
             go_on.wait(20)
 
     store = CountingStore(MemoryStore())
-    board = Board(store)
+    board = JobStore(store)
     work(board, "quick")
-    board.queue("slow", SHA)
-    slow = Board(CountingStore(store.inner, before=before))
-    assert History(slow, lambda name, standing: name, read_s=0.5).page(5).jobs == ["quick"]
+    board.enqueue("slow", SHA)
+    slow = JobStore(CountingStore(store.inner, before=before))
+    assert RecentJobs(slow, lambda name, snapshot: name, read_s=0.5).page(5).jobs == ["quick"]
     go_on.set()
 
 
@@ -283,9 +284,9 @@ def test_an_index_that_cannot_be_written_costs_no_job(caplog: pytest.LogCaptureF
                 raise StorageFailed("No.", code="S3_FORBIDDEN")
             super().put(key, data, content_type)
 
-    board = Board(NoIndex())
+    board = JobStore(NoIndex())
     work(board, "a")
-    assert board.look("a").status is Status.COMPLETED
+    assert board.snapshot("a").status is Status.COMPLETED
     assert "job a is not in the index yet" in caplog.text
 
 
@@ -296,11 +297,11 @@ def test_an_index_that_hangs_holds_no_job_up_for_long() -> None:
         if call == "put" and key.startswith("index/"):
             go_on.wait(20)
 
-    board = Board(CountingStore(MemoryStore(), before=before))
+    board = JobStore(CountingStore(MemoryStore(), before=before))
     began = time.monotonic()
     work(board, "a")
     assert time.monotonic() - began < 15
-    assert board.look("a").status is Status.COMPLETED
+    assert board.snapshot("a").status is Status.COMPLETED
     go_on.set()
 
 
@@ -309,7 +310,7 @@ def test_a_store_that_fails_is_told() -> None:
         def page(self, prefix: str, after: str = "", limit: int = 1000) -> Any:
             raise StorageFailed("No listing.", code="S3_BUSY")
 
-    history = History(Board(Failing()), tell)
+    history = RecentJobs(JobStore(Failing()), tell)
     for _ in range(2):
         with pytest.raises(StorageFailed):
             history.page(5)

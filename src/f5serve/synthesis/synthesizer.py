@@ -1,9 +1,8 @@
-"""The main path: a request becomes speech. Start reading here.
+"""Synthesizer: a request becomes speech. Start reading here.
 
     SpeechRequest -> clean text -> [Utterance] -> [Wave] -> joined -> file -> SpeechResult
 
-Doors call `Speech.say`, or `Speech.stream` to hear it as it is made, and format what comes back.
-This module must not know which engine speaks, where a voice came from or who asked.
+`Synthesizer.synthesize` returns all of it; `Synthesizer.stream` yields it while it is made.
 """
 
 from __future__ import annotations
@@ -22,16 +21,22 @@ import numpy as np
 
 from f5serve.alignment.aligners import Aligners
 from f5serve.audio.encode import check_format
+from f5serve.audio.encode_file import FileEncoder
 from f5serve.errors import InvalidRequest
 from f5serve.store.scratch import ScratchFile
-from f5serve.synthesis.timed import Timed, Timer
-from f5serve.synthesis.verification import Gate, Verifier, nobody_hears, not_understood
-from f5serve.synthesis.watch import Told, Watch
-from f5serve.synthesis.written import Written
+from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks
+from f5serve.synthesis.verification import (
+    VerificationPolicy,
+    Verifier,
+    recognizer_missing,
+    unverified_warning,
+)
+from f5serve.synthesis.word_timing import TimingResult, WordTimingCollector
 from f5serve.text.normalize import clean_text
 from f5serve.text.plan import MAX_SEED, derive_seed, plan
 from f5serve.types import (
     Alignment,
+    AudioFormat,
     Engine,
     Metrics,
     SpeechRequest,
@@ -39,7 +44,42 @@ from f5serve.types import (
     Utterance,
     Wave,
 )
-from f5serve.units import FRAMES_PER_SECOND
+from f5serve.units import FRAMES_PER_SECOND, samples_to_s
+
+
+class AudioFileWriter:
+    """One file in the making.
+
+    Args:
+        file: as `FileEncoder` takes it.
+
+    Attributes:
+        encode_s: seconds that encoding has taken.
+    """
+
+    def __init__(self, file: IO[bytes], format: AudioFormat) -> None:
+        self._encoder = FileEncoder(file, format)
+        self._samples = 0
+        self.encode_s = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """Of the speech so far."""
+        return samples_to_s(self._samples)
+
+    def add(self, wave: Wave) -> None:
+        """The next stretch of speech."""
+        began = time.perf_counter()
+        self._encoder.write(wave.samples)
+        self._samples += len(wave.samples)
+        self.encode_s += time.perf_counter() - began
+
+    def close(self) -> None:
+        """That was all; lengths and all are in the file now."""
+        began = time.perf_counter()
+        self._encoder.close()
+        self.encode_s += time.perf_counter() - began
+
 
 RANGES: dict[str, tuple[float, float]] = {
     "nfe_step": (1, 64),
@@ -51,22 +91,21 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """What each option of a request may be."""
 
-TURN_S = 600.0
-"""Speech that is made together: 58 MB of samples. Only longer requests notice the end of a turn, at
-which rows that are still spoken keep the device to themselves."""
+BATCH_S = 600.0
+"""Speech that is made together, seconds: 58 MB of samples. Longer requests take several batches."""
 
 NAMED_CHARACTERS = 5
 """How many characters that cannot be spoken an error names."""
 
 
-class Speech:
+class Synthesizer:
     """Speaks requests with one engine; in several threads at once if the engine allows it.
 
     Args:
         engine: what turns utterances into waves.
         max_text_chars: longest text of one request.
         notes: what every answer has to say besides the engine's own warnings.
-        gate: what speech goes through that is to be verified; None where nobody hears.
+        verification: what speech goes through that is to be verified; None where nobody hears.
         aligners: who finds out when words are heard; None takes what is installed.
     """
 
@@ -75,23 +114,23 @@ class Speech:
         engine: Engine,
         max_text_chars: int = 5000,
         notes: tuple[str, ...] = (),
-        gate: Gate | None = None,
+        verification: VerificationPolicy | None = None,
         aligners: Aligners | None = None,
     ) -> None:
         self.engine = engine
         self.max_text_chars = max_text_chars
         self.notes = notes
-        self.gate = gate
+        self.verification = verification
         self.aligners = aligners or Aligners()
 
-    def say(
-        self, request: SpeechRequest, job_id: str = "", watch: Watch | None = None
+    def synthesize(
+        self, request: SpeechRequest, job_id: str = "", hooks: SynthesisHooks | None = None
     ) -> SpeechResult:
         """Make the speech that was asked for, all of it in memory.
 
         Args:
             job_id: together with the request, decides the seed if none was given.
-            watch: who follows the work, and may end it.
+            hooks: who follows the work, and may end it.
 
         Raises:
             InvalidRequest: BAD_OPTION, TEXT_NOT_SPEAKABLE, or what `clean_text` refuses.
@@ -99,27 +138,29 @@ class Speech:
             ModelUnavailable: the speech is to be verified, and nobody can hear it.
         """
         pieces: list[Wave] = []
-        watch = watch or Watch()
-        tell = watch.on_piece or _keep_still
+        hooks = hooks or SynthesisHooks()
+        tell = hooks.on_chunk or _keep_still
 
-        def on_piece(piece: Wave) -> None:
+        def on_chunk(piece: Wave) -> None:
             pieces.append(piece)
             tell(piece)
 
         scratch = ScratchFile()
         with scratch.open() as file:
-            result = self.write(request, file, job_id, replace(watch, on_piece=on_piece))
+            result = self.synthesize_to_file(
+                request, file, job_id, replace(hooks, on_chunk=on_chunk)
+            )
         wave = Wave(np.concatenate([piece.samples for piece in pieces]))
         return replace(result, audio=scratch.read(), wave=wave)
 
-    def write(
+    def synthesize_to_file(
         self,
         request: SpeechRequest,
         file: IO[bytes],
         job_id: str = "",
-        watch: Watch | None = None,
+        hooks: SynthesisHooks | None = None,
     ) -> SpeechResult:
-        """As `say`, but into a file, with memory that does not grow with the text.
+        """As `synthesize`, but into a file, with memory that does not grow with the text.
 
         Args:
             file: empty, open for reading and writing, with a file descriptor.
@@ -132,16 +173,19 @@ class Speech:
 
         verifier = self._verifier(request, text)
         timer = self._timer(request, utterances)
-
-        watch = watch or Watch()
+        hooks = hooks or SynthesisHooks()
         began = time.perf_counter()
-        written = Written(file, request.format)
-        told = Told(request, utterances, watch, timer, written.add)
+        writer = AudioFileWriter(file, request.format)
+        collector = OutputCollector(request, utterances, hooks, timer, writer.add)
         try:
-            _generate(verifier or self.engine, told, request.quick_start)
-            generated = time.perf_counter() - written.encode_s
-            written.close()
-            timed = timer.result(told.starts_s, watch.check) if timer else Timed(Alignment())
+            _generate(verifier or self.engine, collector, request.quick_start)
+            generated = time.perf_counter() - writer.encode_s
+            writer.close()
+            timed = (
+                timer.result(collector.starts_s, hooks.check)
+                if timer
+                else TimingResult(Alignment())
+            )
         finally:
             if timer is not None:
                 timer.end()
@@ -150,9 +194,9 @@ class Speech:
             audio=b"",
             format=request.format,
             wave=Wave(np.zeros(0, np.float32)),
-            duration_s=written.duration_s,
+            duration_s=writer.duration_s,
             utterances=tuple(utterances),
-            starts_s=told.starts_s,
+            starts_s=collector.starts_s,
             text=text,
             voice=request.voice.name,
             engine=self.engine.kind,
@@ -160,9 +204,9 @@ class Speech:
             seed=seed,
             metrics=Metrics(
                 inference_s=max(0.0, generated - began),
-                audio_s=written.duration_s,
-                encode_s=written.encode_s,
-                first_audio_s=told.first_at - began,
+                audio_s=writer.duration_s,
+                encode_s=writer.encode_s,
+                first_audio_s=collector.first_at - began,
                 timing_s=timed.waited_s,
             ),
             warnings=self._warnings(request, verifier) + timed.warnings,
@@ -171,30 +215,30 @@ class Speech:
         )
 
     def stream(
-        self, request: SpeechRequest, job_id: str = "", watch: Watch | None = None
+        self, request: SpeechRequest, job_id: str = "", hooks: SynthesisHooks | None = None
     ) -> Generator[Wave, None, SpeechResult]:
-        """The pieces of the wave that `say` makes, each as soon as it can be heard.
+        """The pieces of the wave that `synthesize` makes, each as soon as it can be heard.
 
         One behind the other they are that wave; the result is what the generator returns. A
         generator that is closed ends the work at its next step. `quick_start` of the request makes
         the first piece come early.
 
         Raises:
-            F5Error: as `say`, after the pieces that were made before.
+            F5Error: as `synthesize`, after the pieces that were made before.
         """
-        watch = watch or Watch()
+        outer = hooks or SynthesisHooks()
         pieces: SimpleQueue[Wave | None] = SimpleQueue()
         closed = threading.Event()
 
         def check() -> None:
             if closed.is_set():
                 raise CancelledError
-            if watch.check is not None:
-                watch.check()
+            if outer.check is not None:
+                outer.check()
 
-        told = replace(watch, on_piece=pieces.put, check=check)
+        inner = replace(outer, on_chunk=pieces.put, check=check)
         with ThreadPoolExecutor(1, "stream") as pool:
-            work = pool.submit(self.say, request, job_id, told)
+            work = pool.submit(self.synthesize, request, job_id, inner)
             work.add_done_callback(lambda _: pieces.put(None))
             try:
                 while (piece := pieces.get()) is not None:
@@ -212,68 +256,72 @@ class Speech:
         """Who verifies the request; None if that is not wanted, or its language not understood."""
         if not request.verify:
             return None
-        if self.gate is None:
-            raise nobody_hears()
-        language = self.gate.ear.language_of(text, request.voice.language)
-        return None if language is None else Verifier(self.engine, self.gate, language)
+        if self.verification is None:
+            raise recognizer_missing()
+        language = self.verification.ear.language_of(text, request.voice.language)
+        return None if language is None else Verifier(self.engine, self.verification, language)
 
-    def _timer(self, request: SpeechRequest, utterances: Sequence[Utterance]) -> Timer | None:
+    def _timer(
+        self, request: SpeechRequest, utterances: Sequence[Utterance]
+    ) -> WordTimingCollector | None:
         if not request.time_words:
             return None
-        return Timer(self.aligners, utterances, request.voice.language)
+        return WordTimingCollector(self.aligners, utterances, request.voice.language)
 
     def _warnings(self, request: SpeechRequest, verifier: Verifier | None) -> tuple[str, ...]:
         told = self.engine.warnings + self.notes + request.voice.warnings
-        if request.verify and verifier is None and self.gate is not None:
-            told += (not_understood(self.gate.ear),)
+        if request.verify and verifier is None and self.verification is not None:
+            told += (unverified_warning(self.verification.ear),)
         return told
 
 
-def _generate(speaker: Engine | Verifier, told: Told, quick_start: bool) -> None:
+def _generate(speaker: Engine | Verifier, collector: OutputCollector, quick_start: bool) -> None:
     """Have all utterances spoken that no earlier attempt has left."""
-    kept, check = told.watch.kept, told.watch.check
-    there = kept.find(told.utterances, check) if kept is not None else set()
-    for turn in _turns(told.utterances, quick_start):
-        found = [index for index in turn if index in there]
-        if found and kept is not None:
-            waves = kept.read([told.utterances[index] for index in found], check)
+    checkpoints, check = collector.hooks.checkpoints, collector.hooks.check
+    there = checkpoints.find(collector.utterances, check) if checkpoints is not None else set()
+    for batch in _batches(collector.utterances, quick_start):
+        found = [index for index in batch if index in there]
+        if found and checkpoints is not None:
+            waves = checkpoints.read([collector.utterances[index] for index in found], check)
             for index, wave in zip(found, waves, strict=True):
                 if wave is not None:
-                    told.add(index, wave)
-        missing = [index for index in turn if not told.has(index)]
+                    collector.add(index, wave)
+        missing = [index for index in batch if not collector.has(index)]
         if missing:
-            _take_turn(speaker, missing, told)
+            _generate_batch(speaker, missing, collector)
 
 
-def _turns(utterances: Sequence[Utterance], quick_start: bool) -> Iterator[list[int]]:
-    """Which are spoken together: their waves are in memory until all of a turn are there."""
-    turn: list[int] = []
+def _batches(utterances: Sequence[Utterance], quick_start: bool) -> Iterator[list[int]]:
+    """Which are spoken together: their waves are in memory until all of a batch are there."""
+    batch: list[int] = []
     seconds = 0.0
     for index, utterance in enumerate(utterances):
-        turn.append(index)
+        batch.append(index)
         seconds += utterance.duration_frames / FRAMES_PER_SECOND - utterance.voice.wave.duration_s
         # Were the first row packed with the others, each of its steps would last as long as theirs.
-        if seconds > TURN_S or (quick_start and index == 0):
-            yield turn
-            turn, seconds = [], 0.0
-    if turn:
-        yield turn
+        if seconds > BATCH_S or (quick_start and index == 0):
+            yield batch
+            batch, seconds = [], 0.0
+    if batch:
+        yield batch
 
 
-def _take_turn(speaker: Engine | Verifier, turn: Sequence[int], told: Told) -> None:
+def _generate_batch(
+    speaker: Engine | Verifier, batch: Sequence[int], collector: OutputCollector
+) -> None:
     """Have the utterances with these indices spoken."""
-    watch = told.watch
-    utterances = [told.utterances[index] for index in turn]
+    hooks = collector.hooks
+    utterances = [collector.utterances[index] for index in batch]
 
     def done(position: int, wave: Wave) -> None:
-        told.add(turn[position], wave)
-        if watch.kept is not None:
-            watch.kept.keep(utterances[position], wave)
+        collector.add(batch[position], wave)
+        if hooks.checkpoints is not None:
+            hooks.checkpoints.keep(utterances[position], wave)
 
-    waves = speaker.generate(utterances, done, watch.check, deadline=watch.deadline)
-    for index, wave in zip(turn, waves, strict=True):
-        if not told.has(index):
-            told.add(index, wave)
+    waves = speaker.generate(utterances, done, hooks.check, deadline=hooks.deadline)
+    for index, wave in zip(batch, waves, strict=True):
+        if not collector.has(index):
+            collector.add(index, wave)
 
 
 def check_request(request: SpeechRequest, max_text_chars: int) -> str:

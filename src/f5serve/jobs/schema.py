@@ -1,25 +1,106 @@
-"""Which fields a job's records have, for `reading`: what is known of each is checked, once.
+"""Checks for JSON values, and the schema of each stored record.
 
-Fields that this version does not know pass; what it uses is there and of its type.
+Fields that this version does not know pass; fields that it uses are there and of their type.
 """
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from f5serve.jobs.reading import (
-    Check,
-    Object,
-    flag,
-    list_of,
-    map_of,
-    matching,
-    nullable,
-    number,
-    text,
-    whole,
-)
 from f5serve.store.base import is_key
+from f5serve.store.json_documents import MAX_ITEMS
+
+Check = Callable[[Any], str]
+"""What is wrong with a value, "" for nothing; of a field inside, after its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A check of objects: `fields` by name, those in `required` must be there."""
+
+    fields: Mapping[str, Check]
+    required: frozenset[str] = field(default=frozenset())
+
+    def __call__(self, value: Any) -> str:
+        if not isinstance(value, dict):
+            return "is no object"
+        for name, check in self.fields.items():
+            if name not in value:
+                if name in self.required:
+                    return f"{name} is missing"
+            elif wrong := check(value[name]):
+                return f"{name} {wrong}" if wrong.startswith(("is ", "has ")) else f"{name}.{wrong}"
+        return ""
+
+
+def text(max_chars: int = 1 << 20) -> Check:
+    """A string of at most so many characters."""
+    return lambda value: (
+        "" if isinstance(value, str) and len(value) <= max_chars else "is no text, or too long"
+    )
+
+
+def matching(pattern: str, what: str) -> Check:
+    """A string that is all of the regular expression."""
+    whole = re.compile(pattern)
+    return lambda value: (
+        "" if isinstance(value, str) and whole.fullmatch(value) else f"is no {what}"
+    )
+
+
+def number(low: float, high: float) -> Check:
+    """A finite number from `low` to `high`."""
+    return lambda value: "" if is_number(value) and low <= value <= high else "is no such number"
+
+
+def whole(low: int, high: int) -> Check:
+    """A whole number from `low` to `high`."""
+    return lambda value: (
+        "" if type(value) is int and low <= value <= high else "is no such whole number"
+    )
+
+
+def flag(value: Any) -> str:
+    """True or false."""
+    return "" if isinstance(value, bool) else "is neither true nor false"
+
+
+def nullable(check: Check) -> Check:
+    """Null, or a value that passes `check`."""
+    return lambda value: "" if value is None else check(value)
+
+
+def list_of(check: Check, most: int = MAX_ITEMS, least: int = 0) -> Check:
+    """A list of values that pass `check`."""
+
+    def judge(value: Any) -> str:
+        if not isinstance(value, list) or not least <= len(value) <= most:
+            return "is no list, or has a wrong number of items"
+        return next((f"has an item that {wrong}" for item in value if (wrong := check(item))), "")
+
+    return judge
+
+
+def map_of(check: Check, most: int = 100) -> Check:
+    """An object of any names, whose values pass `check`."""
+
+    def judge(value: Any) -> str:
+        if not isinstance(value, dict) or len(value) > most:
+            return "is no object, or has too many fields"
+        faults = (wrong for item in value.values() if (wrong := check(item)))
+        return next((f"has an item that {wrong}" for wrong in faults), "")
+
+    return judge
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; True is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
 
 MAX_TIME_S = 1e11
 """Of a moment, in seconds since 1970; a date library takes no more."""

@@ -1,24 +1,98 @@
-"""Records to what callers are told; the shapes of both older generations of clients are in them.
+"""Responses: stored records to the JSON that callers get, and files of jobs.
 
-Records flow in, JSON objects flow out. URLs are made here, each time anew, because signed ones
-expire. Nothing is computed, and no key named `error` is ever used: RunPod takes it for a failure of
-the request itself.
+Signed URLs expire, so they are made for each response. No key is named `error`: RunPod takes it for
+a failure of the request itself.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from f5serve.alignment.subtitles import MEDIA_TYPES, SubtitleFormat, write
 from f5serve.errors import InvalidRequest, StorageFailed
-from f5serve.jobs.reading import RecordUnreadable, parse, unreadable
-from f5serve.jobs.records import ENDED, Record, Standing, Status, folder_of
-from f5serve.jobs.shapes import DETAILS
-from f5serve.service.parse import ABOUT_CHARS
+from f5serve.jobs.record_reader import RecordUnreadable, parse, unreadable
+from f5serve.jobs.records import ENDED, JobSnapshot, Record, Status, folder_of
+from f5serve.jobs.schema import DETAILS
+from f5serve.jobs.store import JobStore
+from f5serve.service.requests import ABOUT_CHARS
 from f5serve.store.base import ObjectStore
+from f5serve.types import Alignment, WordTiming
 from f5serve.voices.records import VoiceRecord
+
+MAX_TIMING_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """A file of a job.
+
+    Attributes:
+        filename: under which it is saved.
+        sha256: in hexadecimal.
+        key: where it lies in the store; "" where `data` is all of it.
+    """
+
+    filename: str
+    mime: str
+    size: int
+    sha256: str
+    key: str = ""
+    data: bytes = b""
+
+
+def audio_file(job_store: JobStore, job_id: str) -> JobFile:
+    """The speech.
+
+    Raises:
+        InvalidRequest: INVALID_JOB_ID, JOB_NOT_COMPLETE, JOB_FAILED.
+    """
+    line = find_output(job_store.result(job_id), "audio")
+    return JobFile(
+        filename_of(job_id, line), line["mime"], line["size"], line["sha256"], line["key"]
+    )
+
+
+def timing_file(job_store: JobStore, job_id: str, format: SubtitleFormat) -> JobFile:
+    """When each word is heard: as it was asked for, else written now.
+
+    Raises:
+        InvalidRequest: as `audio_file`; NO_TIMINGS where no words are recorded.
+    """
+    record = job_store.result(job_id)
+    line = find_timing(record, format)
+    if line is not None:
+        data = job_store.store.get(line["key"], MAX_TIMING_BYTES)
+    else:
+        data = _written(job_store, job_id, record, format)
+    name = f"{folder_of(job_id)}.{format}"
+    return JobFile(name, MEDIA_TYPES[format], len(data), hashlib.sha256(data).hexdigest(), "", data)
+
+
+def _written(job_store: JobStore, job_id: str, record: Record, format: SubtitleFormat) -> bytes:
+    words = details_of(job_store.store, record).get("word_timings") or []
+    if not words:
+        raise no_timings(job_id, format, record)
+    timings: dict[str, Any] = record.get("timings") or {}
+    alignment = Alignment(
+        tuple(_word(told) for told in words),
+        str(timings.get("method") or ""),
+        float(timings.get("confidence") or 0.0),
+    )
+    return write(alignment, format)
+
+
+def _word(told: dict[str, Any]) -> WordTiming:
+    return WordTiming(
+        str(told["word"]),
+        float(told["start_time"]),
+        float(told["end_time"]),
+        float(told.get("confidence", 1.0)),
+    )
+
 
 MAX_INLINE_BYTES = 6_000_000
 """Longest audio inside an answer; more would not pass through RunPod's queue."""
@@ -31,7 +105,7 @@ _BEGUN = ("since", "queued_at", "created_at")
 LOST_NOTE = "The worker that had this job is gone; whoever is handed it next goes on."
 
 
-def tts_answer(
+def tts_response(
     store: ObjectStore,
     job_id: str,
     record: Record,
@@ -53,7 +127,7 @@ def tts_answer(
     engine, voice = record.get("engine", {}), record.get("voice", {})
     return {
         "job_id": job_id,
-        "status": Status.COMPLETED.told,
+        "status": Status.COMPLETED.public,
         "audio_url": _url(store, job_id, audio, expires_s),
         "duration": record.get("seconds"),
         "sample_rate": record.get("sample_rate"),
@@ -78,28 +152,28 @@ def tts_answer(
     }
 
 
-def short_answer(job_id: str, record: Record) -> dict[str, Any]:
+def short_tts_response(job_id: str, record: Record) -> dict[str, Any]:
     """What a door needs that has sent the sound itself; asks the store nothing."""
     return {
         "job_id": job_id,
-        "status": Status.COMPLETED.told,
+        "status": Status.COMPLETED.public,
         "duration": record.get("seconds"),
         "warnings": list(record.get("warnings", [])),
     }
 
 
-def inline(answer: dict[str, Any], audio: bytes) -> dict[str, Any]:
+def with_audio(answer: dict[str, Any], audio: bytes) -> dict[str, Any]:
     """The answer with the audio in it.
 
     Raises:
         InvalidRequest: RESULT_TOO_LARGE; the result itself is kept.
     """
     if len(audio) > MAX_INLINE_BYTES:
-        raise too_large(answer["job_id"], len(audio))
+        raise result_too_large(answer["job_id"], len(audio))
     return {**answer, "audio_base64": base64.b64encode(audio).decode()}
 
 
-def too_large(job_id: str, size: int) -> InvalidRequest:
+def result_too_large(job_id: str, size: int) -> InvalidRequest:
     """The error for audio that does not fit into an answer."""
     return InvalidRequest(
         f"The audio has {size:,} bytes; {MAX_INLINE_BYTES:,} is the most that return_audio base64"
@@ -109,21 +183,21 @@ def too_large(job_id: str, size: int) -> InvalidRequest:
     )
 
 
-def status_answer(job_id: str, standing: Standing) -> dict[str, Any]:
+def status_response(job_id: str, snapshot: JobSnapshot) -> dict[str, Any]:
     """The answer to status; a failed job is told under `failure`."""
     answer = {
         "job_id": job_id,
-        "status": standing.status.told,
-        "progress": _progress(standing),
+        "status": snapshot.status.public,
+        "progress": _progress(snapshot),
     }
-    if standing.failure:
-        answer["failure"] = standing.failure
-    if standing.status is Status.LOST:
+    if snapshot.failure:
+        answer["failure"] = snapshot.failure
+    if snapshot.status is Status.LOST:
         answer["note"] = LOST_NOTE
     return answer
 
 
-def download_answer(
+def download_response(
     store: ObjectStore, job_id: str, record: Record, expires_s: float
 ) -> dict[str, Any]:
     """The answer to download of a job's audio."""
@@ -132,13 +206,13 @@ def download_answer(
         "job_id": job_id,
         "audio_url": _url(store, job_id, audio, expires_s),
         "content_type": audio["mime"],
-        "filename": _filename(job_id, audio),
+        "filename": filename_of(job_id, audio),
         "format": record.get("format"),
         "status": "ready",
     }
 
 
-def timing_answer(
+def timing_response(
     store: ObjectStore, job_id: str, record: Record, format: str, expires_s: float
 ) -> dict[str, Any]:
     """The answer to download of a file of word times.
@@ -153,7 +227,7 @@ def timing_answer(
         "job_id": job_id,
         "timing_url": _url(store, job_id, line, expires_s),
         "content_type": line["mime"],
-        "filename": _filename(job_id, line),
+        "filename": filename_of(job_id, line),
         "format": format,
         "status": "ready",
     }
@@ -172,16 +246,16 @@ def details_of(store: ObjectStore, record: Record) -> dict[str, Any]:
     return dict(record.get("details") or {}) or _stored_details(store, record)
 
 
-def history_line(folder: str, standing: Standing) -> dict[str, Any]:
+def job_summary(folder: str, snapshot: JobSnapshot) -> dict[str, Any]:
     """What is told of a job in the list of the newest, from its record alone."""
-    record = standing.record
+    record = snapshot.record
     about, engine = record.get("about") or {}, record.get("engine") or {}
     text = about.get("text") or (record.get("details") or {}).get("text") or ""
-    is_over = standing.status in ENDED
+    is_over = snapshot.status in ENDED
     times = (record.get(name) for name in ("finished_at", "failed_at", "heartbeat"))
     return {
         "job_id": str(record.get("job_id") or folder),
-        "status": standing.status.told,
+        "status": snapshot.status.public,
         "created_at": next((at for name in _BEGUN if (at := record.get(name)) is not None), None),
         "finished_at": next(filter(None, times), None) if is_over else None,
         "duration": record.get("seconds"),
@@ -189,8 +263,8 @@ def history_line(folder: str, standing: Standing) -> dict[str, Any]:
         "voice": (record.get("voice") or {}).get("name") or about.get("voice"),
         "model": engine.get("model"),
         "format": record.get("format") or about.get("format"),
-        "progress": None if is_over else _progress(standing),
-        "failure": standing.failure or None,
+        "progress": None if is_over else _progress(snapshot),
+        "failure": snapshot.failure or None,
     }
 
 
@@ -209,14 +283,14 @@ def no_timings(job_id: str, format: str, record: Record) -> InvalidRequest:
     )
 
 
-def voices_answer(records: list[VoiceRecord]) -> dict[str, Any]:
+def voices_response(records: list[VoiceRecord]) -> dict[str, Any]:
     """The answer to list_voices, with the names of both generations."""
     return {"voices": [_voice(record) for record in records], "count": len(records)} | {
         "status": "success"
     }
 
 
-def upload_answer(record: VoiceRecord, warnings: Sequence[str]) -> dict[str, Any]:
+def upload_response(record: VoiceRecord, warnings: Sequence[str]) -> dict[str, Any]:
     """The answer to upload, with what is odd about the transcript."""
     return {
         "status": f"Voice '{record.voice_file}' and reference text uploaded successfully.",
@@ -259,11 +333,11 @@ def _voice(record: VoiceRecord) -> dict[str, Any]:
     }
 
 
-def _progress(standing: Standing) -> dict[str, Any]:
-    if standing.status is Status.COMPLETED:
+def _progress(snapshot: JobSnapshot) -> dict[str, Any]:
+    if snapshot.status is Status.COMPLETED:
         return {"phase": "done", "percent": 100}
-    told: Mapping[str, Any] = standing.record.get("progress") or {}
-    phase = standing.record.get("phase", standing.status.told.lower())
+    told: Mapping[str, Any] = snapshot.record.get("progress") or {}
+    phase = snapshot.record.get("phase", snapshot.status.public.lower())
     return {"phase": phase, "percent": 0, **told}
 
 
@@ -280,8 +354,9 @@ def _stored_details(store: ObjectStore, record: Record) -> dict[str, Any]:
 
 
 def _url(store: ObjectStore, job_id: str, line: Mapping[str, Any], expires_s: float) -> str:
-    return store.url(line["key"], expires_s, _filename(job_id, line), line["mime"])
+    return store.url(line["key"], expires_s, filename_of(job_id, line), line["mime"])
 
 
-def _filename(job_id: str, line: Mapping[str, Any]) -> str:
+def filename_of(job_id: str, line: Mapping[str, Any]) -> str:
+    """Under which an output of a job is saved."""
     return f"{folder_of(job_id)}.{str(line['key']).rpartition('.')[2]}"

@@ -1,7 +1,7 @@
-"""What an attempt at a long request leaves for the next one: its finished utterances.
+"""Checkpoints of finished utterances, so that a later attempt at a long request can resume.
 
-Waves flow in as they are made and are stored by a thread of the pool, so that speaking never waits
-for the store; a later attempt gets them back. A store that fails costs the work anew, no more.
+They are written in threads, so synthesis never waits for the store. A store that fails costs the
+work anew, no more.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from f5serve.errors import F5Error, StorageFailed
-from f5serve.jobs.chunks import Chunks
-from f5serve.service.pools import BoundedExecutor
+from f5serve.jobs.checkpoints import CheckpointStore
 from f5serve.types import Utterance, Wave
 from f5serve.waits import Check, log_faults, until_done
 
@@ -30,41 +29,41 @@ MOST_WAITING = 32
 
 
 @dataclass(frozen=True, slots=True)
-class KeepOptions:
+class CheckpointPolicy:
     """When it pays to keep utterances.
 
     Attributes:
-        after_s: nothing is written before a request has been spoken for so long; what is
+        min_runtime_s: nothing is written before a request has been spoken for so long; what is
             quickly made is quickly made again.
-        least: utterances that a request must have.
+        min_utterances: utterances that a request must have.
     """
 
-    after_s: float = 10.0
-    least: int = 3
+    min_runtime_s: float = 10.0
+    min_utterances: int = 3
 
 
-class Resume:
-    """The utterances of one job; see `watch.Kept`.
+class UtteranceCheckpoints:
+    """The utterances of one job; called by `Synthesizer`.
 
     Args:
         decided_by: what decides a wave besides its utterance: engine and program.
         is_retry: whether an earlier attempt may have left something.
-        pool: where the writing is done.
+        submit: runs a call in a thread, as `Executor.submit`.
     """
 
     def __init__(
         self,
-        chunks: Chunks,
+        store: CheckpointStore,
         decided_by: Mapping[str, Any],
         is_retry: bool,
-        pool: BoundedExecutor,
-        options: KeepOptions | None = None,
+        submit: Callable[..., Future[Any]],
+        policy: CheckpointPolicy | None = None,
     ) -> None:
-        self._chunks = chunks
+        self._store = store
         self._decided_by = dict(decided_by)
         self._is_retry = is_retry
-        self._pool = pool
-        self._options = options or KeepOptions()
+        self._submit = submit
+        self._policy = policy or CheckpointPolicy()
         self._began = time.monotonic()
         self._is_long = False
         self._lock = threading.Lock()
@@ -77,10 +76,10 @@ class Resume:
     def find(self, utterances: Sequence[Utterance], check: Check | None = None) -> set[int]:
         """Which of these utterances an earlier attempt has left."""
         self._began = time.monotonic()
-        self._is_long = len(utterances) >= self._options.least
+        self._is_long = len(utterances) >= self._policy.min_utterances
         if not (self._is_long and self._is_retry):
             return set()
-        listing = self._pool.submit(self._chunks.keys)
+        listing = self._submit(self._store.keys)
         until_done([listing], check)
         try:
             there = listing.result()
@@ -94,7 +93,7 @@ class Resume:
         self, utterances: Sequence[Utterance], check: Check | None = None
     ) -> list[Wave | None]:
         """The waves of these, side by side; None where one is damaged or cannot be read."""
-        parts = [self._pool.submit(self._chunks.read, self._key(u)) for u in utterances]
+        parts = [self._submit(self._store.read, self._key(u)) for u in utterances]
         until_done(parts, check)
         found = [_wave(part) for part in parts]
         self.found += sum(wave is not None for wave in found)
@@ -107,10 +106,10 @@ class Resume:
         with self._lock:
             if len(self._waiting) < MOST_WAITING:  # a slow store costs the work anew, not memory
                 self._waiting.append((self._key(utterance), wave))
-            is_time = time.monotonic() - self._began >= self._options.after_s
+            is_time = time.monotonic() - self._began >= self._policy.min_runtime_s
             if is_time and not self._is_writing and not self._closed:
                 self._is_writing = True
-                log_faults(self._pool.submit(self._write), "keeping utterances")
+                log_faults(self._submit(self._write), "keeping utterances")
 
     def end(self, is_final: bool) -> None:
         """Write no more; remove what was written if no attempt will follow. Returns at once."""
@@ -118,13 +117,13 @@ class Resume:
             self._closed = True
             self._is_final = is_final and bool(self._known or self._is_retry)
             if self._is_final and not self._is_writing:  # else the writer does it
-                log_faults(self._pool.submit(self._remove), "removing kept utterances")
+                log_faults(self._submit(self._remove), "removing kept utterances")
 
     def _write(self) -> None:
         while (chunk := self._next()) is not None:
             key, wave = chunk
             try:
-                self._chunks.write(key, wave.samples.astype("<f4").tobytes())
+                self._store.write(key, wave.samples.astype("<f4").tobytes())
                 self.written += 1
             except StorageFailed as error:
                 _log.warning("no more utterances are kept: %s", error.message)
@@ -144,13 +143,13 @@ class Resume:
 
     def _remove(self) -> None:
         try:
-            left = self._chunks.keys() if self._is_retry else set()
-            self._chunks.remove(self._known | left)
+            left = self._store.keys() if self._is_retry else set()
+            self._store.remove(self._known | left)
         except StorageFailed as error:
             _log.warning("kept utterances were not removed: %s", error.message)
 
     def _key(self, utterance: Utterance) -> str:
-        return self._chunks.key_of(
+        return self._store.key_of(
             {
                 **self._decided_by,
                 "text": utterance.text,

@@ -1,8 +1,6 @@
-"""Whose turn a job is, and how it ended: the calls on the store behind a job's records.
+"""Job store: claim with a lease, heartbeat, complete, fail, cancel, status.
 
-Job ids flow in; a `Lease` to work under, or what is known already, flows out. Every call blocks,
-may run in any thread and any process, and relies on nothing but whole reads and writes. This
-module must not know what a job is about.
+Every call blocks, may run in any thread and any process, and relies on whole reads and writes only.
 """
 
 from __future__ import annotations
@@ -13,33 +11,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from f5serve import build
-from f5serve.jobs.index import Index
-from f5serve.jobs.lease import Elsewhere as Elsewhere
-from f5serve.jobs.lease import Finished as Finished
-from f5serve.jobs.lease import Lease as Lease
-from f5serve.jobs.reading import TOO_NEW, Damage, Record, RecordUnreadable
+from f5serve.errors import F5Error, InvalidRequest
+from f5serve.jobs.claims import AlreadyCompleted, HeldByOther, Lease, cancelled, conflict, unknown
+from f5serve.jobs.index import JobIndex
+from f5serve.jobs.record_reader import (
+    TOO_NEW,
+    RecordReader,
+    RecordUnreadable,
+    UnreadableRecords,
+    unreadable_snapshot,
+)
 from f5serve.jobs.records import (
     LEASE_S,
-    Evidence,
-    Reader,
-    Standing,
+    JobRecords,
+    JobSnapshot,
+    Record,
     Status,
     attempt_of,
-    damaged,
     encode,
     folder_of,
-    judge,
     record_key,
+    resolve_status,
 )
-from f5serve.jobs.refusals import (
-    cancelled,
-    conflict,
-    not_complete,
-    recorded,
-    unknown,
-    workers_lost,
-)
-from f5serve.jobs.shapes import shape_of
+from f5serve.jobs.schema import shape_of
 from f5serve.store.base import ObjectStore
 
 MAX_ATTEMPTS = 10
@@ -48,15 +42,15 @@ MAX_ATTEMPTS = 10
 INDEX_S = 2.0
 """Longest wait for a job's key in the index."""
 
-_PASSED_ON = ("about", "queued_at", "since", "owner")
+_CARRIED_FIELDS = ("about", "queued_at", "since", "owner")
 """What a state says that its done record is to say, too."""
 
 
-class Board:
+class JobStore:
     """The records of all jobs in one store.
 
     Args:
-        boot_id: who this process is, "" makes one up; one board per process.
+        boot_id: who this process is, "" makes one up; one `JobStore` per process.
         lease_s: silence after which a worker has lost its job.
         damage: where records that cannot be read are noted; None makes one.
 
@@ -69,11 +63,11 @@ class Board:
         store: ObjectStore,
         boot_id: str = "",
         lease_s: float = LEASE_S,
-        damage: Damage | None = None,
+        damage: UnreadableRecords | None = None,
     ) -> None:
         self.store = store
-        self.reader = Reader(store, damage)
-        self._index = Index(store)
+        self.reader = RecordReader(store, damage)
+        self._index = JobIndex(store)
         self.boot_id = boot_id or uuid.uuid4().hex
         self.lease_s = lease_s
         self.program = build.stamp().program
@@ -85,7 +79,7 @@ class Board:
         request_sha256: str,
         about: Mapping[str, Any] | None = None,
         owner: str = "",
-    ) -> Lease | Finished | Elsewhere:
+    ) -> Lease | AlreadyCompleted | HeldByOther:
         """Take the job, if it is free.
 
         A job nobody has touched costs one read and two writes at once: done.json is never without a
@@ -102,28 +96,28 @@ class Board:
         """
         state = self._usable(job_id, "state")
         if state is None:
-            return self._take(job_id, request_sha256, {"owner": owner, **_told(about)})
+            return self._take(job_id, request_sha256, {"owner": owner, **_summary(about)})
         done = self._usable(job_id, "done")
         if (done or state).get("request_sha256") != request_sha256:
             raise conflict(job_id)
         if done is not None:
-            return Finished(done)
-        standing = self._judge(job_id, state)
-        if standing.status is Status.CANCELLED and "failure" not in standing.record:
+            return AlreadyCompleted(done)
+        snapshot = self._judge(job_id, state)
+        if snapshot.status is Status.CANCELLED and "failure" not in snapshot.record:
             raise cancelled(job_id)
-        if standing.status is Status.RUNNING and self._is_another(state):
-            return Elsewhere(max(0.0, state["heartbeat"] + self.lease_s - self.store.now()))
-        if not standing.damage:
-            self._refuse_hopeless(job_id, standing, state)
-        return self._take(job_id, request_sha256, {**state, **_told(about)})
+        if snapshot.status is Status.RUNNING and self._is_another(state):
+            return HeldByOther(max(0.0, state["heartbeat"] + self.lease_s - self.store.now()))
+        if not snapshot.damage:
+            self._refuse_hopeless(job_id, snapshot, state)
+        return self._take(job_id, request_sha256, {**state, **_summary(about)})
 
-    def queue(
+    def enqueue(
         self,
         job_id: str,
         request_sha256: str,
         about: Mapping[str, Any] | None = None,
         owner: str = "",
-    ) -> Standing:
+    ) -> JobSnapshot:
         """Note that the job is about to be handed to a queue; returns where it stands now.
 
         Args:
@@ -144,15 +138,15 @@ class Board:
                 "queued_at": now,
                 "since": now,
                 "owner": owner,
-                **_told(about),
+                **_summary(about),
             }
             self._write_first(job_id, state)
-            return Standing(Status.QUEUED, state)
+            return JobSnapshot(Status.QUEUED, state)
         if state.get("request_sha256") != request_sha256:
             raise conflict(job_id)
-        return self.look(job_id)
+        return self.snapshot(job_id)
 
-    def waits(self, job_id: str, request_sha256: str) -> bool:
+    def is_queued(self, job_id: str, request_sha256: str) -> bool:
         """Whether `queue` has noted this job with this input; one read."""
         try:
             state = self._read(job_id, "state")
@@ -160,7 +154,7 @@ class Board:
             return False
         return state is not None and state["request_sha256"] == request_sha256
 
-    def beat(self, lease: Lease, phase: str, progress: Mapping[str, Any]) -> None:
+    def heartbeat(self, lease: Lease, phase: str, progress: Mapping[str, Any]) -> None:
         """Tell that the job is alive and how far it is; at most each 15 s.
 
         Raises:
@@ -183,7 +177,7 @@ class Board:
 
         It is after a long freeze or a take-over; ask before writing anything.
         """
-        if not lease.lost and abs(self.store.now() - lease.beat_at) < self.lease_s:
+        if not lease.lost and abs(self.store.now() - lease.heartbeat_at) < self.lease_s:
             return None
         try:
             done = self._usable(lease.job_id, "done")
@@ -191,7 +185,7 @@ class Board:
             return None
         return done if done and done["request_sha256"] == lease.request_sha256 else None
 
-    def finish(self, lease: Lease, story: Mapping[str, Any]) -> Record:
+    def complete(self, lease: Lease, story: Mapping[str, Any]) -> Record:
         """Write the success and return it; the outputs it names are in the store already.
 
         Args:
@@ -202,14 +196,12 @@ class Board:
             return earlier
         record = {
             **story,
-            "job_id": lease.job_id,
-            "request_sha256": lease.request_sha256,
+            **lease.fields,
             "state": Status.COMPLETED.value,
-            "attempt": lease.attempt,
             "worker": self._worker,
             "created_at": lease.created_at,
             "finished_at": self.store.now(),
-            **{name: lease.state[name] for name in _PASSED_ON if name in lease.state},
+            **{name: lease.state[name] for name in _CARRIED_FIELDS if name in lease.state},
         }
         self._write(lease.job_id, "done", record)
         return record
@@ -217,9 +209,7 @@ class Board:
     def fail(self, lease: Lease, failure: Mapping[str, Any]) -> None:
         """Write how the attempt ended: message, code, hint and retryable."""
         record = {
-            "job_id": lease.job_id,
-            "request_sha256": lease.request_sha256,
-            "attempt": lease.attempt,
+            **lease.fields,
             "worker": self._worker,
             "failed_at": self.store.now(),
             "failure": dict(failure),
@@ -232,11 +222,11 @@ class Board:
 
         One that is over, at work or of a later version stays as it is.
         """
-        standing = self.look(job_id)
-        if standing.damage == TOO_NEW or standing.status not in (Status.QUEUED, Status.LOST):
+        snapshot = self.snapshot(job_id)
+        if snapshot.damage == TOO_NEW or snapshot.status not in (Status.QUEUED, Status.LOST):
             return
         told = {**failure, "retryable": False}
-        self._write(job_id, "state", {**standing.record, "phase": "failed", "failure": told})
+        self._write(job_id, "state", {**snapshot.record, "phase": "failed", "failure": told})
 
     def release(self, lease: Lease) -> None:
         """Give the job back unfinished: whoever is handed it next may begin at once."""
@@ -246,26 +236,26 @@ class Board:
         """Tell readers that the work has ended because somebody asked for it."""
         self._end(lease, phase="cancelled")
 
-    def cancel(self, job_id: str, by: str) -> Standing:
+    def cancel(self, job_id: str, by: str) -> JobSnapshot:
         """Ask for an end; a job that has ended already stays as it is.
 
         Raises:
             InvalidRequest: INVALID_JOB_ID for a job that nobody knows.
         """
-        standing = self.look(job_id)
-        if standing.status is Status.UNKNOWN:
+        snapshot = self.snapshot(job_id)
+        if snapshot.status is Status.UNKNOWN:
             raise unknown(job_id)
-        if standing.status not in (Status.QUEUED, Status.RUNNING, Status.LOST):
-            return standing
-        state = standing.record
+        if snapshot.status not in (Status.QUEUED, Status.RUNNING, Status.LOST):
+            return snapshot
+        state = snapshot.record
         now = self.store.now()
         self._write(job_id, "cancel", {"job_id": job_id, "by": by, "at": now})
         # For readers, who look no further than the state; the worker's next beat may undo it
         # once, reads cancel.json and stops.
         self._write(job_id, "state", {**state, "phase": "cancelled", "heartbeat": now})
-        return self.look(job_id)
+        return self.snapshot(job_id)
 
-    def look(self, job_id: str) -> Standing:
+    def snapshot(self, job_id: str) -> JobSnapshot:
         """Where the job stands: one read when it is done, two while it is queued or at work.
 
         A job whose record cannot be read is told as FAILED, with what is wrong as its failure.
@@ -273,14 +263,14 @@ class Board:
         try:
             done = self._read(job_id, "done")
             if done is not None:
-                return Standing(Status.COMPLETED, done)
+                return JobSnapshot(Status.COMPLETED, done)
             state = self._read(job_id, "state")
         except RecordUnreadable as error:
-            return damaged(job_id, error)
+            return unreadable_snapshot(job_id, error)
         if state is None:
-            return Standing(Status.UNKNOWN, {})
-        standing = judge(Evidence(state=state), self.store.now(), self.lease_s)
-        return self._judge(job_id, state) if standing.status is Status.LOST else standing
+            return JobSnapshot(Status.UNKNOWN, {})
+        snapshot = resolve_status(JobRecords(state=state), self.store.now(), self.lease_s)
+        return self._judge(job_id, state) if snapshot.status is Status.LOST else snapshot
 
     def result(self, job_id: str) -> Record:
         """The record of a job that is done.
@@ -289,37 +279,37 @@ class Board:
             InvalidRequest: INVALID_JOB_ID, JOB_NOT_COMPLETE, or JOB_FAILED with the reason as
                 hint.
         """
-        standing = self.look(job_id)
-        if standing.status is Status.COMPLETED:
-            return standing.record
-        if standing.status is Status.UNKNOWN:
+        snapshot = self.snapshot(job_id)
+        if snapshot.status is Status.COMPLETED:
+            return snapshot.record
+        if snapshot.status is Status.UNKNOWN:
             raise unknown(job_id, named=True)
-        raise not_complete(standing)
+        failed = snapshot.status is Status.FAILED
+        hint = "Ask for its status until it is COMPLETED."
+        raise InvalidRequest(
+            f"Job is not complete. Status: {snapshot.status.public}",
+            code="JOB_FAILED" if failed else "JOB_NOT_COMPLETE",
+            hint=str(snapshot.failure.get("message", "")) if failed else hint,
+            retryable=snapshot.status in (Status.QUEUED, Status.RUNNING, Status.LOST),
+        )
 
-    def _judge(self, job_id: str, state: Record) -> Standing:
+    def _judge(self, job_id: str, state: Record) -> JobSnapshot:
         """Where an unfinished job stands by all of its records."""
         try:
-            evidence = Evidence(
+            evidence = JobRecords(
                 cancel=self._read(job_id, "cancel"),
                 failed=self._read(job_id, f"failed-{attempt_of(state)}"),
                 state=state,
             )
         except RecordUnreadable as error:
-            return damaged(job_id, error)
-        return judge(evidence, self.store.now(), self.lease_s)
+            return unreadable_snapshot(job_id, error)
+        return resolve_status(evidence, self.store.now(), self.lease_s)
 
     def _take(self, job_id: str, request_sha256: str, found: Record) -> Lease:
         now = self.store.now()
         lease = Lease(job_id, request_sha256, attempt_of(found) + 1, now, now)
         kept = {name: value for name, value in found.items() if name not in ("failure", "progress")}
-        lease.state = {
-            **kept,
-            "job_id": job_id,
-            "request_sha256": request_sha256,
-            "attempt": lease.attempt,
-            "worker": self._worker,
-            "created_at": now,
-        }
+        lease.state = {**kept, **lease.fields, "worker": self._worker, "created_at": now}
         if "since" in kept:
             self._put_state(lease, phase="starting")
         else:
@@ -340,7 +330,7 @@ class Board:
         now = self.store.now()
         lease.state = {**lease.state, **changes, "heartbeat": now}
         self._write(lease.job_id, "state", lease.state)
-        lease.beat_at = now
+        lease.heartbeat_at = now
 
     def _end(self, lease: Lease, **changes: Any) -> None:
         """Let go of the state, unless it is another worker's by now, or says more already."""
@@ -363,13 +353,22 @@ class Board:
         asked = state is not None and state.get("phase") == "cancelled"
         return asked or self._usable(job_id, "cancel") is not None
 
-    def _refuse_hopeless(self, job_id: str, standing: Standing, state: Record) -> None:
+    def _refuse_hopeless(self, job_id: str, snapshot: JobSnapshot, state: Record) -> None:
         attempts = attempt_of(state)
-        failure = standing.record.get("failure") or {}
+        failure = snapshot.record.get("failure") or {}
         if failure and (not failure.get("retryable") or attempts >= MAX_ATTEMPTS):
-            raise recorded(failure)
+            raise F5Error(
+                str(failure.get("message", "The job failed.")),
+                code=str(failure.get("code", "JOB_FAILED")),
+                hint=str(failure.get("hint", "")),
+                retryable=bool(failure.get("retryable")),
+            )
         if attempts >= MAX_ATTEMPTS:
-            error = workers_lost(attempts)
+            error = F5Error(
+                f"The job was begun {attempts} times and no worker lived to its end.",
+                code="WORKERS_LOST",
+                hint="Look into the workers' logs, then send the request under a new id.",
+            )
             told = {"message": error.message, "code": error.code, "hint": error.hint}
             self._write(job_id, "state", {**state, "phase": "failed", "failure": told})
             raise error
@@ -394,5 +393,5 @@ class Board:
         self.store.put(record_key(job_id, name), encode(record), "application/json")
 
 
-def _told(about: Mapping[str, Any] | None) -> Record:
+def _summary(about: Mapping[str, Any] | None) -> Record:
     return {"about": dict(about)} if about else {}

@@ -1,7 +1,6 @@
-"""Speech in pieces, for callers who listen while it is made.
+"""Events of a running job: progress, audio chunks, the whole file, and their subscribers.
 
-Waves flow in, in order, and out to every listener, whenever it came: late ones get what was before.
-A result that was made earlier is one piece. Doors decide how a piece is sent.
+Chunks come in order. A late subscriber gets the earlier ones first.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,30 +23,30 @@ from f5serve.units import samples_to_s
 _log = logging.getLogger(__name__)
 
 MEMORY_SAMPLES = 4_000_000
-"""Of one job's pieces, what is kept in memory: 16 MB, nearly three minutes."""
+"""Of one job's chunks, what is kept in memory: 16 MB, nearly three minutes."""
 
 MAX_HEARD_S = 2400.0
-"""Longest earlier result that is given out in pieces again; of others the answer tells the URL."""
+"""Longest earlier result that is given out in chunks again; of others the answer tells the URL."""
 
 _OWN = DecodeLimits(max_bytes=1 << 28, max_s=MAX_HEARD_S + 1, cpu_s=60)
 """Limits for files that this program has written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """A stretch of speech; one behind the other, pieces are the wave of the result.
+class AudioChunk:
+    """A stretch of speech; one behind the other, chunks are the wave of the result.
 
     Attributes:
         index: 0, 1, 2 ...
         start_s: where it begins in the whole, seconds.
         read: gives its wave, perhaps from a disk.
-        of: how many utterances the whole is made of; 0 where that is not known.
+        total: how many utterances the whole is made of; 0 where that is not known.
     """
 
     index: int
     start_s: float
     read: Callable[[], Wave]
-    of: int = 0
+    total: int = 0
 
     @property
     def wave(self) -> Wave:
@@ -55,7 +55,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class File:
+class AudioFile:
     """The whole speech of a job, as its result keeps it.
 
     Attributes:
@@ -66,15 +66,48 @@ class File:
     read: Callable[[int, int], bytes]
 
 
-OnPiece = Callable[[Piece], None]
+OnChunk = Callable[[AudioChunk], None]
 """Called in the event loop."""
 
-OnFile = Callable[[File], None]
+OnFile = Callable[[AudioFile], None]
 """Called in the event loop, once."""
 
 
-class Pieces:
-    """All pieces of one job so far, and who listens; used in the event loop, but for `keep`.
+OnProgress = Callable[[dict[str, Any]], None]
+"""Called in the event loop with phase and percent, and done and total while speaking."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryOptions:
+    """How one caller wants its speech.
+
+    Attributes:
+        whole_files: give the `AudioFile` once all is made: behind the chunks, and in their place
+            for a result made earlier and for a single utterance.
+        detach_on_disconnect: the job goes on for other callers when this one disconnects, rather
+            than being cancelled for all.
+        accept_unstored: whether it is content with the speech where that cannot be stored.
+        full_response: whether it reads all of the answer; else only duration and warnings are told.
+    """
+
+    whole_files: bool = False
+    detach_on_disconnect: bool = False
+    accept_unstored: bool = False
+    full_response: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """What one caller wants to be told while it waits."""
+
+    on_progress: OnProgress | None = None
+    on_chunk: OnChunk | None = None
+    on_file: OnFile | None = None
+    delivery: DeliveryOptions = DeliveryOptions()
+
+
+class AudioChunks:
+    """All pieces of one job so far, and who listens; used in the event loop, but for `store`.
 
     Args:
         folder: where long speech is kept for listeners who are slow, or come late.
@@ -84,14 +117,14 @@ class Pieces:
         self._folder = folder
         self._scratch: ScratchFile | None = None
         self._kept_samples = 0
-        self._pieces: list[Piece] = []
-        self._listeners: list[OnPiece] = []
+        self._chunks: list[AudioChunk] = []
+        self._listeners: list[OnChunk] = []
         self._samples = 0
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._chunks)
 
-    def keep(self, wave: Wave) -> Callable[[], Wave]:
+    def store(self, wave: Wave) -> Callable[[], Wave]:
         """Have the wave there for later, in memory or on the disk; by the thread that speaks."""
         self._kept_samples += len(wave.samples)
         if self._folder is None or self._kept_samples <= MEMORY_SAMPLES:
@@ -102,27 +135,27 @@ class Pieces:
             scratch = self._scratch
             samples = wave.samples.astype("<f4", copy=False)
             at, size = scratch.append(samples.tobytes()), samples.nbytes
-        except StorageFailed as error:  # listeners matter more than memory
-            _log.warning("speech for listeners stays in memory: %s", error.message)
+        except StorageFailed as error:  # subscriber matter more than memory
+            _log.warning("speech for subscriber stays in memory: %s", error.message)
             return lambda: wave
         rate = wave.sample_rate
         return lambda: Wave(np.frombuffer(scratch.read(at, size), "<f4").astype(np.float32), rate)
 
-    def add(self, samples: int, read: Callable[[], Wave], of: int = 0) -> None:
-        """Pass the next stretch on, of so many samples; `of` as in `Piece`."""
-        piece = Piece(len(self._pieces), samples_to_s(self._samples), read, of)
+    def add(self, samples: int, read: Callable[[], Wave], total: int = 0) -> None:
+        """Pass the next stretch on, of so many samples; `total` as in `AudioChunk`."""
+        chunk = AudioChunk(len(self._chunks), samples_to_s(self._samples), read, total)
         self._samples += samples
-        self._pieces.append(piece)
+        self._chunks.append(chunk)
         for listener in self._listeners:
-            listener(piece)
+            listener(chunk)
 
-    def join(self, listener: OnPiece) -> None:
+    def subscribe(self, listener: OnChunk) -> None:
         """Tell `listener` all that was, and all that comes."""
-        for piece in self._pieces:
-            listener(piece)
+        for chunk in self._chunks:
+            listener(chunk)
         self._listeners.append(listener)
 
-    def leave(self, listener: OnPiece) -> None:
+    def unsubscribe(self, listener: OnChunk) -> None:
         """Tell it no more."""
         self._listeners.remove(listener)
 

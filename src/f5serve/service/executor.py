@@ -1,0 +1,280 @@
+"""Threads for inference and for blocking calls.
+
+`InferenceExecutor` loads the model once. With an engine that batches, each request has a thread of
+its own, in which it is also joined and encoded; with any other engine they take turns in one.
+`Pools` has a bounded executor for each kind of blocking call, so that slow listings do not hold up
+speech. A caller that finds the queue full, or waits too long in it, gets BUSY.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from f5serve.errors import F5Error
+from f5serve.store.scratch import ScratchFile
+from f5serve.synthesis.hooks import SynthesisHooks
+from f5serve.synthesis.synthesizer import Synthesizer
+from f5serve.types import SpeechRequest, SpeechResult
+from f5serve.waits import lower_priority
+
+T = TypeVar("T")
+
+WAIT_S = 10.0
+"""Longest wait for a thread; whoever waits longer is better off asking again later."""
+
+
+class BoundedExecutor:
+    """A few threads and a bounded line before them; safe for any thread.
+
+    A call that was begun ends, even where nobody waits for it any more, and keeps its thread until
+    then.
+
+    Args:
+        what: what its calls do, for errors: "N {what} are under way".
+        threads: calls that run side by side.
+        waiting: calls that may wait for a thread.
+        wait_s: longest wait.
+    """
+
+    def __init__(self, what: str, threads: int, waiting: int, wait_s: float = WAIT_S) -> None:
+        self._what = what
+        self._threads = threads
+        self._most = threads + waiting
+        self._wait_s = wait_s
+        self._pool = ThreadPoolExecutor(threads, what.replace(" ", "-"))
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    def __len__(self) -> int:
+        """Calls that run or wait."""
+        return self._taken
+
+    async def run(self, call: Callable[..., T], *args: Any) -> T:
+        """What the call returns, or raises.
+
+        Raises:
+            F5Error: BUSY, where the line is full or no thread is free in time.
+        """
+        may_wait = self._taken >= self._threads
+        future = self._begin(call, args, self._most)
+        waiter = asyncio.wrap_future(future)
+        if may_wait:
+            try:
+                await asyncio.wait({waiter}, timeout=self._wait_s)
+            except asyncio.CancelledError:
+                waiter.cancel()
+                raise
+            if not future.running() and future.cancel():
+                raise self._busy()
+        return await waiter
+
+    async def finish(self, call: Callable[..., T], *args: Any) -> T:
+        """As `run` for work that was begun, which is never refused however long the line is."""
+        return await asyncio.wrap_future(self.submit(call, *args))
+
+    def submit(self, call: Callable[..., T], *args: Any) -> Future[T]:
+        """As `finish`, for threads."""
+        return self._begin(call, args, None)
+
+    def close(self) -> None:
+        """Take no more calls; those that are under way end by themselves."""
+        self._pool.shutdown(wait=False)
+
+    def _begin(self, call: Callable[..., T], args: tuple[Any, ...], most: int | None) -> Future[T]:
+        with self._lock:
+            if most is not None and self._taken >= most:
+                raise self._busy()
+            self._taken += 1
+        try:
+            # Logs of the thread name the same request as those of its caller.
+            future = self._pool.submit(contextvars.copy_context().run, call, *args)
+        except RuntimeError:  # closed
+            self._leave()
+            raise
+        future.add_done_callback(self._leave)
+        return future
+
+    def _leave(self, _: object = None) -> None:
+        with self._lock:
+            self._taken -= 1
+
+    def _busy(self) -> F5Error:
+        return F5Error(
+            f"{self._taken:,} {self._what} are under way or wait for it here.",
+            code="BUSY",
+            hint="Send it again in a few seconds.",
+            retryable=True,
+        )
+
+
+class Pools:
+    """The executors of one process; docs/decisions/0032-pools-and-deadlines.md tells why.
+
+    Attributes:
+        jobs: claims, signs of life, results and records of jobs at work.
+        voices: voices and earlier results that speech is asked in.
+        utterances: finished utterances of long jobs, kept for the next attempt.
+        queue: looks for jobs that others have left.
+        lookups: one job or one voice.
+        listings: all jobs, voices or models.
+        downloads: files of jobs, part by part.
+        recordings: recordings that are made voices of.
+        alignments: recordings whose words are timed.
+        encoders: speech that is streamed.
+        metrics: what is counted, for whoever collects it.
+        checks: what must be right at the start.
+        upkeep: erasures, and the removal of what nobody refers to.
+    """
+
+    def __init__(self) -> None:
+        self.jobs = BoundedExecutor("steps of jobs", 32, 4096)
+        self.voices = BoundedExecutor("looks at voices", 32, 4096)
+        self.utterances = BoundedExecutor("utterances to keep", 8, 4096)
+        self.queue = BoundedExecutor("looks into the queue", 2, 64)
+        self.lookups = BoundedExecutor("look-ups", 16, 256)
+        self.listings = BoundedExecutor("listings", 8, 64)
+        self.downloads = BoundedExecutor("downloads", 16, 256)
+        self.recordings = BoundedExecutor("recordings", 4, 60)
+        self.alignments = BoundedExecutor("alignments", 2, 30)
+        self.encoders = BoundedExecutor("streams", 16, 4096)
+        self.metrics = BoundedExecutor("looks at the metrics", 2, 16)
+        self.checks = BoundedExecutor("checks", 2, 16)
+        self.upkeep = BoundedExecutor("erasures", 2, 8)
+
+    def close(self) -> None:
+        """Take no more calls; those that are under way end by themselves."""
+        for pool in vars(self).values():
+            pool.close()
+
+
+REQUEST_THREADS = 256
+"""Most requests that an engine is given at once; others wait, first come first served, so a short
+one would wait behind long ones. Threads sleep while the engine works, and begin when needed."""
+
+
+NICER = 5
+"""By how much request threads let others go first: they encode, while the event loop answers
+everybody and the engine's own thread feeds the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceResult:
+    """A result, when work on it began (`time.perf_counter()`) and the seconds it took."""
+
+    result: SpeechResult
+    began: float
+    seconds: float
+
+
+class InferenceExecutor:
+    """Owns the threads. What cannot be loaded is told to every caller.
+
+    Args:
+        load_speech: called once, in the thread that speaks where there is one.
+    """
+
+    def __init__(self, load_speech: Callable[[], Synthesizer]) -> None:
+        self._load_speech = load_speech
+        self._one = ThreadPoolExecutor(1, "device")  # its thread starts with the first work
+        self._many = ThreadPoolExecutor(
+            REQUEST_THREADS, "request", initializer=lower_priority, initargs=(NICER,)
+        )
+        self._loading: Future[Synthesizer] | None = None
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    def load(self) -> Future[Synthesizer]:
+        """Start loading, if it has not been started."""
+        if self._loading is None:
+            self._loading = self._one.submit(self._load_speech)
+        return self._loading
+
+    async def synthesizer(self) -> Synthesizer:
+        """The loaded Synthesizer; waits for it.
+
+        Raises:
+            F5Error: why it could not be loaded.
+        """
+        return await asyncio.shield(asyncio.wrap_future(self.load()))
+
+    def submit(
+        self, request: SpeechRequest, scratch: ScratchFile, job_id: str, hooks: SynthesisHooks
+    ) -> Future[InferenceResult]:
+        """Synthesize into a file; call after `synthesizer` has returned."""
+        speech = self.load().result(0)
+
+        def timed() -> InferenceResult:
+            began = time.perf_counter()
+            with scratch.writing(), scratch.open() as file:
+                result = speech.synthesize_to_file(request, file, job_id, hooks)
+            return InferenceResult(result, began, time.perf_counter() - began)
+
+        self._count(1)
+        pool = self._many if speech.engine.concurrent else self._one
+        future = pool.submit(timed)
+        future.add_done_callback(lambda _: self._count(-1))
+        return future
+
+    def health(self) -> dict[str, Any]:
+        """Name and state (waiting, loading, ready, failed) of the model, and why it failed."""
+        if self._loading is None or not self._loading.done():
+            return {"name": "", "state": "loading" if self._loading else "waiting"}
+        error = self._loading.exception(0)
+        if error is None:
+            engine = self._loading.result(0).engine
+            state = "failed" if engine.broken else "ready"
+            return {"name": engine.model, "state": state, "engine": engine.kind}
+        failure = error.as_dict() if isinstance(error, F5Error) else {"code": "INTERNAL"}
+        return {"name": "", "state": "failed", "failure": failure}
+
+    @property
+    def description(self) -> str:
+        """The engine's own line on device and precision; "" before it is loaded."""
+        speech = self.loaded
+        return speech.engine.description if speech else ""
+
+    @property
+    def loaded(self) -> Synthesizer | None:
+        """The Synthesizer, if it is there already."""
+        loading = self._loading
+        if loading is None or not loading.done() or loading.cancelled() or loading.exception():
+            return None
+        return loading.result()
+
+    @property
+    def broken(self) -> bool:
+        """Whether only a new process can speak again."""
+        speech = self.loaded
+        return speech is not None and speech.engine.broken
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether requests are spoken side by side, so that times are no costs."""
+        speech = self.loaded
+        return speech is not None and speech.engine.concurrent
+
+    def counters(self) -> Mapping[str, float]:
+        """See `types.Engine.counters`; empty before the model is loaded."""
+        speech = self.loaded
+        return speech.engine.counters() if speech else {}
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are being spoken or wait for it."""
+        return self._waiting
+
+    def close(self) -> None:
+        """Take no more work; what is running ends by itself."""
+        for pool in (self._one, self._many):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _count(self, more: int) -> None:
+        with self._lock:  # futures end in many threads
+            self._waiting += more

@@ -1,0 +1,346 @@
+"""Runs one job: claim, voice, cached result, synthesis, output in the store, done record.
+
+Output before record, record before answer: after a crash at any point the next worker goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
+from f5serve.jobs.checkpoints import CheckpointStore
+from f5serve.jobs.claims import AlreadyCompleted, HeldByOther, Lease
+from f5serve.jobs.records import CANCELLED_CODE, Record, sha256_of
+from f5serve.jobs.store import JobStore
+from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob, swallow_exception
+from f5serve.service.dependencies import Dependencies
+from f5serve.service.job_events import AudioFile
+from f5serve.service.requests import TTSRequest
+from f5serve.service.results import (
+    MadeSpeech,
+    NotStored,
+    StageTimes,
+    build_cached_record,
+    store_result,
+)
+from f5serve.store.scratch import ScratchFile
+from f5serve.synthesis.checkpoints import UtteranceCheckpoints
+from f5serve.synthesis.hooks import SynthesisHooks
+from f5serve.synthesis.synthesizer import Synthesizer
+from f5serve.types import SpeechResult, Voice, Wave
+from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.names import is_default, is_url
+from f5serve.waits import log_faults
+
+_log = logging.getLogger(__name__)
+
+POLL_S = (0.2, 3.0)
+"""Shortest and longest pause between looks at a job that another worker has, seconds."""
+
+INTERNAL = {
+    "message": "Something unexpected failed.",
+    "code": "INTERNAL",
+    "hint": "The worker's log tells more.",
+    "retryable": True,
+}
+"""Recorded failure of a job that ended with an unexpected exception."""
+
+
+async def run_job(deps: Dependencies, job: ActiveJob, request: TTSRequest) -> Record:
+    """Do the job, or find that it was done; returns its done record.
+
+    Raises:
+        F5Error: why it could not be done, after that was recorded.
+    """
+    times = StageTimes()
+    claim = await _claim(deps, job, request)
+    if isinstance(claim, AlreadyCompleted):
+        return claim.record
+    return await _Attempt(deps, job, request, claim, times).run()
+
+
+async def _claim(
+    deps: Dependencies, job: ActiveJob, request: TTSRequest
+) -> Lease | AlreadyCompleted:
+    """Take the job; while another worker has it, wait for its result or for the lease to end."""
+    pause_s, longest_s = POLL_S
+    while True:
+        call = deps.job_store.claim, job.job_id, job.sha256, request.summary, job.owner
+        claiming = asyncio.ensure_future(deps.pools.jobs.run(*call))
+        try:
+            claim = await job.run_cancellable(asyncio.shield(claiming))
+        except F5Error as error:
+            await deps.detached.run(_give_back(deps, job, claiming, failure_of(error)))
+            raise
+        if not isinstance(claim, HeldByOther):
+            return claim
+        job.publish("elsewhere", 0)
+        await job.sleep(min(pause_s, claim.wait_s + POLL_S[0]))
+        pause_s = min(2 * pause_s, longest_s)
+
+
+async def _give_back(
+    deps: Dependencies,
+    job: ActiveJob,
+    claiming: asyncio.Future[Lease | AlreadyCompleted | HeldByOther],
+    failure: Mapping[str, Any],
+) -> None:
+    """Give back a job whose claim succeeded after the job was cancelled here."""
+    await _settled(claiming)
+    if claiming.exception() is None and isinstance(lease := claiming.result(), Lease):
+        await deps.blocking(_record_end, deps.job_store, job, lease, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One attempt at a job, under its lease."""
+
+    deps: Dependencies
+    job: ActiveJob
+    request: TTSRequest
+    lease: Lease
+    times: StageTimes
+
+    async def run(self) -> Record:
+        """As `run_job`."""
+        ended = asyncio.Event()
+        heartbeat = asyncio.create_task(self._heartbeat_loop(ended))
+        log_faults(heartbeat, "the heartbeat of a job")
+        failure: Mapping[str, Any] | None = INTERNAL
+        try:
+            record = await self._synthesize()
+            failure = None
+            return record
+        except F5Error as error:
+            failure = failure_of(error)
+            raise
+        except NotStored as lost:  # the caller has the speech, the job has failed
+            failure = failure_of(lost.error)
+            return lost.record
+        except asyncio.CancelledError:  # the event loop itself is going down
+            failure = None
+            raise
+        finally:
+            ended.set()
+            await self.deps.detached.run(self._end(heartbeat, failure))
+
+    async def _end(self, heartbeat: asyncio.Task[None], failure: Mapping[str, Any] | None) -> None:
+        await _settled(heartbeat)  # a later heartbeat would hide how the job ended
+        if failure is not None:
+            store = self.deps.job_store
+            await self.deps.blocking(_record_end, store, self.job, self.lease, failure)
+
+    async def _heartbeat_loop(self, ended: asyncio.Event) -> None:
+        """Renew the lease, and cancel the job when a client has cancelled it in the store."""
+        while not self.lease.lost:
+            try:
+                await asyncio.wait_for(ended.wait(), self.deps.heartbeat_s)
+                return
+            except TimeoutError:
+                pass
+            now = self.job.progress
+            heartbeat = self.deps.job_store.heartbeat
+            try:
+                await self.deps.blocking(heartbeat, self.lease, now["phase"], now)
+            except InvalidRequest as error:
+                # A new error each time: every caller raises its own.
+                again = partial(InvalidRequest, error.message, code=error.code, hint=error.hint)
+                self.job.cancel(again)
+                return
+            except StorageFailed as error:  # the lease may end; complete() looks for that
+                _log.warning("no heartbeat could be written: %s", error.message)
+            except Exception:  # noqa: BLE001 - one fault must not end the heartbeats
+                _log.exception("no heartbeat could be written")
+
+    async def _synthesize(self) -> Record:
+        deps, job, request = self.deps, self.job, self.request
+        job.publish("loading", 0)
+        synthesizer = await job.run_cancellable(deps.executor.synthesizer())
+        _refuse_other_model(request, synthesizer)
+        synthesizer.engine.check_options(request.options)
+        # A voice whose record hangs must hold up no request for the default voice.
+        pool = deps.pools.jobs if is_default(request.voice) else deps.pools.voices
+        inputs = await job.run_cancellable(pool.run(_load_inputs, deps, synthesizer, request))
+        self.times.voice_s = inputs.voice_s
+        if deps.cache is None:
+            return (await self._make(inputs))[0]
+        earlier: Record | None = inputs.earlier
+        if earlier is None:
+            earlier = await deps.coalescer.begin(inputs.key, job)
+            deps.metrics.cache.labels("miss" if earlier is None else "joined").inc()
+        if earlier is not None:
+            record = build_cached_record(earlier, self.times.metrics())
+            complete = deps.blocking(deps.job_store.complete, self.lease, record)
+            return await job.run_cancellable(complete)
+        made = None
+        try:
+            record, made = await self._make(inputs)
+            return record
+        finally:
+            deps.coalescer.end(inputs.key, made)
+
+    async def _make(self, inputs: _Inputs) -> tuple[Record, Record | None]:
+        """Synthesize and store the speech; returns as `store_result`."""
+        deps, job, request = self.deps, self.job, self.request
+        if job.ticket is not None:  # the engine's estimate replaces the one by text length
+            job.ticket.estimate(inputs.estimate_s)
+        checkpoints = UtteranceCheckpoints(
+            CheckpointStore(deps.job_store.store, self.lease.job_id),
+            {"engine": inputs.engine, "program": deps.job_store.program},
+            self.lease.attempt > 1,
+            deps.pools.utterances.submit,
+            deps.checkpoints,
+        )
+        is_final = True
+        try:
+            scratch = await job.run_cancellable(deps.scratch(request))
+            result = await self._use_executor(inputs.voice, scratch, checkpoints)
+            job.publish_file(AudioFile(scratch.size, scratch.read))
+            made = MadeSpeech(request, inputs.voice, result, scratch, inputs.key, self.times)
+            return await store_result(deps, job, self.lease, made)
+        except F5Error as error:
+            is_final = not failure_of(error)["retryable"]
+            raise
+        except asyncio.CancelledError:
+            is_final = False
+            raise
+        finally:
+            checkpoints.end(is_final)
+            deps.metrics.resumed.inc(checkpoints.found)
+
+    async def _use_executor(
+        self, voice: Voice, scratch: ScratchFile, checkpoints: UtteranceCheckpoints
+    ) -> SpeechResult:
+        job, times, executor = self.job, self.times, self.deps.executor
+        job.publish("waiting", 0)
+
+        def on_chunk(chunk: Wave) -> None:
+            scratch.check_room()
+            job.publish_chunk(chunk)
+
+        hooks = SynthesisHooks(
+            on_progress=job.publish_utterances,
+            on_chunk=on_chunk,
+            check=job.check,
+            deadline=job.deadline,
+            checkpoints=checkpoints,
+        )
+        request = self.request.speech_request(voice)
+        done = await job.await_thread(executor.submit(request, scratch, job.job_id, hooks))
+        metrics = done.result.metrics
+        times.spoken_s = done.seconds
+        times.inference_s, times.audio_s = metrics.inference_s, metrics.audio_s
+        times.timing_s = metrics.timing_s
+        times.first_audio_s = done.began - times.arrived + metrics.first_audio_s
+        if job.ticket is not None and not executor.is_shared and not checkpoints.found:
+            job.ticket.settle(done.seconds)
+        return done.result
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What is known before synthesis.
+
+    Attributes:
+        engine: kind and model.
+        key: hash of all that decides the result.
+        earlier: record of an equal request in the result cache.
+        voice_s: seconds that loading the voice took.
+    """
+
+    voice: Voice
+    engine: Mapping[str, str]
+    key: str
+    earlier: Record | None
+    estimate_s: float | None
+    voice_s: float
+
+
+def _load_inputs(deps: Dependencies, synthesizer: Synthesizer, request: TTSRequest) -> _Inputs:
+    """All blocking calls before synthesis, in one thread: each change of threads is a wait."""
+    began = time.perf_counter()
+    voice = _load_voice(deps.voices, request)
+    voice_s = time.perf_counter() - began
+    identity = _identity(request, voice, synthesizer, deps.job_store.program)
+    key, earlier = sha256_of(identity), None
+    if deps.cache is not None:
+        earlier = deps.cache.find(key)
+        if earlier is not None:
+            deps.metrics.cache.labels("hit").inc()
+    estimate_s = None if earlier else synthesizer.estimate_s(request.speech_request(voice))
+    return _Inputs(voice, identity["engine"], key, earlier, estimate_s, voice_s)
+
+
+def _load_voice(voices: VoiceLibrary, request: TTSRequest) -> Voice:
+    if is_url(request.voice):
+        return voices.from_url(request.voice, request.ref_text, consent=request.consent)
+    return voices.get(request.voice)
+
+
+def _identity(
+    request: TTSRequest, voice: Voice, synthesizer: Synthesizer, program: Mapping[str, str]
+) -> dict[str, Any]:
+    """All that decides a result: the request, the voice's content, the model and this program."""
+    engine = {"kind": synthesizer.engine.kind, "model": synthesizer.engine.model}
+    more: dict[str, Any] = {"engine": engine, "program": dict(program)}
+    if request.verify:  # an unverified result must not pass for a verified one
+        policy = synthesizer.verification
+        more["gate"] = policy.identity if policy else None
+    if request.word_timings or request.timing_formats:
+        more["aligner"] = synthesizer.aligners.identity
+    if voice.warnings:  # they are part of the answer, and end without another revision
+        more["voice_warnings"] = list(voice.warnings)
+    return {**request.identity(voice), **more}
+
+
+def _refuse_other_model(request: TTSRequest, synthesizer: Synthesizer) -> None:
+    if request.model and request.model != synthesizer.engine.model:
+        raise InvalidRequest(
+            f"This worker speaks with {synthesizer.engine.model}, not with {request.model[:60]!r}.",
+            code="MODEL_NOT_LOADED",
+            hint="Leave model out, or set F5_MODEL of the worker.",
+        )
+
+
+def failure_of(error: F5Error) -> dict[str, Any]:
+    """The error as it is kept in records: message, code, hint, retryable."""
+    # Another worker may well have the model that this one lacks.
+    retryable = error.retryable or isinstance(error, ModelUnavailable)
+    return {
+        "message": error.message,
+        "code": error.code,
+        "hint": error.hint,
+        "retryable": retryable,
+    }
+
+
+def _record_end(store: JobStore, job: ActiveJob, lease: Lease, failure: Mapping[str, Any]) -> None:
+    """Record how the job ended; if even that fails, the lease runs out. Blocks."""
+    try:
+        if failure["code"] == CANCELLED_CODE and not failure["retryable"]:
+            store.end_cancelled(lease)
+        elif failure["code"] == SHUT_DOWN_CODE or _is_to_be_retried(job, lease, failure):
+            store.release(lease)
+        else:
+            store.fail(lease, failure)
+    except StorageFailed as error:
+        _log.warning("the end of a job could not be recorded: %s", error.message)
+
+
+def _is_to_be_retried(job: ActiveJob, lease: Lease, failure: Mapping[str, Any]) -> bool:
+    """Whether the queue begins the job again; one whose caller went away is not."""
+    passes = failure["retryable"] and failure["code"] != CANCELLED_CODE
+    return passes and lease.attempt < job.attempts
+
+
+async def _settled(work: Awaitable[Any]) -> None:
+    """Wait for the end of `work`, whatever its outcome."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task})
+    swallow_exception(task)

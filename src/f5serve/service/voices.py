@@ -1,0 +1,229 @@
+"""Operations on voices: upload, list, delete; and their maintenance in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from f5serve.audio.decode import DecodeLimits
+from f5serve.download.connection import NetworkPolicy
+from f5serve.download.inline import decode_base64
+from f5serve.download.url import FetchLimits, fetch_url
+from f5serve.errors import F5Error, InvalidRequest
+from f5serve.service import responses
+from f5serve.service.erasure import erase_voice
+from f5serve.service.executor import BoundedExecutor, Pools
+from f5serve.service.requests import MAX_REF_TEXT_CHARS, Fields, parse_consent
+from f5serve.store.base import ObjectStore
+from f5serve.store.json_documents import canonical_json
+from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.records import VoiceRecord
+from f5serve.voices.storage import GcOptions
+
+_log = logging.getLogger(__name__)
+
+MARK: Final = "_meta/voices-swept.json"
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceIntervals:
+    """Seconds; each gives or takes a third, so that servers that start together do not look so.
+
+    Attributes:
+        first_s: from the start to the first look at the caches.
+        sweep_s: from one sweep of the store to the next, whoever sweeps, and from one look at the
+            caches of this machine to the next.
+        look_s: from one look whether a sweep is due to the next.
+    """
+
+    first_s: float = 10.0
+    sweep_s: float = 6 * 3600.0
+    look_s: float = 1800.0
+
+
+@dataclass(slots=True)
+class VoiceMaintenance:
+    """The upkeep of one process; `run` is a background task for a supervisor."""
+
+    voices: VoiceLibrary
+    store: ObjectStore
+    pool: BoundedExecutor
+    times: MaintenanceIntervals = field(default_factory=MaintenanceIntervals)
+    _tidied_at: float = float("-inf")
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    async def run(self) -> None:
+        """Go on until cancelled; a store that fails is looked at again later."""
+        try:
+            await _pause(self.times.first_s)
+            await self._quietly(self._tidy)
+            while True:
+                await _pause(self.times.look_s)
+                await self._quietly(self._sweep_if_due)
+        finally:
+            self._stopped.set()
+
+    async def _quietly(self, call: Callable[[], object]) -> None:
+        try:
+            await self.pool.run(call)
+        except F5Error as error:
+            _log.warning("the upkeep of voices is put off: %s", error.message)
+
+    def _sweep_if_due(self) -> None:
+        if self._is_due():
+            # Whoever looks from now on leaves it to this process; the mark of one that dies ages.
+            self.store.put(MARK, canonical_json({"at": self.store.now()}), "application/json")
+            swept = self.voices.collect_garbage(GcOptions(should_stop=self._stopped.is_set))
+            if swept.files:
+                told = "%d recordings and words that no voice refers to are removed, %d bytes"
+                _log.info(told, swept.files, swept.bytes)
+        if time.monotonic() - self._tidied_at >= self.times.sweep_s:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        self.voices.evict_stale()
+        self._tidied_at = time.monotonic()
+
+    def _is_due(self) -> bool:
+        """By the time at which the mark was written, whatever it says."""
+        listed = [entry.modified.timestamp() for entry in self.store.list(MARK)]
+        return not listed or abs(self.store.now() - listed[0]) >= self.times.sweep_s
+
+
+async def _pause(seconds: float) -> None:
+    await asyncio.sleep(seconds * random.uniform(0.67, 1.33))
+
+
+MAX_AUDIO_BYTES = DecodeLimits().max_bytes
+MAX_TEXT_BYTES = 100_000
+_MAX_BASE64_CHARS = 2 * MAX_AUDIO_BYTES
+
+
+class VoiceUploads:
+    """Takes uploads for one library.
+
+    Args:
+        allow_http: whether plain http URLs are let through.
+        network: the way out; None is the real one.
+    """
+
+    def __init__(
+        self, library: VoiceLibrary, allow_http: bool, network: NetworkPolicy | None = None
+    ) -> None:
+        self._library = library
+        self._allow_http = allow_http
+        self._network = network
+
+    def create_voice(
+        self, payload: Mapping[str, Any], owner: str = ""
+    ) -> tuple[VoiceRecord, tuple[str, ...]]:
+        """Keep the voice in `payload`; returns its record and notes on its transcript.
+
+        Args:
+            owner: see `VoiceLibrary.put`.
+
+        Raises:
+            InvalidRequest: BAD_OPTION, or as `fetch_url`, `decode_base64` and `VoiceLibrary.put`.
+            BadAudio: as `VoiceLibrary.put`.
+            StorageFailed: as `fetch_url` and `VoiceLibrary.put`.
+        """
+        fields = Fields(payload)
+        name = fields.text("voice_name")
+        if not name:
+            raise _missing("voice_name is required for upload.", "Send a name such as ana.wav.")
+        consent = parse_consent(fields)
+        language = fields.text("language", max_chars=16)
+        audio = self._bytes(fields, "voice_file", "voice", MAX_AUDIO_BYTES)
+        if audio is None:
+            raise _missing(
+                "Either voice_file or voice_file_url is required for upload.",
+                "Send the recording's https URL as voice_file_url.",
+            )
+        words = self._ref_text(fields)
+        record = self._library.put(name, audio, words, language, consent, owner)
+        return record, self._library.get(record.name).warnings
+
+    def _ref_text(self, fields: Fields) -> str:
+        text = fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS)
+        if text:
+            return text
+        data = self._bytes(fields, "text_file", "text", MAX_TEXT_BYTES)
+        if data is None:
+            return ""
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InvalidRequest(
+                "The text file is not text in UTF-8.",
+                code="NOT_TEXT",
+                hint="Save it as plain text in UTF-8.",
+            ) from None
+
+    def _bytes(self, fields: Fields, name: str, what: str, max_bytes: int) -> bytes | None:
+        """What `name`_url leads to, or what `name` holds; None when neither was sent."""
+        url = fields.text(f"{name}_url")
+        held = fields.text(name, max_chars=_MAX_BASE64_CHARS)
+        if url and held:
+            raise InvalidRequest(
+                f"Both {name} and {name}_url were sent.",
+                code="BAD_OPTION",
+                hint="Send one of them.",
+            )
+        if url:
+            limits = FetchLimits(max_bytes=max_bytes, allow_http=self._allow_http)
+            return fetch_url(url, limits, what=what, network=self._network)
+        return decode_base64(held, max_bytes, name) if held else None
+
+
+def _missing(message: str, hint: str) -> InvalidRequest:
+    return InvalidRequest(message, code="MISSING_FIELD", hint=hint)
+
+
+class VoiceOperations:
+    """What is asked of one library."""
+
+    def __init__(
+        self, voices: VoiceLibrary, uploads: VoiceUploads, pools: Pools, store: ObjectStore
+    ) -> None:
+        self._voices = voices
+        self._store = store
+        self._uploads = uploads
+        self._pools = pools
+
+    async def upload(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        """Keep a recording as a voice, for the holder of the key `owner`."""
+        create = self._uploads.create_voice
+        record, warnings = await self._pools.recordings.run(create, payload, owner)
+        return responses.upload_response(record, warnings)
+
+    async def list(self) -> dict[str, Any]:
+        """All voices."""
+        return responses.voices_response(await self._pools.listings.run(self._voices.list))
+
+    async def delete(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Remove one voice; with its results, where `with_results` is true.
+
+        Raises:
+            InvalidRequest: MISSING_FIELD, BAD_OPTION, or as `VoiceLibrary.delete`.
+        """
+        fields = Fields(payload)
+        name = fields.text("voice_name")
+        with_results = fields.flag("with_results", False)
+        if not name:
+            raise InvalidRequest(
+                "voice_name is required.",
+                code="MISSING_FIELD",
+                hint="Send a name of list_voices.",
+            )
+        told = {"status": f"Voice '{name}' deleted."}
+        if not with_results:
+            await self._pools.lookups.run(self._voices.delete, name)
+            return told
+        erased = await self._pools.upkeep.run(erase_voice, self._voices, self._store, name)
+        return {**told, "results": asdict(erased)}
