@@ -104,7 +104,7 @@ def guarded(app: ASGIApp, connections: Connections) -> ASGIApp:
 
 
 def test_the_longest_idle_makes_room() -> None:
-    connections = Connections(most=4)
+    connections = Connections(max_connections=4)
     with serving(guarded(Listener(), connections), connections) as links:
         opened = []
         for _ in range(6):
@@ -120,7 +120,7 @@ def test_the_longest_idle_makes_room() -> None:
 
 
 def test_busy_connections_stay_and_newcomers_are_told() -> None:
-    connections, app = Connections(most=3), Listener()
+    connections, app = Connections(max_connections=3), Listener()
     with serving(guarded(app, connections), connections) as links:
         busy = [links.open(POST) for _ in range(3)]
         until(lambda: app.asked == 3)
@@ -137,7 +137,7 @@ def test_busy_connections_stay_and_newcomers_are_told() -> None:
 
 
 def test_far_too_many_are_cut_off() -> None:
-    connections, app = Connections(most=2), Listener()
+    connections, app = Connections(max_connections=2), Listener()
     ping = POST.replace(b"/v1/x", b"/ping")
     with serving(guarded(app, connections), connections) as links:
         for _ in range(2 + EXTRA_CONNECTIONS):

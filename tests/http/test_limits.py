@@ -149,7 +149,7 @@ def test_nobody_gets_more_than_the_rate_and_nobody_less(asked: list[tuple[int, f
 
 
 def test_unknown_callers_do_not_fill_the_memory() -> None:
-    buckets = TokenBuckets(10, most=100)
+    buckets = TokenBuckets(10, max_callers=100)
     for n in range(1000):
         buckets.take(f"10.0.{n // 250}.{n % 250}")
     assert len(buckets) == 100

@@ -35,7 +35,7 @@ EXTRA_CONNECTIONS = 16
 IDLE_LIMIT_S = 120.0
 """Longest time of a connection without a request, whatever bytes it sends."""
 
-LOOK_S = 5.0
+CHECK_INTERVAL_S = 5.0
 """Seconds between two looks at all connections; less where the limit for readers is short."""
 
 MIN_IDLE_S = 1.0
@@ -69,12 +69,12 @@ class Connections:
     """Connections of one server; used in its event loop.
 
     Args:
-        most: how many there may be; 0 is no limit.
+        max_connections: how many there may be; 0 is no limit.
         stall_s: a reader that takes nothing for this time is cut off.
     """
 
-    def __init__(self, most: int = 0, stall_s: float = 320.0) -> None:
-        self._most, self._stall_s = most, stall_s
+    def __init__(self, max_connections: int = 0, stall_s: float = 320.0) -> None:
+        self._max_connections, self._stall_s = max_connections, stall_s
         # Idle ones in the order in which they became so, and since when.
         self._idle: dict[LimitedHttpProtocol, float] = {}
         self._busy: set[LimitedHttpProtocol] = set()
@@ -86,14 +86,14 @@ class Connections:
 
     def has_room(self) -> bool:
         """Whether one more can be taken; the longest idle ones make room for it."""
-        if not self._most:
+        if not self._max_connections:
             return True
-        self.close_idle(max(len(self) - self._most + 1, 0))
-        return len(self) < self._most + EXTRA_CONNECTIONS
+        self.close_idle(max(len(self) - self._max_connections + 1, 0))
+        return len(self) < self._max_connections + EXTRA_CONNECTIONS
 
     def made(self, connection: LimitedHttpProtocol) -> None:
         """It is there, and waits for a request."""
-        if self._most and len(self) >= self._most:
+        if self._max_connections and len(self) >= self._max_connections:
             self._extra.add(connection)
         self._idle[connection] = time.monotonic()
 
@@ -117,7 +117,7 @@ class Connections:
 
     def is_extra(self, connection: LimitedHttpProtocol) -> bool:
         """Whether it is beyond the limit, so that its requests are answered with 503."""
-        return connection in self._extra and len(self) > self._most
+        return connection in self._extra and len(self) > self._max_connections
 
     def close_idle(self, count: int) -> int:
         """Close so many of the longest idle ones, if there are any; returns how many were."""
@@ -132,7 +132,7 @@ class Connections:
 
     async def watch(self) -> None:
         """Look at all of them, until cancelled."""
-        pause_s = max(0.02, min(LOOK_S, self._stall_s / 8))
+        pause_s = max(0.02, min(CHECK_INTERVAL_S, self._stall_s / 8))
         while True:
             await asyncio.sleep(pause_s)
             self.look(time.monotonic())

@@ -44,7 +44,7 @@ FORCE_S = 2.0
 RELEASE_S = 5.0
 """Part of F5_SHUTDOWN_S kept to release unfinished jobs; a quarter at most."""
 
-LOOK_S = 1.0
+CHECK_INTERVAL_S = 1.0
 """Seconds between two looks whether the device still works."""
 
 MAX_HEALTH_CONNECTIONS = 64
@@ -208,7 +208,7 @@ class Server:
             await self._operations.ready()
             self._options.on_ready()
             while not self._operations.broken:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(CHECK_INTERVAL_S)
             self.stop(device_broken())
         except F5Error as error:
             self.stop(error)

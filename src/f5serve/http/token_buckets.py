@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from starlette.types import Scope
 
-MOST_CALLERS = 10_000
+MAX_CALLERS = 10_000
 """Callers whose buckets are remembered; the one that was seen longest ago is forgotten."""
 
 
@@ -23,12 +23,12 @@ class TokenBuckets:
     def __init__(
         self,
         per_minute: int,
-        most: int = MOST_CALLERS,
+        max_callers: int = MAX_CALLERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._size = float(per_minute)
         self._per_s = per_minute / 60
-        self._most, self._clock = most, clock
+        self._max_callers, self._clock = max_callers, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class TokenBuckets:
         tokens = min(self._size, tokens + (now - then) * self._per_s)
         wait_s = 0.0 if tokens >= 1 else (1 - tokens) / self._per_s
         self._buckets[caller] = (tokens if wait_s else tokens - 1, now)
-        if len(self._buckets) > self._most:
+        if len(self._buckets) > self._max_callers:
             self._buckets.popitem(last=False)
         return wait_s
 

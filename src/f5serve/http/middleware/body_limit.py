@@ -85,20 +85,20 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         has_files = headers.get("content-type", "").lower().startswith("multipart/")
-        most = self._limits.files_bytes if has_files else self._limits.plain_bytes
-        if declared_bytes(headers) > most:
+        max_bytes = self._limits.files_bytes if has_files else self._limits.plain_bytes
+        if declared_bytes(headers) > max_bytes:
             if "expect" not in headers:
                 await _drain(receive)
-            raise _too_large(most)
-        await _pass(self._app, scope, _Body(receive, most, self._limits.timeout_s), send)
+            raise _too_large(max_bytes)
+        await _pass(self._app, scope, _Body(receive, max_bytes, self._limits.timeout_s), send)
 
 
 class _Body:
     """Counts a body as it comes; for the application a refused one ends as after a disconnect."""
 
-    def __init__(self, receive: Receive, most: int, timeout_s: float) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, timeout_s: float) -> None:
         self._receive = receive
-        self._most, self._bytes = most, 0
+        self._max_bytes, self._bytes = max_bytes, 0
         self._timeout_s, self._since = timeout_s, time.monotonic()
         self._has_ended = False
         self.refusal: F5Error | None = None
@@ -128,9 +128,9 @@ class _Body:
     async def _counted(self, message: Message) -> Message:
         self._bytes += len(message.get("body", b""))
         self._has_ended = not message.get("more_body", False)
-        if self._bytes <= self._most:
+        if self._bytes <= self._max_bytes:
             return message
-        self.refusal = _too_large(self._most)
+        self.refusal = _too_large(self._max_bytes)
         if not self._has_ended:
             await _drain(self._receive)
         return _GONE
@@ -168,9 +168,9 @@ def declared_bytes(headers: Headers) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
 
-def _too_large(most: int) -> InvalidRequest:
+def _too_large(max_bytes: int) -> InvalidRequest:
     return InvalidRequest(
-        f"The body of the request has more than {most:,} bytes.",
+        f"The body of the request has more than {max_bytes:,} bytes.",
         code="BODY_TOO_LARGE",
         hint="Send less; F5_MAX_BODY_MB of the server is the most that files may have.",
     )

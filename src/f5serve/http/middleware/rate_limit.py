@@ -11,7 +11,7 @@ from f5serve.http.errors import RateLimited
 from f5serve.http.middleware.auth import is_public
 from f5serve.http.token_buckets import TokenBuckets, client_address
 
-SOON_S = 1
+CONCURRENCY_RETRY_S = 1
 """Retry-After in seconds of callers with too many requests at a time."""
 
 
@@ -22,11 +22,11 @@ class RateLimitMiddleware:
         TryLater: RATE_LIMITED, TOO_MANY_REQUESTS.
     """
 
-    def __init__(self, app: ASGIApp, per_minute: int, at_a_time: int) -> None:
+    def __init__(self, app: ASGIApp, per_minute: int, max_concurrent: int) -> None:
         self._app = app
-        self._per_minute, self._at_a_time = per_minute, at_a_time
+        self._per_minute, self._max_concurrent = per_minute, max_concurrent
         self._buckets = TokenBuckets(per_minute)
-        self._under_way: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_public(scope["path"]):
@@ -34,21 +34,21 @@ class RateLimitMiddleware:
             return
         caller = scope["state"]["caller"] or client_address(scope)
         self._admit(caller)
-        self._under_way[caller] += 1
+        self._running[caller] += 1
         try:
             await self._app(scope, receive, send)
         finally:  # the answer has ended, or the client has disconnected
-            self._under_way[caller] -= 1
-            if not self._under_way[caller]:
-                del self._under_way[caller]
+            self._running[caller] -= 1
+            if not self._running[caller]:
+                del self._running[caller]
 
     def _admit(self, caller: str) -> None:
-        if self._at_a_time and self._under_way[caller] >= self._at_a_time:
+        if self._max_concurrent and self._running[caller] >= self._max_concurrent:
             raise RateLimited(
-                f"{self._under_way[caller]} of your requests are under way.",
+                f"{self._running[caller]} of your requests are under way.",
                 code="TOO_MANY_REQUESTS",
-                hint=f"{self._at_a_time} may be at a time; send the next when one has ended.",
-                after_s=SOON_S,
+                hint=f"{self._max_concurrent} may be at a time; send the next when one has ended.",
+                after_s=CONCURRENCY_RETRY_S,
             )
         wait_s = self._buckets.take(caller) if self._per_minute else 0.0
         if wait_s:
