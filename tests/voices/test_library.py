@@ -206,7 +206,7 @@ def test_a_thousand_voices_and_more(
         found = machine().list()
     assert [r.name for r in found[:2]] == ["dropped", "silent"]
     assert [r.name for r in found[2:]] == [f"Voice{number:04}" for number in range(1_003)]
-    assert [(r.text_file, r.needs_review, r.size) for r in found[:2]] == [
+    assert [(r.text_file, r.needs_review, r.audio.size) for r in found[:2]] == [
         ("dropped.txt", False, 4),
         ("", True, 3),
     ]
