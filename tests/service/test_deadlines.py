@@ -21,7 +21,7 @@ from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Alignment, Wave
 from f5serve.waits import Check
 from tests.service.house import HELLO, House, house, run
-from tests.service.test_timings import Silent
+from tests.synthesis.test_word_timing import Silent
 
 IN_TIME_S = 2.5
 """For a job that was given one second, on a busy machine."""

@@ -16,7 +16,7 @@ from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
 from tests.service.house import HELLO, CountingTone, House, house, run
-from tests.service.test_resume import chunks
+from tests.synthesis.test_checkpoints import chunks
 
 
 def ask(here: House, job_id: str, **more: Any) -> asyncio.Task[dict[str, Any]]:

@@ -21,70 +21,33 @@ from f5serve.service.admission import Ticket
 from f5serve.service.job_events import AudioChunks, AudioFile, OnFile, OnProgress, Subscriber
 from f5serve.types import Wave
 
-REMEMBERED_S = 5.0
-"""How long a story is known after its end: who asks now may have looked into the store before."""
-
-
-class RequestCoalescer:
-    """What is being made, by what decides it; used in the event loop only."""
-
-    def __init__(self) -> None:
-        self._under_way: dict[str, asyncio.Future[Record | None]] = {}
-
-    async def begin(self, key: str, job: ActiveJob) -> Record | None:
-        """Wait for the one who makes it; None where this job is the one: `end` it then.
-
-        Raises:
-            F5Error: why the job was stopped meanwhile.
-        """
-        while (found := self._under_way.get(key)) is not None:
-            if not found.done() and job.ticket is not None:
-                job.ticket.release()  # it needs the device no more
-                job.ticket = None
-            story = await job.run_cancellable(asyncio.shield(found))
-            if story is not None:
-                return story
-        self._under_way[key] = asyncio.get_running_loop().create_future()
-        return None
-
-    def end(self, key: str, story: Record | None) -> None:
-        """Tell those who wait what was made; None lets the next one make it."""
-        found = self._under_way[key]
-        found.set_result(story)
-        if story is None:
-            del self._under_way[key]
-        else:
-            asyncio.get_running_loop().call_later(REMEMBERED_S, self._forget, key, found)
-
-    def _forget(self, key: str, found: asyncio.Future[Record | None]) -> None:
-        if self._under_way.get(key) is found:
-            del self._under_way[key]
-
-
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 SHUT_DOWN_CODE = "SHUT_DOWN"
+REMEMBERED_S = 5.0
+"""How long a shared result is kept: a later request may have read the cache before it was there."""
+
 RELEASE_S = 3.0
-"""Kept of the time to land, for a last step of the device and the records of released jobs."""
+"""Part of the shutdown budget for a last ODE step and the records of released jobs."""
 
 
 class ActiveJob:
-    """One job under way.
+    """One running job.
 
     Attributes:
         audio: the encoded result, once it was made here.
-        progress: what was told last.
-        attempts: how often the job is begun by itself, if its failure may pass; until then such an
-            end leaves it free, and somebody will take it up again.
+        progress: what was published last.
+        attempts: attempts that the queue makes at a job with retryable failures; before the last
+            one a failure releases the job.
         owner: the stable id of the key that asks for it, or "".
         details: text and word times, once they were made here.
-        ticket: where it stands in the line for the device.
-        chunks: the speech so far, if anybody asked to hear it as it is made.
+        ticket: its share of the backlog, or None.
+        chunks: the speech so far, if a caller streams it.
         deadline: `time.monotonic()` by which it is to be done, or None.
         subscribers: how many callers wait for it.
-        accept_unstored: whether its caller is content with the speech where that cannot be stored.
+        accept_unstored: whether speech that cannot be stored is delivered all the same.
     """
 
     def __init__(self, job_id: str, sha256: str) -> None:
@@ -115,17 +78,17 @@ class ActiveJob:
 
     @property
     def is_cancelling(self) -> bool:
-        """Whether it was stopped, so that it has no result for anybody who comes now."""
+        """Whether it was cancelled, so that it will have no result."""
         return self._why is not None
 
     def check(self) -> None:
-        """Raise the reason once the job is to end; called from the device's thread too."""
+        """Raise the reason if the job was cancelled. Thread-safe."""
         why = self._why
         if why is not None:
             raise why()
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Tell them what happens from now on, and every chunk of the speech."""
+        """Send progress from now on, and every chunk of the speech."""
         self.subscribers += 1
         if subscriber.on_progress is not None:
             self._on_progress.append(subscriber.on_progress)
@@ -137,7 +100,7 @@ class ActiveJob:
                 subscriber.on_file(self.audio)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Tell them no more."""
+        """Send nothing more."""
         self.subscribers -= 1
         if subscriber.on_progress is not None:
             self._on_progress.remove(subscriber.on_progress)
@@ -147,29 +110,29 @@ class ActiveJob:
             self._on_file.remove(subscriber.on_file)
 
     def publish(self, phase: str, percent: float, **more: Any) -> None:
-        """Pass on how far the job is."""
+        """Publish phase and percent."""
         self.progress = {"phase": phase, "percent": round(percent), **more}
         for listener in self._on_progress:
             listener(dict(self.progress))
 
     def publish_utterances(self, done: int, total: int) -> None:
-        """Pass on how many utterances are spoken; from the device's thread."""
+        """Publish the number of finished utterances; from the inference thread."""
         self._loop.call_soon_threadsafe(self._publish_utterances, done, total)
 
     def publish_chunk(self, wave: Wave) -> None:
-        """Pass on the next stretch of speech; from the thread that speaks."""
+        """Publish the next chunk; from the inference thread."""
         if self.chunks is not None:
             read = self.chunks.store(wave)
             self._loop.call_soon_threadsafe(self._publish_chunk, len(wave.samples), read)
 
     def publish_file(self, audio: AudioFile) -> None:
-        """Pass on the whole, encoded; in the event loop."""
+        """Publish the encoded file; in the event loop."""
         self.audio = audio
         for listener in self._on_file:
             listener(audio)
 
     def set_deadline(self, seconds: float) -> asyncio.TimerHandle:
-        """Stop in so many seconds, unless the timer is cancelled before."""
+        """Cancel the job after so many seconds, unless the timer is cancelled before."""
         self.deadline = time.monotonic() + seconds
         return self._loop.call_later(
             seconds, self.cancel, lambda: deadline_passed(self.job_id, seconds)
@@ -193,7 +156,7 @@ class ActiveJob:
         self.check()
 
     async def run_cancellable(self, work: Awaitable[T]) -> T:
-        """What `work` returns. A stop does not wait for it: it is left to end by itself."""
+        """Race `work` with cancellation; after a cancellation the work ends by itself."""
         task = asyncio.ensure_future(work)
         stopped = asyncio.ensure_future(self._stopped.wait())
         try:
@@ -205,7 +168,7 @@ class ActiveJob:
         return await task
 
     async def await_thread(self, work: Future[T]) -> T:
-        """As `run_cancellable`, but a stop waits for the thread, which looks at `check`."""
+        """As `run_cancellable`, but waits for the thread, which calls `check`."""
         task = asyncio.wrap_future(work)
         try:
             return await self.run_cancellable(asyncio.shield(task))
@@ -234,7 +197,7 @@ async def within_deadline(
 
 
 class JobRegistry:
-    """All jobs under way, by id."""
+    """Registry of running jobs by id."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, tuple[ActiveJob, asyncio.Task[Record]]] = {}
@@ -244,7 +207,7 @@ class JobRegistry:
         return len(self._tasks)
 
     def find(self, job_id: str) -> ActiveJob | None:
-        """The job of a job, if it is under way here."""
+        """The running job with this id, or None."""
         return self._tasks[job_id][0] if job_id in self._tasks else None
 
     async def run(
@@ -255,7 +218,7 @@ class JobRegistry:
         within_s: float | None = None,
         since: float = 0.0,
     ) -> tuple[Record, ActiveJob]:
-        """Do the work of `job`, or join the one that does it already.
+        """Run `job`, or attach to the running job with its id.
 
         A caller that is cancelled ends the job, unless others wait for it and it may leave: it
         waits for the device to stop and for the record to be written, then the cancellation goes
@@ -291,12 +254,12 @@ class JobRegistry:
             job.unsubscribe(subscriber)
 
     async def wait_until_ended(self, job_id: str) -> None:
-        """Wait for a job that was stopped, so that the same job can be begun anew."""
+        """Wait for a cancelled job to end, so that it can be started again."""
         if job_id in self._tasks and self._tasks[job_id][0].is_cancelling:
             await asyncio.wait({self._tasks[job_id][1]})
 
     async def drain(self, within_s: float) -> None:
-        """Wait for all jobs; those that would take longer are stopped and released in time."""
+        """Wait for all jobs; those that take longer are cancelled and released in time."""
         jobs = dict(self._tasks)
         tasks = {task for _, task in jobs.values()}
         if not tasks:
@@ -325,8 +288,44 @@ class JobRegistry:
         return job, task
 
 
+class RequestCoalescer:
+    """Equal requests share one synthesis; used in the event loop only."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, asyncio.Future[Record | None]] = {}
+
+    async def begin(self, key: str, job: ActiveJob) -> Record | None:
+        """The record of an equal request that is running; None: this job makes it, and calls `end`.
+
+        Raises:
+            F5Error: why the job was stopped meanwhile.
+        """
+        while (found := self._under_way.get(key)) is not None:
+            if not found.done() and job.ticket is not None:
+                job.ticket.release()  # it needs the device no more
+                job.ticket = None
+            record = await job.run_cancellable(asyncio.shield(found))
+            if record is not None:
+                return record
+        self._under_way[key] = asyncio.get_running_loop().create_future()
+        return None
+
+    def end(self, key: str, record: Record | None) -> None:
+        """Give the record to the waiting jobs; with None the next one makes it."""
+        found = self._under_way[key]
+        found.set_result(record)
+        if record is None:
+            del self._under_way[key]
+        else:
+            asyncio.get_running_loop().call_later(REMEMBERED_S, self._forget, key, found)
+
+    def _forget(self, key: str, found: asyncio.Future[Record | None]) -> None:
+        if self._under_way.get(key) is found:
+            del self._under_way[key]
+
+
 def stopped(job_id: str) -> F5Error:
-    """The error of a job whose caller stopped it; whoever hands it out again gets it done."""
+    """The error of a job that its caller has cancelled; it can be sent again."""
     return F5Error(
         f"Job {job_id} was stopped.",
         code=CANCELLED_CODE,
@@ -355,6 +354,6 @@ def shut_down_error() -> F5Error:
 
 
 def swallow_exception(task: asyncio.Future[Any]) -> None:
-    """Look at an outcome that nobody may be waiting for, which asyncio would complain about."""
+    """Read the outcome, so that asyncio does not log it as never retrieved."""
     if not task.cancelled():
         task.exception()

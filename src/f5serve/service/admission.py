@@ -12,47 +12,47 @@ _WEIGHT = 0.2
 
 
 class Ticket:
-    """One request in the line, until it leaves."""
+    """One admitted request, until it is released."""
 
     def __init__(
-        self, line: AdmissionController, text_bytes: int, estimate_s: float | None
+        self, controller: AdmissionController, text_bytes: int, estimate_s: float | None
     ) -> None:
-        self._line = line
+        self._controller = controller
         self._text_bytes = max(1, text_bytes)
         self._estimate_s = estimate_s
-        self._left = 1.0
+        self._remaining_share = 1.0
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds of the device that it still needs; None while that is unknown."""
-        return None if self._estimate_s is None else self._estimate_s * self._left
+        """Seconds of the executor that the request still needs; None while unknown."""
+        return None if self._estimate_s is None else self._estimate_s * self._remaining_share
 
     def estimate(self, seconds: float | None) -> None:
         """The engine's own estimate, once voice and plan are known; None changes nothing."""
         if seconds is not None:
-            self._change(seconds, self._left)
-            self._line.observe(seconds / self._text_bytes)
+            self._change(seconds, self._remaining_share)
+            self._controller.observe(seconds / self._text_bytes)
 
     def progress(self, share: float) -> None:
-        """So much of it is done, 0..1."""
+        """Note the share that is done, 0..1."""
         self._change(self._estimate_s, 1.0 - share)
 
     def settle(self, seconds: float) -> None:
-        """What it did cost, where the device spoke nothing else meanwhile."""
-        self._line.observe(seconds / self._text_bytes)
+        """Learn from the seconds it took, where nothing else ran meanwhile."""
+        self._controller.observe(seconds / self._text_bytes)
 
     def release(self) -> None:
-        """It needs the device no more; harmless twice."""
-        self._line.remove(self)
+        """Take the request out of the backlog; may be called twice."""
+        self._controller.remove(self)
 
-    def _change(self, estimate_s: float | None, left: float) -> None:
+    def _change(self, estimate_s: float | None, remaining_share: float) -> None:
         before = self.remaining_s
-        self._estimate_s, self._left = estimate_s, left
-        self._line.change(self, before)
+        self._estimate_s, self._remaining_share = estimate_s, remaining_share
+        self._controller.change(self, before)
 
 
 class AdmissionController:
-    """All requests that need the device.
+    """Estimates the backlog of admitted requests.
 
     Args:
         max_wait_s: a request that would wait longer is refused.
@@ -60,58 +60,58 @@ class AdmissionController:
 
     def __init__(self, max_wait_s: float) -> None:
         self._max_wait_s = max_wait_s
-        self._places: set[Ticket] = set()
-        # A running sum, as everybody who comes asks for it; and of how many places.
+        self._tickets: set[Ticket] = set()
+        # A running sum, since each request asks for it; and the number of tickets in it.
         self._known, self._wait_s = 0, 0.0
         self._s_per_byte: float | None = None
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._tickets)
 
     @property
     def backlog_s(self) -> float | None:
-        """Seconds until the device has done all of them; None while nothing is known of any."""
-        return self._wait_s if self._known or not self._places else None
+        """Seconds until all admitted requests are done; None while no estimate is known."""
+        return self._wait_s if self._known or not self._tickets else None
 
     def admit(self, text_bytes: int, force: bool = False) -> Ticket:
-        """Take a place behind all others.
+        """Admit a request at the end of the backlog.
 
         Args:
             force: admit regardless of the backlog; for jobs that were accepted earlier.
 
         Raises:
-            F5Error: BUSY. While nothing is known of the costs, everybody is let in.
+            F5Error: BUSY. While no cost is known, all requests are admitted.
         """
         if not force:
             self.check()
         cost = self._s_per_byte
-        place = Ticket(self, text_bytes, None if cost is None else cost * text_bytes)
-        self._places.add(place)
-        self.change(place, None)
-        return place
+        ticket = Ticket(self, text_bytes, None if cost is None else cost * text_bytes)
+        self._tickets.add(ticket)
+        self.change(ticket, None)
+        return ticket
 
     def check(self) -> None:
-        """Refuse who would come now, if the line is too long; see `admit`."""
+        """Raise BUSY if the backlog is too long; see `admit`."""
         backlog_s = self.backlog_s
         if backlog_s is not None and backlog_s > self._max_wait_s:
             raise busy(backlog_s, len(self), self._max_wait_s)
 
     def observe(self, s_per_byte: float) -> None:
-        """What a byte of text has cost."""
+        """Update the average seconds for a byte of text."""
         before = s_per_byte if self._s_per_byte is None else self._s_per_byte
         self._s_per_byte = before + _WEIGHT * (s_per_byte - before)
 
-    def change(self, place: Ticket, before_s: float | None) -> None:
-        """A place needs another time than before; None is unknown."""
-        if place in self._places:
+    def change(self, ticket: Ticket, before_s: float | None) -> None:
+        """The estimate of a ticket has changed; None is unknown."""
+        if ticket in self._tickets:
             self._add(before_s, -1)
-            self._add(place.remaining_s, 1)
+            self._add(ticket.remaining_s, 1)
 
-    def remove(self, place: Ticket) -> None:
+    def remove(self, ticket: Ticket) -> None:
         """See `Ticket.release`."""
-        if place in self._places:
-            self._places.discard(place)
-            self._add(place.remaining_s, -1)
+        if ticket in self._tickets:
+            self._tickets.discard(ticket)
+            self._add(ticket.remaining_s, -1)
 
     def _add(self, seconds: float | None, sign: int) -> None:
         if seconds is not None:

@@ -27,11 +27,11 @@ from f5serve.waits import lower_priority
 T = TypeVar("T")
 
 WAIT_S = 10.0
-"""Longest wait for a thread; whoever waits longer is better off asking again later."""
+"""Longest wait for a thread, seconds; then BUSY, so that the caller tries again later."""
 
 
 class BoundedExecutor:
-    """A few threads and a bounded line before them; safe for any thread.
+    """A thread pool with a bounded queue; thread-safe.
 
     A call that was begun ends, even where nobody waits for it any more, and keeps its thread until
     then.
@@ -60,7 +60,7 @@ class BoundedExecutor:
         """What the call returns, or raises.
 
         Raises:
-            F5Error: BUSY, where the line is full or no thread is free in time.
+            F5Error: BUSY, where the queue is full or no thread is free in time.
         """
         may_wait = self._taken >= self._threads
         future = self._begin(call, args, self._most)
@@ -76,7 +76,7 @@ class BoundedExecutor:
         return await waiter
 
     async def finish(self, call: Callable[..., T], *args: Any) -> T:
-        """As `run` for work that was begun, which is never refused however long the line is."""
+        """As `run` for work that was begun, which is never refused however long the queue is."""
         return await asyncio.wrap_future(self.submit(call, *args))
 
     def submit(self, call: Callable[..., T], *args: Any) -> Future[T]:
@@ -115,7 +115,7 @@ class BoundedExecutor:
 
 
 class Pools:
-    """The executors of one process; docs/decisions/0032-pools-and-deadlines.md tells why.
+    """The executors of one process; docs/decisions/0032-pools-and-deadlines.md gives the reasons.
 
     Attributes:
         jobs: claims, signs of life, results and records of jobs at work.
@@ -174,7 +174,7 @@ class InferenceResult:
 
 
 class InferenceExecutor:
-    """Owns the threads. What cannot be loaded is told to every caller.
+    """Loads the model and runs synthesis in threads; a load error is raised to every caller.
 
     Args:
         load_speech: called once, in the thread that speaks where there is one.

@@ -34,7 +34,7 @@ _OWN = DecodeLimits(max_bytes=1 << 28, max_s=MAX_HEARD_S + 1, cpu_s=60)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioChunk:
-    """A stretch of speech; one behind the other, chunks are the wave of the result.
+    """A part of the speech; all chunks in order are the whole wave.
 
     Attributes:
         index: 0, 1, 2 ...
@@ -86,8 +86,8 @@ class DeliveryOptions:
             for a result made earlier and for a single utterance.
         detach_on_disconnect: the job goes on for other callers when this one disconnects, rather
             than being cancelled for all.
-        accept_unstored: whether it is content with the speech where that cannot be stored.
-        full_response: whether it reads all of the answer; else only duration and warnings are told.
+        accept_unstored: deliver the speech even if it cannot be stored.
+        full_response: whether the response has all fields; else only duration and warnings.
     """
 
     whole_files: bool = False
@@ -98,7 +98,7 @@ class DeliveryOptions:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """What one caller wants to be told while it waits."""
+    """Callbacks and options of one caller."""
 
     on_progress: OnProgress | None = None
     on_chunk: OnChunk | None = None
@@ -107,10 +107,10 @@ class Subscriber:
 
 
 class AudioChunks:
-    """All pieces of one job so far, and who listens; used in the event loop, but for `store`.
+    """All chunks of one job so far, and their subscribers; used in the event loop, but for `store`.
 
     Args:
-        folder: where long speech is kept for listeners who are slow, or come late.
+        folder: folder for long speech, for subscribers that are slow or late.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -118,14 +118,14 @@ class AudioChunks:
         self._scratch: ScratchFile | None = None
         self._kept_samples = 0
         self._chunks: list[AudioChunk] = []
-        self._listeners: list[OnChunk] = []
+        self._subscribers: list[OnChunk] = []
         self._samples = 0
 
     def __len__(self) -> int:
         return len(self._chunks)
 
     def store(self, wave: Wave) -> Callable[[], Wave]:
-        """Have the wave there for later, in memory or on the disk; by the thread that speaks."""
+        """Keep the wave in memory or on disk; returns its reader. From the inference thread."""
         self._kept_samples += len(wave.samples)
         if self._folder is None or self._kept_samples <= MEMORY_SAMPLES:
             return lambda: wave
@@ -135,8 +135,8 @@ class AudioChunks:
             scratch = self._scratch
             samples = wave.samples.astype("<f4", copy=False)
             at, size = scratch.append(samples.tobytes()), samples.nbytes
-        except StorageFailed as error:  # subscriber matter more than memory
-            _log.warning("speech for subscriber stays in memory: %s", error.message)
+        except StorageFailed as error:  # subscribers matter more than memory
+            _log.warning("speech for listeners stays in memory: %s", error.message)
             return lambda: wave
         rate = wave.sample_rate
         return lambda: Wave(np.frombuffer(scratch.read(at, size), "<f4").astype(np.float32), rate)
@@ -146,18 +146,18 @@ class AudioChunks:
         chunk = AudioChunk(len(self._chunks), samples_to_s(self._samples), read, total)
         self._samples += samples
         self._chunks.append(chunk)
-        for listener in self._listeners:
-            listener(chunk)
+        for on_chunk in self._subscribers:
+            on_chunk(chunk)
 
-    def subscribe(self, listener: OnChunk) -> None:
-        """Tell `listener` all that was, and all that comes."""
+    def subscribe(self, on_chunk: OnChunk) -> None:
+        """Tell `on_chunk` all that was, and all that comes."""
         for chunk in self._chunks:
-            listener(chunk)
-        self._listeners.append(listener)
+            on_chunk(chunk)
+        self._subscribers.append(on_chunk)
 
-    def unsubscribe(self, listener: OnChunk) -> None:
+    def unsubscribe(self, on_chunk: OnChunk) -> None:
         """Tell it no more."""
-        self._listeners.remove(listener)
+        self._subscribers.remove(on_chunk)
 
 
 def decode_result(audio: bytes, format: AudioFormat) -> Wave:

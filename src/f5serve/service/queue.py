@@ -43,7 +43,7 @@ def without_queued_as(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class AsyncJobs:
-    """Puts jobs off, and knows them again.
+    """Accepts jobs of `mode: async`, into the queue of the platform or of the store.
 
     Args:
         queue: in the store.
@@ -82,7 +82,7 @@ class AsyncJobs:
         return Fields(payload).text(QUEUED_AS, max_chars=MAX_JOB_ID_CHARS)
 
     async def is_accepted(self, job_id: str, request: TTSRequest) -> bool:
-        """Whether this very request was put off under that id, so that it must be done now."""
+        """Whether this request was accepted under that id before."""
         return await self._deps.pools.jobs.run(
             self._deps.job_store.is_queued, job_id, request.sha256
         )
@@ -91,23 +91,23 @@ class AsyncJobs:
 _log = logging.getLogger(__name__)
 
 POLL_S = 30.0
-"""From one look for left jobs to the next, while there are any; each gives or takes a fifth."""
+"""Seconds between two scans while jobs are pending, plus or minus a fifth."""
 
 IDLE_BACKOFF = 4
-"""So many times as long it may be while nothing waits anywhere: listings cost money."""
+"""Factor by which the pause grows at most while nothing is pending: listings cost money."""
 
 SERIAL_CONCURRENCY = 2
-"""Jobs taken at a time where the device speaks one after another: while one is spoken the next is
-made ready, and whoever waits for an answer need not wait for the whole line."""
+"""Concurrent jobs on an engine without batching: one runs, one is prepared; other requests
+come in between."""
 
 QUEUE_ATTEMPTS = 3
 """How often a job is begun whose failure may pass, such as a store that does not answer."""
 
 MAX_PENDING = 10_000
-"""Jobs in the line of one process."""
+"""Pending jobs of one process."""
 
 MAX_RECENT = 32
-"""Entries younger than a lease whose records a look reads, for jobs that somebody let go of."""
+"""Entries younger than a lease whose records a scan reads, for jobs that were released."""
 
 MAX_TOO_NEW = 10_000
 """Entries of later versions that a process remembers, so as not to read them again and again."""
@@ -118,17 +118,17 @@ Work = Callable[[PendingJob], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _ScanResult:
-    """What a look has found: jobs to do, and whether anything waits at all."""
+    """What a scan has found: jobs to run, and whether nothing is pending at all."""
 
     names: list[str]
     is_quiet: bool
 
 
 class JobQueue:
-    """The line of one process, and its share of what others have left.
+    """Runs the pending jobs of this process, and those that other servers left behind.
 
     Args:
-        max_concurrent: most jobs at work at a time.
+        max_concurrent: jobs that run at a time.
         poll_s: see POLL_S.
         max_pending: jobs that may wait here.
     """
@@ -161,7 +161,7 @@ class JobQueue:
         return len(self._pending)
 
     def begin(self) -> None:
-        """Look for jobs that others have left, from now on."""
+        """Start scanning for jobs that others left behind."""
         if self._scan_task is None:
             self._deps.metrics.registry.gauge(
                 "f5_jobs_queued",
@@ -176,7 +176,7 @@ class JobQueue:
             self._scan_task = self._deps.background.begin("queue", self._scan_loop)
 
     async def enqueue(self, job_id: str, request: TTSRequest, owner: str = "") -> JobSnapshot:
-        """Have the job done later; when this returns it cannot be lost any more.
+        """Store the job as pending; when this returns it cannot be lost.
 
         Args:
             owner: whose key asks for it.
@@ -205,7 +205,7 @@ class JobQueue:
         return snapshot
 
     async def remove(self, job_id: str) -> None:
-        """The job was cancelled: it waits no more, here or anywhere."""
+        """Remove a cancelled job, here and in the store."""
         self._pending.pop(folder_of(job_id), None)
         await self._deps.blocking(self._store.remove, job_id)
 
@@ -255,7 +255,7 @@ class JobQueue:
         self._dispatch()
 
     async def _process(self, name: str) -> None:
-        """Do the job if it is still to be done, and nobody else is at it."""
+        """Run the job unless it is over or another worker has it."""
         try:
             entry = await self._deps.blocking(self._load_if_free, name)
             if entry is not None and await self._do(name, entry):
@@ -287,7 +287,7 @@ class JobQueue:
             await self._deps.blocking(self._store.remove, name)
 
     def _load_if_free(self, name: str) -> PendingJob | None:
-        """The entry of a job that nobody is at; those of jobs that are over go."""
+        """The entry of a job that no worker has; removes entries of finished jobs."""
         try:
             entry = self._store.read(name)
         except RecordUnreadable as error:

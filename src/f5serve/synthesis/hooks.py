@@ -17,15 +17,15 @@ from f5serve.types import SpeechRequest, Utterance, Wave
 
 @dataclass(frozen=True, slots=True)
 class SynthesisHooks:
-    """Who follows a request; all but `check` are called in the thread that called `synthesize`.
+    """Callbacks of one synthesis call; all but `check` run in the calling thread.
 
     Attributes:
-        on_progress: told how many utterances are finished, and how many there are.
-        on_chunk: given the speech piece by piece, in order, each as soon as nothing can change it.
-        check: called before each step, perhaps in the device's thread; what it raises ends the
+        on_progress: gets the number of finished utterances and of all.
+        on_chunk: gets the speech in order, each part as soon as it is final.
+        check: called before each ODE step, in any thread; what it raises ends the
             work and comes out of `synthesize`.
-        deadline: `time.monotonic()` by which the speech is wanted; decides who goes first.
-        checkpoints: what is left of an earlier attempt.
+        deadline: `time.monotonic()` by which the speech is wanted; sets the priority.
+        checkpoints: finished utterances of an earlier attempt.
     """
 
     on_progress: Callable[[int, int], None] | None = None
@@ -36,7 +36,7 @@ class SynthesisHooks:
 
 
 class OutputCollector:
-    """The waves of one request, passed on as they come; none is kept once it is.
+    """Collects finished waves and passes them on in order of the text.
 
     Args:
         sink: given the speech in chunks, as `SynthesisHooks.on_chunk` is; may block.

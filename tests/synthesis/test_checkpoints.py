@@ -173,7 +173,7 @@ from f5serve.service import ServiceOptions
 from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.store.local import LocalStore
 from tests.service.house import house
-from tests.service.test_resume import TEXT, SlowTone
+from tests.synthesis.test_checkpoints import TEXT, SlowTone
 
 async def main(folder):
     options = ServiceOptions(checkpoints=CheckpointPolicy(min_runtime_s=0.0))
