@@ -134,14 +134,14 @@ def test_the_stamp_verifies_until_a_file_is_changed_or_gone(
     package = tmp_path / "f5serve"
     shutil.copytree(installed.package, package)
     assert build.verify_files(package=package) == []
-    with (package / "synthesis/speech.py").open("a") as file:
+    with (package / "synthesis/synthesizer.py").open("a") as file:
         file.write("# edited in a running container\n")
     (package / "store" / "s3.py").unlink()
     (package / "store" / "s3_utils.py").write_text("def sync_models_from_s3(): ...\n")
     assert [str(one) for one in build.verify_files(package=package)] == [
         "missing: f5serve/store/s3.py",
         "extra: f5serve/store/s3_utils.py",
-        "changed: f5serve/synthesis/speech.py",
+        "changed: f5serve/synthesis/synthesizer.py",
     ]
 
 

@@ -139,12 +139,12 @@ def check_edited(containers: Containers) -> None:
         file = Path(folder, "Dockerfile")
         site = "/opt/f5serve/lib/python3.11/site-packages/f5serve"
         file.write_text(
-            f"FROM {IMAGE}\nUSER root\nRUN echo '# edited' >> {site}/synthesis/speech.py\n"
+            f"FROM {IMAGE}\nUSER root\nRUN echo '# edited' >> {site}/synthesis/synthesizer.py\n"
         )
         containers.build(EDITED, Path(folder), [], file)
     build = [one for one in doctor(containers, EDITED) if one["section"] == "build"]
     assert any(
-        "synthesis/speech.py" in json.dumps(one) and one["level"] != "ok" for one in build
+        "synthesis/synthesizer.py" in json.dumps(one) and one["level"] != "ok" for one in build
     ), build
 
 

@@ -1,7 +1,7 @@
 """Bodies of /v1/jobs and /v1/audio/voices in the OpenAPI document.
 
-Bodies of requests are documentation alone: `service.parse` judges every field with sentences of its
-own, so values pass as they were sent. Bodies of answers list the fields.
+Bodies of requests are documentation alone: `service.requests` judges every field with sentences of
+its own, so values pass as they were sent. Bodies of answers list the fields.
 """
 
 from __future__ import annotations
