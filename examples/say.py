@@ -10,11 +10,11 @@ from f5serve.voices.prepare import default_voice
 
 text, file = sys.argv[1:]
 settings = Settings.from_environ()
-speech = boot(settings).speech  # load once, say often
+synthesizer = boot(settings).speech  # load once, say often
 
 # voices.prepare.prepare_voice("ana", Path("ana.wav").read_bytes(), "What Ana says in it.").voice
 request = SpeechRequest(text, voice=default_voice(), options=default_options(settings))
-result = speech.say(request)
+result = synthesizer.synthesize(request)
 
 Path(file).write_bytes(result.audio)
 print(f"{file}: {result.wave.duration_s:.1f} s by {result.model}, seed {result.seed}")
