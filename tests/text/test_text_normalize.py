@@ -6,7 +6,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest
@@ -131,6 +131,9 @@ def test_every_character_is_cleaned_or_kept() -> None:
         assert not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in clean)
 
 
+@example("-\n0")
+@example("-\xa0[x] 0")
+@example("*\u200b*bold**")
 @given(st.text(max_size=200))
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     try:

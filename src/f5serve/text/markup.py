@@ -52,6 +52,7 @@ _HEADING = re.compile(r"^[ \t]{0,8}(?:#{1,6}[ \t]++)++(.*)$", re.MULTILINE)
 _ITEM = re.compile(
     r"^[ \t]{0,40}(?:(?:[-*•][ \t]++)++(?:\[[ xX]\][ \t]++)?|(?=\d{1,3}[.)][ \t]))", re.MULTILINE
 )
+_ITEM_MARK = re.compile(r"^(?:(?:[-*•]|#{1,6}) |> ?(?![=\d\s]))++")
 
 
 def without_markup(text: str) -> str:
@@ -74,6 +75,11 @@ def without_markup(text: str) -> str:
             text = pattern.sub(r"\2", text) if mark in text else text
     text = _QUOTE.sub("", _RULE.sub("", text))
     return _ITEM.sub("\n", _HEADING.sub(r"\1\n", text))
+
+
+def without_item_mark(line: str) -> str:
+    """A line without marks of items or headings at its beginning that no plain space followed."""
+    return _ITEM_MARK.sub("", line)
 
 
 def _unescape(match: re.Match[str]) -> str:

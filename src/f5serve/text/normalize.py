@@ -8,7 +8,7 @@ from itertools import groupby
 
 from f5serve.errors import InvalidRequest
 from f5serve.text.emoji import without_emoji
-from f5serve.text.markup import without_markup
+from f5serve.text.markup import without_item_mark, without_markup
 
 MAX_MARKS = 30
 """Combining marks that one letter may carry: Unicode's own limit for safe streams (UAX 15).
@@ -37,7 +37,7 @@ _FORMS = re.compile(
 plain ones, and no vocabulary of a published checkpoint has them. Full-width marks of punctuation
 stay: they end sentences without a space."""
 
-_KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3|[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\U0001f51f]")
+_KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3+|[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\U0001f51f]")
 """Digits that are pictures: keycaps, numbers in circles or with brackets."""
 
 _INFORMATION = re.compile("\u2139\ufe0f?")
@@ -63,11 +63,11 @@ def clean_text(text: str, max_chars: int) -> str:
     _refuse_binary(text)
     _refuse_broken_unicode(text)
     text = _LINE_END.sub("\n", text.replace("\u2029", "\n\n"))
-    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", without_markup(text)))
+    text = unicodedata.normalize("NFC", without_markup(_INVISIBLE.sub("", text)))
     if not text.isascii():
         text = _INFORMATION.sub(" ", _KEYCAP.sub(_say_keycap, text))
     text = _FORMS.sub(lambda run: unicodedata.normalize("NFKC", run.group()), text)
-    text = " ".join(_end_paragraphs(text).split())
+    text = without_item_mark(" ".join(_end_paragraphs(text).split()))
     if not any(map(str.isalnum, text)):
         raise InvalidRequest(
             "Text input is required.",
