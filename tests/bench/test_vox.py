@@ -80,8 +80,8 @@ def test_where_it_is_not_installed_a_sentence_says_so(tmp_path: Path) -> None:
 
 def test_the_published_page_is_fresh() -> None:
     results = vox_report.kept()
-    if results:
-        assert vox_report.PAGE.read_text() == vox_report.page(results), "run bench/vox_report.py"
+    assert results
+    assert vox_report.PAGE.read_text() == vox_report.page(results), "run bench/vox_report.py"
 
 
 @pytest.mark.slow
