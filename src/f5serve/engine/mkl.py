@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from f5serve.engine.layers import replace_linear
 from f5serve.number_formats import CPUINFO, cpu_vendor
 
 PACKED_FOR = 512
@@ -40,12 +41,8 @@ class PackedLinear(nn.Module):
 
 @torch.inference_mode()
 def pack_linear(model: nn.Module) -> None:
-    """Replace the linear layers of the transformer blocks, where nearly all time is spent."""
-    for block in model.get_submodule("blocks").children():  # each lets its plain weights go
-        for parent in list(block.modules()):
-            for name, child in list(parent.named_children()):
-                if isinstance(child, nn.Linear):
-                    setattr(parent, name, PackedLinear(child))
+    """Pack the weights of the transformer blocks' linear layers."""
+    replace_linear(model, PackedLinear)
 
 
 def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> bool:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from f5serve.engine.layers import FeedForward
+from f5serve.engine.layers import FeedForward, replace_linear
 from f5serve.number_formats import CPU_BF16, CPUINFO, cpu_flags, cpu_vendor
 
 
@@ -34,14 +34,12 @@ class OneDnnLinear(nn.Module):
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Replace the linear layers of the transformer blocks, where nearly all time is spent."""
-    for parent in list(model.get_submodule("blocks").modules()):
-        if isinstance(parent, FeedForward) and isinstance(parent.up, nn.Linear):
-            parent.up = OneDnnLinear(parent.up, gelu=True)
-            parent.activate = nn.Identity()
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear):
-                setattr(parent, name, OneDnnLinear(child))
+    """Compute the linear layers of the transformer blocks by oneDNN, GELU within the product."""
+    for part in list(model.get_submodule("blocks").modules()):
+        if isinstance(part, FeedForward) and isinstance(part.up, nn.Linear):
+            part.up = OneDnnLinear(part.up, gelu=True)
+            part.activate = nn.Identity()
+    replace_linear(model, OneDnnLinear)
 
 
 def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from f5serve.engine.layers import replace_linear
+
 _LARGEST = 127.0
 _LARGEST_FP8 = 256.0
 """Of the 448 that e4m3 holds: for a power of two, a scale in bf16 is exact."""
@@ -69,17 +71,12 @@ QUANTISED: dict[str, type[nn.Module]] = {"int8": Int8Linear, "fp8": Fp8Linear}
 
 
 def quantize_blocks(model: nn.Module, dtype: str = "int8") -> None:
-    """Replace the linear layers of the transformer blocks, where nearly all time is spent.
+    """Compute the linear layers of the transformer blocks in 8 bit.
 
     Args:
         dtype: "int8", of layers in float32, or "fp8", of layers in bfloat16.
     """
-    layer = QUANTISED[dtype]
-    for block in model.get_submodule("blocks").children():
-        for parent in list(block.modules()):
-            for name, child in list(parent.named_children()):
-                if isinstance(child, nn.Linear):
-                    setattr(parent, name, layer(child))
+    replace_linear(model, QUANTISED[dtype])
 
 
 @torch.inference_mode()
