@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,19 +53,15 @@ def test_the_plain_weight_is_let_go() -> None:
     assert all(tensor.untyped_storage().nbytes() < 256 * 512 for tensor in held)
 
 
-def cpuinfo(folder: Path, vendor: str) -> Path:
-    path = folder / "cpuinfo"
-    path.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: some CPU\n")
-    return path
-
-
-def test_it_is_for_intel_with_avx512_in_fp32(tmp_path: Path) -> None:
+def test_it_is_for_intel_with_avx512_in_fp32(
+    cpuinfo: Callable[[str], Path], tmp_path: Path
+) -> None:
     wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    intel = cpuinfo(tmp_path, "GenuineIntel")
+    intel = cpuinfo("GenuineIntel")
     assert pays(CPU, torch.float32, intel) is (wide and works())
     assert not pays(CPU, torch.bfloat16, intel)
     assert not pays(torch.device("cuda"), torch.float32, intel)
-    assert not pays(CPU, torch.float32, cpuinfo(tmp_path, "AuthenticAMD"))
+    assert not pays(CPU, torch.float32, cpuinfo("AuthenticAMD"))
     assert not pays(CPU, torch.float32, tmp_path / "none")
 
 

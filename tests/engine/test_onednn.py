@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,20 +28,14 @@ def test_the_mel_is_the_same(name: str) -> None:
     assert error(engine.sample([row_of(case)])[0], plain) <= 1e-6
 
 
-def cpuinfo(folder: Path, vendor: str) -> Path:
-    path = folder / "cpuinfo"
-    path.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: some CPU\n")
-    return path
-
-
-def test_it_is_for_amd_with_avx512_in_fp32(tmp_path: Path) -> None:
+def test_it_is_for_amd_with_avx512_in_fp32(cpuinfo: Callable[[str], Path], tmp_path: Path) -> None:
     wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    amd = cpuinfo(tmp_path, "AuthenticAMD")
+    amd = cpuinfo("AuthenticAMD")
     assert pays(CPU, torch.float32, amd) is (wide and _works())
     assert not pays(CPU, torch.float16, amd)
     assert not pays(torch.device("cuda"), torch.float32, amd)
-    assert not pays(CPU, torch.float32, cpuinfo(tmp_path, "GenuineIntel"))
-    intel = cpuinfo(tmp_path, "GenuineIntel")
+    assert not pays(CPU, torch.float32, cpuinfo("GenuineIntel"))
+    intel = cpuinfo("GenuineIntel")
     assert not pays(CPU, torch.bfloat16, intel)
     intel.write_text(intel.read_text() + "flags\t: fpu avx2 amx_bf16\n")
     assert pays(CPU, torch.bfloat16, intel) is _works(torch.bfloat16)

@@ -7,6 +7,7 @@ weight of the file is let go, so memory holds one of the two.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import torch
@@ -57,6 +58,7 @@ def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> b
     return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and works()
 
 
+@functools.cache
 @torch.inference_mode()
 def works() -> bool:
     """Whether products of fewer and of more tokens than were packed for are right."""
