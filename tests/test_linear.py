@@ -33,8 +33,10 @@ from f5serve.types import Alignment, WordTiming
 SOURCE = Path(f5serve.__file__).parent
 SMALL, LARGE = 5_000, 20_000
 MOST_S = 0.05
-MOST_GROWTH = 4.5
+MOST_GROWTH = 8.0
 TOO_SHORT_TO_COMPARE_S = 0.004
+"""Four times the text takes 4 times as long where the work is linear, 16 times where it grows with
+the square. Caches and clock rates make 5 of the 4 now and then, never 8."""
 
 PUMPED = [
     *[
@@ -311,7 +313,7 @@ FEW = [
 
 MOST_OF_FUNCTIONS_S = 0.4
 """For 10,000 characters: a table is asked for each of them, by many rules in a row. What they make
-does not stay in the processor's cache, so twice the text may take a little more than twice."""
+does not stay in the processor's cache, so four times the text may take more than four times."""
 
 SEVERAL: dict[str, Callable[[str], object]] = {
     "compare": lambda text: compare(text, f"q{text[:-9]}x", "en"),
@@ -339,7 +341,7 @@ def test_there_are_functions_to_measure() -> None:
 def test_a_function_of_texts_is_linear(place: str) -> None:
     work = {**FUNCTIONS, **SEVERAL}[place]
     work("warm 你好 up, 1. Then")
-    slow = first_slow(work, FEW, MOST_OF_FUNCTIONS_S, most_growth=6.0, least_s=0.02)
+    slow = first_slow(work, FEW, MOST_OF_FUNCTIONS_S, least_s=0.02)
     assert not slow, slow
 
 
@@ -348,6 +350,6 @@ def test_what_is_given_to_the_dictionary_grows_with_the_text(unit: str) -> None:
     pronounce("warm up", 500)
     run = unit * (2_000 // len(unit))
     wrong = too_slow(
-        lambda text: pronounce(text, 500), f"x{run[:500]}x", f"x{run}x", 2.0, 8.0, 0.02
+        lambda text: pronounce(text, 500), f"x{run[:500]}x", f"x{run}x", 2.0, least_s=0.02
     )
     assert not wrong, wrong
