@@ -46,8 +46,8 @@ check: setup ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-house: setup ## size and shape of the source: files, lines of code, import cycles
-	$(BIN)/python -m tests.tools.house
+house: setup ## size and shape of the source: files, lines of code, import cycles; what one request runs
+	$(BIN)/python -m tests.tools.house --calls
 
 test: setup ## the whole suite
 	$(BIN)/python -m pytest -m "not parity" -n $(PROCESSES) --dist worksteal

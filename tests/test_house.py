@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.tools import house
+from tests.tools import calls, house
 
 ONE = '''"""A docstring
 of two lines."""
@@ -47,3 +47,14 @@ def test_modules_their_imports_and_cycles(tmp_path: Path) -> None:
 
 def test_imports_of_this_source_have_no_cycle() -> None:
     assert house.cycles(house.read()) == []
+
+
+def test_one_request_runs_few_functions_in_few_files_and_does_its_work_once() -> None:
+    found = {name: path.figures() for name, path in calls.measure().items()}
+    for name, most in {
+        "speech": {"functions": 345, "files": 66, "cleaned": 3, "planned": 2, "validated": 2},
+        "job": {"functions": 320, "files": 56, "cleaned": 3, "planned": 2, "validated": 2},
+    }.items():
+        assert found[name]["functions"] > 50, "nothing was measured"
+        assert all(found[name][each] <= bound for each, bound in most.items()), found[name]
+        assert 1 <= found[name]["encoded"] <= 2, found[name]  # the stretch, and its end

@@ -1,7 +1,8 @@
 """The size and shape of the source, as anybody can measure it: `make house`.
 
 Lines of code are lines that hold at least one token of a statement: no blank lines, no comments, no
-docstrings. Prints one line of JSON; with --files a table of all modules as well.
+docstrings. Prints one line of JSON; with --files a table of all modules as well; with --calls what
+one request runs (`calls.py`), and --path names its functions.
 """
 
 from __future__ import annotations
@@ -172,6 +173,8 @@ def main() -> None:
     """Print the shape."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", action="store_true", help="every module: lines, users, name")
+    parser.add_argument("--calls", action="store_true", help="what one request runs")
+    parser.add_argument("--path", help="the functions of one request: speech or job")
     options = parser.parse_args()
     modules = read()
     if options.files:
@@ -179,6 +182,14 @@ def main() -> None:
             users = [other.name for other in modules if module.name in other.uses]
             print(f"{module.lines:5} {len(users):3}  {module.name:34} {' '.join(users[:6])}")
     print(json.dumps(shape(modules)))
+    if options.calls or options.path:
+        from tests.tools import calls
+
+        for name, path in calls.measure().items():
+            if name == options.path:
+                for function, count in path.functions.items():
+                    print(f"{count:5}  {function}")
+            print(f"one {name}: {json.dumps(path.figures())}")
 
 
 if __name__ == "__main__":
