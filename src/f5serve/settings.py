@@ -1,29 +1,278 @@
-"""The environment, read once into a frozen value; the only place that looks at it.
+"""Settings: every environment variable that f5serve reads, with its default and what it takes.
 
-Every setting is a field of `Settings` whose metadata holds its variable, so the documentation
-(docs/reference/settings.md) and the check for unknown names come from the same list.
+Each is a field of `Settings` whose metadata holds its variable, so the documentation
+(docs/reference/settings.md) and the check for unknown names come from the same list. No other
+module reads the environment of the process.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Mapping
-from dataclasses import Field, dataclass, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from f5serve.bucket_settings import BucketSettings
+from f5serve.api_keys import ApiKey, parse_keys
 from f5serve.errors import InvalidRequest
-from f5serve.http_settings import MOST_CHARS
 from f5serve.masking import bare_url, secrets_in
 from f5serve.number_formats import FORMATS
-from f5serve.setting_values import flag, one_of, path, seconds, setting, share, whole
+
+MAX_CHARS = 1_000_000
+"""Longest text of a request, whatever its settings say."""
+
+T = TypeVar("T")
+
+
+def setting(
+    env: str, default: T, parse: Callable[[str], T], doc: str, *, secret: bool = False
+) -> T:
+    """A field of settings that is read from the variable `env`; secrets are not in its repr."""
+    metadata = {"env": env, "parse": parse, "doc": doc}
+    value: T = field(default=default, metadata=metadata, repr=not secret)
+    return value
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of `choices`, in any case."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return text.lower()
+
+    return parse
+
+
+def flag(text: str) -> bool:
+    """1 or 0, or a word for them."""
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("1 or 0")
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A whole number within these bounds."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """Seconds above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError("a number of seconds above 0")
+    return value
+
+
+def share(text: str) -> float:
+    """A part of the whole, 0..1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ValueError("a number from 0 to 1")
+    return value
+
+
+def path(text: str) -> Path:
+    """A path, `~` being the home folder."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # of somebody whom this system does not know
+        raise ValueError("a path; ~ stands for the home folder") from None
+
+
+def pairs(text: str) -> str:
+    """`name=value` pairs with commas between, each name once; see `read_pairs`."""
+    read_pairs(text)
+    return text
+
+
+def read_pairs(text: str) -> dict[str, str]:
+    """What each name of `name=value,name=value` stands for."""
+    read: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and value) or name in read:
+            raise ValueError("pairs such as alloy=ana,*=default, each name once")
+        read[name] = value
+    return read
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(BucketSettings):
-    """All settings, with those of the bases; `Settings()` holds the defaults."""
+class Settings:
+    """All settings; `Settings()` holds the defaults."""
+
+    # The HTTP server: what it listens on, whom it serves, and how much of it.
+
+    host: str = setting(
+        "F5_HOST",
+        "",
+        str,
+        "Address that the server listens on; without it 127.0.0.1, and 0.0.0.0 on RunPod.",
+    )
+    port: int = setting(
+        "PORT", 8000, whole(0, 65_535), "Port of the server; RunPod sets it. 0 takes a free one."
+    )
+    health_port: int = setting(
+        "PORT_HEALTH",
+        0,
+        whole(0, 65_535),
+        "Port on which RunPod asks for /ping, where it is not PORT; 0 is the same.",
+    )
+    auth: str = setting(
+        "F5_AUTH",
+        "keys",
+        one_of("keys", "none"),
+        "`keys` asks every caller for one of F5_API_KEYS, which only a server on 127.0.0.1 may do "
+        "without; `none` asks nobody, for servers behind something that does.",
+    )
+    api_keys: tuple[ApiKey, ...] = setting(
+        "F5_API_KEYS",
+        (),
+        parse_keys,
+        "Keys that callers may use, separated by commas, each as `f5serve keys new` prints it: "
+        "`name:sha256` of the key; or the key itself, which is hashed when it is read.",
+        secret=True,
+    )
+    rate_per_minute: int = setting(
+        "F5_RATE_PER_MINUTE",
+        0,
+        whole(0, 1_000_000),
+        "Requests that one key may send in a minute; 0 is no limit.",
+    )
+    key_concurrency: int = setting(
+        "F5_KEY_CONCURRENCY",
+        0,
+        whole(0, 100_000),
+        "Requests that one key may have under way at a time; 0 is no limit.",
+    )
+    max_body_mb: int = setting(
+        "F5_MAX_BODY_MB",
+        30,
+        whole(1, 1024),
+        "Largest body of a request, in megabytes; RunPod passes 30.",
+    )
+    max_answer_mb: int = setting(
+        "F5_MAX_ANSWER_MB",
+        0,
+        whole(0, 100_000),
+        "Largest answer to a request for speech, in megabytes; 0 is no limit, and 30 on RunPod, "
+        "which passes no more.",
+    )
+    request_timeout_s: float = setting(
+        "F5_REQUEST_TIMEOUT_S",
+        320.0,
+        seconds,
+        "Longest time that a request for speech may take; RunPod ends it after 330.",
+    )
+    store_required: bool = setting(
+        "F5_STORE_REQUIRED",
+        False,
+        flag,
+        "Whether /v1/audio/speech fails where the speech was made and cannot be stored. Without it "
+        "the caller has his speech, with a warning, and no record of it is kept; one who sends an "
+        "Idempotency-Key relies on the record, and gets the error.",
+    )
+    cors_origins: str = setting(
+        "F5_CORS_ORIGINS",
+        "",
+        str,
+        "Origins whose pages may call the server, as https://example.com, separated by commas; "
+        "none without it. On 127.0.0.1 without keys it answers to their names as well.",
+    )
+    openai_max_chars: int = setting(
+        "F5_OPENAI_MAX_CHARS",
+        4096,
+        whole(1, MAX_CHARS),
+        "Longest `input` of /v1/audio/speech; OpenAI takes 4096.",
+    )
+    openai_voices: str = setting(
+        "F5_OPENAI_VOICES",
+        "*=default",
+        pairs,
+        "Which voice OpenAI's own names stand for, e.g. `alloy=ana,nova=ben,*=default`; names that "
+        "are not there are refused.",
+    )
+    server_key: str = setting(
+        "F5_SERVER_KEY",
+        "",
+        str,
+        "Key that `f5serve say --server` sends, unless --key gives another.",
+        secret=True,
+    )
+
+    # The bucket that is the store; names as other programs have them. What they mean together is
+    # decided in `store.config`.
+
+    s3_bucket: str = setting("S3_BUCKET", "", str, "Bucket that is the store.")
+    s3_endpoint_url: str = setting(
+        "AWS_ENDPOINT_URL",
+        "",
+        str,
+        "Where the bucket is served, e.g. `https://s3.us-west-001.backblazeb2.com`; empty for "
+        "Amazon.",
+    )
+    s3_public_url: str = setting(
+        "F5_S3_PUBLIC_URL",
+        "",
+        str,
+        "Where callers reach the bucket's server, if not at AWS_ENDPOINT_URL, e.g. "
+        "`https://files.example.com`: signed URLs in answers lead there.",
+    )
+    s3_region: str = setting(
+        "AWS_REGION", "", str, "Region of the bucket; read from known endpoints when empty."
+    )
+    s3_access_key: str = setting(
+        "AWS_ACCESS_KEY_ID", "", str, "Access key of the bucket.", secret=True
+    )
+    s3_secret_key: str = setting(
+        "AWS_SECRET_ACCESS_KEY", "", str, "Secret of that key.", secret=True
+    )
+    s3_session_token: str = setting(
+        "AWS_SESSION_TOKEN", "", str, "Token that temporary keys come with.", secret=True
+    )
+    s3_addressing: str = setting(
+        "S3_ADDRESSING",
+        "path",
+        one_of("path", "virtual", "auto"),
+        "Whether the bucket's name is in the path or in the host of URLs.",
+    )
+    s3_ca_bundle: str = setting(
+        "AWS_CA_BUNDLE", "", str, "PEM file of certificates to trust, for a server of your own."
+    )
+    bucket_endpoint_url: str = setting(
+        "BUCKET_ENDPOINT_URL",
+        "",
+        str,
+        "RunPod's name for endpoint and bucket in one: `https://host/bucket` or "
+        "`https://bucket.host`.",
+    )
+    bucket_access_key_id: str = setting(
+        "BUCKET_ACCESS_KEY_ID", "", str, "Access key for BUCKET_ENDPOINT_URL.", secret=True
+    )
+    bucket_secret_access_key: str = setting(
+        "BUCKET_SECRET_ACCESS_KEY", "", str, "Secret of that key.", secret=True
+    )
+
+    # Engine, models, limits and the worker.
 
     engine: str = setting(
         "F5_ENGINE",
@@ -93,7 +342,7 @@ class Settings(BucketSettings):
         "Default ODE steps: fast 7, balanced 16, quality 32.",
     )
     max_text_chars: int = setting(
-        "F5_MAX_TEXT_CHARS", 5000, whole(1, MOST_CHARS), "Longest text of one request."
+        "F5_MAX_TEXT_CHARS", 5000, whole(1, MAX_CHARS), "Longest text of one request."
     )
     allow_http_urls: bool = setting(
         "F5_ALLOW_HTTP_URLS",
@@ -309,7 +558,7 @@ def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
     return sentences
 
 
-def keep_onnxruntime_silent() -> None:
+def disable_onnxruntime_telemetry() -> None:
     """Switch off what onnxruntime's builds report over the network; call before importing it.
 
     They read the variable when they are imported, and write an id into the home folder otherwise.
@@ -318,7 +567,7 @@ def keep_onnxruntime_silent() -> None:
     _set_default("ORT_DISABLE_TELEMETRY", "1")
 
 
-def keep_hub_silent() -> None:
+def disable_hub_telemetry() -> None:
     """Switch off what huggingface_hub asks its hub about this process; call before importing it.
 
     It fetches a list of programs that start others, without any limit of time, and then looks for
@@ -327,7 +576,7 @@ def keep_hub_silent() -> None:
     _set_default("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
-def keep_onednn_small() -> None:
+def limit_onednn_cache() -> None:
     """Bound what torch's CPU library remembers of each shape it has met; call before computing.
 
     oneDNN and the layer above it keep the last 1,024 each, and rows that are packed hardly ever
@@ -345,7 +594,7 @@ def worker_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings.from_environ({**environ, "F5_LOG_LEVEL": level})
 
 
-def keep_runpod_quiet() -> None:
+def silence_runpod_sdk() -> None:
     """Keep RunPod's SDK from printing every answer; call before importing it.
 
     Its own default is DEBUG, which prints results with their signed URLs.

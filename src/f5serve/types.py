@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from f5serve.units import SAMPLE_RATE, samples_to_s
 
 if TYPE_CHECKING:
-    from f5serve.heard import Verification
+    from f5serve.asr_types import Verification
 
 FloatArray = NDArray[np.float32]
 AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]

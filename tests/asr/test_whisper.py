@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from f5serve.asr import Ear, ModelFolder, Whisper, find_model
+from f5serve.asr_types import Transcript
 from f5serve.audio.decode import decode
 from f5serve.errors import ModelUnavailable
-from f5serve.heard import Heard
 from f5serve.types import Wave, WordTiming
 from tests.hearing import ear, word_error_rate
 from tests.voices.test_prepare import TEXTS, clip
@@ -52,8 +52,8 @@ def test_every_word_has_its_place() -> None:
 def test_nothing_is_heard_in_silence_and_nothing_loaded(level: float) -> None:
     whisper = Whisper(folder())
     silence = Wave(np.full(48_000, level, np.float32))
-    assert whisper.hear(silence) == Heard("", "en", 0.0)
-    assert whisper.hear(Wave(np.zeros(0, np.float32))) == Heard("", "en", 0.0)
+    assert whisper.hear(silence) == Transcript("", "en", 0.0)
+    assert whisper.hear(Wave(np.zeros(0, np.float32))) == Transcript("", "en", 0.0)
     assert not whisper.is_loaded
 
 
@@ -117,9 +117,9 @@ class Parrot:
         *,
         word_times: bool = False,
         check: Callable[[], None] | None = None,
-    ) -> Heard:
+    ) -> Transcript:
         text = " ".join(word.word for word in self._words)
-        return Heard(text, self._language, 0.9, self._words if word_times else ())
+        return Transcript(text, self._language, 0.9, self._words if word_times else ())
 
 
 def test_words_are_found_where_they_were_heard_differently() -> None:

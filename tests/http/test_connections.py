@@ -18,7 +18,6 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from f5serve.descriptors import Descriptors
 from f5serve.http.app import build_middleware
 from f5serve.http.connections import (
     EXTRA_CONNECTIONS,
@@ -29,6 +28,7 @@ from f5serve.http.connections import (
     LimitedHttpProtocol,
     protocol_class,
 )
+from f5serve.process import FileDescriptors
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
 from tests.http.house import house, running
@@ -100,7 +100,7 @@ class Listener:
 
 
 def guarded(app: ASGIApp, connections: Connections) -> ASGIApp:
-    return build_middleware(app, Settings(), capacity=Capacity(Descriptors(), connections))
+    return build_middleware(app, Settings(), capacity=Capacity(FileDescriptors(), connections))
 
 
 def test_the_longest_idle_makes_room() -> None:

@@ -27,7 +27,7 @@ def open_files(pid: int) -> int:
 
 
 def test_the_limit_is_raised_as_far_as_it_may_be() -> None:
-    code = "from f5serve import descriptors as d; print(d.raise_limit(), d.count())"
+    code = "from f5serve import process as p; print(p.raise_file_limit(), p.count_open_files())"
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = min(hard, 500) if hard != resource.RLIM_INFINITY else 500
     told = subprocess.run(

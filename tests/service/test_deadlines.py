@@ -13,13 +13,13 @@ import pytest
 
 from f5serve.alignment.aligners import Aligners
 from f5serve.errors import F5Error
+from f5serve.process import Check
 from f5serve.service import ServiceOptions
 from f5serve.service.job_events import DeliveryOptions
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Alignment, Wave
-from f5serve.waits import Check
 from tests.service.house import HELLO, House, house, run
 from tests.synthesis.test_word_timing import Silent
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from f5serve.asr import Ear
+from f5serve.asr_types import Transcript
 from f5serve.fallback.tone import Tone
-from f5serve.heard import Heard
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.synthesis.verification import VerificationPolicy
@@ -20,8 +20,8 @@ from tests.voices.material import WORDS, recording
 FILE = b64(recording())
 
 
-def hear(wave: Wave, language: str) -> Heard:
-    return Heard(WORDS, "en", 0.8)
+def hear(wave: Wave, language: str) -> Transcript:
+    return Transcript(WORDS, "en", 0.8)
 
 
 class Echo:
@@ -42,9 +42,9 @@ class Echo:
         *,
         word_times: bool = False,
         check: Callable[[], None] | None = None,
-    ) -> Heard:
+    ) -> Transcript:
         self.times += 1
-        return Heard("hello there" if self.times == 3 else "yellow bear", "en", 0.9)
+        return Transcript("hello there" if self.times == 3 else "yellow bear", "en", 0.9)
 
 
 def test_a_voice_without_words_is_heard_listed_and_warned_about(tmp_path: Path) -> None:

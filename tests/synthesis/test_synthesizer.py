@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from f5serve.audio.encode import read_wav
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.fallback.tone import Tone
+from f5serve.process import Check
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.synthesizer import RANGES, Synthesizer
@@ -32,7 +33,6 @@ from f5serve.types import (
     Wave,
 )
 from f5serve.voices.prepare import default_voice
-from f5serve.waits import Check
 
 VOICE = default_voice()
 LONG = "The river runs past the old mill. Nobody has worked there for years, they say. " * 4

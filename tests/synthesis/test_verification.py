@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from f5serve.asr import Ear
+from f5serve.asr_types import Transcript
 from f5serve.errors import EngineFailed, F5Error, ModelUnavailable
 from f5serve.fallback.tone import Tone
-from f5serve.heard import Heard
 from f5serve.settings import Settings
 from f5serve.startup import boot
 from f5serve.synthesis.hooks import SynthesisHooks
@@ -64,9 +64,9 @@ class Dictation:
         *,
         word_times: bool = False,
         check: Callable[[], None] | None = None,
-    ) -> Heard:
+    ) -> Transcript:
         self.times += 1
-        return Heard(self.heard.pop(0), language, 0.9)
+        return Transcript(self.heard.pop(0), language, 0.9)
 
 
 def speech(engine: Tone, *heard: str, **gate: float) -> Synthesizer:

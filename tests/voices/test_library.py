@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from f5serve.asr_types import Transcript
 from f5serve.errors import BadAudio, F5Error, InvalidRequest, StorageFailed
-from f5serve.heard import Heard
 from f5serve.store.base import ObjectStore
 from f5serve.types import Wave
 from f5serve.voices import names
@@ -458,11 +458,11 @@ def test_bad_recordings_and_words_change_nothing(store: ObjectStore, machine: Ma
     assert {key: store.get(key) for key in keys(store)} == before
 
 
-def hear_words(wave: Wave, language: str) -> Heard:
+def hear_words(wave: Wave, language: str) -> Transcript:
     """Hears always the same."""
     assert wave.sample_rate == 24_000
     assert language == "en"
-    return Heard(WORDS, "en", 0.75)
+    return Transcript(WORDS, "en", 0.75)
 
 
 def test_a_recogniser_writes_down_what_is_missing(machine: Machine, store: ObjectStore) -> None:
@@ -488,8 +488,8 @@ def test_a_dropped_recording_without_words_is_heard(machine: Machine, store: Obj
         machine().get("ana")
     assert caught.value.code == "REF_TEXT_REQUIRED"
 
-    def hear(wave: Wave, language: str) -> Heard:
-        return Heard(WORDS, "en", 0.75)
+    def hear(wave: Wave, language: str) -> Transcript:
+        return Transcript(WORDS, "en", 0.75)
 
     assert machine(transcriber=Transcriber(transcribe=hear)).get("ana").warnings
     assert machine().get_record("ana").needs_review

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import InvalidRequest
-from f5serve.setting_values import pairs, read_pairs
+from f5serve.settings import pairs, read_pairs
 from f5serve.store.memory import MemoryStore
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from f5serve.voices.memory_cache import MAX_NAMES, ExistsCache

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from f5serve.asr_types import WordErrors
 from f5serve.errors import BadAudio, F5Error
-from f5serve.heard import Comparison
 from f5serve.settings import Settings
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.types import Wave, WordTiming
@@ -98,8 +98,8 @@ def test_a_text_that_may_be_in_another_language_is_believed() -> None:
 
 
 def test_few_errors_are_never_held_against_a_transcript() -> None:
-    def compare(wave: Wave, text: str, language: str) -> Comparison:
-        return Comparison(2, 2, (("hello there", "yellow bear"),))
+    def compare(wave: Wave, text: str, language: str) -> WordErrors:
+        return WordErrors(2, 2, (("hello there", "yellow bear"),))
 
     assert prepare_voice("v", clip("0880"), "Hello there.", "", Transcriber(compare=compare)).voice
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import F5Error, StorageFailed
-from f5serve.json_logs import JOB_ID, JsonLines, TextLines, quotes
+from f5serve.logging import JOB_ID, JsonLines, TextLines, quotes
 from f5serve.runpod.pace import LONGEST_PAUSE_S, Pace
 from f5serve.runpod.progress import Progress
 from f5serve.runpod.queue import RunPodQueue

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from f5serve.alignment.words import Reading, assign, split_words, written_times
 from f5serve.errors import F5Error, ModelUnavailable
+from f5serve.process import Check, hold_lock, log_failure, never_cancelled
 from f5serve.types import Aligner, Alignment, Wave
-from f5serve.waits import Check, held, log_faults, wanted
 
 SCRIPTS = {
     "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "CJK": "zh", "CYRILLIC": "ru",
@@ -152,7 +152,7 @@ class Aligners:
     def begin(self) -> None:
         """As `load`, in a thread that aligns: nobody waits for it but the first text."""
         if self.name != OFF:
-            log_faults(self._pool.submit(self.load), "loading the aligners")
+            log_failure(self._pool.submit(self.load), "loading the aligners")
 
     def align(
         self,
@@ -170,10 +170,10 @@ class Aligners:
         Raises:
             ModelUnavailable: ALIGNER_FAILED.
         """
-        check = check or wanted
+        check = check or never_cancelled
         if wave.marks or self.name == OFF:
             return self._align(wave, text, language, check)
-        with held(self._recordings, check):
+        with hold_lock(self._recordings, check):
             return self._align(wave, text, language, check)
 
     def _align(self, wave: Wave, text: str, language: str, check: Check) -> Alignment:
@@ -203,7 +203,7 @@ class Aligners:
 
         One that is cancelled before it has begun is never begun.
         """
-        return self._pool.submit(self._align, wave, text, language, check or wanted)
+        return self._pool.submit(self._align, wave, text, language, check or never_cancelled)
 
     def why_not(self, text: str, language: str = "") -> str:
         """One sentence: why `text` has no times here."""

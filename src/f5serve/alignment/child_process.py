@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from f5serve.errors import ModelUnavailable
+from f5serve.process import CHECK_S, Check, never_cancelled
 from f5serve.types import Alignment, Wave, WordTiming
-from f5serve.waits import CHECK_S, Check, wanted
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Apart:
             ModelUnavailable: ALIGNER_FAILED.
         """
         try:
-            self._give_back(self._take(wanted))
+            self._give_back(self._take(never_cancelled))
         except Died as died:
             raise _failed(died) from died
 
@@ -88,7 +88,7 @@ class Apart:
             check: called ten times a second; what it raises ends the work and comes out.
         """
         pairs = zip(waves, texts, strict=True)
-        return [self._align(wave, text, language, check or wanted) for wave, text in pairs]
+        return [self._align(wave, text, language, check or never_cancelled) for wave, text in pairs]
 
     def _align(self, wave: Wave, text: str, language: str, check: Check) -> Alignment:
         for tries_left in reversed(range(_TRIES)):

@@ -23,8 +23,8 @@ from f5serve.alignment import windows
 from f5serve.alignment.windows import Heard
 from f5serve.alignment.words import Reading, read, written_times
 from f5serve.audio.edit import resample
+from f5serve.process import Check, never_cancelled
 from f5serve.types import Alignment, FloatArray, Wave
-from f5serve.waits import Check, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class Ctc:
         with self._lock:
             heard = self._hearer.hear(samples)
         return [
-            self._align(log_probs, read(text, language), check or wanted)
+            self._align(log_probs, read(text, language), check or never_cancelled)
             for log_probs, text in zip(heard, texts, strict=True)
         ]
 

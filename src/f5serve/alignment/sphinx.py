@@ -20,8 +20,8 @@ from f5serve.alignment import windows
 from f5serve.alignment.windows import Heard
 from f5serve.alignment.words import read, written_times
 from f5serve.audio.edit import resample
+from f5serve.process import Check, never_cancelled
 from f5serve.types import Alignment, Wave
-from f5serve.waits import Check, wanted
 
 _PHONES = {
     "əɹ": "ER", "ɜɹ": "ER", "A": "EY", "I": "AY", "O": "OW", "W": "AW", "Y": "OY", "i": "IY",
@@ -113,7 +113,7 @@ class Sphinx:
     ) -> list[Alignment]:
         """Each text in its wave; see `types.Aligner`."""
         pairs = zip(waves, texts, strict=True)
-        return [self._align(wave, text, check or wanted) for wave, text in pairs]
+        return [self._align(wave, text, check or never_cancelled) for wave, text in pairs]
 
     def _align(self, wave: Wave, text: str, check: Check) -> Alignment:
         reading = read(text, "en")

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 from f5serve.asr.wording import compare, looks_english, match, traced_words, units
-from f5serve.heard import Comparison, Heard, Recogniser
+from f5serve.asr_types import Recogniser, Transcript, WordErrors
 from f5serve.types import Wave, WordTiming
 
 
@@ -43,7 +43,7 @@ class Ear:
         *,
         word_times: bool = False,
         check: Callable[[], None] | None = None,
-    ) -> Heard:
+    ) -> Transcript:
         """See `Recogniser.hear`."""
         return self.recogniser.hear(wave, language, word_times=word_times, check=check)
 
@@ -53,7 +53,7 @@ class Ear:
         text: str,
         language: str = "",
         check: Callable[[], None] | None = None,
-    ) -> Comparison | None:
+    ) -> WordErrors | None:
         """How far what is heard in `wave` is from `text`; None for a language it does not know.
 
         Raises:
@@ -81,7 +81,7 @@ class Ear:
         return place(text, heard)
 
 
-def place(text: str, heard: Heard) -> tuple[WordTiming, ...]:
+def place(text: str, heard: Transcript) -> tuple[WordTiming, ...]:
     """The words of `text` at the places where they were heard; see `Ear.words_of`."""
     meant = traced_words(text, heard.language)
     found = [

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from f5serve.asr.models import ModelFolder
+from f5serve.asr_types import Transcript
 from f5serve.audio.edit import levels_db, resample
 from f5serve.errors import ModelUnavailable
-from f5serve.heard import Heard
-from f5serve.settings import keep_hub_silent, keep_onnxruntime_silent
+from f5serve.process import Check, hold_lock, never_cancelled
+from f5serve.settings import disable_hub_telemetry, disable_onnxruntime_telemetry
 from f5serve.types import Wave, WordTiming
-from f5serve.waits import Check, held, wanted
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -83,7 +83,7 @@ class Whisper:
         *,
         word_times: bool = False,
         check: Check | None = None,
-    ) -> Heard:
+    ) -> Transcript:
         """See `Recogniser`; a language that the model does not know counts as unknown.
 
         Raises:
@@ -93,10 +93,10 @@ class Whisper:
         if len(self._folder.languages) == 1:
             code = next(iter(self._folder.languages))
         if float(np.max(levels_db(wave), initial=-200.0)) < SILENT_DBFS:
-            return Heard("", code, 0.0)
+            return Transcript("", code, 0.0)
         samples = resample(wave, SAMPLE_RATE).samples
-        check = check or wanted
-        with held(self._lock, check):
+        check = check or never_cancelled
+        with hold_lock(self._lock, check):
             if self._model is None:
                 self._model = self._load()
             segments, info = self._model.transcribe(
@@ -115,7 +115,7 @@ class Whisper:
                 if one.compression_ratio <= REPEATING:
                     found.append(one)
         text = " ".join("".join(segment.text for segment in found).split())
-        return Heard(text, info.language, _confidence(found), _words(found))
+        return Transcript(text, info.language, _confidence(found), _words(found))
 
     def _load(self) -> WhisperModel:
         _check(self._folder)
@@ -150,8 +150,8 @@ def plain_code(language: str) -> str:
 
 
 def _open(folder: ModelFolder, device: str, threads: int) -> WhisperModel:
-    keep_onnxruntime_silent()  # faster-whisper imports both
-    keep_hub_silent()
+    disable_onnxruntime_telemetry()  # faster-whisper imports both
+    disable_hub_telemetry()
     from faster_whisper import WhisperModel
 
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # a line for each wave

@@ -11,7 +11,7 @@ from itertools import groupby, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from f5serve.heard import Comparison
+from f5serve.asr_types import WordErrors
 from f5serve.text.english.spoken import trace
 from f5serve.text.traced import Span, Traced
 
@@ -79,7 +79,7 @@ def _plain(character: str) -> str:
     return kept.casefold()
 
 
-def compare(meant: str, heard: str, language: str = "") -> Comparison:
+def compare(meant: str, heard: str, language: str = "") -> WordErrors:
     """How far `heard` is from `meant`, in words; "seashells" and "sea shells" are equal."""
     truth, guess = words(meant, language)[:MAX_WORDS], words(heard, language)[:MAX_WORDS]
     steps = list(match(truth, guess))
@@ -91,7 +91,7 @@ def compare(meant: str, heard: str, language: str = "") -> Comparison:
             right = " ".join(guess[pieces[0].heard.start : pieces[-1].heard.stop])
             differing.append((left, right))
     errors = sum(step.cost for step in steps)
-    return Comparison(len(truth), errors, tuple(differing), " ".join(heard.split()))
+    return WordErrors(len(truth), errors, tuple(differing), " ".join(heard.split()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from f5serve.engine.vocoder import random_tensors as random_vocos
 from f5serve.engine.weight_file import WeightFile
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.number_formats import FP8_FAILS, cpu_flags, lack_of_cpu, lack_of_gpu
-from f5serve.settings import keep_onednn_small
+from f5serve.settings import limit_onednn_cache
 from f5serve.text.tokens import Vocab
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def load_random(arch: str, options: EngineOptions, seed: int = 0) -> F5Engine:
 
 
 def _placement(options: EngineOptions) -> checkpoint.Placement:
-    keep_onednn_small()
+    limit_onednn_cache()
     has_gpu = torch.cuda.is_available()
     name = options.device if options.device != "auto" else ("cuda" if has_gpu else "cpu")
     if name == "cuda" and not has_gpu:

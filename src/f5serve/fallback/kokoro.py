@@ -22,7 +22,7 @@ from f5serve.fallback.durations import DURATIONS, end_with_sound, marks_of, merg
 from f5serve.fallback.parts import load_parts, require_packages
 from f5serve.fallback.pitch import median_f0_hz
 from f5serve.fallback.pronounce import Phonemes, pronounce
-from f5serve.settings import keep_onnxruntime_silent
+from f5serve.settings import disable_onnxruntime_telemetry
 from f5serve.text.english.spoken import unspeakable
 from f5serve.types import OnDone, SamplingOptions, Utterance, Voice, Wave
 from f5serve.units import s_to_samples
@@ -171,7 +171,7 @@ class Kokoro:
 
 
 def _open_session(model: bytes, threads: int) -> Any:
-    keep_onnxruntime_silent()
+    disable_onnxruntime_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

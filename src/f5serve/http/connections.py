@@ -21,11 +21,11 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from f5serve.descriptors import Descriptors
 from f5serve.errors import too_many_files
 from f5serve.http.errors import error_body
 from f5serve.http.middleware.access_log import LogLimit, limited_logger
 from f5serve.http.middleware.auth import is_public
+from f5serve.process import FileDescriptors
 
 _log = logging.getLogger(__name__)
 
@@ -318,15 +318,15 @@ def protocol_class(
 class Capacity:
     """File descriptors of one process, for connections and for work."""
 
-    descriptors: Descriptors
+    descriptors: FileDescriptors
     connections: Connections
 
     async def is_available(self) -> bool:
         """Whether new work may begin; connections that only wait make room for it."""
-        missing = self.descriptors.missing()
+        missing = self.descriptors.shortage()
         if missing and self.connections.close_idle(missing):
             await asyncio.sleep(CLOSE_DELAY_S)
-            missing = self.descriptors.missing()
+            missing = self.descriptors.shortage()
         return not missing
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
-from f5serve.http_settings import MOST_CHARS
 from f5serve.service.requests import MAX_NAME_CHARS, MAX_REF_TEXT_CHARS, MAX_TIMEOUT_S
+from f5serve.settings import MAX_CHARS
 from f5serve.synthesis.synthesizer import RANGES
 from f5serve.types import AudioFormat
 
@@ -50,7 +50,7 @@ class NewJob(BaseModel):
     model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
 
     text: Annotated[
-        str, Field(min_length=1, max_length=MOST_CHARS, examples=["Hello there."]), SkipValidation
+        str, Field(min_length=1, max_length=MAX_CHARS, examples=["Hello there."]), SkipValidation
     ] = Field(..., description="What to say; F5_MAX_TEXT_CHARS is the longest.")
     voice: Unchecked[Name] = Field(
         None, description="Name of a voice, or the https URL of a recording.", examples=["default"]

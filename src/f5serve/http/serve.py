@@ -206,13 +206,13 @@ def speaker_of(settings: Settings) -> str:
 def _build(settings: Settings, start: Start, load_speech: LoadSpeech) -> Server:
     """The server with the store, voices and model of the settings."""
     from f5serve.checkup import Checkup
-    from f5serve.descriptors import Descriptors
     from f5serve.diagnosis import quick
     from f5serve.http.app import build_middleware, make_app
     from f5serve.http.connections import Capacity, Connections
     from f5serve.http.middleware.access_log import AccessLogMiddleware, LogLimit
     from f5serve.http.server import Server, ServerOptions, freeze_gc
     from f5serve.http.state import AppState
+    from f5serve.process import FileDescriptors
     from f5serve.service import ServiceOptions, SpeechService
     from f5serve.startup.checks import make_checks
     from f5serve.store.config import open_store
@@ -226,8 +226,8 @@ def _build(settings: Settings, start: Start, load_speech: LoadSpeech) -> Server:
     options = ServiceOptions(start=timeline.as_dict, checkup=checkup)
     operations = SpeechService(store, voices, load_speech, settings, options)
     state = AppState(operations, store, voices, ears.aligners(), settings)
-    descriptors = Descriptors()
-    connections = Connections(descriptors.for_connections, settings.request_timeout_s)
+    descriptors = FileDescriptors()
+    connections = Connections(descriptors.max_connections, settings.request_timeout_s)
     inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))
     lines = LogLimit(operations.metrics)
     app = AccessLogMiddleware(inner, operations.metrics, lines)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, W
 
 from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
 from f5serve.http.errors import Problem
-from f5serve.http_settings import MOST_CHARS
+from f5serve.settings import MAX_CHARS
 from f5serve.synthesis.synthesizer import RANGES
 from f5serve.types import AudioFormat
 from f5serve.voices.names import MAX_NAME_CHARS
@@ -78,7 +78,7 @@ class SpeechBody(BaseModel):
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": EXAMPLES})
 
-    input: Annotated[str, Field(min_length=1, max_length=MOST_CHARS, strict=True)] = Field(
+    input: Annotated[str, Field(min_length=1, max_length=MAX_CHARS, strict=True)] = Field(
         description="What to say: up to F5_OPENAI_MAX_CHARS characters, 4096 unless that is set."
     )
     model: Annotated[str, Field(min_length=1, max_length=200, strict=True)] = Field(

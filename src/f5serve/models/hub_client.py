@@ -23,7 +23,7 @@ from f5serve import __version__
 from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
 from f5serve.masking import bare_url
 from f5serve.models.disk import DiskReservation, cannot_write
-from f5serve.settings import keep_hub_silent
+from f5serve.settings import disable_hub_telemetry
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ def import_hub() -> Any:
     Raises:
         ModelUnavailable: code ENGINE_NOT_INSTALLED.
     """
-    keep_hub_silent()
+    disable_hub_telemetry()
     try:
         import huggingface_hub
     except ImportError:

@@ -19,9 +19,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from f5serve import json_logs
 from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import F5Error, InvalidRequest
+from f5serve.logging import JOB_ID, quotes
 from f5serve.runpod.progress import Progress
 from f5serve.runpod.sdk import Sdk
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
@@ -186,7 +186,7 @@ def _id_of(job: Job) -> str:
     job_id = str(job["id"])
     if job_id == LOCAL_ID:  # another input must not look like another request of one job
         job_id = f"local-{secrets.token_hex(4)}"
-    json_logs.JOB_ID.set(job_id)
+    JOB_ID.set(job_id)
     return job_id
 
 
@@ -216,7 +216,7 @@ def _unexpected(error: Exception, payload: object) -> dict[str, Any]:
     """Log a fault in f5serve under a trace id, and tell the caller that id alone."""
     trace = secrets.token_hex(6)
     message = str(error)
-    if json_logs.quotes(message, payload):
+    if quotes(message, payload):
         message = "(hidden: it repeats the request; F5_LOG_LEVEL=debug shows it)"
     _log.error("trace %s: %s: %s%s", trace, type(error).__name__, message, _frames(error))
     _log.debug("trace %s", trace, exc_info=error)

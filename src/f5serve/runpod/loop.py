@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from f5serve.json_logs import JOB_ID
+from f5serve.logging import JOB_ID
 from f5serve.runpod.pace import Pace
 from f5serve.runpod.sdk import Sdk
 from f5serve.startup.process import end_within

@@ -17,8 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from f5serve.errors import ModelUnavailable
-from f5serve.json_logs import JOB_ID
-from f5serve.settings import keep_runpod_quiet
+from f5serve.logging import JOB_ID
+from f5serve.settings import silence_runpod_sdk
 
 VERSIONS = "1.12."
 """Versions that the worker was written against begin so."""
@@ -131,7 +131,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _import() -> None:
-    keep_runpod_quiet()
+    silence_runpod_sdk()
     # The SDK asks py-cpuinfo for the processor's name at import, which takes a second and starts
     # processes; only its debugger shows it.
     stand_in = ModuleType("cpuinfo")

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from f5serve.errors import F5Error
+from f5serve.process import lower_priority
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import SpeechRequest, SpeechResult
-from f5serve.waits import lower_priority
 
 T = TypeVar("T")
 

@@ -18,6 +18,7 @@ from f5serve.jobs.checkpoints import CheckpointStore
 from f5serve.jobs.claims import AlreadyCompleted, HeldByOther, Lease
 from f5serve.jobs.records import CANCELLED_CODE, Record, sha256_of
 from f5serve.jobs.store import JobStore
+from f5serve.process import log_failure
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob, swallow_exception
 from f5serve.service.dependencies import Dependencies
 from f5serve.service.job_events import AudioFile
@@ -36,7 +37,6 @@ from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import SpeechResult, Voice, Wave
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import is_default, is_url
-from f5serve.waits import log_faults
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class _Attempt:
         """As `run_job`."""
         ended = asyncio.Event()
         heartbeat = asyncio.create_task(self._heartbeat_loop(ended))
-        log_faults(heartbeat, "the heartbeat of a job")
+        log_failure(heartbeat, "the heartbeat of a job")
         failure: Mapping[str, Any] | None = INTERNAL
         try:
             record = await self._synthesize()

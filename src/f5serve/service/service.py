@@ -22,6 +22,7 @@ from f5serve.jobs.record_reader import UnreadableRecords
 from f5serve.jobs.records import Record, Status
 from f5serve.jobs.store import JobStore
 from f5serve.metrics import Registry
+from f5serve.process import log_failure
 from f5serve.service import responses
 from f5serve.service.active_jobs import (
     ActiveJob,
@@ -59,7 +60,6 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.bounded import BoundedStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import VoiceLibrary
-from f5serve.waits import log_faults
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class SpeechService:
         """
         self._executor.load()
         self.background.begin("voices", self._upkeep.run)
-        log_faults(
+        log_failure(
             self.pools.checks.submit(remove_stale, self._deps.folder), "sweeping the scratch folder"
         )
         if self._enqueue is None:

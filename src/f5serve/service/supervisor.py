@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from f5serve.metrics import Registry
-from f5serve.waits import log_faults
+from f5serve.process import log_failure
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class DetachedTasks:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        log_faults(task, "recording the end of a job")
+        log_failure(task, "recording the end of a job")
         await asyncio.wait({task}, timeout=within_s)
 
     async def close(self, within_s: float = CLOSE_S) -> None:

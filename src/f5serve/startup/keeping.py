@@ -17,7 +17,7 @@ from f5serve.models.disk import format_bytes
 from f5serve.models.registry import PUBLISHED, Registry
 from f5serve.models.resolve import ResolvedModel
 from f5serve.models.volume import CopyCancelled, copy_to_volume
-from f5serve.waits import lower_priority
+from f5serve.process import lower_priority
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from f5serve import build, descriptors, json_logs
+from f5serve import build
+from f5serve.logging import set_up_logging
+from f5serve.process import raise_file_limit
 from f5serve.settings import (
     Settings,
     on_runpod,
@@ -50,7 +52,7 @@ def prepare(name: str, given: Collection[str] = ()) -> Settings:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     # People read at a terminal; everything else that takes logs is a program.
     as_text = sys.stderr.isatty() and not on_runpod()
-    json_logs.set_up("info", secret_values(), as_text=as_text)
+    set_up_logging("info", secret_values(), as_text=as_text)
     stamp = build.stamp()
     _log.info(
         "f5serve %s: version %s, commit %s, dirty %s, build %s of %s, python %s",
@@ -59,10 +61,10 @@ def prepare(name: str, given: Collection[str] = ()) -> Settings:
         stamp.date or "no date",
         sys.version.split()[0],
     )
-    descriptors.raise_limit()
+    raise_file_limit()
     variables = {name: value for name, value in process_environ().items() if name not in given}
     settings = worker_settings(variables)
-    json_logs.set_up(settings.log_level, secret_values(), as_text=as_text)
+    set_up_logging(settings.log_level, secret_values(), as_text=as_text)
     _examine(variables)
     return settings
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.jobs.checkpoints import CheckpointStore
+from f5serve.process import Check, log_failure, wait_all
 from f5serve.types import Utterance, Wave
-from f5serve.waits import Check, log_faults, until_done
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class UtteranceCheckpoints:
         if not (self._is_long and self._is_retry):
             return set()
         listing = self._submit(self._store.keys)
-        until_done([listing], check)
+        wait_all([listing], check)
         try:
             there = listing.result()
         except F5Error as error:
@@ -94,7 +94,7 @@ class UtteranceCheckpoints:
     ) -> list[Wave | None]:
         """The waves of these, side by side; None where one is damaged or cannot be read."""
         parts = [self._submit(self._store.read, self._key(u)) for u in utterances]
-        until_done(parts, check)
+        wait_all(parts, check)
         found = [_wave(part) for part in parts]
         self.found += sum(wave is not None for wave in found)
         return found
@@ -109,7 +109,7 @@ class UtteranceCheckpoints:
             is_time = time.monotonic() - self._began >= self._policy.min_runtime_s
             if is_time and not self._is_writing and not self._closed:
                 self._is_writing = True
-                log_faults(self._submit(self._write), "keeping utterances")
+                log_failure(self._submit(self._write), "keeping utterances")
 
     def end(self, is_final: bool) -> None:
         """Write no more; remove what was written if no attempt will follow. Returns at once."""
@@ -117,7 +117,7 @@ class UtteranceCheckpoints:
             self._closed = True
             self._is_final = is_final and bool(self._known or self._is_retry)
             if self._is_final and not self._is_writing:  # else the writer does it
-                log_faults(self._submit(self._remove), "removing kept utterances")
+                log_failure(self._submit(self._remove), "removing kept utterances")
 
     def _write(self) -> None:
         while (chunk := self._next()) is not None:

@@ -19,7 +19,7 @@ from f5serve.settings import Settings
 if TYPE_CHECKING:
     from f5serve.alignment.aligners import Aligners
     from f5serve.asr import Ear
-    from f5serve.heard import Comparison, Heard
+    from f5serve.asr_types import Transcript, WordErrors
     from f5serve.store.base import ObjectStore
     from f5serve.synthesis.verification import VerificationPolicy
     from f5serve.types import Wave, WordTiming
@@ -99,13 +99,13 @@ def _open(settings: Settings) -> Ear | None:
     return Ear(Whisper(folder, settings.device, settings.threads)) if folder else None
 
 
-def _hear(ear: Ear, wave: Wave, language: str) -> Heard | None:
+def _hear(ear: Ear, wave: Wave, language: str) -> Transcript | None:
     if language and not ear.recogniser.understands(language):
         return None
     return ear.hear(wave, language, word_times=True)
 
 
-def _compare(ear: Ear, wave: Wave, text: str, language: str) -> Comparison | None:
+def _compare(ear: Ear, wave: Wave, text: str, language: str) -> WordErrors | None:
     try:
         return ear.compare(wave, text, language)
     except ModelUnavailable as error:  # a transcript that nobody can check is believed

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from f5serve.asr import Ear
+from f5serve.asr_types import UtteranceCheck, Verification, WordErrors
 from f5serve.errors import ModelUnavailable
-from f5serve.heard import Comparison, Verification, Verified
 from f5serve.synthesis.hooks import check_sound
 from f5serve.text.plan import derive_seed
 from f5serve.types import Engine, OnDone, Utterance, Wave
@@ -88,7 +88,7 @@ class Verifier:
         self._engine = engine
         self._policy = policy
         self._language = language
-        self._verified: list[tuple[Utterance, Verified]] = []
+        self._verified: list[tuple[Utterance, UtteranceCheck]] = []
 
     def generate(
         self,
@@ -140,10 +140,10 @@ class Verifier:
         for position, wave in enumerate(waves):
             done(position, wave)
 
-    def _hear(self, row: Utterance, wave: Wave, check: Callable[[], None] | None) -> Comparison:
+    def _hear(self, row: Utterance, wave: Wave, check: Callable[[], None] | None) -> WordErrors:
         check_sound(row, wave)
         found = self._policy.ear.compare(wave, row.text, self._language, check)
-        return found or Comparison(0, 0)
+        return found or WordErrors(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class _Attempts:
         self.attempts = 0
         self.is_over = False
         self._seed = utterance.seed
-        self._found = Comparison(0, 0)
+        self._found = WordErrors(0, 0)
         self.wave = Wave(np.zeros(0, np.float32))
 
     @property
@@ -177,12 +177,12 @@ class _Attempts:
         seed = derive_seed(str(self.utterance.seed), "again", attempt)
         return replace(self.utterance, seed=seed)
 
-    def add(self, found: Comparison, wave: Wave, seed: int) -> None:
+    def add(self, found: WordErrors, wave: Wave, seed: int) -> None:
         """One more attempt; of equal ones the first is kept."""
         self.attempts += 1
         if self.attempts == 1 or found.errors < self._found.errors:
             self._found, self.wave, self._seed = found, wave, seed
 
-    def told(self) -> Verified:
+    def told(self) -> UtteranceCheck:
         """How it went."""
-        return Verified(self._found.words, self._found.errors, self.attempts, self._seed)
+        return UtteranceCheck(self._found.words, self._found.errors, self.attempts, self._seed)

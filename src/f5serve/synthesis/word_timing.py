@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from f5serve.alignment.aligners import Aligners
 from f5serve.errors import ModelUnavailable
+from f5serve.process import Check, wait_all
 from f5serve.types import Alignment, Utterance, Wave, WordTiming
-from f5serve.waits import Check, until_done
 
 MOST_WAITING = 32
 """Utterances whose words are not timed yet: some minutes of speech."""
@@ -43,7 +43,7 @@ class WordTimingCollector:
         """Begin with an utterance that is finished; waits where too much sound is not timed yet."""
         waiting = [begun for begun in self._begun.values() if not begun.done()]
         if len(waiting) >= MOST_WAITING:  # each holds its sound
-            until_done(waiting[: -MOST_WAITING + 1], check)
+            wait_all(waiting[: -MOST_WAITING + 1], check)
         text = self._utterances[index].text
         self._begun[index] = self._aligners.submit(wave, text, self._language)
 
@@ -54,7 +54,7 @@ class WordTimingCollector:
             check: called ten times a second; what it raises comes out.
         """
         began = time.perf_counter()
-        until_done(self._begun.values(), check)
+        wait_all(self._begun.values(), check)
         waited_s = time.perf_counter() - began
         found = [_found(self._begun[index]) for index in range(len(self._utterances))]
         return TimingResult(concatenate(found, starts_s), self._warnings(found), waited_s)

@@ -10,6 +10,7 @@ from importlib import resources
 
 import numpy as np
 
+from f5serve.asr_types import Transcript, WordErrors
 from f5serve.audio.decode import decode
 from f5serve.audio.edit import (
     levels_db,
@@ -21,7 +22,6 @@ from f5serve.audio.edit import (
 from f5serve.audio.encode import read_wav
 from f5serve.audio.encode_file import to_pcm16
 from f5serve.errors import BadAudio, InvalidRequest
-from f5serve.heard import Comparison, Heard
 from f5serve.text.normalize import clean_text
 from f5serve.types import Voice, Wave, WordTiming
 from f5serve.units import MAX_REFERENCE_S
@@ -76,8 +76,8 @@ class Transcriber:
         max_error_rate: word error rate up to which a transcript is accepted; 0 accepts all.
     """
 
-    transcribe: Callable[[Wave, str], Heard | None] | None = None
-    compare: Callable[[Wave, str, str], Comparison | None] | None = None
+    transcribe: Callable[[Wave, str], Transcript | None] | None = None
+    compare: Callable[[Wave, str, str], WordErrors | None] | None = None
     align: Callable[[Wave, str, str], Sequence[WordTiming]] | None = None
     max_error_rate: float = MAX_ERROR_RATE
 
@@ -255,7 +255,7 @@ def _check_letter_rate(wave: Wave, text: str) -> None:
         )
 
 
-def _check_errors(found: Comparison | None, max_error_rate: float) -> None:
+def _check_errors(found: WordErrors | None, max_error_rate: float) -> None:
     """Refuse a transcript whose word error rate against the audio is too high."""
     if found is None or found.errors < MIN_ERRORS or found.rate <= max_error_rate:
         return

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from f5serve.http.token_buckets import TokenBuckets
-from f5serve.json_logs import JOB_ID
+from f5serve.logging import JOB_ID
 from f5serve.metrics import Registry
 
 LINES_PER_MINUTE = 60

@@ -30,7 +30,7 @@ from f5serve.http.state import (
 from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
 from f5serve.service.job_events import DeliveryOptions
 from f5serve.service.requests import MAX_TIMEOUT_S
-from f5serve.setting_values import read_pairs
+from f5serve.settings import read_pairs
 from f5serve.types import AudioFormat
 from f5serve.voices.names import casefold, is_url
 

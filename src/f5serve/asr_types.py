@@ -1,6 +1,6 @@
-"""The nouns of listening: what was heard in a wave, and how far that is from what was meant.
+"""Types of speech recognition: a transcript, word errors against a text, quality checks.
 
-    Wave -> Heard;  text + Heard -> Comparison;  [Comparison] -> Verification
+    Wave -> Transcript;  text + Transcript -> WordErrors;  [WordErrors] -> Verification
 
 All are frozen, as those in `types`.
 """
@@ -15,8 +15,8 @@ from f5serve.types import Wave, WordTiming
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What somebody understood of a wave.
+class Transcript:
+    """What a recogniser understood of a wave.
 
     Attributes:
         text: the words, one line; "" when there were none.
@@ -32,8 +32,8 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Words that were meant beside words that were heard.
+class WordErrors:
+    """Words of a text beside the words of a transcript.
 
     Attributes:
         words: how many were meant.
@@ -54,10 +54,10 @@ class Comparison:
 
 
 class Recogniser(Protocol):
-    """Waves in, words out. `asr.Whisper` is a recogniser; it may be used by many threads.
+    """Waves to transcripts. `asr.Whisper` is a recogniser; it may be used by many threads.
 
     Attributes:
-        model: what it hears with, e.g. "tiny.en".
+        model: id of its model, e.g. "tiny.en".
     """
 
     @property
@@ -74,7 +74,7 @@ class Recogniser(Protocol):
         *,
         word_times: bool = False,
         check: Callable[[], None] | None = None,
-    ) -> Heard:
+    ) -> Transcript:
         """Write down what is said in a wave of any sample rate.
 
         Args:
@@ -89,12 +89,12 @@ class Recogniser(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """How well one utterance was understood.
+class UtteranceCheck:
+    """Word errors of one utterance.
 
     Attributes:
-        words, errors: as in `Comparison`, of the attempt that was kept.
-        attempts: how often it was spoken.
+        words, errors: as in `WordErrors`, of the attempt that was kept.
+        attempts: how often it was synthesized.
         seed: of that attempt.
     """
 
@@ -111,7 +111,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How well speech was understood by the recogniser that heard it.
+    """Word errors of speech, by the recogniser that transcribed it.
 
     Attributes:
         model: of the recogniser.
@@ -121,7 +121,7 @@ class Verification:
 
     model: str
     max_error_rate: float
-    utterances: tuple[Verified, ...]
+    utterances: tuple[UtteranceCheck, ...]
 
     @property
     def rate(self) -> float:

@@ -1,8 +1,7 @@
-"""Logs as JSON lines: one object each, with the job it belongs to; or as text, for a terminal.
+"""Log formats: JSON lines, one object each with the id of its job, or text for a terminal.
 
-Log records flow in, lines on standard error flow out. Values of secret variables and the signatures
-of URLs are taken out of every line, whoever wrote it; what a request said is kept out by whoever
-logs, with `quotes` for messages that others composed.
+Values of secret variables and the signatures of URLs are removed from every line. The text of a
+request is kept out by the code that logs; `quotes` finds it in messages that others composed.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class TextLines(JsonLines):
         return f"{text}\n{line['traceback']}" if "traceback" in line else text
 
 
-def set_up(
+def set_up_logging(
     level: str,
     secrets: tuple[str, ...] = (),
     stream: TextIO | None = None,
