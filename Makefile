@@ -1,15 +1,16 @@
 # Each verb works from a fresh clone; environments live in the checkout.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
-# For a CPU-only build of torch on a machine where a plain install brings CUDA, set
+# A plain install of torch brings CUDA on Linux, several GB. For the CPU build, set
 #   TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
-TORCH_ARGS ?=
+# `make clone` takes that build itself where there is no nvidia-smi and TORCH_ARGS is not set.
+CPU_TORCH := --extra-index-url https://download.pytorch.org/whl/cpu
 # Many tests wait for a server or a deadline, so one process more than cores; each takes up to 2 GB.
 PROCESSES ?= $(shell n=$$(nproc); echo $$(( n < 4 ? n + 1 : 4 )))
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo serve setup check house test test-fast lowest fuzz oracle parity goldens bench bench-small gpu-kit docs clean image image-test requirements
+.PHONY: demo serve clone clone-input setup check house test test-fast lower-bounds fuzz oracle parity goldens bench bench-small gpu-kit docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -20,8 +21,13 @@ ORACLE := .venv-oracle/bin
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,serve]"
 	@touch $@
 
-.venv/setup.done: .venv/local.done
+.venv/engine.done: .venv/local.done ## F5-TTS: torch and the engine
+	@echo "Installs $(TORCH), once. To download: $(if $(findstring /cpu,$(TORCH_ARGS)),0.2 GB (CPU build).,about 3 GB with CUDA; 0.2 GB for the CPU build.)"
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(TORCH_ARGS) $(TORCH)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,engine]"
+	@touch $@
+
+.venv/setup.done: .venv/engine.done
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,engine,dev]"
 	@touch $@
 
@@ -30,6 +36,22 @@ demo: .venv/local.done ## speak a sentence
 
 serve: .venv/serve.done ## the HTTP server and its page, at http://127.0.0.1:8000
 	$(BIN)/f5serve serve
+
+CLONE := make clone VOICE=me.wav WORDS="what is said in it" TEXT="what to say"
+MODEL ?=
+CLONE_MODEL = $(or $(MODEL),F5TTS_v1_Base)
+OUT ?= clone.wav
+
+clone: TORCH_ARGS ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,$(CPU_TORCH))
+clone: clone-input .venv/engine.done ## speak TEXT in the voice of the recording VOICE, where WORDS are said
+	$(BIN)/f5serve models pull $(CLONE_MODEL)
+	$(BIN)/f5serve say --engine f5 --model $(CLONE_MODEL) -v "$$VOICE" --ref-text="$$WORDS" -o "$(OUT)" -- "$$TEXT"
+
+clone-input:
+	@$(if $(strip $(VOICE)),,$(error VOICE is missing, the recording of the voice. Type: $(CLONE)))
+	@$(if $(strip $(WORDS)),,$(error WORDS is missing, the words said in the recording. Type: $(CLONE)))
+	@$(if $(strip $(TEXT)),,$(error TEXT is missing, what the voice is to say. Type: $(CLONE)))
+	@test -f "$$VOICE" || { printf '%s\n' "There is no file $$VOICE. Type the path of a recording:" '$(CLONE)' >&2; exit 2; }
 
 # A quarter of a minute. Where it cannot be had, the tests of the studio page are skipped.
 .venv/chromium.done: | .venv/local.done
@@ -52,9 +74,9 @@ house: setup ## size and shape of the source: files, lines of code, import cycle
 test: setup ## the whole suite
 	$(BIN)/python -m pytest -m "not parity" -n $(PROCESSES) --dist worksteal
 
-lowest: setup ## start the service with the lowest versions that pyproject.toml allows
+lower-bounds: setup ## start the service with the lowest versions that pyproject.toml allows
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	$(BIN)/python -m tests.tools.try_lowest
+	$(BIN)/python -m tests.tools.try_lower_bounds
 
 FUZZ_SECONDS ?= 600
 fuzz: setup ## hold the HTTP server to its OpenAPI document for longer than the suite does
@@ -82,7 +104,6 @@ goldens: setup oracle ## write the package's answers for the fast suite anew
 
 IMAGE ?= f5serve
 VARIANT ?= cu128
-MODEL ?=
 
 image: ## the image of this commit; VARIANT=cu128|cu130|cpu|none, MODEL=F5TTS_v1_Base bakes weights in
 	docker build --platform linux/amd64 --build-arg TORCH=$(VARIANT) --build-arg MODEL=$(MODEL) \

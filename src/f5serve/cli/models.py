@@ -18,7 +18,7 @@ from f5serve.cli.meter import Meter
 from f5serve.cli.models_parser import DTYPES
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
 from f5serve.models.disk import cannot_write, format_bytes
-from f5serve.models.local import ModelFiles, artifact_path, find, get_published
+from f5serve.models.local import ModelFiles, artifact_path, find, find_published, get_published
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, check_license
 from f5serve.settings import Settings
 
@@ -55,6 +55,10 @@ def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> i
     tell(f"{spec.id}: {_license(spec)}")
     if spec.note:
         tell(f"{spec.id}: {spec.note}")
+    wanted = [file for file in (*spec.files, *registry.vocoder.files) if file.role != "config"]
+    sizes = [file.size for file in wanted if file.size]
+    if len(sizes) == 3 and not find_published(spec.id, settings.models_dir, registry=registry):
+        tell(f"{spec.id}: {format_bytes(sum(sizes))} to download, with its vocoder.")
     source = HubSource(settings.hub_endpoint, settings.hub_token, settings.hub_timeout_s)
     with Meter() as meter:
         files = pull(spec.id, source, settings.models_dir, meter, registry)

@@ -1,6 +1,6 @@
-"""Starts the service once with the lowest versions that pyproject.toml allows (`make lowest`).
+"""Starts the service with the lowest versions that pyproject.toml allows: `make lower-bounds`.
 
-    python -m tests.tools.try_lowest
+    python -m tests.tools.try_lower_bounds
 
 An environment of its own gets them from wherever packages come from here, with the extras of a
 server without torch. The server then lists models, takes a voice, speaks in every format over a
