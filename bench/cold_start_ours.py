@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import worker
-from f5serve.startup import process as program
+from f5serve.startup.process import init_process
 from worker import Answer
 from worker_ours import Ours
 
@@ -22,21 +22,21 @@ class Starting(Ours):
     def load(self, request: dict[str, Any]) -> Answer:
         """Everything up to "ready to speak", with the steps as they are logged."""
         began = time.monotonic()
-        settings = program.prepare("worker")
-        from f5serve.startup import Start, Timeline, begin
+        settings = init_process("worker")
+        from f5serve.startup import LoadOptions, Timeline, load_in_background
 
         timeline = Timeline.of_process()
-        timeline.name_until("interpreter", began)
-        timeline.name_until("settings, doctor")
-        how = Start(timeline=timeline, warm=True, registry=_registry(request["files"]))
-        begun = begin(settings, how)
-        with timeline.step("service", beside=True):
+        timeline.mark("interpreter", began)
+        timeline.mark("settings, doctor")
+        options = LoadOptions(timeline=timeline, warm_up=True, registry=_registry(request["files"]))
+        begun = load_in_background(settings, options)
+        with timeline.step("service", concurrent=True):
             from f5serve.runpod import sdk as runpod_sdk
 
             runpod_sdk.load()
-        booted = begun.result()
-        self.engine, self.device = booted.speech.engine, request["device"]
-        source = booted.obtained.source if booted.obtained else ""
+        loaded = begun.result()
+        self.engine, self.device = loaded.synthesizer.engine, request["device"]
+        source = loaded.resolved.source if loaded.resolved else ""
         return {"state": worker.now(), "source": source, "timeline": timeline.as_dict()}
 
 

@@ -17,10 +17,10 @@ from f5serve.fallback.tone import Tone
 from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod import service as runpod_service
 from f5serve.runpod.door import Door
-from f5serve.runpod.with_parent import tie_forks_to_this_process
 from f5serve.service import SpeechService
 from f5serve.settings import Settings
-from f5serve.startup import process as program
+from f5serve.startup.die_with_parent import kill_forks_with_parent
+from f5serve.startup.process import init_process
 from f5serve.store.config import open_store
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
@@ -54,7 +54,7 @@ def start_plain(settings: Settings, load: Callable[[], Synthesizer]) -> None:
     store = open_store(settings)
     operations = SpeechService(store, open_library(settings, store), load, settings)
     door = Door(runpod_sdk.load(), lambda: operations)
-    tie_forks_to_this_process()  # else each run of the control leaves a heartbeat behind
+    kill_forks_with_parent()  # else each run of the control leaves a heartbeat behind
     runpod_sdk.start({"handler": door.handle, "concurrency_modifier": _many(settings)}, [])
 
 
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--spans", type=Path, required=True)
     parser.add_argument("--plain", action="store_true")
     args = parser.parse_args()
-    settings = program.prepare("worker")
+    settings = init_process("worker")
 
     def load() -> Synthesizer:
         return Synthesizer(Timed(args.cost_s, args.spans))

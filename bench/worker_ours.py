@@ -46,8 +46,8 @@ class Ours:
         stages = {}
         from f5serve.models.local import ModelFiles
         from f5serve.settings import Settings
-        from f5serve.startup import Choice, start
-        from f5serve.startup.engines import import_engine
+        from f5serve.startup import EngineSpec, LoadOptions, load
+        from f5serve.startup.loader import import_engine
 
         name = request["arch"]["name"]
         files = ModelFiles(name, name, *_files(request), license="", commercial=False, revision="")
@@ -55,7 +55,8 @@ class Ours:
 
         import_engine("f5")
         stages["import"] = worker.now()
-        self.engine = start(Choice("f5", name, name, files), settings).speech.engine
+        spec = EngineSpec("f5", name, name, files)
+        self.engine = load(settings, LoadOptions(spec)).synthesizer.engine
         stages["model"] = worker.now()
         return stages
 

@@ -11,7 +11,7 @@ from f5serve.audio.encode import read_wav
 from f5serve.cli.main import run
 from f5serve.fallback.pronounce import pronounce
 from f5serve.settings import Settings
-from f5serve.startup import boot
+from f5serve.startup import load
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import SamplingOptions, SpeechRequest, Utterance, Wave
 from f5serve.voices.prepare import default_voice
@@ -48,7 +48,7 @@ PASSAGE = (
 
 @pytest.fixture(scope="module")
 def speech() -> Synthesizer:
-    return boot(Settings(engine="standin")).speech
+    return load(Settings(engine="standin")).synthesizer
 
 
 def say(speech: Synthesizer, text: str, speed: float = 1.0) -> Wave:

@@ -64,7 +64,7 @@ from f5serve.settings import (
     secret_values,
     unknown_names,
 )
-from f5serve.startup.choice import Choice, choose
+from f5serve.startup.select import EngineSpec, select_engine
 
 _SHORTEST_SECRET = 4
 """Of what is masked in findings; a word too much masked does no harm here."""
@@ -277,7 +277,7 @@ def _look(sources: Sources, *, listens: bool = False) -> Facts:
 
 
 def _look_at_models(facts: Facts) -> ModelFacts:
-    """What `boot` would choose on this machine, and whether it would fetch weights first."""
+    """What `startup.load` would select here, and whether it would download weights first."""
     settings = facts.settings
     may_fetch = _would_fetch(facts)
     known = ModelFacts(kind="", model=settings.model, may_fetch=may_fetch)
@@ -288,16 +288,16 @@ def _look_at_models(facts: Facts) -> ModelFacts:
         put_aside=tuple(quarantined(settings.models_dir)),
     )
     try:
-        choice = choose(settings)
+        spec = select_engine(settings)
         if may_fetch:
             check_license(PUBLISHED.get(settings.model), settings.require_commercial_license)
     except F5Error as error:
         return _refused(known, error)
     except OSError as error:  # a folder or name that cannot even be looked at
         return _refused(known, unreadable(settings.ckpt or settings.models_dir, error))
-    if choice.files is not None:
-        here = _known_files(choice, settings)
-        return replace(known, kind="f5", model=choice.model, files=here)
+    if spec.files is not None:
+        here = _known_files(spec, settings)
+        return replace(known, kind="f5", model=spec.model, files=here)
     if may_fetch:
         return replace(known, kind="f5", code="MODEL_MISSING")
     speaks = facts.package("onnxruntime") is not None
@@ -316,7 +316,7 @@ def _refused(known: ModelFacts, error: F5Error) -> ModelFacts:
 
 
 def _would_fetch(facts: Facts) -> bool:
-    """As `startup.weights.fetches`, for the machine that is looked at."""
+    """As `startup.weights.should_download`, for the machine that is looked at."""
     settings = facts.settings
     own = settings.ckpt or settings.vocab or settings.arch
     if own or settings.engine == "standin" or settings.fetch_models == "never":
@@ -347,9 +347,9 @@ def _hashed(facts: Facts, sources: Sources) -> ModelFacts:
     return replace(models, files=files, hash_error=error)
 
 
-def _known_files(choice: Choice, settings: Settings) -> tuple[ModelFile, ...]:
-    """Files of the choice with the hashes that they must have, as far as anybody knows."""
-    files = choice.files
+def _known_files(spec: EngineSpec, settings: Settings) -> tuple[ModelFile, ...]:
+    """Files of the model with the hashes that they must have, where those are known."""
+    files = spec.files
     if files is None:
         return ()
     known: dict[Path, str | None] = dict.fromkeys((files.weights, files.vocab, files.vocoder))

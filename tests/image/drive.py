@@ -39,10 +39,10 @@ LONG = " ".join(
 )
 OBTAIN = f"""
 import logging; logging.basicConfig(level="INFO", format="%(message)s")
-from f5serve.startup.weights import places_of
+from f5serve.startup.weights import weight_sources
 from f5serve.models.resolve import resolve_model
 from f5serve.settings import Settings
-print("obtained from", resolve_model("{MODEL}", places_of(Settings.from_environ())).folder)
+print("obtained from", resolve_model("{MODEL}", weight_sources(Settings.from_environ())).folder)
 """
 BYTECODE = """
 import sysconfig, pathlib

@@ -16,7 +16,7 @@ from f5serve.models.hub_client import HubSource
 from f5serve.models.publish import publish
 from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
 from f5serve.models.volume import CopyCancelled, copy_to_volume
-from f5serve.startup import keeping
+from f5serve.startup import publish as keep
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY, WEIGHTS
 from tests.models.disks import small_disk, used
@@ -147,14 +147,14 @@ def test_a_start_copies_beside_and_survives_a_bad_volume(
     volume, bad = CacheDir(tmp_path / "volume"), CacheDir(tmp_path / "file" / "models")
     (tmp_path / "file").write_text("")
     for one in (bad, volume):
-        assert keeping.is_wanted(got, one)
-        keeping.keep_beside(got, one, registry=REGISTRY).join(30)
+        assert keep.should_copy(got, one)
+        keep.copy_in_background(got, one, registry=REGISTRY).join(30)
     assert "is not kept on the volume: NOT_WRITABLE" in caplog.text
     assert "for the next worker" in caplog.text
     found = next_start(tmp_path, volume)
-    assert not keeping.is_wanted(found, volume)
-    assert not keeping.is_wanted(found, None)
-    assert not keeping.is_wanted(None, volume)
+    assert not keep.should_copy(found, volume)
+    assert not keep.should_copy(found, None)
+    assert not keep.should_copy(None, volume)
 
 
 def test_a_folder_on_the_machines_own_disk_is_no_volume(tmp_path: Path) -> None:

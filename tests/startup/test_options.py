@@ -15,7 +15,7 @@ import pytest
 from f5serve.cli.main import run
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings, process_environ
-from f5serve.startup import boot
+from f5serve.startup import load
 from f5serve.synthesis.synthesizer import Synthesizer
 from tests.http.house import house as server
 from tests.service.house import house as worker
@@ -43,7 +43,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def speech(settings: Settings) -> Synthesizer:
-    return boot(settings).speech
+    return load(settings).synthesizer
 
 
 @pytest.mark.parametrize("route", ["/v1/audio/speech", "/v1/jobs"])
@@ -123,6 +123,6 @@ def test_with_the_checkpoint_beside_it_any_schedule_is_computed(
 ) -> None:
     assert settings.ckpt is not None
     original = replace(settings, ckpt=settings.ckpt.with_name("model.safetensors"))
-    with server(tmp_path, engine=boot(original).speech.engine) as here:
+    with server(tmp_path, engine=load(original).synthesizer.engine) as here:
         answer = here.speak(nfe_step=3, sway_sampling_coef=0.5, response_format="wav")
         assert answer.status_code == 200

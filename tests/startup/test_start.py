@@ -11,8 +11,8 @@ import pytest
 from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.models.publish import publish
 from f5serve.settings import Settings
-from f5serve.startup import Start, Timeline, begin, boot, check
-from f5serve.startup.weights import Stopped, fetches
+from f5serve.startup import LoadOptions, Timeline, check_engine, load, load_in_background
+from f5serve.startup.weights import Aborted, should_download
 from f5serve.store.local import LocalStore
 from tests.startup import small_model
 
@@ -44,33 +44,33 @@ def settings(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Se
 
 def test_weights_come_from_the_store_and_then_from_the_disk(settings: Settings) -> None:
     timeline = Timeline()
-    first = begin(settings, Start(timeline=timeline, warm=True)).result(120)
-    assert first.obtained is not None
-    assert first.obtained.source == "store"
-    assert first.speech.engine.model == "F5TTS_v1_Base"
+    first = load_in_background(settings, LoadOptions(timeline=timeline, warm_up=True)).result(120)
+    assert first.resolved is not None
+    assert first.resolved.source == "store"
+    assert first.synthesizer.engine.model == "F5TTS_v1_Base"
     steps = {step.name: step for step in timeline.steps}
     assert {"torch", "weights", "load", "warm-up"} <= set(steps)
-    assert steps["torch"].beside
+    assert steps["torch"].concurrent
     assert steps["weights"].note.startswith("store, ")
-    assert timeline.unnamed_s < 0.1 + 0.1 * timeline.ready_s
-    second = boot(settings)
-    assert second.obtained is not None
-    assert second.obtained.source == "tier"
+    assert timeline.unaccounted_s < 0.1 + 0.1 * timeline.ready_s
+    second = load(settings)
+    assert second.resolved is not None
+    assert second.resolved.source == "tier"
     assert "warm-up" not in [step.name for step in second.timeline.steps]
 
 
 def test_where_no_place_has_it_the_error_comes_out(settings: Settings) -> None:
     with pytest.raises(ModelUnavailable) as caught:
-        boot(replace(settings, store="memory:", model="E2TTS_Base"))
+        load(replace(settings, store="memory:", model="E2TTS_Base"))
     assert caught.value.code == "MODEL_MISSING"
     assert "HUB_UNREACHABLE" in caught.value.message
 
 
 def test_a_process_that_ends_does_not_wait_for_weights(settings: Settings) -> None:
-    how = Start()
-    how.stop.set()
-    with pytest.raises(Stopped):
-        begin(settings, how).result(60)
+    options = LoadOptions()
+    options.stop.set()
+    with pytest.raises(Aborted):
+        load_in_background(settings, options).result(60)
 
 
 @pytest.mark.parametrize(
@@ -89,27 +89,27 @@ def test_when_weights_are_fetched(
     changes: dict[str, object], weights: str, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RUNPOD_WEBHOOK_GET_JOB", raising=False)
-    assert fetches(replace(Settings(), **changes), weights) is expected  # type: ignore[arg-type]
+    assert should_download(replace(Settings(), **changes), weights) is expected  # type: ignore[arg-type]
 
 
 def test_a_worker_on_runpod_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNPOD_WEBHOOK_GET_JOB", "http://127.0.0.1:9")
-    assert fetches(Settings())
-    assert not fetches(Settings(fetch_models="never"))
+    assert should_download(Settings())
+    assert not should_download(Settings(fetch_models="never"))
 
 
 def test_a_worker_behind_a_load_balancer_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RUNPOD_WEBHOOK_GET_JOB", raising=False)
     monkeypatch.setenv("RUNPOD_ENDPOINT_ID", "e1")
     monkeypatch.delenv("RUNPOD_POD_ID", raising=False)
-    assert not fetches(Settings())
+    assert not should_download(Settings())
     monkeypatch.setenv("RUNPOD_POD_ID", "w1")
-    assert fetches(Settings())
+    assert should_download(Settings())
 
 
 def test_a_licence_that_forbids_is_told_before_anything_is_fetched(settings: Settings) -> None:
     forbidding = replace(settings, require_commercial_license=True)
-    for ask in (check, boot):
+    for ask in (check_engine, load):
         with pytest.raises(F5Error) as caught:
             ask(forbidding)
         assert caught.value.code == "LICENSE_FORBIDS"
@@ -117,12 +117,12 @@ def test_a_licence_that_forbids_is_told_before_anything_is_fetched(settings: Set
 
 
 def test_what_will_be_fetched_does_not_have_to_be_here(settings: Settings) -> None:
-    check(settings)
+    check_engine(settings)
     with pytest.raises(ModelUnavailable, match="not on this machine"):
-        check(replace(settings, fetch_models="never"))
+        check_engine(replace(settings, fetch_models="never"))
 
 
 def test_threads_of_a_start_end(settings: Settings) -> None:
-    boot(settings)
+    load(settings)
     names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith(("f5-boot", "f5-import"))]
+    assert not [name for name in names if name.startswith(("f5-load", "f5-import"))]

@@ -27,7 +27,7 @@ def test_the_line_names_steps_notes_and_what_is_left() -> None:
     timeline = with_steps(
         Step("weights", 0.3, 3.2, "store, 420 MB at 131 MB/s"),
         Step("interpreter", 0.0, 0.2),
-        Step("torch", 0.3, 2.1, beside=True),
+        Step("torch", 0.3, 2.1, concurrent=True),
         Step("load", 3.6, 0.5),
         seconds=5.0,
     )
@@ -38,7 +38,7 @@ def test_the_line_names_steps_notes_and_what_is_left() -> None:
 
 
 def test_as_dict_is_json() -> None:
-    timeline = with_steps(Step("torch", 0.25, 2.0, beside=True), seconds=3.0)
+    timeline = with_steps(Step("torch", 0.25, 2.0, concurrent=True), seconds=3.0)
     told = json.loads(json.dumps(timeline.as_dict()))
     assert told["ready_s"] == pytest.approx(3.0, abs=0.01)
     assert told["steps"] == [{"name": "torch", "start_s": 0.25, "seconds": 2.0, "beside": True}]
@@ -46,7 +46,7 @@ def test_as_dict_is_json() -> None:
 
 def test_steps_that_overlap_are_counted_once() -> None:
     timeline = with_steps(Step("a", 0, 3), Step("b", 1, 1), Step("c", 2, 2), seconds=5.0)
-    assert timeline.unnamed_s == pytest.approx(1.0, abs=0.01)
+    assert timeline.unaccounted_s == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_step_that_fails_is_there_too() -> None:
@@ -64,12 +64,12 @@ def test_a_step_that_fails_is_there_too() -> None:
 
 def test_time_between_steps_can_be_named_afterwards() -> None:
     timeline = Timeline(time.monotonic() - 2)
-    timeline.name_until("interpreter", time.monotonic() - 1)
-    timeline.name_until("settings")
+    timeline.mark("interpreter", time.monotonic() - 1)
+    timeline.mark("settings")
     first, second = timeline.steps
     assert (first.start_s, first.seconds) == (0.0, pytest.approx(1.0, abs=0.05))
     assert second.start_s + second.seconds == pytest.approx(2.0, abs=0.05)
-    assert timeline.unnamed_s < 0.05
+    assert timeline.unaccounted_s < 0.05
 
 
 def test_the_clock_stops_when_it_is_ready() -> None:

@@ -10,7 +10,7 @@ import pytest
 from f5serve.engine.device import F5Device, Finished
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.stepping import Begun
-from f5serve.startup.engines import warm_up
+from f5serve.startup.loader import warm_up
 from tests.engine.test_engine import speaker
 
 

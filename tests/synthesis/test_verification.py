@@ -14,7 +14,7 @@ from f5serve.asr_types import Transcript
 from f5serve.errors import EngineFailed, F5Error, ModelUnavailable
 from f5serve.fallback.tone import Tone
 from f5serve.settings import Settings
-from f5serve.startup import boot
+from f5serve.startup import load
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.synthesis.verification import VerificationPolicy, describe
@@ -228,7 +228,7 @@ def test_a_real_recogniser_rejects_a_tone() -> None:
 
 @pytest.mark.slow
 def test_a_real_recogniser_lets_a_speaker_pass() -> None:
-    said = boot(Settings(engine="standin", recogniser="tiny.en")).speech
+    said = load(Settings(engine="standin", recogniser="tiny.en")).synthesizer
     text = "The weather is lovely this morning. It costs $45 and takes 12 minutes."
     result = said.synthesize(request(text))
     found = result.verification

@@ -11,7 +11,7 @@ from typing import Any
 from f5serve.errors import EngineFailed, InvalidRequest
 from f5serve.runpod import service as runpod_service
 from f5serve.runpod.door import OnProgress
-from f5serve.startup import process as program
+from f5serve.startup.process import init_process
 
 
 class Faulty:
@@ -43,4 +43,4 @@ class Faulty:
 
 
 if __name__ == "__main__":
-    runpod_service.serve(Faulty, program.prepare("worker"))
+    runpod_service.serve(Faulty, init_process("worker"))

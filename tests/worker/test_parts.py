@@ -20,7 +20,7 @@ from f5serve.runpod.pace import LONGEST_PAUSE_S, Pace
 from f5serve.runpod.progress import Progress
 from f5serve.runpod.queue import RunPodQueue
 from f5serve.settings import Settings, on_runpod, secret_values, takes_jobs, worker_settings
-from f5serve.startup.checks import check_room, check_store, make_checks
+from f5serve.startup.process import check_room, check_store, make_checks
 from f5serve.store.memory import MemoryStore
 from tests.worker.job_api import job_api
 

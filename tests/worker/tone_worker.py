@@ -14,7 +14,7 @@ from f5serve.fallback.tone import Tone
 from f5serve.jobs.records import LEASE_S
 from f5serve.runpod import service as runpod_service
 from f5serve.service import ServiceOptions
-from f5serve.startup import process as program
+from f5serve.startup.process import init_process
 from f5serve.synthesis.synthesizer import Synthesizer
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--lease-s", type=float, default=LEASE_S)
     parser.add_argument("--unloadable", action="store_true")
     ours, theirs = parser.parse_known_args()
-    settings = program.prepare("worker")
+    settings = init_process("worker")
 
     def load() -> Synthesizer:
         time.sleep(ours.load_s)

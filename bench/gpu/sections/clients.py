@@ -7,7 +7,7 @@ from statistics import mean, median
 from typing import Any
 
 from cases import step_flop
-from f5serve.startup.engines import warm_up
+from f5serve.startup.loader import warm_up
 from gpu.common import Run
 from gpu.sections.requests import settle
 from gpu.sections.steps import vars_of

@@ -13,7 +13,7 @@ from cases import REF_TEXT, speech_text, step_flop
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.packing import Layout
 from f5serve.engine.rows import Draft, Reference
-from f5serve.startup.engines import warm_up
+from f5serve.startup.loader import warm_up
 from gpu.common import Run
 from gpu.sections.steps import vars_of
 from load_mix import FRAMES_PER_S

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import worker
-from f5serve.startup.engines import warm_up
+from f5serve.startup.loader import warm_up
 from gpu.common import Run
 from gpu.sections.clients import traffic
 from load_mix import MIXES, request

@@ -12,7 +12,7 @@ from pathlib import Path
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
 from f5serve.settings import Settings
-from f5serve.startup import Choice
+from f5serve.startup import EngineSpec
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.types import Voice
 from f5serve.voices.bulk_import import read_file, read_recording
@@ -23,7 +23,7 @@ from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 
 
 def read_voice(
-    args: argparse.Namespace, choice: Choice, settings: Settings, ears: SpeechRecognition
+    args: argparse.Namespace, spec: EngineSpec, settings: Settings, ears: SpeechRecognition
 ) -> Voice:
     """The voice that was asked for; `ears` hear a recording that comes without its words.
 
@@ -36,7 +36,7 @@ def read_voice(
     if args.voice == DEFAULT_NAME:
         return default_voice()
     if args.voice in voice_names() and not path.exists():
-        return _standin_voice(args.voice, choice)
+        return _standin_voice(args.voice, spec)
     if not path.is_file():
         return _library_voice(args, settings, ears)
     hearing = ears.hearing()
@@ -71,10 +71,10 @@ def _unknown(voice: str, near: tuple[str, ...] = ()) -> InvalidRequest:
     )
 
 
-def _standin_voice(name: str, choice: Choice) -> Voice:
-    if choice.kind != "standin":
+def _standin_voice(name: str, spec: EngineSpec) -> Voice:
+    if spec.kind != "standin":
         raise InvalidRequest(
-            f"{name} is a voice of the stand-in speaker, and {choice.model} is to speak.",
+            f"{name} is a voice of the stand-in speaker, and {spec.model} is to speak.",
             code="UNKNOWN_VOICE",
             hint="Add --engine standin, or give a recording to clone.",
         )

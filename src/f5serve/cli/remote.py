@@ -21,7 +21,7 @@ from f5serve.cli.output import STDOUT, Output
 from f5serve.cli.say import SAMPLING, choose_output, read_text, timing_outputs
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings
-from f5serve.startup.choice import QUALITY_STEPS
+from f5serve.startup.select import QUALITY_STEPS
 from f5serve.types import AudioFormat
 
 MAX_TEXT_CHARS = 1_000_000

@@ -21,7 +21,7 @@ from f5serve.cli.output import STDOUT, Output
 from f5serve.cli.reference import read_voice
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
-from f5serve.startup import Booted, choose, default_options, start
+from f5serve.startup import LoadedModel, LoadOptions, default_options, load, select_engine
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import check_request
@@ -43,11 +43,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     output, format = choose_output(args)
     timings = timing_outputs(args, output)
     text = read_text(args.text, settings.max_text_chars)
-    choice = choose(settings, args.weights)
+    spec = select_engine(settings, args.weights)
     ears = SpeechRecognition(settings)
     request = SpeechRequest(
         text=text,
-        voice=read_voice(args, choice, settings, ears),
+        voice=read_voice(args, spec, settings, ears),
         options=read_options(args, settings),
         format=format,
         cross_fade_s=args.cross_fade_s,
@@ -57,18 +57,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     )
     check_request(request, settings.max_text_chars)
 
-    booted = start(choice, settings, ears)
+    loaded = load(settings, LoadOptions(spec, recognition=ears))
     with progress() as on_progress:
-        result = booted.speech.synthesize(request, hooks=SynthesisHooks(on_progress=on_progress))
+        result = loaded.synthesizer.synthesize(
+            request, hooks=SynthesisHooks(on_progress=on_progress)
+        )
     output.write(result.audio)
     for name, file in timings.items():
         if result.timings.words:
             file.write(write(result.timings, name))
 
     if args.json:
-        print(json.dumps(as_dict(result, booted, output) | timings_as_dict(result, timings)))
+        print(json.dumps(as_dict(result, loaded, output) | timings_as_dict(result, timings)))
         return 0
-    print(summary(result, booted, output), file=sys.stderr)
+    print(summary(result, loaded, output), file=sys.stderr)
     for warning in result.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return 0
@@ -192,28 +194,28 @@ def progress() -> Iterator[Callable[[int, int], None]]:
             bar.close()
 
 
-def summary(result: SpeechResult, booted: Booted, output: Output) -> str:
+def summary(result: SpeechResult, loaded: LoadedModel, output: Output) -> str:
     """One line: what was made, where the time went and who spoke."""
     metrics = result.metrics
     return " · ".join(
         [
             f"{output.name}: {metrics.audio_s:.1f} s of speech",
-            f"load {sum(booted.stages_s.values()):.1f} s",
+            f"load {sum(loaded.stages_s.values()):.1f} s",
             f"inference {metrics.inference_s:.1f} s",
             f"RTF {metrics.rtf:.2f}",
-            speaker(booted),
+            speaker(loaded),
         ]
     )
 
 
-def speaker(booted: Booted) -> str:
+def speaker(loaded: LoadedModel) -> str:
     """Who spoke and on what, for people."""
-    engine = booted.speech.engine
-    kind = "stand-in speaker" if booted.choice.kind == "standin" else "F5-TTS"
+    engine = loaded.synthesizer.engine
+    kind = "stand-in speaker" if loaded.spec.kind == "standin" else "F5-TTS"
     return f"{kind} ({engine.model}: {engine.description})"
 
 
-def as_dict(result: SpeechResult, booted: Booted, output: Output) -> dict[str, Any]:
+def as_dict(result: SpeechResult, loaded: LoadedModel, output: Output) -> dict[str, Any]:
     """The answer for machines, with the names that a job's answer has."""
     metrics = result.metrics
     stamp = build.stamp()
@@ -228,11 +230,11 @@ def as_dict(result: SpeechResult, booted: Booted, output: Output) -> dict[str, A
         "voice": result.voice,
         "model": result.model,
         "engine": result.engine,
-        "device": booted.speech.engine.description,
+        "device": loaded.synthesizer.engine.description,
         "verification": describe(result.verification),
         "warnings": list(result.warnings),
         "metrics": {
-            **{f"{name}_s": round(value, 4) for name, value in booted.stages_s.items()},
+            **{f"{name}_s": round(value, 4) for name, value in loaded.stages_s.items()},
             "inference_s": round(metrics.inference_s, 4),
             "encode_s": round(metrics.encode_s, 4),
             "audio_s": round(metrics.audio_s, 4),

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 from f5serve import build
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.settings import Settings, on_runpod
-from f5serve.startup.process import end_within, loading, prepare
+from f5serve.startup.process import exit_after, init_process, model_loader
 
 if TYPE_CHECKING:
     from f5serve.http.server import Server
-    from f5serve.startup import Start
+    from f5serve.startup import LoadOptions
     from f5serve.synthesis.synthesizer import Synthesizer
 
 _log = logging.getLogger(__name__)
@@ -93,37 +93,39 @@ def main(
     """
     began = time.monotonic()
     given = [name for name, value in (("F5_HOST", host), ("PORT", port)) if value is not None]
-    settings = effective_settings(prepare("server", given), host, port)
+    settings = effective_settings(init_process("server", given), host, port)
     check_installed()
-    from f5serve.startup import Start, Timeline, check
+    from f5serve.startup import LoadOptions, Timeline, check_engine
     from f5serve.synthesis.recognition import SpeechRecognition
 
-    check(settings)
+    check_engine(settings)
     sockets = open_sockets(settings, "PORT" if port is None else "--port")
     timeline = Timeline.of_process()
-    timeline.name_until("interpreter", began)
-    timeline.name_until("settings, doctor")
-    start = Start(timeline=timeline, warm=True, ears=SpeechRecognition(settings))
-    load_speech = loading(settings, start, at_once=True)
+    timeline.mark("interpreter", began)
+    timeline.mark("settings, doctor")
+    load_options = LoadOptions(
+        timeline=timeline, warm_up=True, recognition=SpeechRecognition(settings)
+    )
+    load_speech = model_loader(settings, load_options, at_once=True)
     exit_code = 1
     try:
-        with timeline.step("service", beside=True):
+        with timeline.step("service", concurrent=True):
             from f5serve.http import server
 
-            made = _build(settings, start, load_speech)
+            made = _build(settings, load_options, load_speech)
         on_listening(describe(settings, sockets))
         server.run(made, sockets.main, sockets.health)
         exit_code = 0
-    except SystemExit:  # SIGTERM during the start, see `prepare`
+    except SystemExit:  # SIGTERM during the start, see `init_process`
         exit_code = 0
         raise
     except F5Error as error:
         exit_code = error.exit_code
         raise
     finally:
-        start.stop.set()
+        load_options.stop.set()
         sockets.close()
-        end_within(ENDING_S, exit_code)
+        exit_after(ENDING_S, exit_code)
 
 
 def effective_settings(
@@ -189,21 +191,21 @@ def describe(settings: Settings, sockets: Sockets) -> ServerInfo:
 
 def speaker_of(settings: Settings) -> str:
     """The model that will be loaded, as a sentence."""
-    from f5serve.startup import choose
-    from f5serve.startup.weights import fetches
+    from f5serve.startup import select_engine
+    from f5serve.startup.weights import should_download
 
-    if fetches(settings):
+    if should_download(settings):
         return f"F5-TTS with {settings.model}, whose weights are fetched if they are not here"
-    choice = choose(settings)
-    if choice.kind != "standin":
-        return f"F5-TTS with {choice.model}"
+    spec = select_engine(settings)
+    if spec.kind != "standin":
+        return f"F5-TTS with {spec.model}"
     if settings.engine == "standin":
         return "the built-in speaker, which clones no voice, as F5_ENGINE says"
-    why = choice.note or f"for F5-TTS run: f5serve models pull {settings.model}"
+    why = spec.note or f"for F5-TTS run: f5serve models pull {settings.model}"
     return f"the built-in speaker, which clones no voice; {why}"
 
 
-def _build(settings: Settings, start: Start, load_speech: LoadSpeech) -> Server:
+def _build(settings: Settings, load_options: LoadOptions, load_speech: LoadSpeech) -> Server:
     """The server with the store, voices and model of the settings."""
     from f5serve.checkup import Checkup
     from f5serve.diagnosis import quick
@@ -214,18 +216,18 @@ def _build(settings: Settings, start: Start, load_speech: LoadSpeech) -> Server:
     from f5serve.http.state import AppState
     from f5serve.process import FileDescriptors
     from f5serve.service import ServiceOptions, SpeechService
-    from f5serve.startup.checks import make_checks
+    from f5serve.startup.process import make_checks
     from f5serve.store.config import open_store
 
-    ears, timeline = start.ears, start.timeline
-    assert ears is not None
+    recognition, timeline = load_options.recognition, load_options.timeline
+    assert recognition is not None
     assert timeline is not None
     store = open_store(settings)
-    voices = ears.library(store)
+    voices = recognition.library(store)
     checkup = Checkup(lambda: quick(listens=True))  # or it would find its own ports taken
     options = ServiceOptions(start=timeline.as_dict, checkup=checkup)
     operations = SpeechService(store, voices, load_speech, settings, options)
-    state = AppState(operations, store, voices, ears.aligners(), settings)
+    state = AppState(operations, store, voices, recognition.aligners(), settings)
     descriptors = FileDescriptors()
     connections = Connections(descriptors.max_connections, settings.request_timeout_s)
     inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))

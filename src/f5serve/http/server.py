@@ -34,7 +34,7 @@ from f5serve.http.middleware.access_log import LogLimit
 from f5serve.http.state import Lifecycle, device_broken
 from f5serve.service import SpeechService
 from f5serve.service.supervisor import Supervisor
-from f5serve.startup.process import end_now, end_within
+from f5serve.startup.process import exit_after, exit_now
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class ServerOptions:
     Attributes:
         shutdown_s: what running requests and jobs have to end.
         checks: made at the start; they block, and one that raises F5Error ends the server.
-        force: as `end_within`, for when the end takes longer all the same.
+        force: as `exit_after`, for when the end takes longer all the same.
         on_ready: called once, when speech can be made.
         connections: those of callers; any number of them without it.
         lines: how many log lines there may be about what is no request.
@@ -69,7 +69,7 @@ class ServerOptions:
 
     shutdown_s: float
     checks: Sequence[Callable[[], None]] = ()
-    force: Callable[[float, int, str], threading.Timer] = end_within
+    force: Callable[[float, int, str], threading.Timer] = exit_after
     on_ready: Callable[[], None] = lambda: None
     connections: Connections = field(default_factory=Connections)
     lines: LogLimit = field(default_factory=LogLimit)
@@ -159,7 +159,7 @@ class Server:
 
     def _signalled(self, number: signal.Signals) -> None:
         if self._stopping.is_set():
-            end_now(128 + number, "told again to stop; the process ends at once")
+            exit_now(128 + number, "told again to stop; the process ends at once")
         self.stop()
 
     async def _drain(self, main: asyncio.Task[None]) -> None:

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from f5serve.logging import JOB_ID
 from f5serve.runpod.pace import Pace
 from f5serve.runpod.sdk import Sdk
-from f5serve.startup.process import end_within
+from f5serve.startup.process import exit_after
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class JobLoop:
             self._force.cancel()
         _log.info("stopped")
         # A thread that is deep in a step of released work must not hold up the end.
-        self._force = end_within(FORCE_S, 0)
+        self._force = exit_after(FORCE_S, 0)
 
     def stop(self) -> None:
         """Take no more jobs and end; safe to call again."""
@@ -112,7 +112,7 @@ class JobLoop:
             return
         _log.info("told to stop, %d jobs running", len(self._running))
         self._deadline = time.monotonic() + self._options.shutdown_s
-        self._force = end_within(
+        self._force = exit_after(
             self._options.shutdown_s + FORCE_S,
             1,
             "jobs did not end in time; the process ends without them",

@@ -16,10 +16,10 @@ from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod.door import Answering, Door
 from f5serve.runpod.loop import JobLoop, LoopOptions
 from f5serve.runpod.queue import RunPodQueue
-from f5serve.runpod.with_parent import tie_forks_to_this_process
 from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings, takes_jobs
-from f5serve.startup.checks import make_checks
+from f5serve.startup.die_with_parent import kill_forks_with_parent
+from f5serve.startup.process import make_checks
 from f5serve.store.config import open_store
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -89,7 +89,7 @@ def serve(
     config["handler"] = door.stream if in_pieces else door.handle
     if takes_jobs():
         runpod_sdk.take_over_logs()
-        tie_forks_to_this_process()
+        kill_forks_with_parent()
     for check in checks:
         runpod_sdk.add_check(check)
     options = LoopOptions(settings.concurrency, settings.shutdown_s)

@@ -1,6 +1,6 @@
 """RunPod's worker as a program: what is running here, its settings, its model; then it serves.
 
-    program.prepare -> the model, in threads of its own -> runpod_service
+    init_process -> the model, in threads of its own -> runpod.service
 
 Nothing heavy is imported with this module, so that the first line comes at once and the model is
 on its way before RunPod's SDK is imported.
@@ -17,7 +17,7 @@ from itertools import zip_longest
 
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings, takes_jobs
-from f5serve.startup.process import loading, prepare
+from f5serve.startup.process import init_process, model_loader
 
 _log = logging.getLogger("f5serve.runpod.worker")  # also when it is the main module
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     began = time.monotonic()
     try:
-        settings = prepare("worker")
+        settings = init_process("worker")
         arguments = sys.argv[1:] if arguments is None else arguments
         check_test_input(arguments)
         _serve(settings, arguments, began)
@@ -78,17 +78,19 @@ def _no_job(why: str) -> InvalidRequest:
 
 
 def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
-    from f5serve.startup import Start, Timeline
+    from f5serve.startup import LoadOptions, Timeline
     from f5serve.synthesis.recognition import SpeechRecognition
 
     timeline = Timeline.of_process()
-    timeline.name_until("interpreter", began)
-    timeline.name_until("settings, doctor")
+    timeline.mark("interpreter", began)
+    timeline.mark("settings, doctor")
     ears = SpeechRecognition(settings)  # one for uploads and for speech that is verified
-    how = Start(timeline=timeline, warm=True, ears=ears)
-    load_speech = loading(settings, how, at_once=takes_jobs())  # a local test may well need none
+    load_options = LoadOptions(timeline=timeline, warm_up=True, recognition=ears)
+    load_speech = model_loader(
+        settings, load_options, at_once=takes_jobs()
+    )  # a local test may well need none
     try:
-        with timeline.step("service", beside=True):
+        with timeline.step("service", concurrent=True):
             from f5serve.runpod import sdk as runpod_sdk
             from f5serve.runpod import service as runpod_service
             from f5serve.service import ServiceOptions
@@ -97,7 +99,7 @@ def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
         options = ServiceOptions(start=timeline.as_dict)
         runpod_service.run(settings, arguments, load_speech, options, ears)
     finally:
-        how.stop.set()
+        load_options.stop.set()
 
 
 if __name__ == "__main__":

@@ -1,31 +1,36 @@
-"""Settings to a Speech that is ready to speak, and where the seconds went.
+"""Startup: settings to a loaded model, and where the seconds went.
 
-    Settings -> Choice -> weights -> Engine -> warm-up -> Speech
+    Settings -> EngineSpec -> weights -> Engine -> warm-up -> Synthesizer
 
 What can be refused is refused before torch or onnxruntime is imported. They are imported in a
 thread of their own while weights are looked for, downloaded and hashed. Nothing heavy is imported
-with this package, and it must not know about requests or doors.
+with this package.
 """
 
 from __future__ import annotations
 
-from f5serve.startup.choice import QUALITY_STEPS, RANDOM, Choice, choose, default_options
-from f5serve.startup.start import Booted, Start, begin, boot, start
+from f5serve.startup.loader import LoadedModel, LoadOptions, load, load_in_background
+from f5serve.startup.select import (
+    QUALITY_STEPS,
+    RANDOM,
+    EngineSpec,
+    default_options,
+    select_engine,
+)
 from f5serve.startup.timeline import Step, Timeline
-from f5serve.startup.weights import check
+from f5serve.startup.weights import check_engine
 
 __all__ = [
     "QUALITY_STEPS",
     "RANDOM",
-    "Booted",
-    "Choice",
-    "Start",
+    "EngineSpec",
+    "LoadOptions",
+    "LoadedModel",
     "Step",
     "Timeline",
-    "begin",
-    "boot",
-    "check",
-    "choose",
+    "check_engine",
     "default_options",
-    "start",
+    "load",
+    "load_in_background",
+    "select_engine",
 ]

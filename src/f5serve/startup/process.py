@@ -1,23 +1,27 @@
-"""What every program that serves others does at its start, and how it ends.
+"""Process setup of a server or worker: logs, settings, diagnostics, model, checks, exit.
 
     environ -> logs -> first line -> Settings -> the doctor's quick look -> the model, in threads
 
-Nothing heavy is imported with this module, so that the first line comes at once. Which requests
-are served, and how, is not known here.
+Nothing heavy is imported with this module, so that the first line comes at once.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f5serve import build
+from f5serve.errors import StorageFailed
 from f5serve.logging import set_up_logging
 from f5serve.process import raise_file_limit
 from f5serve.settings import (
@@ -29,21 +33,23 @@ from f5serve.settings import (
 )
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from f5serve.diagnosis import Report
-    from f5serve.startup import Booted, Start
+    from f5serve.startup import LoadOptions
+    from f5serve.store.base import ObjectStore
     from f5serve.synthesis.synthesizer import Synthesizer
 
 _log = logging.getLogger(__name__)
 
+FREE_BYTES = 256 * 1024 * 1024
+"""Room for the voices and results that are under way; models have been placed before."""
 
-def prepare(name: str, given: Collection[str] = ()) -> Settings:
-    """Logs, the line that tells what is running here, settings.
+
+def init_process(name: str, given: Collection[str] = ()) -> Settings:
+    """Set up logs, log the first line, read the settings and run the doctor's quick checks.
 
     Args:
         name: what this process is, e.g. "worker".
-        given: variables that options of the command line stand for; they are not even judged.
+        given: variables that the command line replaces; they are not checked.
 
     Raises:
         F5Error: BAD_SETTING, or what the doctor finds fatal.
@@ -65,12 +71,12 @@ def prepare(name: str, given: Collection[str] = ()) -> Settings:
     variables = {name: value for name, value in process_environ().items() if name not in given}
     settings = worker_settings(variables)
     set_up_logging(settings.log_level, secret_values(), as_text=as_text)
-    _examine(variables)
+    _run_diagnostics(variables)
     return settings
 
 
-def _examine(variables: Mapping[str, str]) -> None:
-    """Look at this machine while nothing heavy is imported; what is fatal ends the process here.
+def _run_diagnostics(variables: Mapping[str, str]) -> None:
+    """Log what the doctor finds on this machine, before anything heavy is imported.
 
     Raises:
         F5Error: the first fatal finding.
@@ -94,48 +100,107 @@ def _guard_flash_attn(report: Report) -> None:
         _log.warning("doctor: %s: %s %s", hidden.code, hidden.what, hidden.value)
 
 
-def loading(settings: Settings, how: Start, *, at_once: bool) -> Callable[[], Synthesizer]:
-    """The model, to be waited for; publishes one that had to come from the hub, if it is to.
+def model_loader(
+    settings: Settings, options: LoadOptions, *, at_once: bool
+) -> Callable[[], Synthesizer]:
+    """A function that waits for the model; afterwards its weights are kept for the next worker.
 
     Args:
-        at_once: it is on its way from now on; else from the first call.
+        at_once: loading begins now; else with the first call.
     """
     # The SDK forks a heartbeat while this goes on, and a fork must not meet this module, which
     # every connection needs, half imported in another thread.
     import encodings.idna  # noqa: F401
 
     from f5serve.models.cache_dirs import mounted_volume
-    from f5serve.startup import begin, keeping, publishing
+    from f5serve.startup import load_in_background, publish
 
-    begun: Future[Booted] | None = begin(settings, how) if at_once else None
+    begun = load_in_background(settings, options) if at_once else None
 
     def load() -> Synthesizer:
-        booted = (begun or begin(settings, how)).result()
-        engine = booted.speech.engine
-        _log.info("model: %s, %s; %s", engine.model, engine.description, booted.timeline)
-        obtained, volume = booted.obtained, mounted_volume()
-        if obtained is not None and publishing.is_wanted(settings, obtained):
-            publishing.publish_beside(obtained)  # the next worker takes a third of the bytes
-        elif obtained is not None and volume and keeping.is_wanted(obtained, volume):
-            keeping.keep_beside(obtained, volume, lambda: not how.stop.is_set())
-        return booted.speech
+        loaded = (begun or load_in_background(settings, options)).result()
+        engine = loaded.synthesizer.engine
+        _log.info("model: %s, %s; %s", engine.model, engine.description, loaded.timeline)
+        resolved, volume = loaded.resolved, mounted_volume()
+        if resolved is not None and publish.should_publish(settings, resolved):
+            publish.publish_in_background(resolved)  # the next worker takes a third of the bytes
+        elif resolved is not None and volume and publish.should_copy(resolved, volume):
+            publish.copy_in_background(resolved, volume, lambda: not options.stop.is_set())
+        return loaded.synthesizer
 
     return load
 
 
-def end_within(seconds: float, exit_code: int, why: str = "") -> threading.Timer:
+def make_checks(settings: Settings, store: ObjectStore) -> list[Callable[[], None]]:
+    """What must be right before anybody is served: engine, store, disk; named as reported.
+
+    RunPod's SDK runs these once, reports the first that raises as its name and sentence, and ends
+    the worker, so that another machine is tried; a server runs them while its model is loaded.
+    They are quick, and check nothing that the error of a later job explains better.
+    """
+    from f5serve.startup.weights import check_engine
+
+    def engine_can_be_chosen() -> None:
+        check_engine(settings)
+
+    def store_keeps_and_returns() -> None:
+        check_store(store)
+
+    def disk_has_room() -> None:
+        for folder in (Path(tempfile.gettempdir()), settings.data_dir):
+            check_room(folder)
+
+    return [engine_can_be_chosen, store_keeps_and_returns, disk_has_room]
+
+
+def check_store(store: ObjectStore) -> None:
+    """Put, read and remove one small object.
+
+    Raises:
+        StorageFailed: what the store says, or STORE_FORGETS.
+    """
+    key, content = f"_meta/probe/{uuid.uuid4().hex}", uuid.uuid4().bytes
+    store.put(key, content)
+    try:
+        if store.get(key) != content:
+            raise StorageFailed(
+                f"The store returned something else than was put under {key!r}.",
+                code="STORE_FORGETS",
+                hint="Check that nothing else writes there.",
+            )
+    finally:
+        store.delete(key)
+
+
+def check_room(folder: Path, needed: int = FREE_BYTES) -> None:
+    """Refuse a disk with less than `needed` bytes free.
+
+    Raises:
+        StorageFailed: NO_SPACE.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise StorageFailed(
+            f"{folder} has {free >> 20} MiB free, and {needed >> 20} MiB are needed.",
+            code="NO_SPACE",
+            hint="Give the worker a larger container disk, or set TMPDIR and F5_DATA_DIR.",
+        )
+
+
+def exit_after(seconds: float, exit_code: int, why: str = "") -> threading.Timer:
     """End the process by then whatever its threads do, unless the timer is cancelled.
 
     Args:
         why: what is logged when that happens.
     """
-    timer = threading.Timer(seconds, end_now, [exit_code, why])
+    timer = threading.Timer(seconds, exit_now, [exit_code, why])
     timer.daemon = True
     timer.start()
     return timer
 
 
-def end_now(exit_code: int, why: str = "") -> None:
+def exit_now(exit_code: int, why: str = "") -> None:
     """End the process whatever its threads do: a platform's patience ends with the setting."""
     if why:
         _log.error("%s", why)

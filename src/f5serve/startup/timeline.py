@@ -1,8 +1,4 @@
-"""Where the seconds of a start went: named steps, from the birth of the process to "ready".
-
-Names and notes flow in as the steps run, one line for the log and a dict for `health` flow out.
-This module must not know what is started.
-"""
+"""Timeline of a start: named steps, from the start of the process to "ready"."""
 
 from __future__ import annotations
 
@@ -15,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_LEAST_S = 0.05
-"""Unnamed time below this is not worth a word."""
+_SHOWN_FROM_S = 0.05
+"""Unaccounted time below this is not shown."""
 
 
 @dataclass(slots=True)
@@ -28,17 +24,17 @@ class Step:
         start_s: seconds from the beginning of the timeline.
         seconds: how long it took.
         note: what there is to say about it, e.g. "store, 420 MB at 131 MB/s".
-        beside: whether it ran while other steps did, so that nobody waited for it alone.
+        concurrent: whether it ran beside other steps, so that nothing waited for it alone.
     """
 
     name: str
     start_s: float
     seconds: float = 0.0
     note: str = ""
-    beside: bool = False
+    concurrent: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON shape; a note and `beside` only where there is something to tell."""
+        """JSON shape; `note` and `beside` only where they are set."""
         told: dict[str, Any] = {
             "name": self.name,
             "start_s": round(self.start_s, 3),
@@ -46,12 +42,12 @@ class Step:
         }
         if self.note:
             told["note"] = self.note
-        if self.beside:
+        if self.concurrent:
             told["beside"] = True
         return told
 
     def __str__(self) -> str:
-        notes = ([self.note] if self.note else []) + (["beside"] if self.beside else [])
+        notes = ([self.note] if self.note else []) + (["beside"] if self.concurrent else [])
         return f"{self.name} {self.seconds:.1f}" + (f" ({', '.join(notes)})" if notes else "")
 
 
@@ -84,22 +80,22 @@ class Timeline:
         return self.now_s if self._ready_s is None else self._ready_s
 
     @contextmanager
-    def step(self, name: str, note: str = "", *, beside: bool = False) -> Iterator[Step]:
+    def step(self, name: str, note: str = "", *, concurrent: bool = False) -> Iterator[Step]:
         """Time a block; its note may be written while it runs, and it counts if it fails, too."""
-        one = Step(name, self.now_s, note=note, beside=beside)
+        one = Step(name, self.now_s, note=note, concurrent=concurrent)
         try:
             yield one
         finally:
             one.seconds = self.now_s - one.start_s
             self.add(one)
 
-    def name_until(self, name: str, until: float | None = None) -> None:
-        """Name the time since the last step that others waited for.
+    def mark(self, name: str, until: float | None = None) -> None:
+        """Record the time since the last blocking step under this name.
 
         Args:
             until: by `time.monotonic`; now, when None.
         """
-        last = max((s.start_s + s.seconds for s in self.steps if not s.beside), default=0.0)
+        last = max((s.start_s + s.seconds for s in self.steps if not s.concurrent), default=0.0)
         end = self.now_s if until is None else until - self._began
         self.add(Step(name, last, max(end - last, 0.0)))
 
@@ -114,12 +110,12 @@ class Timeline:
             return sorted(self._steps, key=lambda step: step.start_s)
 
     @property
-    def unnamed_s(self) -> float:
-        """Time before `ready_s` in which no step ran that others waited for."""
+    def unaccounted_s(self) -> float:
+        """Time before `ready_s` in which no blocking step ran."""
         at = named = 0.0
         for step in self.steps:
             end = min(step.start_s + step.seconds, self.ready_s)
-            if not step.beside and end > at:
+            if not step.concurrent and end > at:
                 named += end - max(step.start_s, at)
                 at = end
         return max(self.ready_s - named, 0.0)
@@ -133,8 +129,8 @@ class Timeline:
 
     def __str__(self) -> str:
         told = [str(step) for step in self.steps]
-        if self.unnamed_s >= _LEAST_S:
-            told.append(f"other {self.unnamed_s:.1f}")
+        if self.unaccounted_s >= _SHOWN_FROM_S:
+            told.append(f"other {self.unaccounted_s:.1f}")
         return f"ready in {self.ready_s:.1f} s: {', '.join(told)}"
 
     def add(self, step: Step) -> None:

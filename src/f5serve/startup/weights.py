@@ -1,8 +1,4 @@
-"""Whether weights are fetched at this start, from where, and the choice they lead to.
-
-Settings flow in, a `Choice` on files that exist flows out. This module must not know how an engine
-is loaded.
-"""
+"""Puts the weights of the selected engine on this machine, downloading them if need be."""
 
 from __future__ import annotations
 
@@ -17,37 +13,41 @@ from f5serve.models.disk import format_bytes
 from f5serve.models.local import find_published
 from f5serve.models.registry import PUBLISHED, Registry, check_license
 from f5serve.settings import Settings, on_runpod
-from f5serve.startup.choice import Choice, choose
+from f5serve.startup.select import EngineSpec, select_engine
 
 if TYPE_CHECKING:
     from f5serve.models.hashes import Progress
     from f5serve.models.resolve import ModelSources, ResolvedModel
 
 _log = logging.getLogger(__name__)
-_TELL_EVERY_S = 10.0
+_LOG_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """What is to be loaded, and where its weights came from when they were looked for."""
+class ResolvedWeights:
+    """An engine whose files are on this machine.
 
-    choice: Choice
-    obtained: ResolvedModel | None = None
+    Attributes:
+        resolved: which source had them; None when nothing but the disk was asked.
+    """
+
+    spec: EngineSpec
+    resolved: ResolvedModel | None = None
 
     @property
     def note(self) -> str:
         """A few words on it, for the timeline."""
-        if self.obtained is None:
-            return self.choice.kind
-        return f"{self.obtained.source}, {self.obtained.attempts[-1].outcome}"
+        if self.resolved is None:
+            return self.spec.kind
+        return f"{self.resolved.source}, {self.resolved.attempts[-1].outcome}"
 
 
-class Stopped(Exception):
-    """The process ends, so nobody waits for weights any more."""
+class Aborted(Exception):
+    """The process ends, so the weights are not needed any more."""
 
 
-def fetches(settings: Settings, weights: str = "") -> bool:
-    """Whether a start with these settings gets weights that are not on this machine."""
+def should_download(settings: Settings, weights: str = "") -> bool:
+    """Whether a start with these settings downloads weights that are not on this machine."""
     own = settings.ckpt or settings.vocab or settings.arch
     if weights or own or settings.engine == "standin" or settings.fetch_models == "never":
         return False
@@ -56,38 +56,54 @@ def fetches(settings: Settings, weights: str = "") -> bool:
     return settings.fetch_models == "always" or settings.engine == "f5" or on_runpod()
 
 
-def check(settings: Settings, weights: str = "") -> None:
-    """Refuse what can be refused before anything is fetched or loaded.
+def check_engine(settings: Settings, weights: str = "") -> None:
+    """Refuse what can be refused before anything is downloaded or loaded.
 
     Raises:
-        ModelUnavailable, InvalidRequest: as `choose`, but for weights that will be fetched.
+        ModelUnavailable, InvalidRequest: as `select_engine`, but for weights that will be
+            downloaded.
     """
-    if fetches(settings, weights):
+    if should_download(settings, weights):
         spec = PUBLISHED.get(settings.model)
         check_license(spec, settings.require_commercial_license)
     else:
-        choose(settings, weights)
+        select_engine(settings, weights)
 
 
-def settle(settings: Settings, weights: str, stop: Event, registry: Registry = PUBLISHED) -> Chosen:
-    """The choice, with its weights on this machine; fetches them when `fetches` says so.
+def resolve_weights(
+    settings: Settings, weights: str, stop: Event, registry: Registry = PUBLISHED
+) -> ResolvedWeights:
+    """The selected engine with its files; downloads them when `should_download` says so.
+
+    Args:
+        stop: ends a download when it is set.
 
     Raises:
-        ModelUnavailable, InvalidRequest: as `choose`.
+        ModelUnavailable, InvalidRequest: as `select_engine`.
         ModelUnavailable, StorageFailed: as `models.resolve.resolve_model`.
-        Stopped: `stop` was set during a download.
+        Aborted: `stop` was set during a download.
     """
-    if not fetches(settings, weights):
-        return Chosen(choose(settings, weights))
+    if not should_download(settings, weights):
+        return ResolvedWeights(select_engine(settings, weights))
     check_license(registry.get(settings.model), settings.require_commercial_license)
     from f5serve.models.resolve import resolve_model
 
-    obtained = resolve_model(settings.model, places_of(settings), _Telling(stop), registry)
-    return Chosen(_choice(obtained, registry), obtained)
+    log_progress = _ProgressLogger(stop)
+    resolved = resolve_model(settings.model, weight_sources(settings), log_progress, registry)
+    files = resolved.files
+    published = find_published(files.model, resolved.folder, registry=registry)
+    spec = EngineSpec(
+        "f5",
+        model=files.model,
+        arch=files.arch,
+        files=files,
+        original=published.weights if published else None,
+    )
+    return ResolvedWeights(spec, resolved)
 
 
-def places_of(settings: Settings) -> ModelSources:
-    """Where the settings say that weights may be."""
+def weight_sources(settings: Settings) -> ModelSources:
+    """Where weights are looked for with these settings."""
     from f5serve.models.cache_dirs import cache_dirs
     from f5serve.models.hub_client import HubSource
     from f5serve.models.resolve import ModelSources
@@ -101,26 +117,19 @@ def places_of(settings: Settings) -> ModelSources:
     )
 
 
-def _choice(obtained: ResolvedModel, registry: Registry) -> Choice:
-    files = obtained.files
-    published = find_published(files.model, obtained.folder, registry=registry)
-    original = published.weights if published else None
-    return Choice("f5", model=files.model, arch=files.arch, files=files, original=original)
-
-
-class _Telling:
-    """Says now and then how far a download is, so that a slow one does not look like a dead one."""
+class _ProgressLogger:
+    """Logs now and then how far a download is, so that a slow one does not look like a dead one."""
 
     def __init__(self, stop: Event) -> None:
         self._stop = stop
-        self._told = time.monotonic()
+        self._logged = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         """See `models.hashes.OnProgress`."""
         if self._stop.is_set():
-            raise Stopped
-        if time.monotonic() - self._told < _TELL_EVERY_S or progress.phase != "download":
+            raise Aborted
+        if time.monotonic() - self._logged < _LOG_EVERY_S or progress.phase != "download":
             return
-        self._told = time.monotonic()
+        self._logged = time.monotonic()
         total = f" of {format_bytes(progress.total)}" if progress.total else ""
         _log.info("weights: %s%s of %s are here", format_bytes(progress.done), total, progress.path)

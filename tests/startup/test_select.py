@@ -11,7 +11,7 @@ import pytest
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.settings import Settings
-from f5serve.startup import Choice, choose, default_options, start
+from f5serve.startup import EngineSpec, LoadOptions, default_options, load, select_engine
 
 
 @pytest.fixture(autouse=True)
@@ -30,37 +30,37 @@ def with_weights(tmp_path: Path) -> Path:
 
 
 def test_without_weights_auto_takes_the_stand_in(tmp_path: Path) -> None:
-    assert choose(Settings(models_dir=tmp_path)).kind == "standin"
+    assert select_engine(Settings(models_dir=tmp_path)).kind == "standin"
 
 
 def test_with_weights_auto_takes_f5(with_weights: Path) -> None:
-    choice = choose(Settings(models_dir=with_weights))
-    assert (choice.kind, choice.model, choice.arch) == ("f5", "F5TTS_v1_Base", "F5TTS_v1_Base")
-    assert choice.files is not None
-    assert choice.files.weights.parent == with_weights / "artifacts"
-    assert choice.original is None
+    spec = select_engine(Settings(models_dir=with_weights))
+    assert (spec.kind, spec.model, spec.arch) == ("f5", "F5TTS_v1_Base", "F5TTS_v1_Base")
+    assert spec.files is not None
+    assert spec.files.weights.parent == with_weights / "artifacts"
+    assert spec.original is None
 
 
 def test_the_stand_in_can_be_forced(with_weights: Path) -> None:
-    assert choose(Settings(engine="standin", models_dir=with_weights)).kind == "standin"
+    assert select_engine(Settings(engine="standin", models_dir=with_weights)).kind == "standin"
 
 
 def test_f5_without_weights_says_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="F5TTS_v1_Base") as caught:
-        choose(Settings(engine="f5", models_dir=tmp_path))
+        select_engine(Settings(engine="f5", models_dir=tmp_path))
     assert caught.value.code == "MODEL_MISSING"
     assert caught.value.hint == "Run: f5serve models pull F5TTS_v1_Base"
 
 
 def test_an_unknown_model_is_an_error_whatever_is_on_disk(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable) as caught:
-        choose(Settings(model="F5TTS_v2", models_dir=tmp_path))
+        select_engine(Settings(model="F5TTS_v2", models_dir=tmp_path))
     assert caught.value.code == "UNKNOWN_MODEL"
 
 
 def test_weights_of_a_forbidden_licence_are_refused(with_weights: Path) -> None:
     with pytest.raises(ModelUnavailable, match="CC-BY-NC") as caught:
-        choose(Settings(models_dir=with_weights, require_commercial_license=True))
+        select_engine(Settings(models_dir=with_weights, require_commercial_license=True))
     assert caught.value.code == "LICENSE_FORBIDS"
 
 
@@ -68,7 +68,7 @@ def test_weights_of_a_forbidden_licence_are_refused(with_weights: Path) -> None:
 def test_an_own_checkpoint_needs_all_three(given: tuple[str, ...], tmp_path: Path) -> None:
     values = {"ckpt": tmp_path / "c.pt", "vocab": tmp_path / "v.txt", "arch": "F5TTS_v1_Base"}
     with pytest.raises(InvalidRequest) as caught:
-        choose(Settings(models_dir=tmp_path, **{name: values[name] for name in given}))  # type: ignore[arg-type]
+        select_engine(Settings(models_dir=tmp_path, **{name: values[name] for name in given}))  # type: ignore[arg-type]
     assert caught.value.code == "CHECKPOINT_INCOMPLETE"
     missing = [name for name in values if name not in given]
     assert str(caught.value).endswith(f"needs: {', '.join(missing)}.")
@@ -82,7 +82,7 @@ def own(tmp_path: Path, arch: str = "F5TTS_v1_Base") -> Settings:
 
 def test_an_own_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=r"c\.pt") as caught:
-        choose(own(tmp_path))
+        select_engine(own(tmp_path))
     assert caught.value.code == "MODEL_MISSING"
 
 
@@ -92,7 +92,7 @@ def test_an_own_checkpoint_takes_the_vocoder_that_is_here(with_weights: Path) ->
         assert path is not None
         path.write_bytes(b"x")
     with pytest.raises(ModelUnavailable, match="vocos") as caught:
-        choose(settings)
+        select_engine(settings)
     assert caught.value.hint == "Run: f5serve models pull vocos"
 
 
@@ -107,14 +107,14 @@ def test_an_own_checkpoint_takes_the_vocoder_that_is_here(with_weights: Path) ->
 )
 def test_only_random_weights_of_a_known_architecture(engine: str, weights: str, code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        choose(Settings(engine=engine), weights)
+        select_engine(Settings(engine=engine), weights)
     assert caught.value.code == code
 
 
 def test_random_weights_are_called_noise() -> None:
-    choice = choose(Settings(), "random:F5TTS_v1_Small")
-    assert (choice.kind, choice.arch) == ("random", "F5TTS_v1_Small")
-    assert "noise" in choice.note
+    spec = select_engine(Settings(), "random:F5TTS_v1_Small")
+    assert (spec.kind, spec.arch) == ("random", "F5TTS_v1_Small")
+    assert "noise" in spec.note
 
 
 def test_quality_decides_the_steps() -> None:
@@ -123,12 +123,13 @@ def test_quality_decides_the_steps() -> None:
 
 
 def test_starting_tells_its_stages_and_hands_on_the_note() -> None:
-    booted = start(Choice("standin", note="a note"), Settings(max_text_chars=9))
-    assert [step.name for step in booted.timeline.steps] == ["onnxruntime", "load"]
-    assert list(booted.stages_s) == ["import", "load"]
-    assert booted.speech.notes == ("a note",)
-    assert booted.speech.max_text_chars == 9
-    assert booted.speech.engine.kind == "standin"
+    spec = EngineSpec("standin", note="a note")
+    loaded = load(Settings(max_text_chars=9), LoadOptions(spec))
+    assert [step.name for step in loaded.timeline.steps] == ["onnxruntime", "load"]
+    assert list(loaded.stages_s) == ["import", "load"]
+    assert loaded.synthesizer.notes == ("a note",)
+    assert loaded.synthesizer.max_text_chars == 9
+    assert loaded.synthesizer.engine.kind == "standin"
 
 
 def run_without(package: str, code: str) -> dict[str, str]:
@@ -152,9 +153,9 @@ def test_an_engine_that_is_not_installed_says_which_extra_brings_it(
 ) -> None:
     said = run_without(
         package,
-        "from f5serve.startup import boot; from f5serve.settings import Settings\n"
+        "from f5serve.startup import LoadOptions, load; from f5serve.settings import Settings\n"
         "from f5serve.errors import F5Error\n"
-        f"try: boot(Settings({settings}), {weights!r})\n"
+        f"try: load(Settings({settings}), LoadOptions(weights={weights!r}))\n"
         "except F5Error as error: print(json.dumps(error.as_dict()))",
     )
     assert said["code"] == "ENGINE_NOT_INSTALLED"
@@ -165,10 +166,10 @@ def test_an_engine_that_is_not_installed_says_which_extra_brings_it(
 def test_weights_without_torch_lead_to_the_stand_in_and_a_note(with_weights: Path) -> None:
     said = run_without(
         "torch",
-        "from pathlib import Path; from f5serve.startup import choose\n"
+        "from pathlib import Path; from f5serve.startup import select_engine\n"
         "from f5serve.settings import Settings\n"
-        f"choice = choose(Settings(models_dir=Path({str(with_weights)!r})))\n"
-        "print(json.dumps({'kind': choice.kind, 'note': choice.note}))",
+        f"spec = select_engine(Settings(models_dir=Path({str(with_weights)!r})))\n"
+        "print(json.dumps({'kind': spec.kind, 'note': spec.note}))",
     )
     assert said["kind"] == "standin"
     assert "pip install 'f5serve[engine]'" in said["note"]

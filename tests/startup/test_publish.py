@@ -17,7 +17,7 @@ from f5serve.models.bucket import current_manifest
 from f5serve.models.local import ModelFiles, artifact_path
 from f5serve.models.resolve import ResolvedModel
 from f5serve.settings import Settings
-from f5serve.startup import publishing
+from f5serve.startup import publish
 from f5serve.store.local import LocalStore
 from tests.startup import small_model
 
@@ -44,8 +44,8 @@ def test_it_is_published_by_another_process_whose_lines_are_in_our_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("F5_STORE", f"file://{tmp_path}/store")
-    with caplog.at_level(logging.INFO, logger="f5serve.startup.publishing"):
-        publishing.publish_beside(obtained).join(60)
+    with caplog.at_level(logging.INFO, logger="f5serve.startup.publish"):
+        publish.publish_in_background(obtained).join(60)
     assert caplog.messages[-1] == "models push: ended with exit code 0", caplog.text
     assert caplog.messages[0].startswith("models push: process ")
     manifest = current_manifest(LocalStore(tmp_path / "store"), small_model.MODEL)
@@ -61,8 +61,8 @@ def test_what_goes_wrong_there_is_a_warning_here(
 ) -> None:
     monkeypatch.setenv("F5_STORE", f"file://{tmp_path}/store")
     nothing = replace(obtained, folder=tmp_path / "nothing")
-    with caplog.at_level(logging.INFO, logger="f5serve.startup.publishing"):
-        publishing.publish_beside(nothing).join(60)
+    with caplog.at_level(logging.INFO, logger="f5serve.startup.publish"):
+        publish.publish_in_background(nothing).join(60)
     assert caplog.records[-1].levelno == logging.WARNING
     assert "ended with exit code 4" in caplog.messages[-1]
     assert "is not on this machine" in caplog.text
@@ -76,14 +76,15 @@ def test_only_what_came_from_the_hub_is_published_and_only_when_asked(
     obtained: ResolvedModel, asked: bool, source: str, wanted: bool
 ) -> None:
     settings = Settings(publish_models=asked)
-    assert publishing.is_wanted(settings, replace(obtained, source=source)) is wanted
-    assert not publishing.is_wanted(settings, None)
+    assert publish.should_publish(settings, replace(obtained, source=source)) is wanted
+    assert not publish.should_publish(settings, None)
 
 
 PARENT = """\
 import os, subprocess, sys, threading
 def run():
-    child = [sys.executable, "-m", "f5serve.startup.tied", str(os.getpid()), "-c", sys.argv[1]]
+    tie = [sys.executable, "-m", "f5serve.startup.die_with_parent", str(os.getpid())]
+    child = [*tie, "-c", sys.argv[1]]
     subprocess.run(child)
 thread = threading.Thread(target=run)
 thread.start()
@@ -116,6 +117,6 @@ def _state(pid: int) -> str:
 
 
 def test_a_tied_process_whose_parent_is_gone_does_not_begin() -> None:
-    command = [sys.executable, "-m", "f5serve.startup.tied", "1", "-c", "print('ran')"]
+    command = [sys.executable, "-m", "f5serve.startup.die_with_parent", "1", "-c", "print('ran')"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,7 +1,6 @@
-"""Which engine the settings and this machine's disk lead to; refused before anything is imported.
+"""Selects the engine by the settings and the models on disk, in milliseconds.
 
-Settings flow in, a `Choice` flows out, in milliseconds. This module must not know stores, the hub
-or how an engine is loaded.
+What can be refused is refused here, before torch or onnxruntime is imported.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from f5serve.models.registry import PUBLISHED, check_license
 from f5serve.settings import Settings
 
 if TYPE_CHECKING:
-    from f5serve.startup.engines import Kind
+    from f5serve.startup.loader import Kind
     from f5serve.types import SamplingOptions
 
 QUALITY_STEPS = {"fast": 7, "balanced": 16, "quality": 32}
@@ -28,14 +27,14 @@ RANDOM = "random:"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Which engine is to start, and on what.
+class EngineSpec:
+    """An engine and the files that it is loaded from.
 
     Attributes:
         kind: "f5" on files, "random" for the same engine on random weights, or "standin".
         files: of the model, for "f5".
         original: published checkpoint behind a converted one, when it is there too.
-        note: what callers must be told about this choice, or empty.
+        note: what callers must know about this engine, or empty.
     """
 
     kind: Kind
@@ -53,18 +52,26 @@ def default_options(settings: Settings) -> SamplingOptions:
     return SamplingOptions(nfe_step=QUALITY_STEPS[settings.quality])
 
 
-def choose(settings: Settings, weights: str = "") -> Choice:
-    """Which engine the settings and this machine's disk lead to; see `boot` for errors."""
+def select_engine(settings: Settings, weights: str = "") -> EngineSpec:
+    """The engine for these settings and the models on this disk.
+
+    Args:
+        weights: see `LoadOptions`.
+
+    Raises:
+        ModelUnavailable: UNKNOWN_MODEL, MODEL_MISSING, LICENSE_FORBIDS.
+        InvalidRequest: BAD_OPTION, CHECKPOINT_INCOMPLETE, UNKNOWN_ARCH.
+    """
     if weights:
-        return _choose_random(settings, weights)
+        return _select_random(settings, weights)
     if settings.engine == "standin":
-        return Choice("standin")
+        return EngineSpec("standin")
     if settings.ckpt or settings.vocab or settings.arch:
-        return _choose_own_checkpoint(settings)
-    return _choose_published(settings)
+        return _select_own_checkpoint(settings)
+    return _select_published(settings)
 
 
-def _choose_random(settings: Settings, weights: str) -> Choice:
+def _select_random(settings: Settings, weights: str) -> EngineSpec:
     from f5serve.engine.config import preset
 
     if not weights.startswith(RANDOM) or settings.engine == "standin":
@@ -76,10 +83,10 @@ def _choose_random(settings: Settings, weights: str) -> Choice:
         )
     arch = preset(weights.removeprefix(RANDOM)).name
     note = "The weights are random: this is noise for tests and benchmarks, not speech."
-    return Choice("random", model=weights, arch=arch, note=note)
+    return EngineSpec("random", model=weights, arch=arch, note=note)
 
 
-def _choose_own_checkpoint(settings: Settings) -> Choice:
+def _select_own_checkpoint(settings: Settings) -> EngineSpec:
     from f5serve.engine.config import preset
 
     if not (settings.ckpt and settings.vocab and settings.arch):
@@ -108,7 +115,7 @@ def _choose_own_checkpoint(settings: Settings) -> Choice:
         commercial=False,
         revision="",
     )
-    return Choice("f5", model=files.model, arch=files.arch, files=files)
+    return EngineSpec("f5", model=files.model, arch=files.arch, files=files)
 
 
 def _find_vocoder(settings: Settings) -> Path:
@@ -120,20 +127,20 @@ def _find_vocoder(settings: Settings) -> Path:
     return found.paths["vocoder"]
 
 
-def _choose_published(settings: Settings) -> Choice:
+def _select_published(settings: Settings) -> EngineSpec:
     spec = PUBLISHED.get(settings.model)
     files = find(spec.id, settings.models_dir)
     if files is None:
         if settings.engine == "f5":
             raise _missing(spec.id)
-        return Choice("standin")
+        return EngineSpec("standin")
     if settings.engine == "auto" and find_spec("torch") is None:
         note = f"{spec.id} is on this machine but torch is not: pip install 'f5serve[engine]'"
-        return Choice("standin", note=note)
+        return EngineSpec("standin", note=note)
     check_license(spec, settings.require_commercial_license)
     published = find_published(spec.id, settings.models_dir)
     original = published.weights if published else None
-    return Choice("f5", model=files.model, arch=files.arch, files=files, original=original)
+    return EngineSpec("f5", model=files.model, arch=files.arch, files=files, original=original)
 
 
 def _missing(model: str) -> ModelUnavailable:
