@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from f5serve.audio.encode_file import FORMATS
+from f5serve.audio.encode import FORMATS
 from f5serve.fallback.tone import Tone
 from f5serve.service import SpeechService
 from f5serve.service.job_events import AudioChunk, AudioFile, DeliveryOptions

@@ -13,7 +13,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from f5serve.audio import mpeg
+from f5serve.audio.frames import read_frame
 
 DATA = Path(__file__).parents[1] / "data"
 Samples = NDArray[np.float32]
@@ -136,7 +136,7 @@ def vbr_mp3(rate: int = 24_000, lead_s: float = 0.0) -> bytes:
     samples = np.concatenate([silence(lead_s, rate), speech(rate)])
     data = encoded(samples, rate, "MP3")
     assert b"Xing" in data[:200]
-    frame = mpeg.read_frame(data)
+    frame = read_frame(data)
     assert frame is not None
     return data[frame.size :]
 

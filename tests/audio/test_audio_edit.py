@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from recordings import Samples, silence, tone
 
 from f5serve.audio.edit import (
-    Joiner,
+    CrossFader,
     join,
-    match_loudness,
+    normalize_rms,
     pauses,
     remove_silence,
     resample,
@@ -77,15 +77,15 @@ def test_pieces_of_a_join_are_the_join(lengths: list[int], cross_fade_s: float) 
     rng = np.random.default_rng(7)
     waves = [Wave(rng.standard_normal(length).astype(np.float32)) for length in lengths]
     whole, starts_s = join(waves, cross_fade_s)
-    joiner = Joiner(cross_fade_s)
+    cross_fader = CrossFader(cross_fade_s)
     pieces, held = [], 0
     for wave in waves:
-        pieces.append(joiner.add(wave).samples)
-        held = round(joiner.starts_s[-1] * 24_000) + len(wave.samples) - sum(map(len, pieces))
+        pieces.append(cross_fader.add(wave).samples)
+        held = round(cross_fader.starts_s[-1] * 24_000) + len(wave.samples) - sum(map(len, pieces))
         assert held <= int(cross_fade_s * 24_000)  # no more is kept back than may still change
-    pieces.append(joiner.end().samples)
+    pieces.append(cross_fader.end().samples)
     assert np.concatenate(pieces).tobytes() == whole.samples.tobytes()
-    assert joiner.starts_s == starts_s
+    assert cross_fader.starts_s == starts_s
     assert held == len(pieces[-1])
 
 
@@ -96,14 +96,14 @@ def test_join_refuses_mixed_rates() -> None:
 
 def test_quiet_reference_is_raised_and_speech_lowered_again() -> None:
     quiet = Wave(tone(1.0, level=0.02))
-    raised, factor = match_loudness(quiet)
+    raised, factor = normalize_rms(quiet)
     assert rms(raised) == pytest.approx(0.1, rel=1e-4)
     assert rms(scale(raised, factor)) == pytest.approx(rms(quiet), rel=1e-4)
 
 
 @pytest.mark.parametrize("samples", [tone(1.0, level=0.5), silence(1.0), silence(0)])
 def test_loud_and_silent_references_stay(samples: Samples) -> None:
-    same, factor = match_loudness(Wave(samples))
+    same, factor = normalize_rms(Wave(samples))
     assert factor == 1.0
     np.testing.assert_array_equal(same.samples, samples)
 

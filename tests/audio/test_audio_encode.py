@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from recordings import encoded, noise, tone
 
 from f5serve.audio.decode import decode
-from f5serve.audio.encode import MEDIA_TYPES, encode, read_wav
-from f5serve.audio.encode_file import FileEncoder, to_pcm16
+from f5serve.audio.encode import MEDIA_TYPES, FileEncoder, encode, read_wav, to_pcm16
 from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.types import AudioFormat, Wave
 
@@ -66,7 +65,7 @@ def test_memory_does_not_grow_with_the_sound(format: AudioFormat, tmp_path: Path
     code = """
 import resource, sys
 import numpy as np
-from f5serve.audio.encode_file import FileEncoder, to_pcm16
+from f5serve.audio.encode import FileEncoder, to_pcm16
 block = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
 with open(sys.argv[2], "w+b") as file:
     encoder, peaks = FileEncoder(file, sys.argv[1]), []
@@ -89,7 +88,7 @@ def test_every_format_has_a_media_type() -> None:
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))
 def test_loud_samples_are_clipped(samples: list[float]) -> None:
     wave = Wave(np.array(samples, np.float32))
-    pcm = to_pcm16(wave).astype(np.float64) / 32768
+    pcm = to_pcm16(wave.samples).astype(np.float64) / 32768
     expected = np.clip(np.array(samples, np.float32).astype(np.float64), -1, 32767 / 32768)
     np.testing.assert_allclose(pcm, expected, atol=0.5001 / 32768)
 

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from f5serve.audio.decode import decode
 from f5serve.audio.encode import encode
-from f5serve.audio.encode_stream import open_encoder
-from f5serve.audio.finish import finish
+from f5serve.audio.encode_stream import open_encoder, patch_lengths
 from f5serve.errors import InvalidRequest
 from f5serve.types import AudioFormat, Wave
 
@@ -91,7 +90,7 @@ def test_a_wav_without_end_is_read_by_the_standard_library() -> None:
 
 def finished(data: bytes) -> bytes:
     file = io.BytesIO(data)
-    finish(file)
+    patch_lengths(file)
     return file.getvalue()
 
 

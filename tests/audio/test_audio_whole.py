@@ -32,11 +32,10 @@ from recordings import (
     vbr_mp3,
 )
 
-from f5serve.audio.decode import decode, decode_native
+from f5serve.audio.containers import parts_of
+from f5serve.audio.decode import decode, decode_native, sniff
 from f5serve.audio.encode_stream import open_encoder
 from f5serve.audio.parts import Damaged, Part
-from f5serve.audio.sniff import sniff
-from f5serve.audio.whole import parts_of
 from f5serve.errors import BadAudio
 from f5serve.types import AudioFormat
 

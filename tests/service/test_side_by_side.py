@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from f5serve.audio.encode import MEDIA_TYPES
-from f5serve.audio.encode_file import to_pcm16
+from f5serve.audio.encode import MEDIA_TYPES, to_pcm16
 from f5serve.errors import EngineFailed, F5Error
 from f5serve.fallback.tone import Tone
 from f5serve.service.executor import NICER
@@ -88,7 +87,7 @@ async def listen(
 
 
 def sound(pieces: list[AudioChunk]) -> bytes:
-    return b"".join(to_pcm16(piece.wave).tobytes() for piece in pieces)
+    return b"".join(to_pcm16(piece.wave.samples).tobytes() for piece in pieces)
 
 
 def test_pieces_are_the_stored_speech(tmp_path: Path) -> None:

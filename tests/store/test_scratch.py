@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f5serve.audio.encode import encode
-from f5serve.audio.encode_file import FORMATS, FileEncoder
+from f5serve.audio.encode import FORMATS, FileEncoder, encode
 from f5serve.errors import StorageFailed
 from f5serve.store.atomic import remove_stale
 from f5serve.store.local import LocalStore

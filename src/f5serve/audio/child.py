@@ -1,4 +1,4 @@
-"""The process that decodes an untrusted recording: bytes in, a report and raw samples out.
+"""Decodes an untrusted recording in a process of its own, with limits on memory and time.
 
 Started by decode.py as `python -I child.py INPUT REPORT SAMPLES LIMITS`: three file descriptors and
 the limits as JSON. It limits itself before it imports a decoder, finds the parts of the file and
@@ -11,13 +11,11 @@ float32, interleaved, in the byte order of the machine.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import mmap
 import os
 import resource
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
@@ -33,7 +31,7 @@ MISSING_S = 0.1
 
 
 class Refused(Exception):
-    """The recording breaks a limit: a code of decode.py, and the value that broke it."""
+    """The recording breaks a limit: an error code of decode.py, and the value that broke it."""
 
     def __init__(self, code: str, value: object = None) -> None:
         super().__init__(code)
@@ -56,17 +54,17 @@ class _Unread(Exception):
 
 
 def main(arguments: list[str]) -> None:
-    given, told, heard = map(int, arguments[:3])
+    input_fd, report_fd, samples_fd = map(int, arguments[:3])
     limits = json.loads(arguments[3])
     _limit_self(limits)
     try:
-        with os.fdopen(given, "rb") as recording, os.fdopen(heard, "wb") as samples:
+        with os.fdopen(input_fd, "rb") as recording, os.fdopen(samples_fd, "wb") as samples:
             report = _decode(recording, samples, limits)
     except Refused as refused:
         report = refused.report
     except MemoryError:
         report = Refused("AUDIO_DAMAGED", "it asks for too much memory").report
-    os.write(told, json.dumps(report).encode())
+    os.write(report_fd, json.dumps(report).encode())
 
 
 def _limit_self(limits: dict[str, Any]) -> None:
@@ -85,8 +83,8 @@ def _limit_self(limits: dict[str, Any]) -> None:
 
 def _decode(recording: BinaryIO, samples: BinaryIO, limits: dict[str, Any]) -> dict[str, Any]:
     sys.path.insert(0, str(Path(__file__).parents[2]))
+    from f5serve.audio.containers import parts_of
     from f5serve.audio.parts import Damaged
-    from f5serve.audio.whole import parts_of
 
     data = memoryview(mmap.mmap(recording.fileno(), 0, access=mmap.ACCESS_READ))
     try:
@@ -103,26 +101,17 @@ def _add_part(
     part: Part, samples: BinaryIO, limits: dict[str, Any], before: dict[str, Any]
 ) -> dict[str, Any]:
     """Decode a part behind those `before`; returns what the report says of all together."""
+    from f5serve.audio.parts import memory_file
+
     limits = limits | {"frames_before": before.get("frames", 0)}
-    with _as_file(part) as file:
+    with memory_file() as file:
+        file.writelines(part.pieces)
+        file.seek(0)
         report = _decode_part(part, file, samples, limits)
     for name in ("sample_rate", "channels"):
         if before and report[name] != before[name]:
             raise Refused("AUDIO_DAMAGED", f"files of different {name} are joined in it")
     return report | {"frames": report["frames"] + limits["frames_before"]}
-
-
-@contextlib.contextmanager
-def _as_file(part: Part) -> Iterator[IO[bytes]]:
-    """A nameless file of its own: in memory where the system has such."""
-    is_there = hasattr(os, "memfd_create")
-    with (
-        os.fdopen(os.memfd_create("part"), "w+b") if is_there else tempfile.TemporaryFile() as file
-    ):
-        for piece in part.pieces:
-            file.write(piece)
-        file.seek(0)
-        yield file
 
 
 def _decode_part(
@@ -146,8 +135,8 @@ def _decode_part(
             raise (unread.refused if refused.is_damage else refused) from None
 
 
-def _damaged(said: str) -> Refused:
-    return Refused("AUDIO_DAMAGED", f"its decoder says {said.strip(' .').replace('. ', ', ')!r}")
+def _damaged(message: str) -> Refused:
+    return Refused("AUDIO_DAMAGED", f"its decoder says {message.strip(' .').replace('. ', ', ')!r}")
 
 
 def _check_header(
@@ -197,8 +186,8 @@ def _soundfile_samples(
     part: Part, file: Any, samples: BinaryIO, limits: dict[str, Any]
 ) -> dict[str, Any]:
     rate, channels = file.samplerate, file.channels
-    told = None if file.frames >= UNKNOWN_FRAMES else file.frames
-    most = _check_header(rate, channels, told, limits)
+    announced = None if file.frames >= UNKNOWN_FRAMES else file.frames
+    most = _check_header(rate, channels, announced, limits)
     # In one piece: libsndfile's mp3 decoder drops samples where a block ends. Memory that is not
     # written to costs nothing.
     block = memoryview(bytearray((most + 1) * channels * 4))
@@ -206,8 +195,8 @@ def _soundfile_samples(
     if frames > most:
         raise Refused("AUDIO_TOO_LONG", (frames + limits["frames_before"]) / rate)
     samples.write(block[: frames * channels * 4])
-    if told is not None:
-        _check_length(frames, told / rate, rate)
+    if announced is not None:
+        _check_length(frames, announced / rate, rate)
     try:
         _check_length(frames, part.expected_s, rate)
     except Refused as refused:

@@ -1,9 +1,8 @@
-"""Untrusted recordings in any common format to 24 kHz mono waves.
+"""Decodes untrusted recordings in any common format to 24 kHz mono waves.
 
 Nothing that a file says about itself is believed. In this order: size, first bytes, header and
 limits, samples; the last two in a child process with limits on memory, time and output (child.py).
-Every refusal is a `BadAudio` that names the value. Why the limits are what they are:
-docs/decisions/0003-reference-audio-checks.md.
+Every error is a `BadAudio` that names the value; decision 3 gives the reasons for the limits.
 """
 
 from __future__ import annotations
@@ -13,23 +12,95 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from f5serve.audio.edit import resample, to_mono
-from f5serve.audio.refusals import refuse
-from f5serve.audio.sniff import Container, read_riff, sniff
+from f5serve.audio.parts import id3_bytes, memory_file, zeros
+from f5serve.audio.riff import read_riff
+from f5serve.errors import BadAudio
 from f5serve.types import Wave
 from f5serve.units import SAMPLE_RATE
 
 _CHILD = Path(__file__).with_name("child.py")
 _REPORT_BYTES = 4096
+_HEAD_BYTES = 4096
+
+_ERRORS: dict[str, tuple[str, str]] = {
+    "NOT_AUDIO": (
+        "The recording is not audio that can be read: {0}.",
+        "Send a wav, flac, mp3, ogg or m4a file.",
+    ),
+    "AUDIO_EMPTY": ("The recording holds no sound at all.", "Record it again, or export it anew."),
+    "AUDIO_TOO_LARGE": (
+        "The recording has {0:,} bytes; {1:,} is the limit.",
+        "Send a shorter clip, mono, or in a compressed format.",
+    ),
+    "AUDIO_TOO_LONG": (
+        "The recording lasts {0:,.1f} s; {1:g} s is the limit.",
+        "Send the few seconds that matter.",
+    ),
+    "AUDIO_TOO_MANY_CHANNELS": (
+        "The recording has {0:,} channels; {1} is the limit.",
+        "Send it in mono or stereo.",
+    ),
+    "AUDIO_BAD_RATE": (
+        "The recording has a sample rate of {0:,} Hz; it must be within {1[0]:,} and {1[1]:,} Hz.",
+        "Export it at 24,000 or 44,100 Hz.",
+    ),
+    "AUDIO_NOT_FINITE": (
+        "The recording holds samples that are not numbers (NaN or infinite).",
+        "Export it again as 16-bit wav.",
+    ),
+    "AUDIO_DAMAGED": (
+        "The recording is damaged: {0}.",
+        "Save it again, for example with `ffmpeg -i RECORDING again.wav`.",
+    ),
+    "MEDIA_EXTRA_MISSING": (
+        "Reading {0} files needs PyAV, which is not installed.",
+        "Run pip install 'f5serve[media]', or send wav, flac, mp3 or ogg.",
+    ),
+}
+
+
+class Container(NamedTuple):
+    """A format of file: its name, who decodes it, and what FFmpeg calls it."""
+
+    name: str
+    decoder: str = "soundfile"
+    demuxer: str = ""
+
+
+_BY_START = (
+    (b"RF64", Container("wav", demuxer="wav")),
+    (b"riff\x2e\x91\xcf\x11", Container("w64", demuxer="w64")),
+    (b"fLaC", Container("flac", demuxer="flac")),
+    (b"OggS", Container("ogg", demuxer="ogg")),
+    (b"caff", Container("caf", demuxer="caf")),
+    (b".snd", Container("au", demuxer="au")),
+    (b"\x1aE\xdf\xa3", Container("webm", "av", "matroska")),
+    (b"#!AMR", Container("amr", "av", "amr")),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Container("wma", "av", "asf")),
+)
+_NOT_SOUND = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x7fELF", "a program"),
+    (b"#EXT", "a playlist"),
+    (b"ffconcat", "a playlist"),
+    (b"[playlist]", "a playlist"),
+    (b"MThd", "a MIDI score, which holds notes and no sound"),
+    (b"{", "JSON text"),
+    (b"<", "a web page or XML"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +149,7 @@ def decode(data: bytes, limits: DecodeLimits | None = None) -> Wave:
     mkv, aac, amr and wma by FFmpeg through PyAV, the extra `media`.
 
     Raises:
-        BadAudio: codes in refusals.py.
+        BadAudio: a code of the table above.
     """
     return resample(decode_native(data, limits), SAMPLE_RATE)
 
@@ -87,14 +158,14 @@ def decode_native(data: bytes, limits: DecodeLimits | None = None) -> Wave:
     """As `decode`, but at the sample rate of the recording."""
     limits = limits or DecodeLimits()
     if not data:
-        raise refuse("AUDIO_EMPTY")
+        raise audio_error("AUDIO_EMPTY")
     if len(data) > limits.max_bytes:
-        raise refuse("AUDIO_TOO_LARGE", len(data), limits.max_bytes)
+        raise audio_error("AUDIO_TOO_LARGE", len(data), limits.max_bytes)
     container = sniff(data)
     if container.decoder == "av" and importlib.util.find_spec("av") is None:
-        raise refuse("MEDIA_EXTRA_MISSING", container.name)
+        raise audio_error("MEDIA_EXTRA_MISSING", container.name)
     _check_riff(data, limits)
-    return _wave(*_decode_apart(data, container, limits), limits)
+    return _wave(*_decode_in_child(data, container, limits), limits)
 
 
 def _check_riff(data: bytes, limits: DecodeLimits) -> None:
@@ -103,21 +174,21 @@ def _check_riff(data: bytes, limits: DecodeLimits) -> None:
     if riff is None:
         return
     if riff.channels > limits.max_channels:
-        raise refuse("AUDIO_TOO_MANY_CHANNELS", riff.channels, limits.max_channels)
+        raise audio_error("AUDIO_TOO_MANY_CHANNELS", riff.channels, limits.max_channels)
     if not limits.min_sample_rate <= riff.sample_rate <= limits.max_sample_rate:
-        raise refuse("AUDIO_BAD_RATE", riff.sample_rate, _limit_of("AUDIO_BAD_RATE", limits))
+        raise audio_error("AUDIO_BAD_RATE", riff.sample_rate, _limit_of("AUDIO_BAD_RATE", limits))
 
 
 def _wave(report: dict[str, Any], raw: bytearray, limits: DecodeLimits) -> Wave:
     if "refused" in report:
-        raise refuse(report["refused"], report["value"], _limit_of(report["refused"], limits))
+        raise audio_error(report["refused"], report["value"], _limit_of(report["refused"], limits))
     channels = report["channels"]
     samples = np.frombuffer(raw, dtype=np.float32).reshape(-1, channels)
     if not len(samples):
-        raise refuse("AUDIO_EMPTY")
+        raise audio_error("AUDIO_EMPTY")
     # A sum is not finite if any sample is not, and needs no array of flags.
     if not np.isfinite(np.add.reduce(samples, axis=None, dtype=np.float64)):
-        raise refuse("AUDIO_NOT_FINITE")
+        raise audio_error("AUDIO_NOT_FINITE")
     return Wave(to_mono(samples), report["sample_rate"])
 
 
@@ -130,18 +201,19 @@ def _limit_of(code: str, limits: DecodeLimits) -> Any:
     }.get(code)
 
 
-def _decode_apart(
+def _decode_in_child(
     data: bytes, container: Container, limits: DecodeLimits
 ) -> tuple[dict[str, Any], bytearray]:
-    told_limits = asdict(limits) | container._asdict()
-    with _scratch() as given, _scratch() as told, _scratch() as heard:
-        os.write(given, data)
-        os.lseek(given, 0, os.SEEK_SET)
-        command = [sys.executable, "-I", str(_CHILD), *map(str, (given, told, heard))]
+    """The child's report and samples; see child.py."""
+    arguments = json.dumps(asdict(limits) | container._asdict())
+    with memory_file() as recording, memory_file() as report, memory_file() as samples:
+        recording.write(data)
+        recording.seek(0)
+        descriptors = [file.fileno() for file in (recording, report, samples)]
         try:
             done = subprocess.run(
-                [*command, json.dumps(told_limits)],
-                pass_fds=(given, told, heard),
+                [sys.executable, "-I", str(_CHILD), *map(str, descriptors), arguments],
+                pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -149,30 +221,68 @@ def _decode_apart(
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise refuse("AUDIO_DAMAGED", f"not decoded within {limits.timeout_s:g} s") from None
-        report = os.pread(told, _REPORT_BYTES, 0)
-        if done.returncode or not report:
-            raise refuse("AUDIO_DAMAGED", f"its decoder stopped ({done.returncode})")
-        return json.loads(report), _read_all(heard, limits.max_decoded_bytes)
+            raise audio_error(
+                "AUDIO_DAMAGED", f"not decoded within {limits.timeout_s:g} s"
+            ) from None
+        found = os.pread(report.fileno(), _REPORT_BYTES, 0)
+        if done.returncode or not found:
+            raise audio_error("AUDIO_DAMAGED", f"its decoder stopped ({done.returncode})")
+        raw = bytearray(min(os.fstat(samples.fileno()).st_size, limits.max_decoded_bytes))
+        os.preadv(samples.fileno(), [raw], 0)
+        return json.loads(found), raw
 
 
-@contextmanager
-def _scratch() -> Iterator[int]:
-    """A nameless file: in memory where the system has such, for a disk may be full."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("f5serve")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def sniff(data: bytes) -> Container:
+    """The container of `data`.
+
+    A tag in front is passed over, as are zeros, which some programs leave there.
+
+    Raises:
+        BadAudio: code NOT_AUDIO.
+    """
+    tag = id3_bytes(data)
+    container = _by_start(data[tag : tag + _HEAD_BYTES])
+    if container is not None:
+        return container
+    behind = tag + zeros(data, tag)
+    is_mpeg = _by_frame_header(data[behind : behind + _HEAD_BYTES])
+    return is_mpeg or (Container("mp3", demuxer="mp3") if tag else _refuse(data[:_HEAD_BYTES]))
 
 
-def _read_all(descriptor: int, max_bytes: int) -> bytearray:
-    buffer = bytearray(min(os.fstat(descriptor).st_size, max_bytes))
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        file.readinto(buffer)
-    return buffer
+def _by_start(data: bytes) -> Container | None:
+    for start, container in _BY_START:
+        if data.startswith(start):
+            return container
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return Container("wav", demuxer="wav")
+    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+        return Container("aiff", demuxer="aiff")
+    if data[4:8] == b"ftyp":
+        return Container("m4a", "av", "mp4")
+    return None
+
+
+def _by_frame_header(data: bytes) -> Container | None:
+    """MPEG audio without a tag in front: eleven set bits, then fields with forbidden values."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
+    if layer == 0 and data[1] & 0xF0 == 0xF0:
+        return Container("aac", "av", "aac")
+    if version == 1 or layer == 0 or data[2] >> 4 == 15 or data[2] >> 2 & 3 == 3:
+        return None
+    return Container("mp3", demuxer="mp3")
+
+
+def _refuse(data: bytes) -> Container:
+    text = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n")
+    for start, name in _NOT_SOUND:
+        if text.startswith(start):
+            raise audio_error("NOT_AUDIO", f"it is {name}")
+    raise audio_error("NOT_AUDIO", f"it begins with {data[:8].hex(' ')}")
+
+
+def audio_error(code: str, *values: Any) -> BadAudio:
+    """The error for `code`, its sentence filled with `values`."""
+    sentence, hint = _ERRORS[code]
+    return BadAudio(sentence.format(*values), code=code, hint=hint)

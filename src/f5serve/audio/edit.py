@@ -1,4 +1,4 @@
-"""Arithmetic on waves: channels, sample rate, loudness, silence and joins.
+"""Edits waves: channels, sample rate, loudness, silence and joins.
 
 Samples are float32 in [-1, 1], times are seconds.
 """
@@ -72,7 +72,7 @@ def scale(wave: Wave, factor: float) -> Wave:
     return Wave(wave.samples * np.float32(factor), wave.sample_rate, wave.marks)
 
 
-def match_loudness(reference: Wave, target_rms: float = TARGET_RMS) -> tuple[Wave, float]:
+def normalize_rms(reference: Wave, target_rms: float = TARGET_RMS) -> tuple[Wave, float]:
     """Raise a quiet reference to `target_rms`, as upstream does before it takes the mel.
 
     Returns:
@@ -125,12 +125,12 @@ def trim_edges(wave: Wave, keep_s: float = 0.05) -> Wave:
     """
     loud = np.flatnonzero(levels_db(wave) > max(speech_threshold_db(wave), -90.0))
     if not len(loud):
-        return keep_parts(wave, [])
+        return keep_ranges(wave, [])
     size = max(1, s_to_samples(WINDOW_S, wave.sample_rate))
     keep = s_to_samples(keep_s, wave.sample_rate)
     start = max(0, int(loud[0]) * size - keep)
     end = min(len(wave.samples), (int(loud[-1]) + 1) * size + keep)
-    return keep_parts(wave, [(start, end)])
+    return keep_ranges(wave, [(start, end)])
 
 
 def pauses(wave: Wave, threshold_db: float, min_s: float) -> list[tuple[int, int]]:
@@ -162,10 +162,10 @@ def remove_silence(wave: Wave, min_s: float = 1.0, keep_s: float = 0.5) -> Wave:
         if right > left:
             kept.append((position, left))
             position = right
-    return keep_parts(wave, [*kept, (position, length)])
+    return keep_ranges(wave, [*kept, (position, length)])
 
 
-def keep_parts(wave: Wave, parts: Sequence[tuple[int, int]]) -> Wave:
+def keep_ranges(wave: Wave, parts: Sequence[tuple[int, int]]) -> Wave:
     """What is left when only these stretches of samples are kept; marks move with them."""
     samples = np.concatenate([wave.samples[:0], *(wave.samples[a:b] for a, b in parts)])
     if not wave.marks:
@@ -195,12 +195,12 @@ def join(waves: Sequence[Wave], cross_fade_s: float) -> tuple[Wave, tuple[float,
     Returns:
         The whole, and the second at which each wave begins in it.
     """
-    joiner = Joiner(cross_fade_s, waves[0].sample_rate)
-    pieces = [joiner.add(wave).samples for wave in waves] + [joiner.end().samples]
-    return Wave(np.concatenate(pieces), waves[0].sample_rate), joiner.starts_s
+    cross_fader = CrossFader(cross_fade_s, waves[0].sample_rate)
+    pieces = [cross_fader.add(wave).samples for wave in waves] + [cross_fader.end().samples]
+    return Wave(np.concatenate(pieces), waves[0].sample_rate), cross_fader.starts_s
 
 
-class Joiner:
+class CrossFader:
     """`join` of waves that come one by one; its pieces, one behind the other, are the whole.
 
     Args:

@@ -1,26 +1,26 @@
-"""A wave to the bytes of an audio file, in memory, and our own wav files back to waves.
+"""Encodes waves as audio files, in memory or piece by piece, and reads our own wav files.
 
-A wave that is too long for memory goes to a file with `FileEncoder` (encode_file.py).
+A file is complete once it is closed, lengths included. Equal sound gives equal bytes, however it
+was cut into pieces. Samples beyond full scale are clipped; they never wrap around.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
-import tempfile
-from typing import IO
+import struct
+from typing import IO, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from f5serve.audio.encode_file import (
-    FORMATS,
-    WAV_HEADER,
-    FileEncoder,
-    require_av,
-    unknown_format,
-)
-from f5serve.audio.sniff import read_riff
-from f5serve.errors import BadAudio
-from f5serve.types import AudioFormat, Wave
+from f5serve.audio.ogg import MAX_PAGE_BYTES, read_page, with_serial
+from f5serve.audio.parts import memory_file
+from f5serve.audio.riff import read_riff
+from f5serve.errors import BadAudio, InvalidRequest
+from f5serve.types import AudioFormat, FloatArray, Wave
+from f5serve.units import SAMPLE_RATE
 
 MEDIA_TYPES: dict[AudioFormat, str] = {
     "wav": "audio/wav",
@@ -32,6 +32,38 @@ MEDIA_TYPES: dict[AudioFormat, str] = {
 }
 """Content type of each format; `opus` is Opus in Ogg, `aac` ADTS, `pcm` 16 bit little-endian."""
 
+FORMATS = tuple(MEDIA_TYPES)
+
+SOUNDFILE = {
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "opus": ("OGG", "OPUS"),
+    "flac": ("FLAC", "PCM_16"),
+}
+"""Container and subtype of what libsndfile writes, by its names for them."""
+
+MP3_COMPRESSION = 0.6
+"""libsndfile's name for 64 kbit/s at 24 kHz. The rate is constant: of a variable one, readers guess
+the length where no frame count stands in front, and read up to there only."""
+
+MP3_GAIN = np.float32(1 / 0.95)
+"""LAME makes sound at a constant rate 0.45 dB quieter than it is."""
+
+AAC_BIT_RATE = 96_000
+
+UNKNOWN_LENGTH = 0x7FFF_F000
+"""Bytes of sound that a wav of unknown length announces: with more, readers count below zero."""
+
+WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
+
+OGG_PAGE_MS = 200.0
+"""Sound in one page of Ogg; a page costs about 35 bytes."""
+
+OGG_SERIAL = 0x66357365
+"""libsndfile draws one, by which equal sound would give other bytes each time."""
+
+_SET_OGG_PAGE_LATENCY_MS = 0x1302
+"""Name in libsndfile: SFC_SET_OGG_PAGE_LATENCY_MS, since 1.1."""
+
 
 def encode(wave: Wave, format: AudioFormat) -> bytes:
     """The wave as a file of `format`, mono, at its own sample rate.
@@ -41,8 +73,7 @@ def encode(wave: Wave, format: AudioFormat) -> bytes:
     """
     if not len(wave.samples):
         raise ValueError("a wave without samples has no encoding")
-    check_format(format)
-    with _memory_file() as file:
+    with memory_file() as file:
         encoder = FileEncoder(file, format, wave.sample_rate)
         encoder.write(wave.samples)
         encoder.close()
@@ -50,15 +81,23 @@ def encode(wave: Wave, format: AudioFormat) -> bytes:
 
 
 def check_format(format: str) -> None:
-    """Refuse what `encode` cannot write here, before there is anything to write.
+    """Refuse a format that cannot be written here, before there is anything to write.
 
     Raises:
         InvalidRequest: as `encode`.
     """
     if format not in FORMATS:
-        raise unknown_format(format)
-    if format == "aac":
-        require_av()
+        raise InvalidRequest(
+            f"The audio format {format!r} is not known.",
+            code="UNKNOWN_FORMAT",
+            hint=f"It is one of {', '.join(FORMATS)}.",
+        )
+    if format == "aac" and importlib.util.find_spec("av") is None:
+        raise InvalidRequest(
+            "Writing aac needs PyAV, which is not installed.",
+            code="MEDIA_EXTRA_MISSING",
+            hint="Run pip install 'f5serve[media]', or ask for mp3 or opus.",
+        )
 
 
 def read_wav(data: bytes) -> Wave:
@@ -78,8 +117,203 @@ def read_wav(data: bytes) -> Wave:
     return Wave(samples.astype(np.float32) / np.float32(32_768.0), riff.sample_rate)
 
 
-def _memory_file() -> IO[bytes]:
-    """A file without a name; in memory where the system has that."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("encoded"), "w+b")
-    return tempfile.TemporaryFile()
+def to_pcm16(samples: FloatArray) -> NDArray[np.int16]:
+    """Samples as 16-bit integers, little-endian, clipped at full scale: [nw]."""
+    scaled = np.rint(samples.astype(np.float64) * 32_768.0)
+    return np.clip(scaled, -32_768, 32_767).astype("<i2")
+
+
+class Writer(Protocol):
+    """Writes one file, to whatever it was opened with."""
+
+    def write(self, samples: FloatArray) -> None:
+        """The next samples [nw], about a second of them at most."""
+        ...
+
+    def flush(self) -> None:
+        """Write what can be written by now."""
+        ...
+
+    def close(self) -> None:
+        """Write the rest; nothing may be written any more."""
+        ...
+
+
+class FileEncoder:
+    """One file of `format` on its way to a disk; its memory does not grow with the sound.
+
+    Nothing here holds the interpreter's lock for longer than a second of sound takes to convert,
+    which is below a millisecond; encoding itself goes on without the lock.
+
+    Args:
+        file: empty, open for reading and writing ("w+b"), with a file descriptor; its owner closes
+            it, after `close`.
+        sample_rate: of all samples, Hz.
+
+    Raises:
+        InvalidRequest: UNKNOWN_FORMAT, or MEDIA_EXTRA_MISSING for aac without PyAV.
+    """
+
+    def __init__(
+        self, file: IO[bytes], format: AudioFormat, sample_rate: int = SAMPLE_RATE
+    ) -> None:
+        self._file = file
+        self._format = format
+        self._sample_rate = sample_rate
+        self._pinned = 0
+        # A Python file would be called back for every frame, and wait for the interpreter's lock
+        # each time: with many at once most of the time of an mp3. The descriptor is its own, as an
+        # encoder that is given up ends when it is collected, and the file may be closed by then.
+        target = os.dup(file.fileno()) if format in SOUNDFILE else file
+        self._writer = open_writer(target, format, sample_rate)
+
+    def write(self, samples: FloatArray) -> None:
+        """The next samples [nw], as many as there are."""
+        for start in range(0, len(samples), self._sample_rate):
+            self._writer.write(samples[start : start + self._sample_rate])
+            self._replace_serials()
+
+    def close(self) -> None:
+        """Finish the file: its header tells lengths, and everything has left for the system."""
+        self._writer.close()
+        self._file.flush()
+        self._replace_serials()
+        if self._format == "wav":
+            patch_wav_header(self._file)
+
+    def _replace_serials(self) -> None:
+        if self._format == "opus":
+            self._pinned = replace_serials(self._file.fileno(), self._pinned)
+
+
+def open_writer(target: Any, format: AudioFormat, sample_rate: int) -> Writer:
+    """A writer of mono sound of `format` to a binary file; of `SOUNDFILE` to a descriptor as well.
+
+    A wav has `UNKNOWN_LENGTH` in its header, until `patch_wav_header`. A descriptor is closed with
+    the writer.
+
+    Raises:
+        InvalidRequest: as `FileEncoder`.
+    """
+    check_format(format)
+    if format in ("wav", "pcm"):
+        return _Pcm(target, wav_header(sample_rate, UNKNOWN_LENGTH) if format == "wav" else b"")
+    if format in SOUNDFILE:
+        return _Soundfile(target, *SOUNDFILE[format], sample_rate)
+    return _Aac(target, sample_rate)
+
+
+def wav_header(sample_rate: int, data_bytes: int) -> bytes:
+    """The 44 bytes in front of 16-bit mono samples."""
+    head = (b"RIFF", 36 + data_bytes, b"WAVE", b"fmt ", 16, 1, 1)
+    return WAV_HEADER.pack(*head, sample_rate, 2 * sample_rate, 2, 16, b"data", data_bytes)
+
+
+def patch_wav_header(file: IO[bytes]) -> None:
+    """Correct a wav of `open_writer` of which everything has come: how long it is.
+
+    Other files, and a wav that says it already, stay as they are; so does one of 2 GiB and more,
+    which some readers take at its word only if it tells no length.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(WAV_HEADER.size)
+    is_ours = head[:4] == b"RIFF" and head[36:] == struct.pack("<4sI", b"data", UNKNOWN_LENGTH)
+    if not is_ours or size - WAV_HEADER.size > UNKNOWN_LENGTH:
+        return
+    for at, length in ((4, size - 8), (40, size - WAV_HEADER.size)):
+        file.seek(at)
+        file.write(length.to_bytes(4, "little"))
+    file.flush()
+
+
+def replace_serials(descriptor: int, at: int) -> int:
+    """Give the whole pages of an Ogg file from `at` on our serial; returns where they end."""
+    while True:
+        page = os.pread(descriptor, MAX_PAGE_BYTES, at)
+        found = read_page(page)
+        if found is None or found.size > len(page):
+            return at
+        os.pwrite(descriptor, with_serial(page[: found.size], OGG_SERIAL), at)
+        at += found.size
+
+
+class _Pcm:
+    def __init__(self, target: IO[bytes], header: bytes) -> None:
+        self._target = target
+        self._header = header
+
+    def write(self, samples: FloatArray) -> None:
+        self.flush()
+        self._target.write(to_pcm16(samples).tobytes())
+
+    def flush(self) -> None:
+        header, self._header = self._header, b""
+        self._target.write(header)
+
+    def close(self) -> None:
+        self.flush()
+
+
+class _Soundfile:
+    def __init__(
+        self, target: IO[bytes] | int, container: str, subtype: str, sample_rate: int
+    ) -> None:
+        import soundfile
+
+        self._gain = MP3_GAIN if container == "MP3" else np.float32(1.0)
+        constant = {"bitrate_mode": "CONSTANT", "compression_level": MP3_COMPRESSION}
+        options: dict[str, Any] = constant if container == "MP3" else {}
+        self._file = soundfile.SoundFile(
+            target, "w", sample_rate, 1, subtype, format=container, closefd=True, **options
+        )
+        if container == "OGG":
+            _shorten_pages(self._file)
+
+    def write(self, samples: FloatArray) -> None:
+        self._file.write(np.clip(samples, -1.0, 1.0) * self._gain)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _shorten_pages(file: Any) -> None:
+    """Have libsndfile write pages of Ogg that are soon full: it keeps up to a second back else.
+
+    soundfile has no call for this setting; with one that lacks what is used here, pages stay long.
+    """
+    import soundfile
+
+    with contextlib.suppress(AttributeError):
+        value = soundfile._ffi.new("double*", OGG_PAGE_MS)
+        soundfile._snd.sf_command(file._file, _SET_OGG_PAGE_LATENCY_MS, value, 8)
+
+
+class _Aac:
+    def __init__(self, target: IO[bytes], sample_rate: int) -> None:
+        import av
+
+        self._sample_rate = sample_rate
+        self._output = av.open(target, "w", format="adts")
+        self._stream: Any = self._output.add_stream("aac", rate=sample_rate, layout="mono")
+        self._stream.bit_rate = AAC_BIT_RATE
+
+    def write(self, samples: FloatArray) -> None:
+        import av
+
+        if not len(samples):
+            return
+        clipped = np.ascontiguousarray(np.clip(samples, -1.0, 1.0)[None])  # [1 nw]
+        frame = av.AudioFrame.from_ndarray(clipped, format="fltp", layout="mono")
+        frame.sample_rate = self._sample_rate
+        self._output.mux(self._stream.encode(frame))
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._output.mux(self._stream.encode(None))
+        self._output.close()

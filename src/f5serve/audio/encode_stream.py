@@ -1,24 +1,25 @@
-"""Waves to the bytes of an audio file while speech is still being generated.
+"""Encodes audio while speech is still being generated.
 
-Bytes are returned as soon as the format allows; together they are a file that readers take to its
-end. A length in the header stays open, because those bytes have been sent; `FileEncoder` writes it.
+Bytes are returned as soon as the format allows; together they are a file that players read to its
+end. A length in the header stays open, because those bytes have been sent; `patch_lengths` writes
+it into a file that has arrived.
 """
 
 from __future__ import annotations
 
 import io
 import tempfile
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
-from f5serve.audio.encode_file import OGG_SERIAL, FileEncoder, open_writer
-from f5serve.audio.mpeg import read_frame
+from f5serve.audio.encode import OGG_SERIAL, FileEncoder, open_writer, patch_wav_header
+from f5serve.audio.frames import info_frame, read_frame, whole_frames
 from f5serve.audio.ogg import read_page, with_serial
 from f5serve.types import AudioFormat, FloatArray
 from f5serve.units import SAMPLE_RATE
 
 
 class Encoder(Protocol):
-    """One file on its way."""
+    """Encodes one file piece by piece."""
 
     def add(self, samples: FloatArray) -> bytes:
         """The next samples [nw] in; what can be sent by now out, maybe nothing."""
@@ -46,7 +47,7 @@ def open_encoder(format: AudioFormat, sample_rate: int = SAMPLE_RATE) -> Encoder
 
 
 class _Whole:
-    """Comes at its end."""
+    """Returns the whole file at its end."""
 
     def __init__(self, format: AudioFormat, sample_rate: int) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by its last reference
@@ -65,7 +66,7 @@ class _Whole:
 
 class _Encoder:
     def __init__(self, format: AudioFormat, sample_rate: int) -> None:
-        self._sink = _Sink()
+        self._sink = _StreamBuffer()
         self._sample_rate = sample_rate
         self._writer = open_writer(self._sink, format, sample_rate)
 
@@ -73,13 +74,13 @@ class _Encoder:
         for start in range(0, len(samples), self._sample_rate):
             self._writer.write(samples[start : start + self._sample_rate])
         self._writer.flush()
-        return self._sent(self._sink.take())
+        return self._sendable(self._sink.take())
 
     def end(self) -> bytes:
         self._writer.close()
-        return self._sent(self._sink.take())
+        return self._sendable(self._sink.take())
 
-    def _sent(self, data: bytes) -> bytes:
+    def _sendable(self, data: bytes) -> bytes:
         return data
 
 
@@ -88,7 +89,7 @@ class _Mp3(_Encoder):
 
     _held: bytes | None = b""
 
-    def _sent(self, data: bytes) -> bytes:
+    def _sendable(self, data: bytes) -> bytes:
         if self._held is None:
             return data
         self._held += data
@@ -104,7 +105,7 @@ class _Opus(_Encoder):
 
     _held = b""
 
-    def _sent(self, data: bytes) -> bytes:
+    def _sendable(self, data: bytes) -> bytes:
         data = self._held + data
         pages, at = [], 0
         while (page := read_page(data, at)) and at + page.size <= len(data):
@@ -114,7 +115,7 @@ class _Opus(_Encoder):
         return b"".join(pages)
 
 
-class _Sink(io.RawIOBase):
+class _StreamBuffer(io.RawIOBase):
     """A file of which only the newest part is there; corrections of earlier parts are dropped."""
 
     def __init__(self) -> None:
@@ -150,3 +151,20 @@ class _Sink(io.RawIOBase):
 
     def writable(self) -> bool:
         return True
+
+
+def patch_lengths(file: IO[bytes]) -> None:
+    """Write the length into the header of a complete streamed wav, or mp3 of constant bit rate.
+
+    Other files, and one that has its length, stay as they are.
+    """
+    patch_wav_header(file)
+    file.seek(0)
+    if file.read(2)[:1] != b"\xff":
+        return
+    file.seek(0)
+    data = file.read()
+    if frames := whole_frames(data):
+        file.seek(0)
+        file.write(info_frame(data[:4], frames, len(data)) + data)
+        file.flush()

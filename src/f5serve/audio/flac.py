@@ -1,4 +1,4 @@
-"""FLAC: the length of the sound by its last frame, whatever the header says.
+"""Parses FLAC: the length of the sound by its last frame, whatever the header says.
 
 Encoders that write to a pipe leave the length at 0, and each frame numbers its samples.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from f5serve.audio.parts import Damaged, Part, each_part
-from f5serve.audio.tags import only_padding
+from f5serve.audio.parts import Damaged, Part, each_part, only_padding
 
 _BEGIN = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _INFO_AT = 8
@@ -73,7 +72,7 @@ def _read_info(data: memoryview) -> _Info | None:
     total, rate = packed & _TOTAL_MASK, packed >> 44
     if not rate or not block:
         return None
-    # Who could not go back to the length could not write the checksum either.
+    # An encoder that could not write the length afterwards has not written the checksum either.
     return _Info(block, rate, total, total > 0 and any(data[_SUM_AT : _SUM_AT + 16]))
 
 

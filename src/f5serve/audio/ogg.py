@@ -1,4 +1,4 @@
-"""Ogg pages: where they begin, their stream, and their checksums."""
+"""Parses Ogg pages: where they begin, their stream, and their checksums."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from f5serve.audio.parts import Damaged, Part, Steps
-from f5serve.audio.tags import only_padding
+from f5serve.audio.parts import Damaged, Part, Steps, only_padding
 
 HEADER_BYTES = 27
 MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
@@ -66,8 +65,8 @@ def checksum(page: bytes | bytearray) -> int:
 
 
 def _is_sound(page: bytes) -> bool:
-    told = struct.unpack_from("<I", page, _SUM_AT)[0]
-    return bool(checksum(page[:_SUM_AT] + bytes(4) + page[_SUM_AT + 4 :]) == told)
+    stored = struct.unpack_from("<I", page, _SUM_AT)[0]
+    return bool(checksum(page[:_SUM_AT] + bytes(4) + page[_SUM_AT + 4 :]) == stored)
 
 
 def ogg_parts(data: memoryview) -> list[Part]:

@@ -1,4 +1,4 @@
-"""wav, RF64, w64, aiff, au and caf: where the sound lies, whatever the header says of its length.
+"""Parses wav, RF64, w64, aiff, au and caf: where the sound is, whatever length the header has.
 
 Programs that write to a pipe leave lengths open or at a placeholder, some are off by their own
 header, and a chunked answer may hold several files; all of that is one recording.
@@ -10,8 +10,7 @@ import re
 import struct
 from typing import NamedTuple
 
-from f5serve.audio.parts import SLACK_S, Damaged, Part, Steps, each_part
-from f5serve.audio.tags import only_padding
+from f5serve.audio.parts import SLACK_S, Damaged, Part, Steps, each_part, only_padding
 
 _OPEN = 0x7FFF_0000
 """From here on a length in 32 bits is a placeholder: the file is not as long by far."""
@@ -51,7 +50,7 @@ class Sound(NamedTuple):
     Attributes:
         start: of its samples, in bytes.
         stated: bytes that the header says they have; negative where it says none.
-        bytes_per_s: of sound; 0 where the header does not tell.
+        bytes_per_s: of sound; 0 if unknown.
         frame_bytes: of one sample of all channels.
     """
 
@@ -218,7 +217,7 @@ def _caf_part(data: memoryview) -> Part:
             length = _sound_bytes(data, Sound(at + 4, stated, per_s, align), _CAF)
             head = bytearray(data[: at + 4])
             struct.pack_into(">q", head, at - 8, length + 4)
-            # Chunks behind the sound tell where its packets lie.
+            # Chunks after the sound have the positions of its packets.
             return Part((bytes(head), data[at + 4 :]))
         if size < 0:
             break
@@ -250,3 +249,30 @@ def _w64_part(data: memoryview) -> Part:
             return Part((bytes(head), data[sound.start : end]))
         at += max(24, size + -size % 8)
     return Part((data,))
+
+
+class RiffHeader(NamedTuple):
+    """The header of a wav."""
+
+    channels: int
+    sample_rate: int
+    data_bytes: int
+
+
+def read_riff(data: bytes) -> RiffHeader | None:
+    """The header of a wav, None for other containers and for a wav that lacks a part of it."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return None
+    channels = sample_rate = 0
+    position = 12
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > len(data):
+            break
+        name, size = struct.unpack_from("<4sI", data, position)
+        position += 8
+        if name == b"fmt " and position + 8 <= len(data):
+            channels, sample_rate = struct.unpack_from("<2xHI", data, position)
+        if name == b"data":
+            return RiffHeader(channels, sample_rate, size) if channels else None
+        position += size + size % 2
+    return None

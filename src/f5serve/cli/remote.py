@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from f5serve.audio.finish import finish
+from f5serve.audio.encode_stream import patch_lengths
 from f5serve.cli.client import Answer, Server
 from f5serve.cli.output import STDOUT, Output
 from f5serve.cli.say import SAMPLING, choose_output, read_text, timing_outputs
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     began = time.monotonic()
     with server.post("/v1/audio/speech", body) as answer:
         heard = _Heard(answer)
-        output.write_parts(heard.parts(), finish)
+        output.write_parts(heard.parts(), patch_lengths)
     job_id = answer.header("X-F5-Job-Id")
     result = _result(server, job_id) if job_id else {}
     written = _write_timings(server, job_id, timings)

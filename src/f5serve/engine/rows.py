@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f5serve.audio.edit import match_loudness
+from f5serve.audio.edit import normalize_rms
 from f5serve.engine.config import N_MELS
 from f5serve.engine.mel import log_mel
 from f5serve.engine.sampler import noise
@@ -33,7 +33,7 @@ class Reference:
     """The voice of one call's utterances; its mel is made when the first of them begins."""
 
     def __init__(self, voice: Voice) -> None:
-        wave, self.gain = match_loudness(voice.wave)
+        wave, self.gain = normalize_rms(voice.wave)
         self._samples = np.ascontiguousarray(wave.samples)
         self._mel: Tensor | None = None
         self.frames = len(self._samples) // HOP_LENGTH + 1  # as `log_mel` has them

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from f5serve.audio.refusals import refuse
+from f5serve.audio.decode import audio_error
 from f5serve.errors import InvalidRequest
 from f5serve.http.errors import BadField
 from f5serve.http.middleware.body_limit import declared_bytes
@@ -220,7 +220,7 @@ class _Body:
 
     def _check(self, size: int) -> None:
         if size > self._max_bytes + _OTHER_FIELDS_BYTES:
-            raise refuse("AUDIO_TOO_LARGE", size, self._max_bytes)
+            raise audio_error("AUDIO_TOO_LARGE", size, self._max_bytes)
 
 
 def read_upload(file: UploadFile, max_bytes: int) -> bytes:
@@ -231,5 +231,5 @@ def read_upload(file: UploadFile, max_bytes: int) -> bytes:
     """
     data = file.file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise refuse("AUDIO_TOO_LARGE", file.size or len(data), max_bytes)
+        raise audio_error("AUDIO_TOO_LARGE", file.size or len(data), max_bytes)
     return data

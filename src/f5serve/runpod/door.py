@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from f5serve.audio.encode_file import to_pcm16
+from f5serve.audio.encode import to_pcm16
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.logging import JOB_ID, quotes
 from f5serve.runpod.progress import Progress
@@ -178,7 +178,7 @@ def piece_items(piece: AudioChunk) -> Iterator[dict[str, Any]]:
             "seconds": round(wave.duration_s, 4),
             "format": "pcm",
             "sample_rate": rate,
-            "audio": base64.b64encode(to_pcm16(wave).tobytes()).decode(),
+            "audio": base64.b64encode(to_pcm16(wave.samples).tobytes()).decode(),
         }
 
 

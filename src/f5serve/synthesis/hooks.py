@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from f5serve.audio.edit import Joiner, remove_silence
+from f5serve.audio.edit import CrossFader, remove_silence
 from f5serve.errors import EngineFailed
 from f5serve.synthesis.checkpoints import UtteranceCheckpoints
 from f5serve.synthesis.word_timing import WordTimingCollector
@@ -61,7 +61,7 @@ class OutputCollector:
         self.hooks = hooks
         self._timer = timer
         self._sink = sink
-        self._joiner = Joiner(request.cross_fade_s)
+        self._cross_fader = CrossFader(request.cross_fade_s)
         self._early: dict[int, Wave] = {}  # finished before one that comes first
         self._done: set[int] = set()
         self._next = 0
@@ -92,16 +92,16 @@ class OutputCollector:
     @property
     def starts_s(self) -> tuple[float, ...]:
         """Where each utterance that was passed on begins in the whole, seconds."""
-        return self._joiner.starts_s
+        return self._cross_fader.starts_s
 
     def _flush(self) -> None:
         """Give out what has become final: the first waves, as far as none is missing."""
         while self._next in self._early:
             self.first_at = self.first_at or time.perf_counter()
-            self._emit(self._joiner.add(self._early.pop(self._next)))
+            self._emit(self._cross_fader.add(self._early.pop(self._next)))
             self._next += 1
             if self._next == len(self.utterances):
-                self._emit(self._joiner.end())
+                self._emit(self._cross_fader.end())
 
     def _emit(self, piece: Wave) -> None:
         if not len(piece.samples):

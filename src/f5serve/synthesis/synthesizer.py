@@ -20,8 +20,7 @@ from typing import IO
 import numpy as np
 
 from f5serve.alignment.aligners import Aligners
-from f5serve.audio.encode import check_format
-from f5serve.audio.encode_file import FileEncoder
+from f5serve.audio.encode import FileEncoder, check_format
 from f5serve.errors import InvalidRequest
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from f5serve.audio.decode import DecodeLimits
-from f5serve.audio.refusals import refuse
+from f5serve.audio.decode import DecodeLimits, audio_error
 from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import AUDIO_EXTENSIONS, casefold, check_name, suggest_name
@@ -104,7 +103,7 @@ def read_recording(path: Path) -> bytes:
     limit = DecodeLimits().max_bytes
     data = read_file(path, limit)
     if len(data) > limit:
-        raise refuse("AUDIO_TOO_LARGE", path.stat().st_size, limit)
+        raise audio_error("AUDIO_TOO_LARGE", path.stat().st_size, limit)
     return data
 
 

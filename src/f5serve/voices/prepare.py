@@ -19,8 +19,7 @@ from f5serve.audio.edit import (
     without_low_sound,
     without_offset,
 )
-from f5serve.audio.encode import read_wav
-from f5serve.audio.encode_file import to_pcm16
+from f5serve.audio.encode import read_wav, to_pcm16
 from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.text.normalize import clean_text
 from f5serve.types import Voice, Wave, WordTiming
@@ -104,7 +103,7 @@ def default_voice() -> Voice:
 
 def make_voice(name: str, wave: Wave, ref_text: str, language: str = "") -> Voice:
     """A voice from canonical audio and transcript; samples are rounded to 16 bits."""
-    pcm = to_pcm16(wave)
+    pcm = to_pcm16(wave.samples)
     exact = Wave(pcm.astype(np.float32) / np.float32(32_768.0), wave.sample_rate)
     revision = hashlib.sha256(pcm.tobytes() + b"\0" + ref_text.encode()).hexdigest()
     return Voice(name, exact, ref_text, revision, language)
@@ -130,7 +129,7 @@ def prepare_voice(
         language: ISO 639-1 code, or "" if unknown.
 
     Raises:
-        BadAudio: a code of audio/refusals.py, AUDIO_SILENT, AUDIO_TOO_SHORT, AUDIO_NO_SPEECH,
+        BadAudio: a code of audio/decode.py, AUDIO_SILENT, AUDIO_TOO_SHORT, AUDIO_NO_SPEECH,
             REFERENCE_TOO_LONG, REF_TEXT_MISMATCH or NOT_UNDERSTOOD.
         InvalidRequest: code REF_TEXT_REQUIRED, or one of `clean_text`.
         ModelUnavailable: the recogniser's model cannot be loaded.

@@ -1,15 +1,18 @@
-"""m4a, webm and wma: whether the container is complete, and where another file begins behind it.
+"""Finds the complete parts of a file of any container; itself parses m4a, webm and wma.
 
-FFmpeg finds the sound and its length; it would take what is there of a file that was cut, so that
-is checked here first.
+FFmpeg would decode what is left of an m4a, webm or wma that was cut, so those are checked here.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
-from f5serve.audio.parts import Damaged, Part, Steps
-from f5serve.audio.tags import only_padding
+from f5serve.audio.flac import flac_parts
+from f5serve.audio.frames import adts_parts, amr_parts, mp3_parts
+from f5serve.audio.ogg import ogg_parts
+from f5serve.audio.parts import MAX_PARTS, Damaged, Part, Steps, id3_bytes, only_padding
+from f5serve.audio.riff import aiff_parts, au_parts, caf_parts, w64_parts, wav_parts
 
 _EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -104,3 +107,32 @@ def _between(data: memoryview, starts: list[int]) -> list[Part]:
 
 def _cut(name: str, there: int, size: int) -> Damaged:
     return Damaged(f"its {name} has {there:,} of {size:,} bytes")
+
+
+_PARTS: dict[str, Callable[[memoryview], list[Part]]] = {
+    "wav": wav_parts,
+    "w64": w64_parts,
+    "aiff": aiff_parts,
+    "au": au_parts,
+    "caf": caf_parts,
+    "flac": flac_parts,
+    "ogg": ogg_parts,
+    "mp3": mp3_parts,
+    "aac": adts_parts,
+    "amr": amr_parts,
+    "m4a": mp4_parts,
+    "webm": webm_parts,
+    "wma": wma_parts,
+}
+
+
+def parts_of(container: str, data: memoryview) -> list[Part]:
+    """The parts of a file whose container `sniff` has named.
+
+    Raises:
+        Damaged: it is not whole.
+    """
+    parts = _PARTS[container](data[id3_bytes(data) :])
+    if len(parts) > MAX_PARTS:
+        raise Damaged(f"{len(parts):,} files are joined in it")
+    return parts
