@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 
 from f5serve.alignment.aligners import Aligners
-from f5serve.audio.encode_file import FileEncoder
+from f5serve.audio.encode import FileEncoder
 from f5serve.audio.encode_stream import _Encoder
 from f5serve.fallback.tone import Tone
 from f5serve.http.app import build_middleware, make_app
