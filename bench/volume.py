@@ -32,12 +32,11 @@ from tests.store.servers import program, rclone
 from tests.store.slow_link import SlowLink
 
 from f5serve.build import stamp
-from f5serve.models.cache_dirs import CacheDir
+from f5serve.models.cache_dirs import CacheDir, copy_to_volume
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan, publish
 from f5serve.models.registry import PUBLISHED
 from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
-from f5serve.models.volume import copy_to_volume
 from f5serve.store.s3 import S3Store
 from machine import describe
 

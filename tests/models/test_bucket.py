@@ -14,7 +14,7 @@ import pytest
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.models import manifest as documents
 from f5serve.models.bucket import current_manifest, download, sync
-from f5serve.models.hashes import Progress
+from f5serve.models.disk import Progress
 from f5serve.models.local import (
     InstalledModel,
     find,

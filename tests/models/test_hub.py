@@ -15,7 +15,8 @@ import pytest
 from huggingface_hub import try_to_load_from_cache
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.models.hashes import Progress, read_record
+from f5serve.models.disk import Progress
+from f5serve.models.hashes import read_record
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
 from f5serve.models.local import find

@@ -11,7 +11,7 @@ import pytest
 from f5serve.errors import F5Error
 from f5serve.models import manifest as documents
 from f5serve.models.bucket import current_manifest, published_ids
-from f5serve.models.hashes import Progress
+from f5serve.models.disk import Progress
 from f5serve.models.publish import publish
 from f5serve.store.base import StoredObject
 from f5serve.store.memory import MemoryStore

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import ModelUnavailable, StorageFailed
-from f5serve.models.cache_dirs import CacheDir, mounted_volume
+from f5serve.models.cache_dirs import CacheDir, CopyCancelled, copy_to_volume, mounted_volume
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
 from f5serve.models.publish import publish
 from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
-from f5serve.models.volume import CopyCancelled, copy_to_volume
 from f5serve.startup import publish as keep
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY, WEIGHTS

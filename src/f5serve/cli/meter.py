@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Self
 
-from f5serve.models.disk import format_bytes
-from f5serve.models.hashes import Progress
+from f5serve.models.disk import Progress, format_bytes
 
 
 class Meter:

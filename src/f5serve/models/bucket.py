@@ -18,16 +18,22 @@ from pathlib import Path
 from f5serve.errors import KeyMissing, ModelUnavailable, StorageFailed
 from f5serve.models import manifest as manifests
 from f5serve.models.cleanup import remove_leftovers
-from f5serve.models.disk import FileLock, hold_lock, no_space
-from f5serve.models.hashes import OnProgress, Progress, digest, no_progress
-from f5serve.models.json_fields import MAX_BYTES
+from f5serve.models.disk import (
+    FileLock,
+    OnProgress,
+    Progress,
+    digest,
+    hold_lock,
+    no_progress,
+    no_space,
+)
 from f5serve.models.local import (
     InstalledModel,
     ModelFiles,
     find_installed,
     mark_installed,
 )
-from f5serve.models.manifest import Manifest, StoredFile
+from f5serve.models.manifest import MAX_BYTES, Manifest, StoredFile
 from f5serve.store.atomic import remove_stale
 from f5serve.store.base import ObjectStore
 

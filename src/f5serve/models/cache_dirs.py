@@ -1,11 +1,13 @@
-"""The folders that models may be fetched into, best first, and which of them has room.
+"""Folders that models are downloaded into, best first, and the copy on a network volume.
 
 A folder counts when a file can be written, flushed, renamed and removed there, and when the blocks
-that are needed can be allocated, not when statvfs says so. A model is stored in exactly one.
+that are needed can be allocated, not when statvfs says so. A model is downloaded into exactly one;
+`copy_to_volume` copies it to a network volume, which outlives the machine.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import stat
@@ -15,10 +17,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from f5serve.errors import StorageFailed
-from f5serve.models.disk import cannot_write, format_bytes, free_bytes
+from f5serve.errors import ModelUnavailable, StorageFailed
+from f5serve.models.cleanup import quarantine, remove_leftovers
+from f5serve.models.disk import (
+    FileLock,
+    cannot_write,
+    format_bytes,
+    free_bytes,
+    hold_lock,
+    unreadable,
+)
+from f5serve.models.hashes import read_record, write_record
+from f5serve.models.local import (
+    InstalledModel,
+    ModelFiles,
+    find,
+    find_installed,
+    mark_installed,
+)
+from f5serve.models.registry import PUBLISHED, Registry
+from f5serve.models.verify import known_hashes
 from f5serve.settings import Settings
-from f5serve.store.atomic import AtomicFile, make_folder
+from f5serve.store.atomic import AtomicFile, make_folder, remove_stale
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,6 +52,8 @@ RESERVED_SHARE = 0.12
 """Of a disk that must not be filled: RunPod's SDK ends a worker that has less than a tenth of /."""
 
 RESERVED_BYTES = 1 << 30
+_BLOCK = 4 << 20
+_LOCK_STALE_S = 60.0  # without a heartbeat of the machine that copies the same model
 _SKIPPED = ("NO_SPACE", "NOT_WRITABLE", "TIER_NOT_OURS")
 
 
@@ -177,3 +199,119 @@ def _make_own(folder: Path) -> None:
                 code="TIER_NOT_OURS",
                 hint="Name a folder of your own in F5_CACHE_DIR.",
             )
+
+
+class CopyCancelled(Exception):
+    """The process ends, so the copy is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """One file to copy; `sha256` is what it must hash to, or None."""
+
+    source: Path
+    to: Path
+    sha256: str | None
+
+
+def copy_to_volume(
+    files: ModelFiles,
+    folder: Path,
+    volume: CacheDir,
+    is_wanted: Callable[[], bool] = lambda: True,
+    registry: Registry = PUBLISHED,
+) -> bool:
+    """Copy a model, as it was found or fetched, into the models folder of a volume.
+
+    Files are hashed on the way. Any number of machines may copy at once: one does, as far as locks
+    hold, and two do no harm.
+
+    Args:
+        folder: models folder that holds the files; what is not in there is not copied.
+        is_wanted: asked after every block; False cancels.
+
+    Returns:
+        Whether anything was copied: False when the volume has the model already, in any form.
+
+    Raises:
+        StorageFailed: NO_SPACE, NOT_WRITABLE, TIER_NOT_OURS, NOT_READABLE; nothing is left behind.
+        ModelUnavailable: HASH_MISMATCH, for a file that changed under way.
+        CopyCancelled: `is_wanted` said no.
+    """
+    hashes = known_hashes(files, folder, registry)
+    is_inside = all(path.is_relative_to(folder) for path in hashes)
+    if not is_inside or _has(volume.path, files.model, registry):
+        return False
+    copies = [
+        _Copy(path, volume.path / path.relative_to(folder), sha256)
+        for path, sha256 in hashes.items()
+    ]
+    volume.check(sum(path.stat().st_size for path in hashes))
+    remove_leftovers(volume.path)
+    with hold_lock(volume.path / f".keep-{files.model}.lock", _LOCK_STALE_S) as held:
+        if _has(volume.path, files.model, registry):
+            return False
+        _copy_all(copies, volume.path, held, is_wanted)
+        _publish(files, folder, volume.path, registry)
+    return True
+
+
+def _has(volume: Path, model_id: str, registry: Registry) -> bool:
+    """Whether the model is there itself: `find` looks into caches of other programs, too."""
+    found = find(model_id, volume, registry=registry)
+    return found is not None and found.weights.is_relative_to(volume)
+
+
+def _copy_all(
+    copies: list[_Copy], volume: Path, held: FileLock, is_wanted: Callable[[], bool]
+) -> None:
+    done: list[Path] = []
+    try:
+        for copy in copies:
+            remove_stale(copy.to.parent)
+            if copy.to.exists():  # copied before; the next start hashes it
+                if copy.to.stat().st_size == copy.source.stat().st_size:
+                    continue
+                quarantine(copy.to, volume)
+            _copy(copy, held, is_wanted)
+            done.append(copy.to)
+    except (StorageFailed, ModelUnavailable, CopyCancelled):
+        for path in done:  # a full volume is worse than a second copy
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _copy(copy: _Copy, held: FileLock, is_wanted: Callable[[], bool]) -> None:
+    hashed, at = hashlib.sha256(), 0
+    try:
+        with (
+            copy.source.open("rb") as source,
+            AtomicFile(copy.to.parent, copy.to.name, copy.source.stat().st_size) as file,
+        ):
+            while block := source.read(_BLOCK):
+                if not is_wanted():
+                    raise CopyCancelled
+                hashed.update(block)
+                file.write_at(at, block)
+                at += len(block)
+                held.beat()
+            file.truncate(at)
+            if copy.sha256 not in (None, hashed.hexdigest()):
+                raise ModelUnavailable(
+                    f"{copy.source} is not what it was when it was loaded.",
+                    code="HASH_MISMATCH",
+                    hint="It is not copied. The next start hashes it and puts it aside.",
+                )
+            file.publish(copy.to)
+    except OSError as error:
+        raise unreadable(copy.source, error) from None
+
+
+def _publish(files: ModelFiles, folder: Path, volume: Path, registry: Registry) -> None:
+    """Write the pointer or the records that `local` and `verify` read."""
+    installed = find_installed(files.model, folder)
+    if installed is not None and files.weights.is_relative_to(installed.folder):
+        mark_installed(InstalledModel.of(installed.manifest, volume))
+        return
+    for name in (files.model, registry.vocoder.id):
+        write_record(volume, name, read_record(folder, name))

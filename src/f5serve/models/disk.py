@@ -1,4 +1,4 @@
-"""Disk space that is reserved before a download, atomic writes, and locks between processes.
+"""Files on disk: hashes, space that is reserved before a download, atomic writes, file locks.
 
 What statvfs reports is only a reason to refuse early: with quotas, network volumes and other
 writers it promises nothing, so the blocks are really allocated.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Literal, Self
 
 from f5serve.errors import StorageFailed, means_full
 from f5serve.store.atomic import AtomicFile
@@ -24,6 +26,7 @@ _LEAST_STEP, _MOST_STEP = 4 << 20, 256 << 20  # bytes given back in one call
 _ALLOCATE_S = 5.0  # at most, for allocating blocks before a download
 _IMPLAUSIBLE = 100 * 10**12  # bytes free: more than any one disk has
 _NETWORKED = ("fuse", "nfs", "cifs", "smb", "ceph", "lustre", "9p", "virtiofs")
+_HASH_BLOCK = 4 << 20
 _MARGIN = 1 << 20  # directories, records and the last block of each file
 _HINT_UNWRITABLE = "Name a folder in F5_MODELS_DIR that this user may write to."
 
@@ -168,6 +171,69 @@ def _allocate(descriptor: int, size: int) -> None:
         os.posix_fallocate(descriptor, start, min(_PIECE, size - start))
         if time.monotonic() > give_up:
             return
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of one file has been transferred or hashed.
+
+    Attributes:
+        path: in its repository.
+        phase: "download", "upload" or "verify".
+        done: bytes so far, those of an earlier attempt included.
+        total: bytes in all, or None when not known.
+    """
+
+    path: str
+    phase: Literal["download", "upload", "verify"]
+    done: int
+    total: int | None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def no_progress(_: Progress) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Hashes of one content, lower-case hex: its sha256, and its git blob id or ""."""
+
+    sha256: str
+    git: str = ""
+
+    def matches(self, name: str) -> bool:
+        """Whether `name` may be one of them; a name of neither length proves nothing."""
+        own = {64: self.sha256, 40: self.git}.get(len(name), "")
+        return not own or name.lower() == own
+
+
+def digest(
+    file: Path, path: str = "", on_progress: OnProgress = no_progress, *, git: bool = False
+) -> Digest:
+    """Hash a file as it lies on disk.
+
+    Args:
+        path: what progress calls it.
+        git: whether to compute the git blob id, too.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    hashed = hashlib.sha256()
+    size = file.stat().st_size
+    blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    done = 0
+    with file.open("rb") as stream:
+        while block := stream.read(_HASH_BLOCK):
+            hashed.update(block)
+            if git:
+                blob.update(block)
+            done += len(block)
+            on_progress(Progress(path, "verify", done, size))
+    return Digest(hashed.hexdigest(), blob.hexdigest() if git else "")
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Hashes of model files: computing them, and the record of those accepted on first use.
+"""The record of hashes that were accepted on first use.
 
 models_dir/seen/<model id>.json holds the revision a model was resolved to and the hashes of the
 files that were accepted. A hash that nobody published is so trusted on first use, and refused when
@@ -7,84 +7,28 @@ it changes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from f5serve.models import json_fields as fields
 from f5serve.models.disk import write_atomic
+from f5serve.models.manifest import (
+    int_field,
+    is_inside,
+    is_revision,
+    load_object,
+    object_field,
+    read_document,
+    sha256_field,
+    text_field,
+)
 from f5serve.models.registry import ROLES, ModelFile, Role
+from f5serve.store.json_documents import InvalidDocument
 
 _log = logging.getLogger(__name__)
-
-_BLOCK = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How much of one file has been transferred or hashed.
-
-    Attributes:
-        path: in its repository.
-        phase: "download", "upload" or "verify".
-        done: bytes so far, those of an earlier attempt included.
-        total: bytes in all, or None when not known.
-    """
-
-    path: str
-    phase: Literal["download", "upload", "verify"]
-    done: int
-    total: int | None
-
-
-OnProgress = Callable[[Progress], None]
-
-
-def no_progress(_: Progress) -> None:
-    """Report nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """Hashes of one content, lower-case hex: its sha256, and its git blob id or ""."""
-
-    sha256: str
-    git: str = ""
-
-    def matches(self, name: str) -> bool:
-        """Whether `name` may be one of them; a name of neither length proves nothing."""
-        own = {64: self.sha256, 40: self.git}.get(len(name), "")
-        return not own or name.lower() == own
-
-
-def digest(
-    file: Path, path: str = "", on_progress: OnProgress = no_progress, *, git: bool = False
-) -> Digest:
-    """Hash a file as it lies on disk.
-
-    Args:
-        path: what progress calls it.
-        git: whether to compute the git blob id, too.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    hashed = hashlib.sha256()
-    size = file.stat().st_size
-    blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    done = 0
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            hashed.update(block)
-            if git:
-                blob.update(block)
-            done += len(block)
-            on_progress(Progress(path, "verify", done, size))
-    return Digest(hashed.hexdigest(), blob.hexdigest() if git else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +79,10 @@ def read_record(models_dir: Path, model_id: str) -> KnownHashes:
     """The record of a model; empty when there is none or it cannot be read as one."""
     path = record_path(models_dir, model_id)
     try:
-        return _known_hashes(fields.load(fields.read_file(path)))
+        return _known_hashes(load_object(read_document(path)))
     except FileNotFoundError:
         return KnownHashes()
-    except (OSError, fields.InvalidDocument) as error:
+    except (OSError, InvalidDocument) as error:
         _log.warning("the record %s is not used: %s", path, error)
         return KnownHashes()
 
@@ -166,21 +110,21 @@ def record_file(models_dir: Path, model_id: str, file: ModelFile, path: Path, sh
 
 
 def _known_hashes(value: Mapping[str, Any]) -> KnownHashes:
-    revision, files = value.get("revision"), fields.part(value, "files")
-    if revision is not None and not fields.is_revision(fields.text(value, "revision")):
-        raise fields.InvalidDocument("revision")
+    revision, files = value.get("revision"), object_field(value, "files")
+    if revision is not None and not is_revision(text_field(value, "revision")):
+        raise InvalidDocument("revision")
     return KnownHashes(
-        revision, {name: _known_file(name, fields.part(files, name)) for name in files}
+        revision, {name: _known_file(name, object_field(files, name)) for name in files}
     )
 
 
 def _known_file(name: str, entry: Mapping[str, Any]) -> KnownFile:
-    role = fields.text(entry, "role")
-    if role not in ROLES or not fields.is_inside(name):
-        raise fields.InvalidDocument(name[:80])
+    role = text_field(entry, "role")
+    if role not in ROLES or not is_inside(name):
+        raise InvalidDocument(name[:80])
     return KnownFile(
         cast(Role, role),
-        fields.sha256(entry, "sha256"),
-        fields.whole(entry, "size"),
-        fields.whole(entry, "mtime_ns", 1 << 63),
+        sha256_field(entry, "sha256"),
+        int_field(entry, "size"),
+        int_field(entry, "mtime_ns", 1 << 63),
     )

@@ -19,21 +19,17 @@ from pathlib import Path
 from f5serve.errors import ModelUnavailable, StorageFailed
 from f5serve.models.cleanup import quarantine, remove_leftovers
 from f5serve.models.disk import (
-    DiskReservation,
-    cannot_write,
-    hold_lock,
-    write_atomic,
-)
-from f5serve.models.hashes import (
     Digest,
+    DiskReservation,
     OnProgress,
     Progress,
+    cannot_write,
     digest,
+    hold_lock,
     no_progress,
-    read_record,
-    record_file,
-    write_record,
+    write_atomic,
 )
+from f5serve.models.hashes import read_record, record_file, write_record
 from f5serve.models.hub_client import (
     Download,
     HubSource,

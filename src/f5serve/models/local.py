@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Self
 
 from f5serve.errors import F5Error, ModelUnavailable
-from f5serve.models import json_fields
 from f5serve.models import manifest as manifests
 from f5serve.models.disk import write_atomic
 from f5serve.models.hashes import KnownHashes, read_record
@@ -198,11 +197,11 @@ def find_installed(model_id: str, models_dir: Path) -> InstalledModel | None:
     """
     home = models_dir / SYNCED_FOLDER / manifests.check_model_id(model_id)
     try:
-        pointer = json_fields.read_file(home / _POINTER_NAME)
+        pointer = manifests.read_document(home / _POINTER_NAME)
         sha256 = manifests.read_pointer(pointer, model_id)
         if sha256 is None:
             return None
-        data = json_fields.read_file(home / sha256[:16] / MANIFEST_NAME)
+        data = manifests.read_document(home / sha256[:16] / MANIFEST_NAME)
         manifest = manifests.read(data, model_id)
     except (OSError, F5Error):
         return None
@@ -325,7 +324,7 @@ def _snapshots(folder: Path, revision: str | None) -> Iterator[Path]:
     return (
         snapshots / name
         for name in dict.fromkeys(names)
-        if json_fields.is_revision(name) and (snapshots / name).is_dir()
+        if manifests.is_revision(name) and (snapshots / name).is_dir()
     )
 
 

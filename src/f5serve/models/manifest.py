@@ -12,17 +12,19 @@ version or an error. The same documents lie beside a model that was synced to a 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.models import json_fields as fields
 from f5serve.models.registry import ROLES, Role
 from f5serve.store.base import is_key
-from f5serve.store.json_documents import canonical_json
+from f5serve.store.json_documents import InvalidDocument, canonical_json, parse_object
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,17 @@ PUBLISHED_API = "published"
 READABLE_APIS = frozenset({ARTIFACT_API, PUBLISHED_API})
 BLOBS = "models/_blobs/"
 MANIFEST_NAME = "manifest.json"
+
+MAX_BYTES = 65_536
+"""Of a document; a larger one is refused."""
+
+MAX_TEXT = 500
+MAX_SIZE = 1 << 50
+"""Bytes of a file; more than any model has."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # becomes the name of a folder
+_NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _NEEDED: frozenset[Role] = frozenset({"weights", "vocab", "vocoder"})
 
@@ -165,11 +178,11 @@ def read(data: bytes, model_id: str) -> Manifest | None:
         value = _load(data)
         if not _is_known(value, "schema", {SCHEMA}, model_id):
             return None
-        fields.text(value, "model_api")
+        text_field(value, "model_api")
         if not _is_known(value, "model_api", READABLE_APIS, model_id):
             return None
         manifest = Manifest(_description(value), _files(value.get("files")), data)
-    except fields.InvalidDocument:
+    except InvalidDocument:
         raise corrupt(model_id, "its manifest cannot be read") from None
     if manifest.about.model != model_id:
         raise corrupt(model_id, "its manifest is that of another model")
@@ -190,8 +203,8 @@ def read_pointer(data: bytes, model_id: str) -> str | None:
     try:
         value = _load(data)
         is_known = _is_known(value, "schema", {SCHEMA}, model_id)
-        return fields.sha256(value, "manifest") if is_known else None
-    except fields.InvalidDocument:
+        return sha256_field(value, "manifest") if is_known else None
+    except InvalidDocument:
         raise corrupt(model_id, "its pointer cannot be read") from None
 
 
@@ -205,9 +218,9 @@ def corrupt(model_id: str, what: str) -> ModelUnavailable:
 
 
 def _load(data: bytes) -> dict[str, Any]:
-    value = fields.load(data)
+    value = load_object(data)
     if type(value.get("schema")) is not int:
-        raise fields.InvalidDocument("schema")
+        raise InvalidDocument("schema")
     return value
 
 
@@ -226,19 +239,19 @@ def _is_known(
 
 
 def _description(value: Mapping[str, Any]) -> Description:
-    source, producer = fields.part(value, "source"), fields.part(value, "producer")
+    source, producer = object_field(value, "source"), object_field(value, "producer")
     if not isinstance(value.get("commercial"), bool):
-        raise fields.InvalidDocument("commercial")
+        raise InvalidDocument("commercial")
     return Description(
-        model=fields.text(value, "model"),
-        model_api=fields.text(value, "model_api"),
-        arch=fields.text(value, "arch"),
-        license=fields.text(value, "license"),
+        model=text_field(value, "model"),
+        model_api=text_field(value, "model_api"),
+        arch=text_field(value, "arch"),
+        license=text_field(value, "license"),
         commercial=value["commercial"],
-        repo=fields.text(source, "repo", ""),
-        revision=fields.text(source, "revision", ""),
-        version=fields.text(producer, "version", ""),
-        commit=fields.text(producer, "commit", ""),
+        repo=text_field(source, "repo", ""),
+        revision=text_field(source, "revision", ""),
+        version=text_field(producer, "version", ""),
+        commit=text_field(producer, "commit", ""),
     )
 
 
@@ -249,19 +262,83 @@ def _files(entries: object) -> tuple[StoredFile, ...]:
         InvalidDocument: they cannot be those of a model.
     """
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise fields.InvalidDocument("files")
-    files = tuple(_file(entry) for entry in entries if fields.text(entry, "role") in ROLES)
+        raise InvalidDocument("files")
+    files = tuple(_file(entry) for entry in entries if text_field(entry, "role") in ROLES)
     roles = {file.role for file in files}
     names = {file.path.lower() for file in files} | {MANIFEST_NAME}
     if not roles >= _NEEDED or len(roles) < len(files) or len(names) <= len(files):
-        raise fields.InvalidDocument("files")
+        raise InvalidDocument("files")
     return files
 
 
 def _file(entry: Mapping[str, Any]) -> StoredFile:
-    path = fields.text(entry, "path")
+    path = text_field(entry, "path")
     if not is_key(path) or "/" in path:
-        raise fields.InvalidDocument("path")
-    return StoredFile(
-        entry["role"], path, fields.whole(entry, "size"), fields.sha256(entry, "sha256")
-    )
+        raise InvalidDocument("path")
+    return StoredFile(entry["role"], path, int_field(entry, "size"), sha256_field(entry, "sha256"))
+
+
+def load_object(data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`.
+
+    Raises:
+        InvalidDocument: there is none.
+    """
+    if len(data) > MAX_BYTES:
+        raise InvalidDocument("it is too large")
+    return parse_object(data)
+
+
+def read_document(path: Path) -> bytes:
+    """A document on a disk, cut just above `MAX_BYTES`.
+
+    Raises:
+        OSError: it cannot be read, or is no file: reading a pipe would not end.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "no file", str(path))
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def text_field(value: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    """A field that can be printed in one line; `default` where it is absent, if there is one."""
+    found = value.get(name, default)
+    if not isinstance(found, str) or len(found) > MAX_TEXT or _NOT_SHOWN.search(found):
+        raise InvalidDocument(name)
+    return found
+
+
+def int_field(value: Mapping[str, Any], name: str, most: int = MAX_SIZE) -> int:
+    """A field that is a whole number from 0 to `most`."""
+    found = value.get(name)
+    if type(found) is not int or not 0 <= found <= most:
+        raise InvalidDocument(name)
+    return found
+
+
+def sha256_field(value: Mapping[str, Any], name: str) -> str:
+    """A field that is a hash in lower-case hexadecimal."""
+    found = value.get(name)
+    if not isinstance(found, str) or not _SHA256.fullmatch(found):
+        raise InvalidDocument(name)
+    return found
+
+
+def object_field(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A field that is an object; an empty one where it is absent or null."""
+    found = value.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise InvalidDocument(name)
+    return found or {}
+
+
+def is_revision(name: str) -> bool:
+    """Whether a commit or branch can be the name of a folder."""
+    return _REVISION.fullmatch(name) is not None
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path of a repository stays below the folder that it is put into."""
+    plain = 0 < len(path) <= MAX_TEXT and not _NOT_SHOWN.search(path) and "\\" not in path
+    return plain and not path.startswith("/") and ".." not in PurePosixPath(path).parts

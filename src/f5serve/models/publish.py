@@ -21,12 +21,11 @@ from f5serve.build import stamp
 from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
 from f5serve.models import manifest as manifests
 from f5serve.models.bucket import current_manifest
-from f5serve.models.disk import unreadable
-from f5serve.models.hashes import OnProgress, Progress, digest, no_progress
-from f5serve.models.json_fields import MAX_BYTES
+from f5serve.models.disk import OnProgress, Progress, digest, no_progress, unreadable
 from f5serve.models.local import artifact_path, find, get_published
 from f5serve.models.manifest import (
     ARTIFACT_API,
+    MAX_BYTES,
     PUBLISHED_API,
     Description,
     Manifest,

@@ -19,8 +19,7 @@ from pathlib import Path
 from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.models.bucket import current_manifest, download
 from f5serve.models.cache_dirs import CacheDir, fetch_into_first
-from f5serve.models.disk import format_bytes
-from f5serve.models.hashes import OnProgress, Progress, no_progress
+from f5serve.models.disk import OnProgress, Progress, format_bytes, no_progress
 from f5serve.models.hub_client import HubSource
 from f5serve.models.local import ARTIFACTS_FOLDER, SYNCED_FOLDER, ModelFiles, find
 from f5serve.models.registry import PUBLISHED, Registry

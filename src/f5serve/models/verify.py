@@ -10,15 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from f5serve.models.cleanup import quarantine
-from f5serve.models.disk import unreadable
-from f5serve.models.hashes import (
-    OnProgress,
-    digest,
-    no_progress,
-    read_record,
-    record_file,
-    record_path,
-)
+from f5serve.models.disk import OnProgress, digest, no_progress, unreadable
+from f5serve.models.hashes import read_record, record_file, record_path
 from f5serve.models.local import (
     ARTIFACTS_FOLDER,
     HUB_FOLDER,

@@ -17,11 +17,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from f5serve.errors import F5Error
-from f5serve.models.cache_dirs import CacheDir
+from f5serve.models.cache_dirs import CacheDir, CopyCancelled, copy_to_volume
 from f5serve.models.disk import format_bytes
 from f5serve.models.registry import PUBLISHED, Registry
 from f5serve.models.resolve import ResolvedModel
-from f5serve.models.volume import CopyCancelled, copy_to_volume
 from f5serve.process import lower_priority
 from f5serve.settings import Settings, process_environ
 from f5serve.startup.die_with_parent import NICENESS

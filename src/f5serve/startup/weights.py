@@ -16,7 +16,7 @@ from f5serve.settings import Settings, on_runpod
 from f5serve.startup.select import EngineSpec, select_engine
 
 if TYPE_CHECKING:
-    from f5serve.models.hashes import Progress
+    from f5serve.models.disk import Progress
     from f5serve.models.resolve import ModelSources, ResolvedModel
 
 _log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class _ProgressLogger:
         self._logged = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        """See `models.hashes.OnProgress`."""
+        """See `models.disk.OnProgress`."""
         if self._stop.is_set():
             raise Aborted
         if time.monotonic() - self._logged < _LOG_EVERY_S or progress.phase != "download":
