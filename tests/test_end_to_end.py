@@ -15,7 +15,7 @@ from f5serve.startup import load
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import SamplingOptions, SpeechRequest, Utterance, Wave
 from f5serve.voices.prepare import default_voice
-from tests.hearing import hear, word_error_rate
+from tests.hearing import transcribe, word_error_rate
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def say(speech: Synthesizer, text: str, speed: float = 1.0) -> Wave:
 
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_a_sentence_is_understood(speech: Synthesizer, sentence: str) -> None:
-    heard = hear(say(speech, sentence))
+    heard = transcribe(say(speech, sentence))
     assert word_error_rate(sentence, heard) <= GATE, heard
 
 
@@ -68,7 +68,7 @@ def test_speed_changes_the_length_and_stays_understood(speech: Synthesizer, spee
         wave = say(speech, sentence, speed)
         usual = say(speech, sentence)
         assert usual.duration_s / wave.duration_s == pytest.approx(speed, rel=0.15)
-        heard = hear(wave)
+        heard = transcribe(wave)
         assert word_error_rate(sentence, heard) <= GATE, heard
 
 
@@ -76,7 +76,7 @@ def test_an_utterance_too_long_for_the_model_loses_no_word(speech: Synthesizer) 
     assert len(pronounce(PASSAGE, longest=10_000)[0].text) > 510
     utterance = Utterance(PASSAGE, default_voice(), 0, 0, SamplingOptions())
     (wave,) = speech.engine.generate([utterance])
-    heard = hear(wave)
+    heard = transcribe(wave)
     assert word_error_rate(PASSAGE, heard) <= GATE, heard
 
 
@@ -89,7 +89,7 @@ def test_the_command_line_speaks_a_sentence_that_is_understood(
     said = json.loads(capsys.readouterr().out)
     wave = read_wav(out.read_bytes())
     assert said["duration"] == pytest.approx(wave.duration_s, abs=0.001)
-    assert word_error_rate(sentence, hear(wave)) <= GATE
+    assert word_error_rate(sentence, transcribe(wave)) <= GATE
 
 
 def test_the_real_engine_runs_on_random_weights(

@@ -22,7 +22,7 @@ import pytest
 
 import f5serve
 from f5serve.alignment.subtitles import FORMATS, write
-from f5serve.asr.wording import compare
+from f5serve.asr.word_errors import compare
 from f5serve.errors import F5Error
 from f5serve.fallback.pronounce import pronounce
 from f5serve.text.english import numbers
@@ -245,7 +245,7 @@ def test_a_pattern_is_linear(place: str) -> None:
 
 ROOMS = (
     *("f5serve.text", "f5serve.alignment", "f5serve.voices.names", "f5serve.voices.transcripts"),
-    *("f5serve.asr.wording", "f5serve.fallback.pronounce"),
+    *("f5serve.asr.word_errors", "f5serve.fallback.pronounce"),
 )
 ARGUMENTS: dict[str, Any] = {
     "max_chars": 10**6,

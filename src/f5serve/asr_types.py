@@ -36,10 +36,10 @@ class WordErrors:
     """Words of a text beside the words of a transcript.
 
     Attributes:
-        words: how many were meant.
-        errors: how many have to be changed, left out or put in to make them those that were heard.
-        differing: the places where they differ, each as (meant, heard); one of them may be empty.
-        heard: all that was heard.
+        words: number of words of the text.
+        errors: substitutions, deletions and insertions that make the transcript of it.
+        differing: the places where they differ, each as (text, transcript); one may be empty.
+        heard: the transcript.
     """
 
     words: int
@@ -49,7 +49,7 @@ class WordErrors:
 
     @property
     def rate(self) -> float:
-        """Word error rate: 0 for equal words; above 1 where many more were heard than meant."""
+        """Word error rate: 0 for equal words; above 1 where the transcript has many more."""
         return self.errors / max(1, self.words)
 
 
@@ -63,11 +63,11 @@ class Recogniser(Protocol):
     @property
     def model(self) -> str: ...
 
-    def understands(self, language: str) -> bool:
-        """Whether it knows a language, ISO 639-1; "" asks whether it can tell which one it is."""
+    def supports(self, language: str) -> bool:
+        """Whether it knows a language, ISO 639-1; "": whether it can detect which one is spoken."""
         ...
 
-    def hear(
+    def transcribe(
         self,
         wave: Wave,
         language: str = "",
@@ -75,12 +75,12 @@ class Recogniser(Protocol):
         word_times: bool = False,
         check: Callable[[], None] | None = None,
     ) -> Transcript:
-        """Write down what is said in a wave of any sample rate.
+        """The words of a wave of any sample rate.
 
         Args:
-            language: what is spoken, ISO 639-1; "" has it found out.
-            check: called while others are heard, and between stretches of half a minute; what it
-                raises comes out.
+            language: that is spoken, ISO 639-1; "" detects it.
+            check: called while it waits for other waves, and after each half minute of sound; what
+                it raises is raised.
 
         Raises:
             ModelUnavailable: the recogniser cannot be loaded.

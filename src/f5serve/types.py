@@ -97,7 +97,7 @@ class Aligner(Protocol):
     @property
     def method(self) -> str: ...
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """Whether it knows a language, ISO 639-1."""
         ...
 

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f5serve.asr import Ear, ModelFolder, Whisper, find_model
+from f5serve.asr.models import ModelFolder, find_model
+from f5serve.asr.whisper import Whisper
+from f5serve.asr.word_errors import SpeechChecker
 from f5serve.asr_types import Transcript
 from f5serve.audio.decode import decode
 from f5serve.errors import ModelUnavailable
 from f5serve.types import Wave, WordTiming
-from tests.hearing import ear, word_error_rate
+from tests.hearing import speech_checker, word_error_rate
 from tests.voices.test_prepare import TEXTS, clip
 
 
@@ -32,7 +34,7 @@ def folder() -> ModelFolder:
 
 
 def test_a_person_is_understood() -> None:
-    heard = ear().hear(wave("0890"))
+    heard = speech_checker().recogniser.transcribe(wave("0890"))
     assert word_error_rate(TEXTS["0890"], heard.text) < 0.1
     assert heard.language == "en"
     assert 0.5 < heard.confidence < 1
@@ -41,7 +43,7 @@ def test_a_person_is_understood() -> None:
 
 def test_every_word_has_its_place() -> None:
     sound = wave("0890")
-    words = ear().words_of(sound, TEXTS["0890"])
+    words = speech_checker().align(sound, TEXTS["0890"])
     assert [word.word for word in words] == TEXTS["0890"].split()
     assert all(a.start_s < a.end_s <= b.start_s + 0.01 for a, b in pairwise(words))
     assert words[0].start_s >= 0
@@ -52,14 +54,14 @@ def test_every_word_has_its_place() -> None:
 def test_nothing_is_heard_in_silence_and_nothing_loaded(level: float) -> None:
     whisper = Whisper(folder())
     silence = Wave(np.full(48_000, level, np.float32))
-    assert whisper.hear(silence) == Transcript("", "en", 0.0)
-    assert whisper.hear(Wave(np.zeros(0, np.float32))) == Transcript("", "en", 0.0)
+    assert whisper.transcribe(silence) == Transcript("", "en", 0.0)
+    assert whisper.transcribe(Wave(np.zeros(0, np.float32))) == Transcript("", "en", 0.0)
     assert not whisper.is_loaded
 
 
 def test_noise_is_no_confident_speech() -> None:
     noise = np.random.default_rng(0).standard_normal(72_000).astype(np.float32)
-    heard = ear().hear(Wave(noise * np.float32(0.1)))
+    heard = speech_checker().recogniser.transcribe(Wave(noise * np.float32(0.1)))
     assert heard.confidence < 0.5
     assert len(heard.text) < 400
 
@@ -68,18 +70,18 @@ def test_it_is_loaded_once_for_all_threads() -> None:
     whisper = Whisper(folder(), device="cpu", threads=1)
     sound = Wave(wave("0880").samples[:24_000])
     with ThreadPoolExecutor(3) as pool:
-        heard = list(pool.map(whisper.hear, [sound] * 3))
+        heard = list(pool.map(whisper.transcribe, [sound] * 3))
     assert heard[0] == heard[1] == heard[2]
     assert whisper.is_loaded
 
 
 def test_languages_it_does_not_know_are_not_compared() -> None:
-    assert not ear().recogniser.understands("de")
-    assert ear().recogniser.understands("en-GB")
-    assert not ear().recogniser.understands("")
-    assert ear().compare(wave("0880"), "Guten Morgen, wie geht es dir?", "de") is None
-    assert ear().compare(wave("0880"), "Guten Morgen, wie geht es dir?") is None
-    assert ear().words_of(wave("0880"), "Guten Morgen.", "de") == ()
+    assert not speech_checker().recogniser.supports("de")
+    assert speech_checker().recogniser.supports("en-GB")
+    assert not speech_checker().recogniser.supports("")
+    assert speech_checker().compare(wave("0880"), "Guten Morgen, wie geht es dir?", "de") is None
+    assert speech_checker().compare(wave("0880"), "Guten Morgen, wie geht es dir?") is None
+    assert speech_checker().align(wave("0880"), "Guten Morgen.", "de") == ()
 
 
 @pytest.mark.parametrize("damage", ["bytes", "other"])
@@ -93,7 +95,7 @@ def test_a_damaged_model_is_told(tmp_path: Path, damage: str) -> None:
     (path / "model.bin").write_bytes(b"not a model")
     broken = replace(there, path=path, sha256=there.sha256 if damage == "bytes" else "")
     with pytest.raises(ModelUnavailable) as caught:
-        Ear(Whisper(broken)).hear(wave("0880"))
+        SpeechChecker(Whisper(broken)).transcribe(wave("0880"))
     expected = "RECOGNISER_CORRUPT" if damage == "bytes" else "RECOGNISER_FAILED"
     assert caught.value.code == expected
 
@@ -107,10 +109,10 @@ class Parrot:
         self._words = words
         self._language = language
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         return language == self._language
 
-    def hear(
+    def transcribe(
         self,
         wave: Wave,
         language: str = "",
@@ -132,7 +134,7 @@ def test_words_are_found_where_they_were_heard_differently() -> None:
         WordTiming("see", 1.4, 1.7, 0.9),
         WordTiming("shells.", 1.7, 2.0, 0.9),
     ]
-    found = Ear(Parrot(*heard)).words_of(wave("0880"), "He paid $3 for seashells!", "en")
+    found = SpeechChecker(Parrot(*heard)).align(wave("0880"), "He paid $3 for seashells!", "en")
     assert [(word.word, word.start_s, word.end_s) for word in found[:4]] == [
         ("He", 0.0, 0.2),
         ("paid", 0.2, 0.5),
@@ -145,5 +147,5 @@ def test_words_are_found_where_they_were_heard_differently() -> None:
 
 def test_characters_are_the_words_of_chinese() -> None:
     heard = [WordTiming("你好", 0.0, 0.5, 0.9), WordTiming("世界", 0.5, 1.0, 0.9)]
-    found = Ear(Parrot(*heard, language="zh")).words_of(wave("0880"), "你好，世界。", "zh")
+    found = SpeechChecker(Parrot(*heard, language="zh")).align(wave("0880"), "你好，世界。", "zh")
     assert [word.word for word in found if word.confidence] == ["你", "好", "世", "界"]

@@ -17,7 +17,7 @@ class Late:
 
     method = "late"
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         return True
 
     def align(self, waves: list[Wave], texts: list[str], language: str) -> list[Alignment]:

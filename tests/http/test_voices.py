@@ -22,7 +22,7 @@ from f5serve.store.memory import MemoryStore
 from f5serve.types import Wave
 from f5serve.voices import names
 from f5serve.voices.records import Blob, VoiceRecord, dump_record
-from tests.hearing import ears
+from tests.hearing import speech_recognition
 from tests.http.house import House, house
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 
@@ -283,7 +283,7 @@ def test_consent_is_asked_for_where_it_must_be(tmp_path: Path) -> None:
 
 
 def test_whoever_hears_writes_and_checks_transcripts(tmp_path: Path) -> None:
-    with house(tmp_path, hearing=ears().hearing()) as home:
+    with house(tmp_path, hearing=speech_recognition().hearing()) as home:
         written = upload(home, "ana", ref_text="").json()
         assert written["needs_review"]
         assert "young man" in written["ref_text"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from f5serve.asr import Ear
+from f5serve.asr.word_errors import SpeechChecker
 from f5serve.asr_types import Transcript
 from f5serve.fallback.tone import Tone
 from f5serve.store.memory import MemoryStore
@@ -20,7 +20,7 @@ from tests.voices.material import WORDS, recording
 FILE = b64(recording())
 
 
-def hear(wave: Wave, language: str) -> Transcript:
+def transcribe(wave: Wave, language: str) -> Transcript:
     return Transcript(WORDS, "en", 0.8)
 
 
@@ -32,10 +32,10 @@ class Echo:
     def __init__(self) -> None:
         self.times = 0
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         return language == "en"
 
-    def hear(
+    def transcribe(
         self,
         wave: Wave,
         language: str = "",
@@ -49,7 +49,7 @@ class Echo:
 
 def test_a_voice_without_words_is_heard_listed_and_warned_about(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, hearing=Transcriber(transcribe=hear)) as here:
+        async with house(tmp_path, hearing=Transcriber(transcribe=transcribe)) as here:
             told = (await here.call("upload", voice_name="ana", voice_file=FILE))["voice"]
             assert (told["needs_review"], told["transcript_confidence"]) == (True, 0.8)
             (listed,) = (await here.call("list_voices"))["voices"]
@@ -78,7 +78,7 @@ def test_speech_is_verified_on_request_and_the_result_says_so(tmp_path: Path) ->
     echo = Echo()
 
     def load() -> Synthesizer:
-        return Synthesizer(Tone(), verification=VerificationPolicy(Ear(echo)))
+        return Synthesizer(Tone(), verification=VerificationPolicy(SpeechChecker(echo)))
 
     async def story() -> None:
         async with house(tmp_path, store, load_speech=load) as here:
@@ -101,7 +101,7 @@ def test_a_worker_may_verify_everything(tmp_path: Path) -> None:
     echo = Echo()
 
     async def story() -> None:
-        speech = Synthesizer(Tone(), verification=VerificationPolicy(Ear(echo), tries=0))
+        speech = Synthesizer(Tone(), verification=VerificationPolicy(SpeechChecker(echo), tries=0))
         async with house(tmp_path, load_speech=lambda: speech, verify=True) as here:
             assert not (await here.ask("j", **HELLO))["verification"]["passed"]
             assert (await here.ask("k", **HELLO, verify=False))["verification"] is None

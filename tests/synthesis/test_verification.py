@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from f5serve.asr import Ear
+from f5serve.asr.word_errors import SpeechChecker
 from f5serve.asr_types import Transcript
 from f5serve.errors import EngineFailed, F5Error, ModelUnavailable
 from f5serve.fallback.tone import Tone
@@ -20,7 +20,7 @@ from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.synthesis.verification import VerificationPolicy, describe
 from f5serve.types import OnDone, SamplingOptions, SpeechRequest, Utterance, Wave
 from f5serve.voices.prepare import default_voice
-from tests.hearing import ears
+from tests.hearing import speech_recognition
 
 TEXT = "The first sentence is here. And this is the second one. That was all there is."
 PLAIN = replace(default_voice(), language="en")
@@ -54,10 +54,10 @@ class Dictation:
         self.heard = list(heard)
         self.times = 0
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         return language == "en"
 
-    def hear(
+    def transcribe(
         self,
         wave: Wave,
         language: str = "",
@@ -70,7 +70,9 @@ class Dictation:
 
 
 def speech(engine: Tone, *heard: str, **gate: float) -> Synthesizer:
-    return Synthesizer(engine, verification=VerificationPolicy(Ear(Dictation(*heard)), **gate))  # type: ignore[arg-type]
+    return Synthesizer(
+        engine, verification=VerificationPolicy(SpeechChecker(Dictation(*heard)), **gate)
+    )  # type: ignore[arg-type]
 
 
 def request(text: str = TEXT, **more: object) -> SpeechRequest:
@@ -176,7 +178,7 @@ def test_whoever_wants_no_more_is_heeded_while_it_is_heard() -> None:
     ear = Dictation(FIRST, SECOND, THIRD)
     watch = SynthesisHooks(on_progress=lambda done, total: stopped.set(), check=check)
     with pytest.raises(F5Error, match="Stop"):
-        Synthesizer(engine, verification=VerificationPolicy(Ear(ear))).synthesize(
+        Synthesizer(engine, verification=VerificationPolicy(SpeechChecker(ear))).synthesize(
             request(), hooks=watch
         )
     assert ear.times == 1
@@ -215,7 +217,7 @@ def test_an_answer_tells_how_it_went() -> None:
 
 def test_a_real_recogniser_rejects_a_tone() -> None:
     engine = Mumbler()
-    gate = ears().verification_policy()
+    gate = speech_recognition().verification_policy()
     assert gate is not None
     result = Synthesizer(engine, verification=replace(gate, tries=1)).synthesize(
         request("This is no tone, is it?")

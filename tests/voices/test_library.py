@@ -488,10 +488,10 @@ def test_a_dropped_recording_without_words_is_heard(machine: Machine, store: Obj
         machine().get("ana")
     assert caught.value.code == "REF_TEXT_REQUIRED"
 
-    def hear(wave: Wave, language: str) -> Transcript:
+    def transcribe(wave: Wave, language: str) -> Transcript:
         return Transcript(WORDS, "en", 0.75)
 
-    assert machine(transcriber=Transcriber(transcribe=hear)).get("ana").warnings
+    assert machine(transcriber=Transcriber(transcribe=transcribe)).get("ana").warnings
     assert machine().get_record("ana").needs_review
 
 

@@ -16,11 +16,11 @@ from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.types import Wave, WordTiming
 from f5serve.voices.prepare import Transcriber, prepare_voice
 from f5serve.voices.trim import trim_by_words
-from tests.hearing import ear, ears, hear, word_error_rate
+from tests.hearing import speech_checker, speech_recognition, transcribe, word_error_rate
 from tests.voices.test_prepare import TEXTS, clip, recording, speech
 from tests.voices.test_trim import spoken
 
-HEARING = ears().hearing()
+HEARING = speech_recognition().hearing()
 
 
 def refusal(
@@ -113,7 +113,7 @@ def test_a_long_recording_is_cut_where_pauses_do_not_tell(listener: str) -> None
     if listener == "aligner":
         hearing = SpeechRecognition(Settings(recogniser="off")).hearing()
     else:
-        hearing = Transcriber(align=ear().words_of)
+        hearing = Transcriber(align=speech_checker().align)
     data = recording(LONG, 0.15)
     text = " ".join(TEXTS[name] for name in LONG)
     assert refusal(data, text, transcriber=Transcriber()).code == "REFERENCE_TOO_LONG"
@@ -121,7 +121,7 @@ def test_a_long_recording_is_cut_where_pauses_do_not_tell(listener: str) -> None
     assert voice.ref_text == f"{TEXTS['0870']} {TEXTS['0880']}"
     expected_s = (len(speech("0870")) + len(speech("0880"))) / 16_000 + 0.15
     assert voice.wave.duration_s == pytest.approx(expected_s, abs=0.2)
-    assert word_error_rate(voice.ref_text, hear(voice.wave)) < 0.2
+    assert word_error_rate(voice.ref_text, transcribe(voice.wave)) < 0.2
 
 
 def test_without_punctuation_it_is_cut_between_words() -> None:

@@ -70,7 +70,7 @@ class Exact:
 
     method = "exact"
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """Marks tell places in the text, whatever its language."""
         return True
 
@@ -183,7 +183,7 @@ class Aligners:
             return self._exact.align([wave], [text], language)[0]
         language = language_of(text, language)
         for aligner in self._aligners():
-            if aligner.understands(language):
+            if aligner.supports(language):
                 return aligner.align([wave], [text], language, check)[0]
         return Alignment()
 
@@ -210,7 +210,7 @@ class Aligners:
         if self.name == OFF:
             return "Word timings are switched off by F5_ALIGNER."
         language = language_of(text, language)
-        if any(aligner.understands(language) for aligner in self._aligners()):
+        if any(aligner.supports(language) for aligner in self._aligners()):
             return "The words could not be found in the speech for sure."
         if language == "en":
             return f"No aligner is installed: run {INSTALL}."

@@ -71,7 +71,7 @@ class Apart:
         except Died as died:
             raise _failed(died) from died
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """English alone."""
         return language == "en"
 

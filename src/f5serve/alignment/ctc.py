@@ -174,7 +174,7 @@ class Ctc:
 
         return cls(Encoder(folder, device))
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """Every language; a text that it cannot spell is not found."""
         return True
 

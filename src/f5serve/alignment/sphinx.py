@@ -100,7 +100,7 @@ class Sphinx:
         self._decoders = [_Decoder(), _Decoder(FORGIVING_BEAM)]
         pronunciation("ready")  # reads the dictionary now, not in the first request
 
-    def understands(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """English alone."""
         return language == "en"
 

@@ -1,8 +1,9 @@
-"""Whisper models by name, and where they lie on this machine; nothing is downloaded here.
+"""Finds Whisper models on this machine by name; nothing is downloaded.
 
-Resolves F5_RECOGNISER to a `ModelFolder` in milliseconds: nothing is imported or hashed. A model is
-a folder in the form of CTranslate2: model.bin, config.json, tokenizer.json and a vocabulary, as the
-repositories below hold it.
+Resolves F5_RECOGNISER to a `ModelFolder` in milliseconds: nothing is imported or hashed, while
+faster-whisper's own look-up takes half a second to import and knows the hub's cache alone. A model
+is a folder in the form of CTranslate2: model.bin, config.json, tokenizer.json and a vocabulary, as
+the repositories below hold it.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def find_model(name: str, models_dir: Path, caches: Sequence[Path] = ()) -> Mode
         caches: Hugging Face caches that a model is looked for in when it was named.
 
     Returns:
-        None for "off", and for "auto" when there is nothing to hear with.
+        None for "off", and for "auto" when there is no model.
 
     Raises:
         ModelUnavailable: RECOGNISER_NOT_INSTALLED, RECOGNISER_MISSING, UNKNOWN_RECOGNISER or

@@ -1,4 +1,4 @@
-"""A Whisper model as a recogniser: loaded once, at first use, and used by one thread at a time.
+"""Transcribes speech by a Whisper model, which is loaded at first use and runs one wave at a time.
 
 The model is read from the disk; nothing is downloaded.
 """
@@ -32,21 +32,21 @@ BEAM = 5
 """Beams cost nothing beside the encoder here, and the words are better for it."""
 
 TOKENS = (20, 15)
-"""Most that a wave is believed to hold, and as many more for each second; else Whisper may repeat
-itself for ten seconds where there was no speech."""
+"""Largest number of tokens of a wave, and as many more for each second; without a limit Whisper may
+repeat itself for ten seconds where there was no speech."""
 
 REPEATING = 2.4
-"""How much better than other text what Whisper repeats is compressed; it was never said."""
+"""Compression ratio above which a segment is dropped: Whisper repeats itself, nobody said that."""
 
 SILENT_DBFS = -60.0
-"""Nothing is heard in a wave that is nowhere louder; Whisper would make something up."""
+"""A quieter wave has no words; Whisper would make some up."""
 
 
 _WINDOW_TOKENS = 400  # Whisper's own limit is 448, prompt and marks included
 
 
 class Whisper:
-    """A recogniser; may be used by any number of threads, which take turns.
+    """A `Recogniser`; may be used by any number of threads, which take turns.
 
     Args:
         folder: the model.
@@ -68,15 +68,15 @@ class Whisper:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether it takes memory already."""
+        """Whether the model is in memory."""
         return self._model is not None
 
-    def understands(self, language: str) -> bool:
-        """Whether the model knows a language; "" asks whether it knows more than one."""
+    def supports(self, language: str) -> bool:
+        """Whether the model knows a language; "": whether it can detect which one is spoken."""
         known = self._folder.languages
         return plain_code(language) in known if language else len(known) > 1
 
-    def hear(
+    def transcribe(
         self,
         wave: Wave,
         language: str = "",
@@ -89,7 +89,7 @@ class Whisper:
         Raises:
             ModelUnavailable: RECOGNISER_CORRUPT, RECOGNISER_FAILED.
         """
-        code = plain_code(language) if self.understands(language) else ""
+        code = plain_code(language) if self.supports(language) else ""
         if len(self._folder.languages) == 1:
             code = next(iter(self._folder.languages))
         if float(np.max(levels_db(wave), initial=-200.0)) < SILENT_DBFS:
@@ -106,19 +106,19 @@ class Whisper:
                 # One temperature: the usual ladder of retries can take minutes over noise.
                 temperature=0.0,
                 condition_on_previous_text=False,
-                max_new_tokens=_most_tokens(wave.duration_s),
+                max_new_tokens=_max_tokens(wave.duration_s),
                 word_timestamps=word_times,
             )
-            found = []
+            kept = []
             for one in segments:  # the work is done here
                 check()
                 if one.compression_ratio <= REPEATING:
-                    found.append(one)
-        text = " ".join("".join(segment.text for segment in found).split())
-        return Transcript(text, info.language, _confidence(found), _words(found))
+                    kept.append(one)
+        text = " ".join("".join(segment.text for segment in kept).split())
+        return Transcript(text, info.language, _confidence(kept), _words(kept))
 
     def _load(self) -> WhisperModel:
-        _check(self._folder)
+        _check_hash(self._folder)
         for device in self._devices():
             try:
                 model = _open(self._folder, device, self._threads)
@@ -169,7 +169,7 @@ def _open(folder: ModelFolder, device: str, threads: int) -> WhisperModel:
     return model
 
 
-def _check(folder: ModelFolder) -> None:
+def _check_hash(folder: ModelFolder) -> None:
     if not folder.sha256:
         return
     with (folder.path / "model.bin").open("rb") as file:
@@ -182,8 +182,8 @@ def _check(folder: ModelFolder) -> None:
         )
 
 
-def _most_tokens(duration_s: float) -> int:
-    """Of one window, which lasts 30 s at most."""
+def _max_tokens(duration_s: float) -> int:
+    """Tokens of one window, which lasts 30 s at most."""
     least, per_s = TOKENS
     return min(_WINDOW_TOKENS, least + int(per_s * duration_s))
 

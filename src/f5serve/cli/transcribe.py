@@ -1,4 +1,4 @@
-"""`f5serve transcribe`: a recording in, the words that are heard in it out.
+"""The command `f5serve transcribe`: the words of a recording.
 
 It parses, calls and prints; who hears is in `listening`.
 """
@@ -40,27 +40,27 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from f5serve.synthesis.verification import recognizer_missing
     from f5serve.voices.bulk_import import read_file
 
-    ear = SpeechRecognition(settings).open()
-    if ear is None:
+    checker = SpeechRecognition(settings).open()
+    if checker is None:
         raise recognizer_missing()
-    if args.language and not ear.recogniser.understands(args.language):
+    if args.language and not checker.recogniser.supports(args.language):
         raise InvalidRequest(
-            f"The recogniser {ear.model} does not understand {args.language!r}.",
+            f"The recogniser {checker.model} does not understand {args.language!r}.",
             code="UNKNOWN_LANGUAGE",
             hint="Take one that knows many languages, e.g. F5_RECOGNISER=large-v3-turbo.",
         )
     wave = decode(read_file(Path(args.file), LONG.max_bytes), LONG)
-    heard = ear.hear(wave, args.language, word_times=args.json)
+    found = checker.recogniser.transcribe(wave, args.language, word_times=args.json)
     if not args.json:
-        print(heard.text)
+        print(found.text)
         return 0
     told = {
-        "text": heard.text,
-        "language": heard.language,
-        "confidence": heard.confidence,
+        "text": found.text,
+        "language": found.language,
+        "confidence": found.confidence,
         "duration": round(wave.duration_s, 3),
-        "model": ear.model,
-        "words": [as_dict(word) for word in heard.words],
+        "model": checker.model,
+        "words": [as_dict(word) for word in found.words],
     }
     print(json.dumps(told, ensure_ascii=False))
     return 0

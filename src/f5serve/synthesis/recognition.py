@@ -18,7 +18,7 @@ from f5serve.settings import Settings
 
 if TYPE_CHECKING:
     from f5serve.alignment.aligners import Aligners
-    from f5serve.asr import Ear
+    from f5serve.asr.word_errors import SpeechChecker
     from f5serve.asr_types import Transcript, WordErrors
     from f5serve.store.base import ObjectStore
     from f5serve.synthesis.verification import VerificationPolicy
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class SpeechRecognition:
-    """What one process hears with, for all who listen; safe for threads.
+    """The recogniser and the aligners of one process; safe for threads.
 
     Args:
         settings: name recogniser and aligner.
@@ -39,14 +39,14 @@ class SpeechRecognition:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._opened: tuple[Ear | None] | None = None
+        self._opened: tuple[SpeechChecker | None] | None = None
         self._aligners: Aligners | None = None
 
-    def open(self) -> Ear | None:
-        """What the settings hear with, None for nothing; its model is loaded at its first use.
+    def open(self) -> SpeechChecker | None:
+        """The recogniser of the settings, None for none; its model is loaded at its first use.
 
         Raises:
-            ModelUnavailable: as `asr.find_model`.
+            ModelUnavailable: as `find_model`.
         """
         with self._lock:
             if self._opened is None:
@@ -54,7 +54,7 @@ class SpeechRecognition:
             return self._opened[0]
 
     def aligners(self) -> Aligners:
-        """Who finds out when words are heard; nothing is loaded yet."""
+        """The aligners of the settings; nothing is loaded yet."""
         from f5serve.alignment.aligners import Aligners
 
         settings = self._settings
@@ -68,18 +68,20 @@ class SpeechRecognition:
         """What speech can be sent through; errors as `open`."""
         from f5serve.synthesis.verification import VerificationPolicy
 
-        ear, settings = self.open(), self._settings
-        return VerificationPolicy(ear, settings.verify_wer, settings.verify_tries) if ear else None
+        checker, settings = self.open(), self._settings
+        if checker is None:
+            return None
+        return VerificationPolicy(checker, settings.verify_wer, settings.verify_tries)
 
     def hearing(self) -> Transcriber:
         """All of it in the terms of the voice library; errors as `open`."""
         from f5serve.voices.prepare import Transcriber
 
-        ear, max_wer = self.open(), self._settings.transcript_wer
+        checker, max_wer = self.open(), self._settings.transcript_wer
         return Transcriber(
-            transcribe=partial(_hear, ear) if ear else None,
-            compare=partial(_compare, ear) if ear and max_wer else None,
-            align=partial(_words_of, self.aligners(), ear),
+            transcribe=partial(_transcribe, checker) if checker else None,
+            compare=partial(_compare, checker) if checker and max_wer else None,
+            align=partial(_align, self.aligners(), checker),
             max_error_rate=max_wer,
         )
 
@@ -90,32 +92,34 @@ class SpeechRecognition:
         return open_library(self._settings, store, self.hearing())
 
 
-def _open(settings: Settings) -> Ear | None:
-    from f5serve.asr import Ear, Whisper, find_model
+def _open(settings: Settings) -> SpeechChecker | None:
+    from f5serve.asr.models import find_model
+    from f5serve.asr.whisper import Whisper
+    from f5serve.asr.word_errors import SpeechChecker
     from f5serve.models.local import hub_caches
 
     caches = hub_caches(settings.models_dir)
     folder = find_model(settings.recogniser, settings.models_dir, caches)
-    return Ear(Whisper(folder, settings.device, settings.threads)) if folder else None
+    return SpeechChecker(Whisper(folder, settings.device, settings.threads)) if folder else None
 
 
-def _hear(ear: Ear, wave: Wave, language: str) -> Transcript | None:
-    if language and not ear.recogniser.understands(language):
+def _transcribe(checker: SpeechChecker, wave: Wave, language: str) -> Transcript | None:
+    if language and not checker.recogniser.supports(language):
         return None
-    return ear.hear(wave, language, word_times=True)
+    return checker.recogniser.transcribe(wave, language, word_times=True)
 
 
-def _compare(ear: Ear, wave: Wave, text: str, language: str) -> WordErrors | None:
+def _compare(checker: SpeechChecker, wave: Wave, text: str, language: str) -> WordErrors | None:
     try:
-        return ear.compare(wave, text, language)
+        return checker.compare(wave, text, language)
     except ModelUnavailable as error:  # a transcript that nobody can check is believed
         _log.warning("a transcript was not compared with its recording: %s", error.message)
         return None
 
 
-def _words_of(
-    aligners: Aligners, ear: Ear | None, wave: Wave, text: str, language: str
+def _align(
+    aligners: Aligners, checker: SpeechChecker | None, wave: Wave, text: str, language: str
 ) -> Sequence[WordTiming]:
-    """By an aligner, which is the more exact; else by what the recogniser hears where."""
+    """By an aligner, which is more exact, else by the word times of the recogniser."""
     found = aligners.align(wave, text, language).words
-    return found if found or ear is None else ear.words_of(wave, text, language)
+    return found if found or checker is None else checker.align(wave, text, language)

@@ -257,7 +257,7 @@ class Synthesizer:
             return None
         if self.verification is None:
             raise recognizer_missing()
-        language = self.verification.ear.language_of(text, request.voice.language)
+        language = self.verification.checker.language_for(text, request.voice.language)
         return None if language is None else Verifier(self.engine, self.verification, language)
 
     def _timer(
@@ -270,7 +270,7 @@ class Synthesizer:
     def _warnings(self, request: SpeechRequest, verifier: Verifier | None) -> tuple[str, ...]:
         told = self.engine.warnings + self.notes + request.voice.warnings
         if request.verify and verifier is None and self.verification is not None:
-            told += (unverified_warning(self.verification.ear),)
+            told += (unverified_warning(self.verification.checker),)
         return told
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from f5serve.asr import Ear
+from f5serve.asr.word_errors import SpeechChecker
 from f5serve.asr_types import UtteranceCheck, Verification, WordErrors
 from f5serve.errors import ModelUnavailable
 from f5serve.synthesis.hooks import check_sound
@@ -24,12 +24,12 @@ class VerificationPolicy:
     """When speech is good enough.
 
     Attributes:
-        ear: who hears it.
+        checker: transcribes it.
         max_error_rate: word error rate above which an utterance is spoken again.
         tries: how often, at most; the best is kept.
     """
 
-    ear: Ear
+    checker: SpeechChecker
     max_error_rate: float = 0.3
     tries: int = 2
 
@@ -37,7 +37,7 @@ class VerificationPolicy:
     def identity(self) -> dict[str, str | float]:
         """All of it that decides which speech comes through."""
         return {
-            "model": self.ear.model,
+            "model": self.checker.model,
             "max_error_rate": self.max_error_rate,
             "tries": self.tries,
         }
@@ -52,11 +52,11 @@ def recognizer_missing() -> ModelUnavailable:
     )
 
 
-def unverified_warning(ear: Ear) -> str:
-    """What callers are told about speech that nobody could verify."""
+def unverified_warning(checker: SpeechChecker) -> str:
+    """The warning for speech in a language that the recogniser does not know."""
     return (
-        f"The speech was not verified: the recogniser {ear.model} does not understand its language"
-        " or cannot tell which one it is. Upload the voice with its language."
+        f"The speech was not verified: the recogniser {checker.model} does not understand its"
+        " language or cannot tell which one it is. Upload the voice with its language."
     )
 
 
@@ -81,7 +81,7 @@ class Verifier:
     """Speaks the utterances of one request through an engine, and hears them.
 
     Args:
-        language: of the texts, as `Ear.language_of` tells it.
+        language: of the texts, as `SpeechChecker.language_for` returns it.
     """
 
     def __init__(self, engine: Engine, policy: VerificationPolicy, language: str) -> None:
@@ -117,7 +117,7 @@ class Verifier:
         """How well `utterances` were understood, without those that were spoken elsewhere."""
         found = {id(utterance): verified for utterance, verified in self._verified}
         told = tuple(found[id(one)] for one in utterances if id(one) in found)
-        return Verification(self._policy.ear.model, self._policy.max_error_rate, told)
+        return Verification(self._policy.checker.model, self._policy.max_error_rate, told)
 
     def _speak(self, batch: Sequence[_Attempts], attempt: int, call: _Call) -> None:
         """One more attempt at each trial of `batch`."""
@@ -142,7 +142,7 @@ class Verifier:
 
     def _hear(self, row: Utterance, wave: Wave, check: Callable[[], None] | None) -> WordErrors:
         check_sound(row, wave)
-        found = self._policy.ear.compare(wave, row.text, self._language, check)
+        found = self._policy.checker.compare(wave, row.text, self._language, check)
         return found or WordErrors(0, 0)
 
 

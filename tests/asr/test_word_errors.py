@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f5serve.asr.wording import compare, looks_english, match, units, words
+from f5serve.asr.word_errors import (
+    align_words,
+    comparable_words,
+    compare,
+    is_probably_english,
+    written_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,11 +28,11 @@ from f5serve.asr.wording import compare, looks_english, match, units, words
     ],
 )
 def test_words_are_what_is_said(text: str, language: str, expected: str) -> None:
-    assert " ".join(words(text, language)) == expected
+    assert " ".join(comparable_words(text, language)) == expected
 
 
 def test_marks_inside_words_do_not_cut_them() -> None:
-    assert len(words("नमस्ते दुनिया।", "hi")) == 2
+    assert len(comparable_words("नमस्ते दुनिया।", "hi")) == 2
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,7 @@ def test_differences_are_counted_and_named(
 ) -> None:
     found = compare(meant, heard, "en")
     assert (found.errors, found.differing) == (errors, differing)
-    assert found.rate == errors / max(1, len(words(meant, "en")))
+    assert found.rate == errors / max(1, len(comparable_words(meant, "en")))
 
 
 def plain_distance(a: list[str], b: list[str]) -> int:
@@ -67,22 +73,22 @@ WORDS = st.lists(st.sampled_from(["a", "b", "c", "ab", "ba"]), max_size=9)
 @given(WORDS, WORDS)
 @settings(max_examples=300)
 def test_a_match_is_a_way_from_one_to_the_other(meant: list[str], heard: list[str]) -> None:
-    steps = list(match(meant, heard))
-    assert [i for step in steps for i in step.meant] == list(range(len(meant)))
-    assert [j for step in steps for j in step.heard] == list(range(len(heard)))
-    for step in steps:
-        left = "".join(meant[i] for i in step.meant)
-        right = "".join(heard[j] for j in step.heard)
-        assert (left == right) == (step.cost == 0)
-    cost = sum(step.cost for step in steps)
+    edits = align_words(meant, heard)
+    assert [i for edit in edits for i in edit.expected] == list(range(len(meant)))
+    assert [j for edit in edits for j in edit.found] == list(range(len(heard)))
+    for edit in edits:
+        left = "".join(meant[i] for i in edit.expected)
+        right = "".join(heard[j] for j in edit.found)
+        assert (left == right) == (edit.cost == 0)
+    cost = sum(edit.cost for edit in edits)
     assert cost <= plain_distance(meant, heard)
     if not any(len(word) > 1 for word in meant + heard):
         assert cost == plain_distance(meant, heard)
 
 
 def test_joined_words_are_never_worth_a_wrong_turn() -> None:
-    assert sum(step.cost for step in match(["a", "b", "c"], ["ab", "c"])) == 0
-    assert sum(step.cost for step in match(["ab", "ab"], ["a", "b", "a", "b"])) == 0
+    assert sum(edit.cost for edit in align_words(["a", "b", "c"], ["ab", "c"])) == 0
+    assert sum(edit.cost for edit in align_words(["ab", "ab"], ["a", "b", "a", "b"])) == 0
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.sampled_from(["", "en", "de", "zh"]))
@@ -90,13 +96,13 @@ def test_joined_words_are_never_worth_a_wrong_turn() -> None:
 def test_no_text_is_too_strange(meant: str, heard: str, language: str) -> None:
     assert compare(meant, meant, language).errors == 0
     found = compare(meant, heard, language)
-    assert 0 <= found.errors <= max(found.words, len(words(heard, language)))
+    assert 0 <= found.errors <= max(found.words, len(comparable_words(heard, language)))
 
 
 def test_units_are_written_words_or_characters() -> None:
     text = "Well, 你好 ill-disposed."
-    assert [unit for unit, _ in units(text)] == ["Well,", "你", "好", "ill-disposed."]
-    assert all(text[start:end] == unit for unit, (start, end) in units(text))
+    assert [unit for unit, _ in written_words(text)] == ["Well,", "你", "好", "ill-disposed."]
+    assert all(text[start:end] == unit for unit, (start, end) in written_words(text))
 
 
 @pytest.mark.parametrize(
@@ -113,4 +119,4 @@ def test_units_are_written_words_or_characters() -> None:
     ],
 )
 def test_english_is_recognised_when_in_no_doubt(text: str, expected: bool) -> None:
-    assert looks_english(text) is expected
+    assert is_probably_english(text) is expected
