@@ -70,9 +70,8 @@ class Dictation:
 
 
 def speech(engine: Tone, *heard: str, **gate: float) -> Synthesizer:
-    return Synthesizer(
-        engine, verification=VerificationPolicy(SpeechChecker(Dictation(*heard)), **gate)
-    )  # type: ignore[arg-type]
+    policy = VerificationPolicy(SpeechChecker(Dictation(*heard)), **gate)  # type: ignore[arg-type]
+    return Synthesizer(engine, verification=policy)
 
 
 def request(text: str = TEXT, **more: object) -> SpeechRequest:
@@ -175,13 +174,13 @@ def test_whoever_wants_no_more_is_heeded_while_it_is_heard() -> None:
         if stopped.is_set():
             raise F5Error("Stop.", code="STOP")
 
-    ear = Dictation(FIRST, SECOND, THIRD)
+    recogniser = Dictation(FIRST, SECOND, THIRD)
     watch = SynthesisHooks(on_progress=lambda done, total: stopped.set(), check=check)
     with pytest.raises(F5Error, match="Stop"):
-        Synthesizer(engine, verification=VerificationPolicy(SpeechChecker(ear))).synthesize(
+        Synthesizer(engine, verification=VerificationPolicy(SpeechChecker(recogniser))).synthesize(
             request(), hooks=watch
         )
-    assert ear.times == 1
+    assert recogniser.times == 1
 
 
 def test_what_is_no_sound_is_not_heard() -> None:
