@@ -2,7 +2,7 @@
 
 The interface of `sphinx.Sphinx`; child.py does the work. A process is started at first use, kept,
 ended when its answer is no longer wanted, and replaced when it has died.
-Why: docs/decisions/0025-words-in-a-child-process.md.
+Why: docs/decisions/0025-english-alignment-in-a-child-process.md.
 """
 
 from __future__ import annotations

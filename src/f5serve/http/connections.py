@@ -1,7 +1,7 @@
 """Limits on connections: their number, idle time, slow readers, and size and time of headers.
 
 uvicorn has none of these limits. Connections are accepted one at a time and counted before the
-next; see docs/decisions/0030-what-one-caller-can-cost.md.
+next; see docs/decisions/0030-limits-against-costly-requests.md.
 """
 
 from __future__ import annotations
