@@ -2,7 +2,8 @@
 
 The length of a line follows upstream: new text is spoken at the pace of the reference, counted in
 bytes of UTF-8, so that a Chinese character (3 bytes) lasts as long as three Latin letters, which
-is about right, and scripts can be mixed. Short lines differ: docs/decisions/0002-minimum-duration-of-short-texts.md.
+is about right, and scripts can be mixed. Short lines differ:
+docs/decisions/0002-minimum-duration-of-short-texts.md.
 """
 
 from __future__ import annotations
