@@ -23,17 +23,13 @@ LAYERS = {
         0,
     ),
     **dict.fromkeys(["text", "audio", "store", "download"], 1),
-    **dict.fromkeys(
-        ["engine", "fallback", "voices", "models", "jobs", "doctor", "asr", "alignment"], 2
-    ),
-    **dict.fromkeys(
-        ["synthesis", "startup", "diagnosis", "diagnosis_store", "checkup", "service"], 3
-    ),
+    **dict.fromkeys(["engine", "fallback", "voices", "models", "jobs", "asr", "alignment"], 2),
+    **dict.fromkeys(["synthesis", "startup", "doctor", "service"], 3),
     **dict.fromkeys(["cli", "http", "runpod", "__main__"], 4),
 }
 PACKAGES = {
     *["text", "audio", "store", "download"],
-    *["engine", "fallback", "voices", "models", "jobs", "doctor", "asr", "alignment"],
+    *["engine", "fallback", "voices", "models", "jobs", "asr", "alignment"],
 }
 HOMES = {
     "torch": {"engine", "alignment"},

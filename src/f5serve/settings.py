@@ -523,6 +523,22 @@ class Settings:
         return cls(**values)
 
 
+def read_leniently(environ: Mapping[str, str]) -> tuple[Settings, list[tuple[str, InvalidRequest]]]:
+    """Settings with the default in place of each value that cannot be read, and all refusals.
+
+    For reports about an environment; nothing runs on such settings.
+    """
+    kept, refused = dict(environ), []
+    for item in fields(Settings):
+        name = str(item.metadata["env"])
+        try:
+            Settings.from_environ({name: environ.get(name, "")})
+        except InvalidRequest as refusal:
+            refused.append((name, refusal))
+            del kept[name]
+    return Settings.from_environ(kept), refused
+
+
 def variables_of(names: Collection[str]) -> set[str]:
     """The variables of these fields of `Settings`."""
     return {str(item.metadata["env"]) for item in fields(Settings) if item.name in names}

@@ -16,8 +16,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from f5serve import build
-from f5serve.doctor.commands import Commands
-from f5serve.doctor.facts import Python, Sources
+from f5serve.doctor.facts import Python
+from f5serve.doctor.sources import Commands, Sources
 from f5serve.engine.kernel_files import Binary, Manifest, source_hash, write_manifest
 from f5serve.models.verify import record_artifact
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from f5serve import diagnosis
 from f5serve.cli import doctor as cli_doctor
-from f5serve.doctor.facts import Sources
+from f5serve.doctor import report as doctor
 from f5serve.doctor.findings import LEVELS
-from f5serve.doctor.symbols import abi_of, explain
-from f5serve.doctor.wheels import parse_wheel
+from f5serve.doctor.flash_attn import abi_of, explain
+from f5serve.doctor.flash_attn_wheels import parse_wheel
+from f5serve.doctor.sources import Sources
 from f5serve.settings import Settings
 from tests.doctor.machines import RUNPOD, gpu_box
 
@@ -45,7 +45,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Sources:
 def test_quick_judges_any_environment(machine: Sources, variables: dict[str, str]) -> None:
     canary = "canary-0123456789abcdef"
     both = {**machine.variables, "AWS_SECRET_ACCESS_KEY": canary, **variables}
-    report = diagnosis.quick(replace(machine, variables=both))
+    report = doctor.quick(replace(machine, variables=both))
     assert report.findings
     assert {finding.level for finding in report.findings} <= set(LEVELS)
     assert report.exit_code in (0, 3, 4, 5, 6)
@@ -55,7 +55,7 @@ def test_quick_judges_any_environment(machine: Sources, variables: dict[str, str
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sign_that_is_a_digit_but_no_number_is_judged(machine: Sources, name: str) -> None:
     variables = {**machine.variables, name: "\u00b2"}
-    assert diagnosis.quick(replace(machine, variables=variables)).findings
+    assert doctor.quick(replace(machine, variables=variables)).findings
 
 
 CANARIES = ("Zx7left", "Qw8mid", "Vb9right")
@@ -86,7 +86,7 @@ def test_no_part_of_a_password_is_shown(machine: Sources, between: str) -> None:
     for place, name in enumerate(sorted({*NAMES, *URLS, "TMPDIR"})):
         for shape in SHAPES + QUERIES if name in URLS else SHAPES[place % 3 :: 4]:
             value = shape.replace("{}", password)
-            report = diagnosis.quick(replace(machine, variables={**machine.variables, name: value}))
+            report = doctor.quick(replace(machine, variables={**machine.variables, name: value}))
             told = [json.dumps(report.as_dict()), *cli_doctor.lines(report.findings)]
             assert not [part for part in CANARIES if part in "".join(told)], (name, value)
 
@@ -102,5 +102,5 @@ def test_any_message_is_explained(text: str) -> None:
 def test_a_home_that_nobody_has_is_a_bad_setting(tmp_path: Path) -> None:
     machine = gpu_box(tmp_path / "machine")
     machine.variables["F5_DATA_DIR"] = "~nobody-at-all/x"
-    codes = {f.code for f in diagnosis.quick(machine.sources()).above_ok}
+    codes = {f.code for f in doctor.quick(machine.sources()).problems}
     assert "BAD_SETTING" in codes

@@ -9,8 +9,8 @@ import pytest
 
 from f5serve.cli.doctor import lines
 from f5serve.cli.main import run
-from f5serve.doctor.checks_flash import guess_abi
 from f5serve.doctor.findings import Finding, ok
+from f5serve.doctor.flash_attn import guess_abi
 
 
 @pytest.fixture(autouse=True)

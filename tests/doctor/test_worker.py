@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.diagnosis import guard_flash_attn, quick
+from f5serve.doctor.report import guard_flash_attn, quick
 from tests.doctor.machines import TORCH_GPU, Machine, gpu_box
 from tests.worker.processes import PASSED_ON, ROOT
 

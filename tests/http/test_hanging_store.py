@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from f5serve.checkup import Checkup
-from f5serve.diagnosis import Report, quick
+from f5serve.doctor.report import Report, quick
 from f5serve.service import ServiceOptions
 from f5serve.service.health import HEALTH_S
 from f5serve.store.bounded import BoundedStore, Limits
@@ -144,7 +143,7 @@ def test_a_disk_that_tells_nothing_of_its_room_holds_up_no_health(tmp_path: Path
         goes_on.wait(60)
         return quick()
 
-    options = ServiceOptions(checkup=Checkup(look))
+    options = ServiceOptions(examine=look)
     with house(tmp_path, options=options) as home, ThreadPoolExecutor(CALLERS) as callers:
         home.speak()
         began = time.monotonic()

@@ -1,6 +1,6 @@
 """`f5serve doctor`: what this machine is and what is wrong with it, for a person or as JSON.
 
-Arguments flow in, lines and an exit code flow out; what is looked at is in `diagnosis`.
+Arguments flow in, lines and an exit code flow out; what is looked at is in `doctor.report`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from f5serve.doctor.findings import Finding, above_ok
 from f5serve.settings import Settings
+
+if TYPE_CHECKING:
+    from f5serve.doctor.findings import Finding
 
 _COLOURS = {"ok": "32", "info": "36", "warning": "33", "fatal": "31"}
 
@@ -53,9 +55,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _findings(args: argparse.Namespace) -> int:
-    from f5serve import diagnosis
+    from f5serve.doctor.report import full, quick
 
-    report = diagnosis.quick() if args.quick else diagnosis.full()
+    report = quick() if args.quick else full()
     if args.json:
         print(json.dumps(report.as_dict(), indent=1))
         return report.exit_code
@@ -66,9 +68,9 @@ def _findings(args: argparse.Namespace) -> int:
 
 
 def _flash_attn(*, as_json: bool) -> int:
-    from f5serve import diagnosis
+    from f5serve.doctor.report import advise_flash_attn
 
-    advice = diagnosis.flash_advice()
+    advice = advise_flash_attn()
     if as_json:
         print(json.dumps(advice))
     else:
@@ -96,7 +98,9 @@ def lines(findings: Iterable[Finding], colour: bool = False) -> list[str]:
 
 
 def _summary(findings: list[Finding]) -> str:
-    said = above_ok(findings)
+    from f5serve.doctor.findings import problems
+
+    said = problems(findings)
     if not said:
         return f"All {len(findings)} things looked at are as they should be."
     counts = [

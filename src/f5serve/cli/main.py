@@ -76,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
     as_json = bool(getattr(args, "json", False))
     try:
         if getattr(args, "judges_settings", False):  # and names what is wrong with them itself
-            from f5serve.doctor.environ import read_leniently
+            from f5serve.settings import read_leniently
 
             settings, _ = read_leniently(process_environ())
         else:

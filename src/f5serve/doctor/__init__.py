@@ -1,7 +1,7 @@
-"""What this machine is, and what is wrong with it.
+"""The doctor: what this machine is, and what is wrong with it.
 
-    Sources -> Facts -> [Finding]
+    Sources -> Facts -> [Finding] -> Report
 
-`facts` looks and judges nothing, the `checks_*` judge and look at nothing, so that any machine can
-be judged on any other. What other rooms know (models, voices, the build) comes in as facts.
+`probes`, `child_probes` and `service_probes` collect facts, the `checks_*` and `flash_attn` turn
+facts into findings of the table in findings.toml; `report` runs all of it.
 """

@@ -1,21 +1,18 @@
-"""Judges GPU, driver, CUDA and cuDNN together: of several reasons the one to begin with is told.
-
-Facts flow in, findings flow out.
-"""
+"""Checks of GPU, driver, CUDA and cuDNN together: of several causes the first one is reported."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 
-from f5serve.doctor.checks_python import version_of
+from f5serve.doctor.checks_install import version_of
 from f5serve.doctor.facts import Facts
-from f5serve.doctor.findings import DEVICE, MODEL, SETTING, Finding, ok
+from f5serve.doctor.findings import Finding, Level, finding, ok
 from f5serve.number_formats import Lack, lack_of_cpu, lack_of_gpu
 
 _GB = 10**9
 ROOM = 2 * _GB
-"""Free bytes of a GPU below which it is worth a word: four times what the fp16 weights take."""
+"""Free bytes of a GPU below which a warning is due: four times what the fp16 weights take."""
 
 OLDEST_DRIVER = {"11": (450, 80), "12": (525, 60), "13": (580, 65)}
 """CUDA major -> first driver for Linux that runs it."""
@@ -23,9 +20,9 @@ OLDEST_DRIVER = {"11": (450, 80), "12": (525, 60), "13": (580, 65)}
 
 def check_gpu(facts: Facts) -> Iterator[Finding]:
     """Why no GPU can be used although one is there or asked for; else what it is like."""
-    reason = _why_unused(facts)
-    if reason is not None:
-        yield reason
+    problem = _why_unused(facts)
+    if problem is not None:
+        yield problem
     elif facts.settings.device == "cpu":
         yield ok("gpu", "GPU", "not used: F5_DEVICE is cpu")
     elif not facts.gpu.is_there:
@@ -33,53 +30,26 @@ def check_gpu(facts: Facts) -> Iterator[Finding]:
     else:
         yield from _usable(facts)
     if facts.gpu.hangs:
-        yield Finding(
-            "warning",
-            "gpu",
-            "NVIDIA_SMI_HANGS",
-            "nvidia-smi does not answer.",
-            "killed",
-            "The driver is stuck; the next CUDA call may hang as well.",
-            "Restart the machine, or take another worker.",
-        )
+        yield finding("NVIDIA_SMI_HANGS", "killed")
     yield from _cudnn(facts)
-    if facts.settings.dtype == "int8" and _would_compute_on_gpu(facts):
-        yield Finding(
-            "fatal",
-            "environment",
-            "INT8_ON_GPU",
-            "F5_DTYPE is int8 and the GPU computes.",
-            f"F5_DEVICE={facts.settings.device}",
-            "int8 is made for CPUs; the engine refuses it on a GPU.",
-            "Remove F5_DTYPE, or set F5_DEVICE=cpu.",
-            SETTING,
-        )
+    yield from _dtype(facts)
+
+
+def _dtype(facts: Facts) -> Iterator[Finding]:
+    dtype, device = facts.settings.dtype, facts.settings.device
+    if dtype == "int8" and _would_compute_on_gpu(facts):
+        yield finding("INT8_ON_GPU", f"F5_DEVICE={device}")
     lack = _lack(facts)
     if lack is not None:
-        yield Finding(
-            "fatal",
-            "environment",
-            "DTYPE_UNSUPPORTED",
-            lack.message,
-            f"F5_DTYPE={facts.settings.dtype}",
-            "The engine refuses to compute in this format here.",
-            lack.hint,
-            SETTING,
+        yield finding(
+            "DTYPE_UNSUPPORTED", f"F5_DTYPE={dtype}", message=lack.message, hint=lack.hint
         )
-    if facts.settings.dtype == "fp16" and facts.settings.device == "cpu":
-        yield Finding(
-            "warning",
-            "environment",
-            "FP16_ON_CPU",
-            "F5_DTYPE is fp16 and F5_DEVICE is cpu.",
-            "",
-            "CPUs compute fp16 several times slower than fp32.",
-            "Remove F5_DTYPE, or set it to int8 for more speed.",
-        )
+    if dtype == "fp16" and device == "cpu":
+        yield finding("FP16_ON_CPU")
 
 
 def _lack(facts: Facts) -> Lack | None:
-    """Why what computes lacks the format, where that is known; int8 on a GPU is told apart."""
+    """Why the processor lacks the format, where that is known; INT8_ON_GPU covers int8."""
     dtype = facts.settings.dtype
     if not facts.needs_torch or dtype not in ("bf16", "fp8"):
         return None
@@ -101,91 +71,44 @@ def _why_unused(facts: Facts) -> Finding | None:
     if facts.settings.device == "cpu" or not (facts.needs_torch or facts.wants_gpu):
         return None
     if not facts.gpu.is_there:
-        return _no_gpu(facts) if facts.wants_gpu else None
+        error = facts.gpu.error or "no /dev/nvidia*"
+        return finding("NO_GPU", error) if facts.wants_gpu else None
     return _why_driver(facts) or _why_torch(facts)
 
 
 def _why_driver(facts: Facts) -> Finding | None:
     gpu = facts.gpu
     if "mismatch" in gpu.error:
-        return _unused(
-            facts,
-            "DRIVER_MISMATCH",
-            "The driver's library and its kernel module are of different versions.",
-            gpu.error,
-            "Restart the machine: its driver was updated while it ran.",
-        )
+        return _unused(facts, "DRIVER_MISMATCH", gpu.error)
     if gpu.error and not gpu.hangs:
-        return _unused(
-            facts,
-            "NVIDIA_SMI_FAILED",
-            "nvidia-smi reports an error.",
-            gpu.error,
-            "Look at the driver of the host; in a container, at the NVIDIA runtime.",
-        )
+        return _unused(facts, "NVIDIA_SMI_FAILED", gpu.error)
     if _hidden(facts):
-        return _unused(
-            facts,
-            "GPU_HIDDEN",
-            "CUDA_VISIBLE_DEVICES hides every GPU.",
-            f"CUDA_VISIBLE_DEVICES={facts.variables['CUDA_VISIBLE_DEVICES']!r}",
-            "Remove CUDA_VISIBLE_DEVICES, or let it name a GPU that is there; F5_DEVICE=cpu says "
-            "that none is wanted.",
-        )
+        value = facts.variables["CUDA_VISIBLE_DEVICES"]
+        return _unused(facts, "GPU_HIDDEN", f"CUDA_VISIBLE_DEVICES={value!r}")
     return None
 
 
 def _why_torch(facts: Facts) -> Finding | None:
     gpu, files, run = facts.gpu, facts.torch, facts.torch_run
     if files is not None and not files.cuda:
-        return _unused(
-            facts,
-            "TORCH_WITHOUT_CUDA",
-            "torch is a build for CPUs, and there is a GPU.",
-            files.version,
-            "Install torch from PyPI, or from the index of its CUDA builds.",
-        )
+        return _unused(facts, "TORCH_WITHOUT_CUDA", files.version)
     if files is not None and _driver_too_old(facts):
-        major = files.cuda.split(".")[0]
-        least = ".".join(map(str, OLDEST_DRIVER[major]))
-        return _unused(
-            facts,
-            "DRIVER_TOO_OLD",
-            f"The driver is too old for a torch with CUDA {major}.",
-            f"driver {gpu.version}, torch {files.version}",
-            f"Take a machine with driver {least} or newer (RunPod: allowed CUDA versions of the "
-            "endpoint), or a torch built for an older CUDA.",
-        )
+        cuda = files.cuda.split(".")[0]
+        least = ".".join(map(str, OLDEST_DRIVER[cuda]))
+        value = f"driver {gpu.version}, torch {files.version}"
+        return _unused(facts, "DRIVER_TOO_OLD", value, cuda=cuda, least=least)
     if run is not None and not run.error and not run.devices and not run.trial:
-        return _unused(
-            facts,
-            "GPU_UNUSABLE",
-            "The driver lists a GPU, and torch finds none.",
-            f"driver {gpu.version}, torch {run.version}",
-            "Look at /dev/nvidia* in the container: it needs the NVIDIA runtime.",
-        )
+        return _unused(facts, "GPU_UNUSABLE", f"driver {gpu.version}, torch {run.version}")
     return None
 
 
-def _no_gpu(facts: Facts) -> Finding:
-    return Finding(
-        "fatal",
-        "gpu",
-        "NO_GPU",
-        "F5_DEVICE is cuda, and there is no GPU on this machine.",
-        facts.gpu.error or "no /dev/nvidia*",
-        "The engine refuses to start on another device than the one that was asked for.",
-        "Set F5_DEVICE=auto, or take a machine with a GPU.",
-        SETTING,
-    )
-
-
-def _unused(facts: Facts, code: str, what: str, value: str, fix: str) -> Finding:
-    why = "Speech is computed on the CPU, many times slower."
+def _unused(facts: Facts, code: str, value: str, cuda: str = "", least: str = "") -> Finding:
     if facts.wants_gpu:
-        why = "F5_DEVICE is cuda, so the engine will not start without it."
-        return Finding("fatal", "gpu", code, what, value, why, fix, MODEL)
-    return Finding("warning", "gpu", code, what, value, why, fix)
+        consequence = "F5_DEVICE is cuda, so the engine will not start without it."
+    else:
+        consequence = "Speech is computed on the CPU, many times slower."
+    level: Level | None = "fatal" if facts.wants_gpu else None
+    return finding(code, value, level=level, consequence=consequence, cuda=cuda, least=least)
 
 
 def _hidden(facts: Facts) -> bool:
@@ -212,80 +135,43 @@ def _usable(facts: Facts) -> Iterator[Finding]:
     driver = f"driver {facts.gpu.version}" if facts.gpu.version else "driver unknown"
     run = facts.torch_run
     if run is None or not run.devices:
-        shown = cards or ", ".join(facts.gpu.nodes)
-        yield ok("gpu", "GPU", f"{shown}, {driver}")
+        yield ok("gpu", "GPU", f"{cards or ', '.join(facts.gpu.nodes)}, {driver}")
         return
     device = run.devices[0]
-    major, minor = device.capability
+    capability = ".".join(map(str, device.capability))
+    free = f"{device.free / _GB:.1f}"
     if not _has_kernels(device.capability, run.architectures):
-        yield Finding(
-            "fatal",
-            "gpu",
-            "GPU_NOT_SUPPORTED",
-            f"This torch has no kernels for a GPU of capability {major}.{minor}.",
-            f"{device.name}; torch {run.version} has {' '.join(run.architectures)}",
-            "Every computation on it fails.",
-            "Install a torch that was built for this GPU, or take another one.",
-            DEVICE,
-        )
-        return
-    if run.trial:
-        yield Finding(
-            "fatal",
-            "gpu",
-            "GPU_TRIAL_FAILED",
-            "A small convolution in fp16 fails on the GPU.",
-            run.trial,
-            "So will speech: cuDNN or the device is broken, or its memory is taken.",
-            "Take another machine; when it stays so, install torch anew.",
-            DEVICE,
-        )
-        return
-    if device.free < ROOM:
-        yield Finding(
-            "warning",
-            "gpu",
-            "GPU_MEMORY_SHORT",
-            "The GPU has little free memory.",
-            f"{device.free / _GB:.1f} of {device.total / _GB:.1f} GB free",
-            "The weights take 0.5 GB; a long request that finds no room for the rest fails.",
-            "End what else computes there, or take a larger GPU.",
-        )
-        return
-    attention = "varlen attention" if device.capability >= (8, 0) else "SDPA attention"
-    shown = f"{device.name}, capability {major}.{minor}, {driver}, {attention}"
-    yield ok("gpu", "GPU", f"{shown}, {device.free / _GB:.1f} GB free")
-    yield from _kernels(facts)
+        value = f"{device.name}; torch {run.version} has {' '.join(run.architectures)}"
+        yield finding("GPU_NOT_SUPPORTED", value, capability=capability)
+    elif run.trial:
+        yield finding("GPU_TRIAL_FAILED", run.trial)
+    elif device.free < ROOM:
+        yield finding("GPU_MEMORY_SHORT", f"{free} of {device.total / _GB:.1f} GB free")
+    else:
+        attention = "varlen attention" if device.capability >= (8, 0) else "SDPA attention"
+        value = f"{device.name}, capability {capability}, {driver}, {attention}, {free} GB free"
+        yield ok("gpu", "GPU", value)
+        yield from _kernels(facts)
 
 
 def _kernels(facts: Facts) -> Iterator[Finding]:
     """Where the engine's own kernels come from."""
-    kernels = facts.kernels
+    kernels, run = facts.kernels, facts.torch_run
     if kernels is None:
         return
     if facts.settings.fused_kernels == "off":
         yield ok("gpu", "kernels", "off, by F5_FUSED_KERNELS")
-        return
-    run = facts.torch_run
-    if run is not None and run.devices and run.devices[0].capability < (8, 0):
+    elif run is not None and run.devices and run.devices[0].capability < (8, 0):
         yield ok("gpu", "kernels", "none for GPUs below capability 8.0")
-        return
-    if not kernels.reason:
+    elif not kernels.reason:
         yield ok("gpu", "kernels", "compiled ahead")
-        return
-    why = "torch's own operations do their work, in more steps."
-    if kernels.can_compile:
-        why = "Triton compiles them at the start, which takes seconds."
-    yield Finding(
-        "info" if kernels.can_compile else "warning",
-        "gpu",
-        "KERNELS_NOT_COMPILED",
-        "There are no compiled kernels for this GPU.",
-        kernels.reason,
-        why,
-        "Take the image, which has them, or run python -m f5serve.engine.kernel_build where "
-        "Triton is installed.",
-    )
+    elif kernels.can_compile:
+        consequence = "Triton compiles them at the start, which takes seconds."
+        value = kernels.reason
+        yield finding("KERNELS_NOT_COMPILED", value, level="info", consequence=consequence)
+    else:
+        consequence = "torch's own operations do their work, in more steps."
+        yield finding("KERNELS_NOT_COMPILED", kernels.reason, consequence=consequence)
 
 
 def _has_kernels(capability: tuple[int, int], architectures: tuple[str, ...]) -> bool:
@@ -308,39 +194,15 @@ def _has_kernels(capability: tuple[int, int], architectures: tuple[str, ...]) ->
 def _cudnn(facts: Facts) -> Iterator[Finding]:
     run = facts.torch_run
     if run is not None and run.cuda and not run.cudnn:
-        yield Finding(
-            "warning",
-            "gpu",
-            "CUDNN_MISSING",
-            "torch does not find cuDNN.",
-            f"torch {run.version}",
-            "Convolutions run several times slower, or not at all.",
-            "Install the nvidia-cudnn package that this torch asks for.",
-        )
+        yield finding("CUDNN_MISSING", f"torch {run.version}")
     elif run is not None and run.cudnn:
         yield ok("gpu", "cuDNN", str(run.cudnn))
     kinds = sorted({p.name for p in facts.packages if p.name.startswith("nvidia-cudnn")})
     if len(kinds) > 1:
-        yield Finding(
-            "warning",
-            "gpu",
-            "CUDNN_TWICE",
-            "cuDNN is installed for two versions of CUDA.",
-            ", ".join(kinds),
-            "Both write into one folder, so torch may load the wrong one.",
-            "Uninstall both, then install the one that torch asks for.",
-        )
+        yield finding("CUDNN_TWICE", ", ".join(kinds))
     for folder in facts.variables.get("LD_LIBRARY_PATH", "").split(":"):
         if folder and facts.torch and facts.torch.cuda and _has_cudnn(folder):
-            yield Finding(
-                "warning",
-                "gpu",
-                "CUDNN_OVERRULED",
-                "LD_LIBRARY_PATH leads to another cuDNN than torch's own.",
-                folder,
-                "It is loaded first, and of another version it fails at the first convolution.",
-                "Remove that folder from LD_LIBRARY_PATH.",
-            )
+            yield finding("CUDNN_OVERRULED", folder)
 
 
 def _has_cudnn(folder: str) -> bool:

@@ -1,22 +1,18 @@
-"""What this machine is: a tree of frozen values, and where they are read from.
+"""Facts about a machine: a tree of frozen values, without any judgement.
 
-Everything that a fact depends on is in `Sources`, so tests plant machines as folders, programs and
-mappings. Nothing here judges. A part that was not looked at is None.
+A part that was not looked at is None.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from f5serve import build
-from f5serve.doctor.commands import Commands
-from f5serve.doctor.symbols import Explanation
 from f5serve.settings import Settings
+
+Kind = Literal["abi", "torch", "python", "cuda", "libc", "damaged", "crashed", "slow", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class TorchRun:
-    """What torch says of itself, from a process of its own.
+    """What torch reports about itself, from a process of its own.
 
     Attributes:
         error: why it could not be imported, or "".
@@ -92,6 +88,14 @@ class TorchRun:
     architectures: tuple[str, ...] = ()
     trial: str = ""
     timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is different, in a word and in a sentence."""
+
+    kind: Kind
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,8 @@ class Gpu:
     Attributes:
         nodes: device files.
         kernel_driver: version of the loaded kernel module, or "".
-        driver: as nvidia-smi tells, or "".
-        error: why nvidia-smi told nothing, or "".
+        driver: as nvidia-smi reports, or "".
+        error: why nvidia-smi reported nothing, or "".
         asked: whether nvidia-smi was run at all.
     """
 
@@ -155,7 +159,7 @@ class Gpu:
 
     @property
     def version(self) -> str:
-        """The driver's version by whoever told it."""
+        """The driver's version, from nvidia-smi or the kernel module."""
         return self.driver or self.kernel_driver
 
 
@@ -194,7 +198,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """What became of a small object put into the store.
+    """The outcome of a small object put into the store.
 
     Attributes:
         is_shared: whether other machines see it.
@@ -250,7 +254,7 @@ class ModelFile:
     """A file of the model.
 
     Attributes:
-        expected: sha256 that it must have, "" when nobody knows.
+        expected: sha256 that it must have, "" when not known.
         sha256: that it has, "" when not hashed.
     """
 
@@ -260,7 +264,7 @@ class ModelFile:
 
     @property
     def state(self) -> str:
-        """ok, changed, unknown (nobody knows what it should be) or not hashed."""
+        """ok, changed, unknown (not known what it should be) or not hashed."""
         if not self.sha256:
             return "not hashed"
         if not self.expected:
@@ -274,7 +278,7 @@ class ModelFacts:
 
     Attributes:
         kind: "f5", "standin", or "" when nothing could be chosen.
-        code, message, hint, exit_code: why not.
+        code, message, hint, exit_code: why nothing was chosen.
         may_fetch: missing weights are fetched at the start.
         engine_installed: the packages of that engine are here.
         needs: bytes that fetching takes.
@@ -367,34 +371,3 @@ class Facts:
     def wants_gpu(self) -> bool:
         """Whether it is an error to have none."""
         return self.settings.device == "cuda" and self.settings.engine != "standin"
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where facts come from.
-
-    Attributes:
-        variables: the environment.
-        root: folder that stands for /, above proc, sys and dev.
-        site: folders that packages are installed in.
-        executable: python that runs what may hang or crash.
-        commands, statvfs: run programs, and tell what a file system holds.
-        python, temp: the interpreter, and the folder for temporary files.
-        package, kernels: folders of the copy of f5serve that is looked at, and of its kernels.
-        trial_s, driver_s, hash_s: longest time for a process that imports torch, for nvidia-smi,
-            and for hashing the weights, which may lie on a slow volume.
-    """
-
-    variables: Mapping[str, str]
-    commands: Commands
-    python: Python
-    temp: Path
-    package: Path = build.PACKAGE
-    kernels: Path | None = None
-    root: Path = Path("/")
-    site: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
-    executable: str = sys.executable
-    statvfs: Callable[[Path], Any] = os.statvfs
-    trial_s: float = 60.0
-    driver_s: float = 6.0
-    hash_s: float = 300.0

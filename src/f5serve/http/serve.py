@@ -207,8 +207,7 @@ def speaker_of(settings: Settings) -> str:
 
 def _build(settings: Settings, load_options: LoadOptions, load_speech: LoadSpeech) -> Server:
     """The server with the store, voices and model of the settings."""
-    from f5serve.checkup import Checkup
-    from f5serve.diagnosis import quick
+    from f5serve.doctor.report import quick
     from f5serve.http.app import build_middleware, make_app
     from f5serve.http.connections import Capacity, Connections
     from f5serve.http.middleware.access_log import AccessLogMiddleware, LogLimit
@@ -224,8 +223,10 @@ def _build(settings: Settings, load_options: LoadOptions, load_speech: LoadSpeec
     assert timeline is not None
     store = open_store(settings)
     voices = recognition.library(store)
-    checkup = Checkup(lambda: quick(listens=True))  # or it would find its own ports taken
-    options = ServiceOptions(start=timeline.as_dict, checkup=checkup)
+    options = ServiceOptions(
+        start=timeline.as_dict,
+        examine=lambda: quick(listens=True),  # or it would find its own ports taken
+    )
     operations = SpeechService(store, voices, load_speech, settings, options)
     state = AppState(operations, store, voices, recognition.aligners(), settings)
     descriptors = FileDescriptors()

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from f5serve.checkup import Checkup
+from f5serve.doctor.report import Report, health_summary
 from f5serve.errors import F5Error
 from f5serve.store.bounded import BoundedStore
 
@@ -124,6 +124,9 @@ HEALTH_S = 3.0
 STORE_TTL_S = 5.0
 """How long a look at the store counts."""
 
+MACHINE_TTL_S = 30.0
+"""How long a look at the machine counts."""
+
 WRITE_AGAIN_S = 300.0
 """Where nothing else was written for so long, health writes: a full disk can still be read."""
 
@@ -143,15 +146,17 @@ class HealthChecks:
     def __init__(
         self,
         store: BoundedStore,
-        checkup: Checkup,
+        examine: Callable[[], Report],
         ttl_s: float = STORE_TTL_S,
     ) -> None:
         self._store = Probe("f5-health", lambda: check_store(store), ttl_s, HEALTH_S)
-        self._machine = Probe("f5-checkup", checkup.summary, checkup.remembered_s, HEALTH_S)
+        self._machine = Probe(
+            "f5-doctor", lambda: health_summary(examine()), MACHINE_TTL_S, HEALTH_S
+        )
 
     async def get(self) -> dict[str, Any]:
-        """`store`: ok, slow, or the code of what is wrong; `doctor` and `disk`, see `Checkup`, None
-        while they are not known; `age_s`: how old these answers are.
+        """`store`: ok, slow, or the code of what is wrong; `doctor` and `disk`: see
+        `health_summary`, None while they are not known; `age_s`: how old these answers are.
         """
         store, machine = await asyncio.gather(self._store.get(), self._machine.get())
         told = machine.value or {"doctor": None, "disk": None}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from f5serve.checkup import Checkup
+from f5serve.doctor.report import Report, quick
 from f5serve.download.connection import NetworkPolicy
 from f5serve.jobs.records import LEASE_S
 from f5serve.metrics import Registry
@@ -28,7 +28,7 @@ class ServiceOptions:
         network: the way out for uploads; None is the real one.
         checkpoints: when finished utterances of a job under way are stored.
         registry: where this process counts; None makes one.
-        checkup: what health tells of the machine.
+        examine: reports about this machine, for health.
         start: tells where the seconds of this process's start went, as `startup.Timeline.as_dict`.
     """
 
@@ -40,5 +40,5 @@ class ServiceOptions:
     network: NetworkPolicy | None = None
     checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     registry: Registry | None = None
-    checkup: Checkup = field(default_factory=Checkup)
+    examine: Callable[[], Report] = quick
     start: Callable[[], dict[str, Any]] | None = None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from f5serve.alignment.subtitles import SubtitleFormat
-from f5serve.doctor.checks_rooms import unreadable_records
+from f5serve.doctor.checks_services import unreadable_records
 from f5serve.errors import InvalidRequest
 from f5serve.jobs.cache import ResultCache
 from f5serve.jobs.pending import PendingJob
@@ -91,7 +91,7 @@ class SpeechService:
         self._settings = settings
         self._enqueue = options.enqueue
         bounded = store if isinstance(store, BoundedStore) else BoundedStore(store)
-        self._start, self._health_checks = options.start, HealthChecks(bounded, options.checkup)
+        self._start, self._health_checks = options.start, HealthChecks(bounded, options.examine)
         uploads = VoiceUploads(voices, settings.allow_http_urls, options.network)
         self._metrics = Metrics(options.registry or Registry())
         self.background = Supervisor(self._metrics.registry)

@@ -33,7 +33,7 @@ from f5serve.settings import (
 )
 
 if TYPE_CHECKING:
-    from f5serve.diagnosis import Report
+    from f5serve.doctor.report import Report
     from f5serve.startup import LoadOptions
     from f5serve.store.base import ObjectStore
     from f5serve.synthesis.synthesizer import Synthesizer
@@ -81,11 +81,11 @@ def _run_diagnostics(variables: Mapping[str, str]) -> None:
     Raises:
         F5Error: the first fatal finding.
     """
-    from f5serve import diagnosis
+    from f5serve.doctor.report import quick, this_machine
 
-    report = diagnosis.quick(replace(diagnosis.this_machine(), variables=variables))
-    report.check()
-    for finding in report.above_ok:
+    report = quick(replace(this_machine(), variables=variables))
+    report.raise_if_fatal()
+    for finding in report.problems:
         level = logging.INFO if finding.level == "info" else logging.WARNING
         _log.log(level, "doctor: %s: %s %s", finding.code, finding.what, finding.fix)
     if report.facts.flash_installs:
@@ -93,9 +93,9 @@ def _run_diagnostics(variables: Mapping[str, str]) -> None:
 
 
 def _guard_flash_attn(report: Report) -> None:
-    from f5serve import diagnosis
+    from f5serve.doctor.report import guard_flash_attn
 
-    hidden = diagnosis.guard_flash_attn(report)
+    hidden = guard_flash_attn(report)
     if hidden is not None:
         _log.warning("doctor: %s: %s %s", hidden.code, hidden.what, hidden.value)
 

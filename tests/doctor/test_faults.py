@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from f5serve import diagnosis
-from f5serve.diagnosis import Report
+from f5serve.doctor import report as doctor
+from f5serve.doctor.report import Report
 from tests.doctor.bucket import Bucket, serving
+from tests.doctor.faults import FAULTS, Fault
 from tests.doctor.machines import GOOD, KEYS, RUNPOD, Machine, runpod_worker
-from tests.doctor.plants import PLANTS, Plant
 from tests.store import servers
 
 
@@ -30,22 +30,22 @@ def said(report: Report) -> set[str]:
 
 
 def told(report: Report) -> str:
-    return "\n".join(str(finding.as_dict()) for finding in report.above_ok)
+    return "\n".join(str(finding.as_dict()) for finding in report.problems)
 
 
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
-def test_a_planted_misconfiguration_is_named_and_nothing_else(plant: Plant, tmp_path: Path) -> None:
-    machine = plant.good(tmp_path / "machine")
-    plant.spoil(machine)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_planted_misconfiguration_is_named_and_nothing_else(fault: Fault, tmp_path: Path) -> None:
+    machine = fault.good(tmp_path / "machine")
+    fault.spoil(machine)
     sources = machine.sources()
-    if not plant.is_quick:
-        full = diagnosis.full(sources)
-        assert said(full) == {plant.code}, told(full)
-    quick = diagnosis.quick(sources)
-    assert said(quick) <= {plant.code}, told(quick)
-    if plant.is_quick:
-        assert said(quick) == {plant.code}
-    for finding in quick.above_ok:
+    if not fault.is_quick:
+        full = doctor.full(sources)
+        assert said(full) == {fault.code}, told(full)
+    quick = doctor.quick(sources)
+    assert said(quick) <= {fault.code}, told(quick)
+    if fault.is_quick:
+        assert said(quick) == {fault.code}
+    for finding in quick.problems:
         public = str(finding.public())
         assert str(tmp_path) not in public
         assert "canary" not in str(finding.as_dict())
@@ -54,18 +54,18 @@ def test_a_planted_misconfiguration_is_named_and_nothing_else(plant: Plant, tmp_
 
 
 def test_there_are_more_than_forty_plants_and_as_many_codes() -> None:
-    assert len(PLANTS) + len(BUCKETS) >= 100
-    assert len({plant.name for plant in PLANTS}) == len(PLANTS)
-    assert len({plant.code for plant in PLANTS}) >= 75
+    assert len(FAULTS) + len(BUCKETS) >= 100
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    assert len({fault.code for fault in FAULTS}) >= 75
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_machine_is_left_in_peace(name: str, tmp_path: Path) -> None:
     sources = GOOD[name](tmp_path / "machine").sources()
-    quick = diagnosis.quick(sources)
+    quick = doctor.quick(sources)
     assert said(quick) == set(), told(quick)
     if name not in ("runpod worker", "runpod server"):  # their bucket is not on loopback
-        full = diagnosis.full(sources)
+        full = doctor.full(sources)
         assert said(full) == set(), told(full)
         assert full.exit_code == 0
 
@@ -85,7 +85,7 @@ def test_a_good_worker_with_a_real_bucket_is_left_in_peace(tmp_path: Path) -> No
         keys = (options.access_key, options.secret_key)
         machine.variables |= dict(zip(KEYS, keys, strict=True))
         machine.variables["S3_BUCKET"] = options.bucket
-        report = diagnosis.full(machine.sources())
+        report = doctor.full(machine.sources())
     assert said(report) == set(), told(report)
     store = next(f for f in report.findings if f.section == "store")
     assert "put, read, signed and removed" in store.value
@@ -117,7 +117,7 @@ def test_a_bucket_that_is_wrong_is_named(name: str, tmp_path: Path) -> None:
     spoil, code, exit_code = BUCKETS[name]
     with serving() as bucket:
         spoil(bucket)
-        report = diagnosis.full(at(bucket.url)(tmp_path / "machine").sources())
+        report = doctor.full(at(bucket.url)(tmp_path / "machine").sources())
         left = list(bucket.objects)
     assert said(report) == {code}, told(report)
     assert report.exit_code == exit_code
@@ -132,7 +132,7 @@ def test_no_secret_and_no_query_is_shown(tmp_path: Path) -> None:
         "HF_TOKEN": "hf_canary0123456789",
         "AWS_ENDPOINT_URL": "https://canary:canary@host/path?sig=canary",
     }
-    report = diagnosis.quick(machine.sources())
+    report = doctor.quick(machine.sources())
     assert "canary" not in str(report.as_dict())
     shown = report.environment
     assert shown["AWS_SECRET_ACCESS_KEY"].startswith("*** (")

@@ -1,12 +1,14 @@
-"""The machine under the interpreter: python, memory, disks, ports and the GPU's driver.
+"""Probes of the machine: Python, packages, memory, disks, ports and the GPU's driver.
 
-`Sources` flow in, facts flow out; each function looks at one thing, changes nothing and cannot
-hang.
+Each reads one thing from files and programs, changes nothing and cannot hang; no package is
+imported.
 """
 
 from __future__ import annotations
 
 import errno
+import importlib.util
+import json
 import os
 import platform
 import re
@@ -17,11 +19,28 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
-from f5serve.doctor.facts import Card, Disk, Gpu, Memory, Port, Python, Sources
+from f5serve.doctor.facts import Card, Disk, Gpu, Memory, Package, Port, Python, TorchFiles
+from f5serve.doctor.sources import Sources
 from f5serve.number_formats import cpu_flags
 
+PACKAGES = (
+    "torch",
+    "triton",
+    "flash-attn",
+    "numpy",
+    "safetensors",
+    "huggingface-hub",
+    "onnxruntime",
+    "boto3",
+    "runpod",
+    "nvidia-cudnn-cu11",
+    "nvidia-cudnn-cu12",
+    "nvidia-cudnn-cu13",
+)
 VOLUME = Path("/runpod-volume")
 _QUERY = "name,driver_version,memory.total,memory.used"
 _MIB = 1 << 20
@@ -38,15 +57,15 @@ def this_python() -> Python:
     )
 
 
-def look_at_memory(sources: Sources, cores: int) -> Memory:
+def probe_memory(sources: Sources, cores: int) -> Memory:
     """The least that machine and container leave.
 
     Args:
         cores: that this process may use.
     """
     lines = _text(sources.root / "proc/meminfo").splitlines()
-    told = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if ":" in line}
-    total, available = told.get("MemTotal", 0), told.get("MemAvailable", 0)
+    values = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if ":" in line}
+    total, available = values.get("MemTotal", 0), values.get("MemAvailable", 0)
     group = sources.root / "sys/fs/cgroup"
     for limit, used, stat in (
         ("memory.max", "memory.current", "memory.stat"),
@@ -54,7 +73,7 @@ def look_at_memory(sources: Sources, cores: int) -> Memory:
     ):
         most = _number(group / limit)
         if most is not None and 0 < most < (total or most + 1):
-            # Pages of files count as used until somebody else needs the room.
+            # Pages of files count as used until other memory is needed.
             cached = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(group / stat), re.M)
             busy = (_number(group / used) or 0) - (int(cached[1]) if cached else 0)
             total, available = most, min(available, most - max(busy, 0))
@@ -62,7 +81,7 @@ def look_at_memory(sources: Sources, cores: int) -> Memory:
     return Memory(total, available, cores, files, cpu_flags(sources.root / "proc/cpuinfo"))
 
 
-def look_at_disk(sources: Sources, role: str, path: Path) -> Disk:
+def probe_disk(sources: Sources, role: str, path: Path) -> Disk:
     """Whether a folder can be written to, and what its file system reports."""
     # os.path, as Path's own raise at names that are too long or behind closed folders
     folders = (path, *path.absolute().parents)
@@ -79,10 +98,10 @@ def look_at_disk(sources: Sources, role: str, path: Path) -> Disk:
     return Disk(role, path, total, free, inodes, _write_error(there), mounted)
 
 
-def look_at_ports(variables: Iterable[str], sources: Sources) -> tuple[Port, ...]:
+def probe_ports(variables: Iterable[str], sources: Sources) -> tuple[Port, ...]:
     """Whether the ports that those variables name can be listened on.
 
-    Left out are those that are not set, and those that name none, which the settings tell about.
+    Variables that are not set are left out, and those without a number: settings report these.
     """
     named = [(name, sources.variables.get(name, "").strip()) for name in variables]
     return tuple(
@@ -92,8 +111,8 @@ def look_at_ports(variables: Iterable[str], sources: Sources) -> tuple[Port, ...
     )
 
 
-def look_at_gpu(sources: Sources, ask: bool) -> Gpu:
-    """What the driver has put onto this machine; with `ask`, what nvidia-smi tells as well."""
+def probe_gpu(sources: Sources, ask: bool) -> Gpu:
+    """What the driver has put onto this machine; with `ask`, what nvidia-smi reports as well."""
     nodes = sorted(
         node.name
         for node in (sources.root / "dev").glob("nvidia[0-9]*")
@@ -108,25 +127,19 @@ def look_at_gpu(sources: Sources, ask: bool) -> Gpu:
 
 def _ask_driver(sources: Sources, gpu: Gpu) -> Gpu:
     asked = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
-    told = sources.commands.run(asked, sources.driver_s)
+    answer = sources.commands.run(asked, sources.driver_s)
     cards, driver, error = [], "", ""
-    if told.code == 0:
-        for line in told.out.strip().splitlines():
+    if answer.code == 0:
+        for line in answer.out.strip().splitlines():
             cells = [cell.strip() for cell in line.split(",")]
             if len(cells) == 4:
                 driver = cells[1]
                 total, used = (int(c) * _MIB if c.isdecimal() else 0 for c in cells[2:])
                 cards.append(Card(cells[0], total, used))
-    elif told.code is not None:
-        error = told.last_line or f"nvidia-smi ended with {told.code}"
-    return Gpu(
-        nodes=gpu.nodes,
-        kernel_driver=gpu.kernel_driver,
-        driver=driver,
-        cards=tuple(cards),
-        error=error,
-        hangs=told.timed_out,
-        asked=True,
+    elif answer.code is not None:
+        error = answer.last_line or f"nvidia-smi ended with {answer.code}"
+    return replace(
+        gpu, driver=driver, cards=tuple(cards), error=error, hangs=answer.timed_out, asked=True
     )
 
 
@@ -168,3 +181,58 @@ def _text(path: Path) -> str:
 def _number(path: Path) -> int | None:
     text = _text(path).strip()
     return int(text) if text.isdecimal() else None
+
+
+def probe_packages(sources: Sources) -> tuple[Package, ...]:
+    """The distributions of `PACKAGES`, each as often as it is installed."""
+    found: dict[str, Package] = {}
+    for name in PACKAGES:
+        for one in metadata.distributions(name=name, path=list(sources.site)):
+            place = str(one.locate_file("."))
+            key = f"{name} {one.version} {os.path.realpath(place)}"
+            if key not in found:
+                is_flash = name == "flash-attn"
+                found[key] = Package(
+                    name,
+                    one.version,
+                    place,
+                    wheel=_wheel(one) if is_flash else "",
+                    size=_size(one) if is_flash else 0,
+                )
+    return tuple(found.values())
+
+
+def probe_torch_files(sources: Sources) -> TorchFiles | None:
+    """Version and CUDA of the torch that would be imported; None when there is none."""
+    for folder in sources.site:
+        home = Path(folder or ".") / "torch"
+        start = home / "__init__.py"
+        if not start.is_file():
+            continue
+        try:
+            text = (home / "version.py").read_text()
+        except OSError:
+            text = ""
+        version = re.search(r"^__version__ *(?::[^=]+)?= *['\"]([^'\"]+)", text, re.M)
+        cuda = re.search(r"^cuda *(?::[^=]+)?= *['\"]([^'\"]+)", text, re.M)
+        compiled = Path(importlib.util.cache_from_source(str(start)))
+        return TorchFiles(
+            version=version[1] if version else "",
+            cuda=cuda[1] if cuda else "",
+            has_bytecode=compiled.is_file(),
+            can_compile=os.access(home, os.W_OK),
+        )
+    return None
+
+
+def _wheel(package: metadata.Distribution) -> str:
+    """Name of the file that it was installed from, when that was a URL."""
+    try:
+        url = str(json.loads(package.read_text("direct_url.json") or "{}").get("url", ""))
+    except ValueError:
+        return ""
+    return url.split("#")[0].rsplit("/", 1)[-1].replace("%2B", "+")
+
+
+def _size(package: metadata.Distribution) -> int:
+    return sum(file.size or 0 for file in package.files or ())

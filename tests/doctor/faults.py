@@ -32,7 +32,7 @@ LIBRARY = "/site/flash_attn_2_cuda.cpython-311-x86_64-linux-gnu.so"
 
 
 @dataclass(frozen=True)
-class Plant:
+class Fault:
     """`spoil` a good machine, and this code is reported, alone.
 
     `is_quick`: only what a worker sees at its start is asked, as the rest needs a network.
@@ -199,95 +199,95 @@ def old_python(machine: Machine) -> None:
     machine.python = changed(machine.python, version=(3, 9, 18))
 
 
-PLANTS = (
+FAULTS = (
     # interpreter and packages
-    Plant("python 3.9", cpu_box, old_python, "PYTHON_TOO_OLD"),
-    Plant("torch 2.6", cpu_box, torch_says(TORCH_CPU, version="2.6.0+cpu"), "TORCH_TOO_OLD"),
-    Plant("boto3 1.35", runpod_worker, old_package("boto3", "1.35.9"), "BOTO3_TOO_OLD", True),
-    Plant("runpod 1.7", runpod_worker, old_package("runpod", "1.7.13"), "RUNPOD_UNTESTED", True),
-    Plant(
+    Fault("python 3.9", cpu_box, old_python, "PYTHON_TOO_OLD"),
+    Fault("torch 2.6", cpu_box, torch_says(TORCH_CPU, version="2.6.0+cpu"), "TORCH_TOO_OLD"),
+    Fault("boto3 1.35", runpod_worker, old_package("boto3", "1.35.9"), "BOTO3_TOO_OLD", True),
+    Fault("runpod 1.7", runpod_worker, old_package("runpod", "1.7.13"), "RUNPOD_UNTESTED", True),
+    Fault(
         "torch installed twice",
         cpu_box,
         lambda m: m.install("torch", "2.6.0+cu124", site="site2"),
         "PACKAGE_TWICE",
     ),
-    Plant("no speaker", laptop, removed("onnxruntime"), "ENGINE_NOT_INSTALLED"),
+    Fault("no speaker", laptop, removed("onnxruntime"), "ENGINE_NOT_INSTALLED"),
     # torch
-    Plant("f5 without torch", laptop, sets(F5_ENGINE="f5"), "ENGINE_NOT_INSTALLED"),
-    Plant(
+    Fault("f5 without torch", laptop, sets(F5_ENGINE="f5"), "ENGINE_NOT_INSTALLED"),
+    Fault(
         "torch's library is gone",
         cpu_box,
         torch_fails("ImportError: libtorch_cpu.so: cannot open shared object file"),
         "TORCH_BROKEN",
     ),
-    Plant("torch crashes", cpu_box, torch_fails(script="kill -SEGV $$"), "TORCH_BROKEN"),
-    Plant("torch hangs", cpu_box, torch_fails(script=HANGS, trial_s=0.5), "TORCH_HANGS"),
+    Fault("torch crashes", cpu_box, torch_fails(script="kill -SEGV $$"), "TORCH_BROKEN"),
+    Fault("torch hangs", cpu_box, torch_fails(script=HANGS, trial_s=0.5), "TORCH_HANGS"),
     # GPU
-    Plant("cuda asked for, none there", cpu_box, sets(F5_DEVICE="cuda"), "NO_GPU"),
-    Plant("CPU torch beside a GPU", gpu_box, torch_says(TORCH_CPU), "TORCH_WITHOUT_CUDA"),
-    Plant("old driver", gpu_box, lambda m: m.have_gpu("515.105.01"), "DRIVER_TOO_OLD"),
-    Plant(
+    Fault("cuda asked for, none there", cpu_box, sets(F5_DEVICE="cuda"), "NO_GPU"),
+    Fault("CPU torch beside a GPU", gpu_box, torch_says(TORCH_CPU), "TORCH_WITHOUT_CUDA"),
+    Fault("old driver", gpu_box, lambda m: m.have_gpu("515.105.01"), "DRIVER_TOO_OLD"),
+    Fault(
         "CUDA 13 torch on a driver for 12",
         gpu_box,
         torch_says(TORCH_GPU, version="2.13.0+cu130", cuda="13.0"),
         "DRIVER_TOO_OLD",
     ),
-    Plant("driver updated while running", gpu_box, driver_lost, "DRIVER_MISMATCH"),
-    Plant("nvidia-smi hangs", gpu_box, driver_hangs, "NVIDIA_SMI_HANGS"),
-    Plant(
+    Fault("driver updated while running", gpu_box, driver_lost, "DRIVER_MISMATCH"),
+    Fault("nvidia-smi hangs", gpu_box, driver_hangs, "NVIDIA_SMI_HANGS"),
+    Fault(
         "driver does not answer",
         gpu_box,
         lambda m: m.have_gpu(script="echo 'Unable to determine the device handle'; exit 15"),
         "NVIDIA_SMI_FAILED",
     ),
-    Plant("GPU hidden", gpu_box, sets(CUDA_VISIBLE_DEVICES="-1"), "GPU_HIDDEN"),
-    Plant("GPU of another machine", gpu_box, sets(CUDA_VISIBLE_DEVICES="3"), "GPU_HIDDEN"),
-    Plant("torch finds no GPU", gpu_box, torch_says(TORCH_GPU, devices=[]), "GPU_UNUSABLE"),
-    Plant(
+    Fault("GPU hidden", gpu_box, sets(CUDA_VISIBLE_DEVICES="-1"), "GPU_HIDDEN"),
+    Fault("GPU of another machine", gpu_box, sets(CUDA_VISIBLE_DEVICES="3"), "GPU_HIDDEN"),
+    Fault("torch finds no GPU", gpu_box, torch_says(TORCH_GPU, devices=[]), "GPU_UNUSABLE"),
+    Fault(
         "GPU without kernels",
         gpu_box,
         torch_says(TORCH_GPU, devices=[["Tesla K80", [3, 7], 12 * GIB, 11 * GIB]]),
         "GPU_NOT_SUPPORTED",
     ),
-    Plant(
+    Fault(
         "GPU newer than torch",
         gpu_box,
         torch_says(TORCH_GPU, architectures=["sm_80", "sm_90"], devices=[["B200", [10, 0], 1, 1]]),
         "GPU_NOT_SUPPORTED",
     ),
-    Plant(
+    Fault(
         "convolution fails",
         gpu_box,
         torch_says(TORCH_GPU, trial="cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"),
         "GPU_TRIAL_FAILED",
     ),
-    Plant(
+    Fault(
         "GPU memory taken",
         gpu_box,
         torch_says(TORCH_GPU, devices=[[*RTX[:3], GIB]]),
         "GPU_MEMORY_SHORT",
     ),
-    Plant(
+    Fault(
         "kernels of another f5serve",
         gpu_box,
         lambda m: m.have_kernels(source="0" * 64),
         "KERNELS_NOT_COMPILED",
     ),
-    Plant("kernels for other GPUs", gpu_box, lambda m: m.have_kernels(90), "KERNELS_NOT_COMPILED"),
-    Plant("no cuDNN", gpu_box, torch_says(TORCH_GPU, cudnn=0), "CUDNN_MISSING"),
-    Plant(
+    Fault("kernels for other GPUs", gpu_box, lambda m: m.have_kernels(90), "KERNELS_NOT_COMPILED"),
+    Fault("no cuDNN", gpu_box, torch_says(TORCH_GPU, cudnn=0), "CUDNN_MISSING"),
+    Fault(
         "two cuDNN", gpu_box, lambda m: m.install("nvidia-cudnn-cu11", "8.9.6.50"), "CUDNN_TWICE"
     ),
-    Plant("another cuDNN first", gpu_box, other_cudnn, "CUDNN_OVERRULED"),
-    Plant("int8 on a GPU", gpu_box, sets(F5_DTYPE="int8"), "INT8_ON_GPU"),
-    Plant(
+    Fault("another cuDNN first", gpu_box, other_cudnn, "CUDNN_OVERRULED"),
+    Fault("int8 on a GPU", gpu_box, sets(F5_DTYPE="int8"), "INT8_ON_GPU"),
+    Fault(
         "bf16 on a CPU without it",
         cpu_box,
         all_of(cpu_has("fpu avx2 avx512f avx512_vnni"), sets(F5_DTYPE="bf16")),
         "DTYPE_UNSUPPORTED",
     ),
-    Plant("fp8 on a CPU", cpu_box, sets(F5_DTYPE="fp8"), "DTYPE_UNSUPPORTED"),
-    Plant(
+    Fault("fp8 on a CPU", cpu_box, sets(F5_DTYPE="fp8"), "DTYPE_UNSUPPORTED"),
+    Fault(
         "bf16 on a GPU without it",
         gpu_box,
         all_of(
@@ -296,7 +296,7 @@ PLANTS = (
         ),
         "DTYPE_UNSUPPORTED",
     ),
-    Plant(
+    Fault(
         "fp8 on a GPU without it",
         gpu_box,
         all_of(
@@ -305,57 +305,57 @@ PLANTS = (
         ),
         "DTYPE_UNSUPPORTED",
     ),
-    Plant("fp16 on a CPU", cpu_box, sets(F5_DTYPE="fp16", F5_DEVICE="cpu"), "FP16_ON_CPU"),
+    Fault("fp16 on a CPU", cpu_box, sets(F5_DTYPE="fp16", F5_DEVICE="cpu"), "FP16_ON_CPU"),
     # flash-attn
-    Plant("flash-attn twice", gpu_box, flash_twice, "FLASH_ATTN_TWICE"),
-    Plant(
+    Fault("flash-attn twice", gpu_box, flash_twice, "FLASH_ATTN_TWICE"),
+    Fault(
         "old-ABI wheel on a new-ABI torch",
         gpu_box,
         flash(f"{LIBRARY}: undefined symbol: {OLD_ABI}"),
         "FLASH_ATTN_OTHER_ABI",
     ),
-    Plant(
+    Fault(
         "new-ABI wheel on an old-ABI torch",
         gpu_box,
         flash(f"{LIBRARY}: undefined symbol: {NEW_ABI}", version="2.10.0+cu126", cxx11_abi=False),
         "FLASH_ATTN_OTHER_ABI",
     ),
-    Plant(
+    Fault(
         "wheel of another torch",
         gpu_box,
         flash(f"{LIBRARY}: undefined symbol: {SMALL_ABI}"),
         "FLASH_ATTN_OTHER_TORCH",
     ),
-    Plant(
+    Fault(
         "wheel of another torch, same ABI",
         gpu_box,
         flash(f"{LIBRARY}: undefined symbol: {NEW_ABI}"),
         "FLASH_ATTN_OTHER_TORCH",
     ),
-    Plant(
+    Fault(
         "wheel of another python",
         gpu_box,
         flash("No module named 'flash_attn_2_cuda'"),
         "FLASH_ATTN_OTHER_PYTHON",
     ),
-    Plant(
+    Fault(
         "wheel of another CUDA",
         gpu_box,
         flash("libcudart.so.11.0: cannot open shared object file: No such file or directory"),
         "FLASH_ATTN_OTHER_CUDA",
     ),
-    Plant(
+    Fault(
         "wheel of a newer system",
         gpu_box,
         flash(f"/lib/libc.so.6: version `GLIBC_2.38' not found (required by {LIBRARY})"),
         "FLASH_ATTN_OTHER_LIBC",
     ),
-    Plant("wheel cut off", gpu_box, flash(f"{LIBRARY}: file too short"), "FLASH_ATTN_DAMAGED"),
-    Plant("wheel crashes", gpu_box, flash(script="kill -ILL $$"), "FLASH_ATTN_CRASHES"),
-    Plant("wheel hangs", gpu_box, flash_hangs, "FLASH_ATTN_HANGS"),
-    Plant("wheel computes wrong", gpu_box, flash_disagrees, "FLASH_ATTN_DISAGREES"),
-    Plant("flash-attn half removed", gpu_box, flash("cannot import name 'x'"), "FLASH_ATTN_BROKEN"),
-    Plant(
+    Fault("wheel cut off", gpu_box, flash(f"{LIBRARY}: file too short"), "FLASH_ATTN_DAMAGED"),
+    Fault("wheel crashes", gpu_box, flash(script="kill -ILL $$"), "FLASH_ATTN_CRASHES"),
+    Fault("wheel hangs", gpu_box, flash_hangs, "FLASH_ATTN_HANGS"),
+    Fault("wheel computes wrong", gpu_box, flash_disagrees, "FLASH_ATTN_DISAGREES"),
+    Fault("flash-attn half removed", gpu_box, flash("cannot import name 'x'"), "FLASH_ATTN_BROKEN"),
+    Fault(
         "wheel's name tells",
         gpu_box,
         flash_wheel("flash_attn-2.8.2+cu12torch2.6cxx11abiFALSE-cp311-cp311-linux_x86_64.whl"),
@@ -363,75 +363,75 @@ PLANTS = (
         True,
     ),
     # environment
-    Plant("unreadable setting", cpu_box, sets(F5_CONCURRENCY="many"), "BAD_SETTING"),
-    Plant("unknown setting", cpu_box, sets(F5_DEVCE="cpu"), "UNKNOWN_SETTING"),
-    Plant(
+    Fault("unreadable setting", cpu_box, sets(F5_CONCURRENCY="many"), "BAD_SETTING"),
+    Fault("unknown setting", cpu_box, sets(F5_DEVCE="cpu"), "UNKNOWN_SETTING"),
+    Fault(
         "URLs outlive results",
         cpu_box,
         sets(F5_URL_EXPIRES_S="604800", F5_RETENTION_DAYS="1"),
         "URL_OUTLIVES_RESULT",
     ),
-    Plant(
+    Fault(
         "secret missing", runpod_worker, unsets("AWS_SECRET_ACCESS_KEY"), "S3_KEYS_HALF_SET", True
     ),
-    Plant("secret empty", runpod_worker, sets(AWS_SECRET_ACCESS_KEY=""), "S3_KEYS_HALF_SET", True),
-    Plant(
+    Fault("secret empty", runpod_worker, sets(AWS_SECRET_ACCESS_KEY=""), "S3_KEYS_HALF_SET", True),
+    Fault(
         "both keys empty",
         runpod_worker,
         sets(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""),
         "S3_KEYS_EMPTY",
         True,
     ),
-    Plant("no keys", runpod_worker, unsets(*KEYS), "S3_KEYS_MISSING", True),
-    Plant(
+    Fault("no keys", runpod_worker, unsets(*KEYS), "S3_KEYS_MISSING", True),
+    Fault(
         "quoted key", runpod_worker, sets(AWS_ACCESS_KEY_ID='"K005a1b2c3"'), "S3_KEY_QUOTED", True
     ),
-    Plant(
+    Fault(
         "secret with a line end inside",
         runpod_worker,
         sets(AWS_SECRET_ACCESS_KEY="K005abc\ndef"),
         "S3_KEY_QUOTED",
         True,
     ),
-    Plant(
+    Fault(
         "endpoint without scheme",
         runpod_worker,
         sets(AWS_ENDPOINT_URL="s3.us-west-001.backblazeb2.com"),
         "ENDPOINT_NO_SCHEME",
         True,
     ),
-    Plant(
+    Fault(
         "endpoint with the bucket",
         runpod_worker,
         sets(AWS_ENDPOINT_URL="https://s3.us-west-001.backblazeb2.com/my-voices"),
         "ENDPOINT_WITH_PATH",
         True,
     ),
-    Plant(
+    Fault(
         "http endpoint",
         runpod_worker,
         sets(AWS_ENDPOINT_URL="http://s3.us-west-001.backblazeb2.com"),
         "ENDPOINT_HTTP",
         True,
     ),
-    Plant(
+    Fault(
         "endpoint of another region",
         runpod_worker,
         sets(AWS_REGION="eu-central-003"),
         "ENDPOINT_OTHER_REGION",
         True,
     ),
-    Plant(
+    Fault(
         "bucket as a URL", runpod_worker, sets(S3_BUCKET="s3://my-voices/f5"), "BUCKET_NAME", True
     ),
-    Plant(
+    Fault(
         "two buckets",
         runpod_worker,
         sets(BUCKET_ENDPOINT_URL="https://s3.us-west-001.backblazeb2.com/other"),
         "BUCKETS_DIFFER",
         True,
     ),
-    Plant(
+    Fault(
         "two servers",
         runpod_worker,
         sets(
@@ -440,139 +440,139 @@ PLANTS = (
         "BUCKETS_DIFFER",
         True,
     ),
-    Plant("keys without a bucket", runpod_worker, unsets("S3_BUCKET"), "BUCKET_MISSING", True),
-    Plant(
+    Fault("keys without a bucket", runpod_worker, unsets("S3_BUCKET"), "BUCKET_MISSING", True),
+    Fault(
         "store overrules the bucket",
         runpod_worker,
         sets(F5_STORE="s3://another"),
         "STORE_OVERRULED",
         True,
     ),
-    Plant("unknown kind of store", cpu_box, sets(F5_STORE="ftp://host/voices"), "BAD_STORE"),
-    Plant(
+    Fault("unknown kind of store", cpu_box, sets(F5_STORE="ftp://host/voices"), "BAD_STORE"),
+    Fault(
         "store in memory",
         runpod_worker,
         unsets("S3_BUCKET", "AWS_ENDPOINT_URL", F5_STORE="memory:"),
         "STORE_IN_MEMORY",
         True,
     ),
-    Plant(
+    Fault(
         "store on one worker",
         runpod_worker,
         unsets("S3_BUCKET", "AWS_ENDPOINT_URL"),
         "STORE_NOT_SHARED",
         True,
     ),
-    Plant(
+    Fault(
         "certificates missing",
         runpod_worker,
         sets(AWS_CA_BUNDLE="/nowhere/ca.pem"),
         "CA_BUNDLE_MISSING",
         True,
     ),
-    Plant("publishing nowhere", cpu_box, sets(F5_PUBLISH_MODELS="1"), "PUBLISH_WITHOUT_BUCKET"),
-    Plant(
+    Fault("publishing nowhere", cpu_box, sets(F5_PUBLISH_MODELS="1"), "PUBLISH_WITHOUT_BUCKET"),
+    Fault(
         "a worker's variables elsewhere",
         cpu_box,
         sets(RUNPOD_ENDPOINT_ID=RUNPOD["RUNPOD_ENDPOINT_ID"]),
         "RUNPOD_LEFTOVERS",
     ),
-    Plant(
+    Fault(
         "a worker without a queue",
         runpod_worker,
         unsets("RUNPOD_WEBHOOK_GET_JOB"),
         "RUNPOD_NO_QUEUE",
         True,
     ),
-    Plant(
+    Fault(
         "RunPod's key emptied",
         runpod_worker,
         sets(RUNPOD_AI_API_KEY=""),
         "RUNPOD_KEY_MISSING",
         True,
     ),
-    Plant(
+    Fault(
         "RunPod's log at debug",
         runpod_worker,
         sets(RUNPOD_LOG_LEVEL="debug"),
         "RUNPOD_LOG_DEBUG",
         True,
     ),
-    Plant("hub without scheme", cpu_box, sets(HF_ENDPOINT="hf-mirror.example"), "HUB_NO_SCHEME"),
-    Plant("more threads than cores", cpu_box, sets(F5_THREADS="1000"), "THREADS_ABOVE_CORES"),
+    Fault("hub without scheme", cpu_box, sets(HF_ENDPOINT="hf-mirror.example"), "HUB_NO_SCHEME"),
+    Fault("more threads than cores", cpu_box, sets(F5_THREADS="1000"), "THREADS_ABOVE_CORES"),
     # memory and disks
-    Plant("small container", cpu_box, cgroup, "MEMORY_SMALL"),
-    Plant(
+    Fault("small container", cpu_box, cgroup, "MEMORY_SMALL"),
+    Fault(
         "SDK wants more memory",
         runpod_worker,
         memory(8_000_000, 3_000_000),
         "MEMORY_BELOW_SDK_MINIMUM",
         True,
     ),
-    Plant("temp full", cpu_box, size("temp", 10 << 20), "NO_SPACE"),
-    Plant("data full", cpu_box, size("data", 0), "NO_SPACE"),
-    Plant("no inodes", cpu_box, size("data", 50 * GIB, inodes=3), "NO_INODES"),
-    Plant(
+    Fault("temp full", cpu_box, size("temp", 10 << 20), "NO_SPACE"),
+    Fault("data full", cpu_box, size("data", 0), "NO_SPACE"),
+    Fault("no inodes", cpu_box, size("data", 50 * GIB, inodes=3), "NO_INODES"),
+    Fault(
         "SDK wants 10 % of /", runpod_worker, size("root", 4 * GIB), "DISK_BELOW_SDK_MINIMUM", True
     ),
-    Plant(
+    Fault(
         "data folder cannot be written",
         cpu_box,
         sets(F5_DATA_DIR="/proc/data", F5_STORE="memory:"),
         "DATA_NOT_WRITABLE",
     ),
-    Plant(
+    Fault(
         "a file in place of the data folder",
         cpu_box,
         lambda m: m.variables.update(F5_DATA_DIR=str(m.write("file", "")), F5_STORE="memory:"),
         "NOT_A_FOLDER",
     ),
-    Plant(
+    Fault(
         "temp folder is gone",
         cpu_box,
         lambda m: m.temp.rmdir() or m.write("tmp", ""),
         "NOT_A_FOLDER",
     ),
-    Plant(
+    Fault(
         "cache folder cannot be written",
         cpu_box,
         no_models(F5_CACHE_DIR="/proc/cache"),
         "CACHE_NOT_WRITABLE",
     ),
-    Plant(
+    Fault(
         "volume not mounted",
         cpu_box,
         sets(F5_CACHE_DIR="/runpod-volume/cache"),
         "VOLUME_NOT_MOUNTED",
     ),
-    Plant(
+    Fault(
         "a file of a model was put aside",
         cpu_box,
         lambda machine: machine.write("models/artifacts/old.safetensors.damaged", "?"),
         "MODEL_FILES_PUT_ASIDE",
     ),
-    Plant("no room for the weights", cpu_box, small_everywhere, "NO_ROOM_FOR_MODELS"),
+    Fault("no room for the weights", cpu_box, small_everywhere, "NO_ROOM_FOR_MODELS"),
     # models
-    Plant("weights missing", cpu_box, no_models(F5_FETCH_MODELS="never"), "MODEL_MISSING"),
-    Plant(
+    Fault("weights missing", cpu_box, no_models(F5_FETCH_MODELS="never"), "MODEL_MISSING"),
+    Fault(
         "offline without weights", cpu_box, no_models(HF_HUB_OFFLINE="1"), "OFFLINE_WITHOUT_MODELS"
     ),
-    Plant("unknown model", cpu_box, sets(F5_MODEL="F5TTS_v9"), "UNKNOWN_MODEL"),
-    Plant(
+    Fault("unknown model", cpu_box, sets(F5_MODEL="F5TTS_v9"), "UNKNOWN_MODEL"),
+    Fault(
         "half a checkpoint",
         cpu_box,
         sets(F5_CKPT="/nowhere/a.safetensors"),
         "CHECKPOINT_INCOMPLETE",
     ),
-    Plant("licence", cpu_box, sets(F5_REQUIRE_COMMERCIAL_LICENSE="1"), "LICENSE_FORBIDS"),
-    Plant("a changed byte", cpu_box, flip_a_bit, "MODEL_CHANGED"),
-    Plant(
+    Fault("licence", cpu_box, sets(F5_REQUIRE_COMMERCIAL_LICENSE="1"), "LICENSE_FORBIDS"),
+    Fault("a changed byte", cpu_box, flip_a_bit, "MODEL_CHANGED"),
+    Fault(
         "hashing fails",
         cpu_box,
         lambda m: m.says("hash", error="PermissionError", code=1),
         "MODEL_NOT_HASHED",
     ),
-    Plant(
+    Fault(
         "no cloning on a worker",
         runpod_worker,
         no_models("auto", F5_FETCH_MODELS="never"),
@@ -580,32 +580,32 @@ PLANTS = (
         True,
     ),
     # voices
-    Plant(
+    Fault(
         "a broken voice",
         cpu_box,
         a_file("data/store/voices/_records/ana.json"),
         "VOICES_UNREADABLE",
     ),
     # jobs
-    Plant("a broken job", cpu_box, a_job("?"), "RECORD_DAMAGED"),
-    Plant("a job of a later version", cpu_box, a_job('{"schema": 2}'), "RECORD_TOO_NEW"),
+    Fault("a broken job", cpu_box, a_job("?"), "RECORD_DAMAGED"),
+    Fault("a job of a later version", cpu_box, a_job('{"schema": 2}'), "RECORD_TOO_NEW"),
     # build
-    Plant("a file edited in place", cpu_box, a_file("package/speech.py"), "BUILD_CHANGED"),
-    Plant(
+    Fault("a file edited in place", cpu_box, a_file("package/speech.py"), "BUILD_CHANGED"),
+    Fault(
         "a function's file missing",
         cpu_box,
         lambda m: (m.package / "store" / "s3.py").unlink(),
         "BUILD_CHANGED",
     ),
-    Plant("a file of an older image", cpu_box, a_file("package/s3_utils.py"), "BUILD_CHANGED"),
-    Plant("uncommitted build", cpu_box, lambda m: m.restamp(dirty=True), "BUILD_DIRTY"),
-    Plant(
+    Fault("a file of an older image", cpu_box, a_file("package/s3_utils.py"), "BUILD_CHANGED"),
+    Fault("uncommitted build", cpu_box, lambda m: m.restamp(dirty=True), "BUILD_DIRTY"),
+    Fault(
         "library upgraded in place",
         cpu_box,
         lambda m: m.restamp(libraries={"torch": "1.0"}),
         "LIBRARIES_CHANGED",
     ),
-    Plant(
+    Fault(
         "stamp damaged",
         cpu_box,
         lambda m: (m.package / "_stamp.json").unlink() or m.write("package/_stamp.json", "{"),

@@ -1,7 +1,6 @@
-"""Programs of this machine, run so that none of them can hang whoever asks.
+"""Where facts are read from: the environment, files below a root, and programs with a time limit.
 
-Arguments flow in, an `Outcome` flows out. A program that does not end in time is killed with all
-that it has started, and left behind when even that does not end it, as a driver call can.
+Tests build machines as folders, programs and mappings.
 """
 
 from __future__ import annotations
@@ -11,8 +10,14 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from f5serve import build
+from f5serve.doctor.facts import Python
 
 _AFTER_KILL_S = 1.0
 
@@ -33,7 +38,7 @@ class Outcome:
 
     @property
     def last_line(self) -> str:
-        """The last line of its complaints, which is where programs say what went wrong."""
+        """The last line on stderr, where programs report what went wrong."""
         lines = (self.err.strip() or self.out.strip()).splitlines()
         return lines[-1].strip()[:500] if lines else ""
 
@@ -78,10 +83,41 @@ def _collect(process: subprocess.Popen[bytes], timeout_s: float) -> Outcome:
     try:
         out, err = process.communicate(timeout=_AFTER_KILL_S)
     except subprocess.TimeoutExpired:
-        process.returncode = -signal.SIGKILL  # nobody waits for it any more
+        process.returncode = -signal.SIGKILL  # left behind, as a call of a driver can hang
         return Outcome(-signal.SIGKILL, timed_out=True)
     return Outcome(process.returncode, _text(out), _text(err), timed_out=True)
 
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where facts come from.
+
+    Attributes:
+        variables: the environment.
+        root: folder that stands for /, above proc, sys and dev.
+        site: folders that packages are installed in.
+        executable: python that runs what may hang or crash.
+        commands, statvfs: run programs, and tell the sizes of a file system.
+        python, temp: the interpreter, and the folder for temporary files.
+        package, kernels: folders of the copy of f5serve that is looked at, and of its kernels.
+        trial_s, driver_s, hash_s: longest time for a process that imports torch, for nvidia-smi,
+            and for hashing the weights, which may lie on a slow volume.
+    """
+
+    variables: Mapping[str, str]
+    commands: Commands
+    python: Python
+    temp: Path
+    package: Path = build.PACKAGE
+    kernels: Path | None = None
+    root: Path = Path("/")
+    site: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
+    executable: str = sys.executable
+    statvfs: Callable[[Path], Any] = os.statvfs
+    trial_s: float = 60.0
+    driver_s: float = 6.0
+    hash_s: float = 300.0

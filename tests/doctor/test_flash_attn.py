@@ -7,9 +7,16 @@ import re
 
 import pytest
 
-from f5serve.doctor.symbols import abi_of, explain
-from f5serve.doctor.wheels import NOT_RECORDED, NoWheel, Platform, Wheel, choose_wheel, misfits
-from f5serve.doctor.wheels import parse_wheel as parse
+from f5serve.doctor.flash_attn import abi_of, explain
+from f5serve.doctor.flash_attn_wheels import (
+    NOT_RECORDED,
+    NoWheel,
+    Platform,
+    Wheel,
+    choose_wheel,
+    misfits,
+)
+from f5serve.doctor.flash_attn_wheels import parse_wheel as parse
 
 PYTHONS = [(3, minor) for minor in range(9, 14)]
 TORCHES = [f"2.{minor}.0" for minor in range(2, 14)]

@@ -1,7 +1,6 @@
-"""What takes a process of its own: torch and flash-attn, which are run, and files to be hashed.
+"""Probes in a process of their own: torch and flash-attn are imported, files are hashed.
 
-`Sources` flow in, what the process said flows out. A crash, a hang or a damaged library ends that
-process alone. torch is never imported into this one.
+A crash, a hang or a damaged library ends that process alone; torch is never imported into this one.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from f5serve.doctor.commands import Outcome
-from f5serve.doctor.facts import Device, FlashRun, Sources, TorchRun
-from f5serve.doctor.symbols import Explanation, explain
+from f5serve.doctor.facts import Device, Explanation, FlashRun, TorchRun
+from f5serve.doctor.flash_attn import explain
+from f5serve.doctor.sources import Outcome, Sources
 
 _TORCH = """
 import json, torch
-said = {
+result = {
     "version": torch.__version__,
     "cuda": torch.version.cuda or "",
     "cudnn": torch.backends.cudnn.version() or 0,
@@ -32,20 +31,20 @@ if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(index)
             name, capability = torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index)
-            said["devices"].append([name, capability, total, free])
+            result["devices"].append([name, capability, total, free])
         wave = torch.randn(1, 4, 64, device="cuda", dtype=torch.float16)
         layer = torch.nn.Conv1d(4, 4, 3, device="cuda", dtype=torch.float16)
-        said["trial"] = "" if layer(wave).isfinite().all().item() else "the result is not finite"
+        result["trial"] = "" if layer(wave).isfinite().all().item() else "the result is not finite"
     except RuntimeError as error:
-        said["trial"] = str(error)
-print("f5serve-doctor " + json.dumps(said))
+        result["trial"] = str(error)
+print("f5serve-doctor " + json.dumps(result))
 """  # noqa: E501
 
 _FLASH = """
 import json, torch
 from flash_attn import flash_attn_varlen_func
-said = {"on_gpu": torch.cuda.is_available(), "apart": 0.0}
-if said["on_gpu"]:
+result = {"on_gpu": torch.cuda.is_available(), "apart": 0.0}
+if result["on_gpu"]:
     q, k, v = (torch.randn(24, 2, 64, device="cuda", dtype=torch.float16) for _ in range(3))
     ends = torch.tensor([0, 16, 24], device="cuda", dtype=torch.int32)
     fast = flash_attn_varlen_func(q, k, v, ends, ends, 16, 16)
@@ -53,78 +52,78 @@ if said["on_gpu"]:
         torch.nn.functional.scaled_dot_product_attention(
             *(x[a:b].transpose(0, 1)[None] for x in (q, k, v)))[0].transpose(0, 1)
         for a, b in ((0, 16), (16, 24))])
-    said["apart"] = (fast - plain).abs().max().item()
-print("f5serve-doctor " + json.dumps(said))
+    result["apart"] = (fast - plain).abs().max().item()
+print("f5serve-doctor " + json.dumps(result))
 """
-_MOST_APART = 1e-2
+_MAX_DIFFERENCE = 1e-2
 
 _HASH = """
 import hashlib, json, sys
-said = {}
+result = {}
 for path in sys.argv[1:]:
     with open(path, "rb") as file:
-        said[path] = hashlib.file_digest(file, "sha256").hexdigest()
-print("f5serve-doctor " + json.dumps(said))
+        result[path] = hashlib.file_digest(file, "sha256").hexdigest()
+print("f5serve-doctor " + json.dumps(result))
 """
 
 
-def try_torch(sources: Sources) -> TorchRun:
+def probe_torch(sources: Sources) -> TorchRun:
     """Import torch and compute a little on the GPU, if it sees one."""
     outcome = sources.commands.run([sources.executable, "-c", _TORCH], sources.trial_s)
-    said = _said(outcome)
-    if said is None:
+    answer = _answer(outcome)
+    if answer is None:
         return TorchRun(error=_reason(outcome), timed_out=outcome.timed_out)
     devices = tuple(
         Device(name, (capability[0], capability[1]), total, free)
-        for name, capability, total, free in said["devices"]
+        for name, capability, total, free in answer["devices"]
     )
     return TorchRun(
-        version=said["version"],
-        cuda=said["cuda"],
-        cudnn=said["cudnn"],
-        cxx11_abi=said["cxx11_abi"],
+        version=answer["version"],
+        cuda=answer["cuda"],
+        cudnn=answer["cudnn"],
+        cxx11_abi=answer["cxx11_abi"],
         devices=devices,
-        architectures=tuple(said["architectures"]),
-        trial=_last_line(said["trial"]),
+        architectures=tuple(answer["architectures"]),
+        trial=_first_line(answer["trial"]),
     )
 
 
-def try_flash(sources: Sources, torch_abi: bool | None = None) -> FlashRun:
+def probe_flash_attn(sources: Sources, torch_abi: bool | None = None) -> FlashRun:
     """Import flash-attn and, on a GPU, compare a small call with SDPA.
 
     Args:
         torch_abi: C++ ABI of torch, where it is known, for the explanation.
     """
     outcome = sources.commands.run([sources.executable, "-c", _FLASH], sources.trial_s)
-    said = _said(outcome)
-    if said is None:
+    answer = _answer(outcome)
+    if answer is None:
         error = _reason(outcome)
         return FlashRun(False, error=error, explanation=_explain(outcome, torch_abi))
-    if not said["apart"] <= _MOST_APART:  # also not a number
-        error = f"it differs from SDPA by {said['apart']:.3g}"
+    if not answer["apart"] <= _MAX_DIFFERENCE:  # also not a number
+        error = f"it differs from SDPA by {answer['apart']:.3g}"
         wrong = Explanation("other", "It computes something else than SDPA on this GPU.")
         return FlashRun(False, on_gpu=True, error=error, explanation=wrong)
-    return FlashRun(True, on_gpu=said["on_gpu"])
+    return FlashRun(True, on_gpu=answer["on_gpu"])
 
 
 def hash_files(sources: Sources, paths: Sequence[Path]) -> tuple[dict[Path, str], str]:
     """The sha256 of each file, or none and why."""
     command = [sources.executable, "-c", _HASH, *map(str, paths)]
     outcome = sources.commands.run(command, sources.hash_s)
-    said = _said(outcome)
-    if said is None:
+    answer = _answer(outcome)
+    if answer is None:
         return {}, _reason(outcome)
-    return {Path(path): str(sha256) for path, sha256 in said.items()}, ""
+    return {Path(path): str(sha256) for path, sha256 in answer.items()}, ""
 
 
-def hide_flash() -> None:
-    """Let nothing in this process import flash-attn, or find that it is installed."""
-    # None is the import system's own mark for a module that is not to be found.
+def hide_flash_attn() -> None:
+    """Make flash-attn impossible to import or to find in this process."""
+    # None is the import system's own mark for a module that must not be found.
     sys.modules["flash_attn"] = None  # type: ignore[assignment]
 
 
-def _said(outcome: Outcome) -> dict[str, Any] | None:
-    """The object that a trial printed, or None when it did not come that far."""
+def _answer(outcome: Outcome) -> dict[str, Any] | None:
+    """The object that a probe printed, or None when it failed before."""
     for line in reversed(outcome.out.splitlines()):
         if outcome.code == 0 and line.startswith("f5serve-doctor "):
             try:
@@ -150,5 +149,5 @@ def _explain(outcome: Outcome, torch_abi: bool | None) -> Explanation:
     return explain(outcome.last_line, torch_abi)
 
 
-def _last_line(text: str) -> str:
+def _first_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[0][:300]

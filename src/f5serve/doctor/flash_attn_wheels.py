@@ -1,7 +1,6 @@
 """Which flash-attn wheel fits a Python, a torch and a platform, if any was ever built.
 
-Facts flow in, a name, URL and sha256 or one sentence flow out. Pure: nothing is looked up or
-installed. f5serve never needs flash-attn; whoever wants it can be told the one file that loads.
+Pure: nothing is looked up or installed. f5serve never needs flash-attn; other programs may.
 
 The combinations are those of the project's release workflow at each tag; of 2.8.3 the assets
 themselves are known with their sha256 (`data/flash_attn_sha256.json`).

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from f5serve.doctor.commands import Commands
+from f5serve.doctor.sources import Commands
 from tests.doctor.machines import Machine
 
 

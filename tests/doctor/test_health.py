@@ -6,8 +6,7 @@ import asyncio
 import threading
 from pathlib import Path
 
-from f5serve.checkup import Checkup
-from f5serve.diagnosis import Report, quick
+from f5serve.doctor.report import Report, quick
 from f5serve.service import ServiceOptions
 from f5serve.service.health import HEALTH_S
 from f5serve.startup import Timeline
@@ -22,10 +21,12 @@ def test_health_tells_findings_disks_and_the_start(tmp_path: Path) -> None:
     timeline = Timeline()
     with timeline.step("load"):
         pass
-    checkup = Checkup(lambda: quick(machine.sources()))
+
+    def examine() -> Report:
+        return quick(machine.sources())
 
     async def story() -> None:
-        options = ServiceOptions(checkup=checkup, start=timeline.as_dict)
+        options = ServiceOptions(examine=examine, start=timeline.as_dict)
         async with house(tmp_path, options=options) as here:
             health = await here.call("health")
         codes = [finding["code"] for finding in health["doctor"]]
@@ -52,7 +53,7 @@ def test_one_look_serves_all_who_ask(tmp_path: Path) -> None:
         return looks[-1]
 
     async def story() -> None:
-        async with house(tmp_path, options=ServiceOptions(checkup=Checkup(look))) as here:
+        async with house(tmp_path, options=ServiceOptions(examine=look)) as here:
             told = await asyncio.gather(*(here.call("health") for _ in range(8)))
         assert [health["doctor"] for health in told] == [[]] * 8
 
@@ -69,7 +70,7 @@ def test_health_answers_while_a_disk_hangs(tmp_path: Path) -> None:
         return quick(sources)
 
     async def story() -> None:
-        async with house(tmp_path, options=ServiceOptions(checkup=Checkup(look))) as here:
+        async with house(tmp_path, options=ServiceOptions(examine=look)) as here:
             async with asyncio.timeout(HEALTH_S + 15):
                 health = await here.call("health")
             go_on.set()
