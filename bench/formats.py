@@ -22,7 +22,7 @@ from tests.parity.cases import row  # noqa: E402
 from tests.parity.ours import engine_of, error, row_of  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from f5serve.engine.config import Architecture, preset  # noqa: E402
+from f5serve.engine.config import ModelConfig, preset  # noqa: E402
 from f5serve.engine.quantize import QUANTISED  # noqa: E402
 from f5serve.settings import limit_onednn_cache  # noqa: E402
 from material import reduced  # noqa: E402
@@ -37,7 +37,7 @@ FORMATS = {
 FRAMES = (100, 80, 60)
 
 
-def mels(arch: Architecture, dtype: str, steps: int) -> tuple[list[Tensor], list[Tensor]]:
+def mels(arch: ModelConfig, dtype: str, steps: int) -> tuple[list[Tensor], list[Tensor]]:
     """Each row by itself, and all of them as one batch."""
     cases = [row(arch, str(n), n, nfe_step=steps) for n in FRAMES]
     engine = engine_of(cases[0], FORMATS.get(dtype, torch.float32))
@@ -54,7 +54,7 @@ def worst(ours: Sequence[Tensor], others: Sequence[Tensor]) -> float:
     return max(error(mine, other) for mine, other in zip(ours, others, strict=True))
 
 
-def measure(arch: Architecture, steps: int) -> list[dict[str, Any]]:
+def measure(arch: ModelConfig, steps: int) -> list[dict[str, Any]]:
     """A row of each format."""
     exact, together = mels(arch, "fp32", steps)
     found = [{"format": "fp32", "error": 0.0, "beside": worst(together, exact)}]

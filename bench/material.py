@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from f5serve.engine.config import PRESETS, Architecture
+from f5serve.engine.config import PRESETS, ModelConfig
 from f5serve.engine.convert import convert
 from f5serve.engine.published import random_tensors
 from f5serve.engine.vocoder import random_tensors as random_vocos
@@ -34,12 +34,12 @@ head:
 """
 
 
-def reduced(arch: Architecture) -> Architecture:
+def reduced(arch: ModelConfig) -> ModelConfig:
     """The architecture with few, narrow layers, on the whole vocabulary."""
     return replace(arch, dim=256, depth=4, text_dim=min(arch.text_dim, 128))
 
 
-def write_checkpoint(path: Path, arch: Architecture) -> None:
+def write_checkpoint(path: Path, arch: ModelConfig) -> None:
     """Random weights with every entry that the published v1 file has."""
     prefix = "ema_model.transformer."
     tensors = {prefix + name: value for name, value in random_tensors(arch).items()}

@@ -84,7 +84,7 @@ def small_engine() -> Engine:
         conv_layers=1,
         vocab_size=len(letters) + 1,
     )
-    placement = checkpoint.Placement(torch.device("cpu"), torch.float32)
+    placement = checkpoint.DeviceAndDtype(torch.device("cpu"), torch.float32)
     backbone, schedules = checkpoint.load_random(arch, placement, 0)
     vocos = Vocos.from_tensors(random_tensors(0, 32, 48, 1), placement.device)
     return F5Engine(backbone, schedules, vocos, Vocab(letters), "random:tiny")

@@ -86,11 +86,11 @@ class Ours:
 
     def _record(self, row: Any) -> None:
         """Miss steps of that length, record them, and try them: from here on they are replayed."""
-        from f5serve.engine.graphs import WORTH
+        from f5serve.engine.graphs import CAPTURE_AFTER
         from f5serve.types import SamplingOptions
 
         for _ in range(2):
-            self.engine.sample([replace(row, options=SamplingOptions(nfe_step=WORTH))])
+            self.engine.sample([replace(row, options=SamplingOptions(nfe_step=CAPTURE_AFTER))])
             while self.engine.device.idle():
                 pass
 

@@ -184,10 +184,10 @@ def record_all(engine: F5Engine) -> int:
 def rehearse_graphs(engine: F5Engine) -> None:
     """On a CPU: replay what the tests' stand-in recorded, with attention that goes by tensors."""
     sys.path.append(str(ROOT))
-    from tests.engine.tape import TapeRecorder, masked
+    from tests.engine.tape import TapeCapturer, masked
 
     from f5serve.engine.graphs import Limits
 
     stepper = engine.device.stepper
     stepper.halves, stepper.attend = None, masked
-    stepper.replay(TapeRecorder(), Limits(16, 2**40))
+    stepper.enable_cuda_graphs(TapeCapturer(), Limits(16, 2**40))

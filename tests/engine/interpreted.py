@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import sdpa
-from f5serve.engine.config import Architecture, preset
+from f5serve.engine.config import ModelConfig, preset
 from f5serve.engine.dit import DiT
 from f5serve.engine.fused import Fused, use
 from f5serve.engine.kernels import TYPES, Grid, Kernel, Kernels, compiling
-from f5serve.engine.layers import PositionConv
+from f5serve.engine.layers import ConvPositionEmbedding
 from f5serve.engine.ops import PLAIN, Ops
-from f5serve.engine.packing import Layout, Moment
+from f5serve.engine.packing import BatchLayout, StepConditioning
 from tests.engine.fake_cuda import KINDS
 
 CPU = torch.device("cpu")
@@ -70,7 +70,9 @@ class WithoutConv(Fused):
 
     __slots__ = ()
 
-    def position(self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: Layout) -> Tensor:
+    def position(
+        self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: BatchLayout
+    ) -> Tensor:
         return PLAIN.position(x, convs, layout)
 
 
@@ -80,27 +82,29 @@ class Case:
     def __init__(self, name: str, dtype: torch.dtype, points: str) -> None:
         arch = replace(preset(name), depth=2, text_dim=64, conv_layers=0, vocab_size=61)
         self.arch = arch
-        self.model, _ = checkpoint.load_random(arch, checkpoint.Placement(CPU, dtype), 0)
+        self.model, _ = checkpoint.load_random(arch, checkpoint.DeviceAndDtype(CPU, dtype), 0)
         drawn = torch.Generator().manual_seed(1)
         self.x = torch.randn(sum(LENGTHS), 100, generator=drawn).to(dtype)
-        self.constant = torch.randn(sum(LENGTHS), arch.dim, generator=drawn).to(dtype)
-        self.layout = Layout.of(LENGTHS, CPU, arch.backbone == "unett")
+        self.condition = torch.randn(sum(LENGTHS), arch.dim, generator=drawn).to(dtype)
+        self.layout = BatchLayout.of(LENGTHS, CPU, arch.backbone == "unett")
         table = tables(arch, drawn).to(dtype)
         places = torch.tensor([2, 0, 2, 0, 1, 0, 0])
-        self.moment = Moment(table, places) if points == "mixed" else Moment(table[1])
+        self.timestep = (
+            StepConditioning(table, places) if points == "mixed" else StepConditioning(table[1])
+        )
 
     @torch.inference_mode()
     def velocity(self, ops: Ops) -> Tensor:
         use(self.model, ops)
-        return self.model(self.x, self.constant, self.moment, self.layout, sdpa)
+        return self.model(self.x, self.condition, self.timestep, self.layout, sdpa)
 
 
-def tables(arch: Architecture, drawn: torch.Generator) -> Tensor:
+def tables(arch: ModelConfig, drawn: torch.Generator) -> Tensor:
     """Three time points, with scales about 1."""
     if arch.backbone == "unett":
         return torch.randn(3, 1, arch.dim, generator=drawn)
     table = torch.randn(3, 6 * arch.depth + 2, arch.dim, generator=drawn) * 0.3
-    table[:, DiT.scale_rows(arch.depth)] += 1.0
+    table[:, DiT.scale_indices(arch.depth)] += 1.0
     return table
 
 
@@ -120,12 +124,12 @@ def of_models() -> Iterator[tuple[str, float]]:
 
 @torch.inference_mode()
 def of_convolutions() -> Iterator[tuple[str, float]]:
-    layout = Layout.of(CONV_LENGTHS, CPU, False)
+    layout = BatchLayout.of(CONV_LENGTHS, CPU, False)
     for name in (V1, SMALL):
         for dtype in (FP32, FP16):
             arch = preset(name)
             torch.manual_seed(0)
-            conv = PositionConv(arch.dim).to(dtype)
+            conv = ConvPositionEmbedding(arch.dim).to(dtype)
             convs = conv.conv1, conv.conv2
             x = torch.randn(sum(CONV_LENGTHS), arch.dim).to(dtype)
             fused = Fused(Kernels.of(arch, dtype), some_groups)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
-from f5serve.engine.packing import Packing
+from f5serve.engine.packing import PackedSequences
 
 READS_THE_DEVICE = {
     "aten::item",
@@ -34,7 +34,7 @@ class NotRecordable(RuntimeError):
 
 
 class Tape(TorchDispatchMode):
-    """See `graphs.Recording`.
+    """See `graphs.CapturedGraph`.
 
     Attributes:
         names: of the operations, in order.
@@ -77,8 +77,8 @@ class Tape(TorchDispatchMode):
                     now[id(old)] = new
 
 
-class TapeRecorder:
-    """See `graphs.Recorder`.
+class TapeCapturer:
+    """See `graphs.GraphCapturer`.
 
     Attributes:
         fails: raised instead of recording, while set.
@@ -104,8 +104,8 @@ class TapeRecorder:
         self.forgotten += 1
 
 
-def masked(qkv: Tensor, packing: Packing) -> Tensor:
+def masked(qkv: Tensor, packing: PackedSequences) -> Tensor:
     """Attention by the packing's tensors alone, as the kernel for GPUs has it."""
-    own = packing.sequence[:, None] == packing.sequence
+    own = packing.seq_ids[:, None] == packing.seq_ids
     q, k, v = qkv.permute(1, 2, 0, 3)[:, None]  # [1 h m 64]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=own)[0].transpose(0, 1).flatten(1)

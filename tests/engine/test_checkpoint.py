@@ -12,21 +12,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from f5serve.engine import checkpoint
-from f5serve.engine.checkpoint import Placement
-from f5serve.engine.config import PRESETS, Architecture, fit
+from f5serve.engine.checkpoint import DeviceAndDtype
+from f5serve.engine.config import PRESETS, ModelConfig, infer_config
 from f5serve.engine.convert import convert
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.published import published_shapes, random_tensors
+from f5serve.engine.published import checkpoint_shapes, random_tensors
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
 from f5serve.types import SamplingOptions
 from tests.parity.cases import row, small
 from tests.parity.ours import CPU, engine_of, error, row_of
 
-FP32 = Placement(CPU, torch.float32)
+FP32 = DeviceAndDtype(CPU, torch.float32)
 KEYS = Path(__file__).parents[1] / "data" / "published_keys"
 
 
-def published(arch: Architecture, half_exact: bool = False) -> dict[str, torch.Tensor]:
+def published(arch: ModelConfig, half_exact: bool = False) -> dict[str, torch.Tensor]:
     """Random weights under full published names; `half_exact` ones lose nothing in 16 bit."""
     tensors = {f"ema_model.transformer.{k}": v for k, v in random_tensors(arch, 11).items()}
     if half_exact:
@@ -61,7 +61,7 @@ def test_published_key_names_are_ours(name: str) -> None:
     for line in (KEYS / f"{name}.txt").read_text().splitlines():
         key, _, shape = line.partition(" ")
         listed[key] = tuple(int(n) for n in shape.strip("()").split(",") if n.strip())
-    known = {f"ema_model.transformer.{k}": v for k, v in published_shapes(PRESETS[name]).items()}
+    known = {f"ema_model.transformer.{k}": v for k, v in checkpoint_shapes(PRESETS[name]).items()}
     rest = listed.keys() - known.keys()
     assert {k: listed[k] for k in known} == known
     assert {k.rpartition("transformer.")[2].partition(".")[0] for k in rest} <= {
@@ -109,7 +109,7 @@ def test_artifact_drops_the_time_layers_and_names_its_source(tmp_path: Path) -> 
     names = load_file(artifact).keys()
     assert {"schedule.7", "schedule.16", "schedule.32"} <= names
     assert not any("time" in k or "attn_norm" in k for k in names)
-    file = checkpoint.WeightFile.look(artifact)
+    file = checkpoint.CheckpointFile.inspect(artifact)
     assert file.metadata["license"] == "CC0-1.0"
     assert file.metadata["source"] == "m.safetensors"
     assert len(file.metadata["source_sha256"]) == 64
@@ -120,7 +120,7 @@ def test_artifact_of_the_real_size_takes_a_third() -> None:
     arch = PRESETS["F5TTS_v1_Base"]
     from f5serve.engine.published import is_time_layer
 
-    sizes = {k: torch.Size(v).numel() for k, v in published_shapes(arch).items()}
+    sizes = {k: torch.Size(v).numel() for k, v in checkpoint_shapes(arch).items()}
     kept = 2 * sum(n for k, n in sizes.items() if not is_time_layer(k))
     tables = 4 * (7 + 16 + 32) * (6 * arch.depth + 2) * arch.dim
     assert (kept + tables) / (4 * sum(sizes.values())) < 0.32
@@ -153,7 +153,7 @@ def test_what_the_artifact_lacks_is_refused_at_once(tmp_path: Path) -> None:
     beside.check(20, 0.5)
     beside.get(20, 0.5)
     source.unlink()  # somebody cleans up while the engine runs
-    assert beside.get(20, 0.5).table is not None
+    assert beside.get(20, 0.5).modulation is not None
     with pytest.raises(InvalidRequest, match="hold the schedules of 7, 16 or 32 steps"):
         beside.prepare(21, 0.5)
 
@@ -166,13 +166,13 @@ def test_schedules_are_computed_once_and_only_the_last_are_kept() -> None:
     for steps in range(10, 20):
         schedules.get(steps, -1.0)
     assert schedules.get(7, -1.0) is not first
-    assert torch.equal(schedules.get(7, -1.0).table, first.table)
+    assert torch.equal(schedules.get(7, -1.0).modulation, first.modulation)
 
 
 def test_sizes_are_read_off_the_shapes() -> None:
     odd = replace(PRESETS["F5TTS_v1_Base"], dim=256, depth=3, text_dim=96, conv_layers=1, ff_mult=3)
     odd = replace(odd, vocab_size=300)
-    assert fit(PRESETS["F5TTS_v1_Base"], published_shapes(odd)) == odd
+    assert infer_config(PRESETS["F5TTS_v1_Base"], checkpoint_shapes(odd)) == odd
 
 
 @pytest.mark.parametrize(
@@ -254,8 +254,8 @@ def test_converting_twice_or_into_nowhere(tmp_path: Path) -> None:
 
 
 def test_default_options_match_a_shipped_schedule() -> None:
-    from f5serve.engine.schedule import SHIPPED_STEPS, SHIPPED_SWAY
+    from f5serve.engine.schedule import PRECOMPUTED_STEPS, PRECOMPUTED_SWAY
 
     options = SamplingOptions()
-    assert options.nfe_step in SHIPPED_STEPS
-    assert options.sway_sampling_coef == SHIPPED_SWAY
+    assert options.nfe_step in PRECOMPUTED_STEPS
+    assert options.sway_sampling_coef == PRECOMPUTED_SWAY

@@ -21,17 +21,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from f5serve.engine import checkpoint, mel
 from f5serve.engine.attention import trial_input, varlen
-from f5serve.engine.buckets import Buffers, Sizes, bucket_of
+from f5serve.engine.buckets import ModelSizes, StaticInputs, bucket_of
 from f5serve.engine.config import preset
 from f5serve.engine.device import F5Device
-from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
+from f5serve.engine.dit import N_FINAL_MODULATIONS, N_MODULATIONS
 from f5serve.engine.fused import Fused, use
 from f5serve.engine.kernels import Kernels
 from f5serve.engine.ops import Plain
-from f5serve.engine.packing import GPU_CONV_SIZES, Layout, Moment
+from f5serve.engine.packing import GPU_CONV_MULTIPLE, BatchLayout, StepConditioning
 from f5serve.engine.quantize import Fp8Linear, quantize_blocks
 from f5serve.engine.rows import Draft, Reference, Row
-from f5serve.engine.schedule import Schedule, Schedules
+from f5serve.engine.schedule import Schedule, ScheduleCache
 from f5serve.engine.stepping import Begun, Stepper
 from f5serve.engine.vocoder import Vocos
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
@@ -67,17 +67,17 @@ def gpu() -> Iterator[None]:
 
 def rows_of_table(name: str) -> int:
     arch = preset(name)
-    return 1 if arch.backbone == "unett" else BLOCK_ROWS * arch.depth + FINAL_ROWS
+    return 1 if arch.backbone == "unett" else N_MODULATIONS * arch.depth + N_FINAL_MODULATIONS
 
 
 def stepper_of(name: str, dtype: torch.dtype) -> Stepper:
     arch = preset(name)
     model = checkpoint.build(arch)
     on_gpu(model, dtype)
-    schedules = Schedules(arch, CUDA, dtype, {}, None)
+    schedules = ScheduleCache(arch, CUDA, dtype, {}, None)
     table = torch.empty(16, rows_of_table(name), arch.dim, device=CUDA, dtype=dtype)
     schedule = Schedule((1 / 16,) * 16, table)
-    schedules._kept = lambda steps, sway: schedule  # its numbers cannot be computed here
+    schedules._cached = lambda steps, sway: schedule  # its numbers cannot be computed here
     return Stepper(model, schedules, varlen)
 
 
@@ -221,20 +221,20 @@ def test_bytes_of_a_step(ops: str, points: int) -> None:
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_recording_is_loaded_without_waiting(name: str, dtype: torch.dtype, mixed: bool) -> None:
     arch, lengths = preset(name), [800, 820, 780, 810] * 2
-    layout = Layout.of(lengths, CUDA, name == E2)
+    layout = BatchLayout.of(lengths, CUDA, name == E2)
     total, rows = sum(lengths), rows_of_table(name)
     table = torch.empty(4, rows, arch.dim, device=CUDA, dtype=dtype)
     places = torch.empty(8, dtype=torch.int64, device=CUDA)
-    moment = Moment(table, places) if mixed else Moment(table[0])
-    sizes = Sizes(arch.dim, rows, name == E2, CUDA, dtype)
+    timestep = StepConditioning(table, places) if mixed else StepConditioning(table[0])
+    sizes = ModelSizes(arch.dim, rows, name == E2, CUDA, dtype)
     bucket = bucket_of(lengths, mixed)
     assert bucket is not None
-    buffers = Buffers.of(bucket, sizes)
-    constant = torch.empty(total, arch.dim, device=CUDA, dtype=dtype)
+    buffers = StaticInputs.of(bucket, sizes)
+    condition = torch.empty(total, arch.dim, device=CUDA, dtype=dtype)
     x = torch.empty(total // 2, 100, device=CUDA, dtype=dtype)
     for copies in (1 + (name == E2), 0):
         with Trace() as trace:
-            buffers.load(constant, layout, moment, x)
+            buffers.copy_from(condition, layout, timestep, x)
         is_sound(trace)
         assert len(trace.copies) == copies
 
@@ -258,9 +258,9 @@ def test_rows_are_finished_without_waiting(lengths: list[int]) -> None:
 
 
 def test_convolutions_meet_few_sizes() -> None:
-    sizes = {len(Layout.of([n], CUDA, False).gaps.empty) for n in range(200, 900, 5)}  # type: ignore[union-attr]
+    sizes = {len(BatchLayout.of([n], CUDA, False).conv_padding.mask) for n in range(200, 900, 5)}  # type: ignore[union-attr]
     assert len(sizes) == 6
-    assert all(size % GPU_CONV_SIZES == 0 for size in sizes)
+    assert all(size % GPU_CONV_MULTIPLE == 0 for size in sizes)
 
 
 def test_text_is_convolved_without_a_plan() -> None:

@@ -17,13 +17,28 @@ from hypothesis import strategies as st
 
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import varlen
-from f5serve.engine.buckets import MOST_TOKENS, SEQUENCES, Bucket, Buffers, Sizes, bucket_of
-from f5serve.engine.dit import BLOCK_ROWS, FINAL_ROWS
+from f5serve.engine.buckets import (
+    MOST_TOKENS,
+    SEQUENCES,
+    Bucket,
+    ModelSizes,
+    StaticInputs,
+    bucket_of,
+)
+from f5serve.engine.dit import N_FINAL_MODULATIONS, N_MODULATIONS
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import FP8_TOLERANCE, OVERDUE, TRIES, USUAL_TOKENS, WORTH, Graphs, Limits
+from f5serve.engine.graphs import (
+    CAPTURE_AFTER,
+    CAPTURE_OVERDUE,
+    FP8_TOLERANCE,
+    TRIES,
+    USUAL_TOKENS,
+    CudaGraphCache,
+    Limits,
+)
 from f5serve.engine.rows import Row
 from f5serve.engine.stepping import Begun, Stepper
-from tests.engine.tape import NotRecordable, Tape, TapeRecorder, masked
+from tests.engine.tape import NotRecordable, Tape, TapeCapturer, masked
 from tests.engine.test_batcher import NO_MEMORY
 from tests.engine.test_engine import speaker, utterance, voice
 from tests.engine.test_mixing import E2, KINDS, V1, Mixture, check
@@ -36,17 +51,17 @@ ROOMY = Limits(16, 2**40)
 
 def replaying(
     stepper: Stepper, limits: Limits = ROOMY, tolerance: float | None = None
-) -> TapeRecorder:
+) -> TapeCapturer:
     """The recorder of a stepper that records from now on."""
-    recorder = TapeRecorder()
+    recorder = TapeCapturer()
     stepper.halves, stepper.attend = None, masked
-    stepper.replay(recorder, limits, tolerance)
+    stepper.enable_cuda_graphs(recorder, limits, tolerance)
     return recorder
 
 
-def recorded(graphs: Graphs) -> int:
+def recorded(graphs: CudaGraphCache) -> int:
     """How many pieces of idle time were made use of."""
-    return sum(1 for _ in range(100) if graphs.idle())
+    return sum(1 for _ in range(100) if graphs.capture_pending())
 
 
 class Steps:
@@ -77,8 +92,8 @@ class Steps:
 
     def get_ready(self, *lengths: int) -> None:
         """Have steps of these lengths recorded, but not tried."""
-        self.take(self.begin(*lengths), WORTH)
-        assert self.graphs.idle()
+        self.take(self.begin(*lengths), CAPTURE_AFTER)
+        assert self.graphs.capture_pending()
 
     def counted(self, name: str) -> float:
         return self.graphs.counters()[name]
@@ -107,25 +122,25 @@ def test_a_step_that_is_filled_up_is_the_step(
         item.step = 3 if together else step
         begun.append(item)
     packed = model.stepper._pack(begun)
-    moment = packed.moment()
+    timestep = packed.timestep()
     x = torch.cat([item.x for item in packed.rows])
-    bucket = bucket_of(packed.layout.mel.lengths, moment.places is not None)
+    bucket = bucket_of(packed.layout.mel.lengths, timestep.indices is not None)
     assert bucket is not None
     with torch.inference_mode():
-        buffers = Buffers.of(bucket, model.graphs._sizes)
-        for tensor in (buffers.x, buffers.constant):  # what an earlier step may have left
+        buffers = StaticInputs.of(bucket, model.graphs._sizes)
+        for tensor in (buffers.x, buffers.condition):  # what an earlier step may have left
             tensor.fill_(float("nan"))
-        buffers.load(packed.constant, packed.layout, moment, x)
+        buffers.copy_from(packed.condition, packed.layout, timestep, x)
         run = model.stepper._eager
-        got = run(buffers.x, buffers.constant, buffers.moment, buffers.layout)
-        plain = run(x, packed.constant, moment, packed.layout)
+        got = run(buffers.x, buffers.condition, buffers.timestep, buffers.layout)
+        plain = run(x, packed.condition, timestep, packed.layout)
     assert torch.isfinite(got).all()
     assert error(got[: len(plain)], plain) <= 1e-6
 
 
 @settings(max_examples=6, deadline=None)
 @given(starts=st.tuples(*[st.integers(0, 6)] * len(KINDS)), seed=st.integers(0, 1000))
-def test_rows_that_come_and_go_equal_their_singles_when_replayed(
+def test_rows_that_come_and_go_equal_their_singles_when_replay(
     replayed: Mixture, starts: tuple[int, ...], seed: int
 ) -> None:
     graphs = replayed.stepper.graphs
@@ -167,9 +182,9 @@ def test_rows_at_time_points_of_their_own_take_recordings_of_their_own() -> None
     steps.get_ready(40, 50)
     first, second = steps.begin(40, 50)
     steps.take([first])
-    steps.take([first, second], WORTH)
+    steps.take([first, second], CAPTURE_AFTER)
     assert steps.counted("graph_steps") == 0
-    assert steps.graphs.idle()
+    assert steps.graphs.capture_pending()
     steps.take([first, second], 3)
     assert steps.counted("graph_steps") == 2  # the first was its trial
     alone = steps.begin(40)
@@ -181,21 +196,21 @@ def test_rows_at_time_points_of_their_own_take_recordings_of_their_own() -> None
 def test_nothing_is_recorded_before_it_was_wanted_and_nobody_waits() -> None:
     steps = Steps()
     rows = steps.begin(80)
-    assert not steps.graphs.idle()
-    steps.take(rows, WORTH - 1)
-    assert not steps.graphs.idle()
+    assert not steps.graphs.capture_pending()
+    steps.take(rows, CAPTURE_AFTER - 1)
+    assert not steps.graphs.capture_pending()
     steps.take(rows, 10)
     assert steps.recorder.tapes == []
     assert recorded(steps.graphs) == 1
     assert steps.counted("graph_captures") == 1
-    assert not steps.graphs.idle()
+    assert not steps.graphs.capture_pending()
 
 
 def test_what_was_missed_most_is_recorded_first() -> None:
     steps = Steps()
-    steps.take(steps.begin(70), WORTH)
-    steps.take(steps.begin(170), WORTH + 2)
-    assert steps.graphs.idle()
+    steps.take(steps.begin(70), CAPTURE_AFTER)
+    steps.take(steps.begin(170), CAPTURE_AFTER + 2)
+    assert steps.graphs.capture_pending()
     assert list(steps.graphs._graphs) == [Bucket(384, 4, False)]
 
 
@@ -235,21 +250,21 @@ def test_what_does_not_prove_itself_is_never_used(
 ) -> None:
     steps = Steps()
     plain = steps.begin(80)
-    steps.take(plain, 2 * WORTH + 3)
+    steps.take(plain, 2 * CAPTURE_AFTER + 3)
     if fault == "unrecordable":
         steps.recorder.fails = NotRecordable("operation not permitted when stream is capturing")
     rows = steps.begin(80)
     for failures in range(1, TRIES + 1):
         assert not steps.graphs.off
-        assert steps.graphs.idle()
+        assert steps.graphs.capture_pending()
         for tape in steps.recorder.tapes:
             tape.__class__ = {"wrong": Wrong, "ends": Ends}[fault]
-        steps.take(rows, WORTH + 1 if failures < TRIES else 1)
+        steps.take(rows, CAPTURE_AFTER + 1 if failures < TRIES else 1)
         assert steps.counted("graph_failures") == failures
     steps.take(rows, plain[0].step - rows[0].step)
     assert torch.equal(rows[0].x, plain[0].x)
     assert steps.graphs.off
-    assert not steps.graphs.idle()
+    assert not steps.graphs.capture_pending()
     counted = steps.graphs.counters()
     assert (counted["graph_steps"], counted["graphs"]) == (0, 0)
     told = [record.message for record in caplog.records]
@@ -275,19 +290,19 @@ def test_a_bucket_that_failed_once_is_recorded_again() -> None:
 
 def test_what_is_missed_all_the_time_is_recorded_although_nobody_pauses() -> None:
     steps = Steps()
-    for _ in range(OVERDUE):
-        assert not steps.graphs.catch_up()
+    for _ in range(CAPTURE_OVERDUE):
+        assert not steps.graphs.capture_overdue()
         steps.take(steps.begin(80))
-    assert steps.graphs.catch_up()
-    assert not steps.graphs.catch_up()
+    assert steps.graphs.capture_overdue()
+    assert not steps.graphs.capture_overdue()
     steps.take(steps.begin(80), 3)
     assert steps.counted("graph_steps") == 2
 
 
 def test_usual_steps_are_recorded_before_they_were_missed() -> None:
     steps = Steps()
-    steps.graphs.want_usual()
-    while steps.graphs.catch_up():
+    steps.graphs.request_usual()
+    while steps.graphs.capture_overdue():
         pass
     assert sorted(bucket.tokens for bucket in steps.graphs._graphs) == sorted(USUAL_TOKENS)
     steps.take(steps.begin(7 * 94 - 50), 3)
@@ -336,9 +351,9 @@ def test_fp8_is_recorded_and_compared_by_a_tolerance_of_its_own(off: float, used
     recorder = replaying(stepper, tolerance=FP8_TOLERANCE)
     graphs = stepper.graphs
     assert graphs is not None
-    for _ in range(WORTH):
+    for _ in range(CAPTURE_AFTER):
         stepper.step([stepper.begin(row_of(case))])
-    assert graphs.idle()
+    assert graphs.capture_pending()
     assert "aten::_scaled_mm" in {name.split(".")[0] for name in recorder.tapes[0].names}
     recorder.tapes[0].__class__ = Off
     rows = [stepper.begin(row_of(case))]
@@ -417,8 +432,8 @@ def test_recordings_that_take_too_much_memory_are_dropped_and_not_made_again() -
     assert steps.counted("graphs") == 0
     assert steps.recorder.forgotten == 1
     assert not steps.graphs.off
-    steps.take(steps.begin(150), 2 * WORTH)
-    assert not steps.graphs.idle()
+    steps.take(steps.begin(150), 2 * CAPTURE_AFTER)
+    assert not steps.graphs.capture_pending()
     steps.recorder.each = 1000
     steps.get_ready(60)
     assert steps.counted("graphs") == 1
@@ -464,8 +479,8 @@ def test_memory_that_steps_need_is_given_back() -> None:
     steps.device.free()
     assert steps.counted("graphs") == 0
     assert steps.recorder.forgotten == 1
-    steps.take(steps.begin(150), WORTH)
-    assert not steps.graphs.idle()  # from now on at most half as large
+    steps.take(steps.begin(150), CAPTURE_AFTER)
+    assert not steps.graphs.capture_pending()  # from now on at most half as large
     steps.get_ready(60)
 
 
@@ -474,12 +489,12 @@ def test_a_recording_holds_no_row() -> None:
     steps.get_ready(80)
     rows = steps.begin(80)
     steps.take(rows, 3)
-    constant = steps.stepper._pack(rows).constant
-    held = [weakref.ref(constant), weakref.ref(rows[0].x), weakref.ref(rows[0].constants[0])]
+    condition = steps.stepper._pack(rows).condition
+    held = [weakref.ref(condition), weakref.ref(rows[0].x), weakref.ref(rows[0].conditions[0])]
     gc.disable()
     try:
         steps.stepper.forget()
-        del constant, rows
+        del condition, rows
         assert [ref() for ref in held] == [None] * 3
     finally:
         gc.enable()
@@ -505,11 +520,11 @@ def test_what_is_recorded_never_leaves_the_device(name: str, mixed: bool) -> Non
     arch, nowhere = small(name), torch.device("meta")
     with torch.inference_mode():
         model = checkpoint.build(arch).half()
-        rows = 1 if name == E2 else BLOCK_ROWS * arch.depth + FINAL_ROWS
-        sizes = Sizes(arch.dim, rows, name == E2, nowhere, torch.float16)
-        b = Buffers.of(Bucket(512, 8, mixed), sizes)
-        tape = TapeRecorder().record(
-            lambda: b.out.copy_(model(b.x, b.constant, b.moment, b.layout, varlen))
+        rows = 1 if name == E2 else N_MODULATIONS * arch.depth + N_FINAL_MODULATIONS
+        sizes = ModelSizes(arch.dim, rows, name == E2, nowhere, torch.float16)
+        b = StaticInputs.of(Bucket(512, 8, mixed), sizes)
+        tape = TapeCapturer().record(
+            lambda: b.out.copy_(model(b.x, b.condition, b.timestep, b.layout, varlen))
         )
     assert tape.devices == {"meta"}
     assert tape.names.count("aten::_flash_attention_forward") == arch.depth
@@ -525,13 +540,13 @@ def test_a_tape_refuses_what_a_gpu_refuses() -> None:
         lambda: x if x.sum() > 0 else -x,
     ):
         with pytest.raises(NotRecordable), torch.inference_mode():
-            TapeRecorder().record(work)
+            TapeCapturer().record(work)
 
 
 def test_a_tape_does_again_what_was_recorded() -> None:
     x, out = torch.arange(6.0), torch.zeros(2)
     with torch.inference_mode():
-        tape = TapeRecorder().record(lambda: out.copy_(x.view(2, 3).mul_(2).sum(1)))
+        tape = TapeCapturer().record(lambda: out.copy_(x.view(2, 3).mul_(2).sum(1)))
         x.fill_(1.0)
         tape.replay()
     assert out.tolist() == [6.0, 6.0]
@@ -549,7 +564,7 @@ def test_an_engine_records_while_nobody_waits_and_says_the_same() -> None:
     ended = time.monotonic() + 20
     while engine.counters()["graph_captures"] < 1 and time.monotonic() < ended:
         time.sleep(0.01)
-    while engine.device.stepper.graphs.idle():  # type: ignore[union-attr]
+    while engine.device.stepper.graphs.capture_pending():  # type: ignore[union-attr]
         pass
     after = engine.generate(asked)
     counted = engine.counters()

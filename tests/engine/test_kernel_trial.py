@@ -14,7 +14,7 @@ from f5serve.engine.fused import Fused, use
 from f5serve.engine.kernel_trial import Provide
 from f5serve.engine.kernels import Kernel, Kernels, Launch
 from f5serve.engine.ops import PLAIN, Plain, choose
-from f5serve.engine.packing import Packing
+from f5serve.engine.packing import PackedSequences
 from f5serve.errors import EngineFailed
 from tests.engine import kernels_in_torch
 from tests.engine.test_graphs import Steps
@@ -158,7 +158,7 @@ def test_float16_is_turned_in_place_as_in_a_copy(heads: int) -> None:
     drawn = torch.Generator().manual_seed(0)
     copy = torch.randn(30, 3, 16, 64, generator=drawn).half()
     in_place, before = copy.clone(), copy.clone()
-    rotary = Packing.of((20, 10), torch.device("cpu")).rotary
+    rotary = PackedSequences.of((20, 10), torch.device("cpu")).rotary
     PLAIN.rotate(copy, rotary, heads)
     Plain(half_pairs=True).rotate(in_place, rotary, heads)
     assert torch.equal(in_place, copy)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from f5serve.engine.device import CPU_FRAMES, MOST_GPU_FRAMES, gpu_frames
-from f5serve.engine.memory import RECORDING_ROOM, ran_out, with_room
+from f5serve.engine.memory import CAPTURE_BYTES, check_free_memory, is_out_of_memory
 
 IN_CAPTURE = "CUDA error: operation not permitted when stream is capturing"
 
@@ -20,25 +20,25 @@ def test_frames_of_a_step_go_by_what_is_free() -> None:
 
 def test_other_faults_are_not_about_memory() -> None:
     words = ["CUDA error: an illegal memory access was encountered", IN_CAPTURE]
-    assert not any(ran_out(torch.AcceleratorError(said)) for said in words)
-    assert not ran_out(ValueError("out of memory"))
+    assert not any(is_out_of_memory(torch.AcceleratorError(said)) for said in words)
+    assert not is_out_of_memory(ValueError("out of memory"))
 
 
 def test_nothing_is_recorded_where_little_is_free() -> None:
     begun: list[int] = []
     with pytest.raises(torch.OutOfMemoryError):
-        with_room(lambda: begun.append(1), lambda: RECORDING_ROOM - 1)
+        check_free_memory(lambda: begun.append(1), lambda: CAPTURE_BYTES - 1)
     assert begun == []
-    assert with_room(lambda: 7, lambda: RECORDING_ROOM) == 7
+    assert check_free_memory(lambda: 7, lambda: CAPTURE_BYTES) == 7
 
 
-@pytest.mark.parametrize(("left", "memory"), [(RECORDING_ROOM - 1, True), (RECORDING_ROOM, False)])
+@pytest.mark.parametrize(("left", "memory"), [(CAPTURE_BYTES - 1, True), (CAPTURE_BYTES, False)])
 def test_a_recording_that_fails_with_little_free_ran_out_of_memory(left: int, memory: bool) -> None:
-    free = iter([RECORDING_ROOM, left])
+    free = iter([CAPTURE_BYTES, left])
 
     def capture() -> None:
         raise torch.AcceleratorError(IN_CAPTURE)
 
     with pytest.raises(RuntimeError) as raised:
-        with_room(capture, lambda: next(free))
-    assert ran_out(raised.value) is memory
+        check_free_memory(capture, lambda: next(free))
+    assert is_out_of_memory(raised.value) is memory

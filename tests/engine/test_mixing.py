@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.halves import Halves
+from f5serve.engine.halves import ParallelCfg
 from f5serve.engine.rows import Draft, Reference, Row
 from f5serve.engine.stepping import Begun, Stepper
 from f5serve.errors import EngineFailed
@@ -109,14 +109,14 @@ def test_so_do_they_in_other_precisions(dtype: torch.dtype, eight: str, toleranc
 
 
 @pytest.fixture
-def halves() -> Iterator[Halves]:
+def halves() -> Iterator[ParallelCfg]:
     threads = torch.get_num_threads()
-    yield Halves(2)
+    yield ParallelCfg(2)
     torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", [V1, E2])
-def test_the_halves_of_guidance_side_by_side_are_the_whole(name: str, halves: Halves) -> None:
+def test_the_halves_of_guidance_side_by_side_are_the_whole(name: str, halves: ParallelCfg) -> None:
     mixture = Mixture(name)
     mixture.stepper.halves = halves
     guided = [i for i, prepared in enumerate(mixture.rows) if prepared.guided]
@@ -125,7 +125,7 @@ def test_the_halves_of_guidance_side_by_side_are_the_whole(name: str, halves: Ha
     check(mixture, mixture.together([0, 1, 1, 3, 4][: len(guided)], random.Random(1)), 1e-5)
 
 
-def test_a_half_that_fails_leaves_no_other_running(halves: Halves) -> None:
+def test_a_half_that_fails_leaves_no_other_running(halves: ParallelCfg) -> None:
     ended = threading.Event()
 
     def fail() -> Tensor:
@@ -142,7 +142,7 @@ def test_a_half_that_fails_leaves_no_other_running(halves: Halves) -> None:
     assert halves.run(lambda: torch.zeros(1), lambda: torch.ones(1)).tolist() == [0, 1]
 
 
-def test_threads_that_begin_later_have_all_of_the_cores(halves: Halves) -> None:
+def test_threads_that_begin_later_have_all_of_the_cores(halves: ParallelCfg) -> None:
     seen: list[int] = []
     later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
     later.start()
@@ -155,9 +155,9 @@ def test_rows_at_one_time_point_take_one_table() -> None:
     mixture = Mixture(V1)
     same = [replace(mixture.rows[0], seed=i) for i in range(3)]
     begun = [mixture.stepper.begin(row) for row in same]
-    assert mixture.stepper._pack(begun).moment().places is None
+    assert mixture.stepper._pack(begun).timestep().indices is None
     mixture.stepper.step(begun[:1])
-    assert mixture.stepper._pack(begun).moment().places is not None
+    assert mixture.stepper._pack(begun).timestep().indices is not None
 
 
 def test_numbers_that_are_not_finite_stay_in_their_row() -> None:
@@ -207,7 +207,7 @@ def test_calls_from_many_threads_at_random_times_equal_calls_alone(name: str) ->
 def tensors(engine: F5Engine) -> list[weakref.ref[Tensor]]:
     """What the rows in work hold on the device."""
     begun = [item.begun for call in engine.batcher._calls for item in call.items if item.begun]
-    return [weakref.ref(t) for item in begun for t in (item.x, item.row.cond, *item.constants)]
+    return [weakref.ref(t) for item in begun for t in (item.x, item.row.cond, *item.conditions)]
 
 
 def test_a_call_that_ends_early_leaves_no_tensor_behind() -> None:

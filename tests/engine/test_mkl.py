@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from f5serve.engine import load
-from f5serve.engine.mkl import PackedLinear, pack_linear, pays, works
+from f5serve.engine.mkl import PackedLinear, mkl_is_supported, pack_linear, works
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
 
@@ -58,18 +58,18 @@ def test_it_is_for_intel_with_avx512_in_fp32(
 ) -> None:
     wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     intel = cpuinfo("GenuineIntel")
-    assert pays(CPU, torch.float32, intel) is (wide and works())
-    assert not pays(CPU, torch.bfloat16, intel)
-    assert not pays(torch.device("cuda"), torch.float32, intel)
-    assert not pays(CPU, torch.float32, cpuinfo("AuthenticAMD"))
-    assert not pays(CPU, torch.float32, tmp_path / "none")
+    assert mkl_is_supported(CPU, torch.float32, intel) is (wide and works())
+    assert not mkl_is_supported(CPU, torch.bfloat16, intel)
+    assert not mkl_is_supported(torch.device("cuda"), torch.float32, intel)
+    assert not mkl_is_supported(CPU, torch.float32, cpuinfo("AuthenticAMD"))
+    assert not mkl_is_supported(CPU, torch.float32, tmp_path / "none")
 
 
 @needs_mkl
 @pytest.mark.parametrize("packs", [True, False])
 def test_an_engine_is_loaded_so(packs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("f5serve.engine.mkl.pays", lambda *_: packs)
-    monkeypatch.setattr("f5serve.engine.onednn.pays", lambda *_: False)
+    monkeypatch.setattr("f5serve.engine.mkl.mkl_is_supported", lambda *_: packs)
+    monkeypatch.setattr("f5serve.engine.onednn.onednn_is_supported", lambda *_: False)
     options = load.EngineOptions(device="cpu", dtype="fp32")
     assert load._placement(options).in_place is not packs
     engine = engine_of(row(small("F5TTS_v1_Base"), "x", 90))

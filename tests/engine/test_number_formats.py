@@ -136,7 +136,7 @@ def test_fp8_comes_out_of_every_file(tmp_path: Path) -> None:
     convert(tmp_path / "m32.safetensors", V1, tmp_path / "a32.safetensors", dtype="float32")
     exact, stub = mels(engine_in("fp32", V1), V1), engine_in("fp32", V1)
     for file in ("m32", "m16", "a16", "a32"):
-        placement = checkpoint.Placement(CPU, BF16)
+        placement = checkpoint.DeviceAndDtype(CPU, BF16)
         model = checkpoint.load(tmp_path / f"{file}.safetensors", V1, placement)
         engine = F5Engine(*model, stub.device.vocoder, stub._vocab, "x")
         engine.quantize("fp8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from f5serve.engine.onednn import OneDnnLinear, _works, pays, use_onednn
+from f5serve.engine.onednn import OneDnnLinear, _works, enable_onednn, onednn_is_supported
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, row_of
 
@@ -21,7 +21,7 @@ def test_the_mel_is_the_same(name: str) -> None:
     case = row(small(name), "x", 90)
     engine = engine_of(case)
     plain = engine.sample([row_of(case)])[0]
-    use_onednn(engine.device.stepper.backbone)
+    enable_onednn(engine.device.stepper.backbone)
     kinds = {type(module) for module in engine.device.stepper.backbone.blocks.modules()}
     assert OneDnnLinear in kinds
     assert torch.nn.Linear not in kinds
@@ -31,13 +31,13 @@ def test_the_mel_is_the_same(name: str) -> None:
 def test_it_is_for_amd_with_avx512_in_fp32(cpuinfo: Callable[[str], Path], tmp_path: Path) -> None:
     wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     amd = cpuinfo("AuthenticAMD")
-    assert pays(CPU, torch.float32, amd) is (wide and _works())
-    assert not pays(CPU, torch.float16, amd)
-    assert not pays(torch.device("cuda"), torch.float32, amd)
-    assert not pays(CPU, torch.float32, cpuinfo("GenuineIntel"))
+    assert onednn_is_supported(CPU, torch.float32, amd) is (wide and _works())
+    assert not onednn_is_supported(CPU, torch.float16, amd)
+    assert not onednn_is_supported(torch.device("cuda"), torch.float32, amd)
+    assert not onednn_is_supported(CPU, torch.float32, cpuinfo("GenuineIntel"))
     intel = cpuinfo("GenuineIntel")
-    assert not pays(CPU, torch.bfloat16, intel)
+    assert not onednn_is_supported(CPU, torch.bfloat16, intel)
     intel.write_text(intel.read_text() + "flags\t: fpu avx2 amx_bf16\n")
-    assert pays(CPU, torch.bfloat16, intel) is _works(torch.bfloat16)
-    assert not pays(torch.device("cuda"), torch.bfloat16, intel)
-    assert not pays(CPU, torch.float32, tmp_path / "none")
+    assert onednn_is_supported(CPU, torch.bfloat16, intel) is _works(torch.bfloat16)
+    assert not onednn_is_supported(torch.device("cuda"), torch.bfloat16, intel)
+    assert not onednn_is_supported(CPU, torch.float32, tmp_path / "none")

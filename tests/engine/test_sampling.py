@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from f5serve.engine import sampler
 from f5serve.engine.attention import sdpa
-from f5serve.engine.layers import PositionConv, TextEmbedding
-from f5serve.engine.packing import Layout, Packing
+from f5serve.engine.layers import ConvPositionEmbedding, TextEmbedding
+from f5serve.engine.packing import BatchLayout, PackedSequences
 from f5serve.engine.vocoder import Vocos, random_tensors
 from f5serve.errors import EngineFailed
 from tests.parity.cases import row, small
@@ -42,7 +42,7 @@ def test_batch_of_mixed_lengths_equals_the_singles(name: str) -> None:
 
 def test_attention_does_not_reach_into_the_next_sequence() -> None:
     qkv = torch.randn(30, 3, 2, 64)
-    packing = Packing.of((12, 18), CPU)
+    packing = PackedSequences.of((12, 18), CPU)
     out = sdpa(qkv, packing)
     qkv[12:] = torch.randn(18, 3, 2, 64)
     changed = sdpa(qkv, packing)
@@ -57,18 +57,18 @@ def test_waves_of_several_mels_in_one_run_are_those_of_each(lengths: list[int], 
     generator = torch.Generator().manual_seed(seed)
     mels = [torch.randn(n, 100, generator=generator) * 2 - 4 for n in lengths]
     with torch.inference_mode():
-        for mel, wave in zip(mels, vocos.together(mels), strict=True):
+        for mel, wave in zip(mels, vocos.decode_batch(mels), strict=True):
             alone = vocos(mel[None])[0]
             assert wave.shape == alone.shape
             assert (wave - alone).norm() <= 1e-6 * alone.norm()
 
 
-def layout(*lengths: int) -> Layout:
-    return Layout.of(lengths, CPU, time_token=False)
+def layout(*lengths: int) -> BatchLayout:
+    return BatchLayout.of(lengths, CPU, time_token=False)
 
 
 def test_convolution_does_not_reach_into_the_next_sequence() -> None:
-    conv = PositionConv(32).requires_grad_(False)
+    conv = ConvPositionEmbedding(32).requires_grad_(False)
     x = torch.randn(70, 32)
     together = conv(x, layout(40, 30))
     alone = conv(x[:40], layout(40)), conv(x[40:], layout(30))
@@ -89,10 +89,10 @@ def test_text_embedding_depends_on_the_length_of_its_row() -> None:
 
 def test_noise_of_a_row_depends_on_its_seed_alone() -> None:
     torch.manual_seed(1)
-    first = sampler.noise(5, 40)
+    first = sampler.initial_noise(5, 40)
     torch.randn(1000)
-    assert torch.equal(first, sampler.noise(5, 40))
-    assert not torch.equal(first, sampler.noise(6, 40))
+    assert torch.equal(first, sampler.initial_noise(5, 40))
+    assert not torch.equal(first, sampler.initial_noise(6, 40))
 
 
 def test_same_seed_gives_the_same_bytes() -> None:
@@ -135,7 +135,7 @@ def test_one_guidance_strength_per_row() -> None:
 @pytest.mark.parametrize("steps", [1, 5, 7, 9, 16, 32, 64])
 @pytest.mark.parametrize("sway", [-1.0, 0.0, 1.0])
 def test_time_grid_runs_from_0_to_1(steps: int, sway: float) -> None:
-    times = sampler.time_points(steps, sway)
+    times = sampler.timesteps(steps, sway)
     assert len(times) == steps + 1
     assert times[0] == 0
     assert times[-1] == pytest.approx(1.0, abs=1e-6)
@@ -143,7 +143,7 @@ def test_time_grid_runs_from_0_to_1(steps: int, sway: float) -> None:
 
 
 def test_sway_bends_towards_the_start() -> None:
-    even, bent = sampler.time_points(9, 0.0), sampler.time_points(9, -1.0)
+    even, bent = sampler.timesteps(9, 0.0), sampler.timesteps(9, -1.0)
     assert (bent[1:-1] < even[1:-1]).all()
     assert bent[3] == pytest.approx(1 - torch.cos(torch.pi / 2 * even[3]).item(), abs=1e-6)
 
@@ -152,10 +152,10 @@ def test_sway_bends_towards_the_start() -> None:
 def test_empty_places_behind_the_last_sequence_change_nothing(lengths: tuple[int, ...]) -> None:
     """GPUs convolve sizes that are filled up."""
     torch.manual_seed(0)
-    conv = PositionConv(64).requires_grad_(False)
-    plain = Layout.of(lengths, CPU, False, always_gaps=True)
-    assert plain.gaps is not None
-    empty = torch.cat([plain.gaps.empty, torch.ones(37, dtype=torch.bool)])
-    filled = replace(plain, gaps=replace(plain.gaps, empty=empty))
+    conv = ConvPositionEmbedding(64).requires_grad_(False)
+    plain = BatchLayout.of(lengths, CPU, False, pad_convs=True)
+    assert plain.conv_padding is not None
+    empty = torch.cat([plain.conv_padding.mask, torch.ones(37, dtype=torch.bool)])
+    filled = replace(plain, conv_padding=replace(plain.conv_padding, mask=empty))
     x = torch.randn(sum(lengths), 64)
-    assert error(conv(x, filled), conv(x, Layout.of(lengths, CPU, False))) <= 1e-6
+    assert error(conv(x, filled), conv(x, BatchLayout.of(lengths, CPU, False))) <= 1e-6

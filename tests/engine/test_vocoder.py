@@ -8,7 +8,7 @@ from torch import nn
 
 from f5serve.engine.layers import without_cudnn
 from f5serve.engine.mel import N_FFT
-from f5serve.engine.vocoder import REACH, _wave, embedded, overlapped
+from f5serve.engine.vocoder import PADDING, _wave, embedded, overlapped
 from tests.parity.ours import error
 
 
@@ -26,7 +26,7 @@ def test_pieces_laid_over_one_another_are_the_inverse_transform(frames: int, bat
 @pytest.mark.parametrize("frames", [1, 5, 90])
 def test_a_convolution_as_one_product_is_the_convolution(frames: int) -> None:
     torch.manual_seed(0)
-    conv = nn.Conv1d(100, 32, 2 * REACH + 1, padding=REACH).requires_grad_(False)
+    conv = nn.Conv1d(100, 32, 2 * PADDING + 1, padding=PADDING).requires_grad_(False)
     mel = torch.randn(2, 100, frames)
     assert error(embedded(conv, mel), conv(mel).transpose(1, 2)) <= 1e-6
 

@@ -10,7 +10,7 @@ from f5serve.engine.attention import choose, sdpa, varlen
 from f5serve.engine.device import MOST_GPU_FRAMES
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.load import prepare_process
-from f5serve.engine.packing import Packing
+from f5serve.engine.packing import PackedSequences
 from f5serve.engine.quantize import fp8_works
 from f5serve.engine.rows import Row
 from f5serve.engine.vocoder import Vocos, random_tensors
@@ -28,7 +28,7 @@ CASES = [row(small("F5TTS_v1_Base"), str(n), n) for n in (120, 64, 90)]
 def on_gpu(dtype: torch.dtype) -> F5Engine:
     stub = engine_of(CASES[0])
     prepare_process(torch.device("cuda"))
-    placement = checkpoint.Placement(torch.device("cuda"), dtype)
+    placement = checkpoint.DeviceAndDtype(torch.device("cuda"), dtype)
     model = checkpoint.load_random(small("F5TTS_v1_Base"), placement, CASES[0]["weights_seed"])
     return F5Engine(*model, stub.device.vocoder.cuda(), stub._vocab, "random")
 
@@ -78,7 +78,7 @@ def test_varlen_attention_is_chosen_and_agrees() -> None:
     device = torch.device("cuda")
     assert choose(device, torch.float16)[0] == "varlen"
     qkv = torch.randn(300, 3, 16, 64, device=device, dtype=torch.float16)
-    packing = Packing.of((100, 180, 20), device)
+    packing = PackedSequences.of((100, 180, 20), device)
     assert torch.allclose(varlen(qkv, packing), sdpa(qkv, packing), atol=5e-3)
 
 
@@ -116,7 +116,7 @@ def test_waves_of_several_mels_in_one_run_are_those_of_each() -> None:
     vocos = Vocos.from_tensors(random_tensors(0), torch.device("cuda"))
     mels = [torch.randn(n, 100, device="cuda") * 2 - 4 for n in (300, 64, 120)]
     with torch.inference_mode():
-        for mel, wave in zip(mels, vocos.together(mels), strict=True):
+        for mel, wave in zip(mels, vocos.decode_batch(mels), strict=True):
             assert error(wave, vocos(mel[None])[0]) <= 1e-4
 
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from f5serve.engine.buckets import Bucket, Buffers
+from f5serve.engine.buckets import Bucket, StaticInputs
 from f5serve.engine.cuda_graphs import MEMORY_SHARE, limits
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import WORTH, Graphs
+from f5serve.engine.graphs import CAPTURE_AFTER, CudaGraphCache
 from f5serve.engine.stepping import Begun
 from tests.engine.test_engine import utterance, voice
 from tests.gpu.test_cuda import moved, on_gpu
@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 
-def replaying() -> tuple[F5Engine, Graphs]:
+def replaying() -> tuple[F5Engine, CudaGraphCache]:
     engine = on_gpu(torch.float16)
     engine.use_graphs()
     assert engine.device.stepper.graphs is not None
@@ -53,8 +53,8 @@ def take(engine: F5Engine, rows: list[Begun], times: int) -> list[Tensor]:
 @pytest.mark.parametrize("lengths", [(120,), (64, 90, 33), (700, 500, 900)])
 def test_a_replayed_step_is_the_step(lengths: tuple[int, ...]) -> None:
     engine, graphs = replaying()
-    take(engine, begin(engine, *lengths), WORTH)
-    assert graphs.idle()
+    take(engine, begin(engine, *lengths), CAPTURE_AFTER)
+    assert graphs.capture_pending()
     got = take(engine, begin(engine, *lengths), 10)
     counted = graphs.counters()
     assert counted["graph_failures"] == 0
@@ -68,8 +68,8 @@ def test_recordings_of_several_buckets_share_a_pool_and_stay_right() -> None:
     engine, graphs = replaying()
     mixtures = [(120,), (64, 90, 33), (300, 280), (700,), (33, 900)]
     for lengths in mixtures:
-        take(engine, begin(engine, *lengths), WORTH)
-        assert graphs.idle()
+        take(engine, begin(engine, *lengths), CAPTURE_AFTER)
+        assert graphs.capture_pending()
     got = {}
     for _ in range(3):
         for lengths in mixtures:
@@ -103,8 +103,8 @@ def test_recordings_keep_to_their_share_of_the_memory() -> None:
     where = torch.device("cuda")
     engine, graphs = replaying()
     for frames in (100, 400, 900, 1600, 3000, 4000):
-        take(engine, begin(engine, frames), WORTH)
-        graphs.idle()
+        take(engine, begin(engine, frames), CAPTURE_AFTER)
+        graphs.capture_pending()
     held = sum(graph.memory for graph in graphs._graphs.values())
     assert 0 < held <= limits(where).memory
     assert limits(where).memory * MEMORY_SHARE <= torch.cuda.mem_get_info()[1]
@@ -147,6 +147,6 @@ def test_what_cannot_be_recorded_leaves_a_device_that_works() -> None:
 
 def test_buffers_are_on_the_device() -> None:
     _, graphs = replaying()
-    buffers = Buffers.of(Bucket(256, 4, True), graphs._sizes)
-    tensors = [buffers.x, buffers.constant, buffers.out, *buffers.layout.tensors]
+    buffers = StaticInputs.of(Bucket(256, 4, True), graphs._sizes)
+    tensors = [buffers.x, buffers.condition, buffers.out, *buffers.layout.tensors]
     assert {tensor.device.type for tensor in tensors} == {"cuda"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from f5serve.engine import kernel_choice
-from f5serve.engine.checkpoint import Placement, load_random
+from f5serve.engine.checkpoint import DeviceAndDtype, load_random
 from f5serve.engine.config import preset
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.fused import use
@@ -35,7 +35,7 @@ def engine_of(name: str, dtype: torch.dtype = torch.float16) -> F5Engine:
         kernel_choice.provide(Kernels.of(arch, dtype), where)
     except KernelsUnusable as reason:
         pytest.skip(str(reason))
-    model = load_random(arch, Placement(where, dtype), 11)
+    model = load_random(arch, DeviceAndDtype(where, dtype), 11)
     return F5Engine(*model, Vocos.from_tensors(random_tensors(0), where), Vocab([" "]), "random")
 
 
@@ -73,7 +73,7 @@ def test_steps_with_kernels_are_recorded(name: str) -> None:
     assert graphs is not None
     graphs._missed.clear()
     steps_of(engine, 10)
-    assert graphs.idle()
+    assert graphs.capture_pending()
     replayed = steps_of(engine, 10)
     assert graphs.counters()["graph_failures"] == 0
     assert graphs.counters()["graph_steps"] > 0

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from f5serve.engine.config import PRESETS, Architecture
+from f5serve.engine.config import PRESETS, ModelConfig
 
 Case = dict[str, Any]
 
 SMALL_VOCAB = 60
 
 
-def small(name: str) -> Architecture:
+def small(name: str) -> ModelConfig:
     """The preset with few, narrow layers; everything that sets it apart is kept."""
     arch = PRESETS[name]
     conv_layers = min(arch.conv_layers, 2)
@@ -32,7 +32,7 @@ def small(name: str) -> Architecture:
     )
 
 
-def row(arch: Architecture, name: str, frames: int, **changes: Any) -> Case:
+def row(arch: ModelConfig, name: str, frames: int, **changes: Any) -> Case:
     """One row: random reference mel, tokens and noise, each from its own seed."""
     case = {
         "name": name,

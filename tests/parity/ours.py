@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from f5serve.engine import checkpoint, vocoder
-from f5serve.engine.config import Architecture
+from f5serve.engine.config import ModelConfig
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.rows import Row
 from f5serve.engine.vocoder import Vocos
@@ -20,8 +20,8 @@ CPU = torch.device("cpu")
 
 def engine_of(case: dict[str, Any], dtype: torch.dtype = torch.float32) -> F5Engine:
     """An engine on the case's random weights; its vocabulary and vocoder are placeholders."""
-    placement = checkpoint.Placement(CPU, dtype)
-    model = checkpoint.load_random(Architecture(**case["arch"]), placement, case["weights_seed"])
+    placement = checkpoint.DeviceAndDtype(CPU, dtype)
+    model = checkpoint.load_random(ModelConfig(**case["arch"]), placement, case["weights_seed"])
     vocos = Vocos.from_tensors(vocoder.random_tensors(0, 16, 16, 1), CPU)
     return F5Engine(*model, vocos, Vocab([" "]), "random")
 

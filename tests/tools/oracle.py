@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from f5serve.engine.config import Architecture
+from f5serve.engine.config import ModelConfig
 from f5serve.engine.published import random_tensors
 from f5serve.engine.vocoder import random_tensors as random_vocos
 
@@ -31,7 +31,7 @@ def build(case: dict[str, Any]) -> Any:
     """Upstream's CFM on the case's random weights, in eval mode."""
     from f5_tts.model import CFM, DiT, UNetT
 
-    arch = Architecture(**case["arch"])
+    arch = ModelConfig(**case["arch"])
     shared = {
         "dim": arch.dim,
         "depth": arch.depth,

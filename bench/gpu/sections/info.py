@@ -14,7 +14,7 @@ import machine
 import worker
 from f5serve.build import UNKNOWN, stamp
 from f5serve.engine.attention import choose, sdpa, varlen
-from f5serve.engine.packing import Packing
+from f5serve.engine.packing import PackedSequences
 from gpu.common import ROOT, Run, error
 
 QUERY = "driver_version,clocks.sm,clocks.max.sm,power.limit"
@@ -160,7 +160,7 @@ def _fp8(run: Run, operands: list[tuple[torch.Tensor, ...]]) -> dict[str, Any]:
 
 def attention(run: Run, lengths: list[int]) -> None:
     """The backend that is chosen, and SDPA by runs of equal length."""
-    packing = Packing.of(tuple(lengths), _where(run))
+    packing = PackedSequences.of(tuple(lengths), _where(run))
     qkv = torch.randn(sum(lengths), 3, 16, 64, device=run.device, dtype=run.half)
     found: dict[str, Any] = {"sequences": len(lengths), "frames": lengths[0]}
     with torch.inference_mode():

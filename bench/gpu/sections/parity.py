@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import WORTH
+from f5serve.engine.graphs import CAPTURE_AFTER
 from gpu.common import Run, error, record_all
 from worker_ours import step_row
 
@@ -51,7 +51,7 @@ def replayed(run: Run, name: str, frames: int) -> None:
     """What a recording makes of the row, beside the same computed."""
     engine = run.engine(name)
     for _ in range(2):
-        mel(engine, frames, run.device, WORTH)
+        mel(engine, frames, run.device, CAPTURE_AFTER)
     recorded = record_all(engine)
     computed = mel(run.engine(name, graphs=False), frames, run.device)
     mel(engine, frames, run.device)

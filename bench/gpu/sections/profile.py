@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from f5serve.engine.graphs import WORTH
+from f5serve.engine.graphs import CAPTURE_AFTER
 from gpu.common import Run, record_all
 from gpu.sections.steps import Steps
 
@@ -27,12 +27,12 @@ def measure(run: Run) -> None:
     if not run.small:
         table(run, "eager, 16 rows, mixed", Steps(run, engine, four * 4, True).one)
     begun = Steps(run, engine, four[:1], False).begun
-    begun[0].step = len(begun[0].widths)
+    begun[0].step = len(begun[0].dt)
     table(run, "vocoder", lambda: engine.device.finish(begun[:]).waves())
     stepper.forget()
     stepper.graphs = kept
     steps = Steps(run, engine, four, True)
-    for _ in range(WORTH):
+    for _ in range(CAPTURE_AFTER):
         steps.one()
     record_all(engine)
     steps.one()

@@ -11,7 +11,7 @@ import torch
 
 from cases import REF_TEXT, speech_text, step_flop
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.packing import Layout
+from f5serve.engine.packing import BatchLayout
 from f5serve.engine.rows import Draft, Reference
 from f5serve.startup.loader import warm_up
 from gpu.common import Run
@@ -116,7 +116,7 @@ def stages(run: Run, engine: F5Engine, ref_s: float, gen_s: float) -> None:
 
     def over(one: Draft) -> Any:
         item = device.begin(one)
-        item.step = len(item.widths)
+        item.step = len(item.dt)
         return item
 
     with torch.inference_mode():
@@ -156,7 +156,7 @@ def convolutions(run: Run, engine: F5Engine) -> None:
     took, width = [], len(position.conv1.weight)
     with torch.inference_mode():
         for n in (801, 802, 811, 900, 1000, 801):
-            layout = Layout.of([n, n + 5] * 2, torch.device(run.device), False)
+            layout = BatchLayout.of([n, n + 5] * 2, torch.device(run.device), False)
             y = torch.randn(4 * n + 10, width, device=run.device, dtype=position.conv1.weight.dtype)
             took.append(run.once_ms(lambda y=y, layout=layout: position(y, layout)))
         again = run.ms(lambda y=y, layout=layout: position(y, layout))

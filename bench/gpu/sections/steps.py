@@ -9,7 +9,7 @@ import arithmetic
 import worker
 from cases import step_flop
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import WORTH
+from f5serve.engine.graphs import CAPTURE_AFTER
 from f5serve.engine.stepping import Begun
 from gpu.common import Run, record_all
 from worker_ours import step_row
@@ -82,7 +82,7 @@ def measured(
         stepper.graphs = None
     try:
         steps = Steps(run, engine, lengths, mixed)
-        for _ in range(WORTH):
+        for _ in range(CAPTURE_AFTER):
             steps.one()
         captured = record_all(engine)
         steps.one()

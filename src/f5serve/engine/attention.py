@@ -13,19 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from f5serve.engine.packing import Packing
+from f5serve.engine.packing import PackedSequences
 
-Attention = Callable[[Tensor, Packing], Tensor]
+Attention = Callable[[Tensor, PackedSequences], Tensor]
 """(qkv [m 3 h 64], packing) -> [m h*64]"""
 
 
-def sdpa(qkv: Tensor, packing: Packing) -> Tensor:
+def sdpa(qkv: Tensor, packing: PackedSequences) -> Tensor:
     """Full attention inside each sequence through `scaled_dot_product_attention`."""
-    if len(packing.runs) == 1:
-        _, count, length = packing.runs[0]
+    if len(packing.groups) == 1:
+        _, count, length = packing.groups[0]
         return _batch(qkv, count, length).flatten(1)
     out = torch.empty_like(qkv[:, 0])  # [m h 64]
-    for first, count, length in packing.runs:
+    for first, count, length in packing.groups:
         rows = slice(first, first + count * length)
         out[rows] = _batch(qkv[rows], count, length)
     return out.flatten(1)
@@ -37,14 +37,14 @@ def _batch(qkv: Tensor, count: int, length: int) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1)
 
 
-def varlen(qkv: Tensor, packing: Packing) -> Tensor:
+def varlen(qkv: Tensor, packing: PackedSequences) -> Tensor:
     """The same through the flash kernel for sequences of any length: CUDA and 16 bit only.
 
     The operator itself: `torch.nn.attention.varlen` wraps it, imports torch's compiler for that
     (over a second of a cold start), and fills a tensor at each call that nobody reads.
     """
     q, k, v = qkv.unbind(1)
-    longest, starts = packing.longest, packing.starts
+    longest, starts = packing.max_seqlen, packing.cu_seqlens
     out: Tensor = torch.ops.aten._flash_attention_forward(
         q, k, v, starts, starts, longest, longest, 0.0, False, False
     )[0]
@@ -68,7 +68,7 @@ def choose(device: torch.device, dtype: torch.dtype) -> tuple[str, Attention]:
     if device.type != "cuda" or dtype is torch.float32:
         return "sdpa", sdpa
     qkv = trial_input(device, dtype)
-    packing = Packing.of((16, 8), device)
+    packing = PackedSequences.of((16, 8), device)
     try:
         agrees = torch.allclose(varlen(qkv, packing), sdpa(qkv, packing), atol=1e-2)
     except (RuntimeError, AttributeError, TypeError):  # NotImplementedError is one of them

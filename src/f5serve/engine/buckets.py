@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from f5serve.engine.config import N_MELS
-from f5serve.engine.packing import Layout, Moment, Packing
+from f5serve.engine.packing import BatchLayout, PackedSequences, StepConditioning
 from f5serve.units import MAX_DURATION_FRAMES
 
 TOKEN_STEPS = ((2048, 128), (4096, 256), (8192, 512))
@@ -50,19 +50,19 @@ def bucket_of(lengths: Sequence[int], mixed: bool) -> Bucket | None:
     return Bucket(-(-total // width) * width, sequences, mixed)
 
 
-def filled(bucket: Bucket, lengths: Sequence[int]) -> list[int]:
+def padded_lengths(bucket: Bucket, lengths: Sequence[int]) -> list[int]:
     """Lengths with those of the sequences that fill the bucket."""
     rest = bucket.tokens - sum(lengths)
     return [*lengths, rest, *[0] * (bucket.sequences - len(lengths) - 1)]
 
 
-class Sizes(NamedTuple):
+class ModelSizes(NamedTuple):
     """What the buffers of a model have in common.
 
     Attributes:
         width: of the transformer.
         table_rows: of one time point.
-        time_token: as `Layout.of` takes it.
+        time_token: as `BatchLayout.of` takes it.
     """
 
     width: int
@@ -73,29 +73,29 @@ class Sizes(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Buffers:
+class StaticInputs:
     """Inputs and output of the steps of one bucket; they stay where they are.
 
     Attributes:
-        x, constant, moment, layout: as the backbone takes them, x for every sequence apart.
+        x, condition, timestep, layout: as the backbone takes them, x for every sequence apart.
         out: velocity, [tokens N_MELS].
-        loaded: whose constants and layout they hold.
+        loaded: whose conditions and layout they hold.
     """
 
     bucket: Bucket
     x: Tensor
-    constant: Tensor
-    moment: Moment
-    layout: Layout
+    condition: Tensor
+    timestep: StepConditioning
+    layout: BatchLayout
     out: Tensor
     loaded: weakref.ref[Tensor] | None = field(default=None, init=False)
 
     @classmethod
-    def of(cls, bucket: Bucket, sizes: Sizes) -> Buffers:
+    def of(cls, bucket: Bucket, sizes: ModelSizes) -> StaticInputs:
         """Zeros, with sequences of nearly one length."""
         tokens, sequences, mixed = bucket
         even = [(i + 1) * tokens // sequences - i * tokens // sequences for i in range(sequences)]
-        layout = Layout.of(even, sizes.device, sizes.time_token, always_gaps=True)
+        layout = BatchLayout.of(even, sizes.device, sizes.time_token, pad_convs=True)
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, device=sizes.device, dtype=sizes.dtype)
@@ -106,7 +106,7 @@ class Buffers:
             bucket,
             zeros(tokens, N_MELS),
             zeros(tokens, sizes.width),
-            Moment(table, places if mixed else None),
+            StepConditioning(table, places if mixed else None),
             _bounded(layout, min(tokens, MAX_DURATION_FRAMES)),
             zeros(tokens, N_MELS),
         )
@@ -114,50 +114,52 @@ class Buffers:
     @property
     def memory(self) -> int:
         """Bytes."""
-        held = [self.x, self.constant, self.out, self.moment.table, *self.layout.tensors]
+        held = [self.x, self.condition, self.out, self.timestep.modulation, *self.layout.tensors]
         return sum(tensor.nbytes for tensor in held)
 
-    def load(self, constant: Tensor, layout: Layout, moment: Moment, x: Tensor) -> None:
+    def copy_from(
+        self, condition: Tensor, layout: BatchLayout, timestep: StepConditioning, x: Tensor
+    ) -> None:
         """Take over a step; what stays the same from step to step only once.
 
         Args:
-            constant, layout, moment, x: as the backbone takes them.
+            condition, layout, timestep, x: as the backbone takes them.
         """
-        total = len(constant)
-        if self.loaded is None or self.loaded() is not constant:
-            self._lay_out(constant, layout)
-            self.loaded = weakref.ref(constant)
+        total = len(condition)
+        if self.loaded is None or self.loaded() is not condition:
+            self._copy_layout(condition, layout)
+            self.loaded = weakref.ref(condition)
         self.x[: len(x)] = x
         self.x[len(x) : total] = x[: total - len(x)]
-        if moment.places is None or self.moment.places is None:
-            self.moment.table.copy_(moment.table)
+        if timestep.indices is None or self.timestep.indices is None:
+            self.timestep.modulation.copy_(timestep.modulation)
         else:
-            self.moment.table[: len(moment.table)] = moment.table
-            self.moment.places[: len(moment.places)] = moment.places
+            self.timestep.modulation[: len(timestep.modulation)] = timestep.modulation
+            self.timestep.indices[: len(timestep.indices)] = timestep.indices
 
-    def _lay_out(self, constant: Tensor, layout: Layout) -> None:
-        total = len(constant)
-        new = Layout.of(
-            filled(self.bucket, layout.mel.lengths),
-            constant.device,
-            layout.mel_places is not None,
-            always_gaps=True,
+    def _copy_layout(self, condition: Tensor, layout: BatchLayout) -> None:
+        total = len(condition)
+        new = BatchLayout.of(
+            padded_lengths(self.bucket, layout.mel.lengths),
+            condition.device,
+            layout.mel_indices is not None,
+            pad_convs=True,
         )
         for mine, theirs in zip(self.layout.tensors, new.tensors, strict=True):
             mine.copy_(theirs)
-        self.constant[:total] = constant
-        self.constant[total:] = 0
+        self.condition[:total] = condition
+        self.condition[total:] = 0
         self.x[total:] = 0
-        if self.moment.places is not None:
-            self.moment.places.zero_()
+        if self.timestep.indices is not None:
+            self.timestep.indices.zero_()
 
 
-def _bounded(layout: Layout, longest: int) -> Layout:
+def _bounded(layout: BatchLayout, longest: int) -> BatchLayout:
     """The same layout, for sequences up to that length."""
 
-    def bound(packing: Packing, most: int) -> Packing:
-        return Packing((), (), most, *packing.tensors)
+    def bound(packing: PackedSequences, most: int) -> PackedSequences:
+        return PackedSequences((), (), most, *packing.tensors)
 
     mel = bound(layout.mel, longest)
-    tokens = mel if layout.mel_places is None else bound(layout.tokens, longest + 1)
-    return Layout(mel, tokens, layout.mel_places, layout.gaps)
+    tokens = mel if layout.mel_indices is None else bound(layout.tokens, longest + 1)
+    return BatchLayout(mel, tokens, layout.mel_indices, layout.conv_padding)

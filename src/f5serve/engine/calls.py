@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from f5serve.engine.memory import ran_out
+from f5serve.engine.memory import is_out_of_memory
 from f5serve.engine.policy import Ticket
 from f5serve.engine.rows import Draft
 from f5serve.engine.stepping import Begun
@@ -128,7 +128,7 @@ def named(error: Exception, device: Device) -> F5Error:
     """
     if isinstance(error, F5Error):
         return error.with_traceback(None)
-    if ran_out(error):
+    if is_out_of_memory(error):
         return EngineFailed(
             f"The device ran out of memory: {_first_line(error)}",
             code="OUT_OF_MEMORY",

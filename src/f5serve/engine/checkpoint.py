@@ -15,18 +15,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from f5serve.engine.config import Architecture, fit, preset, read
+from f5serve.engine.config import ModelConfig, infer_config, parse_config, preset
 from f5serve.engine.dit import DiT
 from f5serve.engine.published import (
-    Piece,
+    WeightSource,
+    checkpoint_shapes,
     is_time_layer,
-    pieces,
-    published_shapes,
     random_tensors,
+    weight_map,
 )
-from f5serve.engine.schedule import Schedules
+from f5serve.engine.schedule import ScheduleCache
 from f5serve.engine.unett import UNetT
-from f5serve.engine.weight_file import OpenTensors, WeightFile
+from f5serve.engine.weight_file import CheckpointFile, OpenTensors
 from f5serve.errors import ModelUnavailable
 
 ARTIFACT_FORMAT = "f5serve-1"
@@ -37,7 +37,7 @@ Backbone = DiT | UNetT
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class DeviceAndDtype:
     """Where parameters go and in which precision they are kept.
 
     Attributes:
@@ -50,15 +50,15 @@ class Placement:
     in_place: bool = True
 
 
-def build(arch: Architecture) -> Backbone:
+def build(arch: ModelConfig) -> Backbone:
     """The modules of `arch` without storage."""
     with torch.device("meta"):
         return DiT(arch) if arch.backbone == "dit" else UNetT(arch)
 
 
 def load(
-    path: Path, arch_name: str, placement: Placement, original: Path | None = None
-) -> tuple[Backbone, Schedules]:
+    path: Path, arch_name: str, placement: DeviceAndDtype, original: Path | None = None
+) -> tuple[Backbone, ScheduleCache]:
     """Load a published checkpoint or a converted artifact.
 
     Args:
@@ -69,43 +69,45 @@ def load(
         ModelUnavailable: codes CHECKPOINT_MISMATCH, CHECKPOINT_DAMAGED, MODEL_MISSING.
         InvalidRequest: code UNKNOWN_ARCH.
     """
-    file = WeightFile.look(path)
+    file = CheckpointFile.inspect(path)
     if file.metadata.get("format") == ARTIFACT_FORMAT:
         arch = _artifact_arch(file, arch_name)
-        parts = {k: Piece((k,)) for k in file.shapes if not k.startswith(SCHEDULE_PREFIX)}
+        parts = {k: WeightSource((k,)) for k in file.shapes if not k.startswith(SCHEDULE_PREFIX)}
         shipped = _shipped(file, arch)
         time_layers = _time_layers_of(original, arch_name) if original else None
     else:
-        arch = check(file, arch_name)
-        parts = pieces(arch)
+        arch = validate_keys(file, arch_name)
+        parts = weight_map(arch)
         shipped = {}
         time_layers = file.open
     model = build(arch)
-    assign(model, fill(file.open, parts, placement))
-    return model, Schedules(arch, placement.device, placement.dtype, shipped, time_layers)
+    load_into(model, materialize(file.open, parts, placement))
+    return model, ScheduleCache(arch, placement.device, placement.dtype, shipped, time_layers)
 
 
-def load_random(arch: Architecture, placement: Placement, seed: int) -> tuple[Backbone, Schedules]:
+def load_random(
+    arch: ModelConfig, placement: DeviceAndDtype, seed: int
+) -> tuple[Backbone, ScheduleCache]:
     """A model of `arch` on random weights, for tests and benchmarks; it speaks noise."""
     tensors = random_tensors(arch, seed)
     model = build(arch)
-    assign(model, fill(lambda: nullcontext(tensors), pieces(arch), placement))
+    load_into(model, materialize(lambda: nullcontext(tensors), weight_map(arch), placement))
     time_layers = {k: v for k, v in tensors.items() if is_time_layer(k)}
-    schedules = Schedules(
+    schedules = ScheduleCache(
         arch, placement.device, placement.dtype, {}, lambda: nullcontext(time_layers)
     )
     return model, schedules
 
 
-def check(file: WeightFile, arch_name: str) -> Architecture:
+def validate_keys(file: CheckpointFile, arch_name: str) -> ModelConfig:
     """The architecture of a published checkpoint, every tensor accounted for.
 
     Raises:
         ModelUnavailable: code CHECKPOINT_MISMATCH, naming keys that are missing, superfluous or
             of another shape.
     """
-    arch = fit(preset(arch_name), file.shapes)
-    expected = published_shapes(arch)
+    arch = infer_config(preset(arch_name), file.shapes)
+    expected = checkpoint_shapes(arch)
     missing = sorted(expected.keys() - file.shapes.keys())
     extra = sorted(file.shapes.keys() - expected.keys())
     wrong = [
@@ -128,28 +130,30 @@ def check(file: WeightFile, arch_name: str) -> Architecture:
     return arch
 
 
-def fill(
-    open_tensors: OpenTensors, parts: Mapping[str, Piece], placement: Placement
+def materialize(
+    open_tensors: OpenTensors, parts: Mapping[str, WeightSource], placement: DeviceAndDtype
 ) -> dict[str, Tensor]:
     """Our parameters from a file; those that serve as they lie may stay in the file's pages."""
     made: dict[str, Tensor] = {}
     serve = placement.in_place and placement.device.type == "cpu"
     with open_tensors() as tensors:  # its pages stay mapped as long as a parameter lies in them
         for name, part in parts.items():
-            if serve and part.is_view:
-                value = part.take(tensors)
+            if serve and part.is_zero_copy:
+                value = part.load(tensors)
                 if value.dtype is placement.dtype:
                     made[name] = value
     rest = [name for name in parts if name not in made]
     for start in range(0, len(rest), _GROUP):
         with open_tensors() as tensors:
             for name in rest[start : start + _GROUP]:
-                value = parts[name].take(tensors)
-                made[name] = value.to(placement.device, placement.dtype, copy=parts[name].is_view)
+                value = parts[name].load(tensors)
+                made[name] = value.to(
+                    placement.device, placement.dtype, copy=parts[name].is_zero_copy
+                )
     return made
 
 
-def assign(model: Backbone, parameters: dict[str, Tensor]) -> None:
+def load_into(model: Backbone, parameters: dict[str, Tensor]) -> None:
     """Give `model` its parameters without copying them.
 
     Raises:
@@ -166,9 +170,9 @@ def assign(model: Backbone, parameters: dict[str, Tensor]) -> None:
     model.requires_grad_(False).eval()
 
 
-def _artifact_arch(file: WeightFile, arch_name: str) -> Architecture:
+def _artifact_arch(file: CheckpointFile, arch_name: str) -> ModelConfig:
     try:
-        arch = read(file.metadata.get("architecture", ""))
+        arch = parse_config(file.metadata.get("architecture", ""))
     except ValueError:
         raise _damaged(file, "its header names no architecture") from None
     if arch_name != arch.name:
@@ -180,7 +184,7 @@ def _artifact_arch(file: WeightFile, arch_name: str) -> Architecture:
     return arch
 
 
-def _shipped(file: WeightFile, arch: Architecture) -> dict[int, Tensor]:
+def _shipped(file: CheckpointFile, arch: ModelConfig) -> dict[int, Tensor]:
     rows = 6 * arch.depth + 2 if arch.backbone == "dit" else 1
     names: dict[int, str] = {}
     for name, shape in file.shapes.items():
@@ -195,7 +199,7 @@ def _shipped(file: WeightFile, arch: Architecture) -> dict[int, Tensor]:
         return {steps: tensors[name] for steps, name in names.items()}
 
 
-def _damaged(file: WeightFile, why: str) -> ModelUnavailable:
+def _damaged(file: CheckpointFile, why: str) -> ModelUnavailable:
     return ModelUnavailable(
         f"{file.path.name} is no converted checkpoint as this version writes them: {why}.",
         code="CHECKPOINT_DAMAGED",
@@ -207,8 +211,8 @@ def _time_layers_of(original: Path, arch_name: str) -> OpenTensors:
     """Opens the time layers of the original; it is looked at only when a schedule asks for them."""
 
     def open_time_layers() -> AbstractContextManager[Mapping[str, Tensor]]:
-        file = WeightFile.look(original)
-        check(file, arch_name)
+        file = CheckpointFile.inspect(original)
+        validate_keys(file, arch_name)
         return file.open()
 
     return open_time_layers

@@ -24,7 +24,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
+class ModelConfig:
     """One model family member.
 
     Attributes:
@@ -53,12 +53,12 @@ class Architecture:
         return self.dim // HEAD_DIM
 
     @property
-    def turned_heads(self) -> int:
+    def n_rope_heads(self) -> int:
         """Those that get rotary positions, as a number."""
         return self.heads if self.rope_heads is None else self.rope_heads
 
 
-_FIELDS = frozenset(item.name for item in fields(Architecture))
+_FIELDS = frozenset(item.name for item in fields(ModelConfig))
 _SIZES = {
     "dim": (HEAD_DIM, 16_384),
     "depth": (1, 256),
@@ -69,9 +69,9 @@ _SIZES = {
 }
 """What a header may ask for; building costs time with the depth."""
 
-_V1 = Architecture("F5TTS_v1_Base", "dit")
+_V1 = ModelConfig("F5TTS_v1_Base", "dit")
 _V0 = replace(_V1, name="F5TTS_Base", mask_text_padding=False, rope_heads=1)
-PRESETS: Mapping[str, Architecture] = {
+PRESETS: Mapping[str, ModelConfig] = {
     item.name: item
     for item in (
         _V1,
@@ -91,7 +91,7 @@ PRESETS: Mapping[str, Architecture] = {
 }
 
 
-def preset(name: str) -> Architecture:
+def preset(name: str) -> ModelConfig:
     """The preset of that name.
 
     Raises:
@@ -106,7 +106,7 @@ def preset(name: str) -> Architecture:
     return PRESETS[name]
 
 
-def read(text: str) -> Architecture:
+def parse_config(text: str) -> ModelConfig:
     """The architecture that an artifact's header names, as `json.dumps` of its fields.
 
     Raises:
@@ -127,10 +127,10 @@ def read(text: str) -> Architecture:
     is_sound = is_sound and isinstance(value.get("mask_text_padding", True), bool)
     if not is_sound or (heads is not None and type(heads) is not int):
         raise ValueError("its values")
-    return Architecture(**value)
+    return ModelConfig(**value)
 
 
-def fit(arch: Architecture, shapes: Shapes) -> Architecture:
+def infer_config(arch: ModelConfig, shapes: Shapes) -> ModelConfig:
     """`arch` with the sizes that `shapes` (published names, prefix removed) really have.
 
     Raises:
@@ -152,7 +152,7 @@ def fit(arch: Architecture, shapes: Shapes) -> Architecture:
             hint=f"Name the architecture it was trained with, e.g. --arch {fits[0]}.",
         )
     try:
-        return _with_sizes(arch, shapes)
+        return _read_sizes(arch, shapes)
     except KeyError as missing:
         raise ModelUnavailable(
             f"The checkpoint lacks {missing.args[0]}.",
@@ -161,7 +161,7 @@ def fit(arch: Architecture, shapes: Shapes) -> Architecture:
         ) from None
 
 
-def _with_sizes(arch: Architecture, shapes: Shapes) -> Architecture:
+def _read_sizes(arch: ModelConfig, shapes: Shapes) -> ModelConfig:
     dim = shapes["proj_out.weight"][1]
     layer = "transformer_blocks.0.ff.ff" if arch.backbone == "dit" else "layers.0.4.ff"
     return replace(

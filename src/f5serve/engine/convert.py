@@ -20,14 +20,14 @@ from safetensors.torch import save_file
 from f5serve.engine.checkpoint import (
     ARTIFACT_FORMAT,
     SCHEDULE_PREFIX,
-    Placement,
-    check,
-    fill,
+    DeviceAndDtype,
+    materialize,
+    validate_keys,
 )
-from f5serve.engine.published import pieces
-from f5serve.engine.sampler import time_points
-from f5serve.engine.schedule import SHIPPED_STEPS, SHIPPED_SWAY, time_table
-from f5serve.engine.weight_file import WeightFile
+from f5serve.engine.published import weight_map
+from f5serve.engine.sampler import timesteps
+from f5serve.engine.schedule import PRECOMPUTED_STEPS, PRECOMPUTED_SWAY, compute_modulation
+from f5serve.engine.weight_file import CheckpointFile
 from f5serve.errors import InvalidRequest, StorageFailed
 
 _DTYPES = {"float16": torch.float16, "float32": torch.float32}
@@ -43,7 +43,7 @@ def convert(weights: Path, arch: str, out: Path, license: str = "", dtype: str =
         dtype: "float16", or "float32" for a file that CPUs map without widening.
 
     Raises:
-        ModelUnavailable: the checkpoint does not fit, see `checkpoint.check`.
+        ModelUnavailable: the checkpoint does not fit, see `checkpoint.validate_keys`.
         InvalidRequest: code ALREADY_CONVERTED or BAD_OPTION.
         StorageFailed: code OUTPUT_UNWRITABLE.
     """
@@ -53,20 +53,20 @@ def convert(weights: Path, arch: str, out: Path, license: str = "", dtype: str =
             code="BAD_OPTION",
             hint=f"It takes {' or '.join(_DTYPES)}.",
         )
-    file = WeightFile.look(weights)
+    file = CheckpointFile.inspect(weights)
     if file.metadata.get("format") == ARTIFACT_FORMAT:
         raise InvalidRequest(
             f"{weights.name} is converted already.",
             code="ALREADY_CONVERTED",
             hint="Use it as it is, or convert the published checkpoint.",
         )
-    fitted = check(file, arch)
-    placement = Placement(torch.device("cpu"), _DTYPES[dtype])
-    tensors = fill(file.open, pieces(fitted), placement)
+    fitted = validate_keys(file, arch)
+    placement = DeviceAndDtype(torch.device("cpu"), _DTYPES[dtype])
+    tensors = materialize(file.open, weight_map(fitted), placement)
     with file.open() as published:
-        for steps in SHIPPED_STEPS:
-            times = time_points(steps, SHIPPED_SWAY)
-            tensors[f"{SCHEDULE_PREFIX}{steps}"] = time_table(published, fitted, times[:-1])
+        for steps in PRECOMPUTED_STEPS:
+            times = timesteps(steps, PRECOMPUTED_SWAY)
+            tensors[f"{SCHEDULE_PREFIX}{steps}"] = compute_modulation(published, fitted, times[:-1])
     metadata = {
         "format": ARTIFACT_FORMAT,
         "architecture": json.dumps(asdict(fitted)),

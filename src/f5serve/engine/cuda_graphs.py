@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from f5serve.engine.graphs import Limits
-from f5serve.engine.memory import free_bytes, with_room
+from f5serve.engine.memory import check_free_memory, free_bytes
 
 MOST_GRAPHS = 16
 MEMORY_SHARE = 16
@@ -20,8 +20,8 @@ WARM_UPS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CudaRecording:
-    """See `graphs.Recording`.
+class CudaCapturedGraph:
+    """See `graphs.CapturedGraph`.
 
     Attributes:
         grown: bytes by which the shared pool had to grow for it.
@@ -45,8 +45,8 @@ def limits(device: torch.device) -> Limits:
     return Limits(MOST_GRAPHS, free_bytes(device) // MEMORY_SHARE)
 
 
-class CudaRecorder:
-    """See `graphs.Recorder`.
+class CudaGraphCapturer:
+    """See `graphs.GraphCapturer`.
 
     All graphs take their memory from one pool and are recorded on one stream. They never run at
     the same time and nothing in the pool outlives a replay, so they may all use the same of it.
@@ -57,7 +57,7 @@ class CudaRecorder:
         self._stream: Any = None
         self._pool: Any = None
 
-    def record(self, work: Callable[[], None]) -> CudaRecording:
+    def record(self, work: Callable[[], None]) -> CudaCapturedGraph:
         """Warm up beside the current stream, then record."""
         current = torch.cuda.current_stream(self._device)
         if self._stream is None:
@@ -65,14 +65,14 @@ class CudaRecorder:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         try:
-            return with_room(
+            return check_free_memory(
                 lambda: self._recorded(work, current), lambda: free_bytes(self._device)
             )
         finally:
             # A capture that fails in its end leaves its own stream current.
             torch.cuda.set_stream(current)
 
-    def _recorded(self, work: Callable[[], None], current: torch.cuda.Stream) -> CudaRecording:
+    def _recorded(self, work: Callable[[], None], current: torch.cuda.Stream) -> CudaCapturedGraph:
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             for _ in range(WARM_UPS):
@@ -88,7 +88,7 @@ class CudaRecorder:
         ):
             work()
         grown = torch.cuda.memory_reserved(self._device) - before
-        return CudaRecording(graph, max(0, grown))
+        return CudaCapturedGraph(graph, max(0, grown))
 
     def forget(self) -> None:
         """The next graph starts a new pool."""

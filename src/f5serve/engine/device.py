@@ -15,7 +15,7 @@ from torch import Tensor
 from f5serve.engine.memory import free_bytes
 from f5serve.engine.rows import Draft, Row
 from f5serve.engine.stepping import Begun, Stepper
-from f5serve.engine.streams import Arrival, Side
+from f5serve.engine.streams import PendingCopy, SideStream
 from f5serve.engine.vocoder import Vocos
 from f5serve.errors import EngineFailed, F5Error
 from f5serve.types import Wave
@@ -45,7 +45,7 @@ class F5Device:
 
     stepper: Stepper
     vocoder: Vocos
-    side: Side | None = None
+    side: SideStream | None = None
 
     @property
     def where(self) -> torch.device:
@@ -86,7 +86,7 @@ class F5Device:
         """[nw + 1] of each row: its wave, then 1 if its mel is finite."""
         mels = [joined(row.row, row.x)[row.row.first_frame :] for row in rows]
         alone = len(mels) == 1
-        waves = self.vocoder(mels[0][None]) if alone else self.vocoder.together(mels)
+        waves = self.vocoder(mels[0][None]) if alone else self.vocoder.decode_batch(mels)
         return [
             torch.cat([wave * row.row.gain, torch.isfinite(row.x).all().to(wave.dtype)[None]])
             for wave, row in zip(waves, rows, strict=True)
@@ -98,11 +98,11 @@ class F5Device:
 
     def idle(self) -> bool:
         """Record a step that was wanted often."""
-        return self.stepper.graphs is not None and self.stepper.graphs.idle()
+        return self.stepper.graphs is not None and self.stepper.graphs.capture_pending()
 
     def catch_up(self) -> bool:
         """Record a step that is wanted so often that those who wait gain by it as well."""
-        return self.stepper.graphs is not None and self.stepper.graphs.catch_up()
+        return self.stepper.graphs is not None and self.stepper.graphs.capture_overdue()
 
     def counters(self) -> dict[str, float]:
         """What was replayed, recorded and filled."""
@@ -136,7 +136,7 @@ class Finished:
     """
 
     rows: list[Begun]
-    arrival: Arrival | None
+    arrival: PendingCopy | None
     sounds: list[Tensor]
 
     def ready(self) -> bool:

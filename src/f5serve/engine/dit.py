@@ -9,19 +9,19 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from f5serve.engine.attention import Attention
-from f5serve.engine.config import N_MELS, Architecture
+from f5serve.engine.config import N_MELS, ModelConfig
 from f5serve.engine.layers import (
     FeedForward,
-    InputMix,
+    InputEmbedding,
     SelfAttention,
     TextEmbedding,
 )
 from f5serve.engine.ops import PLAIN, Branch, Ops
-from f5serve.engine.packing import Layout, Moment, Packing
+from f5serve.engine.packing import BatchLayout, PackedSequences, StepConditioning
 
-BLOCK_ROWS = 6
+N_MODULATIONS = 6
 """Table rows of a block: shift, scale, gate of attention, then of feed-forward."""
-FINAL_ROWS = 2
+N_FINAL_MODULATIONS = 2
 """Table rows behind the last block: scale, shift."""
 Rows = tuple[tuple[Tensor, ...], Tensor | None]
 """`Ops.rows`, and the places that they are for."""
@@ -30,14 +30,19 @@ Rows = tuple[tuple[Tensor, ...], Tensor | None]
 class Block(nn.Module):
     """adaLN-zero transformer block."""
 
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, arch: ModelConfig) -> None:
         super().__init__()
         self.attn = SelfAttention(arch)
         self.ff = FeedForward(arch)
         self.ops: Ops = PLAIN
 
     def forward(
-        self, x: Tensor, branch: Branch | None, rows: Rows, packing: Packing, attend: Attention
+        self,
+        x: Tensor,
+        branch: Branch | None,
+        rows: Rows,
+        packing: PackedSequences,
+        attend: Attention,
     ) -> tuple[Tensor, Branch]:
         """x [m d] and what is still to be added to it; so is the result.
 
@@ -53,42 +58,49 @@ class Block(nn.Module):
 class DiT(nn.Module):
     """Velocity of the noised mel, for packed rows."""
 
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, arch: ModelConfig) -> None:
         super().__init__()
         self.text = TextEmbedding(arch)
-        self.input = InputMix(arch)
+        self.input = InputEmbedding(arch)
         self.blocks = nn.ModuleList(Block(arch) for _ in range(arch.depth))
         self.proj_out = nn.Linear(arch.dim, N_MELS)
         self.ops: Ops = PLAIN
 
     @staticmethod
-    def scale_rows(depth: int) -> list[int]:
+    def scale_indices(depth: int) -> list[int]:
         """Table rows that hold scales: 1 is added to them once, when a table is made ready."""
-        blocks = [BLOCK_ROWS * i + k for i in range(depth) for k in (1, 4)]
-        return [*blocks, BLOCK_ROWS * depth]
+        blocks = [N_MODULATIONS * i + k for i in range(depth) for k in (1, 4)]
+        return [*blocks, N_MODULATIONS * depth]
 
     def forward(
-        self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout, attend: Attention
+        self,
+        x: Tensor,
+        condition: Tensor,
+        timestep: StepConditioning,
+        layout: BatchLayout,
+        attend: Attention,
     ) -> Tensor:
         """Velocity of all rows, each at its own time point.
 
         Args:
             x: noised mel [k N_MELS], k <= m: rows with guidance come first and share it.
-            constant: `InputMix.constant` of all rows, packed: [m d].
-            moment: tables [6 * depth + 2, d], 1 added to the scales.
+            condition: `InputEmbedding.embed_condition` of all rows, packed: [m d].
+            timestep: tables [6 * depth + 2, d], 1 added to the scales.
 
         Returns:
             [m N_MELS]
         """
-        h = self.input(x, constant, layout)
-        place = moment.of_tokens(layout.tokens)
+        h = self.input(x, condition, layout)
+        place = timestep.per_token(layout.tokens)
 
         def rows(first: int, count: int) -> Rows:
-            return self.ops.rows(moment.table[..., first : first + count, :], place), place
+            return self.ops.rows(timestep.modulation[..., first : first + count, :], place), place
 
         branch = None
         for i, block in enumerate(self.blocks):
-            h, branch = block(h, branch, rows(BLOCK_ROWS * i, BLOCK_ROWS), layout.tokens, attend)
-        (scale, shift), _ = rows(BLOCK_ROWS * len(self.blocks), FINAL_ROWS)
+            h, branch = block(
+                h, branch, rows(N_MODULATIONS * i, N_MODULATIONS), layout.tokens, attend
+            )
+        (scale, shift), _ = rows(N_MODULATIONS * len(self.blocks), N_FINAL_MODULATIONS)
         _, y = self.ops.modulate(h, branch, scale, shift, place)
         return self.proj_out(y)

@@ -17,17 +17,17 @@ from torch import Tensor
 from f5serve.engine import checkpoint, mkl, onednn, ops
 from f5serve.engine.attention import choose
 from f5serve.engine.batcher import Batcher
-from f5serve.engine.cuda_graphs import CudaRecorder, limits
+from f5serve.engine.cuda_graphs import CudaGraphCapturer, limits
 from f5serve.engine.device import F5Device, batch_frames, with_reference
 from f5serve.engine.fused import use
 from f5serve.engine.graphs import FP8_TOLERANCE
-from f5serve.engine.halves import Halves
+from f5serve.engine.halves import ParallelCfg
 from f5serve.engine.kernel_trial import Provide, use_kernels
 from f5serve.engine.quantize import quantize_blocks
 from f5serve.engine.rows import Draft, Reference, Row
-from f5serve.engine.schedule import Schedules
+from f5serve.engine.schedule import ScheduleCache
 from f5serve.engine.stepping import Stepper
-from f5serve.engine.streams import Pace, Side
+from f5serve.engine.streams import RunAheadLimit, SideStream
 from f5serve.engine.vocoder import Vocos
 from f5serve.errors import EngineFailed
 from f5serve.text.emoji import without_emoji
@@ -51,7 +51,7 @@ class F5Engine:
     def __init__(
         self,
         backbone: checkpoint.Backbone,
-        schedules: Schedules,
+        schedules: ScheduleCache,
         vocoder: Vocos,
         vocab: Vocab,
         model: str,
@@ -61,11 +61,11 @@ class F5Engine:
         self._attention, attend = choose(schedules.device, schedules.dtype)
         self._plain = ops.choose(schedules.device, schedules.dtype)
         use(backbone, self._plain)
-        halves = Halves.on(schedules.device)
+        halves = ParallelCfg.on(schedules.device)
         on_gpu = schedules.device.type == "cuda"
-        pace = Pace() if on_gpu else None
+        pace = RunAheadLimit() if on_gpu else None
         stepper = Stepper(backbone, schedules, attend, halves, pace=pace)
-        self.device = F5Device(stepper, vocoder, Side(schedules.device) if on_gpu else None)
+        self.device = F5Device(stepper, vocoder, SideStream(schedules.device) if on_gpu else None)
         self.batcher = Batcher(self.device, batch_frames(schedules.device))
         if on_gpu:
             self.batcher.by_cost = True
@@ -94,16 +94,18 @@ class F5Engine:
         if self._attention == "varlen":
             where = self.device.where
             tolerance = FP8_TOLERANCE if self._precision == "fp8" else None
-            self.device.stepper.replay(CudaRecorder(where), limits(where), tolerance)
+            self.device.stepper.enable_cuda_graphs(
+                CudaGraphCapturer(where), limits(where), tolerance
+            )
             assert self.device.stepper.graphs is not None
-            self.device.stepper.graphs.want_usual()
+            self.device.stepper.graphs.request_usual()
 
     def use_fast_linear(self) -> None:
         """Compute the blocks' linear layers with oneDNN, or packed for MKL, where it pays."""
         schedules, backbone = self.device.stepper.schedules, self.device.stepper.backbone
-        if onednn.pays(schedules.device, schedules.dtype):
-            onednn.use_onednn(backbone)
-        elif mkl.pays(schedules.device, schedules.dtype):
+        if onednn.onednn_is_supported(schedules.device, schedules.dtype):
+            onednn.enable_onednn(backbone)
+        elif mkl.mkl_is_supported(schedules.device, schedules.dtype):
             mkl.pack_linear(backbone)
 
     def quantize(self, dtype: str = "int8") -> None:

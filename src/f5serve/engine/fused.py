@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from f5serve.engine.kernels import CONV_TOKENS, Kernels, Launch
 from f5serve.engine.ops import PLAIN, Branch, Normed, Ops
-from f5serve.engine.packing import Layout
+from f5serve.engine.packing import BatchLayout
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,21 +61,23 @@ class Fused:
         """See `Ops`; `heads` is in the kernel."""
         self.launch(self.kernels.rotate, (len(qkv), 1), qkv, torch.view_as_real(rotary))
 
-    def position(self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: Layout) -> Tensor:
+    def position(
+        self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: BatchLayout
+    ) -> Tensor:
         """See `Ops`."""
         first, second = convs
         y = self._conv(x, first, x, layout, residual=False)
         return self._conv(y, second, x, layout, residual=True)
 
     def _conv(
-        self, x: Tensor, conv: nn.Conv1d, behind: Tensor, layout: Layout, residual: bool
+        self, x: Tensor, conv: nn.Conv1d, behind: Tensor, layout: BatchLayout, residual: bool
     ) -> Tensor:
         if conv not in self._taps:  # once, before anything is recorded
             self._taps[conv] = _taps_first(conv)
         out = torch.empty_like(x)
         grid = -(-len(x) // CONV_TOKENS), conv.groups
         arguments = x, self._taps[conv], conv.bias, behind
-        where = layout.mel.sequence, layout.mel.starts
+        where = layout.mel.seq_ids, layout.mel.cu_seqlens
         self.launch(self.kernels.conv_mish[residual], grid, *arguments, *where, out, len(x))
         return out
 

@@ -16,15 +16,15 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from f5serve.engine.buckets import MOST_TOKENS, Bucket, Buffers, Sizes, bucket_of
-from f5serve.engine.memory import ran_out
-from f5serve.engine.packing import Layout, Moment
+from f5serve.engine.buckets import MOST_TOKENS, Bucket, ModelSizes, StaticInputs, bucket_of
+from f5serve.engine.memory import is_out_of_memory
+from f5serve.engine.packing import BatchLayout, StepConditioning
 
 log = logging.getLogger(__name__)
 
-WORTH = 8
+CAPTURE_AFTER = 8
 """Steps of a bucket after which it is recorded: more than a warm-up takes, about one request."""
-OVERDUE = 64
+CAPTURE_OVERDUE = 64
 """Steps of a bucket after which callers wait for its recording, should nobody ever be silent."""
 USUAL_TOKENS = (1280, 2304)
 """Of guided rows of 7 and of 12 s, reference included: recorded at the start."""
@@ -39,11 +39,11 @@ as much as fp8 does from fp32: 0.04 to 0.07. A recording that is wrong is off by
 COUNTED = ("graph_steps", "eager_steps", "graph_captures", "graph_failures", "padding_frames")
 _FAULTS = (RuntimeError, TypeError, ValueError, AttributeError, ImportError, AssertionError)
 
-Velocity = Callable[[Tensor, Tensor, Moment, Layout], Tensor]
-"""A backbone: (x, constant, moment, layout) -> [m N_MELS]"""
+Velocity = Callable[[Tensor, Tensor, StepConditioning, BatchLayout], Tensor]
+"""A backbone: (x, condition, timestep, layout) -> [m N_MELS]"""
 
 
-class Recording(Protocol):
+class CapturedGraph(Protocol):
     """Work that can be done again."""
 
     @property
@@ -56,10 +56,10 @@ class Recording(Protocol):
         ...
 
 
-class Recorder(Protocol):
+class GraphCapturer(Protocol):
     """Records work that reads and writes memory that stays where it is."""
 
-    def record(self, work: Callable[[], None]) -> Recording:
+    def record(self, work: Callable[[], None]) -> CapturedGraph:
         """Raises what torch raises when the work, or this device, cannot be recorded."""
         ...
 
@@ -84,16 +84,16 @@ class Limits(NamedTuple):
 class _Graph:
     """A recording and its memory; trusted after its trial."""
 
-    buffers: Buffers
-    recording: Recording
-    trusted: bool = False
+    buffers: StaticInputs
+    recording: CapturedGraph
+    validated: bool = False
 
     @property
     def memory(self) -> int:
         return self.buffers.memory + self.recording.memory
 
 
-class Graphs:
+class CudaGraphCache:
     """Recordings of one model, by bucket. Called from the device's thread alone.
 
     Args:
@@ -105,8 +105,8 @@ class Graphs:
     def __init__(
         self,
         run: Velocity,
-        sizes: Sizes,
-        recorder: Recorder,
+        sizes: ModelSizes,
+        recorder: GraphCapturer,
         limits: Limits,
         tolerance: float | None = None,
     ) -> None:
@@ -122,38 +122,40 @@ class Graphs:
         self._evicted = 0
         self._totals = Counter(dict.fromkeys(COUNTED, 0))
 
-    def velocity(self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout) -> Tensor:
+    def velocity(
+        self, x: Tensor, condition: Tensor, timestep: StepConditioning, layout: BatchLayout
+    ) -> Tensor:
         """What `run` returns for these."""
-        bucket = bucket_of(layout.mel.lengths, moment.places is not None)
+        bucket = bucket_of(layout.mel.lengths, timestep.indices is not None)
         graph = None if bucket is None else self._graphs.get(bucket)
         if bucket is None or graph is None:
             self._miss(bucket)
             self._totals["eager_steps"] += 1
-            return self._run(x, constant, moment, layout)
+            return self._run(x, condition, timestep, layout)
         self._graphs.move_to_end(bucket)
-        if not graph.trusted:
-            return self._try(graph, x, constant, moment, layout)
-        replayed = self._replayed(graph, x, constant, moment, layout)
+        if not graph.validated:
+            return self._validate(graph, x, condition, timestep, layout)
+        replayed = self._replay(graph, x, condition, timestep, layout)
         if replayed is None:
-            return self._run(x, constant, moment, layout)
-        fill = (bucket.tokens - len(constant)) * len(x) // len(constant)
+            return self._run(x, condition, timestep, layout)
+        fill = (bucket.tokens - len(condition)) * len(x) // len(condition)
         self._totals.update(graph_steps=1, padding_frames=fill)
         return replayed
 
-    def idle(self) -> bool:
+    def capture_pending(self) -> bool:
         """Record what was missed most, as nobody waits; whether there was anything to do."""
-        return self._record_most_missed(WORTH)
+        return self._record_most_missed(CAPTURE_AFTER)
 
-    def catch_up(self) -> bool:
+    def capture_overdue(self) -> bool:
         """The same while callers wait, for what was missed so often that it pays them as well."""
-        return self._record_most_missed(OVERDUE)
+        return self._record_most_missed(CAPTURE_OVERDUE)
 
-    def want_usual(self) -> None:
+    def request_usual(self) -> None:
         """Have the usual steps recorded with the first one that is taken."""
         for tokens in USUAL_TOKENS:
             bucket = bucket_of([tokens // 2 - 1] * 2, mixed=False)
             assert bucket is not None
-            self._missed[bucket] = OVERDUE
+            self._missed[bucket] = CAPTURE_OVERDUE
 
     def _record_most_missed(self, often: int) -> bool:
         wanted = [
@@ -186,15 +188,15 @@ class Graphs:
     @torch.inference_mode()
     def _record(self, bucket: Bucket) -> None:
         try:
-            buffers = Buffers.of(bucket, self._sizes)
+            buffers = StaticInputs.of(bucket, self._sizes)
 
             def work() -> None:
                 b = buffers
-                b.out.copy_(self._run(b.x, b.constant, b.moment, b.layout))
+                b.out.copy_(self._run(b.x, b.condition, b.timestep, b.layout))
 
             graph = _Graph(buffers, self._recorder.record(work))
         except (MemoryError, *_FAULTS) as error:
-            if ran_out(error):
+            if is_out_of_memory(error):
                 self._no_larger(bucket)
             else:
                 self._fail(bucket, f"could not be recorded: {_first_line(error)}")
@@ -231,32 +233,34 @@ class Graphs:
         self._evicted = 0
         self._recorder.forget()
 
-    def _try(self, graph: _Graph, *step: *tuple[Tensor, Tensor, Moment, Layout]) -> Tensor:
+    def _validate(
+        self, graph: _Graph, *step: *tuple[Tensor, Tensor, StepConditioning, BatchLayout]
+    ) -> Tensor:
         """Compute the step, replay it as well, and compare."""
         expected = self._run(*step)
         self._totals["eager_steps"] += 1
         if not torch.isfinite(expected).all():
             return expected  # a row that is not finite says nothing about the recording
-        replayed = self._replayed(graph, *step)
+        replayed = self._replay(graph, *step)
         if replayed is not None:
             difference = (replayed.float() - expected.float()).norm() / expected.float().norm()
             if difference <= self._tolerance:
-                graph.trusted = True
+                graph.validated = True
             else:
                 self._fail(graph.buffers.bucket, f"is off by {difference:.1e} when replayed")
         return expected
 
-    def _replayed(
-        self, graph: _Graph, *step: *tuple[Tensor, Tensor, Moment, Layout]
+    def _replay(
+        self, graph: _Graph, *step: *tuple[Tensor, Tensor, StepConditioning, BatchLayout]
     ) -> Tensor | None:
         """The velocity by replay; None, and no more replays, when that failed."""
-        x, constant, moment, layout = step
+        x, condition, timestep, layout = step
         try:
-            graph.buffers.load(constant, layout, moment, x)
+            graph.buffers.copy_from(condition, layout, timestep, x)
             graph.recording.replay()
-            return graph.buffers.out[: len(constant)].clone()
+            return graph.buffers.out[: len(condition)].clone()
         except _FAULTS as error:
-            if ran_out(error):  # as in any step
+            if is_out_of_memory(error):  # as in any step
                 raise
             self._fail(graph.buffers.bucket, f"failed in replay: {_first_line(error)}")
             return None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 
-class Halves:
+class ParallelCfg:
     """Two threads for the life of an engine.
 
     Args:
@@ -36,7 +36,7 @@ class Halves:
         torch.set_num_threads(threads)  # threads that begin later take over what was set last
 
     @classmethod
-    def on(cls, device: torch.device) -> Halves | None:
+    def on(cls, device: torch.device) -> ParallelCfg | None:
         """Two threads where they pay: on a CPU, with an even number of torch's threads."""
         threads = torch.get_num_threads()
         return cls(threads) if device.type == "cpu" and threads % 2 == 0 else None

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from f5serve.engine.config import HEAD_DIM, Architecture
+from f5serve.engine.config import HEAD_DIM, ModelConfig
 from f5serve.engine.layers import CONV_GROUPS, CONV_KERNEL
 from f5serve.engine.ops import NORM_EPS
 from f5serve.engine.unett import rms_eps
@@ -76,7 +76,7 @@ class Kernels:
     conv_mish: Mapping[bool, Kernel]
 
     @classmethod
-    def of(cls, arch: Architecture, dtype: torch.dtype) -> Kernels:
+    def of(cls, arch: ModelConfig, dtype: torch.dtype) -> Kernels:
         """What a model of `arch` needs in this precision."""
         both = False, True
         is_dit = arch.backbone == "dit"
@@ -100,7 +100,7 @@ class Kernels:
         yield from self.conv_mish.values()
 
 
-def _norm_modulate(arch: Architecture, dtype: torch.dtype, delta: bool, place: bool) -> Kernel:
+def _norm_modulate(arch: ModelConfig, dtype: torch.dtype, delta: bool, place: bool) -> Kernel:
     kept = f"*{TYPES[dtype]}:16"
     # Without places another pointer stands there, which is not followed.
     places = "*i64:16" if place else kept
@@ -116,18 +116,18 @@ def _norm_modulate(arch: Architecture, dtype: torch.dtype, delta: bool, place: b
     return Kernel("norm_modulate", arguments, tuple(constants.items()), _warps(block))
 
 
-def _norm_rms(arch: Architecture, dtype: torch.dtype, delta: bool) -> Kernel:
+def _norm_rms(arch: ModelConfig, dtype: torch.dtype, delta: bool) -> Kernel:
     block = _power_of_two(arch.dim)
     constants = {"WIDTH": arch.dim, "BLOCK": block, "EPS": rms_eps(dtype), "HAS_DELTA": delta}
     kept = f"*{TYPES[dtype]}:16"
     return Kernel("norm_rms", (kept,) * 5, tuple(constants.items()), _warps(block))
 
 
-def _rotate(arch: Architecture, dtype: torch.dtype) -> Kernel:
-    block = _power_of_two(arch.turned_heads)
+def _rotate(arch: ModelConfig, dtype: torch.dtype) -> Kernel:
+    block = _power_of_two(arch.n_rope_heads)
     constants = {
         "HEADS": arch.heads,
-        "TURNED": arch.turned_heads,
+        "TURNED": arch.n_rope_heads,
         "HALF": HEAD_DIM // 2,
         "BLOCK": block,
     }
@@ -135,7 +135,7 @@ def _rotate(arch: Architecture, dtype: torch.dtype) -> Kernel:
     return Kernel("rotate", arguments, tuple(constants.items()), _warps(block * HEAD_DIM))
 
 
-def _conv_mish(arch: Architecture, dtype: torch.dtype, residual: bool) -> Kernel:
+def _conv_mish(arch: ModelConfig, dtype: torch.dtype, residual: bool) -> Kernel:
     inner = arch.dim // CONV_GROUPS
     constants = {
         "TAPS": CONV_KERNEL,

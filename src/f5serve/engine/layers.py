@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f5serve.engine.attention import Attention
-from f5serve.engine.config import HEAD_DIM, N_MELS, ROPE_THETA, Architecture
+from f5serve.engine.config import HEAD_DIM, N_MELS, ROPE_THETA, ModelConfig
 from f5serve.engine.ops import NORM_EPS, PLAIN, Ops
-from f5serve.engine.packing import CONV_REACH, Layout, Packing
+from f5serve.engine.packing import CONV_PADDING, BatchLayout, PackedSequences
 
-CONV_KERNEL = 2 * CONV_REACH + 1
+CONV_KERNEL = 2 * CONV_PADDING + 1
 CONV_GROUPS = 16
 
 
-def sinus_table(length: int, width: int, device: torch.device) -> Tensor:
+def sinusoidal_embedding(length: int, width: int, device: torch.device) -> Tensor:
     """Text positions, cosines before sines: float32 [length width]."""
     exponents = torch.arange(0, width, 2, device=device).float() / width
     angles = torch.outer(torch.arange(length, device=device).float(), ROPE_THETA**-exponents)
@@ -55,7 +55,7 @@ def without_cudnn(conv: nn.Conv1d, x: Tensor) -> Tensor:  # [b d n] -> [b d n]
     )
 
 
-class ResponseNorm(nn.Module):
+class GRN(nn.Module):
     """Global response normalisation of ConvNeXt V2.
 
     Its norm runs over the whole sequence, fillers included, so a text must be embedded at the
@@ -73,7 +73,7 @@ class ResponseNorm(nn.Module):
         return torch.addcmul(self.beta + x, self.gamma, x * response)
 
 
-class TextBlock(nn.Module):
+class ConvNeXtV2Block(nn.Module):
     """ConvNeXt V2 block over text positions."""
 
     def __init__(self, width: int) -> None:
@@ -81,7 +81,7 @@ class TextBlock(nn.Module):
         self.dwconv = nn.Conv1d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.pwconv1 = nn.Linear(width, 2 * width)
-        self.grn = ResponseNorm(2 * width)
+        self.grn = GRN(2 * width)
         self.pwconv2 = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:  # [b n d] -> [b n d]
@@ -92,12 +92,12 @@ class TextBlock(nn.Module):
 class TextEmbedding(nn.Module):
     """Token ids of one row -> its text channels, conditional and unconditional."""
 
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, arch: ModelConfig) -> None:
         super().__init__()
         self.mask_padding = arch.mask_text_padding
         # Not nn.Embedding(...): its random init imports torch's compiler on the meta device, 1.5 s.
         self.embed = nn.Embedding.from_pretrained(torch.empty(arch.vocab_size, arch.text_dim))
-        self.blocks = nn.ModuleList(TextBlock(arch.text_dim) for _ in range(arch.conv_layers))
+        self.blocks = nn.ModuleList(ConvNeXtV2Block(arch.text_dim) for _ in range(arch.conv_layers))
 
     def forward(self, tokens: Tensor, length: int, unconditional: bool) -> Tensor:
         """Text channels of a row.
@@ -119,7 +119,7 @@ class TextEmbedding(nn.Module):
         x = self.embed(rows)  # [b n text_dim]
         if not self.blocks:
             return x
-        x = x + sinus_table(length, x.shape[-1], x.device).to(x.dtype)
+        x = x + sinusoidal_embedding(length, x.shape[-1], x.device).to(x.dtype)
         if self.mask_padding:
             x = x.masked_fill(filler, 0.0)
         for block in self.blocks:
@@ -129,57 +129,57 @@ class TextEmbedding(nn.Module):
         return x
 
 
-class PositionConv(nn.Module):
+class ConvPositionEmbedding(nn.Module):
     """Two grouped convolutions that give each frame its neighbourhood."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_REACH, groups=CONV_GROUPS)
-        self.conv2 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_REACH, groups=CONV_GROUPS)
+        self.conv1 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_PADDING, groups=CONV_GROUPS)
+        self.conv2 = nn.Conv1d(dim, dim, CONV_KERNEL, padding=CONV_PADDING, groups=CONV_GROUPS)
         self.ops: Ops = PLAIN
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:  # [m d] -> [m d]
+    def forward(self, x: Tensor, layout: BatchLayout) -> Tensor:  # [m d] -> [m d]
         return self.ops.position(x, (self.conv1, self.conv2), layout)
 
 
-class InputMix(nn.Module):
+class InputEmbedding(nn.Module):
     """Noise, reference mel and text become the transformer's input.
 
     The published projection of the concatenated channels is kept in three pieces: only the noise
     changes from step to step, the share of reference and text is computed once per row.
     """
 
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, arch: ModelConfig) -> None:
         super().__init__()
         self.x = nn.Linear(N_MELS, arch.dim, bias=False)
         self.cond = nn.Linear(N_MELS, arch.dim, bias=False)
         self.text = nn.Linear(arch.text_dim, arch.dim)
-        self.position = PositionConv(arch.dim)
+        self.position = ConvPositionEmbedding(arch.dim)
 
-    def constant(self, cond: Tensor | None, text: Tensor) -> Tensor:
+    def embed_condition(self, cond: Tensor | None, text: Tensor) -> Tensor:
         """Share of reference [n N_MELS] (None: dropped) and text [n text_dim]: [n d]."""
         mixed = self.text(text)
         return mixed if cond is None else mixed + self.cond(cond)
 
-    def forward(self, x: Tensor, constant: Tensor, layout: Layout) -> Tensor:
-        """x [k N_MELS], constant [m d] -> [m d]; the last m - k frames are again the first."""
+    def forward(self, x: Tensor, condition: Tensor, layout: BatchLayout) -> Tensor:
+        """x [k N_MELS], condition [m d] -> [m d]; the last m - k frames are again the first."""
         noise = self.x(x)
-        h = constant + torch.cat([noise, noise[: len(constant) - len(x)]])
+        h = condition + torch.cat([noise, noise[: len(condition) - len(x)]])
         return self.position(h, layout)
 
 
 class SelfAttention(nn.Module):
     """Attention inside each packed sequence, rotary positions on the first `rope_heads` heads."""
 
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, arch: ModelConfig) -> None:
         super().__init__()
         self.heads = arch.heads
-        self.rope_heads = arch.turned_heads
+        self.rope_heads = arch.n_rope_heads
         self.qkv = nn.Linear(arch.dim, 3 * arch.dim)
         self.out = nn.Linear(arch.dim, arch.dim)
         self.ops: Ops = PLAIN
 
-    def forward(self, x: Tensor, packing: Packing, attend: Attention) -> Tensor:
+    def forward(self, x: Tensor, packing: PackedSequences, attend: Attention) -> Tensor:
         """x [m d] -> [m d]"""
         qkv = self.qkv(x).view(len(x), 3, self.heads, HEAD_DIM)
         self.ops.rotate(qkv, packing.rotary, self.rope_heads)
@@ -189,15 +189,15 @@ class SelfAttention(nn.Module):
 class FeedForward(nn.Module):
     """Linear, GELU (tanh form), linear."""
 
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, arch: ModelConfig) -> None:
         super().__init__()
         self.up: nn.Module = nn.Linear(arch.dim, arch.ff_mult * arch.dim)
-        self.activate: nn.Module = nn.GELU(approximate="tanh")
+        self.act: nn.Module = nn.GELU(approximate="tanh")
         self.down = nn.Linear(arch.ff_mult * arch.dim, arch.dim)
         self.ops: Ops = PLAIN
 
     def forward(self, x: Tensor) -> Tensor:  # [m d] -> [m d]
-        return self.down(self.ops.up(x, self.up, self.activate))
+        return self.down(self.ops.up(x, self.up, self.act))
 
 
 def replace_linear(model: nn.Module, make: Callable[[nn.Linear], nn.Module]) -> None:

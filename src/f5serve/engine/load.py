@@ -19,7 +19,7 @@ from f5serve.engine.quantize import QUANTISED, fp8_works
 from f5serve.engine.threads import usable_threads
 from f5serve.engine.vocoder import Vocos
 from f5serve.engine.vocoder import random_tensors as random_vocos
-from f5serve.engine.weight_file import WeightFile
+from f5serve.engine.weight_file import CheckpointFile
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.number_formats import FP8_FAILS, cpu_flags, lack_of_cpu, lack_of_gpu
 from f5serve.settings import limit_onednn_cache
@@ -78,7 +78,7 @@ def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOp
     """
     placement = _placement(options)
     backbone, schedules = checkpoint.load(weights, arch, placement, options.original)
-    with WeightFile.look(vocoder).open() as tensors:
+    with CheckpointFile.inspect(vocoder).open() as tensors:
         vocos = Vocos.from_tensors(tensors, placement.device)
     words = Vocab.from_file(vocab)
     _check_vocab(words, schedules.arch.vocab_size - 1)
@@ -98,7 +98,7 @@ def load_random(arch: str, options: EngineOptions, seed: int = 0) -> F5Engine:
     return _finish(F5Engine(backbone, schedules, vocos, vocab, name), options)
 
 
-def _placement(options: EngineOptions) -> checkpoint.Placement:
+def _placement(options: EngineOptions) -> checkpoint.DeviceAndDtype:
     limit_onednn_cache()
     has_gpu = torch.cuda.is_available()
     name = options.device if options.device != "auto" else ("cuda" if has_gpu else "cpu")
@@ -116,8 +116,8 @@ def _placement(options: EngineOptions) -> checkpoint.Placement:
             log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
     prepare_process(device)
     dtype = _DTYPES.get(options.dtype, _AUTO[device.type])
-    turned = options.dtype in QUANTISED or mkl.pays(device, dtype)
-    return checkpoint.Placement(device, dtype, in_place=not turned)
+    turned = options.dtype in QUANTISED or mkl.mkl_is_supported(device, dtype)
+    return checkpoint.DeviceAndDtype(device, dtype, in_place=not turned)
 
 
 def _check_format(dtype: str, device: torch.device) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from f5serve.engine.config import N_MELS
-from f5serve.engine.transfers import onto
+from f5serve.engine.transfers import to_device
 from f5serve.units import HOP_LENGTH, SAMPLE_RATE
 
 N_FFT = 1024
@@ -43,7 +43,7 @@ def filterbank() -> Tensor:
 @cache
 def _placed(device: torch.device) -> tuple[Tensor, Tensor]:
     """Window and filters on a device; copied there once."""
-    return torch.hann_window(N_FFT, device=device), onto(device, filterbank())
+    return torch.hann_window(N_FFT, device=device), to_device(device, filterbank())
 
 
 def log_mel(wave: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ import torch
 
 T = TypeVar("T")
 
-RECORDING_ROOM = 512 * 2**20
+CAPTURE_BYTES = 512 * 2**20
 """Bytes that are free where steps are recorded: the largest recording takes 400 MB."""
 _WORDS = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
 """What CUDA, cuBLAS and cuDNN say of it; torch gives that no type of its own."""
 
 
-def ran_out(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory is short, of which the device does not break."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
@@ -31,7 +31,7 @@ def free_bytes(device: torch.device) -> int:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def with_room(work: Callable[[], T], free: Callable[[], int]) -> T:
+def check_free_memory(work: Callable[[], T], free: Callable[[], int]) -> T:
     """What `work`, a recording, returns.
 
     A recording that runs out of memory cannot give any back meanwhile, and fails with words about
@@ -43,11 +43,11 @@ def with_room(work: Callable[[], T], free: Callable[[], int]) -> T:
     Raises:
         torch.OutOfMemoryError: there was no room.
     """
-    if free() < RECORDING_ROOM:
+    if free() < CAPTURE_BYTES:
         raise torch.OutOfMemoryError("too little memory is free to record a step")
     try:
         return work()
     except RuntimeError as error:
-        if not ran_out(error) and free() < RECORDING_ROOM:
+        if not is_out_of_memory(error) and free() < CAPTURE_BYTES:
             raise torch.OutOfMemoryError(f"memory ran out in a recording: {error}") from error
         raise

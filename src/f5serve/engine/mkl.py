@@ -46,7 +46,7 @@ def pack_linear(model: nn.Module) -> None:
     replace_linear(model, PackedLinear)
 
 
-def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> bool:
+def mkl_is_supported(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> bool:
     """Whether this is such a CPU, and this torch has what it takes: a trial call tells.
 
     Intel's with AVX-512: with AVX2 nothing is gained, and others were not measured.

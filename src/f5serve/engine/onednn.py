@@ -33,16 +33,16 @@ class OneDnnLinear(nn.Module):
         return _linear(x, self.weight, self.bias, self.gelu)
 
 
-def use_onednn(model: nn.Module) -> None:
+def enable_onednn(model: nn.Module) -> None:
     """Compute the linear layers of the transformer blocks by oneDNN, GELU within the product."""
     for part in list(model.get_submodule("blocks").modules()):
         if isinstance(part, FeedForward) and isinstance(part.up, nn.Linear):
             part.up = OneDnnLinear(part.up, gelu=True)
-            part.activate = nn.Identity()
+            part.act = nn.Identity()
     replace_linear(model, OneDnnLinear)
 
 
-def pays(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> bool:
+def onednn_is_supported(device: torch.device, dtype: torch.dtype, cpuinfo: Path = CPUINFO) -> bool:
     """Whether this is such a CPU, and this torch has what it takes: a trial call tells."""
     if device.type == "cpu" and dtype is torch.bfloat16:
         return bool(cpu_flags(cpuinfo) & CPU_BF16) and _works(dtype)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f5serve.engine.attention import trial_input
-from f5serve.engine.packing import Layout, Packing
+from f5serve.engine.packing import BatchLayout, PackedSequences
 
 NORM_EPS = 1e-6
 
@@ -51,10 +51,12 @@ class Ops(Protocol):
         ...
 
     def rotate(self, qkv: Tensor, rotary: Tensor, heads: int) -> None:
-        """Turn queries and keys of the first heads in place: qkv [m 3 h 64], see `Packing`."""
+        """Rotate queries and keys of the first heads in place: qkv [m 3 h 64]."""
         ...
 
-    def position(self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: Layout) -> Tensor:
+    def position(
+        self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: BatchLayout
+    ) -> Tensor:
         """x + mish(conv(mish(conv(x)))), each sequence by itself: [m d] -> [m d]."""
         ...
 
@@ -106,23 +108,25 @@ class Plain:
         if not in_place:
             turned.copy_(whole)
 
-    def position(self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: Layout) -> Tensor:
+    def position(
+        self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: BatchLayout
+    ) -> Tensor:
         """With gaps of zeros as wide as the kernel reaches, so that no sequence sees another.
 
         The gaps are zeroed again before the second convolution.
         """
         first, second = convs
-        gaps = layout.gaps
+        gaps = layout.conv_padding
         if gaps is None:  # one length: sequences are a batch, whose edges are padded
-            _, count, length = layout.mel.runs[0]
+            _, count, length = layout.mel.groups[0]
             y = x.view(count, length, -1).transpose(1, 2)
             y = F.mish(second(F.mish(first(y))))
             return x + y.transpose(1, 2).reshape(x.shape)
-        spread = x.new_zeros(len(gaps.empty), x.shape[1])
-        spread[gaps.places] = x
+        spread = x.new_zeros(len(gaps.mask), x.shape[1])
+        spread[gaps.indices] = x
         # Filled, not multiplied: the edge of a row that is not finite must end in the gap.
-        y = F.mish(first(spread.t()[None])).masked_fill(gaps.empty, 0.0)
-        return x + F.mish(second(y))[0].t()[gaps.places]
+        y = F.mish(first(spread.t()[None])).masked_fill(gaps.mask, 0.0)
+        return x + F.mish(second(y))[0].t()[gaps.indices]
 
     def up(self, x: Tensor, linear: nn.Module, gelu: nn.Module) -> Tensor:
         """See `Ops`."""
@@ -138,7 +142,7 @@ def choose(device: torch.device, dtype: torch.dtype) -> Plain:
     if device.type == "cpu" or dtype is not torch.float16:
         return PLAIN
     qkv = trial_input(device, dtype)
-    copy, rotary = qkv.clone(), Packing.of((16, 8), device).rotary
+    copy, rotary = qkv.clone(), PackedSequences.of((16, 8), device).rotary
     try:
         PLAIN.rotate(copy, rotary, 2)
         Plain(half_pairs=True).rotate(qkv, rotary, 2)

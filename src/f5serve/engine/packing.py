@@ -13,38 +13,38 @@ import torch
 from torch import Tensor
 
 from f5serve.engine.config import HEAD_DIM, ROPE_THETA
-from f5serve.engine.transfers import onto
+from f5serve.engine.transfers import to_device
 
-CONV_REACH = 15
+CONV_PADDING = 15
 """Frames that the position convolution looks to either side."""
-GPU_CONV_SIZES = 128
+GPU_CONV_MULTIPLE = 128
 """On GPUs it gets multiples of so many: cuDNN makes a plan for each size, which takes long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Packing:
+class PackedSequences:
     """Sequences one behind the other.
 
     Attributes:
         lengths: tokens of each sequence, in order; a sequence may be empty.
-        runs: (first token, sequences, tokens each) of neighbours of equal length.
-        longest: no sequence is longer.
+        groups: (first token, sequences, tokens each) of neighbours of equal length.
+        max_seqlen: no sequence is longer.
         positions: int64 [m], place of each token in its sequence.
-        sequence: int64 [m], which sequence each token belongs to.
-        starts: int32 [b + 1], cumulative lengths.
+        seq_ids: int64 [m], which sequence each token belongs to.
+        cu_seqlens: int32 [b + 1], cumulative lengths.
         rotary: complex64 [m 1 1 HEAD_DIM/2], e^(i * position * frequency) of each token.
     """
 
     lengths: tuple[int, ...]
-    runs: tuple[tuple[int, int, int], ...]
-    longest: int
+    groups: tuple[tuple[int, int, int], ...]
+    max_seqlen: int
     positions: Tensor
-    sequence: Tensor
-    starts: Tensor
+    seq_ids: Tensor
+    cu_seqlens: Tensor
     rotary: Tensor
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device) -> Packing:
+    def of(cls, lengths: Sequence[int], device: torch.device) -> PackedSequences:
         """Packing of sequences of these lengths."""
         runs, first = [], 0
         for length, group in groupby(lengths):
@@ -54,7 +54,7 @@ class Packing:
             first += count * length
         longest = max(lengths)
         # Only where sequences start comes from here; the rest is made on the device.
-        starts = onto(device, torch.tensor([0, *lengths]).cumsum(0))
+        starts = to_device(device, torch.tensor([0, *lengths]).cumsum(0))
         order = torch.arange(sum(lengths), device=device)
         sequence = torch.searchsorted(starts[1:], order, right=True)
         positions = order - starts[sequence]
@@ -69,51 +69,51 @@ class Packing:
             rotary,
         )
 
-    def with_gaps(self) -> Gaps:
-        """Where tokens lie when `CONV_REACH` empty places are between sequences."""
-        count = len(self.sequence)
-        device = self.sequence.device
-        places = torch.arange(count, device=device) + self.sequence * CONV_REACH
-        size = count + (len(self.lengths) - 1) * CONV_REACH
+    def conv_padding(self) -> ConvPadding:
+        """Where tokens lie when `CONV_PADDING` empty places are between sequences."""
+        count = len(self.seq_ids)
+        device = self.seq_ids.device
+        places = torch.arange(count, device=device) + self.seq_ids * CONV_PADDING
+        size = count + (len(self.lengths) - 1) * CONV_PADDING
         if device.type == "cuda":
-            size = -(-size // GPU_CONV_SIZES) * GPU_CONV_SIZES
+            size = -(-size // GPU_CONV_MULTIPLE) * GPU_CONV_MULTIPLE
         empty = torch.ones(size, dtype=torch.bool, device=device)
-        return Gaps(places, empty.index_fill_(0, places, False))
+        return ConvPadding(places, empty.index_fill_(0, places, False))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """All of them, in an order of their own."""
-        return self.positions, self.sequence, self.starts, self.rotary
+        return self.positions, self.seq_ids, self.cu_seqlens, self.rotary
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gaps:
+class ConvPadding:
     """Tokens with gaps between their sequences.
 
     Attributes:
-        places: int64 [m], of each token.
-        empty: bool [m + gaps], the places where none is; on GPUs a multiple of `GPU_CONV_SIZES`.
+        indices: int64 [m], of each token.
+        mask: bool [m + gaps], the places where none is; on GPUs a multiple of `GPU_CONV_MULTIPLE`.
     """
 
-    places: Tensor
-    empty: Tensor
+    indices: Tensor
+    mask: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class BatchLayout:
     """A batch as a backbone sees it.
 
     Attributes:
         mel: the mel frames of all rows.
         tokens: what the transformer works on: the mel, for E2-TTS with a time token before each.
-        mel_places: int64 [m], where the mel lies among the tokens; None when they are the same.
-        gaps: `Packing.with_gaps` of the mel; None on CPUs when all rows have one length.
+        mel_indices: int64 [m], where the mel lies among the tokens; None when they are the same.
+        conv_padding: of the mel; None on CPUs when all rows have one length.
     """
 
-    mel: Packing
-    tokens: Packing
-    mel_places: Tensor | None
-    gaps: Gaps | None
+    mel: PackedSequences
+    tokens: PackedSequences
+    mel_indices: Tensor | None
+    conv_padding: ConvPadding | None
 
     @classmethod
     def of(
@@ -121,54 +121,56 @@ class Layout:
         lengths: Sequence[int],
         device: torch.device,
         time_token: bool,
-        always_gaps: bool = False,
-    ) -> Layout:
+        pad_convs: bool = False,
+    ) -> BatchLayout:
         """Layout of rows of these lengths."""
-        mel = Packing.of(lengths, device)
-        tokens = Packing.of([n + 1 for n in lengths], device) if time_token else mel
+        mel = PackedSequences.of(lengths, device)
+        tokens = PackedSequences.of([n + 1 for n in lengths], device) if time_token else mel
         # Before each mel frame lie those before it, and the time tokens up to its own.
-        order = torch.arange(len(mel.sequence), device=device)
-        places = order + mel.sequence + 1 if time_token else None
-        always_gaps = always_gaps or device.type == "cuda"
-        gaps = mel.with_gaps() if always_gaps or len(mel.runs) > 1 else None
+        order = torch.arange(len(mel.seq_ids), device=device)
+        places = order + mel.seq_ids + 1 if time_token else None
+        pad_convs = pad_convs or device.type == "cuda"
+        gaps = mel.conv_padding() if pad_convs or len(mel.groups) > 1 else None
         return cls(mel, tokens, places, gaps)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """All of them; those of two layouts of one shape correspond."""
         found = [*self.mel.tensors, *self.tokens.tensors]
-        found += [] if self.mel_places is None else [self.mel_places]
-        found += [] if self.gaps is None else [self.gaps.places, self.gaps.empty]
+        found += [] if self.mel_indices is None else [self.mel_indices]
+        found += (
+            [] if self.conv_padding is None else [self.conv_padding.indices, self.conv_padding.mask]
+        )
         return tuple({id(tensor): tensor for tensor in found}.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class StepConditioning:
     """The time points of one step.
 
     Attributes:
-        table: what the time point decides (schedule.py): [rows d] when all sequences are at the
-            same one, else [t rows d], one of each.
-        places: int64 [b], which of them each sequence is at; None when all are at the same.
+        modulation: vectors of the time point (schedule.py): [r d] when all sequences are at the
+            same one, else [t r d], one of each.
+        indices: int64 [b], which of them each sequence is at; None when all are at the same.
     """
 
-    table: Tensor
-    places: Tensor | None = None
+    modulation: Tensor
+    indices: Tensor | None = None
 
-    def halves(self) -> tuple[Moment, Moment]:
+    def split_cfg(self) -> tuple[StepConditioning, StepConditioning]:
         """Those of the first half of the sequences, and of the second."""
-        if self.places is None:
+        if self.indices is None:
             return self, self
-        first, second = self.places.chunk(2)
-        return Moment(self.table, first), Moment(self.table, second)
+        first, second = self.indices.chunk(2)
+        return StepConditioning(self.modulation, first), StepConditioning(self.modulation, second)
 
-    def of_sequences(self) -> Tensor:
+    def per_sequence(self) -> Tensor:
         """[rows d], or [b rows d]"""
-        return self.table if self.places is None else self.table[self.places]
+        return self.modulation if self.indices is None else self.modulation[self.indices]
 
-    def of_tokens(self, packing: Packing) -> Tensor | None:
-        """`places` of each token: int64 [m]"""
-        return None if self.places is None else self.places[packing.sequence]
+    def per_token(self, packing: PackedSequences) -> Tensor | None:
+        """`indices` of each token: int64 [m]"""
+        return None if self.indices is None else self.indices[packing.seq_ids]
 
 
 def _rotary_table(length: int, device: torch.device) -> Tensor:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from f5serve.engine.config import N_MELS, TIME_FREQ_DIM, Architecture
+from f5serve.engine.config import N_MELS, TIME_FREQ_DIM, ModelConfig
 from f5serve.engine.layers import CONV_GROUPS, CONV_KERNEL
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class WeightSource:
     """How one of our parameters is made of published tensors.
 
     Attributes:
@@ -34,12 +34,12 @@ class Piece:
     flat: bool = False
 
     @property
-    def is_view(self) -> bool:
+    def is_zero_copy(self) -> bool:
         """True when the published tensor serves as it lies in the file."""
         return len(self.sources) == 1 and self.columns is None
 
-    def take(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """The parameter; a view of the source where `is_view`, else a new tensor."""
+    def load(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The parameter; a view of the source where `is_zero_copy`, else a new tensor."""
         parts = [tensors[name] for name in self.sources]
         value = parts[0] if len(parts) == 1 else torch.cat(parts)
         if self.columns:
@@ -47,12 +47,12 @@ class Piece:
         return value.flatten() if self.flat else value
 
 
-def published_shapes(arch: Architecture) -> dict[str, Shape]:
+def checkpoint_shapes(arch: ModelConfig) -> dict[str, Shape]:
     """Every tensor that a checkpoint of `arch` must hold, with its shape."""
     return dict(_linears(arch)) | dict(_others(arch))
 
 
-def _linears(arch: Architecture) -> Iterator[tuple[str, Shape]]:
+def _linears(arch: ModelConfig) -> Iterator[tuple[str, Shape]]:
     def linear(name: str, out: int, inputs: int, bias: bool = True) -> Iterator[tuple[str, Shape]]:
         yield f"{name}.weight", (out, inputs)
         if bias:
@@ -81,7 +81,7 @@ def _linears(arch: Architecture) -> Iterator[tuple[str, Shape]]:
     yield from linear("proj_out", N_MELS, d)
 
 
-def _others(arch: Architecture) -> Iterator[tuple[str, Shape]]:
+def _others(arch: ModelConfig) -> Iterator[tuple[str, Shape]]:
     d, width = arch.dim, arch.text_dim
     yield "text_embed.text_embed.weight", (arch.vocab_size, width)
     for i in range(arch.conv_layers):
@@ -107,56 +107,56 @@ def is_time_layer(name: str) -> bool:
     return name.startswith(("time_embed.", "norm_out.linear")) or ".attn_norm.linear" in name
 
 
-def _layer_names(arch: Architecture, i: int) -> tuple[str, str]:
+def _layer_names(arch: ModelConfig, i: int) -> tuple[str, str]:
     """Published names of attention and feed-forward of layer `i`."""
     if arch.backbone == "dit":
         return f"transformer_blocks.{i}.attn", f"transformer_blocks.{i}.ff.ff"
     return f"layers.{i}.2", f"layers.{i}.4.ff"
 
 
-def pieces(arch: Architecture) -> dict[str, Piece]:
+def weight_map(arch: ModelConfig) -> dict[str, WeightSource]:
     """Each of our parameters and what it is made of."""
-    made = {"text.embed.weight": Piece(("text_embed.text_embed.weight",))}
-    for name in published_shapes(arch):
+    made = {"text.embed.weight": WeightSource(("text_embed.text_embed.weight",))}
+    for name in checkpoint_shapes(arch):
         if name.startswith("text_embed.text_blocks."):
             ours = name.replace("text_embed.text_blocks", "text.blocks")
-            made[ours] = Piece((name,), flat=".grn." in name)
+            made[ours] = WeightSource((name,), flat=".grn." in name)
         elif name.startswith("input_embed.conv_pos_embed.conv1d."):
             kind = name.rpartition(".")[2]
-            made[f"input.position.conv{1 if '.0.' in name else 2}.{kind}"] = Piece((name,))
+            made[f"input.position.conv{1 if '.0.' in name else 2}.{kind}"] = WeightSource((name,))
     projection = ("input_embed.proj.weight",)
-    made["input.x.weight"] = Piece(projection, (0, N_MELS))
-    made["input.cond.weight"] = Piece(projection, (N_MELS, 2 * N_MELS))
-    made["input.text.weight"] = Piece(projection, (2 * N_MELS, 2 * N_MELS + arch.text_dim))
-    made["input.text.bias"] = Piece(("input_embed.proj.bias",))
+    made["input.x.weight"] = WeightSource(projection, (0, N_MELS))
+    made["input.cond.weight"] = WeightSource(projection, (N_MELS, 2 * N_MELS))
+    made["input.text.weight"] = WeightSource(projection, (2 * N_MELS, 2 * N_MELS + arch.text_dim))
+    made["input.text.bias"] = WeightSource(("input_embed.proj.bias",))
     for i in range(arch.depth):
-        made |= _layer_pieces(arch, i)
+        made |= _layer_map(arch, i)
     if arch.backbone == "unett":
-        made["norm_out.weight"] = Piece(("norm_out.g",))
-    made["proj_out.weight"] = Piece(("proj_out.weight",))
-    made["proj_out.bias"] = Piece(("proj_out.bias",))
+        made["norm_out.weight"] = WeightSource(("norm_out.g",))
+    made["proj_out.weight"] = WeightSource(("proj_out.weight",))
+    made["proj_out.bias"] = WeightSource(("proj_out.bias",))
     return made
 
 
-def _layer_pieces(arch: Architecture, i: int) -> dict[str, Piece]:
+def _layer_map(arch: ModelConfig, i: int) -> dict[str, WeightSource]:
     attn, ff = _layer_names(arch, i)
     made = {}
     for kind in ("weight", "bias"):
-        made[f"blocks.{i}.attn.qkv.{kind}"] = Piece(
+        made[f"blocks.{i}.attn.qkv.{kind}"] = WeightSource(
             tuple(f"{attn}.{part}.{kind}" for part in ("to_q", "to_k", "to_v"))
         )
-        made[f"blocks.{i}.attn.out.{kind}"] = Piece((f"{attn}.to_out.0.{kind}",))
-        made[f"blocks.{i}.ff.up.{kind}"] = Piece((f"{ff}.0.0.{kind}",))
-        made[f"blocks.{i}.ff.down.{kind}"] = Piece((f"{ff}.2.{kind}",))
+        made[f"blocks.{i}.attn.out.{kind}"] = WeightSource((f"{attn}.to_out.0.{kind}",))
+        made[f"blocks.{i}.ff.up.{kind}"] = WeightSource((f"{ff}.0.0.{kind}",))
+        made[f"blocks.{i}.ff.down.{kind}"] = WeightSource((f"{ff}.2.{kind}",))
     if arch.backbone == "unett":
-        made[f"blocks.{i}.attn_norm.weight"] = Piece((f"layers.{i}.1.g",))
-        made[f"blocks.{i}.ff_norm.weight"] = Piece((f"layers.{i}.3.g",))
+        made[f"blocks.{i}.attn_norm.weight"] = WeightSource((f"layers.{i}.1.g",))
+        made[f"blocks.{i}.ff_norm.weight"] = WeightSource((f"layers.{i}.3.g",))
         if i >= arch.depth // 2:
-            made[f"blocks.{i}.skip.weight"] = Piece((f"layers.{i}.0.weight",))
+            made[f"blocks.{i}.skip.weight"] = WeightSource((f"layers.{i}.0.weight",))
     return made
 
 
-def random_tensors(arch: Architecture, seed: int = 0) -> dict[str, Tensor]:
+def random_tensors(arch: ModelConfig, seed: int = 0) -> dict[str, Tensor]:
     """Random weights in the published layout, of a size that keeps activations in range.
 
     Layers that training starts at zero (adaLN, GRN, the output) are drawn too: with zeros there
@@ -164,7 +164,7 @@ def random_tensors(arch: Architecture, seed: int = 0) -> dict[str, Tensor]:
     """
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
-    for name, shape in published_shapes(arch).items():
+    for name, shape in checkpoint_shapes(arch).items():
         value = torch.empty(shape).normal_(generator=generator)
         if len(shape) > 1 and "grn" not in name and "text_embed.weight" not in name:
             value *= math.prod(shape[1:]) ** -0.5

@@ -15,8 +15,8 @@ from torch import Tensor
 from f5serve.audio.edit import normalize_rms
 from f5serve.engine.config import N_MELS
 from f5serve.engine.mel import log_mel
-from f5serve.engine.sampler import noise
-from f5serve.engine.transfers import onto, ready
+from f5serve.engine.sampler import initial_noise
+from f5serve.engine.transfers import pinned, to_device
 from f5serve.types import SamplingOptions, Utterance, Voice
 from f5serve.units import HOP_LENGTH, MAX_DURATION_FRAMES, samples_to_frames
 
@@ -42,7 +42,7 @@ class Reference:
     def mel(self, device: torch.device) -> Tensor:
         """[n N_MELS] at the loudness that the model expects."""
         if self._mel is None:
-            self._mel = log_mel(onto(device, torch.from_numpy(self._samples))[None])[0]
+            self._mel = log_mel(to_device(device, torch.from_numpy(self._samples))[None])[0]
         return self._mel
 
 
@@ -56,7 +56,7 @@ class Row:
         cond_frames: frames of the reference mel.
         first_frame: where the speech begins.
         gain: what the loudness of the wave is multiplied by.
-        noise: `sampler.noise` of seed and frames where it was drawn before, on the host.
+        noise: `sampler.initial_noise` of seed and frames where it was drawn before, on the host.
     """
 
     tokens: Tensor
@@ -115,8 +115,8 @@ class Draft:
 
     def _on_host(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Token ids and noise."""
-        drawn = noise(self.utterance.seed, self.frames)
-        return ready(torch.tensor(self.ids), device), ready(drawn, device)
+        drawn = initial_noise(self.utterance.seed, self.frames)
+        return pinned(torch.tensor(self.ids), device), pinned(drawn, device)
 
     def row(self, device: torch.device) -> Row:
         """The row itself."""
@@ -124,7 +124,7 @@ class Draft:
         cond = torch.zeros(self.frames, N_MELS, device=device)
         cond[: self.reference.frames] = self.reference.mel(device)
         return Row(
-            tokens=onto(device, ids),
+            tokens=to_device(device, ids),
             cond=cond,
             cond_frames=self.reference.frames,
             first_frame=self.reference.first_frame,

@@ -20,7 +20,7 @@ EPSS_GRIDS = {
 """Empirically pruned step sampling (arXiv 2505.19931): which of 32 even steps are kept."""
 
 
-def time_points(nfe_step: int, sway_sampling_coef: float) -> Tensor:
+def timesteps(nfe_step: int, sway_sampling_coef: float) -> Tensor:
     """Time grid from 0 to 1: the EPSS one where it exists, even otherwise, then swayed.
 
     Sway sampling is arXiv 2410.06885: f(t) = t + s * (cos(pi/2 * t) - 1 + t).
@@ -33,7 +33,7 @@ def time_points(nfe_step: int, sway_sampling_coef: float) -> Tensor:
     return t + sway_sampling_coef * (torch.cos(math.pi / 2 * t) - 1 + t)
 
 
-def noise(seed: int, frames: int) -> Tensor:
+def initial_noise(seed: int, frames: int) -> Tensor:
     """Start of a row: float32 [frames N_MELS], drawn on the CPU so that it is the same everywhere.
 
     Each row has a generator of its own; what else runs in the process cannot change it.
@@ -42,19 +42,19 @@ def noise(seed: int, frames: int) -> Tensor:
     return torch.randn(frames, N_MELS, generator=generator)
 
 
-def guide(velocity: Tensor, strength: Tensor) -> Tensor:
+def apply_cfg(velocity: Tensor, cfg_strength: Tensor) -> Tensor:
     """Classifier-free guidance of the rows that have it.
 
     Args:
         velocity: [m + k N_MELS]: conditional frames of all rows, then the k unconditional ones,
             which belong to the first k.
-        strength: [k 1]
+        cfg_strength: [k 1]
 
     Returns:
         [m N_MELS]
     """
-    k = len(strength)
+    k = len(cfg_strength)
     m = len(velocity) - k
     first, unconditional = velocity[:k], velocity[m:]
-    guided = torch.addcmul(first, first - unconditional, strength)
+    guided = torch.addcmul(first, first - unconditional, cfg_strength)
     return guided if k == m else torch.cat([guided, velocity[k:m]])

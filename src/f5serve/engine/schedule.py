@@ -21,21 +21,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from f5serve.engine.config import TIME_FREQ_DIM, Architecture
+from f5serve.engine.config import TIME_FREQ_DIM, ModelConfig
 from f5serve.engine.dit import DiT
-from f5serve.engine.sampler import time_points
-from f5serve.engine.transfers import onto
+from f5serve.engine.sampler import timesteps
+from f5serve.engine.transfers import to_device
 from f5serve.engine.weight_file import OpenTensors
 from f5serve.errors import InvalidRequest, ModelUnavailable
 
 log = logging.getLogger(__name__)
 
-SHIPPED_STEPS = (7, 16, 32)
-SHIPPED_SWAY = -1.0
-KEPT_SCHEDULES = 8
+PRECOMPUTED_STEPS = (7, 16, 32)
+PRECOMPUTED_SWAY = -1.0
+CACHED_SCHEDULES = 8
 
 
-def time_table(weights: Mapping[str, Tensor], arch: Architecture, times: Tensor) -> Tensor:
+def compute_modulation(weights: Mapping[str, Tensor], arch: ModelConfig, times: Tensor) -> Tensor:
     """Table of a grid, from published tensors, in float32.
 
     Args:
@@ -70,44 +70,44 @@ class Schedule:
     """A time grid as the model takes it.
 
     Attributes:
-        widths: of the steps, [s].
-        table: [s rows d], on the device and in the precision of the model.
+        dt: of the steps, [s].
+        modulation: [s rows d], on the device and in the precision of the model.
     """
 
-    widths: tuple[float, ...]
-    table: Tensor
+    dt: tuple[float, ...]
+    modulation: Tensor
 
 
 @dataclass(slots=True)
-class Schedules:
+class ScheduleCache:
     """Schedules of one model; the last few used are kept.
 
     Attributes:
-        shipped: tables of the artifact, by number of steps, at `SHIPPED_SWAY`.
+        precomputed: tables of the artifact, by number of steps, at `PRECOMPUTED_SWAY`.
         open_time_layers: opens the published time layers, or None where they are not to be had.
     """
 
-    arch: Architecture
+    arch: ModelConfig
     device: torch.device
     dtype: torch.dtype
-    shipped: Mapping[int, Tensor]
+    precomputed: Mapping[int, Tensor]
     open_time_layers: OpenTensors | None
-    _kept: Callable[[int, float], Schedule] = field(init=False, repr=False)
+    _cached: Callable[[int, float], Schedule] = field(init=False, repr=False)
     _tables: OrderedDict[tuple[int, float], Tensor] = field(init=False, repr=False)
     _computing: threading.Lock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._kept = lru_cache(maxsize=KEPT_SCHEDULES)(self._place)
+        self._cached = lru_cache(maxsize=CACHED_SCHEDULES)(self._place)
         self._tables = OrderedDict()
         self._computing = threading.Lock()
 
     def check(self, nfe_step: int, sway_sampling_coef: float) -> None:
-        """Refuse options whose table is neither shipped nor can be computed; takes no time.
+        """Refuse options whose table is neither precomputed nor can be computed; takes no time.
 
         Raises:
             InvalidRequest: code BAD_OPTION, naming what is possible.
         """
-        if not self._is_shipped(nfe_step, sway_sampling_coef) and self.open_time_layers is None:
+        if not self._is_precomputed(nfe_step, sway_sampling_coef) and self.open_time_layers is None:
             raise self._not_held(nfe_step, sway_sampling_coef)
 
     def prepare(self, nfe_step: int, sway_sampling_coef: float) -> Tensor:
@@ -126,7 +126,7 @@ class Schedules:
                 table = self._tables.get(key)
                 if table is None:
                     table = self._tables[key] = self._compute(*key)
-                    while len(self._tables) > KEPT_SCHEDULES:
+                    while len(self._tables) > CACHED_SCHEDULES:
                         self._tables.popitem(last=False)
         with contextlib.suppress(KeyError):  # gone meanwhile
             self._tables.move_to_end(key)
@@ -138,43 +138,43 @@ class Schedules:
         Raises:
             InvalidRequest: as `prepare`.
         """
-        return self._kept(nfe_step, sway_sampling_coef)
+        return self._cached(nfe_step, sway_sampling_coef)
 
     def _place(self, nfe_step: int, sway: float) -> Schedule:
         table = self.prepare(nfe_step, sway)
-        widths = tuple(time_points(nfe_step, sway).diff().tolist())
-        return Schedule(widths, onto(self.device, table.to(self.dtype)))
+        dt = tuple(timesteps(nfe_step, sway).diff().tolist())
+        return Schedule(dt, to_device(self.device, table.to(self.dtype)))
 
     def _compute(self, nfe_step: int, sway: float) -> Tensor:
         self.check(nfe_step, sway)
-        if self._is_shipped(nfe_step, sway):
-            table = self.shipped[nfe_step].clone()
+        if self._is_precomputed(nfe_step, sway):
+            table = self.precomputed[nfe_step].clone()
         else:
             table = self._from_layers(nfe_step, sway)
         if self.arch.backbone == "dit":
-            table[:, DiT.scale_rows(self.arch.depth)] += 1.0
+            table[:, DiT.scale_indices(self.arch.depth)] += 1.0
         return table
 
     def _from_layers(self, nfe_step: int, sway: float) -> Tensor:
         assert self.open_time_layers is not None
         try:
             with self.open_time_layers() as weights:
-                return time_table(weights, self.arch, time_points(nfe_step, sway)[:-1])
+                return compute_modulation(weights, self.arch, timesteps(nfe_step, sway)[:-1])
         except ModelUnavailable as error:  # the file was there when the engine was loaded
-            if not self.shipped:
+            if not self.precomputed:
                 raise
             log.warning("no schedule can be computed: %s", error.message)
             raise self._not_held(nfe_step, sway) from error
 
-    def _is_shipped(self, nfe_step: int, sway: float) -> bool:
-        return sway == SHIPPED_SWAY and nfe_step in self.shipped
+    def _is_precomputed(self, nfe_step: int, sway: float) -> bool:
+        return sway == PRECOMPUTED_SWAY and nfe_step in self.precomputed
 
     def _not_held(self, nfe_step: int, sway: float) -> InvalidRequest:
-        *most, last = (str(steps) for steps in sorted(self.shipped))
+        *most, last = (str(steps) for steps in sorted(self.precomputed))
         steps = f"{', '.join(most)} or {last}" if most else last
         return InvalidRequest(
             f"The loaded weights cannot compute nfe_step {nfe_step} with sway_sampling_coef "
-            f"{sway:g}: they hold the schedules of {steps} steps with {SHIPPED_SWAY:g} alone.",
+            f"{sway:g}: they hold the schedules of {steps} steps with {PRECOMPUTED_SWAY:g} alone.",
             code="BAD_OPTION",
             hint=f"Send nfe_step {steps} and leave sway_sampling_coef out. A server that also has "
             "the published checkpoint (f5serve models pull) computes any.",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class Pace:
+class RunAheadLimit:
     """Keeps the host at most one step ahead of a GPU, so that rows can join and leave in time."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Arrival:
+class PendingCopy:
     """Tensors on their way to the host."""
 
     tensors: list[Tensor]
@@ -41,14 +41,14 @@ class Arrival:
         return self.tensors
 
 
-class Side:
+class SideStream:
     """A second stream: what runs on it holds no step up, nor does its way to the host."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)
 
-    def run(self, work: Callable[[], list[Tensor]]) -> Arrival:
+    def run(self, work: Callable[[], list[Tensor]]) -> PendingCopy:
         """Begin the work behind what the current stream has been given, and return at once.
 
         What the work reads must be held until its results have arrived: the current stream would
@@ -62,4 +62,4 @@ class Side:
             ]
             arrived = torch.cuda.Event(blocking=True)
             arrived.record(self._stream)
-        return Arrival(hosts, arrived)
+        return PendingCopy(hosts, arrived)

@@ -13,12 +13,12 @@ def _can_pin() -> bool:
     return torch.cuda.is_available()
 
 
-def ready(host: Tensor, device: torch.device) -> Tensor:
+def pinned(host: Tensor, device: torch.device) -> Tensor:
     """The same in memory from which that device copies by itself; in any thread."""
     return host.pin_memory() if device.type == "cuda" and _can_pin() else host
 
 
-def onto(device: torch.device, host: Tensor) -> Tensor:
+def to_device(device: torch.device, host: Tensor) -> Tensor:
     """The same on the device.
 
     A plain copy to a GPU waits until it has done all that it was asked for before; this one takes
@@ -26,5 +26,5 @@ def onto(device: torch.device, host: Tensor) -> Tensor:
     """
     if device.type != "cuda":
         return host.to(device)
-    source = host if host.is_pinned() else ready(host, device)
+    source = host if host.is_pinned() else pinned(host, device)
     return torch.empty_like(source, device=device).copy_(source, non_blocking=True)

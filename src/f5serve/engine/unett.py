@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from f5serve.engine.attention import Attention
-from f5serve.engine.config import N_MELS, Architecture
+from f5serve.engine.config import N_MELS, ModelConfig
 from f5serve.engine.layers import (
     FeedForward,
-    InputMix,
+    InputEmbedding,
     SelfAttention,
     TextEmbedding,
 )
 from f5serve.engine.ops import PLAIN, Normed, Ops
-from f5serve.engine.packing import Layout, Moment, Packing
+from f5serve.engine.packing import BatchLayout, PackedSequences, StepConditioning
 
 
 def rms_eps(dtype: torch.dtype) -> float:
@@ -38,9 +38,9 @@ class RMSNorm(nn.Module):
 class Layer(nn.Module):
     """Pre-norm block; in the second half it first takes in the output of its mirror layer."""
 
-    def __init__(self, arch: Architecture, joins_skip: bool) -> None:
+    def __init__(self, arch: ModelConfig, has_skip: bool) -> None:
         super().__init__()
-        self.skip = nn.Linear(2 * arch.dim, arch.dim, bias=False) if joins_skip else None
+        self.skip = nn.Linear(2 * arch.dim, arch.dim, bias=False) if has_skip else None
         self.attn_norm = RMSNorm(arch.dim)
         self.attn = SelfAttention(arch)
         self.ff_norm = RMSNorm(arch.dim)
@@ -51,7 +51,7 @@ class Layer(nn.Module):
         x: Tensor,
         branch: Tensor | None,
         skip: Tensor | None,
-        packing: Packing,
+        packing: PackedSequences,
         attend: Attention,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The layer, whose last sum is left to the norm that follows.
@@ -75,24 +75,29 @@ class Layer(nn.Module):
 class UNetT(nn.Module):
     """Velocity of the noised mel, for packed rows."""
 
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, arch: ModelConfig) -> None:
         super().__init__()
         self.text = TextEmbedding(arch)
-        self.input = InputMix(arch)
+        self.input = InputEmbedding(arch)
         half = arch.depth // 2
-        self.blocks = nn.ModuleList(Layer(arch, joins_skip=i >= half) for i in range(arch.depth))
+        self.blocks = nn.ModuleList(Layer(arch, has_skip=i >= half) for i in range(arch.depth))
         self.norm_out = RMSNorm(arch.dim)
         self.proj_out = nn.Linear(arch.dim, N_MELS)
 
     def forward(
-        self, x: Tensor, constant: Tensor, moment: Moment, layout: Layout, attend: Attention
+        self,
+        x: Tensor,
+        condition: Tensor,
+        timestep: StepConditioning,
+        layout: BatchLayout,
+        attend: Attention,
     ) -> Tensor:
         """Velocity of all rows; arguments as for `DiT`, a table [1 d] is the time token."""
-        assert layout.mel_places is not None
-        mel = self.input(x, constant, layout)
+        assert layout.mel_indices is not None
+        mel = self.input(x, condition, layout)
         h = mel.new_empty(len(layout.tokens.positions), mel.shape[1])
-        h[layout.mel_places] = mel
-        h[layout.tokens.starts[:-1]] = moment.of_sequences()[..., 0, :]
+        h[layout.mel_indices] = mel
+        h[layout.tokens.cu_seqlens[:-1]] = timestep.per_sequence()[..., 0, :]
         skips: list[Tensor] = []
         branch = None
         for i, block in enumerate(self.blocks):
@@ -102,4 +107,4 @@ class UNetT(nn.Module):
             if first_half:
                 skips.append(taken)
         _, y = self.norm_out(h, branch)
-        return self.proj_out(y[layout.mel_places])
+        return self.proj_out(y[layout.mel_indices])

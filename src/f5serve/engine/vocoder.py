@@ -21,7 +21,7 @@ from f5serve.errors import ModelUnavailable
 from f5serve.units import HOP_LENGTH
 
 MAX_MAGNITUDE = 100.0
-REACH = 3
+PADDING = 3
 """Frames that a convolution looks to either side."""
 
 
@@ -30,7 +30,7 @@ class ConvNeXtBlock(nn.Module):
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.dwconv = nn.Conv1d(width, width, 2 * REACH + 1, padding=REACH, groups=width)
+        self.dwconv = nn.Conv1d(width, width, 2 * PADDING + 1, padding=PADDING, groups=width)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.pwconv1 = nn.Linear(width, inner)
         self.pwconv2 = nn.Linear(inner, width)
@@ -47,7 +47,7 @@ class Backbone(nn.Module):
 
     def __init__(self, width: int, inner: int, depth: int) -> None:
         super().__init__()
-        self.embed = nn.Conv1d(N_MELS, width, 2 * REACH + 1, padding=REACH)
+        self.embed = nn.Conv1d(N_MELS, width, 2 * PADDING + 1, padding=PADDING)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.convnext = nn.ModuleList(ConvNeXtBlock(width, inner) for _ in range(depth))
         self.final_layer_norm = nn.LayerNorm(width, eps=NORM_EPS)
@@ -67,7 +67,7 @@ class Backbone(nn.Module):
 
 def embedded(conv: nn.Conv1d, mel: Tensor) -> Tensor:
     """A convolution as one product, for which cuDNN makes no plan: [b N_MELS n] -> [b n d]"""
-    seen = F.pad(mel, (REACH, REACH)).unfold(2, 2 * REACH + 1, 1)  # [b N_MELS n 7]
+    seen = F.pad(mel, (PADDING, PADDING)).unfold(2, 2 * PADDING + 1, 1)  # [b N_MELS n 7]
     return F.linear(seen.transpose(1, 2).flatten(2), conv.weight.flatten(1), conv.bias)
 
 
@@ -94,16 +94,16 @@ class Vocos(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         return _wave(self.head(self.backbone(mel.transpose(1, 2))))
 
-    def together(self, mels: Sequence[Tensor]) -> list[Tensor]:
+    def decode_batch(self, mels: Sequence[Tensor]) -> list[Tensor]:
         """The waves [nw] of several mels [n N_MELS], one behind the other in one run.
 
         Between them are as many zeros as a convolution reaches, zeroed again before each.
         """
-        frames = torch.cat([F.pad(mel, (0, 0, 0, REACH)) for mel in mels])
-        gaps = torch.cat([F.pad(mel.new_zeros(len(mel)), (0, REACH), value=1.0) for mel in mels])
+        frames = torch.cat([F.pad(mel, (0, 0, 0, PADDING)) for mel in mels])
+        gaps = torch.cat([F.pad(mel.new_zeros(len(mel)), (0, PADDING), value=1.0) for mel in mels])
         spectrum = self.head(self.backbone(frames.t()[None], gaps > 0))
-        parts = spectrum.split([len(mel) + REACH for mel in mels], dim=2)
-        return [_wave(part[..., :-REACH])[0] for part in parts]
+        parts = spectrum.split([len(mel) + PADDING for mel in mels], dim=2)
+        return [_wave(part[..., :-PADDING])[0] for part in parts]
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], device: torch.device) -> Vocos:

@@ -29,7 +29,7 @@ OpenTensors = Callable[[], AbstractContextManager[Mapping[str, Tensor]]]
 
 
 @dataclass(frozen=True, slots=True)
-class WeightFile:
+class CheckpointFile:
     """A weight file that has been looked at, not read.
 
     Attributes:
@@ -44,7 +44,7 @@ class WeightFile:
     metadata: Mapping[str, str]
 
     @classmethod
-    def look(cls, path: Path) -> WeightFile:
+    def inspect(cls, path: Path) -> CheckpointFile:
         """Read names, shapes and metadata.
 
         Raises:
