@@ -20,11 +20,11 @@ from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Alignment, Wave
-from tests.service.house import HELLO, House, house, run
+from tests.service.house import HELLO, PATIENCE_S, House, house, run
 from tests.synthesis.test_word_timing import Silent
 
-IN_TIME_S = 2.5
-"""For a job that was given one second, on a busy machine."""
+IN_TIME_S = 15.0
+"""For what takes a second at most on a quiet machine; what hangs does so for a minute."""
 
 
 class Hanging(MemoryStore):
@@ -38,7 +38,7 @@ class Hanging(MemoryStore):
 
     def _wait(self, call: str, key: str) -> None:
         if self.hangs and call in self.calls and self.part in key:
-            assert self.free.wait(20)
+            assert self.free.wait(PATIENCE_S)
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         self._wait("put", key)
@@ -65,11 +65,11 @@ class Hanging(MemoryStore):
         self.free.set()
 
 
-async def passes(here: House, job_id: str = "j", **payload: Any) -> None:
+async def passes(here: House, timeout_s: int = 1, **payload: Any) -> None:
     """The job is answered in time, and that it was late."""
     began = time.monotonic()
-    error = await here.refuse(job_id, timeout_s=1, **{**HELLO, **payload})
-    assert 0.9 < time.monotonic() - began < IN_TIME_S
+    error = await here.refuse("j", timeout_s=timeout_s, **{**HELLO, **payload})
+    assert 0.9 * timeout_s < time.monotonic() - began < IN_TIME_S
     assert (error.code, error.retryable) == ("DEADLINE_PASSED", False)
 
 
@@ -98,7 +98,8 @@ def test_a_store_that_hangs_lets_nobody_wait_longer_than_he_wants(
     async def story() -> None:
         store = Hanging(part, calls)
         async with house(tmp_path, store) as here:
-            await passes(here, timing_format="srt")
+            # A job that is to be made has more time to get there.
+            await passes(here, 4 if status == "COMPLETED" else 1, timing_format="srt")
             store.let_go()
             told = await known(here, status)
             assert not told.get("failure") or told["failure"]["code"] == "DEADLINE_PASSED"
@@ -117,7 +118,7 @@ def test_a_caller_who_goes_away_waits_for_no_store(tmp_path: Path, part: str) ->
             began = time.monotonic()
             task.cancel()
             await asyncio.wait({task})
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < IN_TIME_S
             store.let_go()
             await known(here, "CANCELLED", "COMPLETED")
 
@@ -167,7 +168,7 @@ class Slow(Aligners):
 
     def _align(self, wave: Wave, text: str, language: str, check: Check) -> Alignment:
         self.begun += 1
-        self.free.wait(20)
+        self.free.wait(PATIENCE_S)
         return Alignment()
 
 
@@ -189,7 +190,7 @@ def test_words_are_waited_for_no_longer_and_no_more_are_begun(tmp_path: Path, ho
                 began = time.monotonic()
                 await here.call("cancel", job_id="j")
                 assert (await task).code == "JOB_CANCELLED"
-                assert time.monotonic() - began < 1.5
+                assert time.monotonic() - began < IN_TIME_S
             aligners.free.set()
             assert (await here.ask("k", **HELLO))["status"] == "COMPLETED"
             assert aligners.begun == 2  # one of the job that was stopped, and this one's
@@ -221,7 +222,7 @@ def test_a_job_ends_with_the_last_who_waits_for_it(tmp_path: Path) -> None:
             first = asyncio.create_task(anext(here.operations.stream(HELLO, "j", leaving)))
             await here.at_work()
             second = asyncio.create_task(here.refuse("j", **HELLO, timeout_s=1))
-            await asyncio.sleep(0.1)  # it has joined
+            await asyncio.sleep(0.4)  # it has joined
             first.cancel()
             await asyncio.wait({first})
             assert (await second).code == "DEADLINE_PASSED"

@@ -23,7 +23,7 @@ class Looks:
 
     def __call__(self) -> int:
         self.count += 1
-        assert self.goes_on.wait(20)
+        assert self.goes_on.wait(60)
         return self.count
 
 
@@ -51,18 +51,18 @@ def test_an_old_answer_is_not(looks: Looks) -> None:
 
 
 def test_forty_who_ask_about_what_hangs_are_told_in_time_by_one_thread(looks: Looks) -> None:
-    probe = Probe("test", looks, ttl_s=0, timeout_s=0.2)
+    probe = Probe("test", looks, ttl_s=0, timeout_s=1.0)
     assert probe.get_blocking().value == 1
     looks.goes_on.clear()
     threads = threading.active_count()
 
     async def story() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             seen = await asyncio.gather(*(probe.get() for _ in range(40)))
             assert {(one.value, one.is_late) for one in seen} == {(1, True)}  # what it was last
             began = time.monotonic()
             assert (await probe.get()).is_late  # and nobody waits again
-            assert time.monotonic() - began < 0.15
+            assert time.monotonic() - began < 0.9
             looks.goes_on.set()
             while (after := await probe.get()).is_late:
                 await asyncio.sleep(0.01)

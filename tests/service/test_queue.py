@@ -242,7 +242,7 @@ def test_an_entry_of_a_later_version_is_left_alone_and_a_damaged_one_is_its_job_
             assert 'unreadable_records_total{code="RECORD_DAMAGED"}' in (
                 here.operations.metrics.render()
             )
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while sorted(waiting(store)) != ["a"]:
                     await asyncio.sleep(0.02)
 

@@ -90,7 +90,7 @@ def test_one_who_waits_has_his_own_time_and_end(tmp_path: Path) -> None:
             began = time.monotonic()
             error = await here.refuse("j1", **HELLO, timeout_s=1)
             assert error.code == "DEADLINE_PASSED"
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < 15  # the first is held for a minute
             second = asyncio.create_task(here.refuse("j2", **HELLO))
             await begun(here, "j2")
             await here.call("cancel", job_id="j2")

@@ -18,7 +18,7 @@ from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
 from tests.jobs.clock import Clock
-from tests.service.house import HELLO, CountingTone, House, house, run
+from tests.service.house import HELLO, PATIENCE_S, CountingTone, House, house, run
 
 
 def begin(here: House, job_id: str, **payload: Any) -> asyncio.Task[dict[str, Any]]:
@@ -64,7 +64,7 @@ class SlowToClaim(MemoryStore):
         self.may_write = threading.Event()
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
-        assert self.may_write.wait(10)
+        assert self.may_write.wait(PATIENCE_S)
         super().put(key, data, content_type)
 
 
@@ -73,8 +73,7 @@ def test_a_cancel_before_the_claim_is_written(tmp_path: Path) -> None:
         store = SlowToClaim()
         async with house(tmp_path, store) as here:
             task = begin(here, "j")
-            await asyncio.sleep(0.05)
-            assert await here.status("j") == "PROCESSING"
+            await here.until("j", "PROCESSING")
             assert (await here.call("cancel", job_id="j"))["status"] == "CANCELLED"
             store.may_write.set()
             assert await code_of(task) == "JOB_CANCELLED"
@@ -109,7 +108,7 @@ def test_a_stop_ends_all_deliveries_of_the_job(tmp_path: Path) -> None:
         async with house(tmp_path) as here:
             first = await begin_and_hold(here)
             second = begin(here, "j")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.4)  # it has joined
             second.cancel()
             here.tone.release()
             assert await code_of(first) == "JOB_CANCELLED"
@@ -131,7 +130,7 @@ def test_a_job_that_waits_for_the_device_never_gets_it(tmp_path: Path, how: str)
                 await here.call("cancel", job_id="second")
             else:
                 second.cancel()
-            await asyncio.wait({second}, timeout=2)
+            await asyncio.wait({second}, timeout=PATIENCE_S / 3)
             assert second.done()  # though the device is busy
             second.cancelled() or second.exception()
             here.tone.release()
@@ -149,7 +148,7 @@ def test_a_cancel_at_another_worker_is_noticed_at_the_next_beat(tmp_path: Path) 
         async with house(tmp_path, store, quick) as here, house(tmp_path, store) as other:
             task = await begin_and_hold(here)
             await other.call("cancel", job_id="j")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(1.0)  # twenty beats
             here.tone.release()
             assert await code_of(task) == "JOB_CANCELLED"
             assert await other.status("j") == "CANCELLED"
@@ -264,7 +263,7 @@ def test_a_stop_ends_the_wait_for_another_worker(tmp_path: Path) -> None:
             second = begin(other, "j")
             await asyncio.sleep(0.1)
             second.cancel()
-            await asyncio.wait({second}, timeout=2)
+            await asyncio.wait({second}, timeout=PATIENCE_S / 3)
             assert second.cancelled()
             here.tone.release()
             assert (await task)["status"] == "COMPLETED"  # the one that has it goes on
@@ -274,10 +273,16 @@ def test_a_stop_ends_the_wait_for_another_worker(tmp_path: Path) -> None:
 
 def test_a_lease_is_kept_by_beats(tmp_path: Path) -> None:
     async def story() -> None:
-        store = MemoryStore()
-        async with house(tmp_path, store, ServiceOptions(lease_s=0.5, heartbeat_s=0.1)) as here:
+        clock = Clock()
+        store = MemoryStore(clock)
+        async with house(tmp_path, store, ServiceOptions(heartbeat_s=0.05)) as here:
             task = await begin_and_hold(here)
-            await asyncio.sleep(0.8)
+            for _ in range(3):
+                clock.tick(0.6 * LEASE_S)
+                before = store.get("jobs/j/state.json")
+                async with asyncio.timeout(PATIENCE_S):
+                    while store.get("jobs/j/state.json") == before:
+                        await asyncio.sleep(0.01)
             assert "note" not in await here.call("status", job_id="j")  # which a lost job has
             here.tone.release()
             await task
@@ -292,7 +297,7 @@ class Lingering(CountingTone):
         waves = super().generate(*args, **options)
         self.hold()
         self.at_work.set()
-        self.may_go_on.wait(10)
+        self.may_go_on.wait(PATIENCE_S)
         return waves
 
 
@@ -302,10 +307,9 @@ def test_a_cancel_after_the_last_step_still_keeps_the_output_out(tmp_path: Path)
     async def story() -> None:
         async with house(tmp_path, load_speech=lambda: Synthesizer(tone)) as here:
             task = begin(here, "j")
-            for _ in range(300):
-                if tone.at_work.is_set() and not tone.may_go_on.is_set():
-                    break
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(PATIENCE_S):
+                while not tone.at_work.is_set() or tone.may_go_on.is_set():
+                    await asyncio.sleep(0.01)
             await here.call("cancel", job_id="j")
             tone.release()
             assert await code_of(task) == "JOB_CANCELLED"
@@ -317,25 +321,31 @@ def test_a_cancel_after_the_last_step_still_keeps_the_output_out(tmp_path: Path)
 class SlowBeats(MemoryStore):
     """Takes its time over the first sign of life."""
 
-    beats = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.ended = threading.Event(), threading.Event()
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
-        if b'"phase":"waiting"' in data:
-            self.beats += 1
-            time.sleep(0.3 if self.beats == 1 else 0)
+        is_first = b'"phase":"waiting"' in data and not self.begun.is_set()
+        if is_first:
+            self.begun.set()
+            time.sleep(0.3)
         super().put(key, data, content_type)
+        if is_first:
+            self.ended.set()
 
 
 def test_a_late_sign_of_life_does_not_hide_how_a_job_ended(tmp_path: Path) -> None:
     async def story() -> None:
-        async with house(tmp_path, SlowBeats(), ServiceOptions(heartbeat_s=0.05)) as here:
+        store = SlowBeats()
+        async with house(tmp_path, store, ServiceOptions(heartbeat_s=0.05)) as here:
             task = await begin_and_hold(here)
-            await asyncio.sleep(0.15)  # a beat is on its way
+            assert await asyncio.to_thread(store.begun.wait, PATIENCE_S)  # a beat is on its way
             task.cancel()
             here.tone.release()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await asyncio.sleep(0.4)
+            assert await asyncio.to_thread(store.ended.wait, PATIENCE_S)
             assert await here.status("j") == "CANCELLED"
 
     run(story)
