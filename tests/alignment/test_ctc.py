@@ -27,7 +27,7 @@ def collapsed(path: tuple[int, ...]) -> list[int]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 6), st.lists(st.integers(1, 2), max_size=4), st.integers(0, 10_000))
 def test_no_path_is_likelier(frames: int, tokens: list[int], seed: int) -> None:
     log_probs = np.log(np.random.default_rng(seed).dirichlet(np.ones(3), frames))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f5serve.alignment.sphinx import Sphinx, confidence, pronunciation, spelled
@@ -57,7 +57,7 @@ def test_what_is_no_speech_has_no_words(sphinx: Sphinx, samples: np.ndarray) -> 
     assert sphinx.align([silent, silent], ["Hello.", ""], "en")[0].words == ()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.text(st.characters(max_codepoint=0x17F), max_size=60))
 def test_any_text_can_be_asked_for(sphinx: Sphinx, wave: Wave, text: str) -> None:
     sphinx.align([Wave(wave.samples[:12_000])], [text], "en")

@@ -57,7 +57,7 @@ def one(texts: list[str]) -> str:
     return shown("".join(texts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(words, max_size=12), st.sampled_from(["line", "word"]))
 def test_srt_comes_back(texts: list[str], mode: str) -> None:
     told = write(aligned(texts), "srt", mode).decode()
@@ -68,7 +68,7 @@ def test_srt_comes_back(texts: list[str], mode: str) -> None:
     assert all(left.end <= right.start for left, right in pairwise(cues))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(words, max_size=12), st.sampled_from(["line", "word"]))
 def test_vtt_comes_back(texts: list[str], mode: str) -> None:
     told = write(aligned(texts), "vtt", mode).decode()
@@ -79,7 +79,7 @@ def test_vtt_comes_back(texts: list[str], mode: str) -> None:
     assert "-->" not in body
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(words, max_size=12), st.sampled_from(["line", "word"]))
 def test_ass_comes_back(texts: list[str], mode: str) -> None:
     told = write(aligned(texts), "ass", mode).decode()
@@ -89,7 +89,7 @@ def test_ass_comes_back(texts: list[str], mode: str) -> None:
     assert not any("{" in text or re.search(r"\\[^\u2060]", text) for text in seen)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(words, max_size=12))
 def test_csv_comes_back_and_no_cell_is_a_formula(texts: list[str]) -> None:
     told = write(aligned(texts), "csv").decode()

@@ -56,7 +56,7 @@ def places(seed: int, count: int, longest_pause_s: float) -> list[tuple[float, f
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 400), st.sampled_from([0.3, 3.0, 80.0]))
 def test_every_word_is_found_where_it_is(seed: int, count: int, longest_pause_s: float) -> None:
     truth = Truth(places(seed, count, longest_pause_s))

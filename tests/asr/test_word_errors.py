@@ -92,7 +92,7 @@ def test_joined_words_are_never_worth_a_wrong_turn() -> None:
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.sampled_from(["", "en", "de", "zh"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_text_is_too_strange(meant: str, heard: str, language: str) -> None:
     assert compare(meant, meant, language).errors == 0
     found = compare(meant, heard, language)

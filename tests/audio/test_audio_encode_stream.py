@@ -58,7 +58,7 @@ def test_what_is_added_can_be_heard_soon(format: AudioFormat, behind_s: float) -
     assert len(play(data)) / 24_000 >= 1.5 - behind_s
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 72_000), max_size=6), st.sampled_from(FORMATS))
 def test_the_bytes_are_those_of_the_whole_file(cuts: list[int], format: AudioFormat) -> None:
     """But for what a beginning tells of the length: a header of wav, and a frame of mp3."""

@@ -365,7 +365,7 @@ def test_every_container_has_parts() -> None:
         assert sum(map(len, part.pieces)) == pytest.approx(len(data), abs=500)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(sorted(SMALL)),
     st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=4),

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f5serve.cli import doctor as cli_doctor
@@ -40,7 +40,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     return gpu_box(tmp_path_factory.mktemp("any") / "machine").sources()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8))
 def test_quick_judges_any_environment(machine: Sources, variables: dict[str, str]) -> None:
     canary = "canary-0123456789abcdef"

@@ -111,7 +111,7 @@ rows_of_a_step = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(asked=rows_of_a_step, together=st.booleans())
 def test_a_step_that_is_filled_up_is_the_step(
     model: Steps, asked: list[tuple[int, float, int]], together: bool
@@ -138,7 +138,7 @@ def test_a_step_that_is_filled_up_is_the_step(
     assert error(got[: len(plain)], plain) <= 1e-6
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(starts=st.tuples(*[st.integers(0, 6)] * len(KINDS)), seed=st.integers(0, 1000))
 def test_rows_that_come_and_go_equal_their_singles_when_replay(
     replayed: Mixture, starts: tuple[int, ...], seed: int

@@ -83,7 +83,7 @@ def check(mixture: Mixture, mels: list[Tensor], tolerance: float) -> None:
         assert error(mel[speech], alone[speech]) <= tolerance
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(starts=st.tuples(*[st.integers(0, 12)] * len(KINDS)), seed=st.integers(0, 1000))
 def test_rows_that_come_and_go_equal_their_singles(
     mixture: Mixture, starts: tuple[int, ...], seed: int

@@ -50,7 +50,7 @@ def test_attention_does_not_reach_into_the_next_sequence() -> None:
     assert not torch.allclose(out[12:], changed[12:])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(lengths=st.lists(st.integers(4, 90), min_size=1, max_size=5), seed=st.integers(0, 9))
 def test_waves_of_several_mels_in_one_run_are_those_of_each(lengths: list[int], seed: int) -> None:
     vocos = Vocos.from_tensors(random_tensors(seed, 32, 48, 3), CPU)

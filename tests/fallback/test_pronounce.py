@@ -68,7 +68,7 @@ def test_decoration_alone_makes_no_pieces(text: str) -> None:
     assert pronounce(text, longest=500) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(st.characters(max_codepoint=0x17F), max_size=80))
 def test_any_latin_text_is_pronounced_without_error(text: str) -> None:
     assert all(0 < len(piece) <= 100 for piece in pronounce(text, longest=100))

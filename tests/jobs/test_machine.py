@@ -119,4 +119,4 @@ def story(job: str) -> dict[str, Any]:
 
 
 TestJobs = Jobs.TestCase
-TestJobs.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestJobs.settings = settings(max_examples=200, stateful_step_count=40)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest, StorageFailed
@@ -38,7 +38,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=40)
 """Other tests may take the machine."""
 
 

@@ -7,7 +7,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import StorageFailed
@@ -184,7 +184,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()), st.booleans())
 def test_any_bytes_are_a_record_or_unreadable(data: bytes, with_schema: bool) -> None:
     if with_schema and data.startswith(b"{"):

@@ -331,7 +331,7 @@ def test_an_async_request_that_cannot_be_done_is_refused_at_once(tmp_path: Path)
     run(story)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.one_of(st.text(), st.integers(), st.booleans(), st.lists(st.text())))
 def test_an_unknown_endpoint_is_never_taken_for_tts(endpoint: Any) -> None:
     async def story() -> None:

@@ -188,7 +188,7 @@ def test_removing_silence_shortens_long_pauses_and_keeps_the_starts_true() -> No
         assert np.abs(short.wave.samples[begin : begin + 240]).max() > 0.1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=400))
 def test_any_text_is_spoken_whole_or_refused_by_name(text: str) -> None:
     speech = Synthesizer(Tone(s_per_byte=0.001), max_text_chars=300)
@@ -259,7 +259,7 @@ def drain(stream: Generator[Wave, None, SpeechResult]) -> tuple[list[Wave], Spee
             return pieces, end.value
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.permutations(range(6)), st.floats(0, 0.4), st.booleans(), st.integers(1, 5), st.booleans()
 )
