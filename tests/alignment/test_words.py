@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from f5serve.alignment.aligners import Exact
 from f5serve.alignment.words import read, split_words, written_times
-from f5serve.text.english.spoken import spoken, trace
-from f5serve.text.numerals import speller
+from f5serve.text.english.normalize import normalize_english
+from f5serve.text.numbers import number_speller
 from f5serve.types import Mark, Wave
 
 
@@ -71,10 +71,9 @@ def test_words_are_the_text(text: str, language: str) -> None:
 
 @given(st.text(max_size=60))
 def test_every_origin_is_inside_the_text(text: str) -> None:
-    traced = trace(text)
-    assert traced.text == spoken(text)
-    assert len(traced.origins) == len(traced.text)
-    assert all(0 <= start < end <= len(text) for start, end in traced.origins)
+    mapped = normalize_english(text)
+    assert len(mapped.spans) == len(mapped.text)
+    assert all(0 <= start < end <= len(text) for start, end in mapped.spans)
 
 
 @given(st.text(max_size=40))
@@ -105,8 +104,8 @@ def test_marks_become_words() -> None:
 
 
 def test_numbers_of_unknown_languages_are_not_guessed() -> None:
-    assert speller("xx") is None
-    german = speller("de")
+    assert number_speller("xx") is None
+    german = number_speller("de")
     assert german is not None
     assert german("007") == "null null sieben"
     assert german("1,5") == "eins fünf"

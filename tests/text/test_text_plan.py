@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.text.plan import (
-    LEAD_S,
+    FIRST_CHUNK_S,
     MAX_SEED,
-    STEADY_FRAMES,
+    SHORT_LINE_FRAMES,
     derive_seed,
     duration_frames,
-    plan,
+    plan_utterances,
     spoken_ref_text,
     text_budget_bytes,
 )
@@ -73,7 +73,7 @@ def test_steady_rule_ends_where_upstream_is_long_enough() -> None:
     for n in range(1, 60):
         plain = upstream_frames(len(with_ref.wave.samples), REF_TEXT, "a" * n, 1.0)
         ours = duration_frames(with_ref, "a" * n, 1.0)
-        if plain - 496 > STEADY_FRAMES:
+        if plain - 496 > SHORT_LINE_FRAMES:
             assert ours == plain
         else:
             assert ours >= plain
@@ -92,9 +92,9 @@ def test_budget_is_upstreams() -> None:
 
 def test_budget_and_engine_both_bound_a_chunk() -> None:
     text = " ".join(["The rain in Spain stays mainly in the plain."] * 40)
-    by_budget = plan(request(), text, 10_000, seed=1)
+    by_budget = plan_utterances(request(), text, 10_000, seed=1)
     assert max(len(u.text.encode()) for u in by_budget) <= text_budget_bytes(voice(), 1.0)
-    by_engine = plan(request(), text, 90, seed=1)
+    by_engine = plan_utterances(request(), text, 90, seed=1)
     assert max(len(u.text.encode()) for u in by_engine) <= 90
     for utterances in (by_budget, by_engine):
         assert " ".join(u.text for u in utterances) == text
@@ -102,7 +102,9 @@ def test_budget_and_engine_both_bound_a_chunk() -> None:
 
 
 def test_a_reference_without_room_still_speaks_every_word() -> None:
-    utterances = plan(request(speed=0.25, seconds=12.0), "Every single word, please.", 1000, 3)
+    utterances = plan_utterances(
+        request(speed=0.25, seconds=12.0), "Every single word, please.", 1000, 3
+    )
     assert " ".join(u.text for u in utterances) == "Every single word, please."
 
 
@@ -113,12 +115,12 @@ def test_a_space_parts_reference_and_text_unless_chinese() -> None:
 
 def test_seeds_differ_by_row_and_repeat() -> None:
     text = " ".join(["A sentence of some length, to be cut."] * 30)
-    first, second = plan(request(), text, 80, 7), plan(request(), text, 80, 7)
+    first, second = plan_utterances(request(), text, 80, 7), plan_utterances(request(), text, 80, 7)
     seeds = [u.seed for u in first]
     assert seeds == [u.seed for u in second]
     assert len(set(seeds)) == len(seeds) > 5
     assert all(0 <= seed <= MAX_SEED for seed in seeds)
-    assert [u.seed for u in plan(request(), text, 80, 8)] != seeds
+    assert [u.seed for u in plan_utterances(request(), text, 80, 8)] != seeds
 
 
 def test_derived_seed_is_pinned() -> None:
@@ -137,16 +139,19 @@ def test_derived_seed_is_in_range(job_id: str, part: str) -> None:
 def test_a_quick_start_is_short_and_loses_nothing(speed: float) -> None:
     text = "The river runs past the old mill, and nobody has worked there for years. " * 4
     quick = replace(request(speed), quick_start=True)
-    first, *others = plan(quick, text.strip(), 10_000, seed=1)
+    first, *others = plan_utterances(quick, text.strip(), 10_000, seed=1)
     assert " ".join(u.text for u in [first, *others]) == text.strip()
     spoken_s = (first.duration_frames - samples_to_frames(round(5.3 * 24_000))) / 93.75
-    assert LEAD_S[0] * 0.9 <= spoken_s <= LEAD_S[1] * 1.1
+    assert FIRST_CHUNK_S[0] * 0.9 <= spoken_s <= FIRST_CHUNK_S[1] * 1.1
     assert len(others) >= 1
-    assert first.seed == plan(request(speed), text.strip(), 10_000, seed=1)[0].seed
+    assert first.seed == plan_utterances(request(speed), text.strip(), 10_000, seed=1)[0].seed
 
 
 def test_a_quick_start_leaves_short_text_whole() -> None:
-    assert len(plan(replace(request(), quick_start=True), "Hello there, you.", 10_000, 1)) == 1
+    assert (
+        len(plan_utterances(replace(request(), quick_start=True), "Hello there, you.", 10_000, 1))
+        == 1
+    )
 
 
 def test_emoji_take_no_time() -> None:

@@ -37,7 +37,7 @@ from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer, check_options
 from f5serve.text.normalize import clean_text
-from f5serve.text.plan import plan
+from f5serve.text.plan import plan_utterances
 from f5serve.voices.library import VoiceLibrary
 
 SOURCE = Path(__file__).parents[2] / "src" / "f5serve"
@@ -46,7 +46,7 @@ _NO_FUNCTION = {"<module>", "<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"
 
 WORK: dict[str, tuple[Any, ...]] = {
     "cleaned": (clean_text,),
-    "planned": (plan,),
+    "planned": (plan_utterances,),
     "validated": (parse_tts, check_options),
     "encoded": (FileEncoder.write, _Encoder.add),
 }

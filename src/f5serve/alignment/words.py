@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from f5serve.text import numerals
-from f5serve.text.english.spoken import trace
+from f5serve.text.english.normalize import normalize_english
+from f5serve.text.mapped_text import MappedText, Span
+from f5serve.text.numbers import number_speller
 from f5serve.text.split import split_characters
-from f5serve.text.traced import Span, Traced
 from f5serve.types import WordTiming
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -134,21 +134,21 @@ def _joined(left: Word, right: Word) -> Word:
 
 def _spoken(text: str, language: str) -> Iterator[tuple[str, Span]]:
     if language == "en":
-        yield from trace(text).find(_ENGLISH_WORD)
+        yield from normalize_english(text).find(_ENGLISH_WORD)
         return
-    traced = _in_words(text, language)
-    for match in _WORD.finditer(traced.text):
+    mapped = _in_words(text, language)
+    for match in _WORD.finditer(mapped.text):
         start = match.start()
         for piece in split_characters(match[0]):
-            yield piece, traced.origin(start, start + len(piece))
+            yield piece, mapped.source_span(start, start + len(piece))
             start += len(piece)
 
 
-def _in_words(text: str, language: str) -> Traced:
+def _in_words(text: str, language: str) -> MappedText:
     """Digits as words, if the language's numbers are known."""
-    traced = Traced.of(text).each(_plain_digit)
-    say = numerals.speller(language)
-    return traced if say is None else traced.sub(_NUMBER, lambda match: f" {say(match[0])} ")
+    mapped = MappedText.of(text).map_chars(_plain_digit)
+    say = number_speller(language)
+    return mapped if say is None else mapped.sub(_NUMBER, lambda match: f" {say(match[0])} ")
 
 
 def _plain_digit(character: str) -> str:

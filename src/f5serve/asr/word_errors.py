@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from f5serve.asr_types import Recogniser, Transcript, WordErrors
-from f5serve.text.english.spoken import trace
-from f5serve.text.traced import Span, Traced
+from f5serve.text.english.normalize import normalize_english
+from f5serve.text.mapped_text import MappedText, Span
 from f5serve.types import Wave, WordTiming
 
 MAX_WORDS = 1_000
@@ -62,17 +62,17 @@ def comparable_words(text: str, language: str = "") -> list[str]:
 
 def mapped_words(text: str, language: str = "") -> list[tuple[str, Span]]:
     """As `comparable_words`, each with the span of `text` that it stands for."""
-    spelled = trace(text) if language == "en" else Traced.of(text)
+    spelled = normalize_english(text) if language == "en" else MappedText.of(text)
     if language == "en":
         for pattern, full in _CONTRACTIONS:
             spelled = spelled.sub(pattern, full)
-    plain = spelled.each(_plain).sub(_UNSPACED, r" \1 ")
+    plain = spelled.map_chars(_plain).sub(_UNSPACED, r" \1 ")
     return list(plain.find(_WORD))
 
 
 def written_words(text: str) -> list[tuple[str, Span]]:
     """What is written between spaces; in scripts without spaces, each character."""
-    return list(Traced.of(text).sub(_UNSPACED, r" \1 ").find(_WORD))
+    return list(MappedText.of(text).sub(_UNSPACED, r" \1 ").find(_WORD))
 
 
 def _plain(character: str) -> str:

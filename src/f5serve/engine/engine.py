@@ -30,7 +30,7 @@ from f5serve.engine.stepping import Stepper
 from f5serve.engine.streams import RunAheadLimit, SideStream
 from f5serve.engine.vocoder import Vocos
 from f5serve.errors import EngineFailed
-from f5serve.text.emoji import without_emoji
+from f5serve.text.markup import without_emoji
 from f5serve.text.plan import spoken_ref_text
 from f5serve.text.tokens import Vocab, tokenize
 from f5serve.types import OnDone, SamplingOptions, Utterance, Wave

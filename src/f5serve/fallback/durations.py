@@ -10,7 +10,7 @@ import numpy as np
 
 from f5serve.audio.edit import WINDOW_S, levels_db
 from f5serve.fallback.pronounce import PAUSES, has_sound
-from f5serve.text.traced import Span
+from f5serve.text.mapped_text import Span
 from f5serve.types import Mark, Wave
 from f5serve.units import samples_to_s
 

@@ -23,7 +23,7 @@ from f5serve.fallback.parts import load_parts, require_packages
 from f5serve.fallback.pitch import median_f0_hz
 from f5serve.fallback.pronounce import Phonemes, pronounce
 from f5serve.settings import disable_onnxruntime_telemetry
-from f5serve.text.english.spoken import unspeakable
+from f5serve.text.english.normalize import unsupported_characters
 from f5serve.types import OnDone, SamplingOptions, Utterance, Voice, Wave
 from f5serve.units import s_to_samples
 
@@ -97,7 +97,7 @@ class Kokoro:
 
     def unspeakable(self, text: str) -> list[str]:
         """Characters of other scripts than Latin, in order, each once."""
-        return unspeakable(text)
+        return unsupported_characters(text)
 
     def check_options(self, options: SamplingOptions) -> None:
         """It takes all of them, and uses the speed alone."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from f5serve.text.english.spoken import trace
-from f5serve.text.traced import Span, Traced
+from f5serve.text.english.normalize import normalize_english
+from f5serve.text.mapped_text import MappedText, Span
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _STRETCH = re.compile(r"(?<!\S)[^\sA-Za-z]*+[A-Za-z]\S*+")
@@ -35,7 +35,7 @@ class Phonemes:
 
 def pronounce(text: str, longest: int) -> list[Phonemes]:
     """Phonemes of `text`, cut between clauses, else words, into strings of at most `longest`."""
-    return _pronounce_spoken(trace(text), longest)
+    return _pronounce_spoken(normalize_english(text), longest)
 
 
 def has_sound(phonemes: str) -> bool:
@@ -43,20 +43,20 @@ def has_sound(phonemes: str) -> bool:
     return not _NOT_SOUND.issuperset(phonemes)
 
 
-def _pronounce_spoken(traced: Traced, longest: int) -> list[Phonemes]:
-    if len(traced.text) <= 2 * longest:  # longer text cannot fit, and is cheaper to cut first
-        phonemes = _phonemize(traced.text)
+def _pronounce_spoken(mapped: MappedText, longest: int) -> list[Phonemes]:
+    if len(mapped.text) <= 2 * longest:  # longer text cannot fit, and is cheaper to cut first
+        phonemes = _phonemize(mapped.text)
         if len(phonemes) <= longest:
-            return [Phonemes(phonemes, _places(traced, phonemes))] if has_sound(phonemes) else []
-    head, tail = _halve(traced)
+            return [Phonemes(phonemes, _places(mapped, phonemes))] if has_sound(phonemes) else []
+    head, tail = _halve(mapped)
     return _pronounce_spoken(head, longest) + _pronounce_spoken(tail, longest)
 
 
-def _places(traced: Traced, phonemes: str) -> tuple[Span, ...]:
+def _places(mapped: MappedText, phonemes: str) -> tuple[Span, ...]:
     """What each sounding group stands for: the dictionary keeps words in order, mostly apart."""
     groups = sum(map(has_sound, phonemes.split()))
     for pattern in (_STRETCH, _WORD):
-        words = list(traced.find(pattern))
+        words = list(mapped.find(pattern))
         if len(words) == groups:
             return tuple(place for _, place in words)
         # A word that was spelled has one group for each letter, "(one" one for the bracket.
@@ -67,15 +67,15 @@ def _places(traced: Traced, phonemes: str) -> tuple[Span, ...]:
     return ()
 
 
-def _halve(traced: Traced) -> tuple[Traced, Traced]:
+def _halve(mapped: MappedText) -> tuple[MappedText, MappedText]:
     """Two parts cut near the middle: between clauses if one ends there, else between words."""
-    text = traced.text
+    text = mapped.text
     middle = len(text) // 2
     clauses = [match.end() for match in _CLAUSE.finditer(text)]
     words = [index + 1 for index, character in enumerate(text) if character == " "]
     near = [cut for cut in clauses if len(text) // 4 <= cut <= len(text) * 3 // 4]
     cut = min(near or words or [middle], key=lambda cut: abs(cut - middle))
-    return traced[:cut].strip(), traced[cut:].strip()
+    return mapped[:cut].strip(), mapped[cut:].strip()
 
 
 def _phonemize(text: str) -> str:

@@ -32,7 +32,7 @@ from f5serve.synthesis.verification import (
 )
 from f5serve.synthesis.word_timing import TimingResult, WordTimingCollector
 from f5serve.text.normalize import clean_text
-from f5serve.text.plan import MAX_SEED, derive_seed, plan
+from f5serve.text.plan import MAX_SEED, derive_seed, plan_utterances
 from f5serve.types import (
     Alignment,
     AudioFormat,
@@ -168,7 +168,7 @@ class Synthesizer:
         self.engine.check_options(request.options)
         refuse_unspeakable(text, self.engine)
         seed = choose_seed(request, text, job_id)
-        utterances = plan(request, text, self.engine.max_text_bytes, seed)
+        utterances = plan_utterances(request, text, self.engine.max_text_bytes, seed)
 
         verifier = self._verifier(request, text)
         timer = self._timer(request, utterances)
@@ -249,7 +249,9 @@ class Synthesizer:
     def estimate_s(self, request: SpeechRequest) -> float | None:
         """Seconds that the device needs for this request alone, or None while that is unknown."""
         text = clean_text(request.text, self.max_text_chars)
-        return self.engine.estimate_s(plan(request, text, self.engine.max_text_bytes, seed=0))
+        return self.engine.estimate_s(
+            plan_utterances(request, text, self.engine.max_text_bytes, seed=0)
+        )
 
     def _verifier(self, request: SpeechRequest, text: str) -> Verifier | None:
         """Who verifies the request; None if that is not wanted, or its language not understood."""

@@ -1,7 +1,10 @@
-"""Markdown and HTML, as language models leave them in texts: the marks go, the words stay.
+"""Removes Markdown, HTML and emoji from texts; the words stay.
 
 Only what cannot be meant as words is taken: `**bold**`, `# Heading`, `- item`, `[words](address)`,
 `<b>`, `&amp;`, fences, rules, tables. `2 * 3`, `C#`, `a < b` and `snake_case` stay as they are.
+
+Emoji are found by their Unicode blocks, not by the runtime's table of names, so one that is newer
+than the table is found as well.
 """
 
 from __future__ import annotations
@@ -54,6 +57,23 @@ _ITEM = re.compile(
 )
 _ITEM_MARK = re.compile(r"^(?:(?:[-*•]|#{1,6}) |> ?(?![=\d\s]))++")
 
+_PICTURES = (
+    "\U0001f000-\U0001f0ff"  # tiles and cards
+    "\U0001f170-\U0001f1ff"  # letters in boxes, and the pairs of letters that are flags
+    "\U0001f200-\U0001f2ff"  # Japanese words in boxes
+    "\U0001f300-\U0001faff"
+    "\u2600-\u2775\u2794-\u27bf"  # without the numbers in circles
+    "\u231a\u231b\u2328\u23cf\u23e9-\u23f3\u23f8-\u23fa\u25fb-\u25fe\u2934\u2935\u2b05-\u2b07"
+    "\u2b1b\u2b1c\u2b50\u2b55\u3030\u303d\u3297\u3299\u2139"
+)
+_JOINERS = "\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f"
+"""What makes one picture of several, chooses its looks or spells a region's flag."""
+
+_PICTURE = re.compile(f"[{_PICTURES}]")
+_PICTURES_IN_A_ROW = re.compile(f"[{_PICTURES}][{_PICTURES}{_JOINERS}]*+|[\ufe0e\ufe0f\u20e3]++")
+_BEFORE_A_MARK = re.compile(r"(?<! ) ++(?=[.,!?;:])")
+_SPACES = re.compile(" ++")
+
 
 def without_markup(text: str) -> str:
     """The words of a text with "\\n" at line ends; an empty line parts headings and items.
@@ -69,7 +89,7 @@ def without_markup(text: str) -> str:
         text = _FOOTNOTE.sub("", _LINK.sub(r"\1", text))
     text = _FENCE.sub("", text)
     if "|" in text and _TABLE_RULE.search(text):
-        text = _TABLE_ROW.sub(_say_row, _TABLE_RULE.sub("", text))
+        text = _TABLE_ROW.sub(_join_cells, _TABLE_RULE.sub("", text))
     for mark, pattern in (("`", _CODE), ("~~", _STRUCK), ("*", _STARRED), ("_", _UNDERLINED)):
         for _ in range(2):  # one may be within another
             text = pattern.sub(r"\2", text) if mark in text else text
@@ -83,11 +103,28 @@ def without_item_mark(line: str) -> str:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    said = html.unescape(match[0])
-    return match[0] if len(said) > 1 and said.endswith(";") else said  # a part of it was a name
+    text = html.unescape(match[0])
+    return match[0] if len(text) > 1 and text.endswith(";") else text  # a part of it was a name
 
 
-def _say_row(match: re.Match[str]) -> str:
+def _join_cells(match: re.Match[str]) -> str:
     """The cells of a row of a table, with pauses between them."""
     cells = (cell.strip() for cell in _CELL_END.split(match[1]))
     return ", ".join(filter(None, cells)) + "."
+
+
+def is_emoji(character: str) -> bool:
+    """Whether a character is a picture."""
+    return _PICTURE.match(character) is not None
+
+
+def without_emoji(text: str) -> str:
+    """The text with its emoji left out, and words still apart; as it is where it has none."""
+    if text.isascii():
+        return text
+    bare, count = _PICTURES_IN_A_ROW.subn(" ", text)
+    if not count:
+        return text
+    bare = _SPACES.sub(" ", _BEFORE_A_MARK.sub("", bare))
+    bare = bare if text[0].isspace() else bare.lstrip()
+    return bare if text[-1].isspace() else bare.rstrip()

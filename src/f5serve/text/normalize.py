@@ -1,4 +1,4 @@
-"""Any string to one line of NFC text without invisible characters, ready to be split and spoken."""
+"""Cleans text for speech: one line of NFC text without markup and invisible characters."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import unicodedata
 from itertools import groupby
 
 from f5serve.errors import InvalidRequest
-from f5serve.text.emoji import without_emoji
-from f5serve.text.markup import without_item_mark, without_markup
+from f5serve.text.markup import without_emoji, without_item_mark, without_markup
 
 MAX_MARKS = 30
 """Combining marks that one letter may carry: Unicode's own limit for safe streams (UAX 15).
@@ -17,7 +16,7 @@ Beyond it, bringing text into normal form takes time that grows with the square 
 """
 
 MAX_STRAY_CONTROLS = 5
-"""Control characters that are dropped without a word; of more, they must be under a tenth."""
+"""Control characters that are dropped without an error; more must be under a tenth of the text."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INVISIBLE = re.compile(
@@ -65,7 +64,7 @@ def clean_text(text: str, max_chars: int) -> str:
     text = _LINE_END.sub("\n", text.replace("\u2029", "\n\n"))
     text = unicodedata.normalize("NFC", without_markup(_INVISIBLE.sub("", text)))
     if not text.isascii():
-        text = _INFORMATION.sub(" ", _KEYCAP.sub(_say_keycap, text))
+        text = _INFORMATION.sub(" ", _KEYCAP.sub(_verbalize_keycap, text))
     text = _FORMS.sub(lambda run: unicodedata.normalize("NFKC", run.group()), text)
     text = without_item_mark(" ".join(_end_paragraphs(text).split()))
     if not any(map(str.isalnum, text)):
@@ -126,7 +125,7 @@ def _end_sentence(text: str) -> str:
     return text + ("。" if "\u3040" <= last <= "\u9fff" else ".")
 
 
-def _say_keycap(match: re.Match[str]) -> str:
+def _verbalize_keycap(match: re.Match[str]) -> str:
     """The number, apart from others: two keycaps in a row are no number of two digits."""
     number = match[1] or str(int(unicodedata.numeric(match[0], 10)))
     return f" {number} " if match.string[match.end() : match.end() + 1].isalnum() else f" {number}"

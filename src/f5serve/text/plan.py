@@ -1,4 +1,4 @@
-"""A request to utterances: the chunks of its text, with a length and a seed for each.
+"""Plans a request as utterances: chunks of its text, each with a length and a seed.
 
 The length of a line follows upstream: new text is spoken at the pace of the reference, counted in
 bytes of UTF-8, so that a Chinese character (3 bytes) lasts as long as three Latin letters, which
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 
-from f5serve.text.emoji import without_emoji
+from f5serve.text.markup import without_emoji
 from f5serve.text.split import split_lead, split_text
 from f5serve.types import SpeechRequest, Utterance, Voice
 from f5serve.units import FRAMES_PER_SECOND, MAX_DURATION_FRAMES, samples_to_frames
@@ -18,17 +18,19 @@ from f5serve.units import FRAMES_PER_SECOND, MAX_DURATION_FRAMES, samples_to_fra
 MAX_UTTERANCE_S = 22.0
 """Reference and speech together, at speed 1, that upstream makes in one go."""
 
-STEADY_FRAMES = 1.2 * FRAMES_PER_SECOND
-"""A line that would be shorter than this is drawn halfway towards it."""
+SHORT_LINE_FRAMES = 1.2 * FRAMES_PER_SECOND
+"""A shorter line is lengthened halfway to this."""
 
-LEAD_S = (1.5, 3.0)
+FIRST_CHUNK_S = (1.5, 3.0)
 """How long the first utterance of a quick start lasts: long enough to sound like the others, and
 to cover the making of the second."""
 
 MAX_SEED = 2**31 - 1
 
 
-def plan(request: SpeechRequest, text: str, max_text_bytes: int, seed: int) -> list[Utterance]:
+def plan_utterances(
+    request: SpeechRequest, text: str, max_text_bytes: int, seed: int
+) -> list[Utterance]:
     """Cut `text` into utterances and give each its length and its seed.
 
     Args:
@@ -41,7 +43,8 @@ def plan(request: SpeechRequest, text: str, max_text_bytes: int, seed: int) -> l
     max_bytes = max(1, min(max_text_bytes, text_budget_bytes(voice, options.speed)))
     chunks = split_text(text, max_bytes)
     if request.quick_start:
-        least, most = (max(1, int(pace(voice) * options.speed * seconds)) for seconds in LEAD_S)
+        pace = bytes_per_s(voice) * options.speed
+        least, most = (max(1, int(pace * seconds)) for seconds in FIRST_CHUNK_S)
         lead, rest = split_lead(text, least, min(most, max_bytes))
         chunks = [lead, *split_text(rest, max_bytes)] if rest else chunks
     return [
@@ -58,11 +61,11 @@ def plan(request: SpeechRequest, text: str, max_text_bytes: int, seed: int) -> l
 
 def text_budget_bytes(voice: Voice, speed: float) -> int:
     """Bytes of text that fit beside the reference, by upstream's rule."""
-    return int(pace(voice) * (MAX_UTTERANCE_S - voice.wave.duration_s) * speed)
+    return int(bytes_per_s(voice) * (MAX_UTTERANCE_S - voice.wave.duration_s) * speed)
 
 
-def pace(voice: Voice) -> float:
-    """Bytes of text that the reference says in a second."""
+def bytes_per_s(voice: Voice) -> float:
+    """Bytes of text in a second of the reference."""
     return len(voice.ref_text.encode()) / voice.wave.duration_s
 
 
@@ -74,8 +77,8 @@ def duration_frames(voice: Voice, text: str, speed: float) -> int:
     reference_frames = samples_to_frames(len(voice.wave.samples))
     frames = reference_frames / len(spoken_ref_text(voice).encode())
     frames *= len(without_emoji(text).encode())
-    steady = max(frames, (frames + STEADY_FRAMES) / 2)
-    return min(reference_frames + max(1, int(steady / speed)), MAX_DURATION_FRAMES)
+    lengthened = max(frames, (frames + SHORT_LINE_FRAMES) / 2)
+    return min(reference_frames + max(1, int(lengthened / speed)), MAX_DURATION_FRAMES)
 
 
 def spoken_ref_text(voice: Voice) -> str:
@@ -89,5 +92,5 @@ def derive_seed(job_id: str, *parts: str | int | float) -> int:
 
     The first 31 bits of the SHA-256 of the arguments, written as text with a NUL between them.
     """
-    told = "\0".join([job_id, *map(str, parts)]).encode(errors="surrogatepass")
-    return int.from_bytes(hashlib.sha256(told).digest()[:4], "big") & MAX_SEED
+    joined = "\0".join([job_id, *map(str, parts)]).encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.sha256(joined).digest()[:4], "big") & MAX_SEED

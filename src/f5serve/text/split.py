@@ -1,4 +1,4 @@
-"""Long text to chunks of at most so many bytes, in order, at sentence ends where possible.
+"""Splits long text into chunks of limited size, at sentence ends where possible.
 
 Nothing is lost and nothing is repeated.
 """

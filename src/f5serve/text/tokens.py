@@ -1,4 +1,4 @@
-"""Text to the tokens of F5-TTS and their ids: characters, and pinyin syllables for Chinese.
+"""Tokenizes text for F5-TTS: characters, and pinyin syllables for Chinese.
 
 The rules are those of upstream's `convert_char_to_pinyin`, token for token, since every
 published checkpoint was trained on them; tests/data/tokens.json holds upstream's own answers.
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
-from f5serve.text.emoji import is_emoji
+from f5serve.text.markup import is_emoji
 
 MAX_VOCAB_BYTES = 1_000_000
 MAX_VOCAB_LINES = 20_000
@@ -73,7 +73,7 @@ def _has_pinyin(char: str) -> bool:
 def _syllables(word: str) -> list[str]:
     if not any(map(_has_pinyin, word)):
         return list(word)
-    # 0.17 s and 56 MB: only for those who speak Chinese.
+    # 0.17 s and 56 MB, which only Chinese needs.
     from pypinyin import Style, lazy_pinyin
 
     syllables: list[str] = lazy_pinyin(word, style=Style.TONE3, tone_sandhi=True)
@@ -122,8 +122,8 @@ class Vocab:
     def missing(self, text: str) -> list[str]:
         """Characters of `text` that would be swallowed: speakable, but without a token.
 
-        Letters, digits, their marks, currency and mathematical signs are told, each once and in
-        order; punctuation, arrows and emoji are not, for they carry no speech of their own.
+        Letters, digits, their marks, currency and mathematical signs, each once and in order;
+        punctuation, arrows and emoji carry no speech of their own.
         """
         lost = (char for char, token in _read(text) if not self._knows(token))
         return list(dict.fromkeys(char for char in lost if _carries_speech(char)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from f5serve.text.english import numbers
+from f5serve.text import numbers
 from f5serve.text.english.signs import (
     ATTACHED_UNITS,
     CURRENCIES,
@@ -18,7 +18,7 @@ from f5serve.text.english.signs import (
     SCALES,
     UNITS,
 )
-from f5serve.text.traced import Say
+from f5serve.text.mapped_text import Replacement
 
 NUMBER = r"(?>\d+(?:,\d{3}(?!\d))+(?:\.\d+)?|\d+(?:\.\d+)?)"
 DASH = "[-–—~]"
@@ -29,68 +29,68 @@ _SCALE = r"(?:(?:[KMBTkmb]|\s?(?:mn|bn|tn))(?!\w|-[A-Za-z])|\s(?i:thousand|[mb]i
 _UNIT = "|".join(map(re.escape, sorted(UNITS, key=len, reverse=True)))
 
 
-def amounts() -> list[tuple[str, Say]]:
+def amounts() -> list[tuple[str, Replacement]]:
     """Patterns in the order in which they apply: the more particular first."""
     return [*_signs(), *_money(), *_times(), *_fractions(), *_units()]
 
 
-def _signs() -> list[tuple[str, Say]]:
+def _signs() -> list[tuple[str, Replacement]]:
     return [
         (r"(?<![\w.])\.(?=\d)", lambda m: "0."),
         (rf"\+/?[-−–](?=\s?{_SIGN}?\d)", lambda m: " plus or minus "),
-        (r"(?<=\d)\^[-−]((?:\^?[\d²³])+)", _say_negative_power),
+        (r"(?<=\d)\^[-−]((?:\^?[\d²³])+)", _verbalize_negative_power),
         (rf"(?<!\d)({_SIGN})\s?[-−–](?=\d)", lambda m: f"minus {m[1]}"),
         (rf"(?:^|(?<=[\s(\[{{'\"“‘=<>≤≥≈±~:;/,*^]))[-−–](?=(?:{_SIGN}\s?)?\d)", lambda m: "minus "),
     ]
 
 
-def _money() -> list[tuple[str, Say]]:
+def _money() -> list[tuple[str, Replacement]]:
     return [
         (
             rf"(?<!\d)(?P<sign>{_SIGN})\s?(?P<low>{NUMBER})(?P<scale>{_SCALE})?"
             rf"(?:(?:{DASH}|\s{DASH}\s(?={_SIGN}))(?P<again>{_SIGN})?"
             rf"(?P<high>{NUMBER})(?P<scale2>{_SCALE})?)?(?P<to>)",
-            _say_money,
+            _verbalize_money,
         ),
         (
             rf"(?P<low>{NUMBER})(?P<scale>{_SCALE})?(?:{DASH}(?P<high>{NUMBER})(?P<scale2>{_SCALE})?)?"
             rf"(?:\s?(?P<sign>{_SIGN})(?!\d)(?P<to>{DASH}(?=\d))?)?(?P<again>)",
-            _say_money,
+            _verbalize_money,
         ),
     ]
 
 
-def _times() -> list[tuple[str, Say]]:
+def _times() -> list[tuple[str, Replacement]]:
     return [
         (
             r"\b(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?!\d)"
             r"(?P<noon>(?=\s?[ap]\.?m))?(?P<to>\s?[-–—]\s?(?=[012]?\d:[0-5]\d))?",
-            _say_time,
+            _verbalize_time,
         ),
-        (r"\b([12]\d)?([1-9]0|00)'?s\b", _say_decade),
+        (r"\b([12]\d)?([1-9]0|00)'?s\b", _verbalize_decade),
         (
             r"\b(\d++(?:,\d{3}(?!\d))*+)(?:(st|nd|rd|th)\b)?",
             lambda m: numbers.ordinal(m[1].replace(",", "")) if m[2] else None,
         ),
-        (r"(?<![\d-])([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?![\d-])", _say_date),
+        (r"(?<![\d-])([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?![\d-])", _verbalize_date),
     ]
 
 
-def _fractions() -> list[tuple[str, Say]]:
+def _fractions() -> list[tuple[str, Replacement]]:
     return [
         (r"(?<=\d)\s++(?=\d++⁄)", lambda m: " and "),
-        (r"(?<![\d/⁄])(\d++)⁄(\d++)(?![/⁄])", _say_fraction),
-        (r"(?<![\d/⁄.,])([1-7])/([23458])(?![\d/⁄]|[.,]\d)", _say_fraction),
+        (r"(?<![\d/⁄])(\d++)⁄(\d++)(?![/⁄])", _verbalize_fraction),
+        (r"(?<![\d/⁄.,])([1-7])/([23458])(?![\d/⁄]|[.,]\d)", _verbalize_fraction),
     ]
 
 
-def _units() -> list[tuple[str, Say]]:
+def _units() -> list[tuple[str, Replacement]]:
     return [
         (rf"(?<=%)\s?{DASH}\s?(?=\d)", lambda m: " to "),
         (
             rf"(?P<low>{NUMBER})(?:{DASH}(?P<high>{NUMBER}))?(?:(?:\s?(?P<unit>{_UNIT})|"
             rf"(?P<attached>[{''.join(ATTACHED_UNITS)}]))(?![A-Za-z/])(?P<to>{DASH}(?=\d))?)?",
-            _say_unit,
+            _verbalize_unit,
         ),
     ]
 
@@ -103,12 +103,12 @@ def _plural(unit: str, number: str) -> str:
     return IRREGULAR_PLURALS.get(head, numbers.plural(head)) + space + tail
 
 
-def _say_negative_power(match: re.Match[str]) -> str:
+def _verbalize_negative_power(match: re.Match[str]) -> str:
     digits = match[1].replace("^", "").replace("²", "2").replace("³", "3")
     return f" to the power of minus {numbers.cardinal(digits)} "
 
 
-def _say_money(match: re.Match[str]) -> str | None:
+def _verbalize_money(match: re.Match[str]) -> str | None:
     if match["sign"] is None:
         return None
     unit, small = CURRENCIES[match["sign"]]
@@ -118,16 +118,16 @@ def _say_money(match: re.Match[str]) -> str | None:
     )
     to = "to " if match["to"] else ""
     if not high:
-        return f" {_say_amount(low, scale, unit, small)} {to}"
+        return f" {_verbalize_amount(low, scale, unit, small)} {to}"
     unit2, small2 = CURRENCIES[match["again"] or match["sign"]]
-    second = _say_amount(high, scale2, unit2, small2)
+    second = _verbalize_amount(high, scale2, unit2, small2)
     # Both are amounts of their own; but the million of "$1.5-2.5M" is meant for both.
     if match["again"] or ("." in low + high and not scale2):
-        return f" {_say_amount(low, scale, unit, small)} to {second} {to}"
+        return f" {_verbalize_amount(low, scale, unit, small)} to {second} {to}"
     return f" {numbers.decimal(low)}{f' {scale}' if scale else ''} to {second} {to}"
 
 
-def _say_amount(number: str, scale: str | None, unit: str, small: str) -> str:
+def _verbalize_amount(number: str, scale: str | None, unit: str, small: str) -> str:
     if scale:
         return f"{numbers.decimal(number)} {scale} {_plural(unit, '')}"
     whole, _, cents = number.partition(".")
@@ -141,7 +141,7 @@ def _say_amount(number: str, scale: str | None, unit: str, small: str) -> str:
     return f"{much} and {words}" if words else much
 
 
-def _say_time(match: re.Match[str]) -> str:
+def _verbalize_time(match: re.Match[str]) -> str:
     minute = match["minute"]
     if minute == "00":
         words = "" if match["noon"] is not None or match["second"] else "o'clock"
@@ -154,18 +154,18 @@ def _say_time(match: re.Match[str]) -> str:
     return f" {hour} {words} {'to ' if match['to'] else ''}"
 
 
-def _say_decade(match: re.Match[str]) -> str:
+def _verbalize_decade(match: re.Match[str]) -> str:
     number = (match[1] or "") + match[2]
     words = numbers.year(number) if match[1] else numbers.cardinal(number)
     return f" {numbers.plural(words)} "
 
 
-def _say_date(match: re.Match[str]) -> str:
+def _verbalize_date(match: re.Match[str]) -> str:
     day, month = numbers.ordinal(str(int(match[3]))), MONTHS[int(match[2]) - 1]
     return f" {month} {day}, {numbers.year(match[1])} "
 
 
-def _say_fraction(match: re.Match[str]) -> str:
+def _verbalize_fraction(match: re.Match[str]) -> str:
     top, bottom = numbers.plain(match[1]), numbers.plain(match[2])
     if bottom in ("0", "1"):
         return f" {numbers.cardinal(top)} over {numbers.cardinal(bottom)} "
@@ -173,7 +173,7 @@ def _say_fraction(match: re.Match[str]) -> str:
     return f" {numbers.cardinal(top)} {_plural(part, top)} "
 
 
-def _say_unit(match: re.Match[str]) -> str | None:
+def _verbalize_unit(match: re.Match[str]) -> str | None:
     if match["unit"] is None and match["attached"] is None:
         return None
     unit = UNITS.get(match["unit"]) or ATTACHED_UNITS[match["attached"]]

@@ -1,4 +1,4 @@
-"""Written English to plain ASCII words and punctuation that a pronouncing dictionary can look up.
+"""Normalizes English text to ASCII words and punctuation, which a pronouncing dictionary knows.
 
 Covers numbers, money, times, units, signs, accents and addresses. What has no rule of its own is
 read sign by sign or digit by digit; only decoration (quotes, bullets, emoji, markup stars) is
@@ -11,33 +11,28 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from f5serve.text.emoji import is_emoji
-from f5serve.text.english import numbers
+from f5serve.text import numbers
 from f5serve.text.english.amounts import DASH, NUMBER, amounts
 from f5serve.text.english.signs import ABBREVIATIONS, LETTERS, MARKS, SIGNS
-from f5serve.text.traced import Say, Traced
+from f5serve.text.mapped_text import MappedText, Replacement
+from f5serve.text.markup import is_emoji
 
 LONGEST_WORD = 24
 """Letters; longer runs are cut, because an unknown word costs quadratic time to pronounce."""
 
 
-def spoken(text: str) -> str:
+def normalize_english(text: str) -> MappedText:
     """Words and ASCII punctuation: "£3.2bn" -> "three point two billion pounds"."""
-    return trace(text).text
-
-
-def trace(text: str) -> Traced:
-    """As `spoken`, each word with its place in `text`."""
-    traced = Traced.of(text).each(_to_ascii)
-    for pattern, say in _RULES:
-        traced = traced.sub(pattern, say)
-    traced = traced.each(_read_sign)
+    mapped = MappedText.of(text).map_chars(_to_ascii)
+    for pattern, replace in _RULES:
+        mapped = mapped.sub(pattern, replace)
+    mapped = mapped.map_chars(_read_sign)
     for pattern, template in _TIDY:
-        traced = traced.sub(pattern, template)
-    return traced.strip()
+        mapped = mapped.sub(pattern, template)
+    return mapped.strip()
 
 
-def unspeakable(text: str) -> list[str]:
+def unsupported_characters(text: str) -> list[str]:
     """Characters that English letters, digits and signs cannot render, in order, each once."""
     return [character for character in dict.fromkeys(text) if not _is_speakable(character)]
 
@@ -88,17 +83,17 @@ def _read_sign(character: str) -> str:
     return " — " if character in "—–" else " "
 
 
-def _say_address(match: re.Match[str]) -> str:
+def _verbalize_address(match: re.Match[str]) -> str:
     text = re.sub(r"^https?://", "", match[0])
     names = {".": "dot", ":": "colon", "?": "question mark", "-": "dash", "_": "underscore"}
     return "".join(f" {names[c]} " if c in names else c for c in text)
 
 
-def _say_dotted(match: re.Match[str]) -> str:
+def _verbalize_dotted(match: re.Match[str]) -> str:
     return f" {' point '.join(map(numbers.cardinal, match[0].split('.')))} "
 
 
-def _say_phone(match: re.Match[str]) -> str:
+def _verbalize_phone(match: re.Match[str]) -> str:
     return f" {', '.join(map(numbers.digits, re.split('[- ]', match[0])))} "
 
 
@@ -110,21 +105,21 @@ _ADDRESS = (
 )
 
 
-def _abbreviations() -> list[tuple[str, Say]]:
+def _abbreviations() -> list[tuple[str, Replacement]]:
     return [
         (r"\d{16,}+", lambda m: f" {numbers.digits(m[0])} "),  # first: long runs cost the others
         (rf"\b(?:{'|'.join(map(re.escape, ABBREVIATIONS))})", lambda m: ABBREVIATIONS[m[0]]),
         (r"\bSt\.(?=\s[A-Z])", lambda m: "Saint"),
         (r"(?<=[a-z]\s)St\.", lambda m: "Street"),
         (r"\bNo\.(?=\s?\d)|#(?=\d)", lambda m: "number "),
-        (_ADDRESS, _say_address),
+        (_ADDRESS, _verbalize_address),
     ]
 
 
-def _plain_numbers() -> list[tuple[str, Say]]:
+def _plain_numbers() -> list[tuple[str, Replacement]]:
     return [
-        (r"(?<!\d)\d++(?:\.\d++){2,}+", _say_dotted),
-        (r"(?<![\d-])(?:\d{3}[- ])?\d{3}-\d{4}(?![\d-])", _say_phone),
+        (r"(?<!\d)\d++(?:\.\d++){2,}+", _verbalize_dotted),
+        (r"(?<![\d-])(?:\d{3}[- ])?\d{3}-\d{4}(?![\d-])", _verbalize_phone),
         (
             rf"(?<![\d-])(?<!\d[.,])(\d[\d,.]*+){DASH}(?=\d[\d,.]*+(?![\d-]))",
             lambda m: f"{m[1]} to ",
@@ -143,10 +138,10 @@ def _plain_numbers() -> list[tuple[str, Say]]:
     ]
 
 
-def _rules() -> list[tuple[re.Pattern[str], Say]]:
+def _rules() -> list[tuple[re.Pattern[str], Replacement]]:
     """Patterns in the order in which they apply: the more particular first."""
     table = _abbreviations() + amounts() + _plain_numbers()
-    return [(re.compile(pattern), say) for pattern, say in table]
+    return [(re.compile(pattern), replace) for pattern, replace in table]
 
 
 def _tidy() -> list[tuple[re.Pattern[str], str]]:
