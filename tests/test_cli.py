@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,8 @@ import pytest
 from f5serve import __version__
 from f5serve.audio.encode import read_wav
 from f5serve.cli.main import run
-from f5serve.cli.say import progress
+from f5serve.cli.options import make_parser
+from f5serve.cli.progress import show_utterances
 from f5serve.errors import InvalidRequest
 from f5serve.runpod.worker import check_test_input
 from f5serve.settings import Settings, on_runpod, unknown_names, worker_settings
@@ -119,12 +120,31 @@ def test_help_imports_nothing_of_what_verbs_need() -> None:
         found = modules_after(*argv)
         assert not found & (HEAVY | {"numpy", "asyncio", "ssl"}), argv
         rooms = {name for name in found if name.startswith("f5serve.") and name.count(".") > 1}
-        assert {name.split(".")[1] for name in rooms} <= {"cli", "doctor"}, argv
-    assert "f5serve.cli.models_list" in modules_after("models", "list")
+        assert {name.split(".")[1] for name in rooms} <= {"cli"}, argv
+    assert "f5serve.cli.models" in modules_after("models", "list")
 
 
-def test_listing_voices_imports_no_engine() -> None:
-    assert not modules_after("voices", "list") & HEAVY
+@pytest.mark.parametrize("verb", ["voices", "models"])
+def test_listing_imports_no_engine(verb: str) -> None:
+    assert not modules_after(verb, "list") & HEAVY
+
+
+def actions(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The functions that verbs and their actions name."""
+    if name := parser.get_default("run"):
+        yield name
+    for group in parser._actions:
+        if isinstance(group, argparse._SubParsersAction):
+            for one in group.choices.values():
+                yield from actions(one)
+
+
+def test_every_verb_names_a_function() -> None:
+    found = set(actions(make_parser()))
+    assert len(found) >= 12
+    for name in found:
+        module, _, function = name.partition(".")
+        assert callable(getattr(import_module(f"f5serve.cli.{module}"), function)), name
 
 
 def test_help_documents_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +236,7 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(
     stream: io.StringIO, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
-    with progress() as tell:
+    with show_utterances() as tell:
         for done in (1, 2, 3):
             tell(done, 3)
     assert shown in stream.getvalue()
@@ -492,11 +512,11 @@ def test_an_interrupt_ends_it_without_a_traceback_or_a_file(folder: Path) -> Non
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed_interrupts) as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith(b"spoken 1 of")
-        began = time.monotonic()
+        first = process.stderr.readline()
+        assert first.startswith(b"spoken 1 of")
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-    assert time.monotonic() - began < 15  # the whole text takes more than twice that
+    assert rest.count(b"spoken") < int(first.split()[-1]) / 2  # whatever else the machine does
     assert process.returncode == 130
     assert rest.endswith(b"error: Interrupted.\n")
     assert b"Traceback" not in rest

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.audio.decode import decode
-from f5serve.cli.main import make_parser
+from f5serve.cli.options import make_parser
 from tests.http.house import house
 
 ROOT = Path(__file__).parents[1]

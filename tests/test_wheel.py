@@ -200,7 +200,7 @@ async def missing_operations() -> list[str]:
 
 def missing_verbs() -> list[str]:
     """Verbs of `VERBS` that the command line does not know."""
-    from f5serve.cli.main import make_parser
+    from f5serve.cli.options import make_parser
 
     text = make_parser().format_help()
     return [verb for verb in VERBS if f"\n    {verb} " not in text]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.cli import models as cli_models
-from f5serve.cli import models_parser as cli_models_parser
+from f5serve.cli.options import add_models
 from f5serve.errors import F5Error
 from f5serve.models.registry import PUBLISHED
 from f5serve.settings import Settings
@@ -27,7 +27,7 @@ def settings(hub: Hub, models_dir: Path) -> Settings:
 
 def models(settings: Settings, *words: str) -> int:
     parser = argparse.ArgumentParser()
-    cli_models_parser.add_parser(parser.add_subparsers())
+    add_models(parser.add_subparsers())
     args = parser.parse_args(["models", *words])
     code: int = cli_models.run(args, settings, REGISTRY)
     return code
@@ -56,7 +56,7 @@ def test_the_published_list_fits_a_terminal(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = argparse.ArgumentParser()
-    cli_models_parser.add_parser(parser.add_subparsers())
+    add_models(parser.add_subparsers())
     cli_models.run(parser.parse_args(["models", "list"]), settings)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(PUBLISHED.models) + 1

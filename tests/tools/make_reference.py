@@ -11,7 +11,7 @@ from tests.tools.http_reference import http_page, openapi_file
 from tests.tools.jobs_reference import jobs_page
 from tests.tools.metrics_reference import metrics_page
 
-from f5serve.cli import main as cli
+from f5serve.cli.options import make_parser
 from f5serve.models.registry import PUBLISHED
 from f5serve.settings import Settings
 
@@ -52,7 +52,7 @@ def settings_page() -> str:
 def cli_page() -> str:
     """The help of every command."""
     text = "# Command line\n"
-    for name, parser in commands("f5serve", cli.make_parser()):
+    for name, parser in commands("f5serve", make_parser()):
         text += f"\n## {name}\n\n```text\n{parser.format_help().strip()}\n```\n"
     return GENERATED + text
 

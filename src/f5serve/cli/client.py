@@ -1,8 +1,7 @@
-"""A running server as the command line meets it: requests out, bodies in, its errors as ours.
+"""HTTP client of a running server: bodies are streamed, its errors raised as `F5Error`.
 
-Paths and JSON flow in, bytes flow out as they arrive. Whatever goes wrong is an `F5Error` that says
-who failed: the address, the way there, or the server. Redirects are not followed, so a key goes
-nowhere but where it was meant to.
+An error says what failed: the address, the connection or the server. Redirects are not followed,
+so a key is sent to no other host.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import contextlib
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -30,7 +30,7 @@ _MOST_BYTES = 64_000_000
 _MOST_ERROR_BYTES = 1_000_000
 
 
-class Server:
+class ServerClient:
     """A server under its URL.
 
     Args:
@@ -58,17 +58,17 @@ class Server:
         """The whole body.
 
         Raises:
-            F5Error: see `Answer`.
+            F5Error: see `StreamedResponse`.
         """
         with self._ask("GET", path) as answer:
             data = b"".join(answer.parts(_MOST_BYTES))
         return data
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any]) -> StreamedResponse:
         """The answer to a JSON body, before its own body has come."""
         return self._ask("POST", path, json.dumps(body).encode())
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> StreamedResponse:
         kind = (
             http.client.HTTPSConnection
             if self._parts.scheme == "https"
@@ -84,7 +84,7 @@ class Server:
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.close()
             raise self._unreachable(error) from None
-        return Answer(self.url, connection, response)
+        return StreamedResponse(self.url, connection, response)
 
     def _unreachable(self, error: Exception) -> F5Error:
         return StorageFailed(
@@ -95,11 +95,14 @@ class Server:
         )
 
 
-class Answer:
-    """An answer whose status is good; closed at the end of `with`.
+class StreamedResponse:
+    """A response whose status is 200; closed at the end of `with`.
+
+    Attributes:
+        first_part_at: `time.monotonic()` when its body began to arrive; None before.
 
     Raises:
-        InvalidRequest: what the server refuses, under its code.
+        InvalidRequest: what the server refuses, with its code.
         ModelUnavailable: it is not ready, or cannot do that.
         StorageFailed: it failed otherwise.
     """
@@ -113,6 +116,7 @@ class Answer:
         self._url = url
         self._connection = connection
         self._response = response
+        self.first_part_at: float | None = None
         if response.status != 200:
             with self:
                 raise self._refusal()
@@ -130,9 +134,14 @@ class Answer:
         announced = self.header("Content-Length")
         size = 0
         while part := self._read():
+            self.first_part_at = self.first_part_at or time.monotonic()
             size += len(part)
             if most is not None and size > most:
-                raise _too_large(self._url, most)
+                raise StorageFailed(
+                    f"The answer of {self._url} is larger than {most:,} bytes.",
+                    code="ANSWER_TOO_LARGE",
+                    hint="Check that it is f5serve.",
+                )
             yield part
         if announced.isdecimal() and size != int(announced):
             raise self._lost(size)
@@ -148,7 +157,7 @@ class Answer:
         data = b""
         with contextlib.suppress(F5Error):
             data = b"".join(self.parts(_MOST_ERROR_BYTES))
-        message, code = _told(data)
+        message, code = _parse_error(data)
         kind: type[F5Error] = InvalidRequest if status < 500 else StorageFailed
         if status in (501, 503):
             kind = ModelUnavailable
@@ -198,7 +207,7 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _told(data: bytes) -> tuple[str, str]:
+def _parse_error(data: bytes) -> tuple[str, str]:
     """Message and code of an error in OpenAI's shape; empty for anything else."""
     try:
         error = json.loads(data)["error"]
@@ -217,11 +226,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, http.client.HTTPException):
         return f"it does not speak HTTP as expected ({type(error).__name__})"
     return str(getattr(error, "strerror", None) or error).rstrip(".")
-
-
-def _too_large(url: str, most: int) -> StorageFailed:
-    return StorageFailed(
-        f"The answer of {url} is larger than {most:,} bytes.",
-        code="ANSWER_TOO_LARGE",
-        hint="Check that it is f5serve.",
-    )

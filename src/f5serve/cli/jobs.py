@@ -1,4 +1,4 @@
-"""`f5serve jobs`: what the records tell of a job, and the removal of old ones."""
+"""`f5serve jobs`: shows the records of a job, removes old ones."""
 
 from __future__ import annotations
 
@@ -8,26 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from f5serve.errors import InvalidRequest
+from f5serve.jobs.claims import unknown
+from f5serve.jobs.records import Status
+from f5serve.jobs.retention import collect_garbage
+from f5serve.jobs.store import JobStore
 from f5serve.settings import Settings
-
-
-def add_parser(verbs: Any) -> None:
-    """The options of `jobs`."""
-    parser = verbs.add_parser("jobs", help="look into the records of jobs, remove old ones")
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-
-    show = actions.add_parser("show", help="tell all that is recorded of a job")
-    show.add_argument("job_id", metavar="ID")
-    show.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    show.set_defaults(run=run_show)
-
-    gc = actions.add_parser(
-        "gc", help="remove jobs, results and cache entries older than F5_RETENTION_DAYS"
-    )
-    gc.add_argument("--days", type=int, metavar="N", help="instead of F5_RETENTION_DAYS")
-    gc.add_argument("--dry-run", action="store_true", help="only tell what would go")
-    gc.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    gc.set_defaults(run=run_gc)
+from f5serve.store.config import open_store
 
 
 def run_show(args: argparse.Namespace, settings: Settings) -> int:
@@ -36,19 +22,14 @@ def run_show(args: argparse.Namespace, settings: Settings) -> int:
     Raises:
         InvalidRequest: INVALID_JOB_ID.
     """
-    from f5serve.jobs.claims import unknown
-    from f5serve.jobs.records import Status
-    from f5serve.jobs.store import JobStore
-    from f5serve.store.config import open_store
-
     store = open_store(settings)
     snapshot = JobStore(store).snapshot(args.job_id)
     if snapshot.status is Status.UNKNOWN:
         raise unknown(args.job_id, named=True)
     record = snapshot.record
     if args.json:
-        told = {"job_id": args.job_id, "status": snapshot.status.public, "record": record}
-        print(json.dumps(told))
+        values = {"job_id": args.job_id, "status": snapshot.status.public, "record": record}
+        print(json.dumps(values))
         return 0
     print(f"{args.job_id}: {snapshot.status.value}")
     for line in _lines(record):
@@ -60,10 +41,7 @@ def run_show(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def run_gc(args: argparse.Namespace, settings: Settings) -> int:
-    """Remove what is old enough, or tell what would go."""
-    from f5serve.jobs.retention import collect_garbage
-    from f5serve.store.config import open_store
-
+    """Remove what is old enough, or print what would go."""
     days = settings.retention_days if args.days is None else args.days
     if days < 0:
         raise InvalidRequest(
@@ -89,7 +67,7 @@ def _lines(record: dict[str, Any]) -> list[str]:
     """What a person wants to know first, as far as it is recorded."""
     engine, voice = record.get("engine") or {}, record.get("voice") or {}
     worker, failure = record.get("worker") or {}, record.get("failure") or {}
-    told = {
+    values = {
         "attempt": record.get("attempt"),
         "phase": record.get("phase"),
         "worker": f"{worker.get('boot_id')}, version {worker.get('version')}" if worker else None,
@@ -99,4 +77,4 @@ def _lines(record: dict[str, Any]) -> list[str]:
         "seconds": record.get("seconds"),
         "failure": f"{failure['message']} ({failure['code']})" if failure else None,
     }
-    return [f"{name}: {value}" for name, value in told.items() if value is not None]
+    return [f"{name}: {value}" for name, value in values.items() if value is not None]

@@ -1,6 +1,6 @@
-"""`f5serve keys`: keys for callers of the server, and what F5_API_KEYS holds of them.
+"""`f5serve keys`: makes keys for callers of the server, and the digests for F5_API_KEYS.
 
-Nothing is kept: a key is shown once, and its digest is for the operator to put into the setting.
+Nothing is kept: a key is printed once, and the operator puts its digest into the setting.
 """
 
 from __future__ import annotations
@@ -9,34 +9,10 @@ import argparse
 import getpass
 import json
 import sys
-from typing import Any
 
 from f5serve.api_keys import MIN_CHARS, ApiKey, digest, is_name, new_key, parse_keys
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
-
-
-def add_parser(verbs: Any) -> None:
-    """The options of `keys`."""
-    parser = verbs.add_parser("keys", help="keys for callers of the server")
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    new = actions.add_parser(
-        "new",
-        help="make a key: shown once, and what F5_API_KEYS is to hold of it",
-        description="Make a key of 256 random bits. It is shown once and kept nowhere; F5_API_KEYS "
-        "holds its SHA-256, of which several are separated by commas.",
-    )
-    hashing = actions.add_parser(
-        "hash",
-        help="read a key from standard input and print what F5_API_KEYS is to hold of it",
-    )
-    for action in (new, hashing):
-        action.add_argument(
-            "--name", default="key", metavar="N", help="whose it is: letters, digits, _ . and -"
-        )
-        action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    new.set_defaults(run=run_new)
-    hashing.set_defaults(run=run_hash)
 
 
 def run_new(args: argparse.Namespace, settings: Settings) -> int:
@@ -56,7 +32,7 @@ def run_new(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def run_hash(args: argparse.Namespace, settings: Settings) -> int:
-    """Print the line for F5_API_KEYS of a key that somebody has.
+    """Print the line for F5_API_KEYS of an existing key.
 
     Raises:
         InvalidRequest: BAD_OPTION for the name, WEAK_KEY.

@@ -1,8 +1,6 @@
 """`f5serve models`: list, pull, verify, convert, push and sync weights.
 
-Arguments and settings flow in, paths, verdicts or JSON on stdout and an exit code flow out; what is
-going on is told on stderr. What a model is and how it gets here is in `models`; `list`, `push`
-and `sync` are in modules of their own.
+Paths, verdicts or JSON go to stdout, progress to stderr.
 """
 
 from __future__ import annotations
@@ -10,20 +8,32 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from f5serve.cli.meter import Meter
-from f5serve.cli.models_parser import DTYPES
-from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
+from f5serve.cli.options import MODEL_DTYPES
+from f5serve.cli.progress import ProgressBar
+from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.models.bucket import published_ids, sync
 from f5serve.models.disk import cannot_write, format_bytes
-from f5serve.models.local import ModelFiles, artifact_path, find, find_published, get_published
+from f5serve.models.hub import pull
+from f5serve.models.hub_client import HubSource
+from f5serve.models.local import (
+    ModelFiles,
+    artifact_path,
+    find,
+    find_installed,
+    find_published,
+    get_published,
+    remove_other_versions,
+)
+from f5serve.models.publish import PublishResult, collect_files, publish
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, check_license
+from f5serve.models.verify import FileCheck, record_artifact, verify
 from f5serve.settings import Settings
-
-if TYPE_CHECKING:
-    from f5serve.models.verify import FileCheck
+from f5serve.store.config import open_store
 
 
 def run(args: argparse.Namespace, settings: Settings, registry: Registry = PUBLISHED) -> int:
@@ -32,37 +42,92 @@ def run(args: argparse.Namespace, settings: Settings, registry: Registry = PUBLI
     Raises:
         F5Error: as the action does; the command line reports it.
     """
-    from f5serve.cli import models_list as cli_models_list
-    from f5serve.cli import models_store as cli_models_store
-
     action = {
-        "list": cli_models_list.show,
+        "list": _list,
         "pull": _pull,
         "verify": _verify,
         "convert": _convert,
-        "push": cli_models_store.push,
-        "sync": cli_models_store.pull_from_store,
+        "push": _push,
+        "sync": _sync,
     }[args.action]
     return action(args, settings, registry)
 
 
-def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
-    from f5serve.models.hub import pull
-    from f5serve.models.hub_client import HubSource
+def _list(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    """Every model of the registry; with --store, which of them are in the store."""
+    stored = published_ids(open_store(settings)) if args.store else None
+    specs = (*registry.models, registry.vocoder)
+    rows = [_row(spec, settings, registry, stored) for spec in specs]
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    heads = ("MODEL", "LANGUAGES", "LICENCE", "COMMERCIAL", "SIZE", "HERE")
+    _print_table([(*heads, "STORE") if args.store else heads, *map(_cells, rows)])
+    return 0
 
+
+def _row(
+    spec: ModelSpec, settings: Settings, registry: Registry, stored: Collection[str] | None
+) -> dict[str, Any]:
+    is_model = spec is not registry.vocoder
+    here = find(spec.id, settings.models_dir, registry=registry) if is_model else None
+    sizes = [file.size for file in spec.files if file.role in ("weights", "vocoder")]
+    row = {
+        "id": spec.id,
+        "repo": spec.repo,
+        "revision": spec.revision,
+        "arch": spec.arch,
+        "languages": list(spec.languages),
+        "license": spec.license,
+        "commercial": spec.commercial,
+        "size": here.weights.stat().st_size if here else next(iter(sizes), None),
+        "on_disk": _form_of(here, settings, registry) if here else None,
+        "note": spec.note,
+    }
+    return row if stored is None else {**row, "in_store": spec.id in stored}
+
+
+def _form_of(here: ModelFiles, settings: Settings, registry: Registry) -> str:
+    """In which form a model is used, of those that are here."""
+    if here.weights == artifact_path(settings.models_dir, here.model):
+        return "converted"
+    published = find_published(here.model, settings.models_dir, registry=registry)
+    return "published" if here == published else "synced"
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    cells = (
+        row["id"],
+        " ".join(row["languages"]) or "-",
+        row["license"],
+        "yes" if row["commercial"] else "no",
+        format_bytes(row["size"]) if row["size"] else "?",
+        row["on_disk"] or "-",
+    )
+    return (*cells, "yes" if row["in_store"] else "-") if "in_store" in row else cells
+
+
+def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
+    rows = list(rows)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+
+
+def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
     spec = registry.get(args.model)
     check_license(spec, settings.require_commercial_license)
-    tell(f"{spec.id}: {_license(spec)}")
+    _log(f"{spec.id}: {_license(spec)}")
     if spec.note:
-        tell(f"{spec.id}: {spec.note}")
+        _log(f"{spec.id}: {spec.note}")
     wanted = [file for file in (*spec.files, *registry.vocoder.files) if file.role != "config"]
     sizes = [file.size for file in wanted if file.size]
     if len(sizes) == 3 and not find_published(spec.id, settings.models_dir, registry=registry):
-        tell(f"{spec.id}: {format_bytes(sum(sizes))} to download, with its vocoder.")
+        _log(f"{spec.id}: {format_bytes(sum(sizes))} to download, with its vocoder.")
     source = HubSource(settings.hub_endpoint, settings.hub_token, settings.hub_timeout_s)
-    with Meter() as meter:
-        files = pull(spec.id, source, settings.models_dir, meter, registry)
-    print_files(files, args.json)
+    with ProgressBar() as progress:
+        files = pull(spec.id, source, settings.models_dir, progress, registry)
+    _print_files(files, args.json)
     return 0
 
 
@@ -71,27 +136,25 @@ def _license(spec: ModelSpec) -> str:
     return f"{spec.license}, which {permits} commercial use."
 
 
-def print_files(files: ModelFiles, as_json: bool) -> None:
+def _print_files(files: ModelFiles, as_json: bool) -> None:
     """Print where the parts of a model are."""
-    said = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(files).items()}
+    answer = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(files).items()}
     if as_json:
-        print(json.dumps(said, indent=1))
+        print(json.dumps(answer, indent=1))
     else:
         for name in ("weights", "vocab", "vocoder"):
-            print(f"{name:8} {said[name]}")
+            print(f"{name:8} {answer[name]}")
 
 
 def _verify(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
-    from f5serve.models.verify import verify
-
     here = settings.models_dir
     names = args.models or [m.id for m in registry.models if find(m.id, here, registry=registry)]
     if not names:
-        tell("No model is on this machine.")
+        _log("No model is on this machine.")
     checks: dict[Path, FileCheck] = {}
     for name in names:
-        with Meter() as meter:
-            found = verify(name, here, meter, registry)
+        with ProgressBar() as progress:
+            found = verify(name, here, progress, registry)
         checks |= {check.path: check for check in found}
     _print_checks(list(checks.values()), args.json)
     bad = any(check.state in ("changed", "missing") for check in checks.values())
@@ -111,15 +174,13 @@ def _print_checks(checks: list[FileCheck], as_json: bool) -> None:
 
 
 def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
-    from f5serve.models.verify import record_artifact
-
     given = Path(args.model)
     if given.is_file():
         weights, arch, license, model_id = given, args.arch, "", ""
         out = args.output or given.with_name(f"{given.stem}.f5serve.safetensors")
     elif given.suffix or given.parent != Path():
-        raise _wrong_argument(
-            f"There is no file {args.model}.", "NO_SUCH_FILE", "Look at its path."
+        raise InvalidRequest(
+            f"There is no file {args.model}.", code="NO_SUCH_FILE", hint="Look at its path."
         )
     else:
         spec = registry.get_model(args.model)
@@ -134,25 +195,21 @@ def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -
             args.output or artifact_path(settings.models_dir, spec.id),
         )
     if not arch:
-        raise _wrong_argument(
+        raise InvalidRequest(
             "The architecture of that checkpoint is not known.",
-            "ARCH_REQUIRED",
-            "Name it with --arch, e.g. F5TTS_v1_Base; a file does not tell v0 from v1.",
+            code="ARCH_REQUIRED",
+            hint="Name it with --arch, e.g. F5TTS_v1_Base; a file does not tell v0 from v1.",
         )
-    convert_file(weights, arch, out, license, args.dtype)
+    _convert_file(weights, arch, out, license, args.dtype)
     if model_id and out == artifact_path(settings.models_dir, model_id):
         record_artifact(settings.models_dir, model_id)
     size = out.stat().st_size
-    said = {"output": str(out), "arch": arch, "size": size, "source": str(weights)}
-    print(json.dumps(said) if args.json else f"{out}  {format_bytes(size)}")
+    answer = {"output": str(out), "arch": arch, "size": size, "source": str(weights)}
+    print(json.dumps(answer) if args.json else f"{out}  {format_bytes(size)}")
     return 0
 
 
-def _wrong_argument(message: str, code: str, hint: str) -> F5Error:
-    return InvalidRequest(message, code=code, hint=hint)
-
-
-def convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str) -> None:
+def _convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str) -> None:
     """Write the artifact of a checkpoint; `dtype` is "fp16" or "fp32".
 
     Raises:
@@ -171,10 +228,65 @@ def convert_file(weights: Path, arch: str, out: Path, license: str, dtype: str) 
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(out.parent, 0, error) from None
-    tell(f"Converting {weights.name} as {arch}; this takes a minute.")
-    convert(weights, arch, out, license=license, dtype=DTYPES[dtype])
+    _log(f"Converting {weights.name} as {arch}; this takes a minute.")
+    convert(weights, arch, out, license=license, dtype=MODEL_DTYPES[dtype])
 
 
-def tell(sentence: str) -> None:
-    """Say on stderr what is going on."""
+def _push(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    """Publish a model of this machine."""
+    spec = _model(args.model, settings, registry)
+
+    def convert(weights: Path, out: Path, form: str) -> None:
+        _convert_file(weights, spec.arch, out, spec.license, form)
+
+    plan = collect_files(spec.id, args.dtype, settings.models_dir, convert, registry)
+    store = open_store(settings)
+    _log(f"Publishing {spec.id} ({args.dtype}) into {store.describe()}.")
+    with ProgressBar() as progress:
+        published = publish(store, plan, progress, args.again)
+    print(json.dumps(_as_dict(published)) if args.json else _as_line(published))
+    return 0
+
+
+def _sync(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    """Bring a model from the store onto this machine."""
+    spec = _model(args.model, settings, registry)
+    store = open_store(settings)
+    with ProgressBar() as progress:
+        files = sync(store, spec.id, settings.models_dir, progress)
+    version = find_installed(spec.id, settings.models_dir) if args.remove_others else None
+    if version is not None:
+        remove_other_versions(version)
+    _print_files(files, args.json)
+    return 0
+
+
+def _model(name: str, settings: Settings, registry: Registry) -> ModelSpec:
+    spec = registry.get_model(name)
+    check_license(spec, settings.require_commercial_license)
+    return spec
+
+
+def _as_dict(published: PublishResult) -> dict[str, object]:
+    manifest = published.manifest
+    return {
+        "model": manifest.about.model,
+        "manifest": manifest.sha256,
+        "files": [file.path for file in manifest.files],
+        "size": manifest.size,
+        "sent": list(published.sent),
+        "sent_bytes": published.sent_bytes,
+        "changed": published.changed,
+    }
+
+
+def _as_line(published: PublishResult) -> str:
+    manifest = published.manifest
+    made = f"{manifest.about.model}: {format_bytes(manifest.size)} in {len(manifest.files)} files"
+    sent = f"{format_bytes(published.sent_bytes)} sent" if published.sent else "all of it was there"
+    state = "now current" if published.changed else "current as before"
+    return f"{made}, {sent}; manifest {manifest.sha256[:16]}, {state}"
+
+
+def _log(sentence: str) -> None:
     print(sentence, file=sys.stderr)

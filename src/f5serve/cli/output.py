@@ -1,7 +1,4 @@
-"""Where `say` writes: found unusable before the work, written whole or not at all.
-
-A path and bytes flow in. Knows nothing about speech.
-"""
+"""Output of `say` and `align`: checked before the work, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -51,7 +48,7 @@ class Output:
 
         Raises:
             StorageFailed: OUTPUT_UNWRITABLE.
-            BrokenPipeError: whoever read it went away.
+            BrokenPipeError: its reader has closed it.
         """
         try:
             if self.path is None:
@@ -64,7 +61,7 @@ class Output:
                 with self.path.open("wb", buffering=0) as file:
                     for part in parts:
                         file.write(part)
-        except BrokenPipeError:  # somebody has read enough, which is no fault of the output
+        except BrokenPipeError:  # the reader has enough, which is no fault of the output
             raise
         except OSError as error:
             raise _unwritable(self.name, error.strerror or str(error)) from None

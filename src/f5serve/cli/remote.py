@@ -1,7 +1,7 @@
-"""`f5serve say --server URL`: a text out to a running server, its speech in to a file.
+"""`f5serve say --server URL`: has a running server synthesize a text, writes its speech to a file.
 
-Arguments flow in, a request and a sound file flow out. Nothing is loaded here: the sound is written
-as it arrives, and what the server refuses is told in its own words, under its own code.
+No model is loaded: the sound is written as it arrives, and the server's errors keep their sentence
+and code.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from f5serve.audio.encode_stream import patch_lengths
-from f5serve.cli.client import Answer, Server
+from f5serve.cli.client import ServerClient
 from f5serve.cli.output import STDOUT, Output
 from f5serve.cli.say import SAMPLING, choose_output, read_text, timing_outputs
 from f5serve.errors import F5Error, InvalidRequest
@@ -30,8 +29,11 @@ MAX_TEXT_CHARS = 1_000_000
 MODEL = "tts-1"
 """What a server of OpenAI's contract calls the model it has."""
 
-TOLD = ("job_id", "duration", "sample_rate", "seed", "text", "voice", "model", "warnings", "worker")
-TOLD_OF_WORDS = ("word_timings", "timing_method", "timing_confidence", "word_count")
+RESULT_FIELDS = (
+    *("job_id", "duration", "sample_rate", "seed", "text", "voice", "model", "warnings"),
+    "worker",
+)
+WORD_TIMING_FIELDS = ("word_timings", "timing_method", "timing_confidence", "word_count")
 """What the server's own answer adds to that."""
 
 _OF_THIS_MACHINE = ("engine", "weights", "ckpt", "vocab", "arch", "vocoder", "device", "dtype")
@@ -43,24 +45,24 @@ _WAITS = (0.1, 0.4, 1.5)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Have a server speak, write what it sends, and say what was done."""
+    """Have a server synthesize, write what it sends, and print what was done."""
     refuse_what_stays_here(args)
-    server = Server(args.server, args.key or settings.server_key)
+    server = ServerClient(args.server, args.key or settings.server_key)
     output, format = choose_output(args)
     timings = timing_outputs(args, output)
     body = request_body(args, format)
     began = time.monotonic()
-    with server.post("/v1/audio/speech", body) as answer:
-        heard = _Heard(answer)
-        output.write_parts(heard.parts(), patch_lengths)
-    job_id = answer.header("X-F5-Job-Id")
+    with server.post("/v1/audio/speech", body) as response:
+        output.write_parts(response.parts(), patch_lengths)
+    job_id = response.header("X-F5-Job-Id")
     result = _result(server, job_id) if job_id else {}
     written = _write_timings(server, job_id, timings)
-    took = {"first_audio_s": heard.first_at - began, "total_s": time.monotonic() - began}
+    first_at = response.first_part_at or began
+    took = {"first_audio_s": first_at - began, "total_s": time.monotonic() - began}
     if args.json:
-        told = TOLD + (TOLD_OF_WORDS if timings else ())
-        said = {name: result[name] for name in told if name in result}
-        print(json.dumps(as_dict(server, output, format, took) | said | written))
+        fields = RESULT_FIELDS + (WORD_TIMING_FIELDS if timings else ())
+        answer = {name: result[name] for name in fields if name in result}
+        print(json.dumps(as_dict(server, output, format, took) | answer | written))
         return 0
     print(_summary(server, output, result, took), file=sys.stderr)
     for warning in result.get("warnings", []):
@@ -96,7 +98,7 @@ def request_body(args: argparse.Namespace, format: AudioFormat) -> dict[str, Any
     if args.quality and "nfe_step" not in given:
         given["nfe_step"] = QUALITY_STEPS[args.quality]
     flags: dict[str, Any] = {n: True for n in ("remove_silence", "verify") if getattr(args, n)}
-    if args.output != STDOUT:  # nobody listens yet, and the sound is as without a server
+    if args.output != STDOUT:  # no listener is waiting, and the sound is as without a server
         flags["quick_start"] = False
     words = {"return_word_timings": True, "timing_format": args.timings} if args.timings else {}
     return {
@@ -111,25 +113,8 @@ def request_body(args: argparse.Namespace, format: AudioFormat) -> dict[str, Any
     }
 
 
-class _Heard:
-    """What arrives, and when it began to."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.first_at = time.monotonic()
-
-    def parts(self) -> Iterator[bytes]:
-        """The body as it comes."""
-        is_first = True
-        for part in self._answer.parts():
-            if is_first:
-                self.first_at = time.monotonic()
-                is_first = False
-            yield part
-
-
-def _result(server: Server, job_id: str) -> dict[str, Any]:
-    """What the server's records tell of the job; nothing where they do not tell."""
+def _result(server: ServerClient, job_id: str) -> dict[str, Any]:
+    """The job's record on the server; nothing where it cannot be read."""
     for pause_s in (*_WAITS, None):
         try:
             found = json.loads(server.get(f"{_path(job_id)}/result"))
@@ -143,7 +128,7 @@ def _result(server: Server, job_id: str) -> dict[str, Any]:
     return {}
 
 
-def _write_timings(server: Server, job_id: str, files: dict[Any, Output]) -> dict[str, Any]:
+def _write_timings(server: ServerClient, job_id: str, files: dict[Any, Output]) -> dict[str, Any]:
     """Fetch word times beside the sound; nothing where the server could not find any."""
     if files and not job_id:
         raise F5Error(
@@ -163,7 +148,7 @@ def _write_timings(server: Server, job_id: str, files: dict[Any, Output]) -> dic
 
 
 def as_dict(
-    server: Server, output: Output, format: AudioFormat, took: dict[str, float]
+    server: ServerClient, output: Output, format: AudioFormat, took: dict[str, float]
 ) -> dict[str, Any]:
     """What is known here of the answer for machines, with the names that a job's answer has."""
     return {
@@ -175,16 +160,18 @@ def as_dict(
     }
 
 
-def _summary(server: Server, output: Output, result: dict[str, Any], took: dict[str, float]) -> str:
+def _summary(
+    server: ServerClient, output: Output, result: dict[str, Any], took: dict[str, float]
+) -> str:
     duration = result.get("duration")
     made = f"{duration:.1f} s of speech" if isinstance(duration, int | float) else "written"
-    said = [
-        f"{output.name}: {made}",
-        f"first sound after {took['first_audio_s']:.1f} s",
-        f"all after {took['total_s']:.1f} s",
-    ]
     return " · ".join(
-        [*said, f"{result['model']} at {server.url}" if result.get("model") else server.url]
+        [
+            f"{output.name}: {made}",
+            f"first sound after {took['first_audio_s']:.1f} s",
+            f"all after {took['total_s']:.1f} s",
+            f"{result['model']} at {server.url}" if result.get("model") else server.url,
+        ]
     )
 
 

@@ -1,6 +1,6 @@
-"""`f5serve say`: a text and a voice in, a sound file out.
+"""`f5serve say`: synthesizes a text in a voice into a file.
 
-Whatever can be refused is refused before an engine is loaded, and nothing is written on any error.
+What can be refused is refused before an engine is loaded, and nothing is written on any error.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -17,37 +16,54 @@ from typing import Any, get_args
 from f5serve import build
 from f5serve.alignment.subtitles import SubtitleFormat, write
 from f5serve.alignment.subtitles import as_dict as word_as_dict
+from f5serve.cli.options import SAY_SETTINGS
 from f5serve.cli.output import STDOUT, Output
-from f5serve.cli.reference import read_voice
+from f5serve.cli.progress import show_utterances
 from f5serve.errors import InvalidRequest
+from f5serve.fallback.kokoro import voice_names
 from f5serve.settings import Settings
-from f5serve.startup import LoadedModel, LoadOptions, default_options, load, select_engine
+from f5serve.startup import (
+    EngineSpec,
+    LoadedModel,
+    LoadOptions,
+    default_options,
+    load,
+    select_engine,
+)
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import check_request
 from f5serve.synthesis.verification import describe
-from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult
+from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult, Voice
+from f5serve.voices.bulk_import import read_file, read_recording
+from f5serve.voices.library import VoiceNotFound
+from f5serve.voices.names import DEFAULT_NAME, is_url
+from f5serve.voices.prepare import default_voice, prepare_voice
+from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 
 SUFFIXES: dict[str, AudioFormat] = {
     **{f".{name}": name for name in get_args(AudioFormat)},
     ".ogg": "opus",
     ".raw": "pcm",
 }
-OVERRIDES = ("engine", "model", "arch", "device", "dtype", "threads", "quality")
 SAMPLING = ("nfe_step", "cfg_strength", "sway_sampling_coef", "speed", "seed")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Speak, write, and say what was done."""
+    """Synthesize, write, and print what was done; with --server, the server does it."""
+    if args.server:
+        from f5serve.cli import remote
+
+        return remote.run(args, settings)
     settings = override(settings, args)
     output, format = choose_output(args)
     timings = timing_outputs(args, output)
     text = read_text(args.text, settings.max_text_chars)
     spec = select_engine(settings, args.weights)
-    ears = SpeechRecognition(settings)
+    recognition = SpeechRecognition(settings)
     request = SpeechRequest(
         text=text,
-        voice=read_voice(args, spec, settings, ears),
+        voice=read_voice(args, spec, settings, recognition),
         options=read_options(args, settings),
         format=format,
         cross_fade_s=args.cross_fade_s,
@@ -57,8 +73,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     )
     check_request(request, settings.max_text_chars)
 
-    loaded = load(settings, LoadOptions(spec, recognition=ears))
-    with progress() as on_progress:
+    loaded = load(settings, LoadOptions(spec, recognition=recognition))
+    with show_utterances() as on_progress:
         result = loaded.synthesizer.synthesize(
             request, hooks=SynthesisHooks(on_progress=on_progress)
         )
@@ -79,15 +95,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def override(settings: Settings, args: argparse.Namespace) -> Settings:
     """The settings with the options of the command line in their place."""
     given: dict[str, Any] = {
-        name: value for name in OVERRIDES if (value := getattr(args, name)) is not None
+        name: value for name in SAY_SETTINGS if (value := getattr(args, name)) is not None
     }
     if not 0 <= given.get("threads", 0) <= 1024:
         raise InvalidRequest(
             f"threads is {args.threads}.", code="BAD_OPTION", hint="It takes 0 to 1024."
         )
-    given |= {
-        name: Path(value) for name in ("ckpt", "vocab", "vocoder") if (value := getattr(args, name))
-    }
+    paths = [name for name in ("ckpt", "vocab", "vocoder") if name in given]
+    given |= {name: Path(given[name]) if given[name] else None for name in paths}
     return replace(settings, **given)
 
 
@@ -126,7 +141,7 @@ def timing_outputs(args: argparse.Namespace, output: Output) -> dict[SubtitleFor
 
 
 def timings_as_dict(result: SpeechResult, files: Mapping[SubtitleFormat, Output]) -> dict[str, Any]:
-    """What is told of word times when they were asked for, with the names of a job's answer."""
+    """Word times in the answer when they were asked for, with the names of a job's answer."""
     found = result.timings
     if not files:
         return {}
@@ -163,35 +178,94 @@ def read_text(text: str, max_chars: int) -> str:
         ) from None
 
 
+def read_voice(
+    args: argparse.Namespace, spec: EngineSpec, settings: Settings, recognition: SpeechRecognition
+) -> Voice:
+    """The voice that was asked for; `recognition` transcribes a recording without its words.
+
+    Raises:
+        InvalidRequest: UNKNOWN_VOICE, REF_TEXT_REQUIRED, FILE_UNREADABLE, NOT_TEXT.
+        BadAudio: what is wrong with the recording.
+        StorageFailed: the library cannot be read.
+    """
+    path = Path(args.voice)
+    if args.voice == DEFAULT_NAME:
+        return default_voice()
+    if args.voice in voice_names() and not path.exists():
+        return _standin_voice(args.voice, spec)
+    if not path.is_file():
+        return _library_voice(args, settings, recognition)
+    transcriber = recognition.hearing()
+    ref_text = read_ref_text(args, path, is_needed=transcriber.transcribe is None)
+    return prepare_voice(path.stem, read_recording(path), ref_text, transcriber=transcriber).voice
+
+
+def _library_voice(
+    args: argparse.Namespace, settings: Settings, recognition: SpeechRecognition
+) -> Voice:
+    from f5serve.store.config import open_store
+
+    library = recognition.library(open_store(settings))
+    if is_url(args.voice):
+        has_text = args.ref_text is not None or args.ref_text_file is not None
+        return library.from_url(args.voice, read_ref_text(args, Path()) if has_text else "")
+    try:
+        return library.get(args.voice)
+    except VoiceNotFound:
+        raise _unknown(args.voice, library.similar_names(args.voice)) from None
+    except InvalidRequest as error:
+        if error.code != "BAD_VOICE_NAME":
+            raise
+        raise _unknown(args.voice) from None  # a path, then
+
+
+def _unknown(voice: str, near: tuple[str, ...] = ()) -> InvalidRequest:
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    return InvalidRequest(
+        f"There is no recording {voice!r}, nor a voice of that name.",
+        code="UNKNOWN_VOICE",
+        hint=f"{meant}Give the path of a wav, flac, mp3, ogg or m4a file, or a name of: "
+        "f5serve voices list",
+    )
+
+
+def _standin_voice(name: str, spec: EngineSpec) -> Voice:
+    if spec.kind != "standin":
+        raise InvalidRequest(
+            f"{name} is a voice of the stand-in speaker, and {spec.model} is to speak.",
+            code="UNKNOWN_VOICE",
+            hint="Add --engine standin, or give a recording to clone.",
+        )
+    return replace(default_voice(), name=name)
+
+
+def read_ref_text(args: argparse.Namespace, recording: Path, is_needed: bool = True) -> str:
+    """The words given by --ref-text or --ref-text-file, else those beside the recording.
+
+    Where they are not needed and there are none: "".
+
+    Raises:
+        InvalidRequest: REF_TEXT_REQUIRED, FILE_UNREADABLE, NOT_TEXT, TEXT_TOO_LONG.
+    """
+    if args.ref_text is not None:
+        return str(args.ref_text)
+    beside = recording.with_suffix(".txt")
+    if args.ref_text_file is None and not beside.is_file():
+        if not is_needed:
+            return ""
+        raise InvalidRequest(
+            f"The words spoken in {recording.name} are not known.",
+            code="REF_TEXT_REQUIRED",
+            hint=f"Give them with --ref-text, or put them into {beside.name} beside it.",
+        )
+    path = Path(args.ref_text_file or beside)
+    return decode_text(read_file(path, MAX_TRANSCRIPT_BYTES), f"The transcript {path}")
+
+
 def read_options(args: argparse.Namespace, settings: Settings) -> SamplingOptions:
     """Sampling options as given, the rest from the settings."""
     given = {name: value for name in SAMPLING if (value := getattr(args, name)) is not None}
     return replace(default_options(settings), **given)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, a line for each utterance elsewhere; nothing for a single one."""
-    bars: list[Any] = []
-
-    def show(done: int, total: int) -> None:
-        if total == 1:
-            return
-        if not sys.stderr.isatty():
-            print(f"spoken {done} of {total}", file=sys.stderr, flush=True)
-            return
-        if not bars:
-            from tqdm import tqdm
-
-            bars.append(tqdm(total=total, unit="part", leave=False, file=sys.stderr))
-        bars[0].n = done
-        bars[0].refresh()  # tqdm alone would leave out what comes quickly
-
-    try:
-        yield show
-    finally:
-        for bar in bars:
-            bar.close()
 
 
 def summary(result: SpeechResult, loaded: LoadedModel, output: Output) -> str:

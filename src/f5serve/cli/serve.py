@@ -1,14 +1,10 @@
-"""`f5serve serve`, the HTTP server at a terminal, and `f5serve start`, what the image runs.
-
-They parse, call and print; what a server is lies in `http.serve`, what a worker is in
-`runpod_worker`.
-"""
+"""`f5serve serve`, `worker` and `start`: run the HTTP server or the RunPod worker."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from f5serve.errors import F5Error
 from f5serve.settings import Settings
@@ -19,53 +15,34 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def add_parsers(verbs: Any) -> None:
-    """The options of `serve` and `start`."""
-    server = verbs.add_parser(
-        "serve",
-        help="be an HTTP server with OpenAI's contract and a page",
-        description="Serve speech over HTTP: OpenAI's contract, voices, jobs, and a page to try "
-        "them on. Without settings it listens on this machine alone, keeps everything in a folder "
-        "and speaks with F5-TTS if its weights are here, else with the built-in speaker. SIGTERM "
-        "and Ctrl-C let running requests end within F5_SHUTDOWN_S; the second one does not.",
-    )
-    server.add_argument(
-        "--host", metavar="HOST", help="address to listen on, e.g. 0.0.0.0; else F5_HOST"
-    )
-    server.add_argument("--port", metavar="N", type=_port, help="0 takes a free one; else PORT")
-    server.set_defaults(run=_serve, judges_settings=True)
-    starting = verbs.add_parser(
-        "start",
-        help="be what F5_MODE says: a worker or a server",
-        description="Be what F5_MODE says: `worker` (the default) takes jobs from RunPod's queue "
-        "as `f5serve worker` does; `serve` is the HTTP server of `f5serve serve`, for RunPod's "
-        "load balancer or any other place. Everything it has to say is in its log.",
-    )
-    starting.set_defaults(run=_start, judges_settings=True)
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise ValueError
-    return number
-
-
-_port.__name__ = "port"  # as argparse names it where it is refused
-
-
-def _serve(args: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Serve at a terminal."""
     from f5serve.http import serve
 
     serve.main(_print, args.host, args.port)
     return 0
 
 
-def _start(args: argparse.Namespace, settings: Settings) -> int:
-    if settings.mode == "worker":
-        from f5serve.runpod import worker as runpod_worker
+def run_worker(args: argparse.Namespace, settings: Settings) -> int:
+    """Take jobs from RunPod's queue; RunPod's SDK reads the options again, by the same names."""
+    from f5serve.runpod import worker
 
-        return runpod_worker.main([])
+    given = {name: value for name, value in vars(args).items() if name.startswith(("rp_", "test_"))}
+    options: list[str] = []
+    for name, value in given.items():
+        if value is True:
+            options.append(f"--{name}")
+        elif value is not None and value is not False:
+            options += [f"--{name}", value]
+    return worker.main(options)
+
+
+def run_start(args: argparse.Namespace, settings: Settings) -> int:
+    """Be what F5_MODE says: a worker or a server; everything goes to the log."""
+    if settings.mode == "worker":
+        from f5serve.runpod import worker
+
+        return worker.main([])
     from f5serve.http import serve
 
     try:
@@ -77,7 +54,7 @@ def _start(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _print(found: ServerInfo) -> None:
-    """Flushed, as whoever waits for the address may read from a pipe."""
+    """Flushed, as the address may be read from a pipe."""
     everywhere = ", and on every other address of this machine" if found.is_everywhere else ""
     print(f"{found.program} listens on {found.url}{everywhere}")
     print(f"  speaker  {found.speaker}")

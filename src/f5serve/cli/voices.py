@@ -1,8 +1,4 @@
-"""`f5serve voices`: the names that `say -v` takes, and where they come from.
-
-Arguments and settings flow in, lines or JSON and an exit code flow out. What a voice is and how it
-is kept is in `voices`.
-"""
+"""`f5serve voices`: lists, adds, imports and removes the voices that `say -v` takes by name."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from f5serve.cli.reference import read_ref_text
+from f5serve.cli.say import read_ref_text
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
 from f5serve.service.erasure import erase_voice
@@ -74,19 +70,17 @@ def _remark(voice: dict[str, Any]) -> str:
         return "  (stand-in speaker)"
     if voice["source"] == "library" and not voice["text_file"]:
         return "  (without a transcript: cannot be used yet)"
-    told = f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
-    return f"{told}  (transcript written by a recogniser: read it)" if _is_doubtful(voice) else told
-
-
-def _is_doubtful(voice: dict[str, Any]) -> bool:
-    return voice.get("transcript_confidence") is not None
+    length = f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
+    if voice.get("transcript_confidence") is None:
+        return length
+    return f"{length}  (transcript written by a recogniser: read it)"
 
 
 def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
     path = Path(args.file)
     recording = read_recording(path)
-    said = read_ref_text(args, path, is_needed=not library.can_transcribe)
-    record = library.put(args.name, recording, said, args.language, _consent(args))
+    ref_text = read_ref_text(args, path, is_needed=not library.can_transcribe)
+    record = library.put(args.name, recording, ref_text, args.language, _consent(args))
     voice = library.get(record.name)
     if args.json:
         print(json.dumps(as_dict(record) | {"warnings": list(voice.warnings)}))
@@ -95,11 +89,11 @@ def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
     if record.needs_review:
         print(f"heard: {voice.ref_text}")
         print("hint: if that is wrong, add it again with --ref-text", file=sys.stderr)
-    _tell_notes(voice.warnings)
+    _print_notes(voice.warnings)
     return 0
 
 
-def _tell_notes(notes: Iterable[str]) -> None:
+def _print_notes(notes: Iterable[str]) -> None:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
@@ -110,10 +104,10 @@ def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore)
         print(json.dumps({"removed": args.name}) if args.json else f"{args.name}: removed")
         return 0
 
-    def tell(looked: int, went: int) -> None:
+    def on_progress(looked: int, went: int) -> None:
         print(f"{looked:,} jobs looked at, {went:,} removed", file=sys.stderr, flush=True)
 
-    erased = erase_voice(library, store, args.name, tell)
+    erased = erase_voice(library, store, args.name, on_progress)
     if args.json:
         print(json.dumps({"removed": args.name, "results": asdict(erased)}))
         return 0
@@ -142,7 +136,7 @@ def _import(args: argparse.Namespace, library: VoiceLibrary) -> int:
     for outcome in import_folder(library, Path(args.folder), _consent(args)):
         outcomes.append(outcome)
         if not args.json:
-            _tell(outcome)
+            _print_result(outcome)
     failed = sum(outcome.error is not None for outcome in outcomes)
     if args.json:
         files = _as_dicts(outcomes)
@@ -152,10 +146,10 @@ def _import(args: argparse.Namespace, library: VoiceLibrary) -> int:
     return InvalidRequest.exit_code if failed else 0
 
 
-def _tell(outcome: ImportResult) -> None:
+def _print_result(outcome: ImportResult) -> None:
     if outcome.error is None:
         print(f"{outcome.file}: {outcome.status} as {outcome.name}", flush=True)
-        _tell_notes(outcome.warnings)
+        _print_notes(outcome.warnings)
     else:
         error = outcome.error
         print(f"{outcome.file}: failed: {error.message} {error.hint}".rstrip(), flush=True)

@@ -1,0 +1,391 @@
+"""The options of every verb; modules that run them are imported only when a verb is used.
+
+Each verb sets `run`, the name of a function in `f5serve.cli` that takes arguments and settings;
+`lenient` where it reports wrong settings itself; `settings`, the settings that its options replace.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from f5serve import build
+from f5serve.number_formats import FORMATS
+
+SAY_SETTINGS = (
+    *("engine", "model", "ckpt", "vocab", "arch", "vocoder"),
+    *("device", "dtype", "threads", "quality"),
+)
+"""Settings that options of `say` replace."""
+
+TIMING_FORMATS = ("srt", "vtt", "ass", "csv", "json")
+MODEL_DTYPES = {"fp16": "float16", "fp32": "float32"}
+
+EPILOG = """\
+exit codes:
+  0    done
+  1    a fault in f5serve itself (code INTERNAL)
+  2    the command line could not be understood
+  3    what was asked cannot be done: text, option, voice or recording
+  4    no usable model: missing, damaged, not installed or not permitted
+  5    a disk, bucket or hub failed, or the output cannot be written
+  6    the device failed while computing
+  130  interrupted
+  141  the reader of standard output went away
+
+Every error is one sentence and, where there is something to do about it, a hint. With --json it
+is an object with error, code and hint on standard output. Settings are environment variables
+that start with F5_; options go before them.
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
+    parser = Parser(
+        prog="f5serve",
+        description="Turn text into speech in a cloned voice with F5-TTS.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action=_ShowVersion, nargs=0, help="print version and commit, and exit"
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    add_say(verbs)
+    add_voices(verbs)
+    add_jobs(verbs)
+    add_models(verbs)
+    add_doctor(verbs)
+    add_transcribe(verbs)
+    add_align(verbs)
+    add_keys(verbs)
+    add_worker(verbs)
+    add_serve(verbs)
+    return parser
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses an option with two values: which of them was meant is not known."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for action in (None, "store"):
+            self.register("action", action, _StoreOnce)
+
+
+class _StoreOnce(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given: set[str] = vars(namespace).setdefault("options_given", set())
+        if option_string and self.dest in given:
+            parser.error(f"argument {'/'.join(self.option_strings)}: given twice; it takes one")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        print(build.stamp())
+        parser.exit(0)
+
+
+def add_say(verbs: Any) -> None:
+    """The options of `say`."""
+    parser = verbs.add_parser("say", help="speak a text into a file", epilog="See f5serve --help.")
+    parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from standard input")
+    parser.add_argument(
+        "-o", dest="output", metavar="OUT", help="file, else speech.wav; - is stdout"
+    )
+    parser.add_argument("--format", choices=["wav", "mp3", "opus", "flac", "aac", "pcm"])
+    parser.add_argument(
+        "--timings",
+        action="append",
+        default=[],
+        choices=TIMING_FORMATS,
+        help="write when each word is heard beside OUT; may be given several times",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+    voice = parser.add_argument_group("voice")
+    voice.add_argument(
+        "-v", dest="voice", metavar="VOICE", default="default", help="a recording, or a name"
+    )
+    voice.add_argument("--ref-text", metavar="T", help="the words spoken in that recording")
+    voice.add_argument("--ref-text-file", metavar="F", help="or a file that holds them")
+
+    sampling = parser.add_argument_group("sampling")
+    sampling.add_argument("--quality", choices=["fast", "balanced", "quality"])
+    sampling.add_argument("--nfe-step", type=int, metavar="N", help="1..64, instead of --quality")
+    sampling.add_argument("--cfg-strength", type=float, metavar="X", help="0..10")
+    sampling.add_argument(
+        "--sway", dest="sway_sampling_coef", type=float, metavar="X", help="-1..1"
+    )
+    sampling.add_argument("--speed", type=float, metavar="X", help="0.25..4, 1 is as the reference")
+    sampling.add_argument("--seed", type=int, metavar="N")
+    sampling.add_argument("--cross-fade-s", type=float, default=0.15, metavar="S", help="0..5")
+    sampling.add_argument("--remove-silence", action="store_true", help="shorten long pauses")
+    sampling.add_argument(
+        "--verify", action="store_true", help="hear it, and say again what is not understood"
+    )
+
+    model = parser.add_argument_group("model")
+    model.add_argument("--engine", choices=["auto", "f5", "standin"])
+    model.add_argument("--model", metavar="ID", help="see: f5serve models list")
+    model.add_argument("--weights", default="", metavar="random:ARCH", help="noise, for benchmarks")
+    model.add_argument("--ckpt", metavar="FILE", help="checkpoint of your own; also:")
+    model.add_argument("--vocab", metavar="FILE")
+    model.add_argument("--arch", metavar="NAME")
+    model.add_argument("--vocoder", metavar="FILE", help="Vocos weights; the pulled ones without")
+    model.add_argument("--device", choices=["auto", "cpu", "cuda"])
+    model.add_argument("--dtype", choices=FORMATS)
+    model.add_argument("--threads", type=int, metavar="N")
+
+    server = parser.add_argument_group("server")
+    server.add_argument(
+        "--server", metavar="URL", help="have a running server speak; no model is loaded here"
+    )
+    server.add_argument("--key", metavar="KEY", help="of that server; F5_SERVER_KEY without it")
+    parser.set_defaults(run="say.run", settings=SAY_SETTINGS)
+
+
+def add_voices(verbs: Any) -> None:
+    """The options of `voices`."""
+    parser = verbs.add_parser("voices", help="voices that can be asked for by name")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="all of them: the library's and those built in")
+    adding = actions.add_parser("add", help="keep a recording under a name")
+    removing = actions.add_parser(
+        "remove", aliases=["delete"], help="remove a voice of the library for good"
+    )
+    sweeping = actions.add_parser(
+        "gc", help="remove recordings that no voice refers to any more, an hour after they were put"
+    )
+    importing = actions.add_parser(
+        "import",
+        help="keep every recording of a folder",
+        description="Keep every recording of a folder under its file's name. Its words are read "
+        "from a .txt, .srt or .csv file of the same name, or from a table in the folder whose "
+        "first line is file,text. Exit code 3 when a recording could not be used.",
+    )
+
+    adding.add_argument("name", metavar="NAME")
+    adding.add_argument("file", metavar="FILE", help="wav, flac, mp3, ogg or m4a")
+    adding.add_argument("--ref-text", metavar="T", help="the words spoken in it")
+    adding.add_argument("--ref-text-file", metavar="F", help="or a file; default: FILE's .txt")
+    adding.add_argument("--language", default="", metavar="CODE", help="ISO 639-1, e.g. en")
+    removing.add_argument("name", metavar="NAME")
+    removing.add_argument(
+        "--with-results",
+        action="store_true",
+        help="and all speech that was made in it: jobs, their audio, texts and word times",
+    )
+    sweeping.add_argument("--dry-run", action="store_true", help="only print what would go")
+    importing.add_argument("folder", metavar="FOLDER")
+    for action in (adding, importing):
+        action.add_argument("--consent-by", metavar="WHO", help="who attests the speaker's consent")
+    for action in (listing, adding, removing, sweeping, importing):
+        action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run="voices.run")
+
+
+def add_jobs(verbs: Any) -> None:
+    """The options of `jobs`."""
+    parser = verbs.add_parser("jobs", help="look into the records of jobs, remove old ones")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    show = actions.add_parser("show", help="print all that is recorded of a job")
+    show.add_argument("job_id", metavar="ID")
+    show.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    show.set_defaults(run="jobs.run_show")
+
+    gc = actions.add_parser(
+        "gc", help="remove jobs, results and cache entries older than F5_RETENTION_DAYS"
+    )
+    gc.add_argument("--days", type=int, metavar="N", help="instead of F5_RETENTION_DAYS")
+    gc.add_argument("--dry-run", action="store_true", help="only print what would go")
+    gc.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    gc.set_defaults(run="jobs.run_gc")
+
+
+def add_models(verbs: Any) -> None:
+    """The options of `models`."""
+    parser = verbs.add_parser("models", help="list, pull, verify, convert, push and sync weights")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    listing = actions.add_parser("list", help="what can be had, under which licence, what is here")
+    pulling = actions.add_parser("pull", help="bring a model and its vocoder onto this machine")
+    checking = actions.add_parser("verify", help="hash what is here; exit code 4 if any is wrong")
+    converting = actions.add_parser("convert", help="make the small artifact that loads fast")
+    pushing = actions.add_parser("push", help="put a model of this machine into the store")
+    syncing = actions.add_parser("sync", help="bring a model from the store onto this machine")
+
+    pulling.add_argument("model", metavar="MODEL", help="see: f5serve models list")
+    checking.add_argument("models", metavar="MODEL", nargs="*", help="default: all that are here")
+    converting.add_argument("model", metavar="MODEL|FILE", help="a pulled model, or a checkpoint")
+    converting.add_argument("--arch", metavar="ARCH", help="architecture; needed for a FILE")
+    converting.add_argument("-o", dest="output", metavar="OUT", type=Path, help="where to write it")
+    converting.add_argument(
+        "--dtype", choices=list(MODEL_DTYPES), default="fp16", help="fp32 doubles it for CPUs"
+    )
+    pushing.add_argument("model", metavar="MODEL", help="a pulled model")
+    pushing.add_argument(
+        "--dtype",
+        choices=[*MODEL_DTYPES, "published"],
+        default="fp16",
+        help="converted, which is made when it is not there; or the file as it was published",
+    )
+    pushing.add_argument(
+        "--again", action="store_true", help="send what the store says it has, too: heals it"
+    )
+    syncing.add_argument("model", metavar="MODEL", help="see: f5serve models list --store")
+    syncing.add_argument(
+        "--remove-others", action="store_true", help="then remove its other versions, to make room"
+    )
+    listing.add_argument("--store", action="store_true", help="look into the store, too")
+    for action in (listing, pulling, checking, converting, pushing, syncing):
+        action.add_argument("--json", action="store_true", help="print JSON on stdout")
+    parser.set_defaults(run="models.run")
+
+
+def add_doctor(verbs: Any) -> None:
+    """The options of `doctor`."""
+    parser = verbs.add_parser(
+        "doctor",
+        help="look at this machine: what is missing, wrong or in the way, and how to mend it",
+        description="Look at Python, torch, GPU, disks, memory, settings, store, voices and "
+        "models. Nothing is changed; a small object is put into the store and removed. The exit "
+        "code is 0 unless something is fatal: then 3 for a setting, 4 for an engine or model, 5 "
+        "for a disk or the store, 6 for the device.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="only what needs no network and no other process, as a worker does at its start",
+    )
+    parser.add_argument(
+        "--flash-attn", action="store_true", help="name the flash-attn wheel that fits here"
+    )
+    parser.set_defaults(run="doctor.run", lenient=True)
+
+
+def add_transcribe(verbs: Any) -> None:
+    """The options of `transcribe`."""
+    parser = verbs.add_parser(
+        "transcribe",
+        help="write down what is said in a recording",
+        description="Write down what is said in a recording, with the recogniser that "
+        "F5_RECOGNISER names. Nothing is fetched.",
+    )
+    parser.add_argument("file", metavar="AUDIO", help="wav, flac, mp3, ogg or m4a")
+    parser.add_argument(
+        "--language", default="", metavar="CODE", help="ISO 639-1, e.g. en; else it is found out"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on stdout, with word times"
+    )
+    parser.set_defaults(run="transcribe.run")
+
+
+def add_align(verbs: Any) -> None:
+    """The options of `align`."""
+    parser = verbs.add_parser(
+        "align",
+        help="find out when each word of a known text is heard",
+        description="Find out when each word of a known text is heard in a recording, and write "
+        "that as subtitles or as a table.",
+    )
+    parser.add_argument("file", metavar="AUDIO", help="wav, flac, mp3, ogg or m4a")
+    parser.add_argument("text", metavar="TEXT", help="a file with its words; - is standard input")
+    parser.add_argument(
+        "-o", dest="output", metavar="OUT", default="-", help="file; standard output without it"
+    )
+    parser.add_argument(
+        "--format", choices=TIMING_FORMATS, help="else by the ending of OUT, and srt without one"
+    )
+    parser.add_argument(
+        "--mode", choices=["line", "word"], default="line", help="what subtitles show at a time"
+    )
+    parser.add_argument("--language", default="", metavar="CODE", help="ISO 639-1, e.g. en")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run="transcribe.run_align")
+
+
+def add_keys(verbs: Any) -> None:
+    """The options of `keys`."""
+    parser = verbs.add_parser("keys", help="keys for callers of the server")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    new = actions.add_parser(
+        "new",
+        help="make a key: shown once, and what F5_API_KEYS is to hold of it",
+        description="Make a key of 256 random bits. It is shown once and kept nowhere; F5_API_KEYS "
+        "holds its SHA-256, of which several are separated by commas.",
+    )
+    hashing = actions.add_parser(
+        "hash",
+        help="read a key from standard input and print what F5_API_KEYS is to hold of it",
+    )
+    for action in (new, hashing):
+        action.add_argument(
+            "--name", default="key", metavar="N", help="whose it is: letters, digits, _ . and -"
+        )
+        action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    new.set_defaults(run="keys.run_new")
+    hashing.set_defaults(run="keys.run_hash")
+
+
+def add_worker(verbs: Any) -> None:
+    """The options of `worker`; RunPod's SDK reads them again, by the same names."""
+    parser = verbs.add_parser(
+        "worker",
+        help="be a RunPod Serverless worker",
+        description="Take jobs from the endpoint that RunPod has started this process for. "
+        "Elsewhere, answer one test job or serve RunPod's local test API.",
+    )
+    parser.add_argument("--test_input", metavar="JSON", help='e.g. {"input": {"text": "Hello."}}')
+    parser.add_argument("--rp_serve_api", action="store_true", help="serve the local test API")
+    parser.add_argument("--rp_api_host", metavar="HOST")
+    parser.add_argument("--rp_api_port", metavar="N")
+    parser.add_argument("--rp_log_level", metavar="LEVEL", help="ERROR, WARN, INFO or DEBUG")
+    parser.set_defaults(run="serve.run_worker", lenient=True)
+
+
+def add_serve(verbs: Any) -> None:
+    """The options of `serve` and `start`."""
+    server = verbs.add_parser(
+        "serve",
+        help="be an HTTP server with OpenAI's contract and a page",
+        description="Serve speech over HTTP: OpenAI's contract, voices, jobs, and a page to try "
+        "them on. Without settings it listens on this machine alone, keeps everything in a folder "
+        "and speaks with F5-TTS if its weights are here, else with the built-in speaker. SIGTERM "
+        "and Ctrl-C let running requests end within F5_SHUTDOWN_S; the second one does not.",
+    )
+    server.add_argument(
+        "--host", metavar="HOST", help="address to listen on, e.g. 0.0.0.0; else F5_HOST"
+    )
+    server.add_argument("--port", metavar="N", type=_port, help="0 takes a free one; else PORT")
+    server.set_defaults(run="serve.run", lenient=True)
+    starting = verbs.add_parser(
+        "start",
+        help="be what F5_MODE says: a worker or a server",
+        description="Be what F5_MODE says: `worker` (the default) takes jobs from RunPod's queue "
+        "as `f5serve worker` does; `serve` is the HTTP server of `f5serve serve`, for RunPod's "
+        "load balancer or any other place. Everything it has to say is in its log.",
+    )
+    starting.set_defaults(run="serve.run_start", lenient=True)
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise ValueError
+    return number
+
+
+_port.__name__ = "port"  # as argparse names it where it is refused
