@@ -9,7 +9,7 @@ import pytest
 
 from f5serve.audio.encode import read_wav
 from f5serve.cli.main import run
-from f5serve.fallback.pronounce import pronounce
+from f5serve.fallback.phonemes import pronounce
 from f5serve.settings import Settings
 from f5serve.startup import load
 from f5serve.synthesis.synthesizer import Synthesizer

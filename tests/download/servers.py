@@ -15,7 +15,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from f5serve.download.addresses import AddressPolicy
 from f5serve.download.connection import NetworkPolicy, Resolver, system_tls_context
 from f5serve.download.url import FetchLimits, fetch_url
 from f5serve.errors import F5Error
@@ -129,10 +128,12 @@ def network_to(
             raise socket.gaierror(socket.EAI_NONAME, f"{host} is not known at 127.0.0.53")
         return table[host]
 
-    policy = AddressPolicy(
-        ports=frozenset({80, 443, *ports}), also=(ipaddress.ip_network(f"{PUBLIC}/31"),)
+    return NetworkPolicy(
+        ports=frozenset({80, 443, *ports}),
+        allowed=(ipaddress.ip_network(f"{PUBLIC}/31"),),
+        resolve=resolve or look_up,
+        tls_context=tls_context,
     )
-    return NetworkPolicy(policy, resolve or look_up, tls_context)
 
 
 def fetch(server: Server, path: str = "/a.wav", limits: FetchLimits = QUICK) -> bytes:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.download.addresses import AddressPolicy
+from f5serve.download.connection import NetworkPolicy
 from tests.download.hostile_urls import INSIDE_V4, INSIDE_V6
 
-POLICY = AddressPolicy()
+POLICY = NetworkPolicy()
 PUBLIC = (
     "1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "93.184.216.34", "100.63.255.255",
     "100.128.0.0", "126.255.255.255", "128.0.0.0", "168.63.129.15", "168.63.129.17",
@@ -70,7 +70,7 @@ def test_no_embedded_ipv4_is_allowed(address: ipaddress.IPv4Address) -> None:
 
 
 def test_a_policy_lets_more_networks_in() -> None:
-    policy = AddressPolicy(also=(ipaddress.ip_network("127.0.0.2/32"),))
+    policy = NetworkPolicy(allowed=(ipaddress.ip_network("127.0.0.2/32"),))
     assert policy.allows("127.0.0.2")
     assert policy.allows("8.8.8.8")
     assert not policy.allows("127.0.0.1")

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from f5serve.audio.edit import levels_db, remove_silence, trim_edges
-from f5serve.fallback.durations import marks_of, merged
 from f5serve.fallback.kokoro import Kokoro
-from f5serve.fallback.pronounce import has_sound, pronounce
+from f5serve.fallback.phonemes import has_sound, join_marks, pronounce, word_marks
 from f5serve.types import Mark, SamplingOptions, Utterance, Wave
 from f5serve.voices.prepare import default_voice
 
@@ -48,10 +47,10 @@ def test_what_is_said_in_several_words_has_one_place(kokoro: Kokoro) -> None:
     assert [mark.start_s for mark in marks] == sorted(mark.start_s for mark in marks)
 
 
-def test_marks_of_several_runs_are_moved_behind_one_another() -> None:
+def test_word_marks_several_runs_are_moved_behind_one_another() -> None:
     wave = Wave(np.zeros(24_000, np.float32), marks=(Mark(0, 3, 0.25, 0.5),))
-    assert merged([wave, wave], [0.0, 1.0]) == (Mark(0, 3, 0.25, 0.5), Mark(0, 3, 1.25, 1.5))
-    assert merged([wave, Wave(wave.samples)], [0.0, 1.0]) == ()
+    assert join_marks([wave, wave], [0.0, 1.0]) == (Mark(0, 3, 0.25, 0.5), Mark(0, 3, 1.25, 1.5))
+    assert join_marks([wave, Wave(wave.samples)], [0.0, 1.0]) == ()
 
 
 def test_cut_silence_moves_the_marks() -> None:
@@ -76,11 +75,11 @@ def test_every_sounding_group_has_its_place(text: str) -> None:
 
 
 def test_durations_become_seconds() -> None:
-    first, second = marks_of("ab, ˈc.", ((0, 2), (4, 5)), [10, 2, 2, 1, 1, 3, 4, 5, 9])
+    first, second = word_marks("ab, ˈc.", ((0, 2), (4, 5)), [10, 2, 2, 1, 1, 3, 4, 5, 9])
     assert (first.start_s, first.end_s) == pytest.approx((7.5 / 40, 11.5 / 40))
     assert (second.start_s, second.end_s) == pytest.approx((13.5 / 40, 20.5 / 40))
 
 
 def test_the_space_between_two_words_is_shared() -> None:
-    first, second = marks_of("a b", ((0, 1), (2, 3)), [10, 2, 2, 3, 9])
+    first, second = word_marks("a b", ((0, 1), (2, 3)), [10, 2, 2, 3, 9])
     assert first.end_s == second.start_s == pytest.approx(10.5 / 40)

