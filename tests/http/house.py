@@ -84,7 +84,7 @@ def house(
     guarded = AccessLogMiddleware(
         build_middleware(app, made, wrong_keys_per_minute), operations.metrics
     )
-    with running(guarded, operations) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with running(guarded, operations) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield House(url, client, service, tone, app)
         tone.release()
 
@@ -119,6 +119,6 @@ def running(
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(60)
         listening.close()
         assert not thread.is_alive()

@@ -29,8 +29,8 @@ LOOP_S = 0.15
 UPLOAD_LOOP_S = 1.0
 """For a body of 25 MB, which comes, and is counted, in small parts."""
 
-PING_S = 2.0
-"""Longest /ping meanwhile; on a busy machine the processes wait for one another."""
+PING_S = 10.0
+"""Longest /ping meanwhile: hundredths, but on a busy machine the processes wait for one another."""
 
 MEMORY_BYTES = 60_000_000
 """Growth of the highest memory for a body of 2 MB; an upload may take twice its size."""

@@ -27,7 +27,7 @@ from tests.voices.material import WORDS, recording
 CALLERS = 40
 """More than there ever were threads for all of them."""
 
-SOON_S = 5.0
+SOON_S = 15.0
 """What speech may take beside them; alone it takes some hundredths, and a hang lasts a minute."""
 
 SPEECH = "/v1/audio/speech"
@@ -94,13 +94,13 @@ def test_what_hangs_holds_up_nobody_else(home: House, store: HangingStore, kind:
     with ThreadPoolExecutor(CALLERS) as callers:
         store.hang(pattern)
         asked = many(callers, home, method, path, body)
-        assert store.reached.wait(20)
+        assert store.reached.wait(60)
         time.sleep(0.2)  # all have come
         assert speech_takes(home, f"While there hang {kind}.") < SOON_S
         for other in ("/ping", "/metrics", "/health"):
             began = time.monotonic()
             assert home.client.get(other).status_code == 200
-            assert time.monotonic() - began < HEALTH_S + 0.5
+            assert time.monotonic() - began < HEALTH_S + SOON_S
         store.go_on()
         statuses = {one.result(60) for one in asked}
     assert statuses <= {200, 404, 503}
@@ -112,7 +112,7 @@ def test_a_store_that_was_deaf_for_a_while_is_as_before(home: House, store: Hang
         store.hang(".")
         asked = many(callers, home, "GET", "/health", None)
         asked += many(callers, home, "GET", "/v1/jobs/other", None)
-        assert store.reached.wait(20)
+        assert store.reached.wait(60)
         time.sleep(1.5)
         assert home.client.get("/ping").status_code == 200
         assert home.client.get("/metrics").status_code == 200

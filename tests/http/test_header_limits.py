@@ -28,7 +28,7 @@ class Hasty(LimitedHttpProtocol):
 def link(protocol: type[LimitedHttpProtocol] = LimitedHttpProtocol) -> Iterator[socket.socket]:
     with (
         running(PlainTextResponse("hello"), protocol=protocol) as url,
-        socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=5) as made,
+        socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=60) as made,
     ):
         yield made
 
@@ -47,11 +47,11 @@ def test_a_head_without_end_is_cut_off(line: bytes) -> None:
     sent = 0
     with link() as made, contextlib.suppress(ConnectionError):
         made.sendall(HEAD)
-        for _ in range(1000):
+        for _ in range(10_000):
             made.sendall(b"b: " + line if not sent else line)
             sent += len(line)
             time.sleep(0.0005)
-    assert MAX_HEAD_BYTES <= sent < 4_000_000
+    assert MAX_HEAD_BYTES <= sent < 40_000_000  # what lies in the kernel included
 
 
 def test_a_large_head_and_a_large_body_after_it_pass() -> None:
@@ -67,7 +67,7 @@ def test_a_head_that_does_not_come_is_given_up(sent: bytes, least_s: float) -> N
         began = time.monotonic()
         made.sendall(sent)
         assert heard(made) == b""
-        assert least_s < time.monotonic() - began < 4
+        assert least_s < time.monotonic() - began < 15
 
 
 def test_a_connection_that_is_kept_is_not_hurried() -> None:

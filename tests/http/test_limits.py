@@ -67,7 +67,7 @@ def guarded(**settings: Any) -> Iterator[tuple[Small, httpx.Client]]:
     small = Small()
     with (
         running(build_middleware(small.app, replace(Settings(), **settings))) as url,
-        httpx.Client(base_url=url, timeout=10) as client,
+        httpx.Client(base_url=url, timeout=60) as client,
     ):
         yield small, client
         small.go_on.set()
@@ -203,10 +203,10 @@ def test_what_is_declared_too_large_is_not_waited_for() -> None:
             link.sendall(
                 b"POST /v1/body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
             )
-            link.settimeout(5)
+            link.settimeout(60)
             told = heard(link)
         assert b"413" in told.splitlines()[0]
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("sent", [b"", b"some of it"])
@@ -226,7 +226,7 @@ def test_a_body_that_does_not_come_is_given_up(sent: bytes) -> None:
             link.sendall(
                 b"POST /v1/body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n" + sent
             )
-            link.settimeout(5)
+            link.settimeout(60)
             told = heard(link)
     assert b"408" in told.splitlines()[0]
     assert b"body_too_slow" in told

@@ -110,7 +110,7 @@ def test_seconds_are_those_of_the_caller(home: House) -> None:
         count(grown, f"f5_http_{name}_seconds_sum", route=route)
         for name in ("request", "first_byte")
     )
-    assert 0 < first <= whole <= took + 0.1
+    assert 0 < first <= whole <= took + 5  # its end is noted after the caller has all of it
     assert count(grown, "f5_http_response_bytes_total", route=route) == size
 
 
@@ -125,7 +125,7 @@ def test_a_caller_who_leaves_is_a_499(home: House) -> None:
                 f"{head}Content-Length: {len(body)}\r\n\r\n".replace("x\r", f"{host}\r").encode()
                 + body
             )
-            assert home.tone.at_work.wait(5)
+            assert home.tone.at_work.wait(60)
             assert count(scrape(home), "f5_http_requests_in_flight") == 2  # and the scrape itself
     finally:
         home.tone.release()

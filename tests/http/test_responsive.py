@@ -33,8 +33,8 @@ from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 _log = logging.getLogger(__name__)
 
 IS_FULL = os.environ.get("F5_TEST_FULL") == "1"
-MOST_S = 0.05
-"""99 of 100 pings are answered within it."""
+MOST_S = 0.05 if IS_FULL else 0.25
+"""99 of 100 pings are answered within it; 0.01 on a quiet machine, which a full run needs."""
 
 LEAST_PINGS = 100
 ROUNDS = 3

@@ -316,7 +316,7 @@ def test_a_long_line_is_told_before_anything_is_sent(tmp_path: Path) -> None:
     with house(tmp_path, tone=tone, max_queue_s=1.0) as home, ThreadPoolExecutor(1) as pool:
         tone.hold()
         waiting = pool.submit(give_up, home)
-        assert tone.at_work.wait(10)
+        assert tone.at_work.wait(60)
         answer = home.speak(input="And I?")
         home.refused(answer, 503, "busy")
         assert int(answer.headers["retry-after"]) > 0

@@ -72,7 +72,7 @@ def halting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @contextlib.contextmanager
-def speaking(home: House, timeout: float = 20, **fields: Any) -> Iterator[httpx.Response]:
+def speaking(home: House, timeout: float = 60, **fields: Any) -> Iterator[httpx.Response]:
     """An answer of which only the head has been read."""
     body, headers = HELLO | fields, {}
     if "key" in body:
@@ -83,7 +83,7 @@ def speaking(home: House, timeout: float = 20, **fields: Any) -> Iterator[httpx.
         yield answer
 
 
-def until(what: Callable[[], bool], timeout_s: float = 15) -> None:
+def until(what: Callable[[], bool], timeout_s: float = 60) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + timeout_s
     while not what():
@@ -209,7 +209,7 @@ def test_leaving_before_the_first_byte_stops_the_work(tmp_path: Path) -> None:
     tone = CountingTone(cost_s=16.0)
     with house(tmp_path, tone=tone) as home:
         with asked(home, "Nobody will hear this."):
-            assert tone.at_work.wait(10)
+            assert tone.at_work.wait(60)
         until(lambda: told(home) == ["CANCELLED"])
         assert tone.steps < STEPS
 
@@ -219,7 +219,7 @@ def test_leaving_while_the_device_is_busy_leaves_the_line(tmp_path: Path) -> Non
     with house(tmp_path, tone=tone) as home:
         tone.hold()
         with asked(home, "It holds the device."):
-            assert tone.at_work.wait(10)
+            assert tone.at_work.wait(60)
             with asked(home, "Never."):
                 until(lambda: told(home) == ["PROCESSING"] * 2)
             until(lambda: "CANCELLED" in told(home))  # though the device is still held
@@ -246,16 +246,15 @@ def test_one_of_two_callers_may_leave(tmp_path: Path) -> None:
 
 def test_a_slow_reader_holds_nobody_up(tmp_path: Path) -> None:
     text = LONG * 7
-    with house(tmp_path, request_timeout_s=3.0) as home:
-        with asked(home, text) as reader:
-            job_id = read_head(reader).split("x-f5-job-id: ")[1].split("\r\n")[0]
-            until(lambda: status(home, job_id) == "COMPLETED")
-            assert home.speak().status_code == 200
-            assert read_all(reader).endswith(b"\r\n0\r\n\r\n")
-        with asked(home, text + "More.") as reader:
-            read_head(reader)
-            time.sleep(3.8)  # takes nothing for longer than anything may last
-            assert not read_all(reader).endswith(b"\r\n0\r\n\r\n")
+    with house(tmp_path / "patient") as home, asked(home, text) as reader:
+        job_id = read_head(reader).split("x-f5-job-id: ")[1].split("\r\n")[0]
+        until(lambda: status(home, job_id) == "COMPLETED")
+        assert home.speak().status_code == 200
+        assert read_all(reader).endswith(b"\r\n0\r\n\r\n")
+    with house(tmp_path, request_timeout_s=2.0) as home, asked(home, text) as reader:
+        read_head(reader)
+        time.sleep(2.8)  # takes nothing for longer than anything may last
+        assert not read_all(reader).endswith(b"\r\n0\r\n\r\n")
 
 
 @contextlib.contextmanager
@@ -271,7 +270,7 @@ def asked(home: House, text: str) -> Iterator[socket.socket]:
     head += "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        reader.settimeout(10)
+        reader.settimeout(60)
         reader.connect((request.url.host, request.url.port or 80))
         reader.sendall(head.encode() + b"\r\n" + request.content)
         yield reader
