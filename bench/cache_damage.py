@@ -128,7 +128,7 @@ def _disk_case(name: str, damage: Damage) -> Case:
         ours.pull(folder)
         another = Manifests(ours.store, "another")
         another.pull(folder)
-        home, beside = (folder / "synced" / model for model in (MODEL, "another"))
+        home, beside = (folder / "installed" / model for model in (MODEL, "another"))
         path, other = next(home.rglob(name)), next(beside.rglob(name))
         swapped = content(roles[name], 1) if name in roles else other.read_bytes()
         path.write_bytes(damage(path.read_bytes(), swapped, chance))

@@ -17,10 +17,10 @@ from typing import Protocol
 
 from f5serve.errors import F5Error
 from f5serve.models.bucket import sync
-from f5serve.models.local import ModelFiles, find_installed
+from f5serve.models.installed import ModelFiles, find_installed
+from f5serve.models.local import find_damage
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan, publish
-from f5serve.models.verify import find_damage
 from f5serve.store.base import ObjectStore
 
 MODEL = "small"

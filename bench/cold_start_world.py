@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from f5serve.models.installed import NewFile, install
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan, publish
 from f5serve.models.registry import PUBLISHED
@@ -107,13 +108,6 @@ def _release(made: dict[str, Any]) -> UploadPlan:
 
 def _bake(folder: Path, made: dict[str, Any]) -> Path:
     """The folder that an image would carry."""
-    home = folder / "artifacts"
-    home.mkdir(parents=True, exist_ok=True)
-    for name, source in (
-        (f"{MODEL.id}.safetensors", Path(made["artifact-float16"])),
-        (f"{MODEL.id}.vocab.txt", Path(made["vocab"])),
-        ("vocos.bin", Path(made["vocoder"]) / "pytorch_model.bin"),
-    ):
-        (home / name).unlink(missing_ok=True)
-        (home / name).hardlink_to(source)
+    plan = _release(made)
+    install(plan.about, [NewFile(file.role, file.source) for file in plan.files], folder)
     return folder

@@ -44,7 +44,7 @@ class Ours:
 
     def _boot(self, request: dict[str, Any]) -> Answer:
         stages = {}
-        from f5serve.models.local import ModelFiles
+        from f5serve.models.installed import ModelFiles
         from f5serve.settings import Settings
         from f5serve.startup import EngineSpec, LoadOptions, load
         from f5serve.startup.loader import import_engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -141,8 +142,7 @@ def cgroup(machine: Machine) -> None:
 
 def no_models(engine: str = "f5", **variables: str) -> Spoil:
     def spoil(machine: Machine) -> None:
-        for file in (machine.models / "artifacts").iterdir():
-            file.unlink()
+        shutil.rmtree(machine.models)
         machine.variables.update({"F5_ENGINE": engine, **variables})
 
     return spoil
@@ -182,7 +182,7 @@ def other_cudnn(machine: Machine) -> None:
 
 
 def flip_a_bit(machine: Machine) -> None:
-    machine.write("models/artifacts/F5TTS_v1_Base.safetensors", "y")
+    machine.weights.write_text("weighty")
 
 
 def driver_lost(machine: Machine) -> None:
@@ -548,7 +548,7 @@ FAULTS = (
     Fault(
         "a file of a model was put aside",
         cpu_box,
-        lambda machine: machine.write("models/artifacts/old.safetensors.damaged", "?"),
+        lambda machine: machine.write("models/installed/old/quarantine/0-weights.bin", "?"),
         "MODEL_FILES_PUT_ASIDE",
     ),
     Fault("no room for the weights", cpu_box, small_everywhere, "NO_ROOM_FOR_MODELS"),

@@ -19,7 +19,10 @@ from f5serve import build
 from f5serve.doctor.facts import Python
 from f5serve.doctor.sources import Commands, Sources
 from f5serve.engine.kernel_files import Binary, Manifest, source_hash, write_manifest
-from f5serve.models.verify import record_artifact
+from f5serve.models.installed import NewFile, install
+from f5serve.models.local import describe
+from f5serve.models.manifest import ARTIFACT_API, MODEL_ROLES
+from f5serve.models.registry import PUBLISHED
 
 GIB = 1 << 30
 TORCH_CPU = {
@@ -134,9 +137,9 @@ class Machine:
 
     def have_model(self) -> None:
         """Converted weights on record, their vocabulary and vocoder."""
-        for name in (f"{MODEL}.safetensors", f"{MODEL}.vocab.txt", "vocos.safetensors"):
-            self.write(f"models/artifacts/{name}", "x")
-        record_artifact(self.models, MODEL)
+        files = [NewFile(role, self.write(f"made/{role}.bin", role)) for role in MODEL_ROLES]
+        about = describe(PUBLISHED.get(MODEL), "", ARTIFACT_API)
+        self.weights = install(about, files, self.models).paths["weights"]
 
     def have_gpu(self, driver: str = "570.86.15", script: str = "") -> None:
         """A card and its driver."""

@@ -14,6 +14,9 @@ from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.tone import Tone
 from f5serve.http.routers.models import OPENAI_IDS, Model, describe_all, resolve_model
+from f5serve.models.installed import NewFile, install
+from f5serve.models.local import describe
+from f5serve.models.manifest import MODEL_ROLES
 from f5serve.models.registry import PUBLISHED
 from f5serve.service import SpeechService
 from f5serve.settings import Settings
@@ -111,10 +114,10 @@ def test_before_the_model_is_loaded(tmp_path: Path) -> None:
 
 
 def test_weights_on_disk_and_own_checkpoints_are_found(tmp_path: Path) -> None:
-    artifacts = tmp_path / "artifacts"
-    artifacts.mkdir()
-    for name in ("openf5.safetensors", "openf5.vocab.txt", "vocos.safetensors"):
-        (artifacts / name).write_bytes(b"x")
+    parts = [NewFile(role, tmp_path / f"{role}.bin") for role in MODEL_ROLES]
+    for part in parts:
+        part.path.write_bytes(b"x")
+    install(describe(PUBLISHED.get("openf5")), parts, tmp_path)
     own = tmp_path / "mine.safetensors"
     own.write_bytes(b"x")
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from f5serve.models.hub_client import HubSource
+from f5serve.models.local import get_published
+from f5serve.models.publish import converted_path, install_converted
 from f5serve.models.registry import ModelFile, ModelSpec, Registry
 from tests.models.hub_standin import Hub, Repo
 
@@ -61,6 +63,15 @@ REGISTRY = Registry(
         files=(ModelFile("vocoder", "pytorch_model.bin", len(VOCOS), sha(VOCOS)),),
     ),
 )
+
+
+def convert(models_dir: Path, data: bytes = b"converted", model_id: str = "pinned") -> Path:
+    """Install such weights as the conversion of a model that was pulled."""
+    made = converted_path(models_dir, model_id)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_bytes(data)
+    published = get_published(model_id, models_dir, REGISTRY)
+    return install_converted(REGISTRY.get(model_id), made, published, models_dir).weights
 
 
 @pytest.fixture

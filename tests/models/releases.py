@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from f5serve.models import manifest as documents
-from f5serve.models.local import ModelFiles, find_installed
+from f5serve.models.installed import ModelFiles, find_installed
+from f5serve.models.local import find_damage
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan
-from f5serve.models.verify import find_damage
 from f5serve.store.base import ObjectStore, Progress
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore

@@ -15,14 +15,9 @@ from f5serve.errors import F5Error, StorageFailed
 from f5serve.models import manifest as documents
 from f5serve.models.bucket import current_manifest, download, sync
 from f5serve.models.disk import Progress
-from f5serve.models.local import (
-    InstalledModel,
-    find,
-    find_installed,
-    remove_other_versions,
-)
+from f5serve.models.installed import InstalledModel, find_installed, remove_other_versions
+from f5serve.models.local import find, verify
 from f5serve.models.publish import publish
-from f5serve.models.verify import verify
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
 from f5serve.store.memory import MemoryStore
@@ -327,7 +322,7 @@ def test_a_full_disk_is_told_with_the_folder_and_left_as_it_was(
     with pytest.raises(StorageFailed, match=f"251 kB are needed in {folder}") as caught:
         sync(store, MODEL, folder)
     assert "F5_MODELS_DIR" in caught.value.hint
-    assert not [path for path in folder.glob("synced/*/*/*") if path.is_file()]
+    assert not [path for path in folder.glob("installed/*/*/*") if path.is_file()]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -16,7 +16,7 @@ from f5serve.cli.options import add_models
 from f5serve.errors import F5Error
 from f5serve.models.registry import PUBLISHED
 from f5serve.settings import Settings
-from tests.models.conftest import REGISTRY, WEIGHTS
+from tests.models.conftest import REGISTRY, WEIGHTS, convert
 from tests.models.hub_standin import Hub
 
 
@@ -45,8 +45,7 @@ def test_list_shows_what_is_here(settings: Settings, capsys: pytest.CaptureFixtu
     assert rows["pinned"]["on_disk"] == "published"
     assert rows["pinned"]["size"] == len(WEIGHTS)
     assert rows["open"]["on_disk"] is None
-    (settings.models_dir / "artifacts").mkdir()
-    (settings.models_dir / "artifacts" / "pinned.safetensors").write_bytes(b"small")
+    convert(settings.models_dir, b"small")
     models(settings, "list", "--json")
     rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
     assert (rows["pinned"]["on_disk"], rows["pinned"]["size"]) == ("converted", 5)

@@ -1,8 +1,7 @@
-"""Pulling from a hub that works: local files first, verified, in the cache's own layout."""
+"""Pulling from a hub that works: local files first, verified, installed with a manifest."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -12,15 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
-from huggingface_hub import try_to_load_from_cache
 
-from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
 from f5serve.models.disk import Progress
-from f5serve.models.hashes import read_record
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
+from f5serve.models.installed import find_installed
 from f5serve.models.local import find
-from tests.models.conftest import COMMIT, OPEN_COMMIT, REGISTRY, VOCAB, VOCOS, WEIGHTS, sha
+from tests.models.conftest import COMMIT, OPEN_COMMIT, REGISTRY, VOCAB, VOCOS, WEIGHTS, convert, sha
 from tests.models.hub_standin import Hub
 
 
@@ -46,15 +44,44 @@ def test_the_second_pull_asks_nobody(hub: Hub, source: HubSource, models_dir: Pa
     assert hub.requests == []
 
 
-def test_other_programs_find_the_files(source: HubSource, models_dir: Path) -> None:
+def test_what_was_pulled_is_a_version_with_a_manifest(source: HubSource, models_dir: Path) -> None:
     files = pull("pinned", source, models_dir, registry=REGISTRY)
-    cached = try_to_load_from_cache(
-        "owner/pinned", "base/model.safetensors", cache_dir=models_dir / "hub", revision=COMMIT
-    )
-    assert cached == str(files.weights)
-    assert files.weights.is_symlink()
-    assert files.weights.resolve().name == sha(WEIGHTS)
-    assert not list(models_dir.rglob("*.incomplete"))
+    version = find_installed("pinned", models_dir)
+    assert version is not None
+    assert version.files == files
+    assert [f.sha256 for f in version.manifest.files] == [sha(WEIGHTS), sha(VOCAB), sha(VOCOS)]
+    assert (version.manifest.about.model_api, version.is_converted) == ("published", False)
+    assert {path.name for path in (models_dir / "installed" / "pinned").iterdir()} == {
+        version.folder.name,
+        "current.json",
+    }
+
+
+def test_models_share_the_vocoder(hub: Hub, source: HubSource, models_dir: Path) -> None:
+    first = pull("pinned", source, models_dir, registry=REGISTRY)
+    hub.requests.clear()
+    second = pull("borrows", source, models_dir, registry=REGISTRY)
+    assert second.vocoder.samefile(first.vocoder)
+    assert not [r for r in hub.requests if "vocos" in r.path]
+    first.vocoder.write_bytes(b"?" + VOCOS[1:])  # of both, as they are one file
+    assert pull("borrows", source, models_dir, registry=REGISTRY).vocoder.read_bytes() == VOCOS
+    assert pull("pinned", source, models_dir, registry=REGISTRY).vocoder.read_bytes() == VOCOS
+
+
+def test_a_converted_model_stays_in_use(source: HubSource, models_dir: Path) -> None:
+    pull("pinned", source, models_dir, registry=REGISTRY).vocab.read_bytes()
+    weights = convert(models_dir)
+    published = pull("pinned", source, models_dir, registry=REGISTRY)
+    assert published.weights.read_bytes() == WEIGHTS
+    published.weights.unlink()
+    assert pull("pinned", source, models_dir, registry=REGISTRY) == published
+    found = find("pinned", models_dir, registry=REGISTRY)
+    assert found is not None
+    assert found.weights == weights
+    newer = convert(models_dir, b"converted again")
+    assert not weights.exists()
+    assert newer.read_bytes() == b"converted again"
+    assert published.weights.exists()
 
 
 def test_an_unknown_revision_is_resolved_once_and_kept(
@@ -62,10 +89,10 @@ def test_an_unknown_revision_is_resolved_once_and_kept(
 ) -> None:
     files = pull("open", source, models_dir, registry=REGISTRY)
     assert files.revision == OPEN_COMMIT
-    assert files.weights.name == "model_last.pt"
-    record = json.loads((models_dir / "seen" / "open.json").read_text())
-    assert record["revision"] == OPEN_COMMIT
-    assert record["files"]["model_last.pt"]["sha256"] == sha(WEIGHTS)
+    assert files.weights.name == "weights.pt"
+    version = find_installed("open", models_dir)
+    assert version is not None
+    assert version.manifest.about.revision == OPEN_COMMIT
 
     files.vocab.unlink()
     newer = hub.repos["owner/open"]
@@ -85,7 +112,6 @@ def test_a_repository_with_two_checkpoints_is_not_guessed(
 def test_a_file_of_another_repository_is_pulled_along(source: HubSource, models_dir: Path) -> None:
     files = pull("borrows", source, models_dir, registry=REGISTRY)
     assert files.vocab.read_bytes() == VOCAB
-    assert "models--owner--pinned" in str(files.vocab)
     assert files.revision == COMMIT
 
 
@@ -100,8 +126,7 @@ def test_a_broken_file_on_disk_is_replaced(hub: Hub, source: HubSource, models_d
     files = pull("pinned", source, models_dir, registry=REGISTRY)
     damaged = bytearray(WEIGHTS)
     damaged[1000] ^= 1
-    files.weights.resolve().write_bytes(damaged)
-    os.utime(files.weights, ns=(1, 1))
+    files.weights.write_bytes(damaged)
     assert pull("pinned", source, models_dir, registry=REGISTRY).weights.read_bytes() == WEIGHTS
 
 
@@ -116,7 +141,8 @@ def test_a_broken_file_of_another_program_is_left_alone(
     (snapshot / "vocab.txt").write_bytes(VOCAB)
     files = pull("pinned", source, models_dir, registry=REGISTRY)
     assert files.weights.read_bytes() == WEIGHTS
-    assert other.exists()
+    assert other.read_bytes() == b"x" * len(WEIGHTS)
+    assert (snapshot / "model.safetensors").is_symlink()
 
 
 def test_the_token_goes_to_the_hub_and_nothing_else_about_us(hub: Hub, models_dir: Path) -> None:
@@ -135,7 +161,6 @@ def test_a_large_file_on_another_host_is_fetched_without_the_token(
     source = HubSource(hub.endpoint, "hf_secret", timeout_s=2)
     files = pull("pinned", source, models_dir, registry=REGISTRY)
     assert files.weights.read_bytes() == WEIGHTS
-    assert files.weights.resolve().name == sha(WEIGHTS)
     elsewhere = [r for r in hub.requests if r.path.startswith("/elsewhere/")]
     assert [r.headers.get("range") for r in elsewhere] == [None, "bytes=100000-", None]
     assert not any("authorization" in r.headers for r in elsewhere)
@@ -203,11 +228,11 @@ def test_two_processes_at_once_download_once(hub: Hub, models_dir: Path) -> None
         process.join(60)
     assert [process.exitcode for process in both] == [0, 0]
     assert hub.count("GET") == 3
-    assert read_record(models_dir, "pinned").files["base/vocab.txt"].sha256 == sha(VOCAB)
+    assert find_installed("pinned", models_dir) is not None
 
 
 def test_the_lock_is_touched_once_a_second(source: HubSource, models_dir: Path) -> None:
-    lock = models_dir / "hub" / ".locks" / "f5serve.lock"
+    lock = models_dir / "installed" / "pull.lock"
     signs: list[int] = []
     began = time.monotonic()
     pull(
@@ -222,11 +247,39 @@ def test_the_lock_is_touched_once_a_second(source: HubSource, models_dir: Path) 
 
 
 def test_parts_of_processes_that_are_gone_are_swept(source: HubSource, models_dir: Path) -> None:
-    blobs = models_dir / "hub" / "models--owner--elsewhere" / "blobs"
-    blobs.mkdir(parents=True)
-    for name, age_s in (("a.0123abcd", 7200), ("b.0123abcd", 60), ("c", 7200)):
-        part = blobs / f"{name}.incomplete"
+    home = models_dir / "installed" / "elsewhere"
+    for name, age_s in (("-0123abcd/a", 7200), ("-0123abce/b", 60), ("/c", 7200)):
+        part = home / f"incoming{name}.incomplete"
+        part.parent.mkdir(parents=True)
         part.write_bytes(b"x")
         os.utime(part, (time.time() - age_s,) * 2)
     pull("pinned", source, models_dir, registry=REGISTRY)
-    assert sorted(p.name for p in blobs.iterdir()) == ["b.0123abcd.incomplete", "c.incomplete"]
+    assert sorted(p.name for p in home.rglob("*.incomplete")) == ["b.incomplete", "c.incomplete"]
+
+
+def test_a_pull_that_died_while_it_installed_fetches_nothing_again(
+    hub: Hub, source: HubSource, models_dir: Path
+) -> None:
+    files = pull("open", source, models_dir, registry=REGISTRY)
+    (files.weights.parent / "manifest.json").unlink()
+    (files.weights.parent.parent / "current.json").unlink()
+    incoming = files.weights.parent.parent / "incoming"
+    incoming.mkdir()
+    files.weights.rename(incoming / files.weights.name)
+    hub.requests.clear()
+    assert pull("open", source, models_dir, registry=REGISTRY) == files
+    assert hub.count("GET") == 1  # the newest commit
+
+
+def test_without_a_lock_a_pull_leaves_nothing(
+    hub: Hub, source: HubSource, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    hub.faults.cuts = [100] * 9
+    with pytest.raises(F5Error):
+        pull("pinned", source, models_dir, registry=REGISTRY)
+    assert not [path for path in models_dir.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert pull("pinned", source, models_dir, registry=REGISTRY).weights.read_bytes() == WEIGHTS

@@ -16,18 +16,17 @@ import pytest
 from f5serve.errors import F5Error
 from f5serve.models import manifest as documents
 from f5serve.models.bucket import current_manifest, published_ids, sync
-from f5serve.models.hashes import read_record, record_path
-from f5serve.models.hub import pull
-from f5serve.models.hub_client import HubSource
-from f5serve.models.local import InstalledModel, find, find_installed
+from f5serve.models.installed import InstalledModel, find_installed
+from f5serve.models.local import find, verify
 from f5serve.models.manifest import Manifest
+from f5serve.models.other_layouts import old_hash
 from f5serve.models.publish import publish
-from f5serve.models.verify import verify
 from f5serve.store.base import is_key
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY
 from tests.models.releases import MODEL, intact, release, version_of
+from tests.models.test_local import put_model, put_vocoder
 from tests.mutations import Ill, cases, put, sample
 
 FEW = 500
@@ -114,39 +113,34 @@ def test_ill_documents_on_a_disk_count_as_absent(tmp_path: Path) -> None:
     assert version_of(sync(store, MODEL, folder)) == 1
 
 
-def test_ill_records_of_what_was_accepted_are_none(tmp_path: Path, source: HubSource) -> None:
+def test_ill_records_of_earlier_versions_are_none(tmp_path: Path) -> None:
     folder = tmp_path / "models"
-    pull("open", source, folder, registry=REGISTRY)
-    path = record_path(folder, "open")
-    good: dict[str, Any] = json.loads(path.read_bytes())
+    put_model(folder / "hub")
+    put_vocoder(folder / "hub")
+    weights = folder / "artifacts" / "pinned.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"small")
+    sha256 = hashlib.sha256(b"small").hexdigest()
+    good = {"revision": None, "files": {weights.name: {"role": "weights", "sha256": sha256}}}
     for _, ill in sample([good], cases(FEW) // 4, seed=8, links=True):
-        put(folder, "seen/open.json", ill)
-        seen = read_record(folder, "open")
-        for name, entry in seen.files.items():
-            assert not name.startswith("/")
-            assert ".." not in name.split("/")
-            assert len(entry.sha256) == 64
-        for call in (find, verify):
-            found = outcome(call, "open", folder, registry=REGISTRY)
-            ended = found.code if isinstance(found, F5Error) else ""
-            assert ended in ("", "NOT_READABLE", "NOT_WRITABLE"), ill.what
-        if path.exists() or path.is_symlink():
-            put(folder, "seen/open.json", Ill("good", json.dumps(good).encode()))
-    assert read_record(folder, "open").files
-    assert find("open", folder, registry=REGISTRY) is not None
+        put(folder, "seen/pinned.artifact.json", ill)
+        found = old_hash(REGISTRY.get("pinned"), weights, folder)
+        assert found is None or len(bytes.fromhex(found)) == 32
+        assert find("pinned", folder, registry=REGISTRY) is not None
+        assert not isinstance(outcome(verify, "pinned", folder, registry=REGISTRY), F5Error)
 
 
 @pytest.mark.parametrize(
     "ref", [b"\xff\xfe", b"../../../../etc", b"", b"a\0b", b"x" * 5000, b"/etc"], ids="%.9r".__mod__
 )
-def test_an_ill_ref_of_a_cache_leads_nowhere(tmp_path: Path, source: HubSource, ref: bytes) -> None:
+def test_an_ill_ref_of_a_cache_leads_nowhere(tmp_path: Path, ref: bytes) -> None:
     folder = tmp_path / "models"
-    pull("open", source, folder, registry=REGISTRY)
-    record_path(folder, "open").unlink()
-    main = folder / "hub/models--owner--open/refs/main"
-    main.parent.mkdir(exist_ok=True)
+    put_model(folder / "hub")
+    put_vocoder(folder / "hub")
+    main = folder / "hub/models--owner--pinned/refs/main"
+    main.parent.mkdir()
     main.write_bytes(ref)
-    found = find("open", folder, registry=REGISTRY)
+    found = find("pinned", folder, registry=REGISTRY)
     assert found is not None
     assert found.weights.is_relative_to(folder / "hub")
 

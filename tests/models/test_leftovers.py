@@ -11,39 +11,33 @@ import pytest
 from f5serve.errors import StorageFailed
 from f5serve.jobs.retention import collect_garbage
 from f5serve.models.bucket import sync
-from f5serve.models.cleanup import remove_leftovers
+from f5serve.models.installed import remove_leftovers
 from f5serve.models.manifest import BLOBS
 from f5serve.models.publish import publish
 from f5serve.store.memory import MemoryStore
 from tests.models.releases import MODEL, release, version_of
 
 DAY_S = 86_400
-BLOBS_FOLDER = "hub/models--owner--pinned/blobs"
-SNAPSHOT = "hub/models--owner--pinned/snapshots/" + "c" * 40
+HOME = "installed/pinned"
 
 LEFT = {  # and after how many days
-    f"{BLOBS_FOLDER}/abc.incomplete": 7,
-    f"{BLOBS_FOLDER}/abc.01234567.incomplete": 0.1,
-    f"{SNAPSHOT}/.vocab.txt.01234567": 0.1,
-    f"{SNAPSHOT}/base/.model.safetensors.89abcdef": 0.1,
-    "artifacts/.pinned.safetensors." + "0" * 32 + ".partial": 1,
-    "synced/pinned/0123456789abcdef/weights.safetensors": 7,
-    "seen/.f5-" + "0" * 32 + ".tmp": 0.1,
+    f"{HOME}/incoming/abc.incomplete": 7,
+    f"{HOME}/incoming/weights.safetensors": 7,
+    f"{HOME}/incoming-01234567/abc.incomplete": 0.1,
+    f"{HOME}/.converted.safetensors." + "0" * 32 + ".partial": 1,
+    f"{HOME}/0123456789abcdef/weights.safetensors": 7,
 }
 KEPT = (
-    f"{BLOBS_FOLDER}/abc",
-    f"{BLOBS_FOLDER}/abc.damaged",
-    f"{SNAPSHOT}/vocab.txt",
-    f"{SNAPSHOT}/.gitattributes",
-    "artifacts/pinned.safetensors",
-    "artifacts/pinned.safetensors.damaged",
-    "artifacts/.mine.partial",
-    "synced/pinned/quarantine/0123456789abcdef-weights.safetensors",
-    "synced/pinned/fedcba9876543210/manifest.json",
-    "synced/pinned/fedcba9876543210/weights.safetensors",
-    "synced/pinned/my own/weights.safetensors",
+    f"{HOME}/current.json",
+    f"{HOME}/.mine.partial",
+    f"{HOME}/quarantine/0123456789abcdef-weights.safetensors",
+    f"{HOME}/fedcba9876543210/manifest.json",
+    f"{HOME}/fedcba9876543210/weights.safetensors",
+    f"{HOME}/my own/weights.safetensors",
+    "hub/models--owner--pinned/blobs/abc.incomplete",
+    "artifacts/.pinned.safetensors." + "0" * 32 + ".partial",
+    "synced/pinned/0123456789abcdef/weights.safetensors",
     "seen/pinned.json",
-    "hub/notes.incomplete",
 )
 
 
@@ -77,19 +71,24 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     victim = make(outside, "weights.safetensors", 400)
     models = tmp_path / "models"
-    (models / "synced" / "pinned").mkdir(parents=True)
-    (models / "synced" / "pinned" / ("0" * 16)).symlink_to(outside)
+    home = models / "installed" / "pinned"
+    home.mkdir(parents=True)
+    for name in ("0" * 16, "incoming", "incoming-01234567", "../linked"):
+        (home / name).symlink_to(outside)
+    left = make(outside / "incoming", "abc.incomplete", 400)
     remove_leftovers(models)
     assert victim.exists()
+    assert left.exists()
     (tmp_path / "link").symlink_to(models)
-    make(models, f"{BLOBS_FOLDER}/abc.incomplete", 400)
+    make(models, "installed/other/incoming/abc.incomplete", 400)
     assert remove_leftovers(tmp_path / "link") == 0
+    assert remove_leftovers(models) == 1
 
 
 def test_a_sync_clears_what_an_older_one_left(tmp_path: Path) -> None:
     store = MemoryStore()
     publish(store, release(tmp_path / "made"))
-    left = make(tmp_path / "models", "synced/pinned/0123456789abcdef/weights.safetensors", 8)
+    left = make(tmp_path / "models", "installed/pinned/0123456789abcdef/weights.safetensors", 8)
     assert version_of(sync(store, MODEL, tmp_path / "models")) == 1
     assert not left.exists()
 

@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from f5serve.errors import ModelUnavailable
-from f5serve.models.local import find, pick_files
+from f5serve.models.installed import NewFile, install
+from f5serve.models.local import describe, find, find_published
+from f5serve.models.manifest import ARTIFACT_API, MODEL_ROLES
+from f5serve.models.other_layouts import pick_files
 from tests.models.conftest import (
     COMMIT,
     OPEN_COMMIT,
@@ -56,6 +60,29 @@ def test_all_parts_must_be_there(models_dir: Path) -> None:
     assert find("pinned", models_dir, registry=REGISTRY) is None
 
 
+def test_what_is_converted_goes_first_and_what_is_installed_second(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cached = put_model(models_dir / "hub")
+    parts = {
+        "weights": cached,
+        "vocab": cached.with_name("vocab.txt"),
+        "vocoder": put_vocoder(models_dir / "hub"),
+    }
+    files = [NewFile(role, parts[role]) for role in MODEL_ROLES]
+    about = describe(REGISTRY.get("pinned"))
+    published = install(about, files, models_dir)
+    assert find("pinned", models_dir, registry=REGISTRY) == published.files
+    small = put(tmp_path / "small.safetensors", b"small")
+    files = [replace(file, path=small) if file.role == "weights" else file for file in files]
+    converted = install(replace(about, model_api=ARTIFACT_API), files, models_dir)
+    assert find("pinned", models_dir, registry=REGISTRY) == converted.files
+    assert find_published("pinned", models_dir, registry=REGISTRY) == published.files
+    assert cached.read_bytes() == WEIGHTS
+    assert small.read_bytes() == b"small"
+
+
 def test_the_parts_may_lie_in_different_caches(
     models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,40 +92,6 @@ def test_the_parts_may_lie_in_different_caches(
     found = find("pinned", models_dir, registry=REGISTRY)
     assert found is not None
     assert (found.weights, found.vocoder) == (weights, vocoder)
-
-
-def test_the_artifact_goes_first(models_dir: Path) -> None:
-    put_model(models_dir / "hub")
-    put_vocoder(models_dir / "hub")
-    artifact = put(models_dir / "artifacts" / "pinned.safetensors", b"small")
-    found = find("pinned", models_dir, registry=REGISTRY)
-    assert found is not None
-    assert found.weights == artifact
-    assert found.vocab.read_bytes() == VOCAB
-
-
-def test_an_artifact_can_bring_everything_beside_it(models_dir: Path) -> None:
-    artifacts = models_dir / "artifacts"
-    put(artifacts / "pinned.safetensors", b"small")
-    vocab = put(artifacts / "pinned.vocab.txt", VOCAB)
-    assert find("pinned", models_dir, registry=REGISTRY) is None
-    old = put(artifacts / "vocos.bin", VOCOS)
-    found = find("pinned", models_dir, registry=REGISTRY)
-    assert found is not None
-    assert (found.vocab, found.vocoder) == (vocab, old)
-    better = put(artifacts / "vocos.safetensors", VOCOS)
-    found = find("pinned", models_dir, registry=REGISTRY)
-    assert found is not None
-    assert found.vocoder == better
-
-
-def test_an_incomplete_artifact_does_not_hide_the_published_file(models_dir: Path) -> None:
-    put_vocoder(models_dir / "hub")
-    weights = put_model(models_dir / "hub")
-    put(models_dir / "artifacts" / "open.safetensors", b"of another model")
-    found = find("pinned", models_dir, registry=REGISTRY)
-    assert found is not None
-    assert found.weights == weights
 
 
 def test_the_pinned_revision_goes_before_another(models_dir: Path) -> None:
@@ -140,14 +133,6 @@ def test_a_dangling_link_is_no_file(models_dir: Path) -> None:
     weights.unlink()
     weights.symlink_to(models_dir / "gone")
     assert find("pinned", models_dir, registry=REGISTRY) is None
-
-
-def test_a_spoiled_record_is_no_record(models_dir: Path) -> None:
-    put_vocoder(models_dir / "hub")
-    put_model(models_dir / "hub")
-    for text in (b"", b"[]", b"{", b'{"files": {"x": 1}, "revision": null}', b"\xff"):
-        put(models_dir / "seen" / "pinned.json", text)
-        assert find("pinned", models_dir, registry=REGISTRY) is not None
 
 
 def test_unknown_model(models_dir: Path) -> None:

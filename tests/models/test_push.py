@@ -20,9 +20,11 @@ from f5serve.models.compatibility import (
 )
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
-from f5serve.models.local import artifact_path, find
+from f5serve.models.installed import NewFile, install
+from f5serve.models.local import describe, find
+from f5serve.models.manifest import ARTIFACT_API
 from f5serve.models.publish import collect_files, precision_of
-from f5serve.models.verify import record_artifact
+from f5serve.models.registry import PUBLISHED, Role
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore
 from tests.engine.test_checkpoint import published, small
@@ -33,6 +35,7 @@ from tests.models.conftest import (
     VOCOS,
     VOCOS_COMMIT,
     WEIGHTS,
+    convert,
 )
 from tests.models.test_cli_models import models
 
@@ -61,15 +64,8 @@ def pulled(source: HubSource, models_dir: Path) -> Path:
 
 @pytest.fixture
 def converted(pulled: Path) -> Path:
-    write_artifact_of(pulled)
+    convert(pulled, artifact())
     return pulled
-
-
-def write_artifact_of(models_dir: Path) -> None:
-    path = artifact_path(models_dir, "pinned")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(artifact())
-    record_artifact(models_dir, "pinned")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +102,6 @@ def test_the_artifact_goes_with_the_hashes_that_are_known(converted: Path) -> No
 
 def test_what_is_missing_is_converted_once(pulled: Path) -> None:
     made = collect_files("pinned", "fp16", pulled, write_artifact, REGISTRY).files[0]
-    assert made.source == artifact_path(pulled, "pinned")
     assert made.sha256 is not None
     assert collect_files("pinned", "fp16", pulled, registry=REGISTRY).files[0] == made
     other = collect_files("pinned", "fp32", pulled, write_artifact, REGISTRY).files[0]
@@ -165,7 +160,7 @@ def test_from_one_machine_to_another(
 
 
 def test_an_artifact_that_was_changed_is_not_pushed(converted: Path, settings: Settings) -> None:
-    path = artifact_path(converted, "pinned")
+    path = convert(converted, artifact())
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(F5Error) as caught:
         models(settings, "push", "pinned")
@@ -238,14 +233,18 @@ def test_the_old_names_work_over_a_real_store(
     assert download_from_s3("output/none", tmp_path / "none") is False
 
     here, there = tmp_path / "here", tmp_path / "there"
-    path = artifact_path(here, "F5TTS_v1_Base")
-    path.parent.mkdir(parents=True)
+    made = tmp_path / "made"
+    made.mkdir()
     monkeypatch.setenv("F5_MODELS_DIR", str(here))
     assert upload_models_to_s3() is False
     assert sync_models_from_s3() is False
-    path.write_bytes(artifact())
-    (path.parent / "F5TTS_v1_Base.vocab.txt").write_bytes(VOCAB)
-    (path.parent / "vocos.bin").write_bytes(VOCOS)
+    parts = {"weights.safetensors": artifact(), "vocab.txt": VOCAB, "vocoder.bin": VOCOS}
+    for name, data in parts.items():
+        (made / name).write_bytes(data)
+    about = describe(PUBLISHED.get("F5TTS_v1_Base"), "", ARTIFACT_API)
+    roles: tuple[Role, ...] = ("weights", "vocab", "vocoder")
+    files = [NewFile(role, made / name) for role, name in zip(roles, parts, strict=True)]
+    install(about, files, here)
     assert upload_models_to_s3() is True
     assert current_manifest(store, "F5TTS_v1_Base") is not None
     monkeypatch.setenv("F5_MODELS_DIR", str(there))

@@ -14,13 +14,12 @@ from f5serve.models.bucket import sync
 from f5serve.models.cache_dirs import CacheDir
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
-from f5serve.models.local import artifact_path, find
+from f5serve.models.local import find
 from f5serve.models.publish import publish
 from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
-from f5serve.models.verify import record_artifact
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
-from tests.models.conftest import COMMIT, REGISTRY, VOCAB, VOCOS, VOCOS_COMMIT, WEIGHTS
+from tests.models.conftest import COMMIT, REGISTRY, VOCAB, VOCOS, VOCOS_COMMIT, WEIGHTS, convert
 from tests.models.disks import free, leave, small_disk, used
 from tests.models.fetching import get_model
 from tests.models.hub_standin import Hub
@@ -178,12 +177,11 @@ def test_damage_of_what_the_hub_gave_is_found_and_fetched_anew(
     tmp_path: Path, source: HubSource
 ) -> None:
     first = get(places(tmp_path, hub=source))
-    blob = first.files.weights.resolve()
-    blob.write_bytes(b"?" + WEIGHTS[1:])
+    first.files.weights.write_bytes(b"?" + WEIGHTS[1:])
     got = get(places(tmp_path, hub=source))
     assert got.source == "hub"
     assert got.files.weights.read_bytes() == WEIGHTS
-    assert "model.safetensors is damaged" in [outcome for _, outcome in told(got)]
+    assert "weights.safetensors is damaged" in [outcome for _, outcome in told(got)]
 
 
 def test_a_damaged_artifact_gives_way_to_the_published_file(
@@ -191,10 +189,7 @@ def test_a_damaged_artifact_gives_way_to_the_published_file(
 ) -> None:
     folder = tmp_path / "tier1"
     pull("pinned", source, folder, registry=REGISTRY)
-    artifact = artifact_path(folder, "pinned")
-    artifact.parent.mkdir()
-    artifact.write_bytes(b"converted")
-    record_artifact(folder, "pinned")
+    artifact = convert(folder)
     assert get(places(tmp_path, open_store=never)).files.weights == artifact
     artifact.write_bytes(b"conversed")
     got = get(places(tmp_path, open_store=never))
@@ -243,7 +238,7 @@ def test_a_full_first_tier_leads_to_the_second(tmp_path: Path, store: CountingSt
         before = used(disk)
         got = get(places(tmp_path, open_store=lambda: store))
         assert got.folder == tmp_path / "tier2"
-        assert used(disk / "synced") == 0
+        assert used(disk / "installed") == 0
         assert used(disk) == before
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from f5serve.errors import ModelUnavailable, StorageFailed
 from f5serve.models.cache_dirs import CacheDir, CopyCancelled, copy_to_volume, mounted_volume
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
+from f5serve.models.installed import quarantined
 from f5serve.models.publish import publish
 from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
 from f5serve.startup import publish as keep
@@ -21,6 +21,7 @@ from tests.models.conftest import REGISTRY, WEIGHTS
 from tests.models.disks import small_disk, used
 from tests.models.hub_standin import Hub
 from tests.models.releases import CountingStore, release, version_of
+from tests.models.test_resolve import fill_cache
 
 
 @pytest.fixture(autouse=True)
@@ -69,11 +70,11 @@ def test_the_cache_of_another_program_is_no_volume(tmp_path: Path, source: HubSo
     got, volume = fetched(tmp_path, hub=source), CacheDir(tmp_path / "volume")
     other = tmp_path / "home" / ".cache" / "huggingface" / "hub"
     other.parent.mkdir(parents=True)
-    shutil.copytree(tmp_path / "disk" / "hub", other, symlinks=True)
+    fill_cache(other)
     assert copy_to_volume(got.files, got.folder, volume, registry=REGISTRY) is True
 
 
-def test_what_came_from_the_hub_is_kept_with_its_records(
+def test_what_came_from_the_hub_is_kept_with_its_manifest(
     tmp_path: Path, hub: Hub, source: HubSource
 ) -> None:
     volume = CacheDir(tmp_path / "volume")
@@ -135,7 +136,7 @@ def test_a_copy_that_was_killed_is_finished(tmp_path: Path, store: CountingStore
     half.write_bytes(b"half")  # as no copy of ours leaves it, but something may
     assert copy_to_volume(got.files, got.folder, volume, registry=REGISTRY) is True
     assert version_of(next_start(tmp_path, volume).files) == 1
-    assert half.with_name(f"{half.name}.damaged").read_bytes() == b"half"
+    assert [path.read_bytes() for path in quarantined(volume.path)] == [b"half"]
 
 
 def test_a_start_copies_beside_and_survives_a_bad_volume(

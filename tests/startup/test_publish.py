@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.models.bucket import current_manifest
-from f5serve.models.local import ModelFiles, artifact_path
+from f5serve.models.installed import NewFile, install
 from f5serve.models.resolve import ResolvedModel
 from f5serve.settings import Settings
 from f5serve.startup import publish
@@ -27,14 +27,9 @@ def obtained(tmp_path: Path) -> ResolvedModel:
     """The small model, converted, as a tier would hold it."""
     folder = tmp_path / "tier"
     made = small_model.write(tmp_path / "made")
-    weights = artifact_path(folder, small_model.MODEL)
-    weights.parent.mkdir(parents=True)
-    made["weights"].rename(weights)
-    vocab = made["vocab"].rename(weights.with_name(f"{small_model.MODEL}.vocab.txt"))
-    vocoder = made["vocoder"].rename(weights.with_name("vocos.bin"))
-    arch = small_model.MODEL
-    files = ModelFiles(arch, arch, weights, vocab, vocoder, "", False, "")
-    return ResolvedModel(files, "hub", folder, ())
+    plan = small_model.release(made)
+    files = [NewFile(file.role, file.source) for file in plan.files]
+    return ResolvedModel(install(plan.about, files, folder).files, "hub", folder, ())
 
 
 def test_it_is_published_by_another_process_whose_lines_are_in_our_log(

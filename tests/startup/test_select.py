@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.models.installed import NewFile, install
+from f5serve.models.local import describe
+from f5serve.models.manifest import ARTIFACT_API, MODEL_ROLES
+from f5serve.models.registry import PUBLISHED
 from f5serve.settings import Settings
 from f5serve.startup import EngineSpec, LoadOptions, default_options, load, select_engine
 
@@ -22,11 +27,12 @@ def _no_other_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def with_weights(tmp_path: Path) -> Path:
     """A models folder in which F5TTS_v1_Base seems to lie, converted."""
-    folder = tmp_path / "models" / "artifacts"
-    folder.mkdir(parents=True)
-    for name in ("F5TTS_v1_Base.safetensors", "F5TTS_v1_Base.vocab.txt", "vocos.bin"):
-        (folder / name).write_bytes(b"x")
-    return folder.parent
+    parts = [NewFile(role, tmp_path / f"{role}.bin") for role in MODEL_ROLES]
+    for part in parts:
+        part.path.write_bytes(b"x")
+    about = describe(PUBLISHED.get("F5TTS_v1_Base"), "", ARTIFACT_API)
+    install(about, parts, tmp_path / "models")
+    return tmp_path / "models"
 
 
 def test_without_weights_auto_takes_the_stand_in(tmp_path: Path) -> None:
@@ -37,7 +43,7 @@ def test_with_weights_auto_takes_f5(with_weights: Path) -> None:
     spec = select_engine(Settings(models_dir=with_weights))
     assert (spec.kind, spec.model, spec.arch) == ("f5", "F5TTS_v1_Base", "F5TTS_v1_Base")
     assert spec.files is not None
-    assert spec.files.weights.parent == with_weights / "artifacts"
+    assert spec.files.weights.is_relative_to(with_weights / "installed" / "F5TTS_v1_Base")
     assert spec.original is None
 
 
@@ -91,9 +97,12 @@ def test_an_own_checkpoint_takes_the_vocoder_that_is_here(with_weights: Path) ->
     for path in (settings.ckpt, settings.vocab):
         assert path is not None
         path.write_bytes(b"x")
+    spec = select_engine(settings)
+    assert spec.files is not None
+    assert spec.files.vocoder.is_relative_to(with_weights / "installed")
     with pytest.raises(ModelUnavailable, match="vocos") as caught:
-        select_engine(settings)
-    assert caught.value.hint == "Run: f5serve models pull vocos"
+        select_engine(replace(settings, models_dir=with_weights / "none"))
+    assert "f5serve models pull F5TTS_v1_Base" in caught.value.hint
 
 
 @pytest.mark.parametrize(

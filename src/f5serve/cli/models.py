@@ -20,18 +20,28 @@ from f5serve.models.bucket import published_ids, sync
 from f5serve.models.disk import cannot_write, format_bytes
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
-from f5serve.models.local import (
+from f5serve.models.installed import (
     ModelFiles,
-    artifact_path,
-    find,
     find_installed,
-    find_published,
-    get_published,
+    read_version,
     remove_other_versions,
 )
-from f5serve.models.publish import PublishResult, collect_files, publish
+from f5serve.models.local import (
+    FileCheck,
+    find,
+    find_published,
+    get_published,
+    is_converted,
+    verify,
+)
+from f5serve.models.publish import (
+    PublishResult,
+    collect_files,
+    converted_path,
+    install_converted,
+    publish,
+)
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, check_license
-from f5serve.models.verify import FileCheck, record_artifact, verify
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
 
@@ -81,18 +91,18 @@ def _row(
         "license": spec.license,
         "commercial": spec.commercial,
         "size": here.weights.stat().st_size if here else next(iter(sizes), None),
-        "on_disk": _form_of(here, settings, registry) if here else None,
+        "on_disk": _form_of(here, settings.models_dir) if here else None,
         "note": spec.note,
     }
     return row if stored is None else {**row, "in_store": spec.id in stored}
 
 
-def _form_of(here: ModelFiles, settings: Settings, registry: Registry) -> str:
+def _form_of(here: ModelFiles, models_dir: Path) -> str:
     """In which form a model is used, of those that are here."""
-    if here.weights == artifact_path(settings.models_dir, here.model):
-        return "converted"
-    published = find_published(here.model, settings.models_dir, registry=registry)
-    return "published" if here == published else "synced"
+    version = read_version(here.weights.parent)
+    if version is not None and version.manifest.about.version:  # of the f5serve that pushed it
+        return "synced"
+    return "converted" if is_converted(here, models_dir) else "published"
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -174,9 +184,9 @@ def _print_checks(checks: list[FileCheck], as_json: bool) -> None:
 
 
 def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
-    given = Path(args.model)
+    given, spec, published = Path(args.model), None, None
     if given.is_file():
-        weights, arch, license, model_id = given, args.arch, "", ""
+        weights, arch = given, args.arch
         out = args.output or given.with_name(f"{given.stem}.f5serve.safetensors")
     elif given.suffix or given.parent != Path():
         raise InvalidRequest(
@@ -185,24 +195,18 @@ def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -
     else:
         spec = registry.get_model(args.model)
         check_license(spec, settings.require_commercial_license)
-        weights, license, model_id = (
-            get_published(spec.id, settings.models_dir, registry).weights,
-            spec.license,
-            spec.id,
-        )
-        arch, out = (
-            args.arch or spec.arch,
-            args.output or artifact_path(settings.models_dir, spec.id),
-        )
+        published = get_published(spec.id, settings.models_dir, registry)
+        weights, arch = published.weights, args.arch or spec.arch
+        out = args.output or converted_path(settings.models_dir, spec.id)
     if not arch:
         raise InvalidRequest(
             "The architecture of that checkpoint is not known.",
             code="ARCH_REQUIRED",
             hint="Name it with --arch, e.g. F5TTS_v1_Base; a file does not tell v0 from v1.",
         )
-    _convert_file(weights, arch, out, license, args.dtype)
-    if model_id and out == artifact_path(settings.models_dir, model_id):
-        record_artifact(settings.models_dir, model_id)
+    _convert_file(weights, arch, out, spec.license if spec else "", args.dtype)
+    if spec and published and not args.output:
+        out = install_converted(spec, out, published, settings.models_dir).weights
     size = out.stat().st_size
     answer = {"output": str(out), "arch": arch, "size": size, "source": str(weights)}
     print(json.dumps(answer) if args.json else f"{out}  {format_bytes(size)}")

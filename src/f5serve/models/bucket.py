@@ -1,6 +1,6 @@
 """Models in a store: which version is current, and its download to a local disk.
 
-All files of a version are fetched at once and hashed while they are written; `local` finds them
+All files of a version are fetched at once and hashed while they are written; they are found
 together when the last one is complete. Files that a killed download completed are kept, after
 hashing them again. The layout in the store is that of `manifest`.
 """
@@ -17,7 +17,6 @@ from pathlib import Path
 
 from f5serve.errors import KeyMissing, ModelUnavailable, StorageFailed
 from f5serve.models import manifest as manifests
-from f5serve.models.cleanup import remove_leftovers
 from f5serve.models.disk import (
     FileLock,
     OnProgress,
@@ -27,11 +26,12 @@ from f5serve.models.disk import (
     no_progress,
     no_space,
 )
-from f5serve.models.local import (
+from f5serve.models.installed import (
     InstalledModel,
     ModelFiles,
     find_installed,
     mark_installed,
+    remove_leftovers,
 )
 from f5serve.models.manifest import MAX_BYTES, Manifest, StoredFile
 from f5serve.store.atomic import remove_stale

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from f5serve.errors import KeyMissing, ModelUnavailable
 from f5serve.models.bucket import sync
-from f5serve.models.local import artifact_path
+from f5serve.models.local import find
 from f5serve.models.publish import collect_files, precision_of, publish
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
@@ -79,7 +79,8 @@ def upload_models_to_s3(model_id: str = "") -> bool:
     """
     settings = Settings.from_environ()
     model_id = model_id or settings.model
-    precision = precision_of(artifact_path(settings.models_dir, model_id))
+    here = find(model_id, settings.models_dir)
+    precision = precision_of(here.weights) if here else None
     try:
         plan = collect_files(model_id, precision or "published", settings.models_dir)
     except ModelUnavailable as error:

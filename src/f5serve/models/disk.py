@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Self
 
-from f5serve.errors import StorageFailed, means_full
+from f5serve.errors import ModelUnavailable, StorageFailed, means_full
 from f5serve.store.atomic import AtomicFile
 
 _PIECE = 64 << 20  # bytes of one call that allocates
@@ -204,6 +204,10 @@ class Digest:
     sha256: str
     git: str = ""
 
+    def has(self, name: str) -> bool:
+        """Whether `name` is one of them."""
+        return name.lower() in (self.sha256, self.git)
+
     def matches(self, name: str) -> bool:
         """Whether `name` may be one of them; a name of neither length proves nothing."""
         own = {64: self.sha256, 40: self.git}.get(len(name), "")
@@ -234,6 +238,41 @@ def digest(
             done += len(block)
             on_progress(Progress(path, "verify", done, size))
     return Digest(hashed.hexdigest(), blob.hexdigest() if git else "")
+
+
+def copy_file(
+    source: Path, to: Path, sha256: str, on_block: Callable[[], None] = lambda: None
+) -> None:
+    """Copy a file that has to have this hash, whole or not at all.
+
+    Args:
+        on_block: called after each block; what it raises ends the copy.
+
+    Raises:
+        ModelUnavailable: HASH_MISMATCH, for a file that was changed.
+        StorageFailed: NO_SPACE, NOT_WRITABLE, or NOT_READABLE of the source.
+    """
+    hashed, at = hashlib.sha256(), 0
+    try:
+        with (
+            source.open("rb") as file,
+            AtomicFile(to.parent, to.name, source.stat().st_size) as copy,
+        ):
+            while block := file.read(_HASH_BLOCK):
+                hashed.update(block)
+                copy.write_at(at, block)
+                at += len(block)
+                on_block()
+            copy.truncate(at)
+            if hashed.hexdigest() != sha256:
+                raise ModelUnavailable(
+                    f"{source} is not what it was when it was loaded.",
+                    code="HASH_MISMATCH",
+                    hint="It is not copied. The next start hashes it and does not use it.",
+                )
+            copy.publish(to)
+    except OSError as error:
+        raise unreadable(source, error) from None
 
 
 def write_atomic(path: Path, data: bytes) -> None:

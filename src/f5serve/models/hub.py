@@ -1,23 +1,20 @@
-"""Pulls models from the hub into models_dir/hub, and publishes no file before it was verified.
+"""Pulls models from the hub and installs them; no file gets its name before it was verified.
 
-The layout is the one of Hugging Face's own cache, so its tools and other programs find the files:
-
-    hub/models--OWNER--NAME/{blobs/ETAG, snapshots/COMMIT/PATH -> blobs/ETAG, refs/main}
-
-A file is written as blobs/ETAG.incomplete, hashed, and only then renamed and linked, so `local`
-finds verified files alone, whatever was killed when.
+A file is written as incoming/ETAG.incomplete in the model's folder (`installed`), hashed, and only
+then renamed. When all are there they become a version, whose manifest holds the revision and the
+hashes that later pulls have to meet.
 """
 
 from __future__ import annotations
 
-import logging
-import os
+import contextlib
+import shutil
 import uuid
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from f5serve.errors import ModelUnavailable, StorageFailed
-from f5serve.models.cleanup import quarantine, remove_leftovers
+from f5serve.errors import ModelUnavailable
 from f5serve.models.disk import (
     Digest,
     DiskReservation,
@@ -27,9 +24,7 @@ from f5serve.models.disk import (
     digest,
     hold_lock,
     no_progress,
-    write_atomic,
 )
-from f5serve.models.hashes import read_record, record_file, write_record
 from f5serve.models.hub_client import (
     Download,
     HubSource,
@@ -39,22 +34,32 @@ from f5serve.models.hub_client import (
     import_hub,
     newest_revision,
 )
-from f5serve.models.local import (
-    HUB_FOLDER,
+from f5serve.models.installed import (
+    INCOMING_FOLDER,
+    INSTALLED_FOLDER,
+    InstalledModel,
     ModelFiles,
-    find_published,
-    find_snapshot,
-    hub_caches,
-    named_files,
-    pick_files,
-    repo_folder,
+    NewFile,
+    find_installed,
+    home_of,
+    install,
+    model_files,
+    remove_leftovers,
+    versions,
 )
-from f5serve.models.registry import PUBLISHED, ModelFile, ModelSpec, Registry
-
-_log = logging.getLogger(__name__)
+from f5serve.models.local import (
+    describe,
+    expected_hash,
+    find_damage,
+    problem_of,
+    published,
+    vocoders,
+)
+from f5serve.models.other_layouts import find_snapshots, pick_files
+from f5serve.models.registry import PUBLISHED, ModelFile, ModelSpec, Registry, Role
 
 _ATTEMPTS = 3
-_RECORD_BYTES = 64 << 10  # for links and records, out of what was reserved beyond the files
+_RECORD_BYTES = 64 << 10  # for documents, out of what was reserved beyond the files
 
 
 def pull(
@@ -64,7 +69,7 @@ def pull(
     on_progress: OnProgress = no_progress,
     registry: Registry = PUBLISHED,
 ) -> ModelFiles:
-    """Fetch a model and its vocoder; asks no hub when both are on this machine.
+    """Fetch a model and its vocoder; asks no hub when both are on this machine, hashed now.
 
     Raises:
         ModelUnavailable: UNKNOWN_MODEL, HASH_MISMATCH, AMBIGUOUS_FILES, HUB_FORBIDDEN,
@@ -74,156 +79,168 @@ def pull(
         InvalidRequest: NOT_A_MODEL for the vocoder, which is pulled with each model.
     """
     spec = registry.get_model(model_id)
-    lock = models_dir / HUB_FOLDER / ".locks" / "f5serve.lock"
+    lock = models_dir / INSTALLED_FOLDER / "pull.lock"
     with hold_lock(lock, stale_after_s=2 * source.timeout_s + 5) as held:
 
         def report(progress: Progress) -> None:
             held.beat()
             on_progress(progress)
 
-        _Pull(source, models_dir, report, held.is_held).run((spec, registry.vocoder))
-    found = find_published(model_id, models_dir, registry=registry)
-    if found is None:  # removed by another program just now
-        raise StorageFailed(
-            f"{model_id} was pulled into {models_dir} and is gone from there.",
-            code="MODEL_VANISHED",
-            hint="See whether another program cleans that folder.",
-            retryable=True,
-        )
-    return found
+        return _Pull(spec, source, models_dir, report, registry, held.is_held).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _PendingFile:
-    """A file that has to be fetched."""
+    """A file that has to be fetched.
 
-    spec: ModelSpec
+    Attributes:
+        part: what has arrived of it.
+        to: where it is put when it was verified.
+        expected: sha256 that is published or was accepted before, or None.
+    """
+
+    owner: ModelSpec
     file: ModelFile
     remote: RemoteFile
     part: Path
-
-    @property
-    def repo(self) -> str:
-        return self.file.repo or self.spec.repo
+    to: Path
+    expected: str | None
 
     @property
     def missing(self) -> int:
         have = self.part.stat().st_size if self.part.exists() else 0
         return max(0, (self.remote.size or 0) - have)
 
+    def mismatch(self, sha256: str) -> str:
+        """Why a file of that hash is refused, or ""."""
+        if self.expected in (None, sha256):
+            return ""
+        source = "is published" if self.file.sha256 else "was accepted at first"
+        return f"{self.expected} {source}, {sha256} was found"
+
 
 @dataclass(slots=True)
 class _Pull:
     """One call of `pull`, with what all its steps need."""
 
+    spec: ModelSpec
     source: HubSource
     models_dir: Path
     on_progress: OnProgress
+    registry: Registry
     has_lock: bool
 
-    @property
-    def hub_dir(self) -> Path:
-        return self.models_dir / HUB_FOLDER
+    def run(self) -> ModelFiles:
+        """What is here and sound; else it is fetched and installed."""
+        for files in published(self.spec.id, self.models_dir, self.registry):
+            if not find_damage(files, self.models_dir, self.on_progress, self.registry):
+                return files
+        owner = self.registry.vocoder
+        here = (p for p in vocoders(self.models_dir, self.registry) if self._is_sound(owner, p))
+        vocoder = next(here, None)
+        for snapshot in find_snapshots(self.spec, ("weights", "vocab"), self.models_dir):
+            paths = snapshot.paths
+            if all(self._is_sound(self.spec, path, role) for role, path in paths.items()):
+                vocoder = vocoder or self._install(owner, None).paths["vocoder"]
+                about = describe(self.spec, snapshot.revision)
+                return model_files(about, {**paths, "vocoder": vocoder})
+        return self._install(self.spec, vocoder).files
 
-    def run(self, specs: tuple[ModelSpec, ...]) -> None:
-        """Local files first; then room for all that is missing; then file after file."""
-        absent = [spec for spec in specs if not self._is_cached(spec)]
-        if not absent:
-            return
+    def _is_sound(self, owner: ModelSpec, path: Path, role: Role = "vocoder") -> bool:
+        expected = expected_hash(owner, role, path, self.models_dir)
+        return not problem_of(path, expected, self.on_progress)
+
+    def _install(self, spec: ModelSpec, vocoder: Path | None) -> InstalledModel:
+        """Fetch what no folder of the model holds yet, room for all of it first; install it."""
         hub = import_hub()
         remove_leftovers(self.models_dir)
+        home = home_of(spec.id, self.models_dir)
+        name = INCOMING_FOLDER if self.has_lock else f"{INCOMING_FOLDER}-{uuid.uuid4().hex[:8]}"
+        incoming = home / name
+        current = find_installed(spec.id, self.models_dir)
         try:
-            pending = [file for spec in absent for file in self._plan(spec)]
-            with DiskReservation(self.hub_dir, sum(file.missing for file in pending)) as room:
+            incoming.mkdir(parents=True, exist_ok=True)
+            revision, files, pending = self._plan(spec, incoming)
+            if vocoder is not None:
+                files.append(NewFile("vocoder", vocoder))
+            elif spec is not self.registry.vocoder:
+                _, own, more = self._plan(self.registry.vocoder, incoming)
+                files, pending = files + own, pending + more
+            with DiskReservation(incoming, sum(file.missing for file in pending)) as room:
                 for file in pending:
-                    self._download_file(file, room)
+                    files.append(self._download_file(file, room))
+            keep = current is not None and current.is_converted
+            return install(describe(spec, revision), files, self.models_dir, make_current=not keep)
+        except OSError as error:
+            raise cannot_write(incoming, 0, error) from None
         finally:
             hub.close_session()
+            if not self.has_lock:  # no later pull can resume from a folder of that name
+                shutil.rmtree(incoming, ignore_errors=True)
+            with contextlib.suppress(OSError):  # it may hold parts
+                incoming.rmdir()
 
-    def _is_cached(self, spec: ModelSpec) -> bool:
-        """Whether what is needed is on this machine, hashed now unless it has been before."""
-        roles = tuple(f.role for f in spec.files if f.role != "config") or ("weights", "vocab")
-        for cache in hub_caches(self.models_dir):
-            found = find_snapshot(spec, roles, self.models_dir, (cache,))
-            if found and all(
-                self._accept(spec, file, found.paths[role]) for role, file in found.files.items()
-            ):
-                self._record_revision(spec, found.revision)
-                return True
-        return False
-
-    def _accept(self, spec: ModelSpec, file: ModelFile, path: Path) -> bool:
-        """Whether a file on disk is the right one; a wrong one of our own is quarantined."""
-        known = read_record(self.models_dir, spec.id)
-        if known.matches_stat(file.path, path):
-            recorded = known.files[file.path].sha256
-            if known.mismatch(file, recorded) is None:
-                return True
-        try:
-            found = digest(path, file.path, self.on_progress)
-        except OSError as error:  # of another user, or on a disk that fails
-            _log.warning("%s cannot be read and is not used: %s", path, error)
-            return False
-        reason = known.mismatch(file, found.sha256)
-        if reason is None:
-            record_file(self.models_dir, spec.id, file, path, found.sha256)
-            return True
-        _log.warning("%s is not what it should be and is not used: %s", path, reason)
-        if path.is_relative_to(self.hub_dir):
-            quarantine(path, self.hub_dir)
-        return False
-
-    def _plan(self, spec: ModelSpec) -> list[_PendingFile]:
-        """What has to be fetched of a model, as the hub describes it now."""
-        known = read_record(self.models_dir, spec.id)
-        files = named_files(spec, known)
-        revision = spec.revision or known.revision
-        if revision is None or not files:
+    def _plan(
+        self, spec: ModelSpec, incoming: Path
+    ) -> tuple[str, list[NewFile], list[_PendingFile]]:
+        """The revision, the files that are here, and what has to be fetched of a model."""
+        found = (one for one in versions(spec.id, self.models_dir) if not one.is_converted)
+        known = next((version.manifest for version in found), None)
+        revision, files = spec.revision or (known.about.revision if known else ""), spec.files
+        if not revision or not files:
             newest, names = newest_revision(self.source, spec.repo)
             revision, files = revision or newest, files or pick_files(spec, names)
-            main = repo_folder(self.hub_dir, spec.repo) / "refs" / "main"
-            write_atomic(main, revision.encode())
-        pending = []
+        accepted = {file.role: file.sha256 for file in known.files} if known else {}
+        folders = [incoming, *(path for path in incoming.parent.iterdir() if path.is_dir())]
+        here, pending = [], []
         for file in files:
-            folder = repo_folder(self.hub_dir, file.repo or spec.repo)
-            commit = file.revision or revision
-            path = folder / "snapshots" / commit / file.path
-            if path.is_file() and self._accept(spec, file, path):
+            if file.role == "config":  # which nothing reads
                 continue
-            remote = file_metadata(self.source, file.repo or spec.repo, commit, file.path)
-            announced = remote.etag.lower()
-            if len(announced) == 64 and (reason := known.mismatch(file, announced)):
-                raise _hash_mismatch(spec, file, reason)  # before the first byte
-            name = remote.etag if self.has_lock else f"{remote.etag}.{uuid.uuid4().hex[:8]}"
-            pending.append(
-                _PendingFile(spec, file, remote, folder / "blobs" / f"{name}.incomplete")
-            )
-        return pending
+            to = incoming / f"{file.role}{Path(file.path).suffix}"
+            expected = file.sha256 or accepted.get(file.role)
+            if expected and (path := self._find(to.name, folders, expected)):
+                here.append(NewFile(file.role, path, expected))
+                continue
+            repo, commit = file.repo or spec.repo, file.revision or revision
+            remote = file_metadata(self.source, repo, commit, file.path)
+            if not expected and (path := self._find(to.name, folders, remote.etag)):
+                here.append(NewFile(file.role, path))
+                continue
+            part = incoming / f"{remote.etag}.incomplete"
+            one = _PendingFile(spec, file, remote, part, to, expected)
+            if len(remote.etag) == 64 and (reason := one.mismatch(remote.etag.lower())):
+                raise _hash_mismatch(one, reason)  # before the first byte
+            pending.append(one)
+        return revision, here, pending
 
-    def _download_file(self, pending: _PendingFile, room: DiskReservation) -> None:
-        """Fetch, hash and publish one file."""
+    def _find(self, name: str, folders: Iterable[Path], wanted: str) -> Path | None:
+        """A file that an earlier pull has brought; `wanted` is its sha256 or git blob id."""
+        for path in (folder / name for folder in folders):
+            with contextlib.suppress(OSError):
+                git = len(wanted) == 40
+                if path.is_file() and digest(path, name, self.on_progress, git=git).has(wanted):
+                    return path
+        return None
+
+    def _download_file(self, pending: _PendingFile, room: DiskReservation) -> NewFile:
+        """Fetch, hash and rename one file."""
         reason = ""
         for _ in range(_ATTEMPTS):
             resumed = pending.part.exists()
             try:
-                pending.part.parent.mkdir(parents=True, exist_ok=True)
                 found, reason = self._fetch(pending, room)
                 if not reason:
                     room.release(_RECORD_BYTES)
-                    self._publish(pending, found.sha256)
-                    return
-            except FileNotFoundError:
-                continue  # another process without the lock was faster
-            except OSError as error:
-                raise cannot_write(self.hub_dir, pending.missing, error) from error
-            finally:
-                if not self.has_lock:  # no later pull can resume a part of that name
-                    pending.part.unlink(missing_ok=True)
+                    pending.part.replace(pending.to)
+                    return NewFile(pending.file.role, pending.to, found.sha256)
+            except FileNotFoundError:  # locks do not hold here, and another process was faster
+                wanted = pending.expected or pending.remote.etag
+                if path := self._find(pending.to.name, (pending.to.parent,), wanted):
+                    return NewFile(pending.file.role, path)
+                continue
             if not resumed:  # else the older bytes may be to blame
                 break
-        raise _hash_mismatch(
-            pending.spec, pending.file, reason or "it vanished while it was written"
-        )
+        raise _hash_mismatch(pending, reason or "it vanished while it was written")
 
     def _fetch(self, pending: _PendingFile, room: DiskReservation) -> tuple[Digest, str]:
         """The hashes of the fetched part, and why it is refused or ""; then it is removed."""
@@ -231,45 +248,22 @@ class _Pull:
         def on_bytes(done: int) -> None:
             self.on_progress(Progress(pending.file.path, "download", done, pending.remote.size))
 
-        name = f"{pending.repo}/{pending.file.path}"
+        name = f"{pending.file.repo or pending.owner.repo}/{pending.file.path}"
+        etag = pending.remote.etag
         fetch(self.source, Download(name, pending.remote, pending.part, room, on_bytes))
-        git = len(pending.remote.etag) == 40
-        found = digest(pending.part, pending.file.path, self.on_progress, git=git)
-        known = read_record(self.models_dir, pending.spec.id)
-        reason = known.mismatch(pending.file, found.sha256) or ""
-        if not reason and not found.matches(pending.remote.etag):
-            reason = f"the hub announced {pending.remote.etag}, {found.sha256} arrived"
+        found = digest(pending.part, pending.file.path, self.on_progress, git=len(etag) == 40)
+        reason = pending.mismatch(found.sha256)
+        if not reason and not found.matches(etag):
+            reason = f"the hub announced {etag}, {found.sha256} arrived"
         if reason:
             pending.part.unlink(missing_ok=True)
         return found, reason
 
-    def _publish(self, pending: _PendingFile, sha256: str) -> None:
-        """Rename and link a verified part, and record its hash."""
-        folder = repo_folder(self.hub_dir, pending.repo)
-        blob = folder / "blobs" / pending.remote.etag
-        link = folder / "snapshots" / pending.remote.commit / pending.file.path
-        pending.part.replace(blob)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        fresh = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            fresh.symlink_to(os.path.relpath(blob, link.parent))
-        except OSError:  # some network volumes have no links
-            blob.replace(fresh)
-        fresh.replace(link)
-        record_file(self.models_dir, pending.spec.id, pending.file, link, sha256)
-        self._record_revision(
-            pending.spec, pending.remote.commit if pending.file.repo is None else None
-        )
 
-    def _record_revision(self, spec: ModelSpec, revision: str | None) -> None:
-        known = read_record(self.models_dir, spec.id)
-        if revision and revision != known.revision:
-            write_record(self.models_dir, spec.id, replace(known, revision=revision))
-
-
-def _hash_mismatch(spec: ModelSpec, file: ModelFile, reason: str) -> ModelUnavailable:
+def _hash_mismatch(pending: _PendingFile, reason: str) -> ModelUnavailable:
     return ModelUnavailable(
-        f"{file.path} of {spec.id} is not the file it should be: {reason} (sha256).",
+        f"{pending.file.path} of {pending.owner.id} is not the file it should be: {reason} "
+        "(sha256).",
         code="HASH_MISMATCH",
         hint="Nothing of it was kept. Try once more; if it stays so the file was changed at its "
         "source, or something between here and the hub changes it.",

@@ -1,156 +1,77 @@
-"""Models on a local disk: the layout of a models folder, and which files of it to use.
+"""Finds and verifies models on a local disk.
 
-    <models folder>/artifacts/<model id>.safetensors    what `models convert` wrote
-    <models folder>/hub/                                a Hugging Face cache: what `pull` fetched
-    <models folder>/synced/<model id>/<first 16 of the manifest's hash>/    what `sync` fetched
-    <models folder>/synced/<model id>/current.json      which of them is current; written last
-    <models folder>/seen/<model id>.json                hashes that were accepted (`hashes`)
-
-Finding a model reads names, sizes and small records within milliseconds; it hashes nothing and
-asks no network. In synced/ a manifest.json is written when the files around it are complete, and
-what is complete is never changed.
+Finding a model reads names, sizes and small documents within milliseconds; it hashes nothing and
+asks no network. What was converted goes before what was published, and what is `installed` before
+the same thing in another layout.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal
 
 from f5serve.errors import F5Error, ModelUnavailable
-from f5serve.models import manifest as manifests
-from f5serve.models.disk import write_atomic
-from f5serve.models.hashes import KnownHashes, read_record
-from f5serve.models.manifest import MANIFEST_NAME, Description, Manifest, StoredFile
-from f5serve.models.registry import PUBLISHED, ModelFile, ModelSpec, Registry, Role
-
-HUB_FOLDER = "hub"
-ARTIFACTS_FOLDER = "artifacts"
-SYNCED_FOLDER = "synced"
-OTHER_CACHES = (
-    Path("~/.cache/huggingface/hub"),  # what other programs of this user have pulled
-    Path("/runpod-volume/huggingface-cache/hub"),  # where RunPod puts an endpoint's cached model
+from f5serve.models.disk import OnProgress, digest, no_progress, unreadable
+from f5serve.models.installed import (
+    INSTALLED_FOLDER,
+    InstalledModel,
+    ModelFiles,
+    find_installed,
+    installed_ids,
+    model_files,
+    quarantine,
+    read_version,
+    versions,
 )
-_POINTER_NAME = "current.json"
-_LONGEST_REF = 200  # bytes
-_BESIDE_ARTIFACT: dict[Role, tuple[str, ...]] = {
-    "vocab": ("{id}.vocab.txt",),
-    "vocoder": ("vocos.safetensors", "vocos.bin"),
-}
+from f5serve.models.manifest import MODEL_ROLES, PUBLISHED_API, Description
+from f5serve.models.other_layouts import (
+    OLD_SYNCED_FOLDER,
+    find_old_artifact,
+    find_snapshots,
+    hash_by_name,
+    is_old_artifact,
+    old_hash,
+    vocoder_snapshots,
+)
+from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, Role
 
-
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """Everything an engine needs to speak with one model, as paths that exist.
-
-    Attributes:
-        model: its id.
-        arch: engine preset.
-        weights: published checkpoint (.safetensors or .pt) or converted artifact (.safetensors).
-        vocoder: Vocos, pytorch_model.bin or its safetensors form.
-        revision: commit the files come from; "" when it is not known.
-    """
-
-    model: str
-    arch: str
-    weights: Path
-    vocab: Path
-    vocoder: Path
-    license: str
-    commercial: bool
-    revision: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Files of one model in one Hugging Face cache, by role: as registered, and on disk."""
-
-    paths: dict[Role, Path]
-    files: dict[Role, ModelFile]
-    revision: str
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledModel:
-    """One version of a model that was synced from a store, or is being synced."""
-
-    manifest: Manifest
-    folder: Path
-
-    @classmethod
-    def of(cls, manifest: Manifest, models_dir: Path) -> Self:
-        """The version of a manifest at its place in a models folder, present or not."""
-        model_id = manifests.check_model_id(manifest.about.model)
-        return cls(manifest, models_dir / SYNCED_FOLDER / model_id / manifest.sha256[:16])
-
-    def path(self, file: StoredFile) -> Path:
-        """Where a file of it is, or is going to be."""
-        return self.folder / file.path
-
-    def has(self, file: StoredFile) -> bool:
-        """Whether a file of it is there in the right size."""
-        path = self.path(file)
-        return path.is_file() and path.stat().st_size == file.size
-
-    @property
-    def files(self) -> ModelFiles:
-        """Its files, as an engine takes them."""
-        about = self.manifest.about
-        paths = {file.role: self.path(file) for file in self.manifest.files}
-        return _model_files(about.model, about, paths, about.revision)
+_log = logging.getLogger(__name__)
 
 
 def find(model_id: str, models_dir: Path, registry: Registry = PUBLISHED) -> ModelFiles | None:
     """The model on local disk, None if absent.
 
-    The artifact that was converted here goes first, then what was synced, then the published file.
-
     Raises:
         ModelUnavailable: code UNKNOWN_MODEL.
     """
-    if artifact := find_artifact(model_id, models_dir, registry):
-        return artifact
-    if installed := find_installed(model_id, models_dir):
-        return installed.files
-    return find_published(model_id, models_dir, registry)
+    return next(candidates(model_id, models_dir, registry), None)
 
 
-def find_artifact(
+def candidates(
     model_id: str, models_dir: Path, registry: Registry = PUBLISHED
-) -> ModelFiles | None:
-    """The converted model, with a vocabulary and vocoder from beside it or from a cache."""
+) -> Iterator[ModelFiles]:
+    """The model on local disk, wherever it is, best first; errors as `find`."""
+    installed = find_installed(model_id, models_dir)
+    if installed and installed.is_converted:
+        yield installed.files
     spec = registry.get(model_id)
-    weights = artifact_path(models_dir, spec.id)
-    if not weights.is_file():
-        return None
-    paths: dict[Role, Path] = {"weights": weights}
-    for role, names in _BESIDE_ARTIFACT.items():
-        source = registry.vocoder if role == "vocoder" else spec
-        beside = (weights.with_name(name.format(id=spec.id)) for name in names)
-        path = next((path for path in beside if path.is_file()), None)
-        if path is None and (cached := find_snapshot(source, (role,), models_dir)):
-            path = cached.paths[role]
-        if path is None:
-            return None
-        paths[role] = path
-    revision = read_record(models_dir, spec.id).revision or spec.revision or ""
-    return _model_files(spec.id, spec, paths, revision)
+    if paths := find_old_artifact(spec, models_dir, find_vocoder(models_dir, registry)):
+        yield model_files(describe(spec), paths)
+    if old := find_installed(model_id, models_dir, OLD_SYNCED_FOLDER):
+        yield old.files
+    if installed and not installed.is_converted:
+        yield installed.files
+    yield from published(model_id, models_dir, registry)
 
 
 def find_published(
     model_id: str, models_dir: Path, registry: Registry = PUBLISHED
 ) -> ModelFiles | None:
     """The model as published, with its vocabulary and vocoder; None unless all are there."""
-    spec = registry.get(model_id)
-    model = find_snapshot(spec, ("weights", "vocab"), models_dir)
-    vocoder = find_snapshot(registry.vocoder, ("vocoder",), models_dir)
-    if model is None or vocoder is None:
-        return None
-    return _model_files(spec.id, spec, {**vocoder.paths, **model.paths}, model.revision)
+    return next(published(model_id, models_dir, registry), None)
 
 
 def get_published(model_id: str, models_dir: Path, registry: Registry = PUBLISHED) -> ModelFiles:
@@ -169,172 +90,184 @@ def get_published(model_id: str, models_dir: Path, registry: Registry = PUBLISHE
     return found
 
 
-def _model_files(
-    model_id: str, about: ModelSpec | Description, paths: Mapping[Role, Path], revision: str
-) -> ModelFiles:
-    return ModelFiles(
-        model=model_id,
-        arch=about.arch,
-        weights=paths["weights"],
-        vocab=paths["vocab"],
-        vocoder=paths["vocoder"],
-        license=about.license,
-        commercial=about.commercial,
-        revision=revision,
+def published(
+    model_id: str, models_dir: Path, registry: Registry = PUBLISHED
+) -> Iterator[ModelFiles]:
+    """The model as published, wherever it is on this machine, best first."""
+    spec = registry.get(model_id)
+    for version in versions(spec.id, models_dir):
+        if not version.is_converted and version.paths.keys() >= MODEL_ROLES and version.is_complete:
+            yield version.files
+    vocoder = find_vocoder(models_dir, registry)
+    for snapshot in find_snapshots(spec, ("weights", "vocab"), models_dir) if vocoder else ():
+        paths: dict[Role, Path] = {**snapshot.paths, "vocoder": vocoder} if vocoder else {}
+        yield model_files(describe(spec, snapshot.revision), paths)
+
+
+def find_vocoder(models_dir: Path, registry: Registry = PUBLISHED) -> Path | None:
+    """The vocoder of any model that is installed, else one in a Hugging Face cache."""
+    return next(vocoders(models_dir, registry), None)
+
+
+def vocoders(models_dir: Path, registry: Registry = PUBLISHED) -> Iterator[Path]:
+    """Vocoders on this machine, best first."""
+    for model_id in (registry.vocoder.id, *installed_ids(models_dir)):
+        try:
+            found = versions(model_id, models_dir)
+        except F5Error:  # a folder of another name
+            continue
+        for version in found:
+            path = version.paths["vocoder"]
+            if path.is_file():
+                yield path
+    yield from vocoder_snapshots(registry, models_dir)
+
+
+def describe(spec: ModelSpec, revision: str = "", model_api: str = PUBLISHED_API) -> Description:
+    """What the registry knows of a model, for its manifest."""
+    return Description(
+        model=spec.id,
+        model_api=model_api,
+        arch=spec.arch,
+        license=spec.license,
+        commercial=spec.commercial,
+        repo=spec.repo,
+        revision=revision or spec.revision or "",
     )
 
 
-def artifact_path(models_dir: Path, model_id: str) -> Path:
-    """Where the converted weights of a model are."""
-    return models_dir / ARTIFACTS_FOLDER / f"{model_id}.safetensors"
+def is_converted(files: ModelFiles, models_dir: Path) -> bool:
+    """Whether these are converted weights, as far as their place tells."""
+    version = read_version(files.weights.parent)
+    if version is not None:
+        return version.is_converted or files.weights.parents[2].name == OLD_SYNCED_FOLDER
+    return is_old_artifact(files.weights, models_dir)
 
 
-def find_installed(model_id: str, models_dir: Path) -> InstalledModel | None:
-    """The current version of what was synced; None unless all files have the right size.
-
-    Raises:
-        InvalidRequest: BAD_MODEL_ID.
-    """
-    home = models_dir / SYNCED_FOLDER / manifests.check_model_id(model_id)
-    try:
-        pointer = manifests.read_document(home / _POINTER_NAME)
-        sha256 = manifests.read_pointer(pointer, model_id)
-        if sha256 is None:
-            return None
-        data = manifests.read_document(home / sha256[:16] / MANIFEST_NAME)
-        manifest = manifests.read(data, model_id)
-    except (OSError, F5Error):
-        return None
-    if manifest is None or hashlib.sha256(data).hexdigest() != sha256:
-        return None
-    installed = InstalledModel(manifest, home / sha256[:16])
-    return installed if all(installed.has(file) for file in manifest.files) else None
+def known_hashes(
+    files: ModelFiles, models_dir: Path, registry: Registry = PUBLISHED
+) -> dict[Path, str | None]:
+    """The sha256 that each file of a local model must have; None where none is known."""
+    version = read_version(files.weights.parent)
+    if version is not None and version.files == files:
+        return {version.path(file): file.sha256 for file in version.manifest.files}
+    spec = registry.get(files.model)
+    return {
+        files.weights: expected_hash(spec, "weights", files.weights, models_dir),
+        files.vocab: expected_hash(spec, "vocab", files.vocab, models_dir),
+        files.vocoder: expected_hash(registry.vocoder, "vocoder", files.vocoder, models_dir),
+    }
 
 
-def mark_installed(version: InstalledModel) -> None:
-    """Make a version current, after all its files were hashed.
-
-    Raises:
-        StorageFailed: NO_SPACE or NOT_WRITABLE.
-    """
-    write_atomic(version.folder / MANIFEST_NAME, version.manifest.data)
-    pointer = manifests.write_pointer(version.manifest.sha256)
-    write_atomic(version.folder.parent / _POINTER_NAME, pointer)
-
-
-def remove_other_versions(version: InstalledModel) -> None:
-    """Remove all other versions of the model, and its quarantine, to make room.
-
-    A process that has mapped one keeps it until it ends; one that is about to open it fails.
-    """
-    for other in version.folder.parent.iterdir():
-        if other.is_dir() and other != version.folder:
-            shutil.rmtree(other, ignore_errors=True)
+def expected_hash(spec: ModelSpec, role: Role, path: Path, models_dir: Path) -> str | None:
+    """The sha256 a file must have: by its manifest, as published, by its name, or as recorded."""
+    version = read_version(path.parent)
+    for stored in version.manifest.files if version else ():
+        if stored.path == path.name:
+            return stored.sha256
+    for file in spec.files:
+        if file.role == role and file.sha256 and Path(file.path).name == path.name:
+            return file.sha256
+    return hash_by_name(path) or old_hash(spec, path, models_dir)
 
 
-def hub_caches(models_dir: Path) -> tuple[Path, ...]:
-    """The Hugging Face caches to look into, our own first."""
-    return (models_dir / HUB_FOLDER, *(path.expanduser() for path in OTHER_CACHES))
-
-
-def repo_folder(cache: Path, repo: str) -> Path:
-    """Where a Hugging Face cache keeps a model repository."""
-    return cache / f"models--{repo.replace('/', '--')}"
-
-
-def find_snapshot(
-    spec: ModelSpec,
-    roles: Sequence[Role],
+def find_damage(
+    files: ModelFiles,
     models_dir: Path,
-    caches: Iterable[Path] | None = None,
-) -> Snapshot | None:
-    """The files of those roles in the first cache and snapshot that has them all, or None.
+    on_progress: OnProgress = no_progress,
+    registry: Registry = PUBLISHED,
+) -> list[str]:
+    """What is wrong with a local model, each in a few words; empty when every known hash is right.
 
-    The pinned or recorded revision goes before any other. Another one is taken, too, as long as
-    the sizes that are known agree: a cache filled by another program holds whatever was newest.
-
-    Args:
-        caches: instead of `hub_caches`.
+    A damaged file of a version in `models_dir` is quarantined, and so is absent next time; files
+    of other layouts stay as they are. One that this process cannot read stays: others may.
     """
-    known = read_record(models_dir, spec.id)
-    for cache in hub_caches(models_dir) if caches is None else caches:
-        with contextlib.suppress(OSError):  # a cache that may not be read counts as empty
-            for folder in _snapshots(
-                repo_folder(cache, spec.repo), spec.revision or known.revision
-            ):
-                files = {file.role: file for file in _files_of(spec, known, folder)}
-                found = {role: _path(files[role], folder, cache) for role in roles if role in files}
-                paths = {role: path for role, path in found.items() if path}
-                if len(paths) == len(roles):
-                    return Snapshot(paths, {role: files[role] for role in roles}, folder.name)
-    return None
+    problems = []
+    for path, expected in known_hashes(files, models_dir, registry).items():
+        problem = problem_of(path, expected, on_progress)
+        if problem:
+            problems.append(problem)
+        if problem.endswith("damaged") and path.is_relative_to(models_dir / INSTALLED_FOLDER):
+            quarantine(path, models_dir)
+    return problems
 
 
-def _files_of(spec: ModelSpec, known: KnownHashes, folder: Path) -> tuple[ModelFile, ...]:
-    """The files of a model: as registered, else as recorded, else picked from a snapshot."""
-    if spec.files or known.files:
-        return named_files(spec, known)
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+def problem_of(path: Path, expected: str | None, on_progress: OnProgress = no_progress) -> str:
+    """What is wrong with a file that should have this sha256, in a few words; "" for nothing."""
     try:
-        return pick_files(spec, names)
-    except ModelUnavailable:
-        return ()
+        if not expected or digest(path, path.name, on_progress).sha256 == expected:
+            return ""
+    except OSError as error:
+        _log.warning("%s cannot be read and is not used: %s", path, error)
+        return f"{path.name} cannot be read: {error.strerror or error}"
+    return f"{path.name} is damaged"
 
 
-def named_files(spec: ModelSpec, known: KnownHashes) -> tuple[ModelFile, ...]:
-    """The files of a model: as registered, else as recorded; empty when neither names any."""
-    recorded = (ModelFile(entry.role, path, entry.size) for path, entry in known.files.items())
-    return spec.files or tuple(recorded)
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """The verdict on one file.
+
+    Attributes:
+        path: where it is, or should be.
+        state: ok; changed; missing; or unknown: it is there, and no hash of it is known.
+        expected: sha256, or None when none is known.
+        actual: sha256, or None when the file is missing.
+    """
+
+    path: Path
+    state: Literal["ok", "changed", "missing", "unknown"]
+    expected: str | None
+    actual: str | None
 
 
-def pick_files(spec: ModelSpec, names: Iterable[str]) -> tuple[ModelFile, ...]:
-    """Checkpoint and vocabulary among the files of a repository that the registry does not name.
-
-    A single .safetensors goes before a single .pt.
+def verify(
+    model_id: str,
+    models_dir: Path,
+    on_progress: OnProgress = no_progress,
+    registry: Registry = PUBLISHED,
+) -> list[FileCheck]:
+    """Hash the files of a model in all its versions and layouts; quarantines nothing.
 
     Raises:
-        ModelUnavailable: code AMBIGUOUS_FILES, naming the candidates.
+        ModelUnavailable: code UNKNOWN_MODEL.
+        StorageFailed: NOT_READABLE.
     """
-    names = sorted(names)
-    vocab = [n for n in names if n.rsplit("/", 1)[-1] == "vocab.txt"]
-    weights = [n for n in names if n.endswith(".safetensors")]
-    weights = weights or [n for n in names if n.endswith((".pt", ".pth"))]
-    for what, found in (("checkpoint", weights), ("vocab.txt", vocab)):
-        if len(found) != 1:
-            raise ModelUnavailable(
-                f"{spec.repo} holds {len(found)} files that could be the {what} of {spec.id}: "
-                f"{', '.join(found[:8]) or 'none'}.",
-                code="AMBIGUOUS_FILES",
-                hint="Download the one you want yourself and name it in F5_CKPT, its vocabulary "
-                "in F5_VOCAB and its architecture in F5_ARCH.",
-            )
-    return ModelFile("weights", weights[0]), ModelFile("vocab", vocab[0])
+    spec = registry.get(model_id)
+    expected: dict[Path, str | None] = {}
+    for version in _all_versions(spec, models_dir):
+        expected |= {version.path(file): file.sha256 for file in version.manifest.files}
+    vocoder = find_vocoder(models_dir, registry)
+    of_role: dict[Role, Path] = {"vocoder": vocoder} if vocoder else {}
+    roles: tuple[Role, ...] = ("vocoder",) if spec is registry.vocoder else ("weights", "vocab")
+    for role in roles:  # of any size, so that a file that was cut is changed, and not missing
+        snapshot = next(find_snapshots(spec, (role,), models_dir, any_size=True), None)
+        of_role |= snapshot.paths if snapshot else {}
+    old = find_old_artifact(spec, models_dir, vocoder)
+    if old or not expected or of_role.keys() & {"weights"}:
+        of_role = {**of_role, **{role: path for role, path in old.items() if role != "weights"}}
+        for role in (*roles, "vocoder"):
+            owner = registry.vocoder if role == "vocoder" else spec
+            path = of_role.get(role) or models_dir / INSTALLED_FOLDER / owner.id / role
+            expected.setdefault(path, expected_hash(owner, role, path, models_dir))
+    if old:
+        weights = old["weights"]
+        expected[weights] = expected_hash(spec, "weights", weights, models_dir)
+    return [_check(path, sha256, on_progress) for path, sha256 in expected.items()]
 
 
-def _snapshots(folder: Path, revision: str | None) -> Iterator[Path]:
-    """Snapshot folders of a repository, best first."""
-    snapshots = folder / "snapshots"
-    names: list[str] = [revision] if revision else []
-    main = folder / "refs" / "main"
-    if main.is_file():
-        with main.open("rb") as file:
-            names.append(file.read(_LONGEST_REF).decode(errors="replace").strip())
-    if snapshots.is_dir():
-        names += sorted(p.name for p in snapshots.iterdir())
-    return (
-        snapshots / name
-        for name in dict.fromkeys(names)
-        if manifests.is_revision(name) and (snapshots / name).is_dir()
-    )
+def _all_versions(spec: ModelSpec, models_dir: Path) -> Iterator[InstalledModel]:
+    yield from versions(spec.id, models_dir)
+    if old := find_installed(spec.id, models_dir, OLD_SYNCED_FOLDER):
+        yield old
 
 
-def _path(file: ModelFile, folder: Path, cache: Path) -> Path | None:
-    """Where a file of a snapshot is, or None when it is missing or of another size."""
-    folders: Iterable[Path] = (folder,)
-    if file.repo is not None:
-        folders = _snapshots(repo_folder(cache, file.repo), file.revision)
-    for snapshot in folders:
-        path = snapshot / file.path
-        if path.is_file() and (size := path.stat().st_size) and size == (file.size or size):
-            return path
-    return None
+def _check(path: Path, expected: str | None, on_progress: OnProgress) -> FileCheck:
+    if not path.is_file():
+        return FileCheck(path, "missing", expected, None)
+    try:
+        actual = digest(path, path.name, on_progress).sha256
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if expected is None:
+        return FileCheck(path, "unknown", None, actual)
+    return FileCheck(path, "ok" if actual == expected else "changed", expected, actual)

@@ -52,7 +52,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # becomes the name of a folder
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-_NEEDED: frozenset[Role] = frozenset({"weights", "vocab", "vocoder"})
+MODEL_ROLES: frozenset[Role] = frozenset({"weights", "vocab", "vocoder"})
+VOCODER_ROLES: frozenset[Role] = frozenset({"vocoder"})
+"""On a disk the vocoder may be there alone, for models that are in a cache without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def write(about: Description, files: tuple[StoredFile, ...]) -> Manifest:
     return Manifest(about, files, canonical_json(value))
 
 
-def read(data: bytes, model_id: str) -> Manifest | None:
+def read(data: bytes, model_id: str, needed: frozenset[Role] = MODEL_ROLES) -> Manifest | None:
     """The manifest in `data`; None, with a line in the log, for a schema or API not known here.
 
     Raises:
@@ -181,7 +183,7 @@ def read(data: bytes, model_id: str) -> Manifest | None:
         text_field(value, "model_api")
         if not _is_known(value, "model_api", READABLE_APIS, model_id):
             return None
-        manifest = Manifest(_description(value), _files(value.get("files")), data)
+        manifest = Manifest(_description(value), _files(value.get("files"), needed), data)
     except InvalidDocument:
         raise corrupt(model_id, "its manifest cannot be read") from None
     if manifest.about.model != model_id:
@@ -255,7 +257,7 @@ def _description(value: Mapping[str, Any]) -> Description:
     )
 
 
-def _files(entries: object) -> tuple[StoredFile, ...]:
+def _files(entries: object, needed: frozenset[Role]) -> tuple[StoredFile, ...]:
     """The files of roles known here, each role once; their names become paths.
 
     Raises:
@@ -266,7 +268,7 @@ def _files(entries: object) -> tuple[StoredFile, ...]:
     files = tuple(_file(entry) for entry in entries if text_field(entry, "role") in ROLES)
     roles = {file.role for file in files}
     names = {file.path.lower() for file in files} | {MANIFEST_NAME}
-    if not roles >= _NEEDED or len(roles) < len(files) or len(names) <= len(files):
+    if not roles >= needed or len(roles) < len(files) or len(names) <= len(files):
         raise InvalidDocument("files")
     return files
 

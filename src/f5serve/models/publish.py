@@ -22,7 +22,16 @@ from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
 from f5serve.models import manifest as manifests
 from f5serve.models.bucket import current_manifest
 from f5serve.models.disk import OnProgress, Progress, digest, no_progress, unreadable
-from f5serve.models.local import artifact_path, find, get_published
+from f5serve.models.installed import (
+    ModelFiles,
+    NewFile,
+    find_installed,
+    home_of,
+    install,
+    remove_version,
+    versions,
+)
+from f5serve.models.local import describe, find, find_published, get_published, known_hashes
 from f5serve.models.manifest import (
     ARTIFACT_API,
     MAX_BYTES,
@@ -32,7 +41,6 @@ from f5serve.models.manifest import (
     StoredFile,
 )
 from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, Role
-from f5serve.models.verify import expected_hash, record_artifact
 from f5serve.store.base import ObjectStore
 
 _log = logging.getLogger(__name__)
@@ -104,51 +112,86 @@ def collect_files(
         ModelUnavailable: UNKNOWN_MODEL, MODEL_NOT_PULLED, MODEL_NOT_CONVERTED, or as `convert`.
     """
     spec = registry.get(model_id)
-    here = find(spec.id, models_dir, registry) or get_published(spec.id, models_dir, registry)
+    published = find_published(spec.id, models_dir, registry)
     if weights_format == "published":
-        weights, api = get_published(spec.id, models_dir, registry).weights, PUBLISHED_API
+        files, api = get_published(spec.id, models_dir, registry), PUBLISHED_API
     else:
-        weights, api = _artifact(spec, weights_format, models_dir, convert, registry), ARTIFACT_API
-    about = Description(
-        model=spec.id,
-        model_api=api,
-        arch=spec.arch,
-        license=spec.license,
-        commercial=spec.commercial,
-        repo=spec.repo,
-        revision=here.revision,
-    )
-    sources: dict[Role, tuple[ModelSpec, Path]] = {
-        "weights": (spec, weights),
-        "vocab": (spec, here.vocab),
-        "vocoder": (registry.vocoder, here.vocoder),
+        files = _converted(spec, weights_format, models_dir, convert, registry)
+        api = ARTIFACT_API
+    revision = files.revision or (published.revision if published else "")
+    hashes = known_hashes(files, models_dir, registry)
+    sources: dict[Role, Path] = {
+        "weights": files.weights,
+        "vocab": files.vocab,
+        "vocoder": files.vocoder,
     }
-    files = tuple(
-        LocalFile(role, path, f"{role}{path.suffix}", expected_hash(owner, path, models_dir))
-        for role, (owner, path) in sources.items()
+    return UploadPlan(
+        describe(spec, revision, api),
+        tuple(
+            LocalFile(role, path, f"{role}{path.suffix}", hashes[path])
+            for role, path in sources.items()
+        ),
     )
-    return UploadPlan(about, files)
 
 
-def _artifact(
+def _converted(
     spec: ModelSpec, precision: str, models_dir: Path, convert: Convert | None, registry: Registry
-) -> Path:
-    """The artifact in that precision: the one in use, the one made for publishing, or a new one."""
-    usual = artifact_path(models_dir, spec.id)
-    beside = usual.with_name(f"{spec.id}.{precision}.safetensors")
-    for path in (usual, beside):
-        if precision_of(path) == precision:
-            return path
+) -> ModelFiles:
+    """The model converted to that precision: the one in use, another version, or a new one."""
+    in_use = find(spec.id, models_dir, registry)
+    candidates = [in_use] if in_use else []
+    for version in versions(spec.id, models_dir):
+        if version.is_converted and version.is_complete:
+            candidates.append(version.files)
+    for files in candidates:
+        if precision_of(files.weights) == precision:
+            return files
+    published = get_published(spec.id, models_dir, registry)
     if convert is None:
         raise ModelUnavailable(
             f"{spec.id} has not been converted to {precision} on this machine.",
             code="MODEL_NOT_CONVERTED",
             hint=f"Run: f5serve models convert {spec.id} --dtype {precision}",
         )
-    out = beside if usual.exists() or precision != "fp16" else usual
-    convert(get_published(spec.id, models_dir, registry).weights, out, precision)
-    record_artifact(models_dir, spec.id, out)
-    return out
+    new = converted_path(models_dir, spec.id)
+    convert(published.weights, new, precision)
+    is_first = in_use is None or precision_of(in_use.weights) is None
+    make_current = is_first and precision == "fp16"
+    return install_converted(spec, new, published, models_dir, make_current=make_current)
+
+
+def converted_path(models_dir: Path, model_id: str) -> Path:
+    """Where converted weights are written before they are installed."""
+    return home_of(model_id, models_dir) / "converted.safetensors"
+
+
+def install_converted(
+    spec: ModelSpec,
+    weights: Path,
+    published: ModelFiles,
+    models_dir: Path,
+    *,
+    make_current: bool = True,
+) -> ModelFiles:
+    """Install converted weights with the vocabulary and the vocoder of the published model.
+
+    They replace weights that were converted here before and are in use.
+
+    Raises:
+        ModelUnavailable, StorageFailed: as `installed.install`.
+    """
+    about = describe(spec, published.revision, ARTIFACT_API)
+    files = (
+        NewFile("weights", weights),
+        NewFile("vocab", published.vocab),
+        NewFile("vocoder", published.vocoder),
+    )
+    before = find_installed(spec.id, models_dir)
+    version = install(about, files, models_dir, make_current=make_current)
+    is_own = before and before.is_converted and not before.manifest.about.version  # not synced
+    if make_current and before and is_own and before != version:
+        remove_version(before)
+    return version.files
 
 
 def precision_of(weights: Path) -> Literal["fp16", "fp32"] | None:

@@ -21,9 +21,9 @@ from f5serve.models.bucket import current_manifest, download
 from f5serve.models.cache_dirs import CacheDir, fetch_into_first
 from f5serve.models.disk import OnProgress, Progress, format_bytes, no_progress
 from f5serve.models.hub_client import HubSource
-from f5serve.models.local import ARTIFACTS_FOLDER, SYNCED_FOLDER, ModelFiles, find
+from f5serve.models.installed import ModelFiles
+from f5serve.models.local import candidates, find_damage, is_converted
 from f5serve.models.registry import PUBLISHED, Registry
-from f5serve.models.verify import find_damage
 from f5serve.store.base import ObjectStore
 
 _log = logging.getLogger(__name__)
@@ -96,11 +96,6 @@ class _LocalModel:
     folder: Path
     files: ModelFiles
 
-    @property
-    def is_converted(self) -> bool:
-        homes = (self.folder / ARTIFACTS_FOLDER, self.folder / SYNCED_FOLDER)
-        return any(self.files.weights.is_relative_to(home) for home in homes)
-
 
 def resolve_model(
     model_id: str,
@@ -171,14 +166,14 @@ class _Resolver:
         return {self.sources.models_dir: "baked"} | cached
 
     def _find_local(self) -> list[_LocalModel]:
-        """The model in each folder that has it, converted weights first."""
+        """The model in all its forms in each folder, converted weights first."""
         found = []
         for folder, kind in self._folders().items():
             with contextlib.suppress(OSError):  # a folder that may not be read counts as empty
-                if files := find(self.model_id, folder, registry=self.registry):
+                for files in candidates(self.model_id, folder, self.registry):
                     is_inside = files.weights.is_relative_to(folder)
                     found.append(_LocalModel(kind if is_inside else "cache", folder, files))
-        return sorted(found, key=lambda one: not one.is_converted)
+        return sorted(found, key=lambda one: not is_converted(one.files, one.folder))
 
     def _log_absent(self, holding: set[Path], seconds: float) -> None:
         began = time.monotonic() - seconds

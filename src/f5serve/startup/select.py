@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.models.local import ModelFiles, find, find_published, find_snapshot
+from f5serve.models.installed import ModelFiles
+from f5serve.models.local import find, find_published, find_vocoder
 from f5serve.models.registry import PUBLISHED, check_license
 from f5serve.settings import Settings
 
@@ -121,10 +122,14 @@ def _select_own_checkpoint(settings: Settings) -> EngineSpec:
 def _find_vocoder(settings: Settings) -> Path:
     if settings.vocoder is not None:
         return settings.vocoder
-    found = find_snapshot(PUBLISHED.vocoder, ("vocoder",), settings.models_dir)
+    found = find_vocoder(settings.models_dir)
     if found is None:
-        raise _missing(PUBLISHED.vocoder.id)
-    return found.paths["vocoder"]
+        raise ModelUnavailable(
+            f"The weights of the vocoder, {PUBLISHED.vocoder.id}, are not on this machine.",
+            code="MODEL_MISSING",
+            hint=f"It comes with every model. Run: f5serve models pull {settings.model}",
+        )
+    return found
 
 
 def _select_published(settings: Settings) -> EngineSpec:

@@ -96,7 +96,7 @@ def _open(settings: Settings) -> SpeechChecker | None:
     from f5serve.asr.models import find_model
     from f5serve.asr.whisper import Whisper
     from f5serve.asr.word_errors import SpeechChecker
-    from f5serve.models.local import hub_caches
+    from f5serve.models.other_layouts import hub_caches
 
     caches = hub_caches(settings.models_dir)
     folder = find_model(settings.recogniser, settings.models_dir, caches)
