@@ -33,8 +33,8 @@ from f5serve.doctor.facts import (
 from f5serve.doctor.sources import Sources
 from f5serve.engine import kernel_files
 from f5serve.errors import F5Error, StorageFailed
+from f5serve.models.cleanup import quarantined
 from f5serve.models.disk import unreadable
-from f5serve.models.installed import quarantined
 from f5serve.models.local import known_hashes
 from f5serve.models.registry import PUBLISHED, check_license
 from f5serve.settings import Settings

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
+from f5serve.models.cleanup import remove_leftovers
 from f5serve.models.disk import (
     Digest,
     DiskReservation,
@@ -44,7 +45,6 @@ from f5serve.models.installed import (
     home_of,
     install,
     model_files,
-    remove_leftovers,
     versions,
 )
 from f5serve.models.local import (

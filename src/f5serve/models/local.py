@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from f5serve.errors import F5Error, ModelUnavailable
+from f5serve.models.cleanup import quarantine
 from f5serve.models.disk import OnProgress, digest, no_progress, unreadable
 from f5serve.models.installed import (
     INSTALLED_FOLDER,
@@ -22,7 +23,6 @@ from f5serve.models.installed import (
     find_installed,
     installed_ids,
     model_files,
-    quarantine,
     read_version,
     versions,
 )

@@ -1,7 +1,7 @@
 """The registry of published checkpoints, read from models.toml.
 
-A revision or hash of None is not known. Such a file is taken as it is first seen, recorded, and
-refused when it changes (`verify`, `hub`).
+A revision or hash of None is not known. Such a file is taken as it is first seen; its hash is kept
+in the manifest of the version, and another one is refused (`hub`).
 """
 
 from __future__ import annotations
