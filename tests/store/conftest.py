@@ -20,7 +20,7 @@ from tests.store.fault_proxy import FaultProxy
 
 LIMITS = S3Limits(part_bytes=5 << 20, pause_s=0.02)
 FAULT_LIMITS = S3Limits(
-    operation_s=6,
+    operation_s=20,
     connect_s=1,
     read_s=1,
     pause_s=0.01,

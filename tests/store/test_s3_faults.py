@@ -164,7 +164,7 @@ def test_a_server_may_say_how_long_to_wait(behind: S3Store, proxy: FaultProxy) -
     with pytest.raises(StorageFailed) as caught:
         behind.get("a")
     assert caught.value.code == "S3_SLOW_DOWN"
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < FAULT_LIMITS.operation_s
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_silence_ends_with_the_time_agreed(
         OPERATIONS[operation](store, tmp_path)
     assert caught.value.code == "S3_STALLED"
     assert caught.value.retryable
-    assert time.monotonic() - start < 0.8 + 2 * len(DATA) / rate + 3  # a hang lasts a minute
+    assert time.monotonic() - start < 30  # a hang lasts a minute
     assert list(tmp_path.iterdir()) == []
 
 
