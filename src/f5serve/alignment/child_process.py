@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +105,11 @@ class Apart:
 
     def _ask(self, wave: Wave, text: str, language: str, check: Check) -> dict[str, Any]:
         child = self._take(check)
-        try:
+        with ExitStack() as unless_answered:
+            # Else the next caller would get the answer that is still to come.
+            unless_answered.callback(self._drop, child)
             told = child.ask(wave, text, language, check)
-        except BaseException:  # nobody may meet the answer that is still to come
-            self._drop(child)
-            raise
+            unless_answered.pop_all()
         self._give_back(child)
         return told
 
@@ -123,11 +123,10 @@ class Apart:
                 child.end()
                 child = _Child()
             self._running.add(child)
-        try:
+        with ExitStack() as unless_started:
+            unless_started.callback(self._drop, child)
             child.start(check)
-        except BaseException:
-            self._drop(child)
-            raise
+            unless_started.pop_all()
         return child
 
     def _give_back(self, child: _Child) -> None:

@@ -7,6 +7,7 @@ next; see docs/decisions/0030-limits-against-costly-requests.md.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import logging
@@ -182,12 +183,10 @@ async def take(server: uvicorn.Server, listening: socket.socket, connections: Co
         if not connections.has_room():
             connected.close()
             continue
-        try:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as unless_connected:  # likewise
+            unless_connected.callback(connected.close)
             await loop.connect_accepted_socket(lambda: _protocol(server, loop), connected)
-        except BaseException as error:
-            connected.close()
-            if not isinstance(error, OSError):  # likewise
-                raise
+            unless_connected.pop_all()
 
 
 def _protocol(server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:

@@ -157,16 +157,14 @@ class _Download:
         """Fetch all files at once; the first failure ends the others."""
         files = self.version.manifest.files
         pool = ThreadPoolExecutor(len(files), thread_name_prefix="f5-sync")
+        is_complete = False
         try:
             futures: list[Future[None]] = [pool.submit(self._obtain, file) for file in files]
-            _, unfinished = wait(futures, return_when=FIRST_EXCEPTION)
-            self.stopped = bool(unfinished)
-            failures = [future.exception() for future in futures]
-        except BaseException:  # Ctrl-C must not wait for the rest
-            self.stopped = True
-            raise
-        finally:
+            is_complete = not wait(futures, return_when=FIRST_EXCEPTION).not_done
+        finally:  # Ctrl-C must not wait for the rest either
+            self.stopped = not is_complete
             pool.shutdown(wait=True)
+        failures = [future.exception() for future in futures]
         for failure in sorted(filter(None, failures), key=lambda f: isinstance(f, _Stopped)):
             raise failure
 

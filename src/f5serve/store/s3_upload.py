@@ -72,13 +72,16 @@ def _upload_parts(
 ) -> None:
     begun = client.call(lambda boto: boto.create_multipart_upload(**place), key)
     here = {"Bucket": place["Bucket"], "Key": place["Key"], "UploadId": begun["UploadId"]}
-    try:
-        parts = _send_parts(client, here, key, source, on_progress)
-        _complete(client, here, key, parts, source.size)
-    except BaseException:
+
+    def abort() -> None:
         with contextlib.suppress(F5Error):
             client.call(lambda boto: boto.abort_multipart_upload(**here), key, Deadline(_ABORT_S))
-        raise
+
+    with contextlib.ExitStack() as unless_complete:
+        unless_complete.callback(abort)
+        parts = _send_parts(client, here, key, source, on_progress)
+        _complete(client, here, key, parts, source.size)
+        unless_complete.pop_all()
 
 
 def _send_parts(

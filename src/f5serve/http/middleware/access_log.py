@@ -134,9 +134,7 @@ class AccessLogMiddleware:
         self._in_flight += 1
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except BaseException:
-            exchange.has_failed = True
-            raise
+            exchange.has_failed = False
         finally:
             self._in_flight -= 1
             self._count(exchange)
@@ -176,7 +174,7 @@ class _RequestTrace:
     first_at: float = 0.0
     bytes_out: int = 0
     has_left: bool = False
-    has_failed: bool = False
+    has_failed: bool = True
     _sent: int = 0
     _is_whole: bool = False
     _job_id: str = ""
