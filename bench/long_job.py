@@ -25,7 +25,7 @@ from typing import Any
 from f5serve.audio.encode import FORMATS
 from f5serve.fallback.tone import Tone
 from f5serve.service import SpeechService
-from f5serve.service.job_events import AudioChunk, AudioFile, DeliveryOptions
+from f5serve.service.events import AudioChunk, AudioFile, Completed, DeliveryOptions
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -86,14 +86,15 @@ async def say(
     """The answer, read as it is wanted."""
     if not is_streamed:
         return await operations.answer(payload, job_id)
-    async for told in operations.stream(payload, job_id, DeliveryOptions(whole_files=True)):
+    delivery = DeliveryOptions(chunks=True, whole_files=True)
+    async for told in operations.events(payload, job_id, delivery):
         if isinstance(told, AudioChunk):
-            assert len(told.wave.samples)
+            assert len(told.read().samples)
         elif isinstance(told, AudioFile):
             for start in range(0, told.size, READ_BYTES):
                 await asyncio.to_thread(told.read, start, READ_BYTES)
-        else:
-            answer = told
+        elif isinstance(told, Completed):
+            answer = told.response
     return answer
 
 

@@ -38,6 +38,7 @@ from f5serve.build import stamp
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
 from f5serve.service import ServiceOptions, SpeechService
+from f5serve.service.events import AudioChunk, DeliveryOptions
 from f5serve.settings import Settings, limit_onednn_cache
 from f5serve.store.local import LocalStore
 from f5serve.synthesis.checkpoints import CheckpointPolicy
@@ -48,6 +49,7 @@ from f5serve.voices.library import VoiceLibrary
 MAX_GROWTH = 0.02
 WARM_SHARE = 0.3
 PAUSES = 9
+_STREAMED = DeliveryOptions(chunks=True)
 ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
 """As the Dockerfile has it; read by the C library when the process starts."""
 
@@ -150,14 +152,16 @@ class Clients:
         await self._worker.answer(self._payload(9, sentences=6), job)
 
     async def _stream(self, job: str) -> None:
-        async for _ in self._worker.stream(self._payload(7, sentences=3), job):
+        async for _ in self._worker.events(self._payload(7, sentences=3), job, _STREAMED):
             pass
 
     async def _hang_up(self, job: str) -> None:
         async with contextlib.aclosing(
-            self._worker.stream(self._payload(7, sentences=4), job)
-        ) as stream:
-            await anext(stream)
+            self._worker.events(self._payload(7, sentences=4), job, _STREAMED)
+        ) as events:
+            async for event in events:
+                if isinstance(event, AudioChunk):
+                    break
 
     async def _cancel(self, job: str) -> None:
         task = asyncio.create_task(self._worker.answer(self._payload(7, sentences=4), job))

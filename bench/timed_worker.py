@@ -16,7 +16,7 @@ from pathlib import Path
 from f5serve.fallback.tone import Tone
 from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod import service as runpod_service
-from f5serve.runpod.door import Door
+from f5serve.runpod.handler import Handler
 from f5serve.service import SpeechService
 from f5serve.settings import Settings
 from f5serve.startup.die_with_parent import kill_forks_with_parent
@@ -53,9 +53,9 @@ def start_plain(settings: Settings, load: Callable[[], Synthesizer]) -> None:
     """The same operations behind the loop that the SDK brings."""
     store = open_store(settings)
     operations = SpeechService(store, open_library(settings, store), load, settings)
-    door = Door(runpod_sdk.load(), lambda: operations)
+    handler = Handler(runpod_sdk.load(), lambda: operations, {})
     kill_forks_with_parent()  # else each run of the control leaves a heartbeat behind
-    runpod_sdk.start({"handler": door.handle, "concurrency_modifier": _many(settings)}, [])
+    runpod_sdk.start({"handler": handler.handle, "concurrency_modifier": _many(settings)}, [])
 
 
 def _many(settings: Settings) -> Callable[[int], int]:

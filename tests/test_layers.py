@@ -54,7 +54,7 @@ HOMES = {
     "fastapi": {"http"},
     "starlette": {"http"},
     "uvicorn": {"http"},
-    "pydantic": {"http"},
+    "pydantic": {"http", "service"},
     "subprocess": {"audio", "doctor", "startup", "alignment"},
 }
 

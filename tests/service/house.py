@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
 from f5serve.service import ServiceOptions, SpeechService
+from f5serve.service.events import AudioChunk, AudioFile, Completed, DeliveryOptions, Progress
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
@@ -78,10 +80,27 @@ class House:
 
     async def ask(self, job_id: str, /, **payload: Any) -> dict[str, Any]:
         """An answer; it never has a key that RunPod would take for a failure."""
-        answer = await self.operations.answer(payload, job_id, self.told.append)
+        answer: dict[str, Any] = {}
+        async with aclosing(self.operations.events(payload, job_id)) as events:
+            async for event in events:
+                if isinstance(event, Progress):
+                    self.told.append(event.as_dict())
+                elif isinstance(event, Completed):
+                    answer = event.response
         assert "error" not in answer
         assert "refresh_worker" not in answer
         return answer
+
+    async def listen(
+        self, job_id: str, delivery: DeliveryOptions, /, **payload: Any
+    ) -> tuple[list[AudioChunk | AudioFile], dict[str, Any]]:
+        """The audio of a request as it comes, and the answer, which is the last event."""
+        events = [event async for event in self.operations.events(payload, job_id, delivery)]
+        last = events.pop()
+        assert isinstance(last, Completed)
+        audio = [event for event in events if isinstance(event, AudioChunk | AudioFile)]
+        assert all(isinstance(event, Progress) for event in events if event not in audio)
+        return audio, last.response
 
     async def call(self, endpoint: str, /, **payload: Any) -> dict[str, Any]:
         """The answer of an operation about jobs or voices."""

@@ -15,7 +15,7 @@ from f5serve.alignment.aligners import Aligners
 from f5serve.errors import F5Error
 from f5serve.process import Check
 from f5serve.service import ServiceOptions
-from f5serve.service.job_events import DeliveryOptions
+from f5serve.service.events import DeliveryOptions
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -131,9 +131,8 @@ def test_an_earlier_result_that_cannot_be_read_is_told_in_time(tmp_path: Path) -
         async with house(tmp_path, store) as here:
             await here.ask("j", **HELLO)
             began = time.monotonic()
-            told = here.operations.stream({**HELLO, "timeout_s": 1}, "j")
             with pytest.raises(F5Error, match="not done within the 1 s"):
-                assert not [said async for said in told]
+                await here.listen("j", DeliveryOptions(chunks=True), **HELLO, timeout_s=1)
             assert time.monotonic() - began < IN_TIME_S
             store.let_go()
 
@@ -218,8 +217,8 @@ def test_a_job_ends_with_the_last_who_waits_for_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
             here.tone.hold()
-            leaving = DeliveryOptions(detach_on_disconnect=True)
-            first = asyncio.create_task(anext(here.operations.stream(HELLO, "j", leaving)))
+            leaving = DeliveryOptions(chunks=True, detach_on_disconnect=True)
+            first = asyncio.create_task(here.listen("j", leaving, **HELLO))
             await here.at_work()
             second = asyncio.create_task(here.refuse("j", **HELLO, timeout_s=1))
             await asyncio.sleep(0.4)  # it has joined

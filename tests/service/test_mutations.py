@@ -14,9 +14,8 @@ from f5serve.errors import F5Error
 from f5serve.jobs.pending import PendingJob, PendingJobs
 from f5serve.jobs.store import JobStore
 from f5serve.service import ServiceOptions
-from f5serve.service.requests import parse_tts
+from f5serve.service.requests import TTSRequest
 from f5serve.store.local import LocalStore
-from f5serve.types import SamplingOptions
 from tests.jobs.ill_jobs import VICTIM, GoodRecords, ill_jobs
 from tests.mutations import cases
 from tests.service.house import House, house
@@ -28,7 +27,7 @@ OTHERS = ("good", "better", "waiting")
 
 def asked() -> tuple[dict[str, Any], str]:
     """The victim's request and its hash."""
-    return dict(ASKED), parse_tts(ASKED, SamplingOptions(), 100).sha256
+    return dict(ASKED), TTSRequest.parse(ASKED).sha256
 
 
 async def settle(here: House) -> None:

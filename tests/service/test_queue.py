@@ -118,11 +118,9 @@ def test_a_server_takes_no_more_than_it_can_know(tmp_path: Path) -> None:
 
 
 def _ask() -> Any:
-    from f5serve.service.requests import parse_tts
-    from f5serve.settings import Settings
-    from f5serve.startup import default_options
+    from f5serve.service.requests import TTSRequest
 
-    return parse_tts(HELLO, default_options(Settings()), 100)
+    return TTSRequest.parse(HELLO)
 
 
 def test_a_cancelled_job_waits_no_more(tmp_path: Path) -> None:

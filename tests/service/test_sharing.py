@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from f5serve.errors import EngineFailed, StorageFailed
-from f5serve.service.job_events import AudioChunk, AudioFile, DeliveryOptions
+from f5serve.service.events import AudioChunk, AudioFile, DeliveryOptions
 from f5serve.service.results import UNSTORED
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -141,23 +141,22 @@ def test_without_a_cache_everybody_makes_his_own(tmp_path: Path) -> None:
 
 
 def test_listeners_of_the_same_hear_it_when_it_is_made(tmp_path: Path) -> None:
-    async def listen(here: House, job_id: str, wishes: DeliveryOptions) -> list[Any]:
-        return [said async for said in here.operations.stream(dict(HELLO), job_id, wishes)]
-
     async def story() -> None:
         async with house(tmp_path) as here:
             here.tone.hold()
-            first = asyncio.create_task(listen(here, "j0", DeliveryOptions()))
+            in_chunks = DeliveryOptions(chunks=True)
+            first = asyncio.create_task(here.listen("j0", in_chunks, **HELLO))
             await here.at_work()
-            piecewise = asyncio.create_task(listen(here, "j1", DeliveryOptions()))
-            whole = asyncio.create_task(listen(here, "j2", DeliveryOptions(whole_files=True)))
+            piecewise = asyncio.create_task(here.listen("j1", in_chunks, **HELLO))
+            as_file = DeliveryOptions(chunks=True, whole_files=True)
+            whole = asyncio.create_task(here.listen("j2", as_file, **HELLO))
             await begun(here, "j1", "j2")
             here.tone.release()
-            assert len(await first) > 1
-            pieces, answer = await piecewise
-            assert isinstance(pieces, AudioChunk)
+            assert (await first)[0]
+            (chunk,), answer = await piecewise
+            assert isinstance(chunk, AudioChunk)
             assert answer["cached"]
-            file, answer = await whole
+            (file,), answer = await whole
             assert isinstance(file, AudioFile)
             assert answer["cached"]
             assert file.read(0, file.size)[:4] == b"RIFF"
@@ -183,11 +182,9 @@ class Full(MemoryStore):
 def test_who_is_content_with_the_speech_has_it_without_a_record(tmp_path: Path, part: str) -> None:
     async def story() -> None:
         async with house(tmp_path, Full(part)) as here:
-            wishes = DeliveryOptions(whole_files=True, accept_unstored=True)
-            *heard, answer = [
-                said async for said in here.operations.stream(dict(HELLO), "j", wishes)
-            ]
-            (file,) = heard
+            wishes = DeliveryOptions(chunks=True, whole_files=True, accept_unstored=True)
+            (file,), answer = await here.listen("j", wishes, **HELLO)
+            assert isinstance(file, AudioFile)
             assert file.read(0, file.size)[:4] == b"RIFF"
             (warning,) = [told for told in answer["warnings"] if told.startswith(UNSTORED)]
             assert "NO_SPACE" in warning

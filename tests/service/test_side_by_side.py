@@ -16,8 +16,14 @@ import pytest
 from f5serve.audio.encode import MEDIA_TYPES, to_pcm16
 from f5serve.errors import EngineFailed, F5Error
 from f5serve.fallback.tone import Tone
+from f5serve.service.events import (
+    MEMORY_SAMPLES,
+    AudioChunk,
+    ChunkStore,
+    Completed,
+    DeliveryOptions,
+)
 from f5serve.service.executor import NICER
-from f5serve.service.job_events import MEMORY_SAMPLES, AudioChunk, AudioChunks
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
 from tests.engine.test_engine import speaker
@@ -62,9 +68,9 @@ def test_threads_that_encode_let_the_loop_go_first(tmp_path: Path) -> None:
     class Looking(Tone):
         concurrent = True
 
-        def unspeakable(self, text: str) -> list[str]:
+        def generate(self, *arguments: Any, **more: Any) -> list[Wave]:
             found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-            return []
+            return super().generate(*arguments, **more)
 
     async def story() -> None:
         async with house(tmp_path, load_speech=lambda: Synthesizer(Looking())) as here:
@@ -80,14 +86,12 @@ def test_threads_that_encode_let_the_loop_go_first(tmp_path: Path) -> None:
 async def listen(
     here: House, job_id: str, **payload: Any
 ) -> tuple[list[AudioChunk], dict[str, Any]]:
-    told = [said async for said in here.operations.stream(payload, job_id)]
-    answer = told.pop()
-    assert isinstance(answer, dict)
+    told, answer = await here.listen(job_id, DeliveryOptions(chunks=True), **payload)
     return [piece for piece in told if isinstance(piece, AudioChunk)], answer
 
 
 def sound(pieces: list[AudioChunk]) -> bytes:
-    return b"".join(to_pcm16(piece.wave.samples).tobytes() for piece in pieces)
+    return b"".join(to_pcm16(piece.read().samples).tobytes() for piece in pieces)
 
 
 def test_pieces_are_the_stored_speech(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_pieces_are_the_stored_speech(tmp_path: Path) -> None:
             pieces, answer = await listen(here, "j", text=LONG, response_format="pcm")
             assert len(pieces) > 3
             assert here.store.get(answer["audio_url"].removeprefix("memory:")) == sound(pieces)
-            starts = np.cumsum([0, *(piece.wave.duration_s for piece in pieces)])
+            starts = np.cumsum([0, *(piece.read().duration_s for piece in pieces)])
             assert [piece.start_s for piece in pieces] == pytest.approx(list(starts[:-1]))
             # The same request without a listener, but told to start quickly, sounds the same.
             quick = await here.ask("k", text=LONG, response_format="pcm", quick_start=True)
@@ -131,7 +135,7 @@ def test_what_was_made_before_is_heard_from_the_store(tmp_path: Path, format: st
             for job in ("j", "k"):
                 pieces, answer = await listen(here, job, **payload)
                 assert len(pieces) == 1
-                assert pieces[0].wave.duration_s == pytest.approx(made["duration"], abs=0.1)
+                assert pieces[0].read().duration_s == pytest.approx(made["duration"], abs=0.1)
                 assert answer["status"] == "COMPLETED"
             assert len(here.tone.spoken) == 1
 
@@ -141,8 +145,9 @@ def test_what_was_made_before_is_heard_from_the_store(tmp_path: Path, format: st
 def test_a_listener_that_goes_away_stops_the_job(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
-            stream = here.operations.stream({"text": LONG}, "j")
-            assert isinstance(await anext(stream), AudioChunk)
+            stream = here.operations.events({"text": LONG}, "j", DeliveryOptions(chunks=True))
+            while not isinstance(await anext(stream), AudioChunk):
+                pass
             here.tone.hold()
             await here.at_work()
             closing = asyncio.create_task(stream.aclose())  # type: ignore[arg-type]
@@ -157,10 +162,10 @@ def test_a_listener_that_goes_away_stops_the_job(tmp_path: Path) -> None:
 def test_other_operations_stream_their_answer(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
-            told = [said async for said in here.operations.stream({"endpoint": "list_voices"}, "x")]
-            assert len(told) == 1
-            assert isinstance(told[0], dict)
-            assert told[0]["status"] == "success"
+            events = here.operations.events({"endpoint": "list_voices"}, "x")
+            (told,) = [event async for event in events]
+            assert isinstance(told, Completed)
+            assert told.response["status"] == "success"
 
     run(story)
 
@@ -249,19 +254,12 @@ def test_the_model_stops_what_nobody_wants(tmp_path: Path) -> None:
 
 
 def test_long_speech_for_slow_listeners_lies_on_the_disk(tmp_path: Path) -> None:
-    pieces, heard = AudioChunks(tmp_path), []
+    chunks = ChunkStore(tmp_path)
     waves = [Wave(np.full(MEMORY_SAMPLES // 2, n / 8, np.float32)) for n in range(4)]
-    pieces.subscribe(heard.append)
-    for wave in waves:
-        pieces.add(len(wave.samples), pieces.store(wave), total=4)
-    late: list[AudioChunk] = []
-    pieces.subscribe(late.append)
-    for told in (heard, late):
-        assert [piece.start_s for piece in told] == [
-            0.0,
-            *np.cumsum([len(waves[0].samples) / 24_000] * 3),
-        ]
-        for piece, wave in zip(told, waves, strict=True):
-            assert np.array_equal(piece.wave.samples, wave.samples)
+    told = [chunks.keep(wave, total=4) for wave in waves]
+    starts = [0.0, *np.cumsum([len(waves[0].samples) / 24_000] * 3)]
+    assert [piece.start_s for piece in told] == starts
+    for piece, wave in zip(told, waves, strict=True):
+        assert np.array_equal(piece.read().samples, wave.samples)
     (kept,) = tmp_path.iterdir()
     assert kept.stat().st_size == 2 * waves[0].samples.nbytes

@@ -358,7 +358,8 @@ def test_into_a_file_comes_what_is_said(format: AudioFormat) -> None:
     whole = Synthesizer(Tone()).synthesize(asked)
     scratch = ScratchFile()
     with scratch.open() as file:
-        result = Synthesizer(Backwards(s_per_byte=0.06)).synthesize_to_file(asked, file)
+        synthesizer = Synthesizer(Backwards(s_per_byte=0.06))
+        result = synthesizer.synthesize_to_file(synthesizer.prepare(asked), file)
     assert scratch.read() == whole.audio
     assert (result.audio, len(result.wave.samples)) == (b"", 0)
     assert result.duration_s == whole.duration_s == whole.wave.duration_s

@@ -28,11 +28,11 @@ from f5serve.fallback.tone import Tone
 from f5serve.http.app import build_middleware, make_app
 from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.http.state import AppState
-from f5serve.runpod.door import Door
-from f5serve.runpod.loop import JobLoop, LoopOptions
+from f5serve.runpod.handler import Handler
+from f5serve.runpod.job_loop import JobLoop, LoopOptions
 from f5serve.runpod.sdk import Sdk
 from f5serve.service import SpeechService
-from f5serve.service.requests import parse_tts
+from f5serve.service.requests import TTSRequest
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer, check_options
@@ -47,7 +47,7 @@ _NO_FUNCTION = {"<module>", "<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"
 WORK: dict[str, tuple[Any, ...]] = {
     "cleaned": (clean_text,),
     "planned": (plan_utterances,),
-    "validated": (parse_tts, check_options),
+    "validated": (TTSRequest._note, check_options),
     "encoded": (FileEncoder.write, _Encoder.add),
 }
 """Functions that do what one request of one utterance needs once."""
@@ -170,9 +170,9 @@ async def job_of_runpod(recorder: Recorder) -> CallPath:
             answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             sdk = _local_sdk(jobs, answers)
             config: dict[str, Any] = {}
-            door = Door(sdk, lambda: service, config)
-            config["handler"] = door.handle
-            loop = JobLoop(sdk, config, LoopOptions(1, 5), door)
+            handler = Handler(sdk, lambda: service, config)
+            config["handler"] = handler.handle
+            loop = JobLoop(sdk, config, LoopOptions(1, 5), handler)
             running = asyncio.create_task(loop.run())
 
             async def speak(text: str = TEXT, job_id: str = "job-2") -> None:

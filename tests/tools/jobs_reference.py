@@ -1,8 +1,8 @@
 """docs/reference/jobs.md: the input of RunPod jobs and their answers, found by asking.
 
-Each operation is asked over a store in memory. A mapping that takes note of what is looked up in it
-tells the names of fields; a value of no kind at all, in the place of each, has the program itself
-say what it takes. What fields are for is written here; none may be missing, and none too many.
+Each operation is asked over a store in memory. Its request models name the fields; a value of no
+kind at all, in the place of each, has the program itself say what it takes. What fields are for is
+written here; none may be missing, and none too many.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from tests.tools.http_reference import table
 from tests.tools.jobs_meanings import ANSWERS, FIELDS, OPERATIONS, TAKES
 from tests.voices.material import recording
@@ -22,34 +23,31 @@ from tests.voices.material import recording
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
 from f5serve.service import SpeechService
-from f5serve.service.requests import parse_tts
+from f5serve.service.job_queries import FileQuery, JobQuery, TimingQuery
+from f5serve.service.requests import ConsentFields, TTSRequest
+from f5serve.service.voices import VoiceDeletion, VoiceUpload
 from f5serve.settings import Settings
 from f5serve.startup import default_options
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.prepare import default_voice
 
 KEPT_AS = {
     "response_format": "format",
-    "return_word_timings": "word_timings",
-    "timing_format": "timing_formats",
     "mode": "",
     "return_audio": "",
 }
-"""Where `Ask` keeps a field under another name; "" where its default is told in words."""
+"""Other names of fields in `SpeechRequest`; "" where the default is told in words."""
 
-
-class Watched(dict[str, Any]):
-    """A payload that remembers what was looked up in it."""
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        super().__init__(fields)
-        self.asked: dict[str, None] = {}
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value, noted."""
-        self.asked[key] = None
-        return super().get(key, default)
+MODELS: dict[str, tuple[type[BaseModel], ...]] = {
+    "tts": (TTSRequest,),
+    "upload": (VoiceUpload,),
+    **dict.fromkeys(["status", "result", "cancel"], (JobQuery,)),
+    "download": (FileQuery, TimingQuery),
+    "delete_voice": (VoiceDeletion,),
+}
+"""What reads the fields of an operation; the others have none."""
 
 
 def jobs_page() -> str:
@@ -99,13 +97,11 @@ class _Asker:
         return hint.removeprefix("It is one of ").partition(";")[0].split(", ")
 
     async def _fields(self, name: str, examples: list[dict[str, Any]]) -> Iterator[str]:
-        asked: dict[str, str] = {}
-        for example in examples:
-            watched = Watched(example)
-            await self._outcome(watched, "watched")
-            for field in watched.asked:
-                asked.setdefault(field, await self._takes(example, field))
-        asked.pop("endpoint")
+        models = MODELS.get(name, ())
+        fields = [field for model in models for field in model.model_fields if field != "endpoint"]
+        if name == "tts":  # what its requests over HTTP have in common comes last
+            fields.sort(key=lambda field: field not in TTSRequest.__annotations__)
+        asked = {field: await self._takes(examples[-1], field) for field in fields}
         rows = [self._row(name, field, takes, examples) for field, takes in asked.items()]
         heads = ("field", "takes", "default", "meaning")
         return table(heads, rows) if rows else iter(["It takes no fields.\n"])
@@ -121,10 +117,8 @@ class _Asker:
 
     async def _parts(self, example: Mapping[str, Any], field: str) -> str:
         """What an object in a field takes."""
-        inner = Watched({})
-        await self._outcome({**example, field: inner}, "watched")
         parts = []
-        for name in inner.asked:
+        for name in ConsentFields.model_fields:
             refusal = await self._refusal({**example, field: {name: ...}})
             parts.append(f"`{name}`: {refusal.hint.removeprefix('It takes ').removesuffix('.')}")
         return f"an object: {'; '.join(parts)}"
@@ -171,9 +165,11 @@ def _default(operation: str, field: str) -> str:
     """The default of a field of tts, as the parser fills it in."""
     if operation != "tts" or KEPT_AS.get(field) == "":
         return ""
-    ask = parse_tts({"text": "x"}, default_options(Settings()), 1000)
-    known = {name: getattr(ask, name) for name in ask.__slots__} | asdict(ask.options)
-    value = known.get(KEPT_AS.get(field, field))
+    request = TTSRequest.parse({"text": "x"}).prepare(default_options(Settings()), 1000)
+    speech = request.speech_request(default_voice())
+    known = {**asdict(speech), **asdict(speech.options), "local_voice": request.speaker}
+    known |= {"return_word_timings": request.word_timings, "text": ""}
+    value = None if field == "voice" else known.get(KEPT_AS.get(field, field))
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value}`" if value not in (None, "", ()) else ""

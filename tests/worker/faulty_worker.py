@@ -5,12 +5,12 @@ python -m tests.worker.faulty_worker
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, cast
 
 from f5serve.errors import EngineFailed, InvalidRequest
 from f5serve.runpod import service as runpod_service
-from f5serve.runpod.door import OnProgress
+from f5serve.service.events import Completed, DeliveryOptions, JobEvent
 from f5serve.startup.process import init_process
 
 
@@ -19,10 +19,13 @@ class Faulty:
 
     broken = False
 
-    async def answer(
-        self, payload: Mapping[str, Any], job_id: str, on_progress: OnProgress | None = None
-    ) -> dict[str, Any]:
+    async def events(
+        self, payload: Mapping[str, Any], job_id: str, delivery: DeliveryOptions | None = None
+    ) -> AsyncGenerator[JobEvent, None]:
         """What `payload["fault"]` asks for."""
+        yield Completed(self._answer(payload))
+
+    def _answer(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         note = payload.get("note")
         match payload["fault"]:
             case "raise":
@@ -43,4 +46,4 @@ class Faulty:
 
 
 if __name__ == "__main__":
-    runpod_service.serve(Faulty, init_process("worker"))
+    runpod_service.serve(cast(Any, Faulty), init_process("worker"))

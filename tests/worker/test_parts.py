@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.logging import JOB_ID, JsonLines, TextLines, quotes
-from f5serve.runpod.pace import LONGEST_PAUSE_S, Pace
-from f5serve.runpod.progress import Progress
-from f5serve.runpod.queue import RunPodQueue
+from f5serve.runpod.job_loop import LONGEST_PAUSE_S, PollBackoff
+from f5serve.runpod.progress import ProgressReports
+from f5serve.runpod.queue_client import RunPodQueue
 from f5serve.settings import Settings, on_runpod, secret_values, takes_jobs, worker_settings
 from f5serve.startup.process import check_room, check_store, make_checks
 from f5serve.store.memory import MemoryStore
@@ -112,24 +112,24 @@ def test_worker_logs_at_info_unless_told() -> None:
         assert not on_runpod(elsewhere)
 
 
-def test_pace_doubles_its_pauses_and_logs_ever_less(caplog: pytest.LogCaptureFixture) -> None:
-    pace = Pace("the queue", TooMany)
-    pauses = [pace.failed(OSError()) for _ in range(100)]
+def test_back_off_doubles_its_pauses_and_logs_ever_less(caplog: pytest.LogCaptureFixture) -> None:
+    backoff = PollBackoff("the queue", TooMany)
+    pauses = [backoff.failure(OSError()) for _ in range(100)]
     assert pauses[:6] == [0.5, 1, 2, 4, 8, LONGEST_PAUSE_S]
     assert set(pauses[6:]) == {LONGEST_PAUSE_S}
     assert len(caplog.records) == 7
-    assert pace.failed(TooMany()) == 5
-    assert pace.answered(True) == 0
-    assert pace.failed(OSError()) == 0.5
+    assert backoff.failure(TooMany()) == 5
+    assert backoff.success(True) == 0
+    assert backoff.failure(OSError()) == 0.5
 
 
-def test_pace_waits_after_empty_answers_that_came_at_once() -> None:
-    pace = Pace("the queue", TooMany)
-    pace.begin()
-    assert 0.4 < pace.answered(False) <= 0.5
-    assert pace.answered(True) == 0
+def test_back_off_waits_after_empty_answers_that_came_at_once() -> None:
+    backoff = PollBackoff("the queue", TooMany)
+    backoff.start()
+    assert 0.4 < backoff.success(False) <= 0.5
+    assert backoff.success(True) == 0
     time.sleep(0.5)
-    assert pace.answered(False) == 0  # the poll was held
+    assert backoff.success(False) == 0  # the poll was held
 
 
 async def run_progress(reports: int, slow_s: float) -> tuple[list[dict[str, Any]], int]:
@@ -139,7 +139,7 @@ async def run_progress(reports: int, slow_s: float) -> tuple[list[dict[str, Any]
         await asyncio.sleep(slow_s)
         sent.append(body)
 
-    progress = Progress(send, first_s=0.05)
+    progress = ProgressReports(send, first_s=0.05)
     for number in range(reports):
         progress.report({"percent": number})
         await asyncio.sleep(0.01)

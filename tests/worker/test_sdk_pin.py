@@ -1,7 +1,7 @@
 """The parts of RunPod's SDK that the worker wraps are the ones it was written against.
 
 When this fails, the SDK has changed. Read what changed in the named parts, run tests/worker, adapt
-runpod_loop.py and runpod_sdk.py, and then take over the new hashes: run this file as a program,
+runpod/job_loop.py and runpod/sdk.py, and then take over the new hashes: run this file as a program,
 `python -m tests.worker.test_sdk_pin`, and paste what it prints.
 """
 
@@ -16,7 +16,7 @@ import sys
 
 import pytest
 
-from f5serve.runpod.sdk import USED, VERSIONS
+from f5serve.runpod.sdk import USED_API, VERSIONS
 
 READ = {
     "serverless.start": "aa3f846dcfc5da4f",
@@ -57,14 +57,16 @@ def test_version_is_the_one_the_worker_expects() -> None:
     assert importlib.metadata.version("runpod").startswith(VERSIONS)
 
 
-@pytest.mark.parametrize(("module", "name"), [(m, n) for m, names in USED.items() for n in names])
+@pytest.mark.parametrize(
+    ("module", "name"), [(m, n) for m, names in USED_API.items() for n in names]
+)
 def test_part_of_the_sdk_is_as_it_was_read(module: str, name: str) -> None:
     here = fingerprint(module, name)
     assert READ.get(f"{module}.{name}") == here, f"runpod.{module}.{name} has changed: {__doc__}"
 
 
 def test_nothing_is_remembered_that_is_not_used() -> None:
-    assert set(READ) == {f"{module}.{name}" for module, names in USED.items() for name in names}
+    assert set(READ) == {f"{module}.{name}" for module, names in USED_API.items() for name in names}
 
 
 def test_import_leaves_cpuinfo_alone_and_starts_no_process() -> None:
@@ -77,6 +79,6 @@ def test_import_leaves_cpuinfo_alone_and_starts_no_process() -> None:
 
 
 if __name__ == "__main__":
-    for _module, _names in USED.items():
+    for _module, _names in USED_API.items():
         for _name in _names:
             sys.stdout.write(f'    "{_module}.{_name}": "{fingerprint(_module, _name)}",\n')

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from f5serve.runpod.door import MAX_ITEM_S
+from f5serve.runpod.handler import MAX_ITEM_S
 from tests.worker.job_api import JobApi, job_api
 from tests.worker.processes import Worker, ready
 

@@ -1,19 +1,12 @@
-"""Bodies of /v1/jobs and /v1/audio/voices in the OpenAPI document.
-
-Bodies of requests are documentation alone: `service.requests` judges every field with sentences of
-its own, so values pass as they were sent. Bodies of answers list the fields.
-"""
+"""Bodies of /v1/jobs and /v1/audio/voices, for FastAPI and the OpenAPI document."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import BaseModel, ConfigDict, Field
 
-from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
-from f5serve.service.requests import MAX_NAME_CHARS, MAX_REF_TEXT_CHARS, MAX_TIMEOUT_S
-from f5serve.settings import MAX_CHARS
-from f5serve.synthesis.synthesizer import RANGES
+from f5serve.service.requests import TTSRequest, own_fields_first
 from f5serve.types import AudioFormat
 
 JobState = Literal["QUEUED", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]
@@ -21,84 +14,21 @@ JobState = Literal["QUEUED", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]
 _JOB_ID = "3f0c9a7be2d24c6f9d1e5b8a7c6d5e4f"
 
 
-def _within(name: str, description: str) -> Any:
-    """A field that takes what `speech.RANGES` says."""
-    low, high = RANGES[name]
-    return Field(None, ge=low, le=high, description=description)
+def _document(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    own_fields_first(schema, TTSRequest)
+    schema["additionalProperties"] = True
 
 
-T = TypeVar("T")
-Unchecked = Annotated[T | None, SkipValidation]
-"""In the document as T or null; the value passes as it was sent."""
-
-Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
-Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
-
-
-class ConsentOf(BaseModel):
-    """That the person who is heard in a recording agrees to be cloned."""
-
-    by: Name
-    attested: bool = True
-    at: Name = ""
-    statement_sha256: Name = ""
-
-
-class NewJob(BaseModel):
+class NewJob(TTSRequest):
     """Speech to be made: the fields of the tts operation. Null is as good as absent."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
+    model_config = ConfigDict(json_schema_extra=_document)
 
-    text: Annotated[
-        str, Field(min_length=1, max_length=MAX_CHARS, examples=["Hello there."]), SkipValidation
-    ] = Field(..., description="What to say; F5_MAX_TEXT_CHARS is the longest.")
-    voice: Unchecked[Name] = Field(
-        None, description="Name of a voice, or the https URL of a recording.", examples=["default"]
-    )
-    local_voice: Unchecked[Name] = Field(None, description="Another name of `voice`.")
-    ref_text: Unchecked[Annotated[str, Field(max_length=MAX_REF_TEXT_CHARS)]] = Field(
-        None, description="The words that are spoken in the recording under that URL."
-    )
-    consent: Unchecked[ConsentOf] = Field(None, description="For a recording under a URL.")
-    response_format: Unchecked[AudioFormat] = Field(None, description="wav without it.")
-    speed: Unchecked[float] = _within("speed", "1 is as in the recording.")
-    seed: Unchecked[int] = _within(
-        "seed", "The same seed gives the same speech; one is made up, and told, without it."
-    )
-    nfe_step: Unchecked[int] = _within("nfe_step", "Steps of the sampler.")
-    cfg_strength: Unchecked[float] = _within(
-        "cfg_strength", "How closely voice and text are followed."
-    )
-    sway_sampling_coef: Unchecked[float] = _within(
-        "sway_sampling_coef", "Where the steps of the sampler are spent."
-    )
-    cross_fade_s: Unchecked[float] = _within(
-        "cross_fade_s", "How long sentences fade into one another."
-    )
-    remove_silence: Unchecked[bool] = Field(None, description="Shorten long pauses.")
-    quick_start: Unchecked[bool] = Field(
-        None, description="Begin with a short stretch, as streamed speech does."
-    )
-    verify: Unchecked[bool] = Field(
-        None, description="Hear the speech, and make again what is not understood."
-    )
-    model: Unchecked[Name] = Field(
-        None, description="Refused unless it is the model that speaks here."
-    )
-    return_word_timings: Unchecked[bool] = Field(
-        None, description="Whether the result tells when each word is heard; true without it."
-    )
-    timing_format: Unchecked[SubtitleFormat | Formats] = Field(
-        None, description="Files of word times to be kept, one or several."
-    )
-    timeout_s: Unchecked[int] = Field(
-        None, ge=1, le=MAX_TIMEOUT_S, description="How long the work itself may take."
-    )
-
-    def fields(self) -> dict[str, Any]:
-        """What was sent, as it was sent."""
-        sent = {name: value for name, value in vars(self).items() if name in self.model_fields_set}
-        return {**sent, **(self.model_extra or {})}
+    fixed_fields: ClassVar[dict[str, Any]] = {
+        "endpoint": "tts",
+        "mode": "async",
+        "return_audio": "url",
+    }
 
 
 class Links(BaseModel):

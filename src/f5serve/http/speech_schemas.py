@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
-from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
 from f5serve.http.errors import Problem
+from f5serve.service.requests import SpeechFields, TTSRequest, own_fields_first
 from f5serve.settings import MAX_CHARS
-from f5serve.synthesis.synthesizer import RANGES
 from f5serve.types import AudioFormat
 from f5serve.voices.names import MAX_NAME_CHARS
 
@@ -30,19 +29,6 @@ EXAMPLES: list[JsonValue] = [
 ]
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS}
-
-Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
-
-OWN_FIELDS = (
-    *("seed", "nfe_step", "cfg_strength", "sway_sampling_coef", "cross_fade_s"),
-    *("remove_silence", "timing_format", "verify", "quick_start"),
-)
-"""Those that mean the same in a job's input."""
-
-
-def _within(name: str) -> Any:
-    low, high = RANGES[name]
-    return Field(ge=low, le=high, strict=True, allow_inf_nan=False)
 
 
 def _voice_name(value: Any) -> Any:
@@ -70,13 +56,18 @@ VoiceName = Annotated[
 ]
 
 
-class SpeechBody(BaseModel):
+def _document(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    own_fields_first(schema, model)
+    schema["examples"] = EXAMPLES
+
+
+class SpeechBody(SpeechFields):
     """OpenAI's request for speech. The fields from `seed` on are f5serve's own.
 
     Fields that are not known change nothing; `X-F5-Warning` of the answer names them.
     """
 
-    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": EXAMPLES})
+    model_config = ConfigDict(extra="allow", json_schema_extra=_document)
 
     input: Annotated[str, Field(min_length=1, max_length=MAX_CHARS, strict=True)] = Field(
         description="What to say: up to F5_OPENAI_MAX_CHARS characters, 4096 unless that is set."
@@ -93,48 +84,8 @@ class SpeechBody(BaseModel):
     instructions: Annotated[str, Field(max_length=MAX_INSTRUCTIONS_CHARS, strict=True)] | None = (
         Field(None, description="Taken and not used: the way of speaking comes from the voice.")
     )
-    response_format: AudioFormat | None = Field(
-        None,
-        description="`mp3` unless said otherwise. `opus` is Opus in Ogg, `aac` is ADTS, `pcm` is "
-        "24 kHz, 16 bit, little-endian, mono, without a header.",
-    )
-    speed: Annotated[float, _within("speed")] | None = Field(
-        None, description="2.0 is twice as fast as the voice speaks in its recording."
-    )
     stream_format: Literal["audio", "sse"] | None = Field(
         None, description="`audio`: the file itself. `sse`: events with base64 of its parts."
-    )
-    seed: Annotated[int, _within("seed")] | None = Field(
-        None, description="With equal inputs it gives equal speech."
-    )
-    nfe_step: Annotated[int, _within("nfe_step")] | None = Field(
-        None, description="ODE steps: fewer are faster, more are finer."
-    )
-    cfg_strength: Annotated[float, _within("cfg_strength")] | None = Field(
-        None, description="Strength of classifier-free guidance."
-    )
-    sway_sampling_coef: Annotated[float, _within("sway_sampling_coef")] | None = Field(
-        None, description="Bends the time grid of sampling towards its start; 0 leaves it even."
-    )
-    cross_fade_s: Annotated[float, _within("cross_fade_s")] | None = Field(
-        None, description="Overlap of neighbouring utterances, seconds."
-    )
-    remove_silence: Annotated[bool, Field(strict=True)] | None = Field(
-        None, description="Shorten long silences."
-    )
-    return_word_timings: Annotated[bool, Field(strict=True)] | None = Field(
-        None, description="Find out when each word is heard; GET /v1/jobs/{id}/result tells it."
-    )
-    timing_format: SubtitleFormat | Formats | None = Field(
-        None, description="Files of word times to write beside; GET /v1/jobs/{id}/result has them."
-    )
-    verify: Annotated[bool, Field(strict=True)] | None = Field(
-        None, description="Have the recogniser hear the speech, and say again what it misses."
-    )
-    quick_start: Annotated[bool, Field(strict=True)] | None = Field(
-        None,
-        description="false makes no short first utterance: the first sound comes later, with a "
-        "little less work. The same speech through POST /v1/jobs needs true.",
     )
 
     @property
@@ -142,19 +93,19 @@ class SpeechBody(BaseModel):
         """The format that is wanted."""
         return self.response_format or "mp3"
 
-    def payload(self, voice: str, model: str) -> dict[str, Any]:
-        """The fields of the same `tts` job, with the voice and the model that are meant here."""
-        own = {name: getattr(self, name) for name in OWN_FIELDS}
+    def request(self, voice: str, model: str, timeout_s: int) -> TTSRequest:
+        """The same `tts` job, with the voice and the model that are meant here."""
+        shared = {name: getattr(self, name) for name in SpeechFields.model_fields}
         fields = {
+            **shared,
             "text": self.input,
             "voice": voice,
             "model": model or None,
             "response_format": self.format,
-            "speed": self.speed,
-            **own,
             "return_word_timings": bool(self.return_word_timings),  # they cost time
+            "timeout_s": timeout_s,
         }
-        return {name: value for name, value in fields.items() if value is not None}
+        return TTSRequest.of_valid({n: value for n, value in fields.items() if value is not None})
 
     def warnings(self) -> list[str]:
         """Fields that have no effect, as sentences in ASCII."""

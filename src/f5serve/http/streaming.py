@@ -29,14 +29,14 @@ from f5serve.errors import F5Error
 from f5serve.http import errors
 from f5serve.http.disconnect import cancel_on_disconnect, deadline_passed
 from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError, Usage
+from f5serve.service.events import AudioChunk, AudioFile, Completed, JobEvent
 from f5serve.service.executor import BoundedExecutor
-from f5serve.service.job_events import AudioChunk, AudioFile
 from f5serve.service.results import UNSTORED
 from f5serve.types import AudioFormat
 from f5serve.units import FRAMES_PER_SECOND
 
-SpeechEvents = AsyncGenerator[AudioChunk | AudioFile | dict[str, Any], None]
-"""As `SpeechService.stream` with `whole_files`."""
+SpeechEvents = AsyncGenerator[JobEvent, None]
+"""As `JobHandle.events` with `chunks` and `whole_files`."""
 
 HOLDBACK_BYTES = 1
 """Held back from a file with Content-Length until the job record is written, so that a complete
@@ -95,16 +95,19 @@ class SpeechFileStream:
         """Parts with something in them; they end when the job is done.
 
         Raises:
-            F5Error: as `SpeechService.answer`, after the parts that were made before.
+            F5Error: as `JobHandle.events`, after the parts that were made before.
         """
         held = b""
         async for event in self._events:
             if isinstance(event, AudioChunk):
                 part = await self._add(event)
-            elif not isinstance(event, AudioFile):
-                self.seconds = float(event["duration"] or 0.0)
-                self.warnings = [each for each in event["warnings"] if each.startswith(UNSTORED)]
+            elif isinstance(event, Completed):
+                response = event.response
+                self.seconds = float(response["duration"] or 0.0)
+                self.warnings = [one for one in response["warnings"] if one.startswith(UNSTORED)]
                 part = held
+            elif not isinstance(event, AudioFile):
+                continue
             elif self._encoder is not None:
                 part = await self._encoders.finish(self._encoder.end)
             else:
@@ -136,7 +139,7 @@ class SpeechFileStream:
     def _encode(self, piece: AudioChunk) -> bytes:
         if self._encoder is None:
             self._encoder = open_encoder(self._format)
-        return self._encoder.add(piece.wave.samples)
+        return self._encoder.add(piece.read().samples)
 
 
 @dataclass(frozen=True, slots=True)

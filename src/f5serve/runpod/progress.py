@@ -1,7 +1,7 @@
-"""How far a job is, told to RunPod in order and never after its answer.
+"""Posts the progress of a job to RunPod: in order, at most one a second, none after the answer.
 
-Reports flow in from any thread, at most one post a second flows out. The SDK's own progress_update
-starts a thread for each report, and what it sends may arrive after the result.
+The SDK's own progress_update starts a thread for each report, and what it sends may arrive after
+the result.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ LONGEST_S = 5.0
 LAST_S = 2.0
 
 
-class Progress:
-    """The reports of one job.
+class ProgressReports:
+    """The reports of one job; used in the event loop.
 
     Args:
         send: posts one report; what it raises is logged.
@@ -33,7 +33,6 @@ class Progress:
     ) -> None:
         self._send = send
         self._pause_s = first_s
-        self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._latest: dict[str, Any] = {}
         self._sending = False
@@ -41,8 +40,9 @@ class Progress:
         self._task = asyncio.create_task(self._run())
 
     def report(self, body: dict[str, Any]) -> None:
-        """Note how far the job is; replaces a report that was not sent yet. Any thread may call."""
-        self._loop.call_soon_threadsafe(self._note, dict(body))
+        """Send this next; replaces a report that was not sent yet."""
+        self._latest = body
+        self._news.set()
 
     async def close(self) -> None:
         """Send nothing more; a post that is on its way arrives or is given up within 2 s."""
@@ -51,10 +51,6 @@ class Progress:
             await asyncio.wait({self._task}, timeout=LAST_S)
         self._task.cancel()
         await asyncio.wait({self._task})
-
-    def _note(self, body: dict[str, Any]) -> None:
-        self._latest = body
-        self._news.set()
 
     async def _run(self) -> None:
         while not self._closed:

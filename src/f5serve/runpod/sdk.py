@@ -1,8 +1,7 @@
 """RunPod's SDK as far as the worker uses it: imported once, quickly, and in one place.
 
-Out flow the SDK's own functions for asking, answering and starting. What is taken from it beyond
-its documented surface is listed in `USED`; tests/worker/test_sdk_pin.py holds that list against the
-installed SDK, so that a new version is read before it is trusted.
+What is used beyond its documented surface is listed in `USED_API`; tests/worker/test_sdk_pin.py
+compares that list with the installed SDK, so that a new version is read before it is trusted.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from f5serve.settings import silence_runpod_sdk
 VERSIONS = "1.12."
 """Versions that the worker was written against begin so."""
 
-USED = {
+USED_API = {
     "serverless": ("start", "_set_config_args"),
     "serverless.worker": ("main", "run_worker", "_is_local"),
     "serverless.modules.rp_scale": ("JobScaler",),
@@ -101,17 +100,17 @@ def start(config: dict[str, Any], arguments: Sequence[str]) -> None:
     _module("serverless").start(config)
 
 
-def put_loop(make_loop: Callable[[dict[str, Any]], Any]) -> None:
+def replace_job_scaler(make_loop: Callable[[dict[str, Any]], Any]) -> None:
     """Have the SDK run `make_loop(config).start()` where it would run its own JobScaler."""
     _module("serverless.modules.rp_scale").JobScaler = make_loop  # type: ignore[attr-defined]
 
 
-def add_check(check: Callable[[], None]) -> None:
+def add_fitness_check(check: Callable[[], None]) -> None:
     """Run `check` before the first job on the platform; what it raises ends the worker."""
     _module("serverless.modules.rp_fitness").register_fitness_check(check)
 
 
-def take_over_logs() -> None:
+def redirect_logs() -> None:
     """Send what the SDK would print to Python's logging, without its debug output.
 
     At DEBUG the SDK writes down every answer and the URLs it polls.

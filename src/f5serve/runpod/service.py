@@ -1,8 +1,6 @@
-"""The worker itself: operations over a store, behind RunPod's SDK, with our door and our loop.
+"""Puts a service behind RunPod's SDK, with our handler and our job loop.
 
-    Settings -> store, voices -> checks -> the SDK, which takes jobs and posts answers
-
-`runpod_loop` decides when, `runpod_door` what is said. `runpod_worker` is the program around it.
+Settings -> store, voices -> checks -> the SDK, which takes jobs and posts answers
 """
 
 from __future__ import annotations
@@ -13,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from f5serve.runpod import sdk as runpod_sdk
-from f5serve.runpod.door import Answering, Door
-from f5serve.runpod.loop import JobLoop, LoopOptions
-from f5serve.runpod.queue import RunPodQueue
+from f5serve.runpod.handler import Handler
+from f5serve.runpod.job_loop import JobLoop, LoopOptions
+from f5serve.runpod.queue_client import RunPodQueue
 from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings, takes_jobs
 from f5serve.startup.die_with_parent import kill_forks_with_parent
@@ -61,7 +59,7 @@ def run(
 
 
 def serve(
-    make: Callable[[], Answering],
+    make: Callable[[], SpeechService],
     settings: Settings,
     arguments: Sequence[str] = (),
     checks: Sequence[Callable[[], None]] = (),
@@ -69,7 +67,7 @@ def serve(
     """Be a worker until told to stop; RunPod's local modes by `arguments` work too.
 
     Args:
-        make: see `Door`.
+        make: see `Handler`.
         arguments: of the SDK, e.g. --test_input; it ends the process after a test job.
         checks: run before the first job, on RunPod only; one that raises ends the worker.
 
@@ -83,15 +81,15 @@ def serve(
         "concurrency_modifier": lambda _: settings.concurrency,
         "return_aggregate_stream": True,
     }
-    door = Door(sdk, make, config)
+    handler = Handler(sdk, make, config)
     # The SDK's --test_input knows no generators.
-    in_pieces = settings.stream and (takes_jobs() or "--rp_serve_api" in arguments)
-    config["handler"] = door.stream if in_pieces else door.handle
+    streams = settings.stream and (takes_jobs() or "--rp_serve_api" in arguments)
+    config["handler"] = handler.stream if streams else handler.handle
     if takes_jobs():
-        runpod_sdk.take_over_logs()
+        runpod_sdk.redirect_logs()
         kill_forks_with_parent()
     for check in checks:
-        runpod_sdk.add_check(check)
+        runpod_sdk.add_fitness_check(check)
     options = LoopOptions(settings.concurrency, settings.shutdown_s)
-    runpod_sdk.put_loop(lambda config: JobLoop(sdk, config, options, door))
+    runpod_sdk.replace_job_scaler(lambda config: JobLoop(sdk, config, options, handler))
     runpod_sdk.start(config, arguments)

@@ -5,7 +5,7 @@
     requests -> TTSRequest -> active_jobs (once per id) -> runner (claim .. done.json) -> responses
 
 - `requests`: fields, read strictly.  `responses`: records to JSON.  `results`: what is stored.
-- `active_jobs`: jobs running here.  `job_events`: what their subscribers get.  `runner`: one job.
+- `active_jobs`: jobs running here.  `events`, `job_handle`: what callers get.  `runner`: one job.
 - `executor`: inference threads, and pools for blocking calls.  `admission`: the backlog.
 - `queue`: jobs for later.  `job_queries`: status, result, list.  `voices`, `erasure`: voices.
 - `metrics`, `health`: what is counted and checked.  `supervisor`: background tasks.

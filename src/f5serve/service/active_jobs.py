@@ -1,4 +1,4 @@
-"""Registry of running jobs: one run per job id, shared by all callers, cancellable between steps.
+"""Running jobs: one run per job id, shared by all callers, cancellable between steps.
 
 A job runs in a task of its own, so a caller that disconnects never leaves a claim without an owner.
 """
@@ -6,7 +6,6 @@ A job runs in a task of its own, so a caller that disconnects never leaves a cla
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import threading
 import time
@@ -18,7 +17,7 @@ from f5serve.errors import F5Error
 from f5serve.jobs.claims import conflict
 from f5serve.jobs.records import CANCELLED_CODE, Record
 from f5serve.service.admission import Ticket
-from f5serve.service.job_events import AudioChunks, AudioFile, OnFile, OnProgress, Subscriber
+from f5serve.service.events import AudioFile, ChunkStore, JobEvent, Progress
 from f5serve.types import Wave
 
 _log = logging.getLogger(__name__)
@@ -37,38 +36,52 @@ class ActiveJob:
     """One running job.
 
     Attributes:
+        events: all events so far, for callers that attach at any time.
+        progress: the newest one of its kind.
         audio: the encoded result, once it was made here.
-        progress: what was published last.
         attempts: attempts that the queue makes at a job with retryable failures; before the last
             one a failure releases the job.
         owner: the stable id of the key that asks for it, or "".
         details: text and word times, once they were made here.
         ticket: its share of the backlog, or None.
-        chunks: the speech so far, if a caller streams it.
+        chunks: keeps the speech, if a caller streams it.
         deadline: `time.monotonic()` by which it is to be done, or None.
-        subscribers: how many callers wait for it.
+        subscribers: number of callers that wait for it.
         accept_unstored: whether speech that cannot be stored is delivered all the same.
+        task: runs it; set when it begins.
     """
 
-    def __init__(self, job_id: str, sha256: str) -> None:
+    task: asyncio.Task[Record]
+
+    def __init__(self, job_id: str, sha256: str, owner: str = "", attempts: int = 1) -> None:
         self.job_id = job_id
         self.sha256 = sha256
+        self.owner = owner
+        self.attempts = attempts
+        self.events: list[JobEvent] = []
+        self.progress = Progress("starting", 0)
         self.audio: AudioFile | None = None
-        self.attempts = 1
-        self.owner = ""
         self.details: dict[str, Any] | None = None
         self.ticket: Ticket | None = None
-        self.chunks: AudioChunks | None = None
+        self.chunks: ChunkStore | None = None
         self.deadline: float | None = None
-        self.progress: dict[str, Any] = {"phase": "starting", "percent": 0}
-        self._on_progress: list[OnProgress] = []
         self.subscribers = 0
         self.accept_unstored = False
-        self._on_file: list[OnFile] = []
+        self._total = 0
         self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
         self._stopped = asyncio.Event()
         self._why: Callable[[], F5Error] | None = None
         self._lock = threading.Lock()
+
+    def begin(self, work: Coroutine[Any, Any, Record]) -> None:
+        """Run in a task of its own; callers are woken at its end."""
+        self.task = self._loop.create_task(work, name=f"job {self.job_id}")
+        self.task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Record]) -> None:
+        swallow_exception(task)
+        self._wake()
 
     def cancel(self, why: Callable[[], F5Error]) -> None:
         """End the work at its next step; the first reason counts. From any thread."""
@@ -87,49 +100,43 @@ class ActiveJob:
         if why is not None:
             raise why()
 
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Send progress from now on, and every chunk of the speech."""
-        self.subscribers += 1
-        if subscriber.on_progress is not None:
-            self._on_progress.append(subscriber.on_progress)
-        if subscriber.on_chunk is not None and self.chunks is not None:
-            self.chunks.subscribe(subscriber.on_chunk)
-        if subscriber.on_file is not None:
-            self._on_file.append(subscriber.on_file)
-            if self.audio is not None:
-                subscriber.on_file(self.audio)
-
-    def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Send nothing more."""
-        self.subscribers -= 1
-        if subscriber.on_progress is not None:
-            self._on_progress.remove(subscriber.on_progress)
-        if subscriber.on_chunk is not None and self.chunks is not None:
-            self.chunks.unsubscribe(subscriber.on_chunk)
-        if subscriber.on_file is not None:
-            self._on_file.remove(subscriber.on_file)
-
-    def publish(self, phase: str, percent: float, **more: Any) -> None:
-        """Publish phase and percent."""
-        self.progress = {"phase": phase, "percent": round(percent), **more}
-        for listener in self._on_progress:
-            listener(dict(self.progress))
+    def publish(self, event: JobEvent) -> None:
+        """Add an event; in the event loop."""
+        if isinstance(event, Progress):
+            self.progress = event
+            if self.ticket is not None and event.total:
+                self.ticket.progress((event.done or 0) / event.total)
+        elif isinstance(event, AudioFile):
+            self.audio = event
+        self.events.append(event)
+        self._wake()
 
     def publish_utterances(self, done: int, total: int) -> None:
         """Publish the number of finished utterances; from the inference thread."""
-        self._loop.call_soon_threadsafe(self._publish_utterances, done, total)
+        self._total = total
+        event = Progress("speaking", round(100 * done / total), done, total)
+        self._loop.call_soon_threadsafe(self.publish, event)
 
     def publish_chunk(self, wave: Wave) -> None:
-        """Publish the next chunk; from the inference thread."""
+        """Publish the next part of the speech; from the inference thread."""
         if self.chunks is not None:
-            read = self.chunks.store(wave)
-            self._loop.call_soon_threadsafe(self._publish_chunk, len(wave.samples), read)
+            self._loop.call_soon_threadsafe(self.publish, self.chunks.keep(wave, self._total))
 
-    def publish_file(self, audio: AudioFile) -> None:
-        """Publish the encoded file; in the event loop."""
-        self.audio = audio
-        for listener in self._on_file:
-            listener(audio)
+    async def next_event(self, until: float | None) -> None:
+        """Wait for the next event, or for the job's end.
+
+        Args:
+            until: longest, by `time.monotonic()`.
+
+        Raises:
+            TimeoutError: neither came in time.
+        """
+        async with asyncio.timeout_at(until):  # asyncio's clock is that of time.monotonic
+            await self._news.wait()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def set_deadline(self, seconds: float) -> asyncio.TimerHandle:
         """Cancel the job after so many seconds, unless the timer is cancelled before."""
@@ -137,15 +144,6 @@ class ActiveJob:
         return self._loop.call_later(
             seconds, self.cancel, lambda: deadline_passed(self.job_id, seconds)
         )
-
-    def _publish_chunk(self, samples: int, read: Callable[[], Wave]) -> None:
-        if self.chunks is not None:  # how many utterances there are was told before the first
-            self.chunks.add(samples, read, self.progress.get("total", 0))
-
-    def _publish_utterances(self, done: int, total: int) -> None:
-        if self.ticket is not None:
-            self.ticket.progress(done / total)
-        self.publish("speaking", 100 * done / total, done=done, total=total)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, or raise as soon as the job is to end."""
@@ -178,114 +176,69 @@ class ActiveJob:
                 await asyncio.wait({task})
 
 
-async def within_deadline(
-    seconds: float | None, since: float, job_id: str, work: Awaitable[T]
-) -> T:
-    """What the work returns, for a caller who gave the job so many seconds.
-
-    Args:
-        since: `time.monotonic()` when he did.
-
-    Raises:
-        F5Error: DEADLINE_PASSED.
-    """
-    try:  # asyncio's clock is that of time.monotonic
-        async with asyncio.timeout_at(None if seconds is None else since + seconds):
-            return await work
-    except TimeoutError:
-        raise deadline_passed(job_id, seconds or 0.0) from None
-
-
 class JobRegistry:
     """Registry of running jobs by id."""
 
     def __init__(self) -> None:
-        self._tasks: dict[str, tuple[ActiveJob, asyncio.Task[Record]]] = {}
+        self._jobs: dict[str, ActiveJob] = {}
         self._draining = False
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._jobs)
 
     def find(self, job_id: str) -> ActiveJob | None:
         """The running job with this id, or None."""
-        return self._tasks[job_id][0] if job_id in self._tasks else None
+        return self._jobs.get(job_id)
 
-    async def run(
-        self,
-        job: ActiveJob,
-        work: Callable[[ActiveJob], Coroutine[Any, Any, Record]],
-        subscriber: Subscriber,
-        within_s: float | None = None,
-        since: float = 0.0,
-    ) -> tuple[Record, ActiveJob]:
-        """Run `job`, or attach to the running job with its id.
-
-        A caller that is cancelled ends the job, unless others wait for it and it may leave: it
-        waits for the device to stop and for the record to be written, then the cancellation goes
-        on.
-
-        Args:
-            within_s: from `since`, longest wait for a job that is joined, whose own end may be
-                later; it goes on for those who still wait.
+    def run(
+        self, job: ActiveJob, work: Callable[[ActiveJob], Coroutine[Any, Any, Record]]
+    ) -> ActiveJob:
+        """Run `job`, or attach to the running job with its id; counts the caller.
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT.
-            F5Error: what the work raises; SHUT_DOWN when it was released at the end of the
-                process: answer nobody where the job is handed out again then.
         """
-        own = job
-        job, task = self._attach_or_start(job, work)
-        job.subscribe(subscriber)
-        try:
-            if job is not own and within_s is not None:
-                await asyncio.wait({task}, timeout=since + within_s - time.monotonic())
-                if not task.done():
-                    late = functools.partial(deadline_passed, job.job_id, within_s)
-                    if job.subscribers == 1:
-                        job.cancel(late)
-                    raise late()
-            return await asyncio.shield(task), job
-        except asyncio.CancelledError:
-            if job.subscribers == 1 or not subscriber.delivery.detach_on_disconnect:
-                job.cancel(shut_down_error if self._draining else lambda: stopped(job.job_id))
-                await asyncio.wait({task})
-            raise
-        finally:
-            job.unsubscribe(subscriber)
+        found = self._jobs.get(job.job_id)
+        if found is None:
+            job.begin(work(job))
+            self._jobs[job.job_id] = job
+            job.task.add_done_callback(lambda _: self._jobs.pop(job.job_id))
+        elif found.sha256 != job.sha256:
+            raise conflict(job.job_id)
+        else:
+            job = found
+        job.subscribers += 1
+        return job
+
+    async def leave(self, job: ActiveJob, may_detach: bool) -> None:
+        """End a job whose caller has gone, unless others wait for it and the caller may detach.
+
+        Returns when the device has stopped and the record is written.
+        """
+        if job.subscribers == 1 or not may_detach:
+            job.cancel(shut_down_error if self._draining else lambda: stopped(job.job_id))
+            await asyncio.wait({job.task})
 
     async def wait_until_ended(self, job_id: str) -> None:
         """Wait for a cancelled job to end, so that it can be started again."""
-        if job_id in self._tasks and self._tasks[job_id][0].is_cancelling:
-            await asyncio.wait({self._tasks[job_id][1]})
+        job = self._jobs.get(job_id)
+        if job is not None and job.is_cancelling:
+            await asyncio.wait({job.task})
 
     async def drain(self, within_s: float) -> None:
         """Wait for all jobs; those that take longer are cancelled and released in time."""
-        jobs = dict(self._tasks)
-        tasks = {task for _, task in jobs.values()}
+        jobs = list(self._jobs.values())
+        tasks = {job.task for job in jobs}
         if not tasks:
             return
         release_s = min(RELEASE_S, within_s / 4)
         _, late = await asyncio.wait(tasks, timeout=within_s - release_s)
         self._draining = True
-        for job, task in jobs.values():
-            if task in late:
+        for job in jobs:
+            if job.task in late:
                 job.cancel(shut_down_error)
         if late:
             await asyncio.wait(late, timeout=release_s)
-
-    def _attach_or_start(
-        self, job: ActiveJob, work: Callable[[ActiveJob], Coroutine[Any, Any, Record]]
-    ) -> tuple[ActiveJob, asyncio.Task[Record]]:
-        if job.job_id in self._tasks:
-            found, task = self._tasks[job.job_id]
-            if found.sha256 != job.sha256:
-                raise conflict(job.job_id)
-            return found, task
-        task = asyncio.get_running_loop().create_task(work(job), name=f"job {job.job_id}")
-        self._tasks[job.job_id] = (job, task)
-        task.add_done_callback(lambda _: self._tasks.pop(job.job_id))
-        task.add_done_callback(swallow_exception)
-        return job, task
 
 
 class RequestCoalescer:

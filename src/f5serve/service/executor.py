@@ -21,8 +21,8 @@ from f5serve.errors import F5Error
 from f5serve.process import lower_priority
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import SynthesisHooks
-from f5serve.synthesis.synthesizer import Synthesizer
-from f5serve.types import SpeechRequest, SpeechResult
+from f5serve.synthesis.synthesizer import SpeechPlan, Synthesizer
+from f5serve.types import SpeechResult
 
 T = TypeVar("T")
 
@@ -205,7 +205,7 @@ class InferenceExecutor:
         return await asyncio.shield(asyncio.wrap_future(self.load()))
 
     def submit(
-        self, request: SpeechRequest, scratch: ScratchFile, job_id: str, hooks: SynthesisHooks
+        self, plan: SpeechPlan, scratch: ScratchFile, hooks: SynthesisHooks
     ) -> Future[InferenceResult]:
         """Synthesize into a file; call after `synthesizer` has returned."""
         speech = self.load().result(0)
@@ -213,7 +213,7 @@ class InferenceExecutor:
         def timed() -> InferenceResult:
             began = time.perf_counter()
             with scratch.writing(), scratch.open() as file:
-                result = speech.synthesize_to_file(request, file, job_id, hooks)
+                result = speech.synthesize_to_file(plan, file, hooks)
             return InferenceResult(result, began, time.perf_counter() - began)
 
         self._count(1)

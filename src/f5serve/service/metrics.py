@@ -158,20 +158,25 @@ class Metrics:
         )
 
     @contextlib.contextmanager
-    def track(self, operation: str) -> Iterator[None]:
-        """Count what is done inside as one request of this operation, and how it ended."""
+    def track(self, operation: str, ends: bool = True) -> Iterator[None]:
+        """Count what is done inside as one request of this operation, and how it ended.
+
+        Args:
+            ends: whether the request is over when it ends well; else another call counts it.
+        """
         outcome = "INTERNAL"
         try:
             yield
-            outcome = "ok"
+            outcome = "ok" if ends else ""
         except F5Error as error:
             outcome = error.code
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             outcome = "CANCELLED"
             raise
         finally:
-            self.requests.labels(operation, outcome).inc()
+            if outcome:
+                self.requests.labels(operation, outcome).inc()
 
     def watch_device(self, device: InferenceExecutor, wait_s: Callable[[], float | None]) -> None:
         """Export what the engine counts itself, who waits for it, and whether it can speak."""

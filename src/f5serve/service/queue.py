@@ -17,7 +17,9 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from f5serve.errors import F5Error, InvalidRequest, StorageFailed
 from f5serve.jobs.claims import Lease
@@ -27,7 +29,8 @@ from f5serve.jobs.records import CANCELLED_CODE, ENDED, JobSnapshot, Status, fol
 from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, shut_down_error
 from f5serve.service.dependencies import Dependencies
-from f5serve.service.requests import MAX_JOB_ID_CHARS, Fields, TTSRequest
+from f5serve.service.request_errors import MAX_JOB_ID_CHARS
+from f5serve.service.requests import Request, TTSRequest
 from f5serve.service.runner import INTERNAL
 
 Enqueue = Callable[[dict[str, Any]], Awaitable[str]]
@@ -40,6 +43,12 @@ QUEUED_AS = "queued_as"
 def without_queued_as(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a caller may send."""
     return {name: said for name, said in payload.items() if name != QUEUED_AS}
+
+
+class QueuedJob(Request):
+    """A job that the platform's queue hands back."""
+
+    queued_as: Annotated[str, Field(strict=True, max_length=MAX_JOB_ID_CHARS)] | None = None
 
 
 class AsyncJobs:
@@ -55,9 +64,7 @@ class AsyncJobs:
         self._queue = queue
         self._enqueue = enqueue
 
-    async def enqueue(
-        self, job_id: str, request: TTSRequest, payload: Mapping[str, Any], owner: str
-    ) -> dict[str, Any]:
+    async def enqueue(self, job_id: str, request: TTSRequest, owner: str) -> dict[str, Any]:
         """Record the job as queued, then enqueue it: its status is known before the answer."""
         if self._enqueue is None:
             snapshot = await self._queue.enqueue(job_id, request, owner)
@@ -68,7 +75,7 @@ class AsyncJobs:
             )
             if snapshot.status in (Status.QUEUED, Status.LOST):
                 later = {"mode": "sync", "return_audio": "url", QUEUED_AS: job_id}
-                await self._enqueue({**payload, **later})
+                await self._enqueue({**request.raw_fields, **later})
         return {"job_id": job_id, "status": snapshot.status.public}
 
     def queued_id(self, payload: Mapping[str, Any]) -> str:
@@ -79,7 +86,7 @@ class AsyncJobs:
         """
         if self._enqueue is None:
             return ""
-        return Fields(payload).text(QUEUED_AS, max_chars=MAX_JOB_ID_CHARS)
+        return QueuedJob.parse(payload).queued_as or ""
 
     async def is_accepted(self, job_id: str, request: TTSRequest) -> bool:
         """Whether this request was accepted under that id before."""

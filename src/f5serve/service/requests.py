@@ -1,339 +1,355 @@
-"""Reads and checks the fields of a request; what is not understood is refused."""
+"""Requests: every field once, for HTTP, RunPod, the queue and the OpenAPI document.
+
+Null counts as absent. pydantic checks the fields; `Request.parse` raises its errors as our own.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from itertools import islice
-from typing import Any, cast
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
 from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
-from f5serve.audio.encode import MEDIA_TYPES
-from f5serve.errors import InvalidRequest
 from f5serve.jobs.records import sha256_of
-from f5serve.store.json_documents import is_sendable
+from f5serve.service.request_errors import (
+    MAX_NAME_CHARS,
+    MAX_REF_TEXT_CHARS,
+    MAX_TIMEOUT_S,
+    bad_option,
+    refusal,
+)
+from f5serve.settings import MAX_CHARS
 from f5serve.synthesis.synthesizer import RANGES
 from f5serve.text.normalize import clean_text
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 from f5serve.voices.records import Consent
 
-TIMING_FORMATS = FORMATS
 DEFAULT_VOICE = "default"
-MAX_NAME_CHARS = 4_096
-"""Longest text in fields for names and URLs."""
-
-MAX_REF_TEXT_CHARS = 10_000
-MAX_TIMEOUT_S = 3600
-MAX_JOB_ID_CHARS = 512
-_DELIVERY = frozenset({"endpoint", "mode", "return_audio", "timeout_s"})
-"""Fields that say how an answer is wanted, not what is sent."""
-
+CROSS_FADE_S = 0.15
 ABOUT_CHARS = 120
-"""Of a text, where only its beginning is told."""
+"""Longest beginning of a text in lists of jobs."""
 
 _SHOWN_CHARS = 40
 _WARNED = 5
-"""Fields that are not known, in the warnings of one answer."""
+"""Unknown fields in the warnings of one answer."""
+
+_NOT_HASHED = ("endpoint", "mode", "return_audio", "timeout_s", "local_voice", "timing_method")
+"""Fields that say how an answer is wanted, or that have another name."""
 
 
-@dataclass(frozen=True, slots=True)
-class TTSRequest:
-    """A tts request whose fields are valid.
+def lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
-    Attributes:
-        text: clean, as it will be spoken.
-        voice: name or URL; `ref_text` and `consent` belong to a URL.
-        model: id that was asked for, or "".
-        returns_audio: whether the audio is wanted in the response, as base64.
-        is_async: whether it is to be queued rather than done now.
-        timeout_s: how long it may take, or None.
-        sha256: of everything that was asked for, as it was sent.
-        raw_fields: the request as it was sent, as JSON; of unknown fields only the names.
-    """
 
-    text: str
-    voice: str
-    ref_text: str
-    consent: Consent | None
-    options: SamplingOptions
-    format: AudioFormat
-    cross_fade_s: float
-    remove_silence: bool
-    quick_start: bool
-    verify: bool
-    model: str
-    word_timings: bool
-    timing_formats: tuple[SubtitleFormat, ...]
-    returns_audio: bool
-    is_async: bool
-    timeout_s: int | None
-    sha256: str
-    raw_fields: Mapping[str, Any]
-    warnings: tuple[str, ...]
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _lower_each(value: Any) -> Any:
+    return [lower(one) for one in value] if isinstance(value, list) else lower(value)
+
+
+def _within(name: str) -> Any:
+    low, high = RANGES[name]
+    return Field(ge=low, le=high, strict=True, allow_inf_nan=False)
+
+
+Name = Annotated[str, Field(strict=True, max_length=MAX_NAME_CHARS)]
+Flag = Annotated[bool, Field(strict=True)]
+Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
+
+
+def own_fields_first(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Order the properties of a JSON schema: pydantic puts inherited fields first."""
+    own = model.__annotations__
+    properties = schema["properties"]
+    schema["properties"] = {
+        name: properties[name] for name in sorted(properties, key=lambda name: name not in own)
+    }
+
+
+class Request(BaseModel):
+    """Base of requests whose errors are ours; unknown fields pass."""
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """The request in `payload`.
+
+        Raises:
+            InvalidRequest: BAD_OPTION, naming the field, its value and what it takes; EMPTY_TEXT.
+        """
+        known = {name: payload[name] for name in cls.model_fields if name in payload}
+        try:
+            return cls.model_validate(known)
+        except ValidationError as error:
+            raise refusal(error.errors()[0], payload) from None
+
+
+class ConsentFields(BaseModel):
+    """That the person who is heard in a recording agrees to be cloned."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["by"]})
+
+    by: Name | None = None
+    attested: Flag | None = None
+    at: Name | None = None
+    statement_sha256: Name | None = None
+
+    def consent(self) -> Consent:
+        """As records keep it."""
+        attested = self.attested is not False
+        return Consent(self.by or "", attested, self.at or "", self.statement_sha256 or "")
+
+
+class SpeechFields(BaseModel):
+    """The fields that every request for speech has, at each entrypoint."""
+
+    response_format: Annotated[AudioFormat, BeforeValidator(lower)] | None = Field(
+        None,
+        description="`opus` is Opus in Ogg, `aac` is ADTS, `pcm` is 24 kHz, 16 bit, little-endian, "
+        "mono, without a header. Without it: `mp3` for /v1/audio/speech, `wav` for jobs.",
+    )
+    speed: Annotated[float, _within("speed")] | None = Field(
+        None, description="2.0 is twice as fast as the voice speaks in its recording."
+    )
+    seed: Annotated[int, _within("seed"), BeforeValidator(_whole)] | None = Field(
+        None, description="With equal inputs it gives equal speech; without it one is chosen."
+    )
+    nfe_step: Annotated[int, _within("nfe_step"), BeforeValidator(_whole)] | None = Field(
+        None, description="ODE steps: fewer are faster, more are finer."
+    )
+    cfg_strength: Annotated[float, _within("cfg_strength")] | None = Field(
+        None, description="Strength of classifier-free guidance: how closely the text is followed."
+    )
+    sway_sampling_coef: Annotated[float, _within("sway_sampling_coef")] | None = Field(
+        None,
+        description="Bends the time grid of sampling towards its start; 0 leaves it even.",
+    )
+    cross_fade_s: Annotated[float, _within("cross_fade_s")] | None = Field(
+        None, description="Overlap of neighbouring utterances, seconds."
+    )
+    remove_silence: Flag | None = Field(None, description="Shorten long silences.")
+    return_word_timings: Flag | None = Field(
+        None,
+        description="Find out when each word is heard, for the result of the job. Without it: true "
+        "for jobs, false for /v1/audio/speech.",
+    )
+    timing_format: Annotated[SubtitleFormat | Formats, BeforeValidator(_lower_each)] | None = Field(
+        None, description="Files of word times that the result of the job has, one or several."
+    )
+    verify: Flag | None = Field(
+        None, description="Have the recogniser hear the speech, and say again what it misses."
+    )
+    quick_start: Flag | None = Field(
+        None,
+        description="Begin with a short utterance, so that the first sound comes early. Without "
+        "it: true where speech is streamed. Both ways give other speech.",
+    )
+
+
+class TTSRequest(Request, SpeechFields):
+    """Speech to be made: the fields of the tts operation. Null is as good as absent."""
+
+    model_config = ConfigDict(json_schema_extra=own_fields_first)
+
+    fixed_fields: ClassVar[dict[str, Any]] = {}
+    """What a subclass takes in place of what was sent."""
+
+    text: Annotated[
+        str, Field(min_length=1, max_length=MAX_CHARS, strict=True, examples=["Hello there."])
+    ] = Field(description="What to say; F5_MAX_TEXT_CHARS is the longest.")
+    voice: Name | None = Field(
+        None, description="Name of a voice, or the https URL of a recording.", examples=["default"]
+    )
+    local_voice: Name | None = Field(None, description="Another name of `voice`.")
+    ref_text: Annotated[str, Field(strict=True, max_length=MAX_REF_TEXT_CHARS)] | None = Field(
+        None, description="The words that are spoken in the recording under that URL."
+    )
+    consent: ConsentFields | None = Field(None, description="For a recording under a URL.")
+    model: Name | None = Field(None, description="Refused unless it is the model that speaks here.")
+    timeout_s: (
+        Annotated[int, Field(ge=1, le=MAX_TIMEOUT_S, strict=True), BeforeValidator(_whole)] | None
+    ) = Field(None, description="How long the work itself may take.")
+    endpoint: SkipJsonSchema[Annotated[Literal["tts"], BeforeValidator(lower)] | None] = None
+    mode: SkipJsonSchema[Annotated[Literal["sync", "async"], BeforeValidator(lower)] | None] = None
+    return_audio: SkipJsonSchema[
+        Annotated[Literal["url", "base64"], BeforeValidator(lower)] | None
+    ] = None
+    timing_method: SkipJsonSchema[Name | None] = None  # of older clients; there is one method
+
+    _sent: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _unknown: list[str] = PrivateAttr(default_factory=list)
+    _defaults: SamplingOptions = PrivateAttr(default_factory=SamplingOptions)
+    _quick_start: bool = PrivateAttr(default=False)
+    _verify: bool = PrivateAttr(default=False)
+    _sha256: str = PrivateAttr(default="")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, payload: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(payload, Mapping):
+            return handler(payload)
+        payload = {**payload, **cls.fixed_fields}
+        try:
+            request = handler(payload)
+        except ValidationError as error:
+            first = error.errors()[0]
+            if first["type"] == "missing":  # HTTP names the field, `parse` says what is missing
+                raise
+            raise refusal(first, payload) from None
+        request._note(payload)
+        return request
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """As `Request.parse`; also remembers what was sent."""
+        try:
+            return cls.model_validate(payload)
+        except ValidationError as error:
+            raise refusal(error.errors()[0], payload) from None
+
+    @classmethod
+    def of_valid(cls, fields: Mapping[str, Any]) -> Self:
+        """The request with these fields, which were checked before."""
+        request = cls.model_construct(**fields)
+        request._note(fields)
+        return request
+
+    def _note(self, payload: Mapping[str, Any]) -> None:
+        local, alias = self.local_voice, self.voice
+        if local and alias and local != alias:
+            takes = "the same value as local_voice, or leave one of them out"
+            raise bad_option("voice", alias, takes)
+        names = type(self).model_fields
+        sent = {name: payload[name] for name in names if payload.get(name) is not None}
+        if self.consent is not None:  # its other fields may be no JSON, such as an infinite number
+            sent["consent"] = {
+                name: value
+                for name, value in sent["consent"].items()
+                if name in ConsentFields.model_fields and value is not None
+            }
+        unknown = islice((str(name) for name in payload if name not in names), _WARNED)
+        self._unknown = [
+            name[:_SHOWN_CHARS].encode("utf-8", "backslashreplace").decode() for name in unknown
+        ]
+        self._sent = sent
+        # Defaults are left out: they may differ between two workers.
+        hashed = {name: value for name, value in sent.items() if name not in _NOT_HASHED}
+        self._sha256 = sha256_of({**hashed, "voice": self.speaker})
+
+    def prepare(
+        self,
+        defaults: SamplingOptions,
+        max_text_chars: int,
+        quick_start: bool = False,
+        verify: bool = False,
+    ) -> Self:
+        """Clean the text, and take these values where a field is absent.
+
+        Raises:
+            InvalidRequest: as `clean_text`.
+        """
+        self.text = clean_text(self.text, max_text_chars)
+        self._defaults, self._quick_start, self._verify = defaults, quick_start, verify
+        return self
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything that was asked for, as it was sent."""
+        return self._sha256
+
+    @property
+    def raw_fields(self) -> dict[str, Any]:
+        """The request as it was sent, as JSON; of unknown fields the names alone."""
+        return {**self._sent, **dict.fromkeys(self._unknown)}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each of the first unknown fields."""
+        return tuple(f"The field {name!r} is not known." for name in self._unknown)
+
+    @property
+    def speaker(self) -> str:
+        """Name or URL of the voice."""
+        return self.local_voice or self.voice or DEFAULT_VOICE
+
+    @property
+    def format(self) -> AudioFormat:
+        return self.response_format or "wav"
+
+    @property
+    def word_timings(self) -> bool:
+        return self.return_word_timings is not False
+
+    @property
+    def timing_formats(self) -> tuple[SubtitleFormat, ...]:
+        """Files of word times; srt for older clients, which ask for the times alone."""
+        asked = self.timing_format
+        if not asked:
+            return ("srt",) if self.return_word_timings else ()
+        return tuple(dict.fromkeys(asked if isinstance(asked, list) else [asked]))
+
+    @property
+    def returns_audio(self) -> bool:
+        """Whether the audio is wanted in the response, as base64."""
+        return self.return_audio == "base64"
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is to be queued rather than done now."""
+        return self.mode == "async"
+
+    @property
+    def options(self) -> SamplingOptions:
+        """How to sample; settings decide what was not sent."""
+        names = ("nfe_step", "cfg_strength", "sway_sampling_coef", "speed", "seed")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return replace(self._defaults, **given)
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What people tell a job by while it has no result."""
-        voice = self.voice if not is_url(self.voice) else "url"
+        """How lists show the job while it has no result."""
+        voice = "url" if is_url(self.speaker) else self.speaker
         return {"text": self.text[:ABOUT_CHARS], "voice": voice, "format": self.format}
 
     def speech_request(self, voice: Voice) -> SpeechRequest:
-        """What `Synthesizer` is asked for."""
+        """The request of `Synthesizer`."""
         return SpeechRequest(
             text=self.text,
             voice=voice,
             options=self.options,
             format=self.format,
-            cross_fade_s=self.cross_fade_s,
-            remove_silence=self.remove_silence,
-            quick_start=self.quick_start,
+            cross_fade_s=CROSS_FADE_S if self.cross_fade_s is None else self.cross_fade_s,
+            remove_silence=bool(self.remove_silence),
+            quick_start=self._quick_start if self.quick_start is None else self.quick_start,
             time_words=self.word_timings or bool(self.timing_formats),
-            verify=self.verify,
+            verify=self._verify if self.verify is None else self.verify,
         )
 
-    def identity(self, voice: Voice) -> dict[str, Any]:
-        """All that decides how the answer will sound and look."""
+    def identity(self, speech: SpeechRequest) -> dict[str, Any]:
+        """All fields that decide the sound and the answer."""
         return {
-            "text": self.text,
-            "voice": voice.revision,
-            "options": asdict(self.options),
-            "format": self.format,
-            "cross_fade_s": self.cross_fade_s,
-            "remove_silence": self.remove_silence,
-            "quick_start": self.quick_start,
+            "text": speech.text,
+            "voice": speech.voice.revision,
+            "options": asdict(speech.options),
+            "format": speech.format,
+            "cross_fade_s": speech.cross_fade_s,
+            "remove_silence": speech.remove_silence,
+            "quick_start": speech.quick_start,
             "word_timings": self.word_timings,
             "timing_formats": list(self.timing_formats),
         }
-
-
-class Fields:
-    """Typed access to the fields of a request; null counts as absent.
-
-    All methods raise InvalidRequest, code BAD_OPTION, naming the field, its value and what it
-    takes.
-    """
-
-    def __init__(self, payload: Mapping[str, Any]) -> None:
-        self._payload = payload
-        self.known: dict[str, Any] = {}
-
-    def text(self, name: str, default: str = "", max_chars: int = MAX_NAME_CHARS) -> str:
-        """A string of at most `max_chars` characters."""
-        value = self._take(name)
-        if value is None:
-            return default
-        if not isinstance(value, str) or len(value) > max_chars:
-            raise bad_option(name, value, f"a text of at most {max_chars:,} characters")
-        return check_encodable(name, value)
-
-    def any_text(self, name: str) -> str:
-        """A string, for somebody else to judge; "" when absent."""
-        value = self._take(name)
-        if value is not None and not isinstance(value, str):
-            raise bad_option(name, value, "a text")
-        return value or ""
-
-    def number(self, name: str, default: float) -> float:
-        """A number within `speech.RANGES`."""
-        value = self._take(name)
-        if value is None:
-            return default
-        low, high = RANGES[name]
-        if not _is_number(value) or not low <= value <= high:
-            raise bad_option(name, value, f"{low:g} to {high:g}")
-        return float(value)
-
-    def whole(self, name: str, between: tuple[float, float] | None = None) -> int | None:
-        """A whole number within `between`, else `speech.RANGES`, or None when absent."""
-        value = self._take(name)
-        low, high = between or RANGES[name]
-        if value is None:
-            return None
-        if not _is_number(value) or value != int(value) or not low <= value <= high:
-            raise bad_option(name, value, f"a whole number from {low:.0f} to {high:.0f}")
-        return int(value)
-
-    def flag(self, name: str, default: bool) -> bool:
-        """True or false."""
-        value = self._take(name)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise bad_option(name, value, "true or false")
-        return value
-
-    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
-        """One of `choices`."""
-        value = self._take(name)
-        if value is None:
-            return default
-        if not isinstance(value, str) or value.lower() not in choices:
-            raise bad_option(name, value, _list(choices))
-        return value.lower()
-
-    def choices(self, name: str, choices: Sequence[str]) -> tuple[str, ...]:
-        """One of `choices` or a list of them; each once."""
-        value = self._take(name)
-        given = value if isinstance(value, list) else [] if value is None else [value]
-        if len(given) > len(choices):
-            raise bad_option(name, value, f"one or a list of {_list(choices)}")
-        for item in given:
-            if not isinstance(item, str) or item.lower() not in choices:
-                raise bad_option(name, item, f"one or a list of {_list(choices)}")
-        return tuple(dict.fromkeys(item.lower() for item in given))
-
-    def object(self, name: str) -> Mapping[str, Any] | None:
-        """A JSON object, or None when absent."""
-        value = self._take(name)
-        if value is not None and not isinstance(value, Mapping):
-            raise bad_option(name, value, "an object")
-        return value
-
-    def unknown(self) -> list[str]:
-        """The first names that were sent and never asked for, cut where they are long."""
-        names = (str(name) for name in self._payload if name not in self.known)
-        return [_plain(name[:_SHOWN_CHARS]) for name in islice(names, _WARNED)]
-
-    def sent(self) -> dict[str, Any]:
-        """What was sent and asked for."""
-        return {name: value for name, value in self.known.items() if value is not None}
-
-    def _take(self, name: str) -> Any:
-        value = self._payload.get(name)
-        self.known[name] = value
-        return value
-
-
-def parse_tts(
-    payload: Mapping[str, Any],
-    defaults: SamplingOptions,
-    max_text_chars: int,
-    quick_start: bool = False,
-    verify: bool = False,
-) -> TTSRequest:
-    """The request for speech in a job's input.
-
-    Args:
-        quick_start, verify: whether to do so where the request does not say.
-
-    Raises:
-        InvalidRequest: BAD_OPTION; EMPTY_TEXT "Text input is required."; or one of `clean_text`.
-    """
-    fields = Fields(payload)
-    # Length and half pairs are for clean_text to refuse, with words of its own.
-    text = clean_text(fields.any_text("text"), max_text_chars)
-    fields.choice("endpoint", ["tts"], "tts")
-    voice = _voice(fields)
-    options = SamplingOptions(
-        nfe_step=fields.whole("nfe_step") or defaults.nfe_step,
-        cfg_strength=fields.number("cfg_strength", defaults.cfg_strength),
-        sway_sampling_coef=fields.number("sway_sampling_coef", defaults.sway_sampling_coef),
-        speed=fields.number("speed", defaults.speed),
-        seed=fields.whole("seed"),
-    )
-    fields.text("timing_method")  # of older clients; there is one method
-    # Read in the order written: what is left over, and the hash, come last.
-    return TTSRequest(
-        text=text,
-        voice=voice,
-        options=options,
-        format=cast(AudioFormat, fields.choice("response_format", list(MEDIA_TYPES), "wav")),
-        cross_fade_s=fields.number("cross_fade_s", 0.15),
-        remove_silence=fields.flag("remove_silence", False),
-        quick_start=fields.flag("quick_start", quick_start),
-        verify=fields.flag("verify", verify),
-        consent=parse_consent(fields),
-        ref_text=fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS),
-        model=fields.text("model"),
-        word_timings=fields.flag("return_word_timings", True),
-        timing_formats=_timing_formats(fields, payload),
-        returns_audio=fields.choice("return_audio", ["url", "base64"], "url") == "base64",
-        is_async=fields.choice("mode", ["sync", "async"], "sync") == "async",
-        timeout_s=fields.whole("timeout_s", (1, MAX_TIMEOUT_S)),
-        warnings=tuple(f"The field {name!r} is not known." for name in fields.unknown()),
-        sha256=_request_sha256(fields.sent(), voice),
-        raw_fields={**fields.sent(), **dict.fromkeys(fields.unknown())},
-    )
-
-
-def _timing_formats(fields: Fields, payload: Mapping[str, Any]) -> tuple[SubtitleFormat, ...]:
-    """Files of word times; srt for older clients, who ask for the times themselves alone."""
-    formats = cast(tuple[SubtitleFormat, ...], fields.choices("timing_format", TIMING_FORMATS))
-    return formats or (("srt",) if payload.get("return_word_timings") is True else ())
-
-
-def parse_consent(fields: Fields) -> Consent | None:
-    """That the person who is heard agrees: {by, attested, at, statement_sha256}."""
-    given = fields.object("consent")
-    if given is None:
-        return None
-    inner = Fields(given)
-    consent = Consent(
-        by=inner.text("by"),
-        attested=inner.flag("attested", True),
-        at=inner.text("at"),
-        statement_sha256=inner.text("statement_sha256"),
-    )
-    # What else it holds was not looked at and may be no JSON, such as an infinite number.
-    fields.known["consent"] = inner.sent()
-    return consent
-
-
-def check_job_id(job_id: str) -> str:
-    """`job_id`, if a record can hold it.
-
-    Raises:
-        InvalidRequest: BAD_OPTION.
-    """
-    if len(job_id) > MAX_NAME_CHARS:
-        raise bad_option("job_id", job_id, f"a text of at most {MAX_NAME_CHARS:,} characters")
-    return check_encodable("job_id", job_id)
-
-
-def check_encodable(name: str, value: str) -> str:
-    """`value`, if it can be written down: half of a surrogate pair is no character.
-
-    Raises:
-        InvalidRequest: BAD_OPTION.
-    """
-    if is_sendable(value):
-        return value
-    raise bad_option(name, value, "text without halves of surrogate pairs, which are no characters")
-
-
-def _plain(value: str) -> str:
-    return value.encode("utf-8", "backslashreplace").decode()
-
-
-def bad_option(name: str, value: Any, takes: str) -> InvalidRequest:
-    """The error for a field that cannot be used."""
-    shown = repr(value)
-    if len(shown) > _SHOWN_CHARS:
-        shown = shown[:_SHOWN_CHARS] + "..."
-    return InvalidRequest(f"{name} is {shown}.", code="BAD_OPTION", hint=f"It takes {takes}.")
-
-
-def _voice(fields: Fields) -> str:
-    local, alias = fields.text("local_voice"), fields.text("voice")
-    if local and alias and local != alias:
-        raise bad_option("voice", alias, "the same value as local_voice, or leave one of them out")
-    return local or alias or DEFAULT_VOICE
-
-
-def _request_sha256(sent: dict[str, Any], voice: str) -> str:
-    """Hash of what was sent. Defaults are left out: they may differ between two workers."""
-    for name in (*_DELIVERY, "local_voice", "timing_method"):
-        sent.pop(name, None)
-    return sha256_of({**sent, "voice": voice})
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" or {names[-1]}" if len(names) > 1 else names[0]

@@ -22,6 +22,7 @@ from f5serve.jobs.records import Record, output_key, timing_key
 from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import ActiveJob
 from f5serve.service.dependencies import Dependencies
+from f5serve.service.events import Progress
 from f5serve.service.requests import TTSRequest
 from f5serve.store.json_documents import canonical_json
 from f5serve.store.scratch import ScratchFile
@@ -219,7 +220,7 @@ async def store_result(
         F5Error: what the store says, or why the job was stopped.
         NotStored: in place of the former, where the job may go without a record.
     """
-    job.publish("storing", 100)
+    job.publish(Progress("storing", 100))
     try:
         return await _store(deps, job, lease, made)
     except StorageFailed as error:

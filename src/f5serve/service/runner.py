@@ -21,7 +21,7 @@ from f5serve.jobs.store import JobStore
 from f5serve.process import log_failure
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob, swallow_exception
 from f5serve.service.dependencies import Dependencies
-from f5serve.service.job_events import AudioFile
+from f5serve.service.events import AudioFile, Progress
 from f5serve.service.requests import TTSRequest
 from f5serve.service.results import (
     MadeSpeech,
@@ -33,8 +33,8 @@ from f5serve.service.results import (
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.checkpoints import UtteranceCheckpoints
 from f5serve.synthesis.hooks import SynthesisHooks
-from f5serve.synthesis.synthesizer import Synthesizer
-from f5serve.types import SpeechResult, Voice, Wave
+from f5serve.synthesis.synthesizer import SpeechPlan, Synthesizer
+from f5serve.types import SpeechRequest, SpeechResult, Voice, Wave
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import is_default, is_url
 
@@ -80,7 +80,7 @@ async def _claim(
             raise
         if not isinstance(claim, HeldByOther):
             return claim
-        job.publish("elsewhere", 0)
+        job.publish(Progress("elsewhere", 0))
         await job.sleep(min(pause_s, claim.wait_s + POLL_S[0]))
         pause_s = min(2 * pause_s, longest_s)
 
@@ -147,7 +147,7 @@ class _Attempt:
             now = self.job.progress
             heartbeat = self.deps.job_store.heartbeat
             try:
-                await self.deps.blocking(heartbeat, self.lease, now["phase"], now)
+                await self.deps.blocking(heartbeat, self.lease, now.phase, now.as_dict())
             except InvalidRequest as error:
                 # A new error each time: every caller raises its own.
                 again = partial(InvalidRequest, error.message, code=error.code, hint=error.hint)
@@ -160,13 +160,14 @@ class _Attempt:
 
     async def _synthesize(self) -> Record:
         deps, job, request = self.deps, self.job, self.request
-        job.publish("loading", 0)
+        job.publish(Progress("loading", 0))
         synthesizer = await job.run_cancellable(deps.executor.synthesizer())
         _refuse_other_model(request, synthesizer)
-        synthesizer.engine.check_options(request.options)
         # A voice whose record hangs must hold up no request for the default voice.
-        pool = deps.pools.jobs if is_default(request.voice) else deps.pools.voices
-        inputs = await job.run_cancellable(pool.run(_load_inputs, deps, synthesizer, request))
+        pool = deps.pools.jobs if is_default(request.speaker) else deps.pools.voices
+        inputs = await job.run_cancellable(
+            pool.run(_load_inputs, deps, synthesizer, request, job.job_id)
+        )
         self.times.voice_s = inputs.voice_s
         if deps.cache is None:
             return (await self._make(inputs))[0]
@@ -200,8 +201,8 @@ class _Attempt:
         is_final = True
         try:
             scratch = await job.run_cancellable(deps.scratch(request))
-            result = await self._use_executor(inputs.voice, scratch, checkpoints)
-            job.publish_file(AudioFile(scratch.size, scratch.read))
+            result = await self._use_executor(inputs.plan, scratch, checkpoints)
+            job.publish(AudioFile(scratch.size, scratch.read))
             made = MadeSpeech(request, inputs.voice, result, scratch, inputs.key, self.times)
             return await store_result(deps, job, self.lease, made)
         except F5Error as error:
@@ -215,10 +216,10 @@ class _Attempt:
             deps.metrics.resumed.inc(checkpoints.found)
 
     async def _use_executor(
-        self, voice: Voice, scratch: ScratchFile, checkpoints: UtteranceCheckpoints
+        self, plan: SpeechPlan, scratch: ScratchFile, checkpoints: UtteranceCheckpoints
     ) -> SpeechResult:
         job, times, executor = self.job, self.times, self.deps.executor
-        job.publish("waiting", 0)
+        job.publish(Progress("waiting", 0))
 
         def on_chunk(chunk: Wave) -> None:
             scratch.check_room()
@@ -231,8 +232,7 @@ class _Attempt:
             deadline=job.deadline,
             checkpoints=checkpoints,
         )
-        request = self.request.speech_request(voice)
-        done = await job.await_thread(executor.submit(request, scratch, job.job_id, hooks))
+        done = await job.await_thread(executor.submit(plan, scratch, hooks))
         metrics = done.result.metrics
         times.spoken_s = done.seconds
         times.inference_s, times.audio_s = metrics.inference_s, metrics.audio_s
@@ -251,6 +251,7 @@ class _Inputs:
         engine: kind and model.
         key: hash of all that decides the result.
         earlier: record of an equal request in the result cache.
+        plan: what is to be synthesized.
         voice_s: seconds that loading the voice took.
     """
 
@@ -258,45 +259,50 @@ class _Inputs:
     engine: Mapping[str, str]
     key: str
     earlier: Record | None
+    plan: SpeechPlan
     estimate_s: float | None
     voice_s: float
 
 
-def _load_inputs(deps: Dependencies, synthesizer: Synthesizer, request: TTSRequest) -> _Inputs:
+def _load_inputs(
+    deps: Dependencies, synthesizer: Synthesizer, request: TTSRequest, job_id: str
+) -> _Inputs:
     """All blocking calls before synthesis, in one thread: each change of threads is a wait."""
     began = time.perf_counter()
     voice = _load_voice(deps.voices, request)
     voice_s = time.perf_counter() - began
-    identity = _identity(request, voice, synthesizer, deps.job_store.program)
+    plan = synthesizer.prepare(request.speech_request(voice), job_id)
+    identity = _identity(request, plan.request, synthesizer, deps.job_store.program)
     key, earlier = sha256_of(identity), None
     if deps.cache is not None:
         earlier = deps.cache.find(key)
         if earlier is not None:
             deps.metrics.cache.labels("hit").inc()
-    estimate_s = None if earlier else synthesizer.estimate_s(request.speech_request(voice))
-    return _Inputs(voice, identity["engine"], key, earlier, estimate_s, voice_s)
+    estimate_s = None if earlier else synthesizer.engine.estimate_s(plan.utterances)
+    return _Inputs(voice, identity["engine"], key, earlier, plan, estimate_s, voice_s)
 
 
 def _load_voice(voices: VoiceLibrary, request: TTSRequest) -> Voice:
-    if is_url(request.voice):
-        return voices.from_url(request.voice, request.ref_text, consent=request.consent)
-    return voices.get(request.voice)
+    if is_url(request.speaker):
+        consent = request.consent.consent() if request.consent else None
+        return voices.from_url(request.speaker, request.ref_text or "", consent=consent)
+    return voices.get(request.speaker)
 
 
 def _identity(
-    request: TTSRequest, voice: Voice, synthesizer: Synthesizer, program: Mapping[str, str]
+    request: TTSRequest, speech: SpeechRequest, synthesizer: Synthesizer, program: Mapping[str, str]
 ) -> dict[str, Any]:
     """All that decides a result: the request, the voice's content, the model and this program."""
     engine = {"kind": synthesizer.engine.kind, "model": synthesizer.engine.model}
     more: dict[str, Any] = {"engine": engine, "program": dict(program)}
-    if request.verify:  # an unverified result must not pass for a verified one
+    if speech.verify:  # an unverified result must not pass for a verified one
         policy = synthesizer.verification
         more["gate"] = policy.identity if policy else None
-    if request.word_timings or request.timing_formats:
+    if speech.time_words:
         more["aligner"] = synthesizer.aligners.identity
-    if voice.warnings:  # they are part of the answer, and end without another revision
-        more["voice_warnings"] = list(voice.warnings)
-    return {**request.identity(voice), **more}
+    if speech.voice.warnings:  # they are part of the answer, and end without another revision
+        more["voice_warnings"] = list(speech.voice.warnings)
+    return {**request.identity(speech), **more}
 
 
 def _refuse_other_model(request: TTSRequest, synthesizer: Synthesizer) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from f5serve.alignment.subtitles import SubtitleFormat
@@ -23,32 +23,19 @@ from f5serve.jobs.records import Record, Status
 from f5serve.jobs.store import JobStore
 from f5serve.metrics import Registry
 from f5serve.process import log_failure
-from f5serve.service import responses
-from f5serve.service.active_jobs import (
-    ActiveJob,
-    JobRegistry,
-    shut_down_error,
-    swallow_exception,
-    within_deadline,
-)
+from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, shut_down_error
 from f5serve.service.admission import AdmissionController
 from f5serve.service.dependencies import Dependencies
+from f5serve.service.events import ChunkStore, Completed, DeliveryOptions, JobEvent
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.health import HealthChecks, overall_status
-from f5serve.service.job_events import (
-    AudioChunk,
-    AudioChunks,
-    AudioFile,
-    DeliveryOptions,
-    OnChunk,
-    OnProgress,
-    Subscriber,
-)
+from f5serve.service.job_handle import JobHandle, StoredResults
 from f5serve.service.job_queries import JobQueries
 from f5serve.service.metrics import Metrics, watch_process
 from f5serve.service.options import ServiceOptions
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
-from f5serve.service.requests import TTSRequest, check_job_id, parse_tts
+from f5serve.service.request_errors import check_job_id
+from f5serve.service.requests import TTSRequest
 from f5serve.service.responses import JobFile, audio_file, timing_file
 from f5serve.service.runner import run_job
 from f5serve.service.supervisor import Supervisor
@@ -87,12 +74,10 @@ class SpeechService:
         options: ServiceOptions | None = None,
     ) -> None:
         options = options or ServiceOptions()
-        self._voices = voices
         self._settings = settings
         self._enqueue = options.enqueue
         bounded = store if isinstance(store, BoundedStore) else BoundedStore(store)
         self._start, self._health_checks = options.start, HealthChecks(bounded, options.examine)
-        uploads = VoiceUploads(voices, settings.allow_http_urls, options.network)
         self._metrics = Metrics(options.registry or Registry())
         self.background = Supervisor(self._metrics.registry)
         self._damage = UnreadableRecords(lambda code: self._metrics.unreadable.labels(code).inc())
@@ -120,21 +105,22 @@ class SpeechService:
             folder=settings.data_dir / "scratch",
         )
         self._registry = JobRegistry()
+        self._results = StoredResults(bounded, self.pools.jobs, settings.url_expires_s)
         self._job_queries = JobQueries(self._deps, self._registry, settings.url_expires_s)
         self._queue = JobQueue(self._deps, self._do_queued, settings.concurrency, options.poll_s)
         self._async_jobs = AsyncJobs(self._deps, self._queue, self._enqueue)
         self._closing = False
+        uploads = VoiceUploads(voices, settings.allow_http_urls, options.network)
         about_voices = VoiceOperations(voices, uploads, self.pools, bounded)
         self._upkeep = VoiceMaintenance(voices, bounded, self.pools.upkeep)
-        self._operations: dict[str, Callable[[_Call], Awaitable[dict[str, Any]]]] = {
-            "tts": self._tts,
-            "upload": lambda call: about_voices.upload(call.payload, call.owner),
-            "list_voices": lambda call: about_voices.list(),
-            "status": lambda call: self._job_queries.status(call.payload),
-            "result": lambda call: self._job_queries.result(call.payload),
-            "download": lambda call: self._job_queries.download(call.payload),
+        self._operations: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+            "upload": about_voices.upload,
+            "list_voices": about_voices.list,
+            "status": self._job_queries.status,
+            "result": self._job_queries.result,
+            "download": self._job_queries.download,
             "cancel": self._cancel,
-            "delete_voice": lambda call: about_voices.delete(call.payload),
+            "delete_voice": about_voices.delete,
             "health": self._health,
         }
 
@@ -177,78 +163,92 @@ class SpeechService:
         """What this process counts; its doors export it."""
         return self._metrics.registry
 
-    async def stream(
+    async def events(
         self,
         payload: Mapping[str, Any],
         job_id: str,
         delivery: DeliveryOptions | None = None,
         *,
         owner: str = "",
-    ) -> AsyncGenerator[AudioChunk | AudioFile | dict[str, Any], None]:
-        """The speech of a tts as it is made, then the answer, as `answer` gives it.
-
-        Other operations have an answer only. Closing the generator stops the job, as cancelling
-        `answer` does.
-
-        Args:
-            delivery: how the caller wants it.
-            owner: as for `answer`.
-        """
-        delivery = delivery or DeliveryOptions()
-        told: asyncio.Queue[AudioChunk | AudioFile | None] = asyncio.Queue()
-        on_file = told.put_nowait if delivery.whole_files else None
-        subscriber = Subscriber(None, told.put_nowait, on_file, delivery)
-        task = asyncio.create_task(self._answer(_Call(payload, job_id, subscriber, owner)))
-        task.add_done_callback(swallow_exception)  # nobody may be waiting for it any more
-        task.add_done_callback(lambda _: told.put_nowait(None))
-        try:
-            while (said := await told.get()) is not None:
-                if isinstance(said, AudioFile) or not (delivery.whole_files and said.total == 1):
-                    yield said
-            yield await task
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def answer(
-        self,
-        payload: Mapping[str, Any],
-        job_id: str,
-        on_progress: OnProgress | None = None,
-        on_chunk: OnChunk | None = None,
-        *,
-        owner: str = "",
-    ) -> dict[str, Any]:
-        """The answer to one request.
+    ) -> AsyncGenerator[JobEvent, None]:
+        """The events of one request; those of `tts` as `JobHandle.events`, else `Completed` alone.
 
         Args:
             payload: the input of a job; `endpoint` names the operation, tts without it.
             job_id: under which a tts is kept; the same id may come again with the same input.
-            on_progress: told about the phases of a tts, in the event loop.
-            on_chunk: given the speech of a tts as it is made; unless the request says otherwise,
-                it then starts quickly.
-            owner: the stable id of the key that asks; "" where nobody is asked for one. It is kept
-                in what is written.
+            owner: the stable id of the caller's API key; "" without keys. Records keep it.
 
         Raises:
             InvalidRequest: UNKNOWN_ENDPOINT, or what the operation says.
             F5Error: what went wrong; BUSY at once, where a tts would have to wait too long.
-            asyncio.CancelledError: after the job's work has stopped and that was recorded.
         """
-        subscriber = Subscriber(on_progress, on_chunk)
-        return await self._answer(_Call(payload, job_id, subscriber, owner))
-
-    async def _answer(self, call: _Call) -> dict[str, Any]:
-        endpoint = call.payload.get("endpoint")
+        endpoint = payload.get("endpoint")
         name = "tts" if endpoint is None else endpoint
+        if name == "tts":
+            started = await self._start_speech(
+                payload, job_id, delivery or DeliveryOptions(), owner
+            )
+            if isinstance(started, JobHandle):
+                async with aclosing(started.events()) as events:
+                    async for event in events:
+                        yield event
+                return
+            yield Completed(started)
+            return
         if not isinstance(name, str) or name not in self._operations:
             raise InvalidRequest(
                 f"The endpoint {str(name)[:60]!r} is not known.",
                 code="UNKNOWN_ENDPOINT",
-                hint=f"It is one of {', '.join(self._operations)}; without it, tts is meant.",
+                hint=f"It is one of tts, {', '.join(self._operations)}; without it, tts is meant.",
             )
         with self._metrics.track(name):
-            return await self._operations[name](call)
+            response = await self._operations[name](payload, owner)
+        yield Completed(response)
+
+    async def answer(
+        self, payload: Mapping[str, Any], job_id: str, *, owner: str = ""
+    ) -> dict[str, Any]:
+        """The response to one request; arguments and errors as `events`.
+
+        Raises:
+            asyncio.CancelledError: after the job's work has stopped and that was recorded.
+        """
+        response: dict[str, Any] = {}
+        async with aclosing(self.events(payload, job_id, owner=owner)) as events:
+            async for event in events:
+                if isinstance(event, Completed):
+                    response = event.response
+        return response
+
+    async def submit(
+        self,
+        request: TTSRequest,
+        job_id: str,
+        delivery: DeliveryOptions | None = None,
+        *,
+        owner: str = "",
+    ) -> JobHandle:
+        """Begin a job, or attach to the running one with its id; arguments as `events`.
+
+        Raises:
+            InvalidRequest: what is wrong with the text; JOB_ID_CONFLICT.
+            F5Error: BUSY, SHUT_DOWN, DEADLINE_PASSED.
+        """
+        with self._metrics.track("tts", ends=False):
+            self._prepare(request, job_id, streams=bool(delivery and delivery.chunks))
+            job = ActiveJob(job_id, request.sha256, owner)
+            return await self._submit(request, job, delivery or DeliveryOptions())
+
+    async def enqueue(self, request: TTSRequest, job_id: str, *, owner: str = "") -> dict[str, Any]:
+        """Accept a job for later: {"job_id", "status"}; arguments as `events`.
+
+        Raises:
+            InvalidRequest: what is wrong with the text; JOB_ID_CONFLICT.
+            F5Error: BUSY, SHUT_DOWN, or what the queue says.
+        """
+        with self._metrics.track("tts"):
+            self._prepare(request, job_id)
+            return await self._async_jobs.enqueue(job_id, request, owner)
 
     async def recent_jobs(self, limit: int, after: str = "") -> dict[str, Any]:
         """The newest jobs of the store, or those behind a cursor: {"jobs": [...], "truncated",
@@ -297,55 +297,60 @@ class SpeechService:
         payload: Mapping[str, Any] = entry.payload
         if payload.get(QUEUED_AS) == entry.job_id:  # an earlier version has put it there
             payload = without_queued_as(payload)
-        call = _Call(payload, entry.job_id, Subscriber(), entry.owner, is_queued=True)
-        with self._metrics.track("tts"):
-            await self._tts(call)
+        with self._metrics.track("tts", ends=False):
+            request = TTSRequest.parse(payload)
+            self._prepare(request, entry.job_id)
+            job = ActiveJob(entry.job_id, request.sha256, entry.owner, QUEUE_ATTEMPTS)
+            handle = await self._submit(request, job, DeliveryOptions(), force=True)
+        await handle.result()
 
-    async def _tts(self, call: _Call) -> dict[str, Any]:
+    async def _start_speech(
+        self, payload: Mapping[str, Any], job_id: str, delivery: DeliveryOptions, owner: str
+    ) -> JobHandle | dict[str, Any]:
+        """The job of a tts payload, or the response of one for later."""
+        with self._metrics.track("tts", ends=False):
+            queued_as = self._async_jobs.queued_id(payload)
+            request = TTSRequest.parse(without_queued_as(payload) if queued_as else payload)
+            if not request.is_async:
+                job_id = queued_as or job_id
+                self._prepare(request, job_id, delivery.chunks)
+                # A caller may say so as well, so the store is asked whether it is true.
+                force = bool(queued_as) and await self._async_jobs.is_accepted(queued_as, request)
+                job = ActiveJob(job_id, request.sha256, owner)
+                return await self._submit(request, job, delivery, force)
+        return await self.enqueue(request, queued_as or job_id, owner=owner)
+
+    def _prepare(self, request: TTSRequest, job_id: str, streams: bool = False) -> None:
         if self._closing:
             raise shut_down_error()
-        began, settings = time.monotonic(), self._settings
-        listens = call.subscriber.on_chunk is not None
-        defaults = default_options(settings)
-        queued_as = self._async_jobs.queued_id(call.payload)
-        payload = without_queued_as(call.payload) if queued_as else call.payload
-        request = parse_tts(payload, defaults, settings.max_text_chars, listens, settings.verify)
-        job_id = check_job_id(queued_as or call.job_id)
-        if request.is_async:
-            return await self._async_jobs.enqueue(job_id, request, payload, call.owner)
-        force = call.is_queued
-        if queued_as:  # a caller may say so as well, so the store is asked whether it is true
-            force = await self._async_jobs.is_accepted(queued_as, request)
-        job = ActiveJob(job_id, request.sha256)
-        job.owner = call.owner
-        job.accept_unstored = call.subscriber.delivery.accept_unstored
-        job.attempts = QUEUE_ATTEMPTS if call.is_queued else 1
-        job.chunks = AudioChunks(self._deps.folder) if listens else None
-        # One whose last caller has gone away.
-        await within_deadline(
-            request.timeout_s, began, job_id, self._registry.wait_until_ended(job_id)
-        )
-        if self._registry.find(job_id) is None:
-            job.ticket = self._admission.admit(len(request.text.encode()), force=force)
-        record, job = await self._registry.run(
-            job,
-            lambda own: self._within_time(own, request),
-            call.subscriber,
-            request.timeout_s,
-            began,
-        )
-        told = self._respond(call.subscriber, request, job, record)
-        return await within_deadline(request.timeout_s, began, job_id, told)
+        settings = self._settings
+        options = default_options(settings)
+        request.prepare(options, settings.max_text_chars, streams, settings.verify)
+        check_job_id(job_id)
 
-    async def _respond(
-        self, to: Subscriber, request: TTSRequest, job: ActiveJob, record: Record
-    ) -> dict[str, Any]:
-        answer = await self._job_queries.response(to, job, record)
-        await self._job_queries.deliver_cached(to, job, record)
-        if not request.returns_audio:
-            return answer
-        audio = await self._job_queries.audio(job.job_id, record, job.audio)
-        return responses.with_audio(answer, audio)
+    async def _submit(
+        self, request: TTSRequest, own: ActiveJob, delivery: DeliveryOptions, force: bool = False
+    ) -> JobHandle:
+        """As `submit`, for a request that was prepared.
+
+        Args:
+            own: the job, unless one with its id is running.
+            force: admit regardless of the backlog, as the job was accepted before.
+        """
+        timeout_s = request.timeout_s
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        try:  # a job whose last caller has gone away
+            async with asyncio.timeout_at(until):
+                await self._registry.wait_until_ended(own.job_id)
+        except TimeoutError:
+            raise deadline_passed(own.job_id, timeout_s or 0.0) from None
+        own.accept_unstored = delivery.accept_unstored
+        own.chunks = ChunkStore(self._deps.folder) if delivery.chunks else None
+        if self._registry.find(own.job_id) is None:
+            own.ticket = self._admission.admit(len(request.text.encode()), force=force)
+        job = self._registry.run(own, lambda job: self._within_time(job, request))
+        parts = self._registry, self._results, self._metrics
+        return JobHandle(job, request, delivery, until, job is not own, *parts)
 
     async def _within_time(self, job: ActiveJob, request: TTSRequest) -> Record:
         timer = job.set_deadline(request.timeout_s) if request.timeout_s else None
@@ -357,13 +362,13 @@ class SpeechService:
             if timer is not None:
                 timer.cancel()
 
-    async def _cancel(self, call: _Call) -> dict[str, Any]:
-        answer = await self._job_queries.cancel(call.payload)
+    async def _cancel(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        answer = await self._job_queries.cancel(payload)
         if self._enqueue is None and answer["status"] == Status.CANCELLED.public:
             await self._queue.remove(answer["job_id"])
         return answer
 
-    async def _health(self, call: _Call) -> dict[str, Any]:
+    async def _health(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         model = self._executor.health()
         seen = await self._health_checks.get()
         if seen["doctor"] is not None:
@@ -386,12 +391,3 @@ class SpeechService:
             **seen,
             "start": self._start() if self._start else None,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    payload: Mapping[str, Any]
-    job_id: str
-    subscriber: Subscriber
-    owner: str = ""
-    is_queued: bool = False

@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import Field
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.download.connection import NetworkPolicy
@@ -19,7 +21,12 @@ from f5serve.errors import F5Error, InvalidRequest
 from f5serve.service import responses
 from f5serve.service.erasure import erase_voice
 from f5serve.service.executor import BoundedExecutor, Pools
-from f5serve.service.requests import MAX_REF_TEXT_CHARS, Fields, parse_consent
+from f5serve.service.request_errors import (
+    MAX_BASE64_CHARS,
+    MAX_LANGUAGE_CHARS,
+    MAX_REF_TEXT_CHARS,
+)
+from f5serve.service.requests import ConsentFields, Flag, Name, Request
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
 from f5serve.voices.library import VoiceLibrary
@@ -102,7 +109,26 @@ async def _pause(seconds: float) -> None:
 
 MAX_AUDIO_BYTES = DecodeLimits().max_bytes
 MAX_TEXT_BYTES = 100_000
-_MAX_BASE64_CHARS = 2 * MAX_AUDIO_BYTES
+
+
+class VoiceDeletion(Request):
+    """A voice that is to go; with its results, if they are to go too."""
+
+    voice_name: Name | None = None
+    with_results: Flag | None = None
+
+
+class VoiceUpload(Request):
+    """A voice to keep: a recording and its words, inline or under URLs."""
+
+    voice_name: Name | None = None
+    consent: ConsentFields | None = None
+    language: Annotated[str, Field(strict=True, max_length=MAX_LANGUAGE_CHARS)] | None = None
+    voice_file_url: Name | None = None
+    voice_file: Annotated[str, Field(strict=True, max_length=MAX_BASE64_CHARS)] | None = None
+    ref_text: Annotated[str, Field(strict=True, max_length=MAX_REF_TEXT_CHARS)] | None = None
+    text_file_url: Name | None = None
+    text_file: Annotated[str, Field(strict=True, max_length=MAX_BASE64_CHARS)] | None = None
 
 
 class VoiceUploads:
@@ -133,27 +159,26 @@ class VoiceUploads:
             BadAudio: as `VoiceLibrary.put`.
             StorageFailed: as `fetch_url` and `VoiceLibrary.put`.
         """
-        fields = Fields(payload)
-        name = fields.text("voice_name")
-        if not name:
+        upload = VoiceUpload.parse(payload)
+        if not upload.voice_name:
             raise _missing("voice_name is required for upload.", "Send a name such as ana.wav.")
-        consent = parse_consent(fields)
-        language = fields.text("language", max_chars=16)
-        audio = self._bytes(fields, "voice_file", "voice", MAX_AUDIO_BYTES)
+        consent = upload.consent.consent() if upload.consent else None
+        audio = self._bytes(upload, "voice_file", "voice", MAX_AUDIO_BYTES)
         if audio is None:
             raise _missing(
                 "Either voice_file or voice_file_url is required for upload.",
                 "Send the recording's https URL as voice_file_url.",
             )
-        words = self._ref_text(fields)
-        record = self._library.put(name, audio, words, language, consent, owner)
+        words = self._ref_text(upload)
+        record = self._library.put(
+            upload.voice_name, audio, words, upload.language or "", consent, owner
+        )
         return record, self._library.get(record.name).warnings
 
-    def _ref_text(self, fields: Fields) -> str:
-        text = fields.text("ref_text", max_chars=MAX_REF_TEXT_CHARS)
-        if text:
-            return text
-        data = self._bytes(fields, "text_file", "text", MAX_TEXT_BYTES)
+    def _ref_text(self, upload: VoiceUpload) -> str:
+        if upload.ref_text:
+            return upload.ref_text
+        data = self._bytes(upload, "text_file", "text", MAX_TEXT_BYTES)
         if data is None:
             return ""
         try:
@@ -165,10 +190,9 @@ class VoiceUploads:
                 hint="Save it as plain text in UTF-8.",
             ) from None
 
-    def _bytes(self, fields: Fields, name: str, what: str, max_bytes: int) -> bytes | None:
+    def _bytes(self, upload: VoiceUpload, name: str, what: str, max_bytes: int) -> bytes | None:
         """What `name`_url leads to, or what `name` holds; None when neither was sent."""
-        url = fields.text(f"{name}_url")
-        held = fields.text(name, max_chars=_MAX_BASE64_CHARS)
+        url, held = getattr(upload, f"{name}_url"), getattr(upload, name)
         if url and held:
             raise InvalidRequest(
                 f"Both {name} and {name}_url were sent.",
@@ -202,19 +226,18 @@ class VoiceOperations:
         record, warnings = await self._pools.recordings.run(create, payload, owner)
         return responses.upload_response(record, warnings)
 
-    async def list(self) -> dict[str, Any]:
+    async def list(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         """All voices."""
         return responses.voices_response(await self._pools.listings.run(self._voices.list))
 
-    async def delete(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+    async def delete(self, payload: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
         """Remove one voice; with its results, where `with_results` is true.
 
         Raises:
             InvalidRequest: MISSING_FIELD, BAD_OPTION, or as `VoiceLibrary.delete`.
         """
-        fields = Fields(payload)
-        name = fields.text("voice_name")
-        with_results = fields.flag("with_results", False)
+        deletion = VoiceDeletion.parse(payload)
+        name = deletion.voice_name
         if not name:
             raise InvalidRequest(
                 "voice_name is required.",
@@ -222,7 +245,7 @@ class VoiceOperations:
                 hint="Send a name of list_voices.",
             )
         told = {"status": f"Voice '{name}' deleted."}
-        if not with_results:
+        if not deletion.with_results:
             await self._pools.lookups.run(self._voices.delete, name)
             return told
         erased = await self._pools.upkeep.run(erase_voice, self._voices, self._store, name)

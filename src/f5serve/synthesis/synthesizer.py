@@ -13,7 +13,7 @@ import time
 import unicodedata
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import IO
 
@@ -97,6 +97,20 @@ NAMED_CHARACTERS = 5
 """How many characters that cannot be spoken an error names."""
 
 
+@dataclass(frozen=True, slots=True)
+class SpeechPlan:
+    """A request that can be synthesized.
+
+    Attributes:
+        request: with clean text.
+        seed: of the request; each utterance has one of its own.
+    """
+
+    request: SpeechRequest
+    seed: int
+    utterances: Sequence[Utterance]
+
+
 class Synthesizer:
     """Speaks requests with one engine; in several threads at once if the engine allows it.
 
@@ -136,6 +150,8 @@ class Synthesizer:
             EngineFailed: NOT_FINITE, OUT_OF_MEMORY, or what the engine says.
             ModelUnavailable: the speech is to be verified, and nobody can hear it.
         """
+        text = check_request(request, self.max_text_chars)
+        plan = self.prepare(replace(request, text=text), job_id)
         pieces: list[Wave] = []
         hooks = hooks or SynthesisHooks()
         tell = hooks.on_chunk or _keep_still
@@ -146,31 +162,37 @@ class Synthesizer:
 
         scratch = ScratchFile()
         with scratch.open() as file:
-            result = self.synthesize_to_file(
-                request, file, job_id, replace(hooks, on_chunk=on_chunk)
-            )
+            result = self.synthesize_to_file(plan, file, replace(hooks, on_chunk=on_chunk))
         wave = Wave(np.concatenate([piece.samples for piece in pieces]))
         return replace(result, audio=scratch.read(), wave=wave)
 
+    def prepare(self, request: SpeechRequest, job_id: str = "") -> SpeechPlan:
+        """Split a request into utterances.
+
+        Args:
+            request: with clean text and options in their ranges, see `check_request`.
+            job_id: together with the request, decides the seed if none was given.
+
+        Raises:
+            InvalidRequest: TEXT_NOT_SPEAKABLE, or what the engine says of its options.
+        """
+        self.engine.check_options(request.options)
+        refuse_unspeakable(request.text, self.engine)
+        seed = choose_seed(request, request.text, job_id)
+        return SpeechPlan(
+            request, seed, plan_utterances(request, request.text, self.engine.max_text_bytes, seed)
+        )
+
     def synthesize_to_file(
-        self,
-        request: SpeechRequest,
-        file: IO[bytes],
-        job_id: str = "",
-        hooks: SynthesisHooks | None = None,
+        self, plan: SpeechPlan, file: IO[bytes], hooks: SynthesisHooks | None = None
     ) -> SpeechResult:
         """As `synthesize`, but into a file, with memory that does not grow with the text.
 
         Args:
             file: empty, open for reading and writing, with a file descriptor.
         """
-        text = check_request(request, self.max_text_chars)
-        self.engine.check_options(request.options)
-        refuse_unspeakable(text, self.engine)
-        seed = choose_seed(request, text, job_id)
-        utterances = plan_utterances(request, text, self.engine.max_text_bytes, seed)
-
-        verifier = self._verifier(request, text)
+        request, utterances = plan.request, plan.utterances
+        verifier = self._verifier(request)
         timer = self._timer(request, utterances)
         hooks = hooks or SynthesisHooks()
         began = time.perf_counter()
@@ -196,11 +218,11 @@ class Synthesizer:
             duration_s=writer.duration_s,
             utterances=tuple(utterances),
             starts_s=collector.starts_s,
-            text=text,
+            text=request.text,
             voice=request.voice.name,
             engine=self.engine.kind,
             model=self.engine.model,
-            seed=seed,
+            seed=plan.seed,
             metrics=Metrics(
                 inference_s=max(0.0, generated - began),
                 audio_s=writer.duration_s,
@@ -246,20 +268,13 @@ class Synthesizer:
                 closed.set()
             return work.result()
 
-    def estimate_s(self, request: SpeechRequest) -> float | None:
-        """Seconds that the device needs for this request alone, or None while that is unknown."""
-        text = clean_text(request.text, self.max_text_chars)
-        return self.engine.estimate_s(
-            plan_utterances(request, text, self.engine.max_text_bytes, seed=0)
-        )
-
-    def _verifier(self, request: SpeechRequest, text: str) -> Verifier | None:
+    def _verifier(self, request: SpeechRequest) -> Verifier | None:
         """Who verifies the request; None if that is not wanted, or its language not understood."""
         if not request.verify:
             return None
         if self.verification is None:
             raise recognizer_missing()
-        language = self.verification.checker.language_for(text, request.voice.language)
+        language = self.verification.checker.language_for(request.text, request.voice.language)
         return None if language is None else Verifier(self.engine, self.verification, language)
 
     def _timer(

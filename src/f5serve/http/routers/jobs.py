@@ -69,8 +69,7 @@ async def create_job(new: NewJob, job_id: JobId, owner: Owner, state: StateDep) 
     Fields that are not known become warnings of the result. `mode`, `return_audio` and `endpoint`
     of the RunPod door mean nothing here.
     """
-    own = {"endpoint": "tts", "mode": "async", "return_audio": "url"}
-    answer = await state.operations.answer({**new.fields(), **own}, job_id, owner=owner)
+    answer = await state.operations.enqueue(new, job_id, owner=owner)
     at = _path(job_id)
     links = {"self": at, "result": f"{at}/result", "audio": f"{at}/audio"}
     return JSONResponse({**answer, "links": links}, 202, {"Location": at})

@@ -28,8 +28,8 @@ from f5serve.http.state import (
     is_idempotent_id,
 )
 from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
-from f5serve.service.job_events import DeliveryOptions
-from f5serve.service.requests import MAX_TIMEOUT_S
+from f5serve.service.events import DeliveryOptions
+from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.settings import read_pairs
 from f5serve.types import AudioFormat
 from f5serve.voices.names import casefold, is_url
@@ -147,16 +147,17 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
             found["X-F5-Warning"] = ascii_line(" ".join(warnings))
         return {**found, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-    payload = body.payload(voice, model)
-    payload["timeout_s"] = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
+    timeout_s = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
+    request = body.request(voice, model, timeout_s)
     accept_unstored = not settings.store_required and not is_idempotent_id(job_id)
     delivery = DeliveryOptions(
+        chunks=True,
         whole_files=True,
         detach_on_disconnect=True,
         accept_unstored=accept_unstored,
         full_response=False,
     )
-    events = state.operations.stream(payload, job_id, delivery, owner=owner)
+    handle = await state.operations.submit(request, job_id, delivery, owner=owner)
     options = StreamOptions(
         format=body.format,
         is_sse=body.stream_format == "sse",
@@ -166,7 +167,7 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
         encoders=state.operations.pools.encoders,
         stall_s=settings.request_timeout_s,
     )
-    return SpeechResponse(events, options)
+    return SpeechResponse(handle.events(), options)
 
 
 def check_length(text: str, max_chars: int) -> None:

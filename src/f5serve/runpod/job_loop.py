@@ -1,15 +1,13 @@
-"""Takes jobs from RunPod's queue and ends them well; stands where the SDK's JobScaler would.
+"""Job loop of a RunPod worker, in place of the SDK's JobScaler.
 
-Jobs flow in from the SDK's own long polls, each runs through the SDK's own `handle_job`, which
-calls the handler and posts its answer. What differs from the SDK's loop (docs/decisions/0011):
+Jobs come from the SDK's own long polls; each runs through the SDK's own `handle_job`, which calls
+the handler and posts its answer. What differs from the SDK's loop (docs/decisions/0011):
 
 - a job that is handed out after the stop signal is run, and an idle worker exits within seconds;
 - running jobs get a bounded time to end, then they are released for another worker to take;
 - an API that fails or answers at once is asked at a bounded pace and logged with restraint;
 - a job starts when it arrives, not at the next tenth or full second;
 - of one id that was delivered twice both runs are known, so that a stop reaches both.
-
-This module must not know what a job asks for.
 """
 
 from __future__ import annotations
@@ -22,10 +20,10 @@ import threading
 import time
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from f5serve.logging import JOB_ID
-from f5serve.runpod.pace import Pace
+from f5serve.runpod.handler import Handler
 from f5serve.runpod.sdk import Sdk
 from f5serve.startup.process import exit_after
 
@@ -39,18 +37,13 @@ POLL_S = 100.0
 
 FORCE_S = 2.0
 
+TOO_MANY_S = 5.0
+"""Pause after status 429."""
+
+SHORTEST_TURN_S = 0.5
+LONGEST_PAUSE_S = 15.0
 ANSWER_S = 2.0
 """Of the time for a stop, what is kept for the last answers on their way."""
-
-
-class Hooks(Protocol):
-    """What the loop tells its owner."""
-
-    def started(self, session: Any) -> None:
-        """The loop runs; `session` is open until it ends. No process is forked from here on."""
-
-    async def drain(self, within_s: float) -> None:
-        """No job will be added. Return when all have ended, or let go of them within `within_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +62,12 @@ class JobLoop:
     """
 
     def __init__(
-        self, sdk: Sdk, config: dict[str, Any], options: LoopOptions, hooks: Hooks
+        self, sdk: Sdk, config: dict[str, Any], options: LoopOptions, handler: Handler
     ) -> None:
         self._sdk = sdk
         self._config = config
         self._options = options
-        self._hooks = hooks
+        self._handler = handler
         self._running: dict[asyncio.Task[None], str] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -92,7 +85,7 @@ class JobLoop:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.stop)
         async with self._sdk.make_session() as session:
-            self._hooks.started(session)
+            self._handler.started(session)
             watch = asyncio.create_task(self._watch_stops(session))
             try:
                 await self._take_jobs(session)
@@ -120,20 +113,20 @@ class JobLoop:
         self._stopping.set()
 
     async def _take_jobs(self, session: Any) -> None:
-        pace = Pace("the job queue", self._sdk.too_many)
+        backoff = PollBackoff("the job queue", self._sdk.too_many)
         while not self._stopping.is_set():
             free = self._options.concurrency - len(self._running)
             if free <= 0:
                 await self._wait_for_slot()
                 continue
-            pace.begin()
+            backoff.start()
             try:
                 jobs = await self._poll(self._sdk.get_job(session, free))
-                pause_s = pace.answered(bool(jobs))
+                pause_s = backoff.success(bool(jobs))
                 for job in jobs or ():
                     self._begin(session, job)
             except Exception as error:  # noqa: BLE001 - the loop outlives whatever the API does
-                pause_s = pace.failed(error)
+                pause_s = backoff.failure(error)
             await self._pause(pause_s)
 
     async def _poll(self, asking: Awaitable[Any]) -> Any:
@@ -178,15 +171,15 @@ class JobLoop:
 
     async def _watch_stops(self, session: Any) -> None:
         """Cancel what RunPod says is cancelled or out of time; lasts until the loop's end."""
-        pace = Pace("the stop channel", self._sdk.too_many)
+        backoff = PollBackoff("the stop channel", self._sdk.too_many)
         while True:
-            pace.begin()
+            backoff.start()
             try:
                 job_ids = await asyncio.wait_for(self._sdk.get_stop_signals(session), POLL_S)
                 self._cancel(set(job_ids))
-                pause_s = pace.answered(bool(job_ids))
+                pause_s = backoff.success(bool(job_ids))
             except Exception as error:  # noqa: BLE001 - as in _take_jobs
-                pause_s = pace.failed(error)
+                pause_s = backoff.failure(error)
             await asyncio.sleep(pause_s)
 
     def _cancel(self, job_ids: set[str]) -> None:
@@ -199,7 +192,7 @@ class JobLoop:
     async def _drain(self) -> None:
         """Let running jobs end; what is left near the deadline is released."""
         kept_s = min(ANSWER_S, self._options.shutdown_s / 4)
-        await _within(self._hooks.drain(self._left_s(kept_s)), self._left_s(kept_s / 2))
+        await _within(self._handler.drain(self._left_s(kept_s)), self._left_s(kept_s / 2))
         if self._running:
             await asyncio.wait(self._running, timeout=self._left_s(kept_s / 4))
         for task, job_id in list(self._running.items()):
@@ -225,3 +218,51 @@ class JobLoop:
 async def _within(work: Coroutine[Any, Any, Any], seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(work, seconds)
+
+
+class PollBackoff:
+    """When to poll an API again, and which of its failures to log: 1, 2, 4, 8 ...
+
+    An API that is down, or answers at once, costs neither a core nor a log.
+
+    Args:
+        api: its name in the log.
+        too_many: exception for status 429.
+    """
+
+    def __init__(self, api: str, too_many: type[Exception]) -> None:
+        self._api = api
+        self._too_many = too_many
+        self._failures = 0
+        self._began = 0.0
+
+    def start(self) -> None:
+        """A poll begins."""
+        self._began = time.monotonic()
+
+    def success(self, brought_any: bool) -> float:
+        """Seconds to wait after an answer: none if the poll was held or brought something."""
+        if self._failures:
+            _log.info("%s answers again after %d failures", self._api, self._failures)
+            self._failures = 0
+        if brought_any:
+            return 0.0
+        return max(SHORTEST_TURN_S - (time.monotonic() - self._began), 0.0)
+
+    def failure(self, error: Exception) -> float:
+        """Seconds to wait after `error`; doubles from half a second to 15 s."""
+        if isinstance(error, TimeoutError):
+            return self.success(False)
+        if isinstance(error, self._too_many):
+            return TOO_MANY_S
+        self._failures += 1
+        if self._failures & (self._failures - 1) == 0:
+            status = getattr(error, "status", "")
+            _log.warning(
+                "%s failed %d times: %s %s",
+                self._api,
+                self._failures,
+                type(error).__name__,
+                status,
+            )
+        return min(SHORTEST_TURN_S * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_S)

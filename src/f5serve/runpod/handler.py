@@ -1,7 +1,7 @@
-"""RunPod's door: a job in, the answer or one error sentence out.
+"""RunPod's handler: a job in, its answer or one error sentence out.
 
-    {"id", "input"} -> SpeechService.answer -> output, or {"error", "code", "hint"}
-    {"id", "input"} -> SpeechService.stream -> pieces of speech, then the output (F5_STREAM)
+    {"id", "input"} -> SpeechService.events -> progress, then output, or {"error", "code", "hint"}
+                                            -> items of speech, then the output (F5_STREAM)
 
 An answer with `error` makes RunPod mark the request as failed, so only failures carry that key. No
 traceback, path or host leaves through here, and no text of a request enters the log.
@@ -17,24 +17,24 @@ import secrets
 import traceback
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any
 
 from f5serve.audio.encode import to_pcm16
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.logging import JOB_ID, quotes
-from f5serve.runpod.progress import Progress
+from f5serve.runpod.progress import ProgressReports
 from f5serve.runpod.sdk import Sdk
+from f5serve.service import SpeechService
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
-from f5serve.service.job_events import AudioChunk
+from f5serve.service.events import AudioChunk, Completed, DeliveryOptions, Progress
 from f5serve.types import Wave
 from f5serve.units import s_to_samples, samples_to_s
 
 _log = logging.getLogger(__name__)
 
 Job = dict[str, Any]
-OnProgress = Callable[[dict[str, Any]], None]
 
-REFRESH = "refresh_worker"
+REFRESH_WORKER = "refresh_worker"
 """The SDK's setting that ends the worker with the next answer."""
 
 MAX_ITEM_S = 10.0
@@ -44,79 +44,71 @@ LOCAL_ID = "local_test"
 """Id that the SDK gives to every --test_input."""
 
 
-class Answering(Protocol):
-    """What the door needs of `service.SpeechService`."""
-
-    async def answer(
-        self, payload: Mapping[str, Any], job_id: str, on_progress: OnProgress | None = None
-    ) -> dict[str, Any]:
-        """The answer to one request; raises F5Error, or CancelledError when it is cancelled."""
-        ...
-
-    def stream(self, payload: Mapping[str, Any], job_id: str) -> AsyncGenerator[Any, None]:
-        """Pieces of speech as they are made, then the answer; raises as `answer`."""
-        ...
-
-    @property
-    def broken(self) -> bool:
-        """Whether only a new process can speak again."""
-        ...
-
-    async def close(self, within_s: float) -> None:
-        """Let running work end within that time, then let go of it."""
-        ...
-
-
-class Door:
-    """Answers jobs with operations.
+class Handler:
+    """Answers jobs with a service.
 
     Args:
-        make: makes the operations, in the event loop and once the SDK has forked its heartbeat: a
+        make: makes the service, in the event loop and once the SDK has forked its heartbeat: a
             thread that loads a model must not be copied half-way.
-        config: the SDK's, in which the door asks for a new worker when this one is broken.
+        config: the SDK's, in which the handler asks for a new worker when this one is broken.
     """
 
-    def __init__(self, sdk: Sdk, make: Callable[[], Answering], config: dict[str, Any]) -> None:
+    def __init__(self, sdk: Sdk, make: Callable[[], SpeechService], config: dict[str, Any]) -> None:
         self._sdk = sdk
         self._config = config
         self._make = make
-        self._made: Answering | None = None
+        self._service: SpeechService | None = None
         self._session: Any = None
-        self._let_go = False
+        self._shutting_down = False
 
     def started(self, session: Any) -> None:
-        """See `runpod_loop.Hooks`."""
+        """The job loop runs; `session` is open until it ends. No process is forked from here on."""
         self._session = session
-        self._operations()
+        self.service()
 
     async def drain(self, within_s: float) -> None:
-        """See `runpod_loop.Hooks`."""
+        """No job will be added; returns when all have ended, or were let go of `within_s`."""
         try:
-            await self._operations().close(within_s)
+            await self.service().close(within_s)
         finally:  # what fails from here on fails because the worker ends
-            self._let_go = True
+            self._shutting_down = True
 
     async def handle(self, job: Job) -> dict[str, Any]:
         """RunPod's handler: what it returns is posted, and nothing is if it is cancelled."""
         job_id = _id_of(job)
+        reports = None
+        if self._session is not None:
+            reports = ProgressReports(lambda body: self._send_progress(job, body))
         try:
-            return _sendable(await self._answer(job, job_id))
+            async with aclosing(self.service().events(_input_of(job), job_id)) as events:
+                async for event in events:
+                    if isinstance(event, Completed):
+                        return _sendable(event.response)
+                    if reports is not None and isinstance(event, Progress):
+                        reports.report(event.as_dict())
+            raise AssertionError("the last event is missing")
         except Exception as error:  # noqa: BLE001 - the last place that can name it
             return self._failed(error, job)
         finally:
-            self._leave_if_broken()
+            if reports is not None:
+                await reports.close()
+            self._refresh_if_broken()
 
     async def stream(self, job: Job) -> AsyncGenerator[dict[str, Any], None]:
-        """RunPod's handler where answers come in pieces; the last item is what `handle` returns."""
+        """RunPod's handler where speech is sent as it is made; `handle`'s answer is the last item.
+
+        Progress is not sent: the items show it.
+        """
         job_id = _id_of(job)
+        delivery = DeliveryOptions(chunks=True)
         try:
-            payload = _input_of(job)
-            async with aclosing(self._operations().stream(payload, job_id)) as told:
-                async for said in told:
-                    if not isinstance(said, AudioChunk):
-                        yield _sendable(said)
+            async with aclosing(self.service().events(_input_of(job), job_id, delivery)) as events:
+                async for event in events:
+                    if isinstance(event, Completed):
+                        yield _sendable(event.response)
+                    if not isinstance(event, AudioChunk):
                         continue
-                    for item in piece_items(said):
+                    for item in chunk_items(event):
                         yield item
                         if self._session is not None:
                             # The SDK has posted it by now and keeps it for /run, whose output
@@ -128,53 +120,45 @@ class Door:
             # Of an item with `error`, the SDK keeps the sentence alone.
             yield {"error": " ".join(filter(None, (failed["error"], failed["hint"])))}
         finally:
-            self._leave_if_broken()
+            self._refresh_if_broken()
+
+    async def _send_progress(self, job: Job, body: dict[str, Any]) -> None:
+        report = {"status": "IN_PROGRESS", "output": body}
+        await self._sdk.send_result(self._session, report, job)
 
     def _failed(self, error: Exception, job: Job) -> dict[str, Any]:
-        """What is told of an error; of a job that another worker will get, nothing."""
-        if self._let_go or (isinstance(error, F5Error) and error.code == SHUT_DOWN_CODE):
+        """The answer to an error; a job that another worker will get has none."""
+        if self._shutting_down or (isinstance(error, F5Error) and error.code == SHUT_DOWN_CODE):
             raise asyncio.CancelledError from None
         if not isinstance(error, F5Error):
             return _unexpected(error, job.get("input"))
         _log.info("refused: %s", error.code)
         return _printable(error.as_dict())
 
-    def _leave_if_broken(self) -> None:
+    def _refresh_if_broken(self) -> None:
         """Have the SDK say with this answer that the worker is of no more use."""
-        if self._made is not None and self._made.broken and not self._config.get(REFRESH):
+        service = self._service
+        if service is not None and service.broken and not self._config.get(REFRESH_WORKER):
             _log.error("the device is broken: this worker asks to be replaced")
-            self._config[REFRESH] = True
+            self._config[REFRESH_WORKER] = True
 
-    async def _answer(self, job: Job, job_id: str) -> dict[str, Any]:
-        payload = _input_of(job)
-        if self._session is None:
-            return await self._operations().answer(payload, job_id)
-        progress = Progress(lambda body: self._send_progress(job, body))
-        try:
-            return await self._operations().answer(payload, job_id, progress.report)
-        finally:
-            await progress.close()
-
-    async def _send_progress(self, job: Job, body: dict[str, Any]) -> None:
-        said = {"status": "IN_PROGRESS", "output": body}
-        await self._sdk.send_result(self._session, said, job)
-
-    def _operations(self) -> Answering:
-        if self._made is None:  # the SDK's local modes have no loop of ours
-            self._made = self._make()
-        return self._made
+    def service(self) -> SpeechService:
+        """The service, made at the first call."""
+        if self._service is None:  # the SDK's local modes have no loop of ours
+            self._service = self._make()
+        return self._service
 
 
-def piece_items(piece: AudioChunk) -> Iterator[dict[str, Any]]:
-    """A piece as items of a stream, each well below RunPod's limit of 1 MB."""
-    whole = piece.wave
+def chunk_items(chunk: AudioChunk) -> Iterator[dict[str, Any]]:
+    """A chunk as items of a stream, each well below RunPod's limit of 1 MB."""
+    whole = chunk.read()
     rate = whole.sample_rate
     size = s_to_samples(MAX_ITEM_S, rate)
     for start in range(0, len(whole.samples), size):
         wave = Wave(whole.samples[start : start + size], rate)
         yield {
-            "index": piece.index,
-            "start_s": round(piece.start_s + samples_to_s(start, rate), 4),
+            "index": chunk.index,
+            "start_s": round(chunk.start_s + samples_to_s(start, rate), 4),
             "seconds": round(wave.duration_s, 4),
             "format": "pcm",
             "sample_rate": rate,

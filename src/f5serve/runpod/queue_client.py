@@ -1,8 +1,4 @@
-"""A job for later: posted to the endpoint's own queue, from where any worker takes it.
-
-A payload flows in, RunPod's id of the new job flows out. Nothing is kept in this process, so the
-work survives it.
-"""
+"""Client of the endpoint's own queue: posts a job for later, which any worker may take."""
 
 from __future__ import annotations
 

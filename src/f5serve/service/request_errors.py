@@ -1,0 +1,101 @@
+"""Limits of request fields, and pydantic's errors as our own sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from f5serve.alignment.subtitles import FORMATS
+from f5serve.audio.decode import DecodeLimits
+from f5serve.errors import InvalidRequest
+from f5serve.settings import MAX_CHARS
+from f5serve.store.json_documents import is_sendable
+from f5serve.synthesis.synthesizer import RANGES
+from f5serve.text.normalize import clean_text
+
+MAX_NAME_CHARS = 4_096
+"""Longest text in fields for names and URLs."""
+
+MAX_REF_TEXT_CHARS = 10_000
+MAX_LANGUAGE_CHARS = 16
+MAX_BASE64_CHARS = 2 * DecodeLimits().max_bytes
+MAX_TIMEOUT_S = 3600
+MAX_JOB_ID_CHARS = 512
+_SHOWN_CHARS = 40
+_MAX_CHARS = {
+    "ref_text": MAX_REF_TEXT_CHARS,
+    "language": MAX_LANGUAGE_CHARS,
+    "queued_as": MAX_JOB_ID_CHARS,
+    **dict.fromkeys(["voice_file", "text_file"], MAX_BASE64_CHARS),
+}
+_TEXT = "text without halves of surrogate pairs, which are no characters"
+
+
+def refusal(error: ErrorDetails, payload: Mapping[str, Any]) -> InvalidRequest:
+    """Our error for a field that pydantic refuses."""
+    names = [str(part) for part in error["loc"]]
+    if names[0] == "text":
+        return _text_refusal(payload.get("text"))
+    if names[0] == "timing_format":
+        return _formats_refusal(payload["timing_format"])
+    name = names[-1]
+    value = payload[name] if len(names) == 1 else error["input"]
+    kind = error["type"]
+    if kind == "literal_error":
+        takes = str(error["ctx"]["expected"]).replace("'", "")
+    elif kind == "bool_type":
+        takes = "true or false"
+    elif kind == "string_unicode":
+        takes = _TEXT
+    elif kind.startswith("string"):
+        takes = f"a text of at most {_MAX_CHARS.get(name, MAX_NAME_CHARS):,} characters"
+    elif name in RANGES or name == "timeout_s":
+        low, high = RANGES.get(name, (1, MAX_TIMEOUT_S))
+        is_whole = name in ("seed", "nfe_step", "timeout_s")
+        takes = (
+            f"a whole number from {low:.0f} to {high:.0f}" if is_whole else f"{low:g} to {high:g}"
+        )
+    else:
+        takes = "an object"
+    return bad_option(name, value, takes)
+
+
+def _text_refusal(text: Any) -> InvalidRequest:
+    if text is not None and not isinstance(text, str):
+        return bad_option("text", text, "a text")
+    try:
+        clean_text(text or "", MAX_CHARS)
+    except InvalidRequest as error:
+        return error
+    return bad_option("text", text, f"a text of at most {MAX_CHARS:,} characters")
+
+
+def _formats_refusal(value: Any) -> InvalidRequest:
+    given = value if isinstance(value, list) else [value]
+    wrong = [one for one in given if not isinstance(one, str) or one.lower() not in FORMATS]
+    shown = value if len(given) > len(FORMATS) else wrong[0]
+    takes = f"one or a list of {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    return bad_option("timing_format", shown, takes)
+
+
+def check_job_id(job_id: str) -> str:
+    """`job_id`, if a record can hold it.
+
+    Raises:
+        InvalidRequest: BAD_OPTION.
+    """
+    if len(job_id) > MAX_NAME_CHARS:
+        raise bad_option("job_id", job_id, f"a text of at most {MAX_NAME_CHARS:,} characters")
+    if not is_sendable(job_id):
+        raise bad_option("job_id", job_id, _TEXT)
+    return job_id
+
+
+def bad_option(name: str, value: Any, takes: str) -> InvalidRequest:
+    """The error for a field that cannot be used."""
+    shown = repr(value)
+    if len(shown) > _SHOWN_CHARS:
+        shown = shown[:_SHOWN_CHARS] + "..."
+    return InvalidRequest(f"{name} is {shown}.", code="BAD_OPTION", hint=f"It takes {takes}.")
