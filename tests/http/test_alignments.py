@@ -19,7 +19,7 @@ from f5serve.alignment.aligners import OFF, Aligners
 from f5serve.audio.decode import decode
 from f5serve.audio.encode import encode
 from f5serve.http.app import make_app
-from f5serve.synthesis.alignment import MAX_TEXT_CHARS
+from f5serve.synthesis.word_timing import MAX_TEXT_CHARS
 from f5serve.types import AudioFormat, Wave
 from tests.http.house import House, house, running
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording

@@ -19,9 +19,9 @@ from f5serve.cli.output import STDOUT, Output
 from f5serve.cli.say import read_text
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
-from f5serve.synthesis.alignment import MAX_TEXT_CHARS, Recording, align
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.verification import recognizer_missing
+from f5serve.synthesis.word_timing import MAX_TEXT_CHARS, Recording, align
 from f5serve.voices.bulk_import import read_file
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 
 from f5serve.audio.edit import CrossFader, remove_silence
+from f5serve.audio.encode import FileEncoder
 from f5serve.errors import EngineFailed
 from f5serve.synthesis.checkpoints import UtteranceCheckpoints
 from f5serve.synthesis.word_timing import WordTimingCollector
@@ -36,15 +38,16 @@ class SynthesisHooks:
 
 
 class OutputCollector:
-    """Collects finished waves and passes them on in order of the text.
+    """Joins finished waves in order of the text, passes them on and encodes them.
 
     Args:
-        sink: given the speech in chunks, as `SynthesisHooks.on_chunk` is; may block.
+        file: empty, open for reading and writing, with a file descriptor.
 
     Attributes:
-        utterances: of the request.
-        hooks: who follows it.
+        done: indices of finished utterances.
         first_at: `time.perf_counter()` when the first utterance was there, 0 before.
+        encode_s: seconds that encoding has taken.
+        samples: of the speech so far.
     """
 
     def __init__(
@@ -52,18 +55,19 @@ class OutputCollector:
         request: SpeechRequest,
         utterances: Sequence[Utterance],
         hooks: SynthesisHooks,
-        timer: WordTimingCollector | None = None,
-        sink: Callable[[Wave], None] | None = None,
+        timer: WordTimingCollector | None,
+        file: IO[bytes],
     ) -> None:
-        self.first_at = 0.0
+        self.first_at = self.encode_s = 0.0
+        self.samples = 0
+        self.done: set[int] = set()
         self._request = request
         self.utterances = utterances
         self.hooks = hooks
         self._timer = timer
-        self._sink = sink
+        self._encoder = FileEncoder(file, request.format)
         self._cross_fader = CrossFader(request.cross_fade_s)
         self._early: dict[int, Wave] = {}  # finished before one that comes first
-        self._done: set[int] = set()
         self._next = 0
 
     def add(self, index: int, wave: Wave) -> None:
@@ -72,44 +76,44 @@ class OutputCollector:
         Raises:
             EngineFailed: NOT_FINITE for what is no sound.
         """
-        if index in self._done:
+        if index in self.done:
             return
         check_sound(self.utterances[index], wave)
         if self._request.remove_silence:  # before the join, so that starts_s stays true
             wave = remove_silence(wave)
         self._early[index] = wave
-        self._done.add(index)
+        self.done.add(index)
         if self._timer is not None:
             self._timer.add(index, wave, self.hooks.check)
         if self.hooks.on_progress is not None:
-            self.hooks.on_progress(len(self._done), len(self.utterances))
-        self._flush()
-
-    def has(self, index: int) -> bool:
-        """Whether that utterance is finished."""
-        return index in self._done
-
-    @property
-    def starts_s(self) -> tuple[float, ...]:
-        """Where each utterance that was passed on begins in the whole, seconds."""
-        return self._cross_fader.starts_s
-
-    def _flush(self) -> None:
-        """Give out what has become final: the first waves, as far as none is missing."""
-        while self._next in self._early:
+            self.hooks.on_progress(len(self.done), len(self.utterances))
+        while self._next in self._early:  # those that are final, as far as none is missing
             self.first_at = self.first_at or time.perf_counter()
             self._emit(self._cross_fader.add(self._early.pop(self._next)))
             self._next += 1
             if self._next == len(self.utterances):
                 self._emit(self._cross_fader.end())
 
+    def close(self) -> None:
+        """Finish the file, with the lengths in its header."""
+        began = time.perf_counter()
+        self._encoder.close()
+        self.encode_s += time.perf_counter() - began
+
+    @property
+    def starts_s(self) -> tuple[float, ...]:
+        """Where each utterance that was passed on begins in the whole, seconds."""
+        return self._cross_fader.starts_s
+
     def _emit(self, piece: Wave) -> None:
         if not len(piece.samples):
             return
         if self.hooks.on_chunk is not None:
             self.hooks.on_chunk(piece)
-        if self._sink is not None:
-            self._sink(piece)
+        began = time.perf_counter()
+        self._encoder.write(piece.samples)
+        self.samples += len(piece.samples)
+        self.encode_s += time.perf_counter() - began
 
 
 def check_sound(utterance: Utterance, wave: Wave) -> None:

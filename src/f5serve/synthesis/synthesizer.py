@@ -20,7 +20,7 @@ from typing import IO
 import numpy as np
 
 from f5serve.alignment.aligners import Aligners
-from f5serve.audio.encode import FileEncoder, check_format
+from f5serve.audio.encode import check_format
 from f5serve.errors import InvalidRequest
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks
@@ -35,7 +35,6 @@ from f5serve.text.normalize import clean_text
 from f5serve.text.plan import MAX_SEED, derive_seed, plan_utterances
 from f5serve.types import (
     Alignment,
-    AudioFormat,
     Engine,
     Metrics,
     SpeechRequest,
@@ -44,41 +43,6 @@ from f5serve.types import (
     Wave,
 )
 from f5serve.units import FRAMES_PER_SECOND, samples_to_s
-
-
-class AudioFileWriter:
-    """One file in the making.
-
-    Args:
-        file: as `FileEncoder` takes it.
-
-    Attributes:
-        encode_s: seconds that encoding has taken.
-    """
-
-    def __init__(self, file: IO[bytes], format: AudioFormat) -> None:
-        self._encoder = FileEncoder(file, format)
-        self._samples = 0
-        self.encode_s = 0.0
-
-    @property
-    def duration_s(self) -> float:
-        """Of the speech so far."""
-        return samples_to_s(self._samples)
-
-    def add(self, wave: Wave) -> None:
-        """The next stretch of speech."""
-        began = time.perf_counter()
-        self._encoder.write(wave.samples)
-        self._samples += len(wave.samples)
-        self.encode_s += time.perf_counter() - began
-
-    def close(self) -> None:
-        """That was all; lengths and all are in the file now."""
-        began = time.perf_counter()
-        self._encoder.close()
-        self.encode_s += time.perf_counter() - began
-
 
 RANGES: dict[str, tuple[float, float]] = {
     "nfe_step": (1, 64),
@@ -178,7 +142,9 @@ class Synthesizer:
         """
         self.engine.check_options(request.options)
         refuse_unspeakable(request.text, self.engine)
-        seed = choose_seed(request, request.text, job_id)
+        seed = request.options.seed
+        if seed is None:  # the same job and request always get the same one
+            seed = derive_seed(job_id, request.text, request.voice.revision)
         return SpeechPlan(
             request, seed, plan_utterances(request, request.text, self.engine.max_text_bytes, seed)
         )
@@ -193,15 +159,16 @@ class Synthesizer:
         """
         request, utterances = plan.request, plan.utterances
         verifier = self._verifier(request)
-        timer = self._timer(request, utterances)
+        timer = None
+        if request.time_words:
+            timer = WordTimingCollector(self.aligners, utterances, request.voice.language)
         hooks = hooks or SynthesisHooks()
         began = time.perf_counter()
-        writer = AudioFileWriter(file, request.format)
-        collector = OutputCollector(request, utterances, hooks, timer, writer.add)
+        collector = OutputCollector(request, utterances, hooks, timer, file)
         try:
             _generate(verifier or self.engine, collector, request.quick_start)
-            generated = time.perf_counter() - writer.encode_s
-            writer.close()
+            generated = time.perf_counter() - collector.encode_s
+            collector.close()
             timed = (
                 timer.result(collector.starts_s, hooks.check)
                 if timer
@@ -211,11 +178,12 @@ class Synthesizer:
             if timer is not None:
                 timer.end()
 
+        duration_s = samples_to_s(collector.samples)
         return SpeechResult(
             audio=b"",
             format=request.format,
             wave=Wave(np.zeros(0, np.float32)),
-            duration_s=writer.duration_s,
+            duration_s=duration_s,
             utterances=tuple(utterances),
             starts_s=collector.starts_s,
             text=request.text,
@@ -225,8 +193,8 @@ class Synthesizer:
             seed=plan.seed,
             metrics=Metrics(
                 inference_s=max(0.0, generated - began),
-                audio_s=writer.duration_s,
-                encode_s=writer.encode_s,
+                audio_s=duration_s,
+                encode_s=collector.encode_s,
                 first_audio_s=collector.first_at - began,
                 timing_s=timed.waited_s,
             ),
@@ -277,13 +245,6 @@ class Synthesizer:
         language = self.verification.checker.language_for(request.text, request.voice.language)
         return None if language is None else Verifier(self.engine, self.verification, language)
 
-    def _timer(
-        self, request: SpeechRequest, utterances: Sequence[Utterance]
-    ) -> WordTimingCollector | None:
-        if not request.time_words:
-            return None
-        return WordTimingCollector(self.aligners, utterances, request.voice.language)
-
     def _warnings(self, request: SpeechRequest, verifier: Verifier | None) -> tuple[str, ...]:
         told = self.engine.warnings + self.notes + request.voice.warnings
         if request.verify and verifier is None and self.verification is not None:
@@ -302,7 +263,7 @@ def _generate(speaker: Engine | Verifier, collector: OutputCollector, quick_star
             for index, wave in zip(found, waves, strict=True):
                 if wave is not None:
                     collector.add(index, wave)
-        missing = [index for index in batch if not collector.has(index)]
+        missing = [index for index in batch if index not in collector.done]
         if missing:
             _generate_batch(speaker, missing, collector)
 
@@ -336,7 +297,7 @@ def _generate_batch(
 
     waves = speaker.generate(utterances, done, hooks.check, deadline=hooks.deadline)
     for index, wave in zip(batch, waves, strict=True):
-        if not collector.has(index):
+        if index not in collector.done:
             collector.add(index, wave)
 
 
@@ -385,13 +346,6 @@ def refuse_unspeakable(text: str, engine: Engine) -> None:
         code="TEXT_NOT_SPEAKABLE",
         hint="Take a model of the text's language: f5serve models list shows them.",
     )
-
-
-def choose_seed(request: SpeechRequest, text: str, job_id: str) -> int:
-    """The seed that was asked for, else one that the same job and request always get."""
-    if request.options.seed is not None:
-        return request.options.seed
-    return derive_seed(job_id, text, request.voice.revision)
 
 
 def _keep_still(_: Wave) -> None:

@@ -16,7 +16,7 @@ from f5serve.http.disconnect import RequestDeadline
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.state import StateDep
-from f5serve.synthesis.alignment import MAX_TEXT_CHARS, Recording, RecordingAlignment, align
+from f5serve.synthesis.word_timing import MAX_TEXT_CHARS, Recording, RecordingAlignment, align
 
 router = APIRouter(tags=["alignments"], route_class=upload_route(LONG.max_bytes))
 
