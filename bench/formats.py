@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 from tests.parity.cases import row  # noqa: E402
-from tests.parity.ours import engine_of, error, row_of  # noqa: E402
+from tests.parity.ours import engine_of, error, sequence_of  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from f5serve.engine.config import ModelConfig, preset  # noqa: E402
@@ -45,8 +45,8 @@ def mels(arch: ModelConfig, dtype: str, steps: int) -> tuple[list[Tensor], list[
         engine.quantize(dtype)
     else:
         engine.use_fast_linear()
-    rows = [row_of(case) for case in cases]
-    return [engine.sample([one])[0] for one in rows], engine.sample(rows)
+    rows = [sequence_of(case) for case in cases]
+    return [engine.runner.sample([one])[0] for one in rows], engine.runner.sample(rows)
 
 
 def worst(ours: Sequence[Tensor], others: Sequence[Tensor]) -> float:

@@ -24,9 +24,8 @@ from statistics import median
 
 import torch
 
-from f5serve.engine.compiled_kernels import Gpu, load
+from f5serve.engine.compiled_kernels import Driver, Gpu, load
 from f5serve.engine.config import preset
-from f5serve.engine.cuda_driver import Driver
 from f5serve.engine.kernel_build import build
 from f5serve.engine.kernel_files import source_hash
 from f5serve.engine.kernels import Kernels, Launch

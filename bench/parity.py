@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tests.parity.cases import row, small, small_cases  # noqa: E402
-from tests.parity.ours import engine_of, error, mel_of, row_of  # noqa: E402
+from tests.parity.ours import engine_of, error, mel_of, sequence_of  # noqa: E402
 
 LAYOUTS = ("F5TTS_v1_Base", "F5TTS_Base", "E2TTS_Base")
 SINGLES = (*LAYOUTS, "steps-16", "no-guidance")
@@ -80,7 +80,7 @@ def gates(theirs: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     ]
     for layout in LAYOUTS:
         batch = mixed(layout)
-        mels = engine_of(batch[0]).sample([row_of(case) for case in batch])
+        mels = engine_of(batch[0]).runner.sample([sequence_of(case) for case in batch])
         worst = max(error(mel, theirs[c["name"]]) for mel, c in zip(mels, batch, strict=True))
         found.append(gate(f"batch of mixed lengths, {layout}", worst, EXACT))
     exact = theirs["half-float32"]

@@ -1,28 +1,23 @@
-"""Ways to share the device that the engine's own is compared with; see f5serve.engine.policy."""
+"""Ways to share the device that the engine's own is compared with; see f5serve.engine.scheduler."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from f5serve.engine.policy import Ticket
+from f5serve.engine.request import Sequence, SequenceStatus
 
 
-def first_come(
-    waiting: Sequence[Ticket], running: Sequence[Ticket], budget: int, now: float
-) -> list[Ticket]:
-    """No batching: one row at a time, in the order of arrival, to its end."""
-    return [min([*running, *waiting], key=lambda ticket: ticket.number)]
+def first_come(sequences: list[Sequence], max_frames: int, now: float) -> list[Sequence]:
+    """No batching: one sequence at a time, in the order of arrival, to its end."""
+    return [min(sequences, key=lambda seq: seq.number)] if sequences else []
 
 
-def between_requests(
-    waiting: Sequence[Ticket], running: Sequence[Ticket], budget: int, now: float
-) -> list[Ticket]:
+def between_requests(sequences: list[Sequence], max_frames: int, now: float) -> list[Sequence]:
     """A batch is filled in the order of arrival, and nothing joins before all of it is done."""
+    running = [seq for seq in sequences if seq.status is SequenceStatus.RUNNING]
     if running:
-        return list(running)
-    batch: list[Ticket] = []
-    for ticket in sorted(waiting, key=lambda ticket: ticket.number):
-        if batch and sum(t.frames for t in batch) + ticket.frames > budget:
+        return running
+    batch: list[Sequence] = []
+    for seq in sorted(sequences, key=lambda seq: seq.number):
+        if batch and sum(one.frames for one in batch) + seq.frames > max_frames:
             break
-        batch.append(ticket)
+        batch.append(seq)
     return batch

@@ -73,7 +73,7 @@ def small_engine() -> Engine:
     from f5serve.engine import checkpoint
     from f5serve.engine.config import preset
     from f5serve.engine.engine import F5Engine
-    from f5serve.engine.vocoder import Vocos, random_tensors
+    from f5serve.engine.vocos import Vocos, random_tensors
     from f5serve.text.tokens import Vocab
 
     torch.set_num_threads(1)

@@ -21,7 +21,7 @@ class Ours:
     def __init__(self) -> None:
         self.device = "cpu"
         self.engine: Any = None
-        self.row: Any = None
+        self.sequence: Any = None
         self.floors: dict[str, Any] = {}
 
     def load(self, request: dict[str, Any]) -> Answer:
@@ -72,32 +72,34 @@ class Ours:
         return worker.now() | {"gpu_mb": worker.gpu_peak_mb(self.device)}
 
     def prepare(self, request: dict[str, Any]) -> Answer:
-        """Take a row of that length for `step`; saves its mel of one step with guidance."""
+        """Take a sequence of that length for `step`; saves its mel of one step with guidance."""
         import numpy as np
 
         from f5serve.types import SamplingOptions
 
-        row = step_row(request["frames"], request["tokens"], 1, self.device)
-        np.save(request["out"], self.engine.sample([row])[0].cpu().numpy())
-        self.row = replace(row, options=SamplingOptions(nfe_step=32))
+        seq = step_sequence(request["frames"], request["tokens"], 1)
+        np.save(request["out"], self.engine.runner.sample([seq])[0].cpu().numpy())
+        self.sequence = replace(seq, options=SamplingOptions(nfe_step=32))
         if self.device == "cuda":
-            self._record(row)
+            self._capture(seq)
         return {}
 
-    def _record(self, row: Any) -> None:
-        """Miss steps of that length, record them, and try them: from here on they are replayed."""
-        from f5serve.engine.graphs import CAPTURE_AFTER
+    def _capture(self, seq: Any) -> None:
+        """Miss steps of that length, capture and validate them: from here on they are replayed."""
+        from f5serve.engine.cuda_graphs import CAPTURE_AFTER
         from f5serve.types import SamplingOptions
 
         for _ in range(2):
-            self.engine.sample([replace(row, options=SamplingOptions(nfe_step=CAPTURE_AFTER))])
-            while self.engine.device.idle():
+            self.engine.runner.sample(
+                [replace(seq, options=SamplingOptions(nfe_step=CAPTURE_AFTER))]
+            )
+            while self.engine.runner.capture_pending():
                 pass
 
     def step(self, request: dict[str, Any]) -> Answer:
-        """Time the first steps of the row that was prepared.
+        """Time the first steps of the sequence that was prepared.
 
-        `F5Engine.sample` asks before each step whether to go on, which is where the clock is read.
+        `ModelRunner.sample` calls `check` before each step, which is where the clock is read.
         """
         watch = worker.Watch(self.device, request["repeat"])
 
@@ -106,7 +108,7 @@ class Ours:
                 raise Enough
 
         with suppress(Enough):
-            self.engine.sample([self.row], check)
+            self.engine.runner.sample([self.sequence], check)
         return watch.read()
 
     def request(self, request: dict[str, Any]) -> Answer:
@@ -120,20 +122,23 @@ class Ours:
         return {"timing": result, "state": self.memory({})}
 
     def traffic(self, request: dict[str, Any]) -> Answer:
-        """Serve clients; `policy` and `budget` as in F5Engine.batcher, "" and 0 for its own."""
+        """Serve clients; `policy` and `budget` as in engine/scheduler.py, "" and 0 for its own."""
         import policies
         import traffic
-        from f5serve.engine.policy import pick
+        from f5serve.engine.scheduler import select
 
-        batcher = self.engine.batcher
-        batcher.policy = getattr(policies, request["policy"]) if request["policy"] else pick
+        loop, scheduler = self.engine.loop, self.engine.scheduler
+        scheduler.policy = getattr(policies, request["policy"]) if request["policy"] else select
         if request["budget"]:
-            batcher.resize(request["budget"])
-        before = batcher.counters()
+            scheduler.resize(request["budget"])
+        before = loop.counters()
         told = traffic.drive(request["clients"], self._answer)
-        after = batcher.counters()
+        after = loop.counters()
         counted = {name: after[name] - before.get(name, 0) for name in after}
-        return told | {"counted": counted | {"budget": batcher.budget}, "state": self.memory({})}
+        return told | {
+            "counted": counted | {"budget": scheduler.max_batch_frames},
+            "state": self.memory({}),
+        }
 
     def _answer(self, request: dict[str, Any], first: Any) -> int:
         asked = utterances(request, request["parts"])
@@ -176,23 +181,19 @@ class Ours:
         return worker.timed(self.floors[library], self.device, request["repeat"])
 
 
-def step_row(frames: int, tokens: int, nfe_step: int, device: str) -> Any:
-    """A row of the sampler whose reference is a third of it.
+def step_sequence(frames: int, tokens: int, nfe_step: int) -> Any:
+    """A sequence whose reference is a third of it.
 
     Args:
         tokens: lines of the vocabulary.
     """
-    import torch
-
-    from f5serve.engine.rows import Row
+    from f5serve.engine.request import ReferencePrompt, Sequence
     from f5serve.types import SamplingOptions
 
-    cond, ids = worker.step_inputs(frames, tokens)
-    padded = torch.zeros(frames, 100)
-    padded[: len(cond)] = cond
+    mel, ids = worker.step_inputs(frames, tokens)
     options = SamplingOptions(nfe_step=nfe_step)
-    place = ids.to(device), padded.to(device), len(cond), len(cond), 1.0
-    return Row(*place, worker.STEP_SEED, options)
+    prompt = ReferencePrompt.from_mel(mel)
+    return Sequence(prompt, ids.tolist(), frames, worker.STEP_SEED, options)
 
 
 def utterances(request: dict[str, Any], parts: list[dict[str, Any]]) -> list[Any]:

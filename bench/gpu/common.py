@@ -176,7 +176,7 @@ def error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 def record_all(engine: F5Engine) -> int:
     """Record whatever was missed often; how many recordings that made."""
     count = 0
-    while engine.device.idle():
+    while engine.runner.capture_pending():
         count += 1
     return count
 
@@ -186,8 +186,8 @@ def rehearse_graphs(engine: F5Engine) -> None:
     sys.path.append(str(ROOT))
     from tests.engine.tape import TapeCapturer, masked
 
-    from f5serve.engine.graphs import Limits
+    from f5serve.engine.cuda_graphs import Limits
 
-    stepper = engine.device.stepper
-    stepper.halves, stepper.attend = None, masked
-    stepper.enable_cuda_graphs(TapeCapturer(), Limits(16, 2**40))
+    runner = engine.runner
+    runner.parallel_cfg, runner.attend = None, masked
+    runner.enable_cuda_graphs(TapeCapturer(), Limits(16, 2**40))

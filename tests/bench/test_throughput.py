@@ -12,7 +12,8 @@ import pytest
 
 import load_report
 import policies
-from f5serve.engine.policy import Ticket
+from f5serve.engine.request import ReferencePrompt, Sequence, SequenceStatus
+from f5serve.types import SamplingOptions
 from load_mix import MIXES, equal_shares, figures, percentile, plan, request
 
 MIX = MIXES["usual"]
@@ -92,10 +93,16 @@ def test_rows_compare_with_the_better_of_both_ways_of_the_package() -> None:
 
 
 def test_policies_that_are_compared_with() -> None:
-    rows = [Ticket(i, frames) for i, frames in enumerate((300, 300, 900, 50))]
-    assert policies.first_come(rows[1:], rows[:1], 1000, 0.0) == rows[:1]
-    assert policies.between_requests(rows, [], 1000, 0.0) == rows[:2]
-    assert policies.between_requests(rows[2:], rows[:2], 9000, 0.0) == rows[:2]
+    prompt, options = ReferencePrompt(1, 1), SamplingOptions()
+    sequences = [
+        Sequence(prompt, [1], frames, 0, options, number=i)
+        for i, frames in enumerate((300, 300, 900, 50))
+    ]
+    assert policies.first_come(sequences[::-1], 1000, 0.0) == sequences[:1]
+    assert policies.between_requests(sequences, 1000, 0.0) == sequences[:2]
+    for seq in sequences[:2]:
+        seq.status = SequenceStatus.RUNNING
+    assert policies.between_requests(sequences, 9000, 0.0) == sequences[:2]
 
 
 def test_the_published_page_is_fresh() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from f5serve.engine.cuda_driver import INVALID_CONTEXT, Driver
+from f5serve.engine.compiled_kernels import INVALID_CONTEXT, Driver
 
 NAMES = {
     1: b"CUDA_ERROR_INVALID_VALUE",

@@ -23,9 +23,9 @@ from f5serve.engine import checkpoint
 from f5serve.engine.attention import sdpa
 from f5serve.engine.config import ModelConfig, preset
 from f5serve.engine.dit import DiT
-from f5serve.engine.fused import Fused, use
+from f5serve.engine.fused import FusedOps, use
 from f5serve.engine.kernels import TYPES, Grid, Kernel, Kernels, compiling
-from f5serve.engine.layers import ConvPositionEmbedding
+from f5serve.engine.modules import ConvPositionEmbedding
 from f5serve.engine.ops import PLAIN, Ops
 from f5serve.engine.packing import BatchLayout, StepConditioning
 from tests.engine.fake_cuda import KINDS
@@ -65,15 +65,15 @@ def some_groups(kernel: Kernel, grid: Grid, *arguments: Any) -> None:
     checked(kernel, (grid[0], GROUPS), *arguments)
 
 
-class WithoutConv(Fused):
+class WithoutConv(FusedOps):
     """Convolutions take longest, and have a comparison of their own."""
 
     __slots__ = ()
 
-    def position(
+    def conv_position(
         self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: BatchLayout
     ) -> Tensor:
-        return PLAIN.position(x, convs, layout)
+        return PLAIN.conv_position(x, convs, layout)
 
 
 class Case:
@@ -117,7 +117,7 @@ def of_models() -> Iterator[tuple[str, float]]:
         case = Case(name, dtype, points)
         kernels = Kernels.of(case.arch, dtype)
         whole = (name, dtype, points) == (V1, FP32, "mixed")
-        fused = (Fused if whole else WithoutConv)(kernels, checked)
+        fused = (FusedOps if whole else WithoutConv)(kernels, checked)
         found = difference(case.velocity(fused), case.velocity(PLAIN))
         yield f"{name} {TYPES[dtype]} {points}", found
 
@@ -132,16 +132,16 @@ def of_convolutions() -> Iterator[tuple[str, float]]:
             conv = ConvPositionEmbedding(arch.dim).to(dtype)
             convs = conv.conv1, conv.conv2
             x = torch.randn(sum(CONV_LENGTHS), arch.dim).to(dtype)
-            fused = Fused(Kernels.of(arch, dtype), some_groups)
+            fused = FusedOps(Kernels.of(arch, dtype), some_groups)
             channels = slice(0, arch.dim // 16 * GROUPS)
-            got, plain = fused.position(x, convs, layout), PLAIN.position(x, convs, layout)
+            got, plain = fused.conv_position(x, convs, layout), PLAIN.position(x, convs, layout)
             yield (
                 f"conv {arch.dim} {TYPES[dtype]}",
                 difference(got[:, channels], plain[:, channels]),
             )
             if dtype is FP32 and name == V1:
                 x[52] = float("nan")  # the last of the second
-                spoilt = fused.position(x, convs, layout)
+                spoilt = fused.conv_position(x, convs, layout)
                 others = [*range(23), *range(53, sum(CONV_LENGTHS))]
                 assert torch.isnan(spoilt[52]).any()
                 yield (

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
+from f5serve.engine.cuda_graphs import CapturedGraph, GraphCapturer
 from f5serve.engine.packing import PackedSequences
 
 READS_THE_DEVICE = {
@@ -33,8 +34,8 @@ class NotRecordable(RuntimeError):
     """The work waits for the device, or brings something to it."""
 
 
-class Tape(TorchDispatchMode):
-    """See `graphs.CapturedGraph`.
+class Tape(CapturedGraph, TorchDispatchMode):
+    """See `CapturedGraph`.
 
     Attributes:
         names: of the operations, in order.
@@ -42,8 +43,8 @@ class Tape(TorchDispatchMode):
     """
 
     def __init__(self, memory: int) -> None:
-        super().__init__()
-        self.memory = memory
+        CapturedGraph.__init__(self, memory)
+        TorchDispatchMode.__init__(self)
         self.replays = 0
         self.names: list[str] = []
         self.devices: set[str] = set()
@@ -77,8 +78,8 @@ class Tape(TorchDispatchMode):
                     now[id(old)] = new
 
 
-class TapeCapturer:
-    """See `graphs.GraphCapturer`.
+class TapeCapturer(GraphCapturer):
+    """Captures tapes.
 
     Attributes:
         fails: raised instead of recording, while set.
@@ -89,9 +90,9 @@ class TapeCapturer:
         self.tapes: list[Tape] = []
         self.fails: Exception | None = None
         self.each = 1000
-        self.forgotten = 0
+        self.cleared = 0
 
-    def record(self, work: Callable[[], None]) -> Tape:
+    def capture(self, work: Callable[[], None]) -> Tape:
         if self.fails is not None:
             raise self.fails
         tape = Tape(self.each)
@@ -100,8 +101,8 @@ class TapeCapturer:
         self.tapes.append(tape)
         return tape
 
-    def forget(self) -> None:
-        self.forgotten += 1
+    def clear(self) -> None:
+        self.cleared += 1
 
 
 def masked(qkv: Tensor, packing: PackedSequences) -> Tensor:

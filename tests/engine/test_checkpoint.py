@@ -16,11 +16,11 @@ from f5serve.engine.checkpoint import DeviceAndDtype
 from f5serve.engine.config import PRESETS, ModelConfig, infer_config
 from f5serve.engine.convert import convert
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.published import checkpoint_shapes, random_tensors
+from f5serve.engine.weight_map import checkpoint_shapes, random_tensors
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable
 from f5serve.types import SamplingOptions
 from tests.parity.cases import row, small
-from tests.parity.ours import CPU, engine_of, error, row_of
+from tests.parity.ours import CPU, engine_of, error, sequence_of
 
 FP32 = DeviceAndDtype(CPU, torch.float32)
 KEYS = Path(__file__).parents[1] / "data" / "published_keys"
@@ -42,8 +42,8 @@ def speak(path: Path, name: str, original: Path | None = None, **options: Any) -
     case = row(small(name), name, 96, **options)
     stub = engine_of(case)
     model = checkpoint.load(path, name, FP32, original)
-    engine = F5Engine(*model, stub.device.vocoder, stub._vocab, name)
-    return engine.sample([row_of(case)])[0]
+    engine = F5Engine(*model, stub.runner.vocoder, stub._vocab, name)
+    return engine.runner.sample([sequence_of(case)])[0]
 
 
 def refusal(path: Path, name: str) -> F5Error:
@@ -118,7 +118,7 @@ def test_artifact_drops_the_time_layers_and_names_its_source(tmp_path: Path) -> 
 
 def test_artifact_of_the_real_size_takes_a_third() -> None:
     arch = PRESETS["F5TTS_v1_Base"]
-    from f5serve.engine.published import is_time_layer
+    from f5serve.engine.weight_map import is_time_layer
 
     sizes = {k: torch.Size(v).numel() for k, v in checkpoint_shapes(arch).items()}
     kept = 2 * sum(n for k, n in sizes.items() if not is_time_layer(k))
@@ -160,7 +160,7 @@ def test_what_the_artifact_lacks_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_schedules_are_computed_once_and_only_the_last_are_kept() -> None:
     engine = engine_of(row(small("F5TTS_v1_Base"), "x", 64))
-    schedules = engine.device.stepper.schedules
+    schedules = engine.runner.schedules
     first = schedules.get(7, -1.0)
     assert schedules.get(7, -1.0) is first
     for steps in range(10, 20):

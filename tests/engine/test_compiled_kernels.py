@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from f5serve.engine import compiled_kernels
-from f5serve.engine.cuda_driver import DriverError
+from f5serve.engine.compiled_kernels import DriverError
 from f5serve.engine.kernel_files import (
     MANIFEST,
     Binary,

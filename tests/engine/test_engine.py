@@ -12,27 +12,27 @@ import numpy as np
 import pytest
 import torch
 
-from f5serve.engine import vocoder
 from f5serve.engine.attention import choose
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.load import EngineOptions, _check_vocab, _placement
 from f5serve.engine.quantize import Int8Linear
 from f5serve.engine.threads import usable_threads
-from f5serve.engine.vocoder import Vocos
+from f5serve.engine.vocos import Vocos
+from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from f5serve.text.tokens import Vocab
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from tests.parity.cases import SMALL_VOCAB, row, small
-from tests.parity.ours import CPU, engine_of, error, row_of
+from tests.parity.ours import CPU, engine_of, error, sequence_of
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz.,'ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:SMALL_VOCAB]
 
 
 def speaker(name: str = "F5TTS_v1_Base") -> F5Engine:
     model = engine_of(row(small(name), "x", 64))
-    vocos = Vocos.from_tensors(vocoder.random_tensors(0, 32, 48, 2), CPU)
-    stepper = model.device.stepper
-    return F5Engine(stepper.backbone, stepper.schedules, vocos, Vocab(list(LETTERS)), "tiny")
+    vocos = Vocos.from_tensors(random_vocos(0, 32, 48, 2), CPU)
+    runner = model.runner
+    return F5Engine(runner.backbone, runner.schedules, vocos, Vocab(list(LETTERS)), "tiny")
 
 
 def voice(seed: int = 0, loudness: float = 0.2, seconds: float = 1.0) -> Voice:
@@ -80,7 +80,7 @@ def test_options_of_one_call_may_differ() -> None:
 
 def test_a_new_schedule_holds_up_nobody_on_the_device() -> None:
     engine = speaker()
-    schedules = engine.device.stepper.schedules
+    schedules = engine.runner.schedules
     entered, go_on = threading.Event(), threading.Event()
     computed_in: list[str] = []
     real = schedules.open_time_layers
@@ -129,7 +129,7 @@ def test_joint_between_transcript_and_text() -> None:
     for ref in ("ab.", "ab。"):
         base = voice(1)
         reference = Voice("v", base.wave, ref, ref)
-        spoken[ref] = speaker()._drafts([utterance("c", 150, reference)])[0].ids
+        spoken[ref] = speaker()._sequences([utterance("c", 150, reference)])[0].token_ids
     assert len(spoken["ab。"]) == len(spoken["ab."]) - 1
 
 
@@ -158,11 +158,11 @@ def test_not_finite_numbers_fail_and_name_the_way_out() -> None:
 
 def test_int8_stays_near_fp32() -> None:
     case = row(small("F5TTS_v1_Base"), "x", 96)
-    exact = engine_of(case).sample([row_of(case)])[0]
+    exact = engine_of(case).runner.sample([sequence_of(case)])[0]
     engine = engine_of(case)
     engine.quantize()
     assert "int8" in engine.description
-    assert 1e-4 < error(engine.sample([row_of(case)])[0], exact) < 0.05
+    assert 1e-4 < error(engine.runner.sample([sequence_of(case)])[0], exact) < 0.05
 
 
 def test_int8_layer_keeps_each_token_to_its_own_scale() -> None:

@@ -21,21 +21,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from f5serve.engine import checkpoint, mel
 from f5serve.engine.attention import trial_input, varlen
-from f5serve.engine.buckets import ModelSizes, StaticInputs, bucket_of
 from f5serve.engine.config import preset
-from f5serve.engine.device import F5Device
-from f5serve.engine.dit import N_FINAL_MODULATIONS, N_MODULATIONS
-from f5serve.engine.fused import Fused, use
+from f5serve.engine.fused import FusedOps, use
 from f5serve.engine.kernels import Kernels
-from f5serve.engine.ops import Plain
+from f5serve.engine.model_runner import ModelRunner
+from f5serve.engine.ops import PlainOps
 from f5serve.engine.packing import GPU_CONV_MULTIPLE, BatchLayout, StepConditioning
 from f5serve.engine.quantize import Fp8Linear, quantize_blocks
-from f5serve.engine.rows import Draft, Reference, Row
+from f5serve.engine.request import ReferencePrompt, Sequence
 from f5serve.engine.schedule import Schedule, ScheduleCache
-from f5serve.engine.stepping import Begun, Stepper
-from f5serve.engine.vocoder import Vocos
+from f5serve.engine.static_inputs import ModelSizes, StaticInputs, bucket_of
+from f5serve.engine.vocos import Vocos
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from tests.engine.fake_cuda import CUDA, Trace, fake_gpu, on_gpu
+from tests.parity.ours import started
 
 V1, V0, E2 = "F5TTS_v1_Base", "F5TTS_Base", "E2TTS_Base"
 HALVES = [torch.float16, torch.bfloat16]
@@ -65,45 +64,42 @@ def gpu() -> Iterator[None]:
     mel._placed.cache_clear()
 
 
-def rows_of_table(name: str) -> int:
-    arch = preset(name)
-    return 1 if arch.backbone == "unett" else N_MODULATIONS * arch.depth + N_FINAL_MODULATIONS
-
-
-def stepper_of(name: str, dtype: torch.dtype) -> Stepper:
+def runner_of(name: str, dtype: torch.dtype) -> ModelRunner:
     arch = preset(name)
     model = checkpoint.build(arch)
     on_gpu(model, dtype)
     schedules = ScheduleCache(arch, CUDA, dtype, {}, None)
-    table = torch.empty(16, rows_of_table(name), arch.dim, device=CUDA, dtype=dtype)
+    table = torch.empty(16, preset(name).n_modulations, arch.dim, device=CUDA, dtype=dtype)
     schedule = Schedule((1 / 16,) * 16, table)
     schedules._cached = lambda steps, sway: schedule  # its numbers cannot be computed here
-    return Stepper(model, schedules, varlen)
+    with torch.device("meta"):
+        vocos = Vocos()
+    on_gpu(vocos, torch.float32)
+    return ModelRunner(model, schedules, varlen, vocos)
 
 
-def fp8_stepper_of(name: str) -> Stepper:
-    stepper = stepper_of(name, torch.bfloat16)
-    quantize_blocks(stepper.backbone, "fp8")
-    return stepper
+def fp8_runner_of(name: str) -> ModelRunner:
+    runner = runner_of(name, torch.bfloat16)
+    quantize_blocks(runner.backbone, "fp8")
+    return runner
 
 
-def compute_with(ops: str, stepper: Stepper, trace: Trace) -> None:
+def compute_with(ops: str, runner: ModelRunner, trace: Trace) -> None:
     """Plain operations as a GPU has them, or kernels that are launched into a trace."""
-    where = stepper.schedules
-    kernels = Kernels.of(where.arch, where.dtype)
-    plain = Plain(half_pairs=where.dtype is torch.float16)
-    use(stepper.backbone, plain if ops == "plain" else Fused(kernels, trace.launch))
+    where = runner.schedules
+    kernels = Kernels.of(where.config, where.dtype)
+    plain = PlainOps(half_pairs=where.dtype is torch.float16)
+    use(runner.backbone, plain if ops == "plain" else FusedOps(kernels, trace.launch))
 
 
-def row(frames: int, strength: float = 2.0) -> Row:
+def row(frames: int, strength: float = 2.0) -> Sequence:
     options = SamplingOptions(nfe_step=16, cfg_strength=strength)
-    tokens = torch.empty(120, dtype=torch.int64, device=CUDA)
-    third = frames // 3
-    return Row(tokens, torch.empty(frames, 100, device=CUDA), third, third, 1.0, 5, options)
+    prompt = ReferencePrompt.from_mel(torch.empty(frames // 3, 100, device=CUDA))
+    return Sequence(prompt, [1] * 120, frames, 5, options)
 
 
-def begin(stepper: Stepper, lengths: list[int], points: int) -> list[Begun]:
-    begun = [stepper.begin(row(frames)) for frames in lengths]
+def begin(runner: ModelRunner, lengths: list[int], points: int) -> list[Sequence]:
+    begun = [started(runner, row(frames)) for frames in lengths]
     for i, item in enumerate(begun):
         item.step = i % points
     return begun
@@ -117,14 +113,14 @@ def is_sound(trace: Trace) -> None:
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("name", [V1, V0, E2])
 def test_a_row_begins_without_waiting_for_the_gpu(name: str, dtype: torch.dtype) -> None:
-    stepper = stepper_of(name, dtype)
+    runner = runner_of(name, dtype)
     wave = Wave(np.full(6 * 24_000, 0.1, np.float32))
     voice = Voice("v", wave, "Some words.", revision="r")
     utterance = Utterance("hello", voice, 1500, 5, SamplingOptions(nfe_step=16))
-    for draft in [Draft(utterance, Reference(voice), [1] * 100) for _ in range(2)]:
+    for seq in [Sequence.of(utterance, ReferencePrompt.of(voice), [1] * 100) for _ in range(2)]:
         with Trace() as trace:
-            begun = stepper.begin(draft.row(CUDA))
-        assert begun.x.device.type == "cuda"
+            runner.start(seq)
+        assert seq.x.device.type == "cuda"
     # The second time; the window and the filters of the mel are copied once.
     is_sound(trace)
     assert len(trace.copies) == 3  # ids, noise, reference
@@ -142,12 +138,12 @@ def test_a_row_begins_without_waiting_for_the_gpu(name: str, dtype: torch.dtype)
 def test_nobody_waits_in_a_step(
     ops: str, name: str, dtype: torch.dtype, count: int, points: int
 ) -> None:
-    stepper = stepper_of(name, dtype)
-    rows = begin(stepper, [300 + 7 * i for i in range(count)], points)
+    runner = runner_of(name, dtype)
+    rows = begin(runner, [300 + 7 * i for i in range(count)], points)
     for trace in (first := Trace(), later := Trace()):
         with trace:
-            compute_with(ops, stepper, trace)
-            stepper.step(rows)
+            compute_with(ops, runner, trace)
+            runner.step(rows)
     is_sound(first)
     assert len(first.copies) <= 3
     is_sound(later)
@@ -175,15 +171,15 @@ class Products(TorchDispatchMode):
 @pytest.mark.parametrize("name", [V1, E2])
 def test_a_step_in_fp8_is_sound(name: str) -> None:
     """torch refuses fake tensors of a layout or width that the kernels of a GPU do not take."""
-    stepper = fp8_stepper_of(name)
-    rows = begin(stepper, [301, 412, 350], 2)
+    runner = fp8_runner_of(name)
+    rows = begin(runner, [301, 412, 350], 2)
     with Products() as products:
-        stepper.step(rows)
+        runner.step(rows)
     with Trace() as trace:
-        stepper.step(rows)
+        runner.step(rows)
     is_sound(trace)
     assert trace.copies == []
-    blocks = stepper.backbone.blocks
+    blocks = runner.backbone.blocks
     layers = [module for module in blocks.modules() if isinstance(module, Fp8Linear)]
     assert trace.launches["_scaled_mm"] == len(products.seen) == len(layers) >= 4 * len(blocks)
     print(f"{name} in fp8: {trace.count} launches")  # noqa: T201 - as above
@@ -203,14 +199,14 @@ def test_a_step_in_fp8_is_sound(name: str) -> None:
 @pytest.mark.parametrize("points", [1, 2])
 @pytest.mark.parametrize("ops", ["plain", "fused"])
 def test_bytes_of_a_step(ops: str, points: int) -> None:
-    stepper = stepper_of(V1, torch.float16)
-    rows = begin(stepper, [800] * 8, points)
-    stepper.step(rows)  # packs them
+    runner = runner_of(V1, torch.float16)
+    rows = begin(runner, [800] * 8, points)
+    runner.step(rows)  # packs them
     with Trace() as trace:
-        compute_with(ops, stepper, trace)
-        stepper.step(rows)
+        compute_with(ops, runner, trace)
+        runner.step(rows)
     depth, tokens = preset(V1).depth, 2 * 8 * 800
-    weights = sum(p.nbytes for p in stepper.backbone.blocks.parameters())
+    weights = sum(p.nbytes for p in runner.backbone.blocks.parameters())
     each = (trace.bytes - weights) / (tokens * depth)
     print(f"{ops}, {points} time points: {each / 1000:.0f} KB per token and block")  # noqa: T201 - as above
     assert each <= MOST_BYTES[ops][V1, points]
@@ -222,7 +218,7 @@ def test_bytes_of_a_step(ops: str, points: int) -> None:
 def test_a_recording_is_loaded_without_waiting(name: str, dtype: torch.dtype, mixed: bool) -> None:
     arch, lengths = preset(name), [800, 820, 780, 810] * 2
     layout = BatchLayout.of(lengths, CUDA, name == E2)
-    total, rows = sum(lengths), rows_of_table(name)
+    total, rows = sum(lengths), preset(name).n_modulations
     table = torch.empty(4, rows, arch.dim, device=CUDA, dtype=dtype)
     places = torch.empty(8, dtype=torch.int64, device=CUDA)
     timestep = StepConditioning(table, places) if mixed else StepConditioning(table[0])
@@ -241,14 +237,10 @@ def test_a_recording_is_loaded_without_waiting(name: str, dtype: torch.dtype, mi
 
 @pytest.mark.parametrize("lengths", [[500], [300, 240, 410]])
 def test_rows_are_finished_without_waiting(lengths: list[int]) -> None:
-    stepper = stepper_of(V1, torch.float16)
-    with torch.device("meta"):
-        vocos = Vocos()
-    on_gpu(vocos, torch.float32)
-    device = F5Device(stepper, vocos)
-    begun = begin(stepper, lengths, 1)
+    runner = runner_of(V1, torch.float16)
+    begun = begin(runner, lengths, 1)
     with Trace() as trace:
-        sounds = device.sounds(begun)
+        sounds = runner.sounds(begun)
     is_sound(trace)
     assert trace.copies == []
     assert trace.launches["conv1d"] == 0  # cuDNN would make a plan for each length
@@ -264,9 +256,9 @@ def test_convolutions_meet_few_sizes() -> None:
 
 
 def test_text_is_convolved_without_a_plan() -> None:
-    stepper = stepper_of(V1, torch.float16)
+    runner = runner_of(V1, torch.float16)
     with Trace() as trace:
-        stepper.begin(row(800))
+        started(runner, row(800))
     assert trace.launches["conv1d"] == 0
     assert trace.launches["_convolution"] == preset(V1).conv_layers
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from f5serve.engine import vocoder
 from f5serve.engine.mel import log_mel
-from f5serve.engine.vocoder import Vocos
+from f5serve.engine.vocos import Vocos
+from f5serve.engine.vocos import random_tensors as random_vocos
 from tests.parity.cases import small_cases
 from tests.parity.ours import CPU, error, mel_of
 
@@ -42,7 +42,7 @@ def test_goldens_tell_the_architectures_apart(goldens: Any) -> None:
 def test_wave_is_that_of_vocos(goldens: Any) -> None:
     (case,) = CASES["vocos"]
     sizes = (case["width"], case["inner"], case["depth"])
-    vocos = Vocos.from_tensors(vocoder.random_tensors(case["weights_seed"], *sizes), CPU)
+    vocos = Vocos.from_tensors(random_vocos(case["weights_seed"], *sizes), CPU)
     generator = torch.Generator().manual_seed(case["mel_seed"])
     mel = torch.randn(1, case["frames"], 100, generator=generator) - 2
     assert error(vocos(mel)[0], goldens["vocos"]) <= TOLERANCE

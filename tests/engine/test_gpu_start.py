@@ -19,10 +19,10 @@ import torch
 from f5serve.engine.attention import varlen
 from f5serve.engine.kernels import Kernels
 from f5serve.engine.load import prepare_process
-from f5serve.engine.packing import Packing
+from f5serve.engine.packing import PackedSequences
 
 before = set(sys.modules)
-packing = Packing.of((16, 8), torch.device("cpu"))
+packing = PackedSequences.of((16, 8), torch.device("cpu"))
 try:
     varlen(torch.zeros(24, 3, 2, 64, dtype=torch.float16), packing)
 except RuntimeError as error:  # a CPU has no such kernel: the call itself went all the way

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from f5serve.engine import cuda_driver, kernel_choice, kernel_files
+from f5serve.engine import compiled_kernels, kernel_choice, kernel_files
 from f5serve.engine.kernel_files import KernelsUnusable, Manifest, source_hash, write_manifest
 from tests.engine.fake_driver import FakeDriver
 from tests.engine.test_compiled_kernels import LARGE, put
@@ -21,7 +21,7 @@ DEVICE = torch.device("cuda", 0)
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     """A GPU of capability 9.0, as torch and the driver tell of it."""
     fake = FakeDriver()
-    monkeypatch.setattr(cuda_driver.Driver, "open", lambda: fake.driver)
+    monkeypatch.setattr(compiled_kernels.Driver, "open", lambda: fake.driver)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch._C, "_cuda_getCurrentRawStream", lambda i: 0x500 + i, raising=False)
@@ -91,10 +91,10 @@ def test_where_nothing_can_be_compiled_both_reasons_are_told(
 def test_a_machine_without_the_driver_is_told(
     folder: Path, fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails() -> cuda_driver.Driver:
+    def fails() -> compiled_kernels.Driver:
         raise OSError("libcuda.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(cuda_driver.Driver, "open", fails)
+    monkeypatch.setattr(compiled_kernels.Driver, "open", fails)
     with pytest.raises(KernelsUnusable, match=r"libcuda.so.1 cannot be opened"):
         kernel_choice.ahead([LARGE], DEVICE, folder)
 

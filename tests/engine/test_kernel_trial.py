@@ -8,25 +8,25 @@ from typing import Any
 import pytest
 import torch
 
-from f5serve.engine.device import F5Device
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.fused import Fused, use
-from f5serve.engine.kernel_trial import Provide
+from f5serve.engine.fused import FusedOps, use
+from f5serve.engine.kernel_choice import Provide
 from f5serve.engine.kernels import Kernel, Kernels, Launch
-from f5serve.engine.ops import PLAIN, Plain, choose
+from f5serve.engine.model_runner import ModelRunner
+from f5serve.engine.ops import PLAIN, PlainOps, choose
 from f5serve.engine.packing import PackedSequences
 from f5serve.errors import EngineFailed
 from tests.engine import kernels_in_torch
-from tests.engine.test_graphs import Steps
+from tests.engine.test_cuda_graphs import Steps
 from tests.parity.cases import row, small
-from tests.parity.ours import engine_of, error, row_of
+from tests.parity.ours import engine_of, error, sequence_of
 
 V1, V0, E2 = "F5TTS_v1_Base", "F5TTS_Base", "E2TTS_Base"
 
 
 def engine(name: str = V1) -> F5Engine:
     made = engine_of(row(small(name), "x", 40))
-    made.device.stepper.halves = None
+    made.runner.parallel_cfg = None
     return made
 
 
@@ -35,16 +35,16 @@ def given(launch: Launch) -> Provide:
 
 
 def uses_kernels(made: F5Engine) -> bool:
-    used = [type(m.ops) for m in made.device.stepper.backbone.modules() if hasattr(m, "ops")]
+    used = [type(m.ops) for m in made.runner.backbone.modules() if hasattr(m, "ops")]
     assert len(set(used)) == 1
     assert ("fused kernels" in made.description) == (made.counters()["fused_kernels"] == 1)
-    return used[0] is Fused
+    return used[0] is FusedOps
 
 
 @pytest.mark.parametrize("name", [V1, V0, "F5TTS_v1_Small", E2])
 def test_kernels_that_agree_are_used_and_say_the_same(name: str) -> None:
-    made, item = engine(name), row_of(row(small(name), "x", 50))
-    expected = made.sample([item])[0]
+    made, item = engine(name), sequence_of(row(small(name), "x", 50))
+    expected = made.runner.sample([item])[0]
     assert not uses_kernels(made)
     launched: list[str] = []
 
@@ -55,7 +55,7 @@ def test_kernels_that_agree_are_used_and_say_the_same(name: str) -> None:
     made.use_kernels(given(launch))
     assert uses_kernels(made)
     launched.clear()
-    assert error(made.sample([item])[0], expected) <= 1e-5
+    assert error(made.runner.sample([item])[0], expected) <= 1e-5
     norm = "norm_rms" if name == E2 else "norm_modulate"
     assert set(launched) == {norm, "rotate", "conv_mish"}
 
@@ -103,11 +103,11 @@ def first_place_alone(*arguments: Any) -> None:
 def test_kernels_that_differ_are_not_used(
     launch: Launch, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made, item = engine(), row_of(row(small(V1), "x", 50))
-    expected = made.sample([item])[0]
+    made, item = engine(), sequence_of(row(small(V1), "x", 50))
+    expected = made.runner.sample([item])[0]
     made.use_kernels(given(launch))
     assert not uses_kernels(made)
-    assert torch.equal(made.sample([item])[0], expected)
+    assert torch.equal(made.runner.sample([item])[0], expected)
     (told,) = (record for record in caplog.records if "kernels" in record.message)
     assert reason in told.message
     assert "F5_FUSED_KERNELS=off" in told.message
@@ -124,7 +124,7 @@ def test_kernels_that_cannot_be_had_are_not_used(caplog: pytest.LogCaptureFixtur
 
 
 def test_kernels_that_break_the_device_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(F5Device, "responds", lambda self: False)
+    monkeypatch.setattr(ModelRunner, "is_healthy", lambda self: False)
     with pytest.raises(EngineFailed) as caught:
         engine().use_kernels(given(raising))
     assert caught.value.code == "DEVICE_BROKEN"
@@ -134,9 +134,9 @@ def test_kernels_that_break_the_device_are_named(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", [V1, E2])
 def test_recorded_steps_with_kernels_are_the_steps(name: str) -> None:
     steps = Steps(name)
-    backbone = steps.stepper.backbone
-    kernels = Kernels.of(steps.stepper.schedules.arch, torch.float32)
-    use(backbone, Fused(kernels, kernels_in_torch.launch))
+    backbone = steps.runner.backbone
+    kernels = Kernels.of(steps.runner.schedules.config, torch.float32)
+    use(backbone, FusedOps(kernels, kernels_in_torch.launch))
     steps.get_ready(60, 45)
     for lengths in ((60, 45), (44, 61)):  # the recording is of neither
         rows, others = steps.begin(*lengths), steps.begin(*lengths)
@@ -144,10 +144,10 @@ def test_recorded_steps_with_kernels_are_the_steps(name: str) -> None:
         steps.take(rows, 3)
         assert steps.counted("graph_steps") >= replayed + 2
         use(backbone, PLAIN)
-        steps.stepper.graphs = None
+        steps.runner.graphs = None
         steps.take(others, 3)
-        use(backbone, Fused(kernels, kernels_in_torch.launch))
-        steps.stepper.graphs = steps.graphs
+        use(backbone, FusedOps(kernels, kernels_in_torch.launch))
+        steps.runner.graphs = steps.graphs
         for one, other in zip(rows, others, strict=True):
             assert error(one.x, other.x) <= 1e-5
     assert steps.counted("graph_failures") == 0
@@ -160,7 +160,7 @@ def test_float16_is_turned_in_place_as_in_a_copy(heads: int) -> None:
     in_place, before = copy.clone(), copy.clone()
     rotary = PackedSequences.of((20, 10), torch.device("cpu")).rotary
     PLAIN.rotate(copy, rotary, heads)
-    Plain(half_pairs=True).rotate(in_place, rotary, heads)
+    PlainOps(half_pairs=True).rotate(in_place, rotary, heads)
     assert torch.equal(in_place, copy)
     assert torch.equal(in_place[:, 2], before[:, 2])
     assert torch.equal(in_place[:, :, heads:], before[:, :, heads:])

@@ -7,7 +7,8 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,16 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from f5serve.engine.cpu import ParallelCfg
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.halves import ParallelCfg
-from f5serve.engine.rows import Draft, Reference, Row
-from f5serve.engine.stepping import Begun, Stepper
+from f5serve.engine.model_runner import ModelRunner
+from f5serve.engine.request import ReferencePrompt, Sequence
 from f5serve.errors import EngineFailed
 from f5serve.types import Utterance, Wave
 from tests.engine.test_engine import speaker, utterance, voice
 from tests.engine.test_number_formats import NEEDS_FP8
 from tests.parity.cases import row, small
-from tests.parity.ours import engine_of, error, row_of
+from tests.parity.ours import engine_of, error, sequence_of, started
 
 V1, E2 = "F5TTS_v1_Base", "E2TTS_Base"
 KINDS = [
@@ -41,6 +42,10 @@ KINDS = [
 """Rows that differ in everything that a row has to itself."""
 
 
+def not_finite(frames: int) -> ReferencePrompt:
+    return ReferencePrompt.from_mel(torch.full((frames, 100), float("nan")))
+
+
 class Mixture:
     """A small model, its rows, and what each becomes alone."""
 
@@ -50,25 +55,25 @@ class Mixture:
         self.engine = engine_of(cases[0], dtype)
         if eight:
             self.engine.quantize(eight)
-        self.rows = [row_of(case) for case in cases]
-        self.alone = [self.engine.sample([row])[0] for row in self.rows]
+        self.rows = [sequence_of(case) for case in cases]
+        self.alone = [self.engine.runner.sample([row])[0] for row in self.rows]
 
     @property
-    def stepper(self) -> Stepper:
-        return self.engine.device.stepper
+    def runner(self) -> ModelRunner:
+        return self.engine.runner
 
-    def together(self, starts: Sequence[int], pauses: random.Random) -> list[Tensor]:
+    def together(self, starts: abc.Sequence[int], pauses: random.Random) -> list[Tensor]:
         """Rows that begin at those steps; some sit out a step now and then."""
-        begun: dict[int, Begun] = {}
+        begun: dict[int, Sequence] = {}
         for step in range(1000):
             for i, start in enumerate(starts):
                 if start == step:
-                    begun[i] = self.stepper.begin(self.rows[i])
-            moving = [item for item in begun.values() if not item.done]
+                    begun[i] = started(self.runner, self.rows[i])
+            moving = [item for item in begun.values() if item.steps_left]
             if not moving and len(begun) == len(starts):
                 break
             if moving := [item for item in moving if pauses.random() > 0.2]:
-                self.stepper.step(moving)
+                self.runner.step(moving)
         return [begun[i].x for i in range(len(starts))]
 
 
@@ -79,7 +84,7 @@ def mixture(request: pytest.FixtureRequest) -> Mixture:
 
 def check(mixture: Mixture, mels: list[Tensor], tolerance: float) -> None:
     for prepared, mel, alone in zip(mixture.rows, mels, mixture.alone, strict=True):
-        speech = slice(prepared.cond_frames, None)
+        speech = slice(prepared.prompt.frames, None)
         assert error(mel[speech], alone[speech]) <= tolerance
 
 
@@ -118,8 +123,8 @@ def halves() -> Iterator[ParallelCfg]:
 @pytest.mark.parametrize("name", [V1, E2])
 def test_the_halves_of_guidance_side_by_side_are_the_whole(name: str, halves: ParallelCfg) -> None:
     mixture = Mixture(name)
-    mixture.stepper.halves = halves
-    guided = [i for i, prepared in enumerate(mixture.rows) if prepared.guided]
+    mixture.runner.parallel_cfg = halves
+    guided = [i for i, prepared in enumerate(mixture.rows) if prepared.uses_cfg]
     mixture.rows = [mixture.rows[i] for i in guided]
     mixture.alone = [mixture.alone[i] for i in guided]
     check(mixture, mixture.together([0, 1, 1, 3, 4][: len(guided)], random.Random(1)), 1e-5)
@@ -154,20 +159,20 @@ def test_rows_at_one_time_point_take_one_table() -> None:
     """The fast path: without it every step would gather a table row for each frame."""
     mixture = Mixture(V1)
     same = [replace(mixture.rows[0], seed=i) for i in range(3)]
-    begun = [mixture.stepper.begin(row) for row in same]
-    assert mixture.stepper._pack(begun).timestep().indices is None
-    mixture.stepper.step(begun[:1])
-    assert mixture.stepper._pack(begun).timestep().indices is not None
+    begun = [started(mixture.runner, row) for row in same]
+    assert mixture.runner._batch(begun).timestep().indices is None
+    mixture.runner.step(begun[:1])
+    assert mixture.runner._batch(begun).timestep().indices is not None
 
 
 def test_numbers_that_are_not_finite_stay_in_their_row() -> None:
     mixture = Mixture(V1)
-    broken = replace(mixture.rows[0], cond=torch.full((40, 100), float("nan")))
+    broken = replace(mixture.rows[0], prompt=not_finite(13))
     mixture.rows = [mixture.rows[2], broken, mixture.rows[5]]
     mels = mixture.together([0, 0, 0], random.Random(2))
     assert not torch.isfinite(mels[1]).all()
     for i, alone in ((0, 2), (2, 5)):
-        speech = slice(mixture.rows[i].cond_frames, None)
+        speech = slice(mixture.rows[i].prompt.frames, None)
         assert error(mels[i][speech], mixture.alone[alone][speech]) <= 1e-5
 
 
@@ -184,7 +189,7 @@ def test_calls_from_many_threads_at_random_times_equal_calls_alone(name: str) ->
         for i in range(5)
     ]
     engine = speaker(name)
-    engine.batcher.resize(250)
+    engine.scheduler.resize(250)
     alone = [engine.generate([item])[0] for call in asked for item in call]
     got: dict[int, list[Wave]] = {}
 
@@ -206,13 +211,13 @@ def test_calls_from_many_threads_at_random_times_equal_calls_alone(name: str) ->
 
 def tensors(engine: F5Engine) -> list[weakref.ref[Tensor]]:
     """What the rows in work hold on the device."""
-    begun = [item.begun for call in engine.batcher._calls for item in call.items if item.begun]
-    return [weakref.ref(t) for item in begun for t in (item.x, item.row.cond, *item.conditions)]
+    running = [seq for seq in engine.scheduler.sequences() if seq.x is not None]
+    return [weakref.ref(t) for seq in running for t in (seq.x, *seq.conditions)]
 
 
 def test_a_call_that_ends_early_leaves_no_tensor_behind() -> None:
     engine = speaker()
-    engine.batcher.resize(1024)  # both rows in one step
+    engine.scheduler.resize(1024)  # both rows in one step
     held: list[weakref.ref[Tensor]] = []
 
     def give_up() -> None:
@@ -227,7 +232,7 @@ def test_a_call_that_ends_early_leaves_no_tensor_behind() -> None:
             engine.generate(
                 [utterance("a", 150, voice(1)), utterance("b", 190, voice(1))], check=give_up
             )
-        assert len(held) >= 8
+        assert len(held) >= 6
         assert [ref() for ref in held if ref() is not None] == []
     finally:
         gc.enable()
@@ -240,6 +245,7 @@ class Cramped(torch.nn.Module):
         super().__init__()
         self.inner, self.frames = inner, frames
         self.text, self.input = inner.text, inner.input
+        self.has_time_token = inner.has_time_token
 
     def forward(self, x: Tensor, *others: Any) -> Tensor:
         kept = torch.zeros(1000)
@@ -252,8 +258,8 @@ def test_without_memory_all_that_fits_is_said_as_it_would_be_with_it() -> None:
     asked = [utterance("abc"[i % 3], frames, voice(1)) for i, frames in enumerate([120, 130, 300])]
     engine = speaker()
     roomy = [engine.generate([item])[0] for item in asked]
-    stepper = engine.device.stepper
-    stepper.backbone = Cramped(stepper.backbone, 200)  # type: ignore[assignment]
+    runner = engine.runner
+    runner.backbone = Cramped(runner.backbone, 200)  # type: ignore[assignment]
     errors: dict[int, str] = {}
     waves: dict[int, Wave] = {}
 
@@ -275,12 +281,13 @@ def test_without_memory_all_that_fits_is_said_as_it_would_be_with_it() -> None:
 
 def test_rows_finished_at_once_are_those_finished_one_by_one() -> None:
     engine = speaker()
-    drafts = engine._drafts([utterance("ab"[i], n, voice(i)) for i, n in enumerate((150, 130))])
-    rows = [engine.device.begin(draft) for draft in drafts]
+    batch = engine._sequences([utterance("ab"[i], n, voice(i)) for i, n in enumerate((150, 130))])
+    for seq in batch:
+        engine.runner.start(seq)
     for _ in range(7):
-        engine.device.step(rows)
-    for wave, begun in zip(engine.device.finish(rows).waves(), rows, strict=True):
-        (alone,) = engine.device.finish([begun]).waves()
+        engine.runner.step(batch)
+    for wave, seq in zip(engine.runner.vocode(batch).waves(), batch, strict=True):
+        (alone,) = engine.runner.vocode([seq]).waves()
         assert wave.samples.shape == alone.samples.shape
         assert np.allclose(wave.samples, alone.samples, atol=1e-6)
 
@@ -307,22 +314,22 @@ def test_a_deadline_and_an_estimate_can_be_had() -> None:
     assert engine.counters()["vocoder_s"] > 0
 
 
-def test_row_of_a_draft_has_the_frames_that_were_counted() -> None:
-    engine = speaker()
+def test_a_reference_has_the_frames_that_were_counted() -> None:
     for seconds in (0.5, 0.77, 1.0):
-        (draft,) = engine._drafts([utterance("a", 10, voice(1, seconds=seconds))])
-        made: Row = draft.row(torch.device("cpu"))
-        assert made.frames == draft.frames
-        assert (
-            made.cond_frames == draft.reference.frames == len(draft.reference.mel(made.cond.device))
-        )
+        prompt = ReferencePrompt.of(voice(1, seconds=seconds))
+        assert prompt.frames == len(prompt.mel(torch.device("cpu")))
 
 
-def test_a_row_made_ready_by_its_caller_is_the_row() -> None:
-    asked, reference = utterance("a", 150, voice(1)), Reference(voice(1))
-    plain, prepared = (Draft(asked, reference, [1, 2, 3]) for _ in range(2))
-    prepared.prepare(torch.device("cpu"))
-    rows = [draft.row(torch.device("cpu")) for draft in (plain, prepared)]
-    for name in ("tokens", "cond", "noise"):
-        assert torch.equal(*(getattr(row, name) for row in rows))
-    assert prepared._ready == []  # nothing is held once the row has begun
+def test_a_sequence_prepared_by_its_caller_is_the_sequence() -> None:
+    runner, asked = speaker().runner, utterance("a", 150, voice(1))
+    plain, prepared = (
+        Sequence.of(asked, ReferencePrompt.of(voice(1)), [1, 2, 3]) for _ in range(2)
+    )
+    runner.prepare(prepared)
+    assert prepared.host_inputs is not None
+    for seq in (plain, prepared):
+        runner.start(seq)
+    assert torch.equal(plain.x, prepared.x)
+    for one, other in zip(plain.conditions, prepared.conditions, strict=True):
+        assert torch.equal(one, other)
+    assert prepared.host_inputs is None  # nothing is held once it has started

@@ -13,14 +13,14 @@ from torch import Tensor
 from f5serve.engine import checkpoint
 from f5serve.engine import load as loading
 from f5serve.engine.convert import convert
+from f5serve.engine.cpu import OneDnnLinear
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.load import EngineOptions, load
-from f5serve.engine.onednn import OneDnnLinear
-from f5serve.engine.published import random_tensors
 from f5serve.engine.quantize import Fp8Linear, fp8_works
+from f5serve.engine.weight_map import random_tensors
 from f5serve.errors import InvalidRequest
 from tests.parity.cases import row, small
-from tests.parity.ours import CPU, engine_of, error, row_of
+from tests.parity.ours import CPU, engine_of, error, sequence_of
 
 V1, V0, E2 = "F5TTS_v1_Base", "F5TTS_Base", "E2TTS_Base"
 BF16 = torch.bfloat16
@@ -32,7 +32,7 @@ NEEDS_FP8 = pytest.mark.skipif(
 
 def mels(engine: F5Engine, name: str) -> Tensor:
     case = row(small(name), "x", 96)
-    return engine.sample([row_of(case)])[0]
+    return engine.runner.sample([sequence_of(case)])[0]
 
 
 def engine_in(dtype: str, name: str) -> F5Engine:
@@ -63,12 +63,12 @@ def test_the_mel_stays_near_that_of_float32(dtype: str, name: str, bound: float)
 
 
 def test_bf16_takes_gelu_into_the_product_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("f5serve.engine.onednn.cpu_flags", lambda _: frozenset({"avx512_bf16"}))
-    monkeypatch.setattr("f5serve.engine.onednn._works", lambda _: True)
+    monkeypatch.setattr("f5serve.engine.cpu.cpu_flags", lambda _: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr("f5serve.engine.cpu.onednn_works", lambda _: True)
     engine = engine_in("bf16", V1)
     plain = mels(engine, V1)
     engine.use_fast_linear()
-    kinds = {type(module) for module in engine.device.stepper.backbone.blocks.modules()}
+    kinds = {type(module) for module in engine.runner.backbone.blocks.modules()}
     assert OneDnnLinear in kinds
     assert torch.nn.Linear not in kinds
     assert error(mels(engine, V1), plain) < 8e-3
@@ -138,9 +138,9 @@ def test_fp8_comes_out_of_every_file(tmp_path: Path) -> None:
     for file in ("m32", "m16", "a16", "a32"):
         placement = checkpoint.DeviceAndDtype(CPU, BF16)
         model = checkpoint.load(tmp_path / f"{file}.safetensors", V1, placement)
-        engine = F5Engine(*model, stub.device.vocoder, stub._vocab, "x")
+        engine = F5Engine(*model, stub.runner.vocoder, stub._vocab, "x")
         engine.quantize("fp8")
-        kinds = {m.weight.dtype for m in engine.device.stepper.backbone.blocks.modules()
+        kinds = {m.weight.dtype for m in engine.runner.backbone.blocks.modules()
                  if isinstance(m, Fp8Linear)}  # fmt: skip
         assert kinds == {E4M3}
         assert 1e-3 < error(mels(engine, V1), exact) < 3e-2, file

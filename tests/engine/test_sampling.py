@@ -10,14 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f5serve.engine import sampler
 from f5serve.engine.attention import sdpa
-from f5serve.engine.layers import ConvPositionEmbedding, TextEmbedding
+from f5serve.engine.modules import ConvPositionEmbedding, TextEmbedding
 from f5serve.engine.packing import BatchLayout, PackedSequences
-from f5serve.engine.vocoder import Vocos, random_tensors
+from f5serve.engine.request import ReferencePrompt
+from f5serve.engine.sampler import initial_noise
+from f5serve.engine.schedule import timesteps
+from f5serve.engine.vocos import Vocos, random_tensors
 from f5serve.errors import EngineFailed
 from tests.parity.cases import row, small
-from tests.parity.ours import engine_of, error, row_of
+from tests.parity.ours import engine_of, error, mels_of, sequence_of
 
 CPU = torch.device("cpu")
 LENGTHS = (120, 64, 90)
@@ -32,9 +34,9 @@ def rows_of(name: str) -> list[dict[str, Any]]:
 def test_batch_of_mixed_lengths_equals_the_singles(name: str) -> None:
     cases = rows_of(name)
     engine = engine_of(cases[0])
-    singles = [engine.sample([row_of(case)])[0] for case in cases]
-    together = engine.sample([row_of(case) for case in cases])
-    backwards = engine.sample([row_of(case) for case in reversed(cases)])
+    singles = [mels_of(engine, [sequence_of(case)])[0] for case in cases]
+    together = mels_of(engine, [sequence_of(case) for case in cases])
+    backwards = mels_of(engine, [sequence_of(case) for case in reversed(cases)])
     for single, mel, other in zip(singles, together, reversed(backwards), strict=True):
         assert error(mel, single) <= TOLERANCE
         assert error(other, single) <= TOLERANCE
@@ -89,53 +91,54 @@ def test_text_embedding_depends_on_the_length_of_its_row() -> None:
 
 def test_noise_of_a_row_depends_on_its_seed_alone() -> None:
     torch.manual_seed(1)
-    first = sampler.initial_noise(5, 40)
+    first = initial_noise(5, 40)
     torch.randn(1000)
-    assert torch.equal(first, sampler.initial_noise(5, 40))
-    assert not torch.equal(first, sampler.initial_noise(6, 40))
+    assert torch.equal(first, initial_noise(5, 40))
+    assert not torch.equal(first, initial_noise(6, 40))
 
 
 def test_same_seed_gives_the_same_bytes() -> None:
     case = row(small("F5TTS_v1_Base"), "x", 64)
-    one, two = (engine_of(case).sample([row_of(case)])[0] for _ in range(2))
+    one, two = (engine_of(case).runner.sample([sequence_of(case)])[0] for _ in range(2))
     assert one.numpy().tobytes() == two.numpy().tobytes()
-    other = engine_of(case).sample([row_of(case | {"seed": 1})])[0]
+    other = engine_of(case).runner.sample([sequence_of(case | {"seed": 1})])[0]
     assert error(other[case["cond_frames"] :], one[case["cond_frames"] :]) > 0.01
 
 
 def test_reference_frames_come_back_untouched() -> None:
     case = row(small("F5TTS_v1_Base"), "x", 64)
-    prepared = row_of(case)
-    mel = engine_of(case).sample([prepared])[0]
-    assert torch.equal(mel[: prepared.cond_frames], prepared.cond[: prepared.cond_frames])
+    prepared = sequence_of(case)
+    mel = engine_of(case).runner.sample([prepared])[0]
+    assert torch.equal(mel[: prepared.prompt.frames], prepared.prompt.mel(CPU))
 
 
 def test_nothing_of_a_failed_request_is_left() -> None:
     """Upstream hands the next request the failed one's text; ours answers as if new."""
     first, second = row(small("F5TTS_v1_Base"), "a", 64), row(small("F5TTS_v1_Base"), "b", 64)
     second["tokens"] = list(reversed(first["tokens"]))
-    fresh = engine_of(first).sample([row_of(second)])[0]
+    fresh = engine_of(first).runner.sample([sequence_of(second)])[0]
     engine = engine_of(first)
-    broken = replace(row_of(first), cond=torch.full((64, 100), float("nan")))
+    nowhere = ReferencePrompt.from_mel(torch.full((21, 100), float("nan")))
+    broken = replace(sequence_of(first), prompt=nowhere)
     with pytest.raises(EngineFailed, match="not finite"):
-        engine.sample([broken])
-    assert torch.equal(engine.sample([row_of(second)])[0], fresh)
+        engine.runner.sample([broken])
+    assert torch.equal(engine.runner.sample([sequence_of(second)])[0], fresh)
 
 
 def test_one_guidance_strength_per_row() -> None:
     case = row(small("F5TTS_v1_Base"), "a", 64)
-    weak, strong = (row_of(case | {"cfg_strength": w}) for w in (1.0, 3.0))
+    weak, strong = (sequence_of(case | {"cfg_strength": w}) for w in (1.0, 3.0))
     engine = engine_of(case)
-    together = engine.sample([weak, strong])
-    assert error(together[0], engine.sample([weak])[0]) <= TOLERANCE
-    assert error(together[1], engine.sample([strong])[0]) <= TOLERANCE
+    together = engine.runner.sample([weak, strong])
+    assert error(together[0], engine.runner.sample([weak])[0]) <= TOLERANCE
+    assert error(together[1], engine.runner.sample([strong])[0]) <= TOLERANCE
     assert error(together[0], together[1]) > 0.01
 
 
 @pytest.mark.parametrize("steps", [1, 5, 7, 9, 16, 32, 64])
 @pytest.mark.parametrize("sway", [-1.0, 0.0, 1.0])
 def test_time_grid_runs_from_0_to_1(steps: int, sway: float) -> None:
-    times = sampler.timesteps(steps, sway)
+    times = timesteps(steps, sway)
     assert len(times) == steps + 1
     assert times[0] == 0
     assert times[-1] == pytest.approx(1.0, abs=1e-6)
@@ -143,7 +146,7 @@ def test_time_grid_runs_from_0_to_1(steps: int, sway: float) -> None:
 
 
 def test_sway_bends_towards_the_start() -> None:
-    even, bent = sampler.timesteps(9, 0.0), sampler.timesteps(9, -1.0)
+    even, bent = timesteps(9, 0.0), timesteps(9, -1.0)
     assert (bent[1:-1] < even[1:-1]).all()
     assert bent[3] == pytest.approx(1 - torch.cos(torch.pi / 2 * even[3]).item(), abs=1e-6)
 

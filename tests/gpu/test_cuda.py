@@ -7,16 +7,15 @@ import torch
 
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import choose, sdpa, varlen
-from f5serve.engine.device import MOST_GPU_FRAMES
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.load import prepare_process
+from f5serve.engine.model_runner import MAX_GPU_FRAMES
 from f5serve.engine.packing import PackedSequences
 from f5serve.engine.quantize import fp8_works
-from f5serve.engine.rows import Row
-from f5serve.engine.vocoder import Vocos, random_tensors
+from f5serve.engine.vocos import Vocos, random_tensors
 from f5serve.types import Wave
 from tests.parity.cases import row, small
-from tests.parity.ours import engine_of, error, row_of
+from tests.parity.ours import engine_of, error, sequence_of, started
 
 pytestmark = [
     pytest.mark.gpu,
@@ -30,13 +29,7 @@ def on_gpu(dtype: torch.dtype) -> F5Engine:
     prepare_process(torch.device("cuda"))
     placement = checkpoint.DeviceAndDtype(torch.device("cuda"), dtype)
     model = checkpoint.load_random(small("F5TTS_v1_Base"), placement, CASES[0]["weights_seed"])
-    return F5Engine(*model, stub.device.vocoder.cuda(), stub._vocab, "random")
-
-
-def moved(prepared: Row) -> Row:
-    from dataclasses import replace
-
-    return replace(prepared, tokens=prepared.tokens.cuda(), cond=prepared.cond.cuda())
+    return F5Engine(*model, stub.runner.vocoder.cuda(), stub._vocab, "random")
 
 
 def has(capability: tuple[int, int]) -> bool:
@@ -58,20 +51,20 @@ def test_fp8_says_nearly_what_the_cpu_says() -> None:
 
 def is_near(engine: F5Engine, error_bound: float) -> None:
     """Errors of small models on CPUs: 4e-3 in bf16, 1.4e-2 in fp8; beside others at most twice."""
-    together = engine.sample([moved(row_of(case)) for case in CASES])
+    together = engine.runner.sample([sequence_of(case) for case in CASES])
     for case, mel in zip(CASES, together, strict=True):
-        exact = engine_of(case).sample([row_of(case)])[0]
+        exact = engine_of(case).runner.sample([sequence_of(case)])[0]
         assert 1e-4 < error(mel.cpu(), exact) <= error_bound
-        assert error(mel, engine.sample([moved(row_of(case))])[0]) <= 2 * error_bound
+        assert error(mel, engine.runner.sample([sequence_of(case)])[0]) <= 2 * error_bound
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float16, 3e-3)])
 def test_gpu_says_what_the_cpu_says(dtype: torch.dtype, tolerance: float) -> None:
     engine = on_gpu(dtype)
-    together = engine.sample([moved(row_of(case)) for case in CASES])
+    together = engine.runner.sample([sequence_of(case) for case in CASES])
     for case, mel in zip(CASES, together, strict=True):
-        assert error(mel.cpu(), engine_of(case).sample([row_of(case)])[0]) <= tolerance
-        assert error(mel, engine.sample([moved(row_of(case))])[0]) <= tolerance
+        assert error(mel.cpu(), engine_of(case).runner.sample([sequence_of(case)])[0]) <= tolerance
+        assert error(mel, engine.runner.sample([sequence_of(case)])[0]) <= tolerance
 
 
 def test_varlen_attention_is_chosen_and_agrees() -> None:
@@ -86,30 +79,30 @@ def test_varlen_attention_is_chosen_and_agrees() -> None:
 def test_rows_that_come_and_go_equal_their_singles(dtype: torch.dtype, tolerance: float) -> None:
     engine = on_gpu(dtype)
     cases = [*CASES, CASES[0] | {"cfg_strength": 0.0}, CASES[1] | {"nfe_step": 3}]
-    rows = [moved(row_of(case)) for case in cases]
-    alone = [engine.sample([prepared])[0] for prepared in rows]
-    stepper, begun = engine.device.stepper, []
+    rows = [sequence_of(case) for case in cases]
+    alone = [engine.runner.sample([prepared])[0] for prepared in rows]
+    runner, begun = engine.runner, []
     for step in range(12):
         if step < len(rows):
-            begun.append(stepper.begin(rows[step]))
-        if moving := [item for item in begun if not item.done]:
-            stepper.step(moving)
-    for prepared, item, mel in zip(rows, begun, alone, strict=True):
-        speech = slice(prepared.cond_frames, None)
+            begun.append(started(runner, rows[step]))
+        if moving := [item for item in begun if item.steps_left]:
+            runner.step(moving)
+    for item, mel in zip(begun, alone, strict=True):
+        speech = slice(item.prompt.frames, None)
         assert error(item.x[speech], mel[speech]) <= tolerance
 
 
 def test_the_device_is_asked_for_its_size_and_its_health() -> None:
     engine = on_gpu(torch.float16)
-    assert engine.device.responds()
-    engine.device.free()
-    assert 1024 < engine.batcher.budget <= MOST_GPU_FRAMES
+    assert engine.runner.is_healthy()
+    engine.runner.release_memory()
+    assert 1024 < engine.scheduler.max_batch_frames <= MAX_GPU_FRAMES
 
 
 def test_memory_that_runs_out_is_an_error_that_halves_the_batch() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         torch.empty(2**50, device="cuda", dtype=torch.uint8)
-    assert on_gpu(torch.float16).device.responds()
+    assert on_gpu(torch.float16).runner.is_healthy()
 
 
 def test_waves_of_several_mels_in_one_run_are_those_of_each() -> None:
@@ -122,18 +115,18 @@ def test_waves_of_several_mels_in_one_run_are_those_of_each() -> None:
 
 def test_rows_are_finished_beside_the_steps() -> None:
     engine = on_gpu(torch.float16)
-    begun = [engine.device.stepper.begin(moved(row_of(case))) for case in CASES]
+    begun = [started(engine.runner, sequence_of(case)) for case in CASES]
     for item in begun:
-        while not item.done:
-            engine.device.stepper.step([item])
-    ending = engine.device.finish(begun)
-    others = [engine.device.stepper.begin(moved(row_of(CASES[0]))) for _ in range(4)]
-    engine.device.stepper.step(others)  # takes memory while Vocos still reads the mels
+        while item.steps_left:
+            engine.runner.step([item])
+    ending = engine.runner.vocode(begun)
+    others = [started(engine.runner, sequence_of(CASES[0])) for _ in range(4)]
+    engine.runner.step(others)  # takes memory while Vocos still reads the mels
     waves = ending.waves()
     assert ending.ready()
-    side, engine.device.side = engine.device.side, None
+    side, engine.runner.side_stream = engine.runner.side_stream, None
     assert side is not None
-    plain = [sound.cpu() for sound in engine.device.sounds(begun)]
+    plain = [sound.cpu() for sound in engine.runner.sounds(begun)]
     for wave, sound in zip(waves, plain, strict=True):
         assert isinstance(wave, Wave)
         assert error(torch.tensor(wave.samples), sound[:-1]) <= 1e-4
@@ -141,11 +134,11 @@ def test_rows_are_finished_beside_the_steps() -> None:
 
 def test_nothing_in_a_step_waits_for_the_gpu() -> None:
     engine = on_gpu(torch.float16)
-    begun = [engine.device.stepper.begin(moved(row_of(case))) for case in CASES]
-    engine.device.stepper.step(begun[:1])
+    begun = [started(engine.runner, sequence_of(case)) for case in CASES]
+    engine.runner.step(begun[:1])
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(2):
-            engine.device.stepper.step(begun)
+            engine.runner.step(begun)
     finally:
         torch.cuda.set_sync_debug_mode("default")

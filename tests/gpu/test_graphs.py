@@ -1,4 +1,4 @@
-"""Recorded steps on a CUDA device; tests/engine/test_graphs.py has what needs none."""
+"""Recorded steps on a CUDA device; tests/engine/test_cuda_graphs.py has what needs none."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from f5serve.engine.buckets import Bucket, StaticInputs
-from f5serve.engine.cuda_graphs import MEMORY_SHARE, limits
+from f5serve.engine.cuda_graphs import CAPTURE_AFTER, MEMORY_SHARE, CudaGraphCache, Limits
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import CAPTURE_AFTER, CudaGraphCache
-from f5serve.engine.stepping import Begun
+from f5serve.engine.request import Sequence
+from f5serve.engine.static_inputs import Bucket, StaticInputs
 from tests.engine.test_engine import utterance, voice
-from tests.gpu.test_cuda import moved, on_gpu
+from tests.gpu.test_cuda import on_gpu
 from tests.parity.cases import row, small
-from tests.parity.ours import error, row_of
+from tests.parity.ours import error, sequence_of, started
 
 pytestmark = [
     pytest.mark.gpu,
@@ -30,23 +29,21 @@ pytestmark = [
 def replaying() -> tuple[F5Engine, CudaGraphCache]:
     engine = on_gpu(torch.float16)
     engine.use_graphs()
-    assert engine.device.stepper.graphs is not None
-    engine.device.stepper.graphs._missed.clear()  # what is usual is of no interest here
-    graphs = engine.device.stepper.graphs
+    assert engine.runner.graphs is not None
+    engine.runner.graphs._missed.clear()  # what is usual is of no interest here
+    graphs = engine.runner.graphs
     assert graphs is not None
     return engine, graphs
 
 
-def begin(engine: F5Engine, *lengths: int) -> list[Begun]:
+def begin(engine: F5Engine, *lengths: int) -> list[Sequence]:
     arch = small("F5TTS_v1_Base")
-    return [
-        engine.device.stepper.begin(moved(row_of(row(arch, "x", n, nfe_step=32)))) for n in lengths
-    ]
+    return [started(engine.runner, sequence_of(row(arch, "x", n, nfe_step=32))) for n in lengths]
 
 
-def take(engine: F5Engine, rows: list[Begun], times: int) -> list[Tensor]:
+def take(engine: F5Engine, rows: list[Sequence], times: int) -> list[Tensor]:
     for _ in range(times):
-        engine.device.stepper.step(rows)
+        engine.runner.step(rows)
     return [item.x for item in rows]
 
 
@@ -59,7 +56,7 @@ def test_a_replayed_step_is_the_step(lengths: tuple[int, ...]) -> None:
     counted = graphs.counters()
     assert counted["graph_failures"] == 0
     assert counted["graph_steps"] == 9
-    engine.device.stepper.graphs = None
+    engine.runner.graphs = None
     for one, other in zip(got, take(engine, begin(engine, *lengths), 10), strict=True):
         assert error(one, other) <= 3e-3
 
@@ -75,7 +72,7 @@ def test_recordings_of_several_buckets_share_a_pool_and_stay_right() -> None:
         for lengths in mixtures:
             got[lengths] = take(engine, begin(engine, *lengths), 4)
     assert graphs.counters()["graph_failures"] == 0
-    engine.device.stepper.graphs = None
+    engine.runner.graphs = None
     for lengths in mixtures:
         for one, other in zip(got[lengths], take(engine, begin(engine, *lengths), 4), strict=True):
             assert error(one, other) <= 3e-3
@@ -105,11 +102,11 @@ def test_recordings_keep_to_their_share_of_the_memory() -> None:
     for frames in (100, 400, 900, 1600, 3000, 4000):
         take(engine, begin(engine, frames), CAPTURE_AFTER)
         graphs.capture_pending()
-    held = sum(graph.memory for graph in graphs._graphs.values())
-    assert 0 < held <= limits(where).memory
-    assert limits(where).memory * MEMORY_SHARE <= torch.cuda.mem_get_info()[1]
+    held = sum(entry.memory for entry in graphs._entries.values())
+    assert 0 < held <= Limits.of(where).memory
+    assert Limits.of(where).memory * MEMORY_SHARE <= torch.cuda.mem_get_info()[1]
     reserved = torch.cuda.memory_reserved()
-    engine.device.free()
+    engine.runner.release_memory()
     assert graphs.counters()["graphs"] == 0
     assert torch.cuda.memory_reserved() < reserved
 
@@ -118,16 +115,16 @@ FAILED_CAPTURE = """
 import pytest
 import torch
 from f5serve.engine.attention import choose
-from f5serve.engine.cuda_graphs import CudaRecorder
+from f5serve.engine.cuda_graphs import GraphCapturer
 from tests.gpu.test_graphs import begin, replaying, take
 
 engine, _ = replaying()
-recorder = CudaRecorder(torch.device("cuda"))
+recorder = GraphCapturer(torch.device("cuda"))
 x = torch.ones(4, device="cuda")
 with pytest.raises(RuntimeError):
-    recorder.record(lambda: x.mul_(float(x.sum())))
+    recorder.capture(lambda: x.mul_(float(x.sum())))
 assert torch.cuda.current_stream() == torch.cuda.default_stream()
-assert engine.device.responds()
+assert engine.runner.is_healthy()
 take(engine, begin(engine, 120), 3)
 assert choose(torch.device("cuda"), torch.float16)[0] == "varlen"
 """

@@ -14,11 +14,10 @@ from f5serve.engine.engine import F5Engine
 from f5serve.engine.fused import use
 from f5serve.engine.kernel_files import KernelsUnusable
 from f5serve.engine.kernels import Kernels
-from f5serve.engine.vocoder import Vocos, random_tensors
+from f5serve.engine.vocos import Vocos, random_tensors
 from f5serve.text.tokens import Vocab
-from tests.gpu.test_cuda import moved
 from tests.parity.cases import row
-from tests.parity.ours import error, row_of
+from tests.parity.ours import error, sequence_of, started
 
 pytestmark = [
     pytest.mark.gpu,
@@ -41,13 +40,13 @@ def engine_of(name: str, dtype: torch.dtype = torch.float16) -> F5Engine:
 
 def steps_of(engine: F5Engine, times: int) -> list[torch.Tensor]:
     """Rows of several lengths at several time points, after so many steps."""
-    arch = engine.device.stepper.schedules.arch
-    rows = [moved(row_of(row(arch, "x", n, nfe_step=32))) for n in (700, 130, 64, 513)]
-    begun = [engine.device.stepper.begin(item) for item in rows]
+    arch = engine.runner.schedules.config
+    rows = [sequence_of(row(arch, "x", n, nfe_step=32)) for n in (700, 130, 64, 513)]
+    begun = [started(engine.runner, item) for item in rows]
     for i, item in enumerate(begun):
         item.step = i
     for _ in range(times):
-        engine.device.stepper.step(begun)
+        engine.runner.step(begun)
     return [item.x for item in begun]
 
 
@@ -69,7 +68,7 @@ def test_steps_with_kernels_are_recorded(name: str) -> None:
     assert "fused kernels" in engine.description
     expected = steps_of(engine, 10)
     engine.use_graphs()
-    graphs = engine.device.stepper.graphs
+    graphs = engine.runner.graphs
     assert graphs is not None
     graphs._missed.clear()
     steps_of(engine, 10)
@@ -85,6 +84,6 @@ def test_queries_are_turned_in_place() -> None:
     engine = engine_of("F5TTS_v1_Base")
     assert engine._plain.half_pairs
     expected = steps_of(engine, 4)
-    use(engine.device.stepper.backbone, replace(engine._plain, half_pairs=False))
+    use(engine.runner.backbone, replace(engine._plain, half_pairs=False))
     for one, other in zip(steps_of(engine, 4), expected, strict=True):
         assert error(one, other) <= 3e-3

@@ -1,4 +1,4 @@
-"""Our answers to the cases, through the engine's own sampler."""
+"""Our answers to the cases: by `sampler.sample`, and by the runner, step by step."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from f5serve.engine import checkpoint, vocoder
+from f5serve.engine import checkpoint
 from f5serve.engine.config import ModelConfig
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.rows import Row
-from f5serve.engine.vocoder import Vocos
+from f5serve.engine.model_runner import ModelRunner
+from f5serve.engine.request import ReferencePrompt, Sequence
+from f5serve.engine.sampler import sample
+from f5serve.engine.vocos import Vocos
+from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.text.tokens import Vocab
 from f5serve.types import SamplingOptions
 
@@ -22,27 +25,45 @@ def engine_of(case: dict[str, Any], dtype: torch.dtype = torch.float32) -> F5Eng
     """An engine on the case's random weights; its vocabulary and vocoder are placeholders."""
     placement = checkpoint.DeviceAndDtype(CPU, dtype)
     model = checkpoint.load_random(ModelConfig(**case["arch"]), placement, case["weights_seed"])
-    vocos = Vocos.from_tensors(vocoder.random_tensors(0, 16, 16, 1), CPU)
+    vocos = Vocos.from_tensors(random_vocos(0, 16, 16, 1), CPU)
     return F5Engine(*model, vocos, Vocab([" "]), "random")
 
 
-def row_of(case: dict[str, Any]) -> Row:
-    """The case as a row of the sampler."""
+def sequence_of(case: dict[str, Any]) -> Sequence:
+    """The case as a sequence."""
     generator = torch.Generator().manual_seed(case["cond_seed"])
-    cond = torch.randn(1, case["cond_frames"], 100, generator=generator)[0] * 2 - 4
-    padded = torch.zeros(case["frames"], 100)
-    padded[: len(cond)] = cond
+    mel = torch.randn(1, case["cond_frames"], 100, generator=generator)[0] * 2 - 4
     options = SamplingOptions(
         nfe_step=case["nfe_step"],
         cfg_strength=case["cfg_strength"],
         sway_sampling_coef=case["sway"],
     )
-    return Row(torch.tensor(case["tokens"]), padded, len(cond), 0, 1.0, case["seed"], options)
+    prompt = ReferencePrompt.from_mel(mel)
+    return Sequence(prompt, case["tokens"], case["frames"], case["seed"], options)
+
+
+def started(runner: ModelRunner, seq: Sequence) -> Sequence:
+    """The sequence, ready to take steps."""
+    runner.start(seq)
+    return seq
 
 
 def mel_of(case: dict[str, Any], dtype: torch.dtype = torch.float32) -> Tensor:
     """Our mel of one case: [n 100]."""
-    return engine_of(case, dtype).sample([row_of(case)])[0]
+    (mel,) = mels_of(engine_of(case, dtype), [sequence_of(case)])
+    return mel
+
+
+def mels_of(engine: F5Engine, batch: list[Sequence]) -> list[Tensor]:
+    """Mels of sequences with the same options by `sample`, which the runner agrees with."""
+    runner, options = engine.runner, batch[0].options
+    schedule = runner.schedules.get(options.nfe_step, options.sway_sampling_coef)
+    mels = sample(runner.backbone, schedule, runner.attend, batch)
+    exact = schedule.modulation.dtype is torch.float32
+    for seq, mel, other in zip(batch, mels, runner.sample(batch), strict=True):
+        speech = slice(seq.prompt.frames, None)
+        assert error(other[speech], mel[speech]) <= (1e-5 if exact else 3e-3)
+    return mels
 
 
 def error(ours: Tensor, theirs: Any) -> float:

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 import torch
 
-from f5serve.engine import vocoder
 from f5serve.engine.config import PRESETS
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.vocoder import Vocos
+from f5serve.engine.vocos import Vocos
+from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.text.tokens import Vocab
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from tests.parity.cases import full_cases, small_cases, whole_model_case
-from tests.parity.ours import CPU, engine_of, error, mel_of, row_of
+from tests.parity.ours import CPU, engine_of, error, mel_of, mels_of, sequence_of
 
 ROOT = Path(__file__).parents[2]
 ORACLE = Path(os.environ.get("F5SERVE_ORACLE", ROOT / ".venv-oracle")) / "bin" / "python"
@@ -87,7 +87,7 @@ def test_batch_equals_upstreams_singles_and_not_its_batch(
     cases: dict[str, list[Any]], answers: Answers
 ) -> None:
     (batch,) = cases["batches"]
-    mels = engine_of(batch["rows"][0]).sample([row_of(item) for item in batch["rows"]])
+    mels = mels_of(engine_of(batch["rows"][0]), [sequence_of(item) for item in batch["rows"]])
     upstream = []
     for i, (item, mel) in enumerate(zip(batch["rows"], mels, strict=True)):
         single = answers[f"single.{item['name']}"]
@@ -106,7 +106,7 @@ def test_half_precision_is_no_worse_than_upstreams(case: Find, answers: Answers)
 
 def test_vocos_at_its_published_size(case: Find, answers: Answers) -> None:
     item = case("vocos-full")
-    vocos = Vocos.from_tensors(vocoder.random_tensors(item["weights_seed"]), CPU)
+    vocos = Vocos.from_tensors(random_vocos(item["weights_seed"]), CPU)
     generator = torch.Generator().manual_seed(item["mel_seed"])
     mel = torch.randn(1, item["frames"], 100, generator=generator) - 2
     assert error(vocos(mel)[0], answers["vocos-full"]) <= TOLERANCE
@@ -118,15 +118,15 @@ def test_whole_request_from_wave_and_words(case: Find, answers: Answers, vocab: 
     generator = torch.Generator().manual_seed(item["cond_seed"])
     wave = torch.randn(1, item["samples"], generator=generator) * 0.05
     wave = (wave * (0.1 / wave.square().mean().sqrt()))[0]
-    device = engine_of(item).device
-    model = device.stepper.backbone, device.stepper.schedules
-    engine = F5Engine(*model, device.vocoder, Vocab.from_file(vocab), "parity")
+    runner = engine_of(item).runner
+    model = runner.backbone, runner.schedules
+    engine = F5Engine(*model, runner.vocoder, Vocab.from_file(vocab), "parity")
     options = SamplingOptions(item["nfe_step"], item["cfg_strength"], item["sway"])
     voice = Voice("v", Wave(wave.numpy()), item["ref_text"], "revision")
     utterance = Utterance(item["text"], voice, item["frames"], item["seed"], options)
-    (draft,) = engine._drafts([utterance])
-    prepared = draft.row(CPU)
-    mel = engine.sample([prepared])[0][prepared.first_frame :]
+    (seq,) = engine._sequences([utterance])
+    (mel,) = mels_of(engine, [seq])
+    mel = mel[seq.prompt.first_frame :]
     assert error(mel, answers["request"]) <= TOLERANCE
 
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from f5serve.engine.config import preset
 from f5serve.engine.convert import convert
-from f5serve.engine.published import random_tensors
-from f5serve.engine.vocoder import random_tensors as random_vocos
+from f5serve.engine.vocos import random_tensors as random_vocos
+from f5serve.engine.weight_map import random_tensors
 from f5serve.models.manifest import ARTIFACT_API, Description
 from f5serve.models.publish import LocalFile, UploadPlan
 

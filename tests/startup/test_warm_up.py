@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from f5serve.engine.device import F5Device, Finished
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.stepping import Begun
+from f5serve.engine.model_runner import ModelRunner, PendingWaves
+from f5serve.engine.request import Sequence
 from f5serve.startup.loader import warm_up
 from tests.engine.test_engine import speaker
 
 
-class Watched(F5Device):
-    """A device that notes what it is asked for; it says that it finishes as a GPU does."""
+class Watched(ModelRunner):
+    """A runner that notes what it is asked for; it says that it vocodes as a GPU does."""
 
-    def __init__(self, device: F5Device) -> None:
-        super().__init__(device.stepper, device.vocoder)
+    def __init__(self, runner: ModelRunner) -> None:
+        super().__init__(runner.backbone, runner.schedules, runner.attend, runner.vocoder)
         self.steps: list[tuple[int, int, int]] = []  # rows, lengths, time points
-        self.finished: list[int] = []
+        self.vocoded: list[int] = []
 
     @property
-    def finishes_together(self) -> bool:
+    def vocodes_in_batches(self) -> bool:
         return True
 
-    def step(self, rows: Sequence[Begun]) -> None:
-        lengths = {len(row.x) for row in rows}
-        points = {(row.schedule, row.step) for row in rows}
-        self.steps.append((len(rows), len(lengths), len(points)))
-        super().step(rows)
+    def step(self, sequences: list[Sequence]) -> None:
+        lengths = {len(seq.x) for seq in sequences}
+        points = {(seq.schedule, seq.step) for seq in sequences}
+        self.steps.append((len(sequences), len(lengths), len(points)))
+        super().step(sequences)
 
-    def finish(self, rows: Sequence[Begun]) -> Finished:
-        self.finished.append(len(rows))
-        return super().finish(rows)
+    def vocode(self, sequences: list[Sequence]) -> PendingWaves:
+        self.vocoded.append(len(sequences))
+        return super().vocode(sequences)
 
 
 class Elsewhere:
@@ -47,22 +46,22 @@ class Elsewhere:
 
 def met(where: str) -> Watched:
     engine = speaker()
-    device = Watched(engine.device)
-    engine.batcher.device = device
-    engine.batcher.resize(4096)
+    runner = Watched(engine.runner)
+    engine.loop.runner = runner
+    engine.scheduler.resize(4096)
     pretending: Any = Elsewhere(engine, where)
     warm_up(pretending)
-    return device
+    return runner
 
 
 def test_a_gpu_meets_what_callers_bring() -> None:
-    device = met("cuda, float16")
-    assert (3, 3, 2) in device.steps  # lengths that need gaps, at two time points
-    assert (1, 1, 1) in device.steps
-    assert device.finished == [2, 1]
+    runner = met("cuda, float16")
+    assert (3, 3, 2) in runner.steps  # lengths that need gaps, at two time points
+    assert (1, 1, 1) in runner.steps
+    assert runner.vocoded == [2, 1]
 
 
 @pytest.mark.parametrize("where", ["cpu, float32", "onnx"])
 def test_a_cpu_only_reads_its_weights(where: str) -> None:
-    device = met(where)
-    assert device.steps == [(1, 1, 1)] * 7
+    runner = met(where)
+    assert runner.steps == [(1, 1, 1)] * 7

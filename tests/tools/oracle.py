@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from f5serve.engine.config import ModelConfig
-from f5serve.engine.published import random_tensors
-from f5serve.engine.vocoder import random_tensors as random_vocos
+from f5serve.engine.vocos import random_tensors as random_vocos
+from f5serve.engine.weight_map import random_tensors
 
 Answers = dict[str, np.ndarray]
 

@@ -58,17 +58,17 @@ def load(run: Run, ours: Ours, mix: Mix, alone_s: dict[str, float], graphs: bool
         [request(mix, KINDS[(i + n) % 4], seed=100 * i + n) for n in range(each)]
         for i in range(2 if run.small else CLIENTS)
     ]
-    stepper = ours.engine.device.stepper
-    kept = stepper.graphs
+    runner = ours.engine.runner
+    kept = runner.graphs
     if not graphs:
-        stepper.graphs = None
+        runner.graphs = None
     try:
         if graphs and not run.small:
             traffic(ours, clients)
             settle(run, ours.engine)
         told = traffic(ours, clients)
     finally:
-        stepper.graphs = kept
+        runner.graphs = kept
     counted, made = told["counted"], figures(told["requests"], alone_s)
     frames = [part["frames"] for client in clients for asked in client for part in asked["parts"]]
     ideal_s = mix.nfe_step * sum(step_flop(vars_of(ours.engine), n) for n in frames) / run.rate

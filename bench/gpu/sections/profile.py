@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from f5serve.engine.graphs import CAPTURE_AFTER
+from f5serve.engine.cuda_graphs import CAPTURE_AFTER
 from gpu.common import Run, record_all
 from gpu.sections.steps import Steps
 
@@ -19,18 +19,17 @@ SHOWN = 22
 def measure(run: Run) -> None:
     """Eager steps, then the same replayed."""
     engine = run.engine()
-    stepper = engine.device.stepper
-    kept, stepper.graphs = stepper.graphs, None
+    runner = engine.runner
+    kept, runner.graphs = runner.graphs, None
     four = [60, 70] if run.small else FOUR
     table(run, "eager, 1 row", Steps(run, engine, four[:1], False).one)
     table(run, "eager, 4 rows, mixed", Steps(run, engine, four, True).one)
     if not run.small:
         table(run, "eager, 16 rows, mixed", Steps(run, engine, four * 4, True).one)
-    begun = Steps(run, engine, four[:1], False).begun
-    begun[0].step = len(begun[0].dt)
-    table(run, "vocoder", lambda: engine.device.finish(begun[:]).waves())
-    stepper.forget()
-    stepper.graphs = kept
+    batch = Steps(run, engine, four[:1], False).batch
+    table(run, "vocoder", lambda: runner.vocode(batch).waves())
+    runner.clear_batch()
+    runner.graphs = kept
     steps = Steps(run, engine, four, True)
     for _ in range(CAPTURE_AFTER):
         steps.one()

@@ -12,7 +12,7 @@ import torch
 from cases import REF_TEXT, speech_text, step_flop
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.packing import BatchLayout
-from f5serve.engine.rows import Draft, Reference
+from f5serve.engine.request import ReferencePrompt, Sequence
 from f5serve.startup.loader import warm_up
 from gpu.common import Run
 from gpu.sections.steps import vars_of
@@ -56,10 +56,10 @@ def _asked(run: Run, ref_s: float, gen_s: float, nfe: int) -> dict[str, Any]:
 def request(run: Run, ours: Ours, case: tuple[float, float, int], graphs: bool) -> None:
     """Wall milliseconds of one request after the other: what a caller waits."""
     ref_s, gen_s, nfe = case
-    asked, stepper = _asked(run, *case), ours.engine.device.stepper
-    kept = stepper.graphs
+    asked, runner = _asked(run, *case), ours.engine.runner
+    kept = runner.graphs
     if not graphs:
-        stepper.graphs = None
+        runner.graphs = None
     try:
         for _ in range(run.often(3) + 1):
             ours.request(dict(asked))
@@ -70,7 +70,7 @@ def request(run: Run, ours: Ours, case: tuple[float, float, int], graphs: bool) 
         took = [ours.request(dict(asked))["timing"]["wall"] * 1e3 for _ in range(run.often(12))]
         after = ours.engine.counters()
     finally:
-        stepper.graphs = kept
+        runner.graphs = kept
     ideal_ms = nfe * step_flop(vars_of(ours.engine), asked["frames"]) / run.rate * 1e3
     replayed = after.get("graph_steps", 0) - before.get("graph_steps", 0)
     run.tell(
@@ -101,37 +101,37 @@ def settle(run: Run, engine: F5Engine) -> None:
 
 def stages(run: Run, engine: F5Engine, ref_s: float, gen_s: float) -> None:
     """Beginning and finishing a row, at a length that was met before and at new ones."""
-    device, case = engine.device, f"{ref_s:g}+{gen_s:g}"
+    runner, case = engine.runner, f"{ref_s:g}+{gen_s:g}"
     asked = _asked(run, ref_s, gen_s, 7)
 
-    def draft(more: int = 0) -> Draft:
+    def waiting(more: int = 0) -> Sequence:
         part = asked | {"frames": asked["frames"] + more}
         (utterance,) = utterances(asked, [part])
-        made = Draft(utterance, Reference(utterance.voice), [1] * len(asked["text"]))
-        device.prepare(made)
-        return made
+        prompt = ReferencePrompt.of(utterance.voice)
+        seq = Sequence.of(utterance, prompt, [1] * len(asked["text"]))
+        runner.prepare(seq)
+        return seq
 
-    def finished(item: Any) -> None:
-        device.finish([item]).waves()
+    def finish(seq: Sequence) -> None:
+        runner.vocode([seq]).waves()
 
-    def over(one: Draft) -> Any:
-        item = device.begin(one)
-        item.step = len(item.dt)
-        return item
+    def started(seq: Sequence) -> Sequence:
+        runner.start(seq)
+        return seq
 
     with torch.inference_mode():
-        same = [run.once_ms(lambda: device.begin(draft())) for _ in range(run.often(8))]
-        news = [draft(3 * i + 1) for i in range(run.often(8))]
-        new = [run.once_ms(lambda one=one: device.begin(one)) for one in news]
+        same = [run.once_ms(lambda: runner.start(waiting())) for _ in range(run.often(8))]
+        news = [waiting(3 * i + 1) for i in range(run.often(8))]
+        new = [run.once_ms(lambda one=one: runner.start(one)) for one in news]
         run.tell("begin a row", case=case, same_length_ms=median(same), new_lengths_ms=new)
-        ends = [over(draft()) for _ in range(run.often(8))]
-        same = [run.once_ms(lambda item=item: finished(item)) for item in ends]
-        ends = [over(draft(3 * i + 1)) for i in range(run.often(8))]
-        new = [run.once_ms(lambda item=item: finished(item)) for item in ends]
+        ends = [started(waiting()) for _ in range(run.often(8))]
+        same = [run.once_ms(lambda seq=seq: finish(seq)) for seq in ends]
+        ends = [started(waiting(3 * i + 1)) for i in range(run.often(8))]
+        new = [run.once_ms(lambda seq=seq: finish(seq)) for seq in ends]
         run.tell("finish a row", case=case, same_length_ms=median(same), new_lengths_ms=new)
     took: list[float] = []
     thread = threading.Thread(
-        target=lambda: took.extend(run.once_ms(lambda: device.begin(draft())) for _ in range(2))
+        target=lambda: took.extend(run.once_ms(lambda: runner.start(waiting())) for _ in range(2))
     )
     thread.start()
     thread.join()
@@ -140,7 +140,7 @@ def stages(run: Run, engine: F5Engine, ref_s: float, gen_s: float) -> None:
 
 def convolutions(run: Run, engine: F5Engine) -> None:
     """Those whose plans cuDNN makes by length: of the text, and of positions."""
-    backbone = engine.device.stepper.backbone
+    backbone = engine.runner.backbone
     dwconv = backbone.text.blocks[0].dwconv
     width = len(dwconv.weight)
     for cudnn in (True, False):

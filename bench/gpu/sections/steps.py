@@ -8,11 +8,11 @@ from typing import Any
 import arithmetic
 import worker
 from cases import step_flop
+from f5serve.engine.cuda_graphs import CAPTURE_AFTER
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import CAPTURE_AFTER
-from f5serve.engine.stepping import Begun
+from f5serve.engine.request import Sequence
 from gpu.common import Run, record_all
-from worker_ours import step_row
+from worker_ours import step_sequence
 
 CASES = [
     *(([n], False) for n in (64, 300, 562, 800, 1200, 1500, 2400)),
@@ -32,26 +32,26 @@ class Steps:
 
     def __init__(self, run: Run, engine: F5Engine, lengths: list[int], mixed: bool) -> None:
         self.run, self.engine, self.mixed = run, engine, mixed
-        stepper, tokens = engine.device.stepper, engine.device.stepper.schedules.arch.vocab_size - 1
-        self.begun: list[Begun] = [
-            stepper.begin(step_row(n, tokens, 32, run.device)) for n in lengths
-        ]
+        tokens = engine.runner.schedules.config.vocab_size - 1
+        self.batch: list[Sequence] = [step_sequence(n, tokens, 32) for n in lengths]
+        for seq in self.batch:
+            engine.runner.start(seq)
 
     def one(self) -> None:
         """One step."""
-        for i, item in enumerate(self.begun):
-            item.step = i % 8 if self.mixed else 0
-        self.engine.device.stepper.step(self.begun)
+        for i, seq in enumerate(self.batch):
+            seq.step = i % 8 if self.mixed else 0
+        self.engine.runner.step(self.batch)
 
     def host_ms(self) -> float:
         """What the host needs for a step when it waits for nobody."""
-        stepper = self.engine.device.stepper
-        pace, stepper.pace = stepper.pace, None
+        runner = self.engine.runner
+        limit, runner.run_ahead = runner.run_ahead, None
         try:
             self.run.sync()
             took = worker.timed(self.one, "cpu", self.run.often(8))["wall"] * 1e3
         finally:
-            stepper.pace = pace
+            runner.run_ahead = limit
         self.run.sync()
         return took
 
@@ -69,26 +69,26 @@ def measure(run: Run) -> None:
                 share = floor_ms / found["ms"]
                 run.tell("step", **shape, **found, floor_ms=floor_ms, share_of_floor=share)
     if run.on_gpu:
-        run.tell("memory", peak_mb=worker.gpu_peak_mb(run.device), **engine.device.counters())
+        run.tell("memory", peak_mb=worker.gpu_peak_mb(run.device), **engine.runner.counters())
 
 
 def measured(
     run: Run, engine: F5Engine, lengths: list[int], mixed: bool, graphs: bool
 ) -> dict[str, Any]:
     """Numbers of one kind of step; none where it is not replayed though it was to be."""
-    stepper = engine.device.stepper
-    kept = stepper.graphs
+    runner = engine.runner
+    kept = runner.graphs
     if not graphs:
-        stepper.graphs = None
+        runner.graphs = None
     try:
         steps = Steps(run, engine, lengths, mixed)
         for _ in range(CAPTURE_AFTER):
             steps.one()
         captured = record_all(engine)
         steps.one()
-        before = engine.device.counters().get("graph_steps", 0)
+        before = engine.runner.counters().get("graph_steps", 0)
         steps.one()
-        if graphs and engine.device.counters().get("graph_steps", 0) == before:
+        if graphs and engine.runner.counters().get("graph_steps", 0) == before:
             return {}
         arch = vars_of(engine)
         ideal_ms = sum(step_flop(arch, n) for n in lengths) / run.rate * 1e3
@@ -107,8 +107,8 @@ def measured(
             "share_of_ideal": ideal_ms / ms,
         }
     finally:
-        stepper.forget()
-        stepper.graphs = kept
+        runner.clear_batch()
+        runner.graphs = kept
 
 
 def _floor_ms(run: Run, engine: F5Engine, lengths: list[int]) -> float:
@@ -121,6 +121,6 @@ def _floor_ms(run: Run, engine: F5Engine, lengths: list[int]) -> float:
 
 def vars_of(engine: F5Engine) -> dict[str, Any]:
     """The architecture as `cases.step_flop` and `arithmetic.of_step` take it."""
-    arch = engine.device.stepper.schedules.arch
+    arch = engine.runner.schedules.config
     names = ("dim", "depth", "ff_mult", "backbone")
     return {name: getattr(arch, name) for name in names}

@@ -1,8 +1,7 @@
 """Attention over packed sequences, by one backend that is chosen once.
 
-SDPA needs no package beyond torch and takes the sequences in runs of equal length; on GPUs the
-variable-length kernel that ships with torch takes all of them in one launch. flash-attn is not
-needed by either.
+SDPA takes the sequences in groups of equal length; on GPUs the variable-length kernel that ships
+with torch takes all of them in one launch. flash-attn is not needed by either.
 """
 
 from __future__ import annotations
@@ -44,9 +43,9 @@ def varlen(qkv: Tensor, packing: PackedSequences) -> Tensor:
     (over a second of a cold start), and fills a tensor at each call that nobody reads.
     """
     q, k, v = qkv.unbind(1)
-    longest, starts = packing.max_seqlen, packing.cu_seqlens
+    max_seqlen, cu_seqlens = packing.max_seqlen, packing.cu_seqlens
     out: Tensor = torch.ops.aten._flash_attention_forward(
-        q, k, v, starts, starts, longest, longest, 0.0, False, False
+        q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, 0.0, False, False
     )[0]
     return out.flatten(1)
 
@@ -54,7 +53,7 @@ def varlen(qkv: Tensor, packing: PackedSequences) -> Tensor:
 def trial_input(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Queries, keys and values to compare backends with: [24 3 2 64].
 
-    Drawn on the CPU: after a recording that failed, a GPU's own generator refuses to draw.
+    Drawn on the CPU: after a capture that failed, a GPU's own generator refuses to draw.
     """
     drawn = torch.randn(24, 3, 2, 64, generator=torch.Generator().manual_seed(0))
     return drawn.to(device, dtype)

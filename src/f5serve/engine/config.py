@@ -1,4 +1,4 @@
-"""Architectures as data, and the sizes that a checkpoint's own shapes tell.
+"""Model configurations: the published ones, and the sizes read off a checkpoint's shapes.
 
 v0 and v1 checkpoints hold the same keys in the same shapes, so the name has to be given; all other
 numbers are read off the weights, which is why Small models and fine-tunes load under the name of
@@ -19,13 +19,17 @@ N_MELS = 100
 HEAD_DIM = 64
 TIME_FREQ_DIM = 256
 ROPE_THETA = 10_000.0
+N_MODULATIONS = 6
+"""Vectors of a DiT block: shift, scale, gate of attention, then of feed-forward."""
+N_FINAL_MODULATIONS = 2
+"""Vectors of the norm behind the last block: scale, shift."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """One model family member.
+    """Hyper-parameters of one model.
 
     Attributes:
         backbone: "dit" (F5-TTS) or "unett" (E2-TTS).
@@ -54,8 +58,15 @@ class ModelConfig:
 
     @property
     def n_rope_heads(self) -> int:
-        """Those that get rotary positions, as a number."""
+        """Heads that get rotary positions, as a number."""
         return self.heads if self.rope_heads is None else self.rope_heads
+
+    @property
+    def n_modulations(self) -> int:
+        """Vectors that a time point gives the model: adaLN's for F5-TTS, E2-TTS's time token."""
+        if self.backbone == "unett":
+            return 1
+        return N_MODULATIONS * self.depth + N_FINAL_MODULATIONS
 
 
 _FIELDS = frozenset(item.name for item in fields(ModelConfig))
@@ -130,8 +141,8 @@ def parse_config(text: str) -> ModelConfig:
     return ModelConfig(**value)
 
 
-def infer_config(arch: ModelConfig, shapes: Shapes) -> ModelConfig:
-    """`arch` with the sizes that `shapes` (published names, prefix removed) really have.
+def infer_config(config: ModelConfig, shapes: Shapes) -> ModelConfig:
+    """`config` with the sizes that `shapes` (published names, prefix removed) really have.
 
     Raises:
         ModelUnavailable: code CHECKPOINT_MISMATCH when the weights are of another family.
@@ -144,15 +155,15 @@ def infer_config(arch: ModelConfig, shapes: Shapes) -> ModelConfig:
             code="CHECKPOINT_MISMATCH",
             hint="Check the path; the weights are the .safetensors or .pt file of the model.",
         )
-    if found != arch.backbone:
+    if found != config.backbone:
         fits = [p.name for p in PRESETS.values() if p.backbone == found]
         raise ModelUnavailable(
-            f"The checkpoint is no {arch.name}: its layers are those of {' or '.join(fits)}.",
+            f"The checkpoint is no {config.name}: its layers are those of {' or '.join(fits)}.",
             code="CHECKPOINT_MISMATCH",
             hint=f"Name the architecture it was trained with, e.g. --arch {fits[0]}.",
         )
     try:
-        return _read_sizes(arch, shapes)
+        return _read_sizes(config, shapes)
     except KeyError as missing:
         raise ModelUnavailable(
             f"The checkpoint lacks {missing.args[0]}.",
@@ -161,11 +172,11 @@ def infer_config(arch: ModelConfig, shapes: Shapes) -> ModelConfig:
         ) from None
 
 
-def _read_sizes(arch: ModelConfig, shapes: Shapes) -> ModelConfig:
+def _read_sizes(config: ModelConfig, shapes: Shapes) -> ModelConfig:
     dim = shapes["proj_out.weight"][1]
-    layer = "transformer_blocks.0.ff.ff" if arch.backbone == "dit" else "layers.0.4.ff"
+    layer = "transformer_blocks.0.ff.ff" if config.backbone == "dit" else "layers.0.4.ff"
     return replace(
-        arch,
+        config,
         dim=dim,
         depth=_count(r"(?:transformer_blocks|layers)\.(\d+)\.", shapes),
         ff_mult=shapes[f"{layer}.0.0.weight"][0] // dim,

@@ -1,6 +1,6 @@
-"""A published checkpoint becomes the artifact that starts fastest.
+"""Conversion of a published checkpoint to the artifact that starts fastest.
 
-The artifact holds our parameters in 16 bit with fused projections, and the tables of the shipped
+The artifact holds our parameters in 16 bit with fused projections, and the modulation of the usual
 schedules in 32 bit instead of the time layers they come from: about 420 MB of 1,349.
 """
 
@@ -20,14 +20,18 @@ from safetensors.torch import save_file
 from f5serve.engine.checkpoint import (
     ARTIFACT_FORMAT,
     SCHEDULE_PREFIX,
+    CheckpointFile,
     DeviceAndDtype,
     materialize,
     validate_keys,
 )
-from f5serve.engine.published import weight_map
-from f5serve.engine.sampler import timesteps
-from f5serve.engine.schedule import PRECOMPUTED_STEPS, PRECOMPUTED_SWAY, compute_modulation
-from f5serve.engine.weight_file import CheckpointFile
+from f5serve.engine.schedule import (
+    PRECOMPUTED_STEPS,
+    PRECOMPUTED_SWAY,
+    compute_modulation,
+    timesteps,
+)
+from f5serve.engine.weight_map import weight_map
 from f5serve.errors import InvalidRequest, StorageFailed
 
 _DTYPES = {"float16": torch.float16, "float32": torch.float32}

@@ -1,34 +1,32 @@
 """Utterances in, waves out: the engine that clones a voice.
 
-    Utterance -> Draft -> batcher: Row -> packed rows, step by step -> mel -> Vocos -> Wave
+    Utterance -> Sequence -> Scheduler, ModelRunner: packed sequences, step by step -> mel -> Wave
 
-A row owns its noise and its text; nothing of a request is kept once its waves are returned.
+A sequence owns its noise and its text; nothing of a request is kept once its waves are returned.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections import abc
+from collections.abc import Callable, Mapping
 from contextlib import closing
 
 import torch
-from torch import Tensor
 
-from f5serve.engine import checkpoint, mkl, onednn, ops
-from f5serve.engine.attention import choose
-from f5serve.engine.batcher import Batcher
-from f5serve.engine.cuda_graphs import CudaGraphCapturer, limits
-from f5serve.engine.device import F5Device, batch_frames, with_reference
+from f5serve.engine import attention, checkpoint, cpu, ops
+from f5serve.engine.cuda import RunAheadLimit, SideStream
+from f5serve.engine.cuda_graphs import FP8_TOLERANCE, GraphCapturer, Limits
 from f5serve.engine.fused import use
-from f5serve.engine.graphs import FP8_TOLERANCE
-from f5serve.engine.halves import ParallelCfg
-from f5serve.engine.kernel_trial import Provide, use_kernels
+from f5serve.engine.kernel_choice import Provide, use_kernels
+from f5serve.engine.loop import EngineLoop
+from f5serve.engine.model_runner import ModelRunner, max_batch_frames
 from f5serve.engine.quantize import quantize_blocks
-from f5serve.engine.rows import Draft, Reference, Row
+from f5serve.engine.request import ReferencePrompt, Sequence
 from f5serve.engine.schedule import ScheduleCache
-from f5serve.engine.stepping import Stepper
-from f5serve.engine.streams import RunAheadLimit, SideStream
-from f5serve.engine.vocoder import Vocos
+from f5serve.engine.scheduler import Scheduler
+from f5serve.engine.vocos import Vocos
 from f5serve.errors import EngineFailed
 from f5serve.text.markup import without_emoji
 from f5serve.text.plan import spoken_ref_text
@@ -56,24 +54,24 @@ class F5Engine:
         vocab: Vocab,
         model: str,
     ) -> None:
+        device, dtype = schedules.device, schedules.dtype
+        self.model = model
         self._vocab = vocab
         self._schedules = schedules
-        self._attention, attend = choose(schedules.device, schedules.dtype)
-        self._plain = ops.choose(schedules.device, schedules.dtype)
-        use(backbone, self._plain)
-        halves = ParallelCfg.on(schedules.device)
-        on_gpu = schedules.device.type == "cuda"
-        pace = RunAheadLimit() if on_gpu else None
-        stepper = Stepper(backbone, schedules, attend, halves, pace=pace)
-        self.device = F5Device(stepper, vocoder, SideStream(schedules.device) if on_gpu else None)
-        self.batcher = Batcher(self.device, batch_frames(schedules.device))
-        if on_gpu:
-            self.batcher.by_cost = True
-            # Libraries keep what they have found out by thread: a new one would begin anew.
-            self.batcher.idle_s = None
+        self._attention, attend = attention.choose(device, dtype)
+        self._plain = ops.choose(device, dtype)
         self._fused = False
-        self._precision = str(schedules.dtype).removeprefix("torch.")
-        self.model = model
+        self._precision = str(dtype).removeprefix("torch.")
+        use(backbone, self._plain)
+        self.runner = ModelRunner(backbone, schedules, attend, vocoder)
+        self.scheduler = Scheduler(max_batch_frames(device))
+        self.loop = EngineLoop(self.runner, self.scheduler)
+        self.runner.parallel_cfg = cpu.ParallelCfg.on(device)
+        if device.type == "cuda":
+            self.runner.run_ahead, self.runner.side_stream = RunAheadLimit(), SideStream(device)
+            self.scheduler.by_cost = True
+            # Libraries keep what they have found out by thread: a new one would begin anew.
+            self.loop.idle_s = None
 
     def use_kernels(self, provide: Provide) -> None:
         """Compute steps with the project's own kernels, where a trial agrees.
@@ -81,8 +79,8 @@ class F5Engine:
         Raises:
             EngineFailed: code DEVICE_BROKEN, when the trial has ended all work on the device.
         """
-        self._fused = use_kernels(self.device.stepper, self._plain, provide)
-        if not self._fused and not self.device.responds():
+        self._fused = use_kernels(self.runner, self._plain, provide)
+        if not self._fused and not self.runner.is_healthy():
             raise EngineFailed(
                 "The GPU does not respond any more since its kernels were tried.",
                 code="DEVICE_BROKEN",
@@ -90,40 +88,38 @@ class F5Engine:
             )
 
     def use_graphs(self) -> None:
-        """Record steps in idle time and replay them, on a GPU whose attention allows it."""
+        """Capture steps in pauses and replay them, on a GPU whose attention allows it."""
         if self._attention == "varlen":
-            where = self.device.where
+            device = self.runner.device
             tolerance = FP8_TOLERANCE if self._precision == "fp8" else None
-            self.device.stepper.enable_cuda_graphs(
-                CudaGraphCapturer(where), limits(where), tolerance
-            )
-            assert self.device.stepper.graphs is not None
-            self.device.stepper.graphs.request_usual()
+            self.runner.enable_cuda_graphs(GraphCapturer(device), Limits.of(device), tolerance)
+            assert self.runner.graphs is not None
+            self.runner.graphs.request_usual()
 
     def use_fast_linear(self) -> None:
-        """Compute the blocks' linear layers with oneDNN, or packed for MKL, where it pays."""
-        schedules, backbone = self.device.stepper.schedules, self.device.stepper.backbone
-        if onednn.onednn_is_supported(schedules.device, schedules.dtype):
-            onednn.enable_onednn(backbone)
-        elif mkl.mkl_is_supported(schedules.device, schedules.dtype):
-            mkl.pack_linear(backbone)
+        """Compute the blocks' linear layers by oneDNN, or packed for MKL, where that is faster."""
+        device, dtype = self._schedules.device, self._schedules.dtype
+        if cpu.onednn_is_supported(device, dtype):
+            cpu.enable_onednn(self.runner.backbone)
+        elif cpu.mkl_is_supported(device, dtype):
+            cpu.enable_mkl(self.runner.backbone)
 
     def quantize(self, dtype: str = "int8") -> None:
-        """Turn the blocks' linear layers to int8 or fp8, in place."""
-        quantize_blocks(self.device.stepper.backbone, dtype)
+        """Quantise the blocks' linear layers to int8 or fp8, in place."""
+        quantize_blocks(self.runner.backbone, dtype)
         self._precision = dtype
 
     @property
     def description(self) -> str:
         """Device, precision, attention and whether its own kernels compute, for a log line."""
-        threads = f", {torch.get_num_threads()} threads" if self.device.where.type == "cpu" else ""
+        threads = f", {torch.get_num_threads()} threads" if self.runner.device.type == "cpu" else ""
         kernels = ", fused kernels" if self._fused else ""
-        return f"{self.device.where.type}, {self._precision}, {self._attention}{kernels}{threads}"
+        return f"{self.runner.device.type}, {self._precision}, {self._attention}{kernels}{threads}"
 
     @property
     def broken(self) -> bool:
         """Whether the device has failed for good."""
-        return self.batcher.broken
+        return self.loop.broken
 
     def unspeakable(self, text: str) -> list[str]:
         """Characters of `text` that the vocabulary lacks, in order, each once."""
@@ -135,7 +131,7 @@ class F5Engine:
 
     def generate(
         self,
-        utterances: Sequence[Utterance],
+        utterances: abc.Sequence[Utterance],
         on_done: OnDone | None = None,
         check: Callable[[], None] | None = None,
         *,
@@ -153,45 +149,27 @@ class F5Engine:
         for options in {(u.options.nfe_step, u.options.sway_sampling_coef) for u in utterances}:
             self._schedules.prepare(*options)  # here, as others wait for the device
         waves: dict[int, Wave] = {}
-        with closing(self.batcher.run(self._drafts(utterances), check, deadline)) as finished:
+        due = math.inf if deadline is None else deadline
+        with closing(self.loop.run(self._sequences(utterances), check, due)) as finished:
             for index, wave in finished:
                 waves[index] = wave
                 if on_done is not None:
                     on_done(index, wave)
         return [waves[index] for index in range(len(utterances))]
 
-    def estimate_s(self, utterances: Sequence[Utterance]) -> float | None:
+    def estimate_s(self, utterances: abc.Sequence[Utterance]) -> float | None:
         """Seconds that the device needs for these alone; None before anything was measured."""
-        return self.batcher.estimate_s(self._drafts(utterances))
+        return self.loop.estimate_s(self._sequences(utterances))
 
     def counters(self) -> Mapping[str, float]:
         """See `types.Engine.counters`."""
-        return {**self.batcher.counters(), "fused_kernels": float(self._fused)}
+        return {**self.loop.counters(), "fused_kernels": float(self._fused)}
 
-    def _drafts(self, utterances: Sequence[Utterance]) -> list[Draft]:
-        voices = {u.voice.revision: u.voice for u in utterances}
-        references = {revision: Reference(voice) for revision, voice in voices.items()}
+    def _sequences(self, utterances: abc.Sequence[Utterance]) -> list[Sequence]:
+        prompts = {u.voice.revision: u.voice for u in utterances}
+        made = {revision: ReferencePrompt.of(voice) for revision, voice in prompts.items()}
         return [
-            Draft(u, references[u.voice.revision], self._vocab.ids(tokenize(text)))
+            Sequence.of(u, made[u.voice.revision], self._vocab.ids(tokenize(text)))
             for u in utterances
             for text in [without_emoji(spoken_ref_text(u.voice) + u.text)]
         ]
-
-    @torch.inference_mode()
-    def sample(self, rows: Sequence[Row], check: Callable[[], None] | None = None) -> list[Tensor]:
-        """Mels of rows, all at once and in this thread: for comparisons and measurements.
-
-        Args:
-            check: called before each step; what it raises ends the work.
-
-        Returns:
-            float32 [n N_MELS] each, the reference included.
-        """
-        stepper = self.device.stepper
-        begun = [stepper.begin(row) for row in rows]
-        while moving := [item for item in begun if not item.done]:
-            if check is not None:
-                check()
-            stepper.step(moving)
-        stepper.forget()
-        return [with_reference(item.row, item.x) for item in begun]

@@ -1,8 +1,8 @@
-"""The operations of a step by the project's own kernels, and whether they are used.
+"""Operations of a step by the project's own Triton kernels.
 
-Each operation reads and writes what it must once, in one launch. Rows of a table are chosen by
-each token in the kernel, so mixed time points cost what one does; convolutions know where their
-sequence ends, and need no gaps.
+Each operation reads and writes what it must once, in one launch. The kernels look the modulation of
+each token up, so mixed time points cost what one does; convolutions know where their sequence ends,
+and need no padding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from f5serve.engine.packing import BatchLayout
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fused:
+class FusedOps:
     """See `Ops`.
 
     Attributes:
@@ -30,20 +30,20 @@ class Fused:
     name: str = "fused"
     _taps: dict[nn.Conv1d, Tensor] = field(default_factory=dict, init=False)
 
-    def rows(self, table: Tensor, place: Tensor | None) -> tuple[Tensor, ...]:
+    def modulation(self, vectors: Tensor, index: Tensor | None) -> tuple[Tensor, ...]:
         """One [d], or all that the kernel chooses from [t d]."""
-        return table.unbind(-2)
+        return vectors.unbind(-2)
 
     def modulate(
-        self, x: Tensor, branch: Branch | None, scale: Tensor, shift: Tensor, place: Tensor | None
+        self, x: Tensor, branch: Branch | None, scale: Tensor, shift: Tensor, index: Tensor | None
     ) -> Normed:
         """See `Ops`."""
-        kernel = self.kernels.norm_modulate[branch is not None, place is not None]
+        kernel = self.kernels.norm_modulate[branch is not None, index is not None]
         out = torch.empty_like(x)
         whole = x if branch is None else torch.empty_like(x)
         delta, gate = (x, scale) if branch is None else branch
-        stride = 0 if place is None else scale.stride(0)
-        places = x if place is None else place
+        stride = 0 if index is None else scale.stride(0)
+        places = x if index is None else index
         arguments = x, delta, gate, scale, shift, places, whole, out, stride
         self.launch(kernel, (len(x), 1), *arguments)
         return whole, out
@@ -61,7 +61,7 @@ class Fused:
         """See `Ops`; `heads` is in the kernel."""
         self.launch(self.kernels.rotate, (len(qkv), 1), qkv, torch.view_as_real(rotary))
 
-    def position(
+    def conv_position(
         self, x: Tensor, convs: tuple[nn.Conv1d, nn.Conv1d], layout: BatchLayout
     ) -> Tensor:
         """See `Ops`."""

@@ -1,6 +1,9 @@
-"""How kernels get onto a GPU: compiled ahead, compiled here, or not at all.
+"""The choice between plain operations and our own kernels, compiled ahead or compiled here.
 
-folder of compiled kernels, Triton with a C compiler -> a Launch, or one sentence why not
+    folder of compiled kernels, Triton with a C compiler -> a Launch, or one sentence why not
+
+A step of two short sequences is computed with plain operations and with kernels, at one time point
+and at two. Only where both agree are kernels used; else a log line says why.
 """
 
 from __future__ import annotations
@@ -14,11 +17,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from f5serve.engine.compiled_kernels import Gpu, load
-from f5serve.engine.cuda_driver import LIBRARY, Driver
+from f5serve.engine.compiled_kernels import LIBRARY, Driver, Gpu, load
+from f5serve.engine.config import N_MELS
+from f5serve.engine.cuda_graphs import TOLERANCE
+from f5serve.engine.fused import FusedOps, use
 from f5serve.engine.kernel_files import FOLDER, KernelsUnusable, source_hash
-from f5serve.engine.kernels import Kernel, Launch, compiling
+from f5serve.engine.kernels import Kernel, Kernels, Launch, compiling
+from f5serve.engine.model_runner import ModelRunner
+from f5serve.engine.ops import PlainOps
+from f5serve.engine.request import ReferencePrompt, Sequence
+from f5serve.types import SamplingOptions
 
 log = logging.getLogger(__name__)
 
@@ -78,3 +88,66 @@ def cannot_compile() -> str:
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
         return "Triton needs Python's headers for C, and there are none."
     return ""
+
+
+FRAMES = 40, 33
+"""Of the sequences; more than one program of a convolution works on."""
+Provide = Callable[[Iterable[Kernel], torch.device], Launch]
+"""Makes kernels ready for a device; raises with a reason where it cannot."""
+
+
+def use_kernels(runner: ModelRunner, plain: PlainOps, provide: Provide) -> bool:
+    """Let the backbone compute with kernels where they agree with plain operations."""
+    began = time.monotonic()
+    where = runner.schedules
+    try:
+        kernels = Kernels.of(where.config, where.dtype)
+        fused = FusedOps(kernels, provide(kernels, where.device))
+        off = max(_difference(runner, plain, fused, points) for points in (1, 2))
+    except Exception as error:  # noqa: BLE001 - whatever it is, steps are computed without
+        reason = (str(error) or repr(error)).splitlines()[0]
+    else:
+        if off <= TOLERANCE[where.dtype]:
+            use(runner.backbone, fused)
+            log.info("fused kernels are used: %.1f s, off by %.1e", time.monotonic() - began, off)
+            return True
+        reason = f"they are off by {off:.1e}"
+    finally:
+        runner.clear_batch()
+    use(runner.backbone, plain)
+    log.warning(
+        "fused kernels are not used, which costs speed alone: %s. F5_FUSED_KERNELS=off avoids "
+        "the try.",
+        reason.rstrip("."),
+    )
+    return False
+
+
+def _difference(runner: ModelRunner, plain: PlainOps, fused: FusedOps, points: int) -> float:
+    """Relative, of a step of sequences at so many time points."""
+    use(runner.backbone, plain)
+    expected = _moved(runner, points)
+    use(runner.backbone, fused)
+    off = (_moved(runner, points) - expected).norm() / expected.norm()
+    return float(off) if bool(torch.isfinite(off)) else float("inf")
+
+
+def _moved(runner: ModelRunner, points: int) -> Tensor:
+    """By how much a step moves two sequences: [n N_MELS]."""
+    batch = [_sequence(runner, frames) for frames in FRAMES]
+    for i, seq in enumerate(batch):
+        runner.start(seq)
+        seq.step = i % points
+    before = torch.cat([seq.x for seq in batch])
+    runner.step(batch)
+    return torch.cat([seq.x for seq in batch]) - before
+
+
+def _sequence(runner: ModelRunner, frames: int) -> Sequence:
+    """Noise to noise, and without CFG, which would add one rounding to another."""
+    drawn = torch.Generator().manual_seed(frames)
+    most = runner.schedules.config.vocab_size - 1
+    token_ids = torch.randint(most, (frames // 2,), generator=drawn).tolist()
+    mel = torch.randn(frames // 2, N_MELS, generator=drawn)
+    options = SamplingOptions(cfg_strength=0.0)
+    return Sequence(ReferencePrompt.from_mel(mel), token_ids, frames, frames, options)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from f5serve.engine.config import HEAD_DIM, ModelConfig
-from f5serve.engine.layers import CONV_GROUPS, CONV_KERNEL
+from f5serve.engine.modules import CONV_GROUPS, CONV_KERNEL
 from f5serve.engine.ops import NORM_EPS
 from f5serve.engine.unett import rms_eps
 
@@ -76,20 +76,20 @@ class Kernels:
     conv_mish: Mapping[bool, Kernel]
 
     @classmethod
-    def of(cls, arch: ModelConfig, dtype: torch.dtype) -> Kernels:
-        """What a model of `arch` needs in this precision."""
+    def of(cls, config: ModelConfig, dtype: torch.dtype) -> Kernels:
+        """What a model of `config` needs in this precision."""
         both = False, True
-        is_dit = arch.backbone == "dit"
+        is_dit = config.backbone == "dit"
         return cls(
             {
-                (delta, place): _norm_modulate(arch, dtype, delta, place)
+                (delta, place): _norm_modulate(config, dtype, delta, place)
                 for delta in both
                 for place in both
                 if is_dit
             },
-            {delta: _norm_rms(arch, dtype, delta) for delta in both if not is_dit},
-            _rotate(arch, dtype),
-            {residual: _conv_mish(arch, dtype, residual) for residual in both},
+            {delta: _norm_rms(config, dtype, delta) for delta in both if not is_dit},
+            _rotate(config, dtype),
+            {residual: _conv_mish(config, dtype, residual) for residual in both},
         )
 
     def __iter__(self) -> Iterator[Kernel]:
@@ -100,13 +100,13 @@ class Kernels:
         yield from self.conv_mish.values()
 
 
-def _norm_modulate(arch: ModelConfig, dtype: torch.dtype, delta: bool, place: bool) -> Kernel:
+def _norm_modulate(config: ModelConfig, dtype: torch.dtype, delta: bool, place: bool) -> Kernel:
     kept = f"*{TYPES[dtype]}:16"
     # Without places another pointer stands there, which is not followed.
     places = "*i64:16" if place else kept
-    block = _power_of_two(arch.dim)
+    block = _power_of_two(config.dim)
     constants = {
-        "WIDTH": arch.dim,
+        "WIDTH": config.dim,
         "BLOCK": block,
         "EPS": NORM_EPS,
         "HAS_DELTA": delta,
@@ -116,18 +116,18 @@ def _norm_modulate(arch: ModelConfig, dtype: torch.dtype, delta: bool, place: bo
     return Kernel("norm_modulate", arguments, tuple(constants.items()), _warps(block))
 
 
-def _norm_rms(arch: ModelConfig, dtype: torch.dtype, delta: bool) -> Kernel:
-    block = _power_of_two(arch.dim)
-    constants = {"WIDTH": arch.dim, "BLOCK": block, "EPS": rms_eps(dtype), "HAS_DELTA": delta}
+def _norm_rms(config: ModelConfig, dtype: torch.dtype, delta: bool) -> Kernel:
+    block = _power_of_two(config.dim)
+    constants = {"WIDTH": config.dim, "BLOCK": block, "EPS": rms_eps(dtype), "HAS_DELTA": delta}
     kept = f"*{TYPES[dtype]}:16"
     return Kernel("norm_rms", (kept,) * 5, tuple(constants.items()), _warps(block))
 
 
-def _rotate(arch: ModelConfig, dtype: torch.dtype) -> Kernel:
-    block = _power_of_two(arch.n_rope_heads)
+def _rotate(config: ModelConfig, dtype: torch.dtype) -> Kernel:
+    block = _power_of_two(config.n_rope_heads)
     constants = {
-        "HEADS": arch.heads,
-        "TURNED": arch.n_rope_heads,
+        "HEADS": config.heads,
+        "TURNED": config.n_rope_heads,
         "HALF": HEAD_DIM // 2,
         "BLOCK": block,
     }
@@ -135,8 +135,8 @@ def _rotate(arch: ModelConfig, dtype: torch.dtype) -> Kernel:
     return Kernel("rotate", arguments, tuple(constants.items()), _warps(block * HEAD_DIM))
 
 
-def _conv_mish(arch: ModelConfig, dtype: torch.dtype, residual: bool) -> Kernel:
-    inner = arch.dim // CONV_GROUPS
+def _conv_mish(config: ModelConfig, dtype: torch.dtype, residual: bool) -> Kernel:
+    inner = config.dim // CONV_GROUPS
     constants = {
         "TAPS": CONV_KERNEL,
         "GROUPS": CONV_GROUPS,

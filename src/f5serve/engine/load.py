@@ -1,4 +1,4 @@
-"""Files, or a seed, and options in; a ready engine out.
+"""Loading: weights from disk, or random ones, and options become a ready engine.
 
 The one place where device, precision and thread count are decided.
 """
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import torch
 
-from f5serve.engine import checkpoint, kernel_choice, mkl
+from f5serve.engine import checkpoint, cpu, kernel_choice
+from f5serve.engine.checkpoint import CheckpointFile
 from f5serve.engine.config import preset
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.quantize import QUANTISED, fp8_works
 from f5serve.engine.threads import usable_threads
-from f5serve.engine.vocoder import Vocos
-from f5serve.engine.vocoder import random_tensors as random_vocos
-from f5serve.engine.weight_file import CheckpointFile
+from f5serve.engine.vocos import Vocos
+from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.number_formats import FP8_FAILS, cpu_flags, lack_of_cpu, lack_of_gpu
 from f5serve.settings import limit_onednn_cache
@@ -81,7 +81,7 @@ def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOp
     with CheckpointFile.inspect(vocoder).open() as tensors:
         vocos = Vocos.from_tensors(tensors, placement.device)
     words = Vocab.from_file(vocab)
-    _check_vocab(words, schedules.arch.vocab_size - 1)
+    _check_vocab(words, schedules.config.vocab_size - 1)
     return _finish(F5Engine(backbone, schedules, vocos, words, options.model or arch), options)
 
 
@@ -116,7 +116,7 @@ def _placement(options: EngineOptions) -> checkpoint.DeviceAndDtype:
             log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
     prepare_process(device)
     dtype = _DTYPES.get(options.dtype, _AUTO[device.type])
-    turned = options.dtype in QUANTISED or mkl.mkl_is_supported(device, dtype)
+    turned = options.dtype in QUANTISED or cpu.mkl_is_supported(device, dtype)
     return checkpoint.DeviceAndDtype(device, dtype, in_place=not turned)
 
 
@@ -143,7 +143,7 @@ def prepare_process(device: torch.device) -> None:
 
 
 def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
-    if options.fused_kernels and engine.device.where.type == "cuda":
+    if options.fused_kernels and engine.runner.device.type == "cuda":
         # Before layers are quantised, which would make every difference larger.
         engine.use_kernels(kernel_choice.provide)
     if options.dtype in QUANTISED:
@@ -151,7 +151,7 @@ def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
     else:
         engine.use_fast_linear()
     if options.batch_frames:
-        engine.batcher.resize(options.batch_frames)
+        engine.scheduler.resize(options.batch_frames)
     if options.cuda_graphs:
         engine.use_graphs()
     log.info("%s ready: %s", engine.model, engine.description)

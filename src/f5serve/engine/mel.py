@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from f5serve.engine.config import N_MELS
-from f5serve.engine.transfers import to_device
+from f5serve.engine.cuda import to_device
 from f5serve.units import HOP_LENGTH, SAMPLE_RATE
 
 N_FFT = 1024

@@ -1,7 +1,4 @@
-"""Where the sequences of a batch lie, and at which time points they are.
-
-Lengths flow in, index tensors flow out; neither weights nor noise are known here.
-"""
+"""Packed batches: where the sequences of a batch lie, and at which time points they are."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ import torch
 from torch import Tensor
 
 from f5serve.engine.config import HEAD_DIM, ROPE_THETA
-from f5serve.engine.transfers import to_device
+from f5serve.engine.cuda import to_device
 
 CONV_PADDING = 15
-"""Frames that the position convolution looks to either side."""
+"""Frames that the position convolution sees to either side."""
 GPU_CONV_MULTIPLE = 128
 """On GPUs it gets multiples of so many: cuDNN makes a plan for each size, which takes long."""
 
@@ -45,54 +42,53 @@ class PackedSequences:
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> PackedSequences:
-        """Packing of sequences of these lengths."""
-        runs, first = [], 0
+        """Sequences of these lengths."""
+        groups, first = [], 0
         for length, group in groupby(lengths):
             count = len(list(group))
             if length:
-                runs.append((first, count, length))
+                groups.append((first, count, length))
             first += count * length
-        longest = max(lengths)
-        # Only where sequences start comes from here; the rest is made on the device.
-        starts = to_device(device, torch.tensor([0, *lengths]).cumsum(0))
+        max_seqlen = max(lengths)
+        # Only the cumulative lengths are copied to the device; the rest is made there.
+        cu_seqlens = to_device(device, torch.tensor([0, *lengths]).cumsum(0))
         order = torch.arange(sum(lengths), device=device)
-        sequence = torch.searchsorted(starts[1:], order, right=True)
-        positions = order - starts[sequence]
-        rotary = _rotary_table(longest, device)[positions, None, None]
+        seq_ids = torch.searchsorted(cu_seqlens[1:], order, right=True)
+        positions = order - cu_seqlens[seq_ids]
         return cls(
             tuple(lengths),
-            tuple(runs),
-            longest,
+            tuple(groups),
+            max_seqlen,
             positions,
-            sequence,
-            starts.to(torch.int32),
-            rotary,
+            seq_ids,
+            cu_seqlens.to(torch.int32),
+            _rotary_table(max_seqlen, device)[positions, None, None],
         )
 
     def conv_padding(self) -> ConvPadding:
-        """Where tokens lie when `CONV_PADDING` empty places are between sequences."""
+        """Where tokens lie with `CONV_PADDING` zeros between sequences."""
         count = len(self.seq_ids)
         device = self.seq_ids.device
-        places = torch.arange(count, device=device) + self.seq_ids * CONV_PADDING
+        indices = torch.arange(count, device=device) + self.seq_ids * CONV_PADDING
         size = count + (len(self.lengths) - 1) * CONV_PADDING
         if device.type == "cuda":
             size = -(-size // GPU_CONV_MULTIPLE) * GPU_CONV_MULTIPLE
-        empty = torch.ones(size, dtype=torch.bool, device=device)
-        return ConvPadding(places, empty.index_fill_(0, places, False))
+        mask = torch.ones(size, dtype=torch.bool, device=device)
+        return ConvPadding(indices, mask.index_fill_(0, indices, False))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All of them, in an order of their own."""
+        """All index tensors, in a fixed order."""
         return self.positions, self.seq_ids, self.cu_seqlens, self.rotary
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConvPadding:
-    """Tokens with gaps between their sequences.
+    """Tokens with padding between their sequences.
 
     Attributes:
         indices: int64 [m], of each token.
-        mask: bool [m + gaps], the places where none is; on GPUs a multiple of `GPU_CONV_MULTIPLE`.
+        mask: bool [m + padding], where the padding is; on GPUs a multiple of `GPU_CONV_MULTIPLE`.
     """
 
     indices: Tensor
@@ -104,10 +100,10 @@ class BatchLayout:
     """A batch as a backbone sees it.
 
     Attributes:
-        mel: the mel frames of all rows.
+        mel: the mel frames of all sequences.
         tokens: what the transformer works on: the mel, for E2-TTS with a time token before each.
         mel_indices: int64 [m], where the mel lies among the tokens; None when they are the same.
-        conv_padding: of the mel; None on CPUs when all rows have one length.
+        conv_padding: of the mel; None on CPUs when all sequences have one length.
     """
 
     mel: PackedSequences
@@ -123,24 +119,22 @@ class BatchLayout:
         time_token: bool,
         pad_convs: bool = False,
     ) -> BatchLayout:
-        """Layout of rows of these lengths."""
+        """Layout of sequences of these lengths; `pad_convs` even where it is not needed."""
         mel = PackedSequences.of(lengths, device)
         tokens = PackedSequences.of([n + 1 for n in lengths], device) if time_token else mel
         # Before each mel frame lie those before it, and the time tokens up to its own.
         order = torch.arange(len(mel.seq_ids), device=device)
-        places = order + mel.seq_ids + 1 if time_token else None
-        pad_convs = pad_convs or device.type == "cuda"
-        gaps = mel.conv_padding() if pad_convs or len(mel.groups) > 1 else None
-        return cls(mel, tokens, places, gaps)
+        mel_indices = order + mel.seq_ids + 1 if time_token else None
+        pad_convs = pad_convs or device.type == "cuda" or len(mel.groups) > 1
+        return cls(mel, tokens, mel_indices, mel.conv_padding() if pad_convs else None)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All of them; those of two layouts of one shape correspond."""
+        """All index tensors; those of two layouts of one shape correspond."""
         found = [*self.mel.tensors, *self.tokens.tensors]
         found += [] if self.mel_indices is None else [self.mel_indices]
-        found += (
-            [] if self.conv_padding is None else [self.conv_padding.indices, self.conv_padding.mask]
-        )
+        padding = self.conv_padding
+        found += [] if padding is None else [padding.indices, padding.mask]
         return tuple({id(tensor): tensor for tensor in found}.values())
 
 
@@ -165,7 +159,7 @@ class StepConditioning:
         return StepConditioning(self.modulation, first), StepConditioning(self.modulation, second)
 
     def per_sequence(self) -> Tensor:
-        """[rows d], or [b rows d]"""
+        """[r d], or [b r d]"""
         return self.modulation if self.indices is None else self.modulation[self.indices]
 
     def per_token(self, packing: PackedSequences) -> Tensor | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from f5serve.engine.layers import replace_linear
+from f5serve.engine.modules import replace_linear
 
 _LARGEST = 127.0
 _LARGEST_FP8 = 256.0

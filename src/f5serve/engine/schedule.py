@@ -1,9 +1,9 @@
-"""What depends on the time points alone, computed once per schedule and kept.
+"""Schedules: timesteps and what depends on them alone, the modulation, computed once and cached.
 
-A schedule is a time grid and a table [s rows d]: for F5-TTS the shift, scale and gate of every
-block and the final norm, for E2-TTS the time token. The table comes out of the checkpoint's time
-layers; the converted artifact carries the tables of 7, 16 and 32 steps instead of those layers.
-Tables are computed in the threads of callers, and copied to the device by its own.
+A modulation [s r d] holds, for each of s steps, the shift, scale and gate of every block and the
+final norm (F5-TTS), or the time token (E2-TTS). It comes out of the checkpoint's time layers; the
+converted artifact carries the modulation of 7, 16 and 32 steps instead of those layers. It is
+computed in the threads of callers, and copied to the device by the device's own.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from f5serve.engine.config import TIME_FREQ_DIM, ModelConfig
+from f5serve.engine.cuda import to_device
 from f5serve.engine.dit import DiT
-from f5serve.engine.sampler import timesteps
-from f5serve.engine.transfers import to_device
-from f5serve.engine.weight_file import OpenTensors
+from f5serve.engine.weight_map import OpenTensors
 from f5serve.errors import InvalidRequest, ModelUnavailable
 
 log = logging.getLogger(__name__)
@@ -35,12 +34,36 @@ PRECOMPUTED_SWAY = -1.0
 CACHED_SCHEDULES = 8
 
 
-def compute_modulation(weights: Mapping[str, Tensor], arch: ModelConfig, times: Tensor) -> Tensor:
-    """Table of a grid, from published tensors, in float32.
+EPSS_GRIDS = {
+    5: (0, 2, 4, 8, 16, 32),
+    6: (0, 2, 4, 6, 8, 16, 32),
+    7: (0, 2, 4, 6, 8, 16, 24, 32),
+    10: (0, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32),
+    12: (0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32),
+    16: (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32),
+}
+"""Empirically pruned step sampling (arXiv 2505.19931): which of 32 even steps are kept."""
+
+
+def timesteps(nfe_step: int, sway_sampling_coef: float) -> Tensor:
+    """Time grid from 0 to 1: the EPSS one where it exists, even otherwise, then swayed.
+
+    Sway sampling is arXiv 2410.06885: f(t) = t + s * (cos(pi/2 * t) - 1 + t).
+
+    Returns:
+        float32 [nfe_step + 1]
+    """
+    grid = EPSS_GRIDS.get(nfe_step)
+    t = torch.tensor(grid) / 32 if grid else torch.linspace(0, 1, nfe_step + 1)
+    return t + sway_sampling_coef * (torch.cos(math.pi / 2 * t) - 1 + t)
+
+
+def compute_modulation(weights: Mapping[str, Tensor], config: ModelConfig, times: Tensor) -> Tensor:
+    """Modulation at some time points, from published tensors, in float32.
 
     Args:
         weights: published names; read one at a time, so that a mapped file is not held whole.
-        times: [s], the points at which a step begins.
+        times: [s], the points at which steps begin.
 
     Returns:
         [s, 6 * depth + 2, d] for F5-TTS, [s 1 d] for E2-TTS.
@@ -54,14 +77,14 @@ def compute_modulation(weights: Mapping[str, Tensor], arch: ModelConfig, times: 
     angles = 1000 * times[:, None] * frequencies
     t = torch.cat([angles.sin(), angles.cos()], dim=-1)  # [s TIME_FREQ_DIM]
     t = linear(F.silu(linear(t, "time_embed.time_mlp.0")), "time_embed.time_mlp.2")  # [s d]
-    if arch.backbone == "unett":
+    if config.backbone == "unett":
         return t[:, None]
     t = F.silu(t)
     rows = [
-        linear(t, f"transformer_blocks.{i}.attn_norm.linear").unflatten(-1, (6, arch.dim))
-        for i in range(arch.depth)
+        linear(t, f"transformer_blocks.{i}.attn_norm.linear").unflatten(-1, (6, config.dim))
+        for i in range(config.depth)
     ]
-    rows.append(linear(t, "norm_out.linear").unflatten(-1, (2, arch.dim)))
+    rows.append(linear(t, "norm_out.linear").unflatten(-1, (2, config.dim)))
     return torch.cat(rows, dim=1)
 
 
@@ -70,8 +93,8 @@ class Schedule:
     """A time grid as the model takes it.
 
     Attributes:
-        dt: of the steps, [s].
-        modulation: [s rows d], on the device and in the precision of the model.
+        dt: width of each step, [s].
+        modulation: [s r d], on the device and in the precision of the model.
     """
 
     dt: tuple[float, ...]
@@ -80,29 +103,29 @@ class Schedule:
 
 @dataclass(slots=True)
 class ScheduleCache:
-    """Schedules of one model; the last few used are kept.
+    """Schedules of one model; the last few used are cached.
 
     Attributes:
-        precomputed: tables of the artifact, by number of steps, at `PRECOMPUTED_SWAY`.
+        precomputed: modulations of the artifact, by number of steps, at `PRECOMPUTED_SWAY`.
         open_time_layers: opens the published time layers, or None where they are not to be had.
     """
 
-    arch: ModelConfig
+    config: ModelConfig
     device: torch.device
     dtype: torch.dtype
     precomputed: Mapping[int, Tensor]
     open_time_layers: OpenTensors | None
     _cached: Callable[[int, float], Schedule] = field(init=False, repr=False)
-    _tables: OrderedDict[tuple[int, float], Tensor] = field(init=False, repr=False)
+    _modulations: OrderedDict[tuple[int, float], Tensor] = field(init=False, repr=False)
     _computing: threading.Lock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._cached = lru_cache(maxsize=CACHED_SCHEDULES)(self._place)
-        self._tables = OrderedDict()
+        self._modulations = OrderedDict()
         self._computing = threading.Lock()
 
     def check(self, nfe_step: int, sway_sampling_coef: float) -> None:
-        """Refuse options whose table is neither precomputed nor can be computed; takes no time.
+        """Refuse options whose modulation is not precomputed and cannot be computed; takes no time.
 
         Raises:
             InvalidRequest: code BAD_OPTION, naming what is possible.
@@ -111,26 +134,26 @@ class ScheduleCache:
             raise self._not_held(nfe_step, sway_sampling_coef)
 
     def prepare(self, nfe_step: int, sway_sampling_coef: float) -> Tensor:
-        """The table of these options, computed so that `get` does not have to; in any thread.
+        """The modulation of these options, computed so that `get` does not have to; in any thread.
 
         Returns:
-            [s rows d], float32, on the CPU, with one added to the scales.
+            [s r d], float32, on the CPU, with one added to the scales.
 
         Raises:
             InvalidRequest: as `check`; also when the time layers cannot be read any more.
         """
         key = nfe_step, sway_sampling_coef
-        table = self._tables.get(key)
-        if table is None:
+        modulation = self._modulations.get(key)
+        if modulation is None:
             with self._computing:  # it reads hundreds of megabytes: one at a time, and once
-                table = self._tables.get(key)
-                if table is None:
-                    table = self._tables[key] = self._compute(*key)
-                    while len(self._tables) > CACHED_SCHEDULES:
-                        self._tables.popitem(last=False)
+                modulation = self._modulations.get(key)
+                if modulation is None:
+                    modulation = self._modulations[key] = self._compute(*key)
+                    while len(self._modulations) > CACHED_SCHEDULES:
+                        self._modulations.popitem(last=False)
         with contextlib.suppress(KeyError):  # gone meanwhile
-            self._tables.move_to_end(key)
-        return table
+            self._modulations.move_to_end(key)
+        return modulation
 
     def get(self, nfe_step: int, sway_sampling_coef: float) -> Schedule:
         """The schedule of these options on the device; in the thread that owns it.
@@ -141,25 +164,25 @@ class ScheduleCache:
         return self._cached(nfe_step, sway_sampling_coef)
 
     def _place(self, nfe_step: int, sway: float) -> Schedule:
-        table = self.prepare(nfe_step, sway)
+        modulation = self.prepare(nfe_step, sway)
         dt = tuple(timesteps(nfe_step, sway).diff().tolist())
-        return Schedule(dt, to_device(self.device, table.to(self.dtype)))
+        return Schedule(dt, to_device(self.device, modulation.to(self.dtype)))
 
     def _compute(self, nfe_step: int, sway: float) -> Tensor:
         self.check(nfe_step, sway)
         if self._is_precomputed(nfe_step, sway):
-            table = self.precomputed[nfe_step].clone()
+            modulation = self.precomputed[nfe_step].clone()
         else:
-            table = self._from_layers(nfe_step, sway)
-        if self.arch.backbone == "dit":
-            table[:, DiT.scale_indices(self.arch.depth)] += 1.0
-        return table
+            modulation = self._from_layers(nfe_step, sway)
+        if self.config.backbone == "dit":
+            modulation[:, DiT.scale_indices(self.config.depth)] += 1.0
+        return modulation
 
     def _from_layers(self, nfe_step: int, sway: float) -> Tensor:
         assert self.open_time_layers is not None
         try:
             with self.open_time_layers() as weights:
-                return compute_modulation(weights, self.arch, timesteps(nfe_step, sway)[:-1])
+                return compute_modulation(weights, self.config, timesteps(nfe_step, sway)[:-1])
         except ModelUnavailable as error:  # the file was there when the engine was loaded
             if not self.precomputed:
                 raise

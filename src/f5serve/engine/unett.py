@@ -7,18 +7,13 @@ from torch import Tensor, nn
 
 from f5serve.engine.attention import Attention
 from f5serve.engine.config import N_MELS, ModelConfig
-from f5serve.engine.layers import (
-    FeedForward,
-    InputEmbedding,
-    SelfAttention,
-    TextEmbedding,
-)
+from f5serve.engine.modules import FeedForward, InputEmbedding, SelfAttention, TextEmbedding
 from f5serve.engine.ops import PLAIN, Normed, Ops
 from f5serve.engine.packing import BatchLayout, PackedSequences, StepConditioning
 
 
 def rms_eps(dtype: torch.dtype) -> float:
-    """What keeps the norm of a frame finite that is all zero."""
+    """Keeps the norm of a frame finite that is all zero."""
     return 1e-12 if dtype.itemsize > 2 else 1e-7
 
 
@@ -35,16 +30,16 @@ class RMSNorm(nn.Module):
         return self.ops.rms_norm(x, branch, self.weight, rms_eps(x.dtype))
 
 
-class Layer(nn.Module):
-    """Pre-norm block; in the second half it first takes in the output of its mirror layer."""
+class UNetTBlock(nn.Module):
+    """Pre-norm block; in the second half it first takes in the output of its mirror block."""
 
-    def __init__(self, arch: ModelConfig, has_skip: bool) -> None:
+    def __init__(self, config: ModelConfig, has_skip: bool) -> None:
         super().__init__()
-        self.skip = nn.Linear(2 * arch.dim, arch.dim, bias=False) if has_skip else None
-        self.attn_norm = RMSNorm(arch.dim)
-        self.attn = SelfAttention(arch)
-        self.ff_norm = RMSNorm(arch.dim)
-        self.ff = FeedForward(arch)
+        self.skip = nn.Linear(2 * config.dim, config.dim, bias=False) if has_skip else None
+        self.attn_norm = RMSNorm(config.dim)
+        self.attn = SelfAttention(config)
+        self.ff_norm = RMSNorm(config.dim)
+        self.ff = FeedForward(config)
 
     def forward(
         self,
@@ -54,12 +49,12 @@ class Layer(nn.Module):
         packing: PackedSequences,
         attend: Attention,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The layer, whose last sum is left to the norm that follows.
+        """The block, whose last sum is left to the norm that follows.
 
         Args:
             x: [m d].
             branch: what is still to be added to it [m d].
-            skip: what the mirror layer took in [m d], in the second half.
+            skip: what the mirror block took in [m d], in the second half.
 
         Returns:
             What this one took in, and x and branch as the next one takes them.
@@ -73,16 +68,20 @@ class Layer(nn.Module):
 
 
 class UNetT(nn.Module):
-    """Velocity of the noised mel, for packed rows."""
+    """Velocity of the noised mel, for packed sequences."""
 
-    def __init__(self, arch: ModelConfig) -> None:
+    has_time_token = True
+
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.text = TextEmbedding(arch)
-        self.input = InputEmbedding(arch)
-        half = arch.depth // 2
-        self.blocks = nn.ModuleList(Layer(arch, has_skip=i >= half) for i in range(arch.depth))
-        self.norm_out = RMSNorm(arch.dim)
-        self.proj_out = nn.Linear(arch.dim, N_MELS)
+        self.text = TextEmbedding(config)
+        self.input = InputEmbedding(config)
+        half = config.depth // 2
+        self.blocks = nn.ModuleList(
+            UNetTBlock(config, has_skip=i >= half) for i in range(config.depth)
+        )
+        self.norm_out = RMSNorm(config.dim)
+        self.proj_out = nn.Linear(config.dim, N_MELS)
 
     def forward(
         self,
@@ -92,7 +91,7 @@ class UNetT(nn.Module):
         layout: BatchLayout,
         attend: Attention,
     ) -> Tensor:
-        """Velocity of all rows; arguments as for `DiT`, a table [1 d] is the time token."""
+        """Velocity of all sequences; as for `DiT`, but a modulation [1 d] is the time token."""
         assert layout.mel_indices is not None
         mel = self.input(x, condition, layout)
         h = mel.new_empty(len(layout.tokens.positions), mel.shape[1])

@@ -1,72 +1,73 @@
-"""Who runs next: held for any mixture of rows, by plain arithmetic."""
+"""Which sequences take the next step, for any mixture of them, and what steps cost."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.engine.policy import FairShare, Ticket, pick
+from f5serve.engine.request import ReferencePrompt, Sequence
+from f5serve.engine.scheduler import FairQueue, StepCostModel, select
+from f5serve.types import SamplingOptions
 
-tickets = st.lists(
+PROMPT = ReferencePrompt(1, 1)
+
+
+def sequence(number: int, frames: int, virtual_finish: float = 0.0, **due: float) -> Sequence:
+    plain = PROMPT, [1], frames, 0, SamplingOptions()
+    return Sequence(*plain, number=number, virtual_finish=virtual_finish, **due)
+
+
+sequences = st.lists(
     st.builds(
-        Ticket,
+        sequence,
         number=st.just(0),
         frames=st.integers(1, 4096),
-        tag=st.floats(0, 1e6),
+        virtual_finish=st.floats(0, 1e6),
         deadline=st.one_of(st.just(math.inf), st.floats(0, 100)),
         latest_start=st.floats(0, 100),
     ),
     max_size=12,
-).map(
-    lambda made: [
-        Ticket(i, t.frames, t.tag, t.deadline, t.latest_start) for i, t in enumerate(made)
-    ]
-)
+).map(lambda made: [replace(seq, number=i) for i, seq in enumerate(made)])
 
 
-@given(tickets, st.integers(0, 12), st.integers(1, 8192), st.floats(0, 100))
-def test_a_step_keeps_the_budget_and_wastes_none(
-    rows: list[Ticket], begun: int, budget: int, now: float
+@given(sequences, st.integers(1, 8192), st.floats(0, 100))
+def test_a_step_keeps_its_limit_and_wastes_nothing(
+    rows: list[Sequence], budget: int, now: float
 ) -> None:
-    chosen = pick(rows[begun:], rows[:begun], budget, now)
-    assert len({ticket.number for ticket in chosen}) == len(chosen)
+    chosen = select(rows, budget, now)
+    assert len({seq.number for seq in chosen}) == len(chosen)
     assert set(chosen) <= set(rows)
-    frames = sum(ticket.frames for ticket in chosen)
+    frames = sum(seq.frames for seq in chosen)
     assert frames <= budget or len(chosen) == 1
     assert bool(chosen) == bool(rows)
     for left_out in set(rows) - set(chosen):
         assert frames + left_out.frames > budget
 
 
-@given(tickets, st.integers(1, 8192))
+@given(sequences, st.integers(1, 8192))
 def test_the_smallest_tag_always_runs_and_urgency_goes_before_it(
-    rows: list[Ticket], budget: int
+    rows: list[Sequence], budget: int
 ) -> None:
     if not rows:
         return
-    assert pick(rows, [], budget)[0] == min(rows, key=lambda t: (t.tag, t.number))
+    assert select(rows, budget)[0] == min(rows, key=lambda t: (t.virtual_finish, t.number))
     now = 50.0
     urgent = [t for t in rows if t.latest_start <= now < t.deadline < math.inf]
     if urgent:
-        first = pick(rows, [], budget, now)[0]
+        first = select(rows, budget, now)[0]
         assert first.deadline == min(t.deadline for t in urgent)
 
 
-@given(tickets, st.integers(1, 8192), st.integers(0, 12))
-def test_having_begun_changes_nothing(rows: list[Ticket], budget: int, begun: int) -> None:
-    assert pick(rows[begun:], rows[:begun], budget) == pick(rows, [], budget)
-
-
 def test_a_missed_deadline_is_no_reason_to_hurry() -> None:
-    late = Ticket(1, 100, tag=9.0, deadline=10.0, latest_start=5.0)
-    other = Ticket(0, 100, tag=1.0)
-    assert pick([other, late], [], 100, now=7.0) == [late]
-    assert pick([other, late], [], 100, now=11.0) == [other]
-    assert pick([other, late], [], 100) == [other]
+    late = sequence(1, 100, 9.0, deadline=10.0, latest_start=5.0)
+    other = sequence(0, 100, 1.0)
+    assert select([other, late], 100, now=7.0) == [late]
+    assert select([other, late], 100, now=11.0) == [other]
+    assert select([other, late], 100) == [other]
 
 
 @dataclass
@@ -112,28 +113,28 @@ def equal_shares(jobs: list[Job], arrivals: list[float]) -> list[float]:
 
 def served(jobs: list[Job]) -> tuple[list[float], list[float]]:
     """When each job was taken in and when it was done, one row a step, by tags."""
-    share, now = FairShare(), 0.0
+    queue, now = FairQueue(), 0.0
     arrivals, done = [math.nan] * len(jobs), [math.nan] * len(jobs)
-    rows: dict[Ticket, tuple[int, list[int]]] = {}  # job, steps left
+    rows: dict[Sequence, tuple[int, list[int]]] = {}  # job, steps left
     for _ in range(10_000):
         for i, job in enumerate(jobs):
             if math.isnan(arrivals[i]) and job.at <= now:
                 arrivals[i] = now
-                tags = share.admit([frames * steps for frames, steps in job.rows])
+                tags = queue.add([frames * steps for frames, steps in job.rows])
                 for (frames, steps), tag in zip(job.rows, tags, strict=True):
-                    rows[Ticket(len(rows), frames, tag)] = (i, [steps])
-        waiting = [ticket for ticket, (_, left) in rows.items() if left[0]]
+                    rows[sequence(len(rows), frames, tag)] = (i, [steps])
+        waiting = [seq for seq, (_, left) in rows.items() if left[0]]
         if not waiting:
             coming = [job.at for i, job in enumerate(jobs) if math.isnan(arrivals[i])]
             if not coming:
                 return arrivals, done
             now = float(min(coming))
             continue
-        (first,) = pick(waiting, [], 1)
+        (first,) = select(waiting, 1)
         i, left = rows[first]
         left[0] -= 1
         now += first.frames
-        share.advance(first.frames)
+        queue.advance(first.frames)
         if not any(left[0] for job, left in rows.values() if job == i):
             done[i] = now
     raise AssertionError("jobs are never done")
@@ -155,15 +156,48 @@ def test_little_is_not_held_up_by_much() -> None:
 
 
 def test_first_utterances_of_all_come_before_the_second_of_any() -> None:
-    share = FairShare()
-    one, two = share.admit([10, 10, 10]), share.admit([10, 10])
+    queue = FairQueue()
+    one, two = queue.add([10, 10, 10]), queue.add([10, 10])
     assert sorted([*one, *two]) == [10, 10, 20, 20, 30]
 
 
 def test_what_a_call_gives_up_goes_to_the_others() -> None:
-    share = FairShare()
-    (short,), (long,) = share.admit([10]), share.admit([1000])
-    share.leave(long)
-    share.advance(10)
-    assert share.admit([5]) == pytest.approx([short + 5])
-    share.leave(123.0)  # which is nobody's
+    queue = FairQueue()
+    (short,), (long,) = queue.add([10]), queue.add([1000])
+    queue.remove(long)
+    queue.advance(10)
+    assert queue.add([5]) == pytest.approx([short + 5])
+    queue.remove(123.0)  # which is nobody's
+
+
+def test_nothing_is_known_before_the_first_step() -> None:
+    assert StepCostModel().estimate_s(1, 100) is None
+
+
+@given(
+    fixed=st.floats(0, 0.1),
+    each=st.floats(1e-6, 1e-2),
+    sizes=st.lists(st.integers(50, 4000), min_size=8, max_size=60, unique=True),
+)
+def test_a_straight_line_is_found(fixed: float, each: float, sizes: list[int]) -> None:
+    cost = StepCostModel()
+    for size in sizes:
+        cost.observe(size, fixed + each * size)
+    total = cost.estimate_s(steps=10, tokens=sum(sizes))
+    if max(sizes) > 1.5 * min(sizes):
+        assert total == pytest.approx(10 * fixed + each * sum(sizes), rel=0.1, abs=0.05)
+    assert cost.estimate_s(1, sizes[0]) >= 0
+
+
+def test_equal_steps_are_repeated() -> None:
+    cost = StepCostModel()
+    for _ in range(5):
+        cost.observe(500, 0.2)
+    assert cost.estimate_s(steps=16, tokens=16 * 500) == pytest.approx(3.2)
+
+
+def test_a_device_that_slows_down_is_noticed() -> None:
+    cost = StepCostModel()
+    for seconds in [0.1] * 200 + [0.3] * 200:
+        cost.observe(500, seconds)
+    assert cost.estimate_s(1, 500) == pytest.approx(0.3, rel=0.05)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from f5serve.engine.device import CPU_FRAMES, MOST_GPU_FRAMES, gpu_frames
-from f5serve.engine.memory import CAPTURE_BYTES, check_free_memory, is_out_of_memory
+from f5serve.engine.cuda import is_out_of_memory
+from f5serve.engine.cuda_graphs import CAPTURE_BYTES, check_free_memory
+from f5serve.engine.model_runner import CPU_FRAMES, MAX_GPU_FRAMES, gpu_batch_frames
 
 IN_CAPTURE = "CUDA error: operation not permitted when stream is capturing"
 
 
 def test_frames_of_a_step_go_by_what_is_free() -> None:
-    assert gpu_frames(80 * 10**9) == MOST_GPU_FRAMES
-    assert gpu_frames(22 * 10**9) == pytest.approx(7500, rel=0.01)
-    assert gpu_frames(2 * 10**9) == 680  # of a large card that others have nearly filled
-    assert gpu_frames(0) == CPU_FRAMES
+    assert gpu_batch_frames(80 * 10**9) == MAX_GPU_FRAMES
+    assert gpu_batch_frames(22 * 10**9) == pytest.approx(7500, rel=0.01)
+    assert gpu_batch_frames(2 * 10**9) == 680  # of a large card that others have nearly filled
+    assert gpu_batch_frames(0) == CPU_FRAMES
 
 
 def test_other_faults_are_not_about_memory() -> None:

@@ -1,8 +1,8 @@
-"""Shapes that recorded steps have, and the memory that such a step reads and writes.
+"""Static inputs of CUDA graphs: the shapes that steps are captured in, and their tensors.
 
-What a step computes is given by tensors alone: how much of a bucket is filled, by which sequences,
-at which time points. So one recording serves every mixture that fits into its bucket. The rest of
-a bucket is a sequence of zeros that belongs to nobody, then empty ones; neither touches a row.
+What a step computes is given by tensors alone: how much of a bucket is used, by which sequences, at
+which time points. So one graph serves every mixture that fits into its bucket. The rest of a bucket
+is a sequence of zeros that belongs to no utterance, then empty ones; neither touches another.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from f5serve.engine.packing import BatchLayout, PackedSequences, StepConditionin
 from f5serve.units import MAX_DURATION_FRAMES
 
 TOKEN_STEPS = ((2048, 128), (4096, 256), (8192, 512))
-"""(up to so many tokens, buckets are multiples of): at most an eighth is filled beyond 1024."""
-MOST_TOKENS = TOKEN_STEPS[-1][0]
-"""Beyond, launching kernels takes less than their work, and filling would only add to it."""
+"""(up to so many tokens, buckets are multiples of): at most an eighth is padding beyond 1024."""
+MAX_TOKENS = TOKEN_STEPS[-1][0]
+"""Beyond, launching kernels takes less than their work, and padding would only add to it."""
 SEQUENCES = (4, 8, 16, 32, 64)
 
 
@@ -30,8 +30,8 @@ class Bucket(NamedTuple):
     """A shape.
 
     Attributes:
-        tokens: mel frames of all sequences, filled up.
-        sequences: how many there are, the one that fills and empty ones included.
+        tokens: mel frames of all sequences, padding included.
+        sequences: how many there are, the padding and empty ones included.
         mixed: whether they are at time points of their own.
     """
 
@@ -51,22 +51,22 @@ def bucket_of(lengths: Sequence[int], mixed: bool) -> Bucket | None:
 
 
 def padded_lengths(bucket: Bucket, lengths: Sequence[int]) -> list[int]:
-    """Lengths with those of the sequences that fill the bucket."""
+    """Lengths with those of the sequences that are padding."""
     rest = bucket.tokens - sum(lengths)
     return [*lengths, rest, *[0] * (bucket.sequences - len(lengths) - 1)]
 
 
 class ModelSizes(NamedTuple):
-    """What the buffers of a model have in common.
+    """What the static inputs of a model have in common.
 
     Attributes:
         width: of the transformer.
-        table_rows: of one time point.
+        n_modulations: vectors of one time point.
         time_token: as `BatchLayout.of` takes it.
     """
 
     width: int
-    table_rows: int
+    n_modulations: int
     time_token: bool
     device: torch.device
     dtype: torch.dtype
@@ -79,7 +79,7 @@ class StaticInputs:
     Attributes:
         x, condition, timestep, layout: as the backbone takes them, x for every sequence apart.
         out: velocity, [tokens N_MELS].
-        loaded: whose conditions and layout they hold.
+        loaded: the condition that they hold, and whose layout.
     """
 
     bucket: Bucket
@@ -100,13 +100,13 @@ class StaticInputs:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, device=sizes.device, dtype=sizes.dtype)
 
-        table = zeros(*[sequences] * mixed, sizes.table_rows, sizes.width)
-        places = torch.zeros(sequences, device=sizes.device, dtype=torch.int64)
+        modulation = zeros(*[sequences] * mixed, sizes.n_modulations, sizes.width)
+        indices = torch.zeros(sequences, device=sizes.device, dtype=torch.int64)
         return cls(
             bucket,
             zeros(tokens, N_MELS),
             zeros(tokens, sizes.width),
-            StepConditioning(table, places if mixed else None),
+            StepConditioning(modulation, indices if mixed else None),
             _bounded(layout, min(tokens, MAX_DURATION_FRAMES)),
             zeros(tokens, N_MELS),
         )

@@ -1,7 +1,7 @@
-"""The parts that both backbones share: text embedding, input mixing, attention and feed-forward.
+"""Modules that both backbones share: text and input embedding, attention, feed-forward.
 
-Parameters carry the artifact's names (checkpoint.py maps the published ones onto them). Nothing
-here knows about noise, time points or files, and no module keeps anything between calls.
+Parameters carry the artifact's names (weight_map.py maps the published ones onto them). No module
+keeps anything between calls.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONV_GROUPS = 16
 
 
 def sinusoidal_embedding(length: int, width: int, device: torch.device) -> Tensor:
-    """Text positions, cosines before sines: float32 [length width]."""
+    """Absolute positions of text, cosines before sines: float32 [length width]."""
     exponents = torch.arange(0, width, 2, device=device).float() / width
     angles = torch.outer(torch.arange(length, device=device).float(), ROPE_THETA**-exponents)
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
@@ -59,7 +59,7 @@ class GRN(nn.Module):
     """Global response normalisation of ConvNeXt V2.
 
     Its norm runs over the whole sequence, fillers included, so a text must be embedded at the
-    length of its own row: padding it further would change every frame.
+    length of its own sequence: padding it further would change every frame.
     """
 
     def __init__(self, width: int) -> None:
@@ -90,33 +90,35 @@ class ConvNeXtV2Block(nn.Module):
 
 
 class TextEmbedding(nn.Module):
-    """Token ids of one row -> its text channels, conditional and unconditional."""
+    """Token ids of one sequence -> its text channels, conditional and unconditional."""
 
-    def __init__(self, arch: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.mask_padding = arch.mask_text_padding
+        self.mask_padding = config.mask_text_padding
         # Not nn.Embedding(...): its random init imports torch's compiler on the meta device, 1.5 s.
-        self.embed = nn.Embedding.from_pretrained(torch.empty(arch.vocab_size, arch.text_dim))
-        self.blocks = nn.ModuleList(ConvNeXtV2Block(arch.text_dim) for _ in range(arch.conv_layers))
+        self.embed = nn.Embedding.from_pretrained(torch.empty(config.vocab_size, config.text_dim))
+        self.blocks = nn.ModuleList(
+            ConvNeXtV2Block(config.text_dim) for _ in range(config.conv_layers)
+        )
 
     def forward(self, tokens: Tensor, length: int, unconditional: bool) -> Tensor:
-        """Text channels of a row.
+        """Text channels of a sequence.
 
         The filler mask is taken before the text is dropped, as in training, so the unconditional
-        row depends on how long the text is and cannot be shared between requests.
+        branch depends on how long the text is and cannot be shared between requests.
 
         Args:
             tokens: int64 [nt], vocabulary ids; embedding row 0 is the filler, so ids are shifted.
-            length: frames of the row; longer text is cut, shorter is filled up.
-            unconditional: also return the row with the text dropped.
+            length: frames of the sequence; longer text is cut, shorter is filled up.
+            unconditional: also return the branch with the text dropped.
 
         Returns:
             [1 or 2, length, text_dim]
         """
         ids = F.pad(tokens[:length] + 1, (0, max(0, length - len(tokens))))
         filler = (ids == 0)[:, None]  # [n 1]
-        rows = torch.stack([ids, torch.zeros_like(ids)]) if unconditional else ids[None]
-        x = self.embed(rows)  # [b n text_dim]
+        branches = torch.stack([ids, torch.zeros_like(ids)]) if unconditional else ids[None]
+        x = self.embed(branches)  # [b n text_dim]
         if not self.blocks:
             return x
         x = x + sinusoidal_embedding(length, x.shape[-1], x.device).to(x.dtype)
@@ -130,7 +132,7 @@ class TextEmbedding(nn.Module):
 
 
 class ConvPositionEmbedding(nn.Module):
-    """Two grouped convolutions that give each frame its neighbourhood."""
+    """Two grouped convolutions along time, which give frames their relative positions."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -139,44 +141,44 @@ class ConvPositionEmbedding(nn.Module):
         self.ops: Ops = PLAIN
 
     def forward(self, x: Tensor, layout: BatchLayout) -> Tensor:  # [m d] -> [m d]
-        return self.ops.position(x, (self.conv1, self.conv2), layout)
+        return self.ops.conv_position(x, (self.conv1, self.conv2), layout)
 
 
 class InputEmbedding(nn.Module):
-    """Noise, reference mel and text become the transformer's input.
+    """Noised mel, reference mel and text become the transformer's input.
 
-    The published projection of the concatenated channels is kept in three pieces: only the noise
-    changes from step to step, the share of reference and text is computed once per row.
+    The published projection of the concatenated channels is kept in three parts: only the noised
+    mel changes from step to step, the share of the others is computed once per sequence.
     """
 
-    def __init__(self, arch: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.x = nn.Linear(N_MELS, arch.dim, bias=False)
-        self.cond = nn.Linear(N_MELS, arch.dim, bias=False)
-        self.text = nn.Linear(arch.text_dim, arch.dim)
-        self.position = ConvPositionEmbedding(arch.dim)
+        self.x = nn.Linear(N_MELS, config.dim, bias=False)
+        self.cond = nn.Linear(N_MELS, config.dim, bias=False)
+        self.text = nn.Linear(config.text_dim, config.dim)
+        self.position = ConvPositionEmbedding(config.dim)
 
     def embed_condition(self, cond: Tensor | None, text: Tensor) -> Tensor:
         """Share of reference [n N_MELS] (None: dropped) and text [n text_dim]: [n d]."""
-        mixed = self.text(text)
-        return mixed if cond is None else mixed + self.cond(cond)
+        embedded = self.text(text)
+        return embedded if cond is None else embedded + self.cond(cond)
 
     def forward(self, x: Tensor, condition: Tensor, layout: BatchLayout) -> Tensor:
         """x [k N_MELS], condition [m d] -> [m d]; the last m - k frames are again the first."""
-        noise = self.x(x)
-        h = condition + torch.cat([noise, noise[: len(condition) - len(x)]])
+        noised = self.x(x)
+        h = condition + torch.cat([noised, noised[: len(condition) - len(x)]])
         return self.position(h, layout)
 
 
 class SelfAttention(nn.Module):
     """Attention inside each packed sequence, rotary positions on the first `rope_heads` heads."""
 
-    def __init__(self, arch: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads = arch.heads
-        self.rope_heads = arch.n_rope_heads
-        self.qkv = nn.Linear(arch.dim, 3 * arch.dim)
-        self.out = nn.Linear(arch.dim, arch.dim)
+        self.heads = config.heads
+        self.rope_heads = config.n_rope_heads
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.out = nn.Linear(config.dim, config.dim)
         self.ops: Ops = PLAIN
 
     def forward(self, x: Tensor, packing: PackedSequences, attend: Attention) -> Tensor:
@@ -189,11 +191,11 @@ class SelfAttention(nn.Module):
 class FeedForward(nn.Module):
     """Linear, GELU (tanh form), linear."""
 
-    def __init__(self, arch: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.up: nn.Module = nn.Linear(arch.dim, arch.ff_mult * arch.dim)
+        self.up: nn.Module = nn.Linear(config.dim, config.ff_mult * config.dim)
         self.act: nn.Module = nn.GELU(approximate="tanh")
-        self.down = nn.Linear(arch.ff_mult * arch.dim, arch.dim)
+        self.down = nn.Linear(config.ff_mult * config.dim, config.dim)
         self.ops: Ops = PLAIN
 
     def forward(self, x: Tensor) -> Tensor:  # [m d] -> [m d]

@@ -17,45 +17,44 @@ from hypothesis import strategies as st
 
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import varlen
-from f5serve.engine.buckets import (
-    MOST_TOKENS,
+from f5serve.engine.cuda_graphs import (
+    CAPTURE_AFTER,
+    CAPTURE_OVERDUE,
+    FP8_TOLERANCE,
+    MAX_FAILURES,
+    USUAL_TOKENS,
+    CudaGraphCache,
+    Limits,
+)
+from f5serve.engine.engine import F5Engine
+from f5serve.engine.model_runner import ModelRunner
+from f5serve.engine.request import Sequence
+from f5serve.engine.static_inputs import (
+    MAX_TOKENS,
     SEQUENCES,
     Bucket,
     ModelSizes,
     StaticInputs,
     bucket_of,
 )
-from f5serve.engine.dit import N_FINAL_MODULATIONS, N_MODULATIONS
-from f5serve.engine.engine import F5Engine
-from f5serve.engine.graphs import (
-    CAPTURE_AFTER,
-    CAPTURE_OVERDUE,
-    FP8_TOLERANCE,
-    TRIES,
-    USUAL_TOKENS,
-    CudaGraphCache,
-    Limits,
-)
-from f5serve.engine.rows import Row
-from f5serve.engine.stepping import Begun, Stepper
 from tests.engine.tape import NotRecordable, Tape, TapeCapturer, masked
-from tests.engine.test_batcher import NO_MEMORY
 from tests.engine.test_engine import speaker, utterance, voice
-from tests.engine.test_mixing import E2, KINDS, V1, Mixture, check
+from tests.engine.test_loop import NO_MEMORY
+from tests.engine.test_mixing import E2, KINDS, V1, Mixture, check, not_finite
 from tests.engine.test_number_formats import NEEDS_FP8
 from tests.parity.cases import row, small
-from tests.parity.ours import engine_of, error, row_of
+from tests.parity.ours import engine_of, error, sequence_of, started
 
 ROOMY = Limits(16, 2**40)
 
 
 def replaying(
-    stepper: Stepper, limits: Limits = ROOMY, tolerance: float | None = None
+    runner: ModelRunner, limits: Limits = ROOMY, tolerance: float | None = None
 ) -> TapeCapturer:
-    """The recorder of a stepper that records from now on."""
+    """The recorder of a runner that records from now on."""
     recorder = TapeCapturer()
-    stepper.halves, stepper.attend = None, masked
-    stepper.enable_cuda_graphs(recorder, limits, tolerance)
+    runner.parallel_cfg, runner.attend = None, masked
+    runner.enable_cuda_graphs(recorder, limits, tolerance)
     return recorder
 
 
@@ -68,27 +67,26 @@ class Steps:
     """One model, and steps of rows of given lengths.
 
     Attributes:
-        recorder: of the stepper, which replays.
+        recorder: of the runner, which replays.
     """
 
     def __init__(self, name: str = V1, limits: Limits = ROOMY) -> None:
         arch = replace(small(name), depth=2)
-        self.prepared: Callable[..., Row] = lambda frames, **kind: row_of(
+        self.prepared: Callable[..., Sequence] = lambda frames, **kind: sequence_of(
             row(arch, "x", frames, nfe_step=32, **kind)
         )
         engine = engine_of(row(arch, "x", 40))
-        self.device = engine.device
-        self.stepper = engine.device.stepper
-        self.recorder = replaying(self.stepper, limits)
-        assert self.stepper.graphs is not None
-        self.graphs = self.stepper.graphs
+        self.runner = engine.runner
+        self.recorder = replaying(self.runner, limits)
+        assert self.runner.graphs is not None
+        self.graphs = self.runner.graphs
 
-    def begin(self, *lengths: int, **kind: Any) -> list[Begun]:
-        return [self.stepper.begin(self.prepared(n, **kind)) for n in lengths]
+    def begin(self, *lengths: int, **kind: Any) -> list[Sequence]:
+        return [started(self.runner, self.prepared(n, **kind)) for n in lengths]
 
-    def take(self, rows: list[Begun], times: int = 1) -> None:
+    def take(self, rows: list[Sequence], times: int = 1) -> None:
         for _ in range(times):
-            self.stepper.step(rows)
+            self.runner.step(rows)
 
     def get_ready(self, *lengths: int) -> None:
         """Have steps of these lengths recorded, but not tried."""
@@ -121,9 +119,9 @@ def test_a_step_that_is_filled_up_is_the_step(
         (item,) = model.begin(frames, cfg_strength=strength)
         item.step = 3 if together else step
         begun.append(item)
-    packed = model.stepper._pack(begun)
+    packed = model.runner._batch(begun)
     timestep = packed.timestep()
-    x = torch.cat([item.x for item in packed.rows])
+    x = torch.cat([item.x for item in packed.sequences])
     bucket = bucket_of(packed.layout.mel.lengths, timestep.indices is not None)
     assert bucket is not None
     with torch.inference_mode():
@@ -131,7 +129,7 @@ def test_a_step_that_is_filled_up_is_the_step(
         for tensor in (buffers.x, buffers.condition):  # what an earlier step may have left
             tensor.fill_(float("nan"))
         buffers.copy_from(packed.condition, packed.layout, timestep, x)
-        run = model.stepper._eager
+        run = model.runner._forward
         got = run(buffers.x, buffers.condition, buffers.timestep, buffers.layout)
         plain = run(x, packed.condition, timestep, packed.layout)
     assert torch.isfinite(got).all()
@@ -143,7 +141,7 @@ def test_a_step_that_is_filled_up_is_the_step(
 def test_rows_that_come_and_go_equal_their_singles_when_replay(
     replayed: Mixture, starts: tuple[int, ...], seed: int
 ) -> None:
-    graphs = replayed.stepper.graphs
+    graphs = replayed.runner.graphs
     assert graphs is not None
     check(replayed, replayed.together(starts, random.Random(seed)), 1e-5)
     recorded(graphs)
@@ -157,7 +155,7 @@ def test_rows_that_come_and_go_equal_their_singles_when_replay(
 @pytest.fixture(scope="module", params=[V1, E2])
 def replayed(request: pytest.FixtureRequest) -> Mixture:
     mixture = Mixture(request.param)
-    replaying(mixture.stepper)
+    replaying(mixture.runner)
     return mixture
 
 
@@ -167,9 +165,9 @@ def test_one_recording_serves_every_mixture_of_its_bucket() -> None:
     for lengths in ((60, 33), (120,), (30, 40, 50)):
         mine, plain = steps.begin(*lengths), steps.begin(*lengths)
         steps.take(mine, 2)
-        steps.stepper.graphs = None
+        steps.runner.graphs = None
         steps.take(plain, 2)
-        steps.stepper.graphs = steps.graphs
+        steps.runner.graphs = steps.graphs
         for one, other in zip(mine, plain, strict=True):
             assert error(one.x, other.x) <= 1e-6
     # (100,) and (60, 33) and (120,) share 256 tokens in 4 or 8 sequences.
@@ -188,7 +186,7 @@ def test_rows_at_time_points_of_their_own_take_recordings_of_their_own() -> None
     steps.take([first, second], 3)
     assert steps.counted("graph_steps") == 2  # the first was its trial
     alone = steps.begin(40)
-    steps.stepper.graphs = None
+    steps.runner.graphs = None
     steps.take(alone, first.step)
     assert error(first.x, alone[0].x) <= 1e-5
 
@@ -211,7 +209,7 @@ def test_what_was_missed_most_is_recorded_first() -> None:
     steps.take(steps.begin(70), CAPTURE_AFTER)
     steps.take(steps.begin(170), CAPTURE_AFTER + 2)
     assert steps.graphs.capture_pending()
-    assert list(steps.graphs._graphs) == [Bucket(384, 4, False)]
+    assert list(steps.graphs._entries) == [Bucket(384, 4, False)]
 
 
 def test_the_first_step_of_a_recording_is_computed_as_well() -> None:
@@ -254,12 +252,12 @@ def test_what_does_not_prove_itself_is_never_used(
     if fault == "unrecordable":
         steps.recorder.fails = NotRecordable("operation not permitted when stream is capturing")
     rows = steps.begin(80)
-    for failures in range(1, TRIES + 1):
+    for failures in range(1, MAX_FAILURES + 1):
         assert not steps.graphs.off
         assert steps.graphs.capture_pending()
         for tape in steps.recorder.tapes:
             tape.__class__ = {"wrong": Wrong, "ends": Ends}[fault]
-        steps.take(rows, CAPTURE_AFTER + 1 if failures < TRIES else 1)
+        steps.take(rows, CAPTURE_AFTER + 1 if failures < MAX_FAILURES else 1)
         assert steps.counted("graph_failures") == failures
     steps.take(rows, plain[0].step - rows[0].step)
     assert torch.equal(rows[0].x, plain[0].x)
@@ -280,7 +278,7 @@ def test_a_bucket_that_failed_once_is_recorded_again() -> None:
     steps.recorder.tapes[-1].__class__ = Wrong
     steps.take(steps.begin(80), 2)
     assert not steps.graphs.off
-    assert [bucket.tokens for bucket in steps.graphs._graphs] == [384]  # the other one stays
+    assert [bucket.tokens for bucket in steps.graphs._entries] == [384]  # the other one stays
     steps.get_ready(80)
     before = steps.counted("graph_steps")
     steps.take(steps.begin(80), 4)
@@ -304,7 +302,7 @@ def test_usual_steps_are_recorded_before_they_were_missed() -> None:
     steps.graphs.request_usual()
     while steps.graphs.capture_overdue():
         pass
-    assert sorted(bucket.tokens for bucket in steps.graphs._graphs) == sorted(USUAL_TOKENS)
+    assert sorted(bucket.tokens for bucket in steps.graphs._entries) == sorted(USUAL_TOKENS)
     steps.take(steps.begin(7 * 94 - 50), 3)
     assert steps.counted("graph_steps") == 2
 
@@ -317,20 +315,20 @@ def test_what_an_evicted_recording_took_of_the_pool_is_counted() -> None:
         assert steps.counted("graphs") == 1
     steps.get_ready(150)  # it alone would fit; the pool has what all three took
     assert steps.counted("graphs") == 0
-    assert steps.recorder.forgotten == 1
+    assert steps.recorder.cleared == 1
     steps.get_ready(60)
     assert steps.counted("graphs") == 1
 
 
 def test_bfloat16_is_compared_by_a_tolerance_of_its_own() -> None:
     steps = Steps()
-    steps.stepper.graphs = None
-    steps.stepper.backbone.bfloat16()
-    steps.stepper.schedules.dtype = torch.bfloat16
-    steps.stepper.schedules.__post_init__()
-    steps.recorder = replaying(steps.stepper)
-    assert steps.stepper.graphs is not None
-    steps.graphs = steps.stepper.graphs
+    steps.runner.graphs = None
+    steps.runner.backbone.bfloat16()
+    steps.runner.schedules.dtype = torch.bfloat16
+    steps.runner.schedules.__post_init__()
+    steps.recorder = replaying(steps.runner)
+    assert steps.runner.graphs is not None
+    steps.graphs = steps.runner.graphs
     steps.get_ready(80)
     steps.take(steps.begin(80), 3)
     assert steps.counted("graph_steps") == 2
@@ -347,18 +345,18 @@ def test_fp8_is_recorded_and_compared_by_a_tolerance_of_its_own(off: float, used
     case = row(replace(small(V1), depth=2), "x", 80, nfe_step=32)
     engine = engine_of(case, torch.bfloat16)
     engine.quantize("fp8")
-    stepper = engine.device.stepper
-    recorder = replaying(stepper, tolerance=FP8_TOLERANCE)
-    graphs = stepper.graphs
+    runner = engine.runner
+    recorder = replaying(runner, tolerance=FP8_TOLERANCE)
+    graphs = runner.graphs
     assert graphs is not None
     for _ in range(CAPTURE_AFTER):
-        stepper.step([stepper.begin(row_of(case))])
+        runner.step([started(runner, sequence_of(case))])
     assert graphs.capture_pending()
     assert "aten::_scaled_mm" in {name.split(".")[0] for name in recorder.tapes[0].names}
     recorder.tapes[0].__class__ = Off
-    rows = [stepper.begin(row_of(case))]
+    rows = [started(runner, sequence_of(case))]
     for _ in range(3):
-        stepper.step(rows)
+        runner.step(rows)
     assert graphs.counters()["graph_steps"] == used
 
 
@@ -369,7 +367,7 @@ def test_a_trusted_recording_that_fails_later_is_made_up_for() -> None:
     steps.take(rows, 3)
     steps.recorder.tapes[0].__class__ = Ends
     steps.take(rows, 2)
-    steps.stepper.graphs = None
+    steps.runner.graphs = None
     steps.take(plain, 5)
     assert error(rows[0].x, plain[0].x) <= 1e-6
 
@@ -379,7 +377,7 @@ def test_attention_that_goes_by_lengths_in_python_is_found_out() -> None:
     from f5serve.engine.attention import sdpa
 
     steps = Steps()
-    steps.stepper.attend = sdpa
+    steps.runner.attend = sdpa
     steps.get_ready(80)
     steps.take(steps.begin(70), 2)
     assert steps.counted("graph_failures") == 1
@@ -388,15 +386,15 @@ def test_attention_that_goes_by_lengths_in_python_is_found_out() -> None:
 def test_a_row_that_is_not_finite_is_no_verdict() -> None:
     steps = Steps()
     steps.get_ready(80)
-    broken = replace(steps.prepared(80), cond=torch.full((80, 100), float("nan")))
-    begun = steps.stepper.begin(broken)
+    broken = replace(steps.prepared(80), prompt=not_finite(26))
+    begun = started(steps.runner, broken)
     steps.take([begun], 2)
     assert not torch.isfinite(begun.x).all()
     assert not steps.graphs.off
     good, plain = steps.begin(80), steps.begin(80)
     steps.take(good, 4)
     assert steps.counted("graph_steps") == 3
-    steps.stepper.graphs = None
+    steps.runner.graphs = None
     steps.take(plain, 4)
     assert error(good[0].x, plain[0].x) <= 1e-6
 
@@ -405,11 +403,11 @@ def test_numbers_that_are_not_finite_leave_nothing_behind_in_a_recording() -> No
     steps = Steps()
     steps.get_ready(100)
     steps.take(steps.begin(100), 2)
-    broken = replace(steps.prepared(128), cond=torch.full((128, 100), float("nan")))
-    steps.take([steps.stepper.begin(broken)], 2)
+    broken = replace(steps.prepared(128), prompt=not_finite(42))
+    steps.take([started(steps.runner, broken)], 2)
     good, plain = steps.begin(66), steps.begin(66)
     steps.take(good, 2)
-    steps.stepper.graphs = None
+    steps.runner.graphs = None
     steps.take(plain, 2)
     assert error(good[0].x, plain[0].x) <= 1e-6
 
@@ -420,7 +418,7 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
         steps.get_ready(frames)
     steps.take(steps.begin(60), 2)
     steps.get_ready(150)
-    assert [bucket.tokens for bucket in steps.graphs._graphs] == [128, 384]
+    assert [bucket.tokens for bucket in steps.graphs._entries] == [128, 384]
 
 
 def test_recordings_that_take_too_much_memory_are_dropped_and_not_made_again() -> None:
@@ -430,7 +428,7 @@ def test_recordings_that_take_too_much_memory_are_dropped_and_not_made_again() -
     steps.recorder.each = 3_000_000
     steps.get_ready(150)
     assert steps.counted("graphs") == 0
-    assert steps.recorder.forgotten == 1
+    assert steps.recorder.cleared == 1
     assert not steps.graphs.off
     steps.take(steps.begin(150), 2 * CAPTURE_AFTER)
     assert not steps.graphs.capture_pending()
@@ -465,8 +463,8 @@ class Full(Tape):
 def test_no_memory_to_replay_with_is_as_in_any_step() -> None:
     steps = Steps()
     steps.get_ready(90)
-    (graph,) = steps.graphs._graphs.values()
-    graph.recording = Full(1)
+    (entry,) = steps.graphs._entries.values()
+    entry.graph = Full(1)
     with pytest.raises(torch.AcceleratorError, match="out of memory"):
         steps.take(steps.begin(90), 1)
     assert steps.counted("graph_failures") == 0
@@ -476,9 +474,9 @@ def test_memory_that_steps_need_is_given_back() -> None:
     steps = Steps()
     steps.get_ready(60)
     steps.get_ready(150)
-    steps.device.free()
+    steps.runner.release_memory()
     assert steps.counted("graphs") == 0
-    assert steps.recorder.forgotten == 1
+    assert steps.recorder.cleared == 1
     steps.take(steps.begin(150), CAPTURE_AFTER)
     assert not steps.graphs.capture_pending()  # from now on at most half as large
     steps.get_ready(60)
@@ -489,11 +487,11 @@ def test_a_recording_holds_no_row() -> None:
     steps.get_ready(80)
     rows = steps.begin(80)
     steps.take(rows, 3)
-    condition = steps.stepper._pack(rows).condition
+    condition = steps.runner._batch(rows).condition
     held = [weakref.ref(condition), weakref.ref(rows[0].x), weakref.ref(rows[0].conditions[0])]
     gc.disable()
     try:
-        steps.stepper.forget()
+        steps.runner.clear_batch()
         del condition, rows
         assert [ref() for ref in held] == [None] * 3
     finally:
@@ -504,7 +502,7 @@ def test_a_recording_holds_no_row() -> None:
 @given(lengths=st.lists(st.integers(1, 4096), min_size=1, max_size=80), mixed=st.booleans())
 def test_buckets_hold_what_they_are_for(lengths: list[int], mixed: bool) -> None:
     total, bucket = sum(lengths), bucket_of(lengths, mixed)
-    if total > MOST_TOKENS or len(lengths) >= SEQUENCES[-1]:
+    if total > MAX_TOKENS or len(lengths) >= SEQUENCES[-1]:
         assert bucket is None
         return
     assert bucket is not None
@@ -520,10 +518,9 @@ def test_what_is_recorded_never_leaves_the_device(name: str, mixed: bool) -> Non
     arch, nowhere = small(name), torch.device("meta")
     with torch.inference_mode():
         model = checkpoint.build(arch).half()
-        rows = 1 if name == E2 else N_MODULATIONS * arch.depth + N_FINAL_MODULATIONS
-        sizes = ModelSizes(arch.dim, rows, name == E2, nowhere, torch.float16)
+        sizes = ModelSizes(arch.dim, arch.n_modulations, name == E2, nowhere, torch.float16)
         b = StaticInputs.of(Bucket(512, 8, mixed), sizes)
-        tape = TapeCapturer().record(
+        tape = TapeCapturer().capture(
             lambda: b.out.copy_(model(b.x, b.condition, b.timestep, b.layout, varlen))
         )
     assert tape.devices == {"meta"}
@@ -540,13 +537,13 @@ def test_a_tape_refuses_what_a_gpu_refuses() -> None:
         lambda: x if x.sum() > 0 else -x,
     ):
         with pytest.raises(NotRecordable), torch.inference_mode():
-            TapeCapturer().record(work)
+            TapeCapturer().capture(work)
 
 
 def test_a_tape_does_again_what_was_recorded() -> None:
     x, out = torch.arange(6.0), torch.zeros(2)
     with torch.inference_mode():
-        tape = TapeCapturer().record(lambda: out.copy_(x.view(2, 3).mul_(2).sum(1)))
+        tape = TapeCapturer().capture(lambda: out.copy_(x.view(2, 3).mul_(2).sum(1)))
         x.fill_(1.0)
         tape.replay()
     assert out.tolist() == [6.0, 6.0]
@@ -555,16 +552,16 @@ def test_a_tape_does_again_what_was_recorded() -> None:
 def test_an_engine_records_while_nobody_waits_and_says_the_same() -> None:
     engine: F5Engine = speaker()
     asked = [utterance("a", 150, voice(1)), utterance("b", 130, voice(1))]
-    engine.batcher.resize(1024)
-    engine.device.stepper.halves, engine.device.stepper.attend = None, masked
+    engine.scheduler.resize(1024)
+    engine.runner.parallel_cfg, engine.runner.attend = None, masked
     before = engine.generate(asked)
-    recorder = replaying(engine.device.stepper)
+    recorder = replaying(engine.runner)
     for _ in range(3):
         engine.generate(asked)
     ended = time.monotonic() + 20
     while engine.counters()["graph_captures"] < 1 and time.monotonic() < ended:
         time.sleep(0.01)
-    while engine.device.stepper.graphs.capture_pending():  # type: ignore[union-attr]
+    while engine.runner.graphs.capture_pending():  # type: ignore[union-attr]
         pass
     after = engine.generate(asked)
     counted = engine.counters()
