@@ -1,7 +1,6 @@
-"""Keys of the HTTP server's callers: made, read from a setting and recognised.
+"""Keys of the HTTP server's callers: made, read from a setting and found by what was sent.
 
-The text of F5_API_KEYS flows in, digests flow out: a key itself is never kept. Requests are not
-known here.
+A key itself is never kept, only its digest.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 
 PREFIX = "f5-"
 MIN_CHARS = 16
-"""Shortest key that is taken in clear text; what can be guessed protects nobody."""
+"""Shortest key that is taken in clear text; a key that can be guessed protects nothing."""
 
 _HASHED = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
 _NEARLY = re.compile(r"[A-Za-z0-9_.-]{1,64}:[0-9a-fA-F]{20,}")
@@ -90,8 +89,8 @@ def digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def recognise(keys: Sequence[ApiKey], sent: bytes) -> ApiKey | None:
-    """The key that was sent, or None; takes as long whichever it is."""
+def find_key(keys: Sequence[ApiKey], sent: bytes) -> ApiKey | None:
+    """The key that was sent, or None; takes equally long for every key."""
     given = digest(sent)
     found = None
     for key in keys:

@@ -39,13 +39,11 @@ class WordErrors:
         words: number of words of the text.
         errors: substitutions, deletions and insertions that make the transcript of it.
         differing: the places where they differ, each as (text, transcript); one may be empty.
-        heard: the transcript.
     """
 
     words: int
     errors: int
     differing: tuple[tuple[str, str], ...] = ()
-    heard: str = ""
 
     @property
     def rate(self) -> float:

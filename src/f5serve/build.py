@@ -1,11 +1,10 @@
 """What this copy of f5serve is, and whether its files are still those that were built.
 
     git or GIT_SHA -> hatch_build.py -> _stamp.json in the wheel -> `python -m f5serve.build` in
-    the image adds the libraries -> stamp() tells it, verify_files() compares it with the disk
+    the image adds the libraries -> stamp() reads it, verify_files() compares it with the disk
 
-A copy without `_stamp.json` (a checkout, an editable install) tells the commit that git has checked
-out, and that whether anything was changed since is unknown: only git itself could say. This module
-must not know about settings, requests or doors.
+A copy without `_stamp.json` (a checkout, an editable install) has the commit that git has checked
+out, and whether anything was changed since is unknown: only git itself knows.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Stamp:
 
     Attributes:
         commit: of git, or "unknown".
-        dirty: whether there were changes beside that commit; None when nobody could tell.
+        dirty: whether there were changes beside that commit; None when it is not known.
         date: when the wheel was built, ISO 8601 in UTC, or empty.
         files: path in the package, with slashes -> sha256; empty for an unstamped copy.
         libraries: name -> version of all that an image was sealed with; else empty.
@@ -64,17 +63,17 @@ class Stamp:
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
     @property
-    def told_dirty(self) -> str:
+    def dirty_text(self) -> str:
         """yes, no or unknown."""
         return {True: "yes", False: "no", None: UNKNOWN}[self.dirty]
 
     @property
     def program(self) -> dict[str, str]:
-        """What records and health tell: version, commit, dirty, build."""
+        """What records and health report: version, commit, dirty, build."""
         return {
             "version": self.version,
             "commit": self.commit,
-            "dirty": self.told_dirty,
+            "dirty": self.dirty_text,
             "build": self.digest or self.origin,
         }
 
@@ -210,8 +209,8 @@ def read_git_commit(checkout: Path) -> str | None:
 
 def _parse(file: Path) -> Stamp:
     try:
-        said: dict[str, Any] = json.loads(file.read_text())
-        return Stamp(**said)
+        fields: dict[str, Any] = json.loads(file.read_text())
+        return Stamp(**fields)
     except (OSError, ValueError, TypeError) as error:
         raise F5Error(
             f"The stamp {file} cannot be read: {error}.",

@@ -8,8 +8,8 @@
     │   └── KeyMissing     the store works and holds nothing under a key
     └── EngineFailed       the device failed while computing           exit 6
 
-A caller tells errors apart by `code`, which is stable, never by the sentence. `hint` says what to
-do about it. Neither holds a traceback, a secret or, behind the network doors, a path.
+Callers distinguish errors by `code`, which is stable, never by the sentence. `hint` says what to
+do about it. Neither holds a traceback, a secret or, over a network, a path.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class F5Error(Exception):
         self.retryable = retryable
 
     def as_dict(self) -> dict[str, str]:
-        """The shape in which every door answers: error, code and hint."""
+        """The shape of an error in every answer: error, code and hint."""
         return {"error": self.message, "code": self.code, "hint": self.hint}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -60,7 +60,7 @@ class InvalidRequest(F5Error):
 
 
 class BadAudio(F5Error):
-    """A recording cannot be used: not audio, too long, silent, damaged, or larger than it says."""
+    """A recording cannot be used: not audio, too long, silent, damaged or larger than declared."""
 
     exit_code = 3
 

@@ -1,6 +1,5 @@
-"""What of a variable must not be shown: passwords in URLs, keys, queries.
+"""Masking of secrets in variables: passwords in URLs, keys, tokens, queries.
 
-Names and values of variables flow in; the secrets in them, or a value that may be shown, flow out.
 A password may hold any character, so nothing here goes by where a URL's parts should end.
 """
 

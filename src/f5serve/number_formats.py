@@ -1,7 +1,6 @@
 """Number formats that the transformer may compute in, and which processors have them.
 
-A name that F5_DTYPE takes and what is known of the processor flow in; why it cannot compute so
-flows out. The doctor asks before anything is loaded, the engine before it reads weights.
+The doctor asks before anything is loaded, the engine before it reads weights.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def path(text: str) -> Path:
     """A path, `~` being the home folder."""
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # of somebody whom this system does not know
+    except RuntimeError:  # the home folder of an unknown user
         raise ValueError("a path; ~ stands for the home folder") from None
 
 
@@ -545,7 +545,7 @@ def variables_of(names: Collection[str]) -> set[str]:
 
 
 def process_environ() -> dict[str, str]:
-    """A copy of the environment of this process, for whoever judges all of it."""
+    """A copy of the environment of this process, for reports about all of it."""
     return dict(os.environ)
 
 
@@ -578,7 +578,7 @@ def disable_onnxruntime_telemetry() -> None:
     """Switch off what onnxruntime's builds report over the network; call before importing it.
 
     They read the variable when they are imported, and write an id into the home folder otherwise.
-    Somebody who has set it already is not overruled.
+    A value that is already set stays.
     """
     _set_default("ORT_DISABLE_TELEMETRY", "1")
 
@@ -587,7 +587,7 @@ def disable_hub_telemetry() -> None:
     """Switch off what huggingface_hub asks its hub about this process; call before importing it.
 
     It fetches a list of programs that start others, without any limit of time, and then looks for
-    their variables in the environment. Somebody who has set the variable is not overruled.
+    their variables in the environment. A value that is already set stays.
     """
     _set_default("HF_HUB_DISABLE_TELEMETRY", "1")
 
@@ -596,15 +596,15 @@ def limit_onednn_cache() -> None:
     """Bound what torch's CPU library remembers of each shape it has met; call before computing.
 
     oneDNN and the layer above it keep the last 1,024 each, and rows that are packed hardly ever
-    have the same length twice: a worker would grow for hours. Somebody who has set them already is
-    not overruled.
+    have the same length twice: a worker would grow for hours. Values that are already set
+    stay.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         _set_default(name, "16")
 
 
 def worker_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings of a worker: as `Settings.from_environ`, but it logs what it does unless told."""
+    """Settings of a worker: as `Settings.from_environ`, but it logs at level info by default."""
     environ = os.environ if environ is None else environ
     level = environ.get("F5_LOG_LEVEL", "").strip() or "info"
     return Settings.from_environ({**environ, "F5_LOG_LEVEL": level})
@@ -636,7 +636,7 @@ def takes_jobs(environ: Mapping[str, str] | None = None) -> bool:
 
 
 def _set_default(name: str, value: str) -> None:
-    """Set a variable of this process unless somebody has; an empty one counts as unset."""
+    """Set a variable of this process unless it is set; an empty one counts as unset."""
     if not os.environ.get(name):
         os.environ[name] = value
 

@@ -1,4 +1,4 @@
-"""The nouns of a request, from the sentence that somebody sent to the bytes that go back.
+"""Types of a request, from the text that was sent to the bytes that go back.
 
     SpeechRequest -> Voice + text -> [Utterance] -> [Wave] -> SpeechResult
 
@@ -24,8 +24,8 @@ AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """When a stretch of text is heard, as its speaker knows it.
+class WordSpan:
+    """When a stretch of text is heard, as its synthesizer knows it.
 
     Attributes:
         start, end: first character of the stretch in the text, and the one behind its last.
@@ -48,7 +48,7 @@ class Wave:
 
     samples: FloatArray
     sample_rate: int = SAMPLE_RATE
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[WordSpan, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -110,7 +110,7 @@ class Aligner(Protocol):
     ) -> list[Alignment]:
         """Find each text in its wave, at any sample rate; one without words where it is not found.
 
-        Times count from the beginning of each wave. A text that is not what is heard is told by
+        Times count from the beginning of each wave. A text that is not what is heard gives
         an alignment without words or of low confidence; nothing is ever guessed.
 
         Args:
@@ -148,7 +148,7 @@ class Voice:
         ref_text: the words of exactly this audio; ends with punctuation.
         revision: sha256 of the canonical audio and the text; changes when either does.
         language: ISO 639-1 code, or "" when unknown.
-        warnings: what every caller who uses it must be told.
+        warnings: for every caller who uses it.
     """
 
     name: str
@@ -161,7 +161,7 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """What somebody wants to hear.
+    """A text to be spoken, the voice and how.
 
     Attributes:
         quick_start: keep the first utterance short and speak it before the others, so that it is
@@ -210,11 +210,11 @@ class Engine(Protocol):
     """Utterances in, waves out. `engine.F5Engine` and `standin.Kokoro` are engines.
 
     Attributes:
-        kind: "f5" or "standin", as it is told to callers.
+        kind: "f5" or "standin", as answers name it.
         model: id of the model in use, e.g. "F5TTS_v1_Base".
         clones_voice: whether the voice of an utterance is really imitated.
         description: one line for logs: device, precision, attention, kernels.
-        warnings: what every caller must be told about this engine's answers.
+        warnings: for every caller, about this engine's answers.
         concurrent: True when `generate` may be called from several threads at once; the calls
             are then worked on together. Where False, callers take turns.
         broken: True once the device has failed for good: only a new process can help.
@@ -295,7 +295,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
+class SpeechMetrics:
     """Where the time of one request went, in seconds.
 
     Attributes:
@@ -317,16 +317,16 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeechResult:
-    """Speech, and everything a door needs to tell about it.
+    """Speech, and everything that an answer says about it.
 
     Attributes:
         audio: encoded bytes in `format`; none where they were written to a file.
         wave: the speech; without samples where it was written to a file.
         duration_s: of the speech, wherever it is.
         starts_s: where each utterance begins in `wave`, seconds.
-        verification: how well it was understood; None when nobody was asked or could tell.
+        verification: how well it was understood; None when it was not asked for or not possible.
         timings: where each word is heard in `wave`; without words when they were not asked for or
-            could not be found, which `warnings` tells.
+            could not be found; `warnings` says so.
     """
 
     audio: bytes
@@ -340,7 +340,7 @@ class SpeechResult:
     engine: str
     model: str
     seed: int
-    metrics: Metrics
+    metrics: SpeechMetrics
     warnings: tuple[str, ...] = ()
     verification: Verification | None = None
     timings: Alignment = field(default_factory=Alignment)

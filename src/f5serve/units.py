@@ -1,7 +1,4 @@
-"""The constants of 24 kHz speech and the conversions between seconds, samples and mel frames.
-
-Each number is derived from the one before it; nothing here knows about files, models or requests.
-"""
+"""Constants of 24 kHz speech, and conversions between seconds, samples and mel frames."""
 
 from __future__ import annotations
 

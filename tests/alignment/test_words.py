@@ -11,7 +11,7 @@ from f5serve.alignment.aligners import Exact
 from f5serve.alignment.words import read, split_words, written_times
 from f5serve.text.english.normalize import normalize_english
 from f5serve.text.numbers import number_speller
-from f5serve.types import Mark, Wave
+from f5serve.types import Wave, WordSpan
 
 
 def pairs(text: str, language: str = "en") -> str:
@@ -92,7 +92,7 @@ def test_a_word_lasts_as_long_as_all_that_is_said_for_it() -> None:
 
 
 def test_marks_become_words() -> None:
-    marks = (Mark(0, 2, 0.1, 0.3), Mark(3, 8, 0.4, 0.6), Mark(3, 9, 0.6, 0.9))
+    marks = (WordSpan(0, 2, 0.1, 0.3), WordSpan(3, 8, 0.4, 0.6), WordSpan(3, 9, 0.6, 0.9))
     wave = Wave(np.zeros(24_000, np.float32), marks=marks)
     (told,) = Exact().align([wave], ["Is $3.50? 🙂"], "en")
     assert [(w.word, w.start_s, w.end_s) for w in told.words] == [

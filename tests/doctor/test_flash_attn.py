@@ -14,7 +14,7 @@ from f5serve.doctor.flash_attn_wheels import (
     Platform,
     Wheel,
     choose_wheel,
-    misfits,
+    incompatibilities,
 )
 from f5serve.doctor.flash_attn_wheels import parse_wheel as parse
 
@@ -57,7 +57,7 @@ def test_every_combination_gets_its_wheel_or_a_reason() -> None:
             assert re.fullmatch(r"[A-Zf].{30,}\.", chosen.reason)
             continue
         counts["wheel"] += 1
-        assert misfits(chosen, on) == []
+        assert incompatibilities(chosen, on) == []
         assert parse(chosen.name) == chosen
         assert parse(chosen.url) == chosen
         assert chosen.url == (
@@ -120,7 +120,7 @@ OTHER_OLD_PIN = "flash_attn-2.8.0.post2+cu12torch2.6cxx11abiFALSE-cp310-cp310-li
 def test_the_pins_that_went_wrong(pin: str, on: Platform, reasons: list[str], instead: str) -> None:
     wheel = parse(pin)
     assert wheel is not None
-    assert misfits(wheel, on) == [f"it is for {reason}" for reason in reasons]
+    assert incompatibilities(wheel, on) == [f"it is for {reason}" for reason in reasons]
     chosen = choose_wheel(on)
     assert isinstance(chosen, Wheel)
     assert chosen.name.startswith(instead)

@@ -10,7 +10,7 @@ import pytest
 from f5serve.audio.edit import levels_db, remove_silence, trim_edges
 from f5serve.fallback.kokoro import Kokoro
 from f5serve.fallback.phonemes import has_sound, join_marks, pronounce, word_marks
-from f5serve.types import Mark, SamplingOptions, Utterance, Wave
+from f5serve.types import SamplingOptions, Utterance, Wave, WordSpan
 from f5serve.voices.prepare import default_voice
 
 
@@ -48,15 +48,18 @@ def test_what_is_said_in_several_words_has_one_place(kokoro: Kokoro) -> None:
 
 
 def test_word_marks_several_runs_are_moved_behind_one_another() -> None:
-    wave = Wave(np.zeros(24_000, np.float32), marks=(Mark(0, 3, 0.25, 0.5),))
-    assert join_marks([wave, wave], [0.0, 1.0]) == (Mark(0, 3, 0.25, 0.5), Mark(0, 3, 1.25, 1.5))
+    wave = Wave(np.zeros(24_000, np.float32), marks=(WordSpan(0, 3, 0.25, 0.5),))
+    assert join_marks([wave, wave], [0.0, 1.0]) == (
+        WordSpan(0, 3, 0.25, 0.5),
+        WordSpan(0, 3, 1.25, 1.5),
+    )
     assert join_marks([wave, Wave(wave.samples)], [0.0, 1.0]) == ()
 
 
 def test_cut_silence_moves_the_marks() -> None:
     tone = np.sin(np.arange(24_000)).astype(np.float32)
     silence = np.zeros(3 * 24_000, np.float32)
-    marks = (Mark(0, 1, 3.1, 3.9), Mark(2, 3, 7.1, 7.9))
+    marks = (WordSpan(0, 1, 3.1, 3.9), WordSpan(2, 3, 7.1, 7.9))
     wave = Wave(np.concatenate([silence, tone, silence, tone]), marks=marks)
     short = remove_silence(wave)
     assert short.duration_s == pytest.approx(0.5 + 1 + 1 + 1)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.api_keys import ApiKey, digest, new_key, parse_keys, recognise
+from f5serve.api_keys import ApiKey, digest, find_key, new_key, parse_keys
 from f5serve.cli import main as cli
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
@@ -30,7 +30,7 @@ def test_what_is_printed_is_what_the_setting_takes(capsys: pytest.CaptureFixture
     told = json.loads(capsys.readouterr().out)
     (key,) = parse_keys(told["api_keys"])
     assert (key.name, key.was_clear) == ("ana", False)
-    assert recognise([key], told["key"].encode()) == key
+    assert find_key([key], told["key"].encode()) == key
 
 
 def test_a_key_is_hashed_from_standard_input(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +87,7 @@ def test_what_cannot_be_keys_is_refused_unseen(text: str) -> None:
 def test_each_key_is_recognised_and_no_other(sent: list[str]) -> None:
     keys = [ApiKey(f"key-{place}", digest(key.encode())) for place, key in enumerate(sent)]
     for key, clear in zip(keys, sent, strict=True):
-        assert recognise(keys, clear.encode()) == key
-        assert recognise(keys, clear.encode() + b"x" * 17) is None
-        assert recognise(keys, clear.encode()[:-1]) is None
-    assert recognise(keys, b"") is None
+        assert find_key(keys, clear.encode()) == key
+        assert find_key(keys, clear.encode() + b"x" * 17) is None
+        assert find_key(keys, clear.encode()[:-1]) is None
+    assert find_key(keys, b"") is None

@@ -101,7 +101,7 @@ def compare(expected: str, found: str, language: str = "") -> WordErrors:
                 )
             )
     errors = sum(edit.cost for edit in edits)
-    return WordErrors(len(left), errors, tuple(differing), " ".join(found.split()))
+    return WordErrors(len(left), errors, tuple(differing))
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def _result(server: ServerClient, job_id: str) -> dict[str, Any]:
             return found if isinstance(found, dict) else {}
         except F5Error as error:
             if error.code != "JOB_NOT_COMPLETE" or pause_s is None:
-                return {"warnings": [f"The server does not tell more of it: {error.message}"]}
+                return {"warnings": [f"The server does not report more: {error.message}"]}
             time.sleep(pause_s)
         except ValueError:
             return {}

@@ -51,7 +51,7 @@ def check_settings(facts: Facts) -> Iterator[Finding]:
 
 
 def uses_bucket(settings: Settings) -> bool:
-    """Whether the store is a bucket, as far as names tell."""
+    """Whether the store is a bucket, by the names alone."""
     if settings.store:
         return settings.store.startswith("s3://")
     return bool(settings.s3_bucket or settings.bucket_endpoint_url)

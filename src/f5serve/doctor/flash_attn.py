@@ -17,7 +17,7 @@ from f5serve.doctor.flash_attn_wheels import (
     NoWheel,
     Platform,
     choose_wheel,
-    misfits,
+    incompatibilities,
     parse_wheel,
 )
 
@@ -59,13 +59,15 @@ def check_flash_attn(facts: Facts) -> Iterator[Finding]:
         yield ok("flash-attn", "flash-attn", f"{installs[0].version}, {proof}; not used")
 
 
-def misfit(facts: Facts) -> list[str]:
-    """Why the installed wheel cannot load, as far as its name and torch's files tell."""
+def install_incompatibilities(facts: Facts) -> list[str]:
+    """Why the installed wheel cannot load, as far as its name and torch's files show."""
     on = platform_of(facts)
     wheels = (parse_wheel(install.wheel) for install in facts.flash_installs)
     if on is None:
         return []
-    return next((found for wheel in wheels if wheel and (found := misfits(wheel, on))), [])
+    return next(
+        (found for wheel in wheels if wheel and (found := incompatibilities(wheel, on))), []
+    )
 
 
 def platform_of(facts: Facts) -> Platform | None:
@@ -103,7 +105,7 @@ def _broken(facts: Facts) -> Finding | None:
             code = "FLASH_ATTN_DISAGREES"
         sentence = run.explanation.sentence
         return finding("FLASH_ATTN_BROKEN", run.error, code=code, sentence=sentence)
-    reasons = misfit(facts)
+    reasons = install_incompatibilities(facts)
     return finding("FLASH_ATTN_MISFIT", "; ".join(reasons)) if reasons else None
 
 

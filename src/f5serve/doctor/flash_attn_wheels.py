@@ -122,7 +122,7 @@ def choose_wheel(on: Platform) -> Wheel | NoWheel:
         return NoWheel(reason)
     known = [wheel for name in _listed() if (wheel := parse_wheel(name))]
     for wheel in (*known, *_from_matrices(on)):
-        if not misfits(wheel, on):
+        if not incompatibilities(wheel, on):
             return wheel
     return NoWheel(
         f"No wheel was published for torch {on.torch_minor} with Python "
@@ -145,7 +145,7 @@ def parse_wheel(name: str) -> Wheel | None:
     )
 
 
-def misfits(wheel: Wheel, on: Platform) -> list[str]:
+def incompatibilities(wheel: Wheel, on: Platform) -> list[str]:
     """Why `wheel` cannot load on `on`, one phrase each; empty when it can."""
     pairs = [
         ("Python", f"cp{wheel.python_tag}", f"cp{on.python_tag}"),

@@ -24,7 +24,12 @@ from f5serve.doctor.checks_settings import check_settings, uses_bucket
 from f5serve.doctor.child_probes import hide_flash_attn, probe_flash_attn, probe_torch
 from f5serve.doctor.facts import Facts, StoreFacts
 from f5serve.doctor.findings import LEVELS, Finding, first_fatal, problems
-from f5serve.doctor.flash_attn import FLASH_BROKEN, check_flash_attn, flash_attn_wheel, misfit
+from f5serve.doctor.flash_attn import (
+    FLASH_BROKEN,
+    check_flash_attn,
+    flash_attn_wheel,
+    install_incompatibilities,
+)
 from f5serve.doctor.probes import (
     probe_disk,
     probe_gpu,
@@ -197,7 +202,7 @@ def guard_flash_attn(report: Report, sources: Sources | None = None) -> Finding 
     facts = report.facts
     if not facts.flash_installs:
         return None
-    if not misfit(facts):  # what cannot load by its name needs no trial
+    if not install_incompatibilities(facts):  # what cannot load by its name needs no trial
         facts = replace(facts, flash_run=probe_flash_attn(sources or this_machine()))
     broken = next((f for f in check_flash_attn(facts) if f.code in FLASH_BROKEN), None)
     if broken is not None:

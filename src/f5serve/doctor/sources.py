@@ -101,7 +101,7 @@ class Sources:
         root: folder that stands for /, above proc, sys and dev.
         site: folders that packages are installed in.
         executable: python that runs what may hang or crash.
-        commands, statvfs: run programs, and tell the sizes of a file system.
+        commands, statvfs: run programs, and read the sizes of a file system.
         python, temp: the interpreter, and the folder for temporary files.
         package, kernels: folders of the copy of f5serve that is looked at, and of its kernels.
         trial_s, driver_s, hash_s: longest time for a process that imports torch, for nvidia-smi,

@@ -16,7 +16,7 @@ import numpy as np
 from f5serve.audio.edit import WINDOW_S, levels_db
 from f5serve.text.english.normalize import normalize_english
 from f5serve.text.mapped_text import MappedText, Span
-from f5serve.types import Mark, Wave
+from f5serve.types import Wave, WordSpan
 from f5serve.units import samples_to_s
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
@@ -138,7 +138,7 @@ def with_output(model: bytes, tensor: str) -> bytes:
     return model + _field(7, _field(12, info))
 
 
-def word_marks(phonemes: str, places: Sequence[Span], frames: Any) -> tuple[Mark, ...]:
+def word_marks(phonemes: str, places: Sequence[Span], frames: Any) -> tuple[WordSpan, ...]:
     """When each group of phonemes between spaces is heard.
 
     Args:
@@ -150,7 +150,7 @@ def word_marks(phonemes: str, places: Sequence[Span], frames: Any) -> tuple[Mark
     starts_s, ends_s = (
         np.maximum(at, 0) * samples_to_s(FRAME_SAMPLES) for at in (ends[:-2], ends[1:-1])
     )
-    marks: list[Mark] = []
+    marks: list[WordSpan] = []
     waiting = iter(places)
     position = 0
     is_open = False  # nothing but a space behind the last word
@@ -163,12 +163,12 @@ def word_marks(phonemes: str, places: Sequence[Span], frames: Any) -> tuple[Mark
         if is_open and start_s - marks[-1].end_s < SHARED_GAP_S:
             start_s = (start_s + marks[-1].end_s) / 2
             marks[-1] = replace(marks[-1], end_s=start_s)
-        marks.append(Mark(*place, start_s, end_s))
+        marks.append(WordSpan(*place, start_s, end_s))
         is_open = group[-1] not in PAUSES
     return tuple(marks)
 
 
-def end_with_sound(marks: tuple[Mark, ...], wave: Wave) -> tuple[Mark, ...]:
+def end_with_sound(marks: tuple[WordSpan, ...], wave: Wave) -> tuple[WordSpan, ...]:
     """Ends the last word with the sound; the model adds the silence behind it to its phoneme."""
     levels = levels_db(wave)
     if not marks or not len(levels):
@@ -179,7 +179,7 @@ def end_with_sound(marks: tuple[Mark, ...], wave: Wave) -> tuple[Mark, ...]:
     return (*marks[:-1], replace(last, end_s=max(end_s, last.start_s)))
 
 
-def join_marks(pieces: Sequence[Wave], starts_s: Sequence[float]) -> tuple[Mark, ...]:
+def join_marks(pieces: Sequence[Wave], starts_s: Sequence[float]) -> tuple[WordSpan, ...]:
     """The marks of all pieces; none if one piece has none, for then words are missing."""
     if not all(piece.marks for piece in pieces):
         return ()

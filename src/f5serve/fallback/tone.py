@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from f5serve.errors import InvalidRequest
-from f5serve.types import Mark, OnDone, SamplingOptions, Utterance, Wave
+from f5serve.types import OnDone, SamplingOptions, Utterance, Wave, WordSpan
 from f5serve.units import SAMPLE_RATE, s_to_samples
 
 STEPS = 16
@@ -109,7 +109,7 @@ class Tone:
         phase = 2 * np.pi * pitch_hz * np.arange(s_to_samples(duration_s)) / SAMPLE_RATE
         return Wave((0.3 * np.sin(phase)).astype(np.float32), marks=self._marks(utterance))
 
-    def _marks(self, utterance: Utterance) -> tuple[Mark, ...]:
+    def _marks(self, utterance: Utterance) -> tuple[WordSpan, ...]:
         """Each word lasts as long as its bytes."""
         s_per_byte = self._s_per_byte / utterance.options.speed
         marks = []
@@ -117,5 +117,5 @@ class Tone:
             before, behind = (
                 len(utterance.text[:place].encode()) for place in (match.start(), match.end())
             )
-            marks.append(Mark(*match.span(), before * s_per_byte, behind * s_per_byte))
+            marks.append(WordSpan(*match.span(), before * s_per_byte, behind * s_per_byte))
         return tuple(marks)

@@ -36,7 +36,7 @@ from f5serve.text.plan import MAX_SEED, derive_seed, plan_utterances
 from f5serve.types import (
     Alignment,
     Engine,
-    Metrics,
+    SpeechMetrics,
     SpeechRequest,
     SpeechResult,
     Utterance,
@@ -191,7 +191,7 @@ class Synthesizer:
             engine=self.engine.kind,
             model=self.engine.model,
             seed=plan.seed,
-            metrics=Metrics(
+            metrics=SpeechMetrics(
                 inference_s=max(0.0, generated - began),
                 audio_s=duration_s,
                 encode_s=collector.encode_s,

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from f5serve.api_keys import ApiKey, recognise
+from f5serve.api_keys import ApiKey, find_key
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http.errors import RateLimited
 from f5serve.http.token_buckets import TokenBuckets, client_address
@@ -56,7 +56,7 @@ class APIKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = list(_sent(scope)) if self._keys else []
-        key = next(filter(None, [recognise(self._keys, each) for each in sent]), None)
+        key = next(filter(None, [find_key(self._keys, each) for each in sent]), None)
         state = scope.setdefault("state", {})
         state["key"] = key
         state["caller"] = key.name if key else ""
