@@ -195,14 +195,11 @@ class Whisper:
 
     def align(
         self,
-        waves: Sequence[Wave],
-        texts: Sequence[str],
+        wave: Wave,
+        text: str,
         language: str,
         check: Callable[[], None] | None = None,
-    ) -> list[Alignment]:
-        return [self._align(wave, text) for wave, text in zip(waves, texts, strict=True)]
-
-    def _align(self, wave: Wave, text: str) -> Alignment:
+    ) -> Alignment:
         import soxr
 
         samples = soxr.resample(wave.samples, wave.sample_rate, 16_000).astype(np.float32)
@@ -232,7 +229,7 @@ def measure(aligner: Aligner, cases: Sequence[Case]) -> dict[str, Any]:
     starts, ends = [], []
     failed = words = 0
     began = time.process_time()
-    found = [aligner.align([case.wave], [case.text], "en")[0].words for case in cases]
+    found = [aligner.align(case.wave, case.text, "en").words for case in cases]
     seconds = time.process_time() - began
     for case, timings in zip(cases, found, strict=True):
         words += len(case.truth)
@@ -265,7 +262,7 @@ def crashes(aligner: Aligner, wave: Wave, count: int) -> int:
     raised = 0
     for text in odd_sentences(count):
         try:
-            aligner.align([wave], [text], "en")
+            aligner.align(wave, text, "en")
         except Exception as error:  # noqa: BLE001, what is counted here
             print(f"{text!r}: {error!r}", file=sys.stderr)
             raised += 1

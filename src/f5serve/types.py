@@ -88,7 +88,7 @@ class Alignment:
 
 
 class Aligner(Protocol):
-    """A text and its sound in, times out; may be used by many threads.
+    """Finds the times of words in speech; may be used by many threads.
 
     Attributes:
         method: as `Alignment.method`.
@@ -103,18 +103,18 @@ class Aligner(Protocol):
 
     def align(
         self,
-        waves: Sequence[Wave],
-        texts: Sequence[str],
+        wave: Wave,
+        text: str,
         language: str,
         check: Callable[[], None] | None = None,
-    ) -> list[Alignment]:
-        """Find each text in its wave, at any sample rate; one without words where it is not found.
+    ) -> Alignment:
+        """The words of `text` in a wave of any sample rate.
 
-        Times count from the beginning of each wave. A text that is not what is heard gives
-        an alignment without words or of low confidence; nothing is ever guessed.
+        Times count from the beginning of the wave. For a text that is not spoken in it, the
+        alignment has no words or a low confidence; nothing is ever guessed.
 
         Args:
-            check: called now and then; what it raises ends the work and comes out.
+            check: called now and then; what it raises ends the work and is raised.
         """
         ...
 

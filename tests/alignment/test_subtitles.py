@@ -23,8 +23,8 @@ from f5serve.alignment.subtitles import (
     MEDIA_TYPES,
     as_dict,
     escape_ass,
-    group_lines,
     join_words,
+    segment_cues,
     width,
     write,
 )
@@ -143,7 +143,7 @@ LONG = (
 
 
 def test_lines_end_where_sentences_and_clauses_do() -> None:
-    lines = group_lines(aligned(LONG.split(), 0.3).words)
+    lines = segment_cues(aligned(LONG.split(), 0.3).words)
     assert [line.text.split()[-1] for line in lines] == [
         *["air,", "rainbow;", "colors.", "above,", "horizon."]
     ]
@@ -155,7 +155,7 @@ def test_lines_end_where_sentences_and_clauses_do() -> None:
 
 def test_titles_and_numbers_of_items_end_no_line() -> None:
     texts = "It was 9 a.m., Dr. Smith paid No. 5 in full. 1. Take it. He is 12. We are not."
-    lines = group_lines(aligned(texts.split()).words)
+    lines = segment_cues(aligned(texts.split()).words)
     assert [line.text.replace("\n", " ") for line in lines] == [
         "It was 9 a.m., Dr. Smith paid No. 5 in full.", "1. Take it.", "He is 12.", "We are not.",
     ]  # fmt: skip
@@ -163,7 +163,7 @@ def test_titles_and_numbers_of_items_end_no_line() -> None:
 
 def test_a_pause_ends_a_line() -> None:
     first, second = WordTiming("One", 0.0, 0.3, 1.0), WordTiming("two", 2.0, 2.3, 1.0)
-    one_line, other = group_lines([first, second])
+    one_line, other = segment_cues([first, second])
     assert (one_line.text, other.text) == ("One", "two")
     assert one_line.end_s == 1.0, "shown for a second, as nothing follows at once"
     assert other.end_s == 3.0
@@ -172,7 +172,7 @@ def test_a_pause_ends_a_line() -> None:
 @given(st.lists(words.filter(lambda w: w.isprintable()), max_size=40), st.floats(0.05, 2.0))
 def test_lines_keep_every_word_in_order_and_never_overlap(texts: list[str], step_s: float) -> None:
     timings = aligned(texts, step_s).words
-    lines = group_lines(timings)
+    lines = segment_cues(timings)
     assert [word for line in lines for word in line.words] == list(timings)
     for left, right in pairwise(lines):
         assert left.start_s < left.end_s <= right.start_s

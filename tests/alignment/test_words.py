@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.alignment.aligners import Exact
-from f5serve.alignment.words import read, split_words, written_times
+from f5serve.alignment.aligners import align_by_marks
+from f5serve.alignment.words import split_words, spoken_form, written_times
 from f5serve.text.english.normalize import normalize_english
 from f5serve.text.numbers import number_speller
 from f5serve.types import Wave, WordSpan
@@ -16,11 +16,11 @@ from f5serve.types import Wave, WordSpan
 
 def pairs(text: str, language: str = "en") -> str:
     """Each word = what is said for it."""
-    reading = read(text, language)
-    said: dict[int, list[str]] = {index: [] for index in range(len(reading.words))}
-    for word, owner in zip(reading.spoken, reading.owners, strict=True):
-        said[owner].append(word)
-    told = (f"{word.text}={' '.join(said[index])}" for index, word in enumerate(reading.words))
+    form = spoken_form(text, language)
+    said: dict[int, list[str]] = {index: [] for index in range(len(form.words))}
+    for word, index in zip(form.spoken, form.word_index, strict=True):
+        said[index].append(word)
+    told = (f"{word.text}={' '.join(said[index])}" for index, word in enumerate(form.words))
     return " | ".join(told)
 
 
@@ -60,13 +60,11 @@ def test_other_languages(text: str, language: str, told: str) -> None:
 
 @given(st.text(max_size=60), st.sampled_from(["en", "de", "zh", ""]))
 def test_words_are_the_text(text: str, language: str) -> None:
-    reading = read(text, language)
-    if reading.words:
-        assert "".join("".join(word.text.split()) for word in reading.words) == "".join(
-            text.split()
-        )
-    assert list(reading.owners) == sorted(reading.owners)
-    assert set(reading.owners) == set(range(len(reading.words)))
+    form = spoken_form(text, language)
+    if form.words:
+        assert "".join("".join(word.text.split()) for word in form.words) == "".join(text.split())
+    assert list(form.word_index) == sorted(form.word_index)
+    assert set(form.word_index) == set(range(len(form.words)))
 
 
 @given(st.text(max_size=60))
@@ -84,9 +82,9 @@ def test_splitting_loses_nothing(text: str) -> None:
 
 
 def test_a_word_lasts_as_long_as_all_that_is_said_for_it() -> None:
-    reading = read("Pay $3.50", "en")
-    times = [(float(i), i + 0.5, 1.0) for i in range(len(reading.spoken))]
-    pay, money = written_times(reading, times)
+    form = spoken_form("Pay $3.50", "en")
+    times = [(float(i), i + 0.5, 1.0) for i in range(len(form.spoken))]
+    pay, money = written_times(form, times)
     assert (pay.word, pay.start_s, pay.end_s) == ("Pay", 0.0, 0.5)
     assert (money.word, money.start_s, money.end_s) == ("$3.50", 1.0, 5.5)
 
@@ -94,13 +92,13 @@ def test_a_word_lasts_as_long_as_all_that_is_said_for_it() -> None:
 def test_marks_become_words() -> None:
     marks = (WordSpan(0, 2, 0.1, 0.3), WordSpan(3, 8, 0.4, 0.6), WordSpan(3, 9, 0.6, 0.9))
     wave = Wave(np.zeros(24_000, np.float32), marks=marks)
-    (told,) = Exact().align([wave], ["Is $3.50? 🙂"], "en")
-    assert [(w.word, w.start_s, w.end_s) for w in told.words] == [
+    found = align_by_marks(wave, "Is $3.50? 🙂")
+    assert [(w.word, w.start_s, w.end_s) for w in found.words] == [
         ("Is", 0.1, 0.3),
         ("$3.50? 🙂", 0.4, 0.9),
     ]
-    assert (told.method, told.confidence) == ("exact", 1.0)
-    assert Exact().align([Wave(wave.samples)], ["Is"], "en")[0].words == ()
+    assert (found.method, found.confidence) == ("exact", 1.0)
+    assert align_by_marks(Wave(wave.samples), "Is").words == ()
 
 
 def test_numbers_of_unknown_languages_are_not_guessed() -> None:

@@ -20,13 +20,13 @@ class Late:
     def supports(self, language: str) -> bool:
         return True
 
-    def align(self, waves: list[Wave], texts: list[str], language: str) -> list[Alignment]:
-        if texts == ["no"]:
-            return [Alignment()]
+    def align(self, wave: Wave, text: str, language: str) -> Alignment:
+        if text == "no":
+            return Alignment()
         words = tuple(
-            WordTiming(word, i + 0.03, i + 0.53, 1.0) for i, word in enumerate(texts[0].split())
+            WordTiming(word, i + 0.03, i + 0.53, 1.0) for i, word in enumerate(text.split())
         )
-        return [Alignment(words, self.method, 1.0)]
+        return Alignment(words, self.method, 1.0)
 
 
 def test_errors_are_those_of_the_aligner() -> None:

@@ -178,7 +178,7 @@ def long_recording(times: int) -> tuple[bytes, str]:
 def test_what_takes_too_long_is_answered_in_time(tmp_path: Path) -> None:
     sound, text = long_recording(80)
     with house(tmp_path, request_timeout_s=1.0) as home:
-        assert home.service.aligners.is_there
+        assert home.service.aligners.is_available
         began = time.monotonic()
         message = home.refused(align(home.client, text, sound), 504, "deadline_passed")
         assert "not done within 1 s" in message
@@ -189,7 +189,7 @@ def test_what_takes_too_long_is_answered_in_time(tmp_path: Path) -> None:
 def test_a_caller_that_goes_away_ends_the_work(tmp_path: Path) -> None:
     sound, text = long_recording(80)
     with house(tmp_path) as home:
-        assert home.service.aligners.is_there
+        assert home.service.aligners.is_available
         with pytest.raises(httpx.ReadTimeout), httpx.Client(base_url=home.url, timeout=2) as left:
             align(left, text, sound)
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The aligners of a process, and which of them takes a text.
+"""Chooses the aligner for a text, by its language and by what is installed.
 
 F5_ALIGNER chooses. An aligner that is not installed is passed over; nothing is ever downloaded.
 Models are loaded once, at the first text that needs them or by `load`, never per request.
@@ -15,12 +15,12 @@ import logging
 import os
 import threading
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from f5serve.alignment.words import Reading, assign, split_words, written_times
+from f5serve.alignment.words import SpokenForm, assign_words, split_words, written_times
 from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.process import Check, hold_lock, log_failure, never_cancelled
 from f5serve.types import Aligner, Alignment, Wave
@@ -43,8 +43,8 @@ _FOREIGN_LETTERS = 0.06
 def language_of(text: str, spoken: str = "") -> str:
     """The language of a text, ISO 639-1; "" where it cannot be told.
 
-    The script decides first, then the language of the speaker; a text in plain Latin letters of
-    which nothing is known, or whose speaker's language is not written so, is taken for English.
+    The script decides first, then the language of the speaker. Plain Latin letters without a known
+    language, or with one that is written in another script, are taken for English.
     """
     spoken = spoken.lower().replace("_", "-").split("-")[0]
     letters = [character for character in text if character.isalpha()]
@@ -65,34 +65,15 @@ def _script(letter: str) -> str:
     return unicodedata.name(letter, "").split(" ")[0].split("-")[0]
 
 
-class Exact:
-    """Knows every language, and only waves with marks."""
-
-    method = "exact"
-
-    def supports(self, language: str) -> bool:
-        """Marks tell places in the text, whatever its language."""
-        return True
-
-    def align(
-        self,
-        waves: Sequence[Wave],
-        texts: Sequence[str],
-        language: str,
-        check: Callable[[], None] | None = None,
-    ) -> list[Alignment]:
-        """The words of each wave that has marks."""
-        return [_aligned(wave, text) for wave, text in zip(waves, texts, strict=True)]
-
-
-def _aligned(wave: Wave, text: str) -> Alignment:
+def align_by_marks(wave: Wave, text: str) -> Alignment:
+    """The words of a wave with marks, which the speaker has set itself; in any language."""
     if not wave.marks:
         return Alignment()
     marks = wave.marks
-    words, owners = assign(split_words(text), [(mark.start, mark.end) for mark in marks])
+    words, word_index = assign_words(split_words(text), [(mark.start, mark.end) for mark in marks])
     times = [(mark.start_s, mark.end_s, 1.0) for mark in marks]
-    timings = written_times(Reading(words, ("",) * len(marks), owners), times)
-    return Alignment(timings, Exact.method, 1.0)
+    timings = written_times(SpokenForm(words, ("",) * len(marks), word_index), times)
+    return Alignment(timings, "exact", 1.0)
 
 
 _log = logging.getLogger(__name__)
@@ -101,20 +82,20 @@ OFF, AUTO, SPHINX = "off", "auto", "pocketsphinx"
 RECORDINGS = 1
 """Recordings of callers that are aligned at a time: up to half a minute of one core for each."""
 
-MOST_BESIDE = 4
+MAX_PARALLEL = 4
 """Utterances that are aligned at a time, where cores abound: 100 MB for each."""
 
 INSTALL = "pip install 'f5serve[align]'"
 
 
 class Aligners:
-    """Aligns whatever can be aligned here; may be used by many threads.
+    """The aligners of a process; may be used by many threads.
 
     Args:
         name: auto, off, pocketsphinx, or a CTC model: its folder, or its name in `folder`.
         folder: where CTC models lie, each in a folder of its own.
         device: that a CTC model runs on: cpu, cuda, or auto.
-        beside: utterances that are aligned side by side; 0 leaves it to the number of cores.
+        parallel: utterances that are aligned at a time; 0 leaves it to the number of cores.
     """
 
     def __init__(
@@ -122,7 +103,7 @@ class Aligners:
         name: str = AUTO,
         folder: Path | None = None,
         device: str = "auto",
-        beside: int = 0,
+        parallel: int = 0,
     ) -> None:
         """Look where the named model lies; nothing is loaded.
 
@@ -132,16 +113,15 @@ class Aligners:
         self.name = name
         self._device = device
         self._model = _find(name, folder)
-        self._exact = Exact()
         self._lock = threading.Lock()
         self._opened: list[Aligner] | None = None
-        self._beside = beside or _beside()
-        self._pool = ThreadPoolExecutor(self._beside, "timings")
+        self._parallel = parallel or _parallel()
+        self._pool = ThreadPoolExecutor(self._parallel, "timings")
         self._recordings = threading.Semaphore(RECORDINGS)
 
     @property
     def identity(self) -> dict[str, str]:
-        """What decides the times, beside text and sound."""
+        """What the times depend on, besides text and sound."""
         english = SPHINX if self._may_use_sphinx else ""
         return {"aligner": self.name, "english": english, "model": getattr(self._model, "name", "")}
 
@@ -149,8 +129,8 @@ class Aligners:
         """Load now what the first text would load."""
         self._aligners()
 
-    def begin(self) -> None:
-        """As `load`, in a thread that aligns: nobody waits for it but the first text."""
+    def load_in_background(self) -> None:
+        """As `load`, in a thread that aligns; only the first text waits for it."""
         if self.name != OFF:
             log_failure(self._pool.submit(self.load), "loading the aligners")
 
@@ -161,11 +141,11 @@ class Aligners:
         language: str = "",
         check: Check | None = None,
     ) -> Alignment:
-        """The words of `text` in a recording; none where they cannot be told for sure.
+        """The words of `text` in a recording; none where they are not certain.
 
         Args:
-            language: of the speaker, ISO 639-1, or ""; the text's own script may overrule it.
-            check: called now and then; what it raises ends the work and comes out.
+            language: of the speaker, ISO 639-1, or ""; the script of the text goes first.
+            check: called now and then; what it raises ends the work and is raised.
 
         Raises:
             ModelUnavailable: ALIGNER_FAILED.
@@ -180,16 +160,16 @@ class Aligners:
         if self.name == OFF:
             return Alignment()
         if wave.marks:
-            return self._exact.align([wave], [text], language)[0]
+            return align_by_marks(wave, text)
         language = language_of(text, language)
         for aligner in self._aligners():
             if aligner.supports(language):
-                return aligner.align([wave], [text], language, check)[0]
+                return aligner.align(wave, text, language, check)
         return Alignment()
 
     @property
-    def is_there(self) -> bool:
-        """Whether anybody here can align anything but what a speaker has marked itself."""
+    def is_available(self) -> bool:
+        """Whether there is an aligner for waves without marks."""
         return self.name != OFF and bool(self._aligners())
 
     def submit(
@@ -199,13 +179,13 @@ class Aligners:
         language: str = "",
         check: Check | None = None,
     ) -> Future[Alignment]:
-        """As `align`, in a thread of its own, so that speaking goes on; no recording is before it.
+        """As `align`, in another thread, ahead of waiting recordings.
 
-        One that is cancelled before it has begun is never begun.
+        One that is cancelled before it has started never starts.
         """
         return self._pool.submit(self._align, wave, text, language, check or never_cancelled)
 
-    def why_not(self, text: str, language: str = "") -> str:
+    def unavailable_reason(self, text: str, language: str = "") -> str:
         """One sentence: why `text` has no times here."""
         if self.name == OFF:
             return "Word timings are switched off by F5_ALIGNER."
@@ -214,8 +194,8 @@ class Aligners:
             return "The words could not be found in the speech for sure."
         if language == "en":
             return f"No aligner is installed: run {INSTALL}."
-        told = f"the language {language!r}" if language else "the text's unknown language"
-        return f"No aligner is installed for {told}; F5_ALIGNER can name a CTC model."
+        named = f"the language {language!r}" if language else "the text's unknown language"
+        return f"No aligner is installed for {named}; F5_ALIGNER can name a CTC model."
 
     @property
     def _may_use_sphinx(self) -> bool:
@@ -224,17 +204,17 @@ class Aligners:
     def _aligners(self) -> list[Aligner]:
         with self._lock:
             if self._opened is None:
-                self._opened = _opened(self._open_sphinx, self._open_ctc)
+                self._opened = _open_all(self._open_sphinx, self._open_ctc)
             return self._opened
 
     def _open_sphinx(self) -> Aligner | None:
         if not self._may_use_sphinx:
             return None
-        from f5serve.alignment.child_process import Apart
+        from f5serve.alignment.sphinx_process import SphinxProcesses
 
-        apart = Apart(self._beside + RECORDINGS)
-        apart.load()
-        return apart
+        processes = SphinxProcesses(self._parallel + RECORDINGS)
+        processes.load()
+        return processes
 
     def _open_ctc(self) -> Aligner | None:
         if self._model is None:
@@ -264,8 +244,8 @@ def _find(name: str, folder: Path | None) -> Path | None:
     )
 
 
-def _opened(*openers: Callable[[], Aligner | None]) -> list[Aligner]:
-    """Those that open; the others are told in the log."""
+def _open_all(*openers: Callable[[], Aligner | None]) -> list[Aligner]:
+    """The aligners that can be opened; the others are logged."""
     found = []
     for opener in openers:
         try:
@@ -278,8 +258,8 @@ def _opened(*openers: Callable[[], Aligner | None]) -> list[Aligner]:
     return found
 
 
-def _beside() -> int:
-    return max(1, min(MOST_BESIDE, (os.cpu_count() or 1) // 4))
+def _parallel() -> int:
+    return max(1, min(MAX_PARALLEL, (os.cpu_count() or 1) // 4))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Forced alignment of any language by a CTC model of characters.
+"""Aligns text of any language by a CTC model of characters.
 
     text -> spoken words -> characters of the model -> Viterbi at 50 frames a second -> times
 
@@ -14,22 +14,25 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from f5serve.alignment import windows
-from f5serve.alignment.windows import Heard
-from f5serve.alignment.words import Reading, read, written_times
+from f5serve.alignment.windows import WordSpan
+from f5serve.alignment.words import SpokenForm, spoken_form, written_times
 from f5serve.audio.edit import resample
 from f5serve.process import Check, never_cancelled
 from f5serve.types import Alignment, FloatArray, Wave
 
+if TYPE_CHECKING:
+    from f5serve.alignment.encoder import Encoder
+
 
 @dataclass(frozen=True, slots=True)
 class TokenSpan:
-    """Where a token is heard: frames `start` to `end`, the last excluded; mean log probability."""
+    """Where a token is found: frames `start` to `end`, the last excluded; mean log probability."""
 
     start: int
     end: int
@@ -44,7 +47,7 @@ class TokenPath:
     score: float
 
 
-def best_path(
+def forced_align(
     log_probs: FloatArray, tokens: Sequence[int], blank: int = 0, is_open: bool = False
 ) -> TokenPath | None:
     """The likeliest of all paths that spell `tokens`.
@@ -65,8 +68,8 @@ def best_path(
     steps = _steps(np.asarray(log_probs)[:, states], _may_skip(states, blank), is_open)
     if steps is None:
         return None
-    came_by, ending, score = steps
-    visited = _walk_back(came_by, ending)
+    backpointers, ending, score = steps
+    visited = _backtrace(backpointers, ending)
     return TokenPath(tuple(_spans(visited, log_probs, tokens[: (ending + 1) // 2])), score)
 
 
@@ -78,36 +81,36 @@ def _may_skip(states: NDArray[np.int64], blank: int) -> NDArray[np.bool_]:
 
 
 def _steps(
-    heard: FloatArray, may_skip: NDArray[np.bool_], is_open: bool
+    found: FloatArray, may_skip: NDArray[np.bool_], is_open: bool
 ) -> tuple[NDArray[np.int8], int, float] | None:
     """How each state was best reached in each frame (staying 0, from the state before 1, skipping
     one 2), the state in which the best path ends, and its score."""
-    frames, count = heard.shape
-    came_by = np.zeros((frames, count), dtype=np.int8)
+    frames, count = found.shape
+    backpointers = np.zeros((frames, count), dtype=np.int8)
     best = np.full(count, -np.inf)
-    best[: min(2, count)] = heard[0, :2]
+    best[: min(2, count)] = found[0, :2]
     choices = np.full((3, count), -np.inf)
     for frame in range(1, frames):
         choices[0] = best
         choices[1, 1:] = best[:-1]
         choices[2, 2:] = np.where(may_skip[2:], best[:-2], -np.inf)
-        came_by[frame] = choices.argmax(axis=0)
-        best = choices.max(axis=0) + heard[frame]
+        backpointers[frame] = choices.argmax(axis=0)
+        best = choices.max(axis=0) + found[frame]
     ending = count - 1 if best[-1] >= best[-2] else count - 2
     if is_open:
         ending = int(best.argmax())
     if not np.isfinite(best[ending]):
         return None
-    return came_by, ending, float(best[ending])
+    return backpointers, ending, float(best[ending])
 
 
-def _walk_back(came_by: NDArray[np.int8], ending: int) -> NDArray[np.int64]:
+def _backtrace(backpointers: NDArray[np.int8], ending: int) -> NDArray[np.int64]:
     """The state of each frame."""
-    visited = np.empty(len(came_by), dtype=np.int64)
+    visited = np.empty(len(backpointers), dtype=np.int64)
     state = ending
-    for frame in range(len(came_by) - 1, -1, -1):
+    for frame in range(len(backpointers) - 1, -1, -1):
         visited[frame] = state
-        state -= int(came_by[frame, state])
+        state -= int(backpointers[frame, state])
     return visited
 
 
@@ -134,32 +137,21 @@ LEAST_KNOWN = 0.7
 DELIMITERS = ("|", " ", "▁")
 
 
-class Hearer(Protocol):
-    """What `encoder.Encoder` is; tests have a smaller one."""
-
-    vocabulary: dict[str, int]
-    blank: int
-
-    @property
-    def hop(self) -> int: ...
-    def hear(self, waves: Sequence[FloatArray]) -> list[FloatArray]: ...
-
-
 class Ctc:
     """Aligns what its model can spell; threads take turns.
 
     Args:
-        hearer: hears characters.
+        encoder: computes log probabilities of characters.
         least_confidence: see `LEAST_CONFIDENCE`.
     """
 
     method = "ctc"
 
-    def __init__(self, hearer: Hearer, least_confidence: float = LEAST_CONFIDENCE) -> None:
-        self._hearer = hearer
+    def __init__(self, encoder: Encoder, least_confidence: float = LEAST_CONFIDENCE) -> None:
+        self._encoder = encoder
         self._least = least_confidence
         self._lock = threading.Lock()
-        vocabulary = hearer.vocabulary
+        vocabulary = encoder.vocabulary
         self._delimiter = next((vocabulary[d] for d in DELIMITERS if d in vocabulary), None)
 
     @classmethod
@@ -180,97 +172,93 @@ class Ctc:
 
     def align(
         self,
-        waves: Sequence[Wave],
-        texts: Sequence[str],
+        wave: Wave,
+        text: str,
         language: str,
         check: Check | None = None,
-    ) -> list[Alignment]:
-        """Each text in its wave, all waves heard together; see `types.Aligner`."""
-        plain = (resample(Wave(wave.samples, wave.sample_rate), SAMPLE_RATE) for wave in waves)
-        samples = [wave.samples for wave in plain]
+    ) -> Alignment:
+        """See `types.Aligner`."""
+        samples = resample(Wave(wave.samples, wave.sample_rate), SAMPLE_RATE).samples
         with self._lock:
-            heard = self._hearer.hear(samples)
-        return [
-            self._align(log_probs, read(text, language), check or never_cancelled)
-            for log_probs, text in zip(heard, texts, strict=True)
-        ]
+            log_probs = self._encoder.log_probs(samples)
+        return self._align(log_probs, spoken_form(text, language), check or never_cancelled)
 
-    def _align(self, log_probs: FloatArray, reading: Reading, check: Check) -> Alignment:
-        spelled = [spell(word, self._hearer.vocabulary) for word in reading.spoken]
-        known, wanted = sum(map(len, spelled)), sum(map(len, reading.spoken))
-        if not known or known < LEAST_KNOWN * wanted or not len(log_probs):
+    def _align(self, log_probs: FloatArray, form: SpokenForm, check: Check) -> Alignment:
+        spelled = [to_token_ids(word, self._encoder.vocabulary) for word in form.spoken]
+        known, characters = sum(map(len, spelled)), sum(map(len, form.spoken))
+        if not known or known < LEAST_KNOWN * characters or not len(log_probs):
             return Alignment()
-        frames_per_s = SAMPLE_RATE / self._hearer.hop
+        frames_per_s = SAMPLE_RATE / self._encoder.hop
 
         def search(
             start_s: float, end_s: float, words: Sequence[str], is_open: bool
-        ) -> list[Heard] | None:
+        ) -> list[WordSpan] | None:
             check()
             frames = slice(round(start_s * frames_per_s), round(end_s * frames_per_s))
             return self._search(log_probs[frames], words, is_open)
 
-        heard = windows.align(search, len(log_probs) / frames_per_s, reading.spoken)
-        if not heard:
+        found = windows.align(search, len(log_probs) / frames_per_s, form.spoken)
+        if not found:
             return Alignment()
-        scores = zip((word.score for word in heard), map(len, spelled), strict=True)
+        scores = zip((word.score for word in found), map(len, spelled), strict=True)
         confidence = math.exp(sum(score * length for score, length in scores) / known)
         if confidence < self._least:
             return Alignment()
         times = [
             (word.start_s, word.end_s, math.exp(word.score) if tokens else 0.0)
-            for word, tokens in zip(heard, spelled, strict=True)
+            for word, tokens in zip(found, spelled, strict=True)
         ]
-        return Alignment(written_times(reading, times), self.method, confidence)
+        return Alignment(written_times(form, times), self.method, confidence)
 
     def _search(
         self, log_probs: FloatArray, words: Sequence[str], is_open: bool
-    ) -> list[Heard] | None:
+    ) -> list[WordSpan] | None:
         """See `windows.Search`; a word without characters lies between its neighbours."""
-        spelled = [spell(word, self._hearer.vocabulary) for word in words]
-        tokens, owners = self._tokens(spelled)
-        path = best_path(log_probs, tokens, self._hearer.blank, is_open)
+        spelled = [to_token_ids(word, self._encoder.vocabulary) for word in words]
+        tokens, word_of_token = self._tokens(spelled)
+        path = forced_align(log_probs, tokens, self._encoder.blank, is_open)
         if path is None:
             return None
         spans: list[list[TokenSpan]] = [[] for _ in spelled]
-        for owner, span in zip(owners, path.spans, strict=False):  # an open path has fewer
-            if owner is not None:
-                spans[owner].append(span)
+        for word, span in zip(word_of_token, path.spans, strict=False):  # an open path has fewer
+            if word is not None:
+                spans[word].append(span)
         if is_open:
             whole = [len(group) == len(word) for group, word in zip(spans, spelled, strict=True)]
             count = whole.index(False) if False in whole else len(whole)
-            # Those without characters that follow the last one heard belong to the next window.
+            # Those without characters that follow the last one found belong to the next window.
             while count and not spelled[count - 1]:
                 count -= 1
             spans = spans[:count]
-        return self._heard(spans, len(log_probs))
+        return self._word_spans(spans, len(log_probs))
 
     def _tokens(self, spelled: Sequence[Sequence[int]]) -> tuple[list[int], list[int | None]]:
         """All tokens, with delimiters where the model has one, and the word of each."""
         tokens: list[int] = []
-        owners: list[int | None] = []
+        word_of_token: list[int | None] = []
         for index, word in enumerate(spelled):
             if word and tokens and self._delimiter is not None:
                 tokens.append(self._delimiter)
-                owners.append(None)
+                word_of_token.append(None)
             tokens += word
-            owners += [index] * len(word)
-        return tokens, owners
+            word_of_token += [index] * len(word)
+        return tokens, word_of_token
 
-    def _heard(self, spans: Sequence[Sequence[TokenSpan]], frames: int) -> list[Heard]:
-        frame_s = self._hearer.hop / SAMPLE_RATE
-        heard: list[Heard] = []
+    def _word_spans(self, spans: Sequence[Sequence[TokenSpan]], frames: int) -> list[WordSpan]:
+        frame_s = self._encoder.hop / SAMPLE_RATE
+        found: list[WordSpan] = []
         for index, group in enumerate(spans):
             if group:
                 score = sum(span.score for span in group) / len(group)
-                heard.append(Heard(group[0].start * frame_s, group[-1].end * frame_s, score))
+                found.append(WordSpan(group[0].start * frame_s, group[-1].end * frame_s, score))
                 continue
-            start_s = heard[-1].end_s if heard else 0.0
+            start_s = found[-1].end_s if found else 0.0
             after = next((g[0].start for g in spans[index + 1 :] if g), frames)
-            heard.append(Heard(start_s, max(start_s, after * frame_s), 0.0))
-        return heard
+            found.append(WordSpan(start_s, max(start_s, after * frame_s), 0.0))
+        return found
 
 
-def spell(word: str, vocabulary: Mapping[str, int]) -> list[int]:
+def to_token_ids(word: str, vocabulary: Mapping[str, int]) -> list[int]:
     """The word's characters as the model knows them; what it does not know is left out."""
     tokens = []
     for character in unicodedata.normalize("NFKC", word):

@@ -1,4 +1,4 @@
-"""A wav2vec2 encoder with a CTC head: 16 kHz waves to [t v] log probabilities of characters.
+"""A wav2vec2 encoder with a CTC head: 16 kHz samples to log probabilities of characters [t v].
 
     wave -> 7 convolutions (hop 320) -> projection -> + convolved positions -> transformer -> head
 
@@ -29,17 +29,17 @@ from f5serve.types import FloatArray
 SAMPLE_RATE = 16_000
 WINDOW_S = 30.0
 OVERLAP_S = 2.0
-"""What each window hears beyond its own frames, on either side."""
+"""Sound around the frames of each window, on either side."""
 
 BATCH_S = 120.0
-"""Most seconds that are heard together, padding included."""
+"""Largest batch, padding included."""
 
 FILES = ("config.json", "model.safetensors", "vocab.json")
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """Samples that are heard at once, and which of their frames are kept."""
+    """Samples of one window, and which of their frames are kept."""
 
     samples: FloatArray
     skip: int
@@ -47,7 +47,7 @@ class _Window:
 
 
 class Encoder:
-    """Hears characters.
+    """Computes log probabilities of characters.
 
     Args:
         folder: with the files above.
@@ -84,12 +84,10 @@ class Encoder:
         """Samples from one frame to the next."""
         return int(np.prod(self._config["conv_stride"]))
 
-    def hear(self, waves: Sequence[FloatArray]) -> list[FloatArray]:
-        """Log probabilities [t v] of each wave of 16 kHz samples; none for what is too short."""
-        windows = [list(self._windows(_normed(wave))) for wave in waves]
-        rows = [window for group in windows for window in group]
-        heard = iter(self._hear_windows(rows))
-        return [_joined([next(heard) for _ in group], len(self.vocabulary)) for group in windows]
+    def log_probs(self, samples: FloatArray) -> FloatArray:
+        """Log probabilities [t v] of 16 kHz samples; no frames for a wave that is too short."""
+        parts = list(self._of_windows(list(self._windows(_normed(samples)))))
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.vocabulary)), np.float32)
 
     def _windows(self, samples: FloatArray) -> Iterator[_Window]:
         """The wave in windows that begin at whole frames."""
@@ -104,7 +102,7 @@ class Encoder:
 
     @property
     def _reach(self) -> int:
-        """Samples that one frame hears."""
+        """Receptive field of one frame, in samples."""
         reach = 1
         strides = self._config["conv_stride"][::-1]
         for kernel, stride in zip(self._config["conv_kernel"][::-1], strides, strict=True):
@@ -118,31 +116,31 @@ class Encoder:
             samples = (samples - kernel) // stride + 1 if samples >= kernel else 0
         return samples
 
-    def _hear_windows(self, windows: Sequence[_Window]) -> Iterator[FloatArray]:
-        """The kept frames of each window, in order, heard in batches of neighbours."""
+    def _of_windows(self, windows: Sequence[_Window]) -> Iterator[FloatArray]:
+        """The kept frames of each window, in order, computed in batches of neighbours."""
         batch: list[_Window] = []
         for window in windows:
             longest = max(len(w.samples) for w in [*batch, window])
-            if batch and (self._alone or longest * (len(batch) + 1) > BATCH_S * SAMPLE_RATE):
-                yield from self._hear_batch(batch)
+            if batch and (self._is_unbatched or longest * (len(batch) + 1) > BATCH_S * SAMPLE_RATE):
+                yield from self._of_batch(batch)
                 batch = []
             batch.append(window)
         if batch:
-            yield from self._hear_batch(batch)
+            yield from self._of_batch(batch)
 
     @property
-    def _alone(self) -> bool:
+    def _is_unbatched(self) -> bool:
         return bool(self._config.get("feat_extract_norm", "group") == "group")
 
     @torch.inference_mode()
-    def _hear_batch(self, batch: Sequence[_Window]) -> Iterator[FloatArray]:
+    def _of_batch(self, batch: Sequence[_Window]) -> Iterator[FloatArray]:
         longest = max(len(window.samples) for window in batch)
         padded = np.zeros((len(batch), longest), dtype=np.float32)
         for row, window in zip(padded, batch, strict=True):
             row[: len(window.samples)] = window.samples
         lengths = [self._frames(len(window.samples)) for window in batch]
-        heard = self._forward(torch.from_numpy(padded).to(self._device), lengths)
-        for window, row in zip(batch, heard.cpu().numpy(), strict=True):
+        found = self._forward(torch.from_numpy(padded).to(self._device), lengths)
+        for window, row in zip(batch, found.cpu().numpy(), strict=True):
             yield row[window.skip : window.skip + window.keep]
 
     def _forward(self, samples: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -176,20 +174,22 @@ class Encoder:
         return x
 
     def _convolution_norm(self, x: Tensor, name: str) -> Tensor:
-        if not self._alone:
+        if not self._is_unbatched:
             return self._norm(x.transpose(1, 2), name).transpose(1, 2)
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
         return F.group_norm(x, x.shape[1], weight, bias)
 
     def _positions(self, x: Tensor) -> Tensor:
-        """What the neighbourhood of each frame says about its place."""
+        """The convolutional position embedding."""
         kernel, groups = (
             self._config[f"num_conv_pos_embedding{name}"] for name in ("s", "_groups")
         )
         name = "encoder.pos_conv_embed.conv"
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        told = F.conv1d(x.transpose(1, 2), weight, bias, padding=kernel // 2, groups=groups)
-        return F.gelu(told[..., : x.shape[1]]).transpose(1, 2)  # an even kernel gives one too many
+        positions = F.conv1d(x.transpose(1, 2), weight, bias, padding=kernel // 2, groups=groups)
+        return F.gelu(positions[..., : x.shape[1]]).transpose(
+            1, 2
+        )  # an even kernel gives one too many
 
     def _layer(self, x: Tensor, name: str, known: Tensor, stable: bool) -> Tensor:
         """One block of the transformer; `stable` norms before, not after, each half."""
@@ -242,7 +242,3 @@ def _normed(samples: FloatArray) -> FloatArray:
         return samples
     centred = samples - samples.mean()
     return np.asarray(centred / np.sqrt(np.mean(centred**2) + 1e-7), dtype=np.float32)
-
-
-def _joined(parts: Sequence[FloatArray], vocabulary: int) -> FloatArray:
-    return np.concatenate(parts) if parts else np.zeros((0, vocabulary), np.float32)

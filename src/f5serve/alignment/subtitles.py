@@ -1,4 +1,4 @@
-"""Words with times as subtitles (srt, vtt, ass) and tables (csv, json).
+"""Writes word timings as subtitles (srt, vtt, ass) and tables (csv, json).
 
 Words are grouped into cues: cut at pauses, after sentences and where a cue is full, and shown long
 enough to be read if the next cue allows it. Markup that a player, a browser or a spreadsheet would
@@ -24,30 +24,51 @@ from typing import Literal, get_args
 from f5serve.text.split import fill_evenly, is_abbreviated, split_characters
 from f5serve.types import Alignment, WordTiming
 
+SubtitleFormat = Literal["srt", "vtt", "ass", "csv", "json"]
+Mode = Literal["line", "word"]
+FORMATS: tuple[SubtitleFormat, ...] = get_args(SubtitleFormat)
+
+MEDIA_TYPES: dict[SubtitleFormat, str] = {
+    "srt": "application/x-subrip; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "ass": "text/x-ssa; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+}
+
+_JOINER = "\u2060"
+"""WORD JOINER, no width and no break: between a character and one that would make markup of it."""
+
+_SHOWN = {"Cc": " ", "Zl": " ", "Zp": " ", "Cs": "\ufffd"}
+"""Replacements of control characters, line breaks and surrogates, by category."""
+
+_ARROW = re.compile("-(?=->)")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
+
 MAX_COLUMNS = 42
 """Longest row, as television has it; a Chinese or Japanese character takes two columns."""
 
 MAX_ROWS = 2
 PAUSE_S = 0.6
-"""A silence that ends a line; shorter ones only do so after a clause."""
+"""A silence that ends a cue; a shorter one does so after a clause only."""
 
 CLAUSE_PAUSE_S = 0.25
-MAX_LINE_S = 7.0
-MIN_LINE_S = 1.0
+MAX_CUE_S = 7.0
+MIN_CUE_S = 1.0
 COLUMNS_PER_SECOND = 17.0
-"""What people read in comfort. Speech may be faster: then the line stays on, if it may."""
+"""Comfortable reading speed. Speech may be faster: the cue stays longer then, if it can."""
 
 _SENTENCE_END = re.compile(r"[.!?…。！？؟।][\"'”’»›)\]」』]*$")
 _CLAUSE_END = re.compile(r"[,;:，、；：،–—-][\"'”’»›)\]」』]*$")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What is shown at a time.
+class Cue:
+    """A subtitle that is shown for some time.
 
     Attributes:
         rows: the words, by row.
-        start_s, end_s: when it is shown; never before the end of the line before.
+        start_s, end_s: when it is shown; never before the end of the one before.
     """
 
     rows: tuple[tuple[WordTiming, ...], ...]
@@ -65,23 +86,23 @@ class Line:
         return "\n".join(join_words([word.word for word in row]) for row in self.rows)
 
 
-def word_lines(words: Sequence[WordTiming]) -> list[Line]:
-    """A line for each word, as long as it is heard."""
-    return [Line(((word,),), word.start_s, word.end_s) for word in words]
+def word_cues(words: Sequence[WordTiming]) -> list[Cue]:
+    """A cue for each word, as long as it is heard."""
+    return [Cue(((word,),), word.start_s, word.end_s) for word in words]
 
 
-def group_lines(words: Sequence[WordTiming]) -> list[Line]:
-    """Lines of whole sentences where they fit, of clauses or as many words as fit elsewhere."""
+def segment_cues(words: Sequence[WordTiming]) -> list[Cue]:
+    """Cues of whole sentences where they fit, else of clauses or as many words as fit."""
     groups = list(_groups(words))
-    lines = []
+    cues = []
     for index, group in enumerate(groups):
         start_s, end_s = group[0].start_s, group[-1].end_s
         most_s = groups[index + 1][0].start_s if index + 1 < len(groups) else float("inf")
         columns = sum(width(word.word) + 1 for word in group)
-        wanted_s = min(max(MIN_LINE_S, columns / COLUMNS_PER_SECOND), MAX_LINE_S)
+        wanted_s = min(max(MIN_CUE_S, columns / COLUMNS_PER_SECOND), MAX_CUE_S)
         end_s = max(end_s, min(start_s + wanted_s, most_s))
-        lines.append(Line(_rows(group), start_s, min(end_s, max(most_s, start_s))))
-    return lines
+        cues.append(Cue(_rows(group), start_s, min(end_s, max(most_s, start_s))))
+    return cues
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -112,12 +133,12 @@ def _groups(words: Sequence[WordTiming]) -> Iterator[list[WordTiming]]:
             group = _Group(rest)
         group.add(word)
         following = words[index + 1] if index + 1 < len(words) else None
-        if following is None or _ends_line(group.words, following):
+        if following is None or _ends_cue(group.words, following):
             yield group.words
             group = _Group()
 
 
-def _ends_line(words: Sequence[WordTiming], following: WordTiming) -> bool:
+def _ends_cue(words: Sequence[WordTiming], following: WordTiming) -> bool:
     word = words[-1]
     pause_s = following.start_s - word.end_s
     if pause_s >= PAUSE_S:
@@ -130,7 +151,7 @@ def _ends_line(words: Sequence[WordTiming], following: WordTiming) -> bool:
 
 
 class _Group:
-    """Words that may become a line, and how many columns of which row they fill by now."""
+    """Words that may become a cue, and how many columns of which row they fill."""
 
     def __init__(self, words: Sequence[WordTiming] = ()) -> None:
         self.words: list[WordTiming] = []
@@ -142,7 +163,7 @@ class _Group:
         """Whether the word may join them."""
         if not self.words:
             return True
-        if word.end_s - self.words[0].start_s > MAX_LINE_S:
+        if word.end_s - self.words[0].start_s > MAX_CUE_S:
             return False
         return self._place(word)[0] <= MAX_ROWS
 
@@ -161,7 +182,7 @@ class _Group:
 
 
 def _cut_at_clause(group: list[WordTiming]) -> tuple[list[WordTiming], list[WordTiming]]:
-    """A full line ends with its last clause, if a third of it is left."""
+    """A full cue ends with its last clause, if a third of it is left."""
     for cut in range(len(group) - 1, len(group) // 3, -1):
         if _CLAUSE_END.search(group[cut - 1].word):
             return group[:cut], group[cut:]
@@ -189,99 +210,77 @@ def _filled(group: Sequence[WordTiming], columns: int) -> tuple[tuple[WordTiming
     return tuple(map(tuple, rows))
 
 
-SubtitleFormat = Literal["srt", "vtt", "ass", "csv", "json"]
-Mode = Literal["line", "word"]
-FORMATS: tuple[SubtitleFormat, ...] = get_args(SubtitleFormat)
-
-MEDIA_TYPES: dict[SubtitleFormat, str] = {
-    "srt": "application/x-subrip; charset=utf-8",
-    "vtt": "text/vtt; charset=utf-8",
-    "ass": "text/x-ssa; charset=utf-8",
-    "csv": "text/csv; charset=utf-8",
-    "json": "application/json",
-}
-
-_JOINER = "\u2060"
-"""No width, and no break: what stands between a mark and what would make a command of it."""
-
-_SHOWN = {"Cc": " ", "Zl": " ", "Zp": " ", "Cs": "\ufffd"}
-"""Instead of controls, breaks and halves of characters, by category."""
-
-_ARROW = re.compile("-(?=->)")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
-
-
 def write(alignment: Alignment, format: SubtitleFormat, mode: Mode = "line") -> bytes:
     """One file, UTF-8.
 
     Args:
-        mode: whether srt, vtt and ass show lines or single words; lines of ass are karaoke.
-            csv and json always tell every word.
+        mode: whether srt, vtt and ass show sentences or single words; sentences of ass are karaoke.
+            csv and json always have every word.
     """
     if format == "json":
         return _json(alignment)
     words = [word for word in map(_plain, alignment.words) if word.word]
     if format == "csv":
         return _csv(words)
-    lines = group_lines(words) if mode == "line" else word_lines(words)
-    return _subtitles(lines, format, karaoke=mode == "line")
+    cues = segment_cues(words) if mode == "line" else word_cues(words)
+    return _subtitles(cues, format, karaoke=mode == "line")
 
 
 def _plain(word: WordTiming) -> WordTiming:
-    """The word in one row of visible characters."""
+    """The word in visible characters on one row."""
     kept = (_SHOWN.get(unicodedata.category(c), c) for c in word.word)
     text = " ".join("".join(kept).split())
     return WordTiming(text, max(0.0, word.start_s), max(0.0, word.end_s), word.confidence)
 
 
-def _subtitles(lines: Sequence[Line], format: SubtitleFormat, *, karaoke: bool) -> bytes:
+def _subtitles(cues: Sequence[Cue], format: SubtitleFormat, *, karaoke: bool) -> bytes:
     from pysubs2 import SSAEvent, SSAFile
 
     file = SSAFile()
     file.info["WrapStyle"] = "2"  # no breaks but ours
-    for line in lines:
+    for cue in cues:
         if format == "ass":
-            text = _karaoke(line) if karaoke else escape_ass(line.text)
+            text = _karaoke(cue) if karaoke else escape_ass(cue.text)
         else:
-            text = (escape_vtt if format == "vtt" else escape_srt)(line.text)
-        start_ms, end_ms = round(1e3 * line.start_s), round(1e3 * line.end_s)
+            text = (escape_vtt if format == "vtt" else escape_srt)(cue.text)
+        start_ms, end_ms = round(1e3 * cue.start_s), round(1e3 * cue.end_s)
         file.append(SSAEvent(start_ms, max(end_ms, start_ms + 1), text.replace("\n", r"\N")))
     return file.to_string(format).encode()
 
 
-def _karaoke(line: Line) -> str:
+def _karaoke(cue: Cue) -> str:
     r"""Each word behind a \k with the hundredths of a second until the next begins."""
-    edges = [round(100 * word.start_s) for word in line.words] + [round(100 * line.end_s)]
+    edges = [round(100 * word.start_s) for word in cue.words] + [round(100 * cue.end_s)]
     lengths = iter(max(0, right - left) for left, right in pairwise(edges))
     rows = []
-    for row in line.rows:
+    for row in cue.rows:
         words = [word.word for word in row]
         gaps = ["", *(gap_between(left, right) for left, right in pairwise(words))]
-        told = zip(gaps, words, strict=True)
-        rows.append("".join(f"{gap}{{\\k{next(lengths)}}}{escape_ass(word)}" for gap, word in told))
+        pairs = zip(gaps, words, strict=True)
+        rows.append("".join(f"{gap}{{\\k{next(lengths)}}}{escape_ass(w)}" for gap, w in pairs))
     return r"\N".join(rows)
 
 
 def escape_ass(text: str) -> str:
-    """Shown as it is: no override tags."""
+    """Text without override tags of ASS."""
     text = text.replace("{", "(").replace("}", ")")
     return text.replace("\\", "\\" + _JOINER)
 
 
 def escape_srt(text: str) -> str:
-    """Neither tags of ass nor of HTML, which players obey in srt, nor an arrow."""
+    """Text without tags of ASS and HTML, which players obey in srt, and without an arrow."""
     text = _ARROW.sub("-" + _JOINER, escape_ass(text))
     return re.sub(r"<(?=[A-Za-z/!])", "<" + _JOINER, text)
 
 
 def escape_vtt(text: str) -> str:
-    """As WebVTT writes & < >; what is left of an arrow is none."""
+    """Text with entities for & < >, which leaves no arrow."""
     text = escape_ass(text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def escape_cell(text: str) -> str:
-    """A cell that no spreadsheet computes."""
+    """A cell that no spreadsheet takes for a formula."""
     return "'" + text if text.startswith(_FORMULA) else text
 
 
@@ -296,13 +295,13 @@ def _csv(words: Sequence[WordTiming]) -> bytes:
 
 
 def _json(alignment: Alignment) -> bytes:
-    told = {
+    document = {
         "word_timings": [as_dict(word) for word in alignment.words],
         "timing_method": alignment.method or None,
         "timing_confidence": round(alignment.confidence, 3) if alignment.method else None,
         "word_count": len(alignment.words),
     }
-    return json.dumps(told, ensure_ascii=False, indent=1).encode(errors="replace") + b"\n"
+    return json.dumps(document, ensure_ascii=False, indent=1).encode(errors="replace") + b"\n"
 
 
 def as_dict(word: WordTiming) -> dict[str, str | float]:

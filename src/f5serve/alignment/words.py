@@ -1,4 +1,4 @@
-"""The words of a text as written and as spoken, and which spoken word belongs to which written one.
+"""Maps the spoken words of a text to its written words.
 
 An aligner finds times for spoken words; `written_times` maps them to the written ones.
 
@@ -38,34 +38,34 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A text, written and spoken.
+class SpokenForm:
+    """The words of a text as written and as spoken.
 
     Attributes:
         words: as written, in order; together they hold every character but spaces.
         spoken: in order, letters only.
-        owners: for each spoken word, the index of the written one that it belongs to.
+        word_index: for each spoken word, the index of the written one that it belongs to.
     """
 
     words: tuple[Word, ...]
     spoken: tuple[str, ...]
-    owners: tuple[int, ...]
+    word_index: tuple[int, ...]
 
 
 Times = tuple[float, float, float]
 """Start and end in seconds, confidence."""
 
 
-def read(text: str, language: str) -> Reading:
-    """What is heard when `text` is spoken.
+def spoken_form(text: str, language: str) -> SpokenForm:
+    """The words of `text` as written and as spoken.
 
     Args:
         language: ISO 639-1; decides how numbers are read. Where they cannot be, digits are left
             out, and their word has no time of its own.
     """
-    heard = list(_spoken(text, language))
-    words, owners = assign(split_words(text), [place for _, place in heard])
-    return Reading(words, tuple(word for word, _ in heard), owners)
+    spoken = list(_spoken(text, language))
+    words, word_index = assign_words(split_words(text), [span for _, span in spoken])
+    return SpokenForm(words, tuple(word for word, _ in spoken), word_index)
 
 
 def split_words(text: str) -> list[Word]:
@@ -79,22 +79,22 @@ def split_words(text: str) -> list[Word]:
     return words
 
 
-def assign(
-    words: Sequence[Word], places: Sequence[Span]
+def assign_words(
+    words: Sequence[Word], spans: Sequence[Span]
 ) -> tuple[tuple[Word, ...], tuple[int, ...]]:
-    """Who is heard at each place: the words, joined as need be, and an index for each place.
+    """The word of each span: the words, joined where need be, and an index for each span.
 
-    Places are in the order of the text. A place that is in no word, as what a space was read as,
-    goes to the word before it.
+    Spans are in the order of the text. One that is in no word, such as a space that was read out,
+    belongs to the word before it.
     """
-    if not words or not places:
+    if not words or not spans:
         return (), ()
-    ranges = [_touched(words, place) for place in places]
-    loud = {index for first, last in ranges for index in range(first, last + 1)}
-    belongs = [index not in loud for index in range(len(words))]  # to the word before it
+    ranges = [_touched(words, span) for span in spans]
+    spoken = {index for first, last in ranges for index in range(first, last + 1)}
+    belongs = [index not in spoken for index in range(len(words))]  # to the word before it
     for first, last in ranges:
         belongs[first + 1 : last + 1] = [True] * (last - first)
-    belongs[: min(loud) + 1] = [False, *[True] * min(loud)]
+    belongs[: min(spoken) + 1] = [False, *[True] * min(spoken)]
     groups = [number - 1 for number in accumulate(not belonging for belonging in belongs)]
     joined: list[Word] = []
     for word, belonging in zip(words, belongs, strict=True):
@@ -102,27 +102,27 @@ def assign(
     return tuple(joined), tuple(groups[first] for first, _ in ranges)
 
 
-def written_times(reading: Reading, times: Sequence[Times]) -> tuple[WordTiming, ...]:
-    """The times of spoken words, told for the written ones."""
+def written_times(form: SpokenForm, times: Sequence[Times]) -> tuple[WordTiming, ...]:
+    """The times of the written words, from those of the spoken ones."""
     groups: dict[int, list[Times]] = {}
-    for owner, time in zip(reading.owners, times, strict=True):
-        groups.setdefault(owner, []).append(time)
+    for index, time in zip(form.word_index, times, strict=True):
+        groups.setdefault(index, []).append(time)
     return tuple(
-        _timing(word, groups[index]) for index, word in enumerate(reading.words) if index in groups
+        _timing(word, groups[index]) for index, word in enumerate(form.words) if index in groups
     )
 
 
 def _timing(word: Word, times: Sequence[Times]) -> WordTiming:
     lengths = [max(end - start, 1e-3) for start, end, _ in times]
-    sure = sum(length * time[2] for length, time in zip(lengths, times, strict=True)) / sum(lengths)
+    weighted = sum(length * time[2] for length, time in zip(lengths, times, strict=True))
     start_s, end_s = min(t[0] for t in times), max(t[1] for t in times)
-    return WordTiming(word.text, start_s, end_s, sure)
+    return WordTiming(word.text, start_s, end_s, weighted / sum(lengths))
 
 
-def _touched(words: Sequence[Word], place: Span) -> tuple[int, int]:
-    """The first and the last word that a place has a character of."""
-    first = bisect_right(words, place[0], key=lambda word: word.end)
-    last = bisect_left(words, place[1], key=lambda word: word.start) - 1
+def _touched(words: Sequence[Word], span: Span) -> tuple[int, int]:
+    """The first and the last word that a span has a character of."""
+    first = bisect_right(words, span[0], key=lambda word: word.end)
+    last = bisect_left(words, span[1], key=lambda word: word.start) - 1
     last = max(last, 0)
     return min(first, last), last
 
@@ -147,8 +147,8 @@ def _spoken(text: str, language: str) -> Iterator[tuple[str, Span]]:
 def _in_words(text: str, language: str) -> MappedText:
     """Digits as words, if the language's numbers are known."""
     mapped = MappedText.of(text).map_chars(_plain_digit)
-    say = number_speller(language)
-    return mapped if say is None else mapped.sub(_NUMBER, lambda match: f" {say(match[0])} ")
+    spell = number_speller(language)
+    return mapped if spell is None else mapped.sub(_NUMBER, lambda match: f" {spell(match[0])} ")
 
 
 def _plain_digit(character: str) -> str:

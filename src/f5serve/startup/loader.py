@@ -135,7 +135,7 @@ def _load(
     )
     timeline.ready()
     if options.warm_up and spec.kind != "standin":  # which knows its own durations
-        aligners.begin()
+        aligners.load_in_background()
     return LoadedModel(synthesizer, spec, timeline, weights.resolved)
 
 

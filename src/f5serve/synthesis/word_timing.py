@@ -72,7 +72,7 @@ class WordTimingCollector:
         missing_texts = [text for text in texts if any(map(str.isalnum, text))]
         if not missing_texts:
             return ()
-        reason = self._aligners.why_not(missing_texts[0], self._language)
+        reason = self._aligners.unavailable_reason(missing_texts[0], self._language)
         if len(missing) == len(found):
             return (f"There are no word timings. {reason}",)
         which = f"{len(missing_texts)} of {len(found)} utterances"
@@ -154,11 +154,11 @@ def align(
         BadAudio: as `decode`.
     """
     text = clean_text(text, MAX_TEXT_CHARS)
-    if not aligners.is_there:
+    if not aligners.is_available:
         raise ModelUnavailable(
             "Nothing here can find out when words are heard.",
             code="NOT_BUILT",
-            hint=aligners.why_not(text, language),
+            hint=aligners.unavailable_reason(text, language),
         )
     wave = decode(recording.data, LONG)
     if check is not None:
@@ -168,6 +168,7 @@ def align(
         raise InvalidRequest(
             f"The text could not be aligned with {recording.display_name}.",
             code="NOT_ALIGNED",
-            hint=f"{aligners.why_not(text, language)} Check that they are what is heard.",
+            hint=f"{aligners.unavailable_reason(text, language)}"
+            " Check that they are what is heard.",
         )
     return RecordingAlignment(wave.duration_s, text, language_of(text, language), found)

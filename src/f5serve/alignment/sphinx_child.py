@@ -1,8 +1,8 @@
-"""The process that aligns English: PocketSphinx keeps the interpreter's lock while it searches.
+"""Aligns English in a process of its own: PocketSphinx holds the interpreter's lock.
 
-Started by child_process.py as `python -I child.py SOCKET PATHS`: a file descriptor and the module
-search path, as JSON. It answers one request after the other until the other end is closed, and ends
-soon after its parent has ended, even if another process holds that end open.
+Started by sphinx_process.py as `python -I sphinx_child.py SOCKET PATHS`: a file descriptor and the
+module search path, as JSON. It answers one request after the other until the other end is closed,
+and ends soon after its parent has ended, even if another process holds that end open.
 
     requests   {"text", "language", "sample_rate", "samples"} and a line end, then the samples,
                float32 in the byte order of the machine
@@ -27,10 +27,10 @@ LEAST_CPU_S, CPU_PER_S = 30, 1.0
 """Processor time for a request, and for each second of its sound; 0.02 is usual."""
 
 LOOK_S = 5.0
-"""How often it is looked, between requests, whether the parent still lives."""
+"""How often, between requests, it checks that the parent still lives."""
 
 NICER = 5
-"""By how much everything else goes first: words are looked for beside the speaking."""
+"""Priority below that of the synthesis, which goes on meanwhile."""
 
 
 def main(arguments: list[str]) -> None:
@@ -52,10 +52,10 @@ def _load(connection: socket.socket) -> Any:
         from f5serve.alignment.sphinx import Sphinx
 
         sphinx = Sphinx()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent tells it
-        _tell(connection, {"failed": f"{type(error).__name__}: {error}"})
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent logs it
+        _send(connection, {"failed": f"{type(error).__name__}: {error}"})
         return None
-    _tell(connection, {"ready": True})
+    _send(connection, {"ready": True})
     return sphinx
 
 
@@ -66,21 +66,21 @@ def _serve(connection: socket.socket, sphinx: Any, parent: int) -> None:
         if os.getppid() != parent:
             raise SystemExit
 
-    with connection.makefile("rb") as asked:
-        while _is_asked(connection, check) and (line := asked.readline()):
+    with connection.makefile("rb") as requests:
+        while _has_request(connection, check) and (line := requests.readline()):
             request = json.loads(line)
-            wave = _read_wave(asked, request)
+            wave = _read_wave(requests, request)
             _allow_cpu(wave.duration_s)
             try:
-                (found,) = sphinx.align([wave], [request["text"]], request["language"], check)
+                found = sphinx.align(wave, request["text"], request["language"], check)
             except MemoryError:
                 found = Alignment()
             words = [[w.word, w.start_s, w.end_s, w.confidence] for w in found.words]
-            _tell(connection, {"words": words, "confidence": found.confidence})
+            _send(connection, {"words": words, "confidence": found.confidence})
             del wave, found, words, request, line
 
 
-def _is_asked(connection: socket.socket, check: Any) -> bool:
+def _has_request(connection: socket.socket, check: Any) -> bool:
     """Wait for a request, or for the end."""
     connection.settimeout(LOOK_S)
     while True:
@@ -93,7 +93,7 @@ def _is_asked(connection: socket.socket, check: Any) -> bool:
         return bool(there)
 
 
-def _read_wave(asked: BinaryIO, request: dict[str, Any]) -> Any:
+def _read_wave(requests: BinaryIO, request: dict[str, Any]) -> Any:
     import numpy as np
 
     from f5serve.types import Wave
@@ -101,7 +101,7 @@ def _read_wave(asked: BinaryIO, request: dict[str, Any]) -> Any:
     samples = np.empty(request["samples"], np.float32)
     left = samples.data.cast("B") if len(samples) else memoryview(b"")
     while left:
-        got = asked.readinto(left)  # type: ignore[attr-defined]
+        got = requests.readinto(left)  # type: ignore[attr-defined]
         if not got:
             raise SystemExit
         left = left[got:]
@@ -120,8 +120,8 @@ def _limit(what: int, value: int, keep_hard: bool = False) -> None:
     resource.setrlimit(what, (value, hard if keep_hard else value))
 
 
-def _tell(connection: socket.socket, told: dict[str, Any]) -> None:
-    connection.sendall(json.dumps(told).encode() + b"\n")
+def _send(connection: socket.socket, answer: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

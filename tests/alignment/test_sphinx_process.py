@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f5serve.alignment.child_process import Apart
 from f5serve.alignment.sphinx import Sphinx
+from f5serve.alignment.sphinx_process import SphinxProcesses
 from f5serve.audio.decode import decode
 from f5serve.errors import ModelUnavailable
 from f5serve.types import Wave
@@ -24,10 +24,10 @@ from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 
 
 @pytest.fixture(scope="module")
-def apart() -> Apart:
-    made = Apart(processes=2)
-    made.load()
-    return made
+def processes() -> SphinxProcesses:
+    started = SphinxProcesses(processes=2)
+    started.load()
+    return started
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def long(times: int) -> tuple[Wave, str]:
 
 
 def children() -> set[int]:
-    """Processes that were started by this one and run child.py."""
+    """Processes that were started by this one and run sphinx_child.py."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -50,7 +50,7 @@ def children() -> set[int]:
             command = path.with_name("cmdline").read_bytes()
         except OSError:
             continue
-        if parent == os.getpid() and b"alignment/child.py" in command:
+        if parent == os.getpid() and b"alignment/sphinx_child.py" in command:
             found.add(int(path.parent.name))
     return found
 
@@ -62,42 +62,43 @@ def until(is_so: Callable[[], bool], within_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def test_the_answers_are_those_of_sphinx(apart: Apart, wave: Wave) -> None:
+def test_the_answers_are_those_of_sphinx(processes: SphinxProcesses, wave: Wave) -> None:
     other = decode(other_recording())
-    waves, texts = [wave, other, wave, wave], [WORDS, OTHER_WORDS, OTHER_WORDS, ""]
-    assert apart.align(waves, texts, "en") == Sphinx().align(waves, texts, "en")
-    assert apart.align([Wave(np.zeros(0, np.float32))], ["Hi."], "en")[0].words == ()
+    sphinx = Sphinx()
+    for sound, text in ((wave, WORDS), (other, OTHER_WORDS), (wave, OTHER_WORDS), (wave, "")):
+        assert processes.align(sound, text, "en") == sphinx.align(sound, text, "en")
+    assert processes.align(Wave(np.zeros(0, np.float32)), "Hi.", "en").words == ()
 
 
-def test_a_long_recording_has_the_times_of_its_parts(apart: Apart) -> None:
-    (one,) = apart.align([long(1)[0]], [long(1)[1]], "en")
+def test_a_long_recording_has_the_times_of_its_parts(processes: SphinxProcesses) -> None:
+    one = processes.align(*long(1), "en")
     sound, text = long(12)
-    (told,) = apart.align([sound], [text], "en")
-    assert [word.word for word in told.words] == text.split()
+    found = processes.align(sound, text, "en")
+    assert [word.word for word in found.words] == text.split()
     each_s = sound.duration_s / 12
     meant = [word.start_s + turn * each_s for turn in range(12) for word in one.words]
-    assert [word.start_s for word in told.words] == pytest.approx(meant, abs=0.05)
-    assert told.confidence == pytest.approx(one.confidence, abs=0.1)
+    assert [word.start_s for word in found.words] == pytest.approx(meant, abs=0.05)
+    assert found.confidence == pytest.approx(one.confidence, abs=0.1)
 
 
-def test_another_long_text_is_not_found(apart: Apart) -> None:
+def test_another_long_text_is_not_found(processes: SphinxProcesses) -> None:
     sound, _ = long(7)
-    assert apart.align([sound], [OTHER_WORDS * 7], "en")[0].words == ()
+    assert processes.align(sound, OTHER_WORDS * 7, "en").words == ()
 
 
-def test_threads_get_their_own_words(apart: Apart, wave: Wave) -> None:
+def test_threads_get_their_own_words(processes: SphinxProcesses, wave: Wave) -> None:
     other = decode(other_recording())
     asked = [(wave, WORDS), (other, OTHER_WORDS)] * 6
-    alone = [apart.align([w], [t], "en")[0] for w, t in asked[:2]]
+    alone = [processes.align(w, t, "en") for w, t in asked[:2]]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda pair: apart.align([pair[0]], [pair[1]], "en")[0], asked))
+        found = list(pool.map(lambda pair: processes.align(pair[0], pair[1], "en"), asked))
     assert found == alone * 6
     assert len(children()) <= 2
 
 
 def test_nobody_waits_for_an_answer_that_is_not_wanted(wave: Wave) -> None:
-    apart = Apart()
-    apart.load()
+    processes = SphinxProcesses()
+    processes.load()
     before = children()
     sound, text = long(60)
     began = time.monotonic()
@@ -107,13 +108,13 @@ def test_nobody_waits_for_an_answer_that_is_not_wanted(wave: Wave) -> None:
             raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
-        apart.align([sound], [text], "en", check)
+        processes.align(sound, text, "en", check)
     until(lambda: not before <= children())
-    assert apart.align([wave], [WORDS], "en")[0].words
+    assert processes.align(wave, WORDS, "en").words
 
 
 def test_who_waits_for_a_turn_may_leave(wave: Wave) -> None:
-    apart = Apart()
+    processes = SphinxProcesses()
     sound, text = long(20)
     begun, leave = threading.Event(), threading.Event()
 
@@ -123,10 +124,10 @@ def test_who_waits_for_a_turn_may_leave(wave: Wave) -> None:
             raise KeyError
 
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(apart.align, [sound], [text], "en", gone)
+        first = pool.submit(processes.align, sound, text, "en", gone)
         assert begun.wait(20)
         with pytest.raises(KeyError):
-            apart.align([wave], [WORDS], "en", _raise)
+            processes.align(wave, WORDS, "en", _raise)
         leave.set()
         with pytest.raises(KeyError):
             first.result(20)
@@ -137,29 +138,29 @@ def _raise() -> None:
 
 
 def test_a_process_that_was_ended_is_started_anew(wave: Wave) -> None:
-    apart = Apart()
+    processes = SphinxProcesses()
     before = children()
-    apart.load()
+    processes.load()
     (made,) = children() - before
     os.kill(made, signal.SIGKILL)
-    assert apart.align([wave], [WORDS], "en")[0].words
+    assert processes.align(wave, WORDS, "en").words
     assert made not in children()
 
 
 def test_processes_that_were_all_ended_are_started_anew(wave: Wave) -> None:
-    apart = Apart(3)
+    processes = SphinxProcesses(3)
     before = children()
-    taken = [apart._take(lambda: None) for _ in range(3)]
+    taken = [processes._take(lambda: None) for _ in range(3)]
     for child in taken:
-        apart._give_back(child)
+        processes._put_back(child)
     for made in children() - before:
         os.kill(made, signal.SIGKILL)
     until(lambda: all(child.has_died() for child in taken))
-    assert apart.align([wave], [WORDS], "en")[0].words
+    assert processes.align(wave, WORDS, "en").words
 
 
 def test_one_that_dies_each_time_is_an_error(wave: Wave, caplog: pytest.LogCaptureFixture) -> None:
-    apart = Apart()
+    processes = SphinxProcesses()
     sound, text = long(60)
     before = children()
 
@@ -168,26 +169,26 @@ def test_one_that_dies_each_time_is_an_error(wave: Wave, caplog: pytest.LogCaptu
             os.kill(child, signal.SIGKILL)
 
     with pytest.raises(ModelUnavailable) as caught:
-        apart.align([sound], [text], "en", check)
+        processes.align(sound, text, "en", check)
     assert (caught.value.code, caught.value.retryable) == ("ALIGNER_FAILED", True)
     assert "a process that aligns has ended" in caplog.text
-    assert apart.align([wave], [WORDS], "en")[0].words
+    assert processes.align(wave, WORDS, "en").words
 
 
 def test_processes_end_with_who_started_them() -> None:
-    apart = Apart()
+    processes = SphinxProcesses()
     before = children()
-    apart.load()
+    processes.load()
     (made,) = children() - before
-    del apart
+    del processes
     until(lambda: made not in children())
 
 
 def test_a_process_does_not_outlive_a_parent_that_was_killed() -> None:
     program = (
-        "from f5serve.alignment.child_process import Apart\n"
-        "apart = Apart()\napart.load()\n"
-        "(child,) = apart._idle\nprint(child._process.pid, flush=True)\ninput()"
+        "from f5serve.alignment.sphinx_process import SphinxProcesses\n"
+        "processes = SphinxProcesses()\nprocesses.load()\n"
+        "(child,) = processes._idle\nprint(child._process.pid, flush=True)\ninput()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,7 +1,7 @@
-"""Alignment of English in child processes, so that no thread waits for the interpreter's lock.
+"""Runs PocketSphinx in child processes, so that no thread waits for the interpreter's lock.
 
-The interface of `sphinx.Sphinx`; child.py does the work. A process is started at first use, kept,
-ended when its answer is no longer wanted, and replaced when it has died.
+The interface of `sphinx.Sphinx`; sphinx_child.py does the work. A process is started at first use,
+kept, ended when its answer is no longer wanted, and replaced when it has died.
 Why: docs/decisions/0025-english-alignment-in-a-child-process.md.
 """
 
@@ -28,7 +28,7 @@ from f5serve.types import Alignment, Wave, WordTiming
 
 _log = logging.getLogger(__name__)
 
-_CHILD = Path(__file__).with_name("child.py")
+_CHILD = Path(__file__).with_name("sphinx_child.py")
 
 START_S = 60.0
 """Longest time for the start of a process; half a second is usual."""
@@ -40,11 +40,11 @@ _TRIES = 2
 """A process may have been ended while it slept, as for want of memory."""
 
 
-class Died(Exception):
-    """The process has ended without an answer; it is told why, where that is known."""
+class ProcessDied(Exception):
+    """The process has ended without an answer; with the reason, where that is known."""
 
 
-class Apart:
+class SphinxProcesses:
     """`sphinx.Sphinx` in child processes; may be used by many threads.
 
     Args:
@@ -54,7 +54,7 @@ class Apart:
     method = "pocketsphinx"
 
     def __init__(self, processes: int = 1) -> None:
-        self._most = processes
+        self._max_processes = processes
         self._idle: list[_Child] = []
         self._running: set[_Child] = set()
         self._changed = threading.Condition()
@@ -67,8 +67,8 @@ class Apart:
             ModelUnavailable: ALIGNER_FAILED.
         """
         try:
-            self._give_back(self._take(never_cancelled))
-        except Died as died:
+            self._put_back(self._take(never_cancelled))
+        except ProcessDied as died:
             raise _failed(died) from died
 
     def supports(self, language: str) -> bool:
@@ -77,45 +77,42 @@ class Apart:
 
     def align(
         self,
-        waves: Sequence[Wave],
-        texts: Sequence[str],
+        wave: Wave,
+        text: str,
         language: str,
         check: Check | None = None,
-    ) -> list[Alignment]:
-        """Each text in its wave; see `types.Aligner`.
+    ) -> Alignment:
+        """See `types.Aligner`.
 
         Args:
-            check: called ten times a second; what it raises ends the work and comes out.
+            check: called ten times a second; what it raises ends the work and is raised.
         """
-        pairs = zip(waves, texts, strict=True)
-        return [self._align(wave, text, language, check or never_cancelled) for wave, text in pairs]
-
-    def _align(self, wave: Wave, text: str, language: str, check: Check) -> Alignment:
+        check = check or never_cancelled
         for tries_left in reversed(range(_TRIES)):
             try:
-                told = self._ask(wave, text, language, check)
-            except Died as died:
+                answer = self._request(wave, text, language, check)
+            except ProcessDied as died:
                 _log.warning("a process that aligns has ended: %s", died)
                 if not tries_left:
                     raise _failed(died) from died
             else:
-                words = tuple(WordTiming(*word) for word in told["words"])
-                return Alignment(words, self.method, told["confidence"]) if words else Alignment()
+                words = tuple(WordTiming(*word) for word in answer["words"])
+                return Alignment(words, self.method, answer["confidence"]) if words else Alignment()
         raise AssertionError("the last try returns or raises")
 
-    def _ask(self, wave: Wave, text: str, language: str, check: Check) -> dict[str, Any]:
+    def _request(self, wave: Wave, text: str, language: str, check: Check) -> dict[str, Any]:
         child = self._take(check)
         with ExitStack() as unless_answered:
             # Else the next caller would get the answer that is still to come.
             unless_answered.callback(self._drop, child)
-            told = child.ask(wave, text, language, check)
+            answer = child.request(wave, text, language, check)
             unless_answered.pop_all()
-        self._give_back(child)
-        return told
+        self._put_back(child)
+        return answer
 
     def _take(self, check: Check) -> _Child:
         with self._changed:
-            while not self._idle and len(self._running) >= self._most:
+            while not self._idle and len(self._running) >= self._max_processes:
                 self._changed.wait(CHECK_S)
                 check()
             child = self._idle.pop() if self._idle else _Child()
@@ -129,7 +126,7 @@ class Apart:
             unless_started.pop_all()
         return child
 
-    def _give_back(self, child: _Child) -> None:
+    def _put_back(self, child: _Child) -> None:
         with self._changed:
             self._running.discard(child)
             self._idle.append(child)
@@ -150,20 +147,20 @@ class _Child:
         self._connection: socket.socket | None = None
 
     def start(self, check: Check) -> None:
-        """Have it ready; it may be so already.
+        """Start it, unless it runs already.
 
         Raises:
-            Died: it cannot align.
+            ProcessDied: it cannot align.
         """
         if self._process is not None:
             return
         try:
             self._open()
         except OSError as error:  # no memory, or no file descriptors
-            raise Died(error.strerror) from error
-        told = self._answer(check, START_S)
-        if "failed" in told:
-            raise Died(told["failed"])
+            raise ProcessDied(error.strerror) from error
+        answer = self._answer(check, START_S)
+        if "failed" in answer:
+            raise ProcessDied(answer["failed"])
 
     def has_died(self) -> bool:
         """Whether it was started and has ended since."""
@@ -182,21 +179,21 @@ class _Child:
                 stderr=subprocess.DEVNULL,
             )
 
-    def ask(self, wave: Wave, text: str, language: str, check: Check) -> dict[str, Any]:
+    def request(self, wave: Wave, text: str, language: str, check: Check) -> dict[str, Any]:
         """The answer to one request.
 
         Raises:
-            Died: there is none; end it.
+            ProcessDied: there is none; end it.
         """
         samples = np.ascontiguousarray(wave.samples, np.float32)
-        asked = {"text": text, "language": language, "sample_rate": wave.sample_rate}
-        head = json.dumps({**asked, "samples": len(samples)}).encode() + b"\n"
+        fields = {"text": text, "language": language, "sample_rate": wave.sample_rate}
+        head = json.dumps({**fields, "samples": len(samples)}).encode() + b"\n"
         try:
             self._send(memoryview(head), check)
             if len(samples):
                 self._send(samples.data.cast("B"), check)
         except OSError as error:
-            raise Died(self._how()) from error
+            raise ProcessDied(self._exit_status()) from error
         return self._answer(check, LEAST_S + PER_S * wave.duration_s)
 
     def end(self) -> None:
@@ -230,14 +227,14 @@ class _Child:
                     continue
                 part = b""
             except OSError as error:
-                raise Died(self._how()) from error
+                raise ProcessDied(self._exit_status()) from error
             if not part:
-                raise Died(self._how())
+                raise ProcessDied(self._exit_status())
             parts.append(part)
-        told: dict[str, Any] = json.loads(b"".join(parts))
-        return told
+        answer: dict[str, Any] = json.loads(b"".join(parts))
+        return answer
 
-    def _how(self) -> str:
+    def _exit_status(self) -> str:
         """Its exit status, for the log; it ends at the latest now."""
         self.end()
         return f"exit status {self._process.returncode if self._process else None}"
@@ -250,7 +247,7 @@ def _end_all(*groups: Sequence[_Child] | set[_Child]) -> None:
                 child.end()
 
 
-def _failed(died: Died) -> ModelUnavailable:
+def _failed(died: ProcessDied) -> ModelUnavailable:
     return ModelUnavailable(
         f"The words could not be looked for: {died}.",
         code="ALIGNER_FAILED",
