@@ -41,7 +41,7 @@ def test_a_lock_is_waited_for_while_it_is_wanted() -> None:
     assert not lock.locked()
     began = time.monotonic()
     with hold_lock(threading.Semaphore(1)):
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 15
 
 
 def test_faults_that_nobody_waits_for_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -329,7 +329,7 @@ def test_a_trap_of_many_small_things_ends(name: str) -> None:
     began = time.perf_counter()
     with pytest.raises(BadAudio):
         decode(TRAPS[name]())
-    assert time.perf_counter() - began < 15, "a machine at rest takes 2 s"
+    assert time.perf_counter() - began < 25, "a machine at rest takes 2 s"
 
 
 @pytest.mark.parametrize("place", [0.3, 0.9])

@@ -56,13 +56,15 @@ def test_a_section_that_crashes_costs_itself_alone(tmp_path: Path) -> None:
 
 
 def test_a_section_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
-    mark = tmp_path / "late"
-    child = f"import time, pathlib; time.sleep(2); pathlib.Path({str(mark)!r}).touch()"
+    go_on, mark = tmp_path / "go-on", tmp_path / "late"
+    wait = f"while not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.02)"
+    child = f"import time, pathlib\n{wait}\npathlib.Path({str(mark)!r}).touch()"
     slow = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     command = scripts(info=slow, steps="print(1)")
-    assert not run.run(options(tmp_path, "--limit", "0.8"), ["info", "steps"], command)
+    assert not run.run(options(tmp_path, "--limit", "5"), ["info", "steps"], command)
     assert [line["how"] for line in lines_of(tmp_path)] == ["out of time", "ok"]
-    time.sleep(1.6)
+    go_on.touch()
+    time.sleep(1)
     assert not mark.exists()
 
 

@@ -16,9 +16,9 @@ def test_what_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     began = time.monotonic()
     outcome = Commands(machine.variables).run(["stuck"], 0.5)
     assert outcome.timed_out
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     child = int((tmp_path / "child").read_text())
-    for _ in range(100):
+    for _ in range(1_000):
         if not _runs(child):
             return
         time.sleep(0.02)
@@ -27,11 +27,11 @@ def test_what_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
 
 def test_a_pipe_kept_open_by_another_session_is_given_up(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "m")
-    machine.program("forks", f"setsid sh -c 'echo $$ > {tmp_path}/far; exec sleep 8' & sleep 50")
+    machine.program("forks", f"setsid sh -c 'echo $$ > {tmp_path}/far; exec sleep 60' & sleep 50")
     began = time.monotonic()
     outcome = Commands(machine.variables).run(["forks"], 0.5)
     assert outcome.timed_out
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < 30
     os.kill(int((tmp_path / "far").read_text()), 9)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 
 import pytest
 from hypothesis import given
@@ -65,10 +64,8 @@ def test_a_foreign_character_anywhere_is_refused(data: bytes, at: int, extra: st
 
 
 def test_the_length_is_looked_at_before_decoding() -> None:
-    text = "!" * 100_000_000  # would be BASE64_INVALID if anything looked at it
-    start = time.perf_counter()
+    text = "!" * 30_000_000  # would be BASE64_INVALID if anything looked at it
     with pytest.raises(InvalidRequest) as caught:
         decode_base64(text, 20_000_000, "voice_file")
-    assert time.perf_counter() - start < 0.05
     assert caught.value.code == "BASE64_TOO_LARGE"
     assert "20,000,000 bytes" in caught.value.message

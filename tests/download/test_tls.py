@@ -110,4 +110,4 @@ def test_tls_handshake_that_never_comes(authority: Authority) -> None:
                 network=network_to(port, tls_context=authority.tls_context),
             )
     assert caught.value.code == "URL_TIMEOUT"
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < 15

@@ -36,7 +36,7 @@ def refusal(reply: Reply, limits: object = QUICK) -> F5Error:
     start = time.monotonic()
     with Server(reply) as server, pytest.raises(F5Error) as caught:
         fetch(server, f"/a.wav?{SECRET}", limits)  # type: ignore[arg-type]
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < 15
     check_discreet(caught.value)
     return caught.value
 
@@ -74,12 +74,12 @@ def test_a_server_that_keeps_the_connection_open_is_not_waited_for() -> None:
 
     def reply(connection: socket.socket, request: bytes) -> None:
         connection.sendall(answer(b"RIFF"))
-        release.wait(10)
+        release.wait(60)
 
     with Server(reply) as server:
         start = time.monotonic()
         assert fetch(server) == b"RIFF"
-        assert time.monotonic() - start < 3.0
+        assert time.monotonic() - start < 15
         release.set()
 
 
@@ -203,21 +203,24 @@ def test_slow_in_every_phase() -> None:
         error = refusal(reply, IMPATIENT)
         assert error.code == "URL_TIMEOUT", error
         assert error.retryable
-        assert 0.25 < time.monotonic() - start < 3.0
+        assert 0.25 < time.monotonic() - start < 15
 
 
 def test_a_slow_body_that_keeps_the_rate_is_taken() -> None:
     steady = saying(answer(content_length="400"), *[b"x" * 20] * 20, pause_s=0.02)
     with Server(steady) as server:
-        assert fetch(server, limits=replace(IMPATIENT, timeout_s=5.0)) == b"x" * 400
+        assert (
+            fetch(server, limits=replace(IMPATIENT, timeout_s=60.0, idle_timeout_s=20.0))
+            == b"x" * 400
+        )
 
 
 def test_the_rate_is_looked_at_before_the_deadline() -> None:
     drip = saying(answer(content_length="400"), *[b"x"] * 200, pause_s=0.02)
     start = time.monotonic()
-    error = refusal(drip, replace(IMPATIENT, timeout_s=5.0))
+    error = refusal(drip, replace(IMPATIENT, timeout_s=60.0, idle_timeout_s=1.0))
     assert error.message.endswith("the server sends it too slowly.")
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < 15
 
 
 def test_redirects_share_one_deadline() -> None:
@@ -232,7 +235,7 @@ def test_a_resolver_that_hangs() -> None:
     release = threading.Event()
 
     def hanging(host: str, port: int) -> list[str]:
-        release.wait(5)
+        release.wait(60)
         return [PUBLIC]
 
     start = time.monotonic()
@@ -242,7 +245,7 @@ def test_a_resolver_that_hangs() -> None:
         )
     release.set()
     assert caught.value.code == "URL_TIMEOUT"
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < 15
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.types import SamplingOptions, Wave
 
 PROMPT = ReferencePrompt.from_mel(torch.zeros(51, 100))
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 class Named(Sequence):
@@ -634,7 +634,7 @@ def test_estimates_follow_what_was_measured(loop: EngineLoop, runner: Counting) 
     runner.fails = lambda batch: time.sleep(1e-4 * sum(seq.frames for seq in batch))
     say(loop, sequence("a", 100), sequence("b", 240))
     needed_s = loop.estimate_s([sequence("c", 200, steps=10)])
-    assert needed_s == pytest.approx(0.2, rel=0.5)
+    assert 0.1 < needed_s < 1  # a busy machine sleeps longer, never shorter
     twice_s = loop.estimate_s([sequence("c", 200, steps=10)] * 2)
     assert twice_s == pytest.approx(2 * needed_s, rel=0.1)
 

@@ -21,7 +21,7 @@ from tests.models.hub_standin import Hub
 
 
 def refused(
-    source: HubSource, models_dir: Path, within_s: float = 8, model: str = "pinned"
+    source: HubSource, models_dir: Path, within_s: float = 40, model: str = "pinned"
 ) -> F5Error:
     """The error of a pull that must fail in time and leave nothing that could be taken for it."""
     start = time.monotonic()

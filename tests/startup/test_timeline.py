@@ -16,8 +16,11 @@ from f5serve.startup.timeline import Step, Timeline, process_age_s
 
 def with_steps(*steps: Step, seconds: float) -> Timeline:
     """A timeline that is ready after so many seconds."""
-    timeline = Timeline(time.monotonic() - seconds)
-    timeline.ready()
+    while True:
+        timeline = Timeline(time.monotonic() - seconds)
+        timeline.ready()
+        if timeline.ready_s < seconds + 0.005:  # nobody took the processor in between
+            break
     for step in steps:
         timeline.add(step)
     return timeline
@@ -63,13 +66,14 @@ def test_a_step_that_fails_is_there_too() -> None:
 
 
 def test_time_between_steps_can_be_named_afterwards() -> None:
-    timeline = Timeline(time.monotonic() - 2)
-    timeline.mark("interpreter", time.monotonic() - 1)
+    began = time.monotonic() - 2
+    timeline = Timeline(began)
+    timeline.mark("interpreter", began + 1)
     timeline.mark("settings")
     first, second = timeline.steps
-    assert (first.start_s, first.seconds) == (0.0, pytest.approx(1.0, abs=0.05))
-    assert second.start_s + second.seconds == pytest.approx(2.0, abs=0.05)
-    assert timeline.unaccounted_s < 0.05
+    assert (first.start_s, first.seconds) == (0.0, pytest.approx(1.0))
+    assert 2 <= second.start_s + second.seconds <= timeline.now_s
+    assert timeline.unaccounted_s <= timeline.now_s - (second.start_s + second.seconds) + 1e-6
 
 
 def test_the_clock_stops_when_it_is_ready() -> None:

@@ -289,24 +289,31 @@ def test_a_quick_start_has_a_turn_of_its_own() -> None:
 
 
 def test_a_stream_is_heard_long_before_its_end() -> None:
-    speech = Synthesizer(Tone(cost_s=0.1))
-    began = time.perf_counter()
-    stream = speech.stream(request(LONG * 3, quick_start=True))
+    heard = threading.Event()
+
+    class Waiting(Tone):
+        """Goes on with the third utterance once the first was heard."""
+
+        made = 0
+
+        def _work(self, check: Callable[[], None] | None) -> None:
+            self.made += 1
+            assert self.made < 3 or heard.wait(60)
+
+    stream = Synthesizer(Waiting()).stream(request(LONG * 3, quick_start=True))
     next(stream)
-    first_s = time.perf_counter() - began
-    pieces = 1 + sum(1 for _ in stream)
-    assert pieces > 4
-    assert first_s < (time.perf_counter() - began) / 2
+    heard.set()
+    assert sum(1 for _ in stream) > 3
 
 
 def test_a_stream_that_is_closed_ends_the_work() -> None:
     engine = Backwards()
     threads = threading.active_count()
-    stream = Synthesizer(Tone(cost_s=0.2)).stream(request(LONG * 3))
+    stream = Synthesizer(Tone(cost_s=2.0)).stream(request(LONG * 3))
     next(stream)
     began = time.perf_counter()
     stream.close()
-    assert time.perf_counter() - began < 2  # of some 6 s
+    assert time.perf_counter() - began < 15  # of a minute
     assert threading.active_count() == threads
     assert Synthesizer(engine).synthesize(request()).audio
 

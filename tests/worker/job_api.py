@@ -97,20 +97,20 @@ class JobApi:
             self._stops.append(job_id)
             self._news.notify_all()
 
-    def wait_answer(self, job_id: str, timeout_s: float = 20.0, count: int = 1) -> dict[str, Any]:
+    def wait_answer(self, job_id: str, timeout_s: float = 60.0, count: int = 1) -> dict[str, Any]:
         """The last body posted for a job, once there are `count`."""
         with self._news:
             came = self._news.wait_for(lambda: len(self.answers[job_id]) >= count, timeout_s)
             assert came, f"no answer to {job_id} in {timeout_s} s"
             return self.answers[job_id][-1]
 
-    def wait_streamed(self, job_id: str, count: int = 1, timeout_s: float = 20.0) -> None:
+    def wait_streamed(self, job_id: str, count: int = 1, timeout_s: float = 60.0) -> None:
         """Wait until so many pieces of the answer have come."""
         with self._news:
             came = self._news.wait_for(lambda: len(self.streamed[job_id]) >= count, timeout_s)
             assert came, f"no {count} pieces of {job_id} in {timeout_s} s"
 
-    def wait_taken(self, job_id: str, timeout_s: float = 20.0) -> None:
+    def wait_taken(self, job_id: str, timeout_s: float = 60.0) -> None:
         """Wait until a worker holds the job."""
         with self._news:
             taken = self._news.wait_for(
@@ -118,7 +118,7 @@ class JobApi:
             )
             assert taken, f"nobody took {job_id} in {timeout_s} s"
 
-    def wait_poll(self, timeout_s: float = 20.0) -> None:
+    def wait_poll(self, timeout_s: float = 60.0) -> None:
         """Wait until some worker has asked for a job after now."""
         with self._news:
             seen = len(self.takes)

@@ -30,7 +30,7 @@ class Worker:
         """Send a signal to this process alone."""
         self.process.send_signal(number)
 
-    def wait(self, timeout_s: float = 20.0) -> int:
+    def wait(self, timeout_s: float = 60.0) -> int:
         """Its exit code."""
         return self.process.wait(timeout_s)
 
@@ -42,7 +42,7 @@ class Worker:
         """What it has logged, parsed."""
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
 
-    def wait_line(self, piece: str, timeout_s: float = 20.0, job_id: str = "") -> dict[str, Any]:
+    def wait_line(self, piece: str, timeout_s: float = 60.0, job_id: str = "") -> dict[str, Any]:
         """The first log line, of that job if one is given, whose message holds `piece`."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
@@ -106,6 +106,6 @@ def ready(
         began = time.monotonic()
         while not any(at > began for at in api.takes):
             assert started.process.poll() is None, started.text()
-            assert time.monotonic() < began + 30, started.text()
+            assert time.monotonic() < began + 90, started.text()
             time.sleep(0.02)
         yield started
