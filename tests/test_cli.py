@@ -430,7 +430,7 @@ def test_a_test_job_that_is_no_json_is_refused_with_the_place(job: str, where: s
         check_test_input(["--rp_log_level", "INFO", "--test_input", job])
     assert caught.value.code == "BAD_JSON"
     assert where in caught.value.message
-    with pytest.raises(InvalidRequest, match="no JSON"):
+    with pytest.raises(InvalidRequest, match="not the JSON"):
         check_test_input([f"--test_input={job}"])
     check_test_input(["--test_input", '{"input": {}}', "--rp_serve_api"])
 

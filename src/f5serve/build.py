@@ -168,7 +168,7 @@ def seal(package: Path = PACKAGE) -> Stamp:
     stamped = stamp(package)
     if not stamped.files:
         raise F5Error(
-            f"{package} carries no stamp.",
+            f"{package} has no build stamp.",
             code="STAMP_MISSING",
             hint="Only a wheel that was built by `pip wheel` can be sealed, not a checkout.",
         )
@@ -215,7 +215,7 @@ def _parse(file: Path) -> Stamp:
         raise F5Error(
             f"The stamp {file} cannot be read: {error}.",
             code="STAMP_UNREADABLE",
-            hint="Install f5serve anew.",
+            hint="Install f5serve again.",
         ) from None
 
 

@@ -82,9 +82,9 @@ class KeyMissing(StorageFailed):
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            f"The store holds nothing under {key!r}.",
+            f"The store has nothing under {key!r}.",
             code="KEY_MISSING",
-            hint="Check the name; what was put a moment ago by another machine may need seconds.",
+            hint="Check the name; an object from another machine may need some seconds to appear.",
         )
         self.key = key
 

@@ -85,4 +85,4 @@ def test_say_writes_times_beside_the_sound(
 
 def test_say_refuses_times_beside_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["say", "Hi.", "-o", "-", "--timings", "srt"]) == 3
-    assert "Word times go beside the sound" in capsys.readouterr().err
+    assert "Word timings go beside the audio file" in capsys.readouterr().err

@@ -31,7 +31,7 @@ def test_ready(tmp_path: Path) -> None:
         assert home.client.get("/ping").json() == {"status": "ready"}
         home.service.lifecycle.is_shutting_down = True
         answer = home.client.get("/ping")
-        assert "about to end" in home.refused(answer, 503, "shut_down")
+        assert "shutting down" in home.refused(answer, 503, "shut_down")
         assert answer.headers["Retry-After"]
         assert home.client.get("/health").json()["status"] == "ending"
 

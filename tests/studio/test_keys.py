@@ -39,7 +39,7 @@ def test_key_is_asked_for_until_it_is_right(visit: Visit) -> None:
     expect(dialog).to_be_visible()
     expect(visit.page.locator("#key")).to_be_focused()
     give(visit, "wrong-horse-battery")
-    expect(visit.page.locator("#key-why")).to_contain_text("not known here")
+    expect(visit.page.locator("#key-why")).to_contain_text("not valid")
     give(visit, KEY)
     expect(dialog).to_be_hidden()
     expect(visit.page.get_by_role("radio", name="default")).to_be_checked()
@@ -72,7 +72,7 @@ def test_key_is_remembered_where_that_is_wanted_and_forgotten(visit: Visit) -> N
 def test_without_a_key_the_page_says_so_and_stays_usable(visit: Visit) -> None:
     visit.page.goto(visit.url)
     visit.page.get_by_role("button", name="Cancel").click()
-    expect(visit.page.get_by_role("alert")).to_contain_text("This server asks for a key.")
+    expect(visit.page.get_by_role("alert")).to_contain_text("This server requires an API key.")
     visit.write("Hello.")
     visit.page.click("#generate")
     give(visit, KEY)

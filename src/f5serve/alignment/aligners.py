@@ -237,7 +237,7 @@ def _find(name: str, folder: Path | None) -> Path | None:
         if (path / "config.json").is_file():
             return path
     raise ModelUnavailable(
-        f"F5_ALIGNER is {name!r}, and no model lies there.",
+        f"F5_ALIGNER is {name!r}, and there is no such model.",
         code="ALIGNER_MISSING",
         hint="Give auto, off, pocketsphinx, or a folder with config.json, model.safetensors and "
         "vocab.json of a Wav2Vec2ForCTC, e.g. omniASR-CTC-300M.",

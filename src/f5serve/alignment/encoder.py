@@ -63,7 +63,7 @@ class Encoder:
             raise ModelUnavailable(
                 f"The aligner {folder.name!r} lacks {', '.join(missing)}.",
                 code="ALIGNER_MISSING",
-                hint="Put there what transformers saves of a Wav2Vec2ForCTC, as safetensors.",
+                hint="Put there what transformers saves for a Wav2Vec2ForCTC, as safetensors.",
             )
         self._config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
         self.vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text("utf-8"))

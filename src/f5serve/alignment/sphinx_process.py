@@ -249,8 +249,8 @@ def _end_all(*groups: Sequence[_Child] | set[_Child]) -> None:
 
 def _failed(died: ProcessDied) -> ModelUnavailable:
     return ModelUnavailable(
-        f"The words could not be looked for: {died}.",
+        f"The words could not be aligned: {died}.",
         code="ALIGNER_FAILED",
-        hint="Send it again; if it stays, look for memory, processes or files that are short.",
+        hint="Send it again; if it fails again, check free memory and open files.",
         retryable=True,
     )

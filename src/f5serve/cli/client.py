@@ -173,7 +173,7 @@ class StreamedResponse:
         return StorageFailed(
             f"{self._url} stopped in the middle of its answer: {why}.",
             code="CONNECTION_LOST",
-            hint="Send it again; the server's log may tell why.",
+            hint="Send it again; the server's log may say why.",
             retryable=True,
         )
 

@@ -202,7 +202,7 @@ def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -
         raise InvalidRequest(
             "The architecture of that checkpoint is not known.",
             code="ARCH_REQUIRED",
-            hint="Name it with --arch, e.g. F5TTS_v1_Base; a file does not tell v0 from v1.",
+            hint="Name it with --arch, e.g. F5TTS_v1_Base; v0 and v1 files look alike.",
         )
     _convert_file(weights, arch, out, spec.license if spec else "", args.dtype)
     if spec and published and not args.output:

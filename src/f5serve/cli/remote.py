@@ -79,7 +79,7 @@ def refuse_what_stays_here(args: argparse.Namespace) -> None:
     for name in _HERE_ALONE:
         if getattr(args, name):
             raise InvalidRequest(
-                f"--{name.replace('_', '-')} is about this machine; --server speaks on another.",
+                f"--{name.replace('_', '-')} applies to this machine, but --server uses another.",
                 code="BAD_OPTION",
                 hint="Leave one of them out.",
             )
@@ -132,9 +132,9 @@ def _write_timings(server: ServerClient, job_id: str, files: dict[Any, Output]) 
     """Fetch word times beside the sound; nothing where the server could not find any."""
     if files and not job_id:
         raise F5Error(
-            "The server does not tell when words are heard.",
+            "The server sends no word timings.",
             code="NO_TIMINGS",
-            hint="Leave --timings out, or ask a server that is f5serve.",
+            hint="Leave --timings out, or use a server that runs f5serve.",
         )
     written = {}
     for format, file in files.items():

@@ -132,7 +132,7 @@ def timing_outputs(args: argparse.Namespace, output: Output) -> dict[SubtitleFor
     """Where word times go, by format: beside the sound, under its name."""
     if args.timings and output.path is None:
         raise InvalidRequest(
-            "Word times go beside the sound, and that goes to standard output.",
+            "Word timings go beside the audio file, but the audio goes to standard output.",
             code="BAD_OPTION",
             hint="Give a file with -o, or leave --timings out.",
         )

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise InvalidRequest(
             f"The recogniser {checker.model} does not understand {args.language!r}.",
             code="UNKNOWN_LANGUAGE",
-            hint="Take one that knows many languages, e.g. F5_RECOGNISER=large-v3-turbo.",
+            hint="Use one that supports many languages, e.g. F5_RECOGNISER=large-v3-turbo.",
         )
     wave = decode(read_file(Path(args.file), LONG.max_bytes), LONG)
     found = checker.recogniser.transcribe(wave, args.language, word_times=args.json)
@@ -90,7 +90,7 @@ def choose_format(args: argparse.Namespace) -> Any:
     if args.output == STDOUT or suffix in TIMING_FORMATS:
         return suffix or "srt"
     raise InvalidRequest(
-        f"The ending of {args.output!r} is no format of word times.",
+        f"The ending of {args.output!r} is no format for word timings.",
         code="UNKNOWN_FORMAT",
         hint=f"Use one of {', '.join('.' + name for name in TIMING_FORMATS)}, or --format.",
     )

@@ -83,7 +83,7 @@ def probe_store(store: ObjectStore, is_shared: bool, ca_bundle: str = "") -> Sto
         step = "get"
         if store.get(key) != content:
             raise StorageFailed(
-                "The store returned something else than was put there.",
+                "The store returned other data than was written.",
                 code="STORE_FORGETS",
                 hint="Check that nothing else writes under _meta/probe/.",
             )

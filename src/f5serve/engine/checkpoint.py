@@ -207,7 +207,7 @@ def _precomputed(file: CheckpointFile, config: ModelConfig) -> dict[int, Tensor]
 
 def _damaged(file: CheckpointFile, why: str) -> ModelUnavailable:
     return ModelUnavailable(
-        f"{file.path.name} is no converted checkpoint as this version writes them: {why}.",
+        f"{file.path.name} is not a converted checkpoint of this version: {why}.",
         code="CHECKPOINT_DAMAGED",
         hint="Convert the checkpoint again with `f5serve models convert`.",
     )

@@ -82,7 +82,7 @@ class F5Engine:
         self._fused = use_kernels(self.runner, self._plain, provide)
         if not self._fused and not self.runner.is_healthy():
             raise EngineFailed(
-                "The GPU does not respond any more since its kernels were tried.",
+                "The GPU stopped responding when its kernels were tested.",
                 code="DEVICE_BROKEN",
                 hint="Set F5_FUSED_KERNELS=off: steps are then computed with torch's own kernels.",
             )

@@ -348,7 +348,7 @@ def to_engine_error(error: Exception, runner: ModelRunner) -> F5Error:
     if isinstance(error, torch.AcceleratorError) or not runner.is_healthy():
         return device_broken()
     return EngineFailed(
-        f"The engine could not take a step: {first_line}",
+        f"The engine failed at a step: {first_line}",
         code="STEP_FAILED",
         hint="Its log has the details; other requests are not affected.",
     )
@@ -357,7 +357,7 @@ def to_engine_error(error: Exception, runner: ModelRunner) -> F5Error:
 def device_broken() -> EngineFailed:
     """What every caller gets once the device does nothing any more."""
     return EngineFailed(
-        "The device has failed and answers no more.",
+        "The device has failed and does not respond.",
         code="DEVICE_BROKEN",
         hint="A new process is needed; the same request may work there.",
         retryable=True,

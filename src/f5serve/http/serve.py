@@ -291,5 +291,5 @@ def _refused(host: str, port: int, variable: str, error: Exception) -> F5Error:
     return InvalidRequest(
         f"{host[:100]!r} is no address of this machine.",
         code="BAD_HOST",
-        hint="Set F5_HOST to 127.0.0.1 for this machine alone, or to 0.0.0.0 for everybody.",
+        hint="Set F5_HOST to 127.0.0.1 for this machine only, or to 0.0.0.0 for all networks.",
     )

@@ -218,7 +218,7 @@ class Server:
                 F5Error(
                     f"The model could not be loaded: {type(error).__name__}.",
                     code="INTERNAL",
-                    hint="The lines above tell more.",
+                    hint="The log lines above say more.",
                 )
             )
 

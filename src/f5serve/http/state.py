@@ -62,9 +62,9 @@ class Lifecycle:
         """
         if self.is_shutting_down:
             raise F5Error(
-                "This server is about to end.",
+                "This server is shutting down.",
                 code=SHUT_DOWN_CODE,
-                hint="Ask another, or this one in a minute.",
+                hint="Use another server, or try again in a minute.",
                 retryable=True,
             )
         if model["state"] == "failed" and "failure" not in model:
@@ -74,7 +74,7 @@ class Lifecycle:
             raise ModelUnavailable(
                 f"The model could not be loaded: {model['failure'].get('code', 'INTERNAL')}.",
                 code="MODEL_FAILED",
-                hint="The server's log tells more.",
+                hint="The server's log says more.",
             )
         return 200 if model["state"] == "ready" and self.is_checked else 204
 
@@ -90,7 +90,7 @@ def health_status(model: Mapping[str, Any], lifecycle: Lifecycle) -> str:
 def device_broken() -> F5Error:
     """The error of a process whose device is broken."""
     return EngineFailed(
-        "The device is broken, and only a new process can speak.",
+        "The device has failed; a new process is needed.",
         code="DEVICE_BROKEN",
         hint="Start the server again.",
     )

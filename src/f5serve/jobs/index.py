@@ -161,6 +161,6 @@ def _key_behind(cursor: str) -> str:
         raise InvalidRequest(
             f"after is {cursor[:60]!r}.",
             code="BAD_CURSOR",
-            hint="It takes what `next` of the page before says, as it is.",
+            hint="Send `next` of the previous page, unchanged.",
         )
     return f"{PREFIX}{match[1]}/{match[2]}/{match[3]}-{match[4]}"

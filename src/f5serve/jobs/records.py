@@ -162,6 +162,6 @@ def encode(record: Mapping[str, Any]) -> bytes:
         raise StorageFailed(
             f"A record of {len(data):,} bytes is larger than {MAX_RECORD_BYTES:,}.",
             code="RECORD_TOO_LARGE",
-            hint="Report this; the job's text or warnings are longer than was thought possible.",
+            hint="Report this; the job's text or warnings are longer than expected.",
         )
     return data

@@ -365,7 +365,7 @@ class JobStore:
             )
         if attempts >= MAX_ATTEMPTS:
             error = F5Error(
-                f"The job was begun {attempts} times and no worker lived to its end.",
+                f"The job was begun {attempts} times, and every worker died before its end.",
                 code="WORKERS_LOST",
                 hint="Look into the workers' logs, then send the request under a new id.",
             )

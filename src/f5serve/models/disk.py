@@ -266,7 +266,7 @@ def copy_file(
             copy.truncate(at)
             if hashed.hexdigest() != sha256:
                 raise ModelUnavailable(
-                    f"{source} is not what it was when it was loaded.",
+                    f"{source} has changed since it was loaded.",
                     code="HASH_MISMATCH",
                     hint="It is not copied. The next start hashes it and does not use it.",
                 )

@@ -353,7 +353,7 @@ def _status_error(status: int, source: HubSource, what: str) -> F5Error:
             f"The hub {source.shown} does not give {what} to us ({status}, {given}).",
             code="HUB_FORBIDDEN",
             hint="Accept the model's terms on its page if it has any, and put a token that may "
-            "read it in HF_TOKEN. The hub says the same of a repository that does not exist.",
+            "read it in HF_TOKEN. The hub answers the same for a repository that does not exist.",
         )
     if status == 404:
         return ModelUnavailable(

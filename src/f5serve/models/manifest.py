@@ -215,7 +215,7 @@ def corrupt(model_id: str, what: str) -> ModelUnavailable:
     return ModelUnavailable(
         f"{model_id} is damaged in the store: {what}.",
         code="MODEL_CORRUPT",
-        hint=f"Publish it anew from a machine that has it: f5serve models push {model_id} --again",
+        hint=f"Publish it again from a machine that has it: f5serve models push {model_id} --again",
     )
 
 

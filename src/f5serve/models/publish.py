@@ -307,7 +307,7 @@ def _send(store: ObjectStore, file: _HashedFile, on_progress: OnProgress) -> Non
         raise StorageFailed(
             f"{file.source} was changed while it was read.",
             code="FILE_CHANGED",
-            hint="Nothing was published. Try again when nobody writes to it.",
+            hint="Nothing was published. Try again when no program writes to it.",
             retryable=True,
         )
 

@@ -133,9 +133,9 @@ class _Resolver:
             raise full
         reasons = "; ".join(f"{a.source} ({a.where}): {a.outcome}" for a in self.attempts)
         raise ModelUnavailable(
-            f"{self.model_id} is nowhere to be had: {reasons}.",
+            f"{self.model_id} was not found anywhere: {reasons}.",
             code="MODEL_MISSING",
-            hint="Put it into the store (f5serve models push), or let the hub be reached.",
+            hint="Put it into the store (f5serve models push), or make the hub reachable.",
             retryable=any(error.retryable for error in self.failures),
         )
 

@@ -71,7 +71,7 @@ def _where(text: str, error: Exception) -> str:
 
 def _no_job(why: str) -> InvalidRequest:
     return InvalidRequest(
-        f"What --test_input holds is no JSON of a job: {why}.",
+        f"--test_input is not the JSON of a job: {why}.",
         code="BAD_JSON",
         hint="""Put it in single quotes, e.g. --test_input '{"input": {"text": "Hello."}}'.""",
     )

@@ -107,7 +107,7 @@ class BoundedExecutor:
 
     def _busy(self) -> F5Error:
         return F5Error(
-            f"{self._taken:,} {self._what} are under way or wait for it here.",
+            f"{self._taken:,} {self._what} are running or waiting here.",
             code="BUSY",
             hint="Send it again in a few seconds.",
             retryable=True,

@@ -387,7 +387,7 @@ class JobQueue:
 
 def _full(waiting: int) -> F5Error:
     return F5Error(
-        f"{waiting:,} jobs are waiting here, as many as one server takes.",
+        f"{waiting:,} jobs are waiting here, the most that one server accepts.",
         code="BUSY",
         hint="Try again later, or add servers over the same store: they share the queue.",
         retryable=True,

@@ -179,7 +179,7 @@ def result_too_large(job_id: str, size: int) -> InvalidRequest:
         f"The audio has {size:,} bytes; {MAX_INLINE_BYTES:,} is the most that return_audio base64"
         " can send.",
         code="RESULT_TOO_LARGE",
-        hint=f"It is kept: ask for the result of job {job_id}, or use a smaller format.",
+        hint=f"It is stored: request the result of job {job_id}, or use a smaller format.",
     )
 
 
@@ -279,7 +279,7 @@ def no_timings(job_id: str, format: str, record: Record) -> InvalidRequest:
     return InvalidRequest(
         f"Job {job_id} has no timing file in {format}.",
         code="NO_TIMINGS",
-        hint=f"{there}Ask for it in timing_format of tts; its warnings tell why one is missing.",
+        hint=f"{there}Ask for it in timing_format of tts; its warnings say why one is missing.",
     )
 
 

@@ -199,7 +199,7 @@ class SpeechService:
             raise InvalidRequest(
                 f"The endpoint {str(name)[:60]!r} is not known.",
                 code="UNKNOWN_ENDPOINT",
-                hint=f"It is one of tts, {', '.join(self._operations)}; without it, tts is meant.",
+                hint=f"It is one of tts, {', '.join(self._operations)}; without it, it is tts.",
             )
         with self._metrics.track(name):
             response = await self._operations[name](payload, owner)

@@ -164,7 +164,7 @@ def check_store(store: ObjectStore) -> None:
     try:
         if store.get(key) != content:
             raise StorageFailed(
-                f"The store returned something else than was put under {key!r}.",
+                f"The store returned other data than was written under {key!r}.",
                 code="STORE_FORGETS",
                 hint="Check that nothing else writes there.",
             )

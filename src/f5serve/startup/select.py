@@ -97,7 +97,7 @@ def _select_own_checkpoint(settings: Settings) -> EngineSpec:
             f"A checkpoint of your own also needs: {missing}.",
             code="CHECKPOINT_INCOMPLETE",
             hint="Give all of --ckpt, --vocab and --arch (F5_CKPT, F5_VOCAB, F5_ARCH); "
-            "the architecture cannot be told from the file.",
+            "a file does not show its architecture.",
         )
     for path in (settings.ckpt, settings.vocab):
         if not path.is_file():

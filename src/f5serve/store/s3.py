@@ -263,7 +263,7 @@ class S3Store:
                 raise refusal
         if known is None:
             raise StorageFailed(
-                "The bucket's server does not tell the time.",
+                "The bucket's server sends no date.",
                 code="S3_WRONG_ENDPOINT",
                 hint="Check AWS_ENDPOINT_URL and proxies in between: every answer has a Date.",
             )

@@ -148,7 +148,7 @@ def _in_memory() -> int:
 
 def _full() -> StorageFailed:
     return StorageFailed(
-        "The disk of F5_DATA_DIR is full: there is no room for the speech that is being made.",
+        "The disk of F5_DATA_DIR is full: there is no space for the speech.",
         code="NO_SPACE",
         hint="Free some space, or move F5_DATA_DIR to a larger disk.",
     )

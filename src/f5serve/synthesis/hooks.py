@@ -124,7 +124,7 @@ def check_sound(utterance: Utterance, wave: Wave) -> None:
     """
     if not len(wave.samples) or not np.isfinite(wave.samples).all():
         raise EngineFailed(
-            f"The engine made no usable sound for {utterance.text[:40]!r}.",
+            f"The engine produced no usable audio for {utterance.text[:40]!r}.",
             code="NOT_FINITE",
             hint="Try another seed; on a GPU, F5_DTYPE=fp32 has more range than fp16.",
         )

@@ -46,7 +46,7 @@ class VerificationPolicy:
 def recognizer_missing() -> ModelUnavailable:
     """The error where nothing is there to hear with."""
     return ModelUnavailable(
-        "No speech recogniser is at work.",
+        "No speech recogniser is available.",
         code="RECOGNISER_NOT_INSTALLED",
         hint="Run: pip install 'f5serve[asr]', and leave F5_RECOGNISER at auto.",
     )

@@ -156,7 +156,7 @@ def align(
     text = clean_text(text, MAX_TEXT_CHARS)
     if not aligners.is_available:
         raise ModelUnavailable(
-            "Nothing here can find out when words are heard.",
+            "No aligner for word timings is available.",
             code="NOT_BUILT",
             hint=aligners.unavailable_reason(text, language),
         )
@@ -169,6 +169,6 @@ def align(
             f"The text could not be aligned with {recording.display_name}.",
             code="NOT_ALIGNED",
             hint=f"{aligners.unavailable_reason(text, language)}"
-            " Check that they are what is heard.",
+            " Check that the recording contains this text.",
         )
     return RecordingAlignment(wave.duration_s, text, language_of(text, language), found)

@@ -139,9 +139,9 @@ def _check_consent(consent: Consent | None, required: bool, now: str) -> Consent
     if consent is None or not consent.attested:
         if required:
             raise InvalidRequest(
-                "This library takes a voice only with the consent of the person who is heard.",
+                "This library takes a voice only with the consent of the speaker.",
                 code="CONSENT_REQUIRED",
-                hint="Say who attests it: consent.by in jobs, consent_by over HTTP, --consent-by.",
+                hint="Say who confirms it: consent.by in jobs, consent_by over HTTP, --consent-by.",
             )
         return None
     if not consent.by.strip() or len(consent.by) > MAX_CONSENT_CHARS or len(consent.at) > 40:

@@ -169,7 +169,7 @@ class ExternalFiles:
         """
         if not self._searches.acquire(timeout=SEARCH_TIMEOUT_S):
             raise StorageFailed(
-                f"{MAX_SEARCHES} other names are being looked for in the store.",
+                f"{MAX_SEARCHES} other names are being searched in the store.",
                 code="BUSY",
                 hint="Send it again in a few seconds.",
                 retryable=True,
@@ -190,7 +190,7 @@ class ExternalFiles:
             lock = self._imports.setdefault(name, threading.Lock())
         if not lock.acquire(timeout=IMPORT_TIMEOUT_S):
             raise StorageFailed(
-                f"The files of the voice {name!r} are still being taken up.",
+                f"The files of the voice {name!r} are still being imported.",
                 code="VOICE_CHANGING",
                 hint="Try again in a moment.",
                 retryable=True,

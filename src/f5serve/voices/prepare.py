@@ -179,7 +179,7 @@ def _transcribed(name: str, wave: Wave, language: str, transcriber: Transcriber)
         raise _text_required(f"The recogniser of this worker does not understand {language!r}:")
     if not any(map(str.isalnum, heard.text)) or heard.confidence < MIN_CONFIDENCE:
         raise BadAudio(
-            "What is said in the recording is not understood"
+            "The recording cannot be understood"
             f" (confidence {heard.confidence:.2f}, {MIN_CONFIDENCE:g} is needed).",
             code="NOT_UNDERSTOOD",
             hint="Send the words spoken in it as ref_text.",
@@ -236,7 +236,7 @@ def _check_dynamics(wave: Wave) -> None:
     quiet, loud = np.percentile(levels, (5, 95))
     if loud < SILENT_DBFS or loud - quiet < MIN_SPREAD_DB:
         raise BadAudio(
-            "There is no speech in the recording, only a sound that does not change.",
+            "There is no speech in the recording, only a constant sound.",
             code="AUDIO_NO_SPEECH",
             hint="Check which microphone is used and its cable, and record again.",
         )
@@ -263,8 +263,8 @@ def _check_errors(found: WordErrors | None, max_error_rate: float) -> None:
         "The transcript does not fit the recording:"
         f" {found.errors} errors in {found.words} words; {shown}.",
         code="REF_TEXT_MISMATCH",
-        hint="Send the words of the whole recording, and no others; F5_TRANSCRIPT_WER=0 lets them"
-        " pass unheard.",
+        hint="Send the exact words of the whole recording; F5_TRANSCRIPT_WER=0 switches this check"
+        " off.",
     )
 
 

@@ -68,24 +68,26 @@ class APIKeyMiddleware:
     def _refusal(self, scope: Scope, has_sent: bool) -> F5Error:
         if not has_sent and _is_in_url(scope):
             return InvalidRequest(
-                "A key in a URL is not looked at, because URLs are written into logs.",
+                "A key in a URL is not accepted, because URLs are written into logs.",
                 code="API_KEY_IN_URL",
-                hint=f"{_HOW} If it was a real one, have it replaced.",
+                hint=f"{_HOW} If the key is real, have it replaced.",
             )
         if not has_sent:
-            return InvalidRequest("This server asks for a key.", code="MISSING_API_KEY", hint=_HOW)
+            return InvalidRequest(
+                "This server requires an API key.", code="MISSING_API_KEY", hint=_HOW
+            )
         wait_s = self._wrong.take(client_address(scope))
         if wait_s:
             return RateLimited(
                 "Too many wrong keys came from this address.",
                 code="RATE_LIMITED",
-                hint="Correct the key; with the right one nobody waits.",
+                hint="Correct the key; a correct key is accepted at once.",
                 after_s=math.ceil(wait_s),
             )
         return InvalidRequest(
-            "The key that was sent is not known here.",
+            "The API key is not valid.",
             code="INVALID_API_KEY",
-            hint=f"{_HOW} Whoever runs this server hands keys out.",
+            hint=f"{_HOW} The operator of this server issues keys.",
         )
 
 

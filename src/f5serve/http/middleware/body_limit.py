@@ -48,14 +48,14 @@ class HeaderLimitMiddleware:
             raise InvalidRequest(
                 f"The URL has {size:,} bytes; {MAX_URL_BYTES:,} is the most.",
                 code="URL_TOO_LONG",
-                hint="Texts belong into the body of a POST.",
+                hint="Send texts in the body of a POST.",
             )
         count = len(scope["headers"])
         if count > MAX_HEADERS:
             raise InvalidRequest(
                 f"The request has {count:,} headers; {MAX_HEADERS} is the most.",
                 code="TOO_MANY_HEADERS",
-                hint="Send those alone that this server needs.",
+                hint="Send only the headers that this server needs.",
             )
         await self._app(scope, receive, send)
 

@@ -113,7 +113,7 @@ def parse_origins(text: str, requires_key: bool) -> tuple[str, ...]:
     origins = dict.fromkeys(item.strip() for item in text.split(",") if item.strip())
     if "*" in origins and not requires_key:
         raise InvalidRequest(
-            "F5_CORS_ORIGINS is '*', and this server asks for no keys.",
+            "F5_CORS_ORIGINS is '*', and this server requires no keys.",
             code="CORS_NEEDS_KEYS",
             hint="Name the origins, or set F5_API_KEYS: else any page could use it.",
         )

@@ -45,7 +45,7 @@ class RateLimitMiddleware:
     def _admit(self, caller: str) -> None:
         if self._max_concurrent and self._running[caller] >= self._max_concurrent:
             raise RateLimited(
-                f"{self._running[caller]} of your requests are under way.",
+                f"{self._running[caller]} of your requests are running.",
                 code="TOO_MANY_REQUESTS",
                 hint=f"{self._max_concurrent} may be at a time; send the next when one has ended.",
                 after_s=CONCURRENCY_RETRY_S,

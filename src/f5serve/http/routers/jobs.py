@@ -281,7 +281,7 @@ async def _read(
         part = await pool.run(store.get_part, file.key, start, size)
     except KeyMissing:
         raise StorageFailed(
-            f"{file.filename} is not kept any more.",
+            f"{file.filename} has been removed.",
             code="RESULT_GONE",
             hint="Send the request again under a new id.",
         ) from None

@@ -72,7 +72,7 @@ def unknown(model: str, known: list[str]) -> InvalidRequest:
     return InvalidRequest(
         f"There is no model {model[:60]!r}.",
         code="UNKNOWN_MODEL",
-        hint=f"{meant}See GET /v1/models, or send tts-1 for the one that speaks here.",
+        hint=f"{meant}See GET /v1/models, or send tts-1 for the loaded model.",
     )
 
 

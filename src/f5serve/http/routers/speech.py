@@ -201,7 +201,7 @@ def check_size(body: SpeechBody, max_answer_mb: int) -> None:
             f"The speech would be more than {least_mb:.0f} MB of {body.format}; {max_answer_mb} MB "
             "is the most that reaches a caller here.",
             code="ANSWER_TOO_LARGE",
-            hint="Take mp3 or opus, send the text in parts, or have POST /v1/jobs make it.",
+            hint="Take mp3 or opus, send the text in parts, or use POST /v1/jobs.",
         )
 
 
@@ -220,7 +220,7 @@ async def resolve_voice(state: AppState, name: str) -> str:
     """
     if is_url(name):
         raise InvalidRequest(
-            f"{name[:80]!a} is a URL, which the voice of /v1/audio/speech cannot be.",
+            f"{name[:80]!a} is a URL; /v1/audio/speech takes the name of a voice.",
             code="BAD_VOICE_NAME",
             hint="Upload the recording to /v1/audio/voices, or give the URL to /v1/jobs.",
         )

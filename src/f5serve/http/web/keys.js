@@ -28,7 +28,7 @@ export class Keys extends EventTarget {
    */
   async askAfter(used) {
     const why = used
-      ? "The key that was sent is not known here. Was it copied whole?"
+      ? "The API key is not valid. Was it copied whole?"
       : "Whoever runs the server can give you one.";
     return this.current !== used || this.ask(why, true);
   }
