@@ -41,7 +41,7 @@ _FOREIGN_LETTERS = 0.06
 
 
 def language_of(text: str, spoken: str = "") -> str:
-    """The language of a text, ISO 639-1; "" where it cannot be told.
+    """The language of a text, ISO 639-1; "" if unknown.
 
     The script decides first, then the language of the speaker. Plain Latin letters without a known
     language, or with one that is written in another script, are taken for English.

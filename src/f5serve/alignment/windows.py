@@ -21,7 +21,7 @@ UNCERTAIN_S = 4.0
 """Before the end of a window, where a word that is cut moves its neighbours."""
 
 WORDS_PER_S = 7
-"""More than anybody speaks."""
+"""More than any person speaks."""
 
 
 @dataclass(frozen=True, slots=True)

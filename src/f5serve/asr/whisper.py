@@ -36,7 +36,7 @@ TOKENS = (20, 15)
 repeat itself for ten seconds where there was no speech."""
 
 REPEATING = 2.4
-"""Compression ratio above which a segment is dropped: Whisper repeats itself, nobody said that."""
+"""Compression ratio above which a segment is dropped: Whisper repeats itself, it was not spoken."""
 
 SILENT_DBFS = -60.0
 """A quieter wave has no words; Whisper would make some up."""

@@ -33,7 +33,7 @@ class Encoder(Protocol):
 def open_encoder(format: AudioFormat, sample_rate: int = SAMPLE_RATE) -> Encoder:
     """An encoder of mono sound.
 
-    What comes out is what `FileEncoder` writes but for what is told of lengths: the header of a
+    What comes out is what `FileEncoder` writes, except for lengths: the header of a
     wav, and the first frame of an mp3, which is left out. A flac comes whole, at its end: without
     its length, libsndfile does not read it.
 

@@ -153,7 +153,7 @@ class ObjectStore(Protocol):
     def url(
         self, key: str, expires_s: float = 3600, filename: str = "", content_type: str = ""
     ) -> str:
-        """A URL by which anybody can get the value; whether there is one is not checked.
+        """A URL from which any client can get the value; its existence is not checked.
 
         Args:
             expires_s: lifetime in seconds where URLs can expire, clamped to 60 s .. 7 days.

@@ -1,4 +1,4 @@
-"""A strict JSON parser for documents in a store or on a disk, which anybody may have written."""
+"""A strict JSON parser for untrusted documents in a store or on a disk."""
 
 from __future__ import annotations
 

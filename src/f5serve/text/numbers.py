@@ -62,7 +62,7 @@ def decimal(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A whole number without zeros in front, which nobody writes in a fraction."""
+    """A whole number without zeros in front, which are not written in fractions."""
     return text.lstrip("0") or "0"
 
 
@@ -79,7 +79,7 @@ def ordinal(text: str) -> str:
 def year(text: str) -> str:
     """Four digits as a year: "1906" -> "nineteen oh six", "2024" -> "twenty twenty four"."""
     century, rest = int(text[:2]), int(text[2:])
-    if century % 10 == 0 and rest < 10:  # 2000, 2007; nobody says "twenty oh seven" first
+    if century % 10 == 0 and rest < 10:  # 2000, 2007; not "twenty oh seven"
         return cardinal(text)
     if rest == 0:
         return f"{_below_thousand(century)} hundred"

@@ -104,7 +104,7 @@ class Index:
                 self._own[key] = (time.monotonic(), note)
                 while len(self._own) > _MAX_OWN:
                     del self._own[next(iter(self._own))]
-            if secrets.randbelow(self._merge_at) == 0:  # merge even if nobody lists
+            if secrets.randbelow(self._merge_at) == 0:  # merge even without listings
                 self.load()
         except StorageFailed as error:  # the next check finds the difference
             _log.warning("the index of voices may lack %s for now: %s", note.name, error.message)

@@ -48,7 +48,7 @@ MIN_CONFIDENCE = 0.5
 
 MAX_REF_TEXT_CHARS = 3_000
 LETTERS_PER_S = (1.0, 40.0)
-"""Nobody speaks slower or faster in any script: the transcript is not of this recording."""
+"""No person speaks slower or faster in any script: the transcript is not of this recording."""
 
 MAX_ERROR_RATE = 0.5
 """Word error rate up to which a transcript is accepted: a small recogniser gets up to a third of

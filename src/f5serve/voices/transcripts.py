@@ -144,7 +144,7 @@ def transcript_warnings(voice: Voice, is_unread: bool) -> tuple[str, ...]:
     """What is unlikely about the transcript of a voice, as sentences for users.
 
     Args:
-        is_unread: a recogniser wrote the transcript, and nobody has confirmed it.
+        is_unread: a recogniser wrote the transcript, and it was not confirmed.
     """
     found = (
         _case_warning(voice.ref_text),
