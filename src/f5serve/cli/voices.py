@@ -13,7 +13,6 @@ from typing import Any
 from f5serve.cli.say import read_ref_text
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
-from f5serve.service.erasure import erase_voice
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.config import open_store
@@ -103,6 +102,8 @@ def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore)
         library.delete(args.name)
         print(json.dumps({"removed": args.name}) if args.json else f"{args.name}: removed")
         return 0
+
+    from f5serve.service.erasure import erase_voice  # its package takes pydantic with it
 
     def on_progress(looked: int, went: int) -> None:
         print(f"{looked:,} jobs looked at, {went:,} removed", file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from f5serve.doctor.facts import Device, Explanation, FlashRun, TorchRun
+from f5serve.doctor.facts import CudaDevice, Explanation, FlashRun, TorchRun
 from f5serve.doctor.flash_attn import explain
 from f5serve.doctor.sources import Outcome, Sources
 
@@ -74,7 +74,7 @@ def probe_torch(sources: Sources) -> TorchRun:
     if answer is None:
         return TorchRun(error=_reason(outcome), timed_out=outcome.timed_out)
     devices = tuple(
-        Device(name, (capability[0], capability[1]), total, free)
+        CudaDevice(name, (capability[0], capability[1]), total, free)
         for name, capability, total, free in answer["devices"]
     )
     return TorchRun(

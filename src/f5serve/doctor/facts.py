@@ -58,7 +58,7 @@ class TorchFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class CudaDevice:
     """A GPU as torch sees it; memory in bytes."""
 
     name: str
@@ -84,7 +84,7 @@ class TorchRun:
     cuda: str = ""
     cudnn: int = 0
     cxx11_abi: bool | None = None
-    devices: tuple[Device, ...] = ()
+    devices: tuple[CudaDevice, ...] = ()
     architectures: tuple[str, ...] = ()
     trial: str = ""
     timed_out: bool = False
@@ -250,7 +250,7 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class InstalledFile:
     """A file of the model.
 
     Attributes:
@@ -287,7 +287,7 @@ class ModelFacts:
 
     kind: str
     model: str = ""
-    files: tuple[ModelFile, ...] = ()
+    files: tuple[InstalledFile, ...] = ()
     code: str = ""
     message: str = ""
     hint: str = ""

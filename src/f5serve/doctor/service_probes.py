@@ -23,10 +23,10 @@ from f5serve.doctor.child_probes import hash_files
 from f5serve.doctor.facts import (
     BuildFacts,
     Facts,
+    InstalledFile,
     JobFacts,
     KernelFacts,
     ModelFacts,
-    ModelFile,
     StoreFacts,
     VoiceFacts,
 )
@@ -217,14 +217,14 @@ def _needed(model: str) -> int:
     return sum(file.size or 0 for file in files)
 
 
-def _known_files(spec: EngineSpec, settings: Settings) -> tuple[ModelFile, ...]:
+def _known_files(spec: EngineSpec, settings: Settings) -> tuple[InstalledFile, ...]:
     """Files of the model with the hashes that they must have, as far as they are known."""
     files = spec.files
     assert files is not None
     known: dict[Path, str | None] = dict.fromkeys((files.weights, files.vocab, files.vocoder))
     if settings.ckpt is None:
         known = known_hashes(files, settings.models_dir)
-    return tuple(ModelFile(path, sha256 or "") for path, sha256 in known.items())
+    return tuple(InstalledFile(path, sha256 or "") for path, sha256 in known.items())
 
 
 def hash_models(models: ModelFacts, sources: Sources) -> ModelFacts:

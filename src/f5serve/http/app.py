@@ -170,7 +170,7 @@ class ErrorMiddleware:
 
         try:
             await self._app(scope, receive, send_noted)
-        except Exception as error:
+        except Exception as error:  # outermost: every fault becomes an answer
             if has_ended:  # FastAPI has answered and logged it, and raises it again
                 return
             if has_begun:  # the connection has to end, or the answer would look complete

@@ -196,6 +196,7 @@ class SpeechResponse(Response):
             except Exception as error:
                 if not self._has_begun:
                     raise
+                # The status is sent: a fault can only be the last part of the answer.
                 await self._send_failure(send, errors.internal_error(error)[1])
 
     async def _send_part(self, send: Send, part: bytes) -> None:

@@ -148,7 +148,7 @@ async def _pass(app: ASGIApp, scope: Scope, body: _Body, send: Send) -> None:
 
     try:
         await app(scope, body.receive, send_unless_refused)
-    except Exception:
+    except Exception:  # what an app does with a body that ends early is not its fault
         if body.refusal is None:
             raise
     if body.refusal is not None and not has_begun:
