@@ -16,11 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from f5serve.jobs.claims import Lease
-from f5serve.jobs.history import RecentJobs
-from f5serve.jobs.index import JobIndex, key_of
+from f5serve.jobs.history import JobIndex, RecentJobs, key_of
 from f5serve.jobs.pending import PendingJob, PendingJobs
-from f5serve.jobs.records import JobSnapshot, encode, output_key, record_key
+from f5serve.jobs.records import JobSnapshot, Lease, encode, output_key, record_key
 from f5serve.jobs.retention import DAY_S, collect_garbage
 from f5serve.jobs.store import JobStore
 from f5serve.service.responses import job_summary

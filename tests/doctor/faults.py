@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace as changed
 
-from f5serve.jobs.index import key_of
+from f5serve.jobs.history import key_of
 from tests.doctor.machines import (
     FLASH_WORKS,
     GIB,

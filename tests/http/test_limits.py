@@ -25,7 +25,7 @@ from f5serve.errors import F5Error
 from f5serve.http.app import body_limits_of, build_middleware
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.body_limit import BodyLimitMiddleware, BodyLimits
-from f5serve.http.token_buckets import TokenBuckets, client_address
+from f5serve.http.middleware.rate_limit import TokenBuckets, client_address
 from f5serve.settings import Settings
 from tests.http.house import running
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from f5serve.jobs.index import JobIndex
+from f5serve.jobs.history import JobIndex
 from f5serve.store.json_documents import canonical_json
 from f5serve.store.local import LocalStore
 from tests import mutations

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.jobs.claims import AlreadyCompleted, HeldByOther, Lease
-from f5serve.jobs.records import LEASE_S, Status
+from f5serve.jobs.records import LEASE_S, AlreadyCompleted, HeldByOther, Lease, Status
 from f5serve.jobs.store import MAX_ATTEMPTS, JobStore
 from f5serve.store.memory import MemoryStore
 from tests.jobs.clock import Clock

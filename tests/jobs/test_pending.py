@@ -15,11 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest, StorageFailed
-from f5serve.jobs.claims import Lease
-from f5serve.jobs.history import RecentJobs
-from f5serve.jobs.index import JobIndex, key_of
+from f5serve.jobs.history import JobIndex, RecentJobs, key_of
 from f5serve.jobs.pending import PendingJob, PendingJobs, entry_key
-from f5serve.jobs.records import JobSnapshot, Status
+from f5serve.jobs.records import JobSnapshot, Lease, Status
 from f5serve.jobs.retention import DAY_S, collect_garbage
 from f5serve.jobs.store import JobStore
 from f5serve.store.base import ObjectStore, is_key

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from f5serve.cli.main import run
-from f5serve.jobs.claims import Lease
-from f5serve.jobs.index import key_of
-from f5serve.jobs.records import Status
+from f5serve.jobs.history import key_of
+from f5serve.jobs.records import Lease, Status
 from f5serve.jobs.retention import DAY_S, GcReport, collect_garbage
 from f5serve.jobs.store import JobStore
 from f5serve.store.local import LocalStore

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.jobs.claims import AlreadyCompleted, HeldByOther, Lease
-from f5serve.jobs.records import LEASE_S, Status, record_key
+from f5serve.jobs.records import LEASE_S, AlreadyCompleted, HeldByOther, Lease, Status, record_key
 from f5serve.jobs.store import MAX_ATTEMPTS, JobStore
 from f5serve.store.memory import MemoryStore
 from tests.jobs.clock import Clock

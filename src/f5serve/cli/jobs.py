@@ -8,8 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from f5serve.errors import InvalidRequest
-from f5serve.jobs.claims import unknown
-from f5serve.jobs.records import Status
+from f5serve.jobs.records import Status, unknown
 from f5serve.jobs.retention import collect_garbage
 from f5serve.jobs.store import JobStore
 from f5serve.settings import Settings

@@ -37,9 +37,14 @@ from f5serve.http.middleware.body_limit import (
     BodyLimits,
     HeaderLimitMiddleware,
 )
-from f5serve.http.middleware.origin import OriginMiddleware, cors, is_loopback, parse_origins
+from f5serve.http.middleware.origin import (
+    OriginMiddleware,
+    SecurityHeadersMiddleware,
+    cors,
+    is_loopback,
+    parse_origins,
+)
 from f5serve.http.middleware.rate_limit import RateLimitMiddleware
-from f5serve.http.middleware.security_headers import SecurityHeadersMiddleware
 from f5serve.http.routers import alignments, docs, health, jobs, models, speech, studio, voices
 from f5serve.http.state import AppState
 from f5serve.settings import Settings

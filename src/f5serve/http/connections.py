@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from f5serve.errors import too_many_files
 from f5serve.http.errors import error_body
 from f5serve.http.middleware.access_log import LogLimit, limited_logger
-from f5serve.http.middleware.auth import is_public
+from f5serve.http.middleware.rate_limit import is_public
 from f5serve.process import FileDescriptors
 
 _log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from f5serve.audio.encode_stream import Encoder, open_encoder
 from f5serve.errors import F5Error
 from f5serve.http import errors
 from f5serve.http.disconnect import cancel_on_disconnect, deadline_passed
-from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError, Usage
+from f5serve.http.schemas import SpeechDelta, SpeechDone, SpeechError, Usage
 from f5serve.service.events import AudioChunk, AudioFile, Completed, JobEvent
 from f5serve.service.executor import BoundedExecutor
 from f5serve.service.results import UNSTORED

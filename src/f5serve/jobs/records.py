@@ -1,4 +1,4 @@
-"""Job records: keys in the store, encoding, and the rules that make a status of them.
+"""Job records: keys in the store, encoding, status rules, and outcomes of a claim.
 
     jobs/<id>/state.json      who works on it, how far, when last heard of; overwritten, advisory
     jobs/<id>/done.json       success, written after the output it names
@@ -15,11 +15,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from f5serve.errors import StorageFailed
+from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.store.json_documents import canonical_json
 
 SCHEMA = 1
@@ -165,3 +165,71 @@ def encode(record: Mapping[str, Any]) -> bytes:
             hint="Report this; the job's text or warnings are longer than expected.",
         )
     return data
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right, and the duty, to work on a job.
+
+    Attributes:
+        created_at, heartbeat_at: when it began and was last confirmed, by the clock of the store.
+        lost: another worker has taken over; going on is allowed and costs only time.
+    """
+
+    job_id: str
+    request_sha256: str
+    attempt: int
+    created_at: float
+    heartbeat_at: float
+    lost: bool = False
+    state: Record = field(default_factory=dict)
+
+    @property
+    def fields(self) -> Record:
+        """What every record of this attempt says."""
+        return {
+            "job_id": self.job_id,
+            "request_sha256": self.request_sha256,
+            "attempt": self.attempt,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyCompleted:
+    """The job was done before; `record` is its done.json."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class HeldByOther:
+    """Another worker is at it; its lease ends in `wait_s` seconds unless it is heard of."""
+
+    wait_s: float
+
+
+def cancelled(job_id: str) -> InvalidRequest:
+    """The error that ends the work on a job somebody cancelled."""
+    return InvalidRequest(
+        f"Job {job_id} was cancelled.",
+        code=CANCELLED_CODE,
+        hint="Send the request again under a new id.",
+    )
+
+
+def unknown(job_id: str, named: bool = False) -> InvalidRequest:
+    """The error for a job without records."""
+    return InvalidRequest(
+        f"Invalid job_id: {job_id}" if named else "Invalid job_id.",
+        code="INVALID_JOB_ID",
+        hint="Check the id; a job that still waits in the platform's own queue is not known yet.",
+    )
+
+
+def conflict(job_id: str) -> InvalidRequest:
+    """The error for an id that comes with another input than before."""
+    return InvalidRequest(
+        f"The job id {job_id} belongs to another request.",
+        code="JOB_ID_CONFLICT",
+        hint="Send the same input again, or take a new id.",
+    )

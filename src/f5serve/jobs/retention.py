@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from f5serve.errors import F5Error
-from f5serve.jobs.index import JobIndex, oldest
+from f5serve.jobs.history import JobIndex, oldest
 from f5serve.store.base import ObjectStore, StoredObject
 
 _log = logging.getLogger(__name__)

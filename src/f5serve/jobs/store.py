@@ -12,8 +12,7 @@ from typing import Any
 
 from f5serve import build
 from f5serve.errors import F5Error, InvalidRequest
-from f5serve.jobs.claims import AlreadyCompleted, HeldByOther, Lease, cancelled, conflict, unknown
-from f5serve.jobs.index import JobIndex
+from f5serve.jobs.history import JobIndex
 from f5serve.jobs.record_reader import (
     TOO_NEW,
     RecordReader,
@@ -23,15 +22,21 @@ from f5serve.jobs.record_reader import (
 )
 from f5serve.jobs.records import (
     LEASE_S,
+    AlreadyCompleted,
+    HeldByOther,
     JobRecords,
     JobSnapshot,
+    Lease,
     Record,
     Status,
     attempt_of,
+    cancelled,
+    conflict,
     encode,
     folder_of,
     record_key,
     resolve_status,
+    unknown,
 )
 from f5serve.jobs.schema import shape_of
 from f5serve.store.base import ObjectStore

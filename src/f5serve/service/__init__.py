@@ -11,7 +11,7 @@
 - `metrics`, `health`: what is counted and checked.  `supervisor`: background tasks.
 """
 
-from f5serve.service.options import ServiceOptions
+from f5serve.service.dependencies import ServiceOptions
 from f5serve.service.service import SpeechService
 
 __all__ = ["ServiceOptions", "SpeechService"]

@@ -14,8 +14,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from f5serve.errors import F5Error
-from f5serve.jobs.claims import conflict
-from f5serve.jobs.records import CANCELLED_CODE, Record
+from f5serve.jobs.records import CANCELLED_CODE, Record, conflict
 from f5serve.service.admission import Ticket
 from f5serve.service.events import AudioFile, ChunkStore, JobEvent, Progress
 from f5serve.types import Wave

@@ -1,14 +1,18 @@
-"""Dependencies of a running job: stores, executors, metrics."""
+"""Options of the service, and what a running job depends on: stores, executors, metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from f5serve.doctor.report import Report, quick
+from f5serve.download.connection import NetworkPolicy
 from f5serve.jobs.cache import ResultCache
+from f5serve.jobs.records import LEASE_S
 from f5serve.jobs.store import JobStore
+from f5serve.metrics import Registry
 from f5serve.service.active_jobs import RequestCoalescer
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.metrics import Metrics
@@ -19,6 +23,12 @@ from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.voices.library import VoiceLibrary
 
 T = TypeVar("T")
+Enqueue = Callable[[dict[str, Any]], Awaitable[str]]
+"""Hands a payload to a queue that outlives this process; returns the queue's id of it."""
+
+SCAN_S = 30.0
+"""Seconds between two scans of the queue while jobs are pending, plus or minus a fifth."""
+
 HEARTBEAT_S = 15.0
 """From one sign of life to the next; four fit into a lease."""
 
@@ -64,3 +74,32 @@ class Dependencies:
     async def blocking(self, call: Callable[..., T], *args: Any) -> T:
         """Run a step of a job under way, which blocks, in a thread; it is never refused."""
         return await self.pools.jobs.finish(call, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """How operations work.
+
+    Attributes:
+        enqueue: the queue behind `mode: async`; None keeps such jobs in the store, for this process
+            and all others over it.
+        poll_s: from one look for jobs that others have left to the next.
+        boot_id: who this process is in the records; "" makes one up.
+        lease_s, heartbeat_s: see `jobs.store` and `perform`.
+        network: the way out for uploads; None is the real one.
+        checkpoints: when finished utterances of a job under way are stored.
+        registry: where this process counts; None makes one.
+        examine: reports about this machine, for health.
+        start: tells where the seconds of this process's start went, as `startup.Timeline.as_dict`.
+    """
+
+    enqueue: Enqueue | None = None
+    boot_id: str = ""
+    lease_s: float = LEASE_S
+    heartbeat_s: float = HEARTBEAT_S
+    poll_s: float = SCAN_S
+    network: NetworkPolicy | None = None
+    checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    registry: Registry | None = None
+    examine: Callable[[], Report] = quick
+    start: Callable[[], dict[str, Any]] | None = None

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from f5serve.errors import InvalidRequest
-from f5serve.jobs.index import JobIndex
+from f5serve.jobs.history import JobIndex
 from f5serve.jobs.pending import entry_key
 from f5serve.jobs.record_reader import RecordReader
 from f5serve.jobs.records import JobRecords, Record, Status, record_key, resolve_status

@@ -12,10 +12,8 @@ from pydantic import BeforeValidator
 
 from f5serve.alignment.subtitles import SubtitleFormat
 from f5serve.errors import InvalidRequest, StorageFailed
-from f5serve.jobs.claims import cancelled, unknown
-from f5serve.jobs.history import RecentJobs
-from f5serve.jobs.index import REBUILD_S, JobIndex
-from f5serve.jobs.records import JobSnapshot, Status
+from f5serve.jobs.history import REBUILD_S, JobIndex, RecentJobs
+from f5serve.jobs.records import JobSnapshot, Status, cancelled, unknown
 from f5serve.jobs.store import JobStore
 from f5serve.service import responses
 from f5serve.service.active_jobs import JobRegistry

@@ -22,19 +22,15 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from f5serve.errors import F5Error, InvalidRequest, StorageFailed
-from f5serve.jobs.claims import Lease
 from f5serve.jobs.pending import PendingJob, PendingJobs, PendingRef
 from f5serve.jobs.record_reader import DAMAGED, TOO_NEW, RecordUnreadable
-from f5serve.jobs.records import CANCELLED_CODE, ENDED, JobSnapshot, Status, folder_of
+from f5serve.jobs.records import CANCELLED_CODE, ENDED, JobSnapshot, Lease, Status, folder_of
 from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, shut_down_error
-from f5serve.service.dependencies import Dependencies
+from f5serve.service.dependencies import SCAN_S, Dependencies, Enqueue
 from f5serve.service.request_errors import MAX_JOB_ID_CHARS
 from f5serve.service.requests import Request, TTSRequest
 from f5serve.service.runner import INTERNAL
-
-Enqueue = Callable[[dict[str, Any]], Awaitable[str]]
-"""Hands a payload to a queue that outlives this process; returns the queue's id of it."""
 
 QUEUED_AS = "queued_as"
 """Under which id a job was put off, in what a platform's queue hands back; no field of callers."""
@@ -97,9 +93,6 @@ class AsyncJobs:
 
 _log = logging.getLogger(__name__)
 
-POLL_S = 30.0
-"""Seconds between two scans while jobs are pending, plus or minus a fifth."""
-
 IDLE_BACKOFF = 4
 """Factor by which the pause grows at most while nothing is pending: listings cost money."""
 
@@ -136,7 +129,7 @@ class JobQueue:
 
     Args:
         max_concurrent: jobs that run at a time.
-        poll_s: see POLL_S.
+        poll_s: see SCAN_S.
         max_pending: jobs that may wait here.
     """
 
@@ -145,7 +138,7 @@ class JobQueue:
         deps: Dependencies,
         work: Work,
         max_concurrent: int,
-        poll_s: float = POLL_S,
+        poll_s: float = SCAN_S,
         *,
         max_pending: int = MAX_PENDING,
     ) -> None:

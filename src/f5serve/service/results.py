@@ -17,8 +17,7 @@ from f5serve.alignment.subtitles import MEDIA_TYPES as TIMING_TYPES
 from f5serve.alignment.subtitles import as_dict, write
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import StorageFailed
-from f5serve.jobs.claims import Lease
-from f5serve.jobs.records import Record, output_key, timing_key
+from f5serve.jobs.records import Lease, Record, output_key, timing_key
 from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import ActiveJob
 from f5serve.service.dependencies import Dependencies

@@ -15,8 +15,14 @@ from typing import Any
 
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.jobs.checkpoints import CheckpointStore
-from f5serve.jobs.claims import AlreadyCompleted, HeldByOther, Lease
-from f5serve.jobs.records import CANCELLED_CODE, Record, sha256_of
+from f5serve.jobs.records import (
+    CANCELLED_CODE,
+    AlreadyCompleted,
+    HeldByOther,
+    Lease,
+    Record,
+    sha256_of,
+)
 from f5serve.jobs.store import JobStore
 from f5serve.process import log_failure
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob, swallow_exception

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from f5serve.http.token_buckets import TokenBuckets
+from f5serve.http.middleware.rate_limit import TokenBuckets
 from f5serve.logging import JOB_ID
 from f5serve.metrics import Registry
 

@@ -18,13 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from f5serve.api_keys import ApiKey, find_key
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http.errors import RateLimited
-from f5serve.http.token_buckets import TokenBuckets, client_address
-
-PUBLIC_PATHS = frozenset(
-    {"/", "/ping", "/health", "/docs", "/openapi.json", "/favicon.ico", "/favicon.svg"}
-)
-PUBLIC_PREFIX = "/studio/"
-"""Files of the page at /."""
+from f5serve.http.middleware.rate_limit import TokenBuckets, client_address, is_public
 
 WRONG_KEYS_PER_MINUTE = 20
 """Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
@@ -34,11 +28,6 @@ _HOW = "Send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`."
 _IN_URL = frozenset(
     {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
 )
-
-
-def is_public(path: str) -> bool:
-    """Whether a request for this path needs no key."""
-    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX)
 
 
 class APIKeyMiddleware:

@@ -1,4 +1,4 @@
-"""Checks Host and origin, so that a web page cannot use a server that needs no keys.
+"""Host and origin checks, so that no web page uses a server without keys; security headers.
 
 Any page in a browser can send requests to 127.0.0.1. Without keys the Host has to name this
 machine, and requests that change something have to come from a page of this server, or of an
@@ -12,9 +12,9 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from f5serve.errors import InvalidRequest
 
@@ -170,3 +170,52 @@ def cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
         allow_headers=("*",),
         expose_headers=EXPOSED,
     )
+
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What a page of this server may load: its own files, and what it has made itself."""
+
+_DATA_POLICY = "default-src 'none'; media-src 'self'; frame-ancestors 'none'"
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
+}
+_HTTPS_ALONE = "max-age=31536000"
+
+
+class SecurityHeadersMiddleware:
+    """Adds the headers to every answer of `app`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _complete(message, scope)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _complete(message: Message, scope: Scope) -> None:
+    headers = MutableHeaders(raw=message.setdefault("headers", []))
+    message["headers"] = headers.raw
+    for name, value in _ALWAYS.items():
+        headers.setdefault(name, value)
+    is_page = headers.get("content-type", "").startswith("text/html")
+    headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else _DATA_POLICY)
+    if scope["path"].startswith("/v1/"):  # shared caches must not keep what needs a key
+        headers.setdefault(
+            "Cache-Control", "private, no-cache" if "etag" in headers else "no-store"
+        )
+    if scope.get("scheme") == "https":
+        headers.setdefault("Strict-Transport-Security", _HTTPS_ALONE)

@@ -18,7 +18,7 @@ from f5serve.http import errors
 from f5serve.http.disconnect import deadline_passed
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
-from f5serve.http.speech_schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.state import (
     IDEMPOTENCY_PARAMETER,
     AppState,
