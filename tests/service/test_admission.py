@@ -26,7 +26,7 @@ TEXT = "This is one sentence of an ordinary length, no more."
 def test_nothing_known_lets_everybody_in() -> None:
     line = AdmissionController(1.0)
     places = [line.admit(10_000) for _ in range(100)]
-    assert (len(line), line.backlog_s) == (100, None)
+    assert (len(line.tickets), line.backlog_s) == (100, None)
     places[0].estimate(5.0)
     assert line.backlog_s == 5.0
     with pytest.raises(F5Error, match="busy for about 5 s with 100 requests; 1 s is") as caught:
@@ -36,7 +36,7 @@ def test_nothing_known_lets_everybody_in() -> None:
     for place in places:
         place.release()
         place.release()
-    assert len(line) == 1
+    assert len(line.tickets) == 1
 
 
 def test_a_burst_is_judged_by_what_bytes_have_cost() -> None:

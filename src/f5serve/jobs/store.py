@@ -99,9 +99,10 @@ class JobStore:
             RecordUnreadable: RECORD_TOO_NEW.
             F5Error: what an earlier attempt failed with, when trying again is of no use.
         """
+        summary = {"about": dict(about)} if about else {}
         state = self._usable(job_id, "state")
         if state is None:
-            return self._take(job_id, request_sha256, {"owner": owner, **_summary(about)})
+            return self._take(job_id, request_sha256, {"owner": owner, **summary})
         done = self._usable(job_id, "done")
         if (done or state).get("request_sha256") != request_sha256:
             raise conflict(job_id)
@@ -114,7 +115,7 @@ class JobStore:
             return HeldByOther(max(0.0, state["heartbeat"] + self.lease_s - self.store.now()))
         if not snapshot.damage:
             self._refuse_hopeless(job_id, snapshot, state)
-        return self._take(job_id, request_sha256, {**state, **_summary(about)})
+        return self._take(job_id, request_sha256, {**state, **summary})
 
     def enqueue(
         self,
@@ -135,6 +136,7 @@ class JobStore:
         state = self._usable(job_id, "state")
         if state is None:
             now = self.store.now()
+            summary = {"about": dict(about)} if about else {}
             state = {
                 "job_id": job_id,
                 "request_sha256": request_sha256,
@@ -143,7 +145,7 @@ class JobStore:
                 "queued_at": now,
                 "since": now,
                 "owner": owner,
-                **_summary(about),
+                **summary,
             }
             self._write_first(job_id, state)
             return JobSnapshot(Status.QUEUED, state)
@@ -396,7 +398,3 @@ class JobStore:
 
     def _write(self, job_id: str, name: str, record: Mapping[str, Any]) -> None:
         self.store.put(record_key(job_id, name), encode(record), "application/json")
-
-
-def _summary(about: Mapping[str, Any] | None) -> Record:
-    return {"about": dict(about)} if about else {}

@@ -189,9 +189,7 @@ class JobRegistry:
         """The running job with this id, or None."""
         return self._jobs.get(job_id)
 
-    def run(
-        self, job: ActiveJob, work: Callable[[ActiveJob], Coroutine[Any, Any, Record]]
-    ) -> ActiveJob:
+    def run(self, job: ActiveJob, work: Callable[[], Coroutine[Any, Any, Record]]) -> ActiveJob:
         """Run `job`, or attach to the running job with its id; counts the caller.
 
         Raises:
@@ -199,7 +197,7 @@ class JobRegistry:
         """
         found = self._jobs.get(job.job_id)
         if found is None:
-            job.begin(work(job))
+            job.begin(work())
             self._jobs[job.job_id] = job
             job.task.add_done_callback(lambda _: self._jobs.pop(job.job_id))
         elif found.sha256 != job.sha256:

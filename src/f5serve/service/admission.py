@@ -8,34 +8,37 @@ from __future__ import annotations
 from f5serve.errors import F5Error
 
 _WEIGHT = 0.2
-"""Of the newest cost in the running average of what a byte of text costs."""
+"""Weight of the newest cost in the running average of what a byte of text costs."""
 
 
 class Ticket:
-    """One admitted request, until it is released."""
+    """One admitted request, until it is released.
+
+    Attributes:
+        remaining_s: seconds of the executor that the request still needs; None while unknown.
+    """
 
     def __init__(
         self, controller: AdmissionController, text_bytes: int, estimate_s: float | None
     ) -> None:
+        self.remaining_s: float | None = None
         self._controller = controller
         self._text_bytes = max(1, text_bytes)
         self._estimate_s = estimate_s
         self._remaining_share = 1.0
 
-    @property
-    def remaining_s(self) -> float | None:
-        """Seconds of the executor that the request still needs; None while unknown."""
-        return None if self._estimate_s is None else self._estimate_s * self._remaining_share
-
     def estimate(self, seconds: float | None) -> None:
         """The engine's own estimate, once voice and plan are known; None changes nothing."""
         if seconds is not None:
-            self._change(seconds, self._remaining_share)
-            self._controller.observe(seconds / self._text_bytes)
+            self._estimate_s = seconds
+            self.progress(1.0 - self._remaining_share)
+            self.settle(seconds)
 
     def progress(self, share: float) -> None:
         """Note the share that is done, 0..1."""
-        self._change(self._estimate_s, 1.0 - share)
+        self._remaining_share = 1.0 - share
+        if self._estimate_s is not None:
+            self._controller.update(self, self._estimate_s * self._remaining_share)
 
     def settle(self, seconds: float) -> None:
         """Learn from the seconds it took, where nothing else ran meanwhile."""
@@ -43,12 +46,8 @@ class Ticket:
 
     def release(self) -> None:
         """Take the request out of the backlog; may be called twice."""
-        self._controller.remove(self)
-
-    def _change(self, estimate_s: float | None, remaining_share: float) -> None:
-        before = self.remaining_s
-        self._estimate_s, self._remaining_share = estimate_s, remaining_share
-        self._controller.change(self, before)
+        self._controller.update(self, None)
+        self._controller.tickets.discard(self)
 
 
 class AdmissionController:
@@ -56,22 +55,22 @@ class AdmissionController:
 
     Args:
         max_wait_s: a request that would wait longer is refused.
+
+    Attributes:
+        tickets: requests that were admitted and not released.
     """
 
     def __init__(self, max_wait_s: float) -> None:
+        self.tickets: set[Ticket] = set()
         self._max_wait_s = max_wait_s
-        self._tickets: set[Ticket] = set()
         # A running sum, since each request asks for it; and the number of tickets in it.
         self._known, self._wait_s = 0, 0.0
         self._s_per_byte: float | None = None
 
-    def __len__(self) -> int:
-        return len(self._tickets)
-
     @property
     def backlog_s(self) -> float | None:
         """Seconds until all admitted requests are done; None while no estimate is known."""
-        return self._wait_s if self._known or not self._tickets else None
+        return self._wait_s if self._known or not self.tickets else None
 
     def admit(self, text_bytes: int, force: bool = False) -> Ticket:
         """Admit a request at the end of the backlog.
@@ -82,42 +81,30 @@ class AdmissionController:
         Raises:
             F5Error: BUSY. While no cost is known, all requests are admitted.
         """
-        if not force:
-            self.check()
+        backlog_s = self.backlog_s
+        if not force and backlog_s is not None and backlog_s > self._max_wait_s:
+            raise busy(backlog_s, len(self.tickets), self._max_wait_s)
         cost = self._s_per_byte
         ticket = Ticket(self, text_bytes, None if cost is None else cost * text_bytes)
-        self._tickets.add(ticket)
-        self.change(ticket, None)
+        self.tickets.add(ticket)
+        ticket.progress(0.0)
         return ticket
-
-    def check(self) -> None:
-        """Raise BUSY if the backlog is too long; see `admit`."""
-        backlog_s = self.backlog_s
-        if backlog_s is not None and backlog_s > self._max_wait_s:
-            raise busy(backlog_s, len(self), self._max_wait_s)
 
     def observe(self, s_per_byte: float) -> None:
         """Update the average seconds for a byte of text."""
         before = s_per_byte if self._s_per_byte is None else self._s_per_byte
         self._s_per_byte = before + _WEIGHT * (s_per_byte - before)
 
-    def change(self, ticket: Ticket, before_s: float | None) -> None:
-        """The estimate of a ticket has changed; None is unknown."""
-        if ticket in self._tickets:
-            self._add(before_s, -1)
-            self._add(ticket.remaining_s, 1)
-
-    def remove(self, ticket: Ticket) -> None:
-        """See `Ticket.release`."""
-        if ticket in self._tickets:
-            self._tickets.discard(ticket)
-            self._add(ticket.remaining_s, -1)
-
-    def _add(self, seconds: float | None, sign: int) -> None:
-        if seconds is not None:
-            self._known += sign
-            # Exactly nothing where nobody is left, whatever was rounded before.
-            self._wait_s = max(self._wait_s + sign * seconds, 0.0) if self._known else 0.0
+    def update(self, ticket: Ticket, remaining_s: float | None) -> None:
+        """Set what a ticket still needs; None is unknown."""
+        if ticket not in self.tickets:
+            return
+        for seconds, sign in ((ticket.remaining_s, -1), (remaining_s, 1)):
+            if seconds is not None:
+                self._known += sign
+                # Exactly nothing where no estimate is left, whatever was rounded before.
+                self._wait_s = max(self._wait_s + sign * seconds, 0.0) if self._known else 0.0
+        ticket.remaining_s = remaining_s
 
 
 def busy(backlog_s: float, ahead: int, max_wait_s: float) -> F5Error:

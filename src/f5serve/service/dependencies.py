@@ -16,9 +16,7 @@ from f5serve.metrics import Registry
 from f5serve.service.active_jobs import RequestCoalescer
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.metrics import Metrics
-from f5serve.service.requests import TTSRequest
 from f5serve.service.supervisor import DetachedTasks, Supervisor
-from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.voices.library import VoiceLibrary
 
@@ -31,10 +29,6 @@ SCAN_S = 30.0
 
 HEARTBEAT_S = 15.0
 """From one sign of life to the next; four fit into a lease."""
-
-
-MEMORY_TEXT_BYTES = 4_000
-"""The speech of such a text lasts five minutes, which is 14 MB of wav."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +55,6 @@ class Dependencies:
     detached: DetachedTasks = field(default_factory=DetachedTasks)
     coalescer: RequestCoalescer = field(default_factory=RequestCoalescer)
     folder: Path | None = None
-
-    async def scratch(self, request: TTSRequest) -> ScratchFile:
-        """A file for the speech of a request.
-
-        Raises:
-            StorageFailed: as `ScratchFile`.
-        """
-        is_long = len(request.text.encode()) / request.options.speed > MEMORY_TEXT_BYTES
-        return await self.blocking(ScratchFile, self.folder) if is_long else ScratchFile()
-
-    async def blocking(self, call: Callable[..., T], *args: Any) -> T:
-        """Run a step of a job under way, which blocks, in a thread; it is never refused."""
-        return await self.pools.jobs.finish(call, *args)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class BoundedExecutor:
             F5Error: BUSY, where the queue is full or no thread is free in time.
         """
         may_wait = self._taken >= self._threads
-        future = self._begin(call, args, self._most)
+        future = self.submit(call, *args, most=self._most)
         waiter = asyncio.wrap_future(future)
         if may_wait:
             try:
@@ -79,15 +79,12 @@ class BoundedExecutor:
         """As `run` for work that was begun, which is never refused however long the queue is."""
         return await asyncio.wrap_future(self.submit(call, *args))
 
-    def submit(self, call: Callable[..., T], *args: Any) -> Future[T]:
-        """As `finish`, for threads."""
-        return self._begin(call, args, None)
-
     def close(self) -> None:
         """Take no more calls; those that are under way end by themselves."""
         self._pool.shutdown(wait=False)
 
-    def _begin(self, call: Callable[..., T], args: tuple[Any, ...], most: int | None) -> Future[T]:
+    def submit(self, call: Callable[..., T], *args: Any, most: int | None = None) -> Future[T]:
+        """As `finish`, for threads; with `most`, refused as by `run` where so many are taken."""
         with self._lock:
             if most is not None and self._taken >= most:
                 raise self._busy()
@@ -187,8 +184,7 @@ class InferenceExecutor:
             REQUEST_THREADS, "request", initializer=lower_priority, initargs=(NICER,)
         )
         self._loading: Future[Synthesizer] | None = None
-        self._waiting = 0
-        self._lock = threading.Lock()
+        self._waiting: set[Future[InferenceResult]] = set()
 
     def load(self) -> Future[Synthesizer]:
         """Start loading, if it has not been started."""
@@ -205,10 +201,13 @@ class InferenceExecutor:
         return await asyncio.shield(asyncio.wrap_future(self.load()))
 
     def submit(
-        self, plan: SpeechPlan, scratch: ScratchFile, hooks: SynthesisHooks
+        self, speech: Synthesizer, plan: SpeechPlan, scratch: ScratchFile, hooks: SynthesisHooks
     ) -> Future[InferenceResult]:
-        """Synthesize into a file; call after `synthesizer` has returned."""
-        speech = self.load().result(0)
+        """Synthesize into a file.
+
+        Args:
+            speech: as `synthesizer` has returned it.
+        """
 
         def timed() -> InferenceResult:
             began = time.perf_counter()
@@ -216,10 +215,10 @@ class InferenceExecutor:
                 result = speech.synthesize_to_file(plan, file, hooks)
             return InferenceResult(result, began, time.perf_counter() - began)
 
-        self._count(1)
         pool = self._many if speech.engine.concurrent else self._one
         future = pool.submit(timed)
-        future.add_done_callback(lambda _: self._count(-1))
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)  # in its thread; one step of the set
         return future
 
     def health(self) -> dict[str, Any]:
@@ -268,13 +267,9 @@ class InferenceExecutor:
     @property
     def waiting(self) -> int:
         """Requests that are being spoken or wait for it."""
-        return self._waiting
+        return len(self._waiting)
 
     def close(self) -> None:
         """Take no more work; what is running ends by itself."""
         for pool in (self._one, self._many):
             pool.shutdown(wait=False, cancel_futures=True)
-
-    def _count(self, more: int) -> None:
-        with self._lock:  # futures end in many threads
-            self._waiting += more

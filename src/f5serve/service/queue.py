@@ -198,7 +198,7 @@ class JobQueue:
         if snapshot.status not in (Status.QUEUED, Status.LOST) or self._has(name):
             return snapshot
         payload = {**request.raw_fields, "mode": "sync", "return_audio": "url"}
-        await self._deps.blocking(
+        await self._deps.pools.jobs.finish(
             self._store.put, PendingJob(job_id, request.sha256, payload, owner)
         )
         self._add([name])
@@ -207,7 +207,7 @@ class JobQueue:
     async def remove(self, job_id: str) -> None:
         """Remove a cancelled job, here and in the store."""
         self._pending.pop(folder_of(job_id), None)
-        await self._deps.blocking(self._store.remove, job_id)
+        await self._deps.pools.jobs.finish(self._store.remove, job_id)
 
     def stop(self) -> None:
         """Begin no more jobs; what waits stays in the store."""
@@ -257,9 +257,9 @@ class JobQueue:
     async def _process(self, name: str) -> None:
         """Run the job unless it is over or another worker has it."""
         try:
-            entry = await self._deps.blocking(self._load_if_free, name)
+            entry = await self._deps.pools.jobs.finish(self._load_if_free, name)
             if entry is not None and await self._do(name, entry):
-                await self._deps.blocking(self._store.remove, name)
+                await self._deps.pools.jobs.finish(self._store.remove, name)
             self._faults.pop(name, None)
         except StorageFailed as error:
             _log.warning("job %s stays in the queue: %s", name, error.message)
@@ -276,15 +276,15 @@ class JobQueue:
             _log.info("queued job %s: %s", name, error.code)
             if error.code == SHUT_DOWN_CODE:
                 return False
-            return await self._deps.blocking(self._is_over, entry, error)
+            return await self._deps.pools.jobs.finish(self._is_over, entry, error)
 
     async def _count_fault(self, name: str) -> None:
         """After some unexpected faults the job has failed: what breaks us once may do so again."""
         self._faults[name] += 1
         if self._faults[name] >= QUEUE_ATTEMPTS:
             del self._faults[name]
-            await self._deps.blocking(self._job_store.give_up, name, INTERNAL)
-            await self._deps.blocking(self._store.remove, name)
+            await self._deps.pools.jobs.finish(self._job_store.give_up, name, INTERNAL)
+            await self._deps.pools.jobs.finish(self._store.remove, name)
 
     def _load_if_free(self, name: str) -> PendingJob | None:
         """The entry of a job that no worker has; removes entries of finished jobs."""

@@ -73,64 +73,70 @@ class Artifact:
     data: bytes | ScratchFile
     meta: dict[str, Any]
 
-    @property
-    def key(self) -> str:
-        """Where they belong."""
-        return str(self.meta["key"])
 
-    @property
-    def mime(self) -> str:
-        """Their media type."""
-        return str(self.meta["mime"])
+@dataclass(frozen=True, slots=True)
+class MadeSpeech:
+    """Speech that was made for a request.
 
+    Attributes:
+        key: hash of all that decides it.
+        details: what was said and when: {"text", "word_timings"}.
+    """
 
-def audio_output(job_id: str, result: SpeechResult, file: ScratchFile) -> Artifact:
-    """The speech itself, which is in `file`."""
-    line = _meta("audio", job_id, file, result.format, MEDIA_TYPES[result.format])
-    return Artifact(file, {**line, "seconds": round(result.duration_s, 4)})
-
-
-def details_output(job_id: str, request: TTSRequest, result: SpeechResult) -> Artifact:
-    """What was said and when, as JSON: {"text", "word_timings"}."""
-    data = canonical_json(spoken_details(request, result))
-    return Artifact(data, _meta("details", job_id, data, "json", "application/json"))
+    request: TTSRequest
+    voice: Voice
+    result: SpeechResult
+    file: ScratchFile
+    key: str
+    times: StageTimes
+    details: dict[str, Any]
 
 
-def timing_outputs(job_id: str, request: TTSRequest, result: SpeechResult) -> list[Artifact]:
-    """The files of word times that were asked for; none where there are no times."""
-    if not result.timings.words:
-        return []
-    outputs = []
-    for format in request.timing_formats:
+def spoken_details(request: TTSRequest, result: SpeechResult) -> dict[str, Any]:
+    """What was said and when."""
+    words = result.timings.words if request.word_timings else ()
+    return {"text": result.text, "word_timings": [as_dict(word) for word in words]}
+
+
+def build_artifacts(job_id: str, made: MadeSpeech) -> list[Artifact]:
+    """The audio, the details, and the files of word times where there are times; blocks."""
+    result = made.result
+    audio = _artifact("audio", job_id, made.file, result.format, MEDIA_TYPES[result.format])
+    audio.meta["seconds"] = round(result.duration_s, 4)
+    details = canonical_json(made.details)
+    artifacts = [audio, _artifact("details", job_id, details, "json", "application/json")]
+    for format in made.request.timing_formats if result.timings.words else ():
         data = write(result.timings, format)
-        line = _meta("timing", job_id, data, format, TIMING_TYPES[format])
-        line = {**line, "key": timing_key(job_id, format), "format": format}
-        outputs.append(Artifact(data, line))
-    return outputs
+        timing = _artifact("timing", job_id, data, format, TIMING_TYPES[format])
+        timing.meta.update(key=timing_key(job_id, format), format=format)
+        artifacts.append(timing)
+    return artifacts
 
 
-def build_record(
-    request: TTSRequest,
-    voice: Voice,
-    result: SpeechResult,
-    outputs: list[Artifact],
-    metrics: Mapping[str, Any],
-) -> dict[str, Any]:
+def _artifact(
+    role: str, job_id: str, data: bytes | ScratchFile, extension: str, mime: str
+) -> Artifact:
+    if isinstance(data, ScratchFile):
+        digest, size = data.sha256(), data.size
+    else:
+        digest, size = hashlib.sha256(data).hexdigest(), len(data)
+    key = output_key(job_id, digest, extension)
+    return Artifact(data, {"role": role, "key": key, "size": size, "sha256": digest, "mime": mime})
+
+
+def build_record(made: MadeSpeech, artifacts: list[Artifact]) -> dict[str, Any]:
     """All of the record that does not depend on who did the job.
 
-    `outputs` are the audio, the details and the timings; details that are small move into the
-    record.
+    Args:
+        artifacts: as `build_artifacts`; details that are small move into the record.
     """
-    audio, details, *timings = outputs
-    lines = [audio.meta, *(timing.meta for timing in timings)]
-    told = spoken_details(request, result)
-    if not is_small(details):
-        lines.append(details.meta)
-        told = {}
+    request, result = made.request, made.result
+    audio, details, *timings = (artifact.meta for artifact in artifacts)
+    is_small = details["size"] <= MAX_INLINE_DETAILS
     found = result.timings
     return {
-        "outputs": lines,
-        "details": told,
+        "outputs": [audio, *timings] if is_small else [audio, *timings, details],
+        "details": made.details if is_small else {},
         "timings": {
             "method": found.method or None,
             "confidence": round(found.confidence, 3) if found.words else None,
@@ -140,9 +146,9 @@ def build_record(
         "sample_rate": result.wave.sample_rate,
         "seconds": round(result.duration_s, 4),
         "engine": {"kind": result.engine, "model": result.model, "seed": result.seed},
-        "voice": {"name": voice.name, "revision": voice.revision},
+        "voice": {"name": made.voice.name, "revision": made.voice.revision},
         "timing_formats": list(request.timing_formats),
-        "metrics": dict(metrics),
+        "metrics": made.times.metrics(),
         "watermark": None,
         "verification": describe(result.verification),
         "warnings": [*result.warnings, *request.warnings],
@@ -151,53 +157,19 @@ def build_record(
 
 
 def build_cached_record(story: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The story of an earlier job as that of a new one that computed nothing."""
+    """The record of an earlier job as that of a new one that computed nothing."""
     return {**story, "metrics": dict(metrics), "cached": True}
 
 
-def is_small(details: Artifact) -> bool:
-    """Whether `build_record` puts the details into the record, so that they need not be stored."""
-    return int(details.meta["size"]) <= MAX_INLINE_DETAILS
-
-
-def spoken_details(request: TTSRequest, result: SpeechResult) -> dict[str, Any]:
-    """What was said and when."""
-    words = result.timings.words if request.word_timings else ()
-    return {"text": result.text, "word_timings": [as_dict(word) for word in words]}
-
-
-def _meta(
-    role: str, job_id: str, data: bytes | ScratchFile, extension: str, mime: str
-) -> dict[str, Any]:
-    if isinstance(data, ScratchFile):
-        digest, size = data.sha256(), data.size
-    else:
-        digest, size = hashlib.sha256(data).hexdigest(), len(data)
-    key = output_key(job_id, digest, extension)
-    return {"role": role, "key": key, "size": size, "sha256": digest, "mime": mime}
-
-
 UNSTORED = "This speech could not be stored, so no record of it is kept."
-"""What a caller is told first; then why."""
-
-
-@dataclass(frozen=True, slots=True)
-class MadeSpeech:
-    """Speech that was made for a request; `key` is the hash of all that decides it."""
-
-    request: TTSRequest
-    voice: Voice
-    result: SpeechResult
-    file: ScratchFile
-    key: str
-    times: StageTimes
+"""First sentence of the warning; then comes the reason."""
 
 
 class NotStored(Exception):
-    """Speech was made and could not be stored, and its caller is content with hearing it.
+    """Speech was made and could not be stored, and its caller accepts that.
 
     Attributes:
-        record: what a done record would tell; it is nowhere.
+        record: what a done record would say; it is not in the store.
         error: why it is not.
     """
 
@@ -210,76 +182,67 @@ class NotStored(Exception):
 async def store_result(
     deps: Dependencies, job: ActiveJob, lease: Lease, made: MadeSpeech
 ) -> tuple[Record, Record | None]:
-    """Store what was made, then say so. Who stops meanwhile does not wait for the store.
+    """Store what was made, then its record; a cancelled job does not wait for the store.
 
     Returns:
         The done record; its story, unless another worker had made it already.
 
     Raises:
-        F5Error: what the store says, or why the job was stopped.
+        F5Error: what the store says, or why the job was cancelled.
         NotStored: in place of the former, where the job may go without a record.
     """
     job.publish(Progress("storing", 100))
+    run = deps.pools.jobs.finish
     try:
-        return await _store(deps, job, lease, made)
+        built = await job.run_cancellable(run(_build, deps.job_store, lease, made))
+        if isinstance(built, dict):
+            return built, None
+        job.details = made.details
+        story, artifacts = built
+        began = time.perf_counter()
+        puts = (run(_put, deps.job_store, artifact) for artifact in artifacts)
+        await job.run_cancellable(asyncio.gather(*puts))
+        made.times.upload_s = time.perf_counter() - began
+        story["metrics"] = metrics = made.times.metrics()
+        job.check()
+        deps.metrics.observe_request(metrics, made.times.audio_s, made.times.so_far_s)
+        finish = run(deps.job_store.complete, lease, story)
+        if deps.cache is None:
+            return await job.run_cancellable(finish), story
+        keep = run(deps.cache.keep, made.key, lease.job_id, story)
+        record, _ = await job.run_cancellable(asyncio.gather(finish, keep))
+        return record, story
     except StorageFailed as error:
         if not job.accept_unstored:
             raise
         _log.warning("speech was sent and could not be stored: %s", error.message)
-        record = await deps.blocking(_unstored_record, lease, made, error)
-        raise NotStored(record, error) from error
+        raise NotStored(await run(_unstored_record, lease, made, error), error) from error
 
 
-async def _store(
-    deps: Dependencies, job: ActiveJob, lease: Lease, made: MadeSpeech
-) -> tuple[Record, Record | None]:
-    outputs = await job.run_cancellable(deps.blocking(_artifacts, deps.job_store, lease, made))
-    if not isinstance(outputs, list):
-        return outputs, None
-    job.details = spoken_details(made.request, made.result)
-    details = outputs[1]
-    began = time.perf_counter()
-    kept = [output for output in outputs if output is not details or not is_small(details)]
-    puts = asyncio.gather(
-        *(deps.blocking(_put_artifact, deps.job_store, output) for output in kept)
-    )
-    await job.run_cancellable(puts)
-    made.times.upload_s = time.perf_counter() - began
-    told = build_record(made.request, made.voice, made.result, outputs, made.times.metrics())
-    job.check()
-    deps.metrics.observe_request(told["metrics"], made.times.audio_s, made.times.so_far_s)
-    finish = deps.blocking(deps.job_store.complete, lease, told)
-    if deps.cache is None:
-        return await job.run_cancellable(finish), told
-    keep = deps.blocking(deps.cache.keep, made.key, lease.job_id, told)
-    record, _ = await job.run_cancellable(asyncio.gather(finish, keep))
-    return record, told
-
-
-def _unstored_record(lease: Lease, made: MadeSpeech, error: StorageFailed) -> Record:
-    """All that an answer tells of speech that is not stored; nothing of it is read from there."""
-    audio = audio_output(lease.job_id, made.result, made.file)
-    details = details_output(lease.job_id, made.request, made.result)
-    told = build_record(
-        made.request, made.voice, made.result, [audio, details], made.times.metrics()
-    )
-    warnings = [*told["warnings"], f"{UNSTORED} {error.code}: {error.message}"]
-    whole = spoken_details(made.request, made.result)
-    return {**told, "outputs": [audio.meta], "details": whole, "warnings": warnings}
-
-
-def _artifacts(job_store: JobStore, lease: Lease, made: MadeSpeech) -> Record | list[Artifact]:
-    """Audio, details and timings; or what another worker has finished meanwhile."""
+def _build(
+    job_store: JobStore, lease: Lease, made: MadeSpeech
+) -> Record | tuple[Record, list[Artifact]]:
+    """The record and what it names; or the record that another worker has written meanwhile."""
     earlier = job_store.earlier_result(lease)
     if earlier is not None:
         return earlier
-    audio = audio_output(lease.job_id, made.result, made.file)
-    details = details_output(lease.job_id, made.request, made.result)
-    return [audio, details, *timing_outputs(lease.job_id, made.request, made.result)]
+    artifacts = build_artifacts(lease.job_id, made)
+    story = build_record(made, artifacts)
+    return story, [artifact for artifact in artifacts if artifact.meta in story["outputs"]]
 
 
-def _put_artifact(job_store: JobStore, output: Artifact) -> None:
-    if isinstance(output.data, ScratchFile):
-        output.data.put(job_store.store, output.key, output.mime)
+def _unstored_record(lease: Lease, made: MadeSpeech, error: StorageFailed) -> Record:
+    """All of a response of speech that is not stored, so that nothing is read back."""
+    artifacts = build_artifacts(lease.job_id, made)
+    story = build_record(made, artifacts)
+    warnings = [*story["warnings"], f"{UNSTORED} {error.code}: {error.message}"]
+    audio = artifacts[0].meta
+    return {**story, "outputs": [audio], "details": made.details, "warnings": warnings}
+
+
+def _put(job_store: JobStore, artifact: Artifact) -> None:
+    key, mime = artifact.meta["key"], artifact.meta["mime"]
+    if isinstance(artifact.data, ScratchFile):
+        artifact.data.put(job_store.store, key, mime)
     else:
-        job_store.store.put(output.key, output.data, output.mime)
+        job_store.store.put(key, artifact.data, mime)

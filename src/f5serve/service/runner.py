@@ -34,17 +34,20 @@ from f5serve.service.results import (
     NotStored,
     StageTimes,
     build_cached_record,
+    spoken_details,
     store_result,
 )
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.checkpoints import UtteranceCheckpoints
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.synthesizer import SpeechPlan, Synthesizer
-from f5serve.types import SpeechRequest, SpeechResult, Voice, Wave
-from f5serve.voices.library import VoiceLibrary
+from f5serve.types import SpeechRequest, SpeechResult, Wave
 from f5serve.voices.names import is_default, is_url
 
 _log = logging.getLogger(__name__)
+
+MEMORY_TEXT_BYTES = 4_000
+"""The speech of such a text lasts five minutes, which is 14 MB of wav."""
 
 POLL_S = (0.2, 3.0)
 """Shortest and longest pause between looks at a job that another worker has, seconds."""
@@ -65,10 +68,17 @@ async def run_job(deps: Dependencies, job: ActiveJob, request: TTSRequest) -> Re
         F5Error: why it could not be done, after that was recorded.
     """
     times = StageTimes()
-    claim = await _claim(deps, job, request)
-    if isinstance(claim, AlreadyCompleted):
-        return claim.record
-    return await _Attempt(deps, job, request, claim, times).run()
+    timer = job.set_deadline(request.timeout_s) if request.timeout_s else None
+    try:
+        claim = await _claim(deps, job, request)
+        if isinstance(claim, AlreadyCompleted):
+            return claim.record
+        return await _Attempt(deps, job, request, claim, times).run()
+    finally:
+        if job.ticket is not None:
+            job.ticket.release()
+        if timer is not None:
+            timer.cancel()
 
 
 async def _claim(
@@ -100,7 +110,7 @@ async def _give_back(
     """Give back a job whose claim succeeded after the job was cancelled here."""
     await _settled(claiming)
     if claiming.exception() is None and isinstance(lease := claiming.result(), Lease):
-        await deps.blocking(_record_end, deps.job_store, job, lease, failure)
+        await deps.pools.jobs.finish(_record_end, deps.job_store, job, lease, failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +150,7 @@ class _Attempt:
         await _settled(heartbeat)  # a later heartbeat would hide how the job ended
         if failure is not None:
             store = self.deps.job_store
-            await self.deps.blocking(_record_end, store, self.job, self.lease, failure)
+            await self.deps.pools.jobs.finish(_record_end, store, self.job, self.lease, failure)
 
     async def _heartbeat_loop(self, ended: asyncio.Event) -> None:
         """Renew the lease, and cancel the job when a client has cancelled it in the store."""
@@ -153,7 +163,7 @@ class _Attempt:
             now = self.job.progress
             heartbeat = self.deps.job_store.heartbeat
             try:
-                await self.deps.blocking(heartbeat, self.lease, now.phase, now.as_dict())
+                await self.deps.pools.jobs.finish(heartbeat, self.lease, now.phase, now.as_dict())
             except InvalidRequest as error:
                 # A new error each time: every caller raises its own.
                 again = partial(InvalidRequest, error.message, code=error.code, hint=error.hint)
@@ -168,7 +178,6 @@ class _Attempt:
         deps, job, request = self.deps, self.job, self.request
         job.publish(Progress("loading", 0))
         synthesizer = await job.run_cancellable(deps.executor.synthesizer())
-        _refuse_other_model(request, synthesizer)
         # A voice whose record hangs must hold up no request for the default voice.
         pool = deps.pools.jobs if is_default(request.speaker) else deps.pools.voices
         inputs = await job.run_cancellable(
@@ -183,7 +192,7 @@ class _Attempt:
             deps.metrics.cache.labels("miss" if earlier is None else "joined").inc()
         if earlier is not None:
             record = build_cached_record(earlier, self.times.metrics())
-            complete = deps.blocking(deps.job_store.complete, self.lease, record)
+            complete = deps.pools.jobs.finish(deps.job_store.complete, self.lease, record)
             return await job.run_cancellable(complete)
         made = None
         try:
@@ -197,19 +206,28 @@ class _Attempt:
         deps, job, request = self.deps, self.job, self.request
         if job.ticket is not None:  # the engine's estimate replaces the one by text length
             job.ticket.estimate(inputs.estimate_s)
-        checkpoints = UtteranceCheckpoints(
-            CheckpointStore(deps.job_store.store, self.lease.job_id),
-            {"engine": inputs.engine, "program": deps.job_store.program},
-            self.lease.attempt > 1,
-            deps.pools.utterances.submit,
-            deps.checkpoints,
-        )
+        checkpoints = None
+        if len(inputs.plan.utterances) >= deps.checkpoints.min_utterances:
+            checkpoints = UtteranceCheckpoints(
+                CheckpointStore(deps.job_store.store, self.lease.job_id),
+                {"engine": inputs.engine, "program": deps.job_store.program},
+                self.lease.attempt > 1,
+                deps.pools.utterances.submit,
+                deps.checkpoints,
+            )
         is_final = True
         try:
-            scratch = await job.run_cancellable(deps.scratch(request))
-            result = await self._use_executor(inputs.plan, scratch, checkpoints)
+            is_long = len(request.text.encode()) / request.options.speed > MEMORY_TEXT_BYTES
+            scratch = (
+                await job.run_cancellable(deps.pools.jobs.finish(ScratchFile, deps.folder))
+                if is_long
+                else ScratchFile()
+            )
+            result = await self._use_executor(inputs, scratch, checkpoints)
             job.publish(AudioFile(scratch.size, scratch.read))
-            made = MadeSpeech(request, inputs.voice, result, scratch, inputs.key, self.times)
+            details = spoken_details(request, result)
+            voice, key = inputs.plan.request.voice, inputs.key
+            made = MadeSpeech(request, voice, result, scratch, key, self.times, details)
             return await store_result(deps, job, self.lease, made)
         except F5Error as error:
             is_final = not failure_of(error)["retryable"]
@@ -218,11 +236,12 @@ class _Attempt:
             is_final = False
             raise
         finally:
-            checkpoints.end(is_final)
-            deps.metrics.resumed.inc(checkpoints.found)
+            if checkpoints is not None:
+                checkpoints.end(is_final)
+                deps.metrics.resumed.inc(checkpoints.found)
 
     async def _use_executor(
-        self, plan: SpeechPlan, scratch: ScratchFile, checkpoints: UtteranceCheckpoints
+        self, inputs: _Inputs, scratch: ScratchFile, checkpoints: UtteranceCheckpoints | None
     ) -> SpeechResult:
         job, times, executor = self.job, self.times, self.deps.executor
         job.publish(Progress("waiting", 0))
@@ -238,13 +257,15 @@ class _Attempt:
             deadline=job.deadline,
             checkpoints=checkpoints,
         )
-        done = await job.await_thread(executor.submit(plan, scratch, hooks))
+        work = executor.submit(inputs.synthesizer, inputs.plan, scratch, hooks)
+        done = await job.await_thread(work)
         metrics = done.result.metrics
         times.spoken_s = done.seconds
         times.inference_s, times.audio_s = metrics.inference_s, metrics.audio_s
         times.timing_s = metrics.timing_s
         times.first_audio_s = done.began - times.arrived + metrics.first_audio_s
-        if job.ticket is not None and not executor.is_shared and not checkpoints.found:
+        is_alone = not inputs.synthesizer.engine.concurrent
+        if job.ticket is not None and is_alone and not (checkpoints and checkpoints.found):
             job.ticket.settle(done.seconds)
         return done.result
 
@@ -261,7 +282,7 @@ class _Inputs:
         voice_s: seconds that loading the voice took.
     """
 
-    voice: Voice
+    synthesizer: Synthesizer
     engine: Mapping[str, str]
     key: str
     earlier: Record | None
@@ -274,8 +295,18 @@ def _load_inputs(
     deps: Dependencies, synthesizer: Synthesizer, request: TTSRequest, job_id: str
 ) -> _Inputs:
     """All blocking calls before synthesis, in one thread: each change of threads is a wait."""
+    if request.model and request.model != synthesizer.engine.model:
+        raise InvalidRequest(
+            f"This worker speaks with {synthesizer.engine.model}, not with {request.model[:60]!r}.",
+            code="MODEL_NOT_LOADED",
+            hint="Leave model out, or set F5_MODEL of the worker.",
+        )
     began = time.perf_counter()
-    voice = _load_voice(deps.voices, request)
+    if is_url(request.speaker):
+        consent = request.consent.consent() if request.consent else None
+        voice = deps.voices.from_url(request.speaker, request.ref_text or "", consent=consent)
+    else:
+        voice = deps.voices.get(request.speaker)
     voice_s = time.perf_counter() - began
     plan = synthesizer.prepare(request.speech_request(voice), job_id)
     identity = _identity(request, plan.request, synthesizer, deps.job_store.program)
@@ -285,14 +316,7 @@ def _load_inputs(
         if earlier is not None:
             deps.metrics.cache.labels("hit").inc()
     estimate_s = None if earlier else synthesizer.engine.estimate_s(plan.utterances)
-    return _Inputs(voice, identity["engine"], key, earlier, plan, estimate_s, voice_s)
-
-
-def _load_voice(voices: VoiceLibrary, request: TTSRequest) -> Voice:
-    if is_url(request.speaker):
-        consent = request.consent.consent() if request.consent else None
-        return voices.from_url(request.speaker, request.ref_text or "", consent=consent)
-    return voices.get(request.speaker)
+    return _Inputs(synthesizer, identity["engine"], key, earlier, plan, estimate_s, voice_s)
 
 
 def _identity(
@@ -309,15 +333,6 @@ def _identity(
     if speech.voice.warnings:  # they are part of the answer, and end without another revision
         more["voice_warnings"] = list(speech.voice.warnings)
     return {**request.identity(speech), **more}
-
-
-def _refuse_other_model(request: TTSRequest, synthesizer: Synthesizer) -> None:
-    if request.model and request.model != synthesizer.engine.model:
-        raise InvalidRequest(
-            f"This worker speaks with {synthesizer.engine.model}, not with {request.model[:60]!r}.",
-            code="MODEL_NOT_LOADED",
-            hint="Leave model out, or set F5_MODEL of the worker.",
-        )
 
 
 def failure_of(error: F5Error) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeVar
 
 from f5serve.alignment.subtitles import SubtitleFormat
@@ -19,7 +20,7 @@ from f5serve.errors import InvalidRequest
 from f5serve.jobs.cache import ResultCache
 from f5serve.jobs.pending import PendingJob
 from f5serve.jobs.record_reader import UnreadableRecords
-from f5serve.jobs.records import Record, Status
+from f5serve.jobs.records import Status
 from f5serve.jobs.store import JobStore
 from f5serve.metrics import Registry
 from f5serve.process import log_failure
@@ -347,19 +348,9 @@ class SpeechService:
         own.chunks = ChunkStore(self._deps.folder) if delivery.chunks else None
         if self._registry.find(own.job_id) is None:
             own.ticket = self._admission.admit(len(request.text.encode()), force=force)
-        job = self._registry.run(own, lambda job: self._within_time(job, request))
+        job = self._registry.run(own, partial(run_job, self._deps, own, request))
         parts = self._registry, self._results, self._metrics
         return JobHandle(job, request, delivery, until, job is not own, *parts)
-
-    async def _within_time(self, job: ActiveJob, request: TTSRequest) -> Record:
-        timer = job.set_deadline(request.timeout_s) if request.timeout_s else None
-        try:
-            return await run_job(self._deps, job, request)
-        finally:
-            if job.ticket is not None:
-                job.ticket.release()
-            if timer is not None:
-                timer.cancel()
 
     async def _cancel(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         answer = await self._job_queries.cancel(payload)
