@@ -182,8 +182,8 @@ async def job_of_runpod(recorder: Recorder) -> CallPath:
 
             await speak("Warm up.", "job-1")
             path = await recorder.record(speak)
-            loop.stop()
-            await running
+            running.cancel()  # `stop` would end this process
+            await asyncio.wait({running})
             return path
 
 
