@@ -17,10 +17,10 @@ from typing import Protocol
 
 from f5serve.errors import F5Error
 from f5serve.models.bucket import sync
-from f5serve.models.installed import ModelFiles, find_installed
+from f5serve.models.installed import LocalFile, ModelFiles, find_installed
 from f5serve.models.local import find_damage
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, UploadPlan, publish
+from f5serve.models.publish import UploadPlan, publish
 from f5serve.store.base import ObjectStore
 
 MODEL = "small"
@@ -94,7 +94,7 @@ class Manifests:
     model: str = MODEL
 
     def publish(self, made: Path) -> None:
-        files = tuple(LocalFile(role, made / name, name) for role, name in NAMES.items())
+        files = tuple(LocalFile(role, made / name) for role, name in NAMES.items())
         about = Description(self.model, ARTIFACT_API, "F5TTS_v1_Base", "MIT", True)
         publish(self.store, UploadPlan(about, files))
 

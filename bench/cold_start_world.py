@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from f5serve.models.installed import NewFile, install
+from f5serve.models.installed import LocalFile, install
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, UploadPlan, publish
+from f5serve.models.publish import UploadPlan, publish
 from f5serve.models.registry import PUBLISHED
 from f5serve.store.s3 import S3Store
 from f5serve.store.s3_client import S3Options
@@ -101,7 +101,7 @@ def _release(made: dict[str, Any]) -> UploadPlan:
         "vocab": Path(made["vocab"]),
         "vocoder": Path(made["vocoder"]) / "pytorch_model.bin",
     }
-    files = tuple(LocalFile(role, path, path.name) for role, path in sources.items())  # type: ignore[arg-type]
+    files = tuple(LocalFile(role, path) for role, path in sources.items())  # type: ignore[arg-type]
     about = Description(MODEL.id, ARTIFACT_API, MODEL.arch, MODEL.license, MODEL.commercial)
     return UploadPlan(about, files)
 
@@ -109,5 +109,5 @@ def _release(made: dict[str, Any]) -> UploadPlan:
 def _bake(folder: Path, made: dict[str, Any]) -> Path:
     """The folder that an image would carry."""
     plan = _release(made)
-    install(plan.about, [NewFile(file.role, file.source) for file in plan.files], folder)
+    install(plan.about, plan.files, folder)
     return folder

@@ -33,8 +33,9 @@ from tests.store.slow_link import SlowLink
 
 from f5serve.build import stamp
 from f5serve.models.cache_dirs import CacheDir, copy_to_volume
+from f5serve.models.installed import LocalFile
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, UploadPlan, publish
+from f5serve.models.publish import UploadPlan, publish
 from f5serve.models.registry import PUBLISHED
 from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
 from f5serve.store.s3 import S3Store
@@ -74,7 +75,7 @@ def make(work: Path, size: int) -> UploadPlan:
                                ("vocoder", "vocos.bin", 54 * MB)):  # fmt: skip
         path = work / name
         path.write_bytes(os.urandom(length))
-        files.append(LocalFile(role, path, name))  # type: ignore[arg-type]
+        files.append(LocalFile(role, path))  # type: ignore[arg-type]
     about = Description(MODEL.id, ARTIFACT_API, MODEL.arch, MODEL.license, MODEL.commercial)
     return UploadPlan(about, tuple(files))
 

@@ -19,7 +19,7 @@ from f5serve import build
 from f5serve.doctor.facts import Python
 from f5serve.doctor.sources import Commands, Sources
 from f5serve.engine.kernel_files import Binary, Manifest, source_hash, write_manifest
-from f5serve.models.installed import NewFile, install
+from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe
 from f5serve.models.manifest import ARTIFACT_API, MODEL_ROLES
 from f5serve.models.registry import PUBLISHED
@@ -137,7 +137,7 @@ class Machine:
 
     def have_model(self) -> None:
         """Converted weights on record, their vocabulary and vocoder."""
-        files = [NewFile(role, self.write(f"made/{role}.bin", role)) for role in MODEL_ROLES]
+        files = [LocalFile(role, self.write(f"made/{role}.bin", role)) for role in MODEL_ROLES]
         about = describe(PUBLISHED.get(MODEL), "", ARTIFACT_API)
         self.weights = install(about, files, self.models).paths["weights"]
 

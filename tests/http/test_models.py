@@ -14,7 +14,7 @@ from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.tone import Tone
 from f5serve.http.routers.models import OPENAI_IDS, Model, describe_all, resolve_model
-from f5serve.models.installed import NewFile, install
+from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe
 from f5serve.models.manifest import MODEL_ROLES
 from f5serve.models.registry import PUBLISHED
@@ -114,7 +114,7 @@ def test_before_the_model_is_loaded(tmp_path: Path) -> None:
 
 
 def test_weights_on_disk_and_own_checkpoints_are_found(tmp_path: Path) -> None:
-    parts = [NewFile(role, tmp_path / f"{role}.bin") for role in MODEL_ROLES]
+    parts = [LocalFile(role, tmp_path / f"{role}.bin") for role in MODEL_ROLES]
     for part in parts:
         part.path.write_bytes(b"x")
     install(describe(PUBLISHED.get("openf5")), parts, tmp_path)

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import httpx
 
+from f5serve.models.installed import LocalFile
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, UploadPlan, publish
+from f5serve.models.publish import UploadPlan, publish
 from f5serve.store.local import LocalStore
 from tests.http.program import free_port
 from tests.image.containers import BASE, ROOT, CannotRun, Containers, get_tools, lint
@@ -214,7 +215,7 @@ def publish_model(store: LocalStore) -> None:
         for role, size in (("weights", TOO_BIG), ("vocab", 900), ("vocoder", 50_000)):
             source = Path(folder, f"{role}.bin")
             source.write_bytes(role.encode() * (size // len(role)))
-            files.append(LocalFile(role, source, source.name))  # type: ignore[arg-type]
+            files.append(LocalFile(role, source))  # type: ignore[arg-type]
         about = Description(MODEL, ARTIFACT_API, MODEL, "MIT", True, "o/r", "c" * 40)
         publish(store, UploadPlan(about, tuple(files)))
     for path in store.root.rglob("*"):

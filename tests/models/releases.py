@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from f5serve.models import manifest as documents
-from f5serve.models.installed import ModelFiles, find_installed
+from f5serve.models.installed import LocalFile, ModelFiles, find_installed
 from f5serve.models.local import find_damage
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, UploadPlan
+from f5serve.models.publish import UploadPlan
 from f5serve.store.base import ObjectStore, Progress
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
@@ -47,7 +47,7 @@ def release(folder: Path, version: int = 1, model: str = MODEL) -> UploadPlan:
     for role, name in NAMES.items():
         if not (home / name).exists():
             (home / name).write_bytes(content(role, version))
-    files = tuple(LocalFile(role, home / name, name) for role, name in NAMES.items())
+    files = tuple(LocalFile(role, home / name) for role, name in NAMES.items())
     about = Description(model, ARTIFACT_API, "F5TTS_v1_Base", "MIT", True, "o/r", "c" * 40)
     return UploadPlan(about, files)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import ModelUnavailable
-from f5serve.models.installed import NewFile, install
+from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe, find, find_published
 from f5serve.models.manifest import ARTIFACT_API, MODEL_ROLES
 from f5serve.models.other_layouts import pick_files
@@ -70,7 +70,7 @@ def test_what_is_converted_goes_first_and_what_is_installed_second(
         "vocab": cached.with_name("vocab.txt"),
         "vocoder": put_vocoder(models_dir / "hub"),
     }
-    files = [NewFile(role, parts[role]) for role in MODEL_ROLES]
+    files = [LocalFile(role, parts[role]) for role in MODEL_ROLES]
     about = describe(REGISTRY.get("pinned"))
     published = install(about, files, models_dir)
     assert find("pinned", models_dir, registry=REGISTRY) == published.files

@@ -118,7 +118,7 @@ def test_a_file_that_is_not_what_it_should_be_is_not_published(tmp_path: Path) -
 
 def test_a_file_that_changes_meanwhile_is_not_published(tmp_path: Path) -> None:
     whole = release(tmp_path)
-    vocab = whole.files[1].source
+    vocab = whole.files[1].path
 
     def write_to_it(call: str, key: str) -> None:
         if call == "put" and key == blob("vocab"):
@@ -134,7 +134,7 @@ def test_a_file_that_changes_meanwhile_is_not_published(tmp_path: Path) -> None:
 
 def test_a_missing_file_has_a_sentence(tmp_path: Path) -> None:
     whole = release(tmp_path)
-    whole.files[2].source.unlink()
+    whole.files[2].path.unlink()
     with pytest.raises(F5Error) as caught:
         publish(MemoryStore(), whole)
     assert caught.value.code == "NOT_READABLE"
@@ -172,7 +172,7 @@ def test_what_cannot_be_read_back_does_not_become_current(
 
 def test_a_bad_id_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     whole = release(tmp_path, model="_blobs")
-    whole.files[0].source.unlink()
+    whole.files[0].path.unlink()
     with pytest.raises(F5Error) as caught:
         publish(MemoryStore(), whole)
     assert caught.value.code == "BAD_MODEL_ID"

@@ -20,7 +20,7 @@ from f5serve.models.compatibility import (
 )
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
-from f5serve.models.installed import NewFile, install
+from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe, find
 from f5serve.models.manifest import ARTIFACT_API
 from f5serve.models.publish import collect_files, precision_of
@@ -90,12 +90,12 @@ def test_the_form_is_read_off_the_header(tmp_path: Path, data: bytes, form: str 
 
 def test_the_artifact_goes_with_the_hashes_that_are_known(converted: Path) -> None:
     release = collect_files("pinned", "fp16", converted, registry=REGISTRY)
-    assert [file.path for file in release.files] == [
+    assert [file.name for file in release.files] == [
         "weights.safetensors",
         "vocab.txt",
         "vocoder.bin",
     ]
-    assert [file.source.read_bytes() for file in release.files] == [artifact(), VOCAB, VOCOS]
+    assert [file.path.read_bytes() for file in release.files] == [artifact(), VOCAB, VOCOS]
     assert None not in [file.sha256 for file in release.files]
     assert (release.about.model_api, release.about.arch) == ("f5serve-1", "F5TTS_v1_Base")
 
@@ -105,13 +105,13 @@ def test_what_is_missing_is_converted_once(pulled: Path) -> None:
     assert made.sha256 is not None
     assert collect_files("pinned", "fp16", pulled, registry=REGISTRY).files[0] == made
     other = collect_files("pinned", "fp32", pulled, write_artifact, REGISTRY).files[0]
-    assert precision_of(other.source) == "fp32"
-    assert other.source != made.source
+    assert precision_of(other.path) == "fp32"
+    assert other.path != made.path
     found = find("pinned", pulled, registry=REGISTRY)
     assert found is not None
-    assert found.weights == made.source
+    assert found.weights == made.path
     plain = collect_files("pinned", "published", pulled, write_artifact, REGISTRY)
-    assert plain.files[0].source.read_bytes() == WEIGHTS
+    assert plain.files[0].path.read_bytes() == WEIGHTS
     assert plain.about.model_api == "published"
 
 
@@ -243,7 +243,7 @@ def test_the_old_names_work_over_a_real_store(
         (made / name).write_bytes(data)
     about = describe(PUBLISHED.get("F5TTS_v1_Base"), "", ARTIFACT_API)
     roles: tuple[Role, ...] = ("weights", "vocab", "vocoder")
-    files = [NewFile(role, made / name) for role, name in zip(roles, parts, strict=True)]
+    files = [LocalFile(role, made / name) for role, name in zip(roles, parts, strict=True)]
     install(about, files, here)
     assert upload_models_to_s3() is True
     assert current_manifest(store, "F5TTS_v1_Base") is not None

@@ -13,8 +13,9 @@ from f5serve.engine.config import preset
 from f5serve.engine.convert import convert
 from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.engine.weight_map import random_tensors
+from f5serve.models.installed import LocalFile
 from f5serve.models.manifest import ARTIFACT_API, Description
-from f5serve.models.publish import LocalFile, UploadPlan
+from f5serve.models.publish import UploadPlan
 
 MODEL = "F5TTS_v1_Base"
 VOCAB = [" ", *string.ascii_letters, *string.digits, *string.punctuation]
@@ -41,5 +42,5 @@ def write(folder: Path) -> dict[str, Path]:
 def release(paths: dict[str, Path]) -> UploadPlan:
     """The artifact as it is published."""
     roles = ("weights", "vocab", "vocoder")
-    files = tuple(LocalFile(role, paths[role], f"{role}{paths[role].suffix}") for role in roles)  # type: ignore[arg-type]
+    files = tuple(LocalFile(role, paths[role]) for role in roles)  # type: ignore[arg-type]
     return UploadPlan(Description(MODEL, ARTIFACT_API, MODEL, "CC-BY-NC-4.0", False), files)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.models.bucket import current_manifest
-from f5serve.models.installed import NewFile, install
+from f5serve.models.installed import LocalFile, install
 from f5serve.models.resolve import ResolvedModel
 from f5serve.settings import Settings
 from f5serve.startup import publish
@@ -28,7 +28,7 @@ def obtained(tmp_path: Path) -> ResolvedModel:
     folder = tmp_path / "tier"
     made = small_model.write(tmp_path / "made")
     plan = small_model.release(made)
-    files = [NewFile(file.role, file.source) for file in plan.files]
+    files = [LocalFile(file.role, file.source) for file in plan.files]
     return ResolvedModel(install(plan.about, files, folder).files, "hub", folder, ())
 
 

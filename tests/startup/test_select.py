@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.models.installed import NewFile, install
+from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe
 from f5serve.models.manifest import ARTIFACT_API, MODEL_ROLES
 from f5serve.models.registry import PUBLISHED
@@ -27,7 +27,7 @@ def _no_other_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def with_weights(tmp_path: Path) -> Path:
     """A models folder in which F5TTS_v1_Base seems to lie, converted."""
-    parts = [NewFile(role, tmp_path / f"{role}.bin") for role in MODEL_ROLES]
+    parts = [LocalFile(role, tmp_path / f"{role}.bin") for role in MODEL_ROLES]
     for part in parts:
         part.path.write_bytes(b"x")
     about = describe(PUBLISHED.get("F5TTS_v1_Base"), "", ARTIFACT_API)

@@ -39,8 +39,8 @@ from f5serve.models.installed import (
     INCOMING_FOLDER,
     INSTALLED_FOLDER,
     InstalledModel,
+    LocalFile,
     ModelFiles,
-    NewFile,
     find_installed,
     home_of,
     install,
@@ -162,7 +162,7 @@ class _Pull:
             incoming.mkdir(parents=True, exist_ok=True)
             revision, files, pending = self._plan(spec, incoming)
             if vocoder is not None:
-                files.append(NewFile("vocoder", vocoder))
+                files.append(LocalFile("vocoder", vocoder))
             elif spec is not self.registry.vocoder:
                 _, own, more = self._plan(self.registry.vocoder, incoming)
                 files, pending = files + own, pending + more
@@ -182,7 +182,7 @@ class _Pull:
 
     def _plan(
         self, spec: ModelSpec, incoming: Path
-    ) -> tuple[str, list[NewFile], list[_PendingFile]]:
+    ) -> tuple[str, list[LocalFile], list[_PendingFile]]:
         """The revision, the files that are here, and what has to be fetched of a model."""
         found = (one for one in versions(spec.id, self.models_dir) if not one.is_converted)
         known = next((version.manifest for version in found), None)
@@ -199,12 +199,12 @@ class _Pull:
             to = incoming / f"{file.role}{Path(file.path).suffix}"
             expected = file.sha256 or accepted.get(file.role)
             if expected and (path := self._find(to.name, folders, expected)):
-                here.append(NewFile(file.role, path, expected))
+                here.append(LocalFile(file.role, path, expected))
                 continue
             repo, commit = file.repo or spec.repo, file.revision or revision
             remote = file_metadata(self.source, repo, commit, file.path)
             if not expected and (path := self._find(to.name, folders, remote.etag)):
-                here.append(NewFile(file.role, path))
+                here.append(LocalFile(file.role, path))
                 continue
             part = incoming / f"{remote.etag}.incomplete"
             one = _PendingFile(spec, file, remote, part, to, expected)
@@ -222,7 +222,7 @@ class _Pull:
                     return path
         return None
 
-    def _download_file(self, pending: _PendingFile, room: DiskReservation) -> NewFile:
+    def _download_file(self, pending: _PendingFile, room: DiskReservation) -> LocalFile:
         """Fetch, hash and rename one file."""
         reason = ""
         for _ in range(_ATTEMPTS):
@@ -232,11 +232,11 @@ class _Pull:
                 if not reason:
                     room.release(_RECORD_BYTES)
                     pending.part.replace(pending.to)
-                    return NewFile(pending.file.role, pending.to, found.sha256)
+                    return LocalFile(pending.file.role, pending.to, found.sha256)
             except FileNotFoundError:  # locks do not hold here, and another process was faster
                 wanted = pending.expected or pending.remote.etag
                 if path := self._find(pending.to.name, (pending.to.parent,), wanted):
-                    return NewFile(pending.file.role, path)
+                    return LocalFile(pending.file.role, path)
                 continue
             if not resumed:  # else the older bytes may be to blame
                 break

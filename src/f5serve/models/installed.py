@@ -186,17 +186,27 @@ def installed_ids(models_dir: Path) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class NewFile:
-    """A file to install; `sha256` is its hash where it was just computed, else ""."""
+class LocalFile:
+    """A file of this machine that is to become part of a model.
+
+    Attributes:
+        path: where it is; it must not be written to meanwhile.
+        sha256: its hash, or the one it must have; None where that is not known.
+    """
 
     role: Role
     path: Path
-    sha256: str = ""
+    sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in a version."""
+        return f"{self.role}{self.path.suffix}"
 
 
 def install(
     about: Description,
-    files: Sequence[NewFile],
+    files: Sequence[LocalFile],
     models_dir: Path,
     *,
     make_current: bool = True,
@@ -204,8 +214,9 @@ def install(
     """Make files a version of a model.
 
     Args:
-        files: those in the model's own folder that belong to no version are moved;
-            others are linked where the disk allows that, else copied.
+        files: hashed by the caller where they have a hash. Those in the model's own folder that
+            belong to no version are moved; others are linked where the disk allows that, else
+            copied.
         make_current: whether the version is in use from now on.
 
     Raises:
@@ -234,11 +245,11 @@ def install(
     return version
 
 
-def _stored(new: NewFile) -> StoredFile:
+def _stored(new: LocalFile) -> StoredFile:
     path = new.path
     try:
         sha256 = new.sha256 or digest(path).sha256
-        return StoredFile(new.role, f"{new.role}{path.suffix}", path.stat().st_size, sha256)
+        return StoredFile(new.role, new.name, path.stat().st_size, sha256)
     except OSError as error:
         raise unreadable(path, error) from None
 

@@ -18,7 +18,6 @@ from f5serve.models.cleanup import quarantine
 from f5serve.models.disk import OnProgress, digest, no_progress, unreadable
 from f5serve.models.installed import (
     INSTALLED_FOLDER,
-    InstalledModel,
     ModelFiles,
     find_installed,
     installed_ids,
@@ -234,31 +233,19 @@ def verify(
     """
     spec = registry.get(model_id)
     expected: dict[Path, str | None] = {}
-    for version in _all_versions(spec, models_dir):
+    for version in versions(spec.id, models_dir):
         expected |= {version.path(file): file.sha256 for file in version.manifest.files}
-    vocoder = find_vocoder(models_dir, registry)
-    of_role: dict[Role, Path] = {"vocoder": vocoder} if vocoder else {}
-    roles: tuple[Role, ...] = ("vocoder",) if spec is registry.vocoder else ("weights", "vocab")
-    for role in roles:  # of any size, so that a file that was cut is changed, and not missing
-        snapshot = next(find_snapshots(spec, (role,), models_dir, any_size=True), None)
-        of_role |= snapshot.paths if snapshot else {}
-    old = find_old_artifact(spec, models_dir, vocoder)
-    if old or not expected or of_role.keys() & {"weights"}:
-        of_role = {**of_role, **{role: path for role, path in old.items() if role != "weights"}}
-        for role in (*roles, "vocoder"):
-            owner = registry.vocoder if role == "vocoder" else spec
-            path = of_role.get(role) or models_dir / INSTALLED_FOLDER / owner.id / role
-            expected.setdefault(path, expected_hash(owner, role, path, models_dir))
-    if old:
-        weights = old["weights"]
-        expected[weights] = expected_hash(spec, "weights", weights, models_dir)
+    for files in candidates(spec.id, models_dir, registry):
+        expected |= known_hashes(files, models_dir, registry)
+    parts: list[tuple[ModelSpec, Role]] = [(registry.vocoder, "vocoder")]
+    if spec is not registry.vocoder:
+        parts = [(spec, "weights"), (spec, "vocab"), *parts]
+    for owner, role in parts if not expected else ():
+        # of any size, so that a file that was cut is changed, and not missing
+        found = next(find_snapshots(owner, (role,), models_dir, any_size=True), None)
+        path = found.paths[role] if found else models_dir / INSTALLED_FOLDER / owner.id / role
+        expected[path] = expected_hash(owner, role, path, models_dir)
     return [_check(path, sha256, on_progress) for path, sha256 in expected.items()]
-
-
-def _all_versions(spec: ModelSpec, models_dir: Path) -> Iterator[InstalledModel]:
-    yield from versions(spec.id, models_dir)
-    if old := find_installed(spec.id, models_dir, OLD_SYNCED_FOLDER):
-        yield old
 
 
 def _check(path: Path, expected: str | None, on_progress: OnProgress) -> FileCheck:

@@ -23,8 +23,8 @@ from f5serve.models import manifest as manifests
 from f5serve.models.bucket import current_manifest
 from f5serve.models.disk import OnProgress, Progress, digest, no_progress, unreadable
 from f5serve.models.installed import (
+    LocalFile,
     ModelFiles,
-    NewFile,
     find_installed,
     home_of,
     install,
@@ -54,22 +54,6 @@ Convert = Callable[[Path, Path, str], None]
 _JSON = "application/json"
 _MOST_HEADER_BYTES = 16 << 20
 _PRECISIONS: dict[str, Literal["fp16", "fp32"]] = {"F16": "fp16", "F32": "fp32"}
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file of this machine that is to be published.
-
-    Attributes:
-        source: where it is; it must not be written to meanwhile.
-        path: its name in the manifest.
-        sha256: what it must hash to, or None when that is not known.
-    """
-
-    role: Role
-    source: Path
-    path: str
-    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +104,14 @@ def collect_files(
         api = ARTIFACT_API
     revision = files.revision or (published.revision if published else "")
     hashes = known_hashes(files, models_dir, registry)
-    sources: dict[Role, Path] = {
-        "weights": files.weights,
-        "vocab": files.vocab,
-        "vocoder": files.vocoder,
-    }
+    sources: tuple[tuple[Role, Path], ...] = (
+        ("weights", files.weights),
+        ("vocab", files.vocab),
+        ("vocoder", files.vocoder),
+    )
     return UploadPlan(
         describe(spec, revision, api),
-        tuple(
-            LocalFile(role, path, f"{role}{path.suffix}", hashes[path])
-            for role, path in sources.items()
-        ),
+        tuple(LocalFile(role, path, hashes[path]) for role, path in sources),
     )
 
 
@@ -182,9 +163,9 @@ def install_converted(
     """
     about = describe(spec, published.revision, ARTIFACT_API)
     files = (
-        NewFile("weights", weights),
-        NewFile("vocab", published.vocab),
-        NewFile("vocoder", published.vocoder),
+        LocalFile("weights", weights),
+        LocalFile("vocab", published.vocab),
+        LocalFile("vocoder", published.vocoder),
     )
     before = find_installed(spec.id, models_dir)
     version = install(about, files, models_dir, make_current=make_current)
@@ -258,20 +239,20 @@ class _HashedFile:
 
 def _hash(local: LocalFile, on_progress: OnProgress) -> _HashedFile:
     try:
-        stat_key = _stat_key(local.source)
-        sha256 = digest(local.source, local.path, on_progress).sha256
+        stat_key = _stat_key(local.path)
+        sha256 = digest(local.path, local.name, on_progress).sha256
     except OSError as error:
-        raise unreadable(local.source, error) from None
+        raise unreadable(local.path, error) from None
     if local.sha256 not in (None, sha256):
         raise ModelUnavailable(
-            f"{local.source} is not the file it should be: {local.sha256} is expected, "
+            f"{local.path} is not the file it should be: {local.sha256} is expected, "
             f"{sha256} was found (sha256).",
             code="HASH_MISMATCH",
             hint="Nothing was published. `f5serve models verify` tells which files are wrong; "
             "remove those and pull the model again.",
         )
-    stored = StoredFile(local.role, local.path, stat_key[0], sha256)
-    return _HashedFile(local.source, stored, stat_key)
+    stored = StoredFile(local.role, local.name, stat_key[0], sha256)
+    return _HashedFile(local.path, stored, stat_key)
 
 
 def _stat_key(path: Path) -> tuple[int, int, int]:
