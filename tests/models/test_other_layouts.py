@@ -34,7 +34,7 @@ from tests.models.releases import MODEL, intact, release, version_of
 from tests.models.test_local import put, put_model, put_vocoder
 from tests.models.test_push import artifact
 
-State = dict[str, tuple[int, int, bytes | str]]
+State = dict[str, tuple[int, int, int, bytes | str]]
 
 
 @pytest.fixture(autouse=True)
@@ -43,14 +43,15 @@ def _no_other_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def state(folder: Path) -> State:
-    """Everything in a folder: mode, time and content; of links, where they lead."""
+    """Everything in a folder: mode, time, hard links, content; of links, where they lead."""
     found: State = {}
     for path in sorted(folder.rglob("*")):
         about = path.lstat()
         content = str(path.readlink()) if path.is_symlink() else b""
         if path.is_file() and not path.is_symlink():
             content = path.read_bytes()
-        found[str(path)] = (about.st_mode, about.st_mtime_ns, content)
+        links = 0 if path.is_dir() else about.st_nlink
+        found[str(path)] = (about.st_mode, about.st_mtime_ns, links, content)
     return found
 
 
@@ -241,3 +242,13 @@ def test_only_the_vocoder_is_fetched_for_a_model_in_a_cache(
     assert files.vocoder.is_relative_to(tmp_path / "models" / "installed" / "vocos")
     assert hashlib.sha256(files.vocoder.read_bytes()).hexdigest() == sha(VOCOS)
     assert find("pinned", tmp_path / "models", registry=REGISTRY) == files
+
+
+def test_the_vocoder_of_a_cache_is_copied(tmp_path: Path, source: HubSource) -> None:
+    cache = tmp_path / "home" / ".cache" / "huggingface" / "hub"
+    vocoder = cached(cache, "owner/vocos", VOCOS_COMMIT, "pytorch_model.bin", VOCOS)
+    before = state(cache)
+    files = pull("pinned", source, tmp_path / "models", registry=REGISTRY)
+    assert files.vocoder.read_bytes() == VOCOS
+    assert not files.vocoder.samefile(vocoder)
+    assert state(cache) == before

@@ -212,7 +212,7 @@ def copy_to_volume(
     Raises:
         StorageFailed: NO_SPACE, NOT_WRITABLE, TIER_NOT_OURS, NOT_READABLE; nothing is left behind.
         ModelUnavailable: HASH_MISMATCH, for a file that changed under way.
-        CopyCancelled: `is_wanted` said no.
+        CopyCancelled: `is_wanted` returned False.
     """
     version = read_version(files.weights.parent)
     is_inside = version is not None and version == InstalledModel.of(version.manifest, folder)

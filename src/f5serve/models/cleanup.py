@@ -38,7 +38,7 @@ def quarantine(path: Path, models_dir: Path) -> Path | None:
     """Move a damaged file of a version aside, so that its owner can look at it.
 
     A link is followed to the file that is meant. One outside the layout, by its real place,
-    belongs to somebody else and stays as it is; then the link is moved.
+    is not ours and stays as it is; then the link is moved.
 
     Returns:
         The new place; None where everything stays, as all of it is outside or cannot be moved.
@@ -51,8 +51,8 @@ def quarantine(path: Path, models_dir: Path) -> Path | None:
         if not real.is_relative_to(ours):
             _log.warning("%s is not what it was; it is outside %s and stays there", real, ours)
             return None
-        home = path.parent.parent
-        to = _free_name(home / _QUARANTINE_FOLDER / f"{path.parent.name}-{path.name}")
+        home = real.parent.parent
+        to = _free_name(home / _QUARANTINE_FOLDER / f"{real.parent.name}-{real.name}")
         try:
             real.rename(to)
         except OSError:

@@ -150,7 +150,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def _file_system(folder: Path) -> str:
-    """Kind of the file system that holds `folder`, e.g. "ext4"; "" where Linux does not tell."""
+    """Kind of the file system that holds `folder`, e.g. "ext4"; "" where Linux does not report it."""
     device = folder.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     with contextlib.suppress(OSError, IndexError):
@@ -285,7 +285,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         with AtomicFile(path.parent, path.name) as file:
             file.write_at(0, data)
             file.publish(path)
-    except StorageFailed as error:  # said again with the folder, and the setting that names it
+    except StorageFailed as error:  # named with the folder, and the setting for it
         if error.code == "NO_SPACE":
             raise no_space(path.parent, len(data)) from None
         raise StorageFailed(

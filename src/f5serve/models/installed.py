@@ -260,9 +260,9 @@ def is_version(folder: Path) -> bool:
 
 
 def _link(source: Path, to: Path, sha256: str, models_dir: Path) -> None:
-    """Link to a file of the models folder, else copy: others may change theirs in place."""
+    """Link to a file of another version, else copy: other programs may change theirs in place."""
     real = source.resolve()
-    if real.is_relative_to(models_dir.resolve()):
+    if real.is_relative_to((models_dir / INSTALLED_FOLDER).resolve()):
         fresh = to.with_name(f".f5-{uuid.uuid4().hex}.tmp")  # which `remove_stale` removes
         with contextlib.suppress(OSError):  # some network volumes have no links
             os.link(real, fresh)

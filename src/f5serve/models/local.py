@@ -186,7 +186,7 @@ def find_damage(
         problem = problem_of(path, expected, on_progress)
         if problem:
             problems.append(problem)
-        if problem.endswith("damaged") and path.is_relative_to(models_dir / INSTALLED_FOLDER):
+        if problem.endswith("damaged"):
             quarantine(path, models_dir)
     return problems
 

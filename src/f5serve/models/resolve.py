@@ -147,7 +147,7 @@ class _Resolver:
             one = found[0]
             began, is_baked = time.monotonic(), one.kind == "baked"
             damage = []
-            if not is_baked:  # whoever made the image has checked its files, and they do not change
+            if not is_baked:  # checked when the image was made, and never changed since
                 damage = find_damage(one.files, one.folder, self.on_progress, self.registry)
             where = str(one.files.weights.parent if one.kind == "cache" else one.folder)
             if not damage:

@@ -115,10 +115,10 @@ def model_loader(
     from f5serve.models.cache_dirs import mounted_volume
     from f5serve.startup import load_in_background, publish
 
-    begun = load_in_background(settings, options) if at_once else None
+    started = load_in_background(settings, options) if at_once else None
 
     def load() -> Synthesizer:
-        loaded = (begun or load_in_background(settings, options)).result()
+        loaded = (started or load_in_background(settings, options)).result()
         engine = loaded.synthesizer.engine
         _log.info("model: %s, %s; %s", engine.model, engine.description, loaded.timeline)
         resolved, volume = loaded.resolved, mounted_volume()
@@ -132,7 +132,7 @@ def model_loader(
 
 
 def make_checks(settings: Settings, store: ObjectStore) -> list[Callable[[], None]]:
-    """What must be right before anybody is served: engine, store, disk; named as reported.
+    """What must be right before a request is served: engine, store, disk; named as reported.
 
     RunPod's SDK runs these once, reports the first that raises as its name and sentence, and ends
     the worker, so that another machine is tried; a server runs them while its model is loaded.

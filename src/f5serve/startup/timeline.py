@@ -35,16 +35,16 @@ class Step:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON shape; `note` and `beside` only where they are set."""
-        told: dict[str, Any] = {
+        step: dict[str, Any] = {
             "name": self.name,
             "start_s": round(self.start_s, 3),
             "seconds": round(self.seconds, 3),
         }
         if self.note:
-            told["note"] = self.note
+            step["note"] = self.note
         if self.concurrent:
-            told["beside"] = True
-        return told
+            step["beside"] = True
+        return step
 
     def __str__(self) -> str:
         notes = ([self.note] if self.note else []) + (["beside"] if self.concurrent else [])
@@ -128,10 +128,10 @@ class Timeline:
         }
 
     def __str__(self) -> str:
-        told = [str(step) for step in self.steps]
+        parts = [str(step) for step in self.steps]
         if self.unaccounted_s >= _SHOWN_FROM_S:
-            told.append(f"other {self.unaccounted_s:.1f}")
-        return f"ready in {self.ready_s:.1f} s: {', '.join(told)}"
+            parts.append(f"other {self.unaccounted_s:.1f}")
+        return f"ready in {self.ready_s:.1f} s: {', '.join(parts)}"
 
     def add(self, step: Step) -> None:
         """Add a step that was timed elsewhere."""
@@ -140,7 +140,7 @@ class Timeline:
 
 
 def process_age_s(proc: Path = Path("/proc")) -> float:
-    """Seconds since this process was started, to a hundredth; 0.0 where Linux does not tell."""
+    """Seconds since this process was started, to a hundredth; 0.0 where Linux does not report it."""
     try:
         fields = (proc / "self" / "stat").read_text().rpartition(")")[2].split()
         started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # since the machine was booted
