@@ -150,7 +150,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def _file_system(folder: Path) -> str:
-    """Kind of the file system that holds `folder`, e.g. "ext4"; "" where Linux does not report it."""
+    """Kind of the file system that holds `folder`, e.g. "ext4"; "" where it is not known."""
     device = folder.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     with contextlib.suppress(OSError, IndexError):

@@ -140,7 +140,7 @@ class Timeline:
 
 
 def process_age_s(proc: Path = Path("/proc")) -> float:
-    """Seconds since this process was started, to a hundredth; 0.0 where Linux does not report it."""
+    """Seconds since this process was started, to a hundredth; 0.0 where that is not known."""
     try:
         fields = (proc / "self" / "stat").read_text().rpartition(")")[2].split()
         started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # since the machine was booted
