@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.models.bucket import current_manifest
-from f5serve.models.installed import LocalFile, install
+from f5serve.models.installed import install
 from f5serve.models.resolve import ResolvedModel
 from f5serve.settings import Settings
 from f5serve.startup import publish
@@ -28,8 +28,7 @@ def obtained(tmp_path: Path) -> ResolvedModel:
     folder = tmp_path / "tier"
     made = small_model.write(tmp_path / "made")
     plan = small_model.release(made)
-    files = [LocalFile(file.role, file.source) for file in plan.files]
-    return ResolvedModel(install(plan.about, files, folder).files, "hub", folder, ())
+    return ResolvedModel(install(plan.about, plan.files, folder).files, "hub", folder, ())
 
 
 def test_it_is_published_by_another_process_whose_lines_are_in_our_log(
