@@ -23,10 +23,10 @@ from f5serve.engine import checkpoint
 from f5serve.engine.attention import sdpa
 from f5serve.engine.config import ModelConfig, preset
 from f5serve.engine.dit import DiT
-from f5serve.engine.fused import FusedOps, use
+from f5serve.engine.fused import FusedOps
 from f5serve.engine.kernels import TYPES, Grid, Kernel, Kernels, compiling
 from f5serve.engine.modules import ConvPositionEmbedding
-from f5serve.engine.ops import PLAIN, Ops
+from f5serve.engine.ops import PLAIN, Ops, set_ops
 from f5serve.engine.packing import BatchLayout, StepConditioning
 from tests.engine.fake_cuda import KINDS
 
@@ -95,7 +95,7 @@ class Case:
 
     @torch.inference_mode()
     def velocity(self, ops: Ops) -> Tensor:
-        use(self.model, ops)
+        set_ops(self.model, ops)
         return self.model(self.x, self.condition, self.timestep, self.layout, sdpa)
 
 

@@ -22,10 +22,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from f5serve.engine import checkpoint, mel
 from f5serve.engine.attention import trial_input, varlen
 from f5serve.engine.config import preset
-from f5serve.engine.fused import FusedOps, use
+from f5serve.engine.fused import FusedOps
 from f5serve.engine.kernels import Kernels
 from f5serve.engine.model_runner import ModelRunner
-from f5serve.engine.ops import PlainOps
+from f5serve.engine.ops import PlainOps, set_ops
 from f5serve.engine.packing import GPU_CONV_MULTIPLE, BatchLayout, StepConditioning
 from f5serve.engine.quantize import Fp8Linear, quantize_blocks
 from f5serve.engine.request import ReferencePrompt, Sequence
@@ -89,7 +89,7 @@ def compute_with(ops: str, runner: ModelRunner, trace: Trace) -> None:
     where = runner.schedules
     kernels = Kernels.of(where.config, where.dtype)
     plain = PlainOps(half_pairs=where.dtype is torch.float16)
-    use(runner.backbone, plain if ops == "plain" else FusedOps(kernels, trace.launch))
+    set_ops(runner.backbone, plain if ops == "plain" else FusedOps(kernels, trace.launch))
 
 
 def row(frames: int, strength: float = 2.0) -> Sequence:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from f5serve.engine.attention import sdpa
 from f5serve.engine.modules import ConvPositionEmbedding, TextEmbedding
 from f5serve.engine.packing import BatchLayout, PackedSequences
 from f5serve.engine.request import ReferencePrompt
-from f5serve.engine.sampler import initial_noise
+from f5serve.engine.sampler import initial_noise, sample
 from f5serve.engine.schedule import timesteps
 from f5serve.engine.vocos import Vocos, random_tensors
 from f5serve.errors import EngineFailed
@@ -40,6 +42,14 @@ def test_batch_of_mixed_lengths_equals_the_singles(name: str) -> None:
     for single, mel, other in zip(singles, together, reversed(backwards), strict=True):
         assert error(mel, single) <= TOLERANCE
         assert error(other, single) <= TOLERANCE
+
+
+def test_the_architecture_shows_the_heart_of_the_algorithm() -> None:
+    page = (Path(__file__).parents[2] / "ARCHITECTURE.md").read_text()
+    shown = page[page.index("    for dt, modulation") :].split("\n\n")[0]
+    source = inspect.getsource(sample)
+    for line in shown.splitlines():
+        assert line.strip() in source
 
 
 def test_attention_does_not_reach_into_the_next_sequence() -> None:

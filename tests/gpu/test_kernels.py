@@ -11,9 +11,9 @@ from f5serve.engine import kernel_choice
 from f5serve.engine.checkpoint import DeviceAndDtype, load_random
 from f5serve.engine.config import preset
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.fused import use
 from f5serve.engine.kernel_files import KernelsUnusable
 from f5serve.engine.kernels import Kernels
+from f5serve.engine.ops import set_ops
 from f5serve.engine.vocos import Vocos, random_tensors
 from f5serve.text.tokens import Vocab
 from tests.parity.cases import row
@@ -84,6 +84,6 @@ def test_queries_are_turned_in_place() -> None:
     engine = engine_of("F5TTS_v1_Base")
     assert engine._plain.half_pairs
     expected = steps_of(engine, 4)
-    use(engine.runner.backbone, replace(engine._plain, half_pairs=False))
+    set_ops(engine.runner.backbone, replace(engine._plain, half_pairs=False))
     for one, other in zip(steps_of(engine, 4), expected, strict=True):
         assert error(one, other) <= 3e-3

@@ -1,4 +1,4 @@
-"""8 clients that ask without pause, through the batcher: audio seconds a second, latencies."""
+"""8 clients that ask without pause, through the engine loop: audio seconds a second, latencies."""
 
 from __future__ import annotations
 

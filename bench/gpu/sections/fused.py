@@ -34,9 +34,9 @@ def measure(run: Run) -> None:
     else:
         run.skip("Kernels of our own are for GPUs: on a CPU both ways are torch's.")
     frames = 60 if run.small else 300
-    plain = mel(engines["torch"], frames, run.device)
+    plain = mel(engines["torch"], frames)
     for name, engine in engines.items():
-        off = error(mel(engine, frames, run.device), plain)
+        off = error(mel(engine, frames), plain)
         used = engine.counters()["fused_kernels"]
         run.tell("mel", kernels=name, engine=engine.description, used=used, difference=off)
     for lengths, mixed in [([60, 70], True)] if run.small else CASES:

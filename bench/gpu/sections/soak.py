@@ -36,7 +36,7 @@ def measure(run: Run) -> None:
         rounds.append(turn(run, ours, len(rounds)))
     early, late = rounds[1], rounds[-1]
     run.tell("growth", rounds=len(rounds), **{k: late[k] - early[k] for k in early})
-    run.tell("last round", **late, broken=ours.engine.broken, **ours.engine.device.counters())
+    run.tell("last round", **late, broken=ours.engine.broken, **ours.engine.runner.counters())
 
 
 def turn(run: Run, ours: Ours, number: int) -> dict[str, float]:

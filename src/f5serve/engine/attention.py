@@ -25,8 +25,8 @@ def sdpa(qkv: Tensor, packing: PackedSequences) -> Tensor:
         return _batch(qkv, count, length).flatten(1)
     out = torch.empty_like(qkv[:, 0])  # [m h 64]
     for first, count, length in packing.groups:
-        rows = slice(first, first + count * length)
-        out[rows] = _batch(qkv[rows], count, length)
+        group = slice(first, first + count * length)
+        out[group] = _batch(qkv[group], count, length)
     return out.flatten(1)
 
 
@@ -40,7 +40,7 @@ def varlen(qkv: Tensor, packing: PackedSequences) -> Tensor:
     """The same through the flash kernel for sequences of any length: CUDA and 16 bit only.
 
     The operator itself: `torch.nn.attention.varlen` wraps it, imports torch's compiler for that
-    (over a second of a cold start), and fills a tensor at each call that nobody reads.
+    (over a second of a cold start), and fills a tensor at each call that is never read.
     """
     q, k, v = qkv.unbind(1)
     max_seqlen, cu_seqlens = packing.max_seqlen, packing.cu_seqlens

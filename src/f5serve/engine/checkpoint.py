@@ -291,7 +291,7 @@ class CheckpointFile:
 
 
 class _Lazy(Mapping[str, Tensor]):
-    """Tensors of an open safetensors file, made when asked for."""
+    """Tensors of an open safetensors file, read on access."""
 
     def __init__(self, file: Any, stored: Mapping[str, str]) -> None:
         self._file = file

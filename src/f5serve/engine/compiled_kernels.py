@@ -3,8 +3,8 @@
     folder -> manifest -> binaries for this GPU -> modules of the driver -> a Launch
 
 Neither Triton nor a compiler is needed: torch has the driver's library open already, and says which
-stream is current. Launches keep the interpreter: they return at once, and a thread that lets go of
-it has to wait until another one gives it back.
+stream is current. Launches hold the GIL: they return at once, and a thread that releases it has to
+wait until another one gives it back.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Driver:
     """The driver, with errors as exceptions; handles are integers.
 
     Args:
-        library: with the driver's functions as attributes; they let go of the interpreter.
-        launching: the same, for functions that keep it.
+        library: with the driver's functions as attributes; they release the GIL.
+        launching: the same, for functions that hold it.
     """
 
     def __init__(self, library: Any, launching: Any) -> None:
@@ -163,12 +163,12 @@ class CompiledKernel:
 
     def _launch(self, grid: Grid, stream: int) -> int:
         x, y = grid
-        told = (self._function, x, y, 1, self._threads, 1, 1, self.binary.shared)
+        fixed = (self._function, x, y, 1, self._threads, 1, 1, self.binary.shared)
         where = ctypes.c_void_p(stream)
-        code = self._driver.launch(*told, where, self._places, None)
+        code = self._driver.launch(*fixed, where, self._places, None)
         if code == INVALID_CONTEXT:  # the first call of CUDA in this thread
             self._driver.use_context(self._context)
-            code = self._driver.launch(*told, where, self._places, None)
+            code = self._driver.launch(*fixed, where, self._places, None)
         return code
 
 
@@ -189,7 +189,7 @@ def codes(binary: Binary) -> str:
 
 
 def places(codes: str) -> list[int]:
-    """Where each argument lies: at the next multiple of its size, as in a struct of C."""
+    """Offset of each argument: the next multiple of its size, as in a struct of C."""
     ends = [struct.calcsize("@" + codes[: i + 1]) for i in range(len(codes))]
     return [end - struct.calcsize(code) for end, code in zip(ends, codes, strict=True)]
 
@@ -201,7 +201,7 @@ class Gpu:
     Attributes:
         capability: (9, 0) for sm_90.
         driver: its driver; its context is current where kernels are loaded.
-        stream: tells the handle of the stream that is current.
+        stream: returns the handle of the current stream.
     """
 
     capability: tuple[int, int]
@@ -210,7 +210,7 @@ class Gpu:
 
 
 def load(folder: Path, source: str, kernels: Iterable[Kernel], gpu: Gpu) -> Launch:
-    """A launch of kernels that lie compiled in a folder.
+    """A launch of the compiled kernels in a folder.
 
     Args:
         source: see `kernel_files.choose`.

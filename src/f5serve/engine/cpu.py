@@ -53,12 +53,12 @@ def _is_fp32_with_avx512(
 
 
 class PackedLinear(nn.Module):
-    """`nn.Linear` in float32 whose weight lies as MKL's kernels read it.
+    """`nn.Linear` in float32 whose weight is stored in the order of MKL's kernels.
 
-    torch hands MKL a weight as it lies in the file, and MKL copies it into the order of its kernels
-    in every product: a sixth of a step of 250 frames, more of a shorter one. Here that is done
-    once. The plain weight is let go, so memory holds one of the two. The packed one must not be
-    copied: MKL keeps in it where it lies.
+    torch hands MKL a plain weight, and MKL copies it into the order of its kernels in every
+    product: a sixth of a step of 250 frames, more of a shorter one. Here that is done
+    once. The plain weight is freed, so memory holds one of the two. The packed one must not be
+    copied: MKL keeps its address in it.
     """
 
     def __init__(self, linear: nn.Linear) -> None:

@@ -35,15 +35,14 @@ def _can_pin() -> bool:
 
 
 def pinned(host: Tensor, device: torch.device) -> Tensor:
-    """The same in memory from which that device copies by itself; in any thread."""
+    """The same in pinned memory where the device is a GPU; in any thread."""
     return host.pin_memory() if device.type == "cuda" and _can_pin() else host
 
 
 def to_device(device: torch.device, host: Tensor) -> Tensor:
     """The same on the device, without a wait.
 
-    A plain copy to a GPU waits until it has done all that it was asked for before; this one takes
-    its turn behind that.
+    A plain copy to a GPU waits until it has done all work before; this one is queued behind that.
     """
     if device.type != "cuda":
         return host.to(device)
@@ -58,7 +57,7 @@ class RunAheadLimit:
         self._ended: torch.cuda.Event | None = None
 
     def step_ended(self) -> None:
-        """Everything of a step was handed to the GPU: wait until it has done the step before."""
+        """A step was handed to the GPU: wait until it has done the one before."""
         # One that blocks: otherwise the wait takes a whole core, which others need.
         before, self._ended = self._ended, torch.cuda.Event(blocking=True)
         self._ended.record()
@@ -94,7 +93,7 @@ class SideStream:
         """Begin the work behind what the current stream has been given, and return at once.
 
         What the work reads must be held until its results have arrived: the current stream would
-        give that memory to somebody else.
+        give that memory to other work.
         """
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):

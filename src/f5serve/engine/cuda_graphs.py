@@ -261,7 +261,7 @@ class CudaGraphCache:
         return self._capture_most_missed(CAPTURE_AFTER)
 
     def capture_overdue(self) -> bool:
-        """The same while callers wait, for what was missed so often that it pays them as well."""
+        """The same while callers wait, for what was missed so often that they gain as well."""
         return self._capture_most_missed(CAPTURE_OVERDUE)
 
     def request_usual(self) -> None:

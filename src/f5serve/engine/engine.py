@@ -18,10 +18,10 @@ import torch
 from f5serve.engine import attention, checkpoint, cpu, ops
 from f5serve.engine.cuda import RunAheadLimit, SideStream
 from f5serve.engine.cuda_graphs import FP8_TOLERANCE, GraphCapturer, Limits
-from f5serve.engine.fused import use
 from f5serve.engine.kernel_choice import Provide, use_kernels
 from f5serve.engine.loop import EngineLoop
 from f5serve.engine.model_runner import ModelRunner, max_batch_frames
+from f5serve.engine.ops import set_ops
 from f5serve.engine.quantize import quantize_blocks
 from f5serve.engine.request import ReferencePrompt, Sequence
 from f5serve.engine.schedule import ScheduleCache
@@ -62,7 +62,7 @@ class F5Engine:
         self._plain = ops.choose(device, dtype)
         self._fused = False
         self._precision = str(dtype).removeprefix("torch.")
-        use(backbone, self._plain)
+        set_ops(backbone, self._plain)
         self.runner = ModelRunner(backbone, schedules, attend, vocoder)
         self.scheduler = Scheduler(max_batch_frames(device))
         self.loop = EngineLoop(self.runner, self.scheduler)
@@ -139,7 +139,7 @@ class F5Engine:
     ) -> list[Wave]:
         """One wave for each utterance, 24 kHz, the reference cut off.
 
-        May be called from several threads; `types.Engine.generate` tells the rest.
+        May be called from several threads; see `types.Engine.generate`.
 
         Raises:
             EngineFailed: codes OUT_OF_MEMORY, DEVICE_BROKEN (both retryable), NOT_FINITE and

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from f5serve.engine.kernels import CONV_TOKENS, Kernels, Launch
-from f5serve.engine.ops import PLAIN, Branch, Normed, Ops
+from f5serve.engine.ops import PLAIN, Branch, Normed
 from f5serve.engine.packing import BatchLayout
 
 
@@ -98,10 +98,3 @@ def _taps_first(conv: nn.Conv1d) -> Tensor:
         .permute(0, 3, 2, 1)
         .contiguous()
     )
-
-
-def use(model: nn.Module, ops: Ops) -> None:
-    """Let a backbone compute with these."""
-    for module in model.modules():
-        if hasattr(module, "ops"):
-            setattr(module, "ops", ops)  # noqa: B010 - which of the modules it is, no type tells

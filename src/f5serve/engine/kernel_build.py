@@ -67,15 +67,15 @@ def compile_kernel(kernel: Kernel, arch: int) -> tuple[Binary, bytes]:
     """One kernel for one architecture.
 
     Raises:
-        BuildError: it spills registers, takes too much memory, or wants arguments that nobody
-            gives.
+        BuildError: it spills registers, takes too much memory, or wants arguments that are
+            not given.
     """
     options = {"num_warps": kernel.num_warps, "num_stages": kernel.num_stages}
-    with _assembler_log() as said:
+    with _assembler_log() as output:
         made = triton.compile(
             _source(kernel), target=GPUTarget("cuda", arch, _WARP), options=options
         )
-    registers, spilled = _resources(said.getvalue())
+    registers, spilled = _resources(output.getvalue())
     meta, binary = made.metadata, bytes(made.asm["cubin"])
     if spilled:
         raise BuildError(f"{kernel.name} spills {spilled} bytes of registers on sm_{arch}.")
@@ -131,7 +131,7 @@ def _clear(folder: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compile what the published models need; the last line tells number, bytes and seconds."""
+    """Compile what the published models need; the last line is their number, bytes and seconds."""
     parser = argparse.ArgumentParser(prog="f5serve.engine.kernel_build", description=main.__doc__)
     names = {name: precision for precision, name in TYPES.items()}
     usual = [TYPES[precision] for precision in PRECISIONS]
@@ -163,7 +163,9 @@ def _source(kernel: Kernel) -> ASTSource:
     constants = dict(kernel.constants)
     names = list(function.arg_names)
     if len(names) != len(constants) + len(kernel.arguments):
-        raise BuildError(f"{kernel.name} is told {len(kernel.arguments)} arguments, not all.")
+        raise BuildError(
+            f"{kernel.name} has {len(kernel.arguments)} arguments, which are not its function's."
+        )
     types = iter(kernel.arguments)
     signature, divisible = {}, {}
     for i, name in enumerate(names):
@@ -179,20 +181,20 @@ def _source(kernel: Kernel) -> ASTSource:
 
 @contextmanager
 def _assembler_log() -> Iterator[io.StringIO]:
-    """What ptxas says about a compilation, which is done anew and without names of source files."""
-    with knobs.nvidia.scope(), knobs.compilation.scope(), redirect_stdout(io.StringIO()) as said:
+    """Output of ptxas; kernels are compiled anew, without names of source files."""
+    with knobs.nvidia.scope(), knobs.compilation.scope(), redirect_stdout(io.StringIO()) as output:
         knobs.nvidia.dump_ptxas_log = True
         knobs.compilation.always_compile = True
         knobs.compilation.disable_line_info = True
-        yield said
+        yield output
 
 
-def _resources(said: str) -> tuple[int, int]:
+def _resources(output: str) -> tuple[int, int]:
     """Registers of a thread, and bytes that are spilled."""
-    used = re.search(r"Used (\d+) registers", said)
-    spills = re.findall(r"(?<!\d)(\d+) bytes spill (?:stores|loads)", said)
+    used = re.search(r"Used (\d+) registers", output)
+    spills = re.findall(r"(?<!\d)(\d+) bytes spill (?:stores|loads)", output)
     if used is None or not spills:
-        raise BuildError(f"The assembler does not say what a kernel takes: {said[:200]!r}.")
+        raise BuildError(f"The assembler does not say what a kernel takes: {output[:200]!r}.")
     return int(used[1]), sum(map(int, spills))
 
 

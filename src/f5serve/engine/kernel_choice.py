@@ -22,11 +22,11 @@ from torch import Tensor
 from f5serve.engine.compiled_kernels import LIBRARY, Driver, Gpu, load
 from f5serve.engine.config import N_MELS
 from f5serve.engine.cuda_graphs import TOLERANCE
-from f5serve.engine.fused import FusedOps, use
+from f5serve.engine.fused import FusedOps
 from f5serve.engine.kernel_files import FOLDER, KernelsUnusable, source_hash
 from f5serve.engine.kernels import Kernel, Kernels, Launch, compiling
 from f5serve.engine.model_runner import ModelRunner
-from f5serve.engine.ops import PlainOps
+from f5serve.engine.ops import PlainOps, set_ops
 from f5serve.engine.request import ReferencePrompt, Sequence
 from f5serve.types import SamplingOptions
 
@@ -40,7 +40,7 @@ def provide(kernels: Iterable[Kernel], device: torch.device, folder: Path = FOLD
     """A launch of these kernels on a GPU; the log says which.
 
     Raises:
-        KernelsUnusable: they lie nowhere compiled, and cannot be compiled here.
+        KernelsUnusable: they are neither compiled nor can be compiled here.
     """
     began = time.monotonic()
     try:
@@ -56,7 +56,7 @@ def provide(kernels: Iterable[Kernel], device: torch.device, folder: Path = FOLD
 
 
 def ahead(kernels: Iterable[Kernel], device: torch.device, folder: Path) -> Launch:
-    """A launch of what lies compiled in a folder.
+    """A launch of the compiled kernels in a folder.
 
     Raises:
         KernelsUnusable: see `load`.
@@ -71,7 +71,7 @@ def ahead(kernels: Iterable[Kernel], device: torch.device, folder: Path) -> Laun
 
 
 def current_stream(device: torch.device) -> Callable[[], int]:
-    """Tells the handle of torch's current stream, without making an object of it where it can."""
+    """Returns the handle of torch's current stream, without making an object of it where it can."""
     index = torch.cuda.current_device() if device.index is None else device.index
     raw: Callable[[int], int] | None = getattr(torch._C, "_cuda_getCurrentRawStream", None)
     if raw is None:
@@ -108,13 +108,13 @@ def use_kernels(runner: ModelRunner, plain: PlainOps, provide: Provide) -> bool:
         reason = (str(error) or repr(error)).splitlines()[0]
     else:
         if off <= TOLERANCE[where.dtype]:
-            use(runner.backbone, fused)
+            set_ops(runner.backbone, fused)
             log.info("fused kernels are used: %.1f s, off by %.1e", time.monotonic() - began, off)
             return True
         reason = f"they are off by {off:.1e}"
     finally:
         runner.clear_batch()
-    use(runner.backbone, plain)
+    set_ops(runner.backbone, plain)
     log.warning(
         "fused kernels are not used, which costs speed alone: %s. F5_FUSED_KERNELS=off avoids "
         "the try.",
@@ -125,9 +125,9 @@ def use_kernels(runner: ModelRunner, plain: PlainOps, provide: Provide) -> bool:
 
 def _difference(runner: ModelRunner, plain: PlainOps, fused: FusedOps, points: int) -> float:
     """Relative, of a step of sequences at so many time points."""
-    use(runner.backbone, plain)
+    set_ops(runner.backbone, plain)
     expected = _moved(runner, points)
-    use(runner.backbone, fused)
+    set_ops(runner.backbone, fused)
     off = (_moved(runner, points) - expected).norm() / expected.norm()
     return float(off) if bool(torch.isfinite(off)) else float("inf")
 

@@ -95,12 +95,12 @@ def source_hash(package: Path = Path(__file__).parent) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Written last: a folder without it holds nothing."""
-    told = {"format": FORMAT, **asdict(manifest)}
-    (folder / MANIFEST).write_text(json.dumps(told, indent=1) + "\n")
+    document = {"format": FORMAT, **asdict(manifest)}
+    (folder / MANIFEST).write_text(json.dumps(document, indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What the folder says that it holds.
+    """What the folder holds, by its manifest.
 
     Raises:
         KernelsUnusable: there is none, or it cannot be read.
@@ -112,11 +112,11 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValueError) as error:
         raise KernelsUnusable(f"{folder / MANIFEST} cannot be read: {error}.") from None
     try:
-        said = json.loads(text)
-        if said["format"] != FORMAT:
-            raise ValueError(f"format {said['format']!r} is not {FORMAT}")
-        binaries = tuple(_binary(one) for one in said["binaries"])
-        return Manifest(_text(said["source"]), _text(said["triton"]), binaries)
+        document = json.loads(text)
+        if document["format"] != FORMAT:
+            raise ValueError(f"format {document['format']!r} is not {FORMAT}")
+        binaries = tuple(_binary(one) for one in document["binaries"])
+        return Manifest(_text(document["source"]), _text(document["triton"]), binaries)
     except (ValueError, TypeError, KeyError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise KernelsUnusable(f"{folder / MANIFEST} is damaged: {reason}.") from None
@@ -169,17 +169,17 @@ def read_binary(folder: Path, binary: Binary) -> bytes:
     return data
 
 
-def _binary(said: dict[str, Any]) -> Binary:
+def _binary(entry: dict[str, Any]) -> Binary:
     return Binary(
-        name=_text(said["name"]),
-        arch=_count(said["arch"]),
-        sha256=_text(said["sha256"]),
-        symbol=_text(said["symbol"]),
-        arguments=_texts(said["arguments"]),
-        added=_count(said["added"]),
-        num_warps=_count(said["num_warps"]),
-        shared=_count(said["shared"]),
-        registers=_count(said["registers"]),
+        name=_text(entry["name"]),
+        arch=_count(entry["arch"]),
+        sha256=_text(entry["sha256"]),
+        symbol=_text(entry["symbol"]),
+        arguments=_texts(entry["arguments"]),
+        added=_count(entry["added"]),
+        num_warps=_count(entry["num_warps"]),
+        shared=_count(entry["shared"]),
+        registers=_count(entry["registers"]),
     )
 
 

@@ -2,8 +2,8 @@
 
 A model of one architecture and precision needs a handful (`Kernels.of`). What they are compiled
 with follows from widths alone, never from how much there is to do, so nothing is compiled while
-steps are taken. Whoever launches them (`Launch`) may compile them when they are first used, or
-have them ready. Triton is not imported here.
+steps are taken. A `Launch` may compile them when they are first used, or have them
+ready. Triton is not imported here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SMALLEST_DOT = 16
 
 
 class Kernel(NamedTuple):
-    """One way in which a function of triton_kernels.py is compiled.
+    """One variant of a function of triton_kernels.py.
 
     Attributes:
         function: its name there.
@@ -46,7 +46,7 @@ class Kernel(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of this way alone; serves as the name of a file."""
+        """Of this variant alone, and of its file."""
         precision = self.arguments[0].strip("*").removesuffix(":16")
         values = [f"{key.lower()}{value:g}" for key, value in self.constants]
         return "-".join([self.function, precision, *values])
@@ -56,7 +56,7 @@ Grid = tuple[int, int]
 Launch = Callable[..., None]
 """(kernel, grid, *arguments) -> None, on the current stream; arguments are tensors and integers.
 
-Every tensor lies at a multiple of 16 bytes.
+Every tensor is aligned to 16 bytes.
 """
 
 

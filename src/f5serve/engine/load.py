@@ -48,7 +48,7 @@ class EngineOptions:
         device: "auto", "cpu" or "cuda".
         dtype: one of `number_formats.FORMATS`; "auto" is fp16 on GPUs, fp32 on CPUs.
         threads: CPU threads, 0 for what the container may use.
-        model: id that is told to callers; the architecture's name when empty.
+        model: id that callers get; the architecture's name when empty.
         original: published checkpoint of a converted one, for schedules that it does not carry.
         batch_frames: most mel frames of a step; 0 goes by the device's memory.
         cuda_graphs: whether steps may be recorded and replayed on a GPU.
@@ -134,7 +134,7 @@ def _check_format(dtype: str, device: torch.device) -> None:
 
 def prepare_process(device: torch.device) -> None:
     """Settings of the whole process that the device needs."""
-    # cuDNN rounds float32 to TF32 unless it is told not to: an error of 1e-4 in each step.
+    # cuDNN rounds float32 to TF32 unless that is switched off: an error of 1e-4 in each step.
     torch.backends.cudnn.allow_tf32 = False
     if device.type == "cuda":
         # The thread that feeds the GPU needs the interpreter every few microseconds; another one
@@ -159,7 +159,7 @@ def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
 
 
 def _check_vocab(vocab: Vocab, expected: int) -> None:
-    """The filler takes one row of the embedding, every line of the vocabulary another."""
+    """The embedding has a row for each line of the vocabulary, and one for the filler."""
     if len(vocab) != expected:
         raise ModelUnavailable(
             f"The vocabulary has {len(vocab)} lines, the checkpoint was trained with {expected}.",

@@ -297,7 +297,7 @@ class EngineLoop:
             self._release(request, device_broken())
 
     def _release(self, request: Request, failure: BaseException | None = None) -> None:
-        """Free what the device holds of a request, then tell its caller."""
+        """Free what the device holds of a request, then pass the failure to its caller."""
         for entry in list(self._pending):
             sequences, pending = entry
             if any(seq.request is request for seq in sequences):

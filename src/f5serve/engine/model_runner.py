@@ -202,7 +202,7 @@ class ModelRunner:
     # What goes on around the steps.
 
     def clear_batch(self) -> None:
-        """Let go of what the last step's sequences share."""
+        """Free what the last step's sequences share."""
         self._last_batch = None
 
     def enable_cuda_graphs(

@@ -148,3 +148,10 @@ def choose(device: torch.device, dtype: torch.dtype) -> PlainOps:
     except RuntimeError:
         agrees = False
     return PlainOps(half_pairs=agrees)
+
+
+def set_ops(model: nn.Module, ops: Ops) -> None:
+    """Let a backbone compute with these operations."""
+    for module in model.modules():
+        if hasattr(module, "ops"):
+            setattr(module, "ops", ops)  # noqa: B010 - the modules have no type in common

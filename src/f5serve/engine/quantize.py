@@ -1,7 +1,7 @@
 """Linear layers in 8 bit: int8 for CPUs, fp8 for GPUs; faster and less exact.
 
 Thin wrappers around torch's matrix products of 8-bit numbers. Weights have one scale per output
-channel, activations one per token: each is rounded by itself, whatever lies beside it.
+channel, activations one per token: each is rounded on its own, whatever is beside it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def quantize_blocks(model: nn.Module, dtype: str = "int8") -> None:
 
 @torch.inference_mode()
 def fp8_works(device: torch.device) -> bool:
-    """Whether this torch multiplies fp8 on this device: a trial call tells, and what it gives."""
+    """Whether this torch multiplies fp8 on this device, by a trial call."""
     ramp = torch.linspace(-1, 1, 48 * 64).view(48, 64).sin()
     x = torch.linspace(-3, 2, 17 * 64).view(17, 64).cos().to(device, torch.bfloat16)
     try:

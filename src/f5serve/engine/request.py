@@ -137,7 +137,7 @@ class Sequence:
         return self.options.nfe_step - self.step
 
     def release(self, status: SequenceStatus) -> None:
-        """Let go of all that it holds on the device; `status` is the one that it has now."""
+        """Free all that it holds on the device, and set its status."""
         self.status, self.step = status, 0
         self.host_inputs, self.conditions = None, ()
         self.schedule = self.x = None  # type: ignore[assignment]

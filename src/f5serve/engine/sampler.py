@@ -45,9 +45,9 @@ def sample(
     x = torch.cat([initial_noise(seq.seed, seq.frames) for seq in batch]).to(device)  # [k N_MELS]
     cfg_strength = x.new_full((len(condition) - len(x), 1), batch[0].options.cfg_strength)
     for dt, modulation in zip(schedule.dt, schedule.modulation, strict=True):
-        timestep = StepConditioning(modulation)
-        velocity = model(x.to(dtype), condition, timestep, layout, attend)  # [m N_MELS]
-        x = x + dt * apply_cfg(velocity.float(), cfg_strength)  # Euler
+        # Velocity [m N_MELS] of both branches, then an Euler step along the guided one [k N_MELS].
+        velocity = model(x.to(dtype), condition, StepConditioning(modulation), layout, attend)
+        x = x + dt * apply_cfg(velocity.float(), cfg_strength)
 
     mels = x.split([seq.frames for seq in batch])
     return [restore_reference(seq, mel) for seq, mel in zip(batch, mels, strict=True)]

@@ -80,12 +80,12 @@ def compute_modulation(weights: Mapping[str, Tensor], config: ModelConfig, times
     if config.backbone == "unett":
         return t[:, None]
     t = F.silu(t)
-    rows = [
+    vectors = [
         linear(t, f"transformer_blocks.{i}.attn_norm.linear").unflatten(-1, (6, config.dim))
         for i in range(config.depth)
     ]
-    rows.append(linear(t, "norm_out.linear").unflatten(-1, (2, config.dim)))
-    return torch.cat(rows, dim=1)
+    vectors.append(linear(t, "norm_out.linear").unflatten(-1, (2, config.dim)))
+    return torch.cat(vectors, dim=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -106,7 +106,7 @@ def _others(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
 
 
 def is_time_layer(name: str) -> bool:
-    """Whether a published tensor serves only to compute schedules."""
+    """Whether a published tensor is only needed to compute schedules."""
     return name.startswith(("time_embed.", "norm_out.linear")) or ".attn_norm.linear" in name
 
 
