@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f5serve.alignment.windows import WHOLE_S, WINDOW_S, WordSpan, align
+from f5serve.alignment.windows import WHOLE_S, WINDOW_S, FoundWord, align
 
 
 class Truth:
@@ -21,7 +21,7 @@ class Truth:
 
     def __call__(
         self, start_s: float, end_s: float, words: Sequence[str], is_open: bool
-    ) -> list[WordSpan] | None:
+    ) -> list[FoundWord] | None:
         self.windows.append((start_s, end_s))
         numbers = [int(word) for word in words]
         if not is_open:
@@ -33,7 +33,7 @@ class Truth:
             assert begin >= start_s - 1e-6, "a word was left behind"
             if is_open and begin >= end_s - 0.2:
                 break
-            heard.append(WordSpan(begin - start_s, min(end, end_s) - start_s, -0.03))
+            heard.append(FoundWord(begin - start_s, min(end, end_s) - start_s, -0.03))
         return heard
 
     @property

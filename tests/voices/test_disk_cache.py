@@ -13,7 +13,7 @@ import pytest
 
 from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.store.base import ObjectStore
-from f5serve.voices.disk_cache import DiskCache
+from f5serve.voices.caches import DiskCache
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from f5serve.voices.records import Blob
 from tests.voices.material import (

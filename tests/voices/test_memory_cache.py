@@ -9,8 +9,8 @@ import pytest
 from f5serve.errors import InvalidRequest
 from f5serve.settings import pairs, read_pairs
 from f5serve.store.memory import MemoryStore
+from f5serve.voices.caches import MAX_NAMES, ExistsCache
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
-from f5serve.voices.memory_cache import MAX_NAMES, ExistsCache
 from tests.voices.material import WORDS, CountingStore, recording
 
 

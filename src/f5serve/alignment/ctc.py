@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f5serve.alignment import windows
-from f5serve.alignment.windows import WordSpan
+from f5serve.alignment.windows import FoundWord
 from f5serve.alignment.words import SpokenForm, spoken_form, written_times
 from f5serve.audio.edit import resample
 from f5serve.process import Check, never_cancelled
@@ -192,7 +192,7 @@ class Ctc:
 
         def search(
             start_s: float, end_s: float, words: Sequence[str], is_open: bool
-        ) -> list[WordSpan] | None:
+        ) -> list[FoundWord] | None:
             check()
             frames = slice(round(start_s * frames_per_s), round(end_s * frames_per_s))
             return self._search(log_probs[frames], words, is_open)
@@ -212,7 +212,7 @@ class Ctc:
 
     def _search(
         self, log_probs: FloatArray, words: Sequence[str], is_open: bool
-    ) -> list[WordSpan] | None:
+    ) -> list[FoundWord] | None:
         """See `windows.Search`; a word without characters lies between its neighbours."""
         spelled = [to_token_ids(word, self._encoder.vocabulary) for word in words]
         tokens, word_of_token = self._tokens(spelled)
@@ -230,7 +230,7 @@ class Ctc:
             while count and not spelled[count - 1]:
                 count -= 1
             spans = spans[:count]
-        return self._word_spans(spans, len(log_probs))
+        return self._found_words(spans, len(log_probs))
 
     def _tokens(self, spelled: Sequence[Sequence[int]]) -> tuple[list[int], list[int | None]]:
         """All tokens, with delimiters where the model has one, and the word of each."""
@@ -244,17 +244,17 @@ class Ctc:
             word_of_token += [index] * len(word)
         return tokens, word_of_token
 
-    def _word_spans(self, spans: Sequence[Sequence[TokenSpan]], frames: int) -> list[WordSpan]:
+    def _found_words(self, spans: Sequence[Sequence[TokenSpan]], frames: int) -> list[FoundWord]:
         frame_s = self._encoder.hop / SAMPLE_RATE
-        found: list[WordSpan] = []
+        found: list[FoundWord] = []
         for index, group in enumerate(spans):
             if group:
                 score = sum(span.score for span in group) / len(group)
-                found.append(WordSpan(group[0].start * frame_s, group[-1].end * frame_s, score))
+                found.append(FoundWord(group[0].start * frame_s, group[-1].end * frame_s, score))
                 continue
             start_s = found[-1].end_s if found else 0.0
             after = next((g[0].start for g in spans[index + 1 :] if g), frames)
-            found.append(WordSpan(start_s, max(start_s, after * frame_s), 0.0))
+            found.append(FoundWord(start_s, max(start_s, after * frame_s), 0.0))
         return found
 
 

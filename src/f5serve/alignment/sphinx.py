@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from f5serve.alignment import windows
-from f5serve.alignment.windows import WordSpan
+from f5serve.alignment.windows import FoundWord
 from f5serve.alignment.words import spoken_form, written_times
 from f5serve.audio.edit import resample
 from f5serve.process import Check, never_cancelled
@@ -122,11 +122,11 @@ class Sphinx:
 
         def search(
             start_s: float, end_s: float, words: Sequence[str], is_open: bool
-        ) -> list[WordSpan] | None:
+        ) -> list[FoundWord] | None:
             check()
             part = pcm[_bytes_of(start_s) : _bytes_of(end_s)]
             tried = (decoder.align(part, words, is_open) for decoder in self._decoders)
-            silence: list[WordSpan] | None = [] if is_open else None
+            silence: list[FoundWord] | None = [] if is_open else None
             return next((found for found in tried if found is not None), silence)
 
         with self._lock:
@@ -147,7 +147,7 @@ class _Decoder:
         self._beam = beam
         self._open()
 
-    def align(self, pcm: bytes, words: Sequence[str], is_open: bool) -> list[WordSpan] | None:
+    def align(self, pcm: bytes, words: Sequence[str], is_open: bool) -> list[FoundWord] | None:
         """The words in order, or the first of them where `is_open`; None: they are not there."""
         if self._new_words > MAX_NEW_WORDS:
             self._open()
@@ -215,12 +215,12 @@ def _bytes_of(seconds: float) -> int:
     return 2 * int(seconds * SAMPLE_RATE)
 
 
-def _read_segments(decoder: Any) -> list[WordSpan] | None:
+def _read_segments(decoder: Any) -> list[FoundWord] | None:
     if decoder.hyp() is None:
         return None
     # Pauses and noises are in brackets, and so is the end of an open search.
     return [
-        WordSpan(
+        FoundWord(
             segment.start_frame / FRAMES_PER_SECOND,
             (segment.end_frame + 1) / FRAMES_PER_SECOND,
             math.log(max(segment.ascore, 1e-30)),
@@ -230,7 +230,7 @@ def _read_segments(decoder: Any) -> list[WordSpan] | None:
     ]
 
 
-def _mean_score(found: Sequence[WordSpan]) -> float:
+def _mean_score(found: Sequence[FoundWord]) -> float:
     """Of a frame."""
     lengths = [word.end_s - word.start_s for word in found]
     return sum(map(math.prod, zip((w.score for w in found), lengths, strict=True))) / sum(lengths)

@@ -25,7 +25,7 @@ WORDS_PER_S = 7
 
 
 @dataclass(frozen=True, slots=True)
-class WordSpan:
+class FoundWord:
     """A word that was found: seconds from the beginning of what was searched, and its log score."""
 
     start_s: float
@@ -33,16 +33,16 @@ class WordSpan:
     score: float
 
 
-Search = Callable[[float, float, Sequence[str], bool], list[WordSpan] | None]
+Search = Callable[[float, float, Sequence[str], bool], list[FoundWord] | None]
 """Start and end of some sound in seconds, words, is_open -> all words in order, or the first of
 them where `is_open`; None if they are not found."""
 
 
-def align(search: Search, length_s: float, words: Sequence[str]) -> list[WordSpan] | None:
+def align(search: Search, length_s: float, words: Sequence[str]) -> list[FoundWord] | None:
     """All words in `length_s` of sound; None where they are not all found."""
     if length_s <= WHOLE_S:
         return search(0.0, length_s, words, False)
-    found: list[WordSpan] = []
+    found: list[FoundWord] = []
     begin_s = 0.0
     while length_s - begin_s > WHOLE_S:
         if len(found) == len(words):
@@ -59,7 +59,7 @@ def align(search: Search, length_s: float, words: Sequence[str]) -> list[WordSpa
     return None if window is None else found + _shifted(window, begin_s)
 
 
-def _certain_words(window: Sequence[WordSpan]) -> tuple[list[WordSpan], float]:
+def _certain_words(window: Sequence[FoundWord]) -> tuple[list[FoundWord], float]:
     """The words that no sound behind the window can change, and where the next window begins."""
     certain = [word for word in window if word.end_s <= WINDOW_S - UNCERTAIN_S]
     if len(certain) == len(window):  # silence up to the end
@@ -78,5 +78,5 @@ def _certain_words(window: Sequence[WordSpan]) -> tuple[list[WordSpan], float]:
     return following[: index + 1], (left.end_s + right.start_s) / 2
 
 
-def _shifted(words: Sequence[WordSpan], by_s: float) -> list[WordSpan]:
-    return [WordSpan(word.start_s + by_s, word.end_s + by_s, word.score) for word in words]
+def _shifted(words: Sequence[FoundWord], by_s: float) -> list[FoundWord]:
+    return [FoundWord(word.start_s + by_s, word.end_s + by_s, word.score) for word in words]

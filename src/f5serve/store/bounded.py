@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from f5serve.errors import TOO_MANY_FILES, StorageFailed
 from f5serve.store.base import ObjectStore, Progress, StoredObject
-from f5serve.store.deadlines import CallAbandoned, Deadline, DeadlineExecutor, not_answering_error
+from f5serve.store.deadlines import CallAbandoned, Deadline, DeadlineExecutor
 
 T = TypeVar("T")
 
@@ -277,7 +277,7 @@ class BoundedStore:
 
     def _bounded(self, key: str, call: Callable[[], T], deadline: Deadline) -> T:
         if not self._keys.acquire(key):
-            raise not_answering_error(key)
+            raise _not_answering(key)
         if self._executor is None:
             try:
                 return call()
@@ -295,7 +295,7 @@ class BoundedStore:
         except CallAbandoned as error:
             if not error.is_begun:
                 self._keys.release(key)
-            raise not_answering_error(key) from None
+            raise _not_answering(key) from None
 
     @contextlib.contextmanager
     def _writing(self, size: int) -> Iterator[None]:
@@ -373,3 +373,14 @@ class _KeyCalls:
         self.running = self.waiting = 0
         self.progress_at = time.monotonic()
         self.ended = threading.Condition(lock)
+
+
+def _not_answering(key: str) -> StorageFailed:
+    """The error for a store that did not answer in time; `key` may be ""."""
+    about = f" about {key!r}" if key else ""
+    return StorageFailed(
+        f"The store does not answer{about}.",
+        code="STORE_NOT_ANSWERING",
+        hint="Try again later; look at the disk or network of F5_STORE when it stays.",
+        retryable=True,
+    )

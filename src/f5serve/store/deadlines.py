@@ -14,8 +14,6 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from f5serve.errors import StorageFailed
-
 T = TypeVar("T")
 
 MAX_HUNG = 64
@@ -179,14 +177,3 @@ class _Task:
             finally:
                 self._error = None  # or error and task hold one another
         return self._value
-
-
-def not_answering_error(what: str) -> StorageFailed:
-    """The error for a store that did not answer in time; `what` is a key, or ""."""
-    about = f" about {what!r}" if what else ""
-    return StorageFailed(
-        f"The store does not answer{about}.",
-        code="STORE_NOT_ANSWERING",
-        hint="Try again later; look at the disk or network of F5_STORE when it stays.",
-        retryable=True,
-    )

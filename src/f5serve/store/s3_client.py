@@ -51,7 +51,7 @@ class S3Limits:
         first_try_s: seconds for the first attempt of a read, beyond the time that its bytes take;
             each further one has twice as many. A server that was deaf for a moment is asked again
             before its connections time out. Writes have no such limit: the server might still do
-            what it heard.
+            what it received.
         attempts: of one request, the first included.
         pause_s: mean pause before the second attempt; doubles each time.
         min_bytes_per_s: slowest transfer that is accepted.

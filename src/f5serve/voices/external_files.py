@@ -23,11 +23,10 @@ from f5serve.audio.decode import DecodeLimits
 from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
 from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.voices import names
-from f5serve.voices.builder import VoiceBuilder, VoiceUpload
-from f5serve.voices.memory_cache import ExistsCache
+from f5serve.voices.caches import ExistsCache
 from f5serve.voices.names import ExternalFile, casefold
 from f5serve.voices.records import Blob, ImportedFiles, VoiceRecord
-from f5serve.voices.storage import VoiceStorage
+from f5serve.voices.storage import VoiceBuilder, VoiceStorage, VoiceUpload
 from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 
 _log = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
     voices/_index/base-MS-ID.json.gz   all records at one moment; the newest one is valid
     voices/_index/note-MS-ID.json      one change since then: a record, or a deleted name
 
-Both are immutable, so a listing of this folder tells what is new. The index is a cache: whoever
-writes or deletes a voice adds a note. If a note is missing, `check` finds the difference in a
+Both are immutable, so a listing of this folder shows what is new. The index is a cache: a process
+that writes or deletes a voice adds a note. If a note is missing, `check` finds the difference in a
 listing of the records, which are the truth. docs/decisions/0026.
 """
 

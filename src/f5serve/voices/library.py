@@ -21,15 +21,13 @@ from f5serve.store.base import ObjectStore
 from f5serve.types import Voice
 from f5serve.units import SAMPLE_RATE
 from f5serve.voices import names
-from f5serve.voices.builder import VoiceBuilder, VoiceUpload
+from f5serve.voices.caches import MAX_BYTES, DiskCache, ExistsCache, VoiceCache
 from f5serve.voices.catalog import MAX_PAGE, Catalog, Page
-from f5serve.voices.disk_cache import MAX_BYTES, DiskCache
 from f5serve.voices.external_files import ExternalFiles
-from f5serve.voices.memory_cache import ExistsCache, VoiceCache
 from f5serve.voices.names import casefold, check_name
 from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber, default_voice
 from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged_error
-from f5serve.voices.storage import GcOptions, GcReport, VoiceStorage
+from f5serve.voices.storage import GcOptions, GcReport, VoiceBuilder, VoiceStorage, VoiceUpload
 from f5serve.voices.transcripts import transcript_warnings
 
 _TRIES = 4

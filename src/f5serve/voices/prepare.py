@@ -174,23 +174,23 @@ def clean_ref_text(ref_text: str) -> str:
 
 def _transcribed(name: str, wave: Wave, language: str, transcriber: Transcriber) -> PreparedVoice:
     """A voice with a recognised transcript."""
-    heard = transcriber.transcribe(wave, language) if transcriber.transcribe else None
-    if heard is None:
+    found = transcriber.transcribe(wave, language) if transcriber.transcribe else None
+    if found is None:
         raise _text_required(f"The recogniser of this worker does not understand {language!r}:")
-    if not any(map(str.isalnum, heard.text)) or heard.confidence < MIN_CONFIDENCE:
+    if not any(map(str.isalnum, found.text)) or found.confidence < MIN_CONFIDENCE:
         raise BadAudio(
             "The recording cannot be understood"
-            f" (confidence {heard.confidence:.2f}, {MIN_CONFIDENCE:g} is needed).",
+            f" (confidence {found.confidence:.2f}, {MIN_CONFIDENCE:g} is needed).",
             code="NOT_UNDERSTOOD",
             hint="Send the words spoken in it as ref_text.",
         )
-    text = clean_ref_text(heard.text)
+    text = clean_ref_text(found.text)
     if wave.duration_s > MAX_REFERENCE_S:
-        wave, text = _trimmed(wave, trim_by_words(wave, text, heard.words, MAX_REFERENCE_S))
+        wave, text = _trimmed(wave, trim_by_words(wave, text, found.words, MAX_REFERENCE_S))
     _check_letter_rate(wave, text)
-    voice = make_voice(name, wave, text, language or heard.language)
+    voice = make_voice(name, wave, text, language or found.language)
     voice = replace(voice, warnings=transcript_warnings(voice, is_unread=True))
-    return PreparedVoice(voice, heard.confidence)
+    return PreparedVoice(voice, found.confidence)
 
 
 def _trimmed(wave: Wave, cut: tuple[Wave, str] | None) -> tuple[Wave, str]:

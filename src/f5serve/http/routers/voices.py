@@ -26,11 +26,11 @@ from f5serve.http.schemas import (
 )
 from f5serve.http.state import Owner, StateDep
 from f5serve.types import Voice as Reference
-from f5serve.voices.builder import MAX_CONSENT_CHARS
 from f5serve.voices.catalog import MAX_PAGE, Page
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import DEFAULT_NAME, check_name, is_default
 from f5serve.voices.records import Consent, VoiceRecord
+from f5serve.voices.storage import MAX_CONSENT_CHARS
 
 MAX_BYTES = DecodeLimits().max_bytes
 MAX_REF_TEXT_CHARS = 10_000

@@ -1,4 +1,6 @@
-"""A disk cache of voices' recordings and texts, so that each machine downloads them once.
+"""Caches of voices: recordings and texts on the disk, voices and their existence in memory.
+
+Each machine downloads a recording once.
 
     folder/blobs/SHA256         the bytes, under their hash
     folder/names/NAME/SHA256    an empty file: this voice has used them; its mtime says when
@@ -17,6 +19,7 @@ import os
 import shutil
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -24,6 +27,7 @@ from weakref import WeakValueDictionary
 
 from f5serve.errors import StorageFailed
 from f5serve.store.atomic import OWNER_ONLY, AtomicFile, remove_stale
+from f5serve.types import Voice
 from f5serve.voices.names import casefold
 from f5serve.voices.records import Blob
 
@@ -31,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 512 << 20
 """A voice takes 0.24 MB to 0.58 MB: a thousand or two."""
+
+MAX_NAMES: Final = 256
+"""Names in an `ExistsCache`."""
 
 _KEPT: Final = 0.9  # of the most bytes, after some had to go
 _YOUNG_S: Final = 3_600.0  # a younger blob without a voice may get one in a moment
@@ -190,3 +197,74 @@ def _listed(folder: Path) -> list[str]:
 
 def _is(data: bytes, blob: Blob) -> bool:
     return len(data) == blob.size and hashlib.sha256(data).hexdigest() == blob.sha256
+
+
+class VoiceCache:
+    """LRU cache of voices by name and revision; thread-safe.
+
+    Args:
+        max_voices: one takes up to 1.2 MB.
+    """
+
+    def __init__(self, max_voices: int) -> None:
+        self._max_voices = max_voices
+        self._lock = threading.Lock()
+        self._voices: OrderedDict[tuple[str, str], Voice] = OrderedDict()
+
+    def get(self, name: str, revision: str) -> Voice | None:
+        """The voice, or None."""
+        with self._lock:
+            voice = self._voices.get((name, revision))
+            if voice is not None:
+                self._voices.move_to_end((name, revision))
+            return voice
+
+    def put(self, name: str, revision: str, voice: Voice) -> None:
+        """Add a voice; the least recently used one is evicted if there are too many."""
+        with self._lock:
+            self._voices[name, revision] = voice
+            self._voices.move_to_end((name, revision))
+            while len(self._voices) > self._max_voices:
+                self._voices.popitem(last=False)
+
+    def evict(self, name: str, keep: str = "") -> None:
+        """Remove every revision of a voice except `keep`."""
+        with self._lock:
+            for key in [key for key in self._voices if key[0] == name and key[1] != keep]:
+                del self._voices[key]
+
+    def names(self) -> set[str]:
+        """Names of the cached voices."""
+        with self._lock:
+            return {name for name, _ in self._voices}
+
+
+class ExistsCache:
+    """TTL cache: which names exist; thread-safe.
+
+    Args:
+        ttl_s: seconds for which an entry is valid.
+    """
+
+    def __init__(self, ttl_s: float) -> None:
+        self._ttl_s = ttl_s
+        self._lock = threading.Lock()
+        self._entries: dict[str, tuple[float, bool]] = {}
+
+    def get(self, name: str) -> bool | None:
+        """Whether the name exists; None if it is not cached."""
+        with self._lock:
+            at, exists = self._entries.get(name, (float("-inf"), False))
+        return exists if time.monotonic() - at < self._ttl_s else None
+
+    def put(self, name: str, exists: bool) -> None:
+        """Add an entry; all are dropped first if there are too many."""
+        with self._lock:
+            if len(self._entries) >= MAX_NAMES:
+                self._entries.clear()
+            self._entries[name] = (time.monotonic(), exists)
+
+    def evict(self, name: str) -> None:
+        """Remove an entry."""
+        with self._lock:
+            self._entries.pop(name, None)
