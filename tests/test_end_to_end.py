@@ -24,15 +24,11 @@ GATE = 0.2
 
 SENTENCES = (
     "The weather is lovely this morning.",
-    "Please open the window before you leave.",
     "She sold 7 apples at the market.",
     "Some call me nature, others call me mother nature.",
     "The train to London leaves at half past nine.",
     "I would like a cup of coffee with milk.",
-    "He walked slowly along the quiet river.",
-    "The children are playing in the garden.",
     "It costs $45 and takes 12 minutes.",
-    "Thank you very much for your help today.",
 )
 PASSAGE = (
     "the old man lived in a small house near the sea and every morning he walked down to the "
@@ -64,7 +60,7 @@ def test_a_sentence_is_understood(speech: Synthesizer, sentence: str) -> None:
 
 @pytest.mark.parametrize("speed", [0.8, 1.25])
 def test_speed_changes_the_length_and_stays_understood(speech: Synthesizer, speed: float) -> None:
-    for sentence in (SENTENCES[0], SENTENCES[5]):
+    for sentence in (SENTENCES[0], SENTENCES[4]):
         wave = say(speech, sentence, speed)
         usual = say(speech, sentence)
         assert usual.duration_s / wave.duration_s == pytest.approx(speed, rel=0.15)

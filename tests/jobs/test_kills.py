@@ -36,7 +36,7 @@ def test_no_job_is_lost_by_killed_workers() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("server", "jobs", "kills"), [("rclone", 36, 12), ("juicefs", 24, 8)])
+@pytest.mark.parametrize(("server", "jobs", "kills"), [("rclone", 18, 6), ("juicefs", 16, 6)])
 def test_no_job_is_lost_by_killed_workers_over_s3(server: str, jobs: int, kills: int) -> None:
     found = measure("jobs.py", "--server", server, "--jobs", str(jobs), "--kills", str(kills))
     assert (found["ours"]["kills"], found["ours"]["lost"]) == (kills, 0)
