@@ -118,7 +118,7 @@ def test_an_object_replaced_during_a_download_is_no_mix(
 
 
 def test_slow_uploads_get_the_time_they_need(proxy: FaultProxy, rclone_server: S3Options) -> None:
-    limits = dataclasses.replace(FAULT_LIMITS, connect_s=0.3, read_s=1.5, part_bytes=16 << 20)
+    limits = dataclasses.replace(FAULT_LIMITS, connect_s=0.3, read_s=10, part_bytes=16 << 20)
     store = through(proxy, rclone_server, limits)
     proxy.faults = [Fault("slow_up", on="PUT ", rate=8_000_000)]
     store.put("a", DATA * 5)  # takes many times the connect timeout, which sockets apply to sending
