@@ -23,7 +23,7 @@ from tests.voices.material import recording
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
 from f5serve.service import SpeechService
-from f5serve.service.job_queries import FileQuery, JobQuery, TimingQuery
+from f5serve.service.job_handle import FileQuery, JobQuery, TimingQuery
 from f5serve.service.requests import ConsentFields, TTSRequest
 from f5serve.service.voices import VoiceDeletion, VoiceUpload
 from f5serve.settings import Settings

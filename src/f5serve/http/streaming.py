@@ -100,7 +100,9 @@ class SpeechFileStream:
         held = b""
         async for event in self._events:
             if isinstance(event, AudioChunk):
-                part = await self._add(event)
+                if self._format in _ONLY_WHOLE:
+                    continue
+                part = await self._encoders.finish(self._encode, event)
             elif isinstance(event, Completed):
                 response = event.response
                 self.seconds = float(response["duration"] or 0.0)
@@ -114,7 +116,7 @@ class SpeechFileStream:
                 self.length = event.size
                 end = event.size - self._held_bytes
                 for start in range(0, event.size, READ_BYTES):
-                    part = await self._read(event, start, min(READ_BYTES, event.size - start))
+                    part = await self._read(event, start)
                     held += part[max(0, end - start) :]
                     if part := part[: max(0, end - start)]:
                         yield part
@@ -122,24 +124,18 @@ class SpeechFileStream:
             if part:
                 yield part
 
-    async def _read(self, file: AudioFile, start: int, size: int) -> bytes:
-        if not size:
-            return b""
+    async def _read(self, file: AudioFile, start: int) -> bytes:
+        size = min(READ_BYTES, file.size - start)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._encoders.finish(file.read, start, size)
         except TimeoutError:
             raise deadline_passed(self._timeout_s) from None
 
-    async def _add(self, piece: AudioChunk) -> bytes:
-        if self._format in _ONLY_WHOLE:
-            return b""
-        return await self._encoders.finish(self._encode, piece)
-
-    def _encode(self, piece: AudioChunk) -> bytes:
+    def _encode(self, chunk: AudioChunk) -> bytes:
         if self._encoder is None:
             self._encoder = open_encoder(self._format)
-        return self._encoder.add(piece.read().samples)
+        return self._encoder.add(chunk.read().samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +180,7 @@ class SpeechResponse(Response):
             try:
                 async for part in parts:
                     await self._send_part(send, part)
-                await self._send_end(send)
+                await self._send(send, self._last_event(), more=False)
             except F5Error as error:
                 if self._has_begun:
                     _log.warning("speech ended early: %s %s", error.code, error.message)
@@ -200,29 +196,26 @@ class SpeechResponse(Response):
                 await self._send_failure(send, errors.internal_error(error)[1])
 
     async def _send_part(self, send: Send, part: bytes) -> None:
-        if not self._has_begun:
-            self._has_begun = True
-            await self._send(send, self._head())
         size = DELTA_BYTES if self._options.is_sse else PART_BYTES
         for start in range(0, len(part), size):
             data = part[start : start + size]
             if self._options.is_sse:
                 data = sse_event(SpeechDelta(audio=base64.b64encode(data).decode()))
-            await self._send_body(send, data)
+            await self._send(send, data)
 
-    async def _send_end(self, send: Send) -> None:
-        if self._options.is_sse:
-            # In units of the model: characters, and frames of its mel.
-            chars, frames = self._options.input_chars, round(self._file.seconds * FRAMES_PER_SECOND)
-            usage = Usage(input_tokens=chars, output_tokens=frames, total_tokens=chars + frames)
-            done = SpeechDone(usage=usage, warnings=self._file.warnings or None)
-            await self._send_body(send, sse_event(done))
-        await self._send_body(send, b"", more=False)
+    def _last_event(self) -> bytes:
+        """Says that the file is complete; a file itself ends without."""
+        if not self._options.is_sse:
+            return b""
+        # In units of the model: characters, and frames of its mel.
+        chars, frames = self._options.input_chars, round(self._file.seconds * FRAMES_PER_SECOND)
+        usage = Usage(input_tokens=chars, output_tokens=frames, total_tokens=chars + frames)
+        return sse_event(SpeechDone(usage=usage, warnings=self._file.warnings or None))
 
     async def _send_failure(self, send: Send, body: Mapping[str, Any]) -> None:
         """An event; a file stays without its end, and the server closes the connection."""
         if self._options.is_sse:
-            await self._send_body(send, sse_event(SpeechError.model_validate(body)), more=False)
+            await self._send(send, sse_event(SpeechError.model_validate(body)), more=False)
 
     def _head(self) -> Message:
         options, length = self._options, self._file.length
@@ -233,12 +226,12 @@ class SpeechResponse(Response):
             headers["Content-Length"] = str(length)
         return {"type": "http.response.start", "status": 200, "headers": headers.raw}
 
-    async def _send_body(self, send: Send, data: bytes, more: bool = True) -> None:
-        await self._send(send, {"type": "http.response.body", "body": data, "more_body": more})
-
-    async def _send(self, send: Send, message: Message) -> None:
+    async def _send(self, send: Send, data: bytes, more: bool = True) -> None:
         async with asyncio.timeout(self._options.stall_s):
-            await send(message)
+            if not self._has_begun:
+                self._has_begun = True
+                await send(self._head())
+            await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
 def sse_event(data: BaseModel) -> bytes:

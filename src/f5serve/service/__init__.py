@@ -1,13 +1,14 @@
 """Speech, voices, jobs and health: every operation once, for all entrypoints.
 
-`SpeechService.answer` takes the input of a job and returns its answer.
+`SpeechService.submit` begins a job and returns a `JobHandle`; `answer` takes any payload.
 
     requests -> TTSRequest -> active_jobs (once per id) -> runner (claim .. done.json) -> responses
 
 - `requests`: fields, read strictly.  `responses`: records to JSON.  `results`: what is stored.
-- `active_jobs`: jobs running here.  `events`, `job_handle`: what callers get.  `runner`: one job.
+- `active_jobs`: jobs running here.  `events`: what happens to them.  `runner`: one job.
+- `job_handle`: jobs as callers see them: events, result, status, list.
 - `executor`: inference threads, and pools for blocking calls.  `admission`: the backlog.
-- `queue`: jobs for later.  `job_queries`: status, result, list.  `voices`, `erasure`: voices.
+- `queue`: jobs for later.  `voices`, `erasure`: voices.
 - `metrics`, `health`: what is counted and checked.  `supervisor`: background tasks.
 """
 

@@ -30,8 +30,7 @@ from f5serve.service.dependencies import Dependencies, ServiceOptions
 from f5serve.service.events import ChunkStore, Completed, DeliveryOptions, JobEvent
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.health import HealthChecks, overall_status
-from f5serve.service.job_handle import JobHandle, StoredResults
-from f5serve.service.job_queries import JobQueries
+from f5serve.service.job_handle import JobHandle, JobQueries, StoredResults
 from f5serve.service.metrics import Metrics, watch_process
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
 from f5serve.service.request_errors import check_job_id

@@ -141,7 +141,10 @@ class AccessLogMiddleware:
 
     def _count(self, exchange: _RequestTrace) -> None:
         seconds = time.perf_counter() - exchange.began
-        method, route, status = exchange.method, exchange.route, exchange.status
+        scope, status = exchange.scope, exchange.status
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        found = scope.get("route")  # its template, not the path
+        route = getattr(found, "path_format", None) or getattr(found, "path", None) or UNMATCHED
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         if exchange.first_at:
@@ -194,7 +197,11 @@ class _RequestTrace:
     async def send(self, message: Message) -> None:
         """As the server's own; adds the id of the request to the answer."""
         if message["type"] == "http.response.start":
-            message = self._begin(message)
+            self._sent = message["status"]
+            headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != REQUEST_ID]
+            self._job_id = _header(headers, _JOB_ID).decode("latin-1")
+            headers.append((REQUEST_ID, self.request_id.encode()))
+            message = {**message, "headers": headers}
         elif message["type"] == "http.response.body":
             size = len(message.get("body", b""))
             if size and not self.first_at:
@@ -205,30 +212,12 @@ class _RequestTrace:
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self._is_whole = True
 
-    def _begin(self, message: Message) -> Message:
-        self._sent = message["status"]
-        headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != REQUEST_ID]
-        self._job_id = _header(headers, _JOB_ID).decode("latin-1")
-        return {**message, "headers": [*headers, (REQUEST_ID, self.request_id.encode())]}
-
     @property
     def status(self) -> int:
         """What was sent, unless the answer never became whole."""
         if self._is_whole and not self.has_left:
             return self._sent
         return CLIENT_CLOSED if self.has_left or not self.has_failed else 500
-
-    @property
-    def method(self) -> str:
-        """One of a few words, whatever was sent."""
-        method = str(self.scope["method"])
-        return method if method in _METHODS else "OTHER"
-
-    @property
-    def route(self) -> str:
-        """The template of the route that answered."""
-        route = self.scope.get("route")
-        return getattr(route, "path_format", None) or getattr(route, "path", None) or UNMATCHED
 
     @property
     def job_id(self) -> str:

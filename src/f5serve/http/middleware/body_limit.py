@@ -108,8 +108,9 @@ class _Body:
             return _GONE
         if self._has_ended:
             return await self._receive()
+        allowed_s = self._timeout_s + self._bytes / SLOWEST_BYTES_PER_S
         try:
-            async with asyncio.timeout(self._left_s()):
+            async with asyncio.timeout(self._since + allowed_s - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
             self.refusal = InvalidRequest(
@@ -119,13 +120,6 @@ class _Body:
                 "bytes/s.",
             )
             return _GONE
-        return await self._counted(message)
-
-    def _left_s(self) -> float:
-        allowed_s = self._timeout_s + self._bytes / SLOWEST_BYTES_PER_S
-        return self._since + allowed_s - time.monotonic()
-
-    async def _counted(self, message: Message) -> Message:
         self._bytes += len(message.get("body", b""))
         self._has_ended = not message.get("more_body", False)
         if self._bytes <= self._max_bytes:
