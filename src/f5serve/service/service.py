@@ -73,7 +73,7 @@ class SpeechService:
         options: ServiceOptions | None = None,
     ) -> None:
         options = options or ServiceOptions()
-        self._settings = settings
+        self._settings, self._defaults = settings, default_options(settings)
         self._enqueue = options.enqueue
         bounded = store if isinstance(store, BoundedStore) else BoundedStore(store)
         self._start, self._health_checks = options.start, HealthChecks(bounded, options.examine)
@@ -323,8 +323,7 @@ class SpeechService:
         if self._closing:
             raise shut_down_error()
         settings = self._settings
-        options = default_options(settings)
-        request.prepare(options, settings.max_text_chars, streams, settings.verify)
+        request.prepare(self._defaults, settings.max_text_chars, streams, settings.verify)
         check_job_id(job_id)
 
     async def _submit(

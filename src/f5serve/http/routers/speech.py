@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -231,6 +232,7 @@ async def resolve_voice(state: AppState, name: str) -> str:
     return name if found else stands_for
 
 
+@lru_cache(maxsize=256)
 def alias_of(pairs: str, name: str) -> str | None:
     """What a name stands for by F5_OPENAI_VOICES, where no voice of the library has it."""
     named = {casefold(key): voice for key, voice in read_pairs(pairs).items()}
