@@ -142,7 +142,7 @@ class Settings:
         "keys",
         one_of("keys", "none"),
         "`keys` asks every caller for one of F5_API_KEYS, which only a server on 127.0.0.1 may do "
-        "without; `none` asks nobody, for servers behind something that does.",
+        "without; `none` requires no key, for servers behind a proxy that checks callers.",
     )
     api_keys: tuple[ApiKey, ...] = setting(
         "F5_API_KEYS",
@@ -293,7 +293,7 @@ class Settings:
         "F5_VOCODER", None, path, "Vocos weights of your own; the pulled ones without it."
     )
     models_dir: Path = setting(
-        "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), path, "Where weights live."
+        "F5_MODELS_DIR", Path("~/.cache/f5serve/models").expanduser(), path, "Folder for weights."
     )
     cache_dir: Path | None = setting(
         "F5_CACHE_DIR",
@@ -376,7 +376,7 @@ class Settings:
         0.5,
         share,
         "Word error rate above which a transcript does not belong to its recording; 0 lets all "
-        "pass unheard.",
+        "pass.",
     )
     verify: bool = setting(
         "F5_VERIFY",
@@ -388,22 +388,22 @@ class Settings:
         "F5_VERIFY_WER",
         0.3,
         share,
-        "Word error rate above which an utterance is spoken again, with another seed.",
+        "Word error rate above which an utterance is generated again, with another seed.",
     )
     verify_tries: int = setting(
         "F5_VERIFY_TRIES",
         2,
         whole(0, 8),
-        "How often an utterance is spoken again at most; the best is kept.",
+        "How often an utterance is generated again at most; the best attempt is used.",
     )
     hub_endpoint: str = setting(
-        "HF_ENDPOINT", "https://huggingface.co", str, "Hub that weights are pulled from."
+        "HF_ENDPOINT", "https://huggingface.co", str, "Hub that weights are downloaded from."
     )
     hub_token: str = setting(
         "HF_TOKEN", "", str, "Token for private repositories of the hub.", secret=True
     )
     hub_timeout_s: float = setting(
-        "F5_HUB_TIMEOUT_S", 20.0, seconds, "Longest silence of the hub before it counts as gone."
+        "F5_HUB_TIMEOUT_S", 20.0, seconds, "Longest silence of the hub before a download fails."
     )
     data_dir: Path = setting(
         "F5_DATA_DIR",
@@ -467,7 +467,7 @@ class Settings:
         "F5_SHUTDOWN_S",
         25.0,
         seconds,
-        "Seconds that running jobs have to end once the worker is told to stop.",
+        "Seconds that running jobs have to end after a stop signal.",
     )
     runpod_api: str = setting(
         "F5_RUNPOD_API",

@@ -131,7 +131,7 @@ def add_say(verbs: Any) -> None:
     sampling.add_argument("--cross-fade-s", type=float, default=0.15, metavar="S", help="0..5")
     sampling.add_argument("--remove-silence", action="store_true", help="shorten long pauses")
     sampling.add_argument(
-        "--verify", action="store_true", help="hear it, and say again what is not understood"
+        "--verify", action="store_true", help="transcribe it; generate badly recognised parts again"
     )
 
     model = parser.add_argument_group("model")

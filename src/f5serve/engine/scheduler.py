@@ -110,7 +110,7 @@ class Scheduler:
     def schedule(self) -> list[Sequence]:
         """Sequences of the next step."""
         waiting = [seq for seq in self.sequences() if seq.status is not SequenceStatus.VOCODING]
-        # Every second step knows no urgency, so that deadlines starve nobody.
+        # Every second step knows no urgency, so that deadlines starve no request.
         self._may_be_urgent = not self._may_be_urgent
         now = time.monotonic() if self._may_be_urgent else -math.inf
         return self.policy(waiting, self.batch_frames, now)

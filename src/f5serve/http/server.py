@@ -293,7 +293,7 @@ def run(server: Server, listening: socket.socket, health: socket.socket | None) 
 def freeze_gc() -> None:
     """Exclude all objects of now from garbage collection.
 
-    It would go through all of it now and then, 140 ms with torch, in which nobody is answered.
+    It would go through all of it now and then, 140 ms with torch, in which no request is answered.
     """
     gc.collect()
     gc.freeze()

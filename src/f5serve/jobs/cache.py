@@ -44,7 +44,7 @@ class ResultCache:
         Args:
             sha256: `sha256_of` all that decides the result.
 
-        A store that fails, or an entry that cannot be read, is told in the log and costs no more
+        A store that fails, or an entry that cannot be read, is logged and costs no more
         than the work anew.
         """
         try:

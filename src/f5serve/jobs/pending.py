@@ -1,10 +1,10 @@
 """Pending jobs in the store, so that they outlive the process that accepted them.
 
-Who does a job, and whether somebody does it already, is known to `JobStore`.
+Which worker has a job, and whether any has, is known to `JobStore`.
 
     queue/<id>.json    id, payload and hash of a job that is not over yet
 
-It is written after the job is known to `JobStore` and before anybody is told that it waits; it is
+It is written after the job is known to `JobStore` and before the caller gets QUEUED; it is
 removed after the job has ended. What is left over when a process dies says what is to be done.
 """
 
@@ -38,7 +38,7 @@ class PendingJob:
     Attributes:
         request_sha256: as `JobStore` knows it.
         payload: the input that makes the job, as JSON.
-        owner: whose key has asked for it, "" for nobody's.
+        owner: whose key has asked for it, "" without a key.
     """
 
     job_id: str

@@ -180,11 +180,11 @@ class RecordReader:
             self._note(error)
             raise
         except StorageFailed as error:
-            told = unreadable(error, key)
-            if told is None:
+            reason = unreadable(error, key)
+            if reason is None:
                 raise
-            self._note(told)
-            raise told from None
+            self._note(reason)
+            raise reason from None
         self.damage.forget(key)
         return record
 

@@ -189,7 +189,7 @@ _STORY: dict[str, Check] = {
 }
 
 STORY = Object(_STORY, frozenset({"outputs"}))
-"""What is told of a result, by whichever job it was made."""
+"""The fields of a result that do not depend on the job that made it."""
 
 STATE = Object(
     {

@@ -171,7 +171,7 @@ def write(about: Description, files: tuple[StoredFile, ...]) -> Manifest:
 
 
 def read(data: bytes, model_id: str, needed: frozenset[Role] = MODEL_ROLES) -> Manifest | None:
-    """The manifest in `data`; None, with a line in the log, for a schema or API not known here.
+    """The manifest in `data`; None, with a line in the log, for an unknown schema or API.
 
     Raises:
         ModelUnavailable: MODEL_CORRUPT for what is no manifest of that model.
@@ -197,7 +197,7 @@ def write_pointer(sha256: str) -> bytes:
 
 
 def read_pointer(data: bytes, model_id: str) -> str | None:
-    """The hash in a pointer; None, with a line in the log, for a schema not known here.
+    """The hash in a pointer; None, with a line in the log, for an unknown schema.
 
     Raises:
         ModelUnavailable: MODEL_CORRUPT for what is no pointer.

@@ -49,7 +49,7 @@ class ModelSpec:
         commercial: whether that licence permits commercial use.
         revision: pinned commit, or None: resolved at the first pull, then kept.
         files: empty when their names are not known; the single checkpoint and vocab.txt are taken.
-        arch: preset of the engine; v0 and v1 cannot be told apart by looking at a file.
+        arch: preset of the engine; a file does not show whether it is v0 or v1.
         languages: ISO 639-1 codes.
         note: what else a user should know.
     """

@@ -116,7 +116,7 @@ class Handler:
                             item.pop("audio")
         except Exception as error:  # noqa: BLE001 - as in `handle`
             failed = self._failed(error, job)
-            yield {name: told for name, told in failed.items() if name != "error"}
+            yield {name: value for name, value in failed.items() if name != "error"}
             # Of an item with `error`, the SDK keeps the sentence alone.
             yield {"error": " ".join(filter(None, (failed["error"], failed["hint"])))}
         finally:
@@ -186,7 +186,7 @@ def _input_of(job: Job) -> Mapping[str, Any]:
 
 
 def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, once it is known that JSON can hold it; else nobody would hear it."""
+    """The answer, once it is known that JSON can hold it; else it would be lost."""
     json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
     return answer
 

@@ -147,5 +147,5 @@ def _import() -> None:
             hint="Run: pip install 'f5serve[runpod]'",
         ) from None
     finally:
-        if hidden is stand_in:  # whoever asks next gets the real one
+        if hidden is stand_in:  # the next import gets the real one
             sys.modules.pop("cpuinfo", None)

@@ -43,8 +43,8 @@ class Progress:
 
     def as_dict(self) -> dict[str, Any]:
         """As records and responses have it."""
-        told: dict[str, Any] = {"phase": self.phase, "percent": self.percent}
-        return told if self.total is None else {**told, "done": self.done, "total": self.total}
+        fields: dict[str, Any] = {"phase": self.phase, "percent": self.percent}
+        return fields if self.total is None else {**fields, "done": self.done, "total": self.total}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -101,7 +101,7 @@ class Probe(Generic[T]):
     def _look_once(self, running: Future[None]) -> None:
         try:
             value: T | None = self._look()
-        except Exception:  # noqa: BLE001 - whoever asks is told nothing, the log tells what failed
+        except Exception:  # noqa: BLE001 - the answer says nothing, the log what failed
             _log.exception("%s: a look has failed", self._name)
             value = None
         with self._lock:
@@ -159,9 +159,9 @@ class HealthChecks:
         `health_summary`, None while they are not known; `age_s`: how old these answers are.
         """
         store, machine = await asyncio.gather(self._store.get(), self._machine.get())
-        told = machine.value or {"doctor": None, "disk": None}
+        report = machine.value or {"doctor": None, "disk": None}
         ages = {"store": _age(store), "machine": _age(machine)}
-        return {"store": _state(store), **told, "age_s": ages}
+        return {"store": _state(store), **report, "age_s": ages}
 
 
 def check_store(store: BoundedStore) -> str:

@@ -46,23 +46,23 @@ def watch_process(registry: Registry, data_dir: Path | None = None) -> None:
     ).labels(stamp.version, stamp.commit).set(1)
     registry.add_source(usage, DOCS)
     if data_dir is not None:
-        # A disk that does not answer is told as it was, and asked by one thread at a time.
+        # A disk that does not answer keeps its last value; one thread at a time asks it.
         disk = Probe("f5-disk", lambda: _room(data_dir), DISK_TTL_S, DISK_S)
         registry.add_source(lambda: disk.get_blocking().value or {}, DISK_DOCS)
 
 
 def usage() -> Mapping[str, float]:
     """The numbers of `DOCS` that this system tells; none where there is no /proc."""
-    told: dict[str, float] = {"process_cpu_seconds_total": time.process_time()}
+    values: dict[str, float] = {"process_cpu_seconds_total": time.process_time()}
     with contextlib.suppress(OSError, ValueError, IndexError, AttributeError):  # not on Linux
         pages = int((_PROC / "statm").read_text().split()[1])
-        told |= {
+        values |= {
             "process_resident_memory_bytes": pages * _PAGE,
             "process_open_fds": sum(1 for _ in (_PROC / "fd").iterdir()),
             "process_max_fds": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             **_of_stat((_PROC / "stat").read_text()),
         }
-    return told
+    return values
 
 
 def _of_stat(line: str) -> Mapping[str, float]:
@@ -197,8 +197,8 @@ class Metrics:
             "1 when it could not be loaded, or only a new process can speak again.",
             source=lambda: device.health()["state"] == "failed",
         )
-        told = _exported(_TOTALS | _NOW)
-        self.registry.add_source(lambda: _exported(device.counters()), told)
+        values = _exported(_TOTALS | _NOW)
+        self.registry.add_source(lambda: _exported(device.counters()), values)
 
     def watch_store(self, hung: Callable[[], int]) -> None:
         """Export how many calls to the store were given up, and hold threads that do nothing."""
@@ -216,18 +216,18 @@ class Metrics:
             source=unreadable,
         )
 
-    def observe_request(self, told: Mapping[str, float], audio_s: float, seconds: float) -> None:
+    def observe_request(self, values: Mapping[str, float], audio_s: float, seconds: float) -> None:
         """Note a request that was spoken; `told` is the `metrics` of its answer."""
         self.seconds.observe(seconds)
-        self.queued.observe(told["queue_s"])
-        self.first_audio.observe(told["first_audio_s"])
-        self.rtf.observe(told["rtf"])
+        self.queued.observe(values["queue_s"])
+        self.first_audio.observe(values["first_audio_s"])
+        self.rtf.observe(values["rtf"])
         self.audio_s.inc(audio_s)
 
     def summary(self, counters: Mapping[str, float]) -> dict[str, Any]:
         """The few numbers that health shows; means are since the start."""
         steps, value = counters.get("steps", 0.0), self.registry.value
-        told: dict[str, Any] = {
+        values: dict[str, Any] = {
             "spoken": metrics.count(self.seconds),
             "audio_s": round(value("f5_audio_seconds_total"), 1),
             "rtf": round(metrics.mean(self.rtf), 4),
@@ -238,11 +238,11 @@ class Metrics:
         }
         if steps:
             frames = counters.get("frame_steps", 0.0)
-            told["step_s"] = round(counters.get("step_s", 0.0) / steps, 5)
-            told["rows_per_step"] = round(counters.get("row_steps", 0.0) / steps, 2)
-            told["frames_per_step"] = round(frames / steps, 1)
-            told["padding"] = round(counters.get("padding_frames", 0.0) / max(1.0, frames), 4)
-        return told
+            values["step_s"] = round(counters.get("step_s", 0.0) / steps, 5)
+            values["rows_per_step"] = round(counters.get("row_steps", 0.0) / steps, 2)
+            values["frames_per_step"] = round(frames / steps, 1)
+            values["padding"] = round(counters.get("padding_frames", 0.0) / max(1.0, frames), 4)
+        return values
 
 
 def _exported(counters: Mapping[str, T]) -> dict[str, T]:

@@ -78,19 +78,19 @@ def _written(job_store: JobStore, job_id: str, record: Record, format: SubtitleF
         raise no_timings(job_id, format, record)
     timings: dict[str, Any] = record.get("timings") or {}
     alignment = Alignment(
-        tuple(_word(told) for told in words),
+        tuple(_word(fields) for fields in words),
         str(timings.get("method") or ""),
         float(timings.get("confidence") or 0.0),
     )
     return write(alignment, format)
 
 
-def _word(told: dict[str, Any]) -> WordTiming:
+def _word(fields: dict[str, Any]) -> WordTiming:
     return WordTiming(
-        str(told["word"]),
-        float(told["start_time"]),
-        float(told["end_time"]),
-        float(told.get("confidence", 1.0)),
+        str(fields["word"]),
+        float(fields["start_time"]),
+        float(fields["end_time"]),
+        float(fields.get("confidence", 1.0)),
     )
 
 
@@ -184,7 +184,7 @@ def result_too_large(job_id: str, size: int) -> InvalidRequest:
 
 
 def status_response(job_id: str, snapshot: JobSnapshot) -> dict[str, Any]:
-    """The answer to status; a failed job is told under `failure`."""
+    """The answer to status; `failure` describes a failed job."""
     answer = {
         "job_id": job_id,
         "status": snapshot.status.public,
@@ -247,7 +247,7 @@ def details_of(store: ObjectStore, record: Record) -> dict[str, Any]:
 
 
 def job_summary(folder: str, snapshot: JobSnapshot) -> dict[str, Any]:
-    """What is told of a job in the list of the newest, from its record alone."""
+    """The summary of a job in the list of the newest, from its record alone."""
     record = snapshot.record
     about, engine = record.get("about") or {}, record.get("engine") or {}
     text = about.get("text") or (record.get("details") or {}).get("text") or ""
@@ -336,9 +336,9 @@ def _voice(record: VoiceRecord) -> dict[str, Any]:
 def _progress(snapshot: JobSnapshot) -> dict[str, Any]:
     if snapshot.status is Status.COMPLETED:
         return {"phase": "done", "percent": 100}
-    told: Mapping[str, Any] = snapshot.record.get("progress") or {}
+    fields: Mapping[str, Any] = snapshot.record.get("progress") or {}
     phase = snapshot.record.get("phase", snapshot.status.public.lower())
-    return {"phase": phase, "percent": 0, **told}
+    return {"phase": phase, "percent": 0, **fields}
 
 
 def _stored_details(store: ObjectStore, record: Record) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class Supervisor:
     async def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as fault:  # noqa: BLE001 - nobody waits for it who could be told
+        except Exception as fault:  # noqa: BLE001 - no caller waits for it
             self._note(name, fault)
 
     def _note(self, name: str, fault: Exception) -> None:
@@ -145,7 +145,7 @@ CLOSE_S = 1.0
 
 
 class DetachedTasks:
-    """Steps that somebody has begun and nobody waits for; used in the event loop only."""
+    """Background steps that no caller waits for; used in the event loop only."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

@@ -44,7 +44,7 @@ class MaintenanceIntervals:
 
     Attributes:
         first_s: from the start to the first look at the caches.
-        sweep_s: from one sweep of the store to the next, whoever sweeps, and from one look at the
+        sweep_s: from one sweep of the store to the next, by any server, and from one look at the
             caches of this machine to the next.
         look_s: from one look whether a sweep is due to the next.
     """
@@ -84,12 +84,12 @@ class VoiceMaintenance:
 
     def _sweep_if_due(self) -> None:
         if self._is_due():
-            # Whoever looks from now on leaves it to this process; the mark of one that dies ages.
+            # Other processes now leave it to this one; the mark of one that dies ages.
             self.store.put(MARK, canonical_json({"at": self.store.now()}), "application/json")
             swept = self.voices.collect_garbage(GcOptions(should_stop=self._stopped.is_set))
             if swept.files:
-                told = "%d recordings and words that no voice refers to are removed, %d bytes"
-                _log.info(told, swept.files, swept.bytes)
+                message = "%d recordings and words that no voice refers to are removed, %d bytes"
+                _log.info(message, swept.files, swept.bytes)
         if time.monotonic() - self._tidied_at >= self.times.sweep_s:
             self._tidy()
 
@@ -244,9 +244,9 @@ class VoiceOperations:
                 code="MISSING_FIELD",
                 hint="Send a name of list_voices.",
             )
-        told = {"status": f"Voice '{name}' deleted."}
+        reply = {"status": f"Voice '{name}' deleted."}
         if not deletion.with_results:
             await self._pools.lookups.run(self._voices.delete, name)
-            return told
+            return reply
         erased = await self._pools.upkeep.run(erase_voice, self._voices, self._store, name)
-        return {**told, "results": asdict(erased)}
+        return {**reply, "results": asdict(erased)}

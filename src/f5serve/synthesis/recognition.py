@@ -112,7 +112,7 @@ def _transcribe(checker: SpeechChecker, wave: Wave, language: str) -> Transcript
 def _compare(checker: SpeechChecker, wave: Wave, text: str, language: str) -> WordErrors | None:
     try:
         return checker.compare(wave, text, language)
-    except ModelUnavailable as error:  # a transcript that nobody can check is believed
+    except ModelUnavailable as error:  # a transcript that cannot be checked is believed
         _log.warning("a transcript was not compared with its recording: %s", error.message)
         return None
 

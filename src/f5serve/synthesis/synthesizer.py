@@ -82,7 +82,7 @@ class Synthesizer:
         engine: what turns utterances into waves.
         max_text_chars: longest text of one request.
         notes: what every answer has to say besides the engine's own warnings.
-        verification: what speech goes through that is to be verified; None where nobody hears.
+        verification: the check of speech that is to be verified; None without a recogniser.
         aligners: who finds out when words are heard; None takes what is installed.
     """
 
@@ -112,7 +112,7 @@ class Synthesizer:
         Raises:
             InvalidRequest: BAD_OPTION, TEXT_NOT_SPEAKABLE, or what `clean_text` refuses.
             EngineFailed: NOT_FINITE, OUT_OF_MEMORY, or what the engine says.
-            ModelUnavailable: the speech is to be verified, and nobody can hear it.
+            ModelUnavailable: the speech is to be verified, without a recogniser.
         """
         text = check_request(request, self.max_text_chars)
         plan = self.prepare(replace(request, text=text), job_id)
@@ -246,10 +246,10 @@ class Synthesizer:
         return None if language is None else Verifier(self.engine, self.verification, language)
 
     def _warnings(self, request: SpeechRequest, verifier: Verifier | None) -> tuple[str, ...]:
-        told = self.engine.warnings + self.notes + request.voice.warnings
+        warnings = self.engine.warnings + self.notes + request.voice.warnings
         if request.verify and verifier is None and self.verification is not None:
-            told += (unverified_warning(self.verification.checker),)
-        return told
+            warnings += (unverified_warning(self.verification.checker),)
+        return warnings
 
 
 def _generate(speaker: Engine | Verifier, collector: OutputCollector, quick_start: bool) -> None:
@@ -302,7 +302,7 @@ def _generate_batch(
 
 
 def check_request(request: SpeechRequest, max_text_chars: int) -> str:
-    """What can be told about a request before any model is loaded; returns its clean text.
+    """Check a request before any model is loaded; returns its clean text.
 
     Raises:
         InvalidRequest: BAD_OPTION, naming the option, its value and what it takes; or what

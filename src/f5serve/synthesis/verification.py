@@ -61,7 +61,7 @@ def unverified_warning(checker: SpeechChecker) -> str:
 
 
 def describe(found: Verification | None) -> dict[str, Any] | None:
-    """How well speech was understood, as callers and records are told it; None if nobody heard."""
+    """Result of the verification for answers and records; None if there was none."""
     if found is None:
         return None
     return {
@@ -110,14 +110,14 @@ class Verifier:
             batch = [trial for trial in attempts_of if not trial.is_over]
             if batch:
                 self._speak(batch, attempt, call)
-        self._verified += [(trial.utterance, trial.told()) for trial in attempts_of]
+        self._verified += [(trial.utterance, trial.as_check()) for trial in attempts_of]
         return [trial.wave for trial in attempts_of]
 
     def result(self, utterances: Sequence[Utterance]) -> Verification:
         """How well `utterances` were understood, without those that were spoken elsewhere."""
         found = {id(utterance): verified for utterance, verified in self._verified}
-        told = tuple(found[id(one)] for one in utterances if id(one) in found)
-        return Verification(self._policy.checker.model, self._policy.max_error_rate, told)
+        checks = tuple(found[id(one)] for one in utterances if id(one) in found)
+        return Verification(self._policy.checker.model, self._policy.max_error_rate, checks)
 
     def _speak(self, batch: Sequence[_Attempts], attempt: int, call: _Call) -> None:
         """One more attempt at each trial of `batch`."""
@@ -183,6 +183,6 @@ class _Attempts:
         if self.attempts == 1 or found.errors < self._found.errors:
             self._found, self.wave, self._seed = found, wave, seed
 
-    def told(self) -> UtteranceCheck:
+    def as_check(self) -> UtteranceCheck:
         """How it went."""
         return UtteranceCheck(self._found.words, self._found.errors, self.attempts, self._seed)

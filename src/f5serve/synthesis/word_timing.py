@@ -62,7 +62,7 @@ class WordTimingCollector:
         return TimingResult(concatenate(found, starts_s), self._warnings(found), waited_s)
 
     def end(self) -> None:
-        """Have nothing begun any more, for nobody will ask for the result."""
+        """Start nothing more: the result is not wanted."""
         for future in self._begun.values():
             future.cancel()
 

@@ -96,7 +96,7 @@ async def list_jobs(
     """Jobs of every door and every process over this store, newest first, page by page.
 
     The list may be some seconds old, but for the progress of what is made here. A job whose records
-    cannot be read is told as ERROR with RECORD_DAMAGED or RECORD_TOO_NEW.
+    cannot be read is shown as ERROR with RECORD_DAMAGED or RECORD_TOO_NEW.
     """
     found = await state.operations.recent_jobs(limit, after)
     jobs = [_with_routes(job) for job in found["jobs"]]

@@ -218,7 +218,7 @@ class AudioModels(BaseModel):
 async def list_models(state: StateDep) -> ModelList:
     """The model that speaks comes first; the last ones are what this server could be set up with.
 
-    Each is told with its licence, and whether that permits commercial use.
+    Each is listed with its licence, and whether that permits commercial use.
     """
     return ModelList(data=await state.operations.work("list_models", describe_all, state))
 
