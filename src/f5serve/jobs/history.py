@@ -38,10 +38,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 CACHE_TTL_S = 2.0
-"""A page is told again for so long."""
+"""Seconds for which a page is cached."""
 
 SUMMARY_TTL_S = {Status.COMPLETED: 600.0, Status.FAILED: 10.0, Status.CANCELLED: 10.0}
-"""How long what was told of a job is told again. Only a success can never change."""
+"""How long a job's summary is cached. Only a success can never change."""
 
 READ_S = 5.0
 """Longest wait for the records of a page."""
@@ -116,7 +116,7 @@ class RecentJobs(Generic[T]):
         return recent
 
     def _read_all(self, names: Sequence[str]) -> list[T]:
-        """What is told of these jobs, as far as it is known in time.
+        """Summaries of these jobs, as far as they are known in time.
 
         Raises:
             StorageFailed: none of them could be read.
@@ -133,11 +133,13 @@ class RecentJobs(Generic[T]):
             raise errors[0]
         if errors or late:
             _log.warning("%d jobs could not be read for the list", len(errors) + len(late))
-        told = [future.result() for future in begun if future in done and not future.exception()]
-        return [line for line in told if line is not None]
+        summaries = [
+            future.result() for future in begun if future in done and not future.exception()
+        ]
+        return [line for line in summaries if line is not None]
 
     def _read(self, name: str) -> T | None:
-        """What is told of a job; None if it is gone."""
+        """The summary of a job; None if it is gone."""
         known = self._find(self._lines, name)
         if known is not None:
             return known
@@ -230,7 +232,7 @@ class JobIndex:
                 yield match[4], stored
 
     def is_due(self) -> bool:
-        """Whether `rebuild` was not done lately, by anybody."""
+        """Whether `rebuild` was not done lately, by any process."""
         built = next(iter(self._store.page(BUILT_KEY, limit=1)), None)
         return built is None or self._store.now() - built.modified.timestamp() > REBUILD_S
 
@@ -245,7 +247,7 @@ class JobIndex:
         return self.mend(since, self.all())
 
     def mend(self, since: Mapping[str, float], found: Iterable[tuple[str, StoredObject]]) -> int:
-        """As `rebuild`, for whoever has listed both already.
+        """As `rebuild`, for a caller that has listed both already.
 
         Args:
             since: of every job, when the oldest of its records was written.

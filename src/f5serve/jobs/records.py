@@ -3,7 +3,7 @@
     jobs/<id>/state.json      who works on it, how far, when last heard of; overwritten, advisory
     jobs/<id>/done.json       success, written after the output it names
     jobs/<id>/failed-N.json   how attempt N ended without one
-    jobs/<id>/cancel.json     somebody asked for an end
+    jobs/<id>/cancel.json     a request to cancel it
     output/<id>/<sha16>.<ext> what was made; written once
     timings/<id>.<format>     when each word is heard, as subtitles or a table
 
@@ -39,9 +39,9 @@ _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 class Status(Enum):
-    """What a job's records prove; the values are what callers are told.
+    """What a job's records prove; the values are those of answers.
 
-    LOST is told as PROCESSING: nobody works on it any more, but whoever is handed the job next
+    LOST is shown as PROCESSING: no worker has it any more, but the worker that gets the job next
     will go on, so it has not failed.
     """
 
@@ -115,7 +115,7 @@ def resolve_status(evidence: JobRecords, now: float, lease_s: float = LEASE_S) -
 
 
 def _ended(record: Record) -> JobSnapshot:
-    """Failed, or stopped by whoever handed the job out, which is told as cancelled."""
+    """Failed, or stopped by the platform, which is shown as cancelled."""
     code = (record.get("failure") or {}).get("code")
     return JobSnapshot(Status.CANCELLED if code == CANCELLED_CODE else Status.FAILED, record)
 
@@ -209,7 +209,7 @@ class HeldByOther:
 
 
 def cancelled(job_id: str) -> InvalidRequest:
-    """The error that ends the work on a job somebody cancelled."""
+    """The error that ends the work on a cancelled job."""
     return InvalidRequest(
         f"Job {job_id} was cancelled.",
         code=CANCELLED_CODE,

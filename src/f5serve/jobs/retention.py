@@ -25,7 +25,7 @@ UPLOADS = ("jobs/", "output/", "timings/", "voices/", "models/")
 """Where this program writes what may be large."""
 
 RELIST_S = 30.0
-"""What was listed is believed for so long. A job of that age which somebody asks for again just
+"""What was listed is believed for so long. A job of that age which is requested again just
 then may be made once more; results are never taken from it (`cache`), so none is lost."""
 
 DELETERS = 16
@@ -142,7 +142,7 @@ def _abort_uploads(store: ObjectStore) -> int:
 def _sweep_entries(
     store: ObjectStore, before: float, swept: GcReport, deleters: ThreadPoolExecutor, dry_run: bool
 ) -> None:
-    """Remove old entries of the cache and of the queue: what nobody took up for so long is not
+    """Remove old entries of the cache and of the queue: what no worker took for so long is not
     wanted any more, and its records have gone with the job."""
     entries = [
         *_older(store.list("cache/"), _OF_THE_CACHE, before),

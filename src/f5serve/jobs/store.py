@@ -59,7 +59,7 @@ class JobStore:
         lease_s: silence after which a worker has lost its job.
         damage: where records that cannot be read are noted; None makes one.
 
-    A damaged record is told as the job's failure, and is written anew when the job is begun again;
+    A damaged record is shown as the job's failure, and is written anew when the job is begun again;
     one of a later schema is left alone.
     """
 
@@ -87,11 +87,11 @@ class JobStore:
     ) -> Lease | AlreadyCompleted | HeldByOther:
         """Take the job, if it is free.
 
-        A job nobody has touched costs one read and two writes at once: done.json is never without a
+        A new job costs one read and two writes at once: done.json is never without a
         state.json, which is written first and removed last.
 
         Args:
-            about: kept in the records for whoever lists them, as it is.
+            about: kept in the records for listings, as it is.
             owner: whose key asks; kept with the first record, later ones do not change it.
 
         Raises:
@@ -165,7 +165,7 @@ class JobStore:
         """Tell that the job is alive and how far it is; at most each 15 s.
 
         Raises:
-            InvalidRequest: JOB_CANCELLED, when somebody asked for an end meanwhile.
+            InvalidRequest: JOB_CANCELLED, when it was cancelled meanwhile.
         """
         try:
             found = self._usable(lease.job_id, "state")
@@ -232,22 +232,22 @@ class JobStore:
         snapshot = self.snapshot(job_id)
         if snapshot.damage == TOO_NEW or snapshot.status not in (Status.QUEUED, Status.LOST):
             return
-        told = {**failure, "retryable": False}
-        self._write(job_id, "state", {**snapshot.record, "phase": "failed", "failure": told})
+        recorded = {**failure, "retryable": False}
+        self._write(job_id, "state", {**snapshot.record, "phase": "failed", "failure": recorded})
 
     def release(self, lease: Lease) -> None:
-        """Give the job back unfinished: whoever is handed it next may begin at once."""
+        """Give the job back unfinished: the next worker may begin at once."""
         self._end(lease, phase="released")
 
     def end_cancelled(self, lease: Lease) -> None:
-        """Tell readers that the work has ended because somebody asked for it."""
+        """Record that the work has ended because the job was cancelled."""
         self._end(lease, phase="cancelled")
 
     def cancel(self, job_id: str, by: str) -> JobSnapshot:
         """Ask for an end; a job that has ended already stays as it is.
 
         Raises:
-            InvalidRequest: INVALID_JOB_ID for a job that nobody knows.
+            InvalidRequest: INVALID_JOB_ID for an unknown job.
         """
         snapshot = self.snapshot(job_id)
         if snapshot.status is Status.UNKNOWN:
@@ -265,7 +265,7 @@ class JobStore:
     def snapshot(self, job_id: str) -> JobSnapshot:
         """Where the job stands: one read when it is done, two while it is queued or at work.
 
-        A job whose record cannot be read is told as FAILED, with what is wrong as its failure.
+        A job whose record cannot be read is FAILED, with the reason as its failure.
         """
         try:
             done = self._read(job_id, "done")
@@ -376,8 +376,8 @@ class JobStore:
                 code="WORKERS_LOST",
                 hint="Look into the workers' logs, then send the request under a new id.",
             )
-            told = {"message": error.message, "code": error.code, "hint": error.hint}
-            self._write(job_id, "state", {**state, "phase": "failed", "failure": told})
+            recorded = {"message": error.message, "code": error.code, "hint": error.hint}
+            self._write(job_id, "state", {**state, "phase": "failed", "failure": recorded})
             raise error
 
     def _usable(self, job_id: str, name: str) -> Record | None:

@@ -46,7 +46,7 @@ class ErasureReport:
         files: of these jobs and entries, results among them.
         bytes: of these files.
         at_work: jobs in it that are being made now and were left; ask again when they have ended.
-        unreadable: jobs of which nobody can tell the voice, as their records cannot be read.
+        unreadable: jobs whose voice is unknown, as their records cannot be read.
     """
 
     voice: bool = False

@@ -33,7 +33,7 @@ WAIT_S = 10.0
 class BoundedExecutor:
     """A thread pool with a bounded queue; thread-safe.
 
-    A call that was begun ends, even where nobody waits for it any more, and keeps its thread until
+    A started call ends, even if no caller waits for it any more, and keeps its thread until
     then.
 
     Args:
@@ -125,9 +125,9 @@ class Pools:
         recordings: recordings that are made voices of.
         alignments: recordings whose words are timed.
         encoders: speech that is streamed.
-        metrics: what is counted, for whoever collects it.
+        metrics: collecting what is counted.
         checks: what must be right at the start.
-        upkeep: erasures, and the removal of what nobody refers to.
+        upkeep: erasures, and the removal of unreferenced objects.
     """
 
     def __init__(self) -> None:

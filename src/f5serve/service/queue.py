@@ -319,19 +319,19 @@ class JobQueue:
         status = snapshot.status
         if status is not Status.QUEUED or error.retryable or isinstance(error, StorageFailed):
             return status in ENDED
-        told = {"message": error.message, "code": error.code, "hint": error.hint}
+        failure = {"message": error.message, "code": error.code, "hint": error.hint}
         if snapshot.record["request_sha256"] != entry.request_sha256:  # they do not belong together
-            self._job_store.give_up(entry.job_id, told)
+            self._job_store.give_up(entry.job_id, failure)
             return True
         try:
             lease = self._job_store.claim(entry.job_id, entry.request_sha256)
         except InvalidRequest as refused:
-            if refused.code == CANCELLED_CODE:  # by somebody who died before he could say so
+            if refused.code == CANCELLED_CODE:  # by a process that died before it could record it
                 self._job_store.cancel(entry.job_id, "queue")
             return self._job_store.snapshot(entry.job_id).status in ENDED
         if not isinstance(lease, Lease):
             return False
-        self._job_store.fail(lease, {**told, "retryable": False})
+        self._job_store.fail(lease, {**failure, "retryable": False})
         return True
 
     async def _scan_loop(self) -> None:

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class StageTimes:
-    """Seconds by stage, as callers are told."""
+    """Seconds by stage, as in answers."""
 
     arrived: float = field(default_factory=time.perf_counter)
     voice_s: float = 0.0
@@ -50,7 +50,7 @@ class StageTimes:
 
     def metrics(self) -> dict[str, float]:
         elsewhere = self.voice_s + self.spoken_s + self.upload_s
-        told = {
+        body = {
             "queue_s": max(0.0, self.so_far_s - elsewhere),
             "voice_s": self.voice_s,
             "inference_s": self.inference_s,
@@ -59,7 +59,7 @@ class StageTimes:
             "first_audio_s": self.first_audio_s,
             "rtf": self.inference_s / self.audio_s if self.audio_s else 0.0,
         }
-        return {name: round(value, 4) for name, value in told.items()}
+        return {name: round(value, 4) for name, value in body.items()}
 
 
 MAX_INLINE_DETAILS = 16_000
