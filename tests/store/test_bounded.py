@@ -185,7 +185,7 @@ def test_helpers_are_used_again_and_begin_anew_after_a_fork() -> None:
         threads.run(lambda: 1 // 0, Deadline(LONG_S))
     with pytest.raises(CallAbandoned) as caught:
         threads.run(lambda: time.sleep(0.3), Deadline(0.01))
-    assert caught.value.is_begun
+    assert caught.value.is_started
     child = os.fork()
     if child == 0:  # in the child, which has none of these threads
         os._exit(threads.run(lambda: 7, Deadline(LONG_S)))

@@ -165,11 +165,11 @@ class ErrorMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = has_ended = False
+        has_started = has_ended = False
 
         async def send_noted(message: Message) -> None:
-            nonlocal has_begun, has_ended
-            has_begun = True
+            nonlocal has_started, has_ended
+            has_started = True
             has_ended = message["type"] == "http.response.body" and not message.get("more_body")
             await send(message)
 
@@ -178,6 +178,6 @@ class ErrorMiddleware:
         except Exception as error:  # outermost: every fault becomes an answer
             if has_ended:  # FastAPI has answered and logged it, and raises it again
                 return
-            if has_begun:  # the connection has to end, or the answer would look complete
+            if has_started:  # the connection has to end, or the answer would look complete
                 raise
             await error_response(error)(scope, receive, send_noted)

@@ -217,7 +217,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.logger = self.log  # uvicorn warns of every request that is no HTTP, and every upgrade
         self._in_head = False
-        self._has_just_begun = False
+        self._has_just_started = False
         self._head_bytes = 0
         self._taken = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -236,9 +236,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on, and count those of a head that is not complete with them."""
-        self._has_just_begun = False
+        self._has_just_started = False
         super().data_received(data)
-        if self._in_head and not self._has_just_begun:
+        if self._in_head and not self._has_just_started:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse(431, "The headers of the request are too large.", "too_many_headers")
@@ -246,7 +246,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._in_head = self._has_just_begun = True
+        self._in_head = self._has_just_started = True
         self._head_bytes = 0
         self._close_in(self.header_timeout_s)
 

@@ -169,7 +169,7 @@ class SpeechResponse(Response):
         self._file = SpeechFileStream(
             events, options.format, options.encoders, holdback_bytes, options.stall_s
         )
-        self._has_begun = False
+        self._has_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; see `Response`."""
@@ -182,7 +182,7 @@ class SpeechResponse(Response):
                     await self._send_part(send, part)
                 await self._send(send, self._last_event(), more=False)
             except F5Error as error:
-                if self._has_begun:
+                if self._has_started:
                     _log.warning("speech ended early: %s %s", error.code, error.message)
                     await self._send_failure(send, errors.to_response(error)[1])
                 else:
@@ -190,7 +190,7 @@ class SpeechResponse(Response):
             except TimeoutError:
                 _log.warning("a reader took nothing for %g s", self._options.stall_s)
             except Exception as error:
-                if not self._has_begun:
+                if not self._has_started:
                     raise
                 # The status is sent: a fault can only be the last part of the answer.
                 await self._send_failure(send, errors.internal_error(error)[1])
@@ -228,8 +228,8 @@ class SpeechResponse(Response):
 
     async def _send(self, send: Send, data: bytes, more: bool = True) -> None:
         async with asyncio.timeout(self._options.stall_s):
-            if not self._has_begun:
-                self._has_begun = True
+            if not self._has_started:
+                self._has_started = True
                 await send(self._head())
             await send({"type": "http.response.body", "body": data, "more_body": more})
 

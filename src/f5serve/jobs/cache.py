@@ -39,7 +39,7 @@ class ResultCache:
         self._retention_days = retention_days
 
     def find(self, sha256: str) -> Record | None:
-        """The story kept under a key, if its output is still there; one read without a hit.
+        """The result kept under a key, if its output is still there; one read without a hit.
 
         Args:
             sha256: `sha256_of` all that decides the result.
@@ -54,21 +54,21 @@ class ResultCache:
             _log.warning("the result cache cannot be read: %s", error.message)
             return None
 
-    def keep(self, sha256: str, job_id: str, story: Mapping[str, Any]) -> None:
-        """Keep the story of a job that has just made its output."""
-        entry = {"job_id": job_id, "at": self._store.now(), "story": dict(story)}
+    def keep(self, sha256: str, job_id: str, result: Mapping[str, Any]) -> None:
+        """Keep the result of a job that has just made its output."""
+        entry = {"job_id": job_id, "at": self._store.now(), "story": dict(result)}
         with contextlib.suppress(StorageFailed):  # nothing is lost but time
             self._store.put(_key(sha256), encode(entry), "application/json")
 
     def _use(self, entry: Record) -> Record | None:
-        story: Record = entry["story"]
+        result: Record = entry["story"]
         source = entry["job_id"]
         if not self._lives(self._store.now() - entry["at"]):
             return None
         mark = f"output/{folder_of(source)}/used.json"
         self._store.put(mark, canonical_json({"at": self._store.now()}), "application/json")
-        gone = [part for part in story["outputs"] if not self._store.exists(part["key"])]
-        return None if gone else story
+        gone = [part for part in result["outputs"] if not self._store.exists(part["key"])]
+        return None if gone else result
 
     def _lives(self, age_s: float) -> bool:
         """Whether the output is still far from being swept, so that no sweep can race with us."""

@@ -122,19 +122,19 @@ class RecentJobs(Generic[T]):
             StorageFailed: none of them could be read.
         """
         readers = ThreadPoolExecutor(READERS, "history")
-        begun = [readers.submit(self._read, name) for name in names]
-        done, late = wait(begun, self._read_s)
+        started = [readers.submit(self._read, name) for name in names]
+        done, late = wait(started, self._read_s)
         readers.shutdown(wait=False, cancel_futures=True)
         errors = [error for future in done if (error := future.exception()) is not None]
         for error in errors:
             if not isinstance(error, StorageFailed):
                 raise error
-        if errors and len(errors) == len(begun):
+        if errors and len(errors) == len(started):
             raise errors[0]
         if errors or late:
             _log.warning("%d jobs could not be read for the list", len(errors) + len(late))
         summaries = [
-            future.result() for future in begun if future in done and not future.exception()
+            future.result() for future in started if future in done and not future.exception()
         ]
         return [line for line in summaries if line is not None]
 

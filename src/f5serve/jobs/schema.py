@@ -168,7 +168,7 @@ _COMMON: dict[str, Check] = {
     "since": _TIME,
 }
 
-_STORY: dict[str, Check] = {
+_RESULT_FIELDS: dict[str, Check] = {
     "outputs": OUTPUTS,
     "details": DETAILS,
     "timings": Object(
@@ -188,7 +188,7 @@ _STORY: dict[str, Check] = {
     "cached": flag,
 }
 
-STORY = Object(_STORY, frozenset({"outputs"}))
+RESULT = Object(_RESULT_FIELDS, frozenset({"outputs"}))
 """The fields of a result that do not depend on the job that made it."""
 
 STATE = Object(
@@ -202,7 +202,7 @@ STATE = Object(
     frozenset({"request_sha256", "phase"}),
 )
 DONE = Object(
-    {**_COMMON, **_STORY, "state": _SHORT, "finished_at": _TIME},
+    {**_COMMON, **_RESULT_FIELDS, "state": _SHORT, "finished_at": _TIME},
     frozenset({"request_sha256", "outputs"}),
 )
 FAILED = Object(
@@ -215,7 +215,7 @@ WAITING = Object(
     frozenset({"job_id", "request_sha256", "payload"}),
 )
 CACHED = Object(
-    {"job_id": _LONG, "at": _TIME, "story": STORY}, frozenset({"job_id", "at", "story"})
+    {"job_id": _LONG, "at": _TIME, "story": RESULT}, frozenset({"job_id", "at", "story"})
 )
 
 _SHAPES = {"state": STATE, "done": DONE, "cancel": CANCEL}

@@ -192,17 +192,17 @@ class JobStore:
             return None
         return done if done and done["request_sha256"] == lease.request_sha256 else None
 
-    def complete(self, lease: Lease, story: Mapping[str, Any]) -> Record:
+    def complete(self, lease: Lease, result: Mapping[str, Any]) -> Record:
         """Write the success and return it; the outputs it names are in the store already.
 
         Args:
-            story: outputs, engine, voice and whatever else is to be kept; at most 64 kB.
+            result: outputs, engine, voice and whatever else is to be kept; at most 64 kB.
         """
         earlier = self.earlier_result(lease)
         if earlier is not None:
             return earlier
         record = {
-            **story,
+            **result,
             **lease.fields,
             "state": Status.COMPLETED.value,
             "worker": self._worker,

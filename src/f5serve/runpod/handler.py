@@ -191,9 +191,9 @@ def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _printable(said: dict[str, str]) -> dict[str, Any]:
+def _printable(fields: dict[str, str]) -> dict[str, Any]:
     """Half of a surrogate pair, quoted from a request, cannot be sent."""
-    return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in said.items()}
+    return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in fields.items()}
 
 
 def _unexpected(error: Exception, payload: object) -> dict[str, Any]:

@@ -30,21 +30,21 @@ def run(
     arguments: Sequence[str],
     load_speech: Callable[[], Synthesizer],
     options: ServiceOptions | None = None,
-    ears: SpeechRecognition | None = None,
+    recognition: SpeechRecognition | None = None,
 ) -> None:
     """Be a worker over the store and voices that the settings name.
 
     Args:
         load_speech: makes the engine; called once, in the thread that will use it.
         options: of the operations, but for the queue, which on RunPod is the endpoint's own.
-        ears: who listens to uploads; None makes them by the settings.
+        recognition: for uploads; None makes it from the settings.
 
     Raises:
         InvalidRequest: BAD_SETTING.
         ModelUnavailable: SDK_MISSING, or as `SpeechRecognition.open`.
     """
     store = open_store(settings)
-    voices = (ears or SpeechRecognition(settings)).library(store)
+    voices = (recognition or SpeechRecognition(settings)).library(store)
     at_runpod = takes_jobs()
 
     def make() -> SpeechService:

@@ -84,8 +84,8 @@ def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
     timeline = Timeline.of_process()
     timeline.mark("interpreter", began)
     timeline.mark("settings, doctor")
-    ears = SpeechRecognition(settings)  # one for uploads and for speech that is verified
-    load_options = LoadOptions(timeline=timeline, warm_up=True, recognition=ears)
+    recognition = SpeechRecognition(settings)  # one for uploads and for speech that is verified
+    load_options = LoadOptions(timeline=timeline, warm_up=True, recognition=recognition)
     load_speech = model_loader(
         settings, load_options, at_once=takes_jobs()
     )  # a local test may well need none
@@ -97,7 +97,7 @@ def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
 
             runpod_sdk.load()
         options = ServiceOptions(start=timeline.as_dict)
-        runpod_service.run(settings, arguments, load_speech, options, ears)
+        runpod_service.run(settings, arguments, load_speech, options, recognition)
     finally:
         load_options.stop.set()
 

@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 MEMORY_SAMPLES = 4_000_000
 """Samples of one job's chunks that are kept in memory: 16 MB, nearly three minutes."""
 
-MAX_HEARD_S = 2400.0
+MAX_DECODED_S = 2400.0
 """Longest earlier result that is decoded into a chunk again; for others there is the URL."""
 
-_OWN = DecodeLimits(max_bytes=1 << 28, max_s=MAX_HEARD_S + 1, cpu_s=60)
+_OWN = DecodeLimits(max_bytes=1 << 28, max_s=MAX_DECODED_S + 1, cpu_s=60)
 """Limits for files that this program has written."""
 
 

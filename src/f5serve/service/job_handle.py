@@ -22,7 +22,7 @@ from f5serve.service import responses
 from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, stopped
 from f5serve.service.dependencies import Dependencies
 from f5serve.service.events import (
-    MAX_HEARD_S,
+    MAX_DECODED_S,
     AudioChunk,
     AudioFile,
     Completed,
@@ -177,7 +177,7 @@ class StoredResults:
 
     async def wave(self, record: Record) -> Wave | None:
         """The wave of the stored audio; None for one that is too long to be decoded again."""
-        if "format" not in record or record.get("seconds", 0.0) > MAX_HEARD_S:
+        if "format" not in record or record.get("seconds", 0.0) > MAX_DECODED_S:
             return None
 
         def read() -> Wave:

@@ -38,7 +38,7 @@ QUEUED_AS = "queued_as"
 
 def without_queued_as(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a caller may send."""
-    return {name: said for name, said in payload.items() if name != QUEUED_AS}
+    return {name: value for name, value in payload.items() if name != QUEUED_AS}
 
 
 class QueuedJob(Request):

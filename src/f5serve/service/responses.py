@@ -99,7 +99,7 @@ MAX_INLINE_BYTES = 6_000_000
 
 MAX_DETAILS_BYTES = 50_000_000
 MAX_DETAILS_ITEMS = 5_000_000
-_BEGUN = ("since", "queued_at", "created_at")
+_CREATION_TIMES = ("since", "queued_at", "created_at")
 """Fields that tell when a job was asked for, the best first."""
 
 LOST_NOTE = "The worker that had this job is gone; whoever is handed it next goes on."
@@ -256,7 +256,9 @@ def job_summary(folder: str, snapshot: JobSnapshot) -> dict[str, Any]:
     return {
         "job_id": str(record.get("job_id") or folder),
         "status": snapshot.status.public,
-        "created_at": next((at for name in _BEGUN if (at := record.get(name)) is not None), None),
+        "created_at": next(
+            (at for name in _CREATION_TIMES if (at := record.get(name)) is not None), None
+        ),
         "finished_at": next(filter(None, times), None) if is_over else None,
         "duration": record.get("seconds"),
         "text": str(text)[:ABOUT_CHARS],

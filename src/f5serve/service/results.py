@@ -156,9 +156,9 @@ def build_record(made: MadeSpeech, artifacts: list[Artifact]) -> dict[str, Any]:
     }
 
 
-def build_cached_record(story: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+def build_cached_record(fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The record of an earlier job as that of a new one that computed nothing."""
-    return {**story, "metrics": dict(metrics), "cached": True}
+    return {**fields, "metrics": dict(metrics), "cached": True}
 
 
 UNSTORED = "This speech could not be stored, so no record of it is kept."
@@ -185,7 +185,7 @@ async def store_result(
     """Store what was made, then its record; a cancelled job does not wait for the store.
 
     Returns:
-        The done record; its story, unless another worker had made it already.
+        The done record; its result fields, unless another worker had made it already.
 
     Raises:
         F5Error: what the store says, or why the job was cancelled.
@@ -198,20 +198,20 @@ async def store_result(
         if isinstance(built, dict):
             return built, None
         job.details = made.details
-        story, artifacts = built
+        fields, artifacts = built
         began = time.perf_counter()
         puts = (run(_put, deps.job_store, artifact) for artifact in artifacts)
         await job.run_cancellable(asyncio.gather(*puts))
         made.times.upload_s = time.perf_counter() - began
-        story["metrics"] = metrics = made.times.metrics()
+        fields["metrics"] = metrics = made.times.metrics()
         job.check()
         deps.metrics.observe_request(metrics, made.times.audio_s, made.times.so_far_s)
-        finish = run(deps.job_store.complete, lease, story)
+        finish = run(deps.job_store.complete, lease, fields)
         if deps.cache is None:
-            return await job.run_cancellable(finish), story
-        keep = run(deps.cache.keep, made.key, lease.job_id, story)
+            return await job.run_cancellable(finish), fields
+        keep = run(deps.cache.keep, made.key, lease.job_id, fields)
         record, _ = await job.run_cancellable(asyncio.gather(finish, keep))
-        return record, story
+        return record, fields
     except StorageFailed as error:
         if not job.accept_unstored:
             raise
@@ -227,17 +227,17 @@ def _build(
     if earlier is not None:
         return earlier
     artifacts = build_artifacts(lease.job_id, made)
-    story = build_record(made, artifacts)
-    return story, [artifact for artifact in artifacts if artifact.meta in story["outputs"]]
+    fields = build_record(made, artifacts)
+    return fields, [artifact for artifact in artifacts if artifact.meta in fields["outputs"]]
 
 
 def _unstored_record(lease: Lease, made: MadeSpeech, error: StorageFailed) -> Record:
     """All of a response of speech that is not stored, so that nothing is read back."""
     artifacts = build_artifacts(lease.job_id, made)
-    story = build_record(made, artifacts)
-    warnings = [*story["warnings"], f"{UNSTORED} {error.code}: {error.message}"]
+    fields = build_record(made, artifacts)
+    warnings = [*fields["warnings"], f"{UNSTORED} {error.code}: {error.message}"]
     audio = artifacts[0].meta
-    return {**story, "outputs": [audio], "details": made.details, "warnings": warnings}
+    return {**fields, "outputs": [audio], "details": made.details, "warnings": warnings}
 
 
 def _put(job_store: JobStore, artifact: Artifact) -> None:

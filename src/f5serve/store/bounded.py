@@ -293,7 +293,7 @@ class BoundedStore:
         try:
             return self._executor.run(work, deadline)
         except CallAbandoned as error:
-            if not error.is_begun:
+            if not error.is_started:
                 self._keys.release(key)
             raise _not_answering(key) from None
 

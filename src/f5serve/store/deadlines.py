@@ -68,11 +68,11 @@ class TryDeadline:
 
 
 class CallAbandoned(Exception):
-    """A call did not return in time; `is_begun` is False where it was never started."""
+    """A call did not return in time; `is_started` is False where it was never started."""
 
-    def __init__(self, is_begun: bool) -> None:
+    def __init__(self, is_started: bool) -> None:
         super().__init__()
-        self.is_begun = is_begun
+        self.is_started = is_started
 
 
 class DeadlineExecutor:
@@ -105,7 +105,7 @@ class DeadlineExecutor:
                     continue
                 task.is_abandoned = True
                 self.hung += 1
-            raise CallAbandoned(is_begun=True)
+            raise CallAbandoned(is_started=True)
         return task.result()  # type: ignore[no-any-return]
 
     def _submit(self, task: _Task) -> None:
@@ -113,7 +113,7 @@ class DeadlineExecutor:
             if self._pid != os.getpid():  # a forked child has none of its parent's threads
                 self._idle, self._pid, self.hung = [], os.getpid(), 0
             if self.hung >= self._max_hung:
-                raise CallAbandoned(is_begun=False)
+                raise CallAbandoned(is_started=False)
             inbox = self._idle.pop() if self._idle else None
         if inbox is None:
             inbox = SimpleQueue()
@@ -123,7 +123,7 @@ class DeadlineExecutor:
             try:
                 thread.start()
             except RuntimeError:  # the system allows no more threads
-                raise CallAbandoned(is_begun=False) from None
+                raise CallAbandoned(is_started=False) from None
         inbox.put(task)
 
     def _work(self, inbox: SimpleQueue[_Task]) -> None:

@@ -70,8 +70,8 @@ def _upload_parts(
     source: Source,
     on_progress: Progress | None,
 ) -> None:
-    begun = client.call(lambda boto: boto.create_multipart_upload(**place), key)
-    here = {"Bucket": place["Bucket"], "Key": place["Key"], "UploadId": begun["UploadId"]}
+    started = client.call(lambda boto: boto.create_multipart_upload(**place), key)
+    here = {"Bucket": place["Bucket"], "Key": place["Key"], "UploadId": started["UploadId"]}
 
     def abort() -> None:
         with contextlib.suppress(F5Error):
@@ -179,6 +179,6 @@ def abort_old_uploads(client: S3Client, bucket: str, prefix: str, older_than_s: 
     return aborted
 
 
-def _age_s(client: S3Client, begun: datetime) -> float:
-    now = datetime.fromtimestamp(client.server_time() or 0.0, begun.tzinfo)
-    return (now - begun) / timedelta(seconds=1)
+def _age_s(client: S3Client, started: datetime) -> float:
+    now = datetime.fromtimestamp(client.server_time() or 0.0, started.tzinfo)
+    return (now - started) / timedelta(seconds=1)

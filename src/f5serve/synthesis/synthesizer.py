@@ -118,11 +118,11 @@ class Synthesizer:
         plan = self.prepare(replace(request, text=text), job_id)
         pieces: list[Wave] = []
         hooks = hooks or SynthesisHooks()
-        tell = hooks.on_chunk or _keep_still
+        emit = hooks.on_chunk or _keep_still
 
         def on_chunk(piece: Wave) -> None:
             pieces.append(piece)
-            tell(piece)
+            emit(piece)
 
         scratch = ScratchFile()
         with scratch.open() as file:

@@ -129,7 +129,7 @@ class Verifier:
                 return
             if call.check is not None:
                 call.check()
-            trial.add(self._hear(rows[position], wave, call.check), wave, rows[position].seed)
+            trial.add(self._transcribe(rows[position], wave, call.check), wave, rows[position].seed)
             trial.is_over = (
                 trial.rate <= self._policy.max_error_rate or attempt == self._policy.tries
             )
@@ -140,7 +140,9 @@ class Verifier:
         for position, wave in enumerate(waves):
             done(position, wave)
 
-    def _hear(self, row: Utterance, wave: Wave, check: Callable[[], None] | None) -> WordErrors:
+    def _transcribe(
+        self, row: Utterance, wave: Wave, check: Callable[[], None] | None
+    ) -> WordErrors:
         check_sound(row, wave)
         found = self._policy.checker.compare(wave, row.text, self._language, check)
         return found or WordErrors(0, 0)

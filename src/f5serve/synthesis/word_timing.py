@@ -39,15 +39,15 @@ class WordTimingCollector:
         self._aligners = aligners
         self._utterances = utterances
         self._language = language
-        self._begun: dict[int, Future[Alignment]] = {}
+        self._started: dict[int, Future[Alignment]] = {}
 
     def add(self, index: int, wave: Wave, check: Check | None = None) -> None:
         """Begin with an utterance that is finished; waits where too much sound is not timed yet."""
-        waiting = [begun for begun in self._begun.values() if not begun.done()]
+        waiting = [started for started in self._started.values() if not started.done()]
         if len(waiting) >= MOST_WAITING:  # each holds its sound
             wait_all(waiting[: -MOST_WAITING + 1], check)
         text = self._utterances[index].text
-        self._begun[index] = self._aligners.submit(wave, text, self._language)
+        self._started[index] = self._aligners.submit(wave, text, self._language)
 
     def result(self, starts_s: Sequence[float], check: Check | None = None) -> TimingResult:
         """Wait for all, and put them where their utterances begin.
@@ -56,14 +56,14 @@ class WordTimingCollector:
             check: called ten times a second; what it raises comes out.
         """
         began = time.perf_counter()
-        wait_all(self._begun.values(), check)
+        wait_all(self._started.values(), check)
         waited_s = time.perf_counter() - began
-        found = [_found(self._begun[index]) for index in range(len(self._utterances))]
+        found = [_found(self._started[index]) for index in range(len(self._utterances))]
         return TimingResult(concatenate(found, starts_s), self._warnings(found), waited_s)
 
     def end(self) -> None:
         """Start nothing more: the result is not wanted."""
-        for future in self._begun.values():
+        for future in self._started.values():
             future.cancel()
 
     def _warnings(self, found: Sequence[Alignment]) -> tuple[str, ...]:
@@ -79,9 +79,9 @@ class WordTimingCollector:
         return (f"The words of {which} have no timings. {reason}",)
 
 
-def _found(begun: Future[Alignment]) -> Alignment:
+def _found(started: Future[Alignment]) -> Alignment:
     try:
-        return begun.result()
+        return started.result()
     except ModelUnavailable:  # told in the log; speech without times is better than none
         return Alignment()
 

@@ -132,12 +132,12 @@ class _Body:
 
 async def _pass(app: ASGIApp, scope: Scope, body: _Body, send: Send) -> None:
     """Run `app`; its answer to a refused body is dropped."""
-    has_begun = False
+    has_started = False
 
     async def send_unless_refused(message: Message) -> None:
-        nonlocal has_begun
-        if body.refusal is None or has_begun:
-            has_begun = True
+        nonlocal has_started
+        if body.refusal is None or has_started:
+            has_started = True
             await send(message)
 
     try:
@@ -145,7 +145,7 @@ async def _pass(app: ASGIApp, scope: Scope, body: _Body, send: Send) -> None:
     except Exception:  # what an app does with a body that ends early is not its fault
         if body.refusal is None:
             raise
-    if body.refusal is not None and not has_begun:
+    if body.refusal is not None and not has_started:
         raise body.refusal
 
 
