@@ -176,7 +176,7 @@ def codes(binary: Binary) -> str:
     """struct's letter for each argument, those included that Triton adds.
 
     Raises:
-        KernelsUnusable: one is of a kind that is not known here, or a pointer behind numbers.
+        KernelsUnusable: one is of an unknown kind, or a pointer behind numbers.
     """
     found = ""
     for kind in binary.arguments:

@@ -268,12 +268,12 @@ def _check_errors(found: WordErrors | None, max_error_rate: float) -> None:
     )
 
 
-def _difference(expected: str, heard: str) -> str:
-    if not heard:
+def _difference(expected: str, found: str) -> str:
+    if not found:
         return f"{_shortened(expected)} is not heard"
     if not expected:
-        return f"{_shortened(heard)} is heard as well"
-    return f"{_shortened(expected)} is heard as {_shortened(heard)}"
+        return f"{_shortened(found)} is heard as well"
+    return f"{_shortened(expected)} is heard as {_shortened(found)}"
 
 
 def _shortened(words: str) -> str:
