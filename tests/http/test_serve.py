@@ -43,7 +43,7 @@ def test_it_listens_at_once_speaks_and_ends_well(
         assert program.pings(url) in ([204, 200], [200])  # the latter on a machine in a hurry
         record_property("ready_s", time.monotonic() - began)
         said = program.said()
-        for piece in ("the built-in speaker", "nobody is asked", f"{url}/docs", f"{health}/ping"):
+        for piece in ("the built-in speaker", "none is required", f"{url}/docs", f"{health}/ping"):
             assert piece in said
         assert httpx.get(f"{health}/ping").json() == {"status": "ready"}
         assert httpx.get(f"{health}/v1/models").status_code == 404
@@ -65,7 +65,7 @@ def test_it_listens_at_once_speaks_and_ends_well(
         messages = [line["message"] for line in program.lines()]
         assert messages[0].startswith("f5serve server: version ")
         assert messages[-1] == "stopped"
-        assert any("told to stop, 1 requests running" in message for message in messages)
+        assert any("stop signal, 1 requests running" in message for message in messages)
 
 
 def _wait_until_busy(url: str, field: str) -> None:
@@ -123,11 +123,11 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         asking.start()
         _wait_until_busy(url, "jobs")
         program.process.send_signal(signal.SIGINT)
-        program.wait_for("(told to stop)")
+        program.wait_for("(stop signal)")
         program.process.send_signal(signal.SIGINT)
         assert program.process.wait(60) == 128 + signal.SIGINT
         asking.join(60)
-        assert "told again to stop" in program.logged()
+        assert "second stop signal" in program.logged()
 
 
 def _speak_in_vain(url: str) -> None:

@@ -155,7 +155,7 @@ def _warn(settings: Settings) -> None:
             clear,
         )
     if settings.api_keys and settings.auth == "none":
-        _log.warning("F5_AUTH is none, so nobody is asked for the keys of F5_API_KEYS")
+        _log.warning("F5_AUTH is none, so the keys of F5_API_KEYS are not required")
 
 
 class ErrorMiddleware:

@@ -202,11 +202,11 @@ class ErasedResults(BaseModel):
 
     voice: bool = Field(description="Whether there was a voice; results outlive one.")
     jobs: int = Field(description="Jobs that were made in it.")
-    cache_entries: int = Field(description="Results that equal requests would have been told.")
+    cache_entries: int = Field(description="Cached results for equal requests.")
     files: int = Field(description="Files of these jobs and entries.")
     bytes: int = Field(description="Of these files.")
     at_work: int = Field(description="Jobs that are being made now and stay; ask again later.")
-    unreadable: int = Field(description="Jobs whose voice nobody can tell; see the log.")
+    unreadable: int = Field(description="Jobs whose voice is unknown; see the log.")
 
 
 class VoiceDeleted(BaseModel):

@@ -173,12 +173,12 @@ def describe(settings: Settings, sockets: Sockets) -> ServerInfo:
     """Facts of a server with these settings on these sockets."""
     is_everywhere = settings.host in WILDCARD_HOSTS
     if settings.auth == "none":
-        keys = "nobody is asked for one, as F5_AUTH says"
+        keys = "none is required, as F5_AUTH says"
     elif settings.api_keys:
         names = ", ".join(key.name for key in settings.api_keys)
         keys = f"everybody is asked for one: {names}"
     else:
-        keys = "nobody is asked for one, as only this machine can call"
+        keys = "none is required, as only this machine can call"
     return ServerInfo(
         program=str(build.stamp()),
         url=url_of(sockets.main, settings.host),

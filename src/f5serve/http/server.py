@@ -154,12 +154,12 @@ class Server:
         why = "not everything ended in time; the process ends without it"
         code = error.exit_code if error else 1
         self._force = self._options.force(shutdown_s + FORCE_S, code, why)
-        _log.info("told to stop, %d requests running", len(self._main.server_state.tasks))
+        _log.info("stop signal, %d requests running", len(self._main.server_state.tasks))
         self._stopping.set()
 
     def _signalled(self, number: signal.Signals) -> None:
         if self._stopping.is_set():
-            exit_now(128 + number, "told again to stop; the process ends at once")
+            exit_now(128 + number, "second stop signal; the process ends at once")
         self.stop()
 
     async def _drain(self, main: asyncio.Task[None]) -> None:

@@ -70,7 +70,7 @@ class UnreadableRecords:
     """The records that this process could not read; any thread may tell.
 
     Args:
-        on_note: told the code each time.
+        on_note: called with the code each time.
     """
 
     def __init__(self, on_note: Callable[[str], None] | None = None) -> None:

@@ -87,7 +87,7 @@ def collect_garbage(
     Args:
         retention_days: 0 keeps everything.
         dry_run: count only.
-        on_job: told the folder name of each job that goes.
+        on_job: called with the folder name of each job that is removed.
 
     Raises:
         StorageFailed: the store's own code.

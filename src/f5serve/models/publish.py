@@ -313,7 +313,7 @@ def _abort_old_uploads(store: ObjectStore) -> None:
     """Remove what killed publishers left of their uploads, which costs money."""
     try:
         if found := store.abort_old_uploads(manifests.BLOBS):
-            _log.info("%d old uploads that nobody completed were removed", found)
+            _log.info("%d old uploads that were never completed were removed", found)
     except F5Error as error:  # not every key may
         _log.info("old uploads are not looked for: %s", error.message)
 
@@ -330,6 +330,6 @@ def _not_read_back(key: str, what: str) -> StorageFailed:
         f"{key!r} was put into the store and cannot be read back: {what}.",
         code="NOT_READ_BACK",
         hint="The model that counted before still does. Try again; see whether the key may read, "
-        "and whether somebody else cleans the store.",
+        "and that no other program cleans the store.",
         retryable=True,
     )

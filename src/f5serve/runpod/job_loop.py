@@ -103,7 +103,7 @@ class JobLoop:
         """Take no more jobs and end; safe to call again."""
         if self._stopping.is_set():
             return
-        _log.info("told to stop, %d jobs running", len(self._running))
+        _log.info("stop signal, %d jobs running", len(self._running))
         self._deadline = time.monotonic() + self._options.shutdown_s
         self._force = exit_after(
             self._options.shutdown_s + FORCE_S,
@@ -185,7 +185,7 @@ class JobLoop:
     def _cancel(self, job_ids: set[str]) -> None:
         for task, job_id in list(self._running.items()):
             if job_id in job_ids and task not in self._cancelled:
-                _log.info("told to stop this job", extra={"job_id": job_id})
+                _log.info("job is to stop", extra={"job_id": job_id})
                 self._cancelled.add(task)
                 task.cancel()
 

@@ -64,7 +64,7 @@ def serve(
     arguments: Sequence[str] = (),
     checks: Sequence[Callable[[], None]] = (),
 ) -> None:
-    """Be a worker until told to stop; RunPod's local modes by `arguments` work too.
+    """Be a worker until a stop signal; RunPod's local modes by `arguments` work too.
 
     Args:
         make: see `Handler`.

@@ -217,7 +217,7 @@ class Metrics:
         )
 
     def observe_request(self, values: Mapping[str, float], audio_s: float, seconds: float) -> None:
-        """Note a request that was spoken; `told` is the `metrics` of its answer."""
+        """Count a completed request; `values` is the `metrics` of its answer."""
         self.seconds.observe(seconds)
         self.queued.observe(values["queue_s"])
         self.first_audio.observe(values["first_audio_s"])

@@ -102,7 +102,7 @@ MAX_DETAILS_ITEMS = 5_000_000
 _CREATION_TIMES = ("since", "queued_at", "created_at")
 """Fields that tell when a job was asked for, the best first."""
 
-LOST_NOTE = "The worker that had this job is gone; whoever is handed it next goes on."
+LOST_NOTE = "The worker that had this job is gone; the next worker continues it."
 
 
 def tts_response(
@@ -153,7 +153,7 @@ def tts_response(
 
 
 def short_tts_response(job_id: str, record: Record) -> dict[str, Any]:
-    """What a door needs that has sent the sound itself; asks the store nothing."""
+    """The response for an entrypoint that has sent the audio itself; without store calls."""
     return {
         "job_id": job_id,
         "status": Status.COMPLETED.public,

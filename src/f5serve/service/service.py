@@ -270,7 +270,7 @@ class SpeechService:
             return await pool.run(call, *args)
 
     def track(self, operation: str) -> contextlib.AbstractContextManager[None]:
-        """Count what a door does inside as one request of this operation."""
+        """Count the calls inside as one request of this operation."""
         return self._metrics.track(operation)
 
     async def drain(self, within_s: float) -> None:

@@ -82,7 +82,7 @@ class WordTimingCollector:
 def _found(started: Future[Alignment]) -> Alignment:
     try:
         return started.result()
-    except ModelUnavailable:  # told in the log; speech without times is better than none
+    except ModelUnavailable:  # it is in the log; speech without timings is better than none
         return Alignment()
 
 
@@ -115,7 +115,7 @@ class RecordingAlignment:
     Attributes:
         duration_s: of the recording.
         text: as it was understood.
-        language: that it was taken for, ISO 639-1; "" where that was not told.
+        language: assumed for it, ISO 639-1; "" if unknown.
         found: with at least one word.
     """
 

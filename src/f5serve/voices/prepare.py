@@ -197,7 +197,7 @@ def _trimmed(wave: Wave, cut: tuple[Wave, str] | None) -> tuple[Wave, str]:
     if cut is None:
         raise BadAudio(
             f"The recording lasts {wave.duration_s:.1f} s; {MAX_REFERENCE_S:g} s is the most that"
-            " can be cloned from, and which words a shorter part of it holds cannot be told.",
+            " can be cloned from, and the words of a shorter part of it are not known.",
             code="REFERENCE_TOO_LONG",
             hint="Send a clip of 4 to 12 s with the transcript of exactly that clip.",
         )

@@ -56,10 +56,10 @@ class OriginMiddleware:
         hosts = headers.getlist("host")
         if self._is_local and not (hosts and all(map(self._is_own, hosts))):
             raise InvalidRequest(
-                f"This server is not called {(hosts or [''])[0][:100]!r}.",
+                f"This server does not accept the host {(hosts or [''])[0][:100]!r}.",
                 code="HOST_NOT_ALLOWED",
-                hint="Where nobody is asked for keys, a server on this machine answers to "
-                "localhost, 127.0.0.1 and the addresses in F5_CORS_ORIGINS alone; a proxy can send "
+                hint="Without keys, a server on 127.0.0.1 accepts only the names "
+                "localhost, 127.0.0.1 and those in F5_CORS_ORIGINS; a proxy can send "
                 "one of them as Host.",
             )
         if scope["method"] not in _SAFE and self._is_foreign(headers):

@@ -35,7 +35,7 @@ class Alignment(BaseModel):
 
     duration: float = Field(description="Of the recording, in seconds.", examples=[2.99])
     language: str | None = Field(
-        description="That the text was taken for, ISO 639-1; null where it cannot be told.",
+        description="Language that was assumed for the text, ISO 639-1; null if unknown.",
         examples=["en"],
     )
     text: str = Field(description="As it was understood.", examples=["Hello there."])
@@ -62,7 +62,7 @@ class AlignmentForm:
         ),
     ]
     language: Annotated[
-        str, Form(max_length=16, description="That is spoken, ISO 639-1; else told by the text.")
+        str, Form(max_length=16, description="Spoken language, ISO 639-1; else from the text.")
     ] = ""
     timing_format: Annotated[
         SubtitleFormat, Form(description="What is answered: JSON, or a file of this format.")

@@ -114,7 +114,7 @@ class Health(BaseModel):
     age_s: dict[str, float | None] | None = Field(
         None,
         description="How old the answers of `store` and `machine` (doctor and disk) are; they are "
-        "remembered for some seconds, and told again while a newer look hangs.",
+        "cached for some seconds, and returned again while a newer check hangs.",
         examples=[{"store": 1.2, "machine": 12.0}],
     )
     start: StartHealth | None = None

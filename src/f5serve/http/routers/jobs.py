@@ -67,7 +67,7 @@ async def create_job(new: NewJob, job_id: JobId, owner: Owner, state: StateDep) 
     """Take a text and answer at once; ask for the job's status, then for its result.
 
     Fields that are not known become warnings of the result. `mode`, `return_audio` and `endpoint`
-    of the RunPod door mean nothing here.
+    of RunPod requests mean nothing here.
     """
     answer = await state.operations.enqueue(new, job_id, owner=owner)
     at = _path(job_id)
@@ -93,7 +93,7 @@ async def list_jobs(
         ),
     ] = "",
 ) -> JSONResponse:
-    """Jobs of every door and every process over this store, newest first, page by page.
+    """Jobs of all entrypoints and processes with this store, newest first, page by page.
 
     The list may be some seconds old, but for the progress of what is made here. A job whose records
     cannot be read is shown as ERROR with RECORD_DAMAGED or RECORD_TOO_NEW.
