@@ -279,7 +279,7 @@ class JobQueries:
         return {"job_id": job_id, "status": snapshot.status.public}
 
     async def recent(self, limit: int, after: str = "") -> dict[str, Any]:
-        """A page of the newest jobs, whoever has made them; what is under way here as it is now.
+        """A page of the newest jobs of all workers; those running here as they are now.
 
         Raises:
             InvalidRequest: BAD_CURSOR.
