@@ -51,7 +51,10 @@ _TEXT = {"schema": {"type": "string"}}
 _HEADERS = {
     "X-F5-Job-Id": {"description": "Id of the job, for /v1/jobs/{id}.", **_TEXT},
     "X-F5-Voice": {"description": "The voice of the library that speaks.", **_TEXT},
-    "X-F5-Warning": {"description": "What was said in vain, and what speaks here.", **_TEXT},
+    "X-F5-Warning": {
+        "description": "Fields that have no effect, and warnings of the model.",
+        **_TEXT,
+    },
 }
 _EVENTS = [
     {"$ref": f"#/components/schemas/{kind.__name__}"}
