@@ -62,13 +62,13 @@ def test_a_worker_gets_its_model_from_the_store_and_says_where_the_time_went(
         ready = running.wait_line("; ready in ")["message"]
     assert re.match(r"f5serve worker: version \S+, commit ", lines[0]["message"])
     first_s = _clock(lines[0]["time"]) - began
-    assert first_s < 10, f"the first line came after {first_s:.2f} s"  # 0.1 s on a quiet machine
+    assert first_s < 20, f"the first line came after {first_s:.2f} s"  # 0.1 s on a quiet machine
     for step in ("interpreter", "settings, doctor", "weights", "torch", "load", "warm-up"):
         seconds_of(ready, step)
     assert re.search(r"weights \d+\.\d \(store, .* at .*/s into .*\)", ready)
     total = float(re.search(r"ready in (\d+\.\d) s", ready)[1])  # type: ignore[index]
     other = seconds_of(ready, "other") if "other" in ready else 0.0
-    assert other < 0.3 * total + 0.2, ready
+    assert other < 0.5 * total + 1, ready
 
 
 def _clock(text: str) -> float:
@@ -78,7 +78,7 @@ def _clock(text: str) -> float:
 def test_while_weights_come_slowly_the_rest_is_answered_and_a_stop_is_obeyed(
     tmp_path: Path, api: JobApi
 ) -> None:
-    with rclone(tmp_path / "s3") as options, SlowLink(options.endpoint_url, 20_000) as link:
+    with rclone(tmp_path / "s3") as options, SlowLink(options.endpoint_url, 10_000) as link:
         publish(S3Store(options), small_model.release(small_model.write(tmp_path / "m")))
         bucket = {
             "F5_STORE": f"s3://{options.bucket}",
@@ -87,13 +87,13 @@ def test_while_weights_come_slowly_the_rest_is_answered_and_a_stop_is_obeyed(
             "AWS_SECRET_ACCESS_KEY": options.secret_key,
         }
         with worker(tmp_path, environ=environ(api, tmp_path, **bucket), module=PROGRAM) as running:
-            wait_for_bytes(link, 40_000)
+            wait_for_bytes(link, 20_000)
             voices = api.wait_answer(api.submit({"endpoint": "list_voices"}))["output"]
             assert voices["voices"] == []
             health = api.wait_answer(api.submit({"endpoint": "health"}))["output"]
             assert health["model"]["state"] == "loading"
             running.signal(signal.SIGTERM)
-            assert running.wait(25) == 0, running.text()  # the rest would take half a minute
+            assert running.wait(45) == 0, running.text()  # the rest would take a minute
     assert not list((tmp_path / "cache").rglob("*.tmp"))
 
 

@@ -14,15 +14,15 @@ LENGTHS = [[800], [800, 820, 780, 810]]
 
 def measure(run: Run) -> None:
     """All of them; one that is refused or fails costs itself alone."""
-    frames, device = (60 if run.small else 300), run.device
-    exact = mel(run.engine(device="cpu", graphs=False, dtype="fp32"), frames, "cpu")
+    frames = 60 if run.small else 300
+    exact = mel(run.engine(device="cpu", graphs=False, dtype="fp32"), frames)
     for dtype, word in DTYPES.items():
         try:
             engine = run.engine(dtype=dtype)
             if word not in engine.description.split(", "):
                 run.skip(f"{dtype}: the engine does not have it ({engine.description}).")
                 continue
-            got = mel(engine, frames, device)
+            got = mel(engine, frames)
         except (F5Error, RuntimeError, NotImplementedError) as refused:
             run.skip(f"{dtype}: {(str(refused) or repr(refused)).splitlines()[0]}")
             continue
