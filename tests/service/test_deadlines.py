@@ -161,7 +161,7 @@ class Slow(Aligners):
     """Takes for ever over each text, until it is let go."""
 
     def __init__(self) -> None:
-        super().__init__("auto", beside=1)
+        super().__init__("auto", parallel=1)
         self.begun = 0
         self.free = threading.Event()
 
