@@ -117,7 +117,7 @@ def align_words(expected: Sequence[str], found: Sequence[str]) -> list[Edit]:
     """The cheapest edits from one sequence of words to the other, in order.
 
     Levenshtein's distance, in which two words equal the one that they are joined. rapidfuzz has no
-    such rule: with joins made before or after it, 1 to 4 texts of 100 have more errors.
+    such rule: with joins made before or after it, up to 8 texts of 100 got more errors.
     """
     costs = _costs(expected, found)
     back: list[Edit] = []
