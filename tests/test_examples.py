@@ -25,7 +25,7 @@ def run(folder: Path, name: str, *args: str) -> subprocess.CompletedProcess[str]
     """Run an example in a folder."""
     script = EXAMPLES[[path.name for path in EXAMPLES].index(name)]
     command = [sys.executable, str(script), *args]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def test_say_speaks_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

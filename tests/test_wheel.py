@@ -56,7 +56,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     commit = git("rev-parse", "HEAD").decode().strip()
     subprocess.run(["tar", "-x"], cwd=source, input=git("archive", commit), check=True)
     environ = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
-    subprocess.run([*WHEEL, str(home), str(source)], check=True, timeout=240, env=environ)
+    subprocess.run([*WHEEL, str(home), str(source)], check=True, timeout=560, env=environ)
     (built,) = home.glob("f5serve-*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     python = venv / "bin" / "python"
@@ -121,7 +121,7 @@ def test_every_public_name_operation_and_verb_is_there(installed: Installed) -> 
         input=json.dumps(wanted),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=560,
         cwd=installed.package.parents[3],
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -152,7 +152,7 @@ def test_a_commit_that_git_contradicts_is_not_stamped(installed: Installed, tmp_
     (source / ".git" / "HEAD").write_text("a" * 40 + "\n")
     told = {**os.environ, "GIT_SHA": "b" * 40}
     command = [*WHEEL, str(tmp_path), str(source)]
-    done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=560)
     assert done.returncode != 0
     assert "but git has aaaa" in done.stdout + done.stderr
 

@@ -37,7 +37,7 @@ def test_a_row_that_grows_is_named() -> None:
 @pytest.mark.slow
 def test_nothing_grows_but_a_full_listing() -> None:
     command = [sys.executable, "bench/growth.py", "--sizes", "5,150", "--what", "voices"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=560)
     line = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, line["growing"]) == (0, [])
     for server in ("folder", "rclone"):
@@ -50,7 +50,7 @@ def test_nothing_grows_but_a_full_listing() -> None:
 @pytest.mark.slow
 def test_a_page_of_jobs_costs_the_same_in_a_fuller_store() -> None:
     command = [sys.executable, "bench/growth.py", "--sizes", "60,300", "--what", "jobs"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=560)
     line = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, line["growing"]) == (0, [])
     for server in ("folder", "rclone"):

@@ -18,7 +18,7 @@ SPARE_FILES = 3
 def test_a_worker_stays_as_it_was() -> None:
     command = [sys.executable, "bench/soak.py", "--seconds", "9", "--clients", "3"]
     done = subprocess.run(
-        [*command, "--max-growth", "0.5"], cwd=ROOT, capture_output=True, text=True, timeout=200
+        [*command, "--max-growth", "0.5"], cwd=ROOT, capture_output=True, text=True, timeout=560
     )
     line = json.loads(done.stdout)
     assert line["wrong"] == {}

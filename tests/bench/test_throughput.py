@@ -115,7 +115,7 @@ def test_the_published_page_is_fresh() -> None:
 def test_a_small_run_ends_with_one_line_of_json() -> None:
     command = [sys.executable, str(SCRIPT), "--small", "--only", "step"]
     command += ["--clients", "2", "--requests", "4", "--threads", "1"]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    made = subprocess.run(command, capture_output=True, text=True, timeout=560, check=True)
     result = json.loads(made.stdout)
     (row,) = result["rows"]
     assert row["contender"] == "step"

@@ -73,7 +73,7 @@ def test_sides_that_speak_for_different_times_are_not_compared(
 
 def test_where_it_is_not_installed_a_sentence_says_so(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "--vox-python", str(tmp_path / "none")]
-    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     assert made.stdout == ""
     assert "not installed" in made.stderr
 

@@ -21,7 +21,7 @@ def measure(script: str, *options: str) -> dict[str, Any]:
         [sys.executable, str(BENCH / script), *options],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=560,
         env=clean_environment(),
         check=False,
     )

@@ -112,7 +112,7 @@ def test_a_worker_tells_it_in_its_result(tmp_path: Path, settings: Settings) -> 
         env=environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert "BAD_OPTION" in ended.stdout + ended.stderr
     assert POSSIBLE in ended.stdout + ended.stderr
