@@ -72,7 +72,7 @@ def test_a_connection_that_drips_is_replaced(
     start = time.monotonic()
     behind.download("a", tmp_path / "x", len(big), hashlib.sha256(big).hexdigest())
     assert (tmp_path / "x").read_bytes() == big
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert asked(proxy) == 4, "three parts and one again: nothing was damaged and fetched anew"
 
 
