@@ -93,7 +93,7 @@ class Health(BaseModel):
     """How the server is; without a key, where keys are asked for, only the first two."""
 
     status: str = Field(examples=["ok"], description="ok, loading, degraded, failed or ending.")
-    version: str = Field(examples=["0.1.0"])
+    version: str = Field(examples=["0.2.0"])
     commit: str | None = None
     dirty: str | None = Field(None, description="yes, no or unknown.")
     build: str | None = None
