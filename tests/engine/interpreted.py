@@ -134,7 +134,10 @@ def of_convolutions() -> Iterator[tuple[str, float]]:
             x = torch.randn(sum(CONV_LENGTHS), arch.dim).to(dtype)
             fused = FusedOps(Kernels.of(arch, dtype), some_groups)
             channels = slice(0, arch.dim // 16 * GROUPS)
-            got, plain = fused.conv_position(x, convs, layout), PLAIN.position(x, convs, layout)
+            got, plain = (
+                fused.conv_position(x, convs, layout),
+                PLAIN.conv_position(x, convs, layout),
+            )
             yield (
                 f"conv {arch.dim} {TYPES[dtype]}",
                 difference(got[:, channels], plain[:, channels]),

@@ -34,7 +34,7 @@ def test_kernels_are_few_and_have_names_of_their_own() -> None:
 @pytest.mark.parametrize("kernel", kernels().values(), ids=list(kernels()))
 def test_the_table_fits_the_code(kernel: Kernel) -> None:
     names = getattr(triton_kernels, kernel.function).arg_names
-    assert names[len(kernel.arguments) :] == [key for key, _ in kernel.conditions]
+    assert names[len(kernel.arguments) :] == [key for key, _ in kernel.constants]
     for name, kind in zip(names, kernel.arguments, strict=False):
         assert name.endswith("_ptr") == kind.startswith("*")
 
