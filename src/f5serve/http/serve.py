@@ -116,9 +116,6 @@ def main(
         on_listening(describe(settings, sockets))
         server.run(made, sockets.main, sockets.health)
         exit_code = 0
-    except SystemExit:  # SIGTERM during the start, see `init_process`
-        exit_code = 0
-        raise
     except F5Error as error:
         exit_code = error.exit_code
         raise

@@ -7,6 +7,7 @@ Nothing heavy is imported with this module, so that the first line comes at once
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -54,8 +55,9 @@ def init_process(name: str, given: Collection[str] = ()) -> Settings:
     Raises:
         F5Error: BAD_SETTING, or what the doctor finds fatal.
     """
-    # The first process of a container ignores a signal that it has no handler for.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    # The first process of a container ignores a signal that it has no handler for. SystemExit does
+    # not always end the process: Python ignores exceptions in `__del__` and in weakref callbacks.
+    signal.signal(signal.SIGTERM, lambda number, frame: exit_now(0))
     # People read at a terminal; everything else that takes logs is a program.
     as_text = sys.stderr.isatty() and not on_runpod()
     set_up_logging("info", secret_values(), as_text=as_text)
@@ -204,6 +206,7 @@ def exit_now(exit_code: int, why: str = "") -> None:
     """End the process whatever its threads do: a platform's patience ends with the setting."""
     if why:
         _log.error("%s", why)
-    logging.shutdown()
-    sys.stdout.flush()
+    with contextlib.suppress(RuntimeError, OSError, ValueError):  # a signal came in mid-write
+        logging.shutdown()
+        sys.stdout.flush()
     os._exit(exit_code)
