@@ -183,10 +183,26 @@ async def take(server: uvicorn.Server, listening: socket.socket, connections: Co
         if not connections.has_room():
             connected.close()
             continue
-        with contextlib.suppress(OSError), contextlib.ExitStack() as unless_connected:  # likewise
-            unless_connected.callback(connected.close)
-            await loop.connect_accepted_socket(lambda: _protocol(server, loop), connected)
-            unless_connected.pop_all()
+        with contextlib.suppress(OSError):  # likewise
+            await _connect(server, connected)
+
+
+async def _connect(server: uvicorn.Server, connected: socket.socket) -> None:
+    """Make an accepted socket a connection of the server; a cancellation waits for that.
+
+    uvloop reports no lost connection to a protocol whose connecting was cancelled, so the server
+    would wait for it when it stops.
+    """
+    loop = asyncio.get_running_loop()
+    connecting = asyncio.ensure_future(
+        loop.connect_accepted_socket(lambda: _protocol(server, loop), connected)
+    )
+    try:
+        await asyncio.shield(connecting)
+    finally:
+        await asyncio.wait({connecting})
+        if connecting.exception() is not None:
+            connected.close()
 
 
 def _protocol(server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
