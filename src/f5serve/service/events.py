@@ -6,7 +6,8 @@ Chunks come in order. A caller that attaches late gets the earlier events first.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,16 @@ class Completed:
 
 
 JobEvent = Progress | AudioChunk | AudioFile | Completed
+
+
+async def response_of(events: AsyncGenerator[JobEvent, None]) -> dict[str, Any]:
+    """The response at the end of all events; raises as they do."""
+    response: dict[str, Any] = {}
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Completed):
+                response = event.response
+    return response
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -29,6 +28,7 @@ from f5serve.service.events import (
     DeliveryOptions,
     JobEvent,
     decode_result,
+    response_of,
 )
 from f5serve.service.executor import BoundedExecutor
 from f5serve.service.metrics import Metrics
@@ -91,12 +91,7 @@ class JobHandle:
 
     async def result(self) -> dict[str, Any]:
         """The response; raises as `events`."""
-        response: dict[str, Any] = {}
-        async with aclosing(self.events()) as events:
-            async for event in events:
-                if isinstance(event, Completed):
-                    response = event.response
-        return response
+        return await response_of(self.events())
 
     def cancel(self) -> None:
         """End the job for all of its callers; `events` raises JOB_CANCELLED then."""

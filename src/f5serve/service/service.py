@@ -27,7 +27,13 @@ from f5serve.process import log_failure
 from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, shut_down_error
 from f5serve.service.admission import AdmissionController
 from f5serve.service.dependencies import Dependencies, ServiceOptions
-from f5serve.service.events import ChunkStore, Completed, DeliveryOptions, JobEvent
+from f5serve.service.events import (
+    ChunkStore,
+    Completed,
+    DeliveryOptions,
+    JobEvent,
+    response_of,
+)
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.health import HealthChecks, overall_status
 from f5serve.service.job_handle import JobHandle, JobQueries, StoredResults
@@ -52,7 +58,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LISTINGS = ("list_voices", "list_models")
-"""Operations of doors that go through all there is of a kind."""
+"""Operations that go through everything of a kind."""
 
 
 class SpeechService:
@@ -159,7 +165,7 @@ class SpeechService:
 
     @property
     def metrics(self) -> Registry:
-        """What this process counts; its doors export it."""
+        """What this process counts; its entrypoints export it."""
         return self._metrics.registry
 
     async def events(
@@ -212,12 +218,7 @@ class SpeechService:
         Raises:
             asyncio.CancelledError: after the job's work has stopped and that was recorded.
         """
-        response: dict[str, Any] = {}
-        async with aclosing(self.events(payload, job_id, owner=owner)) as events:
-            async for event in events:
-                if isinstance(event, Completed):
-                    response = event.response
-        return response
+        return await response_of(self.events(payload, job_id, owner=owner))
 
     async def submit(
         self,
