@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from f5serve.models.installed import InstalledModel, ModelFiles, mark_installed,
 from f5serve.models.local import find
 from f5serve.models.registry import PUBLISHED, Registry
 from f5serve.settings import Settings
-from f5serve.store.atomic import AtomicFile, make_folder, remove_stale
+from f5serve.store.atomic import AtomicFile, make_folder, remove_stale, temporary_path
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -153,7 +152,7 @@ def probe(folder: Path) -> None:
     Raises:
         StorageFailed: NO_SPACE or NOT_WRITABLE.
     """
-    to = folder / f".f5-{uuid.uuid4().hex}.tmp"  # a name that `store.atomic.remove_stale` removes
+    to = temporary_path(folder)
     with AtomicFile(folder, "a file to try the disk with") as file:
         file.write_at(0, b"f5serve")
         file.publish(to)

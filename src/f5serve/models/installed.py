@@ -17,7 +17,6 @@ import logging
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from f5serve.models.manifest import (
     StoredFile,
 )
 from f5serve.models.registry import Role
+from f5serve.store.atomic import temporary_path
 
 _log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ def _link(source: Path, to: Path, sha256: str, models_dir: Path) -> None:
     """Link to a file of another version, else copy: other programs may change theirs in place."""
     real = source.resolve()
     if real.is_relative_to((models_dir / INSTALLED_FOLDER).resolve()):
-        fresh = to.with_name(f".f5-{uuid.uuid4().hex}.tmp")  # which `remove_stale` removes
+        fresh = temporary_path(to.parent)
         with contextlib.suppress(OSError):  # some network volumes have no links
             os.link(real, fresh)
             fresh.replace(to)

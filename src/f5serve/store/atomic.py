@@ -167,10 +167,15 @@ class AtomicFile:
         self.close()
 
 
+def temporary_path(folder: Path) -> Path:
+    """A new name in a folder, for a file that `remove_stale` removes if its maker is killed."""
+    return folder / f"{_MARK}{uuid.uuid4().hex}{_SUFFIX}"
+
+
 def _create(folder: Path, access: Access) -> tuple[Path, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     for _ in range(_TRIES):
-        path = folder / f"{_MARK}{uuid.uuid4().hex}{_SUFFIX}"
+        path = temporary_path(folder)
         with contextlib.suppress(FileNotFoundError):  # another process may remove an empty folder
             make_folder(folder, access)
             descriptor = os.open(path, flags, access.file)
