@@ -57,7 +57,10 @@ def candidates(
     if installed and installed.is_converted:
         yield installed.files
     spec = registry.get(model_id)
-    if paths := find_old_artifact(spec, models_dir, find_vocoder(models_dir, registry)):
+    paths = find_old_artifact(spec, models_dir)
+    if paths and "vocoder" not in paths and (vocoder := find_vocoder(models_dir, registry)):
+        paths["vocoder"] = vocoder
+    if paths.keys() >= MODEL_ROLES:
         yield model_files(describe(spec), paths)
     if old := find_installed(model_id, models_dir, OLD_SYNCED_FOLDER):
         yield old.files

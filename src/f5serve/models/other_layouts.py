@@ -162,18 +162,15 @@ def is_old_artifact(path: Path, models_dir: Path) -> bool:
     return path.parent == models_dir / _OLD_ARTIFACTS_FOLDER
 
 
-def find_old_artifact(spec: ModelSpec, models_dir: Path, vocoder: Path | None) -> dict[Role, Path]:
-    """The files of a model that an earlier f5serve converted, by role; empty unless all are there.
+def find_old_artifact(spec: ModelSpec, models_dir: Path) -> dict[Role, Path]:
+    """The files of a model that an earlier f5serve converted, by role, as far as they are there.
 
-    Args:
-        vocoder: the one to take where none is beside the artifact.
+    Without its weights there are none; it may have no vocoder of its own.
     """
     weights = models_dir / _OLD_ARTIFACTS_FOLDER / f"{spec.id}.safetensors"
     if not weights.is_file():
         return {}
     paths: dict[Role, Path] = {"weights": weights}
-    if vocoder:
-        paths["vocoder"] = vocoder
     if snapshot := next(find_snapshots(spec, ("vocab",), models_dir), None):
         paths["vocab"] = snapshot.paths["vocab"]
     for role, names in _BESIDE_ARTIFACT.items():
@@ -181,7 +178,7 @@ def find_old_artifact(spec: ModelSpec, models_dir: Path, vocoder: Path | None) -
             path = weights.with_name(name.format(id=spec.id))
             if path.is_file():
                 paths[role] = path
-    return paths if len(paths) == 3 else {}
+    return paths
 
 
 def old_hash(spec: ModelSpec, path: Path, models_dir: Path) -> str | None:
