@@ -92,9 +92,8 @@ class Request(BaseModel):
         Raises:
             InvalidRequest: BAD_OPTION, naming the field, its value and what it takes; EMPTY_TEXT.
         """
-        known = {name: payload[name] for name in cls.model_fields if name in payload}
         try:
-            return cls.model_validate(known)
+            return cls.model_validate(payload)
         except ValidationError as error:
             raise refusal(error.errors()[0], payload) from None
 
@@ -213,14 +212,6 @@ class TTSRequest(Request, SpeechFields):
             raise refusal(first, payload) from None
         request._note(payload)
         return request
-
-    @classmethod
-    def parse(cls, payload: Mapping[str, Any]) -> Self:
-        """As `Request.parse`; also remembers what was sent."""
-        try:
-            return cls.model_validate(payload)
-        except ValidationError as error:
-            raise refusal(error.errors()[0], payload) from None
 
     @classmethod
     def of_valid(cls, fields: Mapping[str, Any]) -> Self:
