@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -17,6 +18,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.loops.auto import auto_loop_factory
 
 from f5serve.http.app import build_middleware
 from f5serve.http.connections import (
@@ -28,6 +30,8 @@ from f5serve.http.connections import (
     LimitedHttpProtocol,
     protocol_class,
 )
+from f5serve.http.middleware.access_log import LogLimit
+from f5serve.http.server import UvicornServer
 from f5serve.process import FileDescriptors
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
@@ -36,6 +40,7 @@ from tests.http.house import house, running
 GET = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /v1/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
 WITHIN_S = 20.0
+STOP_WITHIN_S = 10.0
 
 
 class Links(contextlib.ExitStack):
@@ -310,3 +315,41 @@ def test_a_fault_while_one_is_taken_ends_nothing(caplog: pytest.LogCaptureFixtur
         assert has_ended(links.open(GET))
         assert b" 200 " in head_of(links.open(GET))
     assert "broken once" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "new_loop", [auto_loop_factory(), asyncio.SelectorEventLoop], ids=["the server's", "asyncio"]
+)
+def test_a_connection_made_in_the_moment_of_the_stop_ends_with_the_server(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        asyncio.Runner(loop_factory=new_loop) as runner,
+    ):
+        runner.run(stopped_by_a_connection(listening))
+
+
+async def stopped_by_a_connection(listening: socket.socket) -> None:
+    kind = protocol_class(Connections(), LogLimit())
+
+    class Stopping(kind):  # type: ignore[misc,valid-type]
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            server.should_exit = True
+            taking.stop()
+
+    server = UvicornServer(PlainTextResponse("hello"), Stopping)
+    taking = server._taking
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
+    try:
+        await asyncio.wait({serving}, timeout=STOP_WITHIN_S)
+        assert serving.done(), "it waits for a connection that has ended"
+        assert not server.server_state.connections
+        assert await reader.read() == b""
+    finally:
+        server.force_exit = True
+        await serving
+        writer.close()
+        await writer.wait_closed()
