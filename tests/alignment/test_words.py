@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from f5serve.alignment.aligners import align_by_marks
 from f5serve.alignment.words import split_words, spoken_form, written_times
-from f5serve.text.english.normalize import normalize_english
+from f5serve.text.normalization.english import normalize_english
 from f5serve.text.numbers import number_speller
 from f5serve.types import Wave, WordSpan
 

@@ -10,7 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from f5serve.text import numbers
-from f5serve.text.english.normalize import LONGEST_WORD, normalize_english, unsupported_characters
+from f5serve.text.normalization.english import (
+    LONGEST_WORD,
+    normalize_english,
+    unsupported_characters,
+)
 
 SMALL = {
     word: value

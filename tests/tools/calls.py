@@ -36,7 +36,7 @@ from f5serve.service.requests import TTSRequest
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer, check_options
-from f5serve.text.normalize import clean_text
+from f5serve.text.clean import clean_text
 from f5serve.text.plan import plan_utterances
 from f5serve.voices.library import VoiceLibrary
 

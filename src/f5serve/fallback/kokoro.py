@@ -29,7 +29,7 @@ from f5serve.fallback.phonemes import (
     word_marks,
 )
 from f5serve.settings import disable_onnxruntime_telemetry
-from f5serve.text.english.normalize import unsupported_characters
+from f5serve.text.normalization.english import unsupported_characters
 from f5serve.types import FloatArray, OnDone, SamplingOptions, Utterance, Voice, Wave
 from f5serve.units import s_to_samples
 

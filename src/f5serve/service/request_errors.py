@@ -13,7 +13,7 @@ from f5serve.errors import InvalidRequest
 from f5serve.settings import MAX_CHARS
 from f5serve.store.json_documents import is_sendable
 from f5serve.synthesis.synthesizer import RANGES
-from f5serve.text.normalize import clean_text
+from f5serve.text.clean import clean_text
 
 MAX_NAME_CHARS = 4_096
 """Longest text in fields for names and URLs."""

@@ -33,7 +33,7 @@ from f5serve.service.request_errors import (
 )
 from f5serve.settings import MAX_CHARS
 from f5serve.synthesis.synthesizer import RANGES
-from f5serve.text.normalize import clean_text
+from f5serve.text.clean import clean_text
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 from f5serve.voices.records import Consent

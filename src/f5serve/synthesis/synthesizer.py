@@ -31,7 +31,7 @@ from f5serve.synthesis.verification import (
     unverified_warning,
 )
 from f5serve.synthesis.word_timing import TimingResult, WordTimingCollector
-from f5serve.text.normalize import clean_text
+from f5serve.text.clean import clean_text
 from f5serve.text.plan import MAX_SEED, derive_seed, plan_utterances
 from f5serve.types import (
     Alignment,

@@ -12,7 +12,7 @@ from f5serve.alignment.aligners import Aligners, language_of
 from f5serve.audio.decode import LONG, decode
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.process import Check, wait_all
-from f5serve.text.normalize import clean_text
+from f5serve.text.clean import clean_text
 from f5serve.types import Alignment, Utterance, Wave, WordTiming
 
 MOST_WAITING = 32

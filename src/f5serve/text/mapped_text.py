@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 Span = tuple[int, int]
@@ -29,6 +29,15 @@ class MappedText:
     def of(cls, text: str) -> MappedText:
         """The original text."""
         return cls(text, tuple((index, index + 1) for index in range(len(text))))
+
+    @classmethod
+    def join(cls, parts: Iterable[MappedText]) -> MappedText:
+        """All parts, one behind the other."""
+        parts = list(parts)
+        return cls(
+            "".join(part.text for part in parts),
+            tuple(span for part in parts for span in part.spans),
+        )
 
     def __getitem__(self, part: slice) -> MappedText:
         return MappedText(self.text[part], self.spans[part])
@@ -61,6 +70,14 @@ class MappedText:
             return self
         parts.append(self.text[position:])
         return MappedText("".join(parts), (*spans, *self.spans[position:]))
+
+    def replaced(self, text: str, places: Sequence[Span]) -> MappedText:
+        """Another text, each character of which stands for a place in this one.
+
+        Args:
+            places: one for each character of `text`, as spans of `self.text`.
+        """
+        return MappedText(text, tuple(self.source_span(*place) for place in places))
 
     def source_span(self, start: int, end: int) -> Span:
         """The span of a part of `text`; where that is empty, the place between its neighbours."""

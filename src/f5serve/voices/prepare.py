@@ -21,7 +21,7 @@ from f5serve.audio.edit import (
 )
 from f5serve.audio.encode import read_wav, to_pcm16
 from f5serve.errors import BadAudio, InvalidRequest
-from f5serve.text.normalize import clean_text
+from f5serve.text.clean import clean_text
 from f5serve.types import Voice, Wave, WordTiming
 from f5serve.units import MAX_REFERENCE_S
 from f5serve.voices.names import DEFAULT_NAME

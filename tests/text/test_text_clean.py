@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest
-from f5serve.text.normalize import clean_text
+from f5serve.text.clean import clean_text
 
 LIMIT = 5_000
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from f5serve.text import numbers
-from f5serve.text.english.signs import (
+from f5serve.text.normalization.english_tables import (
     ATTACHED_UNITS,
     CURRENCIES,
     IRREGULAR_PLURALS,

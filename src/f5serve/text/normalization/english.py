@@ -12,8 +12,8 @@ import unicodedata
 from functools import lru_cache
 
 from f5serve.text import numbers
-from f5serve.text.english.amounts import DASH, NUMBER, amounts
-from f5serve.text.english.signs import ABBREVIATIONS, LETTERS, MARKS, SIGNS
+from f5serve.text.normalization.english_amounts import DASH, NUMBER, amounts
+from f5serve.text.normalization.english_tables import ABBREVIATIONS, LETTERS, MARKS, SIGNS
 from f5serve.text.mapped_text import MappedText, Replacement
 from f5serve.text.markup import is_emoji
 
@@ -30,6 +30,12 @@ def normalize_english(text: str) -> MappedText:
     for pattern, template in _TIDY:
         mapped = mapped.sub(pattern, template)
     return mapped.strip()
+
+
+def verbalize(mapped: MappedText, off: frozenset[str]) -> MappedText:
+    """What English is spoken as, with the letters and marks of the text."""
+    del off
+    return normalize_english(mapped.text)
 
 
 def unsupported_characters(text: str) -> list[str]:

@@ -1,0 +1,97 @@
+"""Normalizes a text for speech: numbers, dates, signs and abbreviations become words, with spans.
+
+A text is taken apart by script first: words of another script are normalized in a language of that
+script, so a Chinese sentence may hold English words and the other way round.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from f5serve.text.mapped_text import MappedText
+from f5serve.text.normalization.rules import KINDS
+
+VERSION = 1
+"""Raised with every change of what is spoken: results of earlier versions are not taken again."""
+
+LANGUAGES = {
+    "de": "german", "en": "english", "es": "spanish", "fr": "french", "it": "italian",
+    "ja": "japanese", "pt": "portuguese", "zh": "chinese",
+}  # fmt: skip
+"""Languages with rules of their own and the modules that hold them, by ISO 639-1.
+
+Each module has `verbalize(mapped, off)`; others have plain numbers alone (`cardinals.py`).
+"""
+
+_CJK = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+_RUN = re.compile(f"(?P<cjk>[{_CJK}]+)|(?P<other>[^\\W\\d_{_CJK}]+)")
+_KANA = re.compile("[\u3040-\u30ff]")
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizedText:
+    """A text as it is spoken.
+
+    Attributes:
+        mapped: the words, each character with its span in the text that was given.
+        warnings: what was left alone although it may be read wrongly.
+    """
+
+    mapped: MappedText
+    warnings: tuple[str, ...] = ()
+
+
+def normalize(text: MappedText, language: str, off: frozenset[str] = frozenset()) -> NormalizedText:
+    """What is spoken for `text`.
+
+    Args:
+        text: as `clean` returns it.
+        language: ISO 639-1, or "" where it is unknown.
+        off: kinds of rules that leave the text alone; all of `KINDS` change nothing.
+    """
+    if off.issuperset(KINDS):
+        return NormalizedText(text)
+    parts = []
+    warnings: dict[str, None] = {}
+    for part, own in _by_script(text, language):
+        done, warning = _normalize_part(part, own, off)
+        parts.append(done)
+        if warning:
+            warnings[warning] = None
+    return NormalizedText(MappedText.join(parts), tuple(warnings))
+
+
+def _normalize_part(text: MappedText, language: str, off: frozenset[str]) -> tuple[MappedText, str]:
+    if language in LANGUAGES:
+        module = importlib.import_module(f"f5serve.text.normalization.{LANGUAGES[language]}")
+        return module.verbalize(text, off), ""
+    from f5serve.text.normalization.cardinals import verbalize_cardinals
+
+    return verbalize_cardinals(text, language, off)
+
+
+def _by_script(text: MappedText, language: str) -> Iterator[tuple[MappedText, str]]:
+    """Parts of one script and their languages; digits and marks go with the script around them.
+
+    Between two scripts they go with that of the text's language.
+    """
+    is_cjk = language in ("zh", "ja")
+    runs = list(_RUN.finditer(text.text))
+    if all((run.lastgroup == "cjk") == is_cjk for run in runs):
+        yield text, language
+        return
+    if is_cjk:
+        cjk, other = language, "en"
+    else:
+        cjk, other = "ja" if _KANA.search(text.text) else "zh", language or "en"
+    start, current = 0, runs[0].lastgroup == "cjk"
+    for before, run in zip(runs, runs[1:], strict=False):
+        following = run.lastgroup == "cjk"
+        if following != current:
+            end = before.end() if current != is_cjk else run.start()
+            yield text[start:end], cjk if current else other
+            start, current = end, following
+    yield text[start:], cjk if current else other
