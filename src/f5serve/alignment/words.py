@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from f5serve.text.normalization.english import normalize_english
 from f5serve.text.mapped_text import MappedText, Span
+from f5serve.text.normalization.english import normalize_english
 from f5serve.text.numbers import number_speller
 from f5serve.text.split import split_characters
 from f5serve.types import WordTiming

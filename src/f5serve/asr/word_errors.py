@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from f5serve.asr_types import Recogniser, Transcript, WordErrors
-from f5serve.text.normalization.english import normalize_english
 from f5serve.text.mapped_text import MappedText, Span
+from f5serve.text.normalization.english import normalize_english
 from f5serve.types import Wave, WordTiming
 
 MAX_WORDS = 1_000

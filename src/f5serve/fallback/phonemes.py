@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from f5serve.audio.edit import WINDOW_S, levels_db
-from f5serve.text.normalization.english import normalize_english
 from f5serve.text.mapped_text import MappedText, Span
+from f5serve.text.normalization.english import normalize_english
 from f5serve.types import Wave, WordSpan
 from f5serve.units import samples_to_s
 

@@ -12,10 +12,10 @@ import unicodedata
 from functools import lru_cache
 
 from f5serve.text import numbers
-from f5serve.text.normalization.english_amounts import DASH, NUMBER, amounts
-from f5serve.text.normalization.english_tables import ABBREVIATIONS, LETTERS, MARKS, SIGNS
 from f5serve.text.mapped_text import MappedText, Replacement
 from f5serve.text.markup import is_emoji
+from f5serve.text.normalization.english_amounts import DASH, NUMBER, amounts
+from f5serve.text.normalization.english_tables import ABBREVIATIONS, LETTERS, MARKS, SIGNS
 
 LONGEST_WORD = 24
 """Letters; longer runs are cut, because an unknown word costs quadratic time to pronounce."""

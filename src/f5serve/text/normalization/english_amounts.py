@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from f5serve.text import numbers
+from f5serve.text.mapped_text import Replacement
 from f5serve.text.normalization.english_tables import (
     ATTACHED_UNITS,
     CURRENCIES,
@@ -18,7 +19,6 @@ from f5serve.text.normalization.english_tables import (
     SCALES,
     UNITS,
 )
-from f5serve.text.mapped_text import Replacement
 
 NUMBER = r"(?>\d+(?:,\d{3}(?!\d))+(?:\.\d+)?|\d+(?:\.\d+)?)"
 DASH = "[-–—~]"

@@ -10,6 +10,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.normalization.rules import KINDS
@@ -26,7 +27,10 @@ LANGUAGES = {
 Each module has `verbalize(mapped, off)`; others have plain numbers alone (`cardinals.py`).
 """
 
-_CJK = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+_CJK = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
 _RUN = re.compile(f"(?P<cjk>[{_CJK}]+)|(?P<other>[^\\W\\d_{_CJK}]+)")
 _KANA = re.compile("[\u3040-\u30ff]")
 
@@ -88,7 +92,7 @@ def _by_script(text: MappedText, language: str) -> Iterator[tuple[MappedText, st
     else:
         cjk, other = "ja" if _KANA.search(text.text) else "zh", language or "en"
     start, current = 0, runs[0].lastgroup == "cjk"
-    for before, run in zip(runs, runs[1:], strict=False):
+    for before, run in pairwise(runs):
         following = run.lastgroup == "cjk"
         if following != current:
             end = before.end() if current != is_cjk else run.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from f5serve.text.mapped_text import MappedText, Replacement
 
@@ -85,11 +86,11 @@ def apply_rules(
     mapped = hidden.hide_private(mapped)
     for rule in rules:
         if rule.kind in off:
-            mapped = mapped.sub(rule.pattern, lambda m, say=rule.replace: _hide(m, say, hidden))
+            mapped = mapped.sub(rule.pattern, partial(_hide, hidden, rule.replace))
         else:
             mapped = mapped.sub(rule.pattern, rule.replace)
     return hidden.restore(mapped)
 
 
-def _hide(match: re.Match[str], replace: Replacement, hidden: HiddenText) -> str | None:
+def _hide(hidden: HiddenText, replace: Replacement, match: re.Match[str]) -> str | None:
     return None if replace(match) is None else hidden.hide(match[0])
