@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import alignment
-from f5serve.alignment.aligners import language_of
+from f5serve.text.language import language_of
 from f5serve.types import Alignment, Wave, WordTiming
 
 

@@ -14,7 +14,6 @@ import importlib.util
 import logging
 import os
 import threading
-import unicodedata
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -23,46 +22,8 @@ from pathlib import Path
 from f5serve.alignment.words import SpokenForm, assign_words, split_words, written_times
 from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.process import Check, hold_lock, log_failure, never_cancelled
+from f5serve.text.language import language_of
 from f5serve.types import Aligner, Alignment, Wave
-
-SCRIPTS = {
-    "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "CJK": "zh", "CYRILLIC": "ru",
-    "ARABIC": "ar", "HEBREW": "he", "DEVANAGARI": "hi", "THAI": "th", "GREEK": "el",
-}  # fmt: skip
-"""A language that writes in each script, by the first word of its characters' names."""
-
-_ALSO = {
-    "ru": {"uk", "be", "bg", "sr", "mk", "kk", "mn"}, "ar": {"fa", "ur", "ps", "ku"},
-    "hi": {"mr", "ne", "sa"}, "zh": {"ja", "yue"}, "he": {"yi"},
-}  # fmt: skip
-_MOSTLY = 0.5
-_FOREIGN_LETTERS = 0.06
-"""More accented letters than this, and a Latin text of unknown language is not English."""
-
-
-def language_of(text: str, spoken: str = "") -> str:
-    """The language of a text, ISO 639-1; "" if unknown.
-
-    The script decides first, then the language of the speaker. Plain Latin letters without a known
-    language, or with one that is written in another script, are taken for English.
-    """
-    spoken = spoken.lower().replace("_", "-").split("-")[0]
-    letters = [character for character in text if character.isalpha()]
-    if not letters:
-        return spoken
-    scripts = [_script(letter) for letter in letters]
-    for script, language in SCRIPTS.items():
-        share = scripts.count(script) / len(letters)
-        if share > _MOSTLY or (language == "ja" and share > 0.1):
-            return spoken if spoken in _ALSO.get(language, ()) else language
-    if spoken and spoken not in SCRIPTS.values() and not any(spoken in a for a in _ALSO.values()):
-        return spoken
-    foreign = sum(not letter.isascii() for letter in letters) / len(letters)
-    return "en" if foreign <= _FOREIGN_LETTERS else ""
-
-
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "").split(" ")[0].split("-")[0]
 
 
 def align_by_marks(wave: Wave, text: str) -> Alignment:
