@@ -10,6 +10,7 @@ import importlib.util
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 _ONES = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
@@ -107,6 +108,41 @@ def _below_thousand(value: int) -> str:
     return " ".join(words)
 
 
+_LOCALES = {"nb": "no", "tl": "fil"}
+_NUMBERING = {"ko": "spellout-cardinal-sinokorean"}
+
+
+@lru_cache(maxsize=64)
+def ruleset_speller(language: str, ruleset: str = "") -> Callable[[int], str] | None:
+    """A function from a whole number to its words by one of CLDR's rulesets of a language.
+
+    Args:
+        language: ISO 639-1.
+        ruleset: such as "spellout-cardinal-feminine"; "" for plain numbering.
+
+    Returns:
+        None if there are no rules for the language. The function gives "" where they fail.
+    """
+    if importlib.util.find_spec("unicode_rbnf") is None:
+        return None
+    from unicode_rbnf import RbnfEngine
+
+    try:
+        engine = RbnfEngine.for_language(_LOCALES.get(language, language))
+    except ValueError:
+        return None
+    names = [ruleset or _NUMBERING.get(language, "spellout-numbering")]
+
+    @lru_cache(maxsize=1024)
+    def words_of(number: int) -> str:
+        try:  # all rulesets of the language, if none is named, take up to 17 times as long
+            return str(engine.format_number(number, ruleset_names=names).text)
+        except (ValueError, KeyError, RecursionError):
+            return ""
+
+    return words_of
+
+
 @lru_cache(maxsize=16)
 def number_speller(language: str) -> Callable[[str], str] | None:
     """A function from digits to words of a language (ISO 639-1); None if there are no rules for it.
@@ -114,20 +150,9 @@ def number_speller(language: str) -> Callable[[str], str] | None:
     It takes digits with `.` and `,` between them: "1,203" -> one thousand two hundred three. The
     number of digits behind a mark decides whether it is a decimal point.
     """
-    if importlib.util.find_spec("unicode_rbnf") is None:
+    words_of = ruleset_speller(language)
+    if words_of is None:
         return None
-    from unicode_rbnf import RbnfEngine
-
-    try:
-        engine = RbnfEngine.for_language(language)
-    except ValueError:
-        return None
-
-    def words_of(number: int) -> str:
-        try:
-            return str(engine.format_number(number).text)
-        except (ValueError, KeyError, RecursionError):
-            return ""
 
     def spell(text: str) -> str:
         whole, fraction = _halves(text)
@@ -148,3 +173,28 @@ def _halves(text: str) -> tuple[str, str]:
     if len(parts[-1]) == 3 and all(len(part) == 3 for part in parts[1:]):
         return "".join(parts), ""
     return "".join(parts[:-1]), parts[-1]
+
+
+@lru_cache(maxsize=8)
+def _rbnf_engine(language: str) -> Any:
+    """The rules of CLDR for a language ("de", "pt_PT"); None without the package or the rules."""
+    if importlib.util.find_spec("unicode_rbnf") is None:
+        return None
+    from unicode_rbnf import RbnfEngine
+
+    try:
+        return RbnfEngine.for_language(language)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8192)
+def spell_by_ruleset(language: str, ruleset: str, number: int) -> str:
+    """A number in one form of CLDR, such as `spellout-cardinal-feminine`; "" where there is none."""
+    engine = _rbnf_engine(language)
+    if engine is None:
+        return ""
+    try:
+        return str(engine.format_number(number, ruleset_names=[ruleset]).text)
+    except (ValueError, KeyError, RecursionError):
+        return ""
