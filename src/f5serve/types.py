@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]
 
+TextKind = Literal[
+    "abbreviation", "acronym", "address", "cardinal", "date", "decimal", "emoji", "fraction",
+    "handle", "measure", "money", "ordinal", "percent", "phone", "postcode", "range", "ratio",
+    "roman", "sign", "temperature", "time", "version", "year",
+]  # fmt: skip
+"""What a rule of text normalization can be about.
+
+`address` is URLs and e-mail, `handle` hashtags and @names, `measure` numbers with units, `sign`
+mathematical and other symbols, `acronym` capitals that are letters, not a word.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class WordSpan:
@@ -159,6 +170,10 @@ class Voice:
     warnings: tuple[str, ...] = ()
 
 
+Span = tuple[int, int]
+"""First character, and the one behind the last."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """A text to be spoken, the voice and how.
@@ -169,6 +184,8 @@ class SpeechRequest:
         time_words: find out when each word is heard.
         verify: have the recogniser hear each utterance, and what it does not understand spoken
             again with another seed.
+        language: of the text, ISO 639-1; "" leaves it to the voice and to the text itself.
+        unnormalized: kinds of rules of text normalization that are not used for this request.
     """
 
     text: str
@@ -180,6 +197,8 @@ class SpeechRequest:
     quick_start: bool = False
     time_words: bool = False
     verify: bool = False
+    language: str = ""
+    unnormalized: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,6 +207,9 @@ class Utterance:
 
     Attributes:
         text: the words to speak; never empty.
+        written: the same as its author wrote it: "$5" where `text` is "five dollars"; "" where
+            both are equal.
+        spans: for each character of `text` its span in `written`.
         voice: the reference that is cloned.
         duration_frames: mel frames of reference and speech together. An engine with a
             duration model of its own (the stand-in) takes only `options.speed`.
@@ -200,6 +222,8 @@ class Utterance:
     duration_frames: int
     seed: int
     options: SamplingOptions
+    written: str = ""
+    spans: tuple[Span, ...] = ()
 
 
 OnDone = Callable[[int, Wave], None]
@@ -324,6 +348,8 @@ class SpeechResult:
         wave: the speech; without samples where it was written to a file.
         duration_s: of the speech, wherever it is.
         starts_s: where each utterance begins in `wave`, seconds.
+        text: as it was written, cleaned.
+        spoken_text: the words that were spoken for it.
         verification: how well it was understood; None when it was not asked for or not possible.
         timings: where each word is heard in `wave`; without words when they were not asked for or
             could not be found; `warnings` says so.
@@ -342,5 +368,6 @@ class SpeechResult:
     seed: int
     metrics: SpeechMetrics
     warnings: tuple[str, ...] = ()
+    spoken_text: str = ""
     verification: Verification | None = None
     timings: Alignment = field(default_factory=Alignment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from f5serve.text.mapped_text import MappedText
 from f5serve.text.plan import (
     FIRST_CHUNK_S,
     MAX_SEED,
@@ -19,7 +21,7 @@ from f5serve.text.plan import (
     spoken_ref_text,
     text_budget_bytes,
 )
-from f5serve.types import SamplingOptions, SpeechRequest, Voice, Wave
+from f5serve.types import SamplingOptions, SpeechRequest, Utterance, Voice, Wave
 from f5serve.units import MAX_DURATION_FRAMES, samples_to_frames
 
 REF_TEXT = "Some call me nature, others call me mother nature."
@@ -27,6 +29,11 @@ REF_TEXT = "Some call me nature, others call me mother nature."
 
 def voice(seconds: float = 5.3, ref_text: str = REF_TEXT) -> Voice:
     return Voice("v", Wave(np.zeros(round(seconds * 24_000), np.float32)), ref_text, "0")
+
+
+def plan(request: SpeechRequest, text: str, max_text_bytes: int, seed: int) -> list[Utterance]:
+    """The utterances of a text that is spoken as it is written."""
+    return plan_utterances(replace(request, text=text), MappedText.of(text), max_text_bytes, seed)
 
 
 def request(speed: float = 1.0, seconds: float = 5.3) -> SpeechRequest:
@@ -92,9 +99,9 @@ def test_budget_is_upstreams() -> None:
 
 def test_budget_and_engine_both_bound_a_chunk() -> None:
     text = " ".join(["The rain in Spain stays mainly in the plain."] * 40)
-    by_budget = plan_utterances(request(), text, 10_000, seed=1)
+    by_budget = plan(request(), text, 10_000, seed=1)
     assert max(len(u.text.encode()) for u in by_budget) <= text_budget_bytes(voice(), 1.0)
-    by_engine = plan_utterances(request(), text, 90, seed=1)
+    by_engine = plan(request(), text, 90, seed=1)
     assert max(len(u.text.encode()) for u in by_engine) <= 90
     for utterances in (by_budget, by_engine):
         assert " ".join(u.text for u in utterances) == text
@@ -102,9 +109,7 @@ def test_budget_and_engine_both_bound_a_chunk() -> None:
 
 
 def test_a_reference_without_room_still_speaks_every_word() -> None:
-    utterances = plan_utterances(
-        request(speed=0.25, seconds=12.0), "Every single word, please.", 1000, 3
-    )
+    utterances = plan(request(speed=0.25, seconds=12.0), "Every single word, please.", 1000, 3)
     assert " ".join(u.text for u in utterances) == "Every single word, please."
 
 
@@ -115,12 +120,12 @@ def test_a_space_parts_reference_and_text_unless_chinese() -> None:
 
 def test_seeds_differ_by_row_and_repeat() -> None:
     text = " ".join(["A sentence of some length, to be cut."] * 30)
-    first, second = plan_utterances(request(), text, 80, 7), plan_utterances(request(), text, 80, 7)
+    first, second = plan(request(), text, 80, 7), plan(request(), text, 80, 7)
     seeds = [u.seed for u in first]
     assert seeds == [u.seed for u in second]
     assert len(set(seeds)) == len(seeds) > 5
     assert all(0 <= seed <= MAX_SEED for seed in seeds)
-    assert [u.seed for u in plan_utterances(request(), text, 80, 8)] != seeds
+    assert [u.seed for u in plan(request(), text, 80, 8)] != seeds
 
 
 def test_derived_seed_is_pinned() -> None:
@@ -139,19 +144,16 @@ def test_derived_seed_is_in_range(job_id: str, part: str) -> None:
 def test_a_quick_start_is_short_and_loses_nothing(speed: float) -> None:
     text = "The river runs past the old mill, and nobody has worked there for years. " * 4
     quick = replace(request(speed), quick_start=True)
-    first, *others = plan_utterances(quick, text.strip(), 10_000, seed=1)
+    first, *others = plan(quick, text.strip(), 10_000, seed=1)
     assert " ".join(u.text for u in [first, *others]) == text.strip()
     spoken_s = (first.duration_frames - samples_to_frames(round(5.3 * 24_000))) / 93.75
     assert FIRST_CHUNK_S[0] * 0.9 <= spoken_s <= FIRST_CHUNK_S[1] * 1.1
     assert len(others) >= 1
-    assert first.seed == plan_utterances(request(speed), text.strip(), 10_000, seed=1)[0].seed
+    assert first.seed == plan(request(speed), text.strip(), 10_000, seed=1)[0].seed
 
 
 def test_a_quick_start_leaves_short_text_whole() -> None:
-    assert (
-        len(plan_utterances(replace(request(), quick_start=True), "Hello there, you.", 10_000, 1))
-        == 1
-    )
+    assert len(plan(replace(request(), quick_start=True), "Hello there, you.", 10_000, 1)) == 1
 
 
 def test_emoji_take_no_time() -> None:
@@ -165,3 +167,21 @@ def test_emoji_take_no_time() -> None:
         voice(5.3, REF_TEXT), "That is it", 1.0
     )
     assert duration_frames(with_ref, "🎉", 1.0) > 496
+
+
+def test_an_utterance_knows_what_was_written_for_it() -> None:
+    written = "It costs $5. " + "That is not much for it at all, I think. " * 8 + "Pay $7 now."
+    spoken = MappedText.of(written).sub(re.compile(r"\$(\d)"), r"\1 dollars")
+    first, *_, last = plan_utterances(replace(request(), text=written), spoken, 120, 1)
+    assert (first.text[:18], last.text[-14:]) == ("It costs 5 dollars", "7 dollars now.")
+    assert (first.written[:11], last.written[-11:]) == ("It costs $5", "Pay $7 now.")
+    for utterance in (first, last):
+        assert len(utterance.spans) == len(utterance.text)
+        place = utterance.text.index(" dollars") - 1
+        start, end = utterance.spans[place]
+        assert utterance.written[start:end] in ("$5", "$7")
+        assert {utterance.spans[i] for i in range(place, place + 9)} == {(start, end)}
+
+
+def test_what_is_spoken_as_written_has_no_spans() -> None:
+    assert all(u.spans == () == tuple(u.written) for u in plan(request(), "Hello there.", 90, 1))

@@ -1,6 +1,6 @@
 """Synthesizer: a request becomes speech. Start reading here.
 
-    SpeechRequest -> clean text -> [Utterance] -> [Wave] -> joined -> file -> SpeechResult
+    SpeechRequest -> clean text -> spoken text -> [Utterance] -> [Wave] -> joined wave -> file
 
 `Synthesizer.synthesize` returns all of it; `Synthesizer.stream` yields it while it is made.
 """
@@ -24,6 +24,7 @@ from f5serve.audio.encode import check_format
 from f5serve.errors import InvalidRequest
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks
+from f5serve.synthesis.spoken_request import request_words, with_spoken_reference
 from f5serve.synthesis.verification import (
     VerificationPolicy,
     Verifier,
@@ -32,7 +33,10 @@ from f5serve.synthesis.verification import (
 )
 from f5serve.synthesis.word_timing import TimingResult, WordTimingCollector
 from f5serve.text.clean import clean_text
+from f5serve.text.lexicon import Lexicon
+from f5serve.text.pinyin import show_pinyin
 from f5serve.text.plan import MAX_SEED, derive_seed, plan_utterances
+from f5serve.text.spoken import SpokenText
 from f5serve.types import (
     Alignment,
     Engine,
@@ -67,10 +71,12 @@ class SpeechPlan:
 
     Attributes:
         request: with clean text.
+        spoken: the words for it.
         seed: of the request; each utterance has one of its own.
     """
 
     request: SpeechRequest
+    spoken: SpokenText
     seed: int
     utterances: Sequence[Utterance]
 
@@ -130,24 +136,35 @@ class Synthesizer:
         wave = Wave(np.concatenate([piece.samples for piece in pieces]))
         return replace(result, audio=scratch.read(), wave=wave)
 
-    def prepare(self, request: SpeechRequest, job_id: str = "") -> SpeechPlan:
-        """Split a request into utterances.
+    def prepare(
+        self, request: SpeechRequest, job_id: str = "", lexicon: Lexicon | None = None
+    ) -> SpeechPlan:
+        """Normalize the text of a request and split it into utterances.
 
         Args:
             request: with clean text and options in their ranges, see `check_request`.
             job_id: together with the request, decides the seed if none was given.
+            lexicon: words that are said in a way of their own.
 
         Raises:
-            InvalidRequest: TEXT_NOT_SPEAKABLE, or what the engine says of its options.
+            InvalidRequest: TEXT_NOT_SPEAKABLE, BAD_PINYIN, or what the engine says of its options.
         """
         self.engine.check_options(request.options)
-        refuse_unspeakable(request.text, self.engine)
+        spoken = request_words(request, lexicon)
+        request = replace(request, text=spoken.written)
+        refuse_unspeakable(spoken.mapped.text, self.engine)
         seed = request.options.seed
         if seed is None:  # the same job and request always get the same one
             seed = derive_seed(job_id, request.text, request.voice.revision)
-        return SpeechPlan(
-            request, seed, plan_utterances(request, request.text, self.engine.max_text_bytes, seed)
+        voice = with_spoken_reference(request.voice, request.unnormalized)
+        utterances = plan_utterances(
+            replace(request, voice=voice),
+            spoken.mapped,
+            self.engine.max_text_bytes,
+            seed,
+            spoken.language,
         )
+        return SpeechPlan(request, spoken, seed, utterances)
 
     def synthesize_to_file(
         self, plan: SpeechPlan, file: IO[bytes], hooks: SynthesisHooks | None = None
@@ -158,10 +175,10 @@ class Synthesizer:
             file: empty, open for reading and writing, with a file descriptor.
         """
         request, utterances = plan.request, plan.utterances
-        verifier = self._verifier(request)
+        verifier = self._verifier(plan)
         timer = None
         if request.time_words:
-            timer = WordTimingCollector(self.aligners, utterances, request.voice.language)
+            timer = WordTimingCollector(self.aligners, utterances, plan.spoken.language)
         hooks = hooks or SynthesisHooks()
         began = time.perf_counter()
         collector = OutputCollector(request, utterances, hooks, timer, file)
@@ -187,6 +204,7 @@ class Synthesizer:
             utterances=tuple(utterances),
             starts_s=collector.starts_s,
             text=request.text,
+            spoken_text=show_pinyin(plan.spoken.mapped.text),
             voice=request.voice.name,
             engine=self.engine.kind,
             model=self.engine.model,
@@ -198,7 +216,7 @@ class Synthesizer:
                 first_audio_s=collector.first_at - began,
                 timing_s=timed.waited_s,
             ),
-            warnings=self._warnings(request, verifier) + timed.warnings,
+            warnings=self._warnings(request, verifier) + plan.spoken.warnings + timed.warnings,
             verification=verifier.result(utterances) if verifier else None,
             timings=timed.alignment,
         )
@@ -236,13 +254,15 @@ class Synthesizer:
                 closed.set()
             return work.result()
 
-    def _verifier(self, request: SpeechRequest) -> Verifier | None:
+    def _verifier(self, plan: SpeechPlan) -> Verifier | None:
         """Who verifies the request; None if that is not wanted, or its language not understood."""
+        request = plan.request
         if not request.verify:
             return None
         if self.verification is None:
             raise recognizer_missing()
-        language = self.verification.checker.language_for(request.text, request.voice.language)
+        spoken = request.language or request.voice.language
+        language = self.verification.checker.language_for(request.text, spoken)
         return None if language is None else Verifier(self.engine, self.verification, language)
 
     def _warnings(self, request: SpeechRequest, verifier: Verifier | None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from f5serve.asr_types import UtteranceCheck, Verification, WordErrors
 from f5serve.errors import ModelUnavailable
 from f5serve.synthesis.hooks import check_sound
 from f5serve.text.plan import derive_seed
+from f5serve.text.spoken import as_written
 from f5serve.types import Engine, OnDone, Utterance, Wave
 
 
@@ -144,7 +145,8 @@ class Verifier:
         self, row: Utterance, wave: Wave, check: Callable[[], None] | None
     ) -> WordErrors:
         check_sound(row, wave)
-        found = self._policy.checker.compare(wave, row.text, self._language, check)
+        text = as_written(row.text, row.written, row.spans)
+        found = self._policy.checker.compare(wave, text, self._language, check)
         return found or WordErrors(0, 0)
 
 

@@ -8,11 +8,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from f5serve.alignment.aligners import Aligners, language_of
+from f5serve.alignment.aligners import Aligners
+from f5serve.alignment.words import SpokenForm, assign_words, split_words, written_times
 from f5serve.audio.decode import LONG, decode
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.process import Check, wait_all
 from f5serve.text.clean import clean_text
+from f5serve.text.language import language_of
+from f5serve.text.spoken import as_written
 from f5serve.types import Alignment, Utterance, Wave, WordTiming
 
 MOST_WAITING = 32
@@ -32,7 +35,7 @@ class WordTimingCollector:
     """Times the utterances of one request.
 
     Args:
-        language: of the voice.
+        language: of the text, ISO 639-1, or "".
     """
 
     def __init__(self, aligners: Aligners, utterances: Sequence[Utterance], language: str) -> None:
@@ -46,7 +49,8 @@ class WordTimingCollector:
         waiting = [started for started in self._started.values() if not started.done()]
         if len(waiting) >= MOST_WAITING:  # each holds its sound
             wait_all(waiting[: -MOST_WAITING + 1], check)
-        text = self._utterances[index].text
+        one = self._utterances[index]
+        text = as_written(one.text, one.written, one.spans)
         self._started[index] = self._aligners.submit(wave, text, self._language)
 
     def result(self, starts_s: Sequence[float], check: Check | None = None) -> TimingResult:
@@ -58,7 +62,10 @@ class WordTimingCollector:
         began = time.perf_counter()
         wait_all(self._started.values(), check)
         waited_s = time.perf_counter() - began
-        found = [_found(self._started[index]) for index in range(len(self._utterances))]
+        found = [
+            written_words(_found(self._started[index]), utterance)
+            for index, utterance in enumerate(self._utterances)
+        ]
         return TimingResult(concatenate(found, starts_s), self._warnings(found), waited_s)
 
     def end(self) -> None:
@@ -77,6 +84,24 @@ class WordTimingCollector:
             return (f"There are no word timings. {reason}",)
         which = f"{len(missing_texts)} of {len(found)} utterances"
         return (f"The words of {which} have no timings. {reason}",)
+
+
+def written_words(found: Alignment, utterance: Utterance) -> Alignment:
+    """The times of the words of an utterance as its author wrote them: "$5" for "five dollars"."""
+    if not utterance.spans or not found.words:
+        return found
+    spans, times, end = [], [], 0
+    for word in found.words:
+        start = utterance.text.find(word.word, end)
+        if start < 0:
+            continue
+        end = start + len(word.word)
+        places = utterance.spans[start:end]
+        spans.append((min(a for a, _ in places), max(b for _, b in places)))
+        times.append((word.start_s, word.end_s, word.confidence))
+    words, word_index = assign_words(split_words(utterance.written), spans)
+    form = SpokenForm(words, ("",) * len(times), word_index)
+    return replace(found, words=written_times(form, times))
 
 
 def _found(started: Future[Alignment]) -> Alignment:

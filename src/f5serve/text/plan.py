@@ -9,10 +9,14 @@ docs/decisions/0002-minimum-duration-of-short-texts.md.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from f5serve.text.mapped_text import MappedText
 from f5serve.text.markup import without_emoji
+from f5serve.text.pinyin import spoken_bytes
 from f5serve.text.split import split_lead, split_text
-from f5serve.types import SpeechRequest, Utterance, Voice
+from f5serve.types import Span, SpeechRequest, Utterance, Voice
 from f5serve.units import FRAMES_PER_SECOND, MAX_DURATION_FRAMES, samples_to_frames
 
 MAX_UTTERANCE_S = 22.0
@@ -29,24 +33,26 @@ MAX_SEED = 2**31 - 1
 
 
 def plan_utterances(
-    request: SpeechRequest, text: str, max_text_bytes: int, seed: int
+    request: SpeechRequest, spoken: MappedText, max_text_bytes: int, seed: int, language: str = ""
 ) -> list[Utterance]:
-    """Cut `text` into utterances and give each its length and its seed.
+    """Cut what is spoken into utterances and give each its length and its seed.
 
     Args:
-        request: voice, speed and sampling options; `request.text` is not read.
-        text: what to say, as `clean_text` returns it.
+        request: voice, speed and sampling options, and the text as it was written.
+        spoken: the words for it, as `spoken_text` returns them, with spans in `request.text`.
         max_text_bytes: the engine's own limit for the text of one utterance.
         seed: of the whole request, 0..2**31-1.
+        language: of the text, ISO 639-1; decides which full stops end no sentence.
     """
+    text = spoken.text
     voice, options = request.voice, request.options
     max_bytes = max(1, min(max_text_bytes, text_budget_bytes(voice, options.speed)))
-    chunks = split_text(text, max_bytes)
+    chunks = split_text(text, max_bytes, language)
     if request.quick_start:
         pace = bytes_per_s(voice) * options.speed
         least, most = (max(1, int(pace * seconds)) for seconds in FIRST_CHUNK_S)
-        lead, rest = split_lead(text, least, min(most, max_bytes))
-        chunks = [lead, *split_text(rest, max_bytes)] if rest else chunks
+        lead, rest = split_lead(text, least, min(most, max_bytes), language)
+        chunks = [lead, *split_text(rest, max_bytes, language)] if rest else chunks
     return [
         Utterance(
             text=chunk,
@@ -54,9 +60,28 @@ def plan_utterances(
             duration_frames=duration_frames(voice, chunk, options.speed),
             seed=derive_seed(str(seed), index),
             options=options,
+            **_source(request.text, spoken, place),
         )
-        for index, chunk in enumerate(chunks)
+        for index, (chunk, place) in enumerate(_places(text, chunks))
     ]
+
+
+def _places(text: str, chunks: Sequence[str]) -> Iterator[tuple[str, Span]]:
+    """Each chunk, and where it is in the text that was cut."""
+    end = 0
+    for chunk in chunks:
+        start = text.index(chunk, end)
+        end = start + len(chunk)
+        yield chunk, (start, end)
+
+
+def _source(written: str, spoken: MappedText, place: Span) -> dict[str, Any]:
+    """What was written for a part of what is spoken; nothing where they are the same."""
+    start, end = spoken.source_span(*place)
+    if written[start:end] == spoken.text[slice(*place)]:
+        return {}
+    spans = tuple((a - start, b - start) for a, b in spoken.spans[slice(*place)])
+    return {"written": written[start:end], "spans": spans}
 
 
 def text_budget_bytes(voice: Voice, speed: float) -> int:
@@ -66,7 +91,7 @@ def text_budget_bytes(voice: Voice, speed: float) -> int:
 
 def bytes_per_s(voice: Voice) -> float:
     """Bytes of text in a second of the reference."""
-    return len(voice.ref_text.encode()) / voice.wave.duration_s
+    return spoken_bytes(voice.ref_text) / voice.wave.duration_s
 
 
 def duration_frames(voice: Voice, text: str, speed: float) -> int:
@@ -75,8 +100,8 @@ def duration_frames(voice: Voice, text: str, speed: float) -> int:
     Emoji take no time: ten of them have more bytes than a sentence.
     """
     reference_frames = samples_to_frames(len(voice.wave.samples))
-    frames = reference_frames / len(spoken_ref_text(voice).encode())
-    frames *= len(without_emoji(text).encode())
+    frames = reference_frames / spoken_bytes(spoken_ref_text(voice))
+    frames *= spoken_bytes(without_emoji(text))
     lengthened = max(frames, (frames + SHORT_LINE_FRAMES) / 2)
     return min(reference_frames + max(1, int(lengthened / speed)), MAX_DURATION_FRAMES)
 

@@ -15,9 +15,6 @@ from itertools import pairwise
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.normalization.rules import KINDS
 
-VERSION = 1
-"""Raised with every change of what is spoken: results of earlier versions are not taken again."""
-
 LANGUAGES = {
     "de": "german", "en": "english", "es": "spanish", "fr": "french", "it": "italian",
     "ja": "japanese", "pt": "portuguese", "zh": "chinese",
@@ -32,6 +29,8 @@ _CJK = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
 _RUN = re.compile(f"(?P<cjk>[{_CJK}]+)|(?P<other>[^\\W\\d_{_CJK}]+)")
+_CLOSING = frozenset(".,;:!?)]}…、。，！？：；」』）")
+_EXTRA_SPACE = re.compile(r"^ |  | $| [.,;:!?)\]}…、。，！？：；」』）]")
 _KANA = re.compile("[\u3040-\u30ff]")
 
 
@@ -65,7 +64,32 @@ def normalize(text: MappedText, language: str, off: frozenset[str] = frozenset()
         parts.append(done)
         if warning:
             warnings[warning] = None
-    return NormalizedText(MappedText.join(parts), tuple(warnings))
+    return NormalizedText(_without_extra_spaces(MappedText.join(parts)), tuple(warnings))
+
+
+def _without_extra_spaces(mapped: MappedText) -> MappedText:
+    """Without the spaces that rules put around words where there is one, or a mark follows.
+
+    A space of the text itself is kept where there is a choice, for it has its own span.
+    """
+    if not _EXTRA_SPACE.search(mapped.text):
+        return mapped
+    text, spans = mapped.text, mapped.spans
+    kept: list[int] = []
+    for index, char in enumerate(text):
+        if char == " ":
+            before = text[kept[-1]] if kept else " "
+            made = spans[index] in (spans[index - 1 : index] + spans[index + 1 : index + 2])
+            if before == " " and (made or not kept):
+                continue
+            if before == " ":
+                kept.pop()
+            elif made and text[index + 1 : index + 2] in _CLOSING:
+                continue
+        kept.append(index)
+    if kept and text[kept[-1]] == " ":
+        kept.pop()
+    return MappedText("".join(text[i] for i in kept), tuple(spans[i] for i in kept))
 
 
 def _normalize_part(text: MappedText, language: str, off: frozenset[str]) -> tuple[MappedText, str]:

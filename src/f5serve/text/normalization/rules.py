@@ -10,19 +10,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
 from f5serve.text.mapped_text import MappedText, Replacement
+from f5serve.types import TextKind
 
-KINDS = (
-    *("abbreviation", "acronym", "address", "cardinal", "date", "decimal", "emoji", "fraction"),
-    *("handle", "measure", "money", "ordinal", "percent", "phone", "postcode", "range", "ratio"),
-    *("roman", "sign", "temperature", "time", "version", "year"),
-)
-"""What a rule can be about; `normalize` of a request lists those to leave alone.
-
-`address` is URLs and e-mail, `handle` hashtags and @names, `measure` numbers with units, `sign`
-mathematical and other symbols, `acronym` capitals that are letters, not a word.
-"""
+KINDS: tuple[str, ...] = get_args(TextKind)
+"""Of rules; `normalize` of a request lists those to leave alone."""
 
 _HIDDEN = 0xF0000
 _MOST_HIDDEN = 0xFFFD

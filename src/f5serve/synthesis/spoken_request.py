@@ -1,0 +1,75 @@
+"""The words that a request speaks, and a preview of them before anything is synthesized."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from f5serve.text.lexicon import Lexicon
+from f5serve.text.plan import plan_utterances
+from f5serve.text.spoken import SpokenText, spoken_text
+from f5serve.types import Engine, SpeechRequest, Utterance, Voice
+from f5serve.units import FRAMES_PER_SECOND, samples_to_frames
+
+_UNLIMITED = 1 << 30
+"""Bytes of an utterance while no engine is loaded that has a limit of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPreview:
+    """What a request would speak.
+
+    Attributes:
+        utterances: with the length of each, see `speech_s`.
+        unspeakable: characters that the engine has no sound for; None while no engine is loaded.
+    """
+
+    spoken: SpokenText
+    utterances: tuple[Utterance, ...]
+    unspeakable: tuple[str, ...] | None
+
+
+def preview(
+    request: SpeechRequest, engine: Engine | None = None, lexicon: Lexicon | None = None
+) -> TextPreview:
+    """What would be spoken for a request with clean text.
+
+    Raises:
+        InvalidRequest: BAD_PINYIN.
+    """
+    spoken = request_words(request, lexicon)
+    request = replace(
+        request,
+        text=spoken.written,
+        voice=with_spoken_reference(request.voice, request.unnormalized),
+    )
+    limit = engine.max_text_bytes if engine is not None else _UNLIMITED
+    utterances = plan_utterances(request, spoken.mapped, limit, 0, spoken.language)
+    unspeakable = None if engine is None else tuple(engine.unspeakable(spoken.mapped.text))
+    return TextPreview(spoken, tuple(utterances), unspeakable)
+
+
+def speech_s(utterance: Utterance) -> float:
+    """Planned seconds of an utterance, without its reference."""
+    frames = utterance.duration_frames - samples_to_frames(len(utterance.voice.wave.samples))
+    return frames / FRAMES_PER_SECOND
+
+
+def request_words(request: SpeechRequest, lexicon: Lexicon | None = None) -> SpokenText:
+    """The words that are spoken for a request with clean text.
+
+    Raises:
+        InvalidRequest: BAD_PINYIN.
+    """
+    return spoken_text(
+        request.text,
+        request.language,
+        request.voice.language,
+        request.unnormalized,
+        lexicon,
+    )
+
+
+def with_spoken_reference(voice: Voice, unnormalized: frozenset[str]) -> Voice:
+    """The voice with the words of its transcript, for those are heard in the recording."""
+    words = spoken_text(voice.ref_text, "", voice.language, unnormalized).mapped.text
+    return voice if words == voice.ref_text else replace(voice, ref_text=words)

@@ -1,0 +1,147 @@
+"""From the text that was written to the words that are spoken: lexicon, then normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from f5serve.errors import InvalidRequest
+from f5serve.text.language import language_of
+from f5serve.text.lexicon import Lexicon
+from f5serve.text.mapped_text import MappedText
+from f5serve.text.normalization.normalizer import normalize
+from f5serve.text.normalization.rules import KINDS
+from f5serve.text.pinyin import mark_pinyin, show_pinyin, syllable_of
+from f5serve.types import Span
+
+AUTO, ON, OFF = "auto", "on", "off"
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenText:
+    """The words that are spoken for a text.
+
+    Attributes:
+        written: the text without the markup of `text/pinyin.py`.
+        mapped: the words; each character has its span in `written`.
+        language: of the text, ISO 639-1; "" if unknown.
+        warnings: what was left as it is although it may be read wrongly.
+    """
+
+    written: str
+    mapped: MappedText
+    language: str
+    warnings: tuple[str, ...] = ()
+
+
+def spoken_text(
+    text: str,
+    language: str = "",
+    voice_language: str = "",
+    unnormalized: frozenset[str] = frozenset(),
+    lexicon: Lexicon | None = None,
+) -> SpokenText:
+    """The words for a text.
+
+    Args:
+        text: as `clean_text` returns it.
+        language: of the text, ISO 639-1; "" finds it out from the text and `voice_language`.
+        unnormalized: kinds of rules that are not used, see `unnormalized_kinds`.
+        lexicon: words that are said in a way of their own.
+
+    Raises:
+        InvalidRequest: BAD_PINYIN for a syllable that does not exist.
+    """
+    written, mapped = _without_markup(text)
+    language = language or language_of(written, voice_language)
+    if lexicon is not None:
+        mapped = lexicon.apply(mapped, language)
+    done = normalize(mapped, language, unnormalized)
+    return SpokenText(written, done.mapped, language, done.warnings)
+
+
+def _without_markup(text: str) -> tuple[str, MappedText]:
+    """The text as people read it, and the same with pinyin in place of the marked characters."""
+    marked = mark_pinyin(MappedText.of(text))
+    if marked.text == text:
+        return text, marked
+    parts: list[str] = []
+    spans: list[Span] = []
+    end = 0
+    last: Span | None = None
+    for span in marked.spans:
+        if span != last:  # several syllables for the same characters have the same span
+            parts.append(text[slice(*span)])
+            end += len(parts[-1])
+        spans.append((end - len(parts[-1]), end))
+        last = span
+    return "".join(parts), MappedText(marked.text, tuple(spans))
+
+
+def as_written(spoken: str, written: str, spans: Sequence[Span]) -> str:
+    """What is spoken with the characters that were written for its pinyin: for aligners."""
+    if spoken.isascii() or not spans:
+        return spoken
+    return "".join(
+        written[start] if syllable_of(char) else char
+        for char, (start, _) in zip(spoken, spans, strict=True)
+    )
+
+
+def unnormalized_kinds(normalize: str | list[str]) -> frozenset[str]:
+    """The kinds of rules that a value of `normalize` switches off.
+
+    Args:
+        normalize: auto, on, off, or the kinds that are to be left alone.
+
+    Raises:
+        InvalidRequest: BAD_OPTION for any other value.
+    """
+    if normalize in (AUTO, ON, ""):
+        return frozenset()
+    if normalize == OFF:
+        return frozenset(KINDS)
+    kinds = normalize.replace(",", " ").split() if isinstance(normalize, str) else normalize
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise InvalidRequest(
+            f"normalize has {unknown[0][:40]!r}.",
+            code="BAD_OPTION",
+            hint=f"It takes auto, on, off, or kinds to leave alone: {', '.join(KINDS)}.",
+        )
+    return frozenset(kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A part of the written text that is spoken in other characters, or not at all.
+
+    Attributes:
+        start, end: first character of `written`, and the one behind its last.
+    """
+
+    start: int
+    end: int
+    written: str
+    spoken: str
+
+
+def changes(spoken: SpokenText) -> list[Change]:
+    """What is not spoken as it is written, in order."""
+    found: list[Change] = []
+    characters = zip(spoken.mapped.text, spoken.mapped.spans, strict=True)
+    end = 0
+    for span, group in groupby(characters, key=lambda one: one[1]):
+        said = show_pinyin("".join(char for char, _ in group)).strip()
+        _add_change(found, spoken.written, (end, span[0]), "")
+        _add_change(found, spoken.written, span, said)
+        end = max(end, span[1])
+    _add_change(found, spoken.written, (end, len(spoken.written)), "")
+    return found
+
+
+def _add_change(found: list[Change], written: str, span: Span, said: str) -> None:
+    before = written[slice(*span)]
+    if before.strip() != said:
+        found.append(Change(*span, before, said))
