@@ -12,6 +12,7 @@ from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
 from f5serve.text.markup import is_emoji
+from f5serve.text.pinyin import show_pinyin, syllable_of
 
 MAX_VOCAB_BYTES = 1_000_000
 MAX_VOCAB_LINES = 20_000
@@ -26,6 +27,8 @@ _NO_SPACE_AFTER = frozenset(" :'\"")
 
 def tokenize(text: str) -> list[str]:
     """Tokens of one line, as upstream makes them: `"hi 你好"` -> `h i _ _ ni2 _ hao3`, _ a space.
+
+    Pinyin that was given (text/pinyin.py) is a token as it is.
 
     Give reference and new text in one string: where words begin depends on what stands before.
     """
@@ -55,9 +58,10 @@ def _read_word(word: str, last: str) -> Iterator[tuple[str, str]]:
     else:
         tokens = [_syllables(char)[0] if _is_chinese(char) else char for char in word]
     for char, token in zip(word, tokens, strict=True):
-        if _is_chinese(char):
+        given = syllable_of(char)
+        if given or _is_chinese(char):
             yield " ", " "
-        yield char, token
+        yield char, given or token
 
 
 def _is_chinese(char: str) -> bool:
@@ -123,15 +127,18 @@ class Vocab:
         """Characters of `text` that would be swallowed: speakable, but without a token.
 
         Letters, digits, their marks, currency and mathematical signs, each once and in order;
-        punctuation, arrows and emoji carry no speech of their own.
+        punctuation, arrows and emoji carry no speech of their own. Given pinyin is shown as
+        `[pinyin:dia1]`.
         """
         lost = (char for char, token in _read(text) if not self._knows(token))
-        return list(dict.fromkeys(char for char in lost if _carries_speech(char)))
+        return [show_pinyin(char) for char in dict.fromkeys(lost) if _carries_speech(char)]
 
 
 def _carries_speech(char: str) -> bool:
     if is_emoji(char):
         return False
+    if syllable_of(char):
+        return True
     category = unicodedata.category(char)
     # Of category Mn or Sm all the same: variation selectors, arrows, a bar that parts two titles.
     silent = (
