@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -115,6 +116,189 @@ def test_a_number_belongs_to_its_item_and_a_title_to_its_name(
     text: str, sentences: list[str]
 ) -> None:
     assert split_sentences(text) == sentences
+
+
+ABBREVIATIONS = [
+    ("en", "Dr. Smith met Prof. Lee at No. 5 Elm St. on Jan. 5.", "He left."),
+    ("en", "See Vol. II and Fig. 3 of Brown et al. (2020).", "It helps."),
+    ("en", "He came at 5 p.m. sharp, e.g. On Monday.", "She did not."),
+    ("en", "The U.S. Army and J. R. R. Tolkien agree.", "They do."),
+    ("en", "It was 12.", "May came."),
+    ("en", "I said no.", "She said yes."),
+    ("de", "Er kam ca. Mitte Mai mit 3 Mio. Euro.", "Dann ging er."),
+    ("de", "Am 3. Mai kam Dr. Meier.", "Er blieb."),
+    ("de", "Das gilt z. B. Montags, d. h. Immer, u. a. Hier.", "Gut so."),
+    ("de", "Der 2. Weltkrieg und der 100. Geburtstag.", "Das war es."),
+    ("de", "Ludwig XIV. König von Frankreich war groß.", "Er starb."),
+    ("de", "Siehe Abb. 5, Nr. 7 und Bd. III der Ausgabe.", "Danke."),
+    ("de", "Sie wurde 1999 geboren.", "Er 2001."),
+    ("de", "Das war 1999.", "Danach kam er."),
+    ("fr", "M. Dupont et Mme. Curie ont lu la p. 12 du chap. IV.", "Voilà."),
+    ("fr", "J.-P. Sartre, av. J.-C., cf. Camus.", "C'est tout."),
+    ("fr", "Rendez-vous le lun. 5 janv. 2020.", "À bientôt."),
+    ("es", "El Sr. López y la Sra. Ruiz viven en el n.º 5.", "Vale."),
+    ("es", "La Dña. Ana va a la Avda. Mayor, p. ej. Hoy.", "Bien."),
+    ("es", "EE. UU. está en la pág. 12 del s. XXI.", "Fin."),
+    ("it", "Il sig. Rossi e la dott.ssa Neri, cfr. Verdi, pag. 12.", "Ecco."),
+    ("it", "Il Dott. Bianchi e l'Avv. Neri, art. 3.", "Va bene."),
+    ("pt", "O Sr. Costa e a Dra. Lima vivem na Av. Brasil no séc. XXI.", "Fim."),
+    ("pt", "Veja a pág. 12 e o art. 3 de 5 out. 2020.", "Certo."),
+    ("nl", "Dhr. Jansen en mevr. Bakker, bijv. Op maandag, nr. 5.", "Goed."),
+    ("pl", "Prof. Nowak i inż. Kowalski, ul. Długa, tzn. Dziś.", "Dobrze."),
+    ("ru", "А. С. Пушкин жил на ул. Мира в г. Москве, стр. 5.", "Хорошо."),
+    ("ru", "Это было в 2020 г.", "Потом он уехал."),
+    ("cs", "Ing. Novák a MUDr. Černý, tzv. Pražané.", "Ano."),
+    ("hi", "डॉ. शर्मा और श्री. वर्मा आए।", "वे गए।"),
+    ("hi", "ए. पी. जे. अब्दुल कलाम राष्ट्रपति थे।", "वे गए।"),
+    ("ar", "جاء د. أحمد اليوم.", "ثم ذهب."),
+    ("th", "ดร. สมชาย มาแล้ว.", "เขาไป."),
+    ("", "Dr. Smith and Mr. Lee left.", "Am 3. Mai kam er."),
+    ("", "А. С. Пушкин жил.", "डॉ. शर्मा आए।"),
+    ("", "We went out.", "We came in."),
+]
+
+
+@pytest.mark.parametrize(("language", "first", "second"), ABBREVIATIONS)
+def test_an_abbreviation_ends_no_sentence(language: str, first: str, second: str) -> None:
+    assert split_sentences(f"{first} {second}", language) == [first, second]
+
+
+@pytest.mark.parametrize("language", ["", "en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru"])
+def test_an_abbreviation_of_one_language_may_be_a_word_of_another(language: str) -> None:
+    text = {
+        "en": "It is out. She came in May. He sat in the set. Then mar. On we go.",
+        "ru": "Он был тут. Это да. Нет.",
+    }.get(language, "One is out. Two are in. Three.")
+    assert len(split_sentences(text, language)) == text.count(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "max_bytes", "chunks"),
+    [
+        (
+            '"Stop! Now!" she said. Then he left at once.',
+            30,
+            ['"Stop! Now!" she said.', "Then he left at once."],
+        ),
+        (
+            "He came (It was late. Very late.) and sat. Then he left.",
+            45,
+            ["He came (It was late. Very late.) and sat.", "Then he left."],
+        ),
+        (
+            "Er rief: „Halt! Sofort!“ Dann ging er nach Hause.",
+            34,
+            ["Er rief: „Halt! Sofort!“", "Dann ging er nach Hause."],
+        ),
+        (
+            "Il dit : « Bon. Assez. » Puis il est parti.",
+            32,
+            ["Il dit : « Bon. Assez. »", "Puis il est parti."],
+        ),
+        ("»Halt. Nein!« Er ging fort.", 22, ["»Halt. Nein!«", "Er ging fort."]),
+        (
+            "‘I can’t. Not now.’ She sat. He left her there.",
+            36,
+            ["‘I can’t. Not now.’", "She sat. He left her there."],
+        ),
+        ("「晴れです。明日も。」と言った。そして出た。", 51, [
+            "「晴れです。明日も。」と言った。", "そして出た。",
+        ]),
+        ("「はい。」そして出た。", 21, ["「はい。」", "そして出た。"]),
+        ("他说：“好。走吧。”然后走了。", 30, ["他说：“好。走吧。”", "然后走了。"]),
+        # A quotation that is too long itself is cut at its sentences.
+        ("“One is here. Two is here. Three is here.”", 30, [
+            "“One is here. Two is here.", "Three is here.”",
+        ]),
+        ("She said, “well, yes, maybe,” and she left.", 34, [
+            "She said, “well, yes, maybe,”", "and she left.",
+        ]),
+        ('A 5" pipe. A 6" pipe. Both fit.', 24, ['A 5" pipe.', 'A 6" pipe. Both fit.']),
+    ],
+)  # fmt: skip
+def test_a_quotation_or_an_aside_stays_whole(text: str, max_bytes: int, chunks: list[str]) -> None:
+    assert split_text(text, max_bytes) == chunks
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        *["1 299,99", "1\xa0299,99", "12 345 678", "1,299.99", "3.14159", "06\xa012\xa034"],
+        *["https://a.bc/d?e=f.g", "www.ab.com/x,y;z", "jo.doe@ex.am.com", "12:30:45", "v2.10.3"],
+    ],
+)
+@pytest.mark.parametrize("text", ["It says {} now", "It. Says, {} now", "他说 {} 了。好"])
+def test_numbers_and_addresses_are_not_cut(text: str, whole: str) -> None:
+    for max_bytes in range(len(whole.encode()), 40):
+        assert any(whole in chunk for chunk in split_text(text.format(whole), max_bytes))
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "sentences"),
+    [
+        ("hi", "मैं आया। वह गया॥ अच्छा।", ["मैं आया।", "वह गया॥", "अच्छा।"]),
+        ("ar", "كيف حالك؟ أنا بخير. شكرا!", ["كيف حالك؟", "أنا بخير.", "شكرا!"]),
+        ("ur", "وہ آیا۔ میں گیا۔", ["وہ آیا۔", "میں گیا۔"]),
+        ("hy", "Բարեւ։ Ինչպես ես։", ["Բարեւ։", "Ինչպես ես։"]),
+        ("am", "ሰላም። ደህና።", ["ሰላም።", "ደህና።"]),
+        ("my", "မင်္ဂလာပါ။ နေကောင်းလား။", ["မင်္ဂလာပါ။", "နေကောင်းလား။"]),
+        ("km", "សួស្តី។ អរគុណ។", ["សួស្តី។", "អរគុណ។"]),
+        ("zh", "好吗？好！走吧……他走了", ["好吗？", "好！", "走吧……", "他走了"]),
+        ("ja", "はい。本当？うん！", ["はい。", "本当？", "うん！"]),
+        (
+            "en",
+            "What?! No!! Wait... Really‽ Yes.",
+            ["What?!", "No!!", "Wait...", "Really‽", "Yes."],
+        ),
+        ("en", "Wait... what? so… it is.", ["Wait... what? so… it is."]),
+        ("es", "¿Qué tal? ¡Hola! Bien.", ["¿Qué tal?", "¡Hola!", "Bien."]),
+        ("el", "Τι κάνεις; Καλά. Εσύ;", ["Τι κάνεις; Καλά.", "Εσύ;"]),
+        ("en", "One line\nand more.\n\nNext one", ["One line\nand more.", "Next one"]),
+    ],
+)
+def test_ends_of_sentences(language: str, text: str, sentences: list[str]) -> None:
+    assert split_sentences(text, language) == sentences
+
+
+def test_thai_is_cut_at_its_spaces() -> None:
+    text = "วันนี้อากาศดีมาก เราจะไปเที่ยว ซื้อ iPhone ใหม่"
+    assert split_text(text, 60) == ["วันนี้อากาศดีมาก", "เราจะไปเที่ยว", "ซื้อ iPhone ใหม่"]
+
+
+def test_verses_end_with_their_lines() -> None:
+    verses = ["The night is long and cold", "And I have far to go", "The snow is deep", "Ah me"]
+    assert split_text("\n".join(verses), 30) == [*verses[:2], "\n".join(verses[2:])]
+
+
+@pytest.mark.parametrize("language", ["", "de"])
+@pytest.mark.parametrize(
+    "text",
+    ["word " * 600, "x" * 300, "\n" * 5_000 + "a" + "\n" * 5_000 + "b", "(" * 3_000, '"a ' * 999],
+)
+def test_odd_texts_are_cut_all_the_same(text: str, language: str) -> None:
+    chunks = split_text(text, 100, language)
+    assert "".join("".join(chunks).split()) == "".join(text.split())
+    assert max(len(chunk.encode()) for chunk in chunks) <= 100
+    lead, rest = split_lead(text, 20, 60, language)
+    assert "".join((lead + rest).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["“", "“a. ", "( ", "「", "„x“ ", '"a." ', "‘", "« ", "1 ", "123 ", "z. ", "\n", "\n ", "’"],
+)
+def test_time_grows_with_the_text(unit: str) -> None:
+    def seconds(count: int) -> float:
+        text = (unit * count)[:count]
+        start = time.thread_time()
+        split_text(text, 100)
+        split_lead(text, 20, 60)
+        split_sentences(text, "de")
+        return time.thread_time() - start
+
+    seconds(1_000)
+    small = min(seconds(4_000) for _ in range(3))
+    assert min(seconds(32_000) for _ in range(3)) < max(24 * small, 0.05)
 
 
 def test_an_address_is_cut_into_parts_that_can_be_spoken() -> None:

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
-from f5serve.text.split import fill_evenly, is_abbreviated, split_characters
+from f5serve.text.abbreviations import is_abbreviated
+from f5serve.text.split import fill_evenly, split_characters
 from f5serve.types import Alignment, WordTiming
 
 SubtitleFormat = Literal["srt", "vtt", "ass", "csv", "json"]

@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
+from f5serve.text.abbreviations import is_abbreviated
+
 C = TypeVar("C", bound=Sized)
+Cut = Callable[[str], Iterator[str]]
+"""A way to cut a text into pieces."""
+
+_LAST_WORDS, _FOLLOWING = 24, 12
+"""Characters on either side of a full stop that show whether it ends a sentence."""
 
 _CLOSING = "\"'”’»›)\\]}」』】》〉）］｝"
-_MARKS = ".!?…؟۔։።܀"
-_FULL_MARKS = "。！？｡．।॥။"
+_CLOSING_BEFORE_SPACE = _CLOSING + "“‘«‹"  # German „so“ and »so«
+_MARKS = ".!?…؟۔։።܀‽⸘⁇⁈⁉"
+_FULL_MARKS = "。！？｡．।॥။។៕"
 
 # Scripts that put no space between words. Hangul, Arabic, Devanagari and the like do put one.
 _UNSPACED_RANGES = (
@@ -25,28 +33,46 @@ _UNSPACED_RANGES = (
 # Full-width and South Asian marks end a sentence by themselves; Latin ones need a space after, for
 # they also stand inside numbers, names and abbreviations, or a character of a script without
 # spaces on either side. A run of marks is tried from its first mark alone, and as a whole: else
-# "!!!!" would take time with the square of its length.
+# "!!!!" would take time with the square of its length. A single line end may be that of a verse.
 _SENTENCE_END = re.compile(
-    rf"(?<![{_MARKS}])[{_MARKS}]++[{_CLOSING}]*+(?:\s++|(?=[{_UNSPACED_RANGES}]))"
+    rf"(?<![{_MARKS}])[{_MARKS}]++(?:[{_CLOSING_BEFORE_SPACE}]|\s»(?!\S))*+\s++"
+    rf"|(?<![{_MARKS}])[{_MARKS}]++[{_CLOSING}]*+(?=[{_UNSPACED_RANGES}])"
     rf"|(?<=[{_UNSPACED_RANGES}])[{_MARKS}]++[{_CLOSING}]*+(?=\w)"
-    rf"|[{_FULL_MARKS}]++[{_MARKS}{_FULL_MARKS}{_CLOSING}]*+\s*+|\n++"
+    rf"|[{_FULL_MARKS}]++[{_MARKS}{_FULL_MARKS}{_CLOSING}]*+\s*+|\n(?:[^\S\n]*+\n)++"
 )
+_UNMARKED_RANGES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # spaces are their only marks
 _CLAUSE_END = re.compile(
-    rf"[,;:،؛၊፣–—-][{_CLOSING}]*+\s++|[，；：、､]++[{_CLOSING}]*+\s*+"
-    rf"|[,;:](?=[{_UNSPACED_RANGES}])|(?<=[{_UNSPACED_RANGES}])[,;:](?=\w)"
+    rf"(?:[,;:،؛၊፣]|(?<!\d\s)[–—-]|[–—-](?!\s\d))[{_CLOSING}]*+\s++"
+    rf"|[，；：、､]++[{_CLOSING}]*+\s*+|[,;:](?=[{_UNSPACED_RANGES}])"
+    rf"|(?<=[{_UNSPACED_RANGES}])[,;:](?=\w)|\n++"
+    rf"|(?<=[{_UNMARKED_RANGES}])\s++(?=[{_UNMARKED_RANGES}])"
 )
 _WORD_END = re.compile(r"\s++")
-_PART_OF_ADDRESS = re.compile(r"[^/?&=._#%+~-]*+[/?&=._#%+~-]++|[^/?&=._#%+~-]++")
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(\"'“‘])(?:(?:[A-Z]\.){0,3}[A-Z]|Mr|Mrs|Ms|Mx|Messrs|Dr|Prof|Sr|Jr|St|Mt|vs|Gen|Col|Capt|Lt|Sgt|Maj"
-    r"|Adm|Gov|Sen|Rep|Rev|Hon|Mme|Mlle|Hr|Fr|Sra|Srta|z\.B|d\.h|u\.a|e\.g|i\.e|cf|ca|bzw|approx)\.$"
+# Not between groups of digits, and not before a mark that French sets apart.
+_WHOLE_WORD_END = re.compile(
+    r"(?<!\d)\s++(?![!?;:»](?!\S))|(?![\xa0\u202f]\d)\s++(?!\d{3}(?!\d)|[!?;:»](?!\S))"
 )
-_BEFORE_A_NUMBER = re.compile(
-    r"(?:^|[\s(\"'“‘])(?:No|Nos|Nr|Fig|Figs|Vol|vol|Art|pp?|[Cc]h|Sec|Abs|Jan|Feb|Mar|Apr|Jun|Jul|Aug"
-    r"|Sept?|Oct|Nov|Dec)\.$"
+_LEFT, _RIGHT = "“«»‹「『（【《〈([", "”»«›」』）】》〉)]"
+_LONGEST_KEPT = 400
+_KEPT = re.compile(
+    "|".join(
+        [
+            *(
+                rf"\{a}[^\{a}\{b}]{{1,{_LONGEST_KEPT}}}+\{b}"
+                for a, b in zip(_LEFT, _RIGHT, strict=True)
+            ),
+            rf"„[^„“”]{{1,{_LONGEST_KEPT}}}+[“”]",
+            rf'(?<![\w.,!?])"(?=\S)[^"]{{1,{_LONGEST_KEPT}}}+(?<=\S)"(?!\w)',
+            rf"(?<!\w)‘(?:[^‘’]|’(?=\w)){{1,{_LONGEST_KEPT}}}+’(?!\w)",
+        ]
+    )
 )
-_NUMBER_OF_AN_ITEM = re.compile(rf"(?:^|[:：][{_CLOSING}]*)\s*\d{{1,3}}\.$")
+"""A quotation or an aside, which is cut only if it is too long itself."""
 
+_GOES_ON = re.compile("と(?![てこきにりもな])|って")
+"""What follows a Japanese quotation within its sentence."""
+
+_PART_OF_ADDRESS = re.compile(r"[^/?&=._#%+~-]*+[/?&=._#%+~-]++|[^/?&=._#%+~-]++")
 _UNSPACED = re.compile(f"[{_UNSPACED_RANGES}]")
 _FULL_WIDTH_MARK = re.compile(
     "[\u3001-\u3004\u3008-\u3020\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
@@ -60,21 +86,25 @@ WHOLE_WORD_BYTES = 40
 """A word up to this long is never cut; what is longer is an address or no word at all."""
 
 
-def split_text(text: str, max_bytes: int) -> list[str]:
+def split_text(text: str, max_bytes: int, language: str = "") -> list[str]:
     """Cut `text` into chunks of at most `max_bytes` bytes of UTF-8, as few as fit, evenly filled.
 
     Cuts are made after sentences where that is enough, else after clauses, else between words,
-    and between characters only where a script has no spaces. A word longer than `max_bytes` is
-    in chunks of its own: in one up to `WHOLE_WORD_BYTES`, else cut as an address is, else anywhere.
+    and between characters only where a script has no spaces. Quotations, asides and numbers stay
+    whole where they fit. A word longer than `max_bytes` is in chunks of its own: in one up to
+    `WHOLE_WORD_BYTES`, else cut as an address is, else anywhere.
+
+    Args:
+        language: ISO 639-1, or "" where it is unknown; decides which full stops end no sentence.
     """
     chunks: list[str] = []
     longest = max(max_bytes, WHOLE_WORD_BYTES)
-    for chunk in _fit(text.strip(), max_bytes, _LEVELS):
+    for chunk in _fit(text.strip(), max_bytes, _levels(language)):
         chunks += [chunk] if _size(chunk) <= longest else _cut_word(chunk, longest)
     return [chunk.strip() for chunk in chunks]
 
 
-def split_lead(text: str, min_bytes: int, max_bytes: int) -> tuple[str, str]:
+def split_lead(text: str, min_bytes: int, max_bytes: int, language: str = "") -> tuple[str, str]:
     """Cut a beginning off that can be spoken while the rest is still made: (beginning, rest).
 
     The beginning has `min_bytes` to `max_bytes` and ends with a sentence if one ends there, else
@@ -84,7 +114,7 @@ def split_lead(text: str, min_bytes: int, max_bytes: int) -> tuple[str, str]:
     text = text.strip()
     if _size(text) <= max_bytes:
         return text, ""
-    for cut in _LEVELS:
+    for cut in _levels(language):
         end = lead = 0
         for piece in cut(text):
             end += len(piece)
@@ -98,20 +128,21 @@ def split_lead(text: str, min_bytes: int, max_bytes: int) -> tuple[str, str]:
     return text, ""
 
 
-def split_sentences(text: str) -> list[str]:
-    """The sentences of `text`, in order, without the spaces between them."""
-    return [sentence.strip() for sentence in _sentences(text.strip())]
+def split_sentences(text: str, language: str = "") -> list[str]:
+    """The sentences of `text`, in order, without the spaces between them.
+
+    One that quotes others is one.
+    """
+    return [sentence.strip() for sentence in _after_sentences(language, True)(text.strip())]
 
 
-def _fit(
-    text: str, max_bytes: int, levels: tuple[Callable[[str], Iterator[str]], ...]
-) -> list[str]:
+def _fit(text: str, max_bytes: int, levels: Sequence[Cut]) -> list[str]:
     if _size(text) <= max_bytes:
         return [text] if text else []
     cut, *finer = levels
     pieces: list[str] = []
     for piece in cut(text):
-        pieces.extend(_fit(piece, max_bytes, tuple(finer)) if finer else [piece])
+        pieces.extend(_fit(piece, max_bytes, finer) if finer else [piece])
     return _pack_evenly(pieces, max_bytes)
 
 
@@ -180,47 +211,64 @@ def _size(text: str) -> int:
     return len(text.rstrip().encode())
 
 
-def _sentences(text: str) -> Iterator[str]:
-    start = 0
-    for match in _SENTENCE_END.finditer(text):
-        if _ends_sentence(text, start, match):
-            yield text[start : match.end()]
-            start = match.end()
-    if start < len(text):
-        yield text[start:]
+@lru_cache(maxsize=64)
+def _levels(language: str) -> tuple[Cut, ...]:
+    """Ways to cut a text, the best first."""
+    return (
+        _after_sentences(language, keep=True),
+        _after(_CLAUSE_END, keep=True),
+        _after_sentences(language, keep=False),
+        _after(_CLAUSE_END),
+        _after(_WHOLE_WORD_END),
+        _after(_WORD_END),
+        split_characters,
+    )
 
 
-def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
-    following = text[match.end() : match.end() + 1]
-    if following.islower():
-        return False  # "e.g. this", or: "Stop!" he said
-    return not is_abbreviated(text[max(start, match.start() - 12) : match.start() + 1], following)
-
-
-def is_abbreviated(text: str, following: str) -> bool:
-    """Whether the full stop at the end of `text` ends no sentence: "Dr." "No." 5, "1." of a list.
-
-    Args:
-        text: the sentence up to the stop, or its last words.
-        following: what comes after the space, or its beginning.
-    """
-    if not text.endswith("."):
-        return False
-    if _ABBREVIATION.search(text) or _NUMBER_OF_AN_ITEM.search(text):
-        return True
-    return following[:1].isdecimal() and _BEFORE_A_NUMBER.search(text) is not None
-
-
-def _after(pattern: re.Pattern[str]) -> Callable[[str], Iterator[str]]:
+def _after_sentences(language: str, keep: bool) -> Cut:
     def cut(text: str) -> Iterator[str]:
         start = 0
-        for match in pattern.finditer(text):
+        for match in _found(_SENTENCE_END, text, keep):
+            if _ends_sentence(text, start, match, language):
+                yield text[start : match.end()]
+                start = match.end()
+        if start < len(text):
+            yield text[start:]
+
+    return cut
+
+
+def _after(pattern: re.Pattern[str], keep: bool = False) -> Cut:
+    def cut(text: str) -> Iterator[str]:
+        start = 0
+        for match in _found(pattern, text, keep):
             yield text[start : match.end()]
             start = match.end()
         if start < len(text):
             yield text[start:]
 
     return cut
+
+
+def _found(pattern: re.Pattern[str], text: str, keep: bool) -> Iterator[re.Match[str]]:
+    """The matches, without those that end within a quotation or an aside if these are kept."""
+    kept = _KEPT.finditer(text) if keep else iter(())
+    passage = next(kept, None)
+    for match in pattern.finditer(text):
+        while passage and passage.end() <= match.end():
+            passage = next(kept, None)
+        if not passage or match.end() <= passage.start():
+            yield match
+
+
+def _ends_sentence(text: str, start: int, match: re.Match[str], language: str) -> bool:
+    following = text[match.end() : match.end() + _FOLLOWING]
+    if following[:1].islower():
+        return False  # "e.g. this", or: "Stop!" he said
+    if match[0][-1] in "」』" and _GOES_ON.match(following):
+        return False
+    last_words = text[max(start, match.start() - _LAST_WORDS) : match.start() + 1]
+    return not is_abbreviated(last_words, following, language)
 
 
 def split_characters(text: str) -> Iterator[str]:
@@ -255,6 +303,3 @@ def _breaks(character: str) -> _Breaks:
         and category not in ("Mn", "Mc", "Me", "Cf", "Lm", "Pe", "Pf", "Po", "Pd"),
         after=character not in _BEFORE_ITS_CONSONANT + "\u200c\u200d" and not opens,
     )
-
-
-_LEVELS = (_sentences, _after(_CLAUSE_END), _after(_WORD_END), split_characters)
