@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from f5serve.text.normalization.european_numbers import Noun, Numbers
-
-_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +147,9 @@ class Abbreviations:
     """
 
     anywhere: Mapping[str, str]
-    closing: Mapping[str, str] = _NONE
-    before_name: Mapping[str, str] = _NONE
-    before_number: Mapping[str, str] = _NONE
+    closing: Mapping[str, str] = field(default_factory=dict)
+    before_name: Mapping[str, str] = field(default_factory=dict)
+    before_number: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +189,7 @@ class Acronyms:
 
     letters: frozenset[str]
     words: frozenset[str]
-    mixed: Mapping[str, str] = _NONE
+    mixed: Mapping[str, str] = field(default_factory=dict)
     short_words: frozenset[str] = frozenset()
     vowels: str = "AEIOUYÄÖÜÀÂÉÈÊËÎÏÔÛÙÁÍÓÚÃÕÌÒ"
 
