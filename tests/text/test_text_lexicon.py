@@ -20,7 +20,7 @@ from f5serve.text.lexicon_files import (
     PLS,
     dump_json,
     dump_pls,
-    parse_lexicon,
+    read_lexicon,
 )
 from f5serve.text.lexicon_rules import (
     MAX_ALIAS_CHARS,
@@ -44,7 +44,7 @@ def spoken(text: str, *rules: LexiconRule, language: str = "en") -> str:
 
 def refusal(data: bytes) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        parse_lexicon(data)
+        read_lexicon(data)
     assert caught.value.code == "BAD_LEXICON"
     assert caught.value.message.endswith(".")
     assert caught.value.hint
@@ -333,7 +333,7 @@ def test_of_rules_with_one_key_the_first_is_kept() -> None:
     ],
 )
 def test_files(data: bytes) -> None:
-    assert parse_lexicon(data) == (Rule("a", "b"),)
+    assert read_lexicon(data) == (Rule("a", "b"),)
 
 
 def test_several_graphemes_languages_and_pronunciations_of_pls() -> None:
@@ -344,7 +344,7 @@ def test_several_graphemes_languages_and_pronunciations_of_pls() -> None:
         "</lexeme>",
         ' xml:lang="en-GB"',
     )
-    assert parse_lexicon(data) == (
+    assert read_lexicon(data) == (
         Rule("colour", "culler", language="en"),
         Rule("color", "culler", language="en"),
         Rule("A&O ä", "<x>", language="de"),
@@ -362,9 +362,9 @@ def test_files_can_be_read_back(
         Rule("重庆", pinyin="chong2 qing4", language="zh"),
         Rule("c", "d"),
     )
-    assert parse_lexicon(dump(rules)) == rules
-    assert parse_lexicon(dump(rules[:1])) == rules[:1]
-    assert parse_lexicon(dump(())) == ()
+    assert read_lexicon(dump(rules)) == rules
+    assert read_lexicon(dump(rules[:1])) == rules[:1]
+    assert read_lexicon(dump(())) == ()
 
 
 BOMB = '<!DOCTYPE lexicon [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
@@ -414,7 +414,7 @@ def test_files_that_are_refused(data: bytes, words: str) -> None:
 def test_no_file_fails_in_another_way(data: bytes | str) -> None:
     code = "BAD_LEXICON"
     try:
-        parse_lexicon(data if isinstance(data, bytes) else data.encode())
+        read_lexicon(data if isinstance(data, bytes) else data.encode())
     except InvalidRequest as error:
         code = error.code
     assert code == "BAD_LEXICON"

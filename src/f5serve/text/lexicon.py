@@ -6,6 +6,7 @@ that of the more particular lexicon; what a rule has written is not matched agai
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from bisect import bisect_right
@@ -43,10 +44,13 @@ class Lexicon:
         """All rules, the more particular ones first."""
         return tuple(rule for layer in self._layers for rule in layer.rules)
 
-    @cached_property
+    @property
     def revision(self) -> str:
-        """SHA-256 of all rules in hexadecimal; "" without any."""
-        return rules_revision(self.rules)
+        """A SHA-256 in hexadecimal that changes with the rules; "" without any."""
+        revisions = [layer.revision for layer in self._layers]
+        if len(revisions) < 2:
+            return "".join(revisions)
+        return hashlib.sha256(" ".join(revisions).encode()).hexdigest()
 
     def over(self, below: Lexicon) -> Lexicon:
         """This lexicon above a less particular one; what is compiled stays so."""
@@ -88,6 +92,10 @@ class _Layer:
         self.rules = rules
         self._languages = {rule.language for rule in rules} | {""}
         self._indexes: dict[str | None, _Index] = {}
+
+    @cached_property
+    def revision(self) -> str:
+        return rules_revision(self.rules)
 
     def index(self, language: str) -> _Index:
         """The rules for a language; two threads may make it at once, which is harmless."""

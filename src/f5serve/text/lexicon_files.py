@@ -37,7 +37,7 @@ _SEP = "\n"  # no namespace holds one
 _UNDETERMINED = ("", "und", "mul", "mis", "zxx")
 
 
-def parse_lexicon(data: bytes) -> tuple[LexiconRule, ...]:
+def read_lexicon(data: bytes) -> tuple[LexiconRule, ...]:
     """The rules of a file, PLS if it begins with `<`, else JSON.
 
     Raises:
@@ -55,14 +55,14 @@ def parse_lexicon(data: bytes) -> tuple[LexiconRule, ...]:
 
 
 def dump_json(rules: Iterable[LexiconRule]) -> bytes:
-    """Rules as JSON, one a line, for `parse_lexicon`."""
+    """Rules as JSON, one a line, for `read_lexicon`."""
     lines = [json.dumps(rule.as_dict(), ensure_ascii=False) for rule in rules]
     inner = ",\n".join(f"    {line}" for line in lines)
     return (f'{{\n  "rules": [\n{inner}\n  ]\n}}\n' if lines else '{"rules": []}\n').encode()
 
 
 def dump_pls(rules: Sequence[LexiconRule]) -> bytes:
-    """Rules as PLS 1.0, for `parse_lexicon`.
+    """Rules as PLS 1.0, for `read_lexicon`.
 
     What PLS cannot say is in attributes of a namespace of its own.
     """
@@ -171,7 +171,7 @@ class _PlsReader:
         self._rules: list[LexiconRule] = []
 
     def read(self, text: str) -> tuple[LexiconRule, ...]:
-        """The rules of a file; errors as `parse_lexicon`."""
+        """The rules of a file; errors as `read_lexicon`."""
         try:
             self._parser.Parse(text.encode(), True)
         except expat.ExpatError as error:

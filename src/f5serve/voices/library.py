@@ -24,6 +24,7 @@ from f5serve.voices import names
 from f5serve.voices.caches import MAX_BYTES, DiskCache, ExistsCache, VoiceCache
 from f5serve.voices.catalog import MAX_PAGE, Catalog, Page
 from f5serve.voices.external_files import ExternalFiles
+from f5serve.voices.lexicon_records import lexicon_key
 from f5serve.voices.names import casefold, check_name
 from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber, default_voice
 from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged_error
@@ -209,7 +210,7 @@ class VoiceLibrary:
         return record
 
     def delete(self, name: str) -> None:
-        """Delete a voice: record, recordings, transcripts, and its external files.
+        """Delete a voice: record, recordings, transcripts, external files, and its lexicon.
 
         Raises:
             InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME.
@@ -228,6 +229,7 @@ class VoiceLibrary:
             raise VoiceNotFound(name, self._catalog.similar_names(name))
         for key in keys:
             self._store.delete(key)
+        self._store.delete(lexicon_key(name))
         self._storage.delete(name, record)
         self._cache.evict(casefold(name))
         self._exists.evict(casefold(name))
