@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from f5serve.text.mapped_text import MappedText
-from f5serve.text.normalization.european_amounts import amount_rules
+from f5serve.text.normalization.european_amounts import amount_rules, duration_rules
 from f5serve.text.normalization.european_dates import date_rules
 from f5serve.text.normalization.european_language import EuropeanLanguage
 from f5serve.text.normalization.european_match import (
@@ -60,6 +60,7 @@ def build_rules(
         *first,
         *abbreviation_rules(language),
         *_phones(language),
+        *duration_rules(language),
         *date_rules(language),
         dotted_rule(language),
         *amount_rules(language),
@@ -99,7 +100,7 @@ def _phones(language: EuropeanLanguage) -> list[RuleRow]:
     return [
         (
             "phone",
-            rf"(?<![\w+])\+\d{{1,15}}+(?:(?:[ \u00a0\u2009\u202f./-]{{1,2}}|{SPACE}?\()"
+            rf"(?<![\w+])\+\d{{1,15}}+(?:(?:[ \u00a0\u2009\u202f./-]{{1,2}}|{SPACE}?\(|(?<=\)))"
             rf"\d{{1,12}}+\)?){{0,7}}+(?!\w)",
             say,
         ),
@@ -196,7 +197,9 @@ def _cardinals(language: EuropeanLanguage) -> list[RuleRow]:
     def say_decimal(match: re.Match[str]) -> str | None:
         return numbers.number(match[0]) if split_number(match[0])[3] else None
 
-    def say_list(match: re.Match[str]) -> str:
+    def say_list(match: re.Match[str]) -> str | None:
+        if re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3}){2,4}", match[0]):
+            return None
         return ", ".join(map(numbers.cardinal, match[0].split(",")))
 
     return [

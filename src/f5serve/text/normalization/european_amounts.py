@@ -28,7 +28,6 @@ def amount_rules(language: EuropeanLanguage) -> list[RuleRow]:
     """Rules in the order in which they apply."""
     measures = language.measures
     return [
-        *_durations(language),
         *_money_rules(language),
         _unit_rule(language, "percent", measures.percents),
         _unit_rule(language, "temperature", measures.temperatures),
@@ -63,7 +62,8 @@ def _unit_rule(language: EuropeanLanguage, kind: str, units: Mapping[str, Noun])
     return kind, pattern, say
 
 
-def _durations(language: EuropeanLanguage) -> list[RuleRow]:
+def duration_rules(language: EuropeanLanguage) -> list[RuleRow]:
+    """Hours, minutes and seconds that last; they come before times of a day."""
     measures, numbers = language.measures, language.numbers
 
     def say(match: re.Match[str]) -> str:
@@ -117,11 +117,11 @@ def _money_rules(language: EuropeanLanguage) -> list[RuleRow]:
     per = rf"(?:/(?P<per>{any_of(language.measures.units)}|{LETTER}{{2,20}}+)(?!\w))?"
     before = (
         rf"(?<![\w$])(?P<minus>(?<![\w)])[-−–+])?(?P<sign>{sign}){SPACE}?(?P<low>{SIGNED})"
-        rf"(?:,[-–—]{{1,2}})?(?:{DASH}(?:(?P=sign){SPACE}?)?(?P<high>{NUMBER}))?"
+        rf"(?:[.,][-–—]{{1,2}}(?!\d))?(?:{DASH}(?:(?P=sign){SPACE}?)?(?P<high>{NUMBER}))?"
         rf"{scale}{per}{_TO}"
     )
     after = (
-        rf"(?P<minus>)(?P<low>{SIGNED})(?:,[-–—]{{1,2}})?(?:{DASH}(?P<high>{NUMBER}))?"
+        rf"(?P<minus>)(?P<low>{SIGNED})(?:[.,][-–—]{{1,2}}(?!\d))?(?:{DASH}(?P<high>{NUMBER}))?"
         rf"{scale}{SPACE}?(?P<sign>{behind})(?!\w){per}{_TO}"
     )
     return [("money", after, say), ("money", before, say)]

@@ -18,7 +18,7 @@ _LATEST_SHORT_YEAR = 40
 
 def date_rules(language: EuropeanLanguage) -> list[RuleRow]:
     """Rules in the order in which they apply."""
-    return [*_numeric(language), *_written(language), *_weekdays(language), *_times(language)]
+    return [*_weekdays(language), *_numeric(language), *_written(language), *_times(language)]
 
 
 def _date_words(language: EuropeanLanguage, lead: str, day: int, month: int, year: str) -> str:

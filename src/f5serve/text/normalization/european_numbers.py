@@ -62,6 +62,7 @@ class Numbers:
         point: the word for a decimal point.
         minus: the word for a minus before a number.
         plus: the word for a plus before a number.
+        plus_minus: the words for ±; "" for both of them.
         year_ruleset: of numbers that are years.
         fraction_as_number: decimals are one number, 3,14 "trois virgule quatorze", not digits.
         singular_below_two: the plural begins at 2, not behind 1: "1,5 million".
@@ -74,6 +75,7 @@ class Numbers:
     point: str
     minus: str
     plus: str = "plus"
+    plus_minus: str = ""
     year_ruleset: str = "spellout-numbering"
     fraction_as_number: bool = True
     singular_below_two: bool = False
@@ -131,7 +133,7 @@ class Numbers:
 
     def _sign(self, sign: str) -> str:
         if sign == "±":
-            return f"{self.plus} {self.minus}"
+            return self.plus_minus or f"{self.plus} {self.minus}"
         return self.plus if sign == "+" else self.minus
 
     def _decimals(self, digits: str) -> str:

@@ -52,7 +52,8 @@ def address_rules(language: EuropeanLanguage) -> list[RuleRow]:
 
     def say_version(match: re.Match[str]) -> str:
         words = f" {numbers.point} ".join(map(numbers.cardinal, match["parts"].split(".")))
-        return f"{signs.version} {words}" if match["v"] else words
+        is_named = word_before(match).lower() == signs.version.lower()
+        return words if is_named else f"{signs.version} {words}"
 
     return [
         ("emoji", r" ?[\u00a9\u00ae\u200d\u203c-\U0001ffff]", _drop_emoji),
@@ -71,7 +72,7 @@ def address_rules(language: EuropeanLanguage) -> list[RuleRow]:
         ),
         (
             "version",
-            r"(?<![\w.,])(?P<v>[vV])(?P<parts>\d{1,6}(?:\.\d{1,6}){0,5})(?!\w|\.\d)",
+            r"(?<![\w.,])[vV](?P<parts>\d{1,6}(?:\.\d{1,6}){0,5})(?!\w|\.\d)",
             say_version,
         ),
     ]
