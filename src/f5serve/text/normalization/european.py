@@ -114,6 +114,8 @@ def _ordinals(language: EuropeanLanguage) -> list[RuleRow]:
     def say(match: re.Match[str]) -> str | None:
         digits = match["number"]
         if not digits.isdecimal():
+            if match["mark"].isalpha() and not language.has_roman_ordinals:
+                return None
             digits = str(roman_value(digits))
         return numbers.ordinal(digits, marks[match["mark"]]) if int(digits) else None
 

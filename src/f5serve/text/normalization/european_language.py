@@ -239,6 +239,7 @@ class EuropeanLanguage:
         ordinal_marks: what stands behind digits to a form of `Numbers.ordinals`: "er" -> "m".
         gender_before: word behind a number to the gender in which it counts: "pages" -> "f".
         years: pattern of four digits that are a year, with what is around them; "" for none.
+        has_roman_ordinals: whether letters behind a Roman numeral make an ordinal: "XXe".
     """
 
     numbers: Numbers
@@ -256,3 +257,4 @@ class EuropeanLanguage:
     ordinal_marks: Mapping[str, str]
     gender_before: Callable[[str], str]
     years: str = ""
+    has_roman_ordinals: bool = True

@@ -65,6 +65,7 @@ class Numbers:
         plus_minus: the words for ±; "" for both of them.
         year_ruleset: of numbers that are years.
         fraction_as_number: decimals are one number, 3,14 "trois virgule quatorze", not digits.
+        of_millions: word between whole millions and what they count: "dos millones de euros".
         singular_below_two: the plural begins at 2, not behind 1: "1,5 million".
     """
 
@@ -78,6 +79,7 @@ class Numbers:
     plus_minus: str = ""
     year_ruleset: str = "spellout-numbering"
     fraction_as_number: bool = True
+    of_millions: str = ""
     singular_below_two: bool = False
 
     def is_available(self) -> bool:
@@ -118,7 +120,12 @@ class Numbers:
 
     def counted(self, text: str, noun: Noun) -> str:
         """A written number and what it counts: "21 pages" -> "vingt-et-une pages"."""
-        return f"{self.number(text, noun.gender)} {noun.form(self.is_one(text))}"
+        of = self._of(split_number(text)[1]) if noun.gender else ""
+        return f"{self.number(text, noun.gender)} {of}{noun.form(self.is_one(text))}"
+
+    def _of(self, whole: str) -> str:
+        is_millions = whole.endswith("000000") and whole[0] != "0" and len(whole) <= MAX_DIGITS
+        return f"{self.of_millions} " if self.of_millions and is_millions else ""
 
     def is_one(self, text: str) -> bool:
         """Whether the singular follows a written number."""
