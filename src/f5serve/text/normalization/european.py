@@ -61,12 +61,14 @@ def build_rules(
         *abbreviation_rules(language),
         *_phones(language),
         *duration_rules(language),
+        *duration_rules(language),
         *date_rules(language),
         dotted_rule(language),
         *amount_rules(language),
         *before_numbers,
         *_ordinals(language),
         *roman_rules(language),
+        *_seasons(language),
         *_fractions(language),
         *sign_rules(language),
         *_years(language),
@@ -161,6 +163,17 @@ def _fractions(language: EuropeanLanguage) -> list[RuleRow]:
         ),
         ("ratio", r"(?<![\w:.,])\d{1,4}+(?::\d{1,4}+)++(?![\d:])", say_ratio),
         ("ratio", rf"(?<![\w:.,])\d{{1,4}}{SPACE}:{SPACE}\d{{1,4}}(?![\d:])", say_ratio),
+    ]
+
+
+def _seasons(language: EuropeanLanguage) -> list[RuleRow]:
+    numbers = language.numbers
+    return [
+        (
+            "year",
+            r"(?<![\w.,/-])(1[1-9]\d\d|20\d\d)/(\d\d)(?![\d/])",
+            lambda match: f"{numbers.year(match[1])} {numbers.cardinal(match[2])}",
+        ),
     ]
 
 

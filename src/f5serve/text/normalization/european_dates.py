@@ -135,7 +135,7 @@ def _weekdays(language: EuropeanLanguage) -> list[RuleRow]:
         ),
         (
             "date",
-            rf"(?<!\w)({names})(?:\.(?=,?{SPACE}\d)|(?=,{SPACE}\d|{SPACE}\d{{1,2}}[.:/]\d))",
+            rf"(?<!\w)({names})(?:\.(?=,?{SPACE}\d)|(?=,?{SPACE}\d{{1,2}}[.:/]))",
             lambda match: short[match[1]],
         ),
     ]
@@ -152,6 +152,8 @@ def _times(language: EuropeanLanguage) -> list[RuleRow]:
             return None
         second = int(match["second"]) if match["second"] else None
         words = times.say(int(match["hour"]), int(match["minute"] or 0), second, end)
+        if match["to"]:
+            return f"{words} {times.to} "
         if not match["hour2"]:
             return words
         until = times.say(int(match["hour2"]), int(match["minute2"] or 0), None, end)
@@ -163,7 +165,8 @@ def _times(language: EuropeanLanguage) -> list[RuleRow]:
             rf"(?<![\w:.,])(?P<hour>{_HOUR})(?!\d)(?:(?P<mark>[:.]{letter})(?P<minute>{_MINUTE})"
             rf"(?::(?P<second>{_MINUTE}))?(?!\d))?"
             rf"(?:{DASH}(?P<hour2>{_HOUR})(?!\d)(?:(?:[:.]{letter})(?P<minute2>{_MINUTE}))?"
-            rf"(?=[^\d:]|$))?(?:{SPACE}?(?P<suffix>{suffix})(?!\w))?(?!\d|:\d)",
+            rf"(?=[^\d:]|$))?(?:{SPACE}?(?P<suffix>{suffix})(?!\w))?(?!\d|:\d)"
+            rf"(?P<to>{DASH}(?={_HOUR}(?:[:.]{_MINUTE}|{SPACE}?(?:{suffix})(?![^\W\d]))))?",
             say,
         ),
     ]

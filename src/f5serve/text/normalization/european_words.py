@@ -117,10 +117,10 @@ def abbreviation_rules(language: EuropeanLanguage) -> list[RuleRow]:
     """Abbreviations, the more particular first."""
     table = language.abbreviations
     return [
-        _abbreviation(table.before_number, rf"(?={SPACE}?\d|{SPACE}[IVXLC]++(?!\w))", "keep"),
-        _abbreviation(table.before_name, rf"(?={SPACE}[{UPPER}])", "keep"),
         _abbreviation(table.closing, "", "closing"),
         _abbreviation({**table.anywhere, **language.acronyms.mixed}, "", "end"),
+        _abbreviation(table.before_number, rf"(?={SPACE}?\d|{SPACE}[IVXLC]++(?!\w))", "keep"),
+        _abbreviation(table.before_name, rf"(?={SPACE}[{UPPER}])", "keep"),
     ]
 
 

@@ -267,11 +267,6 @@ def _before_numbers() -> list[RuleRow]:
             rf"(?<![\w.,])(\d{{1,6}})-?((?:{_JOINED})\w{{0,6}})(?!\w)",
             lambda m: f"{NUMBERS.cardinal(m[1], 'm')}{m[2]}",
         ),
-        (
-            "year",
-            r"(?<![\w.,/-])(1[1-9]\d\d|20\d\d)/(\d\d)(?![\d/])",
-            lambda m: f"{NUMBERS.year(m[1])} {NUMBERS.cardinal(m[2])}",
-        ),
         ("ordinal", rf"(?<![\w.,])(\d{{1,4}})\.(?={SPACE}[^\W\d_])", _say_ordinal),
         (
             "ordinal",
@@ -339,7 +334,8 @@ LANGUAGE = EuropeanLanguage(
     ),
     phones=Phones(
         patterns=(
-            r"\(?0\d{1,4}\)?(?:[ \u00a0]?[/-][ \u00a0]?|[ \u00a0])\d{2,9}(?:[ \u00a0-]\d{1,9}){0,4}",
+            r"\(?0\d{1,4}\)?(?:[ \u00a0]?[/-][ \u00a0]?|[ \u00a0])\d{2,9}"
+            r"(?:[ \u00a0-]\d{1,9}){0,4}",
             r"0\d{8,11}",
         ),
         group=NUMBERS.digits,
