@@ -20,6 +20,7 @@ from f5serve.text.lexicon_files import (
     PLS,
     dump_json,
     dump_pls,
+    read_changes,
     read_lexicon,
 )
 from f5serve.text.lexicon_rules import (
@@ -27,6 +28,7 @@ from f5serve.text.lexicon_rules import (
     MAX_RULES,
     MAX_TEXT_CHARS,
     LexiconRule,
+    RuleSelector,
     folded,
     parse_rule,
     parse_rules,
@@ -408,6 +410,44 @@ LEXEME = "<lexeme><grapheme>a</grapheme><alias>{}</alias></lexeme>"
 )
 def test_files_that_are_refused(data: bytes, words: str) -> None:
     assert words in refusal(data).message
+
+
+def test_changes() -> None:
+    changes = read_changes(
+        json.dumps(
+            {
+                "add": [{"text": "a", "alias": "b"}],
+                "remove": [" B ", {"text": "c", "language": "en-US", "case_sensitive": False}],
+            }
+        ).encode()
+    )
+    assert changes == (
+        (Rule("a", "b"),),
+        (RuleSelector("B"), RuleSelector("c", language="en", case_sensitive=False)),
+    )
+    assert read_changes(b'{"remove": [{"text": "a", "language": ""}]}').remove[0].language == ""
+    for whole in (dump_json([Rule("a", "b")]), dump_pls([Rule("a", "b")])):
+        assert read_changes(whole) == ((Rule("a", "b"),), ())
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"{}", "nothing to change"),
+        (b'{"add": {"text": "a"}}', "rules are no list"),
+        (b'{"remove": {"text": "a"}}', "rules to remove are no list"),
+        (b'{"remove": [7]}', "Rule 1 is no object"),
+        (b'{"remove": [{"language": "en"}]}', "Rule 1 has no text"),
+        (b'{"remove": ["a", {"text": "b", "language": "x"}]}', "Rule 2 ('b') has the language 'x'"),
+        (b'{"remove": [' + b'"a",' * MAX_RULES + b'"a"]}', "10,001 rules"),
+        (b"{" + b" " * MAX_FILE_BYTES, "2,000,001 bytes"),
+    ],
+)
+def test_changes_that_are_refused(data: bytes, words: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_changes(data)
+    assert caught.value.code == "BAD_LEXICON"
+    assert words in caught.value.message
 
 
 @given(st.one_of(st.binary(max_size=60), st.text("<>/lexicongrapheme&;![]\"' {:,}", max_size=60)))

@@ -13,11 +13,11 @@ import pytest
 
 from f5serve.errors import F5Error, InvalidRequest, StorageFailed
 from f5serve.store.memory import MemoryStore
-from f5serve.text.lexicon_rules import MAX_RULES, LexiconRule
+from f5serve.text.lexicon_rules import MAX_RULES, LexiconRule, RuleSelector
 from f5serve.text.mapped_text import MappedText
 from f5serve.voices import lexicons
 from f5serve.voices.lexicon_records import LIBRARY_KEY, lexicon_key
-from f5serve.voices.lexicons import LexiconEntry, LexiconLibrary, RuleSelector
+from f5serve.voices.lexicons import LexiconEntry, LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
 from tests.voices.material import WORDS, CountingStore, recording
 
@@ -97,6 +97,7 @@ def test_rules_of_a_voice_come_before_those_of_the_library(library: LexiconLibra
     ],
 )
 def test_voices_that_can_have_no_rules(library: LexiconLibrary, voice: str, code: str) -> None:
+    assert refusal(library.get, voice).code == code
     assert refusal(library.put, voice, [WIN]).code == code
     assert refusal(library.patch, voice, [WIN]).code == code
 
@@ -108,7 +109,7 @@ def test_voices_of_the_stand_in_speaker_can(library: LexiconLibrary) -> None:
 
 def test_patch_removes_replaces_and_adds(library: LexiconLibrary) -> None:
     library.put("ana", [WIN, LEE, Rule("lead", "led", language="de"), Rule("lead", "leed")])
-    selectors = [RuleSelector(" LEE "), RuleSelector("lead", language="de"), RuleSelector("gone")]
+    selectors = [RuleSelector("LEE"), RuleSelector("lead", language="de"), RuleSelector("gone")]
     changed = library.patch("ana", [Rule("nguyen", "New"), Rule("Bo", "Bow")], selectors)
     assert (changed.added, changed.replaced, changed.removed) == (1, 1, 2)
     rules = (Rule("nguyen", "New"), Rule("lead", "leed"), Rule("Bo", "Bow"))

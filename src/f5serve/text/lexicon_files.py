@@ -6,16 +6,18 @@ import codecs
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 from xml.parsers import expat
 
 from f5serve.errors import InvalidRequest
 from f5serve.text.lexicon_rules import (
     LexiconRule,
+    RuleSelector,
     bad_lexicon,
     check_count,
     parse_rule,
     parse_rules,
+    parse_selector,
     phoneme_error,
     unique,
 )
@@ -43,15 +45,43 @@ def read_lexicon(data: bytes) -> tuple[LexiconRule, ...]:
     Raises:
         InvalidRequest: BAD_LEXICON, with the place of the fault, or the number of the rule.
     """
-    if len(data) > MAX_FILE_BYTES:
-        raise bad_lexicon(
-            f"The lexicon has {len(data):,} bytes; {MAX_FILE_BYTES:,} are the most.",
-            "Leave out rules that are not needed.",
-        )
+    _check_size(data)
     text = _decode(data)
     if text.lstrip().startswith("<"):
         return _PlsReader().read(text)
-    return parse_rules(_rules_of_json(text))
+    value = _parse_json(text)
+    return parse_rules(value.get("rules") if isinstance(value, dict) else value)
+
+
+class LexiconChanges(NamedTuple):
+    """Rules to add, and which to remove before that."""
+
+    add: tuple[LexiconRule, ...] = ()
+    remove: tuple[RuleSelector, ...] = ()
+
+
+def read_changes(data: bytes) -> LexiconChanges:
+    """The changes in {"add": [rule], "remove": [{"text": ".."}]}, or the rules of a lexicon to add.
+
+    Raises:
+        InvalidRequest: as `read_lexicon`.
+    """
+    if not data.lstrip().startswith(b"{"):
+        return LexiconChanges(read_lexicon(data))
+    _check_size(data)
+    value = _parse_json(_decode(data))
+    if "rules" in value:
+        return LexiconChanges(parse_rules(value["rules"]))
+    if not {"add", "remove"} & value.keys():
+        raise bad_lexicon(
+            "There is nothing to change.", 'Send {"add": [..], "remove": [{"text": ".."}]}.'
+        )
+    add, remove = (value.get(name) or [] for name in ("add", "remove"))
+    if not isinstance(remove, list):
+        raise bad_lexicon("The rules to remove are no list.", 'Send {"remove": [{"text": ".."}]}.')
+    check_count(len(remove))
+    selectors = tuple(parse_selector(each, number) for number, each in enumerate(remove, 1))
+    return LexiconChanges(parse_rules(add), selectors)
 
 
 def dump_json(rules: Iterable[LexiconRule]) -> bytes:
@@ -94,6 +124,14 @@ def _lexeme(rule: LexiconRule, common: str) -> str:
     return f"  <lexeme{attributes}>{grapheme}{spoken}</lexeme>"
 
 
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_FILE_BYTES:
+        raise bad_lexicon(
+            f"The lexicon has {len(data):,} bytes; {MAX_FILE_BYTES:,} are the most.",
+            "Leave out rules that are not needed.",
+        )
+
+
 def _decode(data: bytes) -> str:
     is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
@@ -104,9 +142,9 @@ def _decode(data: bytes) -> str:
         ) from None
 
 
-def _rules_of_json(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except RecursionError:
         raise bad_lexicon("The JSON is too deep.", "Send a list of rules.") from None
     except json.JSONDecodeError as error:
@@ -117,7 +155,6 @@ def _rules_of_json(text: str) -> Any:
         ) from None
     except ValueError:  # a number of too many digits
         raise bad_lexicon("A number has too many digits.", "Send a list of rules.") from None
-    return value.get("rules") if isinstance(value, dict) else value
 
 
 class _Lexeme:

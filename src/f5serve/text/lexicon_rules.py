@@ -83,6 +83,32 @@ class LexiconRule:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class RuleSelector:
+    """The rules for a text, in whatever capitals; `parse_selector` makes a valid one.
+
+    Attributes:
+        language: "" selects rules for all languages, None rules for any.
+        case_sensitive: None selects both kinds.
+    """
+
+    text: str
+    language: str | None = None
+    case_sensitive: bool | None = None
+
+    @property
+    def key(self) -> str:
+        """The text without capitals."""
+        return folded(self.text)
+
+    def selects(self, rule: LexiconRule) -> bool:
+        """Whether it is one of them; it has their text."""
+        return self.language in (None, rule.language) and self.case_sensitive in (
+            None,
+            rule.case_sensitive,
+        )
+
+
 def plain(text: str) -> str:
     """Full-width letters as plain ones, one kind of space and of apostrophe; as long as `text`."""
     return text.translate(_PLAIN)
@@ -155,6 +181,21 @@ def parse_rule(value: Any, number: int = 1, is_stored: bool = False) -> LexiconR
     if rule.pinyin:
         _check_pinyin(rule, number)
     return rule
+
+
+def parse_selector(value: Any, number: int = 1) -> RuleSelector:
+    """The selector of a JSON object, or of a text; arguments and errors as `parse_rules`."""
+    fields = {"text": value} if isinstance(value, str) else value
+    fields = _rename_fields(fields, number, is_stored=False)
+    text = _text(fields, "text", number, MAX_TEXT_CHARS)
+    if not text:
+        raise _bad_rule(number, fields, "has no text", "Give the text of the rule to remove.")
+    is_given = [fields.get(name) is not None for name in ("language", "case_sensitive")]
+    return RuleSelector(
+        text,
+        _language(fields, number) if is_given[0] else None,
+        _flag(fields, "case_sensitive", number, False) if is_given[1] else None,
+    )
 
 
 def bad_lexicon(message: str, hint: str) -> InvalidRequest:

@@ -10,7 +10,6 @@ import hashlib
 import logging
 import threading
 import time
-import unicodedata
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,13 @@ from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.store.base import ObjectStore
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.lexicon_files import MAX_FILE_BYTES
-from f5serve.text.lexicon_rules import LexiconRule, check_count, folded, unique
+from f5serve.text.lexicon_rules import (
+    LexiconRule,
+    RuleSelector,
+    check_count,
+    folded,
+    unique,
+)
 from f5serve.voices import names
 from f5serve.voices.lexicon_records import (
     UNREADABLE,
@@ -73,27 +78,6 @@ class LexiconPage:
 
     lexicons: tuple[LexiconEntry, ...]
     next: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSelector:
-    """The rules of a text, in whatever capitals; None selects all."""
-
-    text: str
-    language: str | None = None
-    case_sensitive: bool | None = None
-
-    @property
-    def key(self) -> str:
-        """The text without capitals."""
-        return folded(unicodedata.normalize("NFC", " ".join(self.text.split())))
-
-    def selects(self, rule: LexiconRule) -> bool:
-        """Whether it is one of them; it has their text."""
-        return self.language in (None, rule.language) and self.case_sensitive in (
-            None,
-            rule.case_sensitive,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,20 +138,21 @@ class LexiconLibrary:
         self._cached: OrderedDict[str, _Cached] = OrderedDict()
 
     def get(self, voice: str = "") -> StoredLexicon:
-        """The current lexicon; without rules where there is none.
+        """The current lexicon; without rules where a voice has none.
 
         Raises:
-            InvalidRequest: BAD_VOICE_NAME, RESERVED_VOICE_NAME.
+            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME.
             StorageFailed: LEXICON_DAMAGED, LEXICON_TOO_NEW, or the store's own code.
         """
         voice = check_voice(voice)
-        return load_lexicon(voice, self._read(voice))
+        data = self._read(voice)
+        return load_lexicon(self._existing(voice) if data is None else voice, data)
 
     def put(self, voice: str, rules: Iterable[LexiconRule]) -> StoredLexicon:
         """Replace all rules; without any the lexicon is removed.
 
         Raises:
-            InvalidRequest: BAD_LEXICON for too many rules, VOICE_NOT_FOUND, or as `get`.
+            InvalidRequest: BAD_LEXICON for too many rules, or as `get`.
             StorageFailed: the store's own code.
         """
         voice = self._existing(voice)
@@ -200,7 +185,7 @@ class LexiconLibrary:
         """Remove a lexicon, also one that cannot be read; it need not exist.
 
         Raises:
-            InvalidRequest: as `get`.
+            InvalidRequest: BAD_VOICE_NAME, RESERVED_VOICE_NAME.
             StorageFailed: the store's own code.
         """
         voice = check_voice(voice)
@@ -324,7 +309,7 @@ class LexiconLibrary:
 
     def _summarize(self, voice: str) -> LexiconEntry:
         try:
-            lexicon = self.get(voice)
+            lexicon = load_lexicon(voice, self._read(voice))
         except StorageFailed as error:
             if error.code not in UNREADABLE:
                 raise
