@@ -20,7 +20,7 @@ from f5serve.text.normalization.european_language import (
 from f5serve.text.normalization.european_match import RuleRow
 from f5serve.text.normalization.european_numbers import Noun, Numbers
 from f5serve.text.normalization.italian_amounts import MEASURES, MONEY
-from f5serve.text.normalization.romance import Parts, numeral_row, part_rows, word_set
+from f5serve.text.normalization.romance import Parts, numeral_row, one_row, part_rows, word_set
 
 
 class _ItalianNumbers(Numbers):
@@ -120,6 +120,7 @@ ABBREVIATIONS = Abbreviations(
         "S.r.l.": "S R L", "Srl": "S R L", "sec.": "secolo", "tel.": "telefono",
         "cell.": "cellulare", "v.": "vedi", "vs.": "contro",
         "Egr.": "Egregio", "Gent.mo": "Gentilissimo", "Gent.ma": "Gentilissima",
+        "Gent.mi": "Gentilissimi",
         "c/o": "presso", "p.v.": "prossimo venturo", "u.s.": "ultimo scorso", "N.B.": "nota bene",
     },
     closing={"ecc.": "eccetera", "etc.": "eccetera"},
@@ -177,7 +178,7 @@ ROMANS = Romans(
 
 ACRONYMS = Acronyms(
     letters=word_set("UE TV CD DVD PDF GPS PC DNA RNA AI IA PD USB"),
-    words=word_set("ONU NATO FIAT RAI NASA IVA ISTAT INPS USA UNESCO FIFA UEFA IBAN CGIL CISL"),
+    words=word_set("ONU NATO FIAT RAI NASA IVA ISTAT INPS USA UNESCO FIFA UEFA OK IBAN CGIL CISL"),
     short_words=word_set(
         "a al ai che chi ci con da dai dal dei del di due e è era fa fra già gli ha hai ho i il "
         "in io "
@@ -277,7 +278,7 @@ _FIRST: list[RuleRow] = [
         r"(?!\d|[.,]\d| ?[%€$])",
         _clock_with_point,
     ),
-    ("year", r"(?<=\b[aA]nni) ?['’](?=\d0(?!\d))", lambda match: " "),
+    ("year", r"(?<!\w)['’](?=\d{2,3}(?!\d))", lambda match: ""),
     (
         "postcode",
         r"(?<!\w)(?:(CAP) )?(\d{5})(?= [A-Z][a-z])",
@@ -297,6 +298,25 @@ _EVENTS = {
     "concilio": "m", "premio": "m", "guerra": "f", "edizione": "f", "dinastia": "f",
     "repubblica": "f", "legislatura": "f", "internazionale": "f", "olimpiade": "f",
 }  # fmt: skip
+
+_BEFORE_ONE = word_set(
+    "è c'è ho hai ha abbiamo avete hanno resta manca con per di da a in e o ed solo ogni fra tra "
+    "dopo compra comprato aggiungi serve circa entro più"
+)
+_NOT_AFTER_ONE = word_set("del della dei degli delle per con che più meno alla allo sul nel non")
+
+
+def _one(word: str) -> str:
+    if _is_feminine(word) or word.endswith(("zione", "sione", "tà")):
+        return "un'" if word[0] in "aeiouAEIOU" else "una "
+    return "uno " if re.match(r"(?i)z|gn|ps|x|s[^aeiou]", word) else "un "
+
+
+_BEFORE_NUMBERS: list[RuleRow] = [
+    numeral_row(NUMBERS, _EVENTS, most=100),
+    one_row(_BEFORE_ONE, _NOT_AFTER_ONE, _one),
+    ("fraction", r"(?<=\d)/(?=(?:19|20)\d\d(?![\d/]))", lambda match: " del "),
+]
 
 ITALIAN = EuropeanLanguage(
     numbers=NUMBERS,
@@ -319,9 +339,7 @@ ITALIAN = EuropeanLanguage(
     has_roman_ordinals=False,
 )  # fmt: skip
 
-_RULES = build_rules(
-    ITALIAN, first=_FIRST, before_numbers=[numeral_row(NUMBERS, _EVENTS, most=100)]
-)
+_RULES = build_rules(ITALIAN, first=_FIRST, before_numbers=[*_BEFORE_NUMBERS])
 
 
 def verbalize(mapped: MappedText, off: frozenset[str]) -> MappedText:

@@ -23,7 +23,7 @@ from f5serve.text.normalization.european_language import (
 from f5serve.text.normalization.european_match import RuleRow
 from f5serve.text.normalization.european_numbers import Numbers
 from f5serve.text.normalization.portuguese_amounts import MEASURES, MONEY
-from f5serve.text.normalization.romance import Parts, numeral_row, part_rows, word_set
+from f5serve.text.normalization.romance import Parts, numeral_row, one_row, part_rows, word_set
 
 NUMBERS = Numbers(
     code="pt",
@@ -166,7 +166,7 @@ ACRONYMS = Acronyms(
         "IBGE CPF CNPJ RG UE TV CD DVD GPS PDF USB IA DNA ADN PT PSDB ISS IPTU IPI FGTS "
         "OAB INSS BNDES ICMS STF STJ TSE CEO FBI CIA"
     ),
-    words=word_set("ONU NATO OTAN NASA PIB CEP IVA SUS UNESCO FIFA UEFA ANVISA MEC EUA OMS"),
+    words=word_set("ONU NATO OTAN NASA PIB CEP IVA SUS UNESCO FIFA UEFA OK ANVISA MEC EUA OMS"),
     mixed={"EUA": "Estados Unidos"},
     short_words=word_set(
         "a as ao à às da das de do dos e é em eu já lá me meu na nas no nos não o os ou por que se "
@@ -208,6 +208,7 @@ SIGNS = Signs(
 )  # fmt: skip
 
 _MASCULINE = word_set(
+    "atletas colegas astronautas dálmatas policiais patriotas piratas democratas "
     "dias mapas problemas programas temas sistemas idiomas planetas climas poemas poetas esquemas "
     "sintomas teoremas dilemas gramas quilogramas pijamas diplomas fantasmas panoramas cometas "
     "aromas dramas telefonemas cinemas sofás"
@@ -232,7 +233,7 @@ def _gender_before(word: str) -> str:
     if word in _FEMININE or word.endswith(("ções", "sões", "dades", "tudes", "agens")):
         return "f"
     if word.endswith("as"):
-        return "m" if word in _MASCULINE else "f"
+        return "m" if word in _MASCULINE or word.endswith("istas") else "f"
     return "m" if word.endswith("s") or word in ("mil", "milhões") else ""
 
 
@@ -260,7 +261,7 @@ _FIRST: list[RuleRow] = [
     ("phone", r"(?<![\w.-])\d{3}\.\d{3}\.\d{3}-\d{2}(?![\w-])", _digit_groups),
     ("phone", r"(?<![\w.-])\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}(?![\w-])", _digit_groups),
     ("postcode", r"(?<![\w.-])\d{5}-\d{3}(?![\w-])", _digit_groups),
-    ("postcode", r"(?<![\w.-])\d{4}-\d{3}(?= [A-ZÀ-Ý][a-zà-ÿ])", _digit_groups),
+    ("postcode", r"(?<![\w.-])\d{4}-\d{3}(?![\w-])", _digit_groups),
     ("abbreviation", r"(?<![\w.])D\. ([A-ZÀ-Ý][a-zà-ÿ]{1,20})", _title),
     ("abbreviation", rf"{_STREET}R\.(?= [A-ZÀ-Ý])", lambda match: "Rua"),
     *part_rows(_PARTS_OF),
@@ -274,6 +275,19 @@ _EVENTS = {
     "Encontro": "m", "Troféu": "m", "Festival": "m", "Plano": "m", "Fórum": "m", "Milênio": "m",
     "Governo": "m",
 }  # fmt: skip
+
+_BEFORE_ONE = word_set(
+    "há havia tenho tem temos têm resta restam falta faltam compre comprei de e ou com em por a "
+    "para "
+    "sem é são só cada faz dentro após durante adicione junte peça mais até desde entre como quero"
+)
+_NOT_AFTER_ONE = word_set("dos das por para com que mais menos sobre entre até desde ser não")
+
+_BEFORE_NUMBERS: list[RuleRow] = [
+    numeral_row(NUMBERS, _EVENTS),
+    one_row(_BEFORE_ONE, _NOT_AFTER_ONE, lambda word: "uma " if _is_feminine(word) else "um "),
+    ("fraction", r"(?<=\d)/(?=(?:19|20)\d\d(?![\d/]))", lambda match: " de "),
+]
 
 PORTUGUESE = EuropeanLanguage(
     numbers=NUMBERS,
@@ -297,7 +311,7 @@ PORTUGUESE = EuropeanLanguage(
     has_roman_ordinals=False,
 )  # fmt: skip
 
-_RULES = build_rules(PORTUGUESE, first=_FIRST, before_numbers=[numeral_row(NUMBERS, _EVENTS)])
+_RULES = build_rules(PORTUGUESE, first=_FIRST, before_numbers=[*_BEFORE_NUMBERS])
 
 
 def verbalize(mapped: MappedText, off: frozenset[str]) -> MappedText:

@@ -13,6 +13,7 @@ from f5serve.text.normalization.european_match import (
     any_of,
     roman_value,
     without_spaces,
+    word_before,
 )
 from f5serve.text.normalization.european_numbers import SPACE, Noun, Numbers
 
@@ -86,6 +87,30 @@ def _halves(match: re.Match[str]) -> tuple[str, str]:
         top, _, bottom = unicodedata.normalize("NFKC", match["sign"]).partition("⁄")
         return top, bottom
     return match["top"], match["bottom"]
+
+
+def one_row(before: frozenset[str], no_noun: frozenset[str], say: Callable[[str], str]) -> RuleRow:
+    """The number 1 before a noun is an article: "hay 1 persona" -> "hay una persona".
+
+    Behind a noun it is a number: "capítulo 1".
+
+    Args:
+        before: words in small letters after which it is one; so it is after a mark.
+        no_noun: words that are none.
+        say: the word behind, to the article with its space.
+    """
+
+    def article(match: re.Match[str]) -> str | None:
+        word = match["word"]
+        head = match.string[max(0, match.start() - 2) : match.start()].rstrip()
+        is_article = not head or head[-1] in ",:;.!?(¿¡" or word_before(match).lower() in before
+        return say(word) if is_article and word.lower() not in no_noun else None
+
+    return (
+        "cardinal",
+        rf"(?<![\w.,/:+-])1{SPACE}(?=(?P<word>{LETTER}{{3,30}})(?!\w))",
+        article,
+    )
 
 
 def word_set(text: str) -> frozenset[str]:

@@ -18,8 +18,8 @@ from f5serve.text.normalization.european_language import (
     Times,
 )
 from f5serve.text.normalization.european_match import RuleRow
-from f5serve.text.normalization.european_numbers import Numbers
-from f5serve.text.normalization.romance import Parts, numeral_row, part_rows, word_set
+from f5serve.text.normalization.european_numbers import NUMBER, Numbers
+from f5serve.text.normalization.romance import Parts, numeral_row, one_row, part_rows, word_set
 from f5serve.text.normalization.spanish_amounts import MEASURES, MONEY
 
 NUMBERS = Numbers(
@@ -127,7 +127,8 @@ ABBREVIATIONS = Abbreviations(
         "Avda.": "Avenida", "Av.": "Avenida", "C/": "Calle", "Pza.": "Plaza", "Plza.": "Plaza",
         "Ctra.": "Carretera", "Dpto.": "Departamento", "Depto.": "Departamento",
         "dcha.": "derecha", "izda.": "izquierda", "izq.": "izquierda", "aprox.": "aproximadamente",
-        "s. f.": "sin fecha", "P. D.": "posdata", "c/u": "cada uno", "atte.": "atentamente",
+        "tel.": "teléfono", "S. M.": "Su Majestad", "Ref.": "Referencia", "s. f.": "sin fecha",
+        "P. D.": "posdata", "c/u": "cada uno", "atte.": "atentamente",
         "admón.": "administración", "Cía.": "Compañía", "S. A.": "S A", "S. L.": "S L",
         "JJ. OO.": "Juegos Olímpicos", "RR. HH.": "Recursos Humanos", "FF. AA.": "Fuerzas Armadas",
     },
@@ -145,7 +146,7 @@ ABBREVIATIONS = Abbreviations(
         "núm.": "número", "Núm.": "número", "n.": "número", "No.": "número", "#": "número",
         "n.os": "números", "págs.": "páginas", "pág.": "página", "pp.": "páginas", "p.": "página",
         "art.": "artículo", "arts.": "artículos", "cap.": "capítulo", "caps.": "capítulos",
-        "vol.": "volumen", "t.": "tomo", "fig.": "figura", "tel.": "teléfono", "Tel.": "teléfono",
+        "vol.": "volumen", "t.": "tomo", "fig.": "figura",
         "tfno.": "teléfono", "Tfno.": "teléfono", "Tlf.": "teléfono", "tlf.": "teléfono",
         "s.": "siglo", "ed.": "edición", "km.": "kilómetro",  "Art.": "artículo",
         "Cap.": "capítulo", "Fig.": "figura",
@@ -190,7 +191,7 @@ ROMANS = Romans(
 
 ACRONYMS = Acronyms(
     letters=word_set("DNI NIF CIF ADN ARN UE PP TV CD DVD GPS FBI ITV IA AM FM PDF USB"),
-    words=word_set("PIB OMS ONU OTAN NASA IVA AVE PSOE CIA VIP OPEP UNESCO FIFA UEFA RAE"),
+    words=word_set("PIB OMS ONU OTAN NASA IVA AVE PSOE CIA VIP OPEP UNESCO FIFA UEFA RAE OK"),
     short_words=word_set(
         "a al de del el la lo los las en es no ni o os se si su sus te tu un una y "
         "ya yo me mi mis le les por que qué con sin son ha he hay más muy tan fin sol mar voz sí"
@@ -230,7 +231,8 @@ SIGNS = Signs(
 )  # fmt: skip
 
 _MASCULINE_IN_A = word_set(
-    "días mapas problemas programas temas sistemas idiomas planetas climas poemas poetas esquemas "
+    "atletas colegas astronautas dálmatas espías policías piratas días mapas problemas programas "
+    "temas sistemas idiomas planetas climas poemas poetas esquemas "
     "síntomas teoremas dilemas gramas kilogramas cometas pijamas diplomas fantasmas panoramas "
     "lemas dramas cinemas tranvías guardias"
 ) - {"cometas", "guardias"}
@@ -263,7 +265,7 @@ def _gender_before(word: str) -> str:
     ):
         return "f"
     if word.endswith("as"):
-        return "m" if word in _MASCULINE_IN_A else "f"
+        return "m" if word in _MASCULINE_IN_A or word.endswith("istas") else "f"
     return "m" if word.endswith("s") or word in ("mil", "millones") else ""
 
 
@@ -281,6 +283,7 @@ _FIRST: list[RuleRow] = [
         lambda match: f"código postal {NUMBERS.digits(match[1])}",
     ),
     *part_rows(_PARTS_OF),
+    ("money", rf"\$\s?({NUMBER})\s?(MXN|USD|ARS|COP|CLP)(?!\w)", lambda m: f"{m[1]} {m[2]}"),
 ]
 
 _EVENTS = {
@@ -291,6 +294,20 @@ _EVENTS = {
     "Concilio": "m", "Premio": "er", "Encuentro": "er", "Trofeo": "er", "Festival": "er",
     "Plan": "er", "Certamen": "er", "Foro": "er", "Milenio": "er",
 }  # fmt: skip
+
+_BEFORE_ONE = word_set(
+    "hay había tengo tienes tiene tenemos tienen queda quedan falta faltan compra compré de y o u "
+    "con "
+    "en por a para sin es son solo sólo cada hace dentro tras durante añade añada pide pidió más "
+    "hasta desde entre como unos necesito quiero"
+)
+_NOT_AFTER_ONE = word_set("del los las por para con que más menos sobre entre hasta desde ser")
+
+_BEFORE_NUMBERS: list[RuleRow] = [
+    numeral_row(NUMBERS, _EVENTS),
+    one_row(_BEFORE_ONE, _NOT_AFTER_ONE, lambda word: "una " if _is_feminine(word) else "un "),
+    ("fraction", r"(?<=\d)/(?=(?:19|20)\d\d(?![\d/]))", lambda match: " barra "),
+]
 
 SPANISH = EuropeanLanguage(
     numbers=NUMBERS,
@@ -314,7 +331,7 @@ SPANISH = EuropeanLanguage(
     has_roman_ordinals=False,
 )  # fmt: skip
 
-_RULES = build_rules(SPANISH, first=_FIRST, before_numbers=[numeral_row(NUMBERS, _EVENTS)])
+_RULES = build_rules(SPANISH, first=_FIRST, before_numbers=[*_BEFORE_NUMBERS])
 
 
 def verbalize(mapped: MappedText, off: frozenset[str]) -> MappedText:

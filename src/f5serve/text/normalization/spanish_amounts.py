@@ -57,15 +57,14 @@ _UNITS = {
     "MW": ("megavatio", "megavatios", "m"), "GW": ("gigavatio", "gigavatios", "m"),
     "Wh": ("vatio hora", "vatios hora", "m"), "kWh": ("kilovatio hora", "kilovatios hora", "m"),
     "MWh": ("megavatio hora", "megavatios hora", "m"), "V": ("voltio", "voltios", "m"),
-    "A": ("amperio", "amperios", "m"), "mA": ("miliamperio", "miliamperios", "m"),
+    "mA": ("miliamperio", "miliamperios", "m"),
     "mAh": ("miliamperio hora", "miliamperios hora", "m"), "Hz": ("hercio", "hercios", "m"),
     "kHz": ("kilohercio", "kilohercios", "m"), "MHz": ("megahercio", "megahercios", "m"),
     "GHz": ("gigahercio", "gigahercios", "m"), "dB": ("decibelio", "decibelios", "m"),
     "Pa": ("pascal", "pascales", "m"), "hPa": ("hectopascal", "hectopascales", "m"),
-    "N": ("newton", "newtons", "m"), "J": ("julio", "julios", "m"),
     "kJ": ("kilojulio", "kilojulios", "m"),
     "kcal": ("kilocaloría", "kilocalorías", "f"), "cal": ("caloría", "calorías", "f"),
-    "B": ("byte", "bytes", "m"), "kB": ("kilobyte", "kilobytes", "m"),
+    "kB": ("kilobyte", "kilobytes", "m"),
     "KB": ("kilobyte", "kilobytes", "m"),
     "MB": ("megabyte", "megabytes", "m"), "GB": ("gigabyte", "gigabytes", "m"),
     "TB": ("terabyte", "terabytes", "m"),
@@ -80,7 +79,8 @@ _UNITS = {
     "cm³": ("centímetro cúbico", "centímetros cúbicos", "m"),
     "kg/m³": ("kilogramo por metro cúbico", "kilogramos por metro cúbico", "m"),
     "rpm": ("revolución por minuto", "revoluciones por minuto", "f"),
-    "px": ("píxel", "píxeles", "m"), "pulg.": ("pulgada", "pulgadas", "f"),
+    "hab.": ("habitante", "habitantes", "m"), "px": ("píxel", "píxeles", "m"),
+    "pulg.": ("pulgada", "pulgadas", "f"),
 }  # fmt: skip
 
 MEASURES = Measures(
