@@ -1,0 +1,175 @@
+"""What Chinese and Japanese normalization share: patterns of numbers, digits of Han, units."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+
+from f5serve.text.mapped_text import MappedText, Replacement
+from f5serve.text.markup import is_emoji
+
+Table = list[tuple[str, str, Replacement]]
+"""Rules as (kind, pattern, replace)."""
+
+HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+KANA = "\u3040-\u30ff\uff66-\uff9f"
+
+NUMBER = r"(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:[.．]\d++)?+"
+"""With commas between groups of three digits, and a decimal point."""
+
+START = r"(?<![\d.．])(?<!\d,)"
+"""No number begins within another one."""
+
+SIGN = r"(?:(?<![A-Za-z\d)）%％℃])[-−－+＋±])?"
+"""Of an amount with a unit; a hyphen behind a letter or a number is none."""
+
+DASH = r"\s?[-–—~～〜∼－]\s?"
+"""Between the ends of a range."""
+
+LONG_ROW = r"(?<!\d)\d{16,}+"
+"""Digits that name no amount."""
+
+EMOJI = (
+    "[\U0001f000-\U0001f1ff\U0001f300-\U0001faff\u2600-\u2775\u2794-\u27bf\u231a\u231b\u23e9-\u23fa"
+    "\u2b05-\u2b55\u2934\u2935][\u200d\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff]*+"
+)
+ROMAN = "(?P<roman>[\u2160-\u216b])|(?<=第)(?P<after>[IVX]{1,6})(?![A-Za-z])"
+"""Numerals of their own characters, and letters behind 第."""
+
+VULGAR = "[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒]"
+SUPERSCRIPTS = "²³"
+SPACES_OF_NUMBERS = rf"(?<=[{HAN}])[ \u00a0]++(?=\d)|(?<=\d)[ \u00a0]++(?=[{HAN}])"
+"""Between digits and characters they are for the eye; spoken, they would be pauses."""
+
+ADDRESSES = r"(?<!\d)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
+DOTTED = r"(?<![\d.])\d++(?:\.\d++){2,}+"
+
+_WIDE = re.compile(r"[\uff10-\uff19％]|(?<=[\uff10-\uff19])．(?=[\uff10-\uff19])")
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10}
+_LONGEST_ROW = 16
+
+
+def plain(text: str) -> str:
+    """ASCII digits without commas: `１,２３４` -> 1234."""
+    return unicodedata.normalize("NFKC", text).replace(",", "").replace("−", "-")
+
+
+def with_plain_digits(mapped: MappedText) -> MappedText:
+    """Full-width digits, points and per cent signs as the plain ones."""
+    if not _WIDE.search(mapped.text):
+        return mapped
+    return mapped.sub(_WIDE, lambda match: unicodedata.normalize("NFKC", match[0]))
+
+
+def drop_emoji(match: re.Match[str]) -> str | None:
+    """Nothing for a picture; None for other signs of the same blocks."""
+    return "" if is_emoji(match[0][0]) else None
+
+
+@lru_cache(maxsize=256)
+def roman_value(text: str) -> int:
+    """1 to 39 of a Roman numeral; 0 if it is none."""
+    letters = unicodedata.normalize("NFKC", text)
+    if not re.fullmatch("X{0,3}(?:IX|IV|V?I{0,3})", letters):
+        return 0
+    values = [_ROMAN_VALUES[letter] for letter in letters]
+    pairs = zip(values, [*values[1:], 0], strict=True)
+    return sum(-value if value < following else value for value, following in pairs)
+
+
+def read_digits(text: str, names: str) -> str:
+    """Each digit by its name: `names` are those of 0 to 9."""
+    return "".join(names[int(digit)] for digit in plain(text) if digit.isdecimal())
+
+
+def is_row(digits: str) -> bool:
+    """Whether digits are read one by one: too many for an amount, or with a zero in front."""
+    return len(digits) > _LONGEST_ROW or (len(digits) > 1 and digits[0] == "0")
+
+
+def is_date(month: str, day: str) -> bool:
+    """Whether two numbers may be a month and a day."""
+    return 1 <= int(month) <= 12 and 1 <= int(day) <= 31
+
+
+@lru_cache(maxsize=64)
+def vulgar_fraction(sign: str) -> tuple[str, str]:
+    """Numerator and denominator of `½`."""
+    above, below = unicodedata.normalize("NFKC", sign).split("⁄")
+    return above, below
+
+
+def fraction_parts(match: re.Match[str]) -> tuple[str, str, str]:
+    """Whole number or "", numerator and denominator of a match of `FRACTION`."""
+    whole = match["whole"] or ""
+    if match["vulgar"]:
+        return whole, *vulgar_fraction(match["vulgar"])
+    return whole, match["above"], match["below"]
+
+
+FRACTION = (
+    rf"(?:(?<![\d./-])(?P<whole>\d{{1,4}}+)(?:\s|(?={VULGAR}))|(?<![\d./]))"
+    rf"(?:(?P<vulgar>{VULGAR})|(?P<above>\d{{1,3}}+)[/⁄](?P<below>[1-9]\d{{0,2}}+)(?![\d/.]))"
+)
+
+
+class Units:
+    """Units of a language, and how their compounds are said.
+
+    Args:
+        names: of each unit as it is written.
+        per: two spoken units to `km/h`.
+    """
+
+    def __init__(self, names: Mapping[str, str], per: Callable[[str, str], str]) -> None:
+        self._names = names
+        self._per = per
+
+    def say(self, written: str) -> str:
+        """A unit, or two with a slash between."""
+        unit = unicodedata.normalize("NFKC", written)
+        if unit in self._names:
+            return self._names[unit]
+        above, _, below = unit.partition("/")
+        return self._per(self._names[above], self._names[below])
+
+
+def spellings(units: Iterable[str]) -> str:
+    """A pattern of units and of two with a slash between, longest first.
+
+    A letter behind it would make another word of it.
+    """
+    ordered = sorted(units, key=lambda unit: (-len(unit), unit))
+    one = "|".join(map(re.escape, ordered))
+    return rf"(?:(?:{one})(?:/(?:{one}))?(?![A-Za-z])|{SQUARE_UNITS})"
+
+
+SQUARE_UNITS = "[㎡㎥㎢㎏㎎㎜㎝㎞㎖㎘㏄㎐]"
+UNITS = (
+    *("nm", "µm", "μm", "mm", "cm", "dm", "m", "km", "mm2", "cm2", "m2", "km2", "cm3", "m3"),
+    *("mm²", "cm²", "m²", "km²", "cm³", "m³", "µg", "μg", "mg", "g", "kg", "t", "ml", "mL", "L"),
+    *("cc", "dl", "dL", "mol", "mmol", "ms", "s", "min", "h", "Hz", "kHz", "MHz", "GHz", "dB"),
+    *("V", "kV", "mV", "W", "kW", "MW", "kWh", "mA", "mAh", "Pa", "kPa", "MPa", "hPa", "mmHg"),
+    *("J", "kJ", "cal", "kcal", "ha", "rpm", "fps", "Mbps", "Gbps", "km/h", "m/s"),
+)
+"""Units that Chinese and Japanese texts write in Latin letters; each language names them."""
+
+UNIT = spellings(UNITS)
+
+LATIN_OF_NUMBERS = re.compile(
+    rf"(?<=\d)[ \u00a0]?(?:{UNIT}|°[CF](?![A-Za-z])|[AaPp][Mm](?![A-Za-z]))|(?:US|HK|NT)\$(?=\d)"
+    r"|(?<=第)[IVX]{1,6}(?![A-Za-z])"
+)
+"""Latin letters that belong to a number beside them: they are no English words."""
+
+
+def translated(replace: Replacement, table: Mapping[int, int]) -> Replacement:
+    """A replacement with some of its characters written otherwise."""
+
+    def say(match: re.Match[str]) -> str | None:
+        new = replace(match)
+        return None if new is None else new.translate(dict(table))
+
+    return say
