@@ -160,7 +160,8 @@ def split_number(text: str) -> tuple[str, str, str, str]:
     if last < 0:
         return sign, text, "", ""
     mark, whole, decimals = text[last], text[:last], text[last + 1 :]
+    is_mixed = (",." if mark == "." else ".,")[0] in whole
     is_grouping = whole.count(mark) or (mark == "." and len(decimals) == 3 and whole[0] != "0")
-    if is_grouping and not (whole.isdecimal() and len(whole) > 3):
+    if is_grouping and not is_mixed and not (whole.isdecimal() and len(whole) > 3):
         return sign, (whole + decimals).replace(mark, ""), "", ""
     return sign, whole.replace(".", "").replace(",", ""), mark, decimals
