@@ -29,6 +29,10 @@ _CJK = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
 _RUN = re.compile(f"(?P<cjk>[{_CJK}]+)|(?P<other>[^\\W\\d_{_CJK}]+)")
+_PASSES = 3
+"""The words of one rule may complete the pattern of another; a text that is spoken as it is needs
+one pass, others one more than changes anything."""
+
 _CLOSING = frozenset(".,;:!?)]}…、。，！？：；」』）")
 _EXTRA_SPACE = re.compile(r"^ |  | $| [.,;:!?)\]}…、。，！？：；」』）]")
 _KANA = re.compile("[\u3040-\u30ff]")
@@ -57,14 +61,38 @@ def normalize(text: MappedText, language: str, off: frozenset[str] = frozenset()
     """
     if off.issuperset(KINDS):
         return NormalizedText(text)
-    parts = []
     warnings: dict[str, None] = {}
-    for part, own in _by_script(text, language):
-        done, warning = _normalize_part(part, own, off)
-        parts.append(done)
-        if warning:
-            warnings[warning] = None
-    return NormalizedText(_without_extra_spaces(MappedText.join(parts)), tuple(warnings))
+    for _ in range(_PASSES):
+        parts = []
+        for part, own in _by_script(text, language):
+            done, warning = _normalize_part(part, own, off)
+            parts.append(done)
+            if warning:
+                warnings[warning] = None
+        spoken = _without_extra_spaces(MappedText.join(parts))
+        if spoken.text == text.text:
+            break
+        text = spoken
+    return NormalizedText(_with_separate_spans(text), tuple(warnings))
+
+
+def _with_separate_spans(mapped: MappedText) -> MappedText:
+    """Spans that overlap, where a rule rewrote a part of what another had written, become one."""
+    spans = list(mapped.spans)
+    start = 0
+    low, high = spans[0] if spans else (0, 0)
+    overlap = False
+    for index in range(1, len(spans) + 1):
+        if index < len(spans) and spans[index][0] < high:
+            overlap = overlap or spans[index] != (low, high)
+            low, high = min(low, spans[index][0]), max(high, spans[index][1])
+            continue
+        if overlap:
+            spans[start:index] = [(low, high)] * (index - start)
+        if index < len(spans):
+            start, overlap = index, False
+            low, high = spans[index]
+    return MappedText(mapped.text, tuple(spans))
 
 
 def _without_extra_spaces(mapped: MappedText) -> MappedText:
