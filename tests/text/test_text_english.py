@@ -92,7 +92,7 @@ def test_long_and_zero_led_numbers_are_read_digit_by_digit(text: str) -> None:
         ("1906 2001 2024", "nineteen oh six two thousand one twenty twenty four"),
         ("the 1990s", "the nineteen nineties"),
         ("2024-05-06", "May sixth, twenty twenty four"),
-        ("5:30 pm, 17:05, 6:00", "five thirty pm, seventeen oh five, six o'clock"),
+        ("5:30 pm, 17:05, 6:00", "five thirty PM, seventeen oh five, six o'clock"),
         (
             "36.6°C, 5km, 1 kg",
             "thirty six point six degrees Celsius, five kilometers, one kilogram",
@@ -133,7 +133,7 @@ def test_long_and_zero_led_numbers_are_read_digit_by_digit(text: str) -> None:
         ("5%-10%, 5-10%", "five percent to ten percent, five to ten percent"),
         ("3-5 km, 5kg-10kg", "three to five kilometers, five kilograms to ten kilograms"),
         ("3~5 km", "three to five kilometers"),
-        ("5:30-6:30 pm", "five thirty to six thirty pm"),
+        ("5:30-6:30 pm", "five thirty to six thirty PM"),
         (
             "$5M, $2.5B, $300K",
             "five million dollars, two point five billion dollars, three hundred thousand dollars",

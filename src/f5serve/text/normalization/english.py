@@ -1,8 +1,8 @@
-"""Normalizes English text to ASCII words and punctuation, which a pronouncing dictionary knows.
+"""Normalizes English: to the words that are spoken, and to ASCII for a pronouncing dictionary.
 
-Covers numbers, money, times, units, signs, accents and addresses. What has no rule of its own is
-read sign by sign or digit by digit; only decoration (quotes, bullets, emoji, markup stars) is
-silent.
+`verbalize` rewrites numbers, signs, abbreviations and capitals, and keeps all other letters and
+marks. `normalize_english` takes them to ASCII as well: what has no rule of its own is read sign by
+sign or digit by digit; only decoration (quotes, bullets, emoji, markup stars) is silent.
 """
 
 from __future__ import annotations
@@ -14,28 +14,38 @@ from functools import lru_cache
 from f5serve.text import numbers
 from f5serve.text.mapped_text import MappedText, Replacement
 from f5serve.text.markup import is_emoji
-from f5serve.text.normalization.english_amounts import DASH, NUMBER, amounts
-from f5serve.text.normalization.english_tables import ABBREVIATIONS, LETTERS, MARKS, SIGNS
+from f5serve.text.normalization.english_acronyms import acronyms, shouting
+from f5serve.text.normalization.english_amounts import amounts, in_full, ranges
+from f5serve.text.normalization.english_codes import addresses, codes
+from f5serve.text.normalization.english_dates import dates, ordinals, times, years
+from f5serve.text.normalization.english_names import abbreviations, romans
+from f5serve.text.normalization.english_patterns import INT, Table, bare
+from f5serve.text.normalization.english_tables import LETTERS, MARKS, SIGNS
+from f5serve.text.normalization.rules import Rule, apply_rules, make_rules
 
 LONGEST_WORD = 24
 """Letters; longer runs are cut, because an unknown word costs quadratic time to pronounce."""
 
+_OPENING = "-([{<\"'“‘”’«»—–‒―¿¡\U000f0000"
+_CLOSING = ")]}>\"'“‘”’«»—–‒―.,;:!?…"
+
+
+def verbalize(mapped: MappedText, off: frozenset[str] = frozenset()) -> MappedText:
+    """What English is spoken as, with the letters and marks of the text.
+
+    Args:
+        off: kinds of rules that leave the text alone.
+    """
+    return apply_rules(mapped, _RULES, off)
+
 
 def normalize_english(text: str) -> MappedText:
     """Words and ASCII punctuation: "£3.2bn" -> "three point two billion pounds"."""
-    mapped = MappedText.of(text).map_chars(_to_ascii)
-    for pattern, replace in _RULES:
-        mapped = mapped.sub(pattern, replace)
-    mapped = mapped.map_chars(_read_sign)
+    mapped = verbalize(MappedText.of(text)).map_chars(_to_ascii)
+    mapped = apply_rules(mapped, _ASCII_RULES).map_chars(_read_sign)
     for pattern, template in _TIDY:
         mapped = mapped.sub(pattern, template)
     return mapped.strip()
-
-
-def verbalize(mapped: MappedText, off: frozenset[str]) -> MappedText:
-    """What English is spoken as, with the letters and marks of the text."""
-    del off
-    return normalize_english(mapped.text)
 
 
 def unsupported_characters(text: str) -> list[str]:
@@ -89,65 +99,125 @@ def _read_sign(character: str) -> str:
     return " — " if character in "—–" else " "
 
 
-def _verbalize_address(match: re.Match[str]) -> str:
-    text = re.sub(r"^https?://", "", match[0])
-    names = {".": "dot", ":": "colon", "?": "question mark", "-": "dash", "_": "underscore"}
-    return "".join(f" {names[c]} " if c in names else c for c in text)
+def _spaced(say: Replacement) -> Replacement:
+    """The same words, apart from what they would touch: "5kg" -> "five kilograms"."""
+
+    def say_apart(match: re.Match[str]) -> str | None:
+        words = say(match)
+        if words is None:
+            return None
+        text = match.string
+        before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
+        touches_before = before and not before.isspace() and before not in _OPENING
+        touches_after = after and not after.isspace() and after not in _CLOSING
+        words = words.strip()
+        if not words:
+            return " " if touches_before and touches_after else ""
+        return f"{' ' if touches_before else ''}{words}{' ' if touches_after else ''}"
+
+    return say_apart
 
 
-def _verbalize_dotted(match: re.Match[str]) -> str:
-    return f" {' point '.join(map(numbers.cardinal, match[0].split('.')))} "
+def _without_emoji(match: re.Match[str]) -> str | None:
+    if not any(map(is_emoji, match[0])) and not re.search("[\ufe0e\ufe0f\u20e3]", match[0]):
+        return None
+    kept = "".join(c for c in match[0] if not is_emoji(c) and c not in "\u200d\ufe0e\ufe0f\u20e3")
+    kept = re.sub("[\U000e0020-\U000e007f]", "", kept).strip()
+    after = match.string[match.end() : match.end() + 1]
+    if not kept and (match.start() == 0 or not after or after in ".,!?;:)"):
+        return ""
+    return f" {kept} " if kept else " "
 
 
-def _verbalize_phone(match: re.Match[str]) -> str:
-    return f" {', '.join(map(numbers.digits, re.split('[- ]', match[0])))} "
-
-
-_DOMAINS = "com|org|net|io|edu|gov|dev|ai"
-# Each begins where no address can have begun before: a run of labels is read once.
-_ADDRESS = (
-    r"https?://[^\s,;]*[\w/]|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++|"
-    rf"(?<![\w-])(?<![\w-]\.)(?:[\w-]++\.)+(?:{_DOMAINS})\b(?:/[^\s,;]*[\w/])?"
-)
-
-
-def _abbreviations() -> list[tuple[str, Replacement]]:
+def _first() -> Table:
+    """Rules for what the others rely on."""
+    pictures = "\u2139\u200d\u231a-\u27bf\u2934-\u303d\u3297\u3299\ufe0e\ufe0f\u20e3"
+    pictures = f"[{pictures}\U0001f000-\U0001faff\U000e0020-\U000e007f]"
     return [
-        (r"\d{16,}+", lambda m: f" {numbers.digits(m[0])} "),  # first: long runs cost the others
-        (rf"\b(?:{'|'.join(map(re.escape, ABBREVIATIONS))})", lambda m: ABBREVIATIONS[m[0]]),
-        (r"\bSt\.(?=\s[A-Z])", lambda m: "Saint"),
-        (r"(?<=[a-z]\s)St\.", lambda m: "Street"),
-        (r"\bNo\.(?=\s?\d)|#(?=\d)", lambda m: "number "),
-        (_ADDRESS, _verbalize_address),
+        ("cardinal", r"(?![0-9])\d", lambda m: str(unicodedata.decimal(m[0]))),
+        ("decimal", r"\.(?<![\w.]\.)(?=\d)", lambda m: "0."),
+        ("cardinal", r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", lambda m: ""),
+        (
+            "cardinal",
+            r"\d(?<![\d.,]\d)(?<!\d \d)\d{0,2}(?: \d{3}(?![\d-]))+(?=\s(?:k?m|kg|people)\b|[.,]?$)",
+            _join_groups,
+        ),
+        ("emoji", rf"(?<! ) *+{pictures}++(?: ++{pictures}++)*+ *+", _without_emoji),
     ]
 
 
-def _plain_numbers() -> list[tuple[str, Replacement]]:
+def _join_groups(match: re.Match[str]) -> str:
+    return match[0].replace(" ", "")
+
+
+def _last_numbers() -> Table:
+    """Whatever digits are left."""
+    number = r"(?>\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?+)"
     return [
-        (r"(?<!\d)\d++(?:\.\d++){2,}+", _verbalize_dotted),
-        (r"(?<![\d-])(?:\d{3}[- ])?\d{3}-\d{4}(?![\d-])", _verbalize_phone),
+        ("cardinal", r"-(?<=[^\W\d_]-)(?=\d)", lambda m: ""),
+        ("year", r"\d(?<![\d.,]\d)(?<=[12]\d)?\d{3}(?!\d|[.,]\d)(?:-(?=[^\W\d_]))?", _say_four),
         (
-            rf"(?<![\d-])(?<!\d[.,])(\d[\d,.]*+){DASH}(?=\d[\d,.]*+(?![\d-]))",
-            lambda m: f"{m[1]} to ",
+            "cardinal",
+            rf"({INT}(?:,\d{{3}}(?!\d))*+)\+(?![\w+=(])(?!\s\d)",
+            lambda m: f"{_plain(m[1])} plus",
         ),
-        (r"(?<=\d)\s?\*\s?(?=\d)", lambda m: " times "),
-        (r"(?<=\^\d)\^?([\d²³])", lambda m: unicodedata.normalize("NFKC", m[1])),
-        (r"(?<=\d)\^(?=\w)", lambda m: " to the power of "),
-        (r"~\s?(?=\d)", lambda m: "about "),
-        (
-            r"(?<![\d.,])(1[1-9]\d\d|20\d\d)(?!\d|[.,]\d)",
-            lambda m: f" {numbers.year(m[1])} ",
-        ),
-        (NUMBER, lambda m: f" {numbers.decimal(m[0].replace(',', ''))} "),
-        (r"--++|\s-\s", lambda m: " — "),
-        (r"(?<!\S)-|-(?!\S)", lambda m: " "),
+        ("cardinal", rf"({number})(?:-(?=[^\W\d_]))?", lambda m: _plain(m[1])),
     ]
 
 
-def _rules() -> list[tuple[re.Pattern[str], Replacement]]:
-    """Patterns in the order in which they apply: the more particular first."""
-    table = _abbreviations() + amounts() + _plain_numbers()
-    return [(re.compile(pattern), replace) for pattern, replace in table]
+def _plain(number: str) -> str:
+    return numbers.decimal(bare(number))
+
+
+def _say_four(match: re.Match[str]) -> str | None:
+    digits = match[0].rstrip("-")
+    return in_full(digits) if re.fullmatch(r"1[1-9]\d\d|20\d\d", digits) else None
+
+
+def _signs() -> Table:
+    """Whatever signs are left."""
+    said = "".join(map(re.escape, (sign for sign in SIGNS if sign not in "²³")))
+    return [
+        ("sign", r"(?<=[^\W_])_++(?=[^\W_])", lambda m: " "),
+        ("sign", r"§§", lambda m: "sections"),
+        ("sign", rf"[{said}]", lambda m: SIGNS[m[0]]),
+        ("sign", r"[*`~^|_™]++", lambda m: ""),
+    ]
+
+
+def _rules() -> tuple[Rule, ...]:
+    """All rules in the order in which they apply: the more particular first."""
+    first, *rest = _first(), [
+        *addresses(), *shouting(), *abbreviations(), *romans(), *dates(), *codes(), *times(),
+        *years(), *ordinals(), *amounts(), *ranges(), *_last_numbers(), *_signs(), *acronyms(),
+    ]  # fmt: skip
+    spaced = [(kind, pattern, _spaced(say)) for table in rest for kind, pattern, say in table]
+    return make_rules(
+        [
+            *first,
+            *spaced,
+            ("sign", r"-(?<=\S -)(?=[^\W\d_])|-(?<=\w-)(?= [^\W\d_])", lambda m: ""),
+            ("sign", r"  ++", lambda m: " "),
+        ]
+    )
+
+
+def _ascii_rules() -> tuple[Rule, ...]:
+    """Rules for what became a digit or a hyphen only in ASCII."""
+    spaced = [(kind, pattern, _spaced(say)) for kind, pattern, say in _last_numbers()]
+    return make_rules(
+        [
+            ("acronym", r"(?<![\w.])[A-Za-z](?:\.[A-Z])++s?(?![\w.]|\.\s*[^\s])", _join_letters),
+            *spaced,
+            ("sign", r"--++|\s-\s", lambda m: " — "),
+            ("sign", r"(?<!\S)-|-(?!\S)", lambda m: " "),
+        ]
+    )
+
+
+def _join_letters(match: re.Match[str]) -> str:
+    """As the dictionary has it: "F.B.I" -> "FBI"."""
+    return match[0].replace(".", "")
 
 
 def _tidy() -> list[tuple[re.Pattern[str], str]]:
@@ -165,4 +235,5 @@ def _tidy() -> list[tuple[re.Pattern[str], str]]:
 
 
 _RULES = _rules()
+_ASCII_RULES = _ascii_rules()
 _TIDY = _tidy()
