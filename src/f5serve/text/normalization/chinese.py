@@ -20,6 +20,7 @@ from f5serve.text.normalization.chinese_tables import (
     ROW_OF_DIGITS,
     SERVICE_BEFORE_ITS_NAME,
     SERVICE_BEHIND_A_VERB,
+    SINCE,
     SPOKEN_ROW,
     TELEPHONE,
     TO,
@@ -28,9 +29,10 @@ from f5serve.text.normalization.chinese_tables import (
     WON,
     cardinal,
     number,
+    read_digits,
     score,
 )
-from f5serve.text.normalization.cjk import DASH, HAN, NUMBER, Table, read_digits
+from f5serve.text.normalization.cjk import DASH, HAN, NUMBER, Table
 from f5serve.text.normalization.rules import Rule, apply_rules, make_rules
 
 _ANYTHING_TO_SAY = re.compile(
@@ -77,7 +79,7 @@ def _labelled_row(match: re.Match[str]) -> str:
 
 def _dotted(match: re.Match[str]) -> str:
     parts = match[0].split(".")
-    return "点".join(cardinal(p) if len(p) < 3 else read_digits(p, DIGITS) for p in parts)
+    return "点".join(cardinal(p) if len(p) < 3 else read_digits(p) for p in parts)
 
 
 def _codes() -> Table:
@@ -86,7 +88,7 @@ def _codes() -> Table:
         ("emoji", cjk.EMOJI, cjk.drop_emoji),
         ("cardinal", cjk.SPACES_OF_NUMBERS, lambda m: ""),
         ("phone", ROW_OF_DIGITS, _labelled_row),
-        ("cardinal", cjk.LONG_ROW, lambda m: read_digits(m[0], DIGITS)),
+        ("cardinal", cjk.LONG_ROW, lambda m: read_digits(m[0])),
         ("phone", TELEPHONE, _row),
         ("phone", SERVICE_BEHIND_A_VERB, _service),
         ("phone", SERVICE_BEFORE_ITS_NAME, _service),
@@ -94,16 +96,14 @@ def _codes() -> Table:
         (
             "version",
             cjk.ADDRESSES,
-            lambda m: "点".join(read_digits(part, DIGITS) for part in m[0].split(".")),
+            lambda m: "点".join(read_digits(part) for part in m[0].split(".")),
         ),
         ("version", cjk.DOTTED, _dotted),
         ("cardinal", r"(?<!\d)\d{2,5}(?=次列车|次列車)", lambda m: read_digits(m[0], SPOKEN_ROW)),
         (
             "cardinal",
             r"(?<=波音|空客)(?P<type>\d{3})(?:-(?P<of>\d{2,4})(?![\d-]))?",
-            lambda m: (
-                read_digits(m["type"], DIGITS) + (f"杠{cardinal(m['of'])}" if m["of"] else "")
-            ),
+            lambda m: read_digits(m["type"]) + (f"杠{cardinal(m['of'])}" if m["of"] else ""),
         ),
         ("sign", rf"(?P<name>{MODEL_NAMES})[-－—](?=\d)", lambda m: m["name"]),
         ("handle", rf"#(?P<tag>[{HAN}]{{1,30}})#", lambda m: m["tag"]),
@@ -111,9 +111,9 @@ def _codes() -> Table:
 
 
 def _day(match: re.Match[str]) -> str | None:
-    if not cjk.is_date(match["m"], match["d"]):
+    if not cjk.is_date(match):
         return None
-    year = read_digits(match["y"], DIGITS)
+    year = read_digits(match["y"])
     return f"{year}年{cardinal(str(int(match['m'])))}月{cardinal(str(int(match['d'])))}日"
 
 
@@ -131,20 +131,21 @@ def _clock_of_day(match: re.Match[str]) -> str:
 
 
 def _years(match: re.Match[str]) -> str:
-    return f"{read_digits(match[1], DIGITS)}到{read_digits(match[2], DIGITS)}"
+    return f"{read_digits(match[1])}到{read_digits(match[2])}"
 
 
 def _year(match: re.Match[str]) -> str | None:
     """A year; None for a number of years, such as 3000年 and 1500年前."""
     year = match["y"]
-    is_ago = year.endswith("00") and match.string.startswith("年前", match.end())
-    if is_ago or (year.endswith("000") and year != "2000"):
+    behind = match.string, match.end()
+    is_long = DURATION.match(*behind) or (year.endswith("00") and SINCE.match(*behind))
+    if is_long or (year.endswith("000") and year != "2000"):
         return None
-    return read_digits(year, DIGITS)
+    return read_digits(year)
 
 
 def _score(match: re.Match[str]) -> str:
-    return (match["before"] or "") + score(match["score"])
+    return (match["before"] or "") + score(match)
 
 
 def _dates() -> Table:
@@ -183,22 +184,22 @@ def _dates() -> Table:
         (
             "year",
             r"(?<!\d)(?:1[5-9]|20)\d0['’]?s(?![A-Za-z])",
-            lambda m: read_digits(m[0], DIGITS) + "年代",
+            lambda m: read_digits(m[0]) + "年代",
         ),
         (
             "year",
             r"(?P<era>公元前?|西元前?)(?P<y>\d{1,4})(?=年)",
-            lambda m: m["era"] + read_digits(m["y"], DIGITS),
+            lambda m: m["era"] + read_digits(m["y"]),
         ),
         (
             "year",
-            rf"(?<![\d.,]){digits_of_year}(?!年{DURATION})",
+            rf"(?<![\d.,]){digits_of_year}",
             _year,
         ),
-        ("year", r"(?<![\d.])\d\d(?=年\d{1,2}月)", lambda m: read_digits(m[0], DIGITS)),
+        ("year", r"(?<![\d.])\d\d(?=年\d{1,2}月)", lambda m: read_digits(m[0])),
         (
             "year",
             rf"(?<![\d.])[05-9]0(?=后(?![\d{HAN}]|$)|[后後](?:[都的们們和、，]|出生))",
-            lambda m: read_digits(m[0], DIGITS),
+            lambda m: read_digits(m[0]),
         ),
     ]

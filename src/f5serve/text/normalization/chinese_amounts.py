@@ -142,7 +142,7 @@ def numbers() -> Table:
         (
             "ratio",
             rf"(?<![\d.:：])(?P<score>{NUMBER}(?:[:：]{NUMBER}){{1,3}})(?![:：\d])",
-            lambda m: score(m["score"]),
+            score,
         ),
         (
             "range",
@@ -155,7 +155,11 @@ def numbers() -> Table:
             rf"(?<=[年月日号號点點分秒元度时時天周章节節页頁])\s?[-–—~～〜]\s?(?=[\d第{_HAN_NUMBER}])",
             lambda m: "到",
         ),
-        ("ordinal", r"№\s?(?=\d)|(?<![\w#])[#＃](?=\d)", lambda m: "第"),
+        (
+            "ordinal",
+            r"(?:№\s?|(?<![A-Za-z\d#])[#＃])(\d{1,9}+)(?![\d.])",
+            lambda m: f"第{cardinal(m[1])}",
+        ),
     ]
 
 
@@ -187,8 +191,8 @@ def signs() -> Table:
             r"(?<=\d)\^(\d{1,3}+)(?![\d.])|(?<=\d)([⁰¹⁴-⁹][⁰¹²³⁴-⁹]?)",
             lambda m: f"的{cardinal(unicodedata.normalize('NFKC', m[1] or m[2]))}次方",
         ),
-        ("sign", r"(?<=[A-Za-z\d])²", lambda m: "的平方"),
-        ("sign", r"(?<=[A-Za-z\d])³", lambda m: "的立方"),
+        ("sign", r"(?<![^A-Za-z\d])²", lambda m: "的平方"),
+        ("sign", r"(?<![^A-Za-z\d])³", lambda m: "的立方"),
         ("sign", rf"(?<=[{HAN}])\s?[&＆]\s?(?=[{HAN}])", lambda m: "和"),
         ("sign", rf"(?<=[是为為到至约約於于从從在：:，,、（(\s=])[-−]{NUMBER}", _minus),
         ("sign", rf"^[-−]{NUMBER}$|(?<=[{HAN}])[-−]{NUMBER}(?=[米度元])", _minus),

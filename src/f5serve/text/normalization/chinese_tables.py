@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from f5serve.text.normalization.cjk import Units, is_row, plain, read_digits
+from f5serve.text.normalization.cjk import Units, is_row, plain
 
 DIGITS = "零一二三四五六七八九"
 SPOKEN_ROW = "零幺二三四五六七八九"
@@ -72,8 +72,9 @@ WON = (
 )
 """What comes behind a score."""
 
-DURATION = "(?:历史|歷史|的历史|的歷史|之久|来|來|间|間)"
-"""Behind 年, what tells a number of years from a year."""
+DURATION = re.compile("年(?:的?历史|的?歷史|之久)")
+SINCE = re.compile("年(?:[来來间間]|前)")
+"""What tells a number of years from a year; the second one for round numbers alone."""
 
 ROW_OF_DIGITS = (
     r"(?:电话|電話|手机|手機|热线|熱線|传真|傳真|验证码|驗證碼|密码|密碼|邮编|郵編|邮政编码|尾号|尾號|号码|號碼"
@@ -97,6 +98,11 @@ TO_TRADITIONAL = str.maketrans(
 )
 
 
+def read_digits(text: str, names: str = DIGITS) -> str:
+    """Each digit by its name: "2024" -> 二零二四."""
+    return "".join(names[int(digit)] for digit in plain(text) if digit.isdecimal())
+
+
 @lru_cache(maxsize=4096)
 def cardinal(text: str, is_count: bool = False) -> str:
     """A whole number: "1005" -> 一千零五.
@@ -107,7 +113,7 @@ def cardinal(text: str, is_count: bool = False) -> str:
     """
     digits = plain(text)
     if is_row(digits):
-        return read_digits(digits, DIGITS)
+        return read_digits(digits)
     value = int(digits)
     if value == 2 and is_count:
         return "两"
@@ -137,12 +143,12 @@ def number(text: str, is_count: bool = False) -> str:
     """A number with or without a decimal point: "3.05" -> 三点零五."""
     whole, _, decimals = plain(text).partition(".")
     words = cardinal(whole, is_count and not decimals)
-    return f"{words}点{read_digits(decimals, DIGITS)}" if decimals else words
+    return f"{words}点{read_digits(decimals)}" if decimals else words
 
 
-def score(text: str) -> str:
-    """Numbers with colons or hyphens between: "3:1" -> 三比一."""
-    return "比".join(map(number, re.split("[:：-]", text)))
+def score(match: re.Match[str]) -> str:
+    """Numbers with colons or hyphens between, the group score: "3:1" -> 三比一."""
+    return "比".join(map(number, re.split("[:：-]", match["score"])))
 
 
 def sign_word(sign: str | None, minus: str = "负") -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import groupby
 
 from f5serve.text.mapped_text import MappedText, Replacement
 from f5serve.text.markup import is_emoji
@@ -79,19 +80,14 @@ def roman_value(text: str) -> int:
     return sum(-value if value < following else value for value, following in pairs)
 
 
-def read_digits(text: str, names: str) -> str:
-    """Each digit by its name: `names` are those of 0 to 9."""
-    return "".join(names[int(digit)] for digit in plain(text) if digit.isdecimal())
-
-
 def is_row(digits: str) -> bool:
     """Whether digits are read one by one: too many for an amount, or with a zero in front."""
     return len(digits) > _LONGEST_ROW or (len(digits) > 1 and digits[0] == "0")
 
 
-def is_date(month: str, day: str) -> bool:
-    """Whether two numbers may be a month and a day."""
-    return 1 <= int(month) <= 12 and 1 <= int(day) <= 31
+def is_date(match: re.Match[str]) -> bool:
+    """Whether the groups m and d may be a month and a day."""
+    return 1 <= int(match["m"]) <= 12 and 1 <= int(match["d"]) <= 31
 
 
 @lru_cache(maxsize=64)
@@ -158,11 +154,35 @@ UNITS = (
 
 UNIT = spellings(UNITS)
 
-LATIN_OF_NUMBERS = re.compile(
+_LATIN_OF_NUMBERS = (
     rf"(?<=\d)[ \u00a0]?(?:{UNIT}|°[CF](?![A-Za-z])|[AaPp][Mm](?![A-Za-z]))|(?:US|HK|NT)\$(?=\d)"
     r"|(?<=第)[IVX]{1,6}(?![A-Za-z])"
 )
 """Latin letters that belong to a number beside them: they are no English words."""
+
+_NUMERIC = "\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f\u2150-\u218f\u2460-\u24ff"
+_RUNS = re.compile(
+    rf"{_LATIN_OF_NUMBERS}|(?P<own>[{HAN}{KANA}]++)"
+    rf"|(?P<foreign>(?:https?://|www\.)[!-~]++|[^\W\d_{HAN}{KANA}{_NUMERIC}]++-?)"
+)
+
+
+def split_scripts(mapped: MappedText, language: str) -> Iterator[tuple[MappedText, str]]:
+    """Parts of a Chinese or Japanese text and the language of each: foreign words are English.
+
+    Digits and marks between foreign words go with them, all others with the language of the text,
+    as units do: 限速60km/h is one part.
+    """
+    start = 0
+    runs = (run for run in _RUNS.finditer(mapped.text) if run.lastgroup)
+    for script, group in groupby(runs, key=lambda run: run.lastgroup):
+        if script == "foreign":
+            words = list(group)
+            first, last = words[0].start(), words[-1].end()
+            yield mapped[start:first], language
+            yield mapped[first:last], "en"
+            start = last
+    yield mapped[start:], language
 
 
 def translated(replace: Replacement, table: Mapping[int, int]) -> Replacement:
