@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import time
 import unicodedata
+from contextlib import suppress
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest
-from f5serve.text.clean import clean_text
+from f5serve.text.clean import clean, clean_text
+from f5serve.text.markup import without_emoji
 
 LIMIT = 5_000
 
@@ -75,7 +78,7 @@ def test_many_accents_take_no_time_within_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "clean"),
+    ("text", "cleaned"),
     [
         ("  two   spaces \t and tabs\n", "two spaces and tabs"),
         ("cafe\u0301", "café"),
@@ -116,8 +119,219 @@ def test_many_accents_take_no_time_within_the_limit() -> None:
         ("AT&T; R&D |x| > 5", "AT&T; R&D |x| > 5"),
     ],
 )
-def test_clean(text: str, clean: str) -> None:
-    assert clean_text(text, LIMIT) == clean
+def test_clean(text: str, cleaned: str) -> None:
+    assert clean_text(text, LIMIT) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        # Unicode
+        ("Tie\u0302\u0301ng Vie\u0323\u0302t", "Tiếng Việt"),
+        ("\u1112\u1161\u11ab\u1100\u1173\u11af", "한글"),
+        ("क\u094dष और क\u093c", "क्ष और क\u093c"),
+        ("\u0928\u093c\u0947", "\u0929\u0947"),
+        ("ൻ ന\u0d4d\u200d അ", "ൻ ന\u0d4d\u200d അ"),
+        ("می\u200cروم \u200cauf\u200clage \u200dx", "می\u200cروم auflage x"),
+        ("👩\u200d🚀 Ada", "👩\u200d🚀 Ada"),
+        ("\u2067שלום\u2069 \u200fעולם\u200e", "שלום עולם"),
+        ("“smart” ‘quotes’ „so“ «ça»", "“smart” ‘quotes’ „so“ «ça»"),
+        ("Ｈｅｌｌｏ　Ｗｏｒｌｄ！", "Hello World！"),
+        ("ｶﾞｷﾞ ﾊﾟﾝ､ｱ｡", "ガギ パン、ア。"),
+        ("eﬃcient ﬂow ĳs ǆ", "efficient flow ijs dž"),
+        ("𝗕𝗼𝗹𝗱 𝓼𝓬𝓻𝓲𝓹𝓽 Ⓒⓘⓡⓒⓛⓔ", "Bold script Circle"),
+        ("5 ㎏ 20 ㎡ ½ m² 20 ℃", "5 kg 20 m² ½ m² 20 ℃"),
+        ("ﻣﺮﺣﺒﺎ مـــرحبا", "مرحبا مرحبا"),
+        ("葛\U000e0100城", "葛城"),
+        ("a\u2060b\u034fc\u00add\u3164e\ufffcf", "abcdef"),
+        ("a\U000f0000b\U000ffffdc\U00100000d\U0010fffde", "abcde"),
+        ("a\u2003b\u2009c\u00a0d\u202fe\u3000f\u2800g", "a b c d e f g"),
+        (
+            "1\u202f299,99 1\u00a0299 12\u2009345 6\u20077",
+            "1\u00a0299,99 1\u00a0299 12\u00a0345 6\u00a07",
+        ),
+        ("1 299 und 5\u00a0kg und 5\u202f€", "1 299 und 5 kg und 5 €"),
+        ("１２\u00a0３４５", "12\u00a0345"),
+        ("ﬁ\u0301n", "fín"),
+        # What language models leave
+        (r"So \( x \) and \(y\).", "So x and y."),
+        (r"\[ a = \frac{1}{2} \times \sqrt{b} \]", "a = 1/2 × √b"),
+        (r"\(E = mc^2\), \(x^{3} \leq 5\%\)", "E = mc², x³ ≤ 5%"),
+        (r"$$\text{speed} = 5$$ costs $5 and $6", "speed = 5 costs $5 and $6"),
+        (r"5 \* 3, \$5, a\_b, C:\dir", "5 * 3, $5, a_b, C:\\dir"),
+        (r"An open \( stays", "An open ( stays"),
+        ("It is so【1†source】【4:0†a.pdf】.", "It is so."),
+        ("So \ue200cite\ue202turn0search1\ue201it is.", "So it is."),
+        ("It is so.[1][2] And so,[3, 4] too[^5].", "It is so. And so, too."),
+        ("list[0] and [5] stay", "list[0] and [5] stay"),
+        ("[^1]: A note", "A note"),
+        ('See [this][1].\n\n[1]: https://a.b/c "T"', "See this."),
+        ("See [this][1] and [that].", "See [this][1] and [that]."),
+        ("<https://a.b/c> or <me@a.bc>", "https://a.b/c or me@a.bc"),
+        ("1&nbsp;299&nbsp;kg &amp;lt; so&shy;ft &#x202e;&#xf0000;x", "1\u00a0299 kg < soft x"),
+        ("a | b\n--|--\n1 | 2.\n3 | **4**", "a, b. 1, 2. 3, 4."),
+        ("| a |\n|---|\n| |\n| x! |", "a. x!"),
+        ("＊＊重要＊＊です", "重要です"),
+        ("**Note:** it\n\n1. **One**: x\n2. *Two*", "Note: it. 1. One: x. 2. Two"),
+    ],
+)
+def test_what_is_written_oddly(text: str, cleaned: str) -> None:
+    assert clean_text(text, LIMIT) == cleaned
+    assert clean_text(cleaned, LIMIT) == cleaned
+
+
+def test_emoji_stay_for_those_who_read_and_go_for_those_who_speak() -> None:
+    text = clean_text("Hi 🙂 there 👩\u200d🚀! 🇩🇪", LIMIT)
+    assert text == "Hi 🙂 there 👩\u200d🚀! 🇩🇪"
+    assert without_emoji(text) == "Hi there!"
+
+
+@pytest.mark.parametrize(
+    ("text", "char", "source"),
+    [
+        ("cafe\u0301 x", "é", "e\u0301"),
+        ("a ﬁt", "i", "ﬁ"),
+        ("ﬁt", "t", "t"),
+        ("the **bold** one", "b", "b"),
+        ("# Head\nx", "x", "x"),
+        ("[wo](http://a.b) x", "o", "o"),
+        ("a &amp; b", "&", "&amp;"),
+        ("A\n\nb", ".", ""),
+        ("a\u00ad\u200bb c", "b", "b"),
+        ("10\u202f000", "\xa0", "\u202f"),
+        ("| q |\n|---|\n| w |", "w", "w"),
+        ("\uff76\uff9e", "ガ", "\uff76\uff9e"),
+        (r"\(x^2\)", "²", "^2"),
+        ("2️⃣ a", "2", "2️⃣"),
+        ("\u1112\u1161\u11ab", "한", "\u1112\u1161\u11ab"),
+    ],
+)
+def test_a_character_keeps_its_place(text: str, char: str, source: str) -> None:
+    mapped = clean(text, LIMIT)
+    start, end = mapped.spans[mapped.text.index(char)]
+    assert text[start:end] == source
+
+
+ODD = [
+    *"ab1 é漢한कि़् \n\t.,-*_`#>|~\\()[]<&;!",
+    *[
+        "e\u0301",
+        "\u0302",
+        "\u0316",
+        "ﬁ",
+        "Ａ",
+        "ｶ",
+        "ﾞ",
+        "\u1112",
+        "\u1161",
+        "\u11ab",
+        "㎡",
+        "ﷺ",
+        "𝗔",
+    ],
+    *[
+        "\u200c",
+        "\u200d",
+        "\u200b",
+        "\xad",
+        "\xa0",
+        "\u202f",
+        "\ufe0f",
+        "\u20e3",
+        "🙂",
+        "①",
+        "ℹ",
+        "م",
+    ],
+    *[
+        "**",
+        "\n\n",
+        "\n- ",
+        "<b>",
+        "</b>",
+        "&amp;",
+        "&shy;",
+        "[a](b)",
+        "|-|-|\n",
+        "\\(",
+        "\\)",
+        "$$",
+        "^2",
+    ],
+]
+
+
+@given(st.lists(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_spans_are_in_order_and_hold_what_they_stand_for(parts: list[str]) -> None:
+    text = "".join(parts) + "x"
+    try:
+        mapped = clean(text, LIMIT)
+    except InvalidRequest:
+        return
+    assert mapped.text == clean_text(text, LIMIT)
+    assert len(mapped.spans) == len(mapped.text)
+    end_before, before = 0, (0, 0)
+    for char, (start, end) in zip(mapped.text, mapped.spans, strict=True):
+        assert (start, end) == before or start >= end_before, (text, mapped)
+        assert 0 <= start <= end <= len(text)
+        source = html.unescape(html.unescape(text[start:end]))
+        letters = unicodedata.normalize("NFKD", source)
+        is_kept = unicodedata.normalize("NFKD", char)[0] in letters
+        assert is_kept or char in " .。,\xa0" or source[:1] in "①^\\&", (text, mapped)
+        end_before, before = end, (start, end)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"abé漢한1. \n", "e\u0301", "ﬁ", "Ａ", "कि", "**a**", "\u1112\u1161"])
+    )
+)
+def test_no_letter_is_without_a_place(parts: list[str]) -> None:
+    text = "".join(parts) + "x"
+    covered = {index for start, end in clean(text, LIMIT).spans for index in range(start, end)}
+    assert all(index in covered for index, char in enumerate(text) if char not in "* \n")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *[
+            "plain words, and so on. ",
+            "क्ष और ",
+            "漢字。",
+            "Ａ",
+            "e\u0301",
+            "\u1112\u1161\u11ab",
+            "**a** ",
+        ],
+        *[
+            "&amp;",
+            "\\(",
+            "\\(x\\) ",
+            "\\",
+            "$$",
+            "a.[1]",
+            "【1†",
+            "|a",
+            "<a@",
+            "\n\n",
+            "1\xa0",
+            "ﷺ",
+            "①",
+        ],
+        *["[a]: http://b\n", "[a][", "ـ", "\u200d", "م\u200c"],
+    ],
+)
+def test_cleaning_takes_little_time(unit: str) -> None:
+    text = (unit * LIMIT)[:LIMIT]
+
+    def seconds() -> float:
+        start = time.thread_time()
+        with suppress(InvalidRequest):
+            clean(text, LIMIT)
+        return time.thread_time() - start
+
+    assert min(seconds() for _ in range(5)) < 0.05  # under 0.01 on a quiet machine
 
 
 def test_every_character_is_cleaned_or_kept() -> None:
@@ -127,8 +341,8 @@ def test_every_character_is_cleaned_or_kept() -> None:
             assert refusal(text).code == "BAD_UNICODE"
             continue
         spread = "a ".join(text)  # so that no run of marks or controls is long
-        clean = clean_text(spread, LIMIT)
-        assert not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in clean)
+        cleaned = clean_text(spread, LIMIT)
+        assert not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in cleaned)
 
 
 @example("-\n0")

@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import html
 import re
+from functools import partial
+from itertools import pairwise
+
+from f5serve.text.mapped_text import MappedText
 
 _AMPERSANDS = re.compile(r"&(?:amp;)++")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -35,9 +39,49 @@ _LINK = re.compile(
     r"(?:\s{1,4}\"[^\"\[\]]{0,200}\")?\)"
 )
 _FOOTNOTE = re.compile(r"\[\^[\w-]{1,40}\]:?")
+_NUMBERED_SOURCE = re.compile(
+    r"(?<=[.,!?;:)”\"])\[\d{1,3}(?:, ?\d{1,3}){0,9}\](?:\[\d{1,3}\]){0,9}(?=[\s.,;:!?)]|$)"
+)
+_LINK_TARGET = re.compile(
+    r"^[ ]{0,3}\[[^\[\]\n]{1,200}\]:[ \t]{1,9}(?:https?:|/|#|www\.)[^\n]*+$", re.MULTILINE
+)
+_REFERENCE = re.compile(r"\[([^\[\]]{1,500})\][ ]?\[[^\[\]]{0,200}\]")
+_AUTOLINK = re.compile(
+    r"<((?:https?://|mailto:|www\.)[^\s<>]{1,2000}|[\w.+-]{1,64}@[\w.-]{1,200})>"
+)
+_CITATION = re.compile(
+    r"【[^【】\n]{0,40}†[^【】\n]{0,200}】|\ue200[^\ue200\ue201\n]{0,300}\ue201|[\ue200-\ue206]"
+)
+"""Marks of sources that chat models leave in their answers."""
+
+_MATH = re.compile(
+    r"\\\(((?:[^\\]|\\(?![()]))++)\\\)|\\\[((?:[^\\]|\\(?![\[\]]))++)\\\]|\$\$([^$]{1,1000}+)\$\$"
+)
+_ESCAPE = re.compile(r"(?<!\\)\\++([!-/:-@\[\]^-`{-~])")
+_FRACTION = re.compile(r"\\[dt]?frac\{([^{}]{1,200}+)\}\{([^{}]{1,200}+)\}")
+_ROOT = re.compile(r"\\sqrt\{([^{}]{1,200}+)\}")
+_WORDS_IN_MATH = re.compile(
+    r"\\(?:text|mathrm|mathbf|mathit|operatorname|boxed)\{([^{}]{1,300}+)\}"
+)
+_COMMAND = re.compile(r"\\([A-Za-z]{1,30}|[^A-Za-z\s])")
+_POWER = re.compile(r"\^(?:\{([0-9n])\}|([0-9n])(?![0-9A-Za-z]))")
+_SUPERSCRIPTS = dict(zip("0123456789n", "⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", strict=True))
+_COMMANDS = {
+    "times": "×", "cdot": "·", "div": "÷", "pm": "±", "mp": "∓", "le": "≤", "leq": "≤", "ge": "≥",
+    "geq": "≥", "ne": "≠", "neq": "≠", "approx": "≈", "equiv": "≡", "infty": "∞", "to": "→",
+    "rightarrow": "→", "sum": "∑", "int": "∫", "partial": "∂", "sqrt": "√", "degree": "°",
+    "circ": "°", "ldots": "…", "dots": "…", "cdots": "…", "in": "∈", "alpha": "α", "beta": "β",
+    "gamma": "γ", "delta": "δ", "epsilon": "ε", "theta": "θ", "lambda": "λ", "mu": "μ", "pi": "π",
+    "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "omega": "ω", "Delta": "Δ", "Sigma": "Σ",
+    "Omega": "Ω", "Phi": "Φ", "Gamma": "Γ", "left": "", "right": "", "big": "", "Big": "",
+    "bigl": "", "bigr": "", "displaystyle": "", "%": "%", "$": "$", "&": "&", "#": "#", "_": "_",
+    "{": "{", "}": "}",
+}  # fmt: skip
+"""Commands of LaTeX and their signs; all others are left out."""
+
 _FENCE = re.compile(r"^[ \t]{0,8}(?:```+|~~~+)[\w+#-]{0,30}[ \t]{0,8}$", re.MULTILINE)
 _TABLE_RULE = re.compile(r"^[ \t]{0,8}\|?[ \t]{0,8}:?-{2,}+:?[ \t]{0,8}\|[-:| \t]*+$", re.MULTILINE)
-_TABLE_ROW = re.compile(r"^[ \t]{0,8}\|([^\n]*)\|[ \t]{0,8}$", re.MULTILINE)
+_TABLE_ROW = re.compile(r"^[ \t]{0,8}\|?([^\n|]*+\|[^\n]*?)\|?[ \t]{0,8}$", re.MULTILINE)
 _CELL_END = re.compile(r"\|")
 # Nothing that a word or a number touches outside is a mark: 2**3**4, snake_case_name.
 _CODE = re.compile(r"(?<!`)(`{1,3}+)([^`]{1,1000})\1(?!`)")
@@ -57,7 +101,7 @@ _ITEM = re.compile(
 )
 _ITEM_MARK = re.compile(r"^(?:(?:[-*•]|#{1,6}) |> ?(?![=\d\s]))++")
 
-_PICTURES = (
+PICTURES = (
     "\U0001f000-\U0001f0ff"  # tiles and cards
     "\U0001f170-\U0001f1ff"  # letters in boxes, and the pairs of letters that are flags
     "\U0001f200-\U0001f2ff"  # Japanese words in boxes
@@ -69,37 +113,46 @@ _PICTURES = (
 _JOINERS = "\u200d\ufe0e\ufe0f\u20e3\U000e0020-\U000e007f"
 """What makes one picture of several, chooses its looks or spells a region's flag."""
 
-_PICTURE = re.compile(f"[{_PICTURES}]")
-_PICTURES_IN_A_ROW = re.compile(f"[{_PICTURES}][{_PICTURES}{_JOINERS}]*+|[\ufe0e\ufe0f\u20e3]++")
+_PICTURE = re.compile(f"[{PICTURES}]")
+_PICTURES_IN_A_ROW = re.compile(f"[{PICTURES}][{PICTURES}{_JOINERS}]*+|[\ufe0e\ufe0f\u20e3]++")
 _BEFORE_A_MARK = re.compile(r"(?<! ) ++(?=[.,!?;:])")
 _SPACES = re.compile(" ++")
 
 
-def without_markup(text: str) -> str:
+def without_entities(text: MappedText) -> MappedText:
+    """The characters for `&amp;`, `&#38;` and the like."""
+    if "&" not in text.text:
+        return text
+    return text.sub(_AMPERSANDS, "&").sub(_ENTITY, _unescape)
+
+
+def without_markup(text: MappedText) -> MappedText:
     """The words of a text with "\\n" at line ends; an empty line parts headings and items.
 
     "# News\\nIt is **true**:\\n- one\\n- two" -> "News\\n\\nIt is true:\\n\\none\\n\\ntwo"
     """
-    if "&" in text:
-        text = _ENTITY.sub(_unescape, _AMPERSANDS.sub("&", text))
-    if "<" in text and ">" in text:
-        text = _INLINE_TAG.sub("", _COMMENT.sub(" ", text))
-        text = _BLOCK_TAG.sub("\n", text)
-    if "[" in text:
-        text = _FOOTNOTE.sub("", _LINK.sub(r"\1", text))
-    text = _FENCE.sub("", text)
-    if "|" in text and _TABLE_RULE.search(text):
-        text = _TABLE_ROW.sub(_join_cells, _TABLE_RULE.sub("", text))
+    if "\\" in text.text or "$$" in text.text:
+        text = text.rewrite(_MATH, partial(_without_math, text)).keep(_ESCAPE, 1)
+    if "<" in text.text and ">" in text.text:
+        text = text.keep(_AUTOLINK, 1).sub(_COMMENT, " ").keep(_INLINE_TAG)
+        text = text.sub(_BLOCK_TAG, "\n")
+    if "[" in text.text:
+        text = _without_links(text)
+    text = text.keep(_CITATION).keep(_FENCE)
+    if "|" in text.text and _TABLE_RULE.search(text.text):
+        text = text.keep(_TABLE_RULE)
+        text = text.rewrite(_TABLE_ROW, partial(_join_cells, text))
     for mark, pattern in (("`", _CODE), ("~~", _STRUCK), ("*", _STARRED), ("_", _UNDERLINED)):
         for _ in range(2):  # one may be within another
-            text = pattern.sub(r"\2", text) if mark in text else text
-    text = _QUOTE.sub("", _RULE.sub("", text))
-    return _ITEM.sub("\n", _HEADING.sub(r"\1\n", text))
+            text = text.keep(pattern, 2) if mark in text.text else text
+    text = text.keep(_RULE).keep(_QUOTE)
+    text = text.rewrite(_HEADING, partial(_end_heading, text))
+    return text.sub(_ITEM, "\n")
 
 
-def without_item_mark(line: str) -> str:
+def without_item_mark(line: MappedText) -> MappedText:
     """A line without marks of items or headings at its beginning that no plain space followed."""
-    return _ITEM_MARK.sub("", line)
+    return line.keep(_ITEM_MARK)
 
 
 def _unescape(match: re.Match[str]) -> str:
@@ -107,10 +160,48 @@ def _unescape(match: re.Match[str]) -> str:
     return match[0] if len(text) > 1 and text.endswith(";") else text  # a part of it was a name
 
 
-def _join_cells(match: re.Match[str]) -> str:
+def _without_math(text: MappedText, match: re.Match[str]) -> MappedText:
+    """A formula of LaTeX without its delimiters, its commands as the signs that they stand for."""
+    formula = text[slice(*match.span(match.lastindex or 0))]
+    if "\\" in formula.text:
+        for _ in range(2):  # a fraction may hold another
+            formula = formula.sub(_FRACTION, r"\1/\2").sub(_ROOT, r"√\1").keep(_WORDS_IN_MATH, 1)
+        formula = formula.sub(_COMMAND, lambda command: _COMMANDS.get(command[1], " "))
+    return formula.sub(_POWER, lambda power: _SUPERSCRIPTS[power[1] or power[2]])
+
+
+def _without_links(text: MappedText) -> MappedText:
+    text = text.keep(_LINK, 1).keep(_FOOTNOTE).keep(_NUMBERED_SOURCE)
+    if _LINK_TARGET.search(text.text):
+        text = text.keep(_LINK_TARGET).keep(_REFERENCE, 1)
+    return text
+
+
+def _join_cells(text: MappedText, match: re.Match[str]) -> MappedText | None:
     """The cells of a row of a table, with pauses between them."""
-    cells = (cell.strip() for cell in _CELL_END.split(match[1]))
-    return ", ".join(filter(None, cells)) + "."
+    start, end = match.span(1)
+    borders = [start - 1, *(bar.start() + start for bar in _CELL_END.finditer(match[1])), end]
+    cells = [text[left + 1 : right].strip() for left, right in pairwise(borders)]
+    parts: list[MappedText] = []
+    for cell in (cell for cell in cells if cell.text):
+        parts += [_pause(",", parts[-1]), _added(" ", parts[-1]), cell] if parts else [cell]
+    return MappedText.join([*parts, _pause(".", parts[-1])] if parts else [])
+
+
+def _pause(mark: str, before: MappedText) -> MappedText:
+    """A mark behind a cell that has none itself."""
+    return _added("" if before.text[-1] in ".,;:!?…。！？：" else mark, before)
+
+
+def _end_heading(text: MappedText, match: re.Match[str]) -> MappedText:
+    heading = text[slice(*match.span(1))]
+    return MappedText.join([heading, _added("\n", heading)])
+
+
+def _added(text: str, before: MappedText) -> MappedText:
+    """What stands for no character, behind one that does."""
+    end = before.spans[-1][1] if before.spans else 0
+    return MappedText(text, ((end, end),) * len(text))
 
 
 def is_emoji(character: str) -> bool:
