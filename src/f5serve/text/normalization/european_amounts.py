@@ -102,7 +102,7 @@ def _money_rules(language: EuropeanLanguage) -> list[RuleRow]:
 
     def say(match: re.Match[str]) -> str:
         currency = {**signs, **words}[match["sign"]]
-        low, high, found = match["low"], match["high"], match["scale"]
+        low, high, found = _grouped(match["low"]), _grouped(match["high"]), match["scale"]
         if match["minus"]:
             low = match["minus"] + low
         text = f"{_money_words(language, low, currency, found)}"
@@ -125,6 +125,11 @@ def _money_rules(language: EuropeanLanguage) -> list[RuleRow]:
         rf"{scale}{SPACE}?(?P<sign>{behind})(?!\w){per}{_TO}"
     )
     return [("money", after, say), ("money", before, say)]
+
+
+def _grouped(text: str | None) -> str:
+    """No currency has thousandths: 12,500 of one is the way of English."""
+    return re.sub(r"^(\D?[1-9]\d{0,2}),(\d{3})$", r"\1\2", text or "")
 
 
 def _money_words(

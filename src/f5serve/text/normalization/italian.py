@@ -303,6 +303,9 @@ _BEFORE_ONE = word_set(
     "è c'è ho hai ha abbiamo avete hanno resta manca con per di da a in e o ed solo ogni fra tra "
     "dopo compra comprato aggiungi serve circa entro più"
 )
+_COUNTED = word_set(
+    "secondo minuto ora giorno settimana mese anno volta euro dollaro litro persona"
+)
 _NOT_AFTER_ONE = word_set("del della dei degli delle per con che più meno alla allo sul nel non")
 
 
@@ -314,7 +317,7 @@ def _one(word: str) -> str:
 
 _BEFORE_NUMBERS: list[RuleRow] = [
     numeral_row(NUMBERS, _EVENTS, most=100),
-    one_row(_BEFORE_ONE, _NOT_AFTER_ONE, _one),
+    one_row(_BEFORE_ONE, _COUNTED, _NOT_AFTER_ONE, _one),
     ("fraction", r"(?<=\d)/(?=(?:19|20)\d\d(?![\d/]))", lambda match: " del "),
 ]
 

@@ -65,7 +65,7 @@ DATES = Dates(
     month_link="de ",
     of_month=" de ",
     of_year=" de ",
-    leads=frozenset({"dia", "em", "até"}),
+    leads=frozenset({"dia", "até"}),
     to="a",
 )  # fmt: skip
 
@@ -255,6 +255,13 @@ def _digit_groups(match: re.Match[str]) -> str:
     return ", ".join(map(NUMBERS.digits, re.findall(r"\d++", match[0])))
 
 
+def _day_and_month(match: re.Match[str]) -> str | None:
+    day = int(match[1])
+    if not 1 <= day <= 31:
+        return None
+    return f"{DATES.day('', day)} de {DATES.months[int(match[2]) - 1]}"
+
+
 _STREET = r"(?:^|(?<=[.:;,] )|(?<=[nd]a )|(?<=à )|(?<=pela ))"
 
 _FIRST: list[RuleRow] = [
@@ -264,6 +271,7 @@ _FIRST: list[RuleRow] = [
     ("postcode", r"(?<![\w.-])\d{4}-\d{3}(?![\w-])", _digit_groups),
     ("abbreviation", r"(?<![\w.])D\. ([A-ZÀ-Ý][a-zà-ÿ]{1,20})", _title),
     ("abbreviation", rf"{_STREET}R\.(?= [A-ZÀ-Ý])", lambda match: "Rua"),
+    ("date", r"(?<=\b[eE]m )(\d{1,2})/(0[1-9]|1[0-2])(?![\d/])", _day_and_month),
     *part_rows(_PARTS_OF),
 ]
 
@@ -281,11 +289,14 @@ _BEFORE_ONE = word_set(
     "para "
     "sem é são só cada faz dentro após durante adicione junte peça mais até desde entre como quero"
 )
+_COUNTED = word_set("segundo minuto hora dia semana mês ano vez euro dólar real quilo litro pessoa")
 _NOT_AFTER_ONE = word_set("dos das por para com que mais menos sobre entre até desde ser não")
 
 _BEFORE_NUMBERS: list[RuleRow] = [
     numeral_row(NUMBERS, _EVENTS),
-    one_row(_BEFORE_ONE, _NOT_AFTER_ONE, lambda word: "uma " if _is_feminine(word) else "um "),
+    one_row(
+        _BEFORE_ONE, _COUNTED, _NOT_AFTER_ONE, lambda word: "uma " if _is_feminine(word) else "um "
+    ),
     ("fraction", r"(?<=\d)/(?=(?:19|20)\d\d(?![\d/]))", lambda match: " de "),
 ]
 

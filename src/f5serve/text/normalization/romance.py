@@ -89,22 +89,33 @@ def _halves(match: re.Match[str]) -> tuple[str, str]:
     return match["top"], match["bottom"]
 
 
-def one_row(before: frozenset[str], no_noun: frozenset[str], say: Callable[[str], str]) -> RuleRow:
+def one_row(
+    before: frozenset[str],
+    nouns: frozenset[str],
+    no_nouns: frozenset[str],
+    say: Callable[[str], str],
+) -> RuleRow:
     """The number 1 before a noun is an article: "hay 1 persona" -> "hay una persona".
 
     Behind a noun it is a number: "capítulo 1".
 
     Args:
         before: words in small letters after which it is one; so it is after a mark.
-        no_noun: words that are none.
+        nouns: words before which it always is one.
+        no_nouns: words before which it never is.
         say: the word behind, to the article with its space.
     """
 
     def article(match: re.Match[str]) -> str | None:
         word = match["word"]
         head = match.string[max(0, match.start() - 2) : match.start()].rstrip()
-        is_article = not head or head[-1] in ",:;.!?(¿¡" or word_before(match).lower() in before
-        return say(word) if is_article and word.lower() not in no_noun else None
+        is_article = (
+            word.lower() in nouns
+            or not head
+            or head[-1] in ",:;.!?(¿¡"
+            or word_before(match).lower() in before
+        )
+        return say(word) if is_article and word.lower() not in no_nouns else None
 
     return (
         "cardinal",
@@ -139,6 +150,6 @@ def numeral_row(numbers: Numbers, nouns: Mapping[str, str], most: int = 20) -> R
     noun = any_of(genders)
     return (
         "roman",
-        rf"(?<![\w'’-])(?P<roman>[IVXL]{{1,7}})(?={SPACE}(?P<noun>(?i:{noun}))(?!\w))",
+        rf"(?<![\w-])(?P<roman>[IVXL]{{1,7}})(?={SPACE}(?P<noun>(?i:{noun}))(?!\w))",
         say,
     )

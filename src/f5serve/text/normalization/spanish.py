@@ -301,11 +301,16 @@ _BEFORE_ONE = word_set(
     "en por a para sin es son solo sólo cada hace dentro tras durante añade añada pide pidió más "
     "hasta desde entre como unos necesito quiero"
 )
+_COUNTED = word_set(
+    "segundo minuto hora día semana mes año vez euro dólar peso kilo litro metro persona"
+)
 _NOT_AFTER_ONE = word_set("del los las por para con que más menos sobre entre hasta desde ser")
 
 _BEFORE_NUMBERS: list[RuleRow] = [
     numeral_row(NUMBERS, _EVENTS),
-    one_row(_BEFORE_ONE, _NOT_AFTER_ONE, lambda word: "una " if _is_feminine(word) else "un "),
+    one_row(
+        _BEFORE_ONE, _COUNTED, _NOT_AFTER_ONE, lambda word: "una " if _is_feminine(word) else "un "
+    ),
     ("fraction", r"(?<=\d)/(?=(?:19|20)\d\d(?![\d/]))", lambda match: " barra "),
 ]
 
