@@ -32,6 +32,7 @@ from f5serve.text.normalization.european_numbers import (
 from f5serve.text.normalization.european_words import (
     abbreviation_rules,
     address_rules,
+    before_number_rule,
     dotted_rule,
     last_rules,
     roman_rules,
@@ -61,9 +62,9 @@ def build_rules(
         *abbreviation_rules(language),
         *_phones(language),
         *duration_rules(language),
-        *duration_rules(language),
         *date_rules(language),
         dotted_rule(language),
+        before_number_rule(language),
         *amount_rules(language),
         *before_numbers,
         *_ordinals(language),
@@ -190,11 +191,17 @@ def _ranges(language: EuropeanLanguage) -> list[RuleRow]:
         low, high = match["low"], match["high"]
         is_years = re.fullmatch(r"1[1-9]\d\d|20\d\d", low) and len(high) in (2, 4)
         read = numbers.year if is_years else numbers.number
-        is_score = low.isdecimal() and high.isdecimal() and not is_years and int(low) > int(high)
-        to = (fractions.score or fractions.ratio) if is_score else language.to
-        return f"{read(low)} {to} {read(high)}"
+        is_falling = low.isdecimal() and high.isdecimal() and low.zfill(9) > high.zfill(9)
+        if not is_falling or is_years or len(low) > 9:
+            return f"{read(low)} {language.to} {read(high)}"
+        to = (fractions.score or fractions.ratio) if len(low) < 3 else ""  # else a name: 747-400
+        return " ".join(filter(None, (read(low), to, read(high))))
+
+    def say_groups(match: re.Match[str]) -> str:
+        return ", ".join(map(numbers.digits, match[0].split("-")))
 
     return [
+        ("cardinal", r"(?<![\w-])(?=\d)\d{1,9}+(?:-\d{1,9}+){2,9}+(?![\w-])", say_groups),
         (
             "range",
             rf"(?<!\d[-–—])(?P<low>{SIGNED}){DASH}(?P<high>{NUMBER})(?![-–—]\d)",

@@ -160,11 +160,9 @@ def _magnitude_words(language: EuropeanLanguage, text: str, scale: str, unit: st
     """Such as "trois millions d'euros"; `unit` may be ""."""
     noun, money = language.money.magnitudes[scale], language.money
     if not noun.gender:  # "mille", "tausend": a numeral, no noun
-        is_bare = language.numbers.is_one(text) and text == "1"
-        words = (
-            noun.form(True) if is_bare else f"{language.numbers.number(text)} {noun.form(False)}"
-        )
-        return f"{words} {unit}".strip()
+        is_decimal = bool(split_number(text)[3])
+        words = language.numbers.number(text if is_decimal else f"{text}000")
+        return " ".join(filter(None, (words, is_decimal and noun.form(False), unit)))
     words = language.numbers.counted(text, noun)
     if not unit:
         return words
@@ -174,7 +172,11 @@ def _magnitude_words(language: EuropeanLanguage, text: str, scale: str, unit: st
 
 
 def _magnitude_rules(language: EuropeanLanguage) -> list[RuleRow]:
-    abbreviated = [key for key in language.money.magnitudes if key.endswith(".") or len(key) <= 3]
+    abbreviated = [
+        key
+        for key in language.money.magnitudes
+        if key.endswith(".") or 1 < len(key) <= 3 or key == "k"  # 4K and 3M are names
+    ]
 
     def say(match: re.Match[str]) -> str:
         words = _magnitude_words(language, match["high"] or match["low"], match["scale"], "")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from f5serve.text.numbers import MAX_DIGITS, ruleset_speller
 
 SPACE = "[ \u00a0\u2009\u202f]"
-START = r"(?<!\d)(?<!\d[.,])"
+START = r"(?=\d)(?<!\d)(?<!\d[.,])"
 """Before the first digit of a number: not within another one."""
 
 NUMBER = (
@@ -24,8 +24,8 @@ NUMBER = (
 )
 """A number without a sign, whole: what follows cannot make it shorter."""
 
-SIGNED = rf"(?>(?:(?<![\w\])%°,.+\-−–])[-−–+±]|{START}){NUMBER})"
-"""A number, and the sign before it."""
+SIGNED = rf"(?=[-−–+±\d])(?>(?:(?<![\w\])%°,.+\-−–])[-−–+±]|{START}){NUMBER})"
+"""A number, and the sign before it; its first character is looked for first, which is faster."""
 
 DASH = rf"(?:[-–—]|{SPACE}[-–—]{SPACE})"
 """Between the two ends of a range."""

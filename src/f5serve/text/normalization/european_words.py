@@ -175,7 +175,7 @@ def roman_rules(language: EuropeanLanguage) -> list[RuleRow]:
 def sign_rules(language: EuropeanLanguage) -> list[RuleRow]:
     """Signs beside numbers, which must still be digits."""
     signs, numbers = language.signs, language.numbers
-    between, before = signs.between_numbers, signs.before_number
+    between = signs.between_numbers
     return [
         (
             "sign",
@@ -187,8 +187,17 @@ def sign_rules(language: EuropeanLanguage) -> list[RuleRow]:
             rf"(?<=\d){SPACE}?[-–]{SPACE}?(?={NUMBER}{SPACE}?=)",
             lambda match: f" {numbers.minus} ",
         ),
-        ("sign", rf"({any_of(before)}){SPACE}?(?=\d)", lambda match: f"{before[match[1]]} "),
     ]
+
+
+def before_number_rule(language: EuropeanLanguage) -> RuleRow:
+    """Signs before numbers, such as ~; before the rules that make words of what follows them."""
+    before = language.signs.before_number
+    return (
+        "sign",
+        rf"({any_of(before)}){SPACE}?(?=\d)",
+        lambda match: f"{before[match[1]]} ",
+    )
 
 
 def last_rules(language: EuropeanLanguage) -> list[RuleRow]:

@@ -20,7 +20,7 @@ from f5serve.text.normalization.european_language import (
     Signs,
     Times,
 )
-from f5serve.text.normalization.european_match import UPPER, RuleRow
+from f5serve.text.normalization.european_match import LETTER, UPPER, RuleRow
 from f5serve.text.normalization.european_numbers import SPACE, Noun, Numbers
 
 NUMBERS = Numbers(
@@ -111,6 +111,15 @@ def _first() -> list[RuleRow]:
             rf"(?<![\w.,])0([1-9]\d{{3}})(?={SPACE}[{UPPER}][a-zà-ÿ])",
             lambda match: f"{NUMBERS.cardinal('0')} {NUMBERS.cardinal(match[1])}",
         ),
+        (
+            "measure",
+            rf"(?<![\w.,-])(\d),(\d\d){SPACE}?m(?![\w/])",
+            lambda m: (
+                f"{NUMBERS.counted(m[1], tables.UNITS['m'])} {NUMBERS.cardinal(m[2].lstrip('0'))}"
+                if m[1] != "0" and m[2] != "00"
+                else None
+            ),
+        ),
         ("abbreviation", rf"(?<!\w)S(te?)-(?=[{UPPER}])", _say_saint),
     ]
 
@@ -121,6 +130,11 @@ def _say_saint(match: re.Match[str]) -> str:
 
 def _before_numbers() -> list[RuleRow]:
     return [
+        (
+            "cardinal",
+            rf"(?<![\w.,])(\d{{1,3}})x(?={SPACE}{LETTER})",
+            lambda match: f"{NUMBERS.cardinal(match[1])} fois",
+        ),
         (
             "ordinal",
             r"(?<![\w.,])2n(de?s?)(?!\w)",
@@ -160,7 +174,6 @@ LANGUAGE = EuropeanLanguage(
             "° C": Noun("degré Celsius", "degrés Celsius"),
             "°F": Noun("degré Fahrenheit", "degrés Fahrenheit"),
             "°": Noun("degré", "degrés"),
-            "K": Noun("kelvin", "kelvins"),
         },
         per="par",
         hour=tables.UNITS["h"],
@@ -214,7 +227,9 @@ LANGUAGE = EuropeanLanguage(
             "÷": "divisé par",
             "^": "puissance", "<": "inférieur à", ">": "supérieur à",
         },
-        before_number={"~": "environ", "≈": "environ", "#": "numéro", "<": "moins de", ">": "plus de"},
+        before_number={
+            "~": "environ", "≈": "environ", "#": "numéro", "<": "moins de", ">": "plus de",
+        },
         address={
             ".": "point", "/": "slash", "-": "tiret", "_": "tiret bas", "@": "arobase",
             ":": "deux-points",

@@ -96,6 +96,9 @@ UNITS = {
 }  # fmt: skip
 
 ANYWHERE = {
+    "M. le": "Monsieur le", "Mme la": "Madame la", "c. à s.": "cuillère à soupe",
+    "c. à c.": "cuillère à café", "c. à soupe": "cuillère à soupe",
+    "c. à café": "cuillère à café",
     "c.-à-d.": "c'est-à-dire", "c-à-d": "c'est-à-dire", "p. ex.": "par exemple",
     "av. J.-C.": "avant Jésus-Christ",
     "apr. J.-C.": "après Jésus-Christ", "ap. J.-C.": "après Jésus-Christ", "J.-C.": "Jésus-Christ",

@@ -24,6 +24,7 @@ from f5serve.text.normalization.european_language import (
     Times,
 )
 from f5serve.text.normalization.european_match import (
+    LETTER,
     UPPER,
     RuleRow,
     any_of,
@@ -250,12 +251,27 @@ def _first() -> list[RuleRow]:
             rf"(?:(?<=\d,{SPACE})|(?<!\w)D-)(\d{{5}})(?={SPACE}[{UPPER}])",
             lambda match: NUMBERS.digits(match[1]),
         ),
+        (
+            "measure",
+            rf"(?<![\w.,-])(\d),(\d\d){SPACE}?m(?![\w/])",
+            lambda m: (
+                f"{NUMBERS.cardinal(m[1], 'm')} Meter {NUMBERS.cardinal(m[2].lstrip('0'))}"
+                if m[1] != "0" and m[2] != "00"
+                else None
+            ),
+        ),
         ("cardinal", r"(?<!\w)24/7(?!\w)", lambda match: NUMBERS.cardinal("24") + " sieben"),
     ]
 
 
 def _before_numbers() -> list[RuleRow]:
     return [
+        ("money", rf"{START}(\d{{1,6}})[.,][-–—]{{1,2}}(?!\w)", lambda m: NUMBERS.cardinal(m[1])),
+        (
+            "cardinal",
+            rf"(?<![\w.,])(\d{{1,3}})x(?={SPACE}{LETTER})",
+            lambda m: f"{NUMBERS.cardinal(m[1], 'm')}mal",
+        ),
         ("year", r"(?<![\w.,/])(\d{2}|1[1-9]\d0|20\d0|\d)er(n?)(?!\w)", _say_decade),
         (
             "percent",
@@ -270,7 +286,7 @@ def _before_numbers() -> list[RuleRow]:
         ("ordinal", rf"(?<![\w.,])(\d{{1,4}})\.(?={SPACE}[^\W\d_])", _say_ordinal),
         (
             "ordinal",
-            r"(?<![\w.,])(\d{1,4})\.(?=-)",
+            rf"(?<![\w.,])(\d{{1,4}})\.(?=-{LETTER})",
             lambda match: NUMBERS.ordinal(match[1], _ordinal_form(match) or ""),
         ),
         ("roman", r"(?<![\w'’-])(?P<roman>[IVX]++)(?P<mark>\.?)(?!\w)", _say_regnal),
@@ -301,7 +317,6 @@ LANGUAGE = EuropeanLanguage(
             "° C": Noun("Grad Celsius"),
             "°F": Noun("Grad Fahrenheit"),
             "°": Noun("Grad"),
-            "K": Noun("Kelvin"),
         },
         per="pro",
         hour=tables.UNITS["h"],
