@@ -20,7 +20,15 @@ from f5serve.text.normalization.european_language import (
 from f5serve.text.normalization.european_match import RuleRow
 from f5serve.text.normalization.european_numbers import Noun, Numbers
 from f5serve.text.normalization.italian_amounts import MEASURES, MONEY
-from f5serve.text.normalization.romance import Parts, numeral_row, one_row, part_rows, word_set
+from f5serve.text.normalization.romance import (
+    Parts,
+    numeral_row,
+    one_row,
+    pair_row,
+    part_rows,
+    shared_rows,
+    word_set,
+)
 
 
 class _ItalianNumbers(Numbers):
@@ -117,7 +125,8 @@ ABBREVIATIONS = Abbreviations(
         "c.a.": "circa", "P.zza": "Piazza", "p.zza": "piazza", "P.za": "Piazza",
         "V.le": "Viale", "v.le": "viale", "C.so": "Corso", "c.so": "corso", "L.go": "Largo",
         "F.lli": "Fratelli", "F.sco": "Francesco", "S.p.A.": "S P A", "SpA": "S P A",
-        "S.r.l.": "S R L", "Srl": "S R L", "sec.": "secolo", "tel.": "telefono",
+        "S.r.l.": "S R L", "Srl": "S R L", "sec.": "secolo", "P.S.": "post scriptum",
+        "Tel:": "Telefono:", "tel.": "telefono",
         "cell.": "cellulare", "v.": "vedi", "vs.": "contro",
         "Egr.": "Egregio", "Gent.mo": "Gentilissimo", "Gent.ma": "Gentilissima",
         "Gent.mi": "Gentilissimi",
@@ -290,6 +299,7 @@ _FIRST: list[RuleRow] = [
         lambda m: NUMBERS.digits(m[0]),
     ),
     *part_rows(_PARTS_OF),
+    *shared_rows("gradi", "chilometro"),
 ]
 
 _EVENTS = {
@@ -317,6 +327,11 @@ def _one(word: str) -> str:
 
 _BEFORE_NUMBERS: list[RuleRow] = [
     numeral_row(NUMBERS, _EVENTS, most=100),
+    pair_row(
+        "secoli|secolo|capitoli|volumi",
+        "e|o|al?",
+        lambda word, value: _before_roman("secolo", value),
+    ),
     one_row(_BEFORE_ONE, _COUNTED, _NOT_AFTER_ONE, _one),
     ("fraction", r"(?<=\d)/(?=(?:19|20)\d\d(?![\d/]))", lambda match: " del "),
 ]

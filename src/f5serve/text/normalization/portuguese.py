@@ -23,7 +23,15 @@ from f5serve.text.normalization.european_language import (
 from f5serve.text.normalization.european_match import RuleRow
 from f5serve.text.normalization.european_numbers import Numbers
 from f5serve.text.normalization.portuguese_amounts import MEASURES, MONEY
-from f5serve.text.normalization.romance import Parts, numeral_row, one_row, part_rows, word_set
+from f5serve.text.normalization.romance import (
+    Parts,
+    numeral_row,
+    one_row,
+    pair_row,
+    part_rows,
+    shared_rows,
+    word_set,
+)
 
 NUMBERS = Numbers(
     code="pt",
@@ -112,7 +120,9 @@ ABBREVIATIONS = Abbreviations(
         "esq.": "esquerdo", "apto.": "apartamento", "ap.": "apartamento", "séc.": "século",
         "sécs.": "séculos", "V. Exa.": "Vossa Excelência", "S. A.": "S A", "Ltda.": "Limitada",
         "Lda.": "Limitada", "vs.": "contra", "aprox.": "aproximadamente", "obs.": "observação",
-        "Obs.": "Observação", "c/": "com", "s/": "sem", "tel.": "telefone",
+        "Obs.": "Observação", "c/": "com", "s/": "sem", "Sr.": "senhor", "Sra.": "senhora",
+        "Srs.": "senhores", "Tel:": "Telefone:",
+        "tel.": "telefone",
         "Exmo.": "Excelentíssimo",
         "Exma.": "Excelentíssima", "V. Sa.": "Vossa Senhoria", "máx.": "máximo", "mín.": "mínimo",
     },
@@ -270,9 +280,12 @@ _FIRST: list[RuleRow] = [
     ("postcode", r"(?<![\w.-])\d{5}-\d{3}(?![\w-])", _digit_groups),
     ("postcode", r"(?<![\w.-])\d{4}-\d{3}(?![\w-])", _digit_groups),
     ("abbreviation", r"(?<![\w.])D\. ([A-ZÀ-Ý][a-zà-ÿ]{1,20})", _title),
-    ("abbreviation", rf"{_STREET}R\.(?= [A-ZÀ-Ý])", lambda match: "Rua"),
+    ("abbreviation", rf"{_STREET}R\.(?= (?:d[aoe]s? )?[A-ZÀ-Ý])", lambda match: "Rua"),
     ("date", r"(?<=\b[eE]m )(\d{1,2})/(0[1-9]|1[0-2])(?![\d/])", _day_and_month),
     *part_rows(_PARTS_OF),
+    *shared_rows("graus", "quilômetro"),
+    ("sign", r"(?<=\d)x(?= (?:de|sem|no|com)\b)", lambda match: " vezes"),
+    ("fraction", r"(?<=\d\.\d{3})/(?=\d{2}(?!\d))", lambda match: " de "),
 ]
 
 _EVENTS = {
@@ -294,6 +307,9 @@ _NOT_AFTER_ONE = word_set("dos das por para com que mais menos sobre entre até 
 
 _BEFORE_NUMBERS: list[RuleRow] = [
     numeral_row(NUMBERS, _EVENTS),
+    pair_row(
+        "séculos?|capítulos?|tomos?", "e|ou|ao?", lambda word, value: NUMBERS.cardinal(str(value))
+    ),
     one_row(
         _BEFORE_ONE, _COUNTED, _NOT_AFTER_ONE, lambda word: "uma " if _is_feminine(word) else "um "
     ),

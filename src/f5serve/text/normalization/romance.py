@@ -124,6 +124,64 @@ def one_row(
     )
 
 
+def shared_rows(degrees: str, kilometre: str) -> list[RuleRow]:
+    """Signs that stand for degrees where they cannot be ordinals, and "km 45" of a road."""
+
+    def say_degrees(match: re.Match[str]) -> str | None:
+        number = match["number"]
+        is_ordinal = number.isdecimal() and int(number) < 13
+        return None if is_ordinal else f"{number} {degrees}"
+
+    return [
+        (
+            "temperature",
+            r"(?<![\w.,])(?P<number>\d{1,3}[.,]\d{1,2})[°º](?!\w)",
+            say_degrees,
+        ),
+        (
+            "temperature",
+            r"(?<![\w.,])(?P<number>\d{1,3})°(?=\s?(?:[.,;:!?)]|$))",
+            say_degrees,
+        ),
+        ("temperature", r"(?<![\w)])(?P<number>[-−]\d{1,3})[°º](?!\w)", say_degrees),
+        (
+            "temperature",
+            r"(?<!\w)(?P<number>(?i:hace|hacía|fa|faz|fazia) \d{1,3})[°º](?!\w)",
+            say_degrees,
+        ),
+        (
+            "measure",
+            rf"(?<![\w/])(?<!\d{SPACE})[kK]m\.?{SPACE}(?=\d)",
+            lambda match: f"{kilometre} ",
+        ),
+    ]
+
+
+def pair_row(words: str, links: str, say: Callable[[str, int], str]) -> RuleRow:
+    """Two Roman numerals behind one word: "siglos XV y XVI".
+
+    Args:
+        words: pattern of the word.
+        links: pattern of what stands between the two.
+        say: the word and a value to the words of the number.
+    """
+
+    def both(match: re.Match[str]) -> str | None:
+        low, high = roman_value(match["low"]), roman_value(match["high"])
+        if not low or not high:
+            return None
+        word = match["word"]
+        return f"{word} {say(word, low)} {match['link']} {say(word, high)}"
+
+    roman = "[IVXL]{1,7}"
+    return (
+        "roman",
+        rf"(?<!\w)(?P<word>(?i:{words})){SPACE}(?P<low>{roman}){SPACE}(?P<link>{links}){SPACE}"
+        rf"(?P<high>{roman})(?!\w)",
+        both,
+    )
+
+
 def word_set(text: str) -> frozenset[str]:
     """The words of a text."""
     return frozenset(text.split())

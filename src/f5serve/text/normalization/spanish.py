@@ -19,7 +19,15 @@ from f5serve.text.normalization.european_language import (
 )
 from f5serve.text.normalization.european_match import RuleRow
 from f5serve.text.normalization.european_numbers import NUMBER, Numbers
-from f5serve.text.normalization.romance import Parts, numeral_row, one_row, part_rows, word_set
+from f5serve.text.normalization.romance import (
+    Parts,
+    numeral_row,
+    one_row,
+    pair_row,
+    part_rows,
+    shared_rows,
+    word_set,
+)
 from f5serve.text.normalization.spanish_amounts import MEASURES, MONEY
 
 NUMBERS = Numbers(
@@ -127,7 +135,10 @@ ABBREVIATIONS = Abbreviations(
         "Avda.": "Avenida", "Av.": "Avenida", "C/": "Calle", "Pza.": "Plaza", "Plza.": "Plaza",
         "Ctra.": "Carretera", "Dpto.": "Departamento", "Depto.": "Departamento",
         "dcha.": "derecha", "izda.": "izquierda", "izq.": "izquierda", "aprox.": "aproximadamente",
-        "tel.": "teléfono", "S. M.": "Su Majestad", "Ref.": "Referencia", "s. f.": "sin fecha",
+        "Sr.": "señor", "Sra.": "señora", "Sres.": "señores", "s/n": "sin número",
+        "dto.": "descuento", "incl.": "incluido", "ud.": "unidad", "uds.": "unidades",
+        "Tel:": "Teléfono:", "tel.": "teléfono", "S. M.": "Su Majestad", "Ref.": "Referencia",
+        "s. f.": "sin fecha",
         "P. D.": "posdata", "c/u": "cada uno", "atte.": "atentamente",
         "admón.": "administración", "Cía.": "Compañía", "S. A.": "S A", "S. L.": "S L",
         "JJ. OO.": "Juegos Olímpicos", "RR. HH.": "Recursos Humanos", "FF. AA.": "Fuerzas Armadas",
@@ -276,6 +287,16 @@ def _is_feminine(word: str) -> bool:
 
 _PARTS_OF = Parts(NUMBERS, MEASURES.units, ("medio", "media"), "de", "y", _fraction, _is_feminine)
 
+_FEMININE_TITLES = {
+    "Lic.": "licenciada", "Ing.": "ingeniera", "Arq.": "arquitecta", "Prof.": "profesora",
+}  # fmt: skip
+
+
+def _identity(match: re.Match[str]) -> str:
+    """The number of an identity card: 12345678Z."""
+    return f"{NUMBERS.digits(match[0])} {match[0][-1]}"
+
+
 _FIRST: list[RuleRow] = [
     (
         "postcode",
@@ -283,6 +304,13 @@ _FIRST: list[RuleRow] = [
         lambda match: f"código postal {NUMBERS.digits(match[1])}",
     ),
     *part_rows(_PARTS_OF),
+    *shared_rows("grados", "kilómetro"),
+    ("phone", r"(?<!\w)\d{8}-?[A-Z](?!\w)", _identity),
+    (
+        "abbreviation",
+        r"(?<=\b[lL]a )(?:Lic|Ing|Arq|Prof)\.(?= [A-ZÁÉÍÓÚÑ])",
+        lambda match: _FEMININE_TITLES[match[0]],
+    ),
     ("money", rf"\$\s?({NUMBER})\s?(MXN|USD|ARS|COP|CLP)(?!\w)", lambda m: f"{m[1]} {m[2]}"),
 ]
 
@@ -306,8 +334,17 @@ _COUNTED = word_set(
 )
 _NOT_AFTER_ONE = word_set("del los las por para con que más menos sobre entre hasta desde ser")
 
+
+def _before_noun(match: re.Match[str]) -> str | None:
+    if match["word"] in _NOT_AFTER_ONE:
+        return None
+    return {"1": "primer", "3": "tercer"}[match[1]]
+
+
 _BEFORE_NUMBERS: list[RuleRow] = [
+    ("ordinal", r"(?<![\w.,])([13])\.?[º°](?= (?P<word>[a-záéíóúñ]{3,30})(?!\w))", _before_noun),
     numeral_row(NUMBERS, _EVENTS),
+    pair_row("siglos?|capítulos?|tomos?", "y|e|o|a|al", _before_roman),
     one_row(
         _BEFORE_ONE, _COUNTED, _NOT_AFTER_ONE, lambda word: "una " if _is_feminine(word) else "un "
     ),

@@ -92,7 +92,6 @@ MEASURES = Measures(
         "℃": Noun("grado Celsius", "grados Celsius"),
         "°F": Noun("grado Fahrenheit", "grados Fahrenheit"),
         "ºF": Noun("grado Fahrenheit", "grados Fahrenheit"),
-        "°": Noun("grado", "grados"),
     },
     per="por",
     hour=_HOUR,
