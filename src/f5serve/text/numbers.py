@@ -10,7 +10,6 @@ import importlib.util
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 _ONES = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
@@ -173,28 +172,3 @@ def _halves(text: str) -> tuple[str, str]:
     if len(parts[-1]) == 3 and all(len(part) == 3 for part in parts[1:]):
         return "".join(parts), ""
     return "".join(parts[:-1]), parts[-1]
-
-
-@lru_cache(maxsize=8)
-def _rbnf_engine(language: str) -> Any:
-    """The rules of CLDR for a language ("de", "pt_PT"); None without the package or the rules."""
-    if importlib.util.find_spec("unicode_rbnf") is None:
-        return None
-    from unicode_rbnf import RbnfEngine
-
-    try:
-        return RbnfEngine.for_language(language)
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=8192)
-def spell_by_ruleset(language: str, ruleset: str, number: int) -> str:
-    """A number in one form of CLDR, such as `spellout-cardinal-feminine`; "" where there is none."""
-    engine = _rbnf_engine(language)
-    if engine is None:
-        return ""
-    try:
-        return str(engine.format_number(number, ruleset_names=[ruleset]).text)
-    except (ValueError, KeyError, RecursionError):
-        return ""

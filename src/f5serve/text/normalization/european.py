@@ -19,6 +19,7 @@ from f5serve.text.normalization.european_match import (
     any_of,
     roman_value,
     spaced,
+    without_spaces,
     word_behind,
 )
 from f5serve.text.normalization.european_numbers import (
@@ -65,6 +66,7 @@ def build_rules(
         *date_rules(language),
         dotted_rule(language),
         before_number_rule(language),
+        _fraction_of_unit(language),
         *amount_rules(language),
         *before_numbers,
         *_ordinals(language),
@@ -165,6 +167,34 @@ def _fractions(language: EuropeanLanguage) -> list[RuleRow]:
         ("ratio", r"(?<![\w:.,])\d{1,4}+(?::\d{1,4}+)++(?![\d:])", say_ratio),
         ("ratio", rf"(?<![\w:.,])\d{{1,4}}{SPACE}:{SPACE}\d{{1,4}}(?![\d:])", say_ratio),
     ]
+
+
+def _fraction_of_unit(language: EuropeanLanguage) -> RuleRow:
+    """Such as 1/2 l and 2 1/2 kg; before the rule that would take "2 l" alone."""
+    units = language.measures.units
+    nouns = {without_spaces(key): noun for key, noun in units.items()}
+    numbers, fractions = language.numbers, language.fractions
+
+    def say(match: re.Match[str]) -> str | None:
+        top, _, bottom = (
+            unicodedata.normalize("NFKC", match["part"]).replace("/", "⁄").partition("⁄")
+        )
+        words = fractions.say(match["whole"] or "", top, bottom)
+        noun, whole = nouns[without_spaces(match["unit"])], match["whole"]
+        if words is None:
+            return None
+        counted = numbers.cardinal(whole) if whole else ""
+        if whole and fractions.splits_at_unit and words.startswith(counted):
+            return numbers.counted(whole, noun) + words.removeprefix(counted)
+        return f"{words} {noun.form(not whole)}"
+
+    return (
+        "measure",
+        rf"(?<![\w.,/])(?:(?P<whole>\d{{1,4}}){SPACE}?)?"
+        r"(?P<part>(?:(?<!\d)\d{1,2}[/⁄]\d{1,2}|[¼-¾⅐-⅞]))"
+        rf"{SPACE}?(?P<unit>{any_of(units)})(?:(?<=\.)|(?!\w))",
+        say,
+    )
 
 
 def _seasons(language: EuropeanLanguage) -> list[RuleRow]:

@@ -48,7 +48,11 @@ def _numeric(language: EuropeanLanguage) -> list[RuleRow]:
         lead = word_before(match)
         words = _date_words(language, lead, day, month, _full_year(match["year"]))
         if match["first"]:
-            words = f"{dates.day(lead, int(match['first']))} {dates.to or language.to} {words}"
+            begin = dates.day(lead, int(match["first"]))
+            if match["first_month"]:
+                month = int(match["first_month"])
+                begin = _date_words(language, lead, int(match["first"]), month, "")
+            words = f"{begin} {dates.to or language.to} {words}"
         return words + end(match)
 
     def say_short(match: re.Match[str]) -> str | None:
@@ -65,12 +69,13 @@ def _numeric(language: EuropeanLanguage) -> list[RuleRow]:
         (
             "date",
             r"(?<![\w-])(?P<year>[12]\d{3})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])"
-            r"(?![\d-])(?P<first>)(?P<to>)(?:T(?=\d\d:))?",
+            r"(?![\d-])(?P<first>)(?P<first_month>)(?P<to>)(?:T(?=\d\d:))?",
             lambda match: f"{say(match)} " if match[0].endswith("T") else say(match),
         ),
         (
             "date",
-            rf"{_BEGIN}(?:(?P<first>{_DAY})\.?{DASH})?(?P<day>\d{{1,2}})(?P<mark>[/-]|\.{SPACE}?)"
+            rf"{_BEGIN}(?:(?P<first>{_DAY})(?:[./](?P<first_month>0?[1-9]|1[0-2]))?\.?{DASH})?"
+            rf"(?P<day>\d{{1,2}})(?P<mark>[/-]|\.{SPACE}?)"
             rf"(?P<month>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}|(?<![-])\d{{2}})(?![\d/]|[.-]\d){to}",
             say,
         ),
@@ -127,6 +132,7 @@ def _weekdays(language: EuropeanLanguage) -> list[RuleRow]:
     short = language.dates.weekday_abbreviations
     names = any_of(short)
     to = language.dates.to or language.to
+    suffix = "|".join(filter(None, (language.times.hour_letter, language.times.suffix)))
     return [
         (
             "date",
@@ -135,7 +141,8 @@ def _weekdays(language: EuropeanLanguage) -> list[RuleRow]:
         ),
         (
             "date",
-            rf"(?<!\w)({names})(?:\.(?=,?{SPACE}\d)|(?=,?{SPACE}\d{{1,2}}[.:/]))",
+            rf"(?<!\w)({names})(?:\.(?=,?{SPACE}\d)|"
+            rf"(?=,?{SPACE}\d{{1,2}}(?:[.:/]|(?:[-–]\d{{1,2}})?{SPACE}?(?:{suffix})(?!\w))))",
             lambda match: short[match[1]],
         ),
     ]
@@ -162,7 +169,7 @@ def _times(language: EuropeanLanguage) -> list[RuleRow]:
     return [
         (
             "time",
-            rf"(?<![\w:.,])(?P<hour>{_HOUR})(?!\d)(?:(?P<mark>[:.]{letter})(?P<minute>{_MINUTE})"
+            rf"(?<![\w:.,/])(?P<hour>{_HOUR})(?!\d)(?:(?P<mark>[:.]{letter})(?P<minute>{_MINUTE})"
             rf"(?::(?P<second>{_MINUTE}))?(?!\d))?"
             rf"(?:{DASH}(?P<hour2>{_HOUR})(?!\d)(?:(?:[:.]{letter})(?P<minute2>{_MINUTE}))?"
             rf"(?=[^\d:]|$))?(?:{SPACE}?(?P<suffix>{suffix})(?!\w))?(?!\d|:\d)"

@@ -125,6 +125,7 @@ class Fractions:
     Attributes:
         say: whole part or "", numerator and denominator to words; None if it is no fraction.
         ratio: word between the halves of 3:1.
+        splits_at_unit: a unit stands behind the whole part: "deux litres et demi".
         score: word between the halves of 2-1; "" where the range word stands for it.
         over: word between what is no fraction with a name: 18/20 "dix-huit sur vingt".
     """
@@ -133,6 +134,7 @@ class Fractions:
     ratio: str
     over: str
     score: str = ""
+    splits_at_unit: bool = True
 
 
 @dataclass(frozen=True, slots=True)

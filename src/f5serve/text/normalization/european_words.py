@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from f5serve.text.mapped_text import Replacement
@@ -176,12 +177,18 @@ def sign_rules(language: EuropeanLanguage) -> list[RuleRow]:
     """Signs beside numbers, which must still be digits."""
     signs, numbers = language.signs, language.numbers
     between = signs.between_numbers
+
+    def say_power(match: re.Match[str]) -> str | None:
+        digits = unicodedata.normalize("NFKC", match[1]).replace("\u2212", "-")
+        return f"{between['^']} {numbers.number(digits)}" if "^" in between else None
+
     return [
         (
             "sign",
             rf"(?<=\d){SPACE}?({any_of(between)}){SPACE}?(?=[\d(])",
             lambda match: f" {between[match[1]]} ",
         ),
+        ("sign", r"(?<=\d)(⁻?[⁰¹²³⁴-⁹]{1,9})", say_power),
         (
             "sign",
             rf"(?<=\d){SPACE}?[-–]{SPACE}?(?={NUMBER}{SPACE}?=)",

@@ -40,6 +40,7 @@ NUMBERS = Numbers(
     comma="virgule",
     point="point",
     minus="moins",
+    plus_minus="plus ou moins",
     singular_below_two=True,
 )
 
@@ -106,6 +107,7 @@ def _say_phone_group(group: str) -> str:
 
 def _first() -> list[RuleRow]:
     return [
+        ("fraction", r"(?<![\w/])1/2(?=[ -]finales?(?!\w))", lambda match: "demi"),
         (
             "postcode",
             rf"(?<![\w.,])0([1-9]\d{{3}})(?={SPACE}[{UPPER}][a-zà-ÿ])",

@@ -96,7 +96,8 @@ UNITS = {
 }  # fmt: skip
 
 ANYWHERE = {
-    "M. le": "Monsieur le", "Mme la": "Madame la", "c. à s.": "cuillère à soupe",
+    "tél": "téléphone", "M. le": "Monsieur le", "Mme la": "Madame la",
+    "c. à s.": "cuillère à soupe",
     "c. à c.": "cuillère à café", "c. à soupe": "cuillère à soupe",
     "c. à café": "cuillère à café",
     "c.-à-d.": "c'est-à-dire", "c-à-d": "c'est-à-dire", "p. ex.": "par exemple",
@@ -131,7 +132,7 @@ BEFORE_NUMBER = {
     "p.": "page", "pp.": "pages", "art.": "article", "chap.": "chapitre", "vol.": "volume",
     "fig.": "figure",
     "t.": "tome", "al.": "alinéa", "éd.": "édition", "réf.": "référence", "ch.": "chapitre",
-    "l.": "ligne",
+
     "tab.": "tableau", "tél": "téléphone", "sect.": "section",
 }  # fmt: skip
 

@@ -100,6 +100,8 @@ UNITS = {
 }  # fmt: skip
 
 ANYWHERE = {
+    "Dr. med.": "Doktor med", "Dr. phil.": "Doktor phil", "Dr. jur.": "Doktor jur",
+    "Fa.": "Firma", "p. a.": "per annum",
     "z. B.": "zum Beispiel", "d. h.": "das heißt", "u. a.": "unter anderem",
     "o. Ä.": "oder Ähnliches",
     "u. Ä.": "und Ähnliches", "i. d. R.": "in der Regel", "z. T.": "zum Teil", "v. a.": "vor allem",
@@ -230,4 +232,5 @@ ORDINAL_NOUNS = NEUTER_NOUNS | frozenset([
     "Abschnitt", "Absatz", "Minute", "Stunde", "Staffel", "Folge", "Ausgabe", "Generation",
     "Preis", "Sieger", "Person", "Reihe", "Seite", "Sitzung", "Spieltag", "Lesung", "Sonate",
     "Sinfonie", "Symphonie", "Etappe", "Strophe", "Fassung", "Version", "Juror",
+    "Programm", "Quartal", "Internationale", "Senat", "Zivilsenat",
 ])  # fmt: skip
