@@ -97,7 +97,8 @@ def _stays(word: str) -> bool:
 
 def _say(match: re.Match[str]) -> str | None:
     word, plural = match[1], match[2]
-    if word in _LETTERS and (word not in _COMMON or word == "IT"):
+    behind_article = match.string[max(0, match.start() - 4) : match.start()].lower() == "the "
+    if word in ("IT", "US") or (word in _LETTERS and (behind_article or word not in _COMMON)):
         return letters(word) + plural
     if word in _COMMON:
         return None if plural else word.lower()

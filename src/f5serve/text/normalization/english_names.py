@@ -64,7 +64,8 @@ _COUNTED = {
     "Ch.": "Chapter", "chap.": "chapter", "Chap.": "Chapter", "fig.": "figure", "Fig.": "Figure",
     "figs.": "figures", "Figs.": "Figures", "sec.": "section", "Sec.": "Section", "art.": "article",
     "Art.": "Article", "par.": "paragraph", "para.": "paragraph", "eq.": "equation",
-    "Eq.": "Equation", "ed.": "edition", "ver.": "version", "P.": "Page", "Pp.": "Pages",
+    "St.": "Street", "Eq.": "Equation", "ed.": "edition", "ver.": "version", "P.": "Page",
+    "Pp.": "Pages",
     "pg.": "page", "Pg.": "Page", "ln.": "line", "max.": "maximum", "min.": "minimum",
     "c.": "circa", "Apt.": "Apartment", "apt.": "apartment", "Ste.": "Suite", "Rm.": "Room",
 }  # fmt: skip
@@ -134,7 +135,7 @@ def abbreviations() -> Table:
         ),
         (
             "abbreviation",
-            rf"(?<=\w\s)(?<![.!?]\s)(?P<street>{street})\.(?=\s*$|,|\s[a-z]|\s(?:He|She|It|They|We|The|I)\b)",
+            rf"(?<=[\w.]\s)(?P<street>{street})\.(?=\s*$|,|\s[^A-Z]|\s(?:He|She|It|They|We|The|I)\b)",
             _say_lone_street,
         ),
         ("abbreviation", rf"(?<![^\W\d_])({title})\.", lambda m: _TITLES[m[1]]),

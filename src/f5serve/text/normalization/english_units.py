@@ -96,7 +96,8 @@ def units() -> Table:
             _say_inches,
         ),
         ("measure", rf"({INT})\s?h\s?(\d{{1,2}})\s?m(?:in)?\b", _say_hours),
-        ("percent", rf"(?<=%)\s?{DASH}\s?(?=\d)", lambda m: " to "),
+        ("percent", rf"(?<=%)\s?{DASH}\s?(?=\d)", lambda m: "to"),
+        ("percent", rf"{low}\s?(?P<unit>[%‰])", _say_percent),
         ("temperature", rf"{low}\s?(?P<unit>{degrees})(?P<per>(?!))?{last}", _say_amount),
         ("measure", rf"{low}(?P<hyphen>-)?\s?(?P<unit>{named}){per}{last}", _say_amount),
         ("measure", rf"{low}(?P<unit>[{''.join(ATTACHED_UNITS)}]){per}{last}", _say_amount),
@@ -139,6 +140,12 @@ def _say_hours(match: re.Match[str]) -> str:
         f"{numbers.cardinal(hours)} {counted('hour', hours)} "
         f"{numbers.cardinal(minutes)} {counted('minute', minutes)}"
     )
+
+
+def _say_percent(match: re.Match[str]) -> str:
+    first = f"{numbers.decimal(bare(match['low']))} to " if match["high"] else ""
+    unit = "percent" if match["unit"] == "%" else "per mille"
+    return f"{first}{numbers.decimal(bare(match['high'] or match['low']))} {unit}"
 
 
 def _say_amount(match: re.Match[str]) -> str | None:
