@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.cli.options import MODEL_DTYPES
-from f5serve.cli.progress import ProgressBar
+from f5serve.cli.output import ProgressBar
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.models.bucket import published_ids, sync
 from f5serve.models.disk import cannot_write, format_bytes
