@@ -12,9 +12,9 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection, Request
 
 from f5serve.alignment.aligners import Aligners
-from f5serve.api_keys import ApiKey
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable
 from f5serve.logging import JOB_ID
+from f5serve.secrets import ApiKey
 from f5serve.service import SpeechService
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
 from f5serve.settings import Settings

@@ -32,8 +32,7 @@ from f5serve.http.schemas import SpeechDelta, SpeechDone, SpeechError, Usage
 from f5serve.service.events import AudioChunk, AudioFile, Completed, JobEvent
 from f5serve.service.executor import BoundedExecutor
 from f5serve.service.results import UNSTORED
-from f5serve.types import AudioFormat
-from f5serve.units import FRAMES_PER_SECOND
+from f5serve.types import FRAMES_PER_SECOND, AudioFormat
 
 SpeechEvents = AsyncGenerator[JobEvent, None]
 """As `JobHandle.events` with `chunks` and `whole_files`."""

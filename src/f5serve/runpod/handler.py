@@ -29,8 +29,7 @@ from f5serve.runpod.sdk import Sdk
 from f5serve.service import SpeechService
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
 from f5serve.service.events import AudioChunk, Completed, DeliveryOptions, Progress
-from f5serve.types import Wave
-from f5serve.units import s_to_samples, samples_to_s
+from f5serve.types import Wave, s_to_samples, samples_to_s
 
 _log = logging.getLogger(__name__)
 

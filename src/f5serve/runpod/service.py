@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from f5serve.errors import F5Error
+from f5serve.process import kill_forks_with_parent
 from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod.handler import Handler
 from f5serve.runpod.job_loop import JobLoop, LoopOptions
 from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings, takes_jobs
-from f5serve.startup.die_with_parent import kill_forks_with_parent
 from f5serve.startup.process import make_checks
 from f5serve.store.config import open_store
 from f5serve.synthesis.recognition import SpeechRecognition

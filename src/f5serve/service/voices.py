@@ -15,8 +15,7 @@ from pydantic import Field
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.download.connection import NetworkPolicy
-from f5serve.download.inline import decode_base64
-from f5serve.download.url import FetchLimits, fetch_url
+from f5serve.download.url import FetchLimits, decode_base64, fetch_url
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.service import responses
 from f5serve.service.erasure import erase_voice

@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from f5serve.api_keys import ApiKey, find_key
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http.errors import RateLimited
 from f5serve.http.middleware.rate_limit import TokenBuckets, client_address, is_public
+from f5serve.secrets import ApiKey, find_key
 
 WRONG_KEYS_PER_MINUTE = 20
 """Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
