@@ -45,8 +45,16 @@ from f5serve.audio.decode import decode
 from f5serve.audio.edit import trim_edges
 from f5serve.build import stamp
 from f5serve.fallback.kokoro import Kokoro
-from f5serve.types import Aligner, Alignment, SamplingOptions, Utterance, Wave, WordTiming
-from f5serve.units import s_to_samples, samples_to_s
+from f5serve.types import (
+    Aligner,
+    Alignment,
+    SamplingOptions,
+    Utterance,
+    Wave,
+    WordTiming,
+    s_to_samples,
+    samples_to_s,
+)
 from f5serve.voices.prepare import default_voice
 from machine import describe
 

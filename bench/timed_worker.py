@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from f5serve.fallback.tone import Tone
+from f5serve.process import kill_forks_with_parent
 from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod import service as runpod_service
 from f5serve.runpod.handler import Handler
 from f5serve.service import SpeechService
 from f5serve.settings import Settings
-from f5serve.startup.die_with_parent import kill_forks_with_parent
 from f5serve.startup.process import init_process
 from f5serve.store.config import open_store
 from f5serve.synthesis.synthesizer import Synthesizer

@@ -32,7 +32,7 @@ class Ours:
 
     def _load(self, request: dict[str, Any]) -> Answer:
         stages = {}
-        from f5serve.engine.load import EngineOptions, load
+        from f5serve.engine.engine import EngineOptions, load
 
         stages["import"] = worker.now()
         options = EngineOptions(

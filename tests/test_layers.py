@@ -17,8 +17,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
 LAYERS = {
     **dict.fromkeys(
         [
-            *["units", "types", "asr_types", "errors", "masking", "settings", "number_formats"],
-            *["api_keys", "build", "metrics", "process", "logging", "__init__"],
+            *["types", "asr_types", "errors", "secrets", "settings", "number_formats"],
+            *["build", "metrics", "process", "logging", "__init__"],
         ],
         0,
     ),

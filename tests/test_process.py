@@ -1,14 +1,15 @@
-"""Waiting in threads ends when nobody wants the result any more."""
+"""Waiting in threads ends when nobody wants the result any more; cores are those of the quota."""
 
 from __future__ import annotations
 
 import threading
 import time
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
-from f5serve.process import hold_lock, log_failure, never_cancelled, wait_all
+from f5serve.process import hold_lock, log_failure, never_cancelled, usable_threads, wait_all
 
 
 class Enough(Exception):
@@ -52,3 +53,14 @@ def test_faults_that_nobody_waits_for_are_logged(caplog: pytest.LogCaptureFixtur
     assert not caplog.records
     failed.set_exception(KeyError("x"))
     assert "the work failed: KeyError" in caplog.text
+
+
+def test_threads_follow_the_containers_quota(tmp_path: Path) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text("100000 100000\n")
+    assert usable_threads(quota) == 1
+    quota.write_text("max 100000\n")
+    everything = usable_threads(quota)
+    assert everything == usable_threads(tmp_path / "none") >= 1
+    quota.write_text("50000 100000\n")
+    assert usable_threads(quota) == 1

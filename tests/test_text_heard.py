@@ -12,8 +12,7 @@ from f5serve.asr.word_errors import WordErrors, compare
 from f5serve.settings import Settings
 from f5serve.startup import load
 from f5serve.synthesis.synthesizer import Synthesizer
-from f5serve.types import FloatArray, SpeechRequest, Wave
-from f5serve.units import SAMPLE_RATE
+from f5serve.types import SAMPLE_RATE, FloatArray, SpeechRequest, Wave
 from f5serve.voices.prepare import default_voice
 from tests.hearing import transcribe
 from tests.text.test_normalization import lines

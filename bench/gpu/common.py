@@ -22,8 +22,7 @@ import torch.nn.functional as F
 
 import vocabulary
 import worker
-from f5serve.engine.engine import F5Engine
-from f5serve.engine.load import EngineOptions, load
+from f5serve.engine.engine import EngineOptions, F5Engine, load
 
 ROOT = Path(__file__).parents[2]
 WIDE = (12_800, 1024, 3072)
@@ -186,8 +185,8 @@ def rehearse_graphs(engine: F5Engine) -> None:
     sys.path.append(str(ROOT))
     from tests.engine.tape import TapeCapturer, masked
 
-    from f5serve.engine.cuda_graphs import Limits
+    from f5serve.engine.cuda import GraphLimits
 
     runner = engine.runner
     runner.parallel_cfg, runner.attend = None, masked
-    runner.enable_cuda_graphs(TapeCapturer(), Limits(16, 2**40))
+    runner.enable_cuda_graphs(TapeCapturer(), GraphLimits(16, 2**40))

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, TextIO
+from typing import Any
 
 JOB_ID: ContextVar[str] = ContextVar("job_id", default="")
 """The job that the current task works for; threads started by asyncio inherit it."""
@@ -73,15 +73,9 @@ class TextLines(JsonLines):
         return f"{text}\n{line['traceback']}" if "traceback" in line else text
 
 
-def set_up_logging(
-    level: str,
-    secrets: tuple[str, ...] = (),
-    stream: TextIO | None = None,
-    *,
-    as_text: bool = False,
-) -> None:
-    """Send every log record of this process to `stream` (standard error) as JSON lines or text."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+def set_up_logging(level: str, secrets: tuple[str, ...] = (), *, as_text: bool = False) -> None:
+    """Send every log record of this process to standard error as JSON lines or text."""
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLines(secrets) if as_text else JsonLines(secrets))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("asyncio", "urllib3", "botocore", "boto3", "s3transfer", "httpx2"):

@@ -1,11 +1,19 @@
-"""Resources of this process: file descriptors, thread priority, and waits that can be cancelled."""
+"""This process: file descriptors, cores, priority, waits that can be cancelled, its children's end.
+
+    python -m f5serve.process PARENT_PID ARGUMENTS...
+
+runs `python ARGUMENTS...` in its own process, at low priority, which Linux ends as soon as the
+thread that started it has ended: that thread must wait for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import resource
+import signal
 import sys
 import threading
 import time
@@ -32,6 +40,12 @@ COUNT_TTL_S = 1.0
 
 CHECK_S = 0.1
 """Seconds between two calls of a check while a thread waits."""
+
+NICENESS = 10
+"""Of work that gives way to everything else."""
+
+_PR_SET_PDEATHSIG = 1
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 Check = Callable[[], None]
 """Raises once the result is no longer wanted."""
@@ -87,6 +101,21 @@ class FileDescriptors:
         return max(needed - self._free, 0)
 
 
+def usable_threads(quota_file: Path = _CGROUP_QUOTA) -> int:
+    """Cores that the container's quota and the affinity mask leave, at least 1.
+
+    More threads than that make every OpenMP barrier wait for a core, which costs several times
+    the work itself.
+    """
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = quota_file.read_text().split()
+        cores = min(cores, int(quota) // int(period))
+    except (OSError, ValueError):  # no cgroup v2, or "max"
+        pass
+    return max(1, cores)
+
+
 def never_cancelled() -> None:
     """A check that never raises."""
 
@@ -132,3 +161,43 @@ def lower_priority(by: int) -> None:
         me = threading.get_native_id()
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + by)
+
+
+def kill_forks_with_parent() -> None:
+    """Have Linux kill what the main thread forks from now on once this process has ended.
+
+    RunPod's SDK forks a heartbeat. It outlives a worker that is killed, and goes on reporting to
+    RunPod that the dead worker's jobs are running, so that no other worker takes them over.
+    Forks of other threads are left alone: Linux would kill them when their thread ends.
+    Programs started by subprocess are not concerned.
+    """
+    if sys.platform != "linux":
+        return
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+    main_thread = threading.main_thread().ident
+
+    def tie() -> None:
+        if os.getppid() != parent or threading.get_ident() != main_thread:
+            return
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    os.register_at_fork(after_in_child=tie)
+
+
+def main() -> None:
+    """Become another Python program that ends with the parent, and gives way to it."""
+    parent, *arguments = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != int(parent):  # it ended before that
+        sys.exit(1)
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    os.execv(sys.executable, [sys.executable, *arguments])
+
+
+if __name__ == "__main__":
+    main()

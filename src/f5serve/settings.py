@@ -14,10 +14,9 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from f5serve.api_keys import ApiKey, parse_keys
 from f5serve.errors import InvalidRequest
-from f5serve.masking import bare_url, secrets_in
 from f5serve.number_formats import FORMATS
+from f5serve.secrets import ApiKey, bare_url, parse_keys, secrets_in
 
 MAX_CHARS = 1_000_000
 """Longest text of a request, whatever its settings say."""

@@ -1,4 +1,4 @@
-"""Types of a request, from the text that was sent to the bytes that go back.
+"""Types of a request, from the text that was sent to the bytes that go back; constants of speech.
 
     SpeechRequest -> Voice + text -> [Utterance] -> [Wave] -> SpeechResult
 
@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from f5serve.units import SAMPLE_RATE, samples_to_s
 
 if TYPE_CHECKING:
     from f5serve.asr_types import Verification
@@ -32,6 +30,36 @@ TextKind = Literal[
 `address` is URLs and e-mail, `handle` hashtags and @names, `measure` numbers with units, `sign`
 mathematical and other symbols, `acronym` capitals that are letters, not a word.
 """
+
+SAMPLE_RATE = 24_000
+"""Samples per second of every wave inside the program (Vocos and all F5-TTS checkpoints)."""
+
+HOP_LENGTH = 256
+"""Samples from one mel frame to the next."""
+
+FRAMES_PER_SECOND = SAMPLE_RATE / HOP_LENGTH
+"""93.75 mel frames a second."""
+
+MAX_REFERENCE_S = 12.0
+"""Longest reference that F5-TTS was conditioned on in training; longer ones are cut."""
+
+MAX_DURATION_FRAMES = 4096
+"""Longest sequence, reference included, that F5-TTS samples (43.7 s)."""
+
+
+def samples_to_s(samples: int, sample_rate: int = SAMPLE_RATE) -> float:
+    """Length in seconds of `samples` samples."""
+    return samples / sample_rate
+
+
+def s_to_samples(seconds: float, sample_rate: int = SAMPLE_RATE) -> int:
+    """Nearest whole number of samples in `seconds`."""
+    return round(seconds * sample_rate)
+
+
+def samples_to_frames(samples: int) -> int:
+    """Mel frames of a wave at `SAMPLE_RATE`: hops that fit, as the reference is counted."""
+    return samples // HOP_LENGTH
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.asr.models import REPOSITORIES, find_model
+from f5serve.asr.whisper import REPOSITORIES, find_model
 from f5serve.errors import ModelUnavailable
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f5serve.asr.models import ModelFolder, find_model
-from f5serve.asr.whisper import Whisper
+from f5serve.asr.whisper import ModelFolder, Whisper, find_model
 from f5serve.asr.word_errors import SpeechChecker
 from f5serve.asr_types import Transcript
 from f5serve.audio.decode import decode

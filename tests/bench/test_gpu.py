@@ -150,7 +150,7 @@ def test_the_kit_holds_what_the_script_looks_for(tmp_path: Path) -> None:
         told = tar.extractfile("f5serve/build/gpu-kit/commit.txt")
         assert told is not None
         assert len(told.read().decode().removesuffix("-dirty")) == 40
-    wanted = ["bench/gpu/run.sh", "src/f5serve/engine/load.py", "tests/gpu/test_cuda.py"]
+    wanted = ["bench/gpu/run.sh", "src/f5serve/engine/engine.py", "tests/gpu/test_cuda.py"]
     assert {f"f5serve/{name}" for name in wanted} <= held
     assert "f5serve/build/gpu-kit/wheels/some.whl" in held
 

@@ -20,7 +20,7 @@ from f5serve import __version__
 from f5serve.audio.encode import read_wav
 from f5serve.cli.main import run
 from f5serve.cli.options import make_parser
-from f5serve.cli.progress import show_utterances
+from f5serve.cli.output import show_utterances
 from f5serve.errors import InvalidRequest
 from f5serve.runpod.worker import check_test_input
 from f5serve.settings import Settings, on_runpod, unknown_names, worker_settings

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from f5serve.cli import doctor as cli_doctor
 from f5serve.doctor import report as doctor
 from f5serve.doctor.findings import LEVELS
-from f5serve.doctor.flash_attn import abi_of, explain
-from f5serve.doctor.flash_attn_wheels import parse_wheel
+from f5serve.doctor.flash_attn import abi_of, explain, parse_wheel
 from f5serve.doctor.sources import Sources
 from f5serve.settings import Settings
 from tests.doctor.machines import RUNPOD, gpu_box

@@ -7,16 +7,17 @@ import re
 
 import pytest
 
-from f5serve.doctor.flash_attn import abi_of, explain
-from f5serve.doctor.flash_attn_wheels import (
+from f5serve.doctor.flash_attn import (
     NOT_RECORDED,
     NoWheel,
     Platform,
     Wheel,
+    abi_of,
     choose_wheel,
+    explain,
     incompatibilities,
 )
-from f5serve.doctor.flash_attn_wheels import parse_wheel as parse
+from f5serve.doctor.flash_attn import parse_wheel as parse
 
 PYTHONS = [(3, minor) for minor in range(9, 14)]
 TORCHES = [f"2.{minor}.0" for minor in range(2, 14)]

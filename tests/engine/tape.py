@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
-from f5serve.engine.cuda_graphs import CapturedGraph, GraphCapturer
+from f5serve.engine.cuda import CapturedGraph, GraphCapturer
 from f5serve.engine.packing import PackedSequences
 
 READS_THE_DEVICE = {

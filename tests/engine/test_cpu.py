@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from f5serve.engine import load
+from f5serve.engine import engine as engines
 from f5serve.engine.cpu import (
     OneDnnLinear,
     PackedLinear,
@@ -79,8 +79,8 @@ def test_it_is_for_intel_with_avx512_in_fp32(
 def test_an_engine_is_loaded_so(packs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("f5serve.engine.cpu.mkl_is_supported", lambda *_: packs)
     monkeypatch.setattr("f5serve.engine.cpu.onednn_is_supported", lambda *_: False)
-    options = load.EngineOptions(device="cpu", dtype="fp32")
-    assert load._placement(options).in_place is not packs
+    options = engines.EngineOptions(device="cpu", dtype="fp32")
+    assert engines._placement(options).in_place is not packs
     engine = engine_of(row(small("F5TTS_v1_Base"), "x", 90))
     engine.use_fast_linear()
     kinds = {type(module) for module in engine.runner.backbone.blocks.modules()}

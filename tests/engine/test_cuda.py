@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from f5serve.engine.cuda import is_out_of_memory
-from f5serve.engine.cuda_graphs import CAPTURE_BYTES, check_free_memory
+from f5serve.engine.cuda import CAPTURE_BYTES, check_free_memory, is_out_of_memory
 from f5serve.engine.model_runner import CPU_FRAMES, MAX_GPU_FRAMES, gpu_batch_frames
 
 IN_CAPTURE = "CUDA error: operation not permitted when stream is capturing"

@@ -17,26 +17,24 @@ from hypothesis import strategies as st
 
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import varlen
+from f5serve.engine.cuda import GraphLimits
 from f5serve.engine.cuda_graphs import (
     CAPTURE_AFTER,
     CAPTURE_OVERDUE,
     FP8_TOLERANCE,
     MAX_FAILURES,
-    USUAL_TOKENS,
-    CudaGraphCache,
-    Limits,
-)
-from f5serve.engine.engine import F5Engine
-from f5serve.engine.model_runner import ModelRunner
-from f5serve.engine.request import Sequence
-from f5serve.engine.static_inputs import (
     MAX_TOKENS,
     SEQUENCES,
+    USUAL_TOKENS,
     Bucket,
+    CudaGraphCache,
     ModelSizes,
     StaticInputs,
     bucket_of,
 )
+from f5serve.engine.engine import F5Engine
+from f5serve.engine.model_runner import ModelRunner
+from f5serve.engine.request import Sequence
 from tests.engine.tape import NotRecordable, Tape, TapeCapturer, masked
 from tests.engine.test_engine import speaker, utterance, voice
 from tests.engine.test_loop import NO_MEMORY
@@ -45,11 +43,11 @@ from tests.engine.test_number_formats import NEEDS_FP8
 from tests.parity.cases import row, small
 from tests.parity.ours import engine_of, error, sequence_of, started
 
-ROOMY = Limits(16, 2**40)
+ROOMY = GraphLimits(16, 2**40)
 
 
 def replaying(
-    runner: ModelRunner, limits: Limits = ROOMY, tolerance: float | None = None
+    runner: ModelRunner, limits: GraphLimits = ROOMY, tolerance: float | None = None
 ) -> TapeCapturer:
     """The recorder of a runner that records from now on."""
     recorder = TapeCapturer()
@@ -70,7 +68,7 @@ class Steps:
         recorder: of the runner, which replays.
     """
 
-    def __init__(self, name: str = V1, limits: Limits = ROOMY) -> None:
+    def __init__(self, name: str = V1, limits: GraphLimits = ROOMY) -> None:
         arch = replace(small(name), depth=2)
         self.prepared: Callable[..., Sequence] = lambda frames, **kind: sequence_of(
             row(arch, "x", frames, nfe_step=32, **kind)
@@ -308,7 +306,7 @@ def test_usual_steps_are_recorded_before_they_were_missed() -> None:
 
 
 def test_what_an_evicted_recording_took_of_the_pool_is_counted() -> None:
-    steps = Steps(limits=Limits(1, 6_000_000))
+    steps = Steps(limits=GraphLimits(1, 6_000_000))
     steps.recorder.each = 2_500_000
     for frames in (60, 90):
         steps.get_ready(frames)
@@ -413,7 +411,7 @@ def test_numbers_that_are_not_finite_leave_nothing_behind_in_a_recording() -> No
 
 
 def test_what_was_not_used_for_longest_makes_room() -> None:
-    steps = Steps(limits=Limits(2, 2**40))
+    steps = Steps(limits=GraphLimits(2, 2**40))
     for frames in (60, 90):
         steps.get_ready(frames)
     steps.take(steps.begin(60), 2)
@@ -422,7 +420,7 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
 
 
 def test_recordings_that_take_too_much_memory_are_dropped_and_not_made_again() -> None:
-    steps = Steps(limits=Limits(16, 3_000_000))
+    steps = Steps(limits=GraphLimits(16, 3_000_000))
     steps.get_ready(60)
     assert steps.counted("graphs") == 1
     steps.recorder.each = 3_000_000

@@ -6,17 +6,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from f5serve.engine.attention import choose
-from f5serve.engine.engine import F5Engine
-from f5serve.engine.load import EngineOptions, _check_vocab, _placement
+from f5serve.engine.engine import EngineOptions, F5Engine, _check_vocab, _placement
 from f5serve.engine.quantize import Int8Linear
-from f5serve.engine.threads import usable_threads
 from f5serve.engine.vocos import Vocos
 from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable
@@ -184,17 +181,6 @@ def test_placement_says_what_cannot_be() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(InvalidRequest, match="no CUDA device"):
             _placement(EngineOptions("cuda"))
-
-
-def test_threads_follow_the_containers_quota(tmp_path: Path) -> None:
-    quota = tmp_path / "cpu.max"
-    quota.write_text("100000 100000\n")
-    assert usable_threads(quota) == 1
-    quota.write_text("max 100000\n")
-    everything = usable_threads(quota)
-    assert everything == usable_threads(tmp_path / "none") >= 1
-    quota.write_text("50000 100000\n")
-    assert usable_threads(quota) == 1
 
 
 def test_attention_on_a_cpu_is_sdpa() -> None:

@@ -20,9 +20,10 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from f5serve.engine import checkpoint, mel
+from f5serve.engine import checkpoint, modules
 from f5serve.engine.attention import trial_input, varlen
 from f5serve.engine.config import preset
+from f5serve.engine.cuda_graphs import ModelSizes, StaticInputs, bucket_of
 from f5serve.engine.fused import FusedOps
 from f5serve.engine.kernels import Kernels
 from f5serve.engine.model_runner import ModelRunner
@@ -31,7 +32,6 @@ from f5serve.engine.packing import GPU_CONV_MULTIPLE, BatchLayout, StepCondition
 from f5serve.engine.quantize import Fp8Linear, quantize_blocks
 from f5serve.engine.request import ReferencePrompt, Sequence
 from f5serve.engine.schedule import Schedule, ScheduleCache
-from f5serve.engine.static_inputs import ModelSizes, StaticInputs, bucket_of
 from f5serve.engine.vocos import Vocos
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from tests.engine.fake_cuda import CUDA, Trace, fake_gpu, on_gpu
@@ -59,10 +59,10 @@ FP8_LAUNCHES = 5
 
 @pytest.fixture(autouse=True)
 def gpu() -> Iterator[None]:
-    mel.filterbank()  # a real one
+    modules.filterbank()  # a real one
     with fake_gpu():
         yield
-    mel._placed.cache_clear()
+    modules._placed.cache_clear()
 
 
 def runner_of(name: str, dtype: torch.dtype) -> ModelRunner:

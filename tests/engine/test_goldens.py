@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from f5serve.engine.mel import log_mel
+from f5serve.engine.modules import log_mel
 from f5serve.engine.vocos import Vocos
 from f5serve.engine.vocos import random_tensors as random_vocos
 from tests.parity.cases import small_cases

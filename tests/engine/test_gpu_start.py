@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from f5serve.engine.load import GPU_SWITCH_S, EngineOptions, _placement, prepare_process
+from f5serve.engine.engine import GPU_SWITCH_S, EngineOptions, _placement, prepare_process
 
 CPU = torch.device("cpu")
 
@@ -18,7 +18,7 @@ import sys
 import torch
 from f5serve.engine.attention import varlen
 from f5serve.engine.kernels import Kernels
-from f5serve.engine.load import prepare_process
+from f5serve.engine.engine import prepare_process
 from f5serve.engine.packing import PackedSequences
 
 before = set(sys.modules)

@@ -11,11 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from f5serve.engine import checkpoint
-from f5serve.engine import load as loading
+from f5serve.engine import engine as loading
 from f5serve.engine.convert import convert
 from f5serve.engine.cpu import OneDnnLinear
-from f5serve.engine.engine import F5Engine
-from f5serve.engine.load import EngineOptions, load
+from f5serve.engine.engine import EngineOptions, F5Engine, load
 from f5serve.engine.quantize import Fp8Linear, fp8_works
 from f5serve.engine.weight_map import random_tensors
 from f5serve.errors import InvalidRequest

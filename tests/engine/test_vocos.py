@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from f5serve.engine.mel import N_FFT
-from f5serve.engine.modules import without_cudnn
+from f5serve.engine.modules import N_FFT, without_cudnn
 from f5serve.engine.vocos import PADDING, _wave, embedded, overlapped
 from tests.parity.ours import error
 

@@ -7,8 +7,7 @@ import torch
 
 from f5serve.engine import checkpoint
 from f5serve.engine.attention import choose, sdpa, varlen
-from f5serve.engine.engine import F5Engine
-from f5serve.engine.load import prepare_process
+from f5serve.engine.engine import F5Engine, prepare_process
 from f5serve.engine.model_runner import MAX_GPU_FRAMES
 from f5serve.engine.packing import PackedSequences
 from f5serve.engine.quantize import fp8_works

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from f5serve.engine.cuda_graphs import CAPTURE_AFTER, MEMORY_SHARE, CudaGraphCache, Limits
+from f5serve.engine.cuda import MEMORY_SHARE, GraphLimits
+from f5serve.engine.cuda_graphs import CAPTURE_AFTER, Bucket, CudaGraphCache, StaticInputs
 from f5serve.engine.engine import F5Engine
 from f5serve.engine.request import Sequence
-from f5serve.engine.static_inputs import Bucket, StaticInputs
 from tests.engine.test_engine import utterance, voice
 from tests.gpu.test_cuda import on_gpu
 from tests.parity.cases import row, small
@@ -103,8 +103,8 @@ def test_recordings_keep_to_their_share_of_the_memory() -> None:
         take(engine, begin(engine, frames), CAPTURE_AFTER)
         graphs.capture_pending()
     held = sum(entry.memory for entry in graphs._entries.values())
-    assert 0 < held <= Limits.of(where).memory
-    assert Limits.of(where).memory * MEMORY_SHARE <= torch.cuda.mem_get_info()[1]
+    assert 0 < held <= GraphLimits.of(where).memory
+    assert GraphLimits.of(where).memory * MEMORY_SHARE <= torch.cuda.mem_get_info()[1]
     reserved = torch.cuda.memory_reserved()
     engine.runner.release_memory()
     assert graphs.counters()["graphs"] == 0
@@ -115,7 +115,7 @@ FAILED_CAPTURE = """
 import pytest
 import torch
 from f5serve.engine.attention import choose
-from f5serve.engine.cuda_graphs import GraphCapturer
+from f5serve.engine.cuda import GraphCapturer
 from tests.gpu.test_graphs import begin, replaying, take
 
 engine, _ = replaying()

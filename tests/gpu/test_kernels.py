@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from f5serve.engine import kernel_choice
+from f5serve.engine import fused
 from f5serve.engine.checkpoint import DeviceAndDtype, load_random
 from f5serve.engine.config import preset
 from f5serve.engine.engine import F5Engine
@@ -31,7 +31,7 @@ def engine_of(name: str, dtype: torch.dtype = torch.float16) -> F5Engine:
     arch = replace(preset(name), depth=4, vocab_size=61)
     where = torch.device("cuda")
     try:
-        kernel_choice.provide(Kernels.of(arch, dtype), where)
+        fused.provide(Kernels.of(arch, dtype), where)
     except KernelsUnusable as reason:
         pytest.skip(str(reason))
     model = load_random(arch, DeviceAndDtype(where, dtype), 11)
@@ -55,7 +55,7 @@ def steps_of(engine: F5Engine, times: int) -> list[torch.Tensor]:
 def test_kernels_compute_what_torch_does(name: str, dtype: torch.dtype, tolerance: float) -> None:
     engine = engine_of(name, dtype)
     expected = steps_of(engine, 4)
-    engine.use_kernels(kernel_choice.provide)
+    engine.use_kernels(fused.provide)
     assert engine.counters()["fused_kernels"] == 1
     for one, other in zip(steps_of(engine, 4), expected, strict=True):
         assert error(one, other) <= tolerance
@@ -64,7 +64,7 @@ def test_kernels_compute_what_torch_does(name: str, dtype: torch.dtype, toleranc
 @pytest.mark.parametrize("name", ["F5TTS_v1_Base", "E2TTS_Base"])
 def test_steps_with_kernels_are_recorded(name: str) -> None:
     engine = engine_of(name)
-    engine.use_kernels(kernel_choice.provide)
+    engine.use_kernels(fused.provide)
     assert "fused kernels" in engine.description
     expected = steps_of(engine, 10)
     engine.use_graphs()

@@ -16,12 +16,12 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from f5serve.alignment.aligners import Aligners
-from f5serve.api_keys import parse_keys
 from f5serve.http.app import build_middleware, make_app
 from f5serve.http.connections import LimitedHttpProtocol
 from f5serve.http.middleware.access_log import AccessLogMiddleware
 from f5serve.http.server import UvicornServer
 from f5serve.http.state import AppState
+from f5serve.secrets import parse_keys
 from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from f5serve.api_keys import ApiKey, digest, new_key
+from f5serve.secrets import ApiKey, digest, new_key
 from tests.http.house import house
 
 SECONDS = int(os.environ.get("F5_FUZZ_SECONDS", "25"))

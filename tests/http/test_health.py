@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from f5serve import __version__
-from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error
 from f5serve.http.routers.health import Health
 from f5serve.http.state import Lifecycle, health_status
+from f5serve.secrets import parse_keys
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
 from tests.http.house import House, house
 

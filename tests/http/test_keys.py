@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.api_keys import ApiKey, digest, find_key, new_key, parse_keys
 from f5serve.cli import main as cli
 from f5serve.errors import InvalidRequest
+from f5serve.secrets import ApiKey, digest, find_key, new_key, parse_keys
 from f5serve.settings import Settings
 
 CLEAR = "0123456789-abcdef"

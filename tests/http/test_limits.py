@@ -20,12 +20,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
-from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error
 from f5serve.http.app import body_limits_of, build_middleware
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.body_limit import BodyLimitMiddleware, BodyLimits
 from f5serve.http.middleware.rate_limit import TokenBuckets, client_address
+from f5serve.secrets import parse_keys
 from f5serve.settings import Settings
 from tests.http.house import running
 

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from f5serve.api_keys import parse_keys
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.app import build_middleware
 from f5serve.http.middleware.origin import parse_origins
+from f5serve.secrets import parse_keys
 from f5serve.settings import Settings
 from tests.http.house import running
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from f5serve.api_keys import ApiKey, digest, new_key
 from f5serve.errors import F5Error
 from f5serve.http.app import ROUTERS, assemble
 from f5serve.http.middleware.rate_limit import is_public
 from f5serve.http.openapi import TAGS
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.docs import page
+from f5serve.secrets import ApiKey, digest, new_key
 from f5serve.store.memory import MemoryStore
 from tests.http.house import HELLO, SERVER_THREAD, House, house
 from tests.service.house import CountingTone

@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from f5serve.api_keys import digest
 from f5serve.audio.encode import MEDIA_TYPES, encode
 from f5serve.errors import StorageFailed
 from f5serve.http.routers.speech import OPENAI_VOICES, alias_of, least_bytes
 from f5serve.http.schemas import SpeechBody
+from f5serve.secrets import digest
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.voices.prepare import default_voice

@@ -11,7 +11,7 @@ import pytest
 from f5serve.errors import StorageFailed
 from f5serve.jobs.retention import collect_garbage
 from f5serve.models.bucket import sync
-from f5serve.models.cleanup import remove_leftovers
+from f5serve.models.local import remove_leftovers
 from f5serve.models.manifest import BLOBS
 from f5serve.models.publish import publish
 from f5serve.store.memory import MemoryStore

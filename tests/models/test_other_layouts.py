@@ -13,10 +13,9 @@ import pytest
 
 from f5serve.models.bucket import sync
 from f5serve.models.cache_dirs import CacheDir
-from f5serve.models.cleanup import remove_leftovers
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
-from f5serve.models.local import find, find_damage, verify
+from f5serve.models.local import find, find_damage, remove_leftovers, verify
 from f5serve.models.publish import collect_files, publish
 from f5serve.models.resolve import ModelSources, resolve_model
 from f5serve.store.memory import MemoryStore

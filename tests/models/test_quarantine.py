@@ -8,9 +8,9 @@ import pytest
 
 from f5serve.models.bucket import sync
 from f5serve.models.cache_dirs import CacheDir
-from f5serve.models.cleanup import quarantine, quarantined
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
+from f5serve.models.local import quarantine, quarantined
 from f5serve.models.publish import publish
 from f5serve.models.resolve import ModelSources, resolve_model
 from f5serve.store.memory import MemoryStore

@@ -10,12 +10,12 @@ import pytest
 
 from f5serve.errors import ModelUnavailable, StorageFailed
 from f5serve.models.cache_dirs import CacheDir, CopyCancelled, copy_to_volume, mounted_volume
-from f5serve.models.cleanup import quarantined
 from f5serve.models.hub import pull
 from f5serve.models.hub_client import HubSource
+from f5serve.models.local import quarantined
 from f5serve.models.publish import publish
 from f5serve.models.resolve import ModelSources, ResolvedModel, resolve_model
-from f5serve.startup import publish as keep
+from f5serve.startup import weights as keep
 from f5serve.store.memory import MemoryStore
 from tests.models.conftest import REGISTRY, WEIGHTS
 from tests.models.disks import small_disk, used

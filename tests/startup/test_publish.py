@@ -17,7 +17,7 @@ from f5serve.models.bucket import current_manifest
 from f5serve.models.installed import install
 from f5serve.models.resolve import ResolvedModel
 from f5serve.settings import Settings
-from f5serve.startup import publish
+from f5serve.startup import weights
 from f5serve.store.local import LocalStore
 from tests.startup import small_model
 
@@ -38,8 +38,8 @@ def test_it_is_published_by_another_process_whose_lines_are_in_our_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("F5_STORE", f"file://{tmp_path}/store")
-    with caplog.at_level(logging.INFO, logger="f5serve.startup.publish"):
-        publish.publish_in_background(obtained).join(60)
+    with caplog.at_level(logging.INFO, logger="f5serve.startup.weights"):
+        weights.publish_in_background(obtained).join(60)
     assert caplog.messages[-1] == "models push: ended with exit code 0", caplog.text
     assert caplog.messages[0].startswith("models push: process ")
     manifest = current_manifest(LocalStore(tmp_path / "store"), small_model.MODEL)
@@ -55,8 +55,8 @@ def test_what_goes_wrong_there_is_a_warning_here(
 ) -> None:
     monkeypatch.setenv("F5_STORE", f"file://{tmp_path}/store")
     nothing = replace(obtained, folder=tmp_path / "nothing")
-    with caplog.at_level(logging.INFO, logger="f5serve.startup.publish"):
-        publish.publish_in_background(nothing).join(60)
+    with caplog.at_level(logging.INFO, logger="f5serve.startup.weights"):
+        weights.publish_in_background(nothing).join(60)
     assert caplog.records[-1].levelno == logging.WARNING
     assert "ended with exit code 4" in caplog.messages[-1]
     assert "is not on this machine" in caplog.text
@@ -70,14 +70,14 @@ def test_only_what_came_from_the_hub_is_published_and_only_when_asked(
     obtained: ResolvedModel, asked: bool, source: str, wanted: bool
 ) -> None:
     settings = Settings(publish_models=asked)
-    assert publish.should_publish(settings, replace(obtained, source=source)) is wanted
-    assert not publish.should_publish(settings, None)
+    assert weights.should_publish(settings, replace(obtained, source=source)) is wanted
+    assert not weights.should_publish(settings, None)
 
 
 PARENT = """\
 import os, subprocess, sys, threading
 def run():
-    tie = [sys.executable, "-m", "f5serve.startup.die_with_parent", str(os.getpid())]
+    tie = [sys.executable, "-m", "f5serve.process", str(os.getpid())]
     child = [*tie, "-c", sys.argv[1]]
     subprocess.run(child)
 thread = threading.Thread(target=run)
@@ -111,6 +111,6 @@ def _state(pid: int) -> str:
 
 
 def test_a_tied_process_whose_parent_is_gone_does_not_begin() -> None:
-    command = [sys.executable, "-m", "f5serve.startup.die_with_parent", "1", "-c", "print('ran')"]
+    command = [sys.executable, "-m", "f5serve.process", "1", "-c", "print('ran')"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")

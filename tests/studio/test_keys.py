@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from f5serve.api_keys import parse_keys
+from f5serve.secrets import parse_keys
 from tests.http.house import House, house
 from tests.studio.browser import Visit, needs_chromium, visiting
 

@@ -21,8 +21,15 @@ from f5serve.text.plan import (
     spoken_ref_text,
     text_budget_bytes,
 )
-from f5serve.types import SamplingOptions, SpeechRequest, Utterance, Voice, Wave
-from f5serve.units import MAX_DURATION_FRAMES, samples_to_frames
+from f5serve.types import (
+    MAX_DURATION_FRAMES,
+    SamplingOptions,
+    SpeechRequest,
+    Utterance,
+    Voice,
+    Wave,
+    samples_to_frames,
+)
 
 REF_TEXT = "Some call me nature, others call me mother nature."
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.logging import JOB_ID, JsonLines, TextLines, quotes
+from f5serve.runpod.handler import ProgressReports
 from f5serve.runpod.job_loop import LONGEST_PAUSE_S, PollBackoff
-from f5serve.runpod.progress import ProgressReports
-from f5serve.runpod.queue_client import RunPodQueue
+from f5serve.runpod.service import RunPodQueue
 from f5serve.settings import Settings, on_runpod, secret_values, takes_jobs, worker_settings
 from f5serve.startup.process import check_room, check_store, make_checks
 from f5serve.store.memory import MemoryStore

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.kernel_choice import ahead
+from f5serve.engine.fused import ahead
 from f5serve.engine.kernels import Kernel, Launch
 from gpu.common import Run, error
 from gpu.sections.parity import mel

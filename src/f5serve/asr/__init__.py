@@ -2,6 +2,6 @@
 
     Wave -> Whisper.transcribe -> Transcript;  text + Transcript -> compare -> WordErrors
 
-- `models`: which models there are, and where on the disk.  `whisper`: one of them, loaded late.
+- `whisper`: which models there are, and where on the disk; one of them, loaded late.
 - `word_errors`: comparable words of a text, the edits between two texts, times of words.
 """

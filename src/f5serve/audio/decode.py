@@ -22,8 +22,7 @@ from f5serve.audio.edit import resample, to_mono
 from f5serve.audio.parts import id3_bytes, memory_file, zeros
 from f5serve.audio.riff import read_riff
 from f5serve.errors import BadAudio
-from f5serve.types import Wave
-from f5serve.units import SAMPLE_RATE
+from f5serve.types import SAMPLE_RATE, Wave
 
 _CHILD = Path(__file__).with_name("child.py")
 _REPORT_BYTES = 4096

@@ -10,8 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from f5serve.types import FloatArray, Wave
-from f5serve.units import SAMPLE_RATE, s_to_samples, samples_to_s
+from f5serve.types import SAMPLE_RATE, FloatArray, Wave, s_to_samples, samples_to_s
 
 TARGET_RMS = 0.1
 """Loudness that upstream raises quieter references to."""
@@ -72,17 +71,17 @@ def scale(wave: Wave, factor: float) -> Wave:
     return Wave(wave.samples * np.float32(factor), wave.sample_rate, wave.marks)
 
 
-def normalize_rms(reference: Wave, target_rms: float = TARGET_RMS) -> tuple[Wave, float]:
-    """Raise a quiet reference to `target_rms`, as upstream does before it takes the mel.
+def normalize_rms(reference: Wave) -> tuple[Wave, float]:
+    """Raise a quiet reference to `TARGET_RMS`, as upstream does before it takes the mel.
 
     Returns:
         The reference to use, and the factor for `scale` that brings speech made from it back
         to the loudness of the recording. A louder or silent reference stays, with factor 1.
     """
     level = rms(reference)
-    if not 0.0 < level < target_rms:
+    if not 0.0 < level < TARGET_RMS:
         return reference, 1.0
-    return scale(reference, target_rms / level), level / target_rms
+    return scale(reference, TARGET_RMS / level), level / TARGET_RMS
 
 
 def without_offset(wave: Wave) -> Wave:
@@ -112,10 +111,10 @@ def levels_db(wave: Wave, window_s: float = WINDOW_S) -> FloatArray:
     return np.asarray(10.0 * np.log10(np.maximum(power, 1e-12)), dtype=np.float32)
 
 
-def speech_threshold_db(wave: Wave, threshold_db: float = EDGE_DBFS) -> float:
-    """`threshold_db`, or lower for a quiet recording: 30 dB below its loudest window."""
+def speech_threshold_db(wave: Wave) -> float:
+    """`EDGE_DBFS`, or lower for a quiet recording: 30 dB below its loudest window."""
     levels = levels_db(wave)
-    return min(threshold_db, float(levels.max()) - 30.0) if len(levels) else threshold_db
+    return min(EDGE_DBFS, float(levels.max()) - 30.0) if len(levels) else EDGE_DBFS
 
 
 def trim_edges(wave: Wave, keep_s: float = 0.05) -> Wave:

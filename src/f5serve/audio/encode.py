@@ -15,12 +15,11 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from f5serve.audio.ogg import MAX_PAGE_BYTES, read_page, with_serial
+from f5serve.audio.containers import MAX_OGG_PAGE_BYTES, read_ogg_page, with_serial
 from f5serve.audio.parts import memory_file
 from f5serve.audio.riff import read_riff
 from f5serve.errors import BadAudio, InvalidRequest
-from f5serve.types import AudioFormat, FloatArray, Wave
-from f5serve.units import SAMPLE_RATE
+from f5serve.types import SAMPLE_RATE, AudioFormat, FloatArray, Wave
 
 MEDIA_TYPES: dict[AudioFormat, str] = {
     "wav": "audio/wav",
@@ -230,8 +229,8 @@ def patch_wav_header(file: IO[bytes]) -> None:
 def replace_serials(descriptor: int, at: int) -> int:
     """Give the whole pages of an Ogg file from `at` on our serial; returns where they end."""
     while True:
-        page = os.pread(descriptor, MAX_PAGE_BYTES, at)
-        found = read_page(page)
+        page = os.pread(descriptor, MAX_OGG_PAGE_BYTES, at)
+        found = read_ogg_page(page)
         if found is None or found.size > len(page):
             return at
         os.pwrite(descriptor, with_serial(page[: found.size], OGG_SERIAL), at)

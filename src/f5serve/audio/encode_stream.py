@@ -11,11 +11,10 @@ import io
 import tempfile
 from typing import IO, Any, Protocol
 
+from f5serve.audio.containers import read_ogg_page, with_serial
 from f5serve.audio.encode import OGG_SERIAL, FileEncoder, open_writer, patch_wav_header
 from f5serve.audio.frames import info_frame, read_frame, whole_frames
-from f5serve.audio.ogg import read_page, with_serial
-from f5serve.types import AudioFormat, FloatArray
-from f5serve.units import SAMPLE_RATE
+from f5serve.types import SAMPLE_RATE, AudioFormat, FloatArray
 
 
 class Encoder(Protocol):
@@ -108,7 +107,7 @@ class _Opus(_Encoder):
     def _sendable(self, data: bytes) -> bytes:
         data = self._held + data
         pages, at = [], 0
-        while (page := read_page(data, at)) and at + page.size <= len(data):
+        while (page := read_ogg_page(data, at)) and at + page.size <= len(data):
             pages.append(with_serial(data[at : at + page.size], OGG_SERIAL))
             at += page.size
         self._held = data[at:]

@@ -10,8 +10,8 @@ import getpass
 import json
 import sys
 
-from f5serve.api_keys import MIN_CHARS, ApiKey, digest, is_name, new_key, parse_keys
 from f5serve.errors import InvalidRequest
+from f5serve.secrets import MIN_CHARS, ApiKey, digest, is_name, new_key, parse_keys
 from f5serve.settings import Settings
 
 

@@ -17,8 +17,7 @@ from f5serve import build
 from f5serve.alignment.subtitles import SubtitleFormat, write
 from f5serve.alignment.subtitles import as_dict as word_as_dict
 from f5serve.cli.options import SAY_SETTINGS
-from f5serve.cli.output import STDOUT, Output
-from f5serve.cli.progress import show_utterances
+from f5serve.cli.output import STDOUT, Output, show_utterances
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
 from f5serve.settings import Settings

@@ -2,6 +2,6 @@
 
     Sources -> Facts -> [Finding] -> Report
 
-`probes`, `child_probes` and `service_probes` collect facts, the `checks_*` and `flash_attn` turn
-facts into findings of the table in findings.toml; `report` runs all of it.
+`probes` and `service_probes` collect facts, the `checks_*` and `flash_attn` turn facts into
+findings of the table in findings.toml; `report` runs all of it.
 """

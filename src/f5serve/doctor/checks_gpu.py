@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from f5serve.doctor.checks_install import version_of
+from f5serve.doctor.checks_machine import version_of
 from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import Finding, Level, finding, ok
 from f5serve.number_formats import Lack, lack_of_cpu, lack_of_gpu

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import Finding, Level, finding, ok
 from f5serve.errors import InvalidRequest
-from f5serve.masking import bare_url
+from f5serve.secrets import bare_url
 from f5serve.settings import Settings, takes_jobs
 from f5serve.store.config import region_of, s3_options
 

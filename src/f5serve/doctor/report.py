@@ -17,11 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from f5serve.doctor.checks_gpu import check_gpu
-from f5serve.doctor.checks_install import check_build, check_python, check_torch
-from f5serve.doctor.checks_machine import check_disks, check_memory, check_ports
+from f5serve.doctor.checks_machine import (
+    check_build,
+    check_disks,
+    check_memory,
+    check_ports,
+    check_python,
+    check_torch,
+)
 from f5serve.doctor.checks_services import check_jobs, check_models, check_store, check_voices
 from f5serve.doctor.checks_settings import check_settings, uses_bucket
-from f5serve.doctor.child_probes import hide_flash_attn, probe_flash_attn, probe_torch
 from f5serve.doctor.facts import Facts, StoreFacts
 from f5serve.doctor.findings import LEVELS, Finding, first_fatal, problems
 from f5serve.doctor.flash_attn import (
@@ -31,11 +36,14 @@ from f5serve.doctor.flash_attn import (
     install_incompatibilities,
 )
 from f5serve.doctor.probes import (
+    hide_flash_attn,
     probe_disk,
+    probe_flash_attn,
     probe_gpu,
     probe_memory,
     probe_packages,
     probe_ports,
+    probe_torch,
     probe_torch_files,
     this_python,
 )
@@ -47,9 +55,9 @@ from f5serve.doctor.service_probes import (
     probe_services,
 )
 from f5serve.doctor.sources import Commands, Sources
-from f5serve.engine.threads import usable_threads
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest, ModelUnavailable, StorageFailed
-from f5serve.masking import MASK, bare_url, is_secret
+from f5serve.process import usable_threads
+from f5serve.secrets import MASK, bare_url, is_secret
 from f5serve.settings import (
     on_runpod,
     process_environ,
@@ -184,9 +192,9 @@ def full(sources: Sources | None = None) -> Report:
     return _report(sources, facts, began)
 
 
-def advise_flash_attn(sources: Sources | None = None) -> dict[str, str]:
+def advise_flash_attn() -> dict[str, str]:
     """See `flash_attn_wheel`; torch is asked for its ABI in a process of its own."""
-    sources = sources or this_machine()
+    sources = this_machine()
     facts = _probe(sources)
     if facts.torch is not None and facts.torch.cuda:  # without CUDA there is no wheel anyway
         facts = replace(facts, torch_run=probe_torch(sources))

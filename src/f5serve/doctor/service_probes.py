@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from f5serve import build
 from f5serve.doctor.checks_settings import uses_bucket
-from f5serve.doctor.child_probes import hash_files
 from f5serve.doctor.facts import (
     BuildFacts,
     Facts,
@@ -30,12 +29,12 @@ from f5serve.doctor.facts import (
     StoreFacts,
     VoiceFacts,
 )
+from f5serve.doctor.probes import hash_files
 from f5serve.doctor.sources import Sources
 from f5serve.engine import kernel_files
 from f5serve.errors import F5Error, StorageFailed
-from f5serve.models.cleanup import quarantined
 from f5serve.models.disk import unreadable
-from f5serve.models.local import known_hashes
+from f5serve.models.local import known_hashes, quarantined
 from f5serve.models.registry import PUBLISHED, check_license
 from f5serve.settings import Settings
 from f5serve.startup.select import EngineSpec, select_engine

@@ -1,4 +1,4 @@
-"""Downloads a URL that a caller sent, without access to our own network (SSRF protection).
+"""Downloads a URL that a caller sent, without access to our own network, or decodes base64 text.
 
 Each redirect passes the same checks as the URL itself. Nothing is decompressed.
 docs/decisions/0008-url-inputs.md gives the reasons.
@@ -6,8 +6,10 @@ docs/decisions/0008-url-inputs.md gives the reasons.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -30,6 +32,13 @@ _RETRYABLE = frozenset({408, 425, 429})  # of 4xx; others are no fault of the se
 _BLOCK_BYTES = 65_536
 # Some object stores send aws-chunked with bodies that were only uploaded so and are plain.
 _PLAIN = frozenset({"", "identity", "aws-chunked"})
+_DATA_PREFIX = re.compile(
+    r"data:[A-Za-z0-9.+-]{1,64}/[A-Za-z0-9.+-]{1,64}(?:;[A-Za-z0-9-]{1,32}=[A-Za-z0-9.,+-]{1,64}){0,4}"
+    r";base64,"
+)
+_BASE64_HINT = (
+    "Send standard base64 with its padding, without line breaks, e.g. of `base64 -w0 FILE`."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +183,39 @@ def _read(
 
 def _not_http(what: str) -> StorageFailed:
     return failed(what, "the server does not answer as a web server should")
+
+
+def decode_base64(text: str, max_bytes: int, what: str) -> bytes:
+    """The bytes in `text`, which may have a prefix such as `data:audio/wav;base64,`.
+
+    Args:
+        text: standard alphabet, padded, no white space.
+        max_bytes: of the result; checked before anything is decoded.
+        what: its name in errors, e.g. "voice_file".
+
+    Raises:
+        InvalidRequest: code BASE64_TOO_LARGE or BASE64_INVALID.
+    """
+    prefix = _DATA_PREFIX.match(text)
+    start = prefix.end() if prefix else 0
+    if len(text) - start > -(-max_bytes // 3) * 4:
+        raise _base64_too_large(what, max_bytes)
+    if len(text) == start:
+        raise InvalidRequest(f"{what} is empty.", code="BASE64_INVALID", hint=_BASE64_HINT)
+    try:
+        data = base64.b64decode(text[start:], validate=True)
+    except ValueError:
+        raise InvalidRequest(
+            f"{what} is not valid base64.", code="BASE64_INVALID", hint=_BASE64_HINT
+        ) from None
+    if len(data) > max_bytes:
+        raise _base64_too_large(what, max_bytes)
+    return data
+
+
+def _base64_too_large(what: str, max_bytes: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"{what} is larger than the limit of {max_bytes:,} bytes.",
+        code="BASE64_TOO_LARGE",
+        hint="Send a shorter or compressed file, or its URL.",
+    )

@@ -1,14 +1,24 @@
-"""CUDA helpers: copies and work that no step waits for, free memory, out-of-memory errors."""
+"""CUDA helpers: copies and work that no step waits for, free memory, capture of graphs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
+
+CAPTURE_BYTES = 512 * 2**20
+"""Bytes that are free where steps are captured: the largest graph takes 400 MB."""
+MAX_GRAPHS = 16
+MEMORY_SHARE = 16
+"""Graphs may take one part in so many of the memory that is free once weights are loaded."""
+WARM_UPS = 2
+"""Libraries choose kernels and take their workspace before, not while, work is captured."""
 _OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
 """How CUDA, cuBLAS and cuDNN call it; torch gives that no type of its own."""
 
@@ -104,3 +114,112 @@ class SideStream:
             arrived = torch.cuda.Event(blocking=True)
             arrived.record(self._stream)
         return PendingCopy(hosts, arrived)
+
+
+class GraphLimits(NamedTuple):
+    """How much CUDA graphs may take.
+
+    Attributes:
+        number: of them; the one that was not used for longest makes room.
+        memory: bytes of all together.
+    """
+
+    number: int
+    memory: int
+
+    @classmethod
+    def of(cls, device: torch.device) -> GraphLimits:
+        """By what is free on this device now."""
+        return cls(MAX_GRAPHS, free_bytes(device) // MEMORY_SHARE)
+
+
+class CapturedGraph:
+    """Work that can be done again.
+
+    Args:
+        memory: bytes by which the shared pool had to grow for it.
+    """
+
+    def __init__(self, memory: int, graph: torch.cuda.CUDAGraph | None = None) -> None:
+        self.memory = memory
+        self._graph = graph
+
+    def replay(self) -> None:
+        """Do the same work on what its memory holds now: one launch, on the current stream."""
+        assert self._graph is not None
+        self._graph.replay()
+
+
+class GraphCapturer:
+    """Captures work that reads and writes memory that stays where it is.
+
+    All graphs take their memory from one pool and are captured on one stream. They never run at
+    the same time and nothing in the pool outlives a replay, so they may all use the same of it.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: Any = None
+        self._pool: Any = None
+
+    def capture(self, work: Callable[[], None]) -> CapturedGraph:
+        """Warm up beside the current stream, then capture.
+
+        Raises what torch raises when the work, or this device, cannot be captured.
+        """
+        current = torch.cuda.current_stream(self._device)
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(self._device)
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        try:
+            return check_free_memory(
+                lambda: self._capture(work, current), lambda: free_bytes(self._device)
+            )
+        finally:
+            # A capture that fails in its end leaves its own stream current.
+            torch.cuda.set_stream(current)
+
+    def _capture(self, work: Callable[[], None], current: torch.cuda.Stream) -> CapturedGraph:
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            for _ in range(WARM_UPS):
+                work()
+        current.wait_stream(self._stream)
+        torch.cuda.synchronize(self._device)
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_reserved(self._device)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may use the GPU meanwhile; only this one must not do what has no place.
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+        ):
+            work()
+        grown = torch.cuda.memory_reserved(self._device) - before
+        return CapturedGraph(max(0, grown), graph)
+
+    def clear(self) -> None:
+        """All graphs are gone: the next one starts a new pool."""
+        self._pool = None
+
+
+def check_free_memory(capture: Callable[[], T], free: Callable[[], int]) -> T:
+    """What `capture` returns.
+
+    A capture that runs out of memory cannot give any back meanwhile, and fails with words about
+    something else; so what it needs is looked at before, and again where it failed.
+
+    Args:
+        free: bytes that may still be taken.
+
+    Raises:
+        torch.OutOfMemoryError: there was no room.
+    """
+    if free() < CAPTURE_BYTES:
+        raise torch.OutOfMemoryError("too little memory is free to record a step")
+    try:
+        return capture()
+    except RuntimeError as error:
+        if not is_out_of_memory(error) and free() < CAPTURE_BYTES:
+            raise torch.OutOfMemoryError(f"memory ran out in a recording: {error}") from error
+        raise

@@ -3,26 +3,36 @@
 A replayed step returns the same as a computed one. What cannot be captured, was not yet, or failed
 its validation is computed as without this module. The capturer is injected; the engine loop decides
 when there is time to capture.
+
+What a step computes is given by tensors alone: how much of a bucket is used, by which sequences, at
+which time points. So one graph serves every mixture that fits into its bucket. The rest of a bucket
+is a sequence of zeros that belongs to no utterance, then empty ones; neither touches another.
 """
 
 from __future__ import annotations
 
 import logging
+import weakref
 from collections import Counter, OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from f5serve.engine.cuda import free_bytes, is_out_of_memory
-from f5serve.engine.packing import BatchLayout, StepConditioning
-from f5serve.engine.static_inputs import MAX_TOKENS, Bucket, ModelSizes, StaticInputs, bucket_of
+from f5serve.engine.config import N_MELS
+from f5serve.engine.cuda import CapturedGraph, GraphCapturer, GraphLimits, is_out_of_memory
+from f5serve.engine.packing import BatchLayout, PackedSequences, StepConditioning
+from f5serve.types import MAX_DURATION_FRAMES
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
+TOKEN_STEPS = ((2048, 128), (4096, 256), (8192, 512))
+"""(up to so many tokens, buckets are multiples of): at most an eighth is padding beyond 1024."""
+MAX_TOKENS = TOKEN_STEPS[-1][0]
+"""Beyond, launching kernels takes less than their work, and padding would only add to it."""
+SEQUENCES = (4, 8, 16, 32, 64)
 CAPTURE_AFTER = 8
 """Steps of a bucket after which it is captured: more than a warm-up takes, about one request."""
 CAPTURE_OVERDUE = 64
@@ -37,13 +47,6 @@ FP8_TOLERANCE = 0.15
 """The same in fp8. A graph has other sizes, for which libraries take other kernels. One sum that is
 rounded otherwise changes the roundings of all layers behind it, so the two differ by nearly as much
 as fp8 does from fp32: 0.04 to 0.07. A graph that is wrong is off by about 1."""
-MAX_GRAPHS = 16
-MEMORY_SHARE = 16
-"""Graphs may take one part in so many of the memory that is free once weights are loaded."""
-CAPTURE_BYTES = 512 * 2**20
-"""Bytes that are free where steps are captured: the largest graph takes 400 MB."""
-WARM_UPS = 2
-"""Libraries choose kernels and take their workspace before, not while, work is captured."""
 COUNTED = ("graph_steps", "eager_steps", "graph_captures", "graph_failures", "padding_frames")
 _FAULTS = (RuntimeError, TypeError, ValueError, AttributeError, ImportError, AssertionError)
 
@@ -51,113 +54,143 @@ Forward = Callable[[Tensor, Tensor, StepConditioning, BatchLayout], Tensor]
 """A backbone: (x, condition, timestep, layout) -> [m N_MELS]"""
 
 
-class Limits(NamedTuple):
-    """How much graphs may take.
+class Bucket(NamedTuple):
+    """A shape.
 
     Attributes:
-        number: of them; the one that was not used for longest makes room.
-        memory: bytes of all together.
+        tokens: mel frames of all sequences, padding included.
+        sequences: how many there are, the padding and empty ones included.
+        mixed: whether they are at time points of their own.
     """
 
-    number: int
-    memory: int
+    tokens: int
+    sequences: int
+    mixed: bool
+
+
+def bucket_of(lengths: Sequence[int], mixed: bool) -> Bucket | None:
+    """The smallest bucket for sequences of these lengths; None when they are too much for any."""
+    total, count = sum(lengths), len(lengths) + 1
+    sequences = next((n for n in SEQUENCES if n >= count), None)
+    width = next((width for most, width in TOKEN_STEPS if total <= most), None)
+    if sequences is None or width is None:
+        return None
+    return Bucket(-(-total // width) * width, sequences, mixed)
+
+
+def padded_lengths(bucket: Bucket, lengths: Sequence[int]) -> list[int]:
+    """Lengths with those of the sequences that are padding."""
+    rest = bucket.tokens - sum(lengths)
+    return [*lengths, rest, *[0] * (bucket.sequences - len(lengths) - 1)]
+
+
+class ModelSizes(NamedTuple):
+    """What the static inputs of a model have in common.
+
+    Attributes:
+        width: of the transformer.
+        n_modulations: vectors of one time point.
+        time_token: as `BatchLayout.of` takes it.
+    """
+
+    width: int
+    n_modulations: int
+    time_token: bool
+    device: torch.device
+    dtype: torch.dtype
+
+
+@dataclass(slots=True, eq=False)
+class StaticInputs:
+    """Inputs and output of the steps of one bucket; they stay where they are.
+
+    Attributes:
+        x, condition, timestep, layout: as the backbone takes them, x for every sequence apart.
+        out: velocity, [tokens N_MELS].
+        loaded: the condition that they hold, and whose layout.
+    """
+
+    bucket: Bucket
+    x: Tensor
+    condition: Tensor
+    timestep: StepConditioning
+    layout: BatchLayout
+    out: Tensor
+    loaded: weakref.ref[Tensor] | None = field(default=None, init=False)
 
     @classmethod
-    def of(cls, device: torch.device) -> Limits:
-        """By what is free on this device now."""
-        return cls(MAX_GRAPHS, free_bytes(device) // MEMORY_SHARE)
+    def of(cls, bucket: Bucket, sizes: ModelSizes) -> StaticInputs:
+        """Zeros, with sequences of nearly one length."""
+        tokens, sequences, mixed = bucket
+        even = [(i + 1) * tokens // sequences - i * tokens // sequences for i in range(sequences)]
+        layout = BatchLayout.of(even, sizes.device, sizes.time_token, pad_convs=True)
 
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, device=sizes.device, dtype=sizes.dtype)
 
-class CapturedGraph:
-    """Work that can be done again.
+        modulation = zeros(*[sequences] * mixed, sizes.n_modulations, sizes.width)
+        indices = torch.zeros(sequences, device=sizes.device, dtype=torch.int64)
+        return cls(
+            bucket,
+            zeros(tokens, N_MELS),
+            zeros(tokens, sizes.width),
+            StepConditioning(modulation, indices if mixed else None),
+            _bounded(layout, min(tokens, MAX_DURATION_FRAMES)),
+            zeros(tokens, N_MELS),
+        )
 
-    Args:
-        memory: bytes by which the shared pool had to grow for it.
-    """
+    @property
+    def memory(self) -> int:
+        """Bytes."""
+        held = [self.x, self.condition, self.out, self.timestep.modulation, *self.layout.tensors]
+        return sum(tensor.nbytes for tensor in held)
 
-    def __init__(self, memory: int, graph: torch.cuda.CUDAGraph | None = None) -> None:
-        self.memory = memory
-        self._graph = graph
+    def copy_from(
+        self, condition: Tensor, layout: BatchLayout, timestep: StepConditioning, x: Tensor
+    ) -> None:
+        """Take over a step; what stays the same from step to step only once.
 
-    def replay(self) -> None:
-        """Do the same work on what its memory holds now: one launch, on the current stream."""
-        assert self._graph is not None
-        self._graph.replay()
-
-
-class GraphCapturer:
-    """Captures work that reads and writes memory that stays where it is.
-
-    All graphs take their memory from one pool and are captured on one stream. They never run at
-    the same time and nothing in the pool outlives a replay, so they may all use the same of it.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._stream: Any = None
-        self._pool: Any = None
-
-    def capture(self, work: Callable[[], None]) -> CapturedGraph:
-        """Warm up beside the current stream, then capture.
-
-        Raises what torch raises when the work, or this device, cannot be captured.
+        Args:
+            condition, layout, timestep, x: as the backbone takes them.
         """
-        current = torch.cuda.current_stream(self._device)
-        if self._stream is None:
-            self._stream = torch.cuda.Stream(self._device)
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
-        try:
-            return check_free_memory(
-                lambda: self._capture(work, current), lambda: free_bytes(self._device)
-            )
-        finally:
-            # A capture that fails in its end leaves its own stream current.
-            torch.cuda.set_stream(current)
+        total = len(condition)
+        if self.loaded is None or self.loaded() is not condition:
+            self._copy_layout(condition, layout)
+            self.loaded = weakref.ref(condition)
+        self.x[: len(x)] = x
+        self.x[len(x) : total] = x[: total - len(x)]
+        if timestep.indices is None or self.timestep.indices is None:
+            self.timestep.modulation.copy_(timestep.modulation)
+        else:
+            self.timestep.modulation[: len(timestep.modulation)] = timestep.modulation
+            self.timestep.indices[: len(timestep.indices)] = timestep.indices
 
-    def _capture(self, work: Callable[[], None], current: torch.cuda.Stream) -> CapturedGraph:
-        self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
-            for _ in range(WARM_UPS):
-                work()
-        current.wait_stream(self._stream)
-        torch.cuda.synchronize(self._device)
-        torch.cuda.empty_cache()
-        before = torch.cuda.memory_reserved(self._device)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads may use the GPU meanwhile; only this one must not do what has no place.
-        with torch.cuda.graph(
-            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            work()
-        grown = torch.cuda.memory_reserved(self._device) - before
-        return CapturedGraph(max(0, grown), graph)
-
-    def clear(self) -> None:
-        """All graphs are gone: the next one starts a new pool."""
-        self._pool = None
+    def _copy_layout(self, condition: Tensor, layout: BatchLayout) -> None:
+        total = len(condition)
+        new = BatchLayout.of(
+            padded_lengths(self.bucket, layout.mel.lengths),
+            condition.device,
+            layout.mel_indices is not None,
+            pad_convs=True,
+        )
+        for mine, theirs in zip(self.layout.tensors, new.tensors, strict=True):
+            mine.copy_(theirs)
+        self.condition[:total] = condition
+        self.condition[total:] = 0
+        self.x[total:] = 0
+        if self.timestep.indices is not None:
+            self.timestep.indices.zero_()
 
 
-def check_free_memory(capture: Callable[[], T], free: Callable[[], int]) -> T:
-    """What `capture` returns.
+def _bounded(layout: BatchLayout, longest: int) -> BatchLayout:
+    """The same layout, for sequences up to that length."""
 
-    A capture that runs out of memory cannot give any back meanwhile, and fails with words about
-    something else; so what it needs is looked at before, and again where it failed.
+    def bound(packing: PackedSequences, most: int) -> PackedSequences:
+        return PackedSequences((), (), most, *packing.tensors)
 
-    Args:
-        free: bytes that may still be taken.
-
-    Raises:
-        torch.OutOfMemoryError: there was no room.
-    """
-    if free() < CAPTURE_BYTES:
-        raise torch.OutOfMemoryError("too little memory is free to record a step")
-    try:
-        return capture()
-    except RuntimeError as error:
-        if not is_out_of_memory(error) and free() < CAPTURE_BYTES:
-            raise torch.OutOfMemoryError(f"memory ran out in a recording: {error}") from error
-        raise
+    mel = bound(layout.mel, longest)
+    tokens = mel if layout.mel_indices is None else bound(layout.tokens, longest + 1)
+    return BatchLayout(mel, tokens, layout.mel_indices, layout.conv_padding)
 
 
 @dataclass(slots=True, eq=False)
@@ -187,7 +220,7 @@ class CudaGraphCache:
         forward: Forward,
         sizes: ModelSizes,
         capturer: GraphCapturer,
-        limits: Limits,
+        limits: GraphLimits,
         tolerance: float | None = None,
     ) -> None:
         self.off = False

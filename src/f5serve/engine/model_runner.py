@@ -17,6 +17,8 @@ from f5serve.engine.attention import Attention
 from f5serve.engine.checkpoint import Backbone
 from f5serve.engine.cpu import ParallelCfg
 from f5serve.engine.cuda import (
+    GraphCapturer,
+    GraphLimits,
     PendingCopy,
     RunAheadLimit,
     SideStream,
@@ -24,12 +26,11 @@ from f5serve.engine.cuda import (
     pinned,
     to_device,
 )
-from f5serve.engine.cuda_graphs import CudaGraphCache, GraphCapturer, Limits
+from f5serve.engine.cuda_graphs import CudaGraphCache, ModelSizes
 from f5serve.engine.packing import BatchLayout, StepConditioning
 from f5serve.engine.request import Sequence, SequenceStatus
 from f5serve.engine.sampler import apply_cfg, embed_condition, initial_noise, restore_reference
 from f5serve.engine.schedule import ScheduleCache
-from f5serve.engine.static_inputs import ModelSizes
 from f5serve.engine.vocos import Vocos
 from f5serve.errors import EngineFailed, F5Error
 from f5serve.types import Wave
@@ -206,7 +207,7 @@ class ModelRunner:
         self._last_batch = None
 
     def enable_cuda_graphs(
-        self, capturer: GraphCapturer, limits: Limits, tolerance: float | None = None
+        self, capturer: GraphCapturer, limits: GraphLimits, tolerance: float | None = None
     ) -> None:
         """Capture steps when there is time, and replay them from then on.
 

@@ -15,10 +15,17 @@ from torch import Tensor
 
 from f5serve.audio.edit import normalize_rms
 from f5serve.engine.cuda import to_device
-from f5serve.engine.mel import log_mel
+from f5serve.engine.modules import log_mel
 from f5serve.engine.schedule import Schedule
-from f5serve.types import SamplingOptions, Utterance, Voice, Wave
-from f5serve.units import HOP_LENGTH, MAX_DURATION_FRAMES, samples_to_frames
+from f5serve.types import (
+    HOP_LENGTH,
+    MAX_DURATION_FRAMES,
+    SamplingOptions,
+    Utterance,
+    Voice,
+    Wave,
+    samples_to_frames,
+)
 
 MIN_CFG_STRENGTH = 1e-5
 """Below this strength the unconditional branch is not computed."""

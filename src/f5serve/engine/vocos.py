@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from f5serve.engine.config import N_MELS
-from f5serve.engine.mel import N_FFT
-from f5serve.engine.modules import depthwise
+from f5serve.engine.modules import N_FFT, depthwise
 from f5serve.engine.ops import NORM_EPS
 from f5serve.errors import ModelUnavailable
-from f5serve.units import HOP_LENGTH
+from f5serve.types import HOP_LENGTH
 
 MAX_MAGNITUDE = 100.0
 PADDING = 3

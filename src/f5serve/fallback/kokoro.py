@@ -30,8 +30,7 @@ from f5serve.fallback.phonemes import (
 )
 from f5serve.settings import disable_onnxruntime_telemetry
 from f5serve.text.normalization.english import unsupported_characters
-from f5serve.types import FloatArray, OnDone, SamplingOptions, Utterance, Voice, Wave
-from f5serve.units import s_to_samples
+from f5serve.types import FloatArray, OnDone, SamplingOptions, Utterance, Voice, Wave, s_to_samples
 
 MODEL = "kokoro-82m-int8"
 MAX_TOKENS = 500

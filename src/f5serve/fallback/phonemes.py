@@ -16,8 +16,7 @@ import numpy as np
 from f5serve.audio.edit import WINDOW_S, levels_db
 from f5serve.text.mapped_text import MappedText, Span
 from f5serve.text.normalization.english import normalize_english
-from f5serve.types import Wave, WordSpan
-from f5serve.units import samples_to_s
+from f5serve.types import Wave, WordSpan, samples_to_s
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _STRETCH = re.compile(r"(?<!\S)[^\sA-Za-z]*+[A-Za-z]\S*+")

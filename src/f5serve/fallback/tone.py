@@ -14,8 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from f5serve.errors import InvalidRequest
-from f5serve.types import OnDone, SamplingOptions, Utterance, Wave, WordSpan
-from f5serve.units import SAMPLE_RATE, s_to_samples
+from f5serve.types import (
+    SAMPLE_RATE,
+    OnDone,
+    SamplingOptions,
+    Utterance,
+    Wave,
+    WordSpan,
+    s_to_samples,
+)
 
 STEPS = 16
 WARNINGS = ("This is a test tone, not speech.",)

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from f5serve.errors import KeyMissing, ModelUnavailable, StorageFailed
 from f5serve.models import manifest as manifests
-from f5serve.models.cleanup import remove_leftovers
 from f5serve.models.disk import (
     FileLock,
     OnProgress,
@@ -28,6 +27,7 @@ from f5serve.models.disk import (
     no_space,
 )
 from f5serve.models.installed import InstalledModel, ModelFiles, find_installed, mark_installed
+from f5serve.models.local import remove_leftovers
 from f5serve.models.manifest import MAX_BYTES, Manifest, StoredFile
 from f5serve.store.atomic import remove_stale
 from f5serve.store.base import ObjectStore

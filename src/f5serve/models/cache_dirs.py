@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from f5serve.errors import ModelUnavailable, StorageFailed
-from f5serve.models.cleanup import quarantine, remove_leftovers
 from f5serve.models.disk import cannot_write, copy_file, format_bytes, free_bytes, hold_lock
 from f5serve.models.installed import InstalledModel, ModelFiles, mark_installed, read_version
-from f5serve.models.local import find
+from f5serve.models.local import find, quarantine, remove_leftovers
 from f5serve.models.registry import PUBLISHED, Registry
 from f5serve.settings import Settings
 from f5serve.store.atomic import AtomicFile, make_folder, remove_stale, temporary_path

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
-from f5serve.models.cleanup import remove_leftovers
 from f5serve.models.disk import (
     Digest,
     DiskReservation,
@@ -53,6 +52,7 @@ from f5serve.models.local import (
     find_damage,
     problem_of,
     published,
+    remove_leftovers,
     vocoders,
 )
 from f5serve.models.other_layouts import find_snapshots, pick_files

@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 
 from f5serve import __version__
 from f5serve.errors import F5Error, ModelUnavailable, StorageFailed
-from f5serve.masking import bare_url
 from f5serve.models.disk import DiskReservation, cannot_write
+from f5serve.secrets import bare_url
 from f5serve.settings import disable_hub_telemetry
 
 T = TypeVar("T")

@@ -311,10 +311,10 @@ def text_field(value: Mapping[str, Any], name: str, default: str | None = None) 
     return found
 
 
-def int_field(value: Mapping[str, Any], name: str, most: int = MAX_SIZE) -> int:
-    """A field that is a whole number from 0 to `most`."""
+def int_field(value: Mapping[str, Any], name: str) -> int:
+    """A field that is a whole number from 0 to `MAX_SIZE`."""
     found = value.get(name)
-    if type(found) is not int or not 0 <= found <= most:
+    if type(found) is not int or not 0 <= found <= MAX_SIZE:
         raise InvalidDocument(name)
     return found
 

@@ -5,6 +5,9 @@
 
 An answer with `error` makes RunPod mark the request as failed, so only failures carry that key. No
 traceback, path or host leaves through here, and no text of a request enters the log.
+
+Progress is posted in order, at most once a second, never after the answer. The SDK's own
+progress_update starts a thread for each report, and what it sends may arrive after the result.
 """
 
 from __future__ import annotations
@@ -15,20 +18,19 @@ import json
 import logging
 import secrets
 import traceback
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from f5serve.audio.encode import to_pcm16
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.logging import JOB_ID, quotes
-from f5serve.runpod.progress import ProgressReports
 from f5serve.runpod.sdk import Sdk
 from f5serve.service import SpeechService
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
 from f5serve.service.events import AudioChunk, Completed, DeliveryOptions, Progress
-from f5serve.types import Wave
-from f5serve.units import s_to_samples, samples_to_s
+from f5serve.types import Wave, s_to_samples, samples_to_s
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +44,12 @@ MAX_ITEM_S = 10.0
 
 LOCAL_ID = "local_test"
 """Id that the SDK gives to every --test_input."""
+
+FIRST_S = 1.0
+"""Jobs that end sooner post no progress, only their answer."""
+
+LONGEST_S = 5.0
+LAST_S = 2.0
 
 
 class Handler:
@@ -78,7 +86,7 @@ class Handler:
         job_id = _id_of(job)
         reports = None
         if self._session is not None:
-            reports = ProgressReports(lambda body: self._send_progress(job, body))
+            reports = ProgressReports(partial(self._send_progress, job))
         try:
             async with aclosing(self.service().events(_input_of(job), job_id)) as events:
                 async for event in events:
@@ -133,7 +141,11 @@ class Handler:
         if not isinstance(error, F5Error):
             return _unexpected(error, job.get("input"))
         _log.info("refused: %s", error.code)
-        return _printable(error.as_dict())
+        # Half of a surrogate pair, quoted from a request, cannot be sent.
+        return {
+            name: text.encode("utf-8", "backslashreplace").decode()
+            for name, text in error.as_dict().items()
+        }
 
     def _refresh_if_broken(self) -> None:
         """Have the SDK say with this answer that the worker is of no more use."""
@@ -147,6 +159,52 @@ class Handler:
         if self._service is None:  # the SDK's local modes have no loop of ours
             self._service = self._make()
         return self._service
+
+
+class ProgressReports:
+    """The reports of one job; used in the event loop.
+
+    Args:
+        send: posts one report; what it raises is logged.
+        first_s: seconds before the first post; later ones are as far apart, growing to 5 s.
+    """
+
+    def __init__(
+        self, send: Callable[[dict[str, Any]], Awaitable[None]], first_s: float = FIRST_S
+    ) -> None:
+        self._send = send
+        self._pause_s = first_s
+        self._news = asyncio.Event()
+        self._latest: dict[str, Any] = {}
+        self._sending = False
+        self._closed = False
+        self._task = asyncio.create_task(self._run())
+
+    def report(self, body: dict[str, Any]) -> None:
+        """Send this next; replaces a report that was not sent yet."""
+        self._latest = body
+        self._news.set()
+
+    async def close(self) -> None:
+        """Send nothing more; a post that is on its way arrives or is given up within 2 s."""
+        self._closed = True
+        if self._sending:
+            await asyncio.wait({self._task}, timeout=LAST_S)
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        while not self._closed:
+            await asyncio.sleep(self._pause_s)
+            await self._news.wait()
+            self._news.clear()
+            self._sending = True
+            try:
+                await self._send(self._latest)
+            except Exception:  # noqa: BLE001 - one post that fails must not end the others
+                _log.exception("a report of progress could not be sent")
+            self._sending = False
+            self._pause_s = min(self._pause_s * 1.5, LONGEST_S)
 
 
 def chunk_items(chunk: AudioChunk) -> Iterator[dict[str, Any]]:
@@ -189,11 +247,6 @@ def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer, once it is known that JSON can hold it; else it would be lost."""
     json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
     return answer
-
-
-def _printable(fields: dict[str, str]) -> dict[str, Any]:
-    """Half of a surrogate pair, quoted from a request, cannot be sent."""
-    return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in fields.items()}
 
 
 def _unexpected(error: Exception, payload: object) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from f5serve.audio.decode import DecodeLimits, decode
 from f5serve.audio.encode import read_wav
 from f5serve.errors import StorageFailed
 from f5serve.store.scratch import ScratchFile
-from f5serve.types import AudioFormat, Wave
-from f5serve.units import samples_to_s
+from f5serve.types import AudioFormat, Wave, samples_to_s
 
 _log = logging.getLogger(__name__)
 

@@ -166,7 +166,7 @@ def import_engine(kind: Kind) -> None:
         if kind == "standin":
             import f5serve.fallback.kokoro
         else:
-            import f5serve.engine.load  # noqa: F401
+            import f5serve.engine.engine  # noqa: F401
     except ModuleNotFoundError as error:
         extra = "local" if kind == "standin" else "engine"
         raise ModelUnavailable(
@@ -180,13 +180,13 @@ def load_engine(spec: EngineSpec, settings: Settings) -> Engine:
     """The engine on the files of the spec.
 
     Raises:
-        ModelUnavailable, InvalidRequest: as `engine.load.load`.
+        ModelUnavailable, InvalidRequest: as `engine.engine.load`.
     """
     if spec.kind == "standin":
         from f5serve.fallback.kokoro import Kokoro
 
         return Kokoro(settings.threads)
-    from f5serve.engine.load import EngineOptions, load, load_random
+    from f5serve.engine.engine import EngineOptions, load, load_random
 
     options = EngineOptions(
         device=settings.device,
@@ -212,8 +212,7 @@ def warm_up(engine: Engine) -> None:
     """
     import numpy as np
 
-    from f5serve.types import SamplingOptions, Utterance, Voice, Wave
-    from f5serve.units import HOP_LENGTH
+    from f5serve.types import HOP_LENGTH, SamplingOptions, Utterance, Voice, Wave
 
     text = next((text for text in _WARM_UP_TEXTS if not engine.unspeakable(text)), "")
     if not text:

@@ -115,7 +115,7 @@ def model_loader(
     import encodings.idna  # noqa: F401
 
     from f5serve.models.cache_dirs import mounted_volume
-    from f5serve.startup import load_in_background, publish
+    from f5serve.startup import load_in_background, weights
 
     started = load_in_background(settings, options) if at_once else None
 
@@ -124,10 +124,10 @@ def model_loader(
         engine = loaded.synthesizer.engine
         _log.info("model: %s, %s; %s", engine.model, engine.description, loaded.timeline)
         resolved, volume = loaded.resolved, mounted_volume()
-        if resolved is not None and publish.should_publish(settings, resolved):
-            publish.publish_in_background(resolved)  # the next worker takes a third of the bytes
-        elif resolved is not None and volume and publish.should_copy(resolved, volume):
-            publish.copy_in_background(resolved, volume, lambda: not options.stop.is_set())
+        if resolved is not None and weights.should_publish(settings, resolved):
+            weights.publish_in_background(resolved)  # the next worker takes a third of the bytes
+        elif resolved is not None and volume and weights.should_copy(resolved, volume):
+            weights.copy_in_background(resolved, volume, lambda: not options.stop.is_set())
         return loaded.synthesizer
 
     return load

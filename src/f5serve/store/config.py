@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from f5serve.errors import InvalidRequest
-from f5serve.masking import bare_url
+from f5serve.secrets import bare_url
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore, is_key
 from f5serve.store.bounded import BoundedStore, SpareDescriptors

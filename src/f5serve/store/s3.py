@@ -36,9 +36,8 @@ from f5serve.store.s3_client import (
     get_range,
     map_errors,
 )
-from f5serve.store.s3_download import DownloadRequest, download
 from f5serve.store.s3_errors import cut
-from f5serve.store.s3_upload import Source, abort_old_uploads, upload
+from f5serve.store.s3_transfer import DownloadRequest, UploadRequest, download, upload
 
 __all__ = ["S3Limits", "S3Options", "S3Store"]
 
@@ -106,13 +105,15 @@ class S3Store:
 
     def put(self, key: str, data: bytes, content_type: str = "") -> None:
         """See `ObjectStore.put`; large values travel in parts."""
-        self._upload(key, Source(len(data), lambda at, size: data[at : at + size]), content_type)
+        place = self._upload_place(key, content_type)
+        request = UploadRequest(key, place, len(data), lambda at, size: data[at : at + size])
+        upload(self._client, request)
 
     def put_file(
         self, key: str, path: Path, content_type: str = "", on_progress: Progress | None = None
     ) -> None:
         """See `ObjectStore.put_file`; large files travel in parts."""
-        check_key(key)
+        place = self._upload_place(key, content_type)
         try:
             file = path.open("rb")
         except OSError as error:
@@ -125,16 +126,11 @@ class S3Store:
                 raise read_error(path.name, error) from None
 
         with file:
-            source = Source(os.fstat(file.fileno()).st_size, read)
-            self._upload(key, source, content_type, on_progress)
+            size = os.fstat(file.fileno()).st_size
+            upload(self._client, UploadRequest(key, place, size, read, on_progress))
 
-    def _upload(
-        self, key: str, source: Source, content_type: str, on_progress: Progress | None = None
-    ) -> None:
-        place = self._place(key)
-        if content_type:
-            place["ContentType"] = content_type
-        upload(self._client, place, key, source, on_progress)
+    def _upload_place(self, key: str, content_type: str) -> dict[str, str]:
+        return self._place(key) | ({"ContentType": content_type} if content_type else {})
 
     def download(
         self,
@@ -271,10 +267,24 @@ class S3Store:
 
     def abort_old_uploads(self, prefix: str = "", older_than_s: float = 24 * 3600) -> int:
         """See `ObjectStore.abort_old_uploads`."""
-        self.now()
-        return abort_old_uploads(
-            self._client, self.options.bucket, self._root + prefix, older_than_s
-        )
+        before = self.now() - older_than_s
+        arguments = {"Bucket": self.options.bucket, "Prefix": self._root + prefix}
+        aborted = 0
+        for _ in range(_MAX_PAGES):
+            answer = self._client.call(lambda boto: boto.list_multipart_uploads(**arguments))
+            for one in answer.get("Uploads", []):
+                if one["Initiated"].timestamp() < before:
+                    self._abort_upload(one["Key"], one["UploadId"])
+                    aborted += 1
+            if not answer.get("IsTruncated"):
+                break
+            arguments["KeyMarker"] = answer.get("NextKeyMarker", "")
+            arguments["UploadIdMarker"] = answer.get("NextUploadIdMarker", "")
+        return aborted
+
+    def _abort_upload(self, key: str, upload_id: str) -> None:
+        here = {"Bucket": self.options.bucket, "Key": key, "UploadId": upload_id}
+        self._client.call(lambda boto: boto.abort_multipart_upload(**here))
 
     def describe(self) -> str:
         """One line for logs, without secrets."""

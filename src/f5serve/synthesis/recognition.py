@@ -93,8 +93,7 @@ class SpeechRecognition:
 
 
 def _open(settings: Settings) -> SpeechChecker | None:
-    from f5serve.asr.models import find_model
-    from f5serve.asr.whisper import Whisper
+    from f5serve.asr.whisper import Whisper, find_model
     from f5serve.asr.word_errors import SpeechChecker
     from f5serve.models.other_layouts import hub_caches
 

@@ -7,8 +7,14 @@ from dataclasses import dataclass, replace
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.plan import plan_utterances
 from f5serve.text.spoken import SpokenText, spoken_text
-from f5serve.types import Engine, SpeechRequest, Utterance, Voice
-from f5serve.units import FRAMES_PER_SECOND, samples_to_frames
+from f5serve.types import (
+    FRAMES_PER_SECOND,
+    Engine,
+    SpeechRequest,
+    Utterance,
+    Voice,
+    samples_to_frames,
+)
 
 _UNLIMITED = 1 << 30
 """Bytes of an utterance while no engine is loaded that has a limit of its own."""

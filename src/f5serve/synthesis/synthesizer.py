@@ -38,6 +38,7 @@ from f5serve.text.pinyin import show_pinyin
 from f5serve.text.plan import MAX_SEED, derive_seed, plan_utterances
 from f5serve.text.spoken import SpokenText
 from f5serve.types import (
+    FRAMES_PER_SECOND,
     Alignment,
     Engine,
     SpeechMetrics,
@@ -45,8 +46,8 @@ from f5serve.types import (
     SpeechResult,
     Utterance,
     Wave,
+    samples_to_s,
 )
-from f5serve.units import FRAMES_PER_SECOND, samples_to_s
 
 RANGES: dict[str, tuple[float, float]] = {
     "nfe_step": (1, 64),

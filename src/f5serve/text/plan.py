@@ -16,8 +16,15 @@ from f5serve.text.mapped_text import MappedText
 from f5serve.text.markup import without_emoji
 from f5serve.text.pinyin import spoken_bytes
 from f5serve.text.split import split_lead, split_text
-from f5serve.types import Span, SpeechRequest, Utterance, Voice
-from f5serve.units import FRAMES_PER_SECOND, MAX_DURATION_FRAMES, samples_to_frames
+from f5serve.types import (
+    FRAMES_PER_SECOND,
+    MAX_DURATION_FRAMES,
+    Span,
+    SpeechRequest,
+    Utterance,
+    Voice,
+    samples_to_frames,
+)
 
 MAX_UTTERANCE_S = 22.0
 """Reference and speech together, at speed 1, that upstream makes in one go."""

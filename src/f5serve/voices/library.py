@@ -18,8 +18,7 @@ from f5serve.download.url import FetchLimits, fetch_url
 from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
-from f5serve.types import Voice
-from f5serve.units import SAMPLE_RATE
+from f5serve.types import SAMPLE_RATE, Voice
 from f5serve.voices import names
 from f5serve.voices.caches import MAX_BYTES, DiskCache, ExistsCache, VoiceCache
 from f5serve.voices.catalog import MAX_PAGE, Catalog, Page

@@ -22,8 +22,7 @@ from f5serve.audio.edit import (
 from f5serve.audio.encode import read_wav, to_pcm16
 from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.text.clean import clean_text
-from f5serve.types import Voice, Wave, WordTiming
-from f5serve.units import MAX_REFERENCE_S
+from f5serve.types import MAX_REFERENCE_S, Voice, Wave, WordTiming
 from f5serve.voices.names import DEFAULT_NAME
 from f5serve.voices.transcripts import transcript_warnings
 from f5serve.voices.trim import CLAUSE_ENDS, CLOSING, trim_by_pauses, trim_by_words

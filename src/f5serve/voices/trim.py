@@ -10,8 +10,7 @@ from itertools import pairwise
 
 from f5serve.audio.edit import pauses, speech_threshold_db
 from f5serve.text.split import split_sentences
-from f5serve.types import Wave, WordTiming
-from f5serve.units import s_to_samples, samples_to_s
+from f5serve.types import Wave, WordTiming, s_to_samples, samples_to_s
 
 MIN_PAUSE_S = 0.3
 """Shortest pause that can be the end of a sentence."""

@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from f5serve.api_keys import ApiKey, find_key
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http.errors import RateLimited
 from f5serve.http.middleware.rate_limit import TokenBuckets, client_address, is_public
+from f5serve.secrets import ApiKey, find_key
 
 WRONG_KEYS_PER_MINUTE = 20
 """Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
@@ -35,7 +35,7 @@ class APIKeyMiddleware:
 
     Raises:
         InvalidRequest: MISSING_API_KEY, INVALID_API_KEY, API_KEY_IN_URL.
-        TryLater: RATE_LIMITED, for too many wrong keys.
+        RateLimited: RATE_LIMITED, for too many wrong keys.
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[ApiKey], wrong_per_minute: int) -> None:

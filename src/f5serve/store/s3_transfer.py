@@ -1,16 +1,20 @@
-"""Downloads an object from a bucket in parallel parts, each resumed at the byte it had reached.
+"""Moves objects to and from a bucket in parallel parts.
 
-A part that is too slow moves to a new connection, the file is hashed while it arrives, and the
-whole ends by a deadline. docs/decisions/0007 says why s3transfer does not do this.
+Uploads appear whole when all parts have arrived, or not at all; the parts of one that fails are
+removed. A part of a download is resumed at the byte it had reached, or by a new connection when it
+is too slow; the file is hashed while it arrives. docs/decisions/0007 says why not by s3transfer.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +23,121 @@ from f5serve.errors import F5Error, KeyMissing, StorageFailed
 from f5serve.store.atomic import AtomicFile
 from f5serve.store.base import Progress, object_corrupt_error
 from f5serve.store.deadlines import Deadline
-from f5serve.store.s3_client import S3Client, get_range, map_errors, pause_s
+from f5serve.store.s3_client import Boto3Client, S3Client, get_range, map_errors, pause_s
 from f5serve.store.s3_errors import UNSUPPORTED, S3Failed, cut, s3_error, stalled
 
 _log = logging.getLogger(__name__)
+_MAX_PARTS = 10_000
+_MIN_PART_BYTES = 5 << 20
+_ABORT_S = 10.0
 _BLOCK_BYTES = 256 << 10
 _HASH_BLOCK_BYTES = 4 << 20
 _HASH_BYTES_PER_TURN = 32 << 20  # longer turns would leave the connections unwatched
 _TICK_S = 0.25
 _PASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRequest:
+    """Bytes to upload, which do not change meanwhile.
+
+    Attributes:
+        key: its name in errors.
+        place: Bucket, Key and perhaps ContentType, as boto3 names them.
+        size: bytes in all.
+        read: start and number of bytes -> those bytes; called by several threads.
+        on_progress: called with the number of bytes that have arrived.
+    """
+
+    key: str
+    place: dict[str, str]
+    size: int
+    read: Callable[[int, int], bytes]
+    on_progress: Progress | None = None
+
+    def report(self, moved: int) -> None:
+        if self.on_progress is not None:
+            self.on_progress(moved)
+
+
+def upload(client: S3Client, request: UploadRequest) -> None:
+    """Put bytes into the bucket, large ones in parallel parts.
+
+    Raises:
+        StorageFailed: they did not arrive; nothing is visible then, nor left behind.
+    """
+    size, key, place = request.size, request.key, request.place
+    if size > client.limits.part_bytes:
+        _upload_parts(client, request)
+        return
+    data = request.read(0, size)
+    client.call(lambda boto: boto.put_object(Body=data, **place), key, client.deadline(size))
+    request.report(size)
+
+
+def _upload_parts(client: S3Client, request: UploadRequest) -> None:
+    place, key = request.place, request.key
+    started = client.call(lambda boto: boto.create_multipart_upload(**place), key)
+    here = {"Bucket": place["Bucket"], "Key": place["Key"], "UploadId": started["UploadId"]}
+    try:
+        _complete(client, request, here, _send_parts(client, request, here))
+    except BaseException:
+        with contextlib.suppress(F5Error):
+            client.call(lambda boto: boto.abort_multipart_upload(**here), key, Deadline(_ABORT_S))
+        raise
+
+
+def _send_parts(
+    client: S3Client, request: UploadRequest, here: dict[str, str]
+) -> list[dict[str, Any]]:
+    size = max(client.limits.part_bytes, _MIN_PART_BYTES, -(-request.size // _MAX_PARTS))
+
+    def send(start: int) -> dict[str, Any]:
+        data, number = request.read(start, size), start // size + 1
+        answer = client.call(
+            lambda boto: boto.upload_part(Body=data, PartNumber=number, **here),
+            request.key,
+            client.deadline(len(data)),
+        )
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    pool = ThreadPoolExecutor(client.limits.connections, thread_name_prefix="f5-s3-send")
+    try:
+        parts = []
+        for part in pool.map(send, range(0, request.size, size)):
+            parts.append(part)
+            request.report(min(len(parts) * size, request.size))
+        return parts
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _complete(
+    client: S3Client, request: UploadRequest, here: dict[str, str], parts: list[dict[str, Any]]
+) -> None:
+    try:
+        client.call(
+            lambda boto: boto.complete_multipart_upload(MultipartUpload={"Parts": parts}, **here),
+            request.key,
+            client.deadline(request.size),
+        )
+    except S3Failed as error:
+        # When the answer to the first attempt is lost, the second finds the upload gone.
+        if "NoSuchUpload" not in error.server_code or _stored_size(client, request) != request.size:
+            raise
+
+
+def _stored_size(client: S3Client, request: UploadRequest) -> int:
+    place = {"Bucket": request.place["Bucket"], "Key": request.place["Key"]}
+
+    def ask(boto: Boto3Client) -> int:
+        answer = get_range(boto, place, 0, 0)
+        if answer is None:
+            return 0
+        answer["Body"].close()
+        return int(str(answer.get("ContentRange", "/-1")).rpartition("/")[2])
+
+    return client.call(ask, request.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +320,8 @@ class _Download:
         """Put the rest of a part back, or raise `error` after as many tries without progress."""
         part = attempt.part
         part.tries = 1 if part.at - attempt.start >= _BLOCK_BYTES else part.tries + 1
-        if (
-            not isinstance(error, S3Failed)
-            or not error.retryable
-            or part.tries >= self._limits.attempts
-        ):
+        is_last = part.tries >= self._limits.attempts
+        if is_last or not isinstance(error, S3Failed) or not error.retryable:
             raise error
         if error.code == "S3_SLOW_DOWN":
             self._max_running = max(1, self._max_running // 2)
@@ -280,10 +387,9 @@ class _Download:
         self._wake.set()
 
     def _check_size(self, total: int) -> None:
-        if self._request.size is not None and total != self._request.size:
-            raise object_corrupt_error(
-                self._request.key, f"it has {total} bytes, not {self._request.size}"
-            )
+        key, size = self._request.key, self._request.size
+        if size is not None and total != size:
+            raise object_corrupt_error(key, f"it has {total} bytes, not {size}")
 
 
 def _range_of(answer: Any) -> tuple[int, int]:

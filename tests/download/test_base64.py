@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.download.inline import decode_base64
+from f5serve.download.url import decode_base64
 from f5serve.errors import InvalidRequest
 
 WAV = "UklGRgAAAABXQVZF"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f5serve.masking import bare_url, is_secret, secrets_in
+from f5serve.secrets import bare_url, is_secret, secrets_in
 
 PASSWORDS = st.text(st.sampled_from("/@:?#%&=. aZ9~-"), min_size=1, max_size=30)
 

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from f5serve.engine import compiled_kernels, kernel_choice, kernel_files
+from f5serve.engine import compiled_kernels, fused, kernel_files
 from f5serve.engine.engine import F5Engine
-from f5serve.engine.fused import FusedOps
-from f5serve.engine.kernel_choice import Provide
+from f5serve.engine.fused import FusedOps, Provide
 from f5serve.engine.kernel_files import KernelsUnusable, Manifest, source_hash, write_manifest
 from f5serve.engine.kernels import Kernel, Kernels, Launch
 from f5serve.engine.model_runner import ModelRunner
@@ -59,10 +58,10 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.write_text("")
         path.chmod(0o755)
     monkeypatch.setenv("PATH", str(made))
-    monkeypatch.setattr(kernel_choice.sysconfig, "get_path", lambda name: str(made))
+    monkeypatch.setattr(fused.sysconfig, "get_path", lambda name: str(made))
     monkeypatch.delitem(sys.modules, "triton", raising=False)
     monkeypatch.setattr(sys, "path", [str(made)])
-    monkeypatch.setattr(kernel_choice, "compiling", lambda: print)
+    monkeypatch.setattr(fused, "compiling", lambda: print)
     return made
 
 
@@ -70,7 +69,7 @@ def test_compiled_kernels_are_launched_on_the_current_stream(
     folder: Path, fake: FakeDriver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    launch = kernel_choice.provide([LARGE], DEVICE, folder)
+    launch = fused.provide([LARGE], DEVICE, folder)
     launch(LARGE, (7, 1), torch.zeros(8), 3)
     assert fake.launched[0].stream == 0x500
     assert "compiled kernels loaded in" in caplog.text
@@ -79,7 +78,7 @@ def test_compiled_kernels_are_launched_on_the_current_stream(
 def test_without_them_triton_compiles_and_says_why(
     tmp_path: Path, fake: FakeDriver, tools: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert kernel_choice.provide([LARGE], DEVICE, tmp_path) is print
+    assert fused.provide([LARGE], DEVICE, tmp_path) is print
     (said,) = (record.message for record in caplog.records)
     assert said.startswith(f"There are no compiled kernels in {tmp_path}.")
     assert said.endswith("Triton compiles them now, which takes seconds.")
@@ -98,7 +97,7 @@ def test_where_nothing_can_be_compiled_both_reasons_are_told(
 ) -> None:
     (tools / missing).unlink()
     with pytest.raises(KernelsUnusable) as caught:
-        kernel_choice.provide([LARGE], DEVICE, tmp_path)
+        fused.provide([LARGE], DEVICE, tmp_path)
     assert str(caught.value) == f"There are no compiled kernels in {tmp_path}. {sentence}"
 
 
@@ -110,7 +109,7 @@ def test_a_machine_without_the_driver_is_told(
 
     monkeypatch.setattr(compiled_kernels.Driver, "open", fails)
     with pytest.raises(KernelsUnusable, match=r"libcuda.so.1 cannot be opened"):
-        kernel_choice.ahead([LARGE], DEVICE, folder)
+        fused.ahead([LARGE], DEVICE, folder)
 
 
 def test_a_torch_without_raw_streams_tells_them_as_objects(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +120,7 @@ def test_a_torch_without_raw_streams_tells_them_as_objects(monkeypatch: pytest.M
             self.cuda_stream = 0x900 + index
 
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    assert kernel_choice.current_stream(DEVICE)() == 0x900
+    assert fused.current_stream(DEVICE)() == 0x900
 
 
 def test_the_hash_is_of_the_files_that_make_kernels(tmp_path: Path) -> None:
