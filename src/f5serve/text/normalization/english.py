@@ -180,6 +180,8 @@ def _signs() -> Table:
     return [
         ("sign", r"(?<=[^\W_])_++(?=[^\W_])", lambda m: " "),
         ("sign", r"§§", lambda m: "sections"),
+        ("sign", r"[-=]>", lambda m: "to"),
+        ("sign", r"([$€£])\1+", lambda m: SIGNS[m[1]]),
         ("sign", rf"[{said}]", lambda m: SIGNS[m[0]]),
         ("sign", r"[*`~^|_™]++", lambda m: ""),
     ]

@@ -105,6 +105,11 @@ def codes() -> Table:
         ),
         ("phone", r"(?<![\w.,-])(?P<rest>\d{4}(?:[\s-]\d{4}){3})(?![\w-])", _say_digit_groups),
         ("phone", r"(?<![\w.,/-])(?P<rest>\d{1,9}(?:-\d{1,9}){2,6})(?![\w-])", _say_digit_groups),
+        (
+            "phone",
+            r"(?<![\w.,-])(?P<plus>)(?P<area>)(?P<rest>0\d{2,4}[\s-]\d{3,4}[\s-]\d{3,4})(?![\w-])",
+            _say_phone,
+        ),
         ("phone", r"(\bPorsche\s)911\b", lambda m: f"{m[1]}nine eleven"),
         (
             "phone",
@@ -126,9 +131,10 @@ def codes() -> Table:
         ("cardinal", r"#(?=\d)", lambda m: "number"),
         (
             "cardinal",
-            rf"\b({_NAMED})\s(\d{{3,4}})(?![\d,./:-]|\s(?:people|meters|miles))",
+            rf"\b({_NAMED})\s(\d{{3,4}})(?!\d|[,./:-]\d|\s(?:people|meters|miles))",
             _say_named,
         ),
+        ("cardinal", r"(\d(?<!\w\d)\d{2,3})p\b", lambda m: f"{in_pairs(m[1])} p"),
         ("cardinal", r"\bI-(\d{1,3})\b", lambda m: f"I {in_pairs(m[1])}"),
         ("cardinal", r"\b(A|B|F|MD|DC)-?(\d{3})(?![\w,.-])", lambda m: f"{m[1]} {in_pairs(m[2])}"),
     ]

@@ -10,6 +10,7 @@ from f5serve.text.normalization.english_tables import MONTHS, WEEKDAYS
 
 _SHORT = {month[:3]: month for month in MONTHS if month != "May"} | {"Sept": "September"}
 _NAMES = {**{month: month for month in MONTHS}, **_SHORT}
+_DAYS_AND_MONTHS = {**WEEKDAYS, **_SHORT}
 _NAME = alternatives(_NAMES)
 _DAY = r"(?:3[01]|[12]\d|0?[1-9])"
 _SUFFIX = "(?:st|nd|rd|th)"
@@ -61,6 +62,17 @@ def dates() -> Table:
             rf"(?P<day>\d(?<![\w.,:/$€£-]\d)\d?){_SUFFIX}?\s(?:of\s)?"
             rf"(?P<month>{_NAME})\b\.?(?:,?\s(?P<year>{_YEAR}))?",
             _say_day_first,
+        ),
+        (
+            "date",
+            rf"\b({alternatives(_DAYS_AND_MONTHS)})\.?\s?(?:[-–]|&|to)\s?"
+            rf"({alternatives(_DAYS_AND_MONTHS)})\b(?!['’-])\.?",
+            _say_names,
+        ),
+        (
+            "date",
+            rf"\b({alternatives(_SHORT)})\.?\s['’](\d\d)(?!\w)",
+            lambda m: f"{_SHORT[m[1]]} {_two_digits(m[2])}",
         ),
         ("date", rf"\b({alternatives(_SHORT)})\.?\s(?=\d{{4}}\b)", lambda m: f"{_SHORT[m[1]]} "),
         (
@@ -116,6 +128,11 @@ def years() -> Table:
         ),
         ("year", rf"(\d(?<![\w.,$£€]\d)(?:\d\d)?0){APOSTROPHE}?s\b", _say_decade),
         ("year", r"['’](?<!\w['’])(\d\d)(?![\w%'’]|[.,]\d)", lambda m: _two_digits(m[1])),
+        (
+            "year",
+            r"\b([Ii]n|[Ss]ince|[Yy]ear|[Uu]ntil|[Cc]irca)\s(10\d\d)(?!\w|[.,]\d|\s?%)",
+            lambda m: f"{m[1]} {numbers.year(m[2])}",
+        ),
         (
             "year",
             r"(\d(?<![\w.,-]\d)\d{3})\s?[-–—]\s?(1\d{3}|20\d\d|\d\d)(?![\d-]|[.,]\d|%)",
@@ -198,6 +215,11 @@ def _ordinal(day: str) -> str:
 
 def _say_named_ratio(match: re.Match[str]) -> str:
     return f"{match[1]}{numbers.cardinal(match[2])} to {numbers.cardinal(match[3])}"
+
+
+def _say_names(match: re.Match[str]) -> str:
+    first, last = _DAYS_AND_MONTHS[match[1]], _DAYS_AND_MONTHS[match[2]]
+    return closed(match, f"{first} {'and' if '&' in match[0] else 'to'} {last}")
 
 
 def _say_verse(match: re.Match[str]) -> str:

@@ -53,7 +53,8 @@ _PLAIN = {
     "Ph.D.": "P.H.D", "PhD": "P.H.D", "Ph.D": "P.H.D", "PhDs": "P.H.Ds", "w/o": "without",
     "b/c": "because", "Blvd": "Boulevard", "vs": "versus", "Pkwy": "Parkway", "a.k.a.": "A.K.A",
     "and/or": "and or", "WWII": "World War two", "WWI": "World War one", "WW2": "World War two",
-    "WW1": "World War one", "tel.": "telephone", "Tel.": "Telephone",
+    "WW1": "World War one", "Wars I and II": "Wars one and two", "tel.": "telephone",
+    "Tel.": "Telephone",
     "bldg.": "building", "Bldg.": "Building",
     "ext.": "extension", "yrs.": "years", "hrs.": "hours", "mos.": "months", "wks.": "weeks",
 }  # fmt: skip
@@ -90,7 +91,7 @@ _CALM = re.compile(r"['’]s|[.,;:!?)]|\s*$|\s(?:of|was|ruled|reigned|died|becam
 _NUMBERED = word_set(
     "War Chapter Part Book Volume Vol Act Scene Section Article Title Type Phase Stage Class Level"
     " Grade Tier Category Episode Season Round Step Appendix Figure Table Schedule Bowl Amendment"
-    " Vatican Division Group Quadrant Factor Canto Mark Model"
+    " Vatican Division Quadrant Canto Mark"
 )
 _NO_NAMES = word_set(
     "A An And Are As At Begin But By For From Give Has Her His If In Insert Is It Like My No Of On"

@@ -34,6 +34,7 @@ UNITS = {
     "ms": "millisecond", "µs": "microsecond", "μs": "microsecond", "ns": "nanosecond",
     "sec": "second", "secs": "second", "min": "minute", "mins": "minute", "hr": "hour",
     "hrs": "hour", "yr": "year", "yrs": "year", "wk": "week", "wks": "week", "mos": "month",
+    "MPH": "mile per hour", "KM": "kilometer", "KG": "kilogram", "CM": "centimeter",
     "mph": "mile per hour", "kph": "kilometer per hour", "kmh": "kilometer per hour",
     "rpm": "revolution per minute", "bpm": "beat per minute", "fps": "frame per second",
     "mpg": "mile per gallon", "dpi": "dot per inch", "ppm": "part per million",
@@ -82,6 +83,7 @@ def units() -> Table:
         part for part in alternatives(UNITS).split("|") if not re.fullmatch(r"[°º][CF]?|[℃℉]", part)
     )
     return [
+        ("measure", rf"({INT})[\"”″]\s?[x×]\s?(\d++)[\"”″]", _say_size),
         ("measure", rf"({INT})\s?ft\.?\s(\d{{1,2}})\s?in\b(?!\s\w)", _say_feet),
         (
             "measure",
@@ -128,6 +130,11 @@ def _say_part(match: re.Match[str]) -> str | None:
     unit = UNITS[match["unit"]]
     unit = counted(unit, "") if re.search(r"\band \w+ $", before) else unit
     return closed(match, f"{match[1]} {unit}")
+
+
+def _say_size(match: re.Match[str]) -> str:
+    sides = (f"{numbers.cardinal(side)} {counted('inch', side)}" for side in match.groups())
+    return " by ".join(sides)
 
 
 def _say_inches(match: re.Match[str]) -> str:
