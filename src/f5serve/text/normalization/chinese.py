@@ -87,6 +87,7 @@ def _codes() -> Table:
     return [
         ("emoji", cjk.EMOJI, cjk.drop_emoji),
         ("cardinal", cjk.SPACES_OF_NUMBERS, lambda m: ""),
+        ("cardinal", cjk.GROUPED_BY_SPACES, lambda m: "".join(m[0].split())),
         ("phone", ROW_OF_DIGITS, _labelled_row),
         ("cardinal", cjk.LONG_ROW, lambda m: read_digits(m[0])),
         ("phone", TELEPHONE, _row),
@@ -99,7 +100,16 @@ def _codes() -> Table:
             lambda m: "点".join(read_digits(part) for part in m[0].split(".")),
         ),
         ("version", cjk.DOTTED, _dotted),
-        ("cardinal", r"(?<!\d)\d{2,5}(?=次列车|次列車)", lambda m: read_digits(m[0], SPOKEN_ROW)),
+        (
+            "cardinal",
+            rf"(?P<letters>{cjk.CODE_LETTERS})(?P<row>\d{{3,4}})",
+            lambda m: m["letters"] + read_digits(m["row"], SPOKEN_ROW),
+        ),
+        (
+            "date",
+            rf"(?<![\d/])(?P<m>\d{{1,2}})/(?P<d>\d{{1,2}})(?=[{HAN}]{{0,3}}[节節])",
+            lambda m: cardinal(m["m"]) + cardinal(m["d"]) if cjk.is_date(m) else None,
+        ),
         (
             "cardinal",
             r"(?<=波音|空客)(?P<type>\d{3})(?:-(?P<of>\d{2,4})(?![\d-]))?",
@@ -199,7 +209,7 @@ def _dates() -> Table:
         ("year", r"(?<![\d.])\d\d(?=年\d{1,2}月)", lambda m: read_digits(m[0])),
         (
             "year",
-            rf"(?<![\d.])[05-9]0(?=后(?![\d{HAN}]|$)|[后後](?:[都的们們和、，]|出生))",
+            rf"(?<![\d.])[05-9][05](?=后(?![\d{HAN}]|$)|[后後](?:[都的们們和、，]|出生))",
             lambda m: read_digits(m[0]),
         ),
     ]

@@ -135,7 +135,7 @@ def numbers() -> Table:
     return [
         (
             "sign",
-            rf"{START}{NUMBER}(?:{operator}{NUMBER}){{1,9}}\s?[=＝≈]\s?(?:[-−]?{NUMBER})?(?![A-Za-z])",
+            rf"{START}{NUMBER}(?:{operator}{NUMBER}){{1,5}}\s?[=＝≈]\s?(?:[-−]?{NUMBER})?(?![A-Za-z])",
             _equation,
         ),
         ("fraction", cjk.FRACTION, _fraction),
@@ -182,9 +182,9 @@ def signs() -> Table:
         ("sign", f"[{''.join(say)}]", lambda m: say[m[0]]),
         ("sign", rf"(?<=\w)\s?[×✕]\s?(?=[\d{_HAN_NUMBER}])", lambda m: "乘"),
         ("sign", rf"(?<=\w)\s?÷\s?(?=[\d{_HAN_NUMBER}])", lambda m: "除以"),
-        ("sign", r"(?<=[\w)²³])\s?[=＝]\s?(?=[\w(-])", lambda m: "等于"),
-        ("sign", r"(?<=[\w²³])\s?[<＜]\s?(?=\d)", lambda m: "小于"),
-        ("sign", r"(?<=[\w²³])\s?[>＞]\s?(?=\d)", lambda m: "大于"),
+        ("sign", r"(?<![^\w)²³])\s?[=＝]\s?(?=[\w(-])", lambda m: "等于"),
+        ("sign", r"(?<![^\w²³])\s?[<＜]\s?(?=\d)", lambda m: "小于"),
+        ("sign", r"(?<![^\w²³])\s?[>＞]\s?(?=\d)", lambda m: "大于"),
         ("sign", rf"(?<=[\d²³{_HAN_NUMBER}])\s?[+＋]\s?(?=\d)|(?<=\d)[+＋]", lambda m: "加"),
         (
             "sign",

@@ -41,6 +41,10 @@ ROMAN = "(?P<roman>[\u2160-\u216b])|(?<=第)(?P<after>[IVX]{1,6})(?![A-Za-z])"
 
 VULGAR = "[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒]"
 SUPERSCRIPTS = "²³"
+GROUPED_BY_SPACES = (
+    r"(?<![\d.,-])(?:\d{1,3}(?:[ \u00a0]\d{3}){2,5}|\d{1,3}(?:[\u2009\u202f]\d{3}){1,5})"
+    r"(?![\d-]| \d)"
+)
 SPACES_OF_NUMBERS = rf"(?<=[{HAN}])[ \u00a0]++(?=\d)|(?<=\d)[ \u00a0]++(?=[{HAN}])"
 """Between digits and characters they are for the eye; spoken, they would be pauses."""
 
@@ -154,15 +158,21 @@ UNITS = (
 
 UNIT = spellings(UNITS)
 
+CODE_LETTERS = (
+    r"(?<![A-Za-z\d])(?!USD|EUR|CNY|RMB|HKD|GBP|JPY)[A-Z]{1,3}(?=\d{3,4}(?![A-Za-z\d.,:/%-]))"
+)
+"""Before the digits of a flight, a train or a type: CA1234."""
+
 _LATIN_OF_NUMBERS = (
     rf"(?<=\d)[ \u00a0]?(?:{UNIT}|°[CF](?![A-Za-z])|[AaPp][Mm](?![A-Za-z]))|(?:US|HK|NT)\$(?=\d)"
-    r"|(?<=第)[IVX]{1,6}(?![A-Za-z])"
+    r"|(?<=第)[IVX]{1,6}(?![A-Za-z])|QQ(?=[号號]?[是为:：]?\s?\d)"
+    rf"|{CODE_LETTERS}"
 )
 """Latin letters that belong to a number beside them: they are no English words."""
 
 _NUMERIC = "\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f\u2150-\u218f\u2460-\u24ff"
 _RUNS = re.compile(
-    rf"{_LATIN_OF_NUMBERS}|(?P<own>[{HAN}{KANA}]++)"
+    rf"{_LATIN_OF_NUMBERS}|(?P<own>[{HAN}{KANA}、。，；：！？「」（）《》]++)"
     rf"|(?P<foreign>(?:https?://|www\.)[!-~]++|[^\W\d_{HAN}{KANA}{_NUMERIC}]++-?)"
 )
 

@@ -69,6 +69,7 @@ def _codes() -> Table:
     return [
         ("emoji", cjk.EMOJI, cjk.drop_emoji),
         ("cardinal", cjk.SPACES_OF_NUMBERS, lambda m: ""),
+        ("cardinal", cjk.GROUPED_BY_SPACES, lambda m: "".join(m[0].split())),
         ("cardinal", cjk.LONG_ROW, lambda m: read_digits(m[0])),
         ("postcode", POSTCODE, lambda m: f"郵便番号{read_row(m[0])}"),
         ("phone", TELEPHONE, _phone),
@@ -248,7 +249,7 @@ def _numbers() -> Table:
     return [
         (
             "sign",
-            rf"{START}{NUMBER}(?:{operator}{NUMBER}){{1,9}}\s?[=＝≒]\s?(?:[-−]?{NUMBER})?(?![A-Za-z])",
+            rf"{START}{NUMBER}(?:{operator}{NUMBER}){{1,5}}\s?[=＝≒]\s?(?:[-−]?{NUMBER})?(?![A-Za-z])",
             _equation,
         ),
         ("fraction", cjk.FRACTION, _fraction),
@@ -295,7 +296,7 @@ def _signs() -> Table:
         ("sign", f"[{''.join(say)}]", lambda m: say[m[0]]),
         ("sign", rf"(?<=\w)\s?[×✕]\s?(?=[\d{_HAN_NUMBER}])", lambda m: "かける"),
         ("sign", rf"(?<=\w)\s?÷\s?(?=[\d{_HAN_NUMBER}])", lambda m: "割る"),
-        ("sign", r"(?<=[\w)²³])\s?[=＝]\s?(?=[\w(-])", lambda m: "イコール"),
+        ("sign", r"(?<![^\w)²³])\s?[=＝]\s?(?=[\w(-])", lambda m: "イコール"),
         ("sign", rf"(?<=[\d²³{_HAN_NUMBER}])\s?[+＋]\s?(?=\d)|(?<=\d)[+＋]", lambda m: "プラス"),
         ("sign", r"(?<=\d)\^(\d{1,3}+)(?![\d.])|(?<![^A-Za-z\d])([⁰¹²³⁴-⁹][⁰¹²³⁴-⁹]?)", _power),
         ("sign", rf"(?<=[{HAN}{KANA}])\s?[&＆]\s?(?=[{HAN}{KANA}])", lambda m: "アンド"),
