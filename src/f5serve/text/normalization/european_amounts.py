@@ -162,7 +162,7 @@ def _magnitude_words(language: EuropeanLanguage, text: str, scale: str, unit: st
     if not noun.gender:  # "mille", "tausend": a numeral, no noun
         is_decimal = bool(split_number(text)[3])
         words = language.numbers.number(text if is_decimal else f"{text}000")
-        return " ".join(filter(None, (words, is_decimal and noun.form(False), unit)))
+        return " ".join(filter(None, (words, noun.form(False) if is_decimal else "", unit)))
     words = language.numbers.counted(text, noun)
     if not unit:
         return words

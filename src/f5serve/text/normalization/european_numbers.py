@@ -153,7 +153,7 @@ class Numbers:
 
 def split_number(text: str) -> tuple[str, str, str, str]:
     """Sign, whole part without grouping, decimal mark and decimals of a written number."""
-    sign = text[0] if text[0] in "-−–+±" else ""
+    sign = text[:1] if text[:1] in "-−–+±" else ""
     text = text.removeprefix(sign)
     text = "".join(c for c in text if c in ".," or c.isdecimal())
     last = max(text.rfind("."), text.rfind(","))
@@ -161,7 +161,7 @@ def split_number(text: str) -> tuple[str, str, str, str]:
         return sign, text, "", ""
     mark, whole, decimals = text[last], text[:last], text[last + 1 :]
     is_mixed = (",." if mark == "." else ".,")[0] in whole
-    is_grouping = whole.count(mark) or (mark == "." and len(decimals) == 3 and whole[0] != "0")
+    is_grouping = whole.count(mark) or (mark == "." and len(decimals) == 3 and whole[:1] != "0")
     if is_grouping and not is_mixed and not (whole.isdecimal() and len(whole) > 3):
         return sign, (whole + decimals).replace(mark, ""), "", ""
     return sign, whole.replace(".", "").replace(",", ""), mark, decimals

@@ -134,7 +134,7 @@ def _before_numbers() -> list[RuleRow]:
     return [
         (
             "cardinal",
-            rf"(?<![\w.,])(\d{{1,3}})x(?={SPACE}{LETTER})",
+            rf"(?<![\w.,])(\d{{1,3}}){SPACE}?x(?={SPACE}{LETTER})",
             lambda match: f"{NUMBERS.cardinal(match[1])} fois",
         ),
         (

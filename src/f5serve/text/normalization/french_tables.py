@@ -49,6 +49,8 @@ def _metric(prefixes: dict[str, str], sign: str, name: str, gender: str = "m") -
     }
 
 
+_SPOON = Noun("cuillère à soupe", "cuillères à soupe", "f")
+_TEASPOON = Noun("cuillère à café", "cuillères à café", "f")
 _SMALL = {"": "", "m": "milli", "c": "centi", "d": "déci"}
 _KILO = {"": "", "m": "milli", "k": "kilo", "M": "méga", "G": "giga", "T": "téra"}
 UNITS = {
@@ -91,15 +93,14 @@ UNITS = {
     "mg/dl": Noun("milligramme par décilitre", "milligrammes par décilitre"),
     "g/l": Noun("gramme par litre", "grammes par litre"), "hab.": Noun("habitant", "habitants"),
     "hab./km²": Noun("habitant par kilomètre carré", "habitants par kilomètre carré"),
+    "c. à s.": _SPOON, "c. à soupe": _SPOON, "c. à c.": _TEASPOON, "c. à café": _TEASPOON,
     "ch": Noun("cheval", "chevaux"), "px": Noun("pixel", "pixels"),
     "kcal": Noun("kilocalorie", "kilocalories", "f"),
 }  # fmt: skip
 
 ANYWHERE = {
     "tél": "téléphone", "M. le": "Monsieur le", "Mme la": "Madame la",
-    "c. à s.": "cuillère à soupe",
-    "c. à c.": "cuillère à café", "c. à soupe": "cuillère à soupe",
-    "c. à café": "cuillère à café",
+
     "c.-à-d.": "c'est-à-dire", "c-à-d": "c'est-à-dire", "p. ex.": "par exemple",
     "av. J.-C.": "avant Jésus-Christ",
     "apr. J.-C.": "après Jésus-Christ", "ap. J.-C.": "après Jésus-Christ", "J.-C.": "Jésus-Christ",

@@ -155,7 +155,9 @@ LANGUAGE = EuropeanLanguage(
         minute=tables.UNITS["min"],
         second=tables.UNITS["s"],
     ),
-    fractions=Fractions(say=grammar.say_fraction, ratio="zu", over="Schrägstrich", splits_at_unit=False),
+    fractions=Fractions(
+        say=grammar.say_fraction, ratio="zu", over="Schrägstrich", splits_at_unit=False
+    ),
     abbreviations=Abbreviations(
         anywhere=tables.ANYWHERE,
         closing=tables.CLOSING,
