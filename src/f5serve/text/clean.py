@@ -51,7 +51,8 @@ _STRAY_JOINER = re.compile(
 
 _BINARY = re.compile("[\u0000-\u0008\u000e-\u001a\u007f-\u0084\u0086-\u009f\ufffd]")
 _LINE_END = re.compile("\r\n?|[\x85\u2028\u2029]")
-_SPACE = re.compile(r"(?P<grouping>(?<=\d)[\xa0\u2007\u2009\u202f](?=\d))|[^\S ]|\u2800")
+_GROUPING_SPACE = re.compile(r"(?<=\d)[\xa0\u2007\u2009\u202f](?=\d)")
+_OTHER_SPACE = re.compile(r"(?!(?<=\d)\xa0\d)[^\S ]|\u2800")
 _MORE_SPACE = re.compile("(?<= ) ++")
 _GROUPING = "\xa0"
 """The space between groups of digits: "1 299" stays one number, and two numbers stay two.
@@ -64,7 +65,7 @@ _FORMS = (
     "\u3371-\u3376\u3380-\u33df\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\ufb00-\ufb06"
     "\uff02-\uff07\uff0a\uff0b\uff0d\uff0f\uff1c-\uff1e\uff20\uff3c\uff3e-\uff40\uff5c\uff5e"
     "\uff61-\uff9d\uffe0\uffe1\uffe5\uffe6\ufe5f-\ufe6b"
-    "\ufb50-\ufbb1\ufbd3-\ufd3d\ufd50-\ufdfb\ufe80-\ufefc\U0001d400-\U0001d7ff"
+    "\ufb50-\ufbb1\ufbd3-\ufd3d\ufd50-\ufdf9\ufe80-\ufefc\U0001d400-\U0001d7ff"
 )
 _FORM = re.compile(f"[{_FORMS}]")
 """Full-width letters, digits and signs, half-width kana, Roman numerals, ligatures, units in one
@@ -138,7 +139,7 @@ def _clean(text: MappedText) -> MappedText:
     if not text.text.isascii():
         text = text.sub(_KEYCAP, _verbalize_keycap).sub(_INFORMATION, " ").keep(_TATWEEL)
     text = _normalize_forms(without_markup(text))
-    text = _end_paragraphs(text.strip()).sub(_SPACE, _plain_space).keep(_MORE_SPACE)
+    text = _with_plain_spaces(_end_paragraphs(text.strip()))
     text = without_item_mark(text.strip()).strip()
     return MappedText(text.text, _without_overlaps(text.spans))
 
@@ -161,8 +162,9 @@ def _without_invisible(text: MappedText) -> MappedText:
     return text.keep(_INVISIBLE).keep(_STRAY_JOINER)
 
 
-def _plain_space(match: re.Match[str]) -> str:
-    return _GROUPING if match["grouping"] else " "
+def _with_plain_spaces(text: MappedText) -> MappedText:
+    plain = _OTHER_SPACE.sub(" ", _GROUPING_SPACE.sub(_GROUPING, text.text))
+    return MappedText(plain, text.spans).keep(_MORE_SPACE)
 
 
 def _normalize_forms(text: MappedText) -> MappedText:

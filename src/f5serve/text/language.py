@@ -1,6 +1,6 @@
 """Finds the language of a text: by its script, then by its words and letters.
 
-Scripts that one language mostly uses decide alone. Texts in Latin letters are told apart by
+Scripts that one language mostly uses decide alone. Texts in Latin letters are distinguished by
 frequent words and by letters that few languages have; without clear evidence the language of the
 voice counts, and plain letters without one are taken for English.
 """
