@@ -54,6 +54,7 @@ _TEASPOON = Noun("cuillère à café", "cuillères à café", "f")
 _SMALL = {"": "", "m": "milli", "c": "centi", "d": "déci"}
 _KILO = {"": "", "m": "milli", "k": "kilo", "M": "méga", "G": "giga", "T": "téra"}
 UNITS = {
+    "l/100 km": Noun("litre aux cent kilomètres", "litres aux cent kilomètres"),
     **_metric({**_SMALL, "k": "kilo", "µ": "micro", "n": "nano"}, "m", "mètre"),
     **_metric({"": "", "m": "milli", "k": "kilo", "µ": "micro"}, "g", "gramme"),
     **_metric({**_SMALL, "h": "hecto"}, "l", "litre"),

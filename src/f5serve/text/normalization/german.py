@@ -94,6 +94,11 @@ def _first() -> list[RuleRow]:
 def _before_numbers() -> list[RuleRow]:
     return [
         (
+            "cardinal",
+            rf"{START}(?<![\w-])1(?=-[{UPPER}][a-zäöüß])",
+            lambda m: NUMBERS.cardinal("1", "m"),
+        ),
+        (
             "range",
             rf"{START}1[-–—](\d{{1,3}})(?={SPACE}[{UPPER}])",
             lambda m: f"ein bis {NUMBERS.cardinal(m[1])}",

@@ -50,6 +50,7 @@ MAGNITUDES = {
 }
 
 UNITS = {
+    "J.": Noun("Jahr", "Jahre", "n"), "l/100 km": Noun("Liter auf hundert Kilometer"),
     "mm": Noun("Millimeter"), "cm": Noun("Zentimeter"), "dm": Noun("Dezimeter"),
     "m": Noun("Meter"), "km": Noun("Kilometer"), "nm": Noun("Nanometer"), "µm": Noun("Mikrometer"),
     "mm²": Noun("Quadratmillimeter"), "cm²": Noun("Quadratzentimeter"),
@@ -167,6 +168,7 @@ FEMININE_NAMES = (
 )  # fmt: skip
 
 ACRONYM_LETTERS = frozenset([
+    "AC",
     "ADAC", "AOK", "ARD", "BAFÖG", "BGB", "BRD", "CDU", "CSU", "DDR", "EDV", "EKG", "EU", "EZB",
     "FAZ", "FU", "GEZ", "HIV", "IBM", "ICE", "ID", "IHK", "IP", "IQ", "IT", "KI", "LKA", "MEZ",
     "OB", "OP", "PC", "RAF", "TU", "TÜV", "UKW", "UN", "US", "USA", "USB", "UV", "VIP", "WLAN",
