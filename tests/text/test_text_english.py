@@ -154,6 +154,10 @@ def test_long_and_zero_led_numbers_are_read_digit_by_digit(text: str) -> None:
             "Mail a dot b at c dot org or see x dot y dot com slash a dash b.",
         ),
         ("What?!?!?! No.......", "What?!? No..."),
+        ("The FBI. Then the F.B.I met", "The FBI. Then the FBI met"),
+        ("I am here at 9am, and NOT at 5 pm", "I am here at nine AM, and not at five PM"),
+        ("03/04/2025 at 12 Elm Dr.", "March fourth, twenty twenty five at twelve Elm Drive."),
+        ("Henry VIII said 你好", "Henry the eighth said"),
     ],
 )
 def test_written_english_is_read_as_people_read_it(written: str, said: str) -> None:

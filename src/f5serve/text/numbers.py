@@ -1,7 +1,7 @@
 """Numbers as words: English by rules of our own, other languages by those of Unicode's CLDR.
 
-`english/normalize.py` decides which kind of English number it is. CLDR's rules for English give the
-same cardinals, but take 30 times as long, and speech recognition is installed without them.
+`normalization/english.py` decides which kind of English number it is. CLDR's rules for English give
+the same cardinals, but take 30 times as long, and speech recognition is installed without them.
 """
 
 from __future__ import annotations

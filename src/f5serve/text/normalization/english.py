@@ -41,7 +41,7 @@ def verbalize(mapped: MappedText, off: frozenset[str] = frozenset()) -> MappedTe
 
 def normalize_english(text: str) -> MappedText:
     """Words and ASCII punctuation: "£3.2bn" -> "three point two billion pounds"."""
-    mapped = verbalize(MappedText.of(text)).map_chars(_to_ascii)
+    mapped = apply_rules(MappedText.of(text), _RULES_OF_WORDS).map_chars(_to_ascii)
     mapped = apply_rules(mapped, _ASCII_RULES).map_chars(_read_sign)
     for pattern, template in _TIDY:
         mapped = mapped.sub(pattern, template)
@@ -187,11 +187,15 @@ def _signs() -> Table:
     ]
 
 
-def _rules() -> tuple[Rule, ...]:
-    """All rules in the order in which they apply: the more particular first."""
+def _rules(mark: str) -> tuple[Rule, ...]:
+    """All rules in the order in which they apply: the more particular first.
+
+    Args:
+        mark: between the letters of an acronym.
+    """
     first, *rest = _first(), [
         *addresses(), *shouting(), *abbreviations(), *romans(), *dates(), *codes(), *times(),
-        *years(), *ordinals(), *amounts(), *ranges(), *_last_numbers(), *_signs(), *acronyms(),
+        *years(), *ordinals(), *amounts(), *ranges(), *_last_numbers(), *_signs(), *acronyms(mark),
     ]  # fmt: skip
     spaced = [(kind, pattern, _spaced(say)) for table in rest for kind, pattern, say in table]
     return make_rules(
@@ -209,7 +213,7 @@ def _ascii_rules() -> tuple[Rule, ...]:
     spaced = [(kind, pattern, _spaced(say)) for kind, pattern, say in _last_numbers()]
     return make_rules(
         [
-            ("acronym", r"(?<![\w.])[A-Za-z](?:\.[A-Z])++s?(?![\w.]|\.\s*[^\s])", _join_letters),
+            ("acronym", r"(?<![\w.])[A-Za-z](?:\.[A-Z])++s?(?!\w|\.\w|\.\s*\S)", _join_letters),
             *spaced,
             ("sign", r"--++|\s-\s", lambda m: " — "),
             ("sign", r"(?<!\S)-|-(?!\S)", lambda m: " "),
@@ -236,6 +240,7 @@ def _tidy() -> list[tuple[re.Pattern[str], str]]:
     return [(re.compile(pattern), say) for pattern, say in table]
 
 
-_RULES = _rules()
+_RULES = _rules(".")
+_RULES_OF_WORDS = _rules("")
 _ASCII_RULES = _ascii_rules()
 _TIDY = _tidy()

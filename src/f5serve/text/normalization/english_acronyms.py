@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from f5serve.text.normalization.english_names import roman_value
 from f5serve.text.normalization.english_patterns import Table, word_set
@@ -51,25 +52,24 @@ _TOKEN = re.compile(r"(?<![^\W_])[A-Z][A-Z'’]*+(?![^\W_])")
 
 def shouting() -> Table:
     """Rows of words in capitals, which are words and no letters."""
-    word = "(?:[A-Z]++(?:['’][A-Z]++)?+)"
-    row = rf"(?<![\w.@#&'’/-]){word}(?:[ ,&'’\"“”:;%$€£\d-]{{1,9}}{word})++(?![\w@&/])"
+    word = r"(?:[A-Z]++(?:['’][A-Z]++)?+(?![\w@&/]))"
+    row = rf"(?<![\w.@#&'’/-]){word}(?:[ ,&'’\"“”:;%$€£\d-]{{1,9}}{word})++"
     return [
         ("acronym", r"(?<![\w./-])([A-Z]{2,5})/(?=[A-Z]{2,5}(?![\w/]))", lambda m: m[1]),
         ("acronym", row, _calm),
     ]
 
 
-def acronyms() -> Table:
-    """Capitals that stand alone: "FBI" -> "F.B.I", "NOT" -> "not", "NASA" stays."""
+def acronyms(mark: str) -> Table:
+    """Capitals that stand alone: "FBI" -> "F.B.I", "NOT" -> "not", "NASA" stays.
+
+    Args:
+        mark: between letters; F5-TTS reads them best with full stops, a dictionary without.
+    """
     return [
-        ("acronym", r"(?<![\w.])(i|mac|tv|watch|iPad)OS(?!\w)", lambda m: f"{m[1]} O.S"),
-        ("acronym", r"(?<![\w'’.])([A-Z]{2,12})(s?)(?!\w|['’][A-Z]|\.[A-Z])", _say),
+        ("acronym", r"(?<![\w.])(i|mac|tv|watch|iPad)OS(?!\w)", lambda m: f"{m[1]} O{mark}S"),
+        ("acronym", r"(?<![\w'’.])([A-Z]{2,12})(s?)(?!\w|['’][A-Z]|\.[A-Z])", partial(_say, mark)),
     ]
-
-
-def letters(word: str) -> str:
-    """The letters of a word as F5-TTS reads them best: "FBI" -> "F.B.I"."""
-    return ".".join(word)
 
 
 def _is_acronym(word: str) -> bool:
@@ -95,15 +95,15 @@ def _stays(word: str) -> bool:
     return is_roman or _is_acronym(word) or (word in STATES and word not in _COMMON)
 
 
-def _say(match: re.Match[str]) -> str | None:
+def _say(mark: str, match: re.Match[str]) -> str | None:
     word, plural = match[1], match[2]
     behind_article = match.string[max(0, match.start() - 4) : match.start()].lower() == "the "
     if word in ("IT", "US") or (word in _LETTERS and (behind_article or word not in _COMMON)):
-        return letters(word) + plural
+        return mark.join(word) + plural
     if word in _COMMON:
         return None if plural else word.lower()
     if word in _WORDS:
         return None
     if len(word) <= 3 or not re.search("[AEIOUY]", word):
-        return letters(word) + plural
+        return mark.join(word) + plural
     return None
