@@ -138,14 +138,14 @@ class _Reader:
         numbers = self._numbers(match[0])
         if not numbers or any(number.fraction is not None for number in numbers):
             return None
-        return self._said_in_place(match, numbers)
+        return self._words_in_place(match, numbers)
 
     def decimal(self, match: re.Match[str]) -> str | None:
         """Numbers with a decimal mark, where the word for it is known."""
         numbers = self._numbers(match[0])
         if not any(number.fraction is not None for number in numbers):
             return None
-        return self._said_in_place(match, numbers)
+        return self._words_in_place(match, numbers)
 
     def spaced(self, match: re.Match[str]) -> str | None:
         """Groups of three digits with spaces between them."""
@@ -155,7 +155,7 @@ class _Reader:
         if fraction and not self.own.mark:
             return None
         number = _Number(_ascii(whole), _ascii(fraction) if fraction else None)
-        return self._said_in_place(match, [number])
+        return self._words_in_place(match, [number])
 
     def percent(self, match: re.Match[str]) -> str | None:
         """A number and the sign."""
@@ -166,10 +166,10 @@ class _Reader:
         sign = _form(self.own, numbers[-1])
         for last, neuter in tables.BEFORE_PERCENT.get(self.language, ()):
             words = re.sub(rf"\b{last}$", neuter, words)
-        said = f"{sign} {words}" if self.own.percent_first else f"{words} {sign}"
-        return _apart(match, said)
+        spoken = f"{sign} {words}" if self.own.percent_first else f"{words} {sign}"
+        return _apart(match, spoken)
 
-    def _said_in_place(self, match: re.Match[str], numbers: list[_Number]) -> str | None:
+    def _words_in_place(self, match: re.Match[str], numbers: list[_Number]) -> str | None:
         if not self._is_free(match):
             return None
         return _apart(match, self._joined(numbers))
@@ -183,10 +183,10 @@ class _Reader:
             return whole
         fraction = number.fraction
         if self.own.digits or len(fraction) > 2 or fraction.startswith("0"):
-            said = " ".join(map(self.spell, fraction))
+            decimals = " ".join(map(self.spell, fraction))
         else:
-            said = self.spell(fraction)
-        return f"{whole} {self.own.mark} {said}"
+            decimals = self.spell(fraction)
+        return f"{whole} {self.own.mark} {decimals}"
 
     def _is_free(self, match: re.Match[str]) -> bool:
         """Whether nothing behind the digits makes another thing of them: an ordinal, an ending."""
