@@ -297,8 +297,8 @@ def test_time_grows_with_the_text(unit: str) -> None:
         return time.thread_time() - start
 
     seconds(1_000)
-    small = min(seconds(4_000) for _ in range(3))
-    assert min(seconds(32_000) for _ in range(3)) < max(24 * small, 0.05)
+    small = min(seconds(2_000) for _ in range(3))
+    assert min(seconds(16_000) for _ in range(3)) < max(24 * small, 0.05)
 
 
 def test_an_address_is_cut_into_parts_that_can_be_spoken() -> None:
