@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.normalization import chinese, chinese_tables, japanese, japanese_tables
 from f5serve.text.normalization.cjk import split_scripts
-from f5serve.text.normalization.rules import KINDS
+from f5serve.text_kinds import TEXT_KINDS as KINDS
 
 Verbalize = Callable[[MappedText, frozenset[str]], MappedText]
 LANGUAGES: dict[str, Verbalize] = {"zh": chinese.verbalize, "ja": japanese.verbalize}

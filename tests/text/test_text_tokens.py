@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
-from f5serve.text.clean import clean_text
 from f5serve.text.mapped_text import MappedText
+from f5serve.text.normalization.normalizer import normalize
 from f5serve.text.pinyin import (
     mark_phrases,
     mark_pinyin,
@@ -143,9 +143,10 @@ def test_spaces_are_as_before_a_chinese_character() -> None:
     ]
 
 
-def test_given_pinyin_passes_cleaning_and_splitting() -> None:
+def test_given_pinyin_passes_normalization_and_splitting() -> None:
     text = marked("[pinyin:ni3 hao3]，" + "[pinyin:chong2 qing4]好。" * 9)
-    assert clean_text(text, 1_000) == text
+    assert normalize(MappedText.of(text), "zh").mapped.text == text
+    assert normalize(MappedText.of(f"{text}3"), "zh").mapped.text == f"{text}三"
     chunks = split_text(text, 20)
     assert "".join(chunks) == text
     assert len(chunks) > 9

@@ -68,7 +68,7 @@ _SYLLABLE_CHARS = re.compile("[\U00100000-\U00100fff]++")
 _MARKUP = re.compile(
     r"\[pinyin:(?P<inline>[^\[\]]{0,500})\]"
     r"|<say-as\s{1,9}pinyin\s{0,9}=\s{0,9}(?:\"(?P<double>[^\"<>]{0,500})\"|'(?P<single>[^'<>]{0,500})')"
-    r"\s{0,9}>(?P<said>[^<>]{0,500})</say-as\s{0,9}>",
+    r"\s{0,9}>(?P<words>[^<>]{0,500})</say-as\s{0,9}>",
     re.IGNORECASE,
 )
 _WRITTEN_SYLLABLE = re.compile(r"[^\s\d'’,;.-]++\d?|\d")
@@ -170,16 +170,16 @@ def mark_pinyin(mapped: MappedText) -> MappedText:
     found = []
     for match in _MARKUP.finditer(mapped.text):
         marked = parse_pinyin(match["inline"] or match["double"] or match["single"] or "")
-        found.append((match.span(), marked, _said_span(match)))
+        found.append((match.span(), marked, _span_of_words(match)))
     return _put(mapped, found)
 
 
-def _said_span(match: re.Match[str]) -> Span:
-    said = match["said"] or ""
-    if not said.strip():
+def _span_of_words(match: re.Match[str]) -> Span:
+    words = match["words"] or ""
+    if not words.strip():
         return match.span()
-    start = match.start("said") + len(said) - len(said.lstrip())
-    return start, start + len(said.strip())
+    start = match.start("words") + len(words) - len(words.lstrip())
+    return start, start + len(words.strip())
 
 
 def mark_phrases(mapped: MappedText, phrases: Mapping[str, str]) -> MappedText:

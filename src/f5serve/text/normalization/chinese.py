@@ -36,7 +36,7 @@ from f5serve.text.normalization.cjk import DASH, HAN, NUMBER, Table
 from f5serve.text.normalization.rules import Rule, apply_rules, make_rules
 
 _ANYTHING_TO_SAY = re.compile(
-    rf"\d|[{cjk.SUPERSCRIPTS}{cjk.VULGAR[1:-1]}\u2160-\u216b]|第[IVX]|[^\w\s，。！？；：、“”‘’（）《》—…,.!?;:'\"()]"
+    rf"\d|[{cjk.SUPERSCRIPTS}{cjk.VULGAR[1:-1]}\u2160-\u216b]|[IVX]|[^\w\s，。！？；：、“”‘’（）《》—…,.!?;:'\"()]"
 )
 _CLOCK = r"(?P<{0}h>[01]?\d|2[0-4])[:：](?P<{0}m>[0-5]\d)(?:[:：](?P<{0}s>[0-5]\d))?(?![\d:：])"
 _DAY = (

@@ -36,13 +36,18 @@ EMOJI = (
     "[\U0001f000-\U0001f1ff\U0001f300-\U0001faff\u2600-\u2775\u2794-\u27bf\u231a\u231b\u23e9-\u23fa"
     "\u2b05-\u2b55\u2934\u2935][\u200d\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff]*+"
 )
-ROMAN = "(?P<roman>[\u2160-\u216b])|(?<=第)(?P<after>[IVX]{1,6})(?![A-Za-z])"
-"""Numerals of their own characters, and letters behind 第."""
+_ROMAN_LETTERS = (
+    "(?<=第)[IVX]{1,6}(?![A-Za-z])|(?<![A-Za-z])(?!X++(?![IV]))"
+    "(?:[IVX]{2,6}(?=[级級期型类類章节節卷部度])|[IVX](?=[级級期章卷]))"
+)
+"""Letters that are a numeral by what is beside them; XX级 is no number."""
+
+ROMAN = f"[\u2160-\u216b]|{_ROMAN_LETTERS}"
 
 VULGAR = "[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒]"
 SUPERSCRIPTS = "²³"
 GROUPED_BY_SPACES = (
-    r"(?<![\d.,-])(?:\d{1,3}(?:[ \u00a0]\d{3}){2,5}|\d{1,3}(?:[\u2009\u202f]\d{3}){1,5})"
+    r"(?<![\d.,-])(?:\d{1,3}(?: \d{3}){2,5}|\d{1,3}(?:[\u00a0\u2009\u202f]\d{3}){1,5})"
     r"(?![\d-]| \d)"
 )
 SPACES_OF_NUMBERS = rf"(?<=[{HAN}])[ \u00a0]++(?=\d)|(?<=\d)[ \u00a0]++(?=[{HAN}])"
@@ -165,7 +170,8 @@ CODE_LETTERS = (
 
 _LATIN_OF_NUMBERS = (
     rf"(?<=\d)[ \u00a0]?(?:{UNIT}|°[CF](?![A-Za-z])|[AaPp][Mm](?![A-Za-z]))|(?:US|HK|NT)\$(?=\d)"
-    r"|(?<=第)[IVX]{1,6}(?![A-Za-z])|QQ(?=[号號]?[是为:：]?\s?\d)"
+    rf"|{_ROMAN_LETTERS}"
+    r"|QQ(?=[号號]?[是为:：]?\s?\d)"
     rf"|{CODE_LETTERS}"
 )
 """Latin letters that belong to a number beside them: they are no English words."""

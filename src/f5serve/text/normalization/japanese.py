@@ -26,7 +26,7 @@ from f5serve.text.normalization.japanese_tables import (
 from f5serve.text.normalization.rules import Rule, apply_rules, make_rules
 
 _ANYTHING_TO_SAY = re.compile(
-    rf"\d|[{cjk.SUPERSCRIPTS}{cjk.VULGAR[1:-1]}\u2160-\u216b]|第[IVX]"
+    rf"\d|[{cjk.SUPERSCRIPTS}{cjk.VULGAR[1:-1]}\u2160-\u216b]|[IVX]"
     r"|[^\w\s。、！？「」『』（）・ー…,.!?;:'\"()]"
 )
 _TO = r"(?:\s?[-–—~～〜∼－]\s?|から)"
@@ -59,6 +59,11 @@ def _dotted(match: re.Match[str]) -> str:
     return "点".join(cardinal(p) if len(p) < 3 else read_digits(p) for p in parts)
 
 
+def _block(match: re.Match[str]) -> str:
+    """District, block and house of an address."""
+    return "の".join(map(cardinal, match[0].split("-")))
+
+
 def _phone(match: re.Match[str]) -> str:
     words = read_row(re.sub(r"\(|[)＋+]\s?", "-", match[0]))
     return f"プラス{words}" if match[0][0] in "+＋" else words
@@ -74,6 +79,7 @@ def _codes() -> Table:
         ("postcode", POSTCODE, lambda m: f"郵便番号{read_row(m[0])}"),
         ("phone", TELEPHONE, _phone),
         ("date", _DAY, _day),
+        ("postcode", r"(?<![\d.-])\d{1,3}(?:-\d{1,4}){2}(?![\d-]|\.\d)", _block),
         (
             "version",
             cjk.ADDRESSES,
