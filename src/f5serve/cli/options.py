@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from f5serve import build
+from f5serve.cli.lexicon_options import add_lexicon
 from f5serve.number_formats import FORMATS
 
 SAY_SETTINGS = (
@@ -54,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     add_say(verbs)
     add_voices(verbs)
+    add_lexicon(verbs)
     add_jobs(verbs)
     add_models(verbs)
     add_doctor(verbs)
@@ -178,7 +180,13 @@ def add_voices(verbs: Any) -> None:
     adding.add_argument("file", metavar="FILE", help="wav, flac, mp3, ogg or m4a")
     adding.add_argument("--ref-text", metavar="T", help="the words spoken in it")
     adding.add_argument("--ref-text-file", metavar="F", help="or a file; default: FILE's .txt")
-    adding.add_argument("--language", default="", metavar="CODE", help="ISO 639-1, e.g. en")
+    adding.add_argument("--language", default="", metavar="TAG", help="BCP 47, e.g. en or pt-BR")
+    adding.add_argument(
+        "--normalize",
+        default="",
+        metavar="WHAT",
+        help="of its texts: auto, on, off, or kinds to leave alone, e.g. date,money",
+    )
     removing.add_argument("name", metavar="NAME")
     removing.add_argument(
         "--with-results",
