@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from f5serve.errors import InvalidRequest
 from f5serve.number_formats import FORMATS
 from f5serve.secrets import ApiKey, bare_url, parse_keys, secrets_in
+from f5serve.text_kinds import VALUES, parse_normalize
 
 MAX_CHARS = 1_000_000
 """Longest text of a request, whatever its settings say."""
@@ -96,6 +97,14 @@ def path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:  # the home folder of an unknown user
         raise ValueError("a path; ~ stands for the home folder") from None
+
+
+def normalization(text: str) -> str:
+    """auto, on or off, or kinds of text with commas between."""
+    try:
+        return parse_normalize(text) or "auto"
+    except ValueError:
+        raise ValueError(VALUES) from None
 
 
 def pairs(text: str) -> str:
@@ -342,6 +351,13 @@ class Settings:
     )
     max_text_chars: int = setting(
         "F5_MAX_TEXT_CHARS", 5000, whole(1, MAX_CHARS), "Longest text of one request."
+    )
+    normalize: str = setting(
+        "F5_NORMALIZE",
+        "auto",
+        normalization,
+        "Whether numbers, dates, signs and abbreviations are read as words: auto, on, off, or the "
+        "kinds to leave alone, such as date,money. Requests and voices can say otherwise.",
     )
     allow_http_urls: bool = setting(
         "F5_ALLOW_HTTP_URLS",

@@ -201,7 +201,7 @@ def test_any_text_is_spoken_whole_or_refused_by_name(text: str) -> None:
         assert refused in {"EMPTY_TEXT", "TEXT_TOO_LONG", "BAD_UNICODE", "NOT_TEXT"}
         return
     spoken = "".join(utterance.text for utterance in result.utterances)
-    assert spoken.replace(" ", "") == result.text.replace(" ", "")
+    assert spoken.replace(" ", "") == result.spoken_text.replace(" ", "")
 
 
 def test_the_tone_costs_what_it_was_told_to() -> None:

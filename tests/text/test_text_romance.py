@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.normalization.normalizer import normalize
-from f5serve.text.normalization.rules import KINDS
+from f5serve.text_kinds import TEXT_KINDS as KINDS
 
 LANGUAGES = ["es", "it", "pt"]
 PIECES = [

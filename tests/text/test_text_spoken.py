@@ -15,8 +15,8 @@ from f5serve.text.clean import clean_text
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.lexicon_rules import LexiconRule
 from f5serve.text.normalization.normalizer import LANGUAGES
-from f5serve.text.normalization.rules import KINDS
 from f5serve.text.spoken import SpokenText, as_written, spoken_text, unnormalized_kinds
+from f5serve.text_kinds import TEXT_KINDS
 
 ALL = sorted(LANGUAGES)
 
@@ -76,7 +76,7 @@ def test_nothing_raises_nothing_is_lost_and_twice_changes_nothing(
 @pytest.mark.parametrize("language", ALL)
 @given(pieces.map(clean))
 def test_nothing_is_normalized_where_all_kinds_are_off(language: str, text: str) -> None:
-    assert spoken_text(text, language, unnormalized=frozenset(KINDS)).mapped.text == text
+    assert spoken_text(text, language, unnormalized=frozenset(TEXT_KINDS)).mapped.text == text
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_marked_pinyin_is_written_as_its_character() -> None:
 
 def test_what_normalize_takes() -> None:
     assert unnormalized_kinds("auto") == unnormalized_kinds("on") == frozenset()
-    assert unnormalized_kinds("off") == frozenset(KINDS)
+    assert unnormalized_kinds("off") == frozenset(TEXT_KINDS)
     assert unnormalized_kinds("date, money") == unnormalized_kinds(["money", "date"])
     with pytest.raises(InvalidRequest, match="dates"):
         unnormalized_kinds(["dates"])

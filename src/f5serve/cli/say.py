@@ -33,6 +33,10 @@ from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import check_request
 from f5serve.synthesis.verification import describe
+from f5serve.text.language import parse_tag
+from f5serve.text.lexicon import Lexicon
+from f5serve.text.lexicon_files import MAX_FILE_BYTES, read_lexicon
+from f5serve.text.spoken import unnormalized_kinds
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult, Voice
 from f5serve.voices.bulk_import import read_file, read_recording
 from f5serve.voices.library import VoiceNotFound
@@ -60,22 +64,26 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     text = read_text(args.text, settings.max_text_chars)
     spec = select_engine(settings, args.weights)
     recognition = SpeechRecognition(settings)
+    voice = read_voice(args, spec, settings, recognition)
     request = SpeechRequest(
         text=text,
-        voice=read_voice(args, spec, settings, recognition),
+        voice=voice,
         options=read_options(args, settings),
         format=format,
         cross_fade_s=args.cross_fade_s,
         remove_silence=args.remove_silence,
         time_words=bool(timings),
         verify=args.verify or settings.verify,
+        language=parse_tag(args.language) if args.language else "",
+        unnormalized=unnormalized_kinds(args.normalize or voice.normalize or settings.normalize),
     )
+    lexicon = read_rules(args, settings)
     check_request(request, settings.max_text_chars)
 
     loaded = load(settings, LoadOptions(spec, recognition=recognition))
     with show_utterances() as on_progress:
         result = loaded.synthesizer.synthesize(
-            request, hooks=SynthesisHooks(on_progress=on_progress)
+            request, hooks=SynthesisHooks(on_progress=on_progress), lexicon=lexicon
         )
     output.write(result.audio)
     for name, file in timings.items():
@@ -89,6 +97,23 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     for warning in result.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return 0
+
+
+def read_rules(args: argparse.Namespace, settings: Settings) -> Lexicon:
+    """Rules of pronunciation: of --lexicon, then of the voice, then of the library."""
+    from f5serve.store.config import open_store
+    from f5serve.voices.lexicons import LexiconLibrary
+    from f5serve.voices.library import open_library
+
+    own = Lexicon()
+    if args.lexicon:
+        own = Lexicon(read_lexicon(read_file(Path(args.lexicon), MAX_FILE_BYTES)))
+    store = open_store(settings)
+    named = None if Path(args.voice).is_file() else args.voice
+    stored = LexiconLibrary(store, open_library(settings, store), voice_names()).for_voice(named)
+    for warning in stored.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    return own.over(stored.lexicon)
 
 
 def override(settings: Settings, args: argparse.Namespace) -> Settings:

@@ -153,7 +153,9 @@ _ANY = Object({})
 
 OUTPUTS = list_of(_OUTPUT, most=100, least=1)
 
-DETAILS = Object({"text": _LONG, "word_timings": list_of(_WORD, most=1_000_000)})
+DETAILS = Object(
+    {"text": _LONG, "spoken_text": text(1 << 24), "word_timings": list_of(_WORD, most=1_000_000)}
+)
 """What was said, and when; a part of the record, or a file of its own."""
 
 _COMMON: dict[str, Check] = {

@@ -18,6 +18,7 @@ from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.metrics import Metrics
 from f5serve.service.supervisor import Supervisor
 from f5serve.synthesis.checkpoints import CheckpointPolicy
+from f5serve.voices.lexicons import LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Dependencies:
 
     job_store: JobStore
     voices: VoiceLibrary
+    lexicons: LexiconLibrary
     executor: InferenceExecutor
     cache: ResultCache | None
     pools: Pools

@@ -11,10 +11,12 @@ from itertools import islice
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PrivateAttr,
     ValidationError,
     model_validator,
@@ -34,6 +36,11 @@ from f5serve.service.request_errors import (
 from f5serve.settings import MAX_CHARS
 from f5serve.synthesis.synthesizer import RANGES
 from f5serve.text.clean import clean_text
+from f5serve.text.language import parse_tag
+from f5serve.text.lexicon import Lexicon
+from f5serve.text.lexicon_rules import parse_rules
+from f5serve.text.spoken import unnormalized_kinds
+from f5serve.text_kinds import TEXT_KINDS, TextKind
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 from f5serve.voices.records import Consent
@@ -42,6 +49,9 @@ DEFAULT_VOICE = "default"
 CROSS_FADE_S = 0.15
 ABOUT_CHARS = 120
 """Longest beginning of a text in lists of jobs."""
+
+MAX_REQUEST_RULES = 100
+"""Rules of pronunciation in one request; more belong into a lexicon of the library."""
 
 _SHOWN_CHARS = 40
 _WARNED = 5
@@ -114,7 +124,83 @@ class ConsentFields(BaseModel):
         return Consent(self.by or "", attested, self.at or "", self.statement_sha256 or "")
 
 
-class SpeechFields(BaseModel):
+def _check_rules(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    parse_rules(rules)
+    return rules
+
+
+class TextFields(BaseModel):
+    """How a text is read, at each entrypoint."""
+
+    language: Annotated[str, Field(strict=True), AfterValidator(parse_tag)] | None = Field(
+        None,
+        description="Of the text, a BCP 47 tag. Without it: what the text itself shows, then the "
+        "voice's.",
+        examples=["pt-BR"],
+    )
+    normalize: (
+        Literal["auto", "on", "off"]
+        | Annotated[list[TextKind], Field(max_length=len(TEXT_KINDS))]
+        | None
+    ) = Field(
+        None,
+        description="Whether numbers, dates, signs and abbreviations are read as words; a list "
+        "names the kinds that are left as they are. Without it: what the voice says, then "
+        "F5_NORMALIZE.",
+    )
+    lexicon: (
+        Annotated[
+            list[dict[str, JsonValue]],
+            Field(max_length=MAX_REQUEST_RULES),
+            AfterValidator(_check_rules),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Rules of pronunciation for this text, as /v1/lexicons has them; they come "
+        "before those of the voice and of the library.",
+        examples=[[{"text": "SQL", "alias": "sequel"}]],
+    )
+
+    def unnormalized(self, voice: Voice, default: str) -> frozenset[str]:
+        """Kinds of rules that are not used: the request decides, then the voice, then `default`."""
+        return unnormalized_kinds(self.normalize or voice.normalize or default)
+
+    @property
+    def rules(self) -> Lexicon:
+        """The request's own rules of pronunciation."""
+        return Lexicon(parse_rules(self.lexicon or []))
+
+
+class TextRequest(Request, TextFields):
+    """A text whose words are wanted, without speech."""
+
+    model_config = ConfigDict(json_schema_extra=own_fields_first)
+
+    text: Annotated[
+        str, Field(min_length=1, max_length=MAX_CHARS, strict=True, examples=["It costs $3.50."])
+    ] = Field(description="As /v1/audio/speech would get it; F5_MAX_TEXT_CHARS is the longest.")
+    voice: Name | None = Field(
+        None, description="A voice of the library: its pace decides the lengths.", examples=["ana"]
+    )
+    speed: Annotated[float, _within("speed")] | None = Field(None, description="Of the speech.")
+
+    def speech_request(self, voice: Voice, max_text_chars: int, normalize: str) -> SpeechRequest:
+        """The request that would be spoken.
+
+        Raises:
+            InvalidRequest: as `clean_text`.
+        """
+        return SpeechRequest(
+            text=clean_text(self.text, max_text_chars),
+            voice=voice,
+            options=SamplingOptions(speed=self.speed or 1.0),
+            language=self.language or "",
+            unnormalized=self.unnormalized(voice, normalize),
+        )
+
+
+class SpeechFields(TextFields):
     """The fields that every request for speech has, at each entrypoint."""
 
     response_format: Annotated[AudioFormat, BeforeValidator(lower)] | None = Field(
@@ -195,6 +281,7 @@ class TTSRequest(Request, SpeechFields):
     _defaults: SamplingOptions = PrivateAttr(default_factory=SamplingOptions)
     _quick_start: bool = PrivateAttr(default=False)
     _verify: bool = PrivateAttr(default=False)
+    _normalize: str = PrivateAttr(default="")
     _sha256: str = PrivateAttr(default="")
 
     @model_validator(mode="wrap")
@@ -248,6 +335,7 @@ class TTSRequest(Request, SpeechFields):
         max_text_chars: int,
         quick_start: bool = False,
         verify: bool = False,
+        normalize: str = "",
     ) -> Self:
         """Clean the text, and take these values where a field is absent.
 
@@ -256,6 +344,7 @@ class TTSRequest(Request, SpeechFields):
         """
         self.text = clean_text(self.text, max_text_chars)
         self._defaults, self._quick_start, self._verify = defaults, quick_start, verify
+        self._normalize = normalize
         return self
 
     @property
@@ -329,6 +418,8 @@ class TTSRequest(Request, SpeechFields):
             quick_start=self._quick_start if self.quick_start is None else self.quick_start,
             time_words=self.word_timings or bool(self.timing_formats),
             verify=self._verify if self.verify is None else self.verify,
+            language=self.language or "",
+            unnormalized=self.unnormalized(voice, self._normalize),
         )
 
     def identity(self, speech: SpeechRequest) -> dict[str, Any]:
@@ -343,4 +434,6 @@ class TTSRequest(Request, SpeechFields):
             "quick_start": speech.quick_start,
             "word_timings": self.word_timings,
             "timing_formats": list(self.timing_formats),
+            "language": speech.language,
+            "unnormalized": sorted(speech.unnormalized),
         }

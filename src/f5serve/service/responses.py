@@ -123,6 +123,7 @@ def tts_response(
         "format": record.get("format"),
         "seed": engine.get("seed"),
         "text": details.get("text", ""),
+        "spoken_text": details.get("spoken_text", ""),
         "voice": voice.get("name"),
         "model": engine.get("model"),
         "word_timings": words,

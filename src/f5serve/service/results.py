@@ -79,7 +79,7 @@ class MadeSpeech:
 
     Attributes:
         key: hash of all that decides it.
-        details: what was said and when: {"text", "word_timings"}.
+        details: what was said and when: {"text", "spoken_text", "word_timings"}.
     """
 
     request: TTSRequest
@@ -94,7 +94,11 @@ class MadeSpeech:
 def spoken_details(request: TTSRequest, result: SpeechResult) -> dict[str, Any]:
     """What was said and when."""
     words = result.timings.words if request.word_timings else ()
-    return {"text": result.text, "word_timings": [as_dict(word) for word in words]}
+    return {
+        "text": result.text,
+        "spoken_text": result.spoken_text,
+        "word_timings": [as_dict(word) for word in words],
+    }
 
 
 def build_artifacts(job_id: str, made: MadeSpeech) -> list[Artifact]:

@@ -305,8 +305,12 @@ def _load_inputs(
     else:
         voice = deps.voices.get(request.speaker)
     voice_s = time.perf_counter() - began
-    plan = synthesizer.prepare(request.speech_request(voice), job_id)
+    found = deps.lexicons.for_voice(request.speaker)
+    lexicon = request.rules.over(found.lexicon)
+    plan = synthesizer.prepare(request.speech_request(voice), job_id, lexicon, found.warnings)
     identity = _identity(request, plan.request, synthesizer, deps.job_store.program)
+    if lexicon.rules:
+        identity["lexicon"] = lexicon.revision
     key, earlier = sha256_of(identity), None
     if deps.cache is not None:
         earlier = deps.cache.find(key)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from f5serve.alignment.subtitles import SubtitleFormat
 from f5serve.doctor.checks_services import unreadable_records
 from f5serve.errors import InvalidRequest
+from f5serve.fallback.kokoro import voice_names
 from f5serve.jobs.cache import ResultCache
 from f5serve.jobs.pending import PendingJob
 from f5serve.jobs.record_reader import UnreadableRecords
@@ -40,10 +41,11 @@ from f5serve.service.job_handle import JobHandle, JobQueries
 from f5serve.service.metrics import Metrics, watch_process
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
 from f5serve.service.request_errors import check_job_id
-from f5serve.service.requests import TTSRequest
+from f5serve.service.requests import TextRequest, TTSRequest
 from f5serve.service.responses import JobFile, job_file
 from f5serve.service.runner import run_job
 from f5serve.service.supervisor import Supervisor
+from f5serve.service.text_preview import preview_text
 from f5serve.service.voices import VoiceMaintenance, VoiceOperations
 from f5serve.settings import Settings
 from f5serve.startup import default_options
@@ -51,6 +53,7 @@ from f5serve.store.atomic import remove_stale
 from f5serve.store.base import ObjectStore
 from f5serve.store.bounded import BoundedStore
 from f5serve.synthesis.synthesizer import Synthesizer
+from f5serve.voices.lexicons import LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
 
 _log = logging.getLogger(__name__)
@@ -97,9 +100,11 @@ class SpeechService:
         self._metrics.watch_store(lambda: bounded.hung)
         self._metrics.watch_voices(lambda: voices.unreadable)
         watch_process(self._metrics.registry, settings.data_dir)
+        self.lexicons = LexiconLibrary(bounded, voices, voice_names())
         self._deps = Dependencies(
             self._job_store,
             voices,
+            self.lexicons,
             self._executor,
             cache,
             self.pools,
@@ -269,6 +274,10 @@ class SpeechService:
             pool = self.pools.listings if operation in LISTINGS else self.pools.lookups
             return await pool.run(call, *args)
 
+    async def preview_text(self, request: TextRequest) -> dict[str, Any]:
+        """What a text would be spoken as; see `text_preview`."""
+        return await self.work("preview_text", preview_text, self._deps, self._settings, request)
+
     def track(self, operation: str) -> contextlib.AbstractContextManager[None]:
         """Count the calls inside as one request of this operation."""
         return self._metrics.track(operation)
@@ -323,7 +332,9 @@ class SpeechService:
         if self._closing:
             raise shut_down_error()
         settings = self._settings
-        request.prepare(self._defaults, settings.max_text_chars, streams, settings.verify)
+        request.prepare(
+            self._defaults, settings.max_text_chars, streams, settings.verify, settings.normalize
+        )
         check_job_id(job_id)
 
     async def _submit(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from f5serve.text.lexicon import Lexicon
+from f5serve.text.pinyin import show_pinyin
 from f5serve.text.plan import plan_utterances
-from f5serve.text.spoken import SpokenText, spoken_text
+from f5serve.text.spoken import SpokenText, changes, spoken_text
 from f5serve.types import (
     FRAMES_PER_SECOND,
     Engine,
@@ -52,6 +54,22 @@ def preview(
     utterances = plan_utterances(request, spoken.mapped, limit, 0, spoken.language)
     unspeakable = None if engine is None else tuple(engine.unspeakable(spoken.mapped.text))
     return TextPreview(spoken, tuple(utterances), unspeakable)
+
+
+def preview_as_dict(found: TextPreview) -> dict[str, Any]:
+    """A preview as JSON, for the command line and POST /v1/text."""
+    return {
+        "text": found.spoken.written,
+        "language": found.spoken.language or None,
+        "spoken_text": show_pinyin(found.spoken.mapped.text),
+        "changes": [asdict(change) for change in changes(found.spoken)],
+        "utterances": [
+            {"text": show_pinyin(one.text), "duration": round(speech_s(one), 2)}
+            for one in found.utterances
+        ],
+        "unspeakable": None if found.unspeakable is None else list(found.unspeakable),
+        "warnings": list(found.spoken.warnings),
+    }
 
 
 def speech_s(utterance: Utterance) -> float:

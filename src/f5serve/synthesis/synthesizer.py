@@ -80,6 +80,7 @@ class SpeechPlan:
     spoken: SpokenText
     seed: int
     utterances: Sequence[Utterance]
+    warnings: tuple[str, ...] = ()
 
 
 class Synthesizer:
@@ -108,13 +109,18 @@ class Synthesizer:
         self.aligners = aligners or Aligners()
 
     def synthesize(
-        self, request: SpeechRequest, job_id: str = "", hooks: SynthesisHooks | None = None
+        self,
+        request: SpeechRequest,
+        job_id: str = "",
+        hooks: SynthesisHooks | None = None,
+        lexicon: Lexicon | None = None,
     ) -> SpeechResult:
         """Make the speech that was asked for, all of it in memory.
 
         Args:
             job_id: together with the request, decides the seed if none was given.
             hooks: who follows the work, and may end it.
+            lexicon: words that are said in a way of their own.
 
         Raises:
             InvalidRequest: BAD_OPTION, TEXT_NOT_SPEAKABLE, or what `clean_text` refuses.
@@ -122,7 +128,7 @@ class Synthesizer:
             ModelUnavailable: the speech is to be verified, without a recogniser.
         """
         text = check_request(request, self.max_text_chars)
-        plan = self.prepare(replace(request, text=text), job_id)
+        plan = self.prepare(replace(request, text=text), job_id, lexicon)
         pieces: list[Wave] = []
         hooks = hooks or SynthesisHooks()
         emit = hooks.on_chunk or _keep_still
@@ -138,7 +144,11 @@ class Synthesizer:
         return replace(result, audio=scratch.read(), wave=wave)
 
     def prepare(
-        self, request: SpeechRequest, job_id: str = "", lexicon: Lexicon | None = None
+        self,
+        request: SpeechRequest,
+        job_id: str = "",
+        lexicon: Lexicon | None = None,
+        notes: tuple[str, ...] = (),
     ) -> SpeechPlan:
         """Normalize the text of a request and split it into utterances.
 
@@ -146,6 +156,7 @@ class Synthesizer:
             request: with clean text and options in their ranges, see `check_request`.
             job_id: together with the request, decides the seed if none was given.
             lexicon: words that are said in a way of their own.
+            notes: what the answer has to say besides.
 
         Raises:
             InvalidRequest: TEXT_NOT_SPEAKABLE, BAD_PINYIN, or what the engine says of its options.
@@ -165,7 +176,7 @@ class Synthesizer:
             seed,
             spoken.language,
         )
-        return SpeechPlan(request, spoken, seed, utterances)
+        return SpeechPlan(request, spoken, seed, utterances, spoken.warnings + notes)
 
     def synthesize_to_file(
         self, plan: SpeechPlan, file: IO[bytes], hooks: SynthesisHooks | None = None
@@ -217,7 +228,7 @@ class Synthesizer:
                 first_audio_s=collector.first_at - began,
                 timing_s=timed.waited_s,
             ),
-            warnings=self._warnings(request, verifier) + plan.spoken.warnings + timed.warnings,
+            warnings=self._warnings(request, verifier) + plan.warnings + timed.warnings,
             verification=verifier.result(utterances) if verifier else None,
             timings=timed.alignment,
         )

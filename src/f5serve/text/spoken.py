@@ -11,8 +11,8 @@ from f5serve.text.language import language_of
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.normalization.normalizer import normalize
-from f5serve.text.normalization.rules import KINDS
 from f5serve.text.pinyin import mark_pinyin, show_pinyin, syllable_of
+from f5serve.text_kinds import TEXT_KINDS, VALUES, parse_normalize
 from f5serve.types import Span
 
 AUTO, ON, OFF = "auto", "on", "off"
@@ -89,7 +89,7 @@ def as_written(spoken: str, written: str, spans: Sequence[Span]) -> str:
     )
 
 
-def unnormalized_kinds(normalize: str | list[str]) -> frozenset[str]:
+def unnormalized_kinds(normalize: str | Sequence[str]) -> frozenset[str]:
     """The kinds of rules that a value of `normalize` switches off.
 
     Args:
@@ -98,19 +98,15 @@ def unnormalized_kinds(normalize: str | list[str]) -> frozenset[str]:
     Raises:
         InvalidRequest: BAD_OPTION for any other value.
     """
-    if normalize in (AUTO, ON, ""):
-        return frozenset()
-    if normalize == OFF:
-        return frozenset(KINDS)
-    kinds = normalize.replace(",", " ").split() if isinstance(normalize, str) else normalize
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
+    try:
+        value = parse_normalize(normalize)
+    except ValueError as error:
         raise InvalidRequest(
-            f"normalize has {unknown[0][:40]!r}.",
-            code="BAD_OPTION",
-            hint=f"It takes auto, on, off, or kinds to leave alone: {', '.join(KINDS)}.",
-        )
-    return frozenset(kinds)
+            f"normalize has {str(error)[:40]!r}.", code="BAD_OPTION", hint=f"It takes {VALUES}."
+        ) from None
+    if value in (AUTO, ON, ""):
+        return frozenset()
+    return frozenset(TEXT_KINDS if value == OFF else value.split(","))
 
 
 @dataclass(frozen=True, slots=True)

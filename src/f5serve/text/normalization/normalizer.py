@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from f5serve.text.mapped_text import MappedText
-from f5serve.text.normalization.rules import KINDS
+from f5serve.text_kinds import TEXT_KINDS
 
 LANGUAGES = {
     "de": "german", "en": "english", "es": "spanish", "fr": "french", "it": "italian",
@@ -57,9 +57,9 @@ def normalize(text: MappedText, language: str, off: frozenset[str] = frozenset()
     Args:
         text: as `clean` returns it.
         language: ISO 639-1, or "" where it is unknown.
-        off: kinds of rules that leave the text alone; all of `KINDS` change nothing.
+        off: kinds of rules that leave the text alone; all of `TEXT_KINDS` change nothing.
     """
-    if off.issuperset(KINDS):
+    if off.issuperset(TEXT_KINDS):
         return NormalizedText(text)
     warnings: dict[str, None] = {}
     for _ in range(_PASSES):

@@ -10,13 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
 
 from f5serve.text.mapped_text import MappedText, Replacement
-from f5serve.types import TextKind
-
-KINDS: tuple[str, ...] = get_args(TextKind)
-"""Of rules; `normalize` of a request lists those to leave alone."""
 
 _HIDDEN = 0xF0000
 _MOST_HIDDEN = 0xFFFD
@@ -29,7 +24,7 @@ class Rule:
     """One rule.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: one of `TEXT_KINDS`.
         pattern: of what is rewritten. It must take linear time on any text: possessive quantifiers,
             and no match that begins inside a longer run.
         replace: a match to the words for it; None leaves it as it is.

@@ -1,0 +1,50 @@
+"""`f5serve text`: shows the words that would be spoken for a text, without a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from f5serve.cli.say import read_rules, read_text
+from f5serve.settings import Settings
+from f5serve.synthesis.spoken_request import preview, preview_as_dict, speech_s
+from f5serve.text.clean import clean_text
+from f5serve.text.language import parse_tag
+from f5serve.text.pinyin import show_pinyin
+from f5serve.text.spoken import changes, unnormalized_kinds
+from f5serve.types import SpeechRequest, Voice
+from f5serve.voices.names import DEFAULT_NAME
+from f5serve.voices.prepare import default_voice
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print the words, what was changed for them, and the utterances with their lengths."""
+    voice = _voice(args.voice, settings)
+    request = SpeechRequest(
+        text=clean_text(read_text(args.text, settings.max_text_chars), settings.max_text_chars),
+        voice=voice,
+        language=parse_tag(args.language) if args.language else "",
+        unnormalized=unnormalized_kinds(args.normalize or voice.normalize or settings.normalize),
+    )
+    found = preview(request, lexicon=read_rules(args, settings))
+    if args.json:
+        print(json.dumps(preview_as_dict(found)))
+        return 0
+    print(show_pinyin(found.spoken.mapped.text))
+    for change in changes(found.spoken):
+        print(f"  {change.written!r} -> {change.spoken!r}")
+    lengths = [speech_s(utterance) for utterance in found.utterances]
+    language = found.spoken.language or "unknown"
+    print(f"{len(lengths)} utterances, about {sum(lengths):.1f} s; language: {language}")
+    for warning in found.spoken.warnings:
+        print(f"note: {warning}")
+    return 0
+
+
+def _voice(name: str, settings: Settings) -> Voice:
+    if name == DEFAULT_NAME:
+        return default_voice()
+    from f5serve.store.config import open_store
+    from f5serve.voices.library import open_library
+
+    return open_library(settings, open_store(settings)).get(name)
