@@ -176,13 +176,13 @@ def _say_four(match: re.Match[str]) -> str | None:
 
 def _signs() -> Table:
     """Whatever signs are left."""
-    said = "".join(map(re.escape, (sign for sign in SIGNS if sign not in "²³")))
+    signs = "".join(map(re.escape, (sign for sign in SIGNS if sign not in "²³")))
     return [
         ("sign", r"(?<=[^\W_])_++(?=[^\W_])", lambda m: " "),
         ("sign", r"§§", lambda m: "sections"),
         ("sign", r"[-=]>", lambda m: "to"),
         ("sign", r"([$€£])\1+", lambda m: SIGNS[m[1]]),
-        ("sign", rf"[{said}]", lambda m: SIGNS[m[0]]),
+        ("sign", rf"[{signs}]", lambda m: SIGNS[m[0]]),
         ("sign", r"[*`~^|_™]++", lambda m: ""),
     ]
 

@@ -25,7 +25,7 @@ _CODE = alternatives(CURRENCY_CODES)
 _SCALE = r"(?:(?:[KMBTkmb]|\s?(?:mn|bn|tn))(?!\w|-[A-Za-z])|\s(?i:thousand|[mb]illion|trillion)\b)"
 _FRACTIONS = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"
 _POWER = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_SAID_WHOLE = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty"} | {
+_AS_A_WHOLE = {"24/7": "twenty four seven", "9/11": "nine eleven", "50/50": "fifty fifty"} | {
     "20/20": "twenty twenty", "4/20": "four twenty", "80/20": "eighty twenty"
 }  # fmt: skip
 _PARTS = {*range(2, 10), 12, 16, 32, 64}
@@ -99,8 +99,8 @@ def _fractions() -> Table:
     return [
         (
             "fraction",
-            rf"(?<![\d/])(?:{alternatives(_SAID_WHOLE)}){behind}",
-            lambda m: _SAID_WHOLE[m[0]],
+            rf"(?<![\d/])(?:{alternatives(_AS_A_WHOLE)}){behind}",
+            lambda m: _AS_A_WHOLE[m[0]],
         ),
         ("decimal", rf"({NUMBER})[eE]([-+−]?)(\d{{1,3}})(?![\w.])", _say_scientific),
         ("fraction", rf"(?:({INT})\s?)?([{_FRACTIONS}])", _say_vulgar),

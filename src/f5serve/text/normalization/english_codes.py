@@ -71,6 +71,10 @@ def addresses() -> Table:
 
 def codes() -> Table:
     """Rules for rows of digits that are no amount."""
+    return [*_phones(), *_names()]
+
+
+def _phones() -> Table:
     return [
         (
             "postcode",
@@ -116,6 +120,11 @@ def codes() -> Table:
             r"(?<![\w.,$£€#/:-])(?:911|411)(?![\w%/:-]|[.,]\d)",
             lambda m: numbers.digits(m[0]),
         ),
+    ]
+
+
+def _names() -> Table:
+    return [
         ("version", r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?![\w.]*\d)", _say_ip),
         (
             "version",

@@ -29,6 +29,10 @@ _BOOKS = (
 
 def dates() -> Table:
     """Rules for dates and names of months and weekdays."""
+    return [*_full_dates(), *_names_alone()]
+
+
+def _full_dates() -> Table:
     return [
         (
             "date",
@@ -63,6 +67,11 @@ def dates() -> Table:
             rf"(?P<month>{_NAME})\b\.?(?:,?\s(?P<year>{_YEAR}))?",
             _say_day_first,
         ),
+    ]
+
+
+def _names_alone() -> Table:
+    return [
         (
             "date",
             rf"\b({alternatives(_DAYS_AND_MONTHS)})\.?\s?(?:[-–]|&|to)\s?"
