@@ -40,11 +40,22 @@ from f5serve.http.middleware.origin import (
     parse_origins,
 )
 from f5serve.http.middleware.rate_limit import RateLimitMiddleware
-from f5serve.http.routers import alignments, docs, health, jobs, models, speech, studio, voices
+from f5serve.http.routers import (
+    alignments,
+    docs,
+    health,
+    jobs,
+    lexicons,
+    models,
+    speech,
+    studio,
+    text,
+    voices,
+)
 from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
-ROUTERS = (speech, voices, models, jobs, alignments, health, docs, studio)
+ROUTERS = (speech, text, voices, lexicons, models, jobs, alignments, health, docs, studio)
 
 _log = logging.getLogger(__name__)
 

@@ -34,6 +34,7 @@ Any route refuses a URL of more than 8,192 bytes with 414, and more than 200 hea
 TAGS = {
     "speech": "Text to speech, streamed as it is made.",
     "voices": "Recordings that can be spoken like.",
+    "lexicons": "How words are spoken, in all voices or in one.",
     "jobs": "Speech that is fetched later, and what was made before.",
     "alignments": "When each word of a recording is heard.",
     "models": "What can speak here, with licences.",

@@ -5,6 +5,7 @@ import { Compose } from "./compose.js";
 import { byId } from "./dom.js";
 import { History } from "./history.js";
 import { Keys } from "./keys.js";
+import { Lexicon } from "./lexicon.js";
 import { NewVoice } from "./new-voice.js";
 import { clearError, say, showError } from "./notices.js";
 import { Player } from "./player.js";
@@ -34,6 +35,7 @@ const server = new Server(api, (load) => {
   compose.load = load;
 });
 new NewVoice(api, voices);
+new Lexicon(api, voices);
 
 /** @type {AbortController | null} the request that is under way */
 let underWay = null;
