@@ -71,6 +71,27 @@ def test_speech_has_the_rules_at_once(home: House) -> None:
     assert mapped.text == "Win"
 
 
+def test_rules_of_request_voice_and_library_are_spoken(home: House) -> None:
+    def result(text: str = "Nguyen met Lee.", **fields: Any) -> Any:
+        answer = home.speak(input=text, voice="Ana", **fields)
+        assert answer.status_code == 200, answer.text
+        return home.client.get(f"/v1/jobs/{answer.headers['x-f5-job-id']}/result").json()
+
+    assert result()["spoken_text"] == "Nguyen met Lee."
+    put(home, LIBRARY, WIN, {"text": "lee", "alias": "Leo"})
+    assert result()["spoken_text"] == "Win met Leo."
+    put(home, ANA, {"text": "Lee", "alias": "Li"})
+    found = result()
+    assert (found["text"], found["spoken_text"]) == ("Nguyen met Lee.", "Win met Li.")
+    own = [{"text": "Nguyen", "alias": "New"}]
+    assert result(lexicon=own)["spoken_text"] == "New met Li."
+    home.service.operations.lexicons.delete("ana")  # it is looked at anew
+    home.service.store.put(lexicon_key("ana"), b"?")
+    found = result("Lee met Nguyen.")
+    assert found["spoken_text"] == "Leo met Win."
+    assert any("'ana' is damaged" in warning for warning in found["warnings"])
+
+
 def test_some_rules_are_changed(home: House) -> None:
     put(home, LIBRARY, WIN, LEE)
     changes = {
