@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]
 
-TextKind = Literal[
-    "abbreviation", "acronym", "address", "cardinal", "date", "decimal", "emoji", "fraction",
-    "handle", "measure", "money", "ordinal", "percent", "phone", "postcode", "range", "ratio",
-    "roman", "sign", "temperature", "time", "version", "year",
-]  # fmt: skip
-"""What a rule of text normalization can be about.
-
-`address` is URLs and e-mail, `handle` hashtags and @names, `measure` numbers with units, `sign`
-mathematical and other symbols, `acronym` capitals that are letters, not a word.
-"""
-
 SAMPLE_RATE = 24_000
 """Samples per second of every wave inside the program (Vocos and all F5-TTS checkpoints)."""
 
@@ -188,6 +177,7 @@ class Voice:
         revision: sha256 of the canonical audio and the text; changes when either does.
         language: ISO 639-1 code, or "" when unknown.
         warnings: for every caller who uses it.
+        normalize: how its texts are normalized, as `parse_normalize` writes it; "" if not given.
     """
 
     name: str
@@ -196,6 +186,7 @@ class Voice:
     revision: str
     language: str = ""
     warnings: tuple[str, ...] = ()
+    normalize: str = ""
 
 
 Span = tuple[int, int]

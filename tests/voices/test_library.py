@@ -379,6 +379,7 @@ def test_a_record_is_the_same_after_a_journey() -> None:
         consent=Consent("Jörg", at="2026", statement_sha256="b" * 64),
         needs_review=True,
         owner="key-1",
+        normalize="off",
         unknown_fields={"pitch": [1]},
     )
     assert load_record("ana", dump_record(record)) == record
@@ -418,12 +419,16 @@ def test_consent_is_kept_with_its_recording(machine: Machine) -> None:
         {"ref_text": f"{WORDS} \ud800"},
         {"language": "\udfff"},
         {"language": "x" * 65},
+        {"language": "english"},
+        {"language": "en/US"},
+        {"normalize": "loud"},
+        {"normalize": ["date", "\ud800"]},
         {"consent": Consent("Ana \ud83d")},
         {"consent": Consent("Ana", at="\ud83d")},
         {"owner": "\ud800"},
     ],
 )
-def test_texts_that_cannot_be_written_are_refused(
+def test_fields_that_cannot_be_used_are_refused(
     store: ObjectStore, machine: Machine, given: dict[str, object]
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -445,6 +450,54 @@ def test_a_record_says_who_has_put_it(machine: Machine) -> None:
     assert machine().put("ana", recording(), WORDS, owner="key-1").owner == "key-1"
     assert machine().get_record("ana").owner == "key-1"
     assert machine().put("ana", recording(), WORDS).owner == ""
+
+
+@pytest.mark.parametrize("language", ["en", "pt-BR", "zh-Hant-HK", "en_US", " fr ", "tlh", ""])
+def test_languages_are_tags(machine: Machine, language: str) -> None:
+    assert machine().put("ana", recording(), WORDS, language).language == language
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("auto", "auto"),
+        ("on", "on"),
+        ("off", "off"),
+        ("money, date", "date,money"),
+        (["time", "date", "time"], "date,time"),
+        ("", ""),
+        ([], ""),
+    ],
+)
+def test_a_voice_says_how_its_texts_are_normalized(
+    machine: Machine, given: str | list[str], kept: str
+) -> None:
+    here = machine()
+    record = here.put("ana", recording(), WORDS, normalize=given)
+    assert record.normalize == kept
+    assert here.get("ana").normalize == machine().get("ana").normalize == kept
+    assert machine().list() == [record]
+
+
+def test_a_refused_value_of_normalize_names_what_it_takes(machine: Machine) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        machine().put("ana", recording(), WORDS, normalize="dates")
+    assert caught.value.message == "normalize has 'dates'."
+    assert "auto, on, off, or kinds to leave alone: abbreviation, acronym" in caught.value.hint
+
+
+def test_what_is_said_of_the_same_recording_changes_for_all(machine: Machine) -> None:
+    here, there = machine(), machine()
+    first = here.put("ana", recording(), WORDS, "en", normalize="off")
+    assert there.get("ana").normalize == "off"
+    second = here.put("ana", recording(), WORDS, "de", normalize="date")
+    assert second.revision == first.revision
+    for library in (here, there):
+        voice = library.get("ana")
+        assert (voice.language, voice.normalize) == ("de", "date")
+        assert library.get("ana") is voice
+    assert here.put("ana", recording(), WORDS).normalize == ""
+    assert there.get("ana").normalize == ""
 
 
 def test_bad_recordings_and_words_change_nothing(store: ObjectStore, machine: Machine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -30,6 +31,7 @@ RECORD = VoiceRecord(
     seen=ImportedFiles("wav", "d" * 64, "e" * 64),
     made_by="f5serve 0.1.0",
     owner="key-1",
+    normalize="date,money",
     unknown_fields={"pitch": {"hz": 1}},
 )
 
@@ -47,6 +49,34 @@ def test_every_ill_record_is_read_or_refused() -> None:
             assert 0 <= record.duration_s <= 3_600, ill.what
             outcomes.add("read")
     assert outcomes == {"read", *UNREADABLE}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("date,money", "date,money"),
+        ("money, date", "date,money"),
+        ("off", "off"),
+        ("", ""),
+        ("loud", ""),
+        ("date,loud", ""),
+        ("on,off", ""),
+        (None, ""),
+        (["date"], ""),
+        (7, ""),
+    ],
+)
+def test_an_unknown_value_of_normalize_counts_as_none(written: object, read: str) -> None:
+    fields = json.loads(dump_record(RECORD)) | {"normalize": written}
+    record = load_record("ana", json.dumps(fields).encode())
+    assert record == replace(RECORD, normalize=read)
+    assert load_record("ana", dump_record(record)) == record
+
+
+def test_a_record_from_before_normalize_is_read() -> None:
+    fields = json.loads(dump_record(RECORD))
+    del fields["normalize"]
+    assert load_record("ana", json.dumps(fields).encode()) == replace(RECORD, normalize="")
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -182,15 +183,17 @@ class VoiceLibrary:
         language: str = "",
         consent: Consent | None = None,
         owner: str = "",
+        normalize: str | Sequence[str] = "",
     ) -> VoiceRecord:
         """Add a voice, or replace the one of this name.
 
         Args:
             data: the recording, in any format that `decode` reads.
             ref_text: its transcript; may be empty if `can_transcribe`.
-            language: ISO 639-1 code, or "".
+            language: BCP 47 tag, or "".
             consent: of the speaker; an earlier one stays valid for the same recording.
             owner: id of the API key, or "".
+            normalize: auto, on, off, or kinds of text to leave alone; "" leaves it to others.
 
         Raises:
             InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED, or
@@ -200,7 +203,7 @@ class VoiceLibrary:
         """
         name = check_name(name)
         before = self._replaceable(name)
-        upload = VoiceUpload(name, data, ref_text, language, consent, owner)
+        upload = VoiceUpload(name, data, ref_text, language, consent, owner, normalize)
         self._builder.check(upload, before)
         record, voice = self._builder.create(upload, before, self._external.read_hashes(name))
         self._evict(name, keep=record)
@@ -331,10 +334,13 @@ class VoiceLibrary:
         """The voice of a record; raises KeyMissing if it was deleted or replaced since."""
         cached = self._cache.get(casefold(record.name), record.revision)
         voice = cached or self._read(record)
-        # Someone may have confirmed the transcript since.
+        # All but audio and transcript may change within a revision.
+        if (voice.language, voice.normalize) != (record.language, record.normalize):
+            voice = replace(voice, language=record.language, normalize=record.normalize)
         warnings = transcript_warnings(voice, record.needs_review)
-        if cached is None or cached.warnings != warnings:
+        if voice.warnings != warnings:
             voice = replace(voice, warnings=warnings)
+        if voice is not cached:
             self._cache.put(casefold(record.name), record.revision, voice)
         return voice
 
@@ -347,7 +353,10 @@ class VoiceLibrary:
             raise damaged_error(record.name) from None
         if wave.sample_rate != SAMPLE_RATE:
             raise damaged_error(record.name)
-        return Voice(record.name, wave, text, record.revision, record.language)
+        return Voice(
+            *(record.name, wave, text, record.revision, record.language),
+            normalize=record.normalize,
+        )
 
     def _current(self, name: str) -> VoiceRecord:
         """The current record; external files are imported first if they are new."""

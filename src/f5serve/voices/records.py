@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from f5serve.errors import InvalidRequest, StorageFailed
+from f5serve.text_kinds import parse_normalize
 from f5serve.voices.names import casefold, check_name
 
 SCHEMA: Final = 1
@@ -73,13 +74,14 @@ class VoiceRecord:
         audio: canonical recording; the file itself if it is not imported yet.
         text: transcript; None if an external file has none.
         duration_s: seconds of canonical audio; 0 if unknown.
-        language: ISO 639-1 code, or "".
+        language: BCP 47 tag, or "".
         created_at, updated_at: ISO 8601 in UTC, by the store's clock.
         needs_review: the transcript is machine-written, or missing.
         transcript_confidence: 0..1, of the recogniser; None if a person wrote the transcript.
         seen: external files that this record was made from or replaced.
         made_by: version and commit of the program that wrote it.
         owner: id of the API key that created the voice, or "". For information only.
+        normalize: of `Voice`.
         unknown_fields: fields of newer versions.
     """
 
@@ -97,6 +99,7 @@ class VoiceRecord:
     seen: ImportedFiles | None = None
     made_by: str = ""
     owner: str = ""
+    normalize: str = ""
     schema: int = SCHEMA
     unknown_fields: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
@@ -215,6 +218,14 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _normalize(value: Any) -> str:
+    """A voice stays usable without a value that this version does not know."""
+    try:
+        return parse_normalize(value) if isinstance(value, str) else ""
+    except ValueError:
+        return ""
+
+
 def _nullable(reader: Reader) -> Reader:
     return lambda value: None if value is None else reader(value)
 
@@ -250,6 +261,7 @@ _READERS: Final[Mapping[str, Reader]] = {
     "seen": _nullable(_object(ImportedFiles, ending=_line, audio_sha256=_line, text_sha256=_line)),
     "made_by": _line,
     "owner": _line,
+    "normalize": _normalize,
     "schema": _number(SCHEMA, int),
 }
 _REQUIRED: Final = {"name", "revision", "audio", "schema"}

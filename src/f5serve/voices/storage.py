@@ -11,7 +11,7 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -20,6 +20,9 @@ from f5serve import build
 from f5serve.audio.encode import encode
 from f5serve.errors import InvalidRequest, KeyMissing, StorageFailed
 from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.text.language import parse_tag
+from f5serve.text.spoken import unnormalized_kinds
+from f5serve.text_kinds import parse_normalize
 from f5serve.types import Voice
 from f5serve.voices import names
 from f5serve.voices.caches import DiskCache
@@ -232,6 +235,7 @@ class VoiceUpload:
     language: str = ""
     consent: Consent | None = None
     owner: str = ""
+    normalize: str | Sequence[str] = ""
 
 
 class VoiceBuilder:
@@ -265,8 +269,11 @@ class VoiceBuilder:
             raise InvalidRequest(
                 f"The language {upload.language[:MAX_LANGUAGE_CHARS]!r} is too long.",
                 code="BAD_OPTION",
-                hint="Give an ISO 639-1 code, for example en.",
+                hint="Give a tag of BCP 47, such as en, pt-BR or zh-Hans.",
             )
+        if upload.language.strip():
+            parse_tag(upload.language.strip().replace("_", "-"))
+        unnormalized_kinds(upload.normalize)
         consent = upload.consent
         if consent is not None:
             _check_encodable(consent=f"{consent.by}{consent.at}{consent.statement_sha256}")
@@ -296,7 +303,7 @@ class VoiceBuilder:
             StorageFailed: the store's own code.
         """
         prepared = self.prepare(upload)
-        voice = prepared.voice
+        voice = replace(prepared.voice, normalize=parse_normalize(upload.normalize))
         audio, text = encode(voice.wave, "wav"), voice.ref_text.encode()
         consent = upload.consent
         if consent is None and before is not None and before.audio == _blob(audio):
@@ -317,6 +324,7 @@ class VoiceBuilder:
             seen=seen,
             made_by=str(build.stamp()),
             owner=upload.owner,
+            normalize=voice.normalize,
         )
         if before is not None:
             created_at, unknown = before.created_at, before.unknown_fields
