@@ -24,6 +24,7 @@ from f5serve.cli.output import show_utterances
 from f5serve.errors import InvalidRequest
 from f5serve.runpod.worker import check_test_input
 from f5serve.settings import Settings, on_runpod, unknown_names, worker_settings
+from f5serve.voices.prepare import default_voice
 
 REFERENCE = Path(str(resources.files("f5serve.voices") / "data" / "default.wav"))
 STANDIN = ("--engine", "standin")
@@ -214,6 +215,19 @@ def test_voices_list_tells_the_names(capsys: pytest.CaptureFixture[str]) -> None
     assert {"default", "jm_kumo"} <= {voice["name"] for voice in said["voices"]}
     assert run(["voices", "list"]) == 0
     assert "jm_kumo" in capsys.readouterr().out
+
+
+def test_a_voice_says_how_its_texts_are_normalized(
+    refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add = ["voices", "add", "ana", str(REFERENCE), "--ref-text", default_voice().ref_text]
+    assert "dates" in refused([*add, "--normalize", "dates"], "BAD_OPTION", 3)
+    assert "english" in refused([*add, "--language", "english"], "BAD_OPTION", 3)
+    assert run([*add, "--normalize", "money, date", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["normalize"] == "date,money"
+    assert run(["voices", "list", "--json"]) == 0
+    (ana,) = [v for v in json.loads(capsys.readouterr().out)["voices"] if v["name"] == "ana"]
+    assert (ana["language"], ana["normalize"]) == ("", "date,money")
 
 
 def test_an_unknown_setting_is_warned_about(

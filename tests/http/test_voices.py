@@ -67,6 +67,15 @@ def test_a_recording_becomes_a_voice(home: House) -> None:
     assert home.speak(voice={"id": "ana"}).status_code == 200
 
 
+def test_a_voice_says_how_its_texts_are_normalized(home: House) -> None:
+    told = upload(home, "said", normalize="money, date").json()
+    assert told["normalize"] == "date,money"
+    assert home.client.get(f"{VOICES}/said").json() == told
+    assert upload(home, "unsaid").json()["normalize"] is None
+    listed = {one["id"]: one["normalize"] for one in home.client.get(VOICES).json()["voices"]}
+    assert listed | {"default": None, "said": "date,money", "unsaid": None} == listed
+
+
 def test_an_odd_transcript_is_noted(home: House) -> None:
     told = upload(home, "loud", ref_text=WORDS.upper()).json()
     (note,) = told["warnings"]
@@ -215,6 +224,9 @@ def test_fields_are_read_strictly(home: House) -> None:
     home.refused(upload(home, "x", type="prompt"), 400, "bad_option")
     home.refused(upload(home, "x", ref_text="a" * 10_001), 400, "bad_option")
     home.refused(upload(home, "x", language="en" * 10), 400, "bad_option")
+    assert "english" in home.refused(upload(home, "x", language="english"), 400, "bad_option")
+    assert "dates" in home.refused(upload(home, "x", normalize="dates"), 400, "bad_option")
+    home.refused(upload(home, "x", normalize="date," * 300), 400, "bad_option")
     home.refused(upload(home, "x", ref_text=""), 400, "ref_text_required")
     field = {"audio_sample": (None, "a text")}
     refused = post(VOICES, data={"name": "x"}, files=field)

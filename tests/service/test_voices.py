@@ -87,6 +87,38 @@ def test_a_replaced_voice_is_not_answered_with_the_old_one(tmp_path: Path) -> No
     run(story)
 
 
+def test_an_upload_says_how_the_texts_of_a_voice_are_normalized(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            library = VoiceLibrary(here.store, tmp_path / "other")
+            fields = {"voice_name": "ana", "voice_file": FILE, "ref_text": WORDS}
+            for given, kept in [
+                ("off", "off"),
+                ("money, date", "date,money"),
+                (["time", "date"], "date,time"),
+                (None, ""),
+            ]:
+                await here.call("upload", **fields, normalize=given)
+                assert library.get("ana").normalize == kept
+
+    run(story)
+
+
+def test_the_voice_decides_where_the_request_says_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            fields = {"voice_name": "ana", "voice_file": FILE, "ref_text": WORDS}
+            request = {"text": "It costs $5 today.", "voice": "ana", "language": "en"}
+            await here.call("upload", **fields, normalize="off")
+            await here.ask("a", **request)
+            await here.ask("b", **request, normalize="on")
+            await here.call("upload", **fields)
+            assert (await here.ask("c", **request))["cached"]
+            assert here.tone.spoken == ["It costs $5 today.", "It costs five dollars today."]
+
+    run(story)
+
+
 def open_house(web: tuple[str, NetworkPolicy], folder: Path) -> Any:
     return house(folder, options=ServiceOptions(network=web[1]), allow_http_urls=True)
 
@@ -129,6 +161,19 @@ def test_uploads_come_by_url_too(tmp_path: Path, web: tuple[str, NetworkPolicy])
         ({"voice_name": "ana", "voice_file": FILE, "text_file": b64(b"\xff")}, "NOT_TEXT", ""),
         ({"voice_name": "ana", "voice_file_url": "file:///etc/passwd"}, "URL_NOT_ALLOWED", ""),
         ({"voice_name": "ana", "voice_file": FILE, "consent": 1}, "BAD_OPTION", ""),
+        (
+            {"voice_name": "ana", "voice_file": FILE, "ref_text": WORDS, "language": "english"},
+            "BAD_OPTION",
+            "'english' is no language tag.",
+        ),
+        (
+            {"voice_name": "ana", "voice_file_url": "https://x.example/a", "normalize": "dates"},
+            "BAD_OPTION",
+            "normalize has 'dates'.",
+        ),
+        ({"voice_name": "ana", "normalize": 7}, "BAD_OPTION", "normalize is 7."),
+        ({"voice_name": "ana", "normalize": ["date", 7]}, "BAD_OPTION", ""),
+        ({"voice_name": "ana", "normalize": True}, "BAD_OPTION", "normalize is True."),
     ],
 )
 def test_uploads_that_cannot_be_used_are_refused(

@@ -12,6 +12,7 @@ from typing import Any
 
 from f5serve import build
 from f5serve.cli.lexicon_options import add_lexicon
+from f5serve.cli.text_options import add_reading, add_text
 from f5serve.number_formats import FORMATS
 
 SAY_SETTINGS = (
@@ -54,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     add_say(verbs)
+    add_text(verbs)
     add_voices(verbs)
     add_lexicon(verbs)
     add_jobs(verbs)
@@ -121,6 +123,8 @@ def add_say(verbs: Any) -> None:
     voice.add_argument("--ref-text", metavar="T", help="the words spoken in that recording")
     voice.add_argument("--ref-text-file", metavar="F", help="or a file that holds them")
 
+    add_reading(parser.add_argument_group("text"))
+
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument("--quality", choices=["fast", "balanced", "quality"])
     sampling.add_argument("--nfe-step", type=int, metavar="N", help="1..64, instead of --quality")
@@ -181,12 +185,8 @@ def add_voices(verbs: Any) -> None:
     adding.add_argument("--ref-text", metavar="T", help="the words spoken in it")
     adding.add_argument("--ref-text-file", metavar="F", help="or a file; default: FILE's .txt")
     adding.add_argument("--language", default="", metavar="TAG", help="BCP 47, e.g. en or pt-BR")
-    adding.add_argument(
-        "--normalize",
-        default="",
-        metavar="WHAT",
-        help="of its texts: auto, on, off, or kinds to leave alone, e.g. date,money",
-    )
+    normalize = "of its texts: auto, on, off, or kinds to leave alone, e.g. date,money"
+    adding.add_argument("--normalize", default="", metavar="WHAT", help=normalize)
     removing.add_argument("name", metavar="NAME")
     removing.add_argument(
         "--with-results",

@@ -46,6 +46,7 @@ def as_dict(record: VoiceRecord) -> dict[str, Any]:
         "last_modified": record.updated_at,
         "duration_s": record.duration_s,
         "language": record.language,
+        "normalize": record.normalize,
         "consent_by": record.consent.by if record.consent else "",
         "needs_review": record.needs_review,
         "transcript_confidence": record.transcript_confidence,
@@ -79,7 +80,9 @@ def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
     path = Path(args.file)
     recording = read_recording(path)
     ref_text = read_ref_text(args, path, is_needed=not library.can_transcribe)
-    record = library.put(args.name, recording, ref_text, args.language, _consent(args))
+    record = library.put(
+        *(args.name, recording, ref_text, args.language, _consent(args)), normalize=args.normalize
+    )
     voice = library.get(record.name)
     if args.json:
         print(json.dumps(as_dict(record) | {"warnings": list(voice.warnings)}))

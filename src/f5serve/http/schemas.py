@@ -167,7 +167,12 @@ class Voice(BaseModel):
         "and never used.",
         examples=[7.2],
     )
-    language: str | None = Field(description="ISO 639-1 code.", examples=["en"])
+    language: str | None = Field(description="BCP 47 tag.", examples=["en"])
+    normalize: str | None = Field(
+        description="How its texts are normalized where a request does not say: auto, on, off, or "
+        "kinds that are left alone.",
+        examples=["date,money"],
+    )
     created_at: int = Field(description="Unix time, in seconds; 0 for those that come with it.")
     needs_review: bool = Field(
         description="Its words were written down by a recogniser and not read by anybody yet, "

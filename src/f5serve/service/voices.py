@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.download.connection import NetworkPolicy
@@ -24,10 +24,13 @@ from f5serve.service.request_errors import (
     MAX_BASE64_CHARS,
     MAX_LANGUAGE_CHARS,
     MAX_REF_TEXT_CHARS,
+    bad_option,
 )
 from f5serve.service.requests import ConsentFields, Flag, Name, Request
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
+from f5serve.text.spoken import unnormalized_kinds
+from f5serve.text_kinds import VALUES
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.storage import GcOptions
 
@@ -116,12 +119,21 @@ class VoiceDeletion(Request):
     with_results: Flag | None = None
 
 
+def _check_normalize(value: Any) -> Any:
+    given = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, str) for one in given):
+        raise bad_option("normalize", value, VALUES)
+    unnormalized_kinds(value)
+    return value
+
+
 class VoiceUpload(Request):
     """A voice to keep: a recording and its words, inline or under URLs."""
 
     voice_name: Name | None = None
     consent: ConsentFields | None = None
     language: Annotated[str, Field(strict=True, max_length=MAX_LANGUAGE_CHARS)] | None = None
+    normalize: Annotated[str | list[str], BeforeValidator(_check_normalize)] | None = None
     voice_file_url: Name | None = None
     voice_file: Annotated[str, Field(strict=True, max_length=MAX_BASE64_CHARS)] | None = None
     ref_text: Annotated[str, Field(strict=True, max_length=MAX_REF_TEXT_CHARS)] | None = None
@@ -195,7 +207,8 @@ class VoiceOperations:
             )
         words = self._ref_text(upload)
         record = self._voices.put(
-            upload.voice_name, audio, words, upload.language or "", consent, owner
+            *(upload.voice_name, audio, words, upload.language or "", consent, owner),
+            normalize=upload.normalize or "",
         )
         return responses.upload_response(record, self._voices.get(record.name).warnings)
 

@@ -35,6 +35,7 @@ from f5serve.voices.storage import MAX_CONSENT_CHARS
 MAX_BYTES = DecodeLimits().max_bytes
 MAX_REF_TEXT_CHARS = 10_000
 MAX_AFTER_CHARS = 128
+MAX_NORMALIZE_CHARS = 1_000
 
 VoiceId = Annotated[str, Path(description="Its id, as the list of voices tells it.")]
 
@@ -131,7 +132,18 @@ class VoiceForm:
             "the recogniser, where there is one.",
         ),
     ] = ""
-    language: Annotated[str, Form(max_length=16, description="ISO 639-1 code.")] = ""
+    language: Annotated[
+        str, Form(max_length=16, description="BCP 47 tag, such as en or pt-BR.")
+    ] = ""
+    normalize: Annotated[
+        str,
+        Form(
+            max_length=MAX_NORMALIZE_CHARS,
+            description="How its texts are normalized where a request does not say: auto, on, off, "
+            "or kinds to leave alone, with commas between. Without it F5_NORMALIZE decides.",
+            examples=["date,money"],
+        ),
+    ] = ""
     consent_by: Annotated[
         str,
         Form(
@@ -250,7 +262,9 @@ def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:
 
 def _keep(voices: VoiceLibrary, new: VoiceForm, recording: UploadFile, owner: str) -> VoiceDetail:
     data = read_upload(recording, MAX_BYTES)
-    record = voices.put(new.name, data, new.ref_text, new.language, new.agreed, owner=owner)
+    record = voices.put(
+        *(new.name, data, new.ref_text, new.language, new.agreed, owner), normalize=new.normalize
+    )
     return voice_detail(record, voices.get(record.name))
 
 
@@ -275,6 +289,7 @@ def builtin_voice(voice: Reference) -> VoiceDetail:
         builtin=True,
         duration_s=round(voice.wave.duration_s, 3),
         language=voice.language or None,
+        normalize=voice.normalize or None,
         created_at=0,
         needs_review=False,
         has_transcript=True,
@@ -300,6 +315,7 @@ def library_voice(record: VoiceRecord) -> Voice:
         builtin=False,
         duration_s=record.duration_s or None,
         language=record.language or None,
+        normalize=record.normalize or None,
         created_at=_unix_s(record.created_at),
         needs_review=record.needs_review,
         has_transcript=record.text is not None,
