@@ -10,7 +10,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from f5serve.text.mapped_text import MappedText
 from f5serve.text_kinds import TEXT_KINDS
@@ -78,6 +78,9 @@ def normalize(text: MappedText, language: str, off: frozenset[str] = frozenset()
 
 def _with_separate_spans(mapped: MappedText) -> MappedText:
     """Spans that overlap, where a rule rewrote a part of what another had written, become one."""
+    different = [span for span, _ in groupby(mapped.spans)]
+    if all(left[1] <= right[0] for left, right in pairwise(different)):
+        return mapped
     spans = list(mapped.spans)
     start = 0
     low, high = spans[0] if spans else (0, 0)
@@ -134,20 +137,21 @@ def _by_script(text: MappedText, language: str) -> Iterator[tuple[MappedText, st
 
     Between two scripts they go with that of the text's language.
     """
-    is_cjk = language in ("zh", "ja")
+    if language in ("zh", "ja"):
+        from f5serve.text.normalization.cjk import split_scripts
+
+        yield from split_scripts(text, language)
+        return
     runs = list(_RUN.finditer(text.text))
-    if all((run.lastgroup == "cjk") == is_cjk for run in runs):
+    if not any(run.lastgroup == "cjk" for run in runs):
         yield text, language
         return
-    if is_cjk:
-        cjk, other = language, "en"
-    else:
-        cjk, other = "ja" if _KANA.search(text.text) else "zh", language or "en"
+    cjk, other = "ja" if _KANA.search(text.text) else "zh", language or "en"
     start, current = 0, runs[0].lastgroup == "cjk"
     for before, run in pairwise(runs):
         following = run.lastgroup == "cjk"
         if following != current:
-            end = before.end() if current != is_cjk else run.start()
+            end = before.end() if current else run.start()
             yield text[start:end], cjk if current else other
             start, current = end, following
     yield text[start:], cjk if current else other

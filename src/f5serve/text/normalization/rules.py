@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
 
 from f5serve.text.mapped_text import MappedText, Replacement
 
@@ -33,6 +35,67 @@ class Rule:
     kind: str
     pattern: re.Pattern[str]
     replace: Replacement
+    needs: frozenset[str] = field(init=False, default=frozenset())
+    """Of these characters at least one is in every match, or beside it; empty where that is
+    unknown. A rule whose characters a text has not costs nothing."""
+
+    def __post_init__(self) -> None:
+        parsed = _parser.parse(self.pattern.pattern, self.pattern.flags)
+        ignores_case = bool(self.pattern.flags & re.IGNORECASE)
+        object.__setattr__(self, "needs", _needed(parsed, ignores_case))
+
+
+_NONE: frozenset[str] = frozenset()
+_DIGIT = "0-9"
+"""Stands for the decimal digits of all scripts, in sets of characters."""
+
+_MOST_NEEDED = 64
+
+
+def _needed(parsed: Iterable[Any], ignores_case: bool) -> frozenset[str]:
+    """The smallest set of which each match of a parsed pattern needs a character."""
+    sets = (_needed_by_part(str(code), argument, ignores_case) for code, argument in parsed)
+    return min((found for found in sets if found), key=len, default=_NONE)
+
+
+def _needed_by_part(code: str, argument: Any, ignores_case: bool) -> frozenset[str]:
+    if code in ("LITERAL", "IN"):
+        return _characters([(code, argument)] if code == "LITERAL" else argument, ignores_case)
+    if code in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+        least, _, parts = argument
+        return _needed(parts, ignores_case) if least else _NONE
+    if code == "SUBPATTERN":
+        return _needed(argument[-1], ignores_case or bool(argument[1] & re.IGNORECASE))
+    if code in ("ASSERT", "ATOMIC_GROUP"):
+        return _needed(argument[-1] if code == "ASSERT" else argument, ignores_case)
+    if code == "BRANCH":
+        branches = [_needed(branch, ignores_case) for branch in argument[1]]
+        return _NONE.union(*branches) if all(branches) else _NONE
+    return _NONE
+
+
+def _characters(items: Iterable[tuple[Any, Any]], ignores_case: bool) -> frozenset[str]:
+    """The characters of a class; none where it has too many, or letters in any case."""
+    found: set[str] = set()
+    for kind, value in items:
+        if str(kind) == "CATEGORY" and str(value) == "CATEGORY_DIGIT":
+            found.add(_DIGIT)
+        elif str(kind) == "LITERAL":
+            found.add(chr(value))
+        elif str(kind) == "RANGE" and value[1] - value[0] < _MOST_NEEDED:
+            found.update(map(chr, range(value[0], value[1] + 1)))
+        else:
+            return _NONE
+    has_cases = ignores_case and any(char.lower() != char.upper() for char in found)
+    return _NONE if has_cases or len(found) > _MOST_NEEDED else frozenset(found)
+
+
+def _characters_of(text: str) -> set[str]:
+    """The characters of a text, and the one for digits if it has any."""
+    found = set(text)
+    if any(map(str.isdecimal, found)):
+        found.add(_DIGIT)
+    return found
 
 
 def make_rules(table: Iterable[tuple[str, str, Replacement]], flags: int = 0) -> tuple[Rule, ...]:
@@ -73,11 +136,14 @@ def apply_rules(
     """
     hidden = HiddenText()
     mapped = hidden.hide_private(mapped)
+    there, seen = _characters_of(mapped.text), mapped
     for rule in rules:
-        if rule.kind in off:
-            mapped = mapped.sub(rule.pattern, partial(_hide, hidden, rule.replace))
-        else:
-            mapped = mapped.sub(rule.pattern, rule.replace)
+        if seen is not mapped:
+            there, seen = _characters_of(mapped.text), mapped
+        if rule.needs and rule.needs.isdisjoint(there):
+            continue
+        replace = partial(_hide, hidden, rule.replace) if rule.kind in off else rule.replace
+        mapped = mapped.sub(rule.pattern, replace)
     return hidden.restore(mapped)
 
 
