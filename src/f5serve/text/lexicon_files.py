@@ -11,9 +11,9 @@ from xml.parsers import expat
 
 from f5serve.errors import InvalidRequest
 from f5serve.text.lexicon_rules import (
+    BadLexicon,
     LexiconRule,
     RuleSelector,
-    bad_lexicon,
     check_count,
     parse_rule,
     parse_rules,
@@ -73,12 +73,12 @@ def read_changes(data: bytes) -> LexiconChanges:
     if "rules" in value:
         return LexiconChanges(parse_rules(value["rules"]))
     if not {"add", "remove"} & value.keys():
-        raise bad_lexicon(
+        raise BadLexicon(
             "There is nothing to change.", 'Send {"add": [..], "remove": [{"text": ".."}]}.'
         )
     add, remove = (value.get(name) or [] for name in ("add", "remove"))
     if not isinstance(remove, list):
-        raise bad_lexicon("The rules to remove are no list.", 'Send {"remove": [{"text": ".."}]}.')
+        raise BadLexicon("The rules to remove are no list.", 'Send {"remove": [{"text": ".."}]}.')
     check_count(len(remove))
     selectors = tuple(parse_selector(each, number) for number, each in enumerate(remove, 1))
     return LexiconChanges(parse_rules(add), selectors)
@@ -126,7 +126,7 @@ def _lexeme(rule: LexiconRule, common: str) -> str:
 
 def _check_size(data: bytes) -> None:
     if len(data) > MAX_FILE_BYTES:
-        raise bad_lexicon(
+        raise BadLexicon(
             f"The lexicon has {len(data):,} bytes; {MAX_FILE_BYTES:,} are the most.",
             "Leave out rules that are not needed.",
         )
@@ -137,7 +137,7 @@ def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise bad_lexicon(
+        raise BadLexicon(
             f"Byte {error.start + 1:,} of the lexicon is not UTF-8.", "Save the file in UTF-8."
         ) from None
 
@@ -146,15 +146,15 @@ def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise bad_lexicon("The JSON is too deep.", "Send a list of rules.") from None
+        raise BadLexicon("The JSON is too deep.", "Send a list of rules.") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise bad_lexicon(
+        raise BadLexicon(
             f"The lexicon cannot be read as JSON: {where}: {error.msg}.",
             "Send JSON, or PLS, which begins with <.",
         ) from None
     except ValueError:  # a number of too many digits
-        raise bad_lexicon("A number has too many digits.", "Send a list of rules.") from None
+        raise BadLexicon("A number has too many digits.", "Send a list of rules.") from None
 
 
 class _Lexeme:
@@ -220,7 +220,7 @@ class _PlsReader:
             self._parser.CurrentLineNumber,
             self._parser.CurrentColumnNumber + 1,
         )
-        raise bad_lexicon(
+        raise BadLexicon(
             f"The lexicon cannot be read as PLS: line {line:,}, column {column:,}: {what}.",
             "Send PLS 1.0 without DOCTYPE and entities, or JSON.",
         )
@@ -285,7 +285,7 @@ class _PlsReader:
             self._rules += lexeme.rules(lexeme.number)
         except InvalidRequest as error:
             line = self._parser.CurrentLineNumber
-            raise bad_lexicon(f"{error.message[:-1]} (line {line:,}).", error.hint) from None
+            raise BadLexicon(f"{error.message[:-1]} (line {line:,}).", error.hint) from None
 
     def _take_text(self, text: str) -> None:
         if self._lexeme is not None:

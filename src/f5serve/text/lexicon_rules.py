@@ -45,6 +45,13 @@ _FIELDS = ("text", "alias", "pinyin", "case_sensitive", "word_boundaries", "lang
 _OTHER_NAMES = {"string_to_replace": "text"}
 
 
+class BadLexicon(InvalidRequest):
+    """A lexicon or one of its rules cannot be used; code BAD_LEXICON."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, code=BAD_LEXICON, hint=hint)
+
+
 @dataclass(frozen=True, slots=True)
 class LexiconRule:
     """What is spoken for some words; `parse_rule` makes valid ones.
@@ -146,7 +153,7 @@ def parse_rules(values: Any, is_stored: bool = False) -> tuple[LexiconRule, ...]
         InvalidRequest: BAD_LEXICON, naming the number of the rule and the value.
     """
     if not isinstance(values, list):
-        raise bad_lexicon("The rules are no list.", 'Send {"rules": [{"text": .., "alias": ..}]}.')
+        raise BadLexicon("The rules are no list.", 'Send {"rules": [{"text": .., "alias": ..}]}.')
     check_count(len(values))
     return unique(parse_rule(value, number, is_stored) for number, value in enumerate(values, 1))
 
@@ -154,7 +161,7 @@ def parse_rules(values: Any, is_stored: bool = False) -> tuple[LexiconRule, ...]
 def check_count(count: int) -> None:
     """Refuse more than MAX_RULES rules, as BAD_LEXICON."""
     if count > MAX_RULES:
-        raise bad_lexicon(
+        raise BadLexicon(
             f"The lexicon has {count:,} rules; {MAX_RULES:,} are the most.",
             "Keep rules that only one voice needs in the lexicon of that voice.",
         )
@@ -198,14 +205,9 @@ def parse_selector(value: Any, number: int = 1) -> RuleSelector:
     )
 
 
-def bad_lexicon(message: str, hint: str) -> InvalidRequest:
-    """An error of code BAD_LEXICON."""
-    return InvalidRequest(message, code=BAD_LEXICON, hint=hint)
-
-
 def _rename_fields(value: Any, number: int, is_stored: bool) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise bad_lexicon(
+        raise BadLexicon(
             f"Rule {number} is no object.", 'A rule is {"text": "Nguyen", "alias": "Win"}.'
         )
     fields: dict[str, Any] = {
@@ -221,7 +223,7 @@ def _rename_fields(value: Any, number: int, is_stored: bool) -> dict[str, Any]:
     return fields
 
 
-def phoneme_error(number: int, text: Any) -> InvalidRequest:
+def phoneme_error(number: int, text: Any) -> BadLexicon:
     """The error for a rule that gives phonemes."""
     return _bad_rule(
         number,
@@ -231,10 +233,10 @@ def phoneme_error(number: int, text: Any) -> InvalidRequest:
     )
 
 
-def _bad_rule(number: int, fields: Mapping[str, Any], what: str, hint: str) -> InvalidRequest:
+def _bad_rule(number: int, fields: Mapping[str, Any], what: str, hint: str) -> BadLexicon:
     text = fields.get("text")
     shown = f" ({text[:40]!r})" if isinstance(text, str) and text else ""
-    return bad_lexicon(f"Rule {number}{shown} {what}.", hint)
+    return BadLexicon(f"Rule {number}{shown} {what}.", hint)
 
 
 def _text(fields: Mapping[str, Any], name: str, number: int, max_chars: int) -> str:

@@ -15,8 +15,8 @@ from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.store.json_documents import InvalidDocument, parse_object
 from f5serve.text.lexicon_files import MAX_FILE_BYTES, dump_json
 from f5serve.text.lexicon_rules import (
+    BadLexicon,
     LexiconRule,
-    bad_lexicon,
     check_count,
     parse_rules,
     rules_revision,
@@ -81,7 +81,7 @@ def check_size(rules: tuple[LexiconRule, ...]) -> None:
     check_count(len(rules))
     size = len(dump_json(rules))
     if size > MAX_FILE_BYTES:
-        raise bad_lexicon(
+        raise BadLexicon(
             f"The lexicon takes {size:,} bytes; {MAX_FILE_BYTES:,} are the most.",
             "Keep rules that only one voice needs in the lexicon of that voice.",
         )
