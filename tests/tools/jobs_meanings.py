@@ -57,6 +57,10 @@ FIELDS = {
     "one is installed.",
     "consent": "That the speaker agrees to be cloned; for recordings given as URLs, required if "
     "F5_REQUIRE_CONSENT is set.",
+    "language": "Of the text, a BCP 47 tag; without it the text decides, then the voice.",
+    "normalize": "Whether numbers, dates, signs and abbreviations are read as words, or the kinds "
+    "to leave alone; without it the voice decides, then F5_NORMALIZE.",
+    "lexicon": "Rules of pronunciation for this text, before those of the voice and the library.",
     "response_format": "Format of the audio.",
     "speed": "1 is as in the recording.",
     "seed": "The same seed gives the same speech; without it one is chosen and returned.",
@@ -77,7 +81,9 @@ FIELDS = {
     "voice_name": "Name of the voice, with or without an ending such as .wav.",
     "with_results": "Also remove all results with this voice: jobs, audio, texts and word timings. "
     "This reads every job of the store, which may take minutes.",
-    "language": "Spoken language, ISO 639-1.",
+    "upload.language": "Spoken language, a BCP 47 tag such as en or pt-BR.",
+    "upload.normalize": "How texts in this voice are read if a request does not say; without it "
+    "F5_NORMALIZE decides.",
     "voice_file": "The recording in base64.",
     "voice_file_url": "The recording's https URL, instead of `voice_file`.",
     "text_file": "The transcript as a text file in base64, instead of `ref_text`.",
@@ -96,7 +102,8 @@ _ANSWER = {
     "sample_rate": "24000.",
     "format": "Format of the audio.",
     "seed": "The seed that was used.",
-    "text": "The text as it was spoken.",
+    "text": "The text as it was written.",
+    "spoken_text": "The words that were spoken for it.",
     "voice": "Name of the voice.",
     "model": "Model that generated the speech.",
     "word_timings": "`word`, `start_time`, `end_time` in seconds, `confidence`.",
