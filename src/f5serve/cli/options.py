@@ -186,7 +186,7 @@ def add_voices(verbs: Any) -> None:
     adding.add_argument("--ref-text-file", metavar="F", help="or a file; default: FILE's .txt")
     adding.add_argument("--language", default="", metavar="TAG", help="BCP 47, e.g. en or pt-BR")
     normalize = "of its texts: auto, on, off, or kinds to leave alone, e.g. date,money"
-    adding.add_argument("--normalize", default="", metavar="WHAT", help=normalize)
+    adding.add_argument("--normalize", default="", metavar="X", help=normalize)
     removing.add_argument("name", metavar="NAME")
     removing.add_argument(
         "--with-results",
