@@ -385,6 +385,8 @@ def _keep_still(_: Wave) -> None:
 
 
 def _name(character: str) -> str:
+    if (pinyin := show_pinyin(character)) != character:
+        return pinyin
     if unicodedata.category(character)[0] in "CMZ":  # nothing to see on its own
         return f"U+{ord(character):04X}"
     return f"{character} (U+{ord(character):04X})"
