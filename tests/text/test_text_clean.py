@@ -106,6 +106,10 @@ def test_many_accents_take_no_time_within_the_limit() -> None:
         ("Title\n=====\ntext\n\n---\nmore", "Title. text. more"),
         ("<b>a</b> &amp; b", "a & b"),
         ("<p>One</p><p>Two<br/>three</p><img src='x'>", "One. Two three"),
+        (
+            '<say-as pinyin="dao3">倒</say-as><say-as a="b">x</say-as>',
+            '<say-as pinyin="dao3">倒</say-as>x',
+        ),
         ("H<sub>2</sub>O &lt;i&gt;is&lt;/i&gt; &#39;wet&#39;", "H2O is 'wet'"),
         ('Hi <break time="1s"/> you <!-- not me -->', "Hi you"),
         ("**bold**, *it*, __u__, ~~no~~, `code`, **a *b* c**", "bold, it, u, no, code, a b c"),

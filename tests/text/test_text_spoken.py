@@ -15,6 +15,7 @@ from f5serve.text.clean import clean_text
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.lexicon_rules import LexiconRule
 from f5serve.text.normalization.normalizer import LANGUAGES
+from f5serve.text.pinyin import show_pinyin
 from f5serve.text.spoken import SpokenText, as_written, spoken_text, unnormalized_kinds
 from f5serve.text_kinds import TEXT_KINDS
 
@@ -31,11 +32,50 @@ texts = st.text(
 pieces = st.lists(
     st.sampled_from(
         [
-            *("1", "12", "1990", "2005", "3.50", "1,299.99", "1.299,99", "03/04/2025", "14:30", "½"),
+            *(
+                "1",
+                "12",
+                "1990",
+                "2005",
+                "3.50",
+                "1,299.99",
+                "1.299,99",
+                "03/04/2025",
+                "14:30",
+                "½",
+            ),
             *("$", "€", "£", "%", "kg", "km/h", "°C", "Dr.", "No.", "St.", "e.g.", "etc.", "Mr."),
             *("XIV", "Louis", "NASA", "FBI", "https://a.example/b?c=1", "a@b.example", "#TagOne"),
-            *("-", "–", "/", ":", ".", ",", " ", " ", " ", "(", ")", "x", "+", "=", "&", "1st", "2e"),
-            *("你好", "5个", "第3章", "3本", "2024年3月5日", "am 1. Mai", "el 2.º", "siècle", "v2.10.3"),
+            *(
+                "-",
+                "–",
+                "/",
+                ":",
+                ".",
+                ",",
+                " ",
+                " ",
+                " ",
+                "(",
+                ")",
+                "x",
+                "+",
+                "=",
+                "&",
+                "1st",
+                "2e",
+            ),
+            *(
+                "你好",
+                "5个",
+                "第3章",
+                "3本",
+                "2024年3月5日",
+                "am 1. Mai",
+                "el 2.º",
+                "siècle",
+                "v2.10.3",
+            ),
         ]
     ),
     max_size=12,
@@ -63,9 +103,7 @@ def spans_are_sound(spoken: SpokenText) -> None:
 
 @pytest.mark.parametrize("language", [*ALL, "ru", "th", "xx", ""])
 @given(st.one_of(texts, pieces).map(clean))
-def test_nothing_raises_nothing_is_lost_and_twice_changes_nothing(
-    language: str, text: str
-) -> None:
+def test_nothing_raises_nothing_is_lost_and_twice_changes_nothing(language: str, text: str) -> None:
     once = spoken_text(text, language)
     spans_are_sound(once)
     assert unicodedata.is_normalized("NFC", once.mapped.text)
@@ -150,6 +188,15 @@ def test_marked_pinyin_is_written_as_its_character() -> None:
     with pytest.raises(InvalidRequest) as error:
         spoken_text("[pinyin:qwx9]", "zh")
     assert error.value.code == "BAD_PINYIN"
+
+
+@pytest.mark.parametrize(
+    "marked", ["[pinyin:chong2 qing4]", "<say-as pinyin='chong2 qing4'>重庆</say-as>"]
+)
+def test_marked_pinyin_passes_cleaning_and_decides_no_language(marked: str) -> None:
+    spoken = spoken_text(clean_text(f"我在{marked}。", 500))
+    assert show_pinyin(spoken.mapped.text) == "我在[pinyin:chong2 qing4]。"
+    assert spoken.language == "zh"
 
 
 def test_what_normalize_takes() -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import pairwise
 
 from f5serve.text.mapped_text import MappedText
+from f5serve.text.pinyin import SAY_AS
 
 _AMPERSANDS = re.compile(r"&(?:amp;)++")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -31,7 +32,7 @@ _BLOCKS = (
 )
 # Attributes have an equals sign: "a <b and c> d" is no tag.
 _END_OF_TAG = r"(?:\s[^<>=]{0,100}=[^<>]{0,2000})?\s{0,9}/?>"
-_INLINE_TAG = re.compile(rf"</?(?:{_INLINE}){_END_OF_TAG}", re.IGNORECASE)
+_INLINE_TAG = re.compile(rf"{SAY_AS}|</?(?:{_INLINE}){_END_OF_TAG}", re.IGNORECASE)
 _BLOCK_TAG = re.compile(rf"</?(?:{_BLOCKS}){_END_OF_TAG}", re.IGNORECASE)
 
 _LINK = re.compile(
@@ -134,7 +135,7 @@ def without_markup(text: MappedText) -> MappedText:
     if "\\" in text.text or "$$" in text.text:
         text = text.rewrite(_MATH, partial(_without_math, text)).keep(_ESCAPE, 1)
     if "<" in text.text and ">" in text.text:
-        text = text.keep(_AUTOLINK, 1).sub(_COMMENT, " ").keep(_INLINE_TAG)
+        text = text.keep(_AUTOLINK, 1).sub(_COMMENT, " ").sub(_INLINE_TAG, _without_tag)
         text = text.sub(_BLOCK_TAG, "\n")
     if "[" in text.text:
         text = _without_links(text)
@@ -158,6 +159,10 @@ def without_item_mark(line: MappedText) -> MappedText:
 def _unescape(match: re.Match[str]) -> str:
     text = html.unescape(match[0])
     return match[0] if len(text) > 1 and text.endswith(";") else text  # a part of it was a name
+
+
+def _without_tag(match: re.Match[str]) -> str | None:
+    return None if match["words"] is not None else ""  # pinyin is for later steps
 
 
 def _without_math(text: MappedText, match: re.Match[str]) -> MappedText:

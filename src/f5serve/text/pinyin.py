@@ -65,12 +65,14 @@ _PLACES = 5
 """Characters for each syllable of the table: its tones 1 to 5."""
 
 _SYLLABLE_CHARS = re.compile("[\U00100000-\U00100fff]++")
-_MARKUP = re.compile(
-    r"\[pinyin:(?P<inline>[^\[\]]{0,500})\]"
-    r"|<say-as\s{1,9}pinyin\s{0,9}=\s{0,9}(?:\"(?P<double>[^\"<>]{0,500})\"|'(?P<single>[^'<>]{0,500})')"
-    r"\s{0,9}>(?P<words>[^<>]{0,500})</say-as\s{0,9}>",
-    re.IGNORECASE,
+SAY_AS = (
+    r"<say-as\s{1,9}pinyin\s{0,9}=\s{0,9}(?:\"(?P<double>[^\"<>]{0,500})\"|'(?P<single>[^'<>]{0,500})')"
+    r"\s{0,9}>(?P<words>[^<>]{0,500})</say-as\s{0,9}>"
 )
+"""The tag of SSML with its characters, as a pattern for any case; `words` are the characters."""
+
+_INLINE = re.compile(r"\[pinyin:[^\[\]]{0,500}\]", re.IGNORECASE)
+_MARKUP = re.compile(rf"\[pinyin:(?P<inline>[^\[\]]{{0,500}})\]|{SAY_AS}", re.IGNORECASE)
 _WRITTEN_SYLLABLE = re.compile(r"[^\s\d'’,;.-]++\d?|\d")
 _TONE_MARKS = {"\u0304": 1, "\u0301": 2, "\u030c": 3, "\u0300": 4}
 _AFTER_PALATALS = re.compile("(?<=[jqxy])v")
@@ -228,6 +230,11 @@ def _put(mapped: MappedText, found: list[tuple[Span, str, Span]]) -> MappedText:
         parts += [mapped[end:start], mapped.replaced(marked, places)]
         end = stop
     return MappedText.join([*parts, mapped[end:]])
+
+
+def without_pinyin(text: str) -> str:
+    """The text without `[pinyin:...]`, whose letters are of no language."""
+    return _INLINE.sub("", text) if "[" in text else text
 
 
 def show_pinyin(text: str) -> str:

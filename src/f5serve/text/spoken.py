@@ -11,7 +11,7 @@ from f5serve.text.language import language_of
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.normalization.normalizer import normalize
-from f5serve.text.pinyin import mark_pinyin, show_pinyin, syllable_of
+from f5serve.text.pinyin import mark_pinyin, show_pinyin, syllable_of, without_pinyin
 from f5serve.text_kinds import TEXT_KINDS, VALUES, parse_normalize
 from f5serve.types import Span
 
@@ -54,7 +54,7 @@ def spoken_text(
         InvalidRequest: BAD_PINYIN for a syllable that does not exist.
     """
     written, mapped = _without_markup(text)
-    language = language or language_of(written, voice_language)
+    language = language or language_of(without_pinyin(written), voice_language)
     if lexicon is not None:
         mapped = lexicon.apply(mapped, language)
     done = normalize(mapped, language, unnormalized)
