@@ -95,8 +95,8 @@ def _preloads(page: Page) -> str:
     )
 
 
-def _facts(settings: Settings) -> dict[str, float]:
-    """The limit of the text, and where the sliders begin."""
+def _facts(settings: Settings) -> dict[str, float | str]:
+    """The limit of the text, and what the options are without a choice."""
     options = default_options(settings)
     return {
         "max_chars": min(settings.openai_max_chars, settings.max_text_chars),
@@ -105,6 +105,7 @@ def _facts(settings: Settings) -> dict[str, float]:
         "sway_sampling_coef": options.sway_sampling_coef,
         "speed": options.speed,
         "cross_fade_s": CROSS_FADE_S,
+        "normalize": settings.normalize,
     }
 
 

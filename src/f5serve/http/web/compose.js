@@ -6,13 +6,17 @@ import { STREAMED } from "./speech.js";
 
 const DRAFT = "f5serve.draft";
 const SLIDERS = ["speed", "nfe_step", "cfg_strength", "sway_sampling_coef", "cross_fade_s"];
+const CHECKS = ["timings", "remove_silence", "normalize"];
 
-export class Compose {
-  /** @param {{ max_chars: number } & Record<string, number>} facts limits and defaults of the server */
+/** Emits "change" when text or options are others. */
+export class Compose extends EventTarget {
+  /** @param {{ max_chars: number, normalize: string } & Record<string, any>} facts of the server */
   constructor(facts) {
+    super();
     this._facts = facts;
     this._text = byId("text");
     this._load = { queue_s: 0, rtf: 0 };
+    this._plan = { text: "", speed: 1, seconds: 0 };
     this._reset();
     this._restore();
     this._text.addEventListener("input", () => this._changed());
@@ -41,9 +45,25 @@ export class Compose {
     return byId("response_format").value;
   }
 
-  /** Seconds of speech to expect. */
+  /** Seconds of speech to expect: as the server plans it, or by the characters until it has. */
   get expected() {
-    return speechSeconds(this.text, Number(byId("speed").value));
+    const { text, speed, seconds } = this._plan;
+    if (text === this.text && speed === this._speed) return seconds;
+    return speechSeconds(this.text, this._speed);
+  }
+
+  /**
+   * What the server plans.
+   * @param {{ text: string, speed: number }} body as `preview` gave it
+   * @param {number} seconds
+   */
+  plan({ text, speed }, seconds) {
+    this._plan = { text, speed, seconds };
+    this._measure();
+  }
+
+  get _speed() {
+    return Number(byId("speed").value);
   }
 
   /**
@@ -69,13 +89,43 @@ export class Compose {
     if (byId("seed").value) body.seed = Number(byId("seed").value);
     if (byId("remove_silence").checked) body.remove_silence = true;
     body.return_word_timings = byId("timings").checked;
-    return body;
+    return { ...body, ...this._reading };
+  }
+
+  /**
+   * The fields of a request for a preview; null where there is nothing to ask.
+   * @param {string} voice
+   */
+  preview(voice) {
+    if (!this.text.trim() || this._isTooLong) return null;
+    return { text: this.text, voice, speed: this._speed, ...this._reading };
+  }
+
+  /** How the text is read, where that is not as usual. */
+  get _reading() {
+    /** @type {Record<string, unknown>} */
+    const fields = {};
+    if (byId("language").value) fields.language = byId("language").value;
+    const { checked } = byId("normalize");
+    if (checked !== this._normalizes) fields.normalize = checked ? "auto" : "off";
+    return fields;
+  }
+
+  /** Whether the server reads numbers and signs as words. */
+  get _normalizes() {
+    return this._facts.normalize !== "off";
+  }
+
+  get _isTooLong() {
+    return [...this.text].length > this._facts.max_chars;
   }
 
   _reset() {
     for (const name of SLIDERS) byId(name).value = this._facts[name];
     byId("seed").value = "";
     byId("response_format").value = "wav";
+    byId("language").value = "";
+    byId("normalize").checked = this._normalizes;
     byId("remove_silence").checked = false;
     byId("timings").checked = true;
   }
@@ -86,6 +136,7 @@ export class Compose {
     byId("options-said").textContent = this._differing().join(" · ");
     this._measure();
     this._save();
+    this.dispatchEvent(new Event("change"));
   }
 
   /** What is not as usual, for the line that is seen while the options are folded away. */
@@ -95,6 +146,10 @@ export class Compose {
     );
     if (byId("seed").value) told.push(`seed ${byId("seed").value}`);
     if (this.format !== "wav") told.push(this.format);
+    if (byId("language").value) told.push(byId("language").selectedOptions[0].text);
+    if (byId("normalize").checked !== this._normalizes) {
+      told.push(this._normalizes ? "numbers as written" : "numbers as words");
+    }
     if (!byId("timings").checked) told.push("no word times");
     if (byId("remove_silence").checked) told.push("no silence");
     return told;
@@ -103,7 +158,7 @@ export class Compose {
   _measure() {
     const length = [...this.text].length;
     const limit = this._facts.max_chars;
-    const tooLong = length > limit;
+    const tooLong = this._isTooLong;
     const counter = byId("length");
     counter.textContent = `${length.toLocaleString("en")} of ${counted(limit, "character")}`;
     counter.classList.toggle("over", tooLong);
@@ -118,9 +173,9 @@ export class Compose {
 
   _save() {
     const options = Object.fromEntries(
-      [...SLIDERS, "seed", "response_format"].map((name) => [name, byId(name).value]),
+      [...SLIDERS, "seed", "response_format", "language"].map((name) => [name, byId(name).value]),
     );
-    const checks = { timings: byId("timings").checked, remove_silence: byId("remove_silence").checked };
+    const checks = Object.fromEntries(CHECKS.map((name) => [name, byId(name).checked]));
     localStorage.setItem(DRAFT, JSON.stringify({ text: this.text, options, checks }));
   }
 

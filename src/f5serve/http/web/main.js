@@ -12,6 +12,7 @@ import { Player } from "./player.js";
 import { Result } from "./result.js";
 import { Server } from "./server.js";
 import { resultOf, speak } from "./speech.js";
+import { Spoken } from "./spoken.js";
 import { installTheme } from "./theme.js";
 import { Voices } from "./voices.js";
 
@@ -36,6 +37,7 @@ const server = new Server(api, (load) => {
 });
 new NewVoice(api, voices);
 new Lexicon(api, voices);
+const spoken = new Spoken(api, compose, voices);
 
 /** @type {AbortController | null} the request that is under way */
 let underWay = null;
@@ -157,6 +159,7 @@ installTheme(() => result.draw());
 async function fill() {
   try {
     await voices.load();
+    spoken.refresh();
     await history.load();
     clearError();
   } catch (error) {
