@@ -28,13 +28,8 @@ from f5serve.store.json_documents import MAX_ITEMS, InvalidDocument, parse_objec
 _log = logging.getLogger(__name__)
 
 DAMAGED = "RECORD_DAMAGED"
-
-
 TOO_NEW = "RECORD_TOO_NEW"
-
-
 MAX_NAMES = 1_000
-
 
 _NEVER_READABLE = frozenset({"OBJECT_TOO_LARGE", "NOT_A_FILE", "LINK_LEADS_OUT"})
 """Codes of a store that say that what lies under this one key can never be read as a record."""

@@ -37,7 +37,7 @@ _GROUP = 200
 _OF_A_JOB = re.compile(r"(?:jobs|output)/([^/]+)/[^/]+")
 _TIMING = re.compile(r"timings/([^/]+)\.[a-z0-9]+")
 _OF_THE_QUEUE = re.compile(r"queue/[^/]+\.json")
-_OF_THE_CACHE = re.compile(r"cache/[0-9a-f]{64}\.json")
+CACHE_ENTRY = re.compile(r"cache/[0-9a-f]{64}\.json")
 
 
 @dataclass(slots=True)
@@ -110,7 +110,9 @@ def collect_garbage(
                 listing = _list(store)
                 old = [name for name in listing.old(before) if name not in gone]
             group, old = old[:size], old[size:]
-            whole = [sorted(listing.files[name], key=_order) + indexed[name] for name in group]
+            whole = [
+                sorted(listing.files[name], key=deletion_order) + indexed[name] for name in group
+            ]
             if not dry_run:
                 list(deleters.map(lambda files: _delete(store, files), whole))
             for name, files in zip(group, whole, strict=True):
@@ -145,7 +147,7 @@ def _sweep_entries(
     """Remove old entries of the cache and of the queue: what no worker took for so long is not
     wanted any more, and its records have gone with the job."""
     entries = [
-        *_older(store.list("cache/"), _OF_THE_CACHE, before),
+        *_older(store.list("cache/"), CACHE_ENTRY, before),
         *_older(store.list("queue/"), _OF_THE_QUEUE, before),
     ]
     swept.cache_entries = sum(entry.key.startswith("cache/") for entry in entries)
@@ -176,7 +178,7 @@ def _older(
             yield entry
 
 
-def _order(entry: StoredObject) -> tuple[int, str]:
+def deletion_order(entry: StoredObject) -> tuple[int, str]:
     """done.json goes first, so that nothing names what is gone, and state.json last: a job
     without it counts as never begun."""
     name = entry.key.rpartition("/")[2] if entry.key.startswith("jobs/") else ""

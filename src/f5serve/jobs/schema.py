@@ -218,9 +218,5 @@ CACHED = Object(
     {"job_id": _LONG, "at": _TIME, "story": RESULT}, frozenset({"job_id", "at", "story"})
 )
 
-_SHAPES = {"state": STATE, "done": DONE, "cancel": CANCEL}
-
-
-def shape_of(name: str) -> Check:
-    """The shape of a job's record by its name: state, done, cancel or failed-N."""
-    return _SHAPES.get(name, FAILED)
+SHAPES = {"state": STATE, "done": DONE, "cancel": CANCEL}
+"""By the name of a job's record; FAILED for failed-N."""

@@ -38,7 +38,7 @@ from f5serve.jobs.records import (
     resolve_status,
     unknown,
 )
-from f5serve.jobs.schema import shape_of
+from f5serve.jobs.schema import FAILED, SHAPES
 from f5serve.store.base import ObjectStore
 
 MAX_ATTEMPTS = 10
@@ -175,7 +175,8 @@ class JobStore:
         if found is not None and self._was_overtaken(lease, found):
             lease.lost = True
             return
-        if self._cancel_asked(lease.job_id, found):
+        is_asked = found is not None and found.get("phase") == "cancelled"
+        if is_asked or self._usable(lease.job_id, "cancel") is not None:
             raise cancelled(lease.job_id)
         self._put_state(lease, phase=phase, progress=dict(progress))
 
@@ -356,10 +357,6 @@ class JobStore:
     def _is_another(self, state: Record) -> bool:
         return (state.get("worker") or {}).get("boot_id") != self.boot_id
 
-    def _cancel_asked(self, job_id: str, state: Record | None) -> bool:
-        asked = state is not None and state.get("phase") == "cancelled"
-        return asked or self._usable(job_id, "cancel") is not None
-
     def _refuse_hopeless(self, job_id: str, snapshot: JobSnapshot, state: Record) -> None:
         attempts = attempt_of(state)
         failure = snapshot.record.get("failure") or {}
@@ -394,7 +391,8 @@ class JobStore:
             return None
 
     def _read(self, job_id: str, name: str) -> Record | None:
-        return self.reader.get(record_key(job_id, name), shape_of(name), folder_of(job_id))
+        shape = SHAPES.get(name, FAILED)
+        return self.reader.get(record_key(job_id, name), shape, folder_of(job_id))
 
     def _write(self, job_id: str, name: str, record: Mapping[str, Any]) -> None:
         self.store.put(record_key(job_id, name), encode(record), "application/json")

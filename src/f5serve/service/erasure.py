@@ -20,6 +20,7 @@ from f5serve.jobs.history import JobIndex
 from f5serve.jobs.pending import entry_key
 from f5serve.jobs.record_reader import RecordReader
 from f5serve.jobs.records import JobRecords, Record, Status, record_key, resolve_status
+from f5serve.jobs.retention import CACHE_ENTRY, deletion_order
 from f5serve.jobs.schema import CACHED, DONE, STATE
 from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.voices.library import VoiceLibrary, VoiceNotFound
@@ -33,7 +34,6 @@ OnProgress = Callable[[int, int], None]
 _AT_A_TIME: Final = 8
 _BATCH: Final = 500
 _OF_A_JOB = re.compile(r"jobs/([^/]+)/[^/]+")
-_OF_THE_CACHE = re.compile(r"cache/[0-9a-f]{64}\.json")
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class _Eraser:
                     self._count(files)
                 looked += len(folders)
                 on_progress(looked, erased.jobs)
-            entries = (e for e in self._store.list("cache/") if _OF_THE_CACHE.fullmatch(e.key))
+            entries = (e for e in self._store.list("cache/") if CACHE_ENTRY.fullmatch(e.key))
             for some in _batches(entries):
                 for gone in pool.map(self._erase_entry, some):
                     erased.cache_entries += len(gone)
@@ -145,16 +145,13 @@ class _Eraser:
         return [entry]
 
     def _files(self, folder: str) -> list[StoredObject]:
-        """All that is kept of a job; done.json first, so that nothing names what is gone, and
-        state.json last, as a job without it counts as never begun."""
+        """All that is kept of a job, in the order in which it goes."""
         found = [*self._store.list(f"queue/{folder}."), *self._store.list(f"jobs/{folder}/")]
         found += self._store.list(f"output/{folder}/")
         timing = re.compile(rf"timings/{re.escape(folder)}\.[a-z0-9]+")
         found += [e for e in self._store.list(f"timings/{folder}.") if timing.fullmatch(e.key)]
         found = [e for e in found if not e.key.startswith("queue/") or e.key == entry_key(folder)]
-        last = {record_key(folder, "done"): 0, record_key(folder, "state"): 2}
-        found.sort(key=lambda entry: (last.get(entry.key, 1), entry.key))
-        return found + self._indexed.get(folder, [])
+        return sorted(found, key=deletion_order) + self._indexed.get(folder, [])
 
     def _count(self, gone: list[StoredObject]) -> None:
         self._erased.files += len(gone)
