@@ -14,7 +14,7 @@ import pytest
 from f5serve.audio.encode import MEDIA_TYPES, read_wav
 from f5serve.errors import ModelUnavailable, StorageFailed
 from f5serve.fallback.tone import Tone
-from f5serve.service.responses import MAX_INLINE_BYTES
+from f5serve.service.job_handle import MAX_INLINE_BYTES
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from tests.service.house import HELLO, house, run

@@ -6,20 +6,19 @@ A job runs in a task of its own, so a caller that disconnects never leaves a cla
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from f5serve.errors import F5Error
 from f5serve.jobs.records import CANCELLED_CODE, Record, conflict
+from f5serve.process import log_failure
 from f5serve.service.admission import Ticket
 from f5serve.service.events import AudioFile, ChunkStore, JobEvent, Progress
 from f5serve.types import Wave
-
-_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -29,6 +28,12 @@ REMEMBERED_S = 5.0
 
 RELEASE_S = 3.0
 """Part of the shutdown budget for a last ODE step and the records of released jobs."""
+
+NOTE_S = 0.5
+"""Longest that an answer waits for the record of how its job ended."""
+
+CLOSE_S = 1.0
+"""Longest that the end of the process waits for such records."""
 
 
 class ActiveJob:
@@ -47,6 +52,7 @@ class ActiveJob:
         deadline: `time.monotonic()` by which it is to be done, or None.
         subscribers: number of callers that wait for it.
         accept_unstored: whether speech that cannot be stored is delivered all the same.
+        news: set with the next event and at the end; each event has a new one.
         task: runs it; set when it begins.
     """
 
@@ -68,19 +74,10 @@ class ActiveJob:
         self.accept_unstored = False
         self._total = 0
         self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
+        self.news = asyncio.Event()
         self._stopped = asyncio.Event()
         self._why: Callable[[], F5Error] | None = None
         self._lock = threading.Lock()
-
-    def begin(self, work: Coroutine[Any, Any, Record]) -> None:
-        """Run in a task of its own; callers are woken at its end."""
-        self.task = self._loop.create_task(work, name=f"job {self.job_id}")
-        self.task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[Record]) -> None:
-        swallow_exception(task)
-        self._wake()
 
     def cancel(self, why: Callable[[], F5Error]) -> None:
         """End the work at its next step; the first reason counts. From any thread."""
@@ -108,7 +105,7 @@ class ActiveJob:
         elif isinstance(event, AudioFile):
             self.audio = event
         self.events.append(event)
-        self._wake()
+        self.wake()
 
     def publish_utterances(self, done: int, total: int) -> None:
         """Publish the number of finished utterances; from the inference thread."""
@@ -121,21 +118,10 @@ class ActiveJob:
         if self.chunks is not None:
             self._loop.call_soon_threadsafe(self.publish, self.chunks.keep(wave, self._total))
 
-    async def next_event(self, until: float | None) -> None:
-        """Wait for the next event, or for the job's end.
-
-        Args:
-            until: longest, by `time.monotonic()`.
-
-        Raises:
-            TimeoutError: neither came in time.
-        """
-        async with asyncio.timeout_at(until):  # asyncio's clock is that of time.monotonic
-            await self._news.wait()
-
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def wake(self) -> None:
+        """Wake those that wait for `news`."""
+        self.news.set()
+        self.news = asyncio.Event()
 
     def set_deadline(self, seconds: float) -> asyncio.TimerHandle:
         """Cancel the job after so many seconds, unless the timer is cancelled before."""
@@ -197,15 +183,20 @@ class JobRegistry:
         """
         found = self._jobs.get(job.job_id)
         if found is None:
-            job.begin(work())
             self._jobs[job.job_id] = job
-            job.task.add_done_callback(lambda _: self._jobs.pop(job.job_id))
+            job.task = asyncio.create_task(work(), name=f"job {job.job_id}")
+            job.task.add_done_callback(partial(self._ended, job))
         elif found.sha256 != job.sha256:
             raise conflict(job.job_id)
         else:
             job = found
         job.subscribers += 1
         return job
+
+    def _ended(self, job: ActiveJob, task: asyncio.Task[Record]) -> None:
+        swallow_exception(task)
+        del self._jobs[job.job_id]
+        job.wake()
 
     async def leave(self, job: ActiveJob, may_detach: bool) -> None:
         """End a job whose caller has gone, unless others wait for it and the caller may detach.
@@ -272,6 +263,30 @@ class RequestCoalescer:
     def _forget(self, key: str, found: asyncio.Future[Record | None]) -> None:
         if self._under_way.get(key) is found:
             del self._under_way[key]
+
+
+class DetachedTasks:
+    """Background steps that no caller waits for; used in the event loop only."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, None], within_s: float = NOTE_S) -> None:
+        """Wait for the work for a while; what is left of it is done by itself."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        log_failure(task, "recording the end of a job")
+        await asyncio.wait({task}, timeout=within_s)
+
+    async def close(self, within_s: float = CLOSE_S) -> None:
+        """Wait for all of them for a while, and give up what is left."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=within_s)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
 
 
 def stopped(job_id: str) -> F5Error:

@@ -42,7 +42,8 @@ class Ticket:
 
     def settle(self, seconds: float) -> None:
         """Learn from the seconds it took, where nothing else ran meanwhile."""
-        self._controller.observe(seconds / self._text_bytes)
+        cost, before = seconds / self._text_bytes, self._controller.s_per_byte
+        self._controller.s_per_byte = cost if before is None else before + _WEIGHT * (cost - before)
 
     def release(self) -> None:
         """Take the request out of the backlog; may be called twice."""
@@ -58,6 +59,7 @@ class AdmissionController:
 
     Attributes:
         tickets: requests that were admitted and not released.
+        s_per_byte: running average of what a byte of text costs; None while no cost is known.
     """
 
     def __init__(self, max_wait_s: float) -> None:
@@ -65,7 +67,7 @@ class AdmissionController:
         self._max_wait_s = max_wait_s
         # A running sum, since each request asks for it; and the number of tickets in it.
         self._known, self._wait_s = 0, 0.0
-        self._s_per_byte: float | None = None
+        self.s_per_byte: float | None = None
 
     @property
     def backlog_s(self) -> float | None:
@@ -83,17 +85,18 @@ class AdmissionController:
         """
         backlog_s = self.backlog_s
         if not force and backlog_s is not None and backlog_s > self._max_wait_s:
-            raise busy(backlog_s, len(self.tickets), self._max_wait_s)
-        cost = self._s_per_byte
+            raise F5Error(
+                f"This worker is busy for about {backlog_s:.0f} s with {len(self.tickets)} "
+                f"requests; {self._max_wait_s:g} s is the most that a request waits.",
+                code="BUSY",
+                hint="Try again later, add workers, or raise F5_MAX_QUEUE_S.",
+                retryable=True,
+            )
+        cost = self.s_per_byte
         ticket = Ticket(self, text_bytes, None if cost is None else cost * text_bytes)
         self.tickets.add(ticket)
         ticket.progress(0.0)
         return ticket
-
-    def observe(self, s_per_byte: float) -> None:
-        """Update the average seconds for a byte of text."""
-        before = s_per_byte if self._s_per_byte is None else self._s_per_byte
-        self._s_per_byte = before + _WEIGHT * (s_per_byte - before)
 
     def update(self, ticket: Ticket, remaining_s: float | None) -> None:
         """Set what a ticket still needs; None is unknown."""
@@ -105,14 +108,3 @@ class AdmissionController:
                 # Exactly nothing where no estimate is left, whatever was rounded before.
                 self._wait_s = max(self._wait_s + sign * seconds, 0.0) if self._known else 0.0
         ticket.remaining_s = remaining_s
-
-
-def busy(backlog_s: float, ahead: int, max_wait_s: float) -> F5Error:
-    """The error for a request that would have to wait too long."""
-    return F5Error(
-        f"This worker is busy for about {backlog_s:.0f} s with {ahead} requests; "
-        f"{max_wait_s:g} s is the most that a request waits.",
-        code="BUSY",
-        hint="Try again later, add workers, or raise F5_MAX_QUEUE_S.",
-        retryable=True,
-    )

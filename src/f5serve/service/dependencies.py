@@ -13,10 +13,10 @@ from f5serve.jobs.cache import ResultCache
 from f5serve.jobs.records import LEASE_S
 from f5serve.jobs.store import JobStore
 from f5serve.metrics import Registry
-from f5serve.service.active_jobs import RequestCoalescer
+from f5serve.service.active_jobs import DetachedTasks, RequestCoalescer
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.metrics import Metrics
-from f5serve.service.supervisor import DetachedTasks, Supervisor
+from f5serve.service.supervisor import Supervisor
 from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.voices.library import VoiceLibrary
 
@@ -39,8 +39,8 @@ class Dependencies:
         cache: None when results are never used again.
         pools: threads for calls that block.
         background: the tasks that go on beside requests.
-        folder: where speech lies that is too long for memory, until it is stored; None keeps all of
-            it in memory.
+        folder: where speech lies that is too long for memory, until it is stored.
+        url_expires_s: lifetime of signed URLs.
     """
 
     job_store: JobStore
@@ -49,12 +49,13 @@ class Dependencies:
     cache: ResultCache | None
     pools: Pools
     metrics: Metrics
-    heartbeat_s: float = HEARTBEAT_S
-    checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
-    background: Supervisor = field(default_factory=Supervisor)
+    background: Supervisor
+    heartbeat_s: float
+    checkpoints: CheckpointPolicy
+    folder: Path
+    url_expires_s: float
     detached: DetachedTasks = field(default_factory=DetachedTasks)
     coalescer: RequestCoalescer = field(default_factory=RequestCoalescer)
-    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

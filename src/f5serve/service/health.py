@@ -161,7 +161,8 @@ class HealthChecks:
         store, machine = await asyncio.gather(self._store.get(), self._machine.get())
         report = machine.value or {"doctor": None, "disk": None}
         ages = {"store": _age(store), "machine": _age(machine)}
-        return {"store": _state(store), **report, "age_s": ages}
+        state = "slow" if store.is_late or store.value is None else store.value
+        return {"store": state, **report, "age_s": ages}
 
 
 def check_store(store: BoundedStore) -> str:
@@ -178,10 +179,6 @@ def check_store(store: BoundedStore) -> str:
     except F5Error as error:
         return error.code
     return "ok"
-
-
-def _state(seen: ProbeResult[str]) -> str:
-    return "slow" if seen.is_late or seen.value is None else seen.value
 
 
 def _age(seen: ProbeResult[Any]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import random
 from collections.abc import AsyncGenerator, Mapping
@@ -30,11 +31,14 @@ from f5serve.service.events import (
     decode_result,
     response_of,
 )
-from f5serve.service.executor import BoundedExecutor
-from f5serve.service.metrics import Metrics
 from f5serve.service.requests import Name, Request, TTSRequest, lower
 from f5serve.store.base import ObjectStore
 from f5serve.types import Wave
+
+_log = logging.getLogger(__name__)
+
+MAX_INLINE_BYTES = 6_000_000
+"""Longest audio inside an answer; more would not pass through RunPod's queue."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,8 +56,7 @@ class JobHandle:
     until: float | None
     is_joined: bool
     registry: JobRegistry
-    results: StoredResults
-    metrics: Metrics
+    deps: Dependencies
 
     async def events(self) -> AsyncGenerator[JobEvent, None]:
         """All events, those before this call first; `Completed` is the last.
@@ -67,7 +70,7 @@ class JobHandle:
         """
         job, sent, has_audio = self.job, 0, False
         try:
-            with self.metrics.track("tts"):
+            with self.deps.metrics.track("tts"):
                 while True:
                     while sent < len(job.events):
                         event = job.events[sent]
@@ -98,8 +101,9 @@ class JobHandle:
         self.job.cancel(lambda: stopped(self.job.job_id))
 
     async def _next_event(self) -> None:
-        try:
-            await self.job.next_event(self.until if self.is_joined else None)
+        try:  # asyncio's clock is that of time.monotonic
+            async with asyncio.timeout_at(self.until if self.is_joined else None):
+                await self.job.news.wait()
         except TimeoutError:
             late = partial(deadline_passed, self.job.job_id, self.request.timeout_s or 0.0)
             if self.job.subscribers == 1:
@@ -109,80 +113,61 @@ class JobHandle:
     async def _finish(
         self, record: Record, has_audio: bool
     ) -> tuple[dict[str, Any], AudioChunk | AudioFile | None]:
-        """The response; the stored speech for a caller that got none, as it was made earlier."""
+        """The response; the stored speech for a caller that got none, as it was made earlier.
+
+        Of what was made here nothing is read back.
+        """
+        job, deps = self.job, self.deps
         try:
             async with asyncio.timeout_at(self.until):
-                response = await self._response(record)
+                if self.delivery.full_response:
+                    call = responses.tts_response, deps.job_store.store, job.job_id, record
+                    response = await deps.pools.jobs.finish(*call, deps.url_expires_s, job.details)
+                    if self.request.returns_audio:
+                        response["audio_base64"] = await self._inline(record)
+                else:
+                    response = responses.short_tts_response(job.job_id, record)
                 if self.delivery.whole_files:
-                    made = self.job.audio is not None
-                    return response, None if made else self.results.file(record)
+                    return response, None if job.audio is not None else self._stored(record)
                 if has_audio or not self.delivery.chunks:
                     return response, None
-                wave = await self.results.wave(record)
+                wave = await deps.pools.jobs.finish(_read_wave, deps.job_store.store, record)
                 return response, None if wave is None else AudioChunk(0, 0.0, lambda: wave)
         except TimeoutError:
-            raise deadline_passed(self.job.job_id, self.request.timeout_s or 0.0) from None
+            raise deadline_passed(job.job_id, self.request.timeout_s or 0.0) from None
 
-    async def _response(self, record: Record) -> dict[str, Any]:
-        """Of what was made here nothing is read back."""
-        job = self.job
-        if not self.delivery.full_response:
-            return responses.short_tts_response(job.job_id, record)
-        response = await self.results.response(job.job_id, record, job.details)
-        if not self.request.returns_audio:
-            return response
-        return responses.with_audio(response, await self.results.audio(job, record))
+    def _stored(self, record: Record) -> AudioFile:
+        """The stored audio, however long it is."""
+        line = responses.find_output(record, "audio")
+        return AudioFile(line["size"], partial(self.deps.job_store.store.get_part, line["key"]))
 
-
-class StoredResults:
-    """Results of finished jobs, from their records and the store.
-
-    Args:
-        pool: threads for the store.
-        expires_s: lifetime of signed URLs.
-    """
-
-    def __init__(self, store: ObjectStore, pool: BoundedExecutor, expires_s: float) -> None:
-        self._store = store
-        self._pool = pool
-        self.expires_s = expires_s
-
-    async def response(
-        self, job_id: str, record: Record, details: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        """As `responses.tts_response`."""
-        call = responses.tts_response, self._store, job_id, record, self.expires_s, details
-        return await self._pool.finish(*call)
-
-    async def audio(self, job: ActiveJob, record: Record) -> bytes:
-        """The audio, as it was made here or as it is stored, if it fits into a response.
+    async def _inline(self, record: Record) -> str:
+        """The audio as base64, as it was made here or as it is stored.
 
         Raises:
             InvalidRequest: RESULT_TOO_LARGE.
         """
-        file = self.file(record)
-        if file.size > responses.MAX_INLINE_BYTES:
-            raise responses.result_too_large(job.job_id, file.size)
-        return await self._pool.finish((job.audio or file).read, 0, file.size)
-
-    def file(self, record: Record) -> AudioFile:
-        """The stored audio, however long it is."""
-        line = responses.find_output(record, "audio")
-        return AudioFile(line["size"], partial(self._store.get_part, line["key"]))
-
-    async def wave(self, record: Record) -> Wave | None:
-        """The wave of the stored audio; None for one that is too long to be decoded again."""
-        if "format" not in record or record.get("seconds", 0.0) > MAX_DECODED_S:
-            return None
-
-        def read() -> Wave:
-            line = responses.find_output(record, "audio")
-            return decode_result(self._store.get(line["key"]), record["format"])
-
-        return await self._pool.finish(read)
+        file = self._stored(record)
+        if file.size > MAX_INLINE_BYTES:
+            raise InvalidRequest(
+                f"The audio has {file.size:,} bytes; {MAX_INLINE_BYTES:,} is the most that"
+                " return_audio base64 can send.",
+                code="RESULT_TOO_LARGE",
+                hint=f"It is stored: request the result of job {self.job.job_id}, or use a smaller"
+                " format.",
+            )
+        read = (self.job.audio or file).read
+        audio = await self.deps.pools.jobs.finish(read, 0, file.size)
+        return base64.b64encode(audio).decode()
 
 
-_log = logging.getLogger(__name__)
+def _read_wave(store: ObjectStore, record: Record) -> Wave | None:
+    """The wave of the stored audio; None for one that is too long to be decoded again."""
+    if "format" not in record or record.get("seconds", 0.0) > MAX_DECODED_S:
+        return None
+    line = responses.find_output(record, "audio")
+    return decode_result(store.get(line["key"]), record["format"])
+
 
 INDEX_AFTER_S = 5.0
 """From the start to the first look for jobs that are not in the index; each gives or takes half."""
@@ -207,18 +192,14 @@ class TimingQuery(Request):
 
 
 class JobQueries:
-    """What is known of jobs here and in the store.
+    """What is known of jobs here and in the store."""
 
-    Args:
-        expires_s: lifetime of signed URLs.
-    """
-
-    def __init__(self, deps: Dependencies, jobs: JobRegistry, expires_s: float) -> None:
+    def __init__(self, deps: Dependencies, jobs: JobRegistry) -> None:
         self._deps = deps
         self._job_store: JobStore = deps.job_store
         self._store = deps.job_store.store
         self._registry = jobs
-        self._expires_s = expires_s
+        self._expires_s = deps.url_expires_s
         self._history = RecentJobs(self._job_store, responses.job_summary)
 
     async def status(self, payload: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
@@ -250,14 +231,12 @@ class JobQueries:
         job_id = _job_id(payload)
         is_timing = FileQuery.parse(payload).type == "timing"
         format = (TimingQuery.parse(payload).format or "srt") if is_timing else ""
-        record = await self._deps.pools.lookups.run(self._job_store.result, job_id)
-        if is_timing:
-            return await self._deps.pools.lookups.run(
-                responses.timing_response, self._store, job_id, record, format, self._expires_s
-            )
-        return await self._deps.pools.lookups.run(
-            responses.download_response, self._store, job_id, record, self._expires_s
-        )
+
+        def read() -> dict[str, Any]:
+            record = self._job_store.result(job_id)
+            return responses.download_response(self._store, job_id, record, format, self._expires_s)
+
+        return await self._deps.pools.lookups.run(read)
 
     async def cancel(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Have a job end, wherever it is."""

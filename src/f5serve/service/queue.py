@@ -189,7 +189,12 @@ class JobQueue:
         if self._closing:
             raise shut_down_error()
         if len(self._pending) >= self._max_pending:
-            raise _full(len(self._pending))
+            raise F5Error(
+                f"{len(self._pending):,} jobs are waiting here, the most that one server accepts.",
+                code="BUSY",
+                hint="Try again later, or add servers over the same store: they share the queue.",
+                retryable=True,
+            )
         queue = self._job_store.enqueue
         snapshot = await self._deps.pools.jobs.run(
             queue, job_id, request.sha256, request.summary, owner
@@ -360,7 +365,13 @@ class JobQueue:
         old = [entry for entry in others if entry.since <= before]
         young = [entry for entry in others if entry.since > before]
         lost = [entry for entry in young[:MAX_RECENT] if self._is_abandoned(entry)]
-        return _ScanResult([entry.name for entry in self._by_age(old + lost)], False)
+        # Oldest first, by the length of a lease; among equals in any order, so that servers that
+        # look at the same time begin with different jobs.
+        found = sorted(
+            old + lost,
+            key=lambda entry: (entry.since // self._job_store.lease_s, random.random()),
+        )
+        return _ScanResult([entry.name for entry in found], False)
 
     def _is_abandoned(self, entry: PendingRef) -> bool:
         try:
@@ -368,20 +379,3 @@ class JobQueue:
         except StorageFailed as error:  # of this one; the next look comes by again
             _log.warning("queued job %s cannot be looked at: %s", entry.name, error.message)
             return False
-
-    def _by_age(self, found: list[PendingRef]) -> list[PendingRef]:
-        """Oldest first, by the length of a lease; among equals in any order, so that servers that
-        look at the same time begin with different jobs."""
-        return sorted(
-            found,
-            key=lambda entry: (entry.since // self._job_store.lease_s, random.random()),
-        )
-
-
-def _full(waiting: int) -> F5Error:
-    return F5Error(
-        f"{waiting:,} jobs are waiting here, the most that one server accepts.",
-        code="BUSY",
-        hint="Try again later, or add servers over the same store: they share the queue.",
-        retryable=True,
-    )

@@ -6,7 +6,6 @@ a failure of the request itself.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -44,28 +43,21 @@ class JobFile:
     data: bytes = b""
 
 
-def audio_file(job_store: JobStore, job_id: str) -> JobFile:
-    """The speech.
+def job_file(job_store: JobStore, job_id: str, format: SubtitleFormat | None = None) -> JobFile:
+    """The speech; with `format` when each word is heard: as it was asked for, else written now.
 
     Raises:
-        InvalidRequest: INVALID_JOB_ID, JOB_NOT_COMPLETE, JOB_FAILED.
-    """
-    line = find_output(job_store.result(job_id), "audio")
-    return JobFile(
-        filename_of(job_id, line), line["mime"], line["size"], line["sha256"], line["key"]
-    )
-
-
-def timing_file(job_store: JobStore, job_id: str, format: SubtitleFormat) -> JobFile:
-    """When each word is heard: as it was asked for, else written now.
-
-    Raises:
-        InvalidRequest: as `audio_file`; NO_TIMINGS where no words are recorded.
+        InvalidRequest: INVALID_JOB_ID, JOB_NOT_COMPLETE, JOB_FAILED; NO_TIMINGS where no words are
+            recorded.
     """
     record = job_store.result(job_id)
-    line = find_timing(record, format)
-    if line is not None:
-        data = job_store.store.get(line["key"], MAX_TIMING_BYTES)
+    if format is None:
+        line = find_output(record, "audio")
+        name = filename_of(job_id, line)
+        return JobFile(name, line["mime"], line["size"], line["sha256"], line["key"])
+    timing = find_timing(record, format)
+    if timing is not None:
+        data = job_store.store.get(timing["key"], MAX_TIMING_BYTES)
     else:
         data = _written(job_store, job_id, record, format)
     name = f"{folder_of(job_id)}.{format}"
@@ -93,9 +85,6 @@ def _word(fields: dict[str, Any]) -> WordTiming:
         float(fields.get("confidence", 1.0)),
     )
 
-
-MAX_INLINE_BYTES = 6_000_000
-"""Longest audio inside an answer; more would not pass through RunPod's queue."""
 
 MAX_DETAILS_BYTES = 50_000_000
 MAX_DETAILS_ITEMS = 5_000_000
@@ -162,27 +151,6 @@ def short_tts_response(job_id: str, record: Record) -> dict[str, Any]:
     }
 
 
-def with_audio(answer: dict[str, Any], audio: bytes) -> dict[str, Any]:
-    """The answer with the audio in it.
-
-    Raises:
-        InvalidRequest: RESULT_TOO_LARGE; the result itself is kept.
-    """
-    if len(audio) > MAX_INLINE_BYTES:
-        raise result_too_large(answer["job_id"], len(audio))
-    return {**answer, "audio_base64": base64.b64encode(audio).decode()}
-
-
-def result_too_large(job_id: str, size: int) -> InvalidRequest:
-    """The error for audio that does not fit into an answer."""
-    return InvalidRequest(
-        f"The audio has {size:,} bytes; {MAX_INLINE_BYTES:,} is the most that return_audio base64"
-        " can send.",
-        code="RESULT_TOO_LARGE",
-        hint=f"It is stored: request the result of job {job_id}, or use a smaller format.",
-    )
-
-
 def status_response(job_id: str, snapshot: JobSnapshot) -> dict[str, Any]:
     """The answer to status; `failure` describes a failed job."""
     answer = {
@@ -198,37 +166,22 @@ def status_response(job_id: str, snapshot: JobSnapshot) -> dict[str, Any]:
 
 
 def download_response(
-    store: ObjectStore, job_id: str, record: Record, expires_s: float
+    store: ObjectStore, job_id: str, record: Record, timing_format: str, expires_s: float
 ) -> dict[str, Any]:
-    """The answer to download of a job's audio."""
-    audio = find_output(record, "audio")
-    return {
-        "job_id": job_id,
-        "audio_url": _url(store, job_id, audio, expires_s),
-        "content_type": audio["mime"],
-        "filename": filename_of(job_id, audio),
-        "format": record.get("format"),
-        "status": "ready",
-    }
-
-
-def timing_response(
-    store: ObjectStore, job_id: str, record: Record, format: str, expires_s: float
-) -> dict[str, Any]:
-    """The answer to download of a file of word times.
+    """The answer to download of a job's audio, or of its word times in a format.
 
     Raises:
-        InvalidRequest: NO_TIMINGS for one that was not made.
+        InvalidRequest: NO_TIMINGS for word times that were not written.
     """
-    line = find_timing(record, format)
+    line = find_timing(record, timing_format) if timing_format else find_output(record, "audio")
     if line is None:
-        raise no_timings(job_id, format, record)
+        raise no_timings(job_id, timing_format, record)
     return {
         "job_id": job_id,
-        "timing_url": _url(store, job_id, line, expires_s),
+        "timing_url" if timing_format else "audio_url": _url(store, job_id, line, expires_s),
         "content_type": line["mime"],
         "filename": filename_of(job_id, line),
-        "format": format,
+        "format": timing_format or record.get("format"),
         "status": "ready",
     }
 

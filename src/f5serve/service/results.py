@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,11 +153,6 @@ def build_record(made: MadeSpeech, artifacts: list[Artifact]) -> dict[str, Any]:
         "warnings": [*result.warnings, *request.warnings],
         "cached": False,
     }
-
-
-def build_cached_record(fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of an earlier job as that of a new one that computed nothing."""
-    return {**fields, "metrics": dict(metrics), "cached": True}
 
 
 UNSTORED = "This speech could not be stored, so no record of it is kept."

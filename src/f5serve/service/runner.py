@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,8 +24,7 @@ from f5serve.jobs.records import (
     sha256_of,
 )
 from f5serve.jobs.store import JobStore
-from f5serve.process import log_failure
-from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob, swallow_exception
+from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob
 from f5serve.service.dependencies import Dependencies
 from f5serve.service.events import AudioFile, Progress
 from f5serve.service.requests import TTSRequest
@@ -33,7 +32,6 @@ from f5serve.service.results import (
     MadeSpeech,
     NotStored,
     StageTimes,
-    build_cached_record,
     spoken_details,
     store_result,
 )
@@ -108,7 +106,7 @@ async def _give_back(
     failure: Mapping[str, Any],
 ) -> None:
     """Give back a job whose claim succeeded after the job was cancelled here."""
-    await _settled(claiming)
+    await asyncio.wait({claiming})
     if claiming.exception() is None and isinstance(lease := claiming.result(), Lease):
         await deps.pools.jobs.finish(_record_end, deps.job_store, job, lease, failure)
 
@@ -127,7 +125,6 @@ class _Attempt:
         """As `run_job`."""
         ended = asyncio.Event()
         heartbeat = asyncio.create_task(self._heartbeat_loop(ended))
-        log_failure(heartbeat, "the heartbeat of a job")
         failure: Mapping[str, Any] | None = INTERNAL
         try:
             record = await self._synthesize()
@@ -147,7 +144,7 @@ class _Attempt:
             await self.deps.detached.run(self._end(heartbeat, failure))
 
     async def _end(self, heartbeat: asyncio.Task[None], failure: Mapping[str, Any] | None) -> None:
-        await _settled(heartbeat)  # a later heartbeat would hide how the job ended
+        await asyncio.wait({heartbeat})  # a later heartbeat would hide how the job ended
         if failure is not None:
             store = self.deps.job_store
             await self.deps.pools.jobs.finish(_record_end, store, self.job, self.lease, failure)
@@ -191,7 +188,7 @@ class _Attempt:
             earlier = await deps.coalescer.begin(inputs.key, job)
             deps.metrics.cache.labels("miss" if earlier is None else "joined").inc()
         if earlier is not None:
-            record = build_cached_record(earlier, self.times.metrics())
+            record = {**earlier, "metrics": self.times.metrics(), "cached": True}
             complete = deps.pools.jobs.finish(deps.job_store.complete, self.lease, record)
             return await job.run_cancellable(complete)
         made = None
@@ -349,25 +346,15 @@ def failure_of(error: F5Error) -> dict[str, Any]:
 
 def _record_end(store: JobStore, job: ActiveJob, lease: Lease, failure: Mapping[str, Any]) -> None:
     """Record how the job ended; if even that fails, the lease runs out. Blocks."""
+    # The queue begins it again, unless its caller went away.
+    passes = failure["retryable"] and failure["code"] != CANCELLED_CODE
+    is_retried = passes and lease.attempt < job.attempts
     try:
         if failure["code"] == CANCELLED_CODE and not failure["retryable"]:
             store.end_cancelled(lease)
-        elif failure["code"] == SHUT_DOWN_CODE or _is_to_be_retried(job, lease, failure):
+        elif failure["code"] == SHUT_DOWN_CODE or is_retried:
             store.release(lease)
         else:
             store.fail(lease, failure)
     except StorageFailed as error:
         _log.warning("the end of a job could not be recorded: %s", error.message)
-
-
-def _is_to_be_retried(job: ActiveJob, lease: Lease, failure: Mapping[str, Any]) -> bool:
-    """Whether the queue begins the job again; one whose caller went away is not."""
-    passes = failure["retryable"] and failure["code"] != CANCELLED_CODE
-    return passes and lease.attempt < job.attempts
-
-
-async def _settled(work: Awaitable[Any]) -> None:
-    """Wait for the end of `work`, whatever its outcome."""
-    task = asyncio.ensure_future(work)
-    await asyncio.wait({task})
-    swallow_exception(task)

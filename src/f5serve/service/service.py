@@ -36,15 +36,15 @@ from f5serve.service.events import (
 )
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.health import HealthChecks, overall_status
-from f5serve.service.job_handle import JobHandle, JobQueries, StoredResults
+from f5serve.service.job_handle import JobHandle, JobQueries
 from f5serve.service.metrics import Metrics, watch_process
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
 from f5serve.service.request_errors import check_job_id
 from f5serve.service.requests import TTSRequest
-from f5serve.service.responses import JobFile, audio_file, timing_file
+from f5serve.service.responses import JobFile, job_file
 from f5serve.service.runner import run_job
 from f5serve.service.supervisor import Supervisor
-from f5serve.service.voices import VoiceMaintenance, VoiceOperations, VoiceUploads
+from f5serve.service.voices import VoiceMaintenance, VoiceOperations
 from f5serve.settings import Settings
 from f5serve.startup import default_options
 from f5serve.store.atomic import remove_stale
@@ -104,19 +104,20 @@ class SpeechService:
             cache,
             self.pools,
             self._metrics,
+            self.background,
             options.heartbeat_s,
             options.checkpoints,
-            self.background,
             folder=settings.data_dir / "scratch",
+            url_expires_s=settings.url_expires_s,
         )
         self._registry = JobRegistry()
-        self._results = StoredResults(bounded, self.pools.jobs, settings.url_expires_s)
-        self._job_queries = JobQueries(self._deps, self._registry, settings.url_expires_s)
+        self._job_queries = JobQueries(self._deps, self._registry)
         self._queue = JobQueue(self._deps, self._do_queued, settings.concurrency, options.poll_s)
         self._async_jobs = AsyncJobs(self._deps, self._queue, self._enqueue)
         self._closing = False
-        uploads = VoiceUploads(voices, settings.allow_http_urls, options.network)
-        about_voices = VoiceOperations(voices, uploads, self.pools, bounded)
+        about_voices = VoiceOperations(
+            voices, self.pools, bounded, settings.allow_http_urls, options.network
+        )
         self._upkeep = VoiceMaintenance(voices, bounded, self.pools.upkeep)
         self._operations: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
             "upload": about_voices.upload,
@@ -260,9 +261,7 @@ class SpeechService:
     async def job_file(self, job_id: str, format: SubtitleFormat | None = None) -> JobFile:
         """The audio of a job that is done, or its word times in a format."""
         with self._metrics.track("download"):
-            if format is None:
-                return await self.pools.lookups.run(audio_file, self._job_store, job_id)
-            return await self.pools.lookups.run(timing_file, self._job_store, job_id, format)
+            return await self.pools.lookups.run(job_file, self._job_store, job_id, format)
 
     async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks on store or library in a thread; counted as that operation."""
@@ -348,8 +347,8 @@ class SpeechService:
         if self._registry.find(own.job_id) is None:
             own.ticket = self._admission.admit(len(request.text.encode()), force=force)
         job = self._registry.run(own, partial(run_job, self._deps, own, request))
-        parts = self._registry, self._results, self._metrics
-        return JobHandle(job, request, delivery, until, job is not own, *parts)
+        is_joined = job is not own
+        return JobHandle(job, request, delivery, until, is_joined, self._registry, self._deps)
 
     async def _cancel(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         answer = await self._job_queries.cancel(payload)

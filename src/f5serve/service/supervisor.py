@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from f5serve.metrics import Registry
-from f5serve.process import log_failure
 
 _log = logging.getLogger(__name__)
 
@@ -134,35 +133,3 @@ class Supervisor:
         _log.error("the background task %s failed: %s", name, type(fault).__name__, exc_info=fault)
         if self._faults is not None:
             self._faults.labels(name).inc()
-
-
-NOTE_S = 0.5
-"""Longest that an answer waits for the record of how its job ended."""
-
-
-CLOSE_S = 1.0
-"""Longest that the end of the process waits for such records."""
-
-
-class DetachedTasks:
-    """Background steps that no caller waits for; used in the event loop only."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def run(self, work: Coroutine[Any, Any, None], within_s: float = NOTE_S) -> None:
-        """Wait for the work for a while; what is left of it is done by itself."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        log_failure(task, "recording the end of a job")
-        await asyncio.wait({task}, timeout=within_s)
-
-    async def close(self, within_s: float = CLOSE_S) -> None:
-        """Wait for all of them for a while, and give up what is left."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=within_s)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)

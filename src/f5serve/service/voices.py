@@ -29,7 +29,6 @@ from f5serve.service.requests import ConsentFields, Flag, Name, Request
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.records import VoiceRecord
 from f5serve.voices.storage import GcOptions
 
 _log = logging.getLogger(__name__)
@@ -130,8 +129,8 @@ class VoiceUpload(Request):
     text_file: Annotated[str, Field(strict=True, max_length=MAX_BASE64_CHARS)] | None = None
 
 
-class VoiceUploads:
-    """Takes uploads for one library.
+class VoiceOperations:
+    """What is asked of one library.
 
     Args:
         allow_http: whether plain http URLs are let through.
@@ -139,25 +138,51 @@ class VoiceUploads:
     """
 
     def __init__(
-        self, library: VoiceLibrary, allow_http: bool, network: NetworkPolicy | None = None
+        self,
+        voices: VoiceLibrary,
+        pools: Pools,
+        store: ObjectStore,
+        allow_http: bool,
+        network: NetworkPolicy | None = None,
     ) -> None:
-        self._library = library
+        self._voices = voices
+        self._pools = pools
+        self._store = store
         self._allow_http = allow_http
         self._network = network
 
-    def create_voice(
-        self, payload: Mapping[str, Any], owner: str = ""
-    ) -> tuple[VoiceRecord, tuple[str, ...]]:
-        """Keep the voice in `payload`; returns its record and notes on its transcript.
-
-        Args:
-            owner: see `VoiceLibrary.put`.
+    async def upload(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        """Keep a recording as a voice, for the holder of the key `owner`.
 
         Raises:
             InvalidRequest: BAD_OPTION, or as `fetch_url`, `decode_base64` and `VoiceLibrary.put`.
             BadAudio: as `VoiceLibrary.put`.
             StorageFailed: as `fetch_url` and `VoiceLibrary.put`.
         """
+        return await self._pools.recordings.run(self._upload, payload, owner)
+
+    async def list(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        """All voices."""
+        return responses.voices_response(await self._pools.listings.run(self._voices.list))
+
+    async def delete(self, payload: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
+        """Remove one voice; with its results, where `with_results` is true.
+
+        Raises:
+            InvalidRequest: MISSING_FIELD, BAD_OPTION, or as `VoiceLibrary.delete`.
+        """
+        deletion = VoiceDeletion.parse(payload)
+        name = deletion.voice_name
+        if not name:
+            raise _missing("voice_name is required.", "Send a name of list_voices.")
+        reply = {"status": f"Voice '{name}' deleted."}
+        if not deletion.with_results:
+            await self._pools.lookups.run(self._voices.delete, name)
+            return reply
+        erased = await self._pools.upkeep.run(erase_voice, self._voices, self._store, name)
+        return {**reply, "results": asdict(erased)}
+
+    def _upload(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         upload = VoiceUpload.parse(payload)
         if not upload.voice_name:
             raise _missing("voice_name is required for upload.", "Send a name such as ana.wav.")
@@ -169,10 +194,10 @@ class VoiceUploads:
                 "Send the recording's https URL as voice_file_url.",
             )
         words = self._ref_text(upload)
-        record = self._library.put(
+        record = self._voices.put(
             upload.voice_name, audio, words, upload.language or "", consent, owner
         )
-        return record, self._library.get(record.name).warnings
+        return responses.upload_response(record, self._voices.get(record.name).warnings)
 
     def _ref_text(self, upload: VoiceUpload) -> str:
         if upload.ref_text:
@@ -206,46 +231,3 @@ class VoiceUploads:
 
 def _missing(message: str, hint: str) -> InvalidRequest:
     return InvalidRequest(message, code="MISSING_FIELD", hint=hint)
-
-
-class VoiceOperations:
-    """What is asked of one library."""
-
-    def __init__(
-        self, voices: VoiceLibrary, uploads: VoiceUploads, pools: Pools, store: ObjectStore
-    ) -> None:
-        self._voices = voices
-        self._store = store
-        self._uploads = uploads
-        self._pools = pools
-
-    async def upload(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        """Keep a recording as a voice, for the holder of the key `owner`."""
-        create = self._uploads.create_voice
-        record, warnings = await self._pools.recordings.run(create, payload, owner)
-        return responses.upload_response(record, warnings)
-
-    async def list(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        """All voices."""
-        return responses.voices_response(await self._pools.listings.run(self._voices.list))
-
-    async def delete(self, payload: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
-        """Remove one voice; with its results, where `with_results` is true.
-
-        Raises:
-            InvalidRequest: MISSING_FIELD, BAD_OPTION, or as `VoiceLibrary.delete`.
-        """
-        deletion = VoiceDeletion.parse(payload)
-        name = deletion.voice_name
-        if not name:
-            raise InvalidRequest(
-                "voice_name is required.",
-                code="MISSING_FIELD",
-                hint="Send a name of list_voices.",
-            )
-        reply = {"status": f"Voice '{name}' deleted."}
-        if not deletion.with_results:
-            await self._pools.lookups.run(self._voices.delete, name)
-            return reply
-        erased = await self._pools.upkeep.run(erase_voice, self._voices, self._store, name)
-        return {**reply, "results": asdict(erased)}
