@@ -5,8 +5,7 @@ Middleware from the outside in:
     AccessLogMiddleware        counts and logs every request (added by `serve`)
     SecurityHeadersMiddleware  security headers on every answer
     CORSMiddleware             starlette's, if F5_CORS_ORIGINS names origins
-    ErrorMiddleware            errors of the layers below as answers
-    HeaderLimitMiddleware      length of the URL, number of headers
+    ErrorMiddleware            length of the URL, number of headers; errors as answers
     OriginMiddleware           without keys: no foreign pages, no foreign host names
     APIKeyMiddleware           the key, and its owner
     RateLimitMiddleware        requests of one caller per minute, and at a time
@@ -32,11 +31,7 @@ from f5serve.http import errors, openapi
 from f5serve.http.connections import Capacity, CapacityMiddleware
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.auth import WRONG_KEYS_PER_MINUTE, APIKeyMiddleware
-from f5serve.http.middleware.body_limit import (
-    BodyLimitMiddleware,
-    BodyLimits,
-    HeaderLimitMiddleware,
-)
+from f5serve.http.middleware.body_limit import BodyLimitMiddleware, BodyLimits, check_head
 from f5serve.http.middleware.origin import (
     OriginMiddleware,
     SecurityHeadersMiddleware,
@@ -136,7 +131,7 @@ def build_middleware(
     if not keys:
         # By where it listens, not by F5_AUTH: what is in front cannot tell a page's requests apart.
         inner = OriginMiddleware(inner, origins, is_local=is_local)
-    return SecurityHeadersMiddleware(cors(ErrorMiddleware(HeaderLimitMiddleware(inner)), origins))
+    return SecurityHeadersMiddleware(cors(ErrorMiddleware(inner), origins))
 
 
 def body_limits_of(settings: Settings) -> BodyLimits:
@@ -159,7 +154,7 @@ def _warn(settings: Settings) -> None:
 
 
 class ErrorMiddleware:
-    """Answers errors that `app` raises before an answer has begun."""
+    """Answers errors that `check_head` or `app` raises before an answer has begun."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -174,6 +169,7 @@ class ErrorMiddleware:
             await send(message)
 
         try:
+            check_head(scope)
             await self._app(scope, receive, send_noted)
         except Exception as error:  # outermost: every fault becomes an answer
             if has_ended:  # FastAPI has answered and logged it, and raises it again

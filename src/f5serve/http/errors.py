@@ -179,6 +179,15 @@ def error_response(error: Exception) -> JSONResponse:
     return JSONResponse(body, status, headers)
 
 
+def deadline_passed(timeout_s: float) -> F5Error:
+    """The error of a request that took too long."""
+    return F5Error(
+        f"The request was not done within {timeout_s:g} s.",
+        code="DEADLINE_PASSED",
+        hint="Send less at a time, or raise F5_REQUEST_TIMEOUT_S of the server.",
+    )
+
+
 def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
     """Have `app` answer every error in this shape.
 

@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 
 from fastapi import UploadFile
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
 from f5serve.audio.decode import audio_error
 from f5serve.errors import InvalidRequest
@@ -41,14 +42,18 @@ _OTHER_FIELDS_BYTES = 1_000_000
 
 
 def _body_route(
-    taken: re.Pattern[str], shown: str, code: str, hint: str, wrap: Callable[[Request], Request]
+    taken: re.Pattern[str],
+    shown: str,
+    code: str,
+    hint: str,
+    make_request: Callable[[Scope, Receive], Request],
 ) -> type[APIRoute]:
     """A class of routes that take bodies of one Content-Type.
 
     Args:
         taken: Content-Types; others are refused before the body is read.
         shown, code, hint: what errors say of it.
-        wrap: makes the request that the route reads.
+        make_request: makes the request that the route reads.
     """
 
     class BodyRoute(APIRoute):
@@ -70,7 +75,7 @@ def _body_route(
                     raise InvalidRequest(
                         f"The {problem}; this route takes {shown}.", code=code, hint=hint
                     )
-                return await handle(wrap(request))
+                return await handle(make_request(request.scope, request.receive))
 
             return handle_wrapped
 
@@ -88,7 +93,7 @@ JsonRoute = _body_route(
     "application/json",
     "NOT_JSON",
     "Send the header `Content-Type: application/json`; curl takes it after -H.",
-    lambda request: _JsonRequest(request.scope, request.receive),
+    _JsonRequest,
 )
 """Routes whose body, where they take one, is JSON."""
 
@@ -198,16 +203,16 @@ def upload_route(max_bytes: int) -> type[APIRoute]:
         "NOT_MULTIPART",
         "Send the recording as a file of a form; curl does with -F.",
         # What `_Body` raises comes out of FastAPI as the cause of another error: see `errors`.
-        lambda request: Request(request.scope, _Body(request, max_bytes).receive),
+        lambda scope, receive: Request(scope, _Body(scope, receive, max_bytes).receive),
     )
 
 
 class _Body:
     """Counts what it passes on, and stops."""
 
-    def __init__(self, request: Request, max_bytes: int) -> None:
-        self._announced = declared_bytes(request.headers)
-        self._receive: Receive = request.receive
+    def __init__(self, scope: Scope, receive: Receive, max_bytes: int) -> None:
+        self._announced = declared_bytes(Headers(scope=scope))
+        self._receive = receive
         self._max_bytes = max_bytes
         self._bytes = 0
 

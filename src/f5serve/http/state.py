@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 MAX_KEY_CHARS = 255
 
 IDEMPOTENT_ID_PREFIX = "key-"
-"""Of ids that are made of an Idempotency-Key."""
+"""Of ids that are made of an Idempotency-Key, so that their jobs can be asked for again."""
 
 IDEMPOTENCY_PARAMETER = {
     "name": IDEMPOTENCY_HEADER,
@@ -104,7 +104,6 @@ class AppState:
         store, voices: those that the operations work with.
         aligners: forced aligners for uploaded recordings.
         lifecycle: whether the server is about to end.
-        new_id: makes the ids of jobs.
     """
 
     operations: SpeechService
@@ -113,7 +112,6 @@ class AppState:
     aligners: Aligners
     settings: Settings
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
 
 
 async def get_state(connection: HTTPConnection) -> AppState:
@@ -128,13 +126,13 @@ async def get_state(connection: HTTPConnection) -> AppState:
 StateDep = Annotated[AppState, Depends(get_state)]
 
 
-async def get_job_id(request: Request, state: StateDep) -> str:
+async def get_job_id(request: Request) -> str:
     """The id of the request's job, new or given by Idempotency-Key; log lines carry it from now on.
 
     Raises:
         InvalidRequest: BAD_IDEMPOTENCY_KEY for one that is empty or too long.
     """
-    job_id = state.new_id() if IDEMPOTENCY_HEADER not in request.headers else _id_of_key(request)
+    job_id = uuid.uuid4().hex if IDEMPOTENCY_HEADER not in request.headers else _id_of_key(request)
     JOB_ID.set(job_id)
     return job_id
 
@@ -147,27 +145,17 @@ def _id_of_key(request: Request) -> str:
             code="BAD_IDEMPOTENCY_KEY",
             hint=f"It takes 1 to {MAX_KEY_CHARS}, such as a UUID; leave it out for a new job.",
         )
-    sender = _key_of(request)
+    sender: ApiKey | None = getattr(request.state, "key", None)
     # The digest is secret: with the name of a key, others could guess the ids of its jobs.
     whose = sender.sha256.hex() if sender else ""
     named = f"{whose}\0{key}".encode()
     return f"{IDEMPOTENT_ID_PREFIX}{hashlib.sha256(named).hexdigest()[:40]}"
 
 
-def is_idempotent_id(job_id: str) -> bool:
-    """Whether the id comes from an Idempotency-Key, so that the job can be asked for again."""
-    return job_id.startswith(IDEMPOTENT_ID_PREFIX)
-
-
 async def get_owner(request: Request) -> str:
     """The stable id of the request's API key; "" without one."""
-    key = _key_of(request)
-    return key.owner if key else ""
-
-
-def _key_of(request: Request) -> ApiKey | None:
     key: ApiKey | None = getattr(request.state, "key", None)
-    return key
+    return key.owner if key else ""
 
 
 JobId = Annotated[str, Depends(get_job_id)]

@@ -13,26 +13,27 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.audio.encode_stream import Encoder, open_encoder
 from f5serve.errors import F5Error
 from f5serve.http import errors
-from f5serve.http.disconnect import cancel_on_disconnect, deadline_passed
 from f5serve.http.schemas import SpeechDelta, SpeechDone, SpeechError, Usage
 from f5serve.service.events import AudioChunk, AudioFile, Completed, JobEvent
 from f5serve.service.executor import BoundedExecutor
 from f5serve.service.results import UNSTORED
 from f5serve.types import FRAMES_PER_SECOND, AudioFormat
+
+T = TypeVar("T")
 
 SpeechEvents = AsyncGenerator[JobEvent, None]
 """As `JobHandle.events` with `chunks` and `whole_files`."""
@@ -58,85 +59,6 @@ DELTA_BYTES = 24_000
 SSE = "text/event-stream"
 
 
-class SpeechFileStream:
-    """The parts of one audio file, encoded while the speech is made.
-
-    Args:
-        encoders: threads for formats that cost something.
-        holdback_bytes: see `HOLDBACK_BYTES`; 0 for SSE, whose last event says that the job is done.
-        timeout_s: longest wait for a part of a stored file.
-
-    Attributes:
-        length: bytes of the whole, if they are known with the first part.
-        seconds: of speech, once all parts have come.
-        warnings: what came up after the first part, then.
-    """
-
-    def __init__(
-        self,
-        events: SpeechEvents,
-        format: AudioFormat,
-        encoders: BoundedExecutor,
-        holdback_bytes: int = HOLDBACK_BYTES,
-        timeout_s: float = 60.0,
-    ) -> None:
-        self.length: int | None = None
-        self.seconds = 0.0
-        self.warnings: list[str] = []
-        self._events = events
-        self._format = format
-        self._encoders = encoders
-        self._held_bytes = holdback_bytes
-        self._timeout_s = timeout_s
-        self._encoder: Encoder | None = None
-
-    async def parts(self) -> AsyncGenerator[bytes, None]:
-        """Parts with something in them; they end when the job is done.
-
-        Raises:
-            F5Error: as `JobHandle.events`, after the parts that were made before.
-        """
-        held = b""
-        async for event in self._events:
-            if isinstance(event, AudioChunk):
-                if self._format in _ONLY_WHOLE:
-                    continue
-                part = await self._encoders.finish(self._encode, event)
-            elif isinstance(event, Completed):
-                response = event.response
-                self.seconds = float(response["duration"] or 0.0)
-                self.warnings = [one for one in response["warnings"] if one.startswith(UNSTORED)]
-                part = held
-            elif not isinstance(event, AudioFile):
-                continue
-            elif self._encoder is not None:
-                part = await self._encoders.finish(self._encoder.end)
-            else:
-                self.length = event.size
-                end = event.size - self._held_bytes
-                for start in range(0, event.size, READ_BYTES):
-                    part = await self._read(event, start)
-                    held += part[max(0, end - start) :]
-                    if part := part[: max(0, end - start)]:
-                        yield part
-                part = b""
-            if part:
-                yield part
-
-    async def _read(self, file: AudioFile, start: int) -> bytes:
-        size = min(READ_BYTES, file.size - start)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._encoders.finish(file.read, start, size)
-        except TimeoutError:
-            raise deadline_passed(self._timeout_s) from None
-
-    def _encode(self, chunk: AudioChunk) -> bytes:
-        if self._encoder is None:
-            self._encoder = open_encoder(self._format)
-        return self._encoder.add(chunk.read().samples)
-
-
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
     """Form of one answer.
@@ -159,15 +81,16 @@ class StreamOptions:
 
 
 class SpeechResponse(Response):
-    """Sends the events of a job as `options` say."""
+    """Sends the events of a job as `options` say: the parts of one file, encoded as they come."""
 
     def __init__(self, events: SpeechEvents, options: StreamOptions) -> None:
         super().__init__()
         self._events, self._options = events, options
-        holdback_bytes = 0 if options.is_sse else HOLDBACK_BYTES
-        self._file = SpeechFileStream(
-            events, options.format, options.encoders, holdback_bytes, options.stall_s
-        )
+        # The last of SSE's events says that the job is done.
+        self._held_bytes = 0 if options.is_sse else HOLDBACK_BYTES
+        self._encoder: Encoder | None = None
+        self._length: int | None = None  # of the whole, if it is known with the first part
+        self._response: Mapping[str, Any] = {}
         self._has_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,7 +98,7 @@ class SpeechResponse(Response):
         await cancel_on_disconnect(receive, self._answer(scope, receive, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events), aclosing(self._file.parts()) as parts:
+        async with aclosing(self._events), aclosing(self._parts()) as parts:
             try:
                 async for part in parts:
                     await self._send_part(send, part)
@@ -194,6 +117,49 @@ class SpeechResponse(Response):
                 # The status is sent: a fault can only be the last part of the answer.
                 await self._send_failure(send, errors.internal_error(error)[1])
 
+    async def _parts(self) -> AsyncGenerator[bytes, None]:
+        """Parts of the file with something in them; they end when the job is done.
+
+        Raises:
+            F5Error: as `JobHandle.events`, after the parts that were made before.
+        """
+        encoders, held = self._options.encoders, b""
+        async for event in self._events:
+            if isinstance(event, AudioChunk):
+                if self._options.format in _ONLY_WHOLE:
+                    continue
+                part = await encoders.finish(self._encode, event)
+            elif isinstance(event, Completed):
+                self._response, part = event.response, held
+            elif not isinstance(event, AudioFile):
+                continue
+            elif self._encoder is not None:
+                part = await encoders.finish(self._encoder.end)
+            else:
+                self._length = event.size
+                end = event.size - self._held_bytes
+                for start in range(0, event.size, READ_BYTES):
+                    part = await self._read(event, start)
+                    held += part[max(0, end - start) :]
+                    if part := part[: max(0, end - start)]:
+                        yield part
+                part = b""
+            if part:
+                yield part
+
+    async def _read(self, file: AudioFile, start: int) -> bytes:
+        size = min(READ_BYTES, file.size - start)
+        try:
+            async with asyncio.timeout(self._options.stall_s):
+                return await self._options.encoders.finish(file.read, start, size)
+        except TimeoutError:
+            raise errors.deadline_passed(self._options.stall_s) from None
+
+    def _encode(self, chunk: AudioChunk) -> bytes:
+        if self._encoder is None:
+            self._encoder = open_encoder(self._options.format)
+        return self._encoder.add(chunk.read().samples)
+
     async def _send_part(self, send: Send, part: bytes) -> None:
         size = DELTA_BYTES if self._options.is_sse else PART_BYTES
         for start in range(0, len(part), size):
@@ -206,33 +172,57 @@ class SpeechResponse(Response):
         """Says that the file is complete; a file itself ends without."""
         if not self._options.is_sse:
             return b""
+        seconds = float(self._response["duration"] or 0.0)
+        warnings = [one for one in self._response["warnings"] if one.startswith(UNSTORED)]
         # In units of the model: characters, and frames of its mel.
-        chars, frames = self._options.input_chars, round(self._file.seconds * FRAMES_PER_SECOND)
+        chars, frames = self._options.input_chars, round(seconds * FRAMES_PER_SECOND)
         usage = Usage(input_tokens=chars, output_tokens=frames, total_tokens=chars + frames)
-        return sse_event(SpeechDone(usage=usage, warnings=self._file.warnings or None))
+        return sse_event(SpeechDone(usage=usage, warnings=warnings or None))
 
     async def _send_failure(self, send: Send, body: Mapping[str, Any]) -> None:
         """An event; a file stays without its end, and the server closes the connection."""
         if self._options.is_sse:
             await self._send(send, sse_event(SpeechError.model_validate(body)), more=False)
 
-    def _head(self) -> Message:
-        options, length = self._options, self._file.length
-        headers = MutableHeaders(raw=[])
-        headers.update(options.headers())
-        headers["Content-Type"] = SSE if options.is_sse else MEDIA_TYPES[options.format]
-        if length is not None and not options.is_sse:
-            headers["Content-Length"] = str(length)
-        return {"type": "http.response.start", "status": 200, "headers": headers.raw}
-
     async def _send(self, send: Send, data: bytes, more: bool = True) -> None:
-        async with asyncio.timeout(self._options.stall_s):
+        options, length = self._options, self._length
+        async with asyncio.timeout(options.stall_s):
             if not self._has_started:
                 self._has_started = True
-                await send(self._head())
+                headers = MutableHeaders(raw=[])
+                headers.update(options.headers())
+                headers["Content-Type"] = SSE if options.is_sse else MEDIA_TYPES[options.format]
+                if length is not None and not options.is_sse:
+                    headers["Content-Length"] = str(length)
+                start = "http.response.start"
+                await send({"type": start, "status": 200, "headers": headers.raw})
             await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
 def sse_event(data: BaseModel) -> bytes:
     """One server-sent event, as OpenAI writes it."""
     return f"data: {data.model_dump_json(exclude_none=isinstance(data, SpeechDone))}\n\n".encode()
+
+
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of the work, or None after a disconnect; raises what the work raises.
+
+    Args:
+        receive: of a request whose body has been read.
+    """
+    doing = asyncio.create_task(work)
+    gone = asyncio.create_task(_until_gone(receive))
+    try:
+        await asyncio.wait({doing, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        doing.cancel()  # harmless where it has ended
+        await asyncio.wait({doing, gone})
+    if not gone.cancelled():
+        gone.exception()  # a connection that breaks has gone as well
+    return None if doing.cancelled() else doing.result()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

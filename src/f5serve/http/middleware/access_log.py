@@ -130,7 +130,10 @@ class AccessLogMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         JOB_ID.set("")  # a pipelined request begins in the context of the one before
-        exchange = _RequestTrace(scope, receive, send)
+        given = _header(scope["headers"], REQUEST_ID)
+        request_id = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = _RequestTrace(scope, receive, send, request_id)
         self._in_flight += 1
         try:
             await self._app(scope, exchange.receive, exchange.send)
@@ -154,13 +157,14 @@ class AccessLogMiddleware:
         level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
         if not _log.isEnabledFor(level):
             return
-        more = "" if exchange.is_known else self._lines.admit()
+        state = scope["state"]  # with a key that is known, where there are keys, all lines are kept
+        more = "" if state.get("is_known") else self._lines.admit()
         if more is not None:
             _log.log(
                 level,
                 "%s %s: %d in %.3f s, %d bytes, key %s, request %s%s",
                 *(method, route, status, seconds, exchange.bytes_out),
-                *(exchange.caller, exchange.request_id, more),
+                *(state.get("caller") or "-", exchange.request_id, more),
                 extra={"job_id": exchange.job_id},
             )
 
@@ -172,7 +176,7 @@ class _RequestTrace:
     scope: Scope
     pass_in: Receive
     pass_out: Send
-    request_id: str = ""
+    request_id: str
     began: float = field(default_factory=time.perf_counter)
     first_at: float = 0.0
     bytes_out: int = 0
@@ -181,11 +185,6 @@ class _RequestTrace:
     _sent: int = 0
     _is_whole: bool = False
     _job_id: str = ""
-
-    def __post_init__(self) -> None:
-        given = _header(self.scope["headers"], REQUEST_ID)
-        self.request_id = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
-        self.scope.setdefault("state", {})["request_id"] = self.request_id
 
     async def receive(self) -> Message:
         """As the server's own; notices an early disconnect."""
@@ -224,16 +223,6 @@ class _RequestTrace:
         """The job that the request was about, "" for none."""
         named = self.scope.get("path_params", {}).get("job_id", "")
         return self._job_id or JOB_ID.get() or str(named)[:128]
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it was let in, with a key where there are keys."""
-        return bool(self.scope["state"].get("is_known"))
-
-    @property
-    def caller(self) -> str:
-        """Name of the key that was let in; - for none."""
-        return str(self.scope["state"].get("caller") or "-")
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:

@@ -35,7 +35,7 @@ class APIKeyMiddleware:
 
     Raises:
         InvalidRequest: MISSING_API_KEY, INVALID_API_KEY, API_KEY_IN_URL.
-        TryLater: RATE_LIMITED, for too many wrong keys.
+        RateLimited: RATE_LIMITED, for too many wrong keys.
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[ApiKey], wrong_per_minute: int) -> None:

@@ -32,32 +32,26 @@ DRAIN_S = 1.0
 _GONE: Message = {"type": "http.disconnect"}
 
 
-class HeaderLimitMiddleware:
-    """Refuses URLs and headers beyond the limits, before anything is parsed.
+def check_head(scope: Scope) -> None:
+    """Refuse URLs and headers beyond the limits, before anything is parsed.
 
     Raises:
         InvalidRequest: URL_TOO_LONG, TOO_MANY_HEADERS.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size = len(scope.get("raw_path") or scope["path"]) + len(scope.get("query_string", b""))
-        if size > MAX_URL_BYTES:
-            raise InvalidRequest(
-                f"The URL has {size:,} bytes; {MAX_URL_BYTES:,} is the most.",
-                code="URL_TOO_LONG",
-                hint="Send texts in the body of a POST.",
-            )
-        count = len(scope["headers"])
-        if count > MAX_HEADERS:
-            raise InvalidRequest(
-                f"The request has {count:,} headers; {MAX_HEADERS} is the most.",
-                code="TOO_MANY_HEADERS",
-                hint="Send only the headers that this server needs.",
-            )
-        await self._app(scope, receive, send)
+    size = len(scope.get("raw_path") or scope["path"]) + len(scope.get("query_string", b""))
+    if size > MAX_URL_BYTES:
+        raise InvalidRequest(
+            f"The URL has {size:,} bytes; {MAX_URL_BYTES:,} is the most.",
+            code="URL_TOO_LONG",
+            hint="Send texts in the body of a POST.",
+        )
+    count = len(scope["headers"])
+    if count > MAX_HEADERS:
+        raise InvalidRequest(
+            f"The request has {count:,} headers; {MAX_HEADERS} is the most.",
+            code="TOO_MANY_HEADERS",
+            hint="Send only the headers that this server needs.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +64,7 @@ class BodyLimits:
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies beyond `limits`.
+    """Refuses bodies beyond `limits`; what the application answers to a refused one is dropped.
 
     Raises:
         InvalidRequest: BODY_TOO_LARGE, BODY_TOO_SLOW.
@@ -90,7 +84,22 @@ class BodyLimitMiddleware:
             if "expect" not in headers:
                 await _drain(receive)
             raise _too_large(max_bytes)
-        await _pass(self._app, scope, _Body(receive, max_bytes, self._limits.timeout_s), send)
+        body = _Body(receive, max_bytes, self._limits.timeout_s)
+        has_started = False
+
+        async def send_unless_refused(message: Message) -> None:
+            nonlocal has_started
+            if body.refusal is None or has_started:
+                has_started = True
+                await send(message)
+
+        try:
+            await self._app(scope, body.receive, send_unless_refused)
+        except Exception:  # what an app does with a body that ends early is not its fault
+            if body.refusal is None:
+                raise
+        if body.refusal is not None and not has_started:
+            raise body.refusal
 
 
 class _Body:
@@ -128,25 +137,6 @@ class _Body:
         if not self._has_ended:
             await _drain(self._receive)
         return _GONE
-
-
-async def _pass(app: ASGIApp, scope: Scope, body: _Body, send: Send) -> None:
-    """Run `app`; its answer to a refused body is dropped."""
-    has_started = False
-
-    async def send_unless_refused(message: Message) -> None:
-        nonlocal has_started
-        if body.refusal is None or has_started:
-            has_started = True
-            await send(message)
-
-    try:
-        await app(scope, body.receive, send_unless_refused)
-    except Exception:  # what an app does with a body that ends early is not its fault
-        if body.refusal is None:
-            raise
-    if body.refusal is not None and not has_started:
-        raise body.refusal
 
 
 async def _drain(receive: Receive) -> None:

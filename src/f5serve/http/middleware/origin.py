@@ -54,7 +54,8 @@ class OriginMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if self._is_local and not (hosts and all(map(self._is_own, hosts))):
+        are_own = [_is_local_name(host) or host.lower() in self._hosts for host in hosts]
+        if self._is_local and not (hosts and all(are_own)):
             raise InvalidRequest(
                 f"This server does not accept the host {(hosts or [''])[0][:100]!r}.",
                 code="HOST_NOT_ALLOWED",
@@ -69,9 +70,6 @@ class OriginMiddleware:
                 hint="Name their origin in F5_CORS_ORIGINS if they should.",
             )
         await self._app(scope, receive, send)
-
-    def _is_own(self, host: str) -> bool:
-        return _is_local_name(host) or host.lower() in self._hosts
 
     def _is_foreign(self, headers: Headers) -> bool:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
@@ -105,7 +103,7 @@ def parse_origins(text: str, requires_key: bool) -> tuple[str, ...]:
     """The origins of F5_CORS_ORIGINS.
 
     Args:
-        is_asking: whether callers are asked for keys; only then every page, `*`, may call.
+        requires_key: whether callers are asked for keys; only then every page, `*`, may call.
 
     Raises:
         InvalidRequest: BAD_SETTING, CORS_NEEDS_KEYS.
@@ -200,22 +198,18 @@ class SecurityHeadersMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _complete(message, scope)
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                message["headers"] = headers.raw
+                for name, value in _ALWAYS.items():
+                    headers.setdefault(name, value)
+                is_page = headers.get("content-type", "").startswith("text/html")
+                policy = PAGE_POLICY if is_page else _DATA_POLICY
+                headers.setdefault("Content-Security-Policy", policy)
+                if scope["path"].startswith("/v1/"):  # shared caches must not keep what needs a key
+                    kept = "private, no-cache" if "etag" in headers else "no-store"
+                    headers.setdefault("Cache-Control", kept)
+                if scope.get("scheme") == "https":
+                    headers.setdefault("Strict-Transport-Security", _HTTPS_ALONE)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
-
-
-def _complete(message: Message, scope: Scope) -> None:
-    headers = MutableHeaders(raw=message.setdefault("headers", []))
-    message["headers"] = headers.raw
-    for name, value in _ALWAYS.items():
-        headers.setdefault(name, value)
-    is_page = headers.get("content-type", "").startswith("text/html")
-    headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else _DATA_POLICY)
-    if scope["path"].startswith("/v1/"):  # shared caches must not keep what needs a key
-        headers.setdefault(
-            "Cache-Control", "private, no-cache" if "etag" in headers else "no-store"
-        )
-    if scope.get("scheme") == "https":
-        headers.setdefault("Strict-Transport-Security", _HTTPS_ALONE)

@@ -148,7 +148,7 @@ async def get_health(request: Request, state: StateDep) -> Any:
     if not getattr(request.state, "is_known", True):
         status = health_status(state.operations.model, state.lifecycle)
         return {"status": status, "version": build.stamp().version}
-    health = await state.operations.answer({"endpoint": "health"}, state.new_id())
+    health = await state.operations.answer({"endpoint": "health"}, "")
     return health | ({"status": "ending"} if state.lifecycle.is_shutting_down else {})
 
 

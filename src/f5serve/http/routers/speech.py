@@ -16,17 +16,16 @@ from starlette.responses import Response
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http import errors
-from f5serve.http.disconnect import deadline_passed
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
 from f5serve.http.schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.state import (
     IDEMPOTENCY_PARAMETER,
+    IDEMPOTENT_ID_PREFIX,
     AppState,
     JobId,
     Owner,
     StateDep,
-    is_idempotent_id,
 )
 from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
 from f5serve.service.events import DeliveryOptions
@@ -142,23 +141,24 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
         async with asyncio.timeout(settings.request_timeout_s):
             voice = await resolve_voice(state, body.voice)
     except TimeoutError:
-        raise deadline_passed(settings.request_timeout_s) from None
+        raise errors.deadline_passed(settings.request_timeout_s) from None
 
     def headers() -> Mapping[str, str]:
         warnings = [*body.warnings(), *state.operations.warnings]
         found = {"X-F5-Job-Id": job_id, "X-F5-Voice": voice}
         if warnings:
-            found["X-F5-Warning"] = ascii_line(" ".join(warnings))
+            line = " ".join(warnings)
+            found["X-F5-Warning"] = "".join(c if " " <= c <= "~" else "?" for c in line)
         return {**found, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
     timeout_s = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
     request = body.request(voice, model, timeout_s)
-    accept_unstored = not settings.store_required and not is_idempotent_id(job_id)
+    can_be_asked_again = job_id.startswith(IDEMPOTENT_ID_PREFIX)
     delivery = DeliveryOptions(
         chunks=True,
         whole_files=True,
         detach_on_disconnect=True,
-        accept_unstored=accept_unstored,
+        accept_unstored=not (settings.store_required or can_be_asked_again),
         full_response=False,
     )
     handle = await state.operations.submit(request, job_id, delivery, owner=owner)
@@ -186,11 +186,6 @@ def check_length(text: str, max_chars: int) -> None:
             code="TEXT_TOO_LONG",
             hint="Send it in parts, or raise F5_OPENAI_MAX_CHARS of the server.",
         )
-
-
-def ascii_line(text: str) -> str:
-    """The text as a header may hold it."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 def check_size(body: SpeechBody, max_answer_mb: int) -> None:
