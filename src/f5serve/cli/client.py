@@ -83,16 +83,13 @@ class ServerClient:
             response = connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.close()
-            raise self._unreachable(error) from None
+            raise StorageFailed(
+                f"{self.url} cannot be reached: {_reason(error)}.",
+                code="SERVER_UNREACHABLE",
+                hint="Check the address, and that `f5serve serve` runs there.",
+                retryable=True,
+            ) from None
         return StreamedResponse(self.url, connection, response)
-
-    def _unreachable(self, error: Exception) -> F5Error:
-        return StorageFailed(
-            f"{self.url} cannot be reached: {_reason(error)}.",
-            code="SERVER_UNREACHABLE",
-            hint="Check the address, and that `f5serve serve` runs there.",
-            retryable=True,
-        )
 
 
 class StreamedResponse:

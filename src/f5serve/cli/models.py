@@ -127,7 +127,8 @@ def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
 def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
     spec = registry.get(args.model)
     check_license(spec, settings.require_commercial_license)
-    _log(f"{spec.id}: {_license(spec)}")
+    permits = "permits" if spec.commercial else "does not permit"
+    _log(f"{spec.id}: {spec.license}, which {permits} commercial use.")
     if spec.note:
         _log(f"{spec.id}: {spec.note}")
     wanted = [file for file in (*spec.files, *registry.vocoder.files) if file.role != "config"]
@@ -139,11 +140,6 @@ def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> i
         files = pull(spec.id, source, settings.models_dir, progress, registry)
     _print_files(files, args.json)
     return 0
-
-
-def _license(spec: ModelSpec) -> str:
-    permits = "permits" if spec.commercial else "does not permit"
-    return f"{spec.license}, which {permits} commercial use."
 
 
 def _print_files(files: ModelFiles, as_json: bool) -> None:

@@ -20,6 +20,7 @@ import secrets
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from f5serve.audio.encode import to_pcm16
@@ -85,7 +86,7 @@ class Handler:
         job_id = _id_of(job)
         reports = None
         if self._session is not None:
-            reports = ProgressReports(lambda body: self._send_progress(job, body))
+            reports = ProgressReports(partial(self._send_progress, job))
         try:
             async with aclosing(self.service().events(_input_of(job), job_id)) as events:
                 async for event in events:
@@ -140,7 +141,11 @@ class Handler:
         if not isinstance(error, F5Error):
             return _unexpected(error, job.get("input"))
         _log.info("refused: %s", error.code)
-        return _printable(error.as_dict())
+        # Half of a surrogate pair, quoted from a request, cannot be sent.
+        return {
+            name: text.encode("utf-8", "backslashreplace").decode()
+            for name, text in error.as_dict().items()
+        }
 
     def _refresh_if_broken(self) -> None:
         """Have the SDK say with this answer that the worker is of no more use."""
@@ -242,11 +247,6 @@ def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer, once it is known that JSON can hold it; else it would be lost."""
     json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
     return answer
-
-
-def _printable(fields: dict[str, str]) -> dict[str, Any]:
-    """Half of a surrogate pair, quoted from a request, cannot be sent."""
-    return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in fields.items()}
 
 
 def _unexpected(error: Exception, payload: object) -> dict[str, Any]:
