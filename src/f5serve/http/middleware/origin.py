@@ -54,7 +54,7 @@ class OriginMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        are_own = [_is_local_name(host) or host.lower() in self._hosts for host in hosts]
+        are_own = (_is_local_name(host) or host.lower() in self._hosts for host in hosts)
         if self._is_local and not (hosts and all(are_own)):
             raise InvalidRequest(
                 f"This server does not accept the host {(hosts or [''])[0][:100]!r}.",
