@@ -250,7 +250,7 @@ OnDone = Callable[[int, Wave], None]
 
 
 class Engine(Protocol):
-    """Utterances in, waves out. `engine.F5Engine` and `standin.Kokoro` are engines.
+    """Utterances in, waves out. `engine.F5Engine` and `fallback.Kokoro` are engines.
 
     Attributes:
         kind: "f5" or "standin", as answers name it.
