@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from f5serve.http.errors import Problem
-from f5serve.service.requests import SpeechFields, TTSRequest, own_fields_first
+from f5serve.service.fields import own_fields_first
+from f5serve.service.requests import SpeechFields, TTSRequest
 from f5serve.settings import MAX_CHARS
 from f5serve.types import AudioFormat
 from f5serve.voices.names import MAX_NAME_CHARS

@@ -31,7 +31,8 @@ from f5serve.service.events import (
     decode_result,
     response_of,
 )
-from f5serve.service.requests import Name, Request, TTSRequest, lower
+from f5serve.service.fields import Name, Request, lower
+from f5serve.service.requests import TTSRequest
 from f5serve.store.base import ObjectStore
 from f5serve.types import Wave
 

@@ -28,8 +28,9 @@ from f5serve.jobs.records import CANCELLED_CODE, ENDED, JobSnapshot, Lease, Stat
 from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, shut_down_error
 from f5serve.service.dependencies import SCAN_S, Dependencies, Enqueue
+from f5serve.service.fields import Request
 from f5serve.service.request_errors import MAX_JOB_ID_CHARS
-from f5serve.service.requests import Request, TTSRequest
+from f5serve.service.requests import TTSRequest
 from f5serve.service.runner import INTERNAL
 
 QUEUED_AS = "queued_as"

@@ -11,12 +11,10 @@ from itertools import islice
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     PrivateAttr,
     ValidationError,
     model_validator,
@@ -26,21 +24,25 @@ from pydantic.json_schema import SkipJsonSchema
 
 from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
 from f5serve.jobs.records import sha256_of
+from f5serve.service.fields import (
+    Flag,
+    Name,
+    Request,
+    TextFields,
+    lower,
+    lower_each,
+    own_fields_first,
+    whole,
+    within,
+)
 from f5serve.service.request_errors import (
-    MAX_NAME_CHARS,
     MAX_REF_TEXT_CHARS,
     MAX_TIMEOUT_S,
     bad_option,
     refusal,
 )
 from f5serve.settings import MAX_CHARS
-from f5serve.synthesis.synthesizer import RANGES
 from f5serve.text.clean import clean_text
-from f5serve.text.language import parse_tag
-from f5serve.text.lexicon import Lexicon
-from f5serve.text.lexicon_rules import parse_rules
-from f5serve.text.spoken import unnormalized_kinds
-from f5serve.text_kinds import TEXT_KINDS, TextKind
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 from f5serve.voices.records import Consent
@@ -50,9 +52,6 @@ CROSS_FADE_S = 0.15
 ABOUT_CHARS = 120
 """Longest beginning of a text in lists of jobs."""
 
-MAX_REQUEST_RULES = 100
-"""Rules of pronunciation in one request; more belong into a lexicon of the library."""
-
 _SHOWN_CHARS = 40
 _WARNED = 5
 """Unknown fields in the warnings of one answer."""
@@ -61,51 +60,7 @@ _NOT_HASHED = ("endpoint", "mode", "return_audio", "timeout_s", "local_voice", "
 """Fields that say how an answer is wanted, or that have another name."""
 
 
-def lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _lower_each(value: Any) -> Any:
-    return [lower(one) for one in value] if isinstance(value, list) else lower(value)
-
-
-def _within(name: str) -> Any:
-    low, high = RANGES[name]
-    return Field(ge=low, le=high, strict=True, allow_inf_nan=False)
-
-
-Name = Annotated[str, Field(strict=True, max_length=MAX_NAME_CHARS)]
-Flag = Annotated[bool, Field(strict=True)]
 Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
-
-
-def own_fields_first(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Order the properties of a JSON schema: pydantic puts inherited fields first."""
-    own = model.__annotations__
-    properties = schema["properties"]
-    schema["properties"] = {
-        name: properties[name] for name in sorted(properties, key=lambda name: name not in own)
-    }
-
-
-class Request(BaseModel):
-    """Base of requests whose errors are ours; unknown fields pass."""
-
-    @classmethod
-    def parse(cls, payload: Mapping[str, Any]) -> Self:
-        """The request in `payload`.
-
-        Raises:
-            InvalidRequest: BAD_OPTION, naming the field, its value and what it takes; EMPTY_TEXT.
-        """
-        try:
-            return cls.model_validate(payload)
-        except ValidationError as error:
-            raise refusal(error.errors()[0], payload) from None
 
 
 class ConsentFields(BaseModel):
@@ -124,82 +79,6 @@ class ConsentFields(BaseModel):
         return Consent(self.by or "", attested, self.at or "", self.statement_sha256 or "")
 
 
-def _check_rules(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    parse_rules(rules)
-    return rules
-
-
-class TextFields(BaseModel):
-    """How a text is read, at each entrypoint."""
-
-    language: Annotated[str, Field(strict=True), AfterValidator(parse_tag)] | None = Field(
-        None,
-        description="Of the text, a BCP 47 tag. Without it: what the text itself shows, then the "
-        "voice's.",
-        examples=["pt-BR"],
-    )
-    normalize: (
-        Literal["auto", "on", "off"]
-        | Annotated[list[TextKind], Field(max_length=len(TEXT_KINDS))]
-        | None
-    ) = Field(
-        None,
-        description="Whether numbers, dates, signs and abbreviations are read as words; a list "
-        "names the kinds that are left as they are. Without it: what the voice says, then "
-        "F5_NORMALIZE.",
-    )
-    lexicon: (
-        Annotated[
-            list[dict[str, JsonValue]],
-            Field(max_length=MAX_REQUEST_RULES),
-            AfterValidator(_check_rules),
-        ]
-        | None
-    ) = Field(
-        None,
-        description="Rules of pronunciation for this text, as /v1/lexicons has them; they come "
-        "before those of the voice and of the library.",
-        examples=[[{"text": "SQL", "alias": "sequel"}]],
-    )
-
-    def unnormalized(self, voice: Voice, default: str) -> frozenset[str]:
-        """Kinds of rules that are not used: the request decides, then the voice, then `default`."""
-        return unnormalized_kinds(self.normalize or voice.normalize or default)
-
-    @property
-    def rules(self) -> Lexicon:
-        """The request's own rules of pronunciation."""
-        return Lexicon(parse_rules(self.lexicon or []))
-
-
-class TextRequest(Request, TextFields):
-    """A text whose words are wanted, without speech."""
-
-    model_config = ConfigDict(json_schema_extra=own_fields_first)
-
-    text: Annotated[
-        str, Field(min_length=1, max_length=MAX_CHARS, strict=True, examples=["It costs $3.50."])
-    ] = Field(description="As /v1/audio/speech would get it; F5_MAX_TEXT_CHARS is the longest.")
-    voice: Name | None = Field(
-        None, description="A voice of the library: its pace decides the lengths.", examples=["ana"]
-    )
-    speed: Annotated[float, _within("speed")] | None = Field(None, description="Of the speech.")
-
-    def speech_request(self, voice: Voice, max_text_chars: int, normalize: str) -> SpeechRequest:
-        """The request that would be spoken.
-
-        Raises:
-            InvalidRequest: as `clean_text`.
-        """
-        return SpeechRequest(
-            text=clean_text(self.text, max_text_chars),
-            voice=voice,
-            options=SamplingOptions(speed=self.speed or 1.0),
-            language=self.language or "",
-            unnormalized=self.unnormalized(voice, normalize),
-        )
-
-
 class SpeechFields(TextFields):
     """The fields that every request for speech has, at each entrypoint."""
 
@@ -208,23 +87,23 @@ class SpeechFields(TextFields):
         description="`opus` is Opus in Ogg, `aac` is ADTS, `pcm` is 24 kHz, 16 bit, little-endian, "
         "mono, without a header. Without it: `mp3` for /v1/audio/speech, `wav` for jobs.",
     )
-    speed: Annotated[float, _within("speed")] | None = Field(
+    speed: Annotated[float, within("speed")] | None = Field(
         None, description="2.0 is twice as fast as the voice speaks in its recording."
     )
-    seed: Annotated[int, _within("seed"), BeforeValidator(_whole)] | None = Field(
+    seed: Annotated[int, within("seed"), BeforeValidator(whole)] | None = Field(
         None, description="With equal inputs it gives equal speech; without it one is chosen."
     )
-    nfe_step: Annotated[int, _within("nfe_step"), BeforeValidator(_whole)] | None = Field(
+    nfe_step: Annotated[int, within("nfe_step"), BeforeValidator(whole)] | None = Field(
         None, description="ODE steps: fewer are faster, more are finer."
     )
-    cfg_strength: Annotated[float, _within("cfg_strength")] | None = Field(
+    cfg_strength: Annotated[float, within("cfg_strength")] | None = Field(
         None, description="Strength of classifier-free guidance: how closely the text is followed."
     )
-    sway_sampling_coef: Annotated[float, _within("sway_sampling_coef")] | None = Field(
+    sway_sampling_coef: Annotated[float, within("sway_sampling_coef")] | None = Field(
         None,
         description="Bends the time grid of sampling towards its start; 0 leaves it even.",
     )
-    cross_fade_s: Annotated[float, _within("cross_fade_s")] | None = Field(
+    cross_fade_s: Annotated[float, within("cross_fade_s")] | None = Field(
         None, description="Overlap of neighbouring utterances, seconds."
     )
     remove_silence: Flag | None = Field(None, description="Shorten long silences.")
@@ -233,7 +112,7 @@ class SpeechFields(TextFields):
         description="Find out when each word is heard, for the result of the job. Without it: true "
         "for jobs, false for /v1/audio/speech.",
     )
-    timing_format: Annotated[SubtitleFormat | Formats, BeforeValidator(_lower_each)] | None = Field(
+    timing_format: Annotated[SubtitleFormat | Formats, BeforeValidator(lower_each)] | None = Field(
         None, description="Files of word times that the result of the job has, one or several."
     )
     verify: Flag | None = Field(
@@ -267,7 +146,7 @@ class TTSRequest(Request, SpeechFields):
     consent: ConsentFields | None = Field(None, description="For a recording under a URL.")
     model: Name | None = Field(None, description="Refused unless it is the model that speaks here.")
     timeout_s: (
-        Annotated[int, Field(ge=1, le=MAX_TIMEOUT_S, strict=True), BeforeValidator(_whole)] | None
+        Annotated[int, Field(ge=1, le=MAX_TIMEOUT_S, strict=True), BeforeValidator(whole)] | None
     ) = Field(None, description="How long the work itself may take.")
     endpoint: SkipJsonSchema[Annotated[Literal["tts"], BeforeValidator(lower)] | None] = None
     mode: SkipJsonSchema[Annotated[Literal["sync", "async"], BeforeValidator(lower)] | None] = None

@@ -309,8 +309,8 @@ def _load_inputs(
     lexicon = request.rules.over(found.lexicon)
     plan = synthesizer.prepare(request.speech_request(voice), job_id, lexicon, found.warnings)
     identity = _identity(request, plan.request, synthesizer, deps.job_store.program)
-    if lexicon.rules:
-        identity["lexicon"] = lexicon.revision
+    if lexicon.rules or found.warnings:
+        identity["lexicon"] = [lexicon.revision, *found.warnings]
     key, earlier = sha256_of(identity), None
     if deps.cache is not None:
         earlier = deps.cache.find(key)

@@ -41,11 +41,11 @@ from f5serve.service.job_handle import JobHandle, JobQueries
 from f5serve.service.metrics import Metrics, watch_process
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
 from f5serve.service.request_errors import check_job_id
-from f5serve.service.requests import TextRequest, TTSRequest
+from f5serve.service.requests import TTSRequest
 from f5serve.service.responses import JobFile, job_file
 from f5serve.service.runner import run_job
 from f5serve.service.supervisor import Supervisor
-from f5serve.service.text_preview import preview_text
+from f5serve.service.text_preview import TextRequest, preview_text
 from f5serve.service.voices import VoiceMaintenance, VoiceOperations
 from f5serve.settings import Settings
 from f5serve.startup import default_options
@@ -96,10 +96,7 @@ class SpeechService:
         if settings.result_cache:
             cache = ResultCache(bounded, settings.retention_days, self._damage)
         self._admission = AdmissionController(settings.max_queue_s)
-        self._metrics.watch_device(self._executor, lambda: self._admission.backlog_s)
-        self._metrics.watch_store(lambda: bounded.hung)
-        self._metrics.watch_voices(lambda: voices.unreadable)
-        watch_process(self._metrics.registry, settings.data_dir)
+        self._watch(bounded, voices)
         self.lexicons = LexiconLibrary(bounded, voices, voice_names())
         self._deps = Dependencies(
             self._job_store,
@@ -134,6 +131,13 @@ class SpeechService:
             "delete_voice": about_voices.delete,
             "health": self._health,
         }
+
+    def _watch(self, store: BoundedStore, voices: VoiceLibrary) -> None:
+        """Have the metrics read what changes by itself."""
+        self._metrics.watch_device(self._executor, lambda: self._admission.backlog_s)
+        self._metrics.watch_store(lambda: store.hung)
+        self._metrics.watch_voices(lambda: voices.unreadable)
+        watch_process(self._metrics.registry, self._settings.data_dir)
 
     def begin(self) -> None:
         """Start loading the model, and take up jobs that others have left; in the event loop.

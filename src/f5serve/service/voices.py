@@ -20,13 +20,14 @@ from f5serve.errors import F5Error, InvalidRequest
 from f5serve.service import responses
 from f5serve.service.erasure import erase_voice
 from f5serve.service.executor import BoundedExecutor, Pools
+from f5serve.service.fields import Flag, Name, Request
 from f5serve.service.request_errors import (
     MAX_BASE64_CHARS,
     MAX_LANGUAGE_CHARS,
     MAX_REF_TEXT_CHARS,
     bad_option,
 )
-from f5serve.service.requests import ConsentFields, Flag, Name, Request
+from f5serve.service.requests import ConsentFields
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
 from f5serve.text.spoken import unnormalized_kinds

@@ -67,7 +67,7 @@ _SAMPLE = 20_000
 _CORE_WEIGHT, _ENDING_WEIGHT, _LONG_WORD = 0.7, 0.6, 5
 
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*+")
-_MAX_TAG = 35
+MAX_TAG_CHARS = 35
 _LONG_NAMES = {
     "ces": "cs", "cze": "cs", "cmn": "zh", "deu": "de", "dut": "nl", "ell": "el", "eng": "en",
     "fas": "fa", "fin": "fi", "fra": "fr", "fre": "fr", "ger": "de", "gre": "el", "hin": "hi",
@@ -86,9 +86,9 @@ def parse_tag(tag: str) -> str:
     Raises:
         InvalidRequest: code BAD_OPTION for what is no tag.
     """
-    if len(tag) > _MAX_TAG or not _TAG.fullmatch(tag):
+    if len(tag) > MAX_TAG_CHARS or not _TAG.fullmatch(tag):
         raise InvalidRequest(
-            f"{tag[: _MAX_TAG + 1]!r} is no language tag.",
+            f"{tag[: MAX_TAG_CHARS + 1]!r} is no language tag.",
             code="BAD_OPTION",
             hint="Give a tag of BCP 47 with hyphens, such as en, pt-BR or zh-Hans.",
         )

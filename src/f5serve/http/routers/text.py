@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.state import StateDep
-from f5serve.service.requests import TextRequest
+from f5serve.service.text_preview import TextRequest
 
 router = APIRouter(tags=["speech"], route_class=JsonRoute)
 
