@@ -59,6 +59,22 @@ def refused(capsys: pytest.CaptureFixture[str], argv: list[str], code: str, exit
     return str(told["error"])
 
 
+def test_how_a_text_is_read_is_sent(
+    home: House, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "rules.json").write_text('[{"text": "Nguyen", "alias": "Win"}]')
+    asked = ["say", "Nguyen hat 4 am 3.4.2024.", "--server", home.url, "-o", "a.wav", "--json"]
+    home.tone.spoken.clear()
+    reading = ["--language", "de", "--normalize", "date, money", "--lexicon", "rules.json"]
+    assert run([*asked, *reading]) == 0
+    assert home.tone.spoken == ["Win hat vier am 3.4.2024."]
+    assert run([*asked, "--normalize", "off"]) == 0
+    assert home.tone.spoken[1:] == ["Nguyen hat 4 am 3.4.2024."]
+    (folder / "a.wav").unlink()
+    assert "dates" in refused(capsys, [*asked[:-1], "--normalize", "dates"], "BAD_OPTION", 3)
+    assert "english" in refused(capsys, [*asked[:-1], "--language", "english"], "BAD_OPTION", 3)
+
+
 def test_a_server_speaks_into_a_file(
     home: House, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,11 @@ from f5serve.cli.say import SAMPLING, choose_output, read_text, timing_outputs
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings
 from f5serve.startup.select import QUALITY_STEPS
+from f5serve.text.lexicon_files import MAX_FILE_BYTES, read_lexicon
+from f5serve.text.spoken import AUTO, OFF, ON, unnormalized_kinds
+from f5serve.text_kinds import parse_normalize
 from f5serve.types import AudioFormat
+from f5serve.voices.bulk_import import read_file
 
 MAX_TEXT_CHARS = 1_000_000
 """Read of standard input; the server knows how much it takes."""
@@ -30,8 +34,8 @@ MODEL = "tts-1"
 """What a server of OpenAI's contract calls the model it has."""
 
 RESULT_FIELDS = (
-    *("job_id", "duration", "sample_rate", "seed", "text", "voice", "model", "warnings"),
-    "worker",
+    *("job_id", "duration", "sample_rate", "seed", "text", "spoken_text", "voice", "model"),
+    *("warnings", "worker"),
 )
 WORD_TIMING_FIELDS = ("word_timings", "timing_method", "timing_confidence", "word_count")
 """What the server's own answer adds to that."""
@@ -110,7 +114,27 @@ def request_body(args: argparse.Namespace, format: AudioFormat) -> dict[str, Any
         **given,
         **flags,
         **words,
+        **reading_fields(args),
     }
+
+
+def reading_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields that say how a text is read, of those options that were given.
+
+    Raises:
+        InvalidRequest: BAD_OPTION, BAD_LEXICON, or the file of rules cannot be read.
+    """
+    fields: dict[str, Any] = {}
+    if args.language:
+        fields["language"] = args.language
+    if args.normalize:
+        unnormalized_kinds(args.normalize)  # refuses what is no value
+        value = parse_normalize(args.normalize)
+        fields["normalize"] = value if value in (AUTO, ON, OFF) else value.split(",")
+    if args.lexicon:
+        rules = read_lexicon(read_file(Path(args.lexicon), MAX_FILE_BYTES))
+        fields["lexicon"] = [rule.as_dict() for rule in rules]
+    return fields
 
 
 def _result(server: ServerClient, job_id: str) -> dict[str, Any]:

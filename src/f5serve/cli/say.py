@@ -325,6 +325,7 @@ def as_dict(result: SpeechResult, loaded: LoadedModel, output: Output) -> dict[s
         "format": result.format,
         "seed": result.seed,
         "text": result.text,
+        "spoken_text": result.spoken_text,
         "voice": result.voice,
         "model": result.model,
         "engine": result.engine,

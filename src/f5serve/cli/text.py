@@ -35,7 +35,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         print(f"  {change.written!r} -> {change.spoken!r}")
     lengths = [speech_s(utterance) for utterance in found.utterances]
     language = found.spoken.language or "unknown"
-    print(f"{len(lengths)} utterances, about {sum(lengths):.1f} s; language: {language}")
+    count = f"{len(lengths)} utterance{'s' if len(lengths) > 1 else ''}"
+    print(f"{count}, about {sum(lengths):.1f} s; language: {language}")
     for warning in found.spoken.warnings:
         print(f"note: {warning}")
     return 0
