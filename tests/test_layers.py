@@ -17,8 +17,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "f5serve"
 LAYERS = {
     **dict.fromkeys(
         [
-            *["types", "asr_types", "errors", "secrets", "settings", "number_formats", "text_kinds"],
-            *["build", "metrics", "process", "logging", "__init__"],
+            *["types", "asr_types", "errors", "secrets", "settings", "number_formats"],
+            *["text_kinds", "build", "metrics", "process", "logging", "__init__"],
         ],
         0,
     ),

@@ -34,6 +34,7 @@ def ask(home: House, text: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_words_and_where_they_come_from(home: House) -> None:
+    home.tone.spoken.clear()
     told = ask(home, f" {TEXT}\n\nThen it is *over*. 🙂")
     assert told["text"] == f"{TEXT} Then it is over. 🙂"
     assert told["spoken_text"] == f"It costs {MONEY} on {DATE}. Then it is over."
@@ -49,6 +50,8 @@ def test_words_and_where_they_come_from(home: House) -> None:
 
 
 def test_utterances_are_those_that_are_spoken(home: House) -> None:
+    assert home.speak().status_code == 200  # the model is loaded now: it limits the utterances
+    home.tone.spoken.clear()
     text = " ".join(f"This is sentence {number}." for number in range(12))
     told = ask(home, text)
     texts = [one["text"] for one in told["utterances"]]

@@ -22,7 +22,16 @@ from tests.service.house import HELLO, house, run
 ANSWERED = {
     *("job_id", "status", "audio_url", "duration", "sample_rate", "format", "seed", "text"),
     *("voice", "model", "word_timings", "timing_files", "timing_format", "timing_method"),
-    *("timing_confidence", "word_count", "cached", "verification", "warnings", "metrics", "worker"),
+    *(
+        "spoken_text",
+        "timing_confidence",
+        "word_count",
+        "cached",
+        "verification",
+        "warnings",
+        "metrics",
+        "worker",
+    ),
 }
 METRICS = {"queue_s", "voice_s", "inference_s", "timing_s", "upload_s", "rtf", "first_audio_s"}
 
@@ -39,6 +48,7 @@ def test_an_answer_tells_everything_and_its_audio_is_in_the_store(tmp_path: Path
             assert answer["metrics"].keys() == METRICS
             assert (answer["job_id"], answer["status"]) == ("a-1", "COMPLETED")
             assert (answer["text"], answer["voice"]) == ("Hello there.", "default")
+            assert answer["spoken_text"] == "Hello there."
             assert (answer["model"], answer["format"]) == ("tone", "wav")
             assert (answer["sample_rate"], answer["cached"]) == (24000, False)
             assert [word["word"] for word in answer["word_timings"]] == ["Hello", "there."]

@@ -1,4 +1,4 @@
-"""From what is written to what is spoken, in all languages: spans, kinds left alone, mixed scripts."""
+"""From what is written to what is spoken, in all languages: spans, kinds left out, scripts."""
 
 from __future__ import annotations
 
