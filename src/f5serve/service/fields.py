@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError
 
-from f5serve.service.request_errors import MAX_NAME_CHARS, refusal
+from f5serve.service.request_errors import MAX_NAME_CHARS, MAX_REQUEST_RULES, refusal
 from f5serve.synthesis.synthesizer import RANGES
 from f5serve.text.language import MAX_TAG_CHARS, parse_tag
 from f5serve.text.lexicon import Lexicon
@@ -15,9 +15,6 @@ from f5serve.text.lexicon_rules import parse_rules
 from f5serve.text.spoken import unnormalized_kinds
 from f5serve.text_kinds import TEXT_KINDS, TextKind
 from f5serve.types import Voice
-
-MAX_REQUEST_RULES = 100
-"""Rules of pronunciation in one request; more belong into a lexicon of the library."""
 
 
 def lower(value: Any) -> Any:

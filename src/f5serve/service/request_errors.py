@@ -14,6 +14,7 @@ from f5serve.settings import MAX_CHARS
 from f5serve.store.json_documents import is_sendable
 from f5serve.synthesis.synthesizer import RANGES
 from f5serve.text.clean import clean_text
+from f5serve.text_kinds import VALUES
 
 MAX_NAME_CHARS = 4_096
 """Longest text in fields for names and URLs."""
@@ -30,6 +31,10 @@ _MAX_CHARS = {
     "queued_as": MAX_JOB_ID_CHARS,
     **dict.fromkeys(["voice_file", "text_file"], MAX_BASE64_CHARS),
 }
+MAX_REQUEST_RULES = 100
+"""Rules of pronunciation in one request; more belong into a lexicon of the library."""
+
+_RULES = f"a list of at most {MAX_REQUEST_RULES} rules such as {{text: SQL, alias: sequel}}"
 _TEXT = "text without halves of surrogate pairs, which are no characters"
 
 
@@ -40,6 +45,10 @@ def refusal(error: ErrorDetails, payload: Mapping[str, Any]) -> InvalidRequest:
         return _text_refusal(payload.get("text"))
     if names[0] == "timing_format":
         return _formats_refusal(payload["timing_format"])
+    if names[0] == "normalize":
+        return bad_option("normalize", payload["normalize"], VALUES)
+    if names[0] == "lexicon":
+        return bad_option("lexicon", payload["lexicon"], _RULES)
     name = names[-1]
     value = payload[name] if len(names) == 1 else error["input"]
     kind = error["type"]

@@ -48,7 +48,7 @@ def spoken_text(
         text: as `clean_text` returns it.
         language: of the text, ISO 639-1; "" finds it out from the text and `voice_language`.
         unnormalized: kinds of rules that are not used, see `unnormalized_kinds`.
-        lexicon: words that are said in a way of their own.
+        lexicon: words that are spoken in a way of their own.
 
     Raises:
         InvalidRequest: BAD_PINYIN for a syllable that does not exist.
@@ -129,15 +129,15 @@ def changes(spoken: SpokenText) -> list[Change]:
     characters = zip(spoken.mapped.text, spoken.mapped.spans, strict=True)
     end = 0
     for span, group in groupby(characters, key=lambda one: one[1]):
-        said = show_pinyin("".join(char for char, _ in group)).strip()
+        replacement = show_pinyin("".join(char for char, _ in group)).strip()
         _add_change(found, spoken.written, (end, span[0]), "")
-        _add_change(found, spoken.written, span, said)
+        _add_change(found, spoken.written, span, replacement)
         end = max(end, span[1])
     _add_change(found, spoken.written, (end, len(spoken.written)), "")
     return found
 
 
-def _add_change(found: list[Change], written: str, span: Span, said: str) -> None:
+def _add_change(found: list[Change], written: str, span: Span, replacement: str) -> None:
     before = written[slice(*span)]
-    if before.strip() != said:
-        found.append(Change(*span, before, said))
+    if before.strip() != replacement:
+        found.append(Change(*span, before, replacement))
