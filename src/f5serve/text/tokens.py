@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from f5serve.errors import ModelUnavailable
@@ -21,6 +22,9 @@ UNKNOWN_ID = 0
 _SAME_SOUND = str.maketrans({";": ",", "“": '"', "”": '"', "‘": "'", "’": "'"})
 _STAND_INS = {"−": "-", "∼": "~", "⁄": "/", "∙": "·", "∶": ":"}
 """What a mathematical sign is read as by a checkpoint that does not know it."""
+
+_SHORT = 8
+"""Characters of words whose pinyin is remembered; longer ones are rare, and would take memory."""
 
 _NO_SPACE_AFTER = frozenset(" :'\"")
 
@@ -74,7 +78,16 @@ def _has_pinyin(char: str) -> bool:
     return _is_chinese(char) or char in "\u3007\ufa18" or "\ue815" <= char <= "\ue864"
 
 
-def _syllables(word: str) -> list[str]:
+def _syllables(word: str) -> Sequence[str]:
+    return _short_syllables(word) if len(word) <= _SHORT else _find_syllables(word)
+
+
+@lru_cache(maxsize=8192)
+def _short_syllables(word: str) -> Sequence[str]:
+    return _find_syllables(word)
+
+
+def _find_syllables(word: str) -> Sequence[str]:
     if not any(map(_has_pinyin, word)):
         return list(word)
     # 0.17 s and 56 MB, which only Chinese needs.

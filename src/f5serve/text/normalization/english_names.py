@@ -227,7 +227,7 @@ def _say_roman(match: re.Match[str]) -> str | None:
         return _say_ordinal(match) if is_sure else None
     if len(roman) == 1 or name in _NO_NAMES or not set(roman) <= set("IVX"):
         return None
-    if roman == "III" and re.search(r"[A-Z]\S*\s$", before):
+    if roman == "III" and re.search(r"(?<!\S)[^\sA-Z]*+[A-Z]\S*+\s$", before):
         return _say_ordinal(match)  # a person: the third of that name
     return None if _MEDICAL.match(behind) else _say_numbered(match)
 
