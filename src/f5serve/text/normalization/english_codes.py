@@ -50,7 +50,7 @@ _WHOLE = {
     "C++": "C plus plus", "AT&T": "A.T and T", "R&D": "R and D", "Q&A": "Q and A", "B&B": "B and B",
     "R&B": "R and B", "H&M": "H and M", "M&A": "M and A", "P&L": "P and L", "A&E": "A and E",
     "S&P": "S and P", "A/C": "A.C", "N/A": "not applicable", "n/a": "not applicable",
-    "I/O": "I O", "A/V": "A V", "A/B": "A B", "km/h": "kilometers per hour", ".NET": "dot net",
+    "I/O": "I O", "A/V": "A V", "A/B": "A B", ".NET": "dot net",
 }  # fmt: skip
 _NAMED = (
     "Boeing|Airbus|flight|Flight|Route|route|Highway|Hwy|Interstate|Room|room|Suite|Flat|bus|Bus"
@@ -66,6 +66,7 @@ def addresses() -> Table:
         ("handle", r"(?<![\w#&])#(?=\w*[^\W\d_])(\w++)", _say_hashtag),
         ("handle", r"(?<![\w@])@(\w++)", _say_handle),
         ("sign", rf"(?<![\w&/.])(?:{alternatives(_WHOLE)})(?![\w&/+#])", lambda m: _WHOLE[m[0]]),
+        ("measure", r"(?<![\w&/.])(?<!\d\s)km/h(?![\w&/+#])", lambda m: "kilometers per hour"),
     ]
 
 
