@@ -61,8 +61,11 @@ class MappedText:
         return self[left : max(left, len(self.text.rstrip()))]
 
     def map_chars(self, replace: Callable[[str], str]) -> MappedText:
-        """Every character replaced by what `replace` returns for it."""
-        parts = [replace(character) for character in self.text]
+        """Every character replaced by what `replace` returns for it, which is asked once for each."""
+        table = {character: replace(character) for character in set(self.text)}
+        parts = [table[character] for character in self.text]
+        if all(len(new) == 1 for new in table.values()):
+            return MappedText("".join(parts), self.spans)
         spans = [span for span, new in zip(self.spans, parts, strict=True) for _ in new]
         return MappedText("".join(parts), tuple(spans))
 
