@@ -61,7 +61,7 @@ class MappedText:
         return self[left : max(left, len(self.text.rstrip()))]
 
     def map_chars(self, replace: Callable[[str], str]) -> MappedText:
-        """Every character replaced by what `replace` returns for it, which is asked once for each."""
+        """Every character replaced by what `replace` returns for it; equal ones are asked once."""
         table = {character: replace(character) for character in set(self.text)}
         parts = [table[character] for character in self.text]
         if all(len(new) == 1 for new in table.values()):
