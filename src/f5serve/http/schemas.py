@@ -125,7 +125,11 @@ class JobResult(BaseModel):
     sample_rate: int
     format: AudioFormat
     seed: int | None
-    text: str
+    text: str = Field(examples=["It costs $3.50."])
+    spoken_text: str = Field(
+        description="The words that were spoken for it.",
+        examples=["It costs three dollars and fifty cents."],
+    )
     voice: str | None
     model: str | None
     word_timings: list[JobWord]
