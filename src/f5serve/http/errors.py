@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -249,8 +249,9 @@ _MEANINGS = {
 
 def _invalid(error: RequestValidationError) -> dict[str, Any]:
     """The first thing that is wrong with a request, named by its field."""
-    first: Mapping[str, Any] = error.errors()[0]
+    first = _most_particular(error.errors())
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    place = [part for part in place if "[" not in part]  # the types of a union are no fields
     name = ".".join(place)[:100]
     given = first.get("input")
     if not name:
@@ -263,6 +264,13 @@ def _invalid(error: RequestValidationError) -> dict[str, Any]:
     if message.startswith(_NO_FILE):
         message = f"It takes a file; curl sends one with -F {name}=@FILE"
     return error_body(f"{name}{shown}: {message}.", 400, "bad_option", name)
+
+
+def _most_particular(found: Sequence[Any]) -> Mapping[str, Any]:
+    """Of the errors of the first field, that of the choice of types that fits its value best."""
+    field = found[0]["loc"][:2]
+    of_field: list[Mapping[str, Any]] = [error for error in found if error["loc"][:2] == field]
+    return max(of_field, key=lambda error: len(error["loc"]))
 
 
 def _with_all_methods(
