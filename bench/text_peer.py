@@ -40,7 +40,7 @@ def verbalis(language: str) -> Callable[[str], str] | None:
 
 
 def main() -> None:
-    """One tool and one language, by the arguments; lines come on stdin, the answer goes to stdout."""
+    """One tool and one language, by the arguments; lines on stdin, the answer on stdout."""
     tool, language = sys.argv[1:]
     normalize = {"wetext": wetext, "kitten": kitten, "verbalis": verbalis}[tool](language)
     texts = json.load(sys.stdin)

@@ -19,13 +19,13 @@ TABLES = Path(__file__).parents[1] / "data" / "text"
 _NO_SPACES = {"zh", "ja"}
 
 
-def lines(language: str) -> list[tuple[str, list[str]]]:
+def lines(table: Path) -> list[tuple[str, list[str]]]:
     """The texts of a table and their accepted readings."""
     found = []
-    for line in (TABLES / f"{language}.tsv").read_text().splitlines():
+    for line in table.read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             text, *readings = line.split("\t")
-            assert readings, f"{language}: {text!r} has no reading"
+            assert readings, f"{table.name}: {text!r} has no reading"
             found.append((text, readings))
     return found
 
@@ -40,7 +40,7 @@ def words(text: str, language: str) -> str:
 CASES = [
     pytest.param(table.stem, text, readings, id=f"{table.stem}-{text}")
     for table in sorted(TABLES.glob("*.tsv"))
-    for text, readings in lines(table.stem)
+    for text, readings in lines(table)
 ]
 
 
