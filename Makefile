@@ -10,7 +10,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$(( n < 4 ? n + 1 : 4 )))
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
-.PHONY: demo serve clone clone-input setup check house test test-fast lower-bounds fuzz oracle parity goldens bench bench-small gpu-kit docs clean image image-test requirements
+.PHONY: demo serve clone clone-input setup check house test test-fast lower-bounds fuzz oracle parity goldens bench bench-small bench-text gpu-kit docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -143,5 +143,14 @@ vox: .venv-vox/vox.done ## the vox-tts package, in an environment of its own
 bench-vox: setup vox ## this engine beside vox-tts on the CPU: ten minutes
 	$(BIN)/python bench/beside_vox.py --vox-python .venv-vox/bin/python $(BENCH_ARGS)
 
+.venv-text/text.done:
+	@test -x .venv-text/bin/python || $(PYTHON) -m venv .venv-text
+	.venv-text/bin/python -m pip install -q --disable-pip-version-check \
+	  wetext==0.1.8 kitten-text-processing==0.1.0 verbalis==0.1.0a1
+	@touch $@
+
+bench-text: setup .venv-text/text.done ## text normalization beside three other packages: ten minutes
+	$(BIN)/python bench/text.py --peers-python .venv-text/bin/python $(BENCH_ARGS)
+
 clean:
-	rm -rf .venv .venv-oracle .venv-vox
+	rm -rf .venv .venv-oracle .venv-vox .venv-text
