@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from f5serve.cli.main import run
 from f5serve.text.clean import clean_text
 from f5serve.text.spoken import spoken_text
 from f5serve.text_kinds import TEXT_KINDS
@@ -19,6 +21,15 @@ def spoken(text: str, language: str = "", voice_language: str = "", off: str = "
     clean = clean_text(text, 500)
     kinds = frozenset([off] if off else [])
     return spoken_text(clean, language, voice_language, kinds).mapped.text
+
+
+def test_its_first_command_prints_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("F5_DATA_DIR", str(tmp_path))
+    block = re.findall(r"^    (.*)", GUIDE.split("\n\n")[2], flags=re.MULTILINE)
+    assert run(shlex.split(block[0])[2:]) == 0
+    assert capsys.readouterr().out.splitlines() == block[1:]
 
 
 def test_every_kind_has_an_example() -> None:
