@@ -203,7 +203,8 @@ class SpeechRequest:
         time_words: find out when each word is heard.
         verify: have the recogniser hear each utterance, and what it does not understand spoken
             again with another seed.
-        language: of the text, ISO 639-1; "" leaves it to the voice and to the text itself.
+        language: of the text, a tag such as en or en-GB; "" leaves it to the voice and to the
+            text itself.
         unnormalized: kinds of rules of text normalization that are not used for this request.
     """
 

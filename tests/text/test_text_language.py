@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest
-from f5serve.text.language import language_of, parse_tag
+from f5serve.text.language import canonical_tag, language_of, parse_tag
 from f5serve.text.language_words import MARKS, WORDS
 
 SENTENCES = [
@@ -180,3 +180,17 @@ def test_a_long_text_costs_little(unit: str) -> None:
     start = time.thread_time()
     language_of(text)
     assert time.thread_time() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    ("tag", "canonical"),
+    [
+        ("en", "en"),
+        ("en-gb", "en-GB"),
+        ("zh-Hans-cn", "zh-CN"),
+        ("es-419", "es-419"),
+        ("eng", "en"),
+    ],
+)
+def test_a_tag_has_one_spelling(tag: str, canonical: str) -> None:
+    assert canonical_tag(tag) == canonical

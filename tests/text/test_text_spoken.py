@@ -210,3 +210,13 @@ def test_what_normalize_takes() -> None:
 def test_what_is_left_alone_is_named() -> None:
     assert spoken_text("At 5 it began.", "en").warnings == ()
     assert spoken_text("Xyz 5 qqq", "xx").warnings
+
+
+def test_the_region_of_english_decides_the_order_of_a_date() -> None:
+    assert "March fourth" in spoken_text("On 03/04/2025.", "en").mapped.text
+    assert "March fourth" in spoken_text("On 03/04/2025.", "en-US").mapped.text
+    assert "April third" in spoken_text("On 03/04/2025.", "en-GB").mapped.text
+    assert "April third" in spoken_text("On 03/04/2025 we met.", "", "en-AU").mapped.text
+    assert "May sixteenth" in spoken_text("On 05/16/2025.", "en-GB").mapped.text
+    assert spoken_text("On 3/4 we met.", "en-GB").mapped.text == "On April third we met."
+    assert spoken_text("On 03/04/2025.", "en-GB").language == "en"

@@ -33,7 +33,7 @@ from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import check_request
 from f5serve.synthesis.verification import describe
-from f5serve.text.language import parse_tag
+from f5serve.text.language import canonical_tag
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.lexicon_files import MAX_FILE_BYTES, read_lexicon
 from f5serve.text.spoken import unnormalized_kinds
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         remove_silence=args.remove_silence,
         time_words=bool(timings),
         verify=args.verify or settings.verify,
-        language=parse_tag(args.language) if args.language else "",
+        language=canonical_tag(args.language) if args.language else "",
         unnormalized=unnormalized_kinds(args.normalize or voice.normalize or settings.normalize),
     )
     lexicon = read_rules(args, settings)

@@ -9,7 +9,7 @@ from f5serve.cli.say import read_rules, read_text
 from f5serve.settings import Settings
 from f5serve.synthesis.spoken_request import preview, preview_as_dict, speech_s
 from f5serve.text.clean import clean_text
-from f5serve.text.language import parse_tag
+from f5serve.text.language import canonical_tag
 from f5serve.text.pinyin import show_pinyin
 from f5serve.text.spoken import changes, unnormalized_kinds
 from f5serve.types import SpeechRequest, Voice
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     request = SpeechRequest(
         text=clean_text(read_text(args.text, settings.max_text_chars), settings.max_text_chars),
         voice=voice,
-        language=parse_tag(args.language) if args.language else "",
+        language=canonical_tag(args.language) if args.language else "",
         unnormalized=unnormalized_kinds(args.normalize or voice.normalize or settings.normalize),
     )
     found = preview(request, lexicon=read_rules(args, settings))

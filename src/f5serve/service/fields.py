@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationErro
 
 from f5serve.service.request_errors import MAX_NAME_CHARS, MAX_REQUEST_RULES, refusal
 from f5serve.synthesis.synthesizer import RANGES
-from f5serve.text.language import MAX_TAG_CHARS, parse_tag
+from f5serve.text.language import MAX_TAG_CHARS, canonical_tag
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.lexicon_rules import parse_rules
 from f5serve.text.spoken import unnormalized_kinds
@@ -63,7 +63,7 @@ class Request(BaseModel):
             raise refusal(error.errors()[0], payload) from None
 
 
-Tag = Annotated[str, Field(strict=True, max_length=MAX_TAG_CHARS), AfterValidator(parse_tag)]
+Tag = Annotated[str, Field(strict=True, max_length=MAX_TAG_CHARS), AfterValidator(canonical_tag)]
 
 
 def _check_rules(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:

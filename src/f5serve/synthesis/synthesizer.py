@@ -273,7 +273,7 @@ class Synthesizer:
             return None
         if self.verification is None:
             raise recognizer_missing()
-        spoken = request.language or request.voice.language
+        spoken = (request.language or request.voice.language).partition("-")[0]
         language = self.verification.checker.language_for(request.text, spoken)
         return None if language is None else Verifier(self.engine, self.verification, language)
 

@@ -68,6 +68,10 @@ _CORE_WEIGHT, _ENDING_WEIGHT, _LONG_WORD = 0.7, 0.6, 5
 
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*+")
 MAX_TAG_CHARS = 35
+_REGION = re.compile(r"[A-Za-z]{2}|\d{3}")
+_MONTH_FIRST = ("", "US", "CA", "PH", "PR", "GU", "VI", "AS")
+"""Regions of English where 03/04 is the fourth of March; none is the United States."""
+
 _LONG_NAMES = {
     "ces": "cs", "cze": "cs", "cmn": "zh", "deu": "de", "dut": "nl", "ell": "el", "eng": "en",
     "fas": "fa", "fin": "fi", "fra": "fr", "fre": "fr", "ger": "de", "gre": "el", "hin": "hi",
@@ -78,6 +82,23 @@ _LONG_NAMES = {
     "in": "id", "ji": "yi",
 }  # fmt: skip
 """ISO 639-2 and withdrawn or narrower codes that people send for those of ISO 639-1."""
+
+
+def canonical_tag(tag: str) -> str:
+    """A BCP 47 tag as its language and its region: "zh-Hans-cn" -> "zh-CN", "eng" -> "en".
+
+    Raises:
+        InvalidRequest: code BAD_OPTION for what is no tag.
+    """
+    language = parse_tag(tag)
+    region = next((part for part in tag.split("-")[1:] if _REGION.fullmatch(part)), "")
+    return f"{language}-{region.upper()}" if region else language
+
+
+def is_day_first(tag: str) -> bool:
+    """Whether English dates in digits have their day first, by the region of a canonical tag."""
+    language, _, region = tag.partition("-")
+    return language == "en" and region not in _MONTH_FIRST
 
 
 def parse_tag(tag: str) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from f5serve.errors import InvalidRequest
-from f5serve.text.language import language_of
+from f5serve.text.language import is_day_first, language_of
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.mapped_text import MappedText
-from f5serve.text.normalization.normalizer import normalize
+from f5serve.text.normalization.normalizer import DAY_FIRST_ENGLISH, normalize
 from f5serve.text.pinyin import mark_pinyin, show_pinyin, syllable_of, without_pinyin
 from f5serve.text_kinds import TEXT_KINDS, VALUES, parse_normalize
 from f5serve.types import Span
@@ -46,7 +46,8 @@ def spoken_text(
 
     Args:
         text: as `clean_text` returns it.
-        language: of the text, ISO 639-1; "" finds it out from the text and `voice_language`.
+        language: of the text, as `canonical_tag` returns it; "" finds it out from the text and
+            `voice_language`, a tag as well.
         unnormalized: kinds of rules that are not used, see `unnormalized_kinds`.
         lexicon: words that are spoken in a way of their own.
 
@@ -54,10 +55,13 @@ def spoken_text(
         InvalidRequest: BAD_PINYIN for a syllable that does not exist.
     """
     written, mapped = _without_markup(text)
-    language = language or language_of(without_pinyin(written), voice_language)
+    tag = language or voice_language
+    language = (language or language_of(without_pinyin(written), voice_language)).partition("-")[0]
     if lexicon is not None:
         mapped = lexicon.apply(mapped, language)
-    done = normalize(mapped, language, unnormalized)
+    is_british = language == "en" and is_day_first(tag)
+    rules = DAY_FIRST_ENGLISH if is_british else language
+    done = normalize(mapped, rules, unnormalized)
     return SpokenText(written, done.mapped, language, done.warnings)
 
 

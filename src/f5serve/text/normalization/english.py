@@ -17,7 +17,7 @@ from f5serve.text.markup import is_emoji
 from f5serve.text.normalization.english_acronyms import acronyms, shouting
 from f5serve.text.normalization.english_amounts import amounts, in_full, ranges
 from f5serve.text.normalization.english_codes import addresses, codes
-from f5serve.text.normalization.english_dates import dates, ordinals, times, years
+from f5serve.text.normalization.english_dates import dates, day_first_dates, ordinals, times, years
 from f5serve.text.normalization.english_names import abbreviations, romans
 from f5serve.text.normalization.english_patterns import INT, Table, bare
 from f5serve.text.normalization.english_tables import LETTERS, MARKS, SIGNS
@@ -30,13 +30,16 @@ _OPENING = "-([{<\"'“‘”’«»—–‒―¿¡\U000f0000"
 _CLOSING = ")]}>\"'“‘”’«»—–‒―.,;:!?…"
 
 
-def verbalize(mapped: MappedText, off: frozenset[str] = frozenset()) -> MappedText:
+def verbalize(
+    mapped: MappedText, off: frozenset[str] = frozenset(), day_first: bool = False
+) -> MappedText:
     """What English is spoken as, with the letters and marks of the text.
 
     Args:
         off: kinds of rules that leave the text alone.
+        day_first: 03/04 is the third of April, as in Britain.
     """
-    return apply_rules(mapped, _RULES, off)
+    return apply_rules(mapped, (*_DAY_FIRST, *_RULES) if day_first else _RULES, off)
 
 
 def normalize_english(text: str) -> MappedText:
@@ -240,6 +243,7 @@ def _tidy() -> list[tuple[re.Pattern[str], str]]:
     return [(re.compile(pattern), say) for pattern, say in table]
 
 
+_DAY_FIRST = make_rules((kind, pattern, _spaced(say)) for kind, pattern, say in day_first_dates())
 _RULES = _rules(".")
 _RULES_OF_WORDS = _rules("")
 _ASCII_RULES = _ascii_rules()

@@ -27,9 +27,21 @@ _BOOKS = (
 )
 
 
+_NUMERIC = r"(?<![-/.:])\b(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d\d)(?![\d/-]|\.\d)"
+_DAY_AND_MONTH = rf"\b({_BEFORE_A_DAY})\s(\d{{1,2}})/(\d{{1,2}})(?![\d/]|[.,]\d|\sof\b|\scup)"
+
+
 def dates() -> Table:
     """Rules for dates and names of months and weekdays."""
     return [*_full_dates(), *_names_alone()]
+
+
+def day_first_dates() -> Table:
+    """Rules that come before the others where numeric dates have their day first."""
+    return [
+        ("date", _NUMERIC, _say_numeric_day_first),
+        ("date", _DAY_AND_MONTH, _say_day_and_month),
+    ]
 
 
 def _full_dates() -> Table:
@@ -42,7 +54,7 @@ def _full_dates() -> Table:
         ),
         (
             "date",
-            r"(?<![-/.:])\b(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d\d)(?![\d/-]|\.\d)",
+            _NUMERIC,
             _say_numeric,
         ),
         (
@@ -52,7 +64,7 @@ def _full_dates() -> Table:
         ),
         (
             "date",
-            rf"\b({_BEFORE_A_DAY})\s(\d{{1,2}})/(\d{{1,2}})(?![\d/]|[.,]\d|\sof\b|\scup)",
+            _DAY_AND_MONTH,
             _say_month_and_day,
         ),
         (
@@ -190,6 +202,18 @@ def _say_numeric(match: re.Match[str]) -> str | None:
     if match[2] == ".":  # as Europeans write it
         first, second = second, first
     return _say_date(first, second, year) or _say_date(second, first, year)
+
+
+def _say_numeric_day_first(match: re.Match[str]) -> str | None:
+    first, second, year = int(match[1]), int(match[3]), match[4]
+    if match[2] != "/" and len(year) == 2:
+        return None
+    return _say_date(second, first, year) or _say_date(first, second, year)
+
+
+def _say_day_and_month(match: re.Match[str]) -> str | None:
+    words = _say_date(int(match[3]), int(match[2]))
+    return words and f"{match[1]} {words}"
 
 
 def _say_month_and_day(match: re.Match[str]) -> str | None:

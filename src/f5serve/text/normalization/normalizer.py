@@ -24,6 +24,9 @@ LANGUAGES = {
 Each module has `verbalize(mapped, off)`; others have plain numbers alone (`cardinals.py`).
 """
 
+DAY_FIRST_ENGLISH = "en-GB"
+"""English where 03/04 is the third of April."""
+
 _CJK = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -56,7 +59,7 @@ def normalize(text: MappedText, language: str, off: frozenset[str] = frozenset()
 
     Args:
         text: as `clean` returns it.
-        language: ISO 639-1, or "" where it is unknown.
+        language: ISO 639-1, `DAY_FIRST_ENGLISH`, or "" where it is unknown.
         off: kinds of rules that leave the text alone; all of `TEXT_KINDS` change nothing.
     """
     if off.issuperset(TEXT_KINDS):
@@ -124,6 +127,10 @@ def _without_extra_spaces(mapped: MappedText) -> MappedText:
 
 
 def _normalize_part(text: MappedText, language: str, off: frozenset[str]) -> tuple[MappedText, str]:
+    if language == DAY_FIRST_ENGLISH:
+        from f5serve.text.normalization.english import verbalize
+
+        return verbalize(text, off, day_first=True), ""
     if language in LANGUAGES:
         module = importlib.import_module(f"f5serve.text.normalization.{LANGUAGES[language]}")
         return module.verbalize(text, off), ""
