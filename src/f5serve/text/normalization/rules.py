@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
@@ -21,28 +21,33 @@ _PLANE = re.compile("[\U000f0000-\U000ffffd]")
 """Private characters that stand for hidden text; none is a letter, digit, space or mark."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
-    """One rule.
+    """One rule; its pattern is compiled when a text first has what it needs.
 
     Attributes:
         kind: one of `TEXT_KINDS`.
-        pattern: of what is rewritten. It must take linear time on any text: possessive quantifiers,
-            and no match that begins inside a longer run.
+        source: the pattern of what is rewritten. It must take linear time on any text: possessive
+            quantifiers, and no match that begins inside a longer run.
         replace: a match to the words for it; None leaves it as it is.
     """
 
     kind: str
-    pattern: re.Pattern[str]
+    source: str
     replace: Replacement
-    needs: frozenset[str] = field(init=False, default=frozenset())
-    """Of these characters at least one is in every match, or beside it; empty where that is
-    unknown. A rule whose characters a text has not costs nothing."""
+    flags: int = 0
 
-    def __post_init__(self) -> None:
-        parsed = _parser.parse(self.pattern.pattern, self.pattern.flags)
-        ignores_case = bool(self.pattern.flags & re.IGNORECASE)
-        object.__setattr__(self, "needs", _needed(parsed, ignores_case))
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The pattern, compiled."""
+        return re.compile(self.source, self.flags)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """Of these characters at least one is in every match, or beside it; empty where that is
+        unknown. A rule whose characters a text has not costs nothing."""
+        parsed = _parser.parse(self.source, self.flags)
+        return _needed(parsed, bool(self.flags & re.IGNORECASE))
 
 
 _NONE: frozenset[str] = frozenset()
@@ -99,8 +104,8 @@ def _characters_of(text: str) -> set[str]:
 
 
 def make_rules(table: Iterable[tuple[str, str, Replacement]], flags: int = 0) -> tuple[Rule, ...]:
-    """Rules of (kind, pattern, replace), with their patterns compiled."""
-    return tuple(Rule(kind, re.compile(pattern, flags), say) for kind, pattern, say in table)
+    """Rules of (kind, pattern, replace)."""
+    return tuple(Rule(kind, pattern, say, flags) for kind, pattern, say in table)
 
 
 class HiddenText:
