@@ -95,7 +95,7 @@ def _characters(items: Iterable[tuple[Any, Any]], ignores_case: bool) -> frozens
     return _NONE if has_cases or len(found) > _MOST_NEEDED else frozenset(found)
 
 
-def _characters_of(text: str) -> set[str]:
+def characters_of(text: str) -> set[str]:
     """The characters of a text, and the one for digits if it has any."""
     found = set(text)
     if any(map(str.isdecimal, found)):
@@ -141,10 +141,10 @@ def apply_rules(
     """
     hidden = HiddenText()
     mapped = hidden.hide_private(mapped)
-    there, seen = _characters_of(mapped.text), mapped
+    there, seen = characters_of(mapped.text), mapped
     for rule in rules:
         if seen is not mapped:
-            there, seen = _characters_of(mapped.text), mapped
+            there, seen = characters_of(mapped.text), mapped
         if rule.needs and rule.needs.isdisjoint(there):
             continue
         replace = partial(_hide, hidden, rule.replace) if rule.kind in off else rule.replace
