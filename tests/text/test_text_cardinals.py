@@ -149,4 +149,4 @@ def test_time_is_linear(language: str, unit: str) -> None:
     say("1 21 50% 1.5 1개", language)
     begun = time.thread_time()
     say(unit * (5_000 // len(unit)), language)
-    assert time.thread_time() - begun < 0.5
+    assert time.thread_time() - begun < 2.0

@@ -179,7 +179,7 @@ def test_a_long_text_costs_little(unit: str) -> None:
     language_of(text)
     start = time.thread_time()
     language_of(text)
-    assert time.thread_time() - start < 0.5
+    assert time.thread_time() - start < 2.0
 
 
 @pytest.mark.parametrize(

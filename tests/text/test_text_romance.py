@@ -112,4 +112,4 @@ def test_time_is_linear(language: str, unit: str) -> None:
     say("21 casas, 1/2 kg, 1.º", language)
     begun = time.thread_time()
     say(unit * (5_000 // len(unit)), language)
-    assert time.thread_time() - begun < 1.0
+    assert time.thread_time() - begun < 2.0
