@@ -61,6 +61,10 @@ def test_the_mel_stays_near_that_of_float32(dtype: str, name: str, bound: float)
     assert 1e-3 < error(mel, mels(engine_in("fp32", name), name)) < bound
 
 
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="oneDNN computes no bf16 on this processor",
+)
 def test_bf16_takes_gelu_into_the_product_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("f5serve.engine.cpu.cpu_flags", lambda _: frozenset({"avx512_bf16"}))
     monkeypatch.setattr("f5serve.engine.cpu.onednn_works", lambda _: True)
