@@ -10,7 +10,6 @@ from f5serve.settings import Settings
 from f5serve.synthesis.spoken_request import preview, preview_as_dict, speech_s
 from f5serve.text.clean import clean_text
 from f5serve.text.language import canonical_tag
-from f5serve.text.pinyin import show_pinyin
 from f5serve.text.spoken import changes, unnormalized_kinds
 from f5serve.types import SpeechRequest, Voice
 from f5serve.voices.names import DEFAULT_NAME
@@ -30,7 +29,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         print(json.dumps(preview_as_dict(found)))
         return 0
-    print(show_pinyin(found.spoken.mapped.text))
+    print(found.spoken.shown)
     for change in changes(found.spoken):
         print(f"  {change.written!r} -> {change.spoken!r}")
     lengths = [speech_s(utterance) for utterance in found.utterances]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from f5serve.text.lexicon import Lexicon
@@ -14,7 +15,6 @@ from f5serve.types import (
     Engine,
     SpeechRequest,
     Utterance,
-    Voice,
     samples_to_frames,
 )
 
@@ -45,13 +45,8 @@ def preview(
         InvalidRequest: BAD_PINYIN.
     """
     spoken = request_words(request, lexicon)
-    request = replace(
-        request,
-        text=spoken.written,
-        voice=with_spoken_reference(request.voice, request.unnormalized),
-    )
     limit = engine.max_text_bytes if engine is not None else _UNLIMITED
-    utterances = plan_utterances(request, spoken.mapped, limit, 0, spoken.language)
+    utterances = plan_spoken(request, spoken, limit, seed=0)
     unspeakable = None if engine is None else tuple(engine.unspeakable(spoken.mapped.text))
     return TextPreview(spoken, tuple(utterances), unspeakable)
 
@@ -61,7 +56,7 @@ def preview_as_dict(found: TextPreview) -> dict[str, Any]:
     return {
         "text": found.spoken.written,
         "language": found.spoken.language or None,
-        "spoken_text": show_pinyin(found.spoken.mapped.text),
+        "spoken_text": found.spoken.shown,
         "changes": [asdict(change) for change in changes(found.spoken)],
         "utterances": [
             {"text": show_pinyin(one.text), "duration": round(speech_s(one), 2)}
@@ -93,7 +88,20 @@ def request_words(request: SpeechRequest, lexicon: Lexicon | None = None) -> Spo
     )
 
 
-def with_spoken_reference(voice: Voice, unnormalized: frozenset[str]) -> Voice:
-    """The voice with the words of its transcript, for those are heard in the recording."""
-    words = spoken_text(voice.ref_text, "", voice.language, unnormalized).mapped.text
-    return voice if words == voice.ref_text else replace(voice, ref_text=words)
+def plan_spoken(
+    request: SpeechRequest, spoken: SpokenText, max_text_bytes: int, seed: int
+) -> list[Utterance]:
+    """The utterances of a request; arguments as `plan_utterances` takes them.
+
+    The transcript of the voice is normalized as well: its words are heard in the recording.
+    """
+    voice = request.voice
+    ref_text = _spoken_reference(voice.ref_text, voice.language, request.unnormalized)
+    request = replace(request, text=spoken.written, voice=replace(voice, ref_text=ref_text))
+    return plan_utterances(request, spoken.mapped, max_text_bytes, seed, spoken.language)
+
+
+@lru_cache(maxsize=256)
+def _spoken_reference(ref_text: str, language: str, unnormalized: frozenset[str]) -> str:
+    """The words of a transcript; remembered, as each request in a voice asks for them."""
+    return spoken_text(ref_text, "", language, unnormalized).mapped.text

@@ -24,7 +24,7 @@ from f5serve.audio.encode import check_format
 from f5serve.errors import InvalidRequest
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks
-from f5serve.synthesis.spoken_request import request_words, with_spoken_reference
+from f5serve.synthesis.spoken_request import plan_spoken, request_words
 from f5serve.synthesis.verification import (
     VerificationPolicy,
     Verifier,
@@ -35,7 +35,7 @@ from f5serve.synthesis.word_timing import TimingResult, WordTimingCollector
 from f5serve.text.clean import clean_text
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.pinyin import show_pinyin
-from f5serve.text.plan import MAX_SEED, derive_seed, plan_utterances
+from f5serve.text.plan import MAX_SEED, derive_seed
 from f5serve.text.spoken import SpokenText
 from f5serve.types import (
     FRAMES_PER_SECOND,
@@ -168,14 +168,7 @@ class Synthesizer:
         seed = request.options.seed
         if seed is None:  # the same job and request always get the same one
             seed = derive_seed(job_id, request.text, request.voice.revision)
-        voice = with_spoken_reference(request.voice, request.unnormalized)
-        utterances = plan_utterances(
-            replace(request, voice=voice),
-            spoken.mapped,
-            self.engine.max_text_bytes,
-            seed,
-            spoken.language,
-        )
+        utterances = plan_spoken(request, spoken, self.engine.max_text_bytes, seed)
         return SpeechPlan(request, spoken, seed, utterances, spoken.warnings + notes)
 
     def synthesize_to_file(
@@ -216,7 +209,7 @@ class Synthesizer:
             utterances=tuple(utterances),
             starts_s=collector.starts_s,
             text=request.text,
-            spoken_text=show_pinyin(plan.spoken.mapped.text),
+            spoken_text=plan.spoken.shown,
             voice=request.voice.name,
             engine=self.engine.kind,
             model=self.engine.model,

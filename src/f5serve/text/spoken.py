@@ -34,6 +34,11 @@ class SpokenText:
     language: str
     warnings: tuple[str, ...] = ()
 
+    @property
+    def shown(self) -> str:
+        """The words for people: pinyin as it is typed."""
+        return show_pinyin(self.mapped.text)
+
 
 def spoken_text(
     text: str,
