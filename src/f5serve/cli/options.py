@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from f5serve import build
-from f5serve.cli.lexicon_options import add_lexicon
-from f5serve.cli.text_options import add_reading, add_text
+from f5serve.cli.text_options import add_lexicon, add_reading, add_text
 from f5serve.number_formats import FORMATS
 
 SAY_SETTINGS = (

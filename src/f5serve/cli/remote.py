@@ -17,15 +17,19 @@ from urllib.parse import quote
 from f5serve.audio.encode_stream import patch_lengths
 from f5serve.cli.client import ServerClient
 from f5serve.cli.output import STDOUT, Output
-from f5serve.cli.say import SAMPLING, choose_output, read_text, timing_outputs
+from f5serve.cli.say import (
+    SAMPLING,
+    choose_output,
+    read_rule_file,
+    read_text,
+    timing_outputs,
+)
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings
 from f5serve.startup.select import QUALITY_STEPS
-from f5serve.text.lexicon_files import MAX_FILE_BYTES, read_lexicon
 from f5serve.text.spoken import AUTO, OFF, ON, unnormalized_kinds
 from f5serve.text_kinds import parse_normalize
 from f5serve.types import AudioFormat
-from f5serve.voices.bulk_import import read_file
 
 MAX_TEXT_CHARS = 1_000_000
 """Read of standard input; the server knows how much it takes."""
@@ -132,8 +136,7 @@ def reading_fields(args: argparse.Namespace) -> dict[str, Any]:
         value = parse_normalize(args.normalize)
         fields["normalize"] = value if value in (AUTO, ON, OFF) else value.split(",")
     if args.lexicon:
-        rules = read_lexicon(read_file(Path(args.lexicon), MAX_FILE_BYTES))
-        fields["lexicon"] = [rule.as_dict() for rule in rules]
+        fields["lexicon"] = [rule.as_dict() for rule in read_rule_file(args.lexicon)]
     return fields
 
 

@@ -36,6 +36,7 @@ from f5serve.synthesis.verification import describe
 from f5serve.text.language import canonical_tag
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.lexicon_files import MAX_FILE_BYTES, read_lexicon
+from f5serve.text.lexicon_rules import LexiconRule
 from f5serve.text.spoken import unnormalized_kinds
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult, Voice
 from f5serve.voices.bulk_import import read_file, read_recording
@@ -74,8 +75,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         remove_silence=args.remove_silence,
         time_words=bool(timings),
         verify=args.verify or settings.verify,
-        language=canonical_tag(args.language) if args.language else "",
-        unnormalized=unnormalized_kinds(args.normalize or voice.normalize or settings.normalize),
+        **read_reading(args, voice, settings),
     )
     lexicon = read_rules(args, settings)
     check_request(request, settings.max_text_chars)
@@ -99,21 +99,31 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def read_reading(args: argparse.Namespace, voice: Voice, settings: Settings) -> dict[str, Any]:
+    """How the text is read: options of the command line, then the voice, then the settings."""
+    kinds = unnormalized_kinds(args.normalize or voice.normalize or settings.normalize)
+    language = canonical_tag(args.language) if args.language else ""
+    return {"language": language, "unnormalized": kinds}
+
+
 def read_rules(args: argparse.Namespace, settings: Settings) -> Lexicon:
     """Rules of pronunciation: of --lexicon, then of the voice, then of the library."""
     from f5serve.store.config import open_store
     from f5serve.voices.lexicons import LexiconLibrary
     from f5serve.voices.library import open_library
 
-    own = Lexicon()
-    if args.lexicon:
-        own = Lexicon(read_lexicon(read_file(Path(args.lexicon), MAX_FILE_BYTES)))
+    own = Lexicon(read_rule_file(args.lexicon))
     store = open_store(settings)
     named = None if Path(args.voice).is_file() else args.voice
     stored = LexiconLibrary(store, open_library(settings, store), voice_names()).for_voice(named)
     for warning in stored.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return own.over(stored.lexicon)
+
+
+def read_rule_file(path: str | None) -> tuple[LexiconRule, ...]:
+    """The rules of --lexicon, a file in JSON or PLS; none without it."""
+    return read_lexicon(read_file(Path(path), MAX_FILE_BYTES)) if path else ()
 
 
 def override(settings: Settings, args: argparse.Namespace) -> Settings:

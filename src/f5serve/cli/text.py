@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from f5serve.cli.say import read_rules, read_text
+from f5serve.cli.say import read_reading, read_rules, read_text
 from f5serve.settings import Settings
 from f5serve.synthesis.spoken_request import preview, preview_as_dict, speech_s
 from f5serve.text.clean import clean_text
-from f5serve.text.language import canonical_tag
-from f5serve.text.spoken import changes, unnormalized_kinds
+from f5serve.text.spoken import changes
 from f5serve.types import SpeechRequest, Voice
 from f5serve.voices.names import DEFAULT_NAME
 from f5serve.voices.prepare import default_voice
@@ -22,8 +21,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     request = SpeechRequest(
         text=clean_text(read_text(args.text, settings.max_text_chars), settings.max_text_chars),
         voice=voice,
-        language=canonical_tag(args.language) if args.language else "",
-        unnormalized=unnormalized_kinds(args.normalize or voice.normalize or settings.normalize),
+        **read_reading(args, voice, settings),
     )
     found = preview(request, lexicon=read_rules(args, settings))
     if args.json:

@@ -1,4 +1,4 @@
-"""The options of `f5serve text`, and those that say how a text is read; see `options.py`."""
+"""The options of `f5serve text` and `lexicon`, and of how a text is read; see `options.py`."""
 
 from __future__ import annotations
 
@@ -33,3 +33,48 @@ def add_reading(parser: Any) -> None:
     parser.add_argument(
         "--lexicon", metavar="FILE", help="rules of pronunciation for this text, JSON or PLS"
     )
+
+
+def add_lexicon(verbs: Any) -> None:
+    """The options of `lexicon`."""
+    parser = verbs.add_parser(
+        "lexicon",
+        help="rules of pronunciation, of the library or of one voice",
+        description="Rules that say how words are spoken. Those of the library are for all voices; "
+        "those of a voice, with --voice NAME, come before them.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser(
+        "list", help="which lexicons there are, with their numbers of rules"
+    )
+    showing = actions.add_parser("show", help="all rules of one")
+    adding = actions.add_parser("add", help="add a rule, in place of one for the same text")
+    removing = actions.add_parser("remove", help="remove the rules for a text")
+    importing = actions.add_parser("import", help="add the rules of a file, JSON or PLS (XML)")
+    exporting = actions.add_parser("export", help="write all rules into a file")
+
+    adding.add_argument("text", metavar="TEXT", help="the words as they are written")
+    adding.add_argument("alias", metavar="ALIAS", nargs="?", help="what is spoken in their place")
+    adding.add_argument("--pinyin", metavar="P", help='or, for Chinese, its pinyin: "chong2 qing4"')
+    adding.add_argument(
+        "--language", metavar="CODE", help="only in texts of that language, e.g. en"
+    )
+    adding.add_argument(
+        "--case-sensitive", action="store_true", help="match the same capitals only"
+    )
+    adding.add_argument("--inside-words", action="store_true", help="match inside longer words too")
+    removing.add_argument("text", metavar="TEXT", help="in whatever capitals")
+    removing.add_argument("--language", metavar="CODE", help="only the rule for that language")
+    importing.add_argument("file", metavar="FILE", help="- is standard input")
+    importing.add_argument(
+        "--replace", action="store_true", help="and remove all rules that were there"
+    )
+    exporting.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="default: standard output"
+    )
+    exporting.add_argument("--format", choices=["json", "pls"], default="json")
+    for action in (showing, adding, removing, importing, exporting):
+        action.add_argument("--voice", metavar="NAME", default="", help="the lexicon of that voice")
+    for action in (listing, showing, adding, removing, importing):
+        action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run="lexicon.run")

@@ -124,9 +124,7 @@ _OPERATORS = {
 
 
 def _equation(match: re.Match[str]) -> str:
-    signed_result = re.sub(r"(?<=[=＝≈])(\s?)[-−](?=\d)", r"\1负", match[0])
-    words = re.sub(r"\s?([-−－+＋*×✕xX÷/=＝≈])\s?", lambda m: _OPERATORS[m[1]], signed_result)
-    return re.sub(NUMBER, lambda m: number(m[0]), words)
+    return cjk.equation(match[0], _OPERATORS, "负", number)
 
 
 def numbers() -> Table:

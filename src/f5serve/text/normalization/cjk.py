@@ -183,6 +183,24 @@ _RUNS = re.compile(
 )
 
 
+_NEGATIVE_RESULT = re.compile(r"(?<=[=＝≈≒])(\s?)[-−](?=\d)")
+_OPERATOR = re.compile(r"\s?([-−－+＋*×✕xX÷/=＝≈≒])\s?")
+
+
+def equation(
+    text: str, operators: Mapping[str, str], minus: str, number: Callable[[str], str]
+) -> str:
+    """A calculation in words: 3 + 4 = 7.
+
+    Args:
+        operators: the word for each sign.
+        minus: the word before a negative result.
+        number: digits to words.
+    """
+    words = _OPERATOR.sub(lambda m: operators[m[1]], _NEGATIVE_RESULT.sub(rf"\1{minus}", text))
+    return re.sub(NUMBER, lambda m: number(m[0]), words)
+
+
 def split_scripts(mapped: MappedText, language: str) -> Iterator[tuple[MappedText, str]]:
     """Parts of a Chinese or Japanese text and the language of each: foreign words are English.
 

@@ -50,6 +50,19 @@ class Noun:
         return self.one if is_one or not self.many else self.many
 
 
+ROMANCE_CARDINALS = {
+    "": "spellout-numbering",
+    "m": "spellout-cardinal-masculine",
+    "f": "spellout-cardinal-feminine",
+}
+ROMANCE_ORDINALS = {
+    "": "spellout-ordinal-masculine",
+    "m": "spellout-ordinal-masculine",
+    "f": "spellout-ordinal-feminine",
+}
+"""Rulesets of CLDR for French, Spanish, Italian and Portuguese; see `Numbers`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """How a language speaks numbers.

@@ -21,19 +21,19 @@ from f5serve.text.normalization.european_language import (
     Times,
 )
 from f5serve.text.normalization.european_match import LETTER, UPPER, RuleRow
-from f5serve.text.normalization.european_numbers import SPACE, Noun, Numbers
+from f5serve.text.normalization.european_numbers import (
+    ROMANCE_CARDINALS,
+    ROMANCE_ORDINALS,
+    SPACE,
+    Noun,
+    Numbers,
+)
 
 NUMBERS = Numbers(
     code="fr",
-    cardinals={
-        "": "spellout-numbering",
-        "m": "spellout-cardinal-masculine",
-        "f": "spellout-cardinal-feminine",
-    },
+    cardinals=ROMANCE_CARDINALS,
     ordinals={
-        "": "spellout-ordinal-masculine",
-        "m": "spellout-ordinal-masculine",
-        "f": "spellout-ordinal-feminine",
+        **ROMANCE_ORDINALS,
         "mp": "spellout-ordinal-masculine-plural",
         "fp": "spellout-ordinal-feminine-plural",
     },

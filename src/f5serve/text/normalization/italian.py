@@ -18,7 +18,12 @@ from f5serve.text.normalization.european_language import (
     Times,
 )
 from f5serve.text.normalization.european_match import RuleRow
-from f5serve.text.normalization.european_numbers import Noun, Numbers
+from f5serve.text.normalization.european_numbers import (
+    ROMANCE_CARDINALS,
+    ROMANCE_ORDINALS,
+    Noun,
+    Numbers,
+)
 from f5serve.text.normalization.italian_amounts import MEASURES, MONEY
 from f5serve.text.normalization.romance import (
     Parts,
@@ -45,15 +50,9 @@ class _ItalianNumbers(Numbers):
 
 NUMBERS = _ItalianNumbers(
     code="it",
-    cardinals={
-        "": "spellout-numbering",
-        "m": "spellout-cardinal-masculine",
-        "f": "spellout-cardinal-feminine",
-    },
+    cardinals=ROMANCE_CARDINALS,
     ordinals={
-        "": "spellout-ordinal-masculine",
-        "m": "spellout-ordinal-masculine",
-        "f": "spellout-ordinal-feminine",
+        **ROMANCE_ORDINALS,
         "ms": "spellout-ordinal-masculine-plural",
         "fs": "spellout-ordinal-feminine-plural",
     },

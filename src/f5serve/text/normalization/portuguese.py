@@ -21,7 +21,11 @@ from f5serve.text.normalization.european_language import (
     Times,
 )
 from f5serve.text.normalization.european_match import RuleRow
-from f5serve.text.normalization.european_numbers import Numbers
+from f5serve.text.normalization.european_numbers import (
+    ROMANCE_CARDINALS,
+    ROMANCE_ORDINALS,
+    Numbers,
+)
 from f5serve.text.normalization.portuguese_amounts import MEASURES, MONEY
 from f5serve.text.normalization.romance import (
     Parts,
@@ -35,16 +39,8 @@ from f5serve.text.normalization.romance import (
 
 NUMBERS = Numbers(
     code="pt",
-    cardinals={
-        "": "spellout-numbering",
-        "m": "spellout-cardinal-masculine",
-        "f": "spellout-cardinal-feminine",
-    },
-    ordinals={
-        "": "spellout-ordinal-masculine",
-        "m": "spellout-ordinal-masculine",
-        "f": "spellout-ordinal-feminine",
-    },
+    cardinals=ROMANCE_CARDINALS,
+    ordinals=ROMANCE_ORDINALS,
     comma="vírgula",
     point="ponto",
     minus="menos",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
@@ -46,8 +46,7 @@ class Rule:
     def needs(self) -> frozenset[str]:
         """Of these characters at least one is in every match, or beside it; empty where that is
         unknown. A rule whose characters a text has not costs nothing."""
-        parsed = _parser.parse(self.source, self.flags)
-        return _needed(parsed, bool(self.flags & re.IGNORECASE))
+        return _needed_by_pattern(self.source, self.flags)
 
 
 _NONE: frozenset[str] = frozenset()
@@ -55,6 +54,12 @@ _DIGIT = "0-9"
 """Stands for the decimal digits of all scripts, in sets of characters."""
 
 _MOST_NEEDED = 64
+
+
+@lru_cache(maxsize=4096)
+def _needed_by_pattern(source: str, flags: int) -> frozenset[str]:
+    """As `Rule.needs`; English has two sets of rules that are mostly the same."""
+    return _needed(_parser.parse(source, flags), bool(flags & re.IGNORECASE))
 
 
 def _needed(parsed: Iterable[Any], ignores_case: bool) -> frozenset[str]:

@@ -18,7 +18,12 @@ from f5serve.text.normalization.european_language import (
     Times,
 )
 from f5serve.text.normalization.european_match import RuleRow
-from f5serve.text.normalization.european_numbers import NUMBER, Numbers
+from f5serve.text.normalization.european_numbers import (
+    NUMBER,
+    ROMANCE_CARDINALS,
+    ROMANCE_ORDINALS,
+    Numbers,
+)
 from f5serve.text.normalization.romance import (
     Parts,
     numeral_row,
@@ -32,16 +37,10 @@ from f5serve.text.normalization.spanish_amounts import MEASURES, MONEY
 
 NUMBERS = Numbers(
     code="es",
-    cardinals={
-        "": "spellout-numbering",
-        "m": "spellout-cardinal-masculine",
-        "f": "spellout-cardinal-feminine",
-    },
+    cardinals=ROMANCE_CARDINALS,
     ordinals={
-        "": "spellout-ordinal-masculine",
-        "m": "spellout-ordinal-masculine",
+        **ROMANCE_ORDINALS,
         "er": "spellout-ordinal-masculine-adjective",
-        "f": "spellout-ordinal-feminine",
         "ms": "spellout-ordinal-masculine-plural",
         "fs": "spellout-ordinal-feminine-plural",
     },
