@@ -15,13 +15,7 @@ from f5serve.text.lexicon_files import read_lexicon
 from f5serve.text.lexicon_rules import LexiconRule
 from tests.voices.material import DATA, WORDS
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("F5_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("F5_RECOGNISER", "off")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 class Lexicon:

@@ -21,12 +21,7 @@ DATE = "March fourth, twenty twenty four"
 Show = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("F5_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("F5_RECOGNISER", "off")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.fixture
