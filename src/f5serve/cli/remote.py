@@ -27,8 +27,7 @@ from f5serve.cli.say import (
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings
 from f5serve.startup.select import QUALITY_STEPS
-from f5serve.text.spoken import AUTO, OFF, ON, unnormalized_kinds
-from f5serve.text_kinds import parse_normalize
+from f5serve.text.spoken import AUTO, OFF, ON, check_normalize
 from f5serve.types import AudioFormat
 
 MAX_TEXT_CHARS = 1_000_000
@@ -132,8 +131,7 @@ def reading_fields(args: argparse.Namespace) -> dict[str, Any]:
     if args.language:
         fields["language"] = args.language
     if args.normalize:
-        unnormalized_kinds(args.normalize)  # refuses what is no value
-        value = parse_normalize(args.normalize)
+        value = check_normalize(args.normalize)
         fields["normalize"] = value if value in (AUTO, ON, OFF) else value.split(",")
     if args.lexicon:
         fields["lexicon"] = [rule.as_dict() for rule in read_rule_file(args.lexicon)]

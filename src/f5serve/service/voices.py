@@ -30,7 +30,7 @@ from f5serve.service.request_errors import (
 from f5serve.service.requests import ConsentFields
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
-from f5serve.text.spoken import unnormalized_kinds
+from f5serve.text.spoken import check_normalize
 from f5serve.text_kinds import VALUES
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.storage import GcOptions
@@ -124,7 +124,7 @@ def _check_normalize(value: Any) -> Any:
     given = value if isinstance(value, list) else [value]
     if not all(isinstance(one, str) for one in given):
         raise bad_option("normalize", value, VALUES)
-    unnormalized_kinds(value)
+    check_normalize(value)
     return value
 
 

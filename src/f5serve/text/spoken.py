@@ -98,8 +98,8 @@ def as_written(spoken: str, written: str, spans: Sequence[Span]) -> str:
     )
 
 
-def unnormalized_kinds(normalize: str | Sequence[str]) -> frozenset[str]:
-    """The kinds of rules that a value of `normalize` switches off.
+def check_normalize(normalize: str | Sequence[str]) -> str:
+    """A value of `normalize` as `parse_normalize` returns it.
 
     Args:
         normalize: auto, on, off, or the kinds that are to be left alone.
@@ -108,11 +108,16 @@ def unnormalized_kinds(normalize: str | Sequence[str]) -> frozenset[str]:
         InvalidRequest: BAD_OPTION for any other value.
     """
     try:
-        value = parse_normalize(normalize)
+        return parse_normalize(normalize)
     except ValueError as error:
         raise InvalidRequest(
             f"normalize has {str(error)[:40]!r}.", code="BAD_OPTION", hint=f"It takes {VALUES}."
         ) from None
+
+
+def unnormalized_kinds(normalize: str | Sequence[str]) -> frozenset[str]:
+    """The kinds of rules that a value of `normalize` switches off; errors as `check_normalize`."""
+    value = check_normalize(normalize)
     if value in (AUTO, ON, ""):
         return frozenset()
     return frozenset(TEXT_KINDS if value == OFF else value.split(","))

@@ -21,7 +21,7 @@ from f5serve.audio.encode import encode
 from f5serve.errors import InvalidRequest, KeyMissing, StorageFailed
 from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.text.language import parse_tag
-from f5serve.text.spoken import unnormalized_kinds
+from f5serve.text.spoken import check_normalize
 from f5serve.text_kinds import parse_normalize
 from f5serve.types import Voice
 from f5serve.voices import names
@@ -273,7 +273,7 @@ class VoiceBuilder:
             )
         if upload.language.strip():
             parse_tag(upload.language.strip().replace("_", "-"))
-        unnormalized_kinds(upload.normalize)
+        check_normalize(upload.normalize)
         consent = upload.consent
         if consent is not None:
             _check_encodable(consent=f"{consent.by}{consent.at}{consent.statement_sha256}")
