@@ -178,6 +178,7 @@ class Voice:
         language: ISO 639-1 code, or "" when unknown.
         warnings: for every caller who uses it.
         normalize: how its texts are normalized, as `parse_normalize` writes it; "" if not given.
+        style: of the recording, in lower case; "" for the voice's main one.
     """
 
     name: str
@@ -187,6 +188,7 @@ class Voice:
     language: str = ""
     warnings: tuple[str, ...] = ()
     normalize: str = ""
+    style: str = ""
 
 
 Span = tuple[int, int]
