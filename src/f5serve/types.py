@@ -1,6 +1,6 @@
-"""Types of a request, from the text that was sent to the bytes that go back; constants of speech.
+"""Types of a request, from the text that was sent to the waves; constants of speech.
 
-    SpeechRequest -> Voice + text -> [Utterance] -> [Wave] -> SpeechResult
+    SpeechRequest -> Voice + text -> [Utterance] -> [Wave]
 
 All are frozen: a value is made once and handed on. Arrays inside them are never written to.
 """
@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from f5serve.asr_types import Verification
 
 FloatArray = NDArray[np.float32]
 AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]
@@ -92,12 +89,14 @@ class WordTiming:
         word: as it is written in the text, or as it was heard.
         start_s, end_s: seconds from the beginning of the wave.
         confidence: 0..1, how far the times can be relied on.
+        voice: who says it, where a script has several voices; else "".
     """
 
     word: str
     start_s: float
     end_s: float
     confidence: float = 1.0
+    voice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +207,9 @@ class SpeechRequest:
         language: of the text, a tag such as en or en-GB; "" leaves it to the voice and to the
             text itself.
         unnormalized: kinds of rules of text normalization that are not used for this request.
+        duration_s: how long the whole is to be; None leaves it to the voice and to `speed`.
+        max_speed: how much faster than `speed` a subtitle may be spoken that is too long.
+        takes: versions of each part, with other seeds; the first makes the speech.
     """
 
     text: str
@@ -221,6 +223,9 @@ class SpeechRequest:
     verify: bool = False
     language: str = ""
     unnormalized: frozenset[str] = frozenset()
+    duration_s: float | None = None
+    max_speed: float = 1.5
+    takes: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -338,58 +343,3 @@ class Engine(Protocol):
         (recorded steps that are kept), `fused_kernels` (1 where steps are computed with them).
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechMetrics:
-    """Where the time of one request went, in seconds.
-
-    Attributes:
-        first_audio_s: from the start of the work until its first utterance could be heard.
-        timing_s: how long it had to wait for the times of its words.
-    """
-
-    inference_s: float
-    audio_s: float
-    encode_s: float
-    first_audio_s: float = 0.0
-    timing_s: float = 0.0
-
-    @property
-    def rtf(self) -> float:
-        """Real-time factor: seconds of computing per second of speech."""
-        return self.inference_s / self.audio_s if self.audio_s else 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SpeechResult:
-    """Speech, and everything that an answer says about it.
-
-    Attributes:
-        audio: encoded bytes in `format`; none where they were written to a file.
-        wave: the speech; without samples where it was written to a file.
-        duration_s: of the speech, wherever it is.
-        starts_s: where each utterance begins in `wave`, seconds.
-        text: as it was written, cleaned.
-        spoken_text: the words that were spoken for it.
-        verification: how well it was understood; None when it was not asked for or not possible.
-        timings: where each word is heard in `wave`; without words when they were not asked for or
-            could not be found; `warnings` says so.
-    """
-
-    audio: bytes
-    format: AudioFormat
-    wave: Wave
-    duration_s: float
-    utterances: tuple[Utterance, ...]
-    starts_s: tuple[float, ...]
-    text: str
-    voice: str
-    engine: str
-    model: str
-    seed: int
-    metrics: SpeechMetrics
-    warnings: tuple[str, ...] = ()
-    spoken_text: str = ""
-    verification: Verification | None = None
-    timings: Alignment = field(default_factory=Alignment)

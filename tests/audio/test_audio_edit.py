@@ -1,4 +1,4 @@
-"""Loudness, edges, silence and joins do what upstream's do, and lose nothing else."""
+"""Loudness, edges and silence do what upstream's do, and lose nothing else."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from recordings import Samples, silence, tone
 
 from f5serve.audio.edit import (
-    CrossFader,
-    join,
     normalize_rms,
     pauses,
     remove_silence,
@@ -25,73 +23,6 @@ from f5serve.types import Wave
 
 def wave(*parts: Samples) -> Wave:
     return Wave(np.concatenate(parts))
-
-
-def upstream_join(waves: list[Samples], cross_fade_s: float) -> Samples:
-    """The rule of f5-tts 1.1.22, written out for two and more waves."""
-    final = waves[0].astype(np.float64)
-    for following in waves[1:]:
-        overlap = min(int(cross_fade_s * 24_000), len(final), len(following))
-        if overlap <= 0:
-            final = np.concatenate([final, following])
-            continue
-        mixed = final[-overlap:] * np.linspace(1, 0, overlap)
-        mixed = mixed + following[:overlap] * np.linspace(0, 1, overlap)
-        final = np.concatenate([final[:-overlap], mixed, following[overlap:]])
-    return final.astype(np.float32)
-
-
-@given(
-    st.lists(st.integers(0, 9_000), min_size=1, max_size=6),
-    st.sampled_from([0.0, 0.00001, 0.01, 0.15, 0.5]),
-)
-def test_join_is_upstreams(lengths: list[int], cross_fade_s: float) -> None:
-    rng = np.random.default_rng(len(lengths))
-    parts = [rng.normal(0, 0.1, n).astype(np.float32) for n in lengths]
-    whole, starts = join([Wave(part) for part in parts], cross_fade_s)
-    np.testing.assert_allclose(whole.samples, upstream_join(parts, cross_fade_s), atol=1e-6)
-    assert len(starts) == len(parts)
-    assert starts[0] == 0.0
-    if min(lengths) > cross_fade_s * 24_000:
-        assert list(starts) == sorted(starts)
-
-
-def test_join_tells_where_each_wave_begins() -> None:
-    parts = [Wave(tone(1.0)), Wave(tone(0.5)), Wave(tone(2.0))]
-    whole, starts = join(parts, 0.15)
-    assert starts == pytest.approx((0.0, 0.85, 1.2))
-    assert whole.duration_s == pytest.approx(3.2)
-
-
-def test_join_of_one_is_itself() -> None:
-    whole, starts = join([Wave(tone(1.0))], 0.15)
-    np.testing.assert_array_equal(whole.samples, tone(1.0))
-    assert starts == (0.0,)
-
-
-@given(
-    st.lists(st.integers(0, 900), min_size=1, max_size=8),
-    st.floats(0, 0.02),
-)
-def test_pieces_of_a_join_are_the_join(lengths: list[int], cross_fade_s: float) -> None:
-    rng = np.random.default_rng(7)
-    waves = [Wave(rng.standard_normal(length).astype(np.float32)) for length in lengths]
-    whole, starts_s = join(waves, cross_fade_s)
-    cross_fader = CrossFader(cross_fade_s)
-    pieces, held = [], 0
-    for wave in waves:
-        pieces.append(cross_fader.add(wave).samples)
-        held = round(cross_fader.starts_s[-1] * 24_000) + len(wave.samples) - sum(map(len, pieces))
-        assert held <= int(cross_fade_s * 24_000)  # no more is kept back than may still change
-    pieces.append(cross_fader.end().samples)
-    assert np.concatenate(pieces).tobytes() == whole.samples.tobytes()
-    assert cross_fader.starts_s == starts_s
-    assert held == len(pieces[-1])
-
-
-def test_join_refuses_mixed_rates() -> None:
-    with pytest.raises(ValueError, match="sample rates"):
-        join([Wave(tone(1.0)), Wave(tone(1.0), 16_000)], 0.1)
 
 
 def test_quiet_reference_is_raised_and_speech_lowered_again() -> None:

@@ -21,6 +21,7 @@ from f5serve.fallback.tone import Tone
 from f5serve.process import Check
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import SynthesisHooks
+from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.synthesizer import RANGES, Synthesizer
 from f5serve.types import (
     AudioFormat,
@@ -28,7 +29,6 @@ from f5serve.types import (
     OnDone,
     SamplingOptions,
     SpeechRequest,
-    SpeechResult,
     Utterance,
     Wave,
 )

@@ -1,4 +1,4 @@
-"""Edits waves: channels, sample rate, loudness, silence and joins.
+"""Edits waves: channels, sample rate, loudness and silence.
 
 Samples are float32 in [-1, 1], times are seconds.
 """
@@ -182,56 +182,3 @@ def keep_ranges(wave: Wave, parts: Sequence[tuple[int, int]]) -> Wave:
 
     marks = (replace(m, start_s=moved_s(m.start_s), end_s=moved_s(m.end_s)) for m in wave.marks)
     return Wave(samples, wave.sample_rate, tuple(marks))
-
-
-def join(waves: Sequence[Wave], cross_fade_s: float) -> tuple[Wave, tuple[float, ...]]:
-    """One wave out of many, each fading linearly into the next, as upstream joins chunks.
-
-    Args:
-        waves: at least one, all of one sample rate.
-        cross_fade_s: overlap of neighbours, seconds; never more than either of them lasts.
-
-    Returns:
-        The whole, and the second at which each wave begins in it.
-    """
-    cross_fader = CrossFader(cross_fade_s, waves[0].sample_rate)
-    pieces = [cross_fader.add(wave).samples for wave in waves] + [cross_fader.end().samples]
-    return Wave(np.concatenate(pieces), waves[0].sample_rate), cross_fader.starts_s
-
-
-class CrossFader:
-    """`join` of waves that come one by one; its pieces, one behind the other, are the whole.
-
-    Args:
-        cross_fade_s, sample_rate: as in `join`.
-    """
-
-    def __init__(self, cross_fade_s: float, sample_rate: int = SAMPLE_RATE) -> None:
-        self._wanted = max(0, int(cross_fade_s * sample_rate))
-        self._sample_rate = sample_rate
-        self._starts: list[int] = []
-        self._total = 0
-        self._tail = np.zeros(0, dtype=np.float32)  # what the next wave may still fade into
-
-    @property
-    def starts_s(self) -> tuple[float, ...]:
-        """The second at which each wave that was added begins in the whole."""
-        return tuple(samples_to_s(start, self._sample_rate) for start in self._starts)
-
-    def add(self, wave: Wave) -> Wave:
-        """The next wave in; out comes what no later wave can change, maybe no samples."""
-        if wave.sample_rate != self._sample_rate:
-            raise ValueError("waves of different sample rates cannot be joined")
-        overlap = min(len(self._tail), len(wave.samples))
-        fade_out, fade_in = np.linspace(1.0, 0.0, overlap), np.linspace(0.0, 1.0, overlap)
-        still, fading = np.split(self._tail, [len(self._tail) - overlap])
-        faded = fading * fade_out + wave.samples[:overlap] * fade_in
-        known = np.concatenate([still, faded.astype(np.float32), wave.samples[overlap:]])
-        self._starts.append(self._total - overlap)
-        self._total += len(wave.samples) - overlap
-        done, self._tail = np.split(known, [max(0, len(known) - self._wanted)])
-        return Wave(done, self._sample_rate)
-
-    def end(self) -> Wave:
-        """The rest; nothing may be added any more."""
-        return Wave(self._tail, self._sample_rate)

@@ -31,6 +31,7 @@ from f5serve.startup import (
 )
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.recognition import SpeechRecognition
+from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.synthesizer import check_request
 from f5serve.synthesis.verification import describe
 from f5serve.text.language import canonical_tag
@@ -38,7 +39,7 @@ from f5serve.text.lexicon import Lexicon
 from f5serve.text.lexicon_files import MAX_FILE_BYTES, read_lexicon
 from f5serve.text.lexicon_rules import LexiconRule
 from f5serve.text.spoken import unnormalized_kinds
-from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult, Voice
+from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.bulk_import import read_file, read_recording
 from f5serve.voices.library import VoiceNotFound
 from f5serve.voices.names import DEFAULT_NAME, is_url

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from f5serve.audio.edit import join, scale, trim_edges
+from f5serve.audio.edit import scale, trim_edges
+from f5serve.audio.join import join
 from f5serve.fallback.model_files import load_model_files, require_packages
 from f5serve.fallback.phonemes import (
     DURATIONS,

@@ -21,8 +21,9 @@ from f5serve.errors import F5Error
 from f5serve.process import lower_priority
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import SynthesisHooks
-from f5serve.synthesis.synthesizer import SpeechPlan, Synthesizer
-from f5serve.types import SpeechResult
+from f5serve.synthesis.result import SpeechResult
+from f5serve.synthesis.speech_plan import SpeechPlan
+from f5serve.synthesis.synthesizer import Synthesizer
 
 T = TypeVar("T")
 

@@ -24,8 +24,9 @@ from f5serve.service.events import Progress
 from f5serve.service.requests import TTSRequest
 from f5serve.store.json_documents import canonical_json
 from f5serve.store.scratch import ScratchFile
+from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.verification import describe
-from f5serve.types import SpeechResult, Voice
+from f5serve.types import Voice
 
 _log = logging.getLogger(__name__)
 

@@ -38,8 +38,10 @@ from f5serve.service.results import (
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.checkpoints import UtteranceCheckpoints
 from f5serve.synthesis.hooks import SynthesisHooks
-from f5serve.synthesis.synthesizer import SpeechPlan, Synthesizer
-from f5serve.types import SpeechRequest, SpeechResult, Wave
+from f5serve.synthesis.result import SpeechResult
+from f5serve.synthesis.speech_plan import SpeechPlan
+from f5serve.synthesis.synthesizer import Synthesizer
+from f5serve.types import SpeechRequest, Wave
 from f5serve.voices.names import is_default, is_url
 
 _log = logging.getLogger(__name__)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
 
-from f5serve.audio.edit import CrossFader, remove_silence
+from f5serve.audio.edit import remove_silence, scale
 from f5serve.audio.encode import FileEncoder
+from f5serve.audio.join import Joiner, TrimmedWave, trim_wave
 from f5serve.errors import EngineFailed
 from f5serve.synthesis.checkpoints import UtteranceCheckpoints
+from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.word_timing import WordTimingCollector
-from f5serve.types import SpeechRequest, Utterance, Wave
+from f5serve.types import Utterance, Wave
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,12 @@ class OutputCollector:
         first_at: `time.perf_counter()` when the first utterance was there, 0 before.
         encode_s: seconds that encoding has taken.
         samples: of the speech so far.
+        kept: finished waves by index, where parts have several takes.
     """
 
     def __init__(
         self,
-        request: SpeechRequest,
-        utterances: Sequence[Utterance],
+        plan: SpeechPlan,
         hooks: SynthesisHooks,
         timer: WordTimingCollector | None,
         file: IO[bytes],
@@ -61,13 +63,14 @@ class OutputCollector:
         self.first_at = self.encode_s = 0.0
         self.samples = 0
         self.done: set[int] = set()
-        self._request = request
-        self.utterances = utterances
+        self.kept: dict[int, Wave] = {}
+        self._plan = plan
+        self.utterances = plan.utterances
         self.hooks = hooks
         self._timer = timer
-        self._encoder = FileEncoder(file, request.format)
-        self._cross_fader = CrossFader(request.cross_fade_s)
-        self._early: dict[int, Wave] = {}  # finished before one that comes first
+        self._encoder = FileEncoder(file, plan.request.format)
+        self._joiner = Joiner(plan.joins)
+        self._early: dict[int, TrimmedWave] = {}  # finished before one that comes first
         self._next = 0
 
     def add(self, index: int, wave: Wave) -> None:
@@ -79,9 +82,14 @@ class OutputCollector:
         if index in self.done:
             return
         check_sound(self.utterances[index], wave)
-        if self._request.remove_silence:  # before the join, so that starts_s stays true
-            wave = remove_silence(wave)
-        self._early[index] = wave
+        plan = self._plan
+        wave = finish_wave(plan, index, wave)
+        if plan.request.takes > 1:
+            self.kept[index] = wave
+        # Before the times of words are looked for, so that `starts_s` stays true.
+        trimmed = trim_wave(wave, plan.joins[index], plan.joins[index + 1])
+        wave = trimmed.wave
+        self._early[index] = trimmed
         self.done.add(index)
         if self._timer is not None:
             self._timer.add(index, wave, self.hooks.check)
@@ -89,10 +97,10 @@ class OutputCollector:
             self.hooks.on_progress(len(self.done), len(self.utterances))
         while self._next in self._early:  # those that are final, as far as none is missing
             self.first_at = self.first_at or time.perf_counter()
-            self._emit(self._cross_fader.add(self._early.pop(self._next)))
+            self._emit(self._joiner.add(self._early.pop(self._next)))
             self._next += 1
             if self._next == len(self.utterances):
-                self._emit(self._cross_fader.end())
+                self._emit(self._joiner.end())
 
     def close(self) -> None:
         """Finish the file, with the lengths in its header."""
@@ -103,7 +111,12 @@ class OutputCollector:
     @property
     def starts_s(self) -> tuple[float, ...]:
         """Where each utterance that was passed on begins in the whole, seconds."""
-        return self._cross_fader.starts_s
+        return self._joiner.starts_s
+
+    @property
+    def sounds_s(self) -> tuple[tuple[float, float], ...]:
+        """Where each utterance that was passed on is heard in the whole, seconds."""
+        return self._joiner.sounds_s
 
     def _emit(self, piece: Wave) -> None:
         if not len(piece.samples):
@@ -114,6 +127,12 @@ class OutputCollector:
         self._encoder.write(piece.samples)
         self.samples += len(piece.samples)
         self.encode_s += time.perf_counter() - began
+
+
+def finish_wave(plan: SpeechPlan, index: int, wave: Wave) -> Wave:
+    """The wave of an utterance as it is joined with others: its loudness, its long silences."""
+    wave = scale(wave, plan.gains.get(index, 1.0))
+    return remove_silence(wave) if plan.request.remove_silence else wave
 
 
 def check_sound(utterance: Utterance, wave: Wave) -> None:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-import unicodedata
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import IO
 
@@ -24,7 +23,15 @@ from f5serve.audio.encode import check_format
 from f5serve.errors import InvalidRequest
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks
-from f5serve.synthesis.spoken_request import plan_spoken, request_words
+from f5serve.synthesis.lengths import LengthFitter, Speaker
+from f5serve.synthesis.part_results import (
+    check_takes,
+    mark_times,
+    misfit_warnings,
+    part_results,
+)
+from f5serve.synthesis.result import SpeechMetrics, SpeechResult
+from f5serve.synthesis.speech_plan import SpeechPart, SpeechPlan, make_plan
 from f5serve.synthesis.verification import (
     VerificationPolicy,
     Verifier,
@@ -34,16 +41,12 @@ from f5serve.synthesis.verification import (
 from f5serve.synthesis.word_timing import TimingResult, WordTimingCollector
 from f5serve.text.clean import clean_text
 from f5serve.text.lexicon import Lexicon
-from f5serve.text.pinyin import show_pinyin
-from f5serve.text.plan import MAX_SEED, derive_seed
-from f5serve.text.spoken import SpokenText
+from f5serve.text.plan import MAX_SEED
 from f5serve.types import (
     FRAMES_PER_SECOND,
     Alignment,
     Engine,
-    SpeechMetrics,
     SpeechRequest,
-    SpeechResult,
     Utterance,
     Wave,
     samples_to_s,
@@ -61,26 +64,6 @@ RANGES: dict[str, tuple[float, float]] = {
 
 BATCH_S = 600.0
 """Speech that is made together, seconds: 58 MB of samples. Longer requests take several batches."""
-
-NAMED_CHARACTERS = 5
-"""How many characters that cannot be spoken an error names."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechPlan:
-    """A request that can be synthesized.
-
-    Attributes:
-        request: with clean text.
-        spoken: the words for it.
-        seed: of the request; each utterance has one of its own.
-    """
-
-    request: SpeechRequest
-    spoken: SpokenText
-    seed: int
-    utterances: Sequence[Utterance]
-    warnings: tuple[str, ...] = ()
 
 
 class Synthesizer:
@@ -114,21 +97,25 @@ class Synthesizer:
         job_id: str = "",
         hooks: SynthesisHooks | None = None,
         lexicon: Lexicon | None = None,
+        script: Sequence[SpeechPart] = (),
     ) -> SpeechResult:
         """Make the speech that was asked for, all of it in memory.
 
         Args:
-            job_id: together with the request, decides the seed if none was given.
+            job_id, lexicon, script: as for `make_plan`.
             hooks: who follows the work, and may end it.
-            lexicon: words that are said in a way of their own.
 
         Raises:
             InvalidRequest: BAD_OPTION, TEXT_NOT_SPEAKABLE, or what `clean_text` refuses.
             EngineFailed: NOT_FINITE, OUT_OF_MEMORY, or what the engine says.
             ModelUnavailable: the speech is to be verified, without a recogniser.
         """
-        text = check_request(request, self.max_text_chars)
-        plan = self.prepare(replace(request, text=text), job_id, lexicon)
+        if script:
+            check_options(request)
+            check_format(request.format)
+        else:
+            request = replace(request, text=check_request(request, self.max_text_chars))
+        plan = self.prepare(request, job_id, lexicon, script=script)
         pieces: list[Wave] = []
         hooks = hooks or SynthesisHooks()
         emit = hooks.on_chunk or _keep_still
@@ -149,27 +136,16 @@ class Synthesizer:
         job_id: str = "",
         lexicon: Lexicon | None = None,
         notes: tuple[str, ...] = (),
+        script: Sequence[SpeechPart] = (),
     ) -> SpeechPlan:
-        """Normalize the text of a request and split it into utterances.
-
-        Args:
-            request: with clean text and options in their ranges, see `check_request`.
-            job_id: together with the request, decides the seed if none was given.
-            lexicon: words that are said in a way of their own.
-            notes: what the answer has to say besides.
+        """The utterances of a request; arguments as `make_plan`.
 
         Raises:
-            InvalidRequest: TEXT_NOT_SPEAKABLE, BAD_PINYIN, or what the engine says of its options.
+            InvalidRequest: as `make_plan`; BAD_OPTION for too many takes.
         """
-        self.engine.check_options(request.options)
-        spoken = request_words(request, lexicon)
-        request = replace(request, text=spoken.written)
-        refuse_unspeakable(spoken.mapped.text, self.engine)
-        seed = request.options.seed
-        if seed is None:  # the same job and request always get the same one
-            seed = derive_seed(job_id, request.text, request.voice.revision)
-        utterances = plan_spoken(request, spoken, self.engine.max_text_bytes, seed)
-        return SpeechPlan(request, spoken, seed, utterances, spoken.warnings + notes)
+        plan = make_plan(request, self.engine, job_id, lexicon, notes, script)
+        check_takes(plan, self.max_text_chars)
+        return plan
 
     def synthesize_to_file(
         self, plan: SpeechPlan, file: IO[bytes], hooks: SynthesisHooks | None = None
@@ -183,12 +159,20 @@ class Synthesizer:
         verifier = self._verifier(plan)
         timer = None
         if request.time_words:
-            timer = WordTimingCollector(self.aligners, utterances, plan.spoken.language)
+            timer = WordTimingCollector(
+                self.aligners, utterances, plan.languages, names_voices=plan.is_script
+            )
         hooks = hooks or SynthesisHooks()
         began = time.perf_counter()
-        collector = OutputCollector(request, utterances, hooks, timer, file)
+        collector = OutputCollector(plan, hooks, timer, file)
+        speaker: Speaker = verifier or self.engine
+        fitter = None
+        if plan.targets:
+            targets = {id(utterances[index]): target for index, target in plan.targets.items()}
+            speaker = fitter = LengthFitter(verifier or self.engine, targets)
         try:
-            _generate(verifier or self.engine, collector, request.quick_start)
+            _generate(speaker, collector, request.quick_start)
+            parts = part_results(plan, collector, speaker)
             generated = time.perf_counter() - collector.encode_s
             collector.close()
             timed = (
@@ -209,7 +193,7 @@ class Synthesizer:
             utterances=tuple(utterances),
             starts_s=collector.starts_s,
             text=request.text,
-            spoken_text=plan.spoken.shown,
+            spoken_text=plan.spoken_text,
             voice=request.voice.name,
             engine=self.engine.kind,
             model=self.engine.model,
@@ -221,9 +205,17 @@ class Synthesizer:
                 first_audio_s=collector.first_at - began,
                 timing_s=timed.waited_s,
             ),
-            warnings=self._warnings(request, verifier) + plan.warnings + timed.warnings,
-            verification=verifier.result(utterances) if verifier else None,
+            warnings=(
+                *self._warnings(request, verifier),
+                *plan.warnings,
+                *timed.warnings,
+                *misfit_warnings(plan, fitter, duration_s),
+            ),
+            verification=verifier.result(_spoken(utterances, fitter)) if verifier else None,
             timings=timed.alignment,
+            parts=parts,
+            script=plan.script if parts else "",
+            marks=mark_times(plan, collector, timed),
         )
 
     def stream(
@@ -277,7 +269,12 @@ class Synthesizer:
         return warnings
 
 
-def _generate(speaker: Engine | Verifier, collector: OutputCollector, quick_start: bool) -> None:
+def _spoken(utterances: Sequence[Utterance], fitter: LengthFitter | None) -> Sequence[Utterance]:
+    """The utterances as they were spoken in the end."""
+    return utterances if fitter is None else [fitter.spoken.get(id(u), u) for u in utterances]
+
+
+def _generate(speaker: Speaker, collector: OutputCollector, quick_start: bool) -> None:
     """Have all utterances spoken that no earlier attempt has left."""
     checkpoints, check = collector.hooks.checkpoints, collector.hooks.check
     there = checkpoints.find(collector.utterances, check) if checkpoints is not None else set()
@@ -308,9 +305,7 @@ def _batches(utterances: Sequence[Utterance], quick_start: bool) -> Iterator[lis
         yield batch
 
 
-def _generate_batch(
-    speaker: Engine | Verifier, batch: Sequence[int], collector: OutputCollector
-) -> None:
+def _generate_batch(speaker: Speaker, batch: Sequence[int], collector: OutputCollector) -> None:
     """Have the utterances with these indices spoken."""
     hooks = collector.hooks
     utterances = [collector.utterances[index] for index in batch]
@@ -353,33 +348,5 @@ def check_options(request: SpeechRequest) -> None:
             )
 
 
-def refuse_unspeakable(text: str, engine: Engine) -> None:
-    """Refuse text that the engine's model would skip or garble.
-
-    Raises:
-        InvalidRequest: TEXT_NOT_SPEAKABLE, naming the first characters with their code points.
-    """
-    characters = engine.unspeakable(text)
-    if not characters:
-        return
-    named = ", ".join(map(_name, characters[:NAMED_CHARACTERS]))
-    more = len(characters) - NAMED_CHARACTERS
-    if more > 0:
-        named += f" and {more} more"
-    raise InvalidRequest(
-        f"The model {engine.model} cannot speak {named}.",
-        code="TEXT_NOT_SPEAKABLE",
-        hint="Take a model of the text's language: f5serve models list shows them.",
-    )
-
-
 def _keep_still(_: Wave) -> None:
     pass
-
-
-def _name(character: str) -> str:
-    if (pinyin := show_pinyin(character)) != character:
-        return pinyin
-    if unicodedata.category(character)[0] in "CMZ":  # nothing to see on its own
-        return f"U+{ord(character):04X}"
-    return f"{character} (U+{ord(character):04X})"

@@ -24,24 +24,39 @@ MOST_WAITING = 32
 
 @dataclass(frozen=True, slots=True)
 class TimingResult:
-    """Times, what is to be said about them, and how long the request had to wait for them."""
+    """Times of words.
+
+    Attributes:
+        warnings: what is to be said about them.
+        waited_s: how long the request had to wait for them.
+        counts: words of each utterance.
+    """
 
     alignment: Alignment
     warnings: tuple[str, ...] = ()
     waited_s: float = 0.0
+    counts: tuple[int, ...] = ()
 
 
 class WordTimingCollector:
     """Times the utterances of one request.
 
     Args:
-        language: of the text, ISO 639-1, or "".
+        languages: of each utterance, ISO 639-1, or "".
+        names_voices: whether words say whose they are.
     """
 
-    def __init__(self, aligners: Aligners, utterances: Sequence[Utterance], language: str) -> None:
+    def __init__(
+        self,
+        aligners: Aligners,
+        utterances: Sequence[Utterance],
+        languages: Sequence[str],
+        names_voices: bool = False,
+    ) -> None:
         self._aligners = aligners
         self._utterances = utterances
-        self._language = language
+        self._languages = languages
+        self._names_voices = names_voices
         self._started: dict[int, Future[Alignment]] = {}
 
     def add(self, index: int, wave: Wave, check: Check | None = None) -> None:
@@ -51,7 +66,7 @@ class WordTimingCollector:
             wait_all(waiting[: -MOST_WAITING + 1], check)
         one = self._utterances[index]
         text = as_written(one.text, one.written, one.spans)
-        self._started[index] = self._aligners.submit(wave, text, self._language)
+        self._started[index] = self._aligners.submit(wave, text, self._languages[index])
 
     def result(self, starts_s: Sequence[float], check: Check | None = None) -> TimingResult:
         """Wait for all, and put them where their utterances begin.
@@ -63,10 +78,19 @@ class WordTimingCollector:
         wait_all(self._started.values(), check)
         waited_s = time.perf_counter() - began
         found = [
-            written_words(_found(self._started[index]), utterance)
+            self._words(_found(self._started[index]), utterance)
             for index, utterance in enumerate(self._utterances)
         ]
-        return TimingResult(concatenate(found, starts_s), self._warnings(found), waited_s)
+        whole = concatenate(found, starts_s)
+        counts = tuple(len(one.words) for one in found)
+        return TimingResult(whole, self._warnings(found), waited_s, counts)
+
+    def _words(self, found: Alignment, utterance: Utterance) -> Alignment:
+        found = written_words(found, utterance)
+        if not self._names_voices:
+            return found
+        name = utterance.voice.name
+        return replace(found, words=tuple(replace(word, voice=name) for word in found.words))
 
     def end(self) -> None:
         """Start nothing more: the result is not wanted."""
@@ -75,14 +99,15 @@ class WordTimingCollector:
 
     def _warnings(self, found: Sequence[Alignment]) -> tuple[str, ...]:
         missing = [index for index, alignment in enumerate(found) if not alignment.words]
-        texts = [self._utterances[index].text for index in missing]
-        missing_texts = [text for text in texts if any(map(str.isalnum, text))]
-        if not missing_texts:
+        texts = {index: self._utterances[index].text for index in missing}
+        with_words = [index for index in missing if any(map(str.isalnum, texts[index]))]
+        if not with_words:
             return ()
-        reason = self._aligners.unavailable_reason(missing_texts[0], self._language)
+        first = with_words[0]
+        reason = self._aligners.unavailable_reason(texts[first], self._languages[first])
         if len(missing) == len(found):
             return (f"There are no word timings. {reason}",)
-        which = f"{len(missing_texts)} of {len(found)} utterances"
+        which = f"{len(with_words)} of {len(found)} utterances"
         return (f"The words of {which} have no timings. {reason}",)
 
 

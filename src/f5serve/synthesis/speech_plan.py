@@ -1,0 +1,306 @@
+"""Plans a request: its utterances with lengths and seeds, and how their waves are joined."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+
+import numpy as np
+
+from f5serve.audio.edit import rms
+from f5serve.audio.join import Join
+from f5serve.errors import InvalidRequest
+from f5serve.synthesis.lengths import LengthTarget, Planned, fit_duration, slots
+from f5serve.synthesis.spoken_request import plan_spoken, request_words
+from f5serve.text.lexicon import Lexicon
+from f5serve.text.mapped_text import MappedText
+from f5serve.text.pinyin import show_pinyin
+from f5serve.text.plan import derive_seed
+from f5serve.text.script import Part, print_script
+from f5serve.text.spoken import SpokenText
+from f5serve.types import Engine, SpeechRequest, Utterance, Voice
+
+NAMED_CHARACTERS = 5
+"""How many characters that cannot be spoken an error names."""
+
+MAX_PEAK = 0.99
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechPart:
+    """A part of a script with its voice.
+
+    Attributes:
+        source: as it was parsed.
+        text: clean; "" for silence before the first words.
+        unnormalized: of `SpeechRequest`, for this voice.
+        mark_chars: for each mark of `source` the characters before it as they are written,
+            without spaces.
+    """
+
+    source: Part
+    text: str
+    voice: Voice
+    lexicon: Lexicon | None = None
+    unnormalized: frozenset[str] = frozenset()
+    mark_chars: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedPart:
+    """A part that can be synthesized.
+
+    Attributes:
+        speed, seed: that are used.
+        first, count: its utterances in the plan.
+    """
+
+    part: SpeechPart
+    spoken: SpokenText
+    speed: float
+    seed: int
+    first: int
+    count: int
+
+    @property
+    def indices(self) -> range:
+        """Of its utterances."""
+        return range(self.first, self.first + self.count)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechPlan:
+    """A request that can be synthesized.
+
+    Attributes:
+        request: with clean text.
+        parts: one where the request is no script.
+        seed: of the request; each utterance has one of its own.
+        joins: one for each utterance, and one for the end.
+        targets: lengths that utterances must have, by index.
+        gains: factor by which the wave of an utterance is made louder, by index.
+        is_script: whether the text had tags.
+    """
+
+    request: SpeechRequest
+    parts: tuple[PlannedPart, ...]
+    seed: int
+    utterances: Sequence[Utterance]
+    joins: Sequence[Join]
+    targets: Mapping[int, LengthTarget]
+    gains: Mapping[int, float]
+    is_script: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def spoken_text(self) -> str:
+        """The words that are spoken, for people."""
+        return " ".join(part.spoken.shown for part in self.parts)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Of each utterance, ISO 639-1; "" if unknown."""
+        return tuple(part.spoken.language for part in self.parts for _ in part.indices)
+
+    @property
+    def script(self) -> str:
+        """The text with seeds and speeds written in; "" where a tag cannot say it."""
+        if any(one.part.source.start_s is not None for one in self.parts):
+            return ""
+        lead = self.joins[0].gap_s
+        before = [] if lead is None else [Part(MappedText.of(""), pause_s=lead)]
+        written = [replace(one.part.source, speed=one.speed, seed=one.seed) for one in self.parts]
+        return print_script([*before, *written])
+
+
+def make_plan(  # noqa: PLR0913 - all that decides what is spoken
+    request: SpeechRequest,
+    engine: Engine,
+    job_id: str = "",
+    lexicon: Lexicon | None = None,
+    notes: tuple[str, ...] = (),
+    script: Sequence[SpeechPart] = (),
+) -> SpeechPlan:
+    """Normalize the text of a request and split it into utterances.
+
+    Args:
+        request: with clean text and options in their ranges, see `check_request`.
+        job_id: together with the request, decides the seed if none was given.
+        lexicon: words that are said in a way of their own, where there is no script.
+        notes: what the answer has to say besides.
+        script: the parts; where there are any, `request.text` is not read.
+
+    Raises:
+        InvalidRequest: TEXT_NOT_SPEAKABLE, BAD_PINYIN, or what the engine says of its options.
+    """
+    engine.check_options(request.options)
+    spoken_parts = [part for part in script if part.text] or [_whole(request, lexicon)]
+    drafts = [_Draft.of(request, part, index) for index, part in enumerate(spoken_parts)]
+    refuse_unspeakable("".join(draft.spoken.mapped.text for draft in drafts), engine)
+    seed = request.options.seed
+    if seed is None:  # the same job and request always get the same one
+        written = " ".join(draft.spoken.written for draft in drafts)
+        seed = derive_seed(job_id, written, request.voice.revision)
+    silence = script[0].source if script and not script[0].text else None
+    layout = _Layout(request, engine, drafts, seed, silence.pause_s if silence else None)
+    planned = layout.plan()
+    targets = slots([draft.part.source for draft in drafts], planned, request.max_speed)
+    if request.duration_s is not None:
+        planned, targets = fit_duration(request.duration_s, planned, layout.plan)
+    utterances = [one for part in planned.parts for one in part]
+    firsts = [0, *accumulate(len(part) for part in planned.parts)]
+    return SpeechPlan(
+        request=replace(request, text=" ".join(draft.spoken.written for draft in drafts)),
+        parts=tuple(
+            PlannedPart(draft.part, draft.spoken, draft.speed, draft.seed(seed), a, b - a)
+            for draft, (a, b) in zip(drafts, pairwise(firsts), strict=True)
+        ),
+        seed=seed,
+        utterances=utterances,
+        joins=planned.joins,
+        targets=targets,
+        gains=_gains(request.voice, utterances) if engine.clones_voice else {},
+        is_script=bool(script),
+        warnings=(*_warnings(drafts), *notes),
+    )
+
+
+def _whole(request: SpeechRequest, lexicon: Lexicon | None) -> SpeechPart:
+    """The text of a request that is no script."""
+    source = Part(MappedText.of(request.text))
+    return SpeechPart(source, request.text, request.voice, lexicon, request.unnormalized)
+
+
+def _warnings(drafts: Sequence[_Draft]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for draft in drafts for one in draft.spoken.warnings))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draft:
+    """A part before it has utterances; `request` is the request that it would be alone."""
+
+    part: SpeechPart
+    request: SpeechRequest
+    spoken: SpokenText
+    index: int
+
+    @classmethod
+    def of(cls, request: SpeechRequest, part: SpeechPart, index: int) -> _Draft:
+        speed = part.source.speed
+        options = request.options if speed is None else replace(request.options, speed=speed)
+        alone = replace(
+            request,
+            text=part.text,
+            voice=part.voice,
+            options=options,
+            unnormalized=part.unnormalized,
+            quick_start=request.quick_start and index == 0,
+        )
+        spoken = request_words(alone, part.lexicon)
+        return cls(part, replace(alone, text=spoken.written), spoken, index)
+
+    @property
+    def speed(self) -> float:
+        return self.request.options.speed
+
+    def seed(self, of_request: int) -> int:
+        """Its seed: its own, else one that follows from that of the request."""
+        if self.part.source.seed is not None:
+            return self.part.source.seed
+        return derive_seed(str(of_request), "part", self.index) if self.index else of_request
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layout:
+    """How drafts become utterances and joins.
+
+    Attributes:
+        lead_s: silence before the first words; None for none.
+    """
+
+    request: SpeechRequest
+    engine: Engine
+    drafts: Sequence[_Draft]
+    seed: int
+    lead_s: float | None
+
+    def plan(self, factor: float = 1.0) -> Planned:
+        """The utterances, with all speeds times `factor`."""
+        parts = [self._utterances(draft, factor) for draft in self.drafts]
+        return Planned(parts, list(self._joins([len(part) for part in parts])))
+
+    def _utterances(self, draft: _Draft, factor: float) -> list[Utterance]:
+        options = draft.request.options
+        if factor != 1.0:
+            options = replace(options, speed=options.speed * factor)
+        return plan_spoken(
+            replace(draft.request, options=options),
+            draft.spoken,
+            self.engine.max_text_bytes,
+            draft.seed(self.seed),
+        )
+
+    def _joins(self, counts: Sequence[int]) -> Iterator[Join]:
+        fade = Join(self.request.cross_fade_s)
+        before: _Draft | None = None
+        for draft, count in zip(self.drafts, counts, strict=True):
+            yield self._join(before, draft)
+            yield from [fade] * (count - 1)
+            before = draft
+        sources = [draft.part.source for draft in self.drafts]
+        ends_s = [source.end_s for source in sources if source.end_s is not None]
+        yield Join(gap_s=sources[-1].pause_s, start_s=max(ends_s) if ends_s else None)
+
+    def _join(self, before: _Draft | None, draft: _Draft) -> Join:
+        """How a part follows the one before it; voices do not fade into one another."""
+        pause_s = self.lead_s if before is None else before.part.source.pause_s
+        if draft.part.source.start_s is not None:
+            return Join(start_s=draft.part.source.start_s)
+        if pause_s is not None:
+            return Join(gap_s=pause_s)
+        is_same = before is not None and before.part.voice.revision == draft.part.voice.revision
+        return Join(self.request.cross_fade_s) if is_same else Join()
+
+
+def _gains(main: Voice, utterances: Sequence[Utterance]) -> dict[int, float]:
+    """What brings every voice to the loudness of the request's one, without clipping."""
+    voices = {one.voice.revision: one.voice for one in utterances}
+    level = rms(main.wave)
+    if len(voices) < 2 or not level:
+        return {}
+    factors = {}
+    for revision, voice in voices.items():
+        peak = float(np.abs(voice.wave.samples).max())
+        own = rms(voice.wave)
+        factors[revision] = min(level / own, max(1.0, MAX_PEAK / peak)) if own else 1.0
+    return {index: factors[one.voice.revision] for index, one in enumerate(utterances)}
+
+
+def refuse_unspeakable(text: str, engine: Engine) -> None:
+    """Refuse text that the engine's model would skip or garble.
+
+    Raises:
+        InvalidRequest: TEXT_NOT_SPEAKABLE, naming the first characters with their code points.
+    """
+    characters = engine.unspeakable(text)
+    if not characters:
+        return
+    named = ", ".join(map(_name, characters[:NAMED_CHARACTERS]))
+    more = len(characters) - NAMED_CHARACTERS
+    if more > 0:
+        named += f" and {more} more"
+    raise InvalidRequest(
+        f"The model {engine.model} cannot speak {named}.",
+        code="TEXT_NOT_SPEAKABLE",
+        hint="Take a model of the text's language: f5serve models list shows them.",
+    )
+
+
+def _name(character: str) -> str:
+    if (pinyin := show_pinyin(character)) != character:
+        return pinyin
+    if unicodedata.category(character)[0] in "CMZ":  # nothing to see on its own
+        return f"U+{ord(character):04X}"
+    return f"{character} (U+{ord(character):04X})"
