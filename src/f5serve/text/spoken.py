@@ -70,6 +70,11 @@ def spoken_text(
     return SpokenText(written, done.mapped, language, done.warnings)
 
 
+def written_text(text: str) -> str:
+    """A clean text as people read it, without the markup of pinyin; errors as `spoken_text`."""
+    return _without_markup(text)[0]
+
+
 def _without_markup(text: str) -> tuple[str, MappedText]:
     """The text as people read it, and the same with pinyin in place of the marked characters."""
     marked = mark_pinyin(MappedText.of(text))
