@@ -27,6 +27,7 @@ from f5serve.asr_types import Transcript
 from f5serve.errors import F5Error
 from f5serve.fallback.phonemes import pronounce
 from f5serve.text import numbers
+from f5serve.text.cues import parse_cues
 from f5serve.text.normalization.normalizer import LANGUAGES
 from f5serve.text.normalization.rules import Rule, characters_of
 from f5serve.text.split import split_text
@@ -101,6 +102,7 @@ PUMPED = [
         "www.a.",
         "a@a.",
     ],
+    *["a: ", "{}", "<v a>", "♪", "♪a", "[a", "\n-a", "\na:", "1:00", "00:01,0 --> 00:02,0\n", "\r"],
     *["$1-", "5%-", "{\\", "-->", "~~a", "\n|a", "--", "||", "_ZN", "Dr. ", "a://", "x = 1 "],
 ]
 
@@ -261,6 +263,18 @@ ROOMS = (
     *("f5serve.text", "f5serve.alignment", "f5serve.voices.names", "f5serve.voices.transcripts"),
     *("f5serve.asr.word_errors", "f5serve.fallback.phonemes"),
 )
+
+
+class NoVoices:
+    """The names of a library without voices."""
+
+    def styles(self, voice: str) -> frozenset[str] | None:
+        return None if voice else frozenset()
+
+    def similar(self, voice: str) -> tuple[str, ...]:
+        return ()
+
+
 ARGUMENTS: dict[str, Any] = {
     "max_chars": 10**6,
     "max_bytes": 10**6,
@@ -275,6 +289,7 @@ ARGUMENTS: dict[str, Any] = {
     "right": "x",
     "hint": "it",
     "number": 1,
+    "names": NoVoices(),
     "transcript": Transcript("well heard", "en", 0.9, (WordTiming("well", 0.0, 0.1, 0.9),)),
 }
 """What the functions are given beside their text, by the name of the argument."""
@@ -344,6 +359,16 @@ SEVERAL: dict[str, Callable[[str], object]] = {
     "split_text of few bytes": lambda text: split_text(text, 20),
     "missing": Vocab([" ", "a"]).missing,
     "tokenize": tokenize,
+    **{
+        f"parse_cues of {heading.split()[0]}": lambda text, heading=heading: parse_cues(  # type: ignore[misc]
+            heading + text, NoVoices()
+        )
+        for heading in (
+            "00:01,000 --> 00:02,000\nana: Hi ",
+            "WEBVTT\n\n00:01.000 --> 00:02.000\n<v ana>Hi ",
+            "Dialogue: 0,0:00:01.00,0:00:02.00,,ana,0,0,0,,{\\p1}m{\\p0}Hi ",
+        )
+    },
     **{
         f"spoken_text {language}": lambda text, language=language: spoken_text(text, language)  # type: ignore[misc]
         for language in [*LANGUAGES, "ru"]
