@@ -306,10 +306,11 @@ def _json(alignment: Alignment) -> bytes:
 
 
 def as_dict(word: WordTiming) -> dict[str, str | float]:
-    """A word with the names that answers have."""
-    return {
+    """A word with the names that answers have; with its voice in a script."""
+    fields: dict[str, str | float] = {
         "word": word.word,
         "start_time": round(word.start_s, 3),
         "end_time": round(word.end_s, 3),
         "confidence": round(word.confidence, 3),
     }
+    return {**fields, "voice": word.voice} if word.voice else fields

@@ -7,9 +7,9 @@ import json
 
 from f5serve.cli.say import read_reading, read_rules, read_text
 from f5serve.settings import Settings
-from f5serve.synthesis.spoken_request import preview, preview_as_dict, speech_s
+from f5serve.synthesis.preview import preview, preview_as_dict
+from f5serve.synthesis.spoken_request import speech_s
 from f5serve.text.clean import clean_text
-from f5serve.text.spoken import changes
 from f5serve.types import SpeechRequest, Voice
 from f5serve.voices.names import DEFAULT_NAME
 from f5serve.voices.prepare import default_voice
@@ -27,14 +27,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         print(json.dumps(preview_as_dict(found)))
         return 0
-    print(found.spoken.shown)
-    for change in changes(found.spoken):
+    print(found.shown)
+    for change in found.changes:
         print(f"  {change.written!r} -> {change.spoken!r}")
     lengths = [speech_s(utterance) for utterance in found.utterances]
-    language = found.spoken.language or "unknown"
+    language = found.language or "unknown"
     count = f"{len(lengths)} utterance{'s' if len(lengths) > 1 else ''}"
     print(f"{count}, about {sum(lengths):.1f} s; language: {language}")
-    for warning in found.spoken.warnings:
+    for warning in found.warnings:
         print(f"note: {warning}")
     return 0
 

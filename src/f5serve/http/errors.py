@@ -38,8 +38,11 @@ RETRY_AFTER_S = 5
 STATUSES: dict[str, int] = {
     **dict.fromkeys(["INVALID_API_KEY", "MISSING_API_KEY", "API_KEY_IN_URL"], 401),
     **dict.fromkeys(["HOST_NOT_ALLOWED", "ORIGIN_NOT_ALLOWED"], 403),
-    **dict.fromkeys(["VOICE_NOT_FOUND", "UNKNOWN_VOICE", "UNKNOWN_MODEL", "NO_SUCH_ROUTE"], 404),
-    **dict.fromkeys(["INVALID_JOB_ID", "NO_TIMINGS", "RESULT_GONE"], 404),
+    **dict.fromkeys(
+        ["VOICE_NOT_FOUND", "UNKNOWN_VOICE", "STYLE_NOT_FOUND", "UNKNOWN_MODEL", "NO_SUCH_ROUTE"],
+        404,
+    ),
+    **dict.fromkeys(["INVALID_JOB_ID", "NO_TIMINGS", "NO_TAKE", "RESULT_GONE"], 404),
     "BODY_TOO_SLOW": 408,
     **dict.fromkeys(["JOB_ID_CONFLICT", "JOB_NOT_COMPLETE", "VOICE_NAME_TAKEN"], 409),
     **dict.fromkeys(["JOB_FAILED", "RECORD_DAMAGED", "RECORD_TOO_NEW"], 409),

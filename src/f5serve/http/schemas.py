@@ -113,6 +113,38 @@ class JobWord(BaseModel):
     start_time: float
     end_time: float
     confidence: float
+    voice: str | None = Field(None, description="Who says it, in a script.", examples=["ana"])
+
+
+class JobTake(BaseModel):
+    """A version of a part."""
+
+    seed: int
+    duration: float
+    audio_url: str
+
+
+class JobPart(BaseModel):
+    """A part of a script, and when it is heard."""
+
+    text: str
+    voice: str
+    style: str | None
+    speed: float
+    seed: int = Field(description="Written into the script, it makes the same speech again.")
+    start: int = Field(description="First character in the text that was sent.")
+    end: int = Field(description="The one behind the last.")
+    start_time: float
+    end_time: float
+    pause: float | None = Field(description="Seconds of silence behind it.")
+    takes: list[JobTake]
+
+
+class JobMark(BaseModel):
+    """When a mark of SSML is reached; null where the times of its words are not known."""
+
+    name: str
+    time: float | None
 
 
 class JobResult(BaseModel):
@@ -132,6 +164,11 @@ class JobResult(BaseModel):
     )
     voice: str | None
     model: str | None
+    parts: list[JobPart] = Field(description="Of a script; none where the text has no tag.")
+    script: str | None = Field(
+        description="The text with seeds written in, which gives the same speech again."
+    )
+    marks: list[JobMark]
     word_timings: list[JobWord]
     timing_files: dict[str, str] = Field(description="URLs by format.")
     timing_format: str | None

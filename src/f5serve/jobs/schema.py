@@ -142,19 +142,53 @@ _OUTPUT = Object(
         "mime": _MIME,
         "format": _FORMAT,
         "seconds": _SECONDS,
+        "part": _COUNT,
+        "take": _COUNT,
     },
     frozenset({"key", "size", "sha256", "mime"}),
 )
 _WORD = Object(
-    {"word": _LONG, "start_time": _SECONDS, "end_time": _SECONDS, "confidence": number(-1e6, 1e6)},
+    {
+        "word": _LONG,
+        "start_time": _SECONDS,
+        "end_time": _SECONDS,
+        "confidence": number(-1e6, 1e6),
+        "voice": _SHORT,
+    },
     frozenset({"word", "start_time", "end_time"}),
 )
 _ANY = Object({})
 
 OUTPUTS = list_of(_OUTPUT, most=100, least=1)
 
+_TAKE = Object({"seed": _COUNT, "duration": _SECONDS}, frozenset({"seed"}))
+_PART = Object(
+    {
+        "text": _LONG,
+        "voice": _SHORT,
+        "style": nullable(_SHORT),
+        "speed": number(0, 1e6),
+        "seed": _COUNT,
+        "start": _COUNT,
+        "end": _COUNT,
+        "start_time": number(-MAX_SECONDS, MAX_SECONDS),
+        "end_time": _SECONDS,
+        "pause": nullable(_SECONDS),
+        "takes": list_of(_TAKE, most=1_000),
+    },
+    frozenset({"text", "voice", "seed"}),
+)
+_MARK = Object({"name": _LONG, "time": nullable(_SECONDS)}, frozenset({"name"}))
+
 DETAILS = Object(
-    {"text": _LONG, "spoken_text": text(1 << 24), "word_timings": list_of(_WORD, most=1_000_000)}
+    {
+        "text": _LONG,
+        "spoken_text": text(1 << 24),
+        "word_timings": list_of(_WORD, most=1_000_000),
+        "parts": list_of(_PART, most=100_000),
+        "script": _LONG,
+        "marks": list_of(_MARK, most=100_000),
+    }
 )
 """What was said, and when; a part of the record, or a file of its own."""
 
@@ -183,6 +217,7 @@ _RESULT_FIELDS: dict[str, Check] = {
         {"kind": _SHORT, "model": _SHORT, "seed": nullable(whole(-MAX_BYTES, 1 << 64))}
     ),
     "voice": Object({"name": _SHORT, "revision": _SHORT}),
+    "voices": list_of(_SHORT, most=1_000),
     "timing_formats": list_of(_FORMAT, most=100),
     "metrics": map_of(nullable(number(-1e12, 1e12))),
     "verification": nullable(_ANY),

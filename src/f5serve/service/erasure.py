@@ -128,7 +128,7 @@ class _Eraser:
         state = self._reader.find(record_key(folder, "state"), STATE)
         if done is None and state is None:
             return "unreadable", []
-        if self._name not in (_voice_of(done), _voice_of(state)):
+        if self._name not in _voices_of(done) | _voices_of(state):
             return "another's", []
         if resolve_status(JobRecords(done=done, state=state), self._now).status is Status.RUNNING:
             return "at work", []
@@ -139,7 +139,7 @@ class _Eraser:
 
     def _erase_entry(self, entry: StoredObject) -> list[StoredObject]:
         record = self._reader.find(entry.key, CACHED)
-        if record is None or _voice_of(record["story"]) != self._name:
+        if record is None or self._name not in _voices_of(record["story"]):
             return []
         self._store.delete(entry.key)
         return [entry]
@@ -158,14 +158,16 @@ class _Eraser:
         self._erased.bytes += sum(file.size for file in gone)
 
 
-def _voice_of(record: Record | None) -> str:
-    """The folded name of the voice that a record speaks of, "" for none."""
+def _voices_of(record: Record | None) -> set[str]:
+    """The folded names of the voices that a record speaks of."""
     if record is None:
-        return ""
+        return set()
     voice, about = record.get("voice"), record.get("about")
     named: Mapping[str, Any] = voice if isinstance(voice, dict) else {}
     asked: Mapping[str, Any] = about if isinstance(about, dict) else {}
-    return _folded(named.get("name") or asked.get("voice"))
+    others = record.get("voices")
+    names = [named.get("name") or asked.get("voice"), *(others if isinstance(others, list) else [])]
+    return {_folded(name) for name in names} - {""}
 
 
 def _folded(voice: Any) -> str:

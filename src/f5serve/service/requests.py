@@ -42,7 +42,18 @@ from f5serve.service.request_errors import (
     refusal,
 )
 from f5serve.settings import MAX_CHARS
+from f5serve.synthesis.script_request import (
+    Cast,
+    CastScript,
+    ScriptSyntax,
+    cast_script,
+    check_script,
+    read_script,
+)
+from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.text.clean import clean_text
+from f5serve.text.script import AnyVoice
+from f5serve.text.script_parser import Markup
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 from f5serve.voices.records import Consent
@@ -118,6 +129,21 @@ class SpeechFields(TextFields):
     verify: Flag | None = Field(
         None, description="Have the recogniser hear the speech, and say again what it misses."
     )
+    style: Name | None = Field(
+        None,
+        description="Of the voice: which of its recordings is cloned. Without it: its main one.",
+        examples=["happy"],
+    )
+    markup: Annotated[Markup, BeforeValidator(lower)] | None = Field(
+        None,
+        description="Tags for voices, styles, pauses and speeds in the text, such as `[pause:1s]` "
+        "and `[voice:ana]`. `auto`: brackets that are no tag are spoken. `strict`: they are an "
+        "error. `off`: nothing is a tag. Without it: `auto`.",
+    )
+    ssml: Flag | None = Field(None, description="The text is SSML.")
+    duration_s: Annotated[float, within("duration_s")] | None = Field(
+        None, description="How long the speech is to be: its speed follows from that."
+    )
     quick_start: Flag | None = Field(
         None,
         description="Begin with a short utterance, so that the first sound comes early. Without "
@@ -144,6 +170,11 @@ class TTSRequest(Request, SpeechFields):
         None, description="The words that are spoken in the recording under that URL."
     )
     consent: ConsentFields | None = Field(None, description="For a recording under a URL.")
+    takes: Annotated[int, within("takes"), BeforeValidator(whole)] | None = Field(
+        None,
+        description="Versions of each part of the text, with other seeds; the first ones make the "
+        "speech, and the result has all as files.",
+    )
     model: Name | None = Field(None, description="Refused unless it is the model that speaks here.")
     timeout_s: (
         Annotated[int, Field(ge=1, le=MAX_TIMEOUT_S, strict=True), BeforeValidator(whole)] | None
@@ -162,6 +193,7 @@ class TTSRequest(Request, SpeechFields):
     _verify: bool = PrivateAttr(default=False)
     _normalize: str = PrivateAttr(default="")
     _sha256: str = PrivateAttr(default="")
+    _script: str = PrivateAttr(default="")
 
     @model_validator(mode="wrap")
     @classmethod
@@ -219,9 +251,15 @@ class TTSRequest(Request, SpeechFields):
         """Clean the text, and take these values where a field is absent.
 
         Raises:
-            InvalidRequest: as `clean_text`.
+            InvalidRequest: as `clean_text`, `read_script` and `check_script`.
         """
-        self.text = clean_text(self.text, max_text_chars)
+        syntax, source = self.syntax(defaults.speed), self.text
+        script = read_script(source, AnyVoice(), syntax)
+        if script is not None:
+            check_script(script, max_text_chars)
+            self._script = source  # its tags name voices, which are looked up later
+            max_text_chars = max(max_text_chars, len(source))
+        self.text = clean_text(source, max_text_chars)
         self._defaults, self._quick_start, self._verify = defaults, quick_start, verify
         self._normalize = normalize
         return self
@@ -279,6 +317,21 @@ class TTSRequest(Request, SpeechFields):
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         return replace(self._defaults, **given)
 
+    def syntax(self, speed: float) -> ScriptSyntax:
+        """How the markup of the text is read; `speed` is the default one."""
+        return ScriptSyntax(self.markup or "auto", bool(self.ssml), self.speed or speed)
+
+    def cast(self, cast: Cast) -> CastScript:
+        """The parts of the text with their voices; none where it has no tag.
+
+        Raises:
+            F5Error: as `read_script` and `cast_script`.
+        """
+        script = None
+        if self._script:
+            script = read_script(self._script, cast, self.syntax(self._defaults.speed))
+        return CastScript(()) if script is None else cast_script(script, cast)
+
     @property
     def summary(self) -> dict[str, Any]:
         """How lists show the job while it has no result."""
@@ -298,11 +351,18 @@ class TTSRequest(Request, SpeechFields):
             time_words=self.word_timings or bool(self.timing_formats),
             verify=self._verify if self.verify is None else self.verify,
             language=self.language or "",
-            unnormalized=self.unnormalized(voice, self._normalize),
+            unnormalized=self.reading(voice),
+            duration_s=self.duration_s,
+            takes=self.takes or 1,
         )
 
-    def identity(self, speech: SpeechRequest) -> dict[str, Any]:
-        """All fields that decide the sound and the answer."""
+    def reading(self, voice: Voice) -> frozenset[str]:
+        """Kinds of text normalization that are not used for texts in a voice."""
+        return self.unnormalized(voice, self._normalize)
+
+    def identity(self, plan: SpeechPlan) -> dict[str, Any]:
+        """All that decides the sound and the answer."""
+        speech = plan.request
         return {
             "text": speech.text,
             "voice": speech.voice.revision,
@@ -315,4 +375,5 @@ class TTSRequest(Request, SpeechFields):
             "timing_formats": list(self.timing_formats),
             "language": speech.language,
             "unnormalized": sorted(speech.unnormalized),
+            "script": plan.identity,
         }

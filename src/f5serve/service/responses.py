@@ -43,16 +43,23 @@ class JobFile:
     data: bytes = b""
 
 
-def job_file(job_store: JobStore, job_id: str, format: SubtitleFormat | None = None) -> JobFile:
-    """The speech; with `format` when each word is heard: as it was asked for, else written now.
+def job_file(
+    job_store: JobStore,
+    job_id: str,
+    format: SubtitleFormat | None = None,
+    take: tuple[int, int] | None = None,
+) -> JobFile:
+    """The speech, or one take of a part: its numbers count from 0.
+
+    With `format` when each word is heard: as it was asked for, else written now.
 
     Raises:
         InvalidRequest: INVALID_JOB_ID, JOB_NOT_COMPLETE, JOB_FAILED; NO_TIMINGS where no words are
-            recorded.
+            recorded; NO_TAKE.
     """
     record = job_store.result(job_id)
     if format is None:
-        line = find_output(record, "audio")
+        line = find_output(record, "audio") if take is None else _find_take(record, job_id, take)
         name = filename_of(job_id, line)
         return JobFile(name, line["mime"], line["size"], line["sha256"], line["key"])
     timing = find_timing(record, format)
@@ -62,6 +69,17 @@ def job_file(job_store: JobStore, job_id: str, format: SubtitleFormat | None = N
         data = _written(job_store, job_id, record, format)
     name = f"{folder_of(job_id)}.{format}"
     return JobFile(name, MEDIA_TYPES[format], len(data), hashlib.sha256(data).hexdigest(), "", data)
+
+
+def _find_take(record: Record, job_id: str, take: tuple[int, int]) -> dict[str, Any]:
+    for line in record.get("outputs", []):
+        if take_of(line) == take:
+            return dict(line)
+    raise InvalidRequest(
+        f"Job {job_id} has no take {take[1]} of part {take[0]}.",
+        code="NO_TAKE",
+        hint="Its result lists the takes of each part; ask for some with the field takes.",
+    )
 
 
 def _written(job_store: JobStore, job_id: str, record: Record, format: SubtitleFormat) -> bytes:
@@ -83,6 +101,7 @@ def _word(fields: dict[str, Any]) -> WordTiming:
         float(fields["start_time"]),
         float(fields["end_time"]),
         float(fields.get("confidence", 1.0)),
+        str(fields.get("voice") or ""),
     )
 
 
@@ -126,6 +145,9 @@ def tts_response(
         "spoken_text": details.get("spoken_text", ""),
         "voice": voice.get("name"),
         "model": engine.get("model"),
+        "parts": _parts(store, job_id, record, details, expires_s),
+        "script": details.get("script") or None,
+        "marks": details.get("marks") or [],
         "word_timings": words,
         "timing_files": {
             name: _url(store, job_id, line, expires_s) for name, line in files.items()
@@ -140,6 +162,34 @@ def tts_response(
         "metrics": dict(record.get("metrics", {})),
         "worker": {name: record.get("worker", {}).get(name) for name in ("version", "commit")},
     }
+
+
+def _parts(
+    store: ObjectStore,
+    job_id: str,
+    record: Record,
+    details: Mapping[str, Any],
+    expires_s: float,
+) -> list[dict[str, Any]]:
+    """The parts of a script, with the URL of each take."""
+    lines = {take_of(line): line for line in record.get("outputs", []) if take_of(line)}
+    parts = []
+    for number, part in enumerate(details.get("parts") or []):
+        takes = [
+            {**take, "audio_url": _url(store, job_id, lines[at], expires_s)}
+            for index, take in enumerate(part.get("takes") or [])
+            if (at := (number, index)) in lines
+        ]
+        parts.append({**part, "takes": takes})
+    return parts
+
+
+def take_of(line: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The numbers of part and take, from 0, of a line of the output; None for other lines."""
+    part, take = line.get("part"), line.get("take")
+    if line.get("role") == "take" and isinstance(part, int) and isinstance(take, int):
+        return part, take
+    return None
 
 
 def short_tts_response(job_id: str, record: Record) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from f5serve.service.events import Progress
 from f5serve.service.requests import TTSRequest
 from f5serve.store.json_documents import canonical_json
 from f5serve.store.scratch import ScratchFile
-from f5serve.synthesis.result import SpeechResult
+from f5serve.synthesis.result import SpeechResult, part_as_dict
 from f5serve.synthesis.verification import describe
 from f5serve.types import Voice
 
@@ -93,13 +93,19 @@ class MadeSpeech:
 
 
 def spoken_details(request: TTSRequest, result: SpeechResult) -> dict[str, Any]:
-    """What was said and when."""
+    """What was said and when; of a script also its parts."""
     words = result.timings.words if request.word_timings else ()
-    return {
+    details: dict[str, Any] = {
         "text": result.text,
         "spoken_text": result.spoken_text,
         "word_timings": [as_dict(word) for word in words],
     }
+    if result.parts:
+        details["parts"] = [part_as_dict(part) for part in result.parts]
+        details["script"] = result.script
+    if result.marks:
+        details["marks"] = [{"name": mark.name, "time": mark.time_s} for mark in result.marks]
+    return details
 
 
 def build_artifacts(job_id: str, made: MadeSpeech) -> list[Artifact]:
@@ -114,6 +120,13 @@ def build_artifacts(job_id: str, made: MadeSpeech) -> list[Artifact]:
         timing = _artifact("timing", job_id, data, format, TIMING_TYPES[format])
         timing.meta.update(key=timing_key(job_id, format), format=format)
         artifacts.append(timing)
+    for part, one in enumerate(result.parts):
+        for number, take in enumerate(one.takes):
+            artifacts.append(
+                _artifact("take", job_id, take.audio, result.format, MEDIA_TYPES[result.format])
+            )
+            seconds = round(take.duration_s, 4)
+            artifacts[-1].meta.update(part=part, take=number, seconds=seconds)
     return artifacts
 
 
@@ -135,11 +148,11 @@ def build_record(made: MadeSpeech, artifacts: list[Artifact]) -> dict[str, Any]:
         artifacts: as `build_artifacts`; details that are small move into the record.
     """
     request, result = made.request, made.result
-    audio, details, *timings = (artifact.meta for artifact in artifacts)
+    audio, details, *others = (artifact.meta for artifact in artifacts)
     is_small = details["size"] <= MAX_INLINE_DETAILS
     found = result.timings
     return {
-        "outputs": [audio, *timings] if is_small else [audio, *timings, details],
+        "outputs": [audio, *others] if is_small else [audio, *others, details],
         "details": made.details if is_small else {},
         "timings": {
             "method": found.method or None,
@@ -151,6 +164,7 @@ def build_record(made: MadeSpeech, artifacts: list[Artifact]) -> dict[str, Any]:
         "seconds": round(result.duration_s, 4),
         "engine": {"kind": result.engine, "model": result.model, "seed": result.seed},
         "voice": {"name": made.voice.name, "revision": made.voice.revision},
+        "voices": sorted({part.voice for part in result.parts}),
         "timing_formats": list(request.timing_formats),
         "metrics": made.times.metrics(),
         "watermark": None,

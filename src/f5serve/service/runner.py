@@ -27,6 +27,7 @@ from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob
 from f5serve.service.dependencies import Dependencies
 from f5serve.service.events import AudioFile, Progress
+from f5serve.service.library_cast import LibraryCast
 from f5serve.service.requests import TTSRequest
 from f5serve.service.results import (
     MadeSpeech,
@@ -41,7 +42,7 @@ from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.synthesizer import Synthesizer
-from f5serve.types import SpeechRequest, Wave
+from f5serve.types import Wave
 from f5serve.voices.names import is_default, is_url
 
 _log = logging.getLogger(__name__)
@@ -305,12 +306,20 @@ def _load_inputs(
         consent = request.consent.consent() if request.consent else None
         voice = deps.voices.from_url(request.speaker, request.ref_text or "", consent=consent)
     else:
-        voice = deps.voices.get(request.speaker)
+        voice = deps.voices.get(request.speaker, request.style)
     voice_s = time.perf_counter() - began
     found = deps.lexicons.for_voice(request.speaker)
     lexicon = request.rules.over(found.lexicon)
-    plan = synthesizer.prepare(request.speech_request(voice), job_id, lexicon, found.warnings)
-    identity = _identity(request, plan.request, synthesizer, deps.job_store.program)
+    speaker, rules = request.speaker, request.rules
+    cast = LibraryCast(
+        *(deps.voices, deps.lexicons, speaker, voice, lexicon, rules, request.reading)
+    )
+    script = request.cast(cast)
+    plan = synthesizer.prepare(
+        request.speech_request(voice),
+        *(job_id, lexicon, (*found.warnings, *script.warnings), script.parts),
+    )
+    identity = _identity(request, plan, synthesizer, deps.job_store.program)
     if lexicon.rules or found.warnings:
         identity["lexicon"] = [lexicon.revision, *found.warnings]
     key, earlier = sha256_of(identity), None
@@ -323,9 +332,10 @@ def _load_inputs(
 
 
 def _identity(
-    request: TTSRequest, speech: SpeechRequest, synthesizer: Synthesizer, program: Mapping[str, str]
+    request: TTSRequest, plan: SpeechPlan, synthesizer: Synthesizer, program: Mapping[str, str]
 ) -> dict[str, Any]:
     """All that decides a result: the request, the voice's content, the model and this program."""
+    speech = plan.request
     engine = {"kind": synthesizer.engine.kind, "model": synthesizer.engine.model}
     more: dict[str, Any] = {"engine": engine, "program": dict(program)}
     if speech.verify:  # an unverified result must not pass for a verified one
@@ -335,7 +345,7 @@ def _identity(
         more["aligner"] = synthesizer.aligners.identity
     if speech.voice.warnings:  # they are part of the answer, and end without another revision
         more["voice_warnings"] = list(speech.voice.warnings)
-    return {**request.identity(speech), **more}
+    return {**request.identity(plan), **more}
 
 
 def failure_of(error: F5Error) -> dict[str, Any]:

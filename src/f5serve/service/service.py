@@ -267,10 +267,15 @@ class SpeechService:
         with self._metrics.track("list_jobs"):
             return await self._job_queries.recent(limit, after)
 
-    async def job_file(self, job_id: str, format: SubtitleFormat | None = None) -> JobFile:
-        """The audio of a job that is done, or its word times in a format."""
+    async def job_file(
+        self,
+        job_id: str,
+        format: SubtitleFormat | None = None,
+        take: tuple[int, int] | None = None,
+    ) -> JobFile:
+        """The audio of a job that is done, its word times in a format, or a take of a part."""
         with self._metrics.track("download"):
-            return await self.pools.lookups.run(job_file, self._job_store, job_id, format)
+            return await self.pools.lookups.run(job_file, self._job_store, job_id, format, take)
 
     async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks on store or library in a thread; counted as that operation."""

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from f5serve.errors import InvalidRequest
 from f5serve.service.dependencies import Dependencies
-from f5serve.service.fields import Name, Request, TextFields, own_fields_first, within
+from f5serve.service.fields import (
+    Flag,
+    Name,
+    Request,
+    TextFields,
+    lower,
+    own_fields_first,
+    within,
+)
+from f5serve.service.library_cast import LibraryCast
 from f5serve.service.requests import DEFAULT_VOICE
 from f5serve.settings import MAX_CHARS, Settings
-from f5serve.synthesis.spoken_request import preview, preview_as_dict
+from f5serve.synthesis.preview import preview, preview_as_dict
+from f5serve.synthesis.script_request import (
+    Cast,
+    CastScript,
+    ScriptSyntax,
+    cast_script,
+    check_script,
+    read_script,
+)
 from f5serve.text.clean import clean_text
+from f5serve.text.script_parser import Markup
 from f5serve.types import SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 
@@ -28,16 +48,35 @@ class TextRequest(Request, TextFields):
     voice: Name | None = Field(
         None, description="A voice of the library: its pace decides the lengths.", examples=["ana"]
     )
+    style: Name | None = Field(None, description="Of the voice.", examples=["happy"])
     speed: Annotated[float, within("speed")] | None = Field(None, description="Of the speech.")
+    markup: Annotated[Markup, BeforeValidator(lower)] | None = Field(
+        None, description="As /v1/audio/speech has it; `parts` of the answer are the script."
+    )
+    ssml: Flag | None = Field(None, description="The text is SSML.")
 
-    def speech_request(self, voice: Voice, max_text_chars: int, normalize: str) -> SpeechRequest:
-        """The request that would be spoken.
+    @property
+    def speaker(self) -> str:
+        """Name of the voice."""
+        return self.voice or DEFAULT_VOICE
+
+    def script(self, cast: Cast, max_text_chars: int) -> CastScript:
+        """The parts of the text with their voices; none where it has no tag.
 
         Raises:
-            InvalidRequest: as `clean_text`.
+            F5Error: as `read_script`, `check_script` and `cast_script`.
         """
+        syntax = ScriptSyntax(self.markup or "auto", bool(self.ssml), self.speed or 1.0)
+        script = read_script(self.text, cast, syntax)
+        if script is None:
+            return CastScript(())
+        check_script(script, max_text_chars)
+        return cast_script(script, cast)
+
+    def speech_request(self, voice: Voice, normalize: str) -> SpeechRequest:
+        """The request that would be spoken; its text is not clean yet."""
         return SpeechRequest(
-            text=clean_text(self.text, max_text_chars),
+            text=self.text,
             voice=voice,
             options=SamplingOptions(speed=self.speed or 1.0),
             language=self.language or "",
@@ -52,19 +91,24 @@ def preview_text(deps: Dependencies, settings: Settings, request: TextRequest) -
         InvalidRequest: as `clean_text`; VOICE_NOT_FOUND; BAD_VOICE_NAME for a URL.
         StorageFailed: the voice or its lexicon cannot be read.
     """
-    speaker = request.voice or DEFAULT_VOICE
+    speaker = request.speaker
     if is_url(speaker):
         raise InvalidRequest(
             f"{speaker[:80]!a} is a URL; a preview takes the name of a voice.",
             code="BAD_VOICE_NAME",
             hint="Leave voice out: words are the same in every voice without a lexicon.",
         )
-    speech = request.speech_request(
-        deps.voices.get(speaker), settings.max_text_chars, settings.normalize
-    )
-    lexicon = deps.lexicons.for_voice(speaker)
+    voice = deps.voices.get(speaker, request.style)
+    found = deps.lexicons.for_voice(speaker)
+    lexicon = request.rules.over(found.lexicon)
+    reading = partial(request.unnormalized, default=settings.normalize)
+    cast = LibraryCast(deps.voices, deps.lexicons, speaker, voice, lexicon, request.rules, reading)
+    script = request.script(cast, settings.max_text_chars)
+    speech = request.speech_request(voice, settings.normalize)
+    if not script.parts:
+        speech = replace(speech, text=clean_text(speech.text, settings.max_text_chars))
     loaded = deps.executor.loaded
     engine = None if loaded is None else loaded.engine
-    found = preview(speech, engine, request.rules.over(lexicon.lexicon))
-    shown = preview_as_dict(found)
-    return {**shown, "warnings": [*shown["warnings"], *lexicon.warnings]}
+    shown = preview_as_dict(preview(speech, engine, lexicon, script.parts))
+    warnings = [*shown["warnings"], *found.warnings, *script.warnings]
+    return {**shown, "warnings": list(dict.fromkeys(warnings))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from f5serve.asr_types import Verification
 from f5serve.types import Alignment, AudioFormat, Span, Utterance, Wave
@@ -45,6 +46,25 @@ class PartResult:
     start_s: float
     end_s: float
     takes: tuple[Take, ...] = ()
+
+
+def part_as_dict(part: PartResult) -> dict[str, Any]:
+    """A part as answers have it; times in seconds, `start` and `end` in characters."""
+    return {
+        "text": part.text,
+        "voice": part.voice,
+        "style": part.style or None,
+        "speed": part.speed,
+        "seed": part.seed,
+        "start": part.span[0],
+        "end": part.span[1],
+        "start_time": round(part.start_s, 3),
+        "end_time": round(part.end_s, 3),
+        "pause": part.pause_s,
+        "takes": [
+            {"seed": take.seed, "duration": round(take.duration_s, 3)} for take in part.takes
+        ],
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,17 @@ from f5serve.errors import InvalidRequest
 from f5serve.synthesis.speech_plan import SpeechPart
 from f5serve.text.clean import clean_text
 from f5serve.text.lexicon import Lexicon
-from f5serve.text.script import Mark, Part, Script, VoiceNames
+from f5serve.text.script import Mark, Part, Script, VoiceNames, bad_markup
 from f5serve.text.script_parser import Markup, parse_script
 from f5serve.text.spoken import written_text
 from f5serve.types import Voice
 
 _LEADING_MARKS = ".,;:!?…)]}»”’。，、！？；： "
 """What may follow a tag and belongs to the words before it."""
+
+
+MAX_SILENCE_S = 600.0
+"""All pauses of one text together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,17 @@ def read_script(text: str, names: VoiceNames, syntax: ScriptSyntax) -> Script | 
 
 
 def check_script(script: Script, max_chars: int) -> None:
-    """Refuse a script without words, or with too many.
+    """Refuse a script without words, or with too many words or pauses.
 
     Raises:
-        InvalidRequest: EMPTY_TEXT, TEXT_TOO_LONG.
+        InvalidRequest: EMPTY_TEXT, TEXT_TOO_LONG, BAD_MARKUP.
     """
+    silence_s = sum(part.pause_s or 0.0 for part in script.parts)
+    if silence_s > MAX_SILENCE_S:
+        raise bad_markup(
+            f"The pauses add up to {silence_s:g} s.",
+            f"Take {MAX_SILENCE_S:g} s at most in one text.",
+        )
     size = sum(len(part.text.text) for part in script.parts)
     if not size:
         raise _empty()
@@ -165,9 +175,9 @@ def _empty() -> InvalidRequest:
     )
 
 
-def script_parts(script: Script) -> list[dict[str, object]]:
-    """The parts of a script as JSON, with their places in the text that was sent."""
-    return [_part_as_dict(part) for part in script.parts]
+def script_parts(parts: Sequence[Part]) -> list[dict[str, object]]:
+    """Parts as JSON, with their places in the text that was sent."""
+    return [_part_as_dict(part) for part in parts]
 
 
 def _part_as_dict(part: Part) -> dict[str, object]:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -100,6 +101,20 @@ class SpeechPlan:
         return " ".join(part.spoken.shown for part in self.parts)
 
     @property
+    def identity(self) -> dict[str, Any] | None:
+        """All of its parts that decides sound and answer; None where the request says it all."""
+        request = self.request
+        if not self.is_script and request.takes == 1 and request.duration_s is None:
+            return None
+        return {
+            "takes": request.takes,
+            "duration_s": request.duration_s,
+            "max_speed": request.max_speed,
+            "lead_s": self.joins[0].gap_s,
+            "parts": [_identity(one.part) for one in self.parts],
+        }
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """Of each utterance, ISO 639-1; "" if unknown."""
         return tuple(part.spoken.language for part in self.parts for _ in part.indices)
@@ -136,8 +151,7 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
         InvalidRequest: TEXT_NOT_SPEAKABLE, BAD_PINYIN, or what the engine says of its options.
     """
     engine.check_options(request.options)
-    spoken_parts = [part for part in script if part.text] or [_whole(request, lexicon)]
-    drafts = [_Draft.of(request, part, index) for index, part in enumerate(spoken_parts)]
+    drafts = draft_parts(request, lexicon, script)
     refuse_unspeakable("".join(draft.spoken.mapped.text for draft in drafts), engine)
     seed = request.options.seed
     if seed is None:  # the same job and request always get the same one
@@ -148,11 +162,21 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
     planned = layout.plan()
     targets = slots([draft.part.source for draft in drafts], planned, request.max_speed)
     if request.duration_s is not None:
+        if request.remove_silence:
+            raise InvalidRequest(
+                "duration_s and remove_silence were both asked for.",
+                code="BAD_OPTION",
+                hint="Leave one of them out: without silences the speech would be shorter.",
+            )
         planned, targets = fit_duration(request.duration_s, planned, layout.plan)
     utterances = [one for part in planned.parts for one in part]
     firsts = [0, *accumulate(len(part) for part in planned.parts)]
     return SpeechPlan(
-        request=replace(request, text=" ".join(draft.spoken.written for draft in drafts)),
+        request=replace(
+            request,
+            text=" ".join(draft.spoken.written for draft in drafts),
+            time_words=request.time_words or any(draft.part.source.marks for draft in drafts),
+        ),
         parts=tuple(
             PlannedPart(draft.part, draft.spoken, draft.speed, draft.seed(seed), a, b - a)
             for draft, (a, b) in zip(drafts, pairwise(firsts), strict=True)
@@ -163,8 +187,31 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
         targets=targets,
         gains=_gains(request.voice, utterances) if engine.clones_voice else {},
         is_script=bool(script),
-        warnings=(*_warnings(drafts), *notes),
+        warnings=(*draft_warnings(drafts), *notes),
     )
+
+
+def draft_parts(
+    request: SpeechRequest, lexicon: Lexicon | None, script: Sequence[SpeechPart]
+) -> list[Draft]:
+    """The words of each part; arguments and errors as `make_plan`."""
+    parts = [part for part in script if part.text] or [_whole(request, lexicon)]
+    return [Draft.of(request, part, index) for index, part in enumerate(parts)]
+
+
+def _identity(part: SpeechPart) -> dict[str, Any]:
+    source, voice = part.source, part.voice
+    return {
+        "text": part.text,
+        "voice": [source.voice, voice.name, voice.style, voice.revision],
+        "how": [source.speed, source.seed, source.pause_s, source.start_s, source.end_s],
+        "marks": [
+            [mark.name, chars] for mark, chars in zip(source.marks, part.mark_chars, strict=True)
+        ],
+        "source": [source.text.text, *source.text.source_span(0, len(source.text.text))],
+        "unnormalized": sorted(part.unnormalized),
+        "lexicon": part.lexicon.revision if part.lexicon and part.lexicon.rules else None,
+    }
 
 
 def _whole(request: SpeechRequest, lexicon: Lexicon | None) -> SpeechPart:
@@ -173,12 +220,13 @@ def _whole(request: SpeechRequest, lexicon: Lexicon | None) -> SpeechPart:
     return SpeechPart(source, request.text, request.voice, lexicon, request.unnormalized)
 
 
-def _warnings(drafts: Sequence[_Draft]) -> tuple[str, ...]:
+def draft_warnings(drafts: Sequence[Draft]) -> tuple[str, ...]:
+    """What was left as it is although it may be read wrongly, each sentence once."""
     return tuple(dict.fromkeys(one for draft in drafts for one in draft.spoken.warnings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Draft:
+class Draft:
     """A part before it has utterances; `request` is the request that it would be alone."""
 
     part: SpeechPart
@@ -187,7 +235,7 @@ class _Draft:
     index: int
 
     @classmethod
-    def of(cls, request: SpeechRequest, part: SpeechPart, index: int) -> _Draft:
+    def of(cls, request: SpeechRequest, part: SpeechPart, index: int) -> Draft:
         speed = part.source.speed
         options = request.options if speed is None else replace(request.options, speed=speed)
         alone = replace(
@@ -222,7 +270,7 @@ class _Layout:
 
     request: SpeechRequest
     engine: Engine
-    drafts: Sequence[_Draft]
+    drafts: Sequence[Draft]
     seed: int
     lead_s: float | None
 
@@ -231,7 +279,7 @@ class _Layout:
         parts = [self._utterances(draft, factor) for draft in self.drafts]
         return Planned(parts, list(self._joins([len(part) for part in parts])))
 
-    def _utterances(self, draft: _Draft, factor: float) -> list[Utterance]:
+    def _utterances(self, draft: Draft, factor: float) -> list[Utterance]:
         options = draft.request.options
         if factor != 1.0:
             options = replace(options, speed=options.speed * factor)
@@ -244,7 +292,7 @@ class _Layout:
 
     def _joins(self, counts: Sequence[int]) -> Iterator[Join]:
         fade = Join(self.request.cross_fade_s)
-        before: _Draft | None = None
+        before: Draft | None = None
         for draft, count in zip(self.drafts, counts, strict=True):
             yield self._join(before, draft)
             yield from [fade] * (count - 1)
@@ -253,7 +301,7 @@ class _Layout:
         ends_s = [source.end_s for source in sources if source.end_s is not None]
         yield Join(gap_s=sources[-1].pause_s, start_s=max(ends_s) if ends_s else None)
 
-    def _join(self, before: _Draft | None, draft: _Draft) -> Join:
+    def _join(self, before: Draft | None, draft: Draft) -> Join:
         """How a part follows the one before it; voices do not fade into one another."""
         pause_s = self.lead_s if before is None else before.part.source.pause_s
         if draft.part.source.start_s is not None:

@@ -25,6 +25,7 @@ from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks
 from f5serve.synthesis.lengths import LengthFitter, Speaker
 from f5serve.synthesis.part_results import (
+    MAX_TAKES,
     check_takes,
     mark_times,
     misfit_warnings,
@@ -59,6 +60,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "speed": (0.25, 4),
     "seed": (0, MAX_SEED),
     "cross_fade_s": (0, 5),
+    "duration_s": (0.1, 3600),
+    "max_speed": (1, 4),
+    "takes": (1, MAX_TAKES),
 }
 """What each option of a request may be."""
 
@@ -336,9 +340,9 @@ def check_request(request: SpeechRequest, max_text_chars: int) -> str:
 def check_options(request: SpeechRequest) -> None:
     """Refuse options outside `RANGES`."""
     for name, (low, high) in RANGES.items():
-        owner = request if name == "cross_fade_s" else request.options
+        owner = request.options if hasattr(request.options, name) else request
         value = getattr(owner, name)
-        if value is None and name == "seed":
+        if value is None and name in ("seed", "duration_s"):
             continue
         if not (math.isfinite(value) and low <= value <= high):
             raise InvalidRequest(

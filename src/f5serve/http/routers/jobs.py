@@ -29,6 +29,7 @@ POLL_AFTER_S = {"QUEUED": 2, "PROCESSING": 1}
 """Retry-After in seconds, by status, for clients that poll."""
 
 Id = Annotated[str, Path(description="The job's id, as POST /v1/jobs has answered it.")]
+Number = Annotated[int, Path(ge=0, le=100_000)]
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _RANGES: dict[int | str, dict[str, Any]] = {
@@ -143,6 +144,9 @@ async def get_job_result(job_id: Id, state: StateDep) -> JSONResponse:
         name: _reachable(url, f"{at}/timings/{name}")
         for name, url in answer["timing_files"].items()
     }
+    for part, one in enumerate(answer["parts"]):
+        for number, take in enumerate(one["takes"]):
+            take["audio_url"] = _reachable(take["audio_url"], f"{at}/takes/{part}/{number}")
     urls = {"audio_url": _reachable(answer["audio_url"], f"{at}/audio"), "timing_files": files}
     return JSONResponse({**answer, **urls})
 
@@ -162,6 +166,27 @@ async def get_job_result(job_id: Id, state: StateDep) -> JSONResponse:
 async def get_job_audio(job_id: Id, request: Request, state: StateDep) -> Response:
     """The sound itself, in the format that was asked for; `Range` and `If-None-Match` work."""
     file = await state.operations.job_file(job_id)
+    pool = state.operations.pools.downloads
+    return await send_file(request, state.store, file, pool, shown=True)
+
+
+@router.head("/v1/jobs/{job_id}/takes/{part}/{take}", include_in_schema=False)
+@router.get(
+    "/v1/jobs/{job_id}/takes/{part}/{take}",
+    operation_id="get_job_take",
+    summary="Fetch a take of a part",
+    response_class=Response,
+    responses={
+        200: {"description": "The speech.", "content": {"audio/*": _BINARY}},
+        **_RANGES,
+        **errors.error_responses(400, 404, 409, 416, 503),
+    },
+)
+async def get_job_take(
+    job_id: Id, part: Number, take: Number, request: Request, state: StateDep
+) -> Response:
+    """One version of a part of a script; both are counted from 0."""
+    file = await state.operations.job_file(job_id, take=(part, take))
     pool = state.operations.pools.downloads
     return await send_file(request, state.store, file, pool, shown=True)
 

@@ -37,6 +37,7 @@ from f5serve.voices.names import casefold, is_url
 PARAMS = {
     **dict.fromkeys(["TEXT_TOO_LONG", "EMPTY_TEXT", "NOT_TEXT", "BAD_UNICODE"], "input"),
     **dict.fromkeys(["TEXT_NOT_SPEAKABLE", "BAD_PINYIN", "ANSWER_TOO_LARGE"], "input"),
+    **dict.fromkeys(["BAD_MARKUP", "BAD_SSML"], "input"),
     **dict.fromkeys(["VOICE_NOT_FOUND", "BAD_VOICE_NAME", "RESERVED_VOICE_NAME"], "voice"),
     **dict.fromkeys(["UNKNOWN_MODEL", "MODEL_NOT_LOADED"], "model"),
     "UNKNOWN_FORMAT": "response_format",

@@ -34,6 +34,19 @@ class PlannedUtterance(BaseModel):
     duration: float = Field(description="Planned length in seconds.", examples=[2.7])
 
 
+class ScriptPart(BaseModel):
+    """A part of a script; null is what the request says."""
+
+    text: str = Field(description="Without tags.", examples=["Hello there."])
+    voice: str | None = Field(examples=["ana"])
+    style: str | None = Field(examples=["happy"])
+    speed: float | None
+    seed: int | None
+    pause: float | None = Field(description="Seconds of silence behind it.", examples=[1.2])
+    start: int = Field(description="First character in the text that was sent.")
+    end: int = Field(description="The one behind the last.")
+
+
 class SpokenText(BaseModel):
     """What would be spoken."""
 
@@ -43,6 +56,7 @@ class SpokenText(BaseModel):
     )
     spoken_text: str = Field(examples=["It costs three dollars and fifty cents."])
     changes: list[TextChange]
+    parts: list[ScriptPart] = Field(description="Of a script; none where the text has no tag.")
     utterances: list[PlannedUtterance]
     unspeakable: list[str] | None = Field(
         description="Characters that the model has no sound for; null while no model is loaded."
