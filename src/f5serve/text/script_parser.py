@@ -40,7 +40,7 @@ PAUSES_S = {"break": 0.5, "short pause": 0.5, "pause": 1.0, "long pause": 2.0}
 STRENGTHS_S = {"x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 1.0, "x-strong": 1.5}
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}+"
-_MAY_BE_SCRIPT = re.compile(rf"[\[{{]|<break\b|^[ \t]*+{_NAME}:[ \t]", re.IGNORECASE | re.MULTILINE)
+_MAY_BE_SCRIPT = re.compile(rf"[\[{{]|<break\b|^[ \t]*+{_NAME}:\s", re.IGNORECASE | re.MULTILINE)
 # What has no group stays text: escapes, code, pinyin, links.
 _TOKEN = re.compile(
     r"\\[\\\[\]{}]|`[^`\n]{1,200}+`|\[pinyin:[^\[\]]{0,500}+\]|!?\[[^\[\]\n]{0,500}+\]\("
@@ -48,7 +48,7 @@ _TOKEN = re.compile(
     r"|(?P<cut>\[\s?(?:voice|style|speed|rate|seed|pause|break)\s?[:=])"
     r"|(?<![\w\\$])\{(?P<brace>[^{}]{1,500}+)\}"
     r"|<break\b(?P<attributes>[^<>]{0,200}+)>"
-    rf"|^[ \t]*+(?P<speaker>{_NAME}):(?=[ \t]++\S)"
+    rf"|^[ \t]*+(?P<speaker>{_NAME}):(?=\s)"
     r"|(?P<blank>\n[^\S\n]*+\n)",
     re.IGNORECASE | re.MULTILINE,
 )
