@@ -30,6 +30,8 @@ from f5serve.text import numbers
 from f5serve.text.cues import parse_cues
 from f5serve.text.normalization.normalizer import LANGUAGES
 from f5serve.text.normalization.rules import Rule, characters_of
+from f5serve.text.script import AnyVoice
+from f5serve.text.script_parser import parse_script
 from f5serve.text.split import split_text
 from f5serve.text.spoken import spoken_text
 from f5serve.text.tokens import Vocab, tokenize
@@ -290,6 +292,9 @@ ARGUMENTS: dict[str, Any] = {
     "hint": "it",
     "number": 1,
     "names": NoVoices(),
+    "at": 0,
+    "style": "happy",
+    "place": "character 1",
     "transcript": Transcript("well heard", "en", 0.9, (WordTiming("well", 0.0, 0.1, 0.9),)),
 }
 """What the functions are given beside their text, by the name of the argument."""
@@ -357,6 +362,7 @@ does not stay in the processor's cache, so four times the text may take more tha
 SEVERAL: dict[str, Callable[[str], object]] = {
     "compare": lambda text: compare(text, f"q{text[:-9]}x", "en"),
     "split_text of few bytes": lambda text: split_text(text, 20),
+    "parse_script with tags": lambda text: parse_script(f"[ana] {text}", AnyVoice()),
     "missing": Vocab([" ", "a"]).missing,
     "tokenize": tokenize,
     **{
