@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from f5serve.audio.encode import read_wav
 from f5serve.cli.main import run
+from f5serve.fallback.kokoro import median_f0_hz
 from f5serve.fallback.phonemes import pronounce
 from f5serve.settings import Settings
 from f5serve.startup import load
@@ -98,3 +100,26 @@ def test_the_real_engine_runs_on_random_weights(
     assert (said["engine"], said["model"]) == ("f5", "random:F5TTS_v1_Small")
     assert any("noise" in warning for warning in said["warnings"])
     assert read_wav(out.read_bytes()).duration_s > 0.2
+
+
+def test_a_script_is_understood_part_by_part_in_its_voices(tmp_path: Path) -> None:
+    text = (
+        "The weather is lovely this morning. [pause:1.5s] [voice:jf_alpha] She sold seven apples"
+        " at the market. [pause:0.8s] [main][speed:0.8] I would like a cup of coffee with milk."
+    )
+    args = ["say", text, "-v", "jm_kumo", "--engine", "standin", "-o", str(tmp_path / "out.wav")]
+    script = tmp_path / "parts.json"
+    with script.open("w") as file, redirect_stdout(file):
+        assert run([*args, "--json"]) == 0
+    answer = json.loads(script.read_text())
+    wave = read_wav((tmp_path / "out.wav").read_bytes())
+    pitches = []
+    for part in answer["parts"]:
+        at = slice(*(round(part[name] * wave.sample_rate) for name in ("start_time", "end_time")))
+        spoken = Wave(wave.samples[at])
+        assert word_error_rate(part["text"], transcribe(spoken)) <= GATE, part["text"]
+        pitches.append(median_f0_hz(spoken))
+    first, second, third = answer["parts"]
+    assert second["start_time"] - first["end_time"] == pytest.approx(1.5, abs=0.01)
+    assert third["start_time"] - second["end_time"] == pytest.approx(0.8, abs=0.01)
+    assert pitches[1] > 1.5 * max(pitches[0], pitches[2])

@@ -14,17 +14,7 @@ from f5serve.service.events import AudioChunk, DeliveryOptions
 from f5serve.types import Wave
 from f5serve.voices.prepare import default_voice
 from tests.service.house import House, house, run
-
-RATE = 24_000
-LOUD = 10 ** (-42 / 20)
-
-
-def sounds(samples: Any) -> list[tuple[float, float]]:
-    """Where there is sound, seconds: stretches without 20 ms of quiet."""
-    loud = np.flatnonzero(np.abs(samples) > LOUD)
-    breaks = np.flatnonzero(np.diff(loud) > 0.02 * RATE)
-    starts, ends = [loud[0], *loud[breaks + 1]], [*loud[breaks], loud[-1]]
-    return [(a / RATE, (b + 1) / RATE) for a, b in zip(starts, ends, strict=True)]
+from tests.sounds import sounds
 
 
 def wave_of(here: House, answer: dict[str, Any]) -> Wave:
