@@ -160,7 +160,7 @@ def _size(text: str) -> int:
     return len("".join(text.split()))
 
 
-def misfit_warnings(
+def length_warnings(
     plan: SpeechPlan, fitter: LengthFitter | None, duration_s: float
 ) -> Iterator[str]:
     """Sentences on subtitles that are too long, and on a duration that was missed."""

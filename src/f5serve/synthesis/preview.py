@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from f5serve.synthesis.script_request import script_parts
-from f5serve.synthesis.speech_plan import Draft, SpeechPart, draft_parts, draft_warnings
+from f5serve.synthesis.speech_plan import PartRequest, SpeechPart, part_requests, reading_warnings
 from f5serve.synthesis.spoken_request import plan_spoken, speech_s
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.pinyin import show_pinyin
@@ -23,13 +23,13 @@ class TextPreview:
     """What a request would speak.
 
     Attributes:
-        drafts: the words of each part; one where the text is no script.
+        requests: the words of each part; one where the text is no script.
         utterances: with the length of each, see `speech_s`.
         unspeakable: characters that the engine has no sound for; None while no engine is loaded.
         is_script: whether the text had tags.
     """
 
-    drafts: Sequence[Draft]
+    requests: Sequence[PartRequest]
     utterances: tuple[Utterance, ...]
     unspeakable: tuple[str, ...] | None
     is_script: bool = False
@@ -37,32 +37,32 @@ class TextPreview:
     @property
     def written(self) -> str:
         """The text as it was understood, without tags."""
-        return " ".join(draft.spoken.written for draft in self.drafts)
+        return " ".join(one_part.spoken.written for one_part in self.requests)
 
     @property
     def shown(self) -> str:
         """The words for people."""
-        return " ".join(draft.spoken.shown for draft in self.drafts)
+        return " ".join(one_part.spoken.shown for one_part in self.requests)
 
     @property
     def language(self) -> str:
         """Of the first part whose language is known; "" if none is."""
-        return next((one.spoken.language for one in self.drafts if one.spoken.language), "")
+        return next((one.spoken.language for one in self.requests if one.spoken.language), "")
 
     @property
     def changes(self) -> list[Change]:
         """What is not spoken as it is written; places are in `written`."""
         found: list[Change] = []
         begin = 0
-        for draft in self.drafts:
-            for one in changes(draft.spoken):
+        for one_part in self.requests:
+            for one in changes(one_part.spoken):
                 found.append(replace(one, start=one.start + begin, end=one.end + begin))
-            begin += len(draft.spoken.written) + 1
+            begin += len(one_part.spoken.written) + 1
         return found
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return draft_warnings(self.drafts)
+        return reading_warnings(self.requests)
 
 
 def preview(
@@ -76,20 +76,22 @@ def preview(
     Raises:
         InvalidRequest: BAD_PINYIN.
     """
-    drafts = draft_parts(request, lexicon, script)
+    requests = part_requests(request, lexicon, script)
     limit = engine.max_text_bytes if engine is not None else _UNLIMITED
     utterances = [
-        one for draft in drafts for one in plan_spoken(draft.request, draft.spoken, limit, seed=0)
+        one
+        for one_part in requests
+        for one in plan_spoken(one_part.request, one_part.spoken, limit, seed=0)
     ]
     unspeakable = None
     if engine is not None:
-        unspeakable = tuple(engine.unspeakable("".join(one.spoken.mapped.text for one in drafts)))
-    return TextPreview(drafts, tuple(utterances), unspeakable, bool(script))
+        unspeakable = tuple(engine.unspeakable("".join(one.spoken.mapped.text for one in requests)))
+    return TextPreview(requests, tuple(utterances), unspeakable, bool(script))
 
 
 def preview_as_dict(found: TextPreview) -> dict[str, Any]:
     """A preview as JSON, for the command line and POST /v1/text."""
-    sources = [draft.part.source for draft in found.drafts] if found.is_script else []
+    sources = [one_part.part.source for one_part in found.requests] if found.is_script else []
     return {
         "text": found.written,
         "language": found.language or None,

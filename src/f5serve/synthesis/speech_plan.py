@@ -151,16 +151,16 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
         InvalidRequest: TEXT_NOT_SPEAKABLE, BAD_PINYIN, or what the engine says of its options.
     """
     engine.check_options(request.options)
-    drafts = draft_parts(request, lexicon, script)
-    refuse_unspeakable("".join(draft.spoken.mapped.text for draft in drafts), engine)
+    requests = part_requests(request, lexicon, script)
+    refuse_unspeakable("".join(one_part.spoken.mapped.text for one_part in requests), engine)
     seed = request.options.seed
     if seed is None:  # the same job and request always get the same one
-        written = " ".join(draft.spoken.written for draft in drafts)
+        written = " ".join(one_part.spoken.written for one_part in requests)
         seed = derive_seed(job_id, written, request.voice.revision)
     silence = script[0].source if script and not script[0].text else None
-    layout = _Layout(request, engine, drafts, seed, silence.pause_s if silence else None)
+    layout = _Layout(request, engine, requests, seed, silence.pause_s if silence else None)
     planned = layout.plan()
-    targets = slots([draft.part.source for draft in drafts], planned, request.max_speed)
+    targets = slots([one_part.part.source for one_part in requests], planned, request.max_speed)
     if request.duration_s is not None:
         if request.remove_silence:
             raise InvalidRequest(
@@ -174,12 +174,15 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
     return SpeechPlan(
         request=replace(
             request,
-            text=" ".join(draft.spoken.written for draft in drafts),
-            time_words=request.time_words or any(draft.part.source.marks for draft in drafts),
+            text=" ".join(one_part.spoken.written for one_part in requests),
+            time_words=request.time_words
+            or any(one_part.part.source.marks for one_part in requests),
         ),
         parts=tuple(
-            PlannedPart(draft.part, draft.spoken, draft.speed, draft.seed(seed), a, b - a)
-            for draft, (a, b) in zip(drafts, pairwise(firsts), strict=True)
+            PlannedPart(
+                one_part.part, one_part.spoken, one_part.speed, one_part.seed(seed), a, b - a
+            )
+            for one_part, (a, b) in zip(requests, pairwise(firsts), strict=True)
         ),
         seed=seed,
         utterances=utterances,
@@ -187,16 +190,16 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
         targets=targets,
         gains=_gains(request.voice, utterances) if engine.clones_voice else {},
         is_script=bool(script),
-        warnings=(*draft_warnings(drafts), *notes),
+        warnings=(*reading_warnings(requests), *notes),
     )
 
 
-def draft_parts(
+def part_requests(
     request: SpeechRequest, lexicon: Lexicon | None, script: Sequence[SpeechPart]
-) -> list[Draft]:
+) -> list[PartRequest]:
     """The words of each part; arguments and errors as `make_plan`."""
     parts = [part for part in script if part.text] or [_whole(request, lexicon)]
-    return [Draft.of(request, part, index) for index, part in enumerate(parts)]
+    return [PartRequest.of(request, part, index) for index, part in enumerate(parts)]
 
 
 def _identity(part: SpeechPart) -> dict[str, Any]:
@@ -220,13 +223,13 @@ def _whole(request: SpeechRequest, lexicon: Lexicon | None) -> SpeechPart:
     return SpeechPart(source, request.text, request.voice, lexicon, request.unnormalized)
 
 
-def draft_warnings(drafts: Sequence[Draft]) -> tuple[str, ...]:
+def reading_warnings(requests: Sequence[PartRequest]) -> tuple[str, ...]:
     """What was left as it is although it may be read wrongly, each sentence once."""
-    return tuple(dict.fromkeys(one for draft in drafts for one in draft.spoken.warnings))
+    return tuple(dict.fromkeys(one for one_part in requests for one in one_part.spoken.warnings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draft:
+class PartRequest:
     """A part before it has utterances; `request` is the request that it would be alone."""
 
     part: SpeechPart
@@ -235,7 +238,7 @@ class Draft:
     index: int
 
     @classmethod
-    def of(cls, request: SpeechRequest, part: SpeechPart, index: int) -> Draft:
+    def of(cls, request: SpeechRequest, part: SpeechPart, index: int) -> PartRequest:
         speed = part.source.speed
         options = request.options if speed is None else replace(request.options, speed=speed)
         alone = replace(
@@ -262,7 +265,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
-    """How drafts become utterances and joins.
+    """How requests become utterances and joins.
 
     Attributes:
         lead_s: silence before the first words; None for none.
@@ -270,45 +273,45 @@ class _Layout:
 
     request: SpeechRequest
     engine: Engine
-    drafts: Sequence[Draft]
+    requests: Sequence[PartRequest]
     seed: int
     lead_s: float | None
 
     def plan(self, factor: float = 1.0) -> Planned:
         """The utterances, with all speeds times `factor`."""
-        parts = [self._utterances(draft, factor) for draft in self.drafts]
+        parts = [self._utterances(one_part, factor) for one_part in self.requests]
         return Planned(parts, list(self._joins([len(part) for part in parts])))
 
-    def _utterances(self, draft: Draft, factor: float) -> list[Utterance]:
-        options = draft.request.options
+    def _utterances(self, one_part: PartRequest, factor: float) -> list[Utterance]:
+        options = one_part.request.options
         if factor != 1.0:
             options = replace(options, speed=options.speed * factor)
         return plan_spoken(
-            replace(draft.request, options=options),
-            draft.spoken,
+            replace(one_part.request, options=options),
+            one_part.spoken,
             self.engine.max_text_bytes,
-            draft.seed(self.seed),
+            one_part.seed(self.seed),
         )
 
     def _joins(self, counts: Sequence[int]) -> Iterator[Join]:
         fade = Join(self.request.cross_fade_s)
-        before: Draft | None = None
-        for draft, count in zip(self.drafts, counts, strict=True):
-            yield self._join(before, draft)
+        before: PartRequest | None = None
+        for one_part, count in zip(self.requests, counts, strict=True):
+            yield self._join(before, one_part)
             yield from [fade] * (count - 1)
-            before = draft
-        sources = [draft.part.source for draft in self.drafts]
+            before = one_part
+        sources = [one_part.part.source for one_part in self.requests]
         ends_s = [source.end_s for source in sources if source.end_s is not None]
         yield Join(gap_s=sources[-1].pause_s, start_s=max(ends_s) if ends_s else None)
 
-    def _join(self, before: Draft | None, draft: Draft) -> Join:
+    def _join(self, before: PartRequest | None, one_part: PartRequest) -> Join:
         """How a part follows the one before it; voices do not fade into one another."""
         pause_s = self.lead_s if before is None else before.part.source.pause_s
-        if draft.part.source.start_s is not None:
-            return Join(start_s=draft.part.source.start_s)
+        if one_part.part.source.start_s is not None:
+            return Join(start_s=one_part.part.source.start_s)
         if pause_s is not None:
             return Join(gap_s=pause_s)
-        is_same = before is not None and before.part.voice.revision == draft.part.voice.revision
+        is_same = before is not None and before.part.voice.revision == one_part.part.voice.revision
         return Join(self.request.cross_fade_s) if is_same else Join()
 
 

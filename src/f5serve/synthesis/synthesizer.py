@@ -28,7 +28,7 @@ from f5serve.synthesis.part_results import (
     MAX_TAKES,
     check_takes,
     mark_times,
-    misfit_warnings,
+    length_warnings,
     part_results,
 )
 from f5serve.synthesis.result import SpeechMetrics, SpeechResult
@@ -213,7 +213,7 @@ class Synthesizer:
                 *self._warnings(request, verifier),
                 *plan.warnings,
                 *timed.warnings,
-                *misfit_warnings(plan, fitter, duration_s),
+                *length_warnings(plan, fitter, duration_s),
             ),
             verification=verifier.result(_spoken(utterances, fitter)) if verifier else None,
             timings=timed.alignment,

@@ -246,7 +246,7 @@ class _Parser:
 
     def _named(self, name: str) -> _State | None:
         """Who a name stands for: the request's voice, a style of the current voice, a voice, or
-        voice and style as `ana_happy`; None for nobody."""
+        voice and style as `ana_happy`; None for no one."""
         if not _IS_NAME.fullmatch(name) or name.isdigit():
             return None
         if name.lower() in (MAIN, REGULAR):
