@@ -29,6 +29,7 @@ from f5serve.fallback.phonemes import pronounce
 from f5serve.text import numbers
 from f5serve.text.normalization.normalizer import LANGUAGES
 from f5serve.text.normalization.rules import Rule, characters_of
+from f5serve.text.script import AnyVoice
 from f5serve.text.split import split_text
 from f5serve.text.spoken import spoken_text
 from f5serve.text.tokens import Vocab, tokenize
@@ -97,6 +98,10 @@ PUMPED = [
         "\n- ",
         "\n1. ",
         "**a",
+        '<sub alias="',
+        '<sub alias="a">b',
+        '<sub alias="a">b</sub>',
+        '<say-as interpret-as="date" format=" ',
         "http://",
         "www.a.",
         "a@a.",
@@ -271,6 +276,11 @@ ARGUMENTS: dict[str, Any] = {
     "what": "it",
     "sha256": "0" * 64,
     "found": "well heard",
+    "kind": "characters",
+    "at": 10,
+    "place": "character 11",
+    "names": AnyVoice(),
+    "date_format": "dmy",
     "vocabulary": {},
     "right": "x",
     "hint": "it",
@@ -330,7 +340,7 @@ FEW = [
     (pumped(unit, SMALL // 2)[2], pumped(unit, LARGE // 2)[2])
     for unit in [
         *["a", "1", "漢", "เ", "!", "_", "🙂", "'", " ", "a ", "한 ", "- ", "x@", "1,"],
-        *["[a](", "&amp;", "\n- ", "Dr. "],
+        *["[a](", "&amp;", "\n- ", "Dr. ", '<sub alias="a">b</sub>', "<b>", "<w/>", "</"],
     ]
 ]
 """A function has many steps, and its patterns are measured one by one."""
