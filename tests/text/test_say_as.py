@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -217,6 +219,20 @@ def test_any_words_in_any_tag(items: list[tuple[str, str]], language: str) -> No
         assert 0 <= start <= end <= len(spoken.written)
     for left, right in pairwise(spoken.mapped.spans):
         assert left == right or left[1] <= right[0]
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "ssml.md").read_text()
+ROWS = re.findall(r"^\| (`[a-z].*) \| `(.+)` \| (.+) \|$", GUIDE, flags=re.MULTILINE)
+
+
+def test_the_guide_names_all_kinds_and_what_they_say() -> None:
+    named = set()
+    for kinds, words, spoken in ROWS:
+        date_format = re.findall(r'format="(\w+)"', kinds)
+        for kind in re.findall(r"`([a-z-]+)`", kinds):
+            named.add(kind)
+            assert speak(say_as(kind, words, *date_format)).mapped.text == spoken
+    assert named == set(KINDS)
 
 
 def test_tags_that_are_not_closed_or_unknown_are_left_to_cleaning() -> None:
