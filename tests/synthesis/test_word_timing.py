@@ -105,3 +105,21 @@ def test_times_of_a_long_text_count_from_its_beginning(tmp_path: Path) -> None:
             assert answer["metrics"]["timing_s"] < 1
 
     run(story)
+
+
+def test_words_that_are_spoken_otherwise_are_timed_and_shown_as_written(tmp_path: Path) -> None:
+    text = (
+        'The <sub alias="World Wide Web">WWW</sub>, on the '
+        '<say-as interpret-as="ordinal">3</say-as> <sub alias="floor">fl. No</sub>.'
+    )
+
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            answer = await here.ask("j", text=text, timing_format="srt")
+            assert answer["text"] == "The WWW, on the 3 fl. No."
+            assert answer["spoken_text"] == "The World Wide Web, on the third floor."
+            words = [word["word"] for word in answer["word_timings"]]
+            assert words == ["The", "WWW,", "on", "the", "3", "fl. No."]
+            assert b"The WWW, on the 3 fl. No." in stored(here, answer["timing_files"]["srt"])
+
+    run(story)

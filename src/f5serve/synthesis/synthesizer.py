@@ -27,8 +27,8 @@ from f5serve.synthesis.lengths import LengthFitter, Speaker
 from f5serve.synthesis.part_results import (
     MAX_TAKES,
     check_takes,
-    mark_times,
     length_warnings,
+    mark_times,
     part_results,
 )
 from f5serve.synthesis.result import SpeechMetrics, SpeechResult

@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 
 from f5serve.errors import InvalidRequest
+from f5serve.text.aliases import with_aliases, without_end_tag
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.markup import (
     PICTURES,
@@ -118,9 +119,9 @@ def clean(text: str, max_chars: int) -> MappedText:
     mapped = MappedText.of(text)
     if not _PLAIN.fullmatch(text):
         _refuse_binary(text)
-        _refuse_broken_unicode(text)
+        refuse_broken_unicode(text)
         mapped = _clean(mapped)
-    if not any(map(str.isalnum, mapped.text)):
+    if not any(map(str.isalnum, with_aliases(mapped.text))):
         raise InvalidRequest(
             "Text input is required.",
             code="EMPTY_TEXT",
@@ -224,7 +225,12 @@ def _refuse_binary(text: str) -> None:
         )
 
 
-def _refuse_broken_unicode(text: str) -> None:
+def refuse_broken_unicode(text: str) -> None:
+    """Refuse halves of characters, and stacks of marks whose normal form takes long.
+
+    Raises:
+        InvalidRequest: code BAD_UNICODE.
+    """
     half = _SURROGATE.search(text)
     if half:
         raise InvalidRequest(
@@ -254,7 +260,7 @@ def _end_paragraphs(text: MappedText) -> MappedText:
 def _end_sentence(match: re.Match[str]) -> str | None:
     text = match.string
     line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
-    last = without_emoji(line)[-1:] or "."
+    last = without_emoji(without_end_tag(line))[-1:] or "."
     if unicodedata.category(last)[0] not in "LNM":
         return None
     return "。" if "\u3040" <= last <= "\u9fff" else "."

@@ -14,6 +14,7 @@ import re
 from functools import partial
 from itertools import pairwise
 
+from f5serve.text.aliases import ALIASED
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.pinyin import SAY_AS
 
@@ -32,7 +33,7 @@ _BLOCKS = (
 )
 # Attributes have an equals sign: "a <b and c> d" is no tag.
 _END_OF_TAG = r"(?:\s[^<>=]{0,100}=[^<>]{0,2000})?\s{0,9}/?>"
-_INLINE_TAG = re.compile(rf"{SAY_AS}|</?(?:{_INLINE}){_END_OF_TAG}", re.IGNORECASE)
+_INLINE_TAG = re.compile(rf"{SAY_AS}|{ALIASED}|</?(?:{_INLINE}){_END_OF_TAG}", re.IGNORECASE)
 _BLOCK_TAG = re.compile(rf"</?(?:{_BLOCKS}){_END_OF_TAG}", re.IGNORECASE)
 
 _LINK = re.compile(
@@ -162,7 +163,8 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def _without_tag(match: re.Match[str]) -> str | None:
-    return None if match["words"] is not None else ""  # pinyin is for later steps
+    is_spoken = match["words"] is not None or match["written"] is not None
+    return None if is_spoken else ""  # pinyin and aliases are for later steps
 
 
 def _without_math(text: MappedText, match: re.Match[str]) -> MappedText:

@@ -85,10 +85,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Parts in order, and what is to be said about the markup."""
+    """Parts in order, and what is to be said about the markup.
+
+    Attributes:
+        language: that the markup names, as `canonical_tag` returns it; "" for none.
+    """
 
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
+    language: str = ""
 
 
 def print_script(parts: Sequence[Part]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from f5serve.errors import InvalidRequest
+from f5serve.text.aliases import Alias, speak_aliases, take_aliases
 from f5serve.text.language import is_day_first, language_of
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.mapped_text import MappedText
@@ -23,7 +24,7 @@ class SpokenText:
     """The words that are spoken for a text.
 
     Attributes:
-        written: the text without the markup of `text/pinyin.py`.
+        written: the text without the markup of `text/pinyin.py` and `text/aliases.py`.
         mapped: the words; each character has its span in `written`.
         language: of the text, ISO 639-1; "" if unknown.
         warnings: what was left as it is although it may be read wrongly.
@@ -59,15 +60,16 @@ def spoken_text(
     Raises:
         InvalidRequest: BAD_PINYIN for a syllable that does not exist.
     """
-    written, mapped = _without_markup(text)
+    written, mapped, aliases = _without_markup(text)
     tag = language or voice_language
     language = (language or language_of(without_pinyin(written), voice_language)).partition("-")[0]
+    mapped, warnings = speak_aliases(mapped, aliases, language)
     if lexicon is not None:
         mapped = lexicon.apply(mapped, language)
     is_british = language == "en" and is_day_first(tag)
     rules = DAY_FIRST_ENGLISH if is_british else language
     done = normalize(mapped, rules, unnormalized)
-    return SpokenText(written, done.mapped, language, done.warnings)
+    return SpokenText(written, done.mapped, language, (*warnings, *done.warnings))
 
 
 def written_text(text: str) -> str:
@@ -75,11 +77,12 @@ def written_text(text: str) -> str:
     return _without_markup(text)[0]
 
 
-def _without_markup(text: str) -> tuple[str, MappedText]:
-    """The text as people read it, and the same with pinyin in place of the marked characters."""
-    marked = mark_pinyin(MappedText.of(text))
+def _without_markup(text: str) -> tuple[str, MappedText, list[Alias]]:
+    """The text as people read it, the same with pinyin in place of the marked characters, and the
+    places of that which are spoken otherwise."""
+    marked, aliases = take_aliases(mark_pinyin(MappedText.of(text)))
     if marked.text == text:
-        return text, marked
+        return text, marked, aliases
     parts: list[str] = []
     spans: list[Span] = []
     end = 0
@@ -90,7 +93,7 @@ def _without_markup(text: str) -> tuple[str, MappedText]:
             end += len(parts[-1])
         spans.append((end - len(parts[-1]), end))
         last = span
-    return "".join(parts), MappedText(marked.text, tuple(spans))
+    return "".join(parts), MappedText(marked.text, tuple(spans)), aliases
 
 
 def as_written(spoken: str, written: str, spans: Sequence[Span]) -> str:

@@ -24,7 +24,7 @@ _FILES = (
     "|exe|dll|png|jpg|jpeg|gif|svg|mp3|mp4|wav|flac|ogg|avi|mov|yaml|yml|toml|ini|log|sql|sh"
 )
 _FILE = rf"(?<![\w.-])[\w-]++(?:\.[\w-]++)*?\.(?:{_FILES})(?![\w-]|\.\w)"
-_MARKS = {
+SIGN_NAMES = {
     ".": "dot", ":": "colon", "?": "question mark", "-": "dash", "_": "underscore", "/": "slash",
     "@": "at", "#": "hash", "&": "and", "=": "equals", "%": "percent", "+": "plus", "~": "tilde",
     "!": "exclamation mark", "(": "", ")": "", "'": "", "*": "star", "$": "dollar", "[": "",
@@ -160,7 +160,7 @@ def _say_part(part: str) -> str:
         return numbers.cardinal(part) if len(part) < 3 else _pairs_or_digits(part)
     if part in _LETTERS:
         return " ".join(part if part == "www" else part.upper())
-    return _MARKS.get(part, part)
+    return SIGN_NAMES.get(part, part)
 
 
 def _pairs_or_digits(text: str) -> str:

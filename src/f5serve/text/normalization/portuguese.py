@@ -312,7 +312,7 @@ _BEFORE_NUMBERS: list[RuleRow] = [
     ("fraction", r"(?<=\d)/(?=(?:19|20)\d\d(?![\d/]))", lambda match: " de "),
 ]
 
-PORTUGUESE = EuropeanLanguage(
+LANGUAGE = EuropeanLanguage(
     numbers=NUMBERS,
     to="a",
     dates=DATES,
@@ -334,9 +334,9 @@ PORTUGUESE = EuropeanLanguage(
     has_roman_ordinals=False,
 )  # fmt: skip
 
-_RULES = build_rules(PORTUGUESE, first=_FIRST, before_numbers=[*_BEFORE_NUMBERS])
+_RULES = build_rules(LANGUAGE, first=_FIRST, before_numbers=[*_BEFORE_NUMBERS])
 
 
 def verbalize(mapped: MappedText, off: frozenset[str]) -> MappedText:
     """What Portuguese is spoken as, with the letters and marks of the text."""
-    return verbalize_by(PORTUGUESE, _RULES, mapped, off)
+    return verbalize_by(LANGUAGE, _RULES, mapped, off)
