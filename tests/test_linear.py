@@ -296,16 +296,13 @@ ARGUMENTS: dict[str, Any] = {
     "kind": "characters",
     "at": 10,
     "place": "character 11",
-    "names": AnyVoice(),
+    "names": NoVoices(),
     "date_format": "dmy",
     "vocabulary": {},
     "right": "x",
     "hint": "it",
     "number": 1,
-    "names": NoVoices(),
-    "at": 0,
     "style": "happy",
-    "place": "character 1",
     "transcript": Transcript("well heard", "en", 0.9, (WordTiming("well", 0.0, 0.1, 0.9),)),
 }
 """What the functions are given beside their text, by the name of the argument."""

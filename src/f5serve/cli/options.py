@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from f5serve import build
-from f5serve.cli.text_options import add_lexicon, add_reading, add_text
+from f5serve.cli.text_options import add_lexicon, add_reading, add_spoken_text, add_text
 from f5serve.number_formats import FORMATS
 
 SAY_SETTINGS = (
@@ -101,7 +101,7 @@ class _ShowVersion(argparse.Action):
 def add_say(verbs: Any) -> None:
     """The options of `say`."""
     parser = verbs.add_parser("say", help="speak a text into a file", epilog="See f5serve --help.")
-    parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from standard input")
+    add_spoken_text(parser)
     parser.add_argument(
         "-o", dest="output", metavar="OUT", help="file, else speech.wav; - is stdout"
     )
@@ -134,7 +134,8 @@ def add_say(verbs: Any) -> None:
     sampling.add_argument("--speed", type=float, metavar="X", help="0.25..4, 1 is as the reference")
     sampling.add_argument("--seed", type=int, metavar="N")
     sampling.add_argument("--cross-fade-s", type=float, default=0.15, metavar="S", help="0..5")
-    sampling.add_argument("--remove-silence", action="store_true", help="shorten long pauses")
+    shorten = argparse.BooleanOptionalAction  # a script file may have said yes
+    sampling.add_argument("--remove-silence", action=shorten, help="shorten long pauses")
     sampling.add_argument(
         "--verify", action="store_true", help="transcribe it; generate badly recognised parts again"
     )

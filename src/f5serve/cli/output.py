@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -85,6 +85,31 @@ class Output:
             raise _unwritable(self.name, f"the folder {path.parent} does not exist") from None
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             raise _unwritable(self.name, getattr(error, "strerror", "") or str(error)) from None
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """A folder that is there while the block runs; made if need be, and removed if that fails.
+
+    Raises:
+        StorageFailed: OUTPUT_UNWRITABLE.
+    """
+    made: list[Path] = []
+    try:
+        try:
+            for path in (*reversed(folder.parents), folder):
+                if not path.exists():
+                    path.mkdir()
+                    made.append(path)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            reason = getattr(error, "strerror", "") or str(error)
+            raise _unwritable(str(folder), reason) from None
+        yield
+    except BaseException:
+        for path in reversed(made):
+            with suppress(OSError):  # something else was put there
+                path.rmdir()
+        raise
 
 
 def _is_plain(path: Path) -> bool:

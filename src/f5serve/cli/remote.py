@@ -21,9 +21,9 @@ from f5serve.cli.say import (
     SAMPLING,
     choose_output,
     read_rule_file,
-    read_text,
     timing_outputs,
 )
+from f5serve.cli.text_input import read_text
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings
 from f5serve.startup.select import QUALITY_STEPS
@@ -44,8 +44,8 @@ WORD_TIMING_FIELDS = ("word_timings", "timing_method", "timing_confidence", "wor
 """What the server's own answer adds to that."""
 
 _OF_THIS_MACHINE = ("engine", "weights", "ckpt", "vocab", "arch", "vocoder", "device", "dtype")
-_HERE_ALONE = (*_OF_THIS_MACHINE, "threads", "ref_text", "ref_text_file")
-"""Options about a model or a recording on this machine."""
+_HERE_ALONE = (*_OF_THIS_MACHINE, "threads", "ref_text", "ref_text_file", "config")
+"""Options about a model, recordings or a script file on this machine."""
 
 _WAITS = (0.1, 0.4, 1.5)
 """Pauses before the records of a job are asked for again, which may come a moment later."""

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +19,10 @@ from f5serve.alignment.subtitles import SubtitleFormat, write
 from f5serve.alignment.subtitles import as_dict as word_as_dict
 from f5serve.cli.options import SAY_SETTINGS
 from f5serve.cli.output import STDOUT, Output, show_utterances
+from f5serve.cli.script_file import ScriptFile
+from f5serve.cli.script_options import apply_script_file, write_chunks
+from f5serve.cli.script_voices import ScriptVoices, one_voice_text
+from f5serve.cli.text_input import choose_text
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
 from f5serve.settings import Settings
@@ -59,20 +64,29 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         from f5serve.cli import remote
 
         return remote.run(args, settings)
-    settings = override(settings, args)
+    with apply_script_file(args, settings) as file:
+        return speak(args, override(settings, args), file)
+
+
+def speak(args: argparse.Namespace, settings: Settings, file: ScriptFile | None) -> int:
+    """Synthesize what options say; `file` has the text where it is no option, and voices."""
     output, format = choose_output(args)
     timings = timing_outputs(args, output)
-    text = read_text(args.text, settings.max_text_chars)
+    text = choose_text(args, file, settings.max_text_chars)
     spec = select_engine(settings, args.weights)
     recognition = SpeechRecognition(settings)
     voice = read_voice(args, spec, settings, recognition)
+    notes: tuple[str, ...] = ()
+    if file is not None:
+        prepare = partial(_prepare_recorded, recognition)
+        text, notes = one_voice_text(file, text, ScriptVoices(file, voice, prepare))
     request = SpeechRequest(
         text=text,
         voice=voice,
         options=read_options(args, settings),
         format=format,
         cross_fade_s=args.cross_fade_s,
-        remove_silence=args.remove_silence,
+        remove_silence=bool(args.remove_silence),
         time_words=bool(timings),
         verify=args.verify or settings.verify,
         **read_reading(args, voice, settings),
@@ -86,9 +100,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             request, hooks=SynthesisHooks(on_progress=on_progress), lexicon=lexicon
         )
     output.write(result.audio)
-    for name, file in timings.items():
+    if file is not None:
+        if file.save_chunk:
+            notes += write_chunks(output, [(result.text, result.wave)])
+        result = replace(result, warnings=file.warnings + notes + result.warnings)
+    for name, beside in timings.items():
         if result.timings.words:
-            file.write(write(result.timings, name))
+            beside.write(write(result.timings, name))
 
     if args.json:
         print(json.dumps(as_dict(result, loaded, output) | timings_as_dict(result, timings)))
@@ -188,30 +206,6 @@ def timings_as_dict(result: SpeechResult, files: Mapping[SubtitleFormat, Output]
     }
 
 
-def read_text(text: str, max_chars: int) -> str:
-    """The text itself, or standard input for `-`, of which no more is read than may be spoken."""
-    if text != STDOUT:
-        return text
-    most = 4 * max_chars  # bytes in UTF-8
-    data = sys.stdin.buffer.read(most + 1) if sys.stdin else b""  # None when it is closed
-    if len(data) > most:
-        raise InvalidRequest(
-            f"The text on standard input has more than {max_chars:,} characters, the limit of one"
-            " request.",
-            code="TEXT_TOO_LONG",
-            hint="Send it in parts, or raise F5_MAX_TEXT_CHARS.",
-        )
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(
-            f"The text on standard input is not UTF-8: byte {error.start + 1:,} is"
-            f" 0x{data[error.start]:02x}.",
-            code="NOT_TEXT",
-            hint="Send plain text in UTF-8, not a document or an audio file.",
-        ) from None
-
-
 def read_voice(
     args: argparse.Namespace, spec: EngineSpec, settings: Settings, recognition: SpeechRecognition
 ) -> Voice:
@@ -232,6 +226,17 @@ def read_voice(
     transcriber = recognition.hearing()
     ref_text = read_ref_text(args, path, is_needed=transcriber.transcribe is None)
     return prepare_voice(path.stem, read_recording(path), ref_text, transcriber=transcriber).voice
+
+
+def _prepare_recorded(
+    recognition: SpeechRecognition, name: str, path: Path, ref_text: str
+) -> Voice:
+    """A voice of a script file."""
+    transcriber = recognition.hearing()
+    if not ref_text:
+        is_needed = transcriber.transcribe is None
+        ref_text = read_beside(path, is_needed, how=f"as ref_text of voices.{name}")
+    return prepare_voice(name, read_recording(path), ref_text, transcriber=transcriber).voice
 
 
 def _library_voice(
@@ -283,16 +288,33 @@ def read_ref_text(args: argparse.Namespace, recording: Path, is_needed: bool = T
     """
     if args.ref_text is not None:
         return str(args.ref_text)
+    if args.ref_text_file:
+        return _read_transcript(Path(args.ref_text_file))
+    return read_beside(recording, is_needed)
+
+
+def read_beside(recording: Path, is_needed: bool, how: str = "with --ref-text") -> str:
+    """The words beside a recording, in a file of its name that ends in .txt; else "".
+
+    Args:
+        how: they can be given otherwise.
+
+    Raises:
+        InvalidRequest: as `read_ref_text`.
+    """
     beside = recording.with_suffix(".txt")
-    if args.ref_text_file is None and not beside.is_file():
-        if not is_needed:
-            return ""
+    if beside.is_file():
+        return _read_transcript(beside)
+    if is_needed:
         raise InvalidRequest(
             f"The words spoken in {recording.name} are not known.",
             code="REF_TEXT_REQUIRED",
-            hint=f"Give them with --ref-text, or put them into {beside.name} beside it.",
+            hint=f"Give them {how}, or put them into {beside.name} beside it.",
         )
-    path = Path(args.ref_text_file or beside)
+    return ""
+
+
+def _read_transcript(path: Path) -> str:
     return decode_text(read_file(path, MAX_TRANSCRIPT_BYTES), f"The transcript {path}")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from f5serve.cli.say import read_reading, read_rules, read_text
+from f5serve.cli.say import read_reading, read_rules
+from f5serve.cli.text_input import read_text
 from f5serve.settings import Settings
 from f5serve.synthesis.preview import preview, preview_as_dict
 from f5serve.synthesis.spoken_request import speech_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 
@@ -20,6 +21,34 @@ def add_text(verbs: Any) -> None:
     add_reading(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run="text.run")
+
+
+def add_spoken_text(parser: Any) -> None:
+    """The text of `say`, or the file that has it."""
+    parser.add_argument(
+        "text",
+        metavar="TEXT",
+        nargs="?",
+        action=_TextOrFile,
+        help="what to say; - reads it from standard input",
+    )
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="a TOML file of f5-tts_infer-cli, for what is not given here",
+    )
+
+
+class _TextOrFile(argparse.Action):
+    """Refuses a command line with neither; argparse calls it behind all options."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
+    ) -> None:
+        if values is None and namespace.config is None:
+            parser.error("the following arguments are required: TEXT, or -c FILE")
+        setattr(namespace, self.dest, values)
 
 
 def add_reading(parser: Any) -> None:

@@ -16,7 +16,7 @@ from f5serve.alignment.subtitles import as_dict, write
 from f5serve.audio.decode import LONG, decode
 from f5serve.cli.options import TIMING_FORMATS
 from f5serve.cli.output import STDOUT, Output
-from f5serve.cli.say import read_text
+from f5serve.cli.text_input import read_text
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 from f5serve.synthesis.recognition import SpeechRecognition

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -315,8 +315,9 @@ def _load_inputs(
         *(deps.voices, deps.lexicons, speaker, voice, lexicon, rules, request.reading)
     )
     script = request.cast(cast)
+    speech = request.speech_request(voice)
     plan = synthesizer.prepare(
-        request.speech_request(voice),
+        replace(speech, language=speech.language or script.language),
         *(job_id, lexicon, (*found.warnings, *script.warnings), script.parts),
     )
     identity = _identity(request, plan, synthesizer, deps.job_store.program)

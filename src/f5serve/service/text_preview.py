@@ -105,7 +105,9 @@ def preview_text(deps: Dependencies, settings: Settings, request: TextRequest) -
     cast = LibraryCast(deps.voices, deps.lexicons, speaker, voice, lexicon, request.rules, reading)
     script = request.script(cast, settings.max_text_chars)
     speech = request.speech_request(voice, settings.normalize)
-    if not script.parts:
+    if script.parts:
+        speech = replace(speech, language=speech.language or script.language)
+    else:
         speech = replace(speech, text=clean_text(speech.text, settings.max_text_chars))
     loaded = deps.executor.loaded
     engine = None if loaded is None else loaded.engine

@@ -13,6 +13,7 @@ from f5serve.text.lexicon import Lexicon
 from f5serve.text.script import Mark, Part, Script, VoiceNames, bad_markup
 from f5serve.text.script_parser import Markup, parse_script
 from f5serve.text.spoken import written_text
+from f5serve.text.ssml import parse_ssml
 from f5serve.types import Voice
 
 _LEADING_MARKS = ".,;:!?…)]}»”’。，、！？；： "
@@ -70,6 +71,8 @@ def read_script(text: str, names: VoiceNames, syntax: ScriptSyntax) -> Script | 
     Raises:
         InvalidRequest: as `parse_script` and `parse_ssml`.
     """
+    if syntax.is_ssml:
+        return parse_ssml(text, names, syntax.speed)
     return parse_script(text, names, syntax.markup)
 
 
@@ -99,10 +102,16 @@ def check_script(script: Script, max_chars: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CastScript:
-    """A script with its voices; `warnings` are about them."""
+    """A script with its voices.
+
+    Attributes:
+        warnings: about its markup and its voices.
+        language: that it says it is in; "" if it does not.
+    """
 
     parts: tuple[SpeechPart, ...]
     warnings: tuple[str, ...] = ()
+    language: str = ""
 
 
 def cast_script(script: Script, cast: Cast) -> CastScript:
@@ -136,7 +145,7 @@ def cast_script(script: Script, cast: Cast) -> CastScript:
     warnings = [*script.warnings]
     for found in loaded.values():
         warnings += [*found.voice.warnings, *found.warnings]
-    return CastScript(tuple(parts), tuple(dict.fromkeys(warnings)))
+    return CastScript(tuple(parts), tuple(dict.fromkeys(warnings)), script.language)
 
 
 def _clean(text: str) -> str:

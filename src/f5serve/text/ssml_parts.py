@@ -16,6 +16,7 @@ _MARKUP = re.compile(rf"[<\uff1c\ufe64](?=[^\W\d_]|[/!\uff0f\uff01])|&(?={_ENTIT
 """What cleaning would take for the beginning of a tag or an entity."""
 
 _LONGEST_ENTITY = 40
+_TAG = re.compile(r"[\[{]")
 _CLOSING = re.compile(r"\s*+[.,;:!?…。、，！？；：)\]}»”’」』）]++")
 
 
@@ -109,8 +110,9 @@ class PartBuilder:
             raise bad_ssml(f"{what} at {place_of(self._text, at)}.", "Send it in parts.")
 
     def _literal(self, words: MappedText) -> MappedText:
-        """Words with a space behind what would be taken for the beginning of markup."""
-        words = words.sub(_MARKUP, lambda match: f"{match[0]} ")
+        """Words with a space behind what would be taken for the beginning of markup, and with a
+        backslash before brackets that could begin a tag."""
+        words = words.sub(_MARKUP, lambda match: f"{match[0]} ").sub(_TAG, lambda m: f"\\{m[0]}")
         if self._last and _MARKUP.match(self._last + words.text[:_LONGEST_ENTITY]):
             words = MappedText(f" {words.text}", (words.spans[0], *words.spans))
         return words
