@@ -122,7 +122,7 @@ def add_say(verbs: Any) -> None:
     voice.add_argument("--ref-text", metavar="T", help="the words spoken in that recording")
     voice.add_argument("--ref-text-file", metavar="F", help="or a file that holds them")
 
-    add_reading(parser.add_argument_group("text"))
+    add_reading(parser.add_argument_group("text"), is_spoken=True)
 
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument("--quality", choices=["fast", "balanced", "quality"])

@@ -16,13 +16,9 @@ from urllib.parse import quote
 
 from f5serve.audio.encode_stream import patch_lengths
 from f5serve.cli.client import ServerClient
+from f5serve.cli.local_cast import read_rule_file
 from f5serve.cli.output import STDOUT, Output
-from f5serve.cli.say import (
-    SAMPLING,
-    choose_output,
-    read_rule_file,
-    timing_outputs,
-)
+from f5serve.cli.say import SAMPLING, choose_output, timing_outputs
 from f5serve.cli.text_input import read_text
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.settings import Settings
@@ -90,6 +86,12 @@ def refuse_what_stays_here(args: argparse.Namespace) -> None:
                 code="BAD_OPTION",
                 hint="Leave one of them out.",
             )
+    if args.takes != 1:
+        raise InvalidRequest(
+            "Takes are files of a job, but --server streams one speech.",
+            code="BAD_OPTION",
+            hint="Send takes to POST /v1/jobs, or leave --server out.",
+        )
     if Path(args.voice).is_file():
         raise InvalidRequest(
             f"{args.voice[-100:]!r} is a recording on this machine, which is not sent with a text.",
@@ -135,7 +137,9 @@ def reading_fields(args: argparse.Namespace) -> dict[str, Any]:
         fields["normalize"] = value if value in (AUTO, ON, OFF) else value.split(",")
     if args.lexicon:
         fields["lexicon"] = [rule.as_dict() for rule in read_rule_file(args.lexicon)]
-    return fields
+    options = {"style": args.style, "ssml": args.ssml, "duration_s": args.duration}
+    fields |= {name: value for name, value in options.items() if value}
+    return fields if args.markup == "auto" else {**fields, "markup": args.markup}
 
 
 def _result(server: ServerClient, job_id: str) -> dict[str, Any]:

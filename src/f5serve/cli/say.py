@@ -17,17 +17,30 @@ from typing import Any, get_args
 from f5serve import build
 from f5serve.alignment.subtitles import SubtitleFormat, write
 from f5serve.alignment.subtitles import as_dict as word_as_dict
+from f5serve.audio.encode import check_format
+from f5serve.cli.local_cast import (
+    local_cast,
+    named_voice,
+    read_parts,
+    read_reading,
+    read_rules,
+)
 from f5serve.cli.options import SAY_SETTINGS
 from f5serve.cli.output import STDOUT, Output, show_utterances
 from f5serve.cli.script_file import ScriptFile
-from f5serve.cli.script_options import apply_script_file, write_chunks
-from f5serve.cli.script_voices import ScriptVoices, one_voice_text
+from f5serve.cli.script_options import (
+    apply_script_file,
+    chunks_of,
+    fixed_duration_s,
+    write_chunks,
+    write_takes,
+)
+from f5serve.cli.script_voices import ScriptVoices, leave_out_unknown
 from f5serve.cli.text_input import choose_text
+from f5serve.cli.voice_input import library_of, prepare_recorded, read_voice
 from f5serve.errors import InvalidRequest
-from f5serve.fallback.kokoro import voice_names
 from f5serve.settings import Settings
 from f5serve.startup import (
-    EngineSpec,
     LoadedModel,
     LoadOptions,
     default_options,
@@ -36,19 +49,11 @@ from f5serve.startup import (
 )
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.recognition import SpeechRecognition
-from f5serve.synthesis.result import SpeechResult
-from f5serve.synthesis.synthesizer import check_request
+from f5serve.synthesis.result import SpeechResult, part_as_dict
+from f5serve.synthesis.synthesizer import check_options
 from f5serve.synthesis.verification import describe
-from f5serve.text.language import canonical_tag
-from f5serve.text.lexicon import Lexicon
-from f5serve.text.lexicon_files import MAX_FILE_BYTES, read_lexicon
-from f5serve.text.lexicon_rules import LexiconRule
-from f5serve.text.spoken import unnormalized_kinds
-from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
-from f5serve.voices.bulk_import import read_file, read_recording
-from f5serve.voices.names import DEFAULT_NAME, VoiceNotFound, is_url
-from f5serve.voices.prepare import default_voice, prepare_voice
-from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
+from f5serve.text.clean import clean_text
+from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest
 
 SUFFIXES: dict[str, AudioFormat] = {
     **{f".{name}": name for name in get_args(AudioFormat)},
@@ -76,12 +81,8 @@ def speak(args: argparse.Namespace, settings: Settings, file: ScriptFile | None)
     spec = select_engine(settings, args.weights)
     recognition = SpeechRecognition(settings)
     voice = read_voice(args, spec, settings, recognition)
-    notes: tuple[str, ...] = ()
-    if file is not None:
-        prepare = partial(_prepare_recorded, recognition)
-        text, notes = one_voice_text(file, text, ScriptVoices(file, voice, prepare))
     request = SpeechRequest(
-        text=text,
+        text="",
         voice=voice,
         options=read_options(args, settings),
         format=format,
@@ -89,21 +90,41 @@ def speak(args: argparse.Namespace, settings: Settings, file: ScriptFile | None)
         remove_silence=bool(args.remove_silence),
         time_words=bool(timings),
         verify=args.verify or settings.verify,
+        duration_s=args.duration,
+        takes=args.takes,
         **read_reading(args, voice, settings),
     )
-    lexicon = read_rules(args, settings)
-    check_request(request, settings.max_text_chars)
+    check_options(request)
+    check_format(format)
+    voices = None
+    if file is not None:
+        voices = ScriptVoices(file, voice, partial(prepare_recorded, recognition))
+    open_library = partial(library_of, settings, recognition)
+    cast = local_cast(args, settings, voice, open_library, spec.kind == "standin", voices)
+    notes: tuple[str, ...] = ()
+    if file is not None:
+        text, notes = leave_out_unknown(text, cast)
+    script = read_parts(args, text, cast, settings, request.options.speed)
+    request = replace(request, language=request.language or script.language)
+    if not script.parts:
+        request = replace(request, text=clean_text(text, settings.max_text_chars))
+    if file is not None:
+        request = replace(request, duration_s=fixed_duration_s(file, voice, script.parts, request))
 
     loaded = load(settings, LoadOptions(spec, recognition=recognition))
     with show_utterances() as on_progress:
         result = loaded.synthesizer.synthesize(
-            request, hooks=SynthesisHooks(on_progress=on_progress), lexicon=lexicon
+            request,
+            hooks=SynthesisHooks(on_progress=on_progress),
+            lexicon=read_rules(args, settings, named_voice(args)),
+            script=script.parts,
         )
     output.write(result.audio)
-    if file is not None:
-        if file.save_chunk:
-            notes += write_chunks(output, [(result.text, result.wave)])
-        result = replace(result, warnings=file.warnings + notes + result.warnings)
+    notes += write_takes(output, result)
+    if file is not None and file.save_chunk:
+        notes += write_chunks(output, chunks_of(result))
+    about = file.warnings if file is not None else ()
+    result = replace(result, warnings=(*about, *notes, *script.warnings, *result.warnings))
     for name, beside in timings.items():
         if result.timings.words:
             beside.write(write(result.timings, name))
@@ -115,33 +136,6 @@ def speak(args: argparse.Namespace, settings: Settings, file: ScriptFile | None)
     for warning in result.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return 0
-
-
-def read_reading(args: argparse.Namespace, voice: Voice, settings: Settings) -> dict[str, Any]:
-    """How the text is read: options of the command line, then the voice, then the settings."""
-    kinds = unnormalized_kinds(args.normalize or voice.normalize or settings.normalize)
-    language = canonical_tag(args.language) if args.language else ""
-    return {"language": language, "unnormalized": kinds}
-
-
-def read_rules(args: argparse.Namespace, settings: Settings) -> Lexicon:
-    """Rules of pronunciation: of --lexicon, then of the voice, then of the library."""
-    from f5serve.store.config import open_store
-    from f5serve.voices.lexicons import LexiconLibrary
-    from f5serve.voices.library import open_library
-
-    own = Lexicon(read_rule_file(args.lexicon))
-    store = open_store(settings)
-    named = None if Path(args.voice).is_file() else args.voice
-    stored = LexiconLibrary(store, open_library(settings, store), voice_names()).for_voice(named)
-    for warning in stored.warnings:
-        print(f"note: {warning}", file=sys.stderr)
-    return own.over(stored.lexicon)
-
-
-def read_rule_file(path: str | None) -> tuple[LexiconRule, ...]:
-    """The rules of --lexicon, a file in JSON or PLS; none without it."""
-    return read_lexicon(read_file(Path(path), MAX_FILE_BYTES)) if path else ()
 
 
 def override(settings: Settings, args: argparse.Namespace) -> Settings:
@@ -206,118 +200,6 @@ def timings_as_dict(result: SpeechResult, files: Mapping[SubtitleFormat, Output]
     }
 
 
-def read_voice(
-    args: argparse.Namespace, spec: EngineSpec, settings: Settings, recognition: SpeechRecognition
-) -> Voice:
-    """The voice that was asked for; `recognition` transcribes a recording without its words.
-
-    Raises:
-        InvalidRequest: UNKNOWN_VOICE, REF_TEXT_REQUIRED, FILE_UNREADABLE, NOT_TEXT.
-        BadAudio: what is wrong with the recording.
-        StorageFailed: the library cannot be read.
-    """
-    path = Path(args.voice)
-    if args.voice == DEFAULT_NAME:
-        return default_voice()
-    if args.voice in voice_names() and not path.exists():
-        return _standin_voice(args.voice, spec)
-    if not path.is_file():
-        return _library_voice(args, settings, recognition)
-    transcriber = recognition.hearing()
-    ref_text = read_ref_text(args, path, is_needed=transcriber.transcribe is None)
-    return prepare_voice(path.stem, read_recording(path), ref_text, transcriber=transcriber).voice
-
-
-def _prepare_recorded(
-    recognition: SpeechRecognition, name: str, path: Path, ref_text: str
-) -> Voice:
-    """A voice of a script file."""
-    transcriber = recognition.hearing()
-    if not ref_text:
-        is_needed = transcriber.transcribe is None
-        ref_text = read_beside(path, is_needed, how=f"as ref_text of voices.{name}")
-    return prepare_voice(name, read_recording(path), ref_text, transcriber=transcriber).voice
-
-
-def _library_voice(
-    args: argparse.Namespace, settings: Settings, recognition: SpeechRecognition
-) -> Voice:
-    from f5serve.store.config import open_store
-
-    library = recognition.library(open_store(settings))
-    if is_url(args.voice):
-        has_text = args.ref_text is not None or args.ref_text_file is not None
-        return library.from_url(args.voice, read_ref_text(args, Path()) if has_text else "")
-    try:
-        return library.get(args.voice)
-    except VoiceNotFound:
-        raise _unknown(args.voice, library.similar_names(args.voice)) from None
-    except InvalidRequest as error:
-        if error.code != "BAD_VOICE_NAME":
-            raise
-        raise _unknown(args.voice) from None  # a path, then
-
-
-def _unknown(voice: str, near: tuple[str, ...] = ()) -> InvalidRequest:
-    meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    return InvalidRequest(
-        f"There is no recording {voice!r}, nor a voice of that name.",
-        code="UNKNOWN_VOICE",
-        hint=f"{meant}Give the path of a wav, flac, mp3, ogg or m4a file, or a name of: "
-        "f5serve voices list",
-    )
-
-
-def _standin_voice(name: str, spec: EngineSpec) -> Voice:
-    if spec.kind != "standin":
-        raise InvalidRequest(
-            f"{name} is a voice of the stand-in speaker, and {spec.model} is to speak.",
-            code="UNKNOWN_VOICE",
-            hint="Add --engine standin, or give a recording to clone.",
-        )
-    return replace(default_voice(), name=name)
-
-
-def read_ref_text(args: argparse.Namespace, recording: Path, is_needed: bool = True) -> str:
-    """The words given by --ref-text or --ref-text-file, else those beside the recording.
-
-    Where they are not needed and there are none: "".
-
-    Raises:
-        InvalidRequest: REF_TEXT_REQUIRED, FILE_UNREADABLE, NOT_TEXT, TEXT_TOO_LONG.
-    """
-    if args.ref_text is not None:
-        return str(args.ref_text)
-    if args.ref_text_file:
-        return _read_transcript(Path(args.ref_text_file))
-    return read_beside(recording, is_needed)
-
-
-def read_beside(recording: Path, is_needed: bool, how: str = "with --ref-text") -> str:
-    """The words beside a recording, in a file of its name that ends in .txt; else "".
-
-    Args:
-        how: they can be given otherwise.
-
-    Raises:
-        InvalidRequest: as `read_ref_text`.
-    """
-    beside = recording.with_suffix(".txt")
-    if beside.is_file():
-        return _read_transcript(beside)
-    if is_needed:
-        raise InvalidRequest(
-            f"The words spoken in {recording.name} are not known.",
-            code="REF_TEXT_REQUIRED",
-            hint=f"Give them {how}, or put them into {beside.name} beside it.",
-        )
-    return ""
-
-
-def _read_transcript(path: Path) -> str:
-    return decode_text(read_file(path, MAX_TRANSCRIPT_BYTES), f"The transcript {path}")
-
-
 def read_options(args: argparse.Namespace, settings: Settings) -> SamplingOptions:
     """Sampling options as given, the rest from the settings."""
     given = {name: value for name in SAMPLING if (value := getattr(args, name)) is not None}
@@ -362,6 +244,9 @@ def as_dict(result: SpeechResult, loaded: LoadedModel, output: Output) -> dict[s
         "model": result.model,
         "engine": result.engine,
         "device": loaded.synthesizer.engine.description,
+        "parts": [part_as_dict(part) for part in result.parts],
+        "script": result.script or None,
+        "marks": [{"name": mark.name, "time": mark.time_s} for mark in result.marks],
         "verification": describe(result.verification),
         "warnings": list(result.warnings),
         "metrics": {

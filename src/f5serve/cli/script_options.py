@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,9 @@ from f5serve.engine.config import PRESETS
 from f5serve.models.local import find
 from f5serve.models.registry import PUBLISHED
 from f5serve.settings import Settings
-from f5serve.types import AudioFormat, Voice, Wave
+from f5serve.synthesis.result import SpeechResult
+from f5serve.synthesis.speech_plan import SpeechPart
+from f5serve.types import AudioFormat, SpeechRequest, Voice, Wave
 
 DEFAULT_MODEL = "F5TTS_v1_Base"
 """The model of a file that names none; its vocabulary is that of all official models."""
@@ -172,6 +174,60 @@ def _architecture(file: ScriptFile) -> str:
 
 
 # -- what the file asks for besides
+
+
+def fixed_duration_s(
+    file: ScriptFile, main: Voice, parts: Sequence[SpeechPart], request: SpeechRequest
+) -> float | None:
+    """How long the speech of a file is to be; what the request says comes first.
+
+    Upstream gives each part the length of `fix_duration`, reference included.
+
+    Raises:
+        InvalidRequest: as `speech_s`.
+    """
+    if request.duration_s is not None or file.fix_duration is None:
+        return request.duration_s
+    voices = [part.voice for part in parts if part.text] or [main]
+    return sum(speech_s(file, voice) or 0.0 for voice in voices)
+
+
+def chunks_of(result: SpeechResult) -> list[tuple[str, Wave]]:
+    """Text and wave of each part; of the whole where there is one."""
+    if not result.parts:
+        return [(result.text, result.wave)]
+    rate = result.wave.sample_rate
+    return [
+        (
+            part.text,
+            Wave(result.wave.samples[round(part.start_s * rate) : round(part.end_s * rate)]),
+        )
+        for part in result.parts
+    ]
+
+
+def write_takes(output: Output, result: SpeechResult) -> tuple[str, ...]:
+    """Write the takes of each part beside the output: NAME.1.2.wav is the second of the first part.
+
+    Returns:
+        A warning if there is no such place.
+
+    Raises:
+        StorageFailed: OUTPUT_UNWRITABLE.
+    """
+    takes = [(number, part.takes) for number, part in enumerate(result.parts, 1) if part.takes]
+    if takes and output.path is None:
+        return ("The takes are not written: the speech goes to standard output.",)
+    for number, of_part in takes:
+        for index, take in enumerate(of_part, 1):
+            name = take_name(output.path or Path(), number, index)
+            Output(str(name)).write(take.audio)
+    return ()
+
+
+def take_name(path: Path, part: int, take: int) -> Path:
+    """Where a take is written; both numbers count from 1."""
+    return path.with_name(f"{path.stem}.{part}.{take}{path.suffix}")
 
 
 def speech_s(file: ScriptFile, voice: Voice) -> float | None:

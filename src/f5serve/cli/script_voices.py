@@ -11,9 +11,10 @@ from typing import Protocol
 from f5serve.cli.script_file import ScriptFile
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.text.script import MAIN, VoiceNames
+from f5serve.text.script_parser import PAUSES_S
 from f5serve.types import Voice
 
-PAUSE_TAGS = ("pause", "break")
+PAUSE_TAGS = tuple(PAUSES_S)
 """Words in brackets that are no voice."""
 
 MAX_NAMES = 1_000
@@ -150,23 +151,3 @@ def _warning(word: str, voices: VoiceNames) -> str:
     near = voices.similar(word)
     meant = f" Did you mean [{near[0]}]?" if near else ""
     return f"[{word}] is no voice and is not spoken.{meant}"
-
-
-def one_voice_text(file: ScriptFile, text: str, voices: VoiceNames) -> tuple[str, tuple[str, ...]]:
-    """The text of a file that main speaks alone, without tags, and warnings.
-
-    Raises:
-        InvalidRequest: NOT_SUPPORTED, TOO_MANY_TAGS.
-    """
-    text, warnings = leave_out_unknown(text, voices)
-    for match in _TAG.finditer(text):
-        if match[2].casefold() != MAIN:
-            raise InvalidRequest(
-                f"The text has the tag {match[0]}, and one voice is spoken at a time.",
-                code="NOT_SUPPORTED",
-                hint="Speak each voice on its own: leave out the tags, and name the voice with -v.",
-            )
-    if file.fix_duration is not None:
-        hint = "Leave it out, and change the length with speed."
-        raise file.source.error("fix_duration", "is not supported", hint)
-    return _TAG.sub("", text), warnings

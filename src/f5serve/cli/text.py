@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from f5serve.cli.say import read_reading, read_rules
+from f5serve.cli.local_cast import (
+    local_cast,
+    named_voice,
+    read_parts,
+    read_reading,
+    read_rules,
+)
 from f5serve.cli.text_input import read_text
 from f5serve.settings import Settings
 from f5serve.synthesis.preview import preview, preview_as_dict
@@ -15,16 +24,22 @@ from f5serve.types import SpeechRequest, Voice
 from f5serve.voices.names import DEFAULT_NAME
 from f5serve.voices.prepare import default_voice
 
+if TYPE_CHECKING:
+    from f5serve.voices.library import VoiceLibrary
+
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the words, what was changed for them, and the utterances with their lengths."""
-    voice = _voice(args.voice, settings)
-    request = SpeechRequest(
-        text=clean_text(read_text(args.text, settings.max_text_chars), settings.max_text_chars),
-        voice=voice,
-        **read_reading(args, voice, settings),
-    )
-    found = preview(request, lexicon=read_rules(args, settings))
+    voice = _voice(args, settings)
+    text = read_text(args.text, settings.max_text_chars)
+    cast = local_cast(args, settings, voice, partial(_library, settings))
+    script = read_parts(args, text, cast, settings, speed=1.0)
+    if not script.parts:
+        text = clean_text(text, settings.max_text_chars)
+    request = SpeechRequest(text=text, voice=voice, **read_reading(args, voice, settings))
+    request = replace(request, language=request.language or script.language)
+    lexicon = read_rules(args, settings, named_voice(args))
+    found = preview(request, lexicon=lexicon, script=script.parts)
     if args.json:
         print(json.dumps(preview_as_dict(found)))
         return 0
@@ -40,10 +55,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _voice(name: str, settings: Settings) -> Voice:
-    if name == DEFAULT_NAME:
+def _voice(args: argparse.Namespace, settings: Settings) -> Voice:
+    if args.voice == DEFAULT_NAME and not args.style:
         return default_voice()
+    return _library(settings).get(args.voice, args.style)
+
+
+def _library(settings: Settings) -> VoiceLibrary:
     from f5serve.store.config import open_store
     from f5serve.voices.library import open_library
 
-    return open_library(settings, open_store(settings)).get(name)
+    return open_library(settings, open_store(settings))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, get_args
+
+from f5serve.text.script_parser import Markup
 
 
 def add_text(verbs: Any) -> None:
@@ -51,8 +53,8 @@ class _TextOrFile(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def add_reading(parser: Any) -> None:
-    """The options that say how a text is read."""
+def add_reading(parser: Any, is_spoken: bool = False) -> None:
+    """The options that say how a text is read, and of `say` about its length and takes."""
     parser.add_argument("--language", metavar="TAG", help="of the text, e.g. en or pt-BR")
     parser.add_argument(
         "--normalize",
@@ -61,6 +63,30 @@ def add_reading(parser: Any) -> None:
     )
     parser.add_argument(
         "--lexicon", metavar="FILE", help="rules of pronunciation for this text, JSON or PLS"
+    )
+
+    parser.add_argument(
+        "--style", metavar="NAME", default="", help="of the voice: which of its recordings"
+    )
+    parser.add_argument(
+        "--markup",
+        choices=get_args(Markup),
+        default="auto",
+        help="tags such as [pause:1s] and [voice:ana]: brackets that are no tag are spoken (auto), "
+        "an error (strict), or nothing is a tag (off)",
+    )
+    parser.add_argument("--ssml", action="store_true", help="the text is SSML")
+    if not is_spoken:
+        return
+    parser.add_argument(
+        "--duration", type=float, metavar="S", help="seconds that the speech is to last"
+    )
+    parser.add_argument(
+        "--takes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="make N versions of each part, and write them as NAME.PART.TAKE.wav",
     )
 
 

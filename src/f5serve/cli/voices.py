@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from f5serve.cli.say import read_ref_text
+from f5serve.cli.voice_input import read_ref_text
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
 from f5serve.settings import Settings

@@ -311,8 +311,13 @@ class _Layout:
             return Join(start_s=one_part.part.source.start_s)
         if pause_s is not None:
             return Join(gap_s=pause_s)
-        is_same = before is not None and before.part.voice.revision == one_part.part.voice.revision
+        is_same = before is not None and _names(before) == _names(one_part)
         return Join(self.request.cross_fade_s) if is_same else Join()
+
+
+def _names(one_part: PartRequest) -> tuple[str, str]:
+    voice = one_part.part.voice
+    return voice.name, voice.revision
 
 
 def _gains(main: Voice, utterances: Sequence[Utterance]) -> dict[int, float]:
