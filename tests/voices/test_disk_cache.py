@@ -182,7 +182,7 @@ def test_a_machine_drops_a_voice_that_another_has_removed(
     with pytest.raises(Exception, match="no voice"):
         there.get("ana")
     assert held(tmp_path / "there") == set()
-    assert there._cache.names() == set()
+    assert there._loader._memory.names() == set()
 
 
 def test_a_machine_drops_what_was_replaced_at_its_next_use(
@@ -197,7 +197,7 @@ def test_a_machine_drops_what_was_replaced_at_its_next_use(
     assert held(tmp_path / "there") == {record.audio.sha256, record.text.sha256}
     there.put("ana", recording(), WORDS)  # who replaces it itself has no use of it any more
     assert held(tmp_path / "there") == set()
-    assert len(there._cache._voices) == 1
+    assert len(there._loader._memory._voices) == 1
 
 
 def test_a_start_drops_what_the_store_names_no_more(store: ObjectStore, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_start_drops_what_the_store_names_no_more(store: ObjectStore, tmp_path
     assert kept.text is not None
     assert held(tmp_path / "there") == {kept.audio.sha256, kept.text.sha256}
     assert there.evict_stale() == 0  # a process that went on: its memory, too
-    assert there._cache.names() == {"kept"}
+    assert there._loader._memory.names() == {"kept"}
     assert there.get("changed").revision == changed.revision
 
 

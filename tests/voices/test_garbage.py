@@ -9,9 +9,9 @@ import pytest
 
 from f5serve.store.base import ObjectStore
 from f5serve.voices import names
+from f5serve.voices.garbage import GRACE_S, GcOptions
 from f5serve.voices.index import INDEX
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.storage import GRACE_S, GcOptions
 from tests.voices.conftest import Machine
 from tests.voices.material import (
     OTHER_WORDS,

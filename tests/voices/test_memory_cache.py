@@ -9,7 +9,7 @@ import pytest
 from f5serve.errors import InvalidRequest
 from f5serve.settings import pairs, read_pairs
 from f5serve.store.memory import MemoryStore
-from f5serve.voices.caches import MAX_NAMES, ExistsCache
+from f5serve.voices.caches import MAX_NAMES, TtlCache
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from tests.voices.material import WORDS, CountingStore, recording
 
@@ -44,7 +44,7 @@ def test_dropped_recordings_and_the_packaged_voice_are_there(tmp_path: Path) -> 
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    memory = ExistsCache(60)
+    memory = TtlCache[bool](60)
     for number in range(3 * MAX_NAMES):
         memory.put(str(number), True)
     assert sum(memory.get(str(number)) is True for number in range(3 * MAX_NAMES)) <= MAX_NAMES

@@ -40,8 +40,7 @@ from f5serve.text.lexicon_rules import LexiconRule
 from f5serve.text.spoken import unnormalized_kinds
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, SpeechResult, Voice
 from f5serve.voices.bulk_import import read_file, read_recording
-from f5serve.voices.library import VoiceNotFound
-from f5serve.voices.names import DEFAULT_NAME, is_url
+from f5serve.voices.names import DEFAULT_NAME, VoiceNotFound, is_url
 from f5serve.voices.prepare import default_voice, prepare_voice
 from f5serve.voices.transcripts import MAX_TRANSCRIPT_BYTES, decode_text
 

@@ -18,10 +18,10 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.config import open_store
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.voices.bulk_import import ImportResult, import_folder, read_recording
+from f5serve.voices.garbage import GcOptions
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import DEFAULT_NAME
 from f5serve.voices.records import Consent, VoiceRecord
-from f5serve.voices.storage import GcOptions
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -23,8 +23,8 @@ from f5serve.jobs.records import JobRecords, Record, Status, record_key, resolve
 from f5serve.jobs.retention import CACHE_ENTRY, deletion_order
 from f5serve.jobs.schema import CACHED, DONE, STATE
 from f5serve.store.base import ObjectStore, StoredObject
-from f5serve.voices.library import VoiceLibrary, VoiceNotFound
-from f5serve.voices.names import casefold, check_name
+from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.names import VoiceNotFound, casefold, check_name
 
 T = TypeVar("T")
 

@@ -32,8 +32,8 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
 from f5serve.text.spoken import check_normalize
 from f5serve.text_kinds import VALUES
+from f5serve.voices.garbage import GcOptions
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.storage import GcOptions
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Caches of voices: recordings and texts on the disk, voices and their existence in memory.
+"""Caches of voices: recordings and texts on the disk, voices and what is known of names in memory.
 
 Each machine downloads a recording once.
 
@@ -22,7 +22,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from f5serve.errors import StorageFailed
@@ -33,11 +33,13 @@ from f5serve.voices.records import Blob
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 MAX_BYTES: Final = 512 << 20
 """A voice takes 0.24 MB to 0.58 MB: a thousand or two."""
 
 MAX_NAMES: Final = 256
-"""Names in an `ExistsCache`."""
+"""Names in a `TtlCache`."""
 
 _KEPT: Final = 0.9  # of the most bytes, after some had to go
 _YOUNG_S: Final = 3_600.0  # a younger blob without a voice may get one in a moment
@@ -239,8 +241,8 @@ class VoiceCache:
             return {name for name, _ in self._voices}
 
 
-class ExistsCache:
-    """TTL cache: which names exist; thread-safe.
+class TtlCache(Generic[T]):
+    """Values by name that are valid for some seconds; thread-safe.
 
     Args:
         ttl_s: seconds for which an entry is valid.
@@ -249,20 +251,20 @@ class ExistsCache:
     def __init__(self, ttl_s: float) -> None:
         self._ttl_s = ttl_s
         self._lock = threading.Lock()
-        self._entries: dict[str, tuple[float, bool]] = {}
+        self._entries: dict[str, tuple[float, T]] = {}
 
-    def get(self, name: str) -> bool | None:
-        """Whether the name exists; None if it is not cached."""
+    def get(self, name: str) -> T | None:
+        """The value; None if it is not cached."""
         with self._lock:
-            at, exists = self._entries.get(name, (float("-inf"), False))
-        return exists if time.monotonic() - at < self._ttl_s else None
+            entry = self._entries.get(name)
+        return entry[1] if entry and time.monotonic() - entry[0] < self._ttl_s else None
 
-    def put(self, name: str, exists: bool) -> None:
+    def put(self, name: str, value: T) -> None:
         """Add an entry; all are dropped first if there are too many."""
         with self._lock:
             if len(self._entries) >= MAX_NAMES:
                 self._entries.clear()
-            self._entries[name] = (time.monotonic(), exists)
+            self._entries[name] = (time.monotonic(), value)
 
     def evict(self, name: str) -> None:
         """Remove an entry."""

@@ -23,7 +23,7 @@ from f5serve.audio.decode import DecodeLimits
 from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
 from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.voices import names
-from f5serve.voices.caches import ExistsCache
+from f5serve.voices.caches import TtlCache
 from f5serve.voices.names import ExternalFile, casefold
 from f5serve.voices.records import Blob, ImportedFiles, VoiceRecord
 from f5serve.voices.storage import VoiceBuilder, VoiceStorage, VoiceUpload
@@ -78,7 +78,7 @@ class ExternalFiles:
         self._builder = builder
         self._list_files = list_files
         self._refresh_s = refresh_s
-        self._exists = ExistsCache(missing_ttl_s)
+        self._exists = TtlCache[bool](missing_ttl_s)
         self._searches = threading.BoundedSemaphore(MAX_SEARCHES)
         self._lock = threading.Lock()  # never held during a call of the store
         self._imports = WeakValueDictionary[str, threading.Lock]()

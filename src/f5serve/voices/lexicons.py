@@ -41,7 +41,7 @@ from f5serve.voices.lexicon_records import (
     load_lexicon,
     voice_of_key,
 )
-from f5serve.voices.library import VoiceLibrary, VoiceNotFound
+from f5serve.voices.library import VoiceLibrary
 
 _log = logging.getLogger(__name__)
 
@@ -282,7 +282,7 @@ class LexiconLibrary:
         """
         name = check_voice(voice)
         if name and name not in self._other_voices and not self._voices.exists(name):
-            raise VoiceNotFound(name, self._voices.similar_names(name))
+            raise names.VoiceNotFound(name, self._voices.similar_names(name))
         return name
 
     def _read(self, voice: str) -> bytes | None:

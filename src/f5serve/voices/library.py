@@ -7,33 +7,32 @@ docs/decisions/0009.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from f5serve.audio.encode import read_wav
 from f5serve.download.connection import NetworkPolicy
-from f5serve.download.url import FetchLimits, fetch_url
-from f5serve.errors import BadAudio, InvalidRequest, KeyMissing, StorageFailed
+from f5serve.download.url import FetchLimits
+from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
-from f5serve.types import SAMPLE_RATE, Voice
+from f5serve.types import Voice
 from f5serve.voices import names
-from f5serve.voices.caches import MAX_BYTES, DiskCache, ExistsCache, VoiceCache
+from f5serve.voices.caches import MAX_BYTES, DiskCache, TtlCache, VoiceCache
 from f5serve.voices.catalog import MAX_PAGE, Catalog, Page
 from f5serve.voices.external_files import ExternalFiles
+from f5serve.voices.garbage import GarbageCollection, GcOptions, GcReport
 from f5serve.voices.lexicon_records import lexicon_key
-from f5serve.voices.names import casefold, check_name
+from f5serve.voices.loader import VoiceLoader
+from f5serve.voices.names import StyleNotFound, VoiceNotFound, casefold, check_name
 from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber, default_voice
-from f5serve.voices.records import DAMAGED, UNREADABLE, Consent, VoiceRecord, damaged_error
-from f5serve.voices.storage import GcOptions, GcReport, VoiceBuilder, VoiceStorage, VoiceUpload
-from f5serve.voices.transcripts import transcript_warnings
+from f5serve.voices.records import Consent, VoiceRecord, damaged_error
+from f5serve.voices.storage import VoiceBuilder, VoiceStorage, VoiceUpload
+from f5serve.voices.styles import VoiceStyles
 
 _TRIES = 4
 _PAUSE_S = 0.05  # for a voice that is replaced at this moment
-_URL = "url:"  # key in the cache; no name has a colon
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class LibraryOptions:
         fetch_limits: for voices given as URLs.
         network: network access for them; None is the real network.
         external_refresh_s: least time between two checks of a voice for changed external files.
-        exists_ttl_s: how long `exists` caches its answer.
+        exists_ttl_s: how long `exists`, `styles` and `all_styles` cache their answers.
         missing_ttl_s: how long it is cached that a name has no external files.
         list_ttl_s: how long a page of voices is cached.
         check_interval_s: least time between two checks of the index in the background; infinite
@@ -62,23 +61,6 @@ class LibraryOptions:
     check_interval_s: float = 45.0
     voices_in_memory: int = 32
     cache_bytes: int = MAX_BYTES
-
-
-class VoiceNotFound(InvalidRequest):
-    """There is no voice of this name; code VOICE_NOT_FOUND.
-
-    Args:
-        near: similar names, the most similar first.
-    """
-
-    def __init__(self, name: str, near: tuple[str, ...]) -> None:
-        meant = f"Did you mean {' or '.join(near)}? " if near else ""
-        super().__init__(
-            f"There is no voice {name!r}.",
-            code="VOICE_NOT_FOUND",
-            hint=f"{meant}See list_voices for all names, or upload the voice.",
-        )
-        self.near = near
 
 
 def open_library(
@@ -113,13 +95,17 @@ class VoiceLibrary:
         options: LibraryOptions | None = None,
     ) -> None:
         self._store = store
-        self._options = options = options or LibraryOptions()
+        options = options or LibraryOptions()
         self._catalog = Catalog(store, options.list_ttl_s, options.check_interval_s)
-        self._disk_cache = DiskCache(cache_dir, options.cache_bytes)
-        self._storage = VoiceStorage(store, self._disk_cache, self._catalog.note)
+        disk = DiskCache(cache_dir, options.cache_bytes)
+        self._storage = VoiceStorage(store, disk, self._note)
         self._builder = VoiceBuilder(store, self._storage, require_consent, transcriber)
-        self._cache = VoiceCache(options.voices_in_memory)
-        self._exists = ExistsCache(options.exists_ttl_s)
+        self._loader = VoiceLoader(
+            *(self._storage, self._builder, disk, VoiceCache(options.voices_in_memory)),
+            *(options.fetch_limits, options.network),
+        )
+        self._exists = TtlCache[bool](options.exists_ttl_s)
+        self._styles = VoiceStyles(store, self._storage, options.exists_ttl_s)
         self._external = ExternalFiles(
             *(store, self._storage, self._builder, self._catalog.files),
             *(options.external_refresh_s, options.missing_ttl_s),
@@ -135,31 +121,56 @@ class VoiceLibrary:
         """Whether a recording may be added without its transcript."""
         return self._builder.can_transcribe
 
-    def get(self, name: str | None) -> Voice:
+    def get(self, name: str | None, style: str | None = "") -> Voice:
         """The current voice of a name; None and "default" are the packaged voice.
 
+        Args:
+            style: which of its recordings; "" and None are the main one.
+
         Raises:
-            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME, or a code of
-                `prepare_voice` for external files.
+            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME, STYLE_NOT_FOUND,
+                BAD_STYLE_NAME, or a code of `prepare_voice` for external files.
             BadAudio: as `prepare_voice`, for external files.
             StorageFailed: VOICE_RECORD_TOO_NEW, VOICE_RECORD_DAMAGED, VOICE_CHANGING, BUSY, or
                 the store's own code.
         """
+        style = names.check_style(style or "")
         if name is None or names.is_default(name):
+            if style:
+                raise StyleNotFound(names.DEFAULT_NAME, style, ())
             return default_voice()
         name = check_name(name)
         for attempt in range(_TRIES):
             time.sleep(_PAUSE_S * attempt)
-            record = self._current(name)
+            record = self._current(name, style)
             try:
-                return self._load(record)
+                return self._loader.load(record)
             except KeyMissing:
                 continue
-        raise damaged_error(name)
+        raise damaged_error(names.record_name(name, style))
 
-    def get_record(self, name: str) -> VoiceRecord:
-        """The metadata of a voice; errors as `get`. The packaged voice has none."""
-        return self._current(check_name(name))
+    def get_record(self, name: str, style: str = "") -> VoiceRecord:
+        """The metadata of a recording; errors as `get`. The packaged voice has none."""
+        return self._current(check_name(name), names.check_style(style))
+
+    def styles(self, name: str) -> tuple[str, ...]:
+        """The styles of a voice in alphabetical order, without its main recording.
+
+        Cached for some seconds, so cheap for every request. Empty if there is no such voice.
+
+        Raises:
+            InvalidRequest: BAD_VOICE_NAME, RESERVED_VOICE_NAME.
+            StorageFailed: the store's own code.
+        """
+        return () if names.is_default(name) else self._styles.of(check_name(name))
+
+    def all_styles(self) -> Mapping[str, tuple[str, ...]]:
+        """The styles of every voice that has some, by its case-folded name; cached as `styles`.
+
+        Raises:
+            StorageFailed: the store's own code.
+        """
+        return self._styles.all()
 
     def exists(self, name: str) -> bool:
         """Whether there is such a voice; cached for some seconds, so cheap for every request.
@@ -184,8 +195,9 @@ class VoiceLibrary:
         consent: Consent | None = None,
         owner: str = "",
         normalize: str | Sequence[str] = "",
+        style: str = "",
     ) -> VoiceRecord:
-        """Add a voice, or replace the one of this name.
+        """Add a voice or a style of a voice, or replace it.
 
         Args:
             data: the recording, in any format that `decode` reads.
@@ -194,47 +206,65 @@ class VoiceLibrary:
             consent: of the speaker; an earlier one stays valid for the same recording.
             owner: id of the API key, or "".
             normalize: auto, on, off, or kinds of text to leave alone; "" leaves it to others.
+            style: of a voice that exists; "" for the voice itself.
 
         Raises:
-            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED, or
-                as `get`.
+            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED,
+                RESERVED_STYLE_NAME, TOO_MANY_STYLES, or as `get`.
             BadAudio: as `prepare_voice`.
             StorageFailed: VOICE_RECORD_TOO_NEW, or the store's own code.
         """
         name = check_name(name)
-        before = self._replaceable(name)
-        upload = VoiceUpload(name, data, ref_text, language, consent, owner, normalize)
+        if style:
+            style = names.check_new_style(style)
+            name = self._voice_for_style(name, style)
+        before = self._builder.before(name, style)
+        upload = VoiceUpload(name, data, ref_text, language, consent, owner, normalize, style)
         self._builder.check(upload, before)
-        record, voice = self._builder.create(upload, before, self._external.read_hashes(name))
-        self._evict(name, keep=record)
-        self._cache.put(casefold(name), record.revision, voice)
+        seen = None if style else self._external.read_hashes(name)
+        record, voice = self._builder.create(upload, before, seen)
+        if style and not self._store.exists(names.record_key(name)):  # deleted meanwhile
+            self._storage.delete(record.name, record)
+            raise VoiceNotFound(name, self._catalog.similar_names(name))
+        self._loader.add(record, voice)
         self._exists.evict(casefold(name))
         return record
 
-    def delete(self, name: str) -> None:
-        """Delete a voice: record, recordings, transcripts, external files, and its lexicon.
+    def delete(self, name: str, style: str = "") -> None:
+        """Delete a voice: record, recordings, styles, external files, and its lexicon.
+
+        Args:
+            style: delete this style alone.
 
         Raises:
-            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME.
+            InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME; of styles
+                STYLE_NOT_FOUND, BAD_STYLE_NAME, RESERVED_STYLE_NAME.
             StorageFailed: the store's own code; the next call deletes what is left.
         """
         name = check_name(name)
-        exists, record = True, None
-        try:
-            record = self._storage.read(name)
-            exists = record is not None
-        except StorageFailed as error:
-            if error.code not in UNREADABLE:
-                raise
+        if style:
+            self._delete_style(name, names.check_new_style(style))
+            return
+        exists, record = self._storage.find(name)
         keys = self._external.keys(name, record)
-        if not exists and not keys:
+        styles = self._storage.delete_styles(name)
+        if not exists and not keys and not styles:
             raise VoiceNotFound(name, self._catalog.similar_names(name))
         for key in keys:
             self._store.delete(key)
         self._store.delete(lexicon_key(name))
         self._storage.delete(name, record)
-        self._cache.evict(casefold(name))
+        self._storage.delete_styles(name)  # that were put while the voice was still there
+        self._loader.evict(name)
         self._exists.evict(casefold(name))
+
+    def _delete_style(self, name: str, style: str) -> None:
+        recording = names.record_name(name, style)
+        exists, record = self._storage.find(recording)
+        if not exists:
+            voice = self.get_record(name)
+            raise StyleNotFound(voice.name, style, self._storage.styles(name))
+        self._storage.delete(recording, record)
 
     def from_url(
         self, url: str, ref_text: str = "", language: str = "", consent: Consent | None = None
@@ -249,17 +279,7 @@ class VoiceLibrary:
             BadAudio: as `prepare_voice`.
             StorageFailed: as `fetch_url`.
         """
-        self._builder.check(VoiceUpload("", b"", ref_text, language, consent), None)
-        options = self._options
-        data = fetch_url(url, options.fetch_limits, what="voice", network=options.network)
-        words = f"{language}\0{ref_text}".encode()
-        key = hashlib.sha256(hashlib.sha256(data).digest() + words).hexdigest()
-        voice = self._cache.get(_URL, key)
-        if voice is None:
-            upload = VoiceUpload(f"url-{key[:12]}", data, ref_text, language)
-            voice = self._builder.prepare(upload).voice
-            self._cache.put(_URL, key, voice)
-        return voice
+        return self._loader.from_url(url, VoiceUpload("", b"", ref_text, language, consent))
 
     def list(self, update_index: bool = True) -> list[VoiceRecord]:
         """All voices of the store in alphabetical order, without the packaged one.
@@ -308,16 +328,9 @@ class VoiceLibrary:
         Raises:
             StorageFailed: the store's own code.
         """
-        cached = {*self._disk_cache.names(), *self._cache.names()} - {_URL}
-        if not cached:
-            return self._disk_cache.drop_unnamed()
-        entries, deleted = self._catalog.check(), 0
-        for name in cached:
-            record = entries[name].record if name in entries else None
-            with contextlib.suppress(StorageFailed):  # it may have been put since
-                record = record or self._storage.read(name)
-            deleted += self._evict(name, keep=record)
-        return deleted + self._disk_cache.drop_unnamed()
+        entries = self._catalog.check() if self._loader.names() else {}
+        known = {name: entry.record for name, entry in entries.items()}
+        return self._loader.evict_stale(known)
 
     def collect_garbage(self, options: GcOptions | None = None) -> GcReport:
         """Delete recordings that no record names, and their traces in the index.
@@ -328,65 +341,53 @@ class VoiceLibrary:
         options = options or GcOptions()
         entries = self._catalog.check(not options.dry_run, not options.dry_run)
         known = {name: entry.record for name, entry in entries.items()}
-        return self._storage.collect_garbage(known, options)
+        return GarbageCollection(self._store, self._storage, options).run(known)
 
-    def _load(self, record: VoiceRecord) -> Voice:
-        """The voice of a record; raises KeyMissing if it was deleted or replaced since."""
-        cached = self._cache.get(casefold(record.name), record.revision)
-        voice = cached or self._read(record)
-        # All but audio and transcript may change within a revision.
-        if (voice.language, voice.normalize) != (record.language, record.normalize):
-            voice = replace(voice, language=record.language, normalize=record.normalize)
-        warnings = transcript_warnings(voice, record.needs_review)
-        if voice.warnings != warnings:
-            voice = replace(voice, warnings=warnings)
-        if voice is not cached:
-            self._cache.put(casefold(record.name), record.revision, voice)
-        return voice
-
-    def _read(self, record: VoiceRecord) -> Voice:
-        self._evict(record.name, keep=record)
-        try:
-            text = self._storage.read_text(record)
-            wave = read_wav(self._storage.read_audio(record))
-        except (BadAudio, UnicodeDecodeError):
-            raise damaged_error(record.name) from None
-        if wave.sample_rate != SAMPLE_RATE:
-            raise damaged_error(record.name)
-        return Voice(
-            *(record.name, wave, text, record.revision, record.language),
-            normalize=record.normalize,
-        )
-
-    def _current(self, name: str) -> VoiceRecord:
+    def _current(self, name: str, style: str = "") -> VoiceRecord:
         """The current record; external files are imported first if they are new."""
+        if style:
+            return self._current_style(name, style)
         record = self._storage.read(name)
         if record is not None:
             return self._external.refresh(record)
-        self._evict(name)
+        self._loader.evict(name)
         record = self._external.import_voice(name)
         if record is None:
             raise VoiceNotFound(name, self._catalog.similar_names(name))
         return record
 
-    def _evict(self, name: str, keep: VoiceRecord | None = None) -> int:
-        """Drop all but the revision `keep` of a voice from the caches; number of files dropped."""
-        self._cache.evict(casefold(name), keep.revision if keep else "")
-        blobs = (keep.audio, keep.text) if keep else ()
-        return self._disk_cache.drop(name, [blob.sha256 for blob in blobs if blob])
+    def _current_style(self, name: str, style: str) -> VoiceRecord:
+        recording = names.record_name(name, style)
+        record = self._storage.read(recording)
+        if record is None:
+            self._loader.evict(recording)
+        elif self.exists(name):
+            return record
+        voice = self._current(name)  # a style of a voice that is gone is gone, too
+        if record is None:
+            raise StyleNotFound(voice.name, style, self._storage.styles(name))
+        return record
 
-    def _replaceable(self, name: str) -> VoiceRecord | None:
-        """The record that `put` replaces; None if there is none or it is damaged."""
+    def _voice_for_style(self, name: str, style: str) -> str:
+        """The name of the voice that a style is added to, as it is spelled.
+
+        Raises:
+            InvalidRequest: VOICE_NOT_FOUND, TOO_MANY_STYLES, or as `get`.
+        """
         try:
-            before = self._storage.read(name)
-        except StorageFailed as error:
-            if error.code != DAMAGED:
-                raise
-            return None
-        if before is not None and before.name != name:
-            raise InvalidRequest(
-                f"There is a voice {before.name!r}, which differs from {name!r} only in capitals.",
-                code="VOICE_NAME_TAKEN",
-                hint=f"Write {before.name}, or choose another name.",
-            )
-        return before
+            voice = self._current(name)
+        except VoiceNotFound as error:
+            error.hint = f"{error.hint} A voice is uploaded without style first, then its styles."
+            raise
+        self._styles.check_room(voice.name, style)
+        return voice.name
+
+    def _note(self, name: str, record: VoiceRecord | None) -> None:
+        """Note a change by this process; styles are not in the catalog."""
+        voice, style = names.split_record_name(name)
+        if style:
+            self._styles.forget(voice)
+            if record is None:
+                self._loader.evict(name)
+        else:
+            self._catalog.note(name, record)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from f5serve.errors import InvalidRequest, StorageFailed
+from f5serve.errors import StorageFailed
 from f5serve.text_kinds import parse_normalize
-from f5serve.voices.names import casefold, check_name
+from f5serve.voices.names import casefold, describe, is_record_name, split_record_name
 
 SCHEMA: Final = 1
 DAMAGED: Final = "VOICE_RECORD_DAMAGED"
@@ -69,7 +69,7 @@ class VoiceRecord:
     """A voice of the library; attributes are named like the JSON fields.
 
     Attributes:
-        name: as it was first written, without an extension.
+        name: as it was first written, without an extension; "ana~happy" for a style.
         revision: of `Voice`; "" for an external file that is not imported yet.
         audio: canonical recording; the file itself if it is not imported yet.
         text: transcript; None if an external file has none.
@@ -104,14 +104,24 @@ class VoiceRecord:
     unknown_fields: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     @property
+    def voice(self) -> str:
+        """Name of the voice, without the style."""
+        return split_record_name(self.name)[0]
+
+    @property
+    def style(self) -> str:
+        """The style, in lower case; "" for the main recording."""
+        return split_record_name(self.name)[1]
+
+    @property
     def voice_file(self) -> str:
         """File name of the recording in the older API."""
-        return f"{self.name}.wav"
+        return f"{self.voice}.wav"
 
     @property
     def text_file(self) -> str:
         """File name of the transcript in the older API; "" without a transcript."""
-        return f"{self.name}.txt" if self.text else ""
+        return f"{self.voice}.txt" if self.text else ""
 
 
 def dump_record(record: VoiceRecord) -> bytes:
@@ -145,16 +155,16 @@ def read_record(name: str, fields: dict[str, Any]) -> VoiceRecord:
     schema = fields.get("schema")
     if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
         raise StorageFailed(
-            f"The record of the voice {name!r} has schema {str(schema)[:20]}, and this version"
-            f" reads {SCHEMA}.",
+            f"The record of the {describe(*split_record_name(name))} has schema"
+            f" {str(schema)[:20]}, and this version reads {SCHEMA}.",
             code=TOO_NEW,
             hint="Update f5serve on this machine to the version that wrote it.",
         )
     try:
         known = {key: _READERS[key](fields[key]) for key in fields if key in _READERS}
         unknown = {key: fields[key] for key in fields if key not in _READERS}
-        is_valid = known.keys() >= _REQUIRED and check_name(known["name"]) == known["name"]
-    except (ValueError, InvalidRequest):
+        is_valid = known.keys() >= _REQUIRED and is_record_name(known["name"])
+    except ValueError:
         raise damaged_error(name) from None
     if not is_valid or casefold(known["name"]) != casefold(name) or known["schema"] != SCHEMA:
         raise damaged_error(name)
@@ -164,7 +174,7 @@ def read_record(name: str, fields: dict[str, Any]) -> VoiceRecord:
 def damaged_error(name: str) -> StorageFailed:
     """The error for a record that cannot be read, or whose audio is missing."""
     return StorageFailed(
-        f"The voice {name!r} is damaged in the store.",
+        f"The {describe(*split_record_name(name))} is damaged in the store.",
         code=DAMAGED,
         hint="Upload the voice again, or remove it.",
     )

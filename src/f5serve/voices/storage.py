@@ -1,4 +1,4 @@
-"""Creates, reads and deletes voices in the store, and collects unreferenced recordings.
+"""Creates, reads and deletes voices and their styles in the store.
 
 A voice is a record and two blobs, audio and text. Blobs are written before the record that names
 them and deleted before it, and a writer checks them once more after its record: a record never
@@ -8,18 +8,15 @@ lacks its blobs, even if others write or delete it at the same time. docs/decisi
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
 
 from f5serve import build
 from f5serve.audio.encode import encode
 from f5serve.errors import InvalidRequest, KeyMissing, StorageFailed
-from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.store.base import ObjectStore
 from f5serve.text.language import parse_tag
 from f5serve.text.spoken import check_normalize
 from f5serve.text_kinds import parse_normalize
@@ -28,8 +25,9 @@ from f5serve.voices import names
 from f5serve.voices.caches import DiskCache
 from f5serve.voices.prepare import PreparedVoice, Transcriber, clean_ref_text, prepare_voice
 from f5serve.voices.records import (
-    MAX_AUDIO_BYTES,
+    DAMAGED,
     MAX_RECORD_BYTES,
+    UNREADABLE,
     Blob,
     Consent,
     ImportedFiles,
@@ -38,43 +36,12 @@ from f5serve.voices.records import (
     dump_record,
     load_record,
 )
-
-_log = logging.getLogger(__name__)
-
-GRACE_S: Final = 3_600.0
-"""Younger blobs are kept, and those of a voice with a younger record: another process may read
-them, or be about to write the record that names them."""
+from f5serve.voices.transcripts import transcript_warnings
 
 MAX_LANGUAGE_CHARS = 64
 MAX_CONSENT_CHARS = 200
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_BLOB = re.compile(r"([^/]+)/([0-9a-f]{64})\.(wav|txt)")
-
-
-@dataclass(slots=True)
-class GcReport:
-    """Number and bytes of deleted blobs."""
-
-    files: int = 0
-    bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class GcOptions:
-    """Options of a garbage collection.
-
-    Attributes:
-        grace_s: see GRACE_S.
-        dry_run: count only.
-        on_file: called with the key of each deleted blob.
-        should_stop: asked before each voice.
-    """
-
-    grace_s: float = GRACE_S
-    dry_run: bool = False
-    on_file: Callable[[str], None] | None = None
-    should_stop: Callable[[], bool] = lambda: False
 
 
 class VoiceStorage:
@@ -82,7 +49,8 @@ class VoiceStorage:
 
     Args:
         cache: of this machine, for blobs.
-        on_change: called with name and record of a voice that was written, None if deleted.
+        on_change: called with the name of a record and the record that was written, None if it
+            was deleted.
     """
 
     def __init__(
@@ -111,26 +79,36 @@ class VoiceStorage:
             raise damaged_error(name) from None
         return load_record(name, data)
 
+    def find(self, name: str) -> tuple[bool, VoiceRecord | None]:
+        """Whether there is a record, and the record if it can be read."""
+        try:
+            record = self.read(name)
+        except StorageFailed as error:
+            if error.code not in UNREADABLE:
+                raise
+            return True, None
+        return record is not None, record
+
     def read_audio(self, record: VoiceRecord) -> bytes:
         """The canonical recording as wav; downloaded once per machine.
 
         Raises:
             KeyMissing: the voice was deleted or replaced since its record was read.
         """
-        return self._read_blob(record.name, _blob_keys(record)[0], record.audio)
+        return self._read_blob(record.name, blob_keys(record)[0], record.audio)
 
     def read_text(self, record: VoiceRecord) -> str:
         """The transcript; downloads and errors as `read_audio`."""
         if record.text is None:
             raise damaged_error(record.name)
-        return self._read_blob(record.name, _blob_keys(record)[1], record.text).decode()
+        return self._read_blob(record.name, blob_keys(record)[1], record.text).decode()
 
     def _read_blob(self, name: str, key: str, blob: Blob) -> bytes:
         return self._cache.get(name, blob, lambda: self._store.get(key, blob.size))
 
     def write(self, record: VoiceRecord, audio: bytes, text: bytes) -> None:
         """Write a voice; it is complete when this returns."""
-        audio_key, text_key = _blob_keys(record)
+        audio_key, text_key = blob_keys(record)
         blobs = {audio_key: (audio, "audio/wav"), text_key: (text, "text/plain")}
         for key, (data, content_type) in blobs.items():
             self._store.put(key, data, content_type)
@@ -145,80 +123,39 @@ class VoiceStorage:
         """Delete all blobs of a voice, then its record; it need not exist."""
         keys = {entry.key for entry in self._store.list(names.blob_folder(name))}
         if record is not None:  # listings may be late
-            keys.update(_blob_keys(record))
+            keys.update(blob_keys(record))
         for key in sorted(keys):
             self._store.delete(key)
         self._store.delete(names.record_key(name))
         self._cache.drop(name)
         self._on_change(name, None)
 
-    def collect_garbage(self, known: Mapping[str, VoiceRecord], options: GcOptions) -> GcReport:
-        """Delete blobs that no record has named for `grace_s`.
+    def styles(self, name: str) -> tuple[str, ...]:
+        """The styles of a voice in alphabetical order, by one listing."""
+        listed = self._store.list(names.styles_folder(name), recursive=False)
+        records = filter(None, (names.parse_record_key(entry.key) for entry in listed))
+        return tuple(sorted(names.split_record_name(record)[1] for record in records))
 
-        Costs a listing of all records and blobs. It may be stopped and repeated at any time, and
-        run in several processes at once.
+    def delete_styles(self, name: str, only_leftovers: bool = False) -> int:
+        """Delete all styles of a voice, and what killed processes left of them.
 
         Args:
-            known: all records by case-folded name.
+            only_leftovers: keep them if the voice has a record.
 
-        Raises:
-            StorageFailed: the store's own code.
+        Returns:
+            Their number.
         """
-        report = GcReport()
-        before = self._store.now() - options.grace_s
-        changed = {
-            name: entry.modified.timestamp()
-            for entry in self._store.list(names.RECORDS)
-            if (name := names.parse_record_key(entry.key))
-        }
-        for name, blobs in self._list_blobs().items():
-            if options.should_stop():
-                return report
-            if name in changed and (name not in known or changed[name] >= before):
-                continue  # its record cannot be read, or is too young
-            named = _blob_keys(known[name]) if name in known else ()
-            old = [b for b in blobs if b.key not in named and b.modified.timestamp() < before]
-            try:
-                for blob in old:
-                    self._collect(name, blob, report, options)
-            except StorageFailed as error:
-                _log.warning("the recordings of %s are not swept: %s", name, error.message)
-        return report
-
-    def _collect(self, name: str, blob: StoredObject, report: GcReport, options: GcOptions) -> None:
-        """Delete a blob; it is restored if a record names it by now."""
-        if self._is_named(name, blob.key):
-            return
-        if not options.dry_run:
-            try:
-                data = self._store.get(blob.key, MAX_AUDIO_BYTES)
-            except KeyMissing:  # another process was faster
-                return
-            self._store.delete(blob.key)
-            if self._is_named(name, blob.key):
-                content_type = "audio/wav" if blob.key.endswith(".wav") else "text/plain"
-                self._store.put(blob.key, data, content_type)
-                return
-        report.files += 1
-        report.bytes += blob.size
-        if options.on_file is not None:
-            options.on_file(blob.key)
-
-    def _is_named(self, name: str, key: str) -> bool:
-        record = self.read(name)
-        return record is not None and key in _blob_keys(record)
-
-    def _list_blobs(self) -> dict[str, list[StoredObject]]:
-        """Blobs by the case-folded name of their voice."""
-        found: defaultdict[str, list[StoredObject]] = defaultdict(list)
-        for entry in self._store.list(names.BLOBS):
-            match = _BLOB.fullmatch(entry.key.removeprefix(names.BLOBS))
-            if match:
-                found[match[1]].append(entry)
-        return dict(sorted(found.items()))
+        listed = [entry.key for entry in self._store.list(names.styles_folder(name))]
+        found = {names.parse_record_key(key) or names.parse_blob_key(key) for key in listed}
+        # Asked after the listing: all that is in it belonged to a voice that is gone.
+        if found and only_leftovers and self._store.exists(names.record_key(name)):
+            return 0
+        for record in sorted(filter(None, found)):
+            self.delete(record, None)
+        return len(found)
 
 
-def _blob_keys(record: VoiceRecord) -> tuple[str, ...]:
+def blob_keys(record: VoiceRecord) -> tuple[str, ...]:
     """Keys of the audio and, if there is one, the text."""
     keys = (names.audio_key(record.name, record.audio.sha256),)
     text = record.text
@@ -236,6 +173,12 @@ class VoiceUpload:
     consent: Consent | None = None
     owner: str = ""
     normalize: str | Sequence[str] = ""
+    style: str = ""
+
+    @property
+    def record_name(self) -> str:
+        """The name of its record."""
+        return names.record_name(self.name, self.style)
 
 
 class VoiceBuilder:
@@ -257,6 +200,27 @@ class VoiceBuilder:
     def can_transcribe(self) -> bool:
         """Whether an upload may lack its transcript."""
         return self._transcriber.transcribe is not None
+
+    def before(self, name: str, style: str) -> VoiceRecord | None:
+        """The record that an upload replaces; None if there is none or it is damaged.
+
+        Raises:
+            InvalidRequest: code VOICE_NAME_TAKEN.
+            StorageFailed: VOICE_RECORD_TOO_NEW, or the store's own code.
+        """
+        try:
+            before = self._storage.read(names.record_name(name, style))
+        except StorageFailed as error:
+            if error.code != DAMAGED:
+                raise
+            return None
+        if before is not None and before.voice != name and not style:
+            raise InvalidRequest(
+                f"There is a voice {before.name!r}, which differs from {name!r} only in capitals.",
+                code="VOICE_NAME_TAKEN",
+                hint=f"Write {before.name}, or choose another name.",
+            )
+        return before
 
     def check(self, upload: VoiceUpload, before: VoiceRecord | None) -> None:
         """Check all that can be checked without decoding the recording.
@@ -284,9 +248,14 @@ class VoiceBuilder:
 
     def prepare(self, upload: VoiceUpload) -> PreparedVoice:
         """The voice, without writing it; errors as `prepare_voice`."""
-        return prepare_voice(
+        prepared = prepare_voice(
             upload.name, upload.data, upload.ref_text, upload.language, self._transcriber
         )
+        if not upload.style:
+            return prepared
+        voice = replace(prepared.voice, style=upload.style)
+        warnings = transcript_warnings(voice, prepared.confidence is not None)
+        return replace(prepared, voice=replace(voice, warnings=warnings))
 
     def create(
         self, upload: VoiceUpload, before: VoiceRecord | None, seen: ImportedFiles | None
@@ -310,7 +279,7 @@ class VoiceBuilder:
             consent = before.consent  # consent belongs to a recording, not to a name
         now = _iso_time(self._store.now())
         record = VoiceRecord(
-            name=voice.name,
+            name=upload.record_name,
             revision=voice.revision,
             audio=_blob(audio),
             text=_blob(text),
@@ -329,6 +298,8 @@ class VoiceBuilder:
         if before is not None:
             created_at, unknown = before.created_at, before.unknown_fields
             record = replace(record, created_at=created_at, unknown_fields=unknown)
+        if before is None and not upload.style:  # a new speaker must not get another one's styles
+            self._storage.delete_styles(upload.name, only_leftovers=True)
         self._storage.write(record, audio, text)
         return record, voice
 

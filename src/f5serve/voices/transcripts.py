@@ -11,6 +11,7 @@ from collections import Counter
 
 from f5serve.errors import InvalidRequest
 from f5serve.types import Voice
+from f5serve.voices.names import describe
 
 MAX_TRANSCRIPT_BYTES = 65_536
 MAX_TABLE_BYTES = 4_000_000
@@ -151,7 +152,7 @@ def transcript_warnings(voice: Voice, is_unread: bool) -> tuple[str, ...]:
         _script_warning(voice.ref_text, voice.language),
         "" if is_unread else _rate_warning(voice.ref_text, voice.wave.duration_s),
     )
-    subject = f"The transcript of the voice {voice.name!r}"
+    subject = f"The transcript of the {describe(voice.name, voice.style)}"
     unread = (
         f"{subject} was written by a recogniser; wrong words in it are "
         "heard in the speech. Read it, and send the voice again with the right one."
