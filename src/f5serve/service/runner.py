@@ -40,7 +40,7 @@ from f5serve.synthesis.checkpoints import UtteranceCheckpoints
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.synthesizer import SpeechPlan, Synthesizer
 from f5serve.types import SpeechRequest, SpeechResult, Wave
-from f5serve.voices.names import is_default, is_url
+from f5serve.voices.names import StyleNotFound, check_style, is_default, is_url
 
 _log = logging.getLogger(__name__)
 
@@ -300,10 +300,12 @@ def _load_inputs(
         )
     began = time.perf_counter()
     if is_url(request.speaker):
+        if check_style(request.style or ""):
+            raise StyleNotFound(request.speaker[:80], request.style or "", ())
         consent = request.consent.consent() if request.consent else None
         voice = deps.voices.from_url(request.speaker, request.ref_text or "", consent=consent)
     else:
-        voice = deps.voices.get(request.speaker)
+        voice = deps.voices.get(request.speaker, request.style)
     voice_s = time.perf_counter() - began
     found = deps.lexicons.for_voice(request.speaker)
     lexicon = request.rules.over(found.lexicon)
