@@ -300,8 +300,8 @@ def _load_inputs(
         )
     began = time.perf_counter()
     if is_url(request.speaker):
-        if check_style(request.style or ""):
-            raise StyleNotFound(request.speaker[:80], request.style or "", ())
+        if request.style and check_style(request.style):
+            raise StyleNotFound(request.speaker[:80], request.style, ())
         consent = request.consent.consent() if request.consent else None
         voice = deps.voices.from_url(request.speaker, request.ref_text or "", consent=consent)
     else:

@@ -134,7 +134,7 @@ class VoiceLibrary:
             StorageFailed: VOICE_RECORD_TOO_NEW, VOICE_RECORD_DAMAGED, VOICE_CHANGING, BUSY, or
                 the store's own code.
         """
-        style = names.check_style(style or "")
+        style = names.check_style(style) if style else ""
         if name is None or names.is_default(name):
             if style:
                 raise StyleNotFound(names.DEFAULT_NAME, style, ())

@@ -247,9 +247,8 @@ async def resolve_style(
     Raises:
         InvalidRequest: BAD_STYLE_NAME; or as `VoiceLibrary.styles`.
     """
-    style = check_style(body.style or "")
     if body.style or not body.instructions:
-        return style, ()
+        return (check_style(body.style) if body.style else ""), ()
     styles = await state.operations.pools.voices.run(state.voices.styles, voice)
     return style_for(body.instructions, styles), styles
 
