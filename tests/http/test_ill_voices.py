@@ -83,6 +83,28 @@ def test_ill_records_of_voices_stop_nobody(home: House) -> None:
     home.service.voices.put("ill", recording(), WORDS)
 
 
+def test_ill_records_of_styles_stop_nobody(home: House) -> None:
+    voices, key = home.service.voices, names.record_key("ill~happy")
+    voices.put("ill", recording(), WORDS, style="happy")
+    voices.put("ill", recording(), WORDS, style="sad")
+    for number, (_, ill) in enumerate(
+        sample([record_of(home, "ill~happy")], COUNT // 5, seed=9, links=True)
+    ):
+        put(folder_of(home), key, ill)
+        voices._styles.forget("ill")
+        look(home, ill.what)
+        for path in ("sample?style=happy", "sample?style=sad"):
+            never_500(home.client.get(f"{VOICES}/ill/{path}"), ill.what)
+        assert home.client.get(f"{VOICES}/ill").json()["ref_text"] == WORDS, ill.what
+        if number % 10 == 0:
+            never_500(home.speak(voice="ill", style="happy", input="Hello."), ill.what)
+            voices.collect_garbage()
+            assert home.speak(voice="ill", style="sad", input="Hello.").status_code == 200
+    remove(folder_of(home), key)
+    voices.delete("ill")
+    voices.put("ill", recording(), WORDS)
+
+
 def test_an_ill_index_stops_nobody(home: House) -> None:
     voices = home.service.voices
     voices.collect_garbage()  # leaves one base

@@ -60,6 +60,7 @@ def test_a_recording_becomes_a_voice(home: House) -> None:
     assert told["created_at"] > 1_600_000_000
     assert home.client.get(f"{VOICES}/ana").json() == told
     assert (told.pop("ref_text"), told.pop("warnings")) == (WORDS, [])
+    assert (told.pop("style_recordings"), told["styles"]) == ([], [])
     listed = home.client.get(VOICES).json()
     assert listed["object"] == "list"
     assert told in listed["voices"]
@@ -90,7 +91,7 @@ def test_the_voice_that_comes_with_it_is_listed_first_and_stays(home: House) -> 
     assert (first["id"], first["builtin"], first["created_at"]) == ("default", True, 0)
     one = home.client.get(f"{VOICES}/Default.wav").json()
     assert one.pop("ref_text").startswith("Unless to be")
-    assert one.pop("warnings") == []
+    assert (one.pop("warnings"), one.pop("style_recordings")) == ([], [])
     assert one == first
     assert read_wav(home.client.get(f"{VOICES}/default/sample").content).duration_s > 2
     home.refused(home.client.delete(f"{VOICES}/default"), 409, "reserved_voice_name")

@@ -58,6 +58,8 @@ def test_an_uploaded_voice_is_listed_spoken_in_and_deleted(tmp_path: Path) -> No
                         "last_modified": told["voice"]["last_modified"],
                         "duration_s": told["voice"]["duration_s"],
                         "language": "",
+                        "normalize": "",
+                        "styles": [],
                         "needs_review": False,
                         "transcript_confidence": None,
                     }
@@ -208,5 +210,52 @@ def test_a_url_is_a_voice_too(tmp_path: Path, web: tuple[str, NetworkPolicy]) ->
         assert error.code == "REF_TEXT_REQUIRED"
         assert (await here.call("list_voices"))["count"] == 0
         await operations.close(1)
+
+    run(story)
+
+
+def test_styles_are_uploaded_listed_spoken_in_and_deleted(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            main = {"voice_name": "ana", "voice_file": FILE, "ref_text": WORDS}
+            happy = {"voice_file": b64(other_recording()), "ref_text": OTHER_WORDS}
+            style = {"voice_name": "Ana.wav", "style": "Happy"}
+            refused = await here.refuse("x", endpoint="upload", **style, **happy)
+            assert refused.code == "VOICE_NOT_FOUND"
+            assert "without style first" in refused.hint
+            await here.call("upload", **main)
+            told = await here.call("upload", **style, **happy, normalize="off")
+            assert told["status"].startswith("Voice 'ana.wav', style 'happy', and reference text")
+            voice = told["voice"]
+            assert (voice["name"], voice["style"], voice["styles"]) == (
+                *("ana.wav", "happy"),
+                ["happy"],
+            )
+            (listed,) = (await here.call("list_voices"))["voices"]
+            assert (listed["styles"], listed["normalize"], voice["normalize"]) == (
+                *(["happy"], ""),
+                "off",
+            )
+
+            ask = {**HELLO, "voice": "ana"}
+            assert not (await here.ask("a", **ask))["cached"]
+            assert not (await here.ask("b", **ask, style="happy"))["cached"]
+            assert (await here.ask("c", **ask, style="HAPPY"))["cached"]
+            assert (await here.ask("d", **ask, style="regular"))["cached"]
+            assert len(here.tone.spoken) == 2
+            assert (await here.refuse("e", **ask, style="sad")).code == "STYLE_NOT_FOUND"
+            url = {**HELLO, "voice": "https://files.example/a.wav", "style": "sad"}
+            assert (await here.refuse("f", **url)).code == "STYLE_NOT_FOUND"
+
+            both = {"endpoint": "delete_voice", "voice_name": "ana", "style": "happy"}
+            refused = await here.refuse("g", **both, with_results=True)
+            assert refused.code == "BAD_OPTION"
+            assert (await here.refuse("h", **(both | {"style": ""}))).code == "RESERVED_STYLE_NAME"
+            deleted = await here.ask("i", **both)
+            assert deleted == {"status": "Style 'happy' of the voice 'ana' deleted."}
+            assert (await here.refuse("j", **both)).code == "STYLE_NOT_FOUND"
+            assert (await here.refuse("k", **ask, style="happy")).code == "STYLE_NOT_FOUND"
+            (listed,) = (await here.call("list_voices"))["voices"]
+            assert listed["styles"] == []
 
     run(story)

@@ -10,7 +10,7 @@ OPERATIONS: dict[str, tuple[str, list[dict[str, str]]]] = {
         [{"text": "Hello there.", "timing_format": "srt"}],
     ),
     "upload": (
-        "A recording to a voice of the library. A voice of that name is replaced.",
+        "A recording to a voice of the library, or to a style of it; one of that name is replaced.",
         [
             {
                 "endpoint": "upload",
@@ -39,7 +39,7 @@ OPERATIONS: dict[str, tuple[str, list[dict[str, str]]]] = {
         [{"endpoint": "cancel", **_JOB}],
     ),
     "delete_voice": (
-        "Remove a voice: recording, transcript and record.",
+        "Remove a voice with its styles: recordings, transcripts and records.",
         [{"endpoint": "delete_voice", "voice_name": "ana"}],
     ),
     "health": ("Version, state and findings of this worker.", [{"endpoint": "health"}]),
@@ -81,6 +81,10 @@ FIELDS = {
     "voice_name": "Name of the voice, with or without an ending such as .wav.",
     "with_results": "Also remove all results with this voice: jobs, audio, texts and word timings. "
     "This reads every job of the store, which may take minutes.",
+    "style": "Of the voice: which of its recordings is cloned, such as happy; without it, the main "
+    "one.",
+    "upload.style": "Keep it as this style of the voice, which exists already.",
+    "delete_voice.style": "Remove this style of it alone.",
     "upload.language": "Spoken language, a BCP 47 tag such as en or pt-BR.",
     "upload.normalize": "How texts in this voice are read if a request does not say; without it "
     "F5_NORMALIZE decides.",
@@ -124,12 +128,12 @@ ANSWERS: dict[str, dict[str, str]] = {
     "result": _ANSWER,
     "upload": {
         "status": "A sentence.",
-        "voice": "As in `list_voices`, with its consent.",
+        "voice": "As in `list_voices`, with its consent, and the `style` that was uploaded.",
         "warnings": "Problems of the transcript, such as capitals.",
     },
     "list_voices": {
         "voices": "`voice_file`, `name`, `text_file`, `size`, `last_modified`, `duration_s`, "
-        "`language`, `needs_review`, `transcript_confidence`.",
+        "`language`, `normalize`, `styles`, `needs_review`, `transcript_confidence`.",
         "count": "Number of voices.",
         "status": "success.",
     },

@@ -44,7 +44,7 @@ def test_add_list_remove(said: Said, capsys: pytest.CaptureFixture[str]) -> None
     added = said("voices", "add", "Ana.wav", FILE, "--ref-text", WORDS, "--consent-by", "Ana")
     assert (added["name"], added["voice_file"], added["consent_by"]) == ("Ana", "Ana.wav", "Ana")
     (listed,) = [v for v in said("voices", "list")["voices"] if v["source"] == "library"]
-    assert {**listed, "warnings": []} == added
+    assert {**listed, "style": "", "warnings": []} == added
     assert run(["voices", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["default", "Ana  (3.0 s)"]
@@ -168,3 +168,28 @@ def test_say_finds_voices_of_the_library(said: Said, folder: Path) -> None:
     assert "Did you mean ana?" in refused["hint"]
     refused = said("say", "Yes.", "-v", "http://localhost/a.wav", "--ref-text", "x", exit_code=3)
     assert refused["code"] == "URL_NOT_ALLOWED"
+
+
+def test_styles_are_added_listed_and_removed(
+    said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    happy = ["ana", FILE, "--style", "Happy", "--ref-text", WORDS]
+    refused = said("voices", "add", *happy, exit_code=3)
+    assert refused["code"] == "VOICE_NOT_FOUND"
+    assert "f5serve voices add" in refused["hint"]
+    said("voices", "add", "ana", FILE, "--ref-text", WORDS)
+    added = said("voices", "add", *happy)
+    assert (added["name"], added["style"], added["styles"]) == ("ana", "happy", ["happy"])
+    assert run(["voices", "add", *happy]) == 0
+    assert capsys.readouterr().out == "ana, style happy: 3.0 s kept\n"
+    assert run(["voices", "list"]) == 0
+    assert "ana  (3.0 s)  (styles: happy)\n" in capsys.readouterr().out
+    (listed,) = [v for v in said("voices", "list")["voices"] if v["source"] == "library"]
+    assert listed["styles"] == ["happy"]
+    remove = ("voices", "remove", "ana", "--style")
+    assert said(*remove, "", exit_code=3)["code"] == "RESERVED_STYLE_NAME"
+    assert said(*remove, "happy", "--with-results", exit_code=3)["code"] == "BAD_OPTION"
+    assert said(*remove, "Happy") == {"removed": "ana", "style": "happy"}
+    assert said(*remove, "happy", exit_code=3)["code"] == "STYLE_NOT_FOUND"
+    (listed,) = [v for v in said("voices", "list")["voices"] if v["source"] == "library"]
+    assert listed["styles"] == []

@@ -12,6 +12,7 @@ from typing import Any
 
 from f5serve import build
 from f5serve.cli.text_options import add_lexicon, add_reading, add_spoken_text, add_text
+from f5serve.cli.voice_options import add_voices
 from f5serve.number_formats import FORMATS
 
 SAY_SETTINGS = (
@@ -158,48 +159,6 @@ def add_say(verbs: Any) -> None:
     )
     server.add_argument("--key", metavar="KEY", help="of that server; F5_SERVER_KEY without it")
     parser.set_defaults(run="say.run", settings=SAY_SETTINGS)
-
-
-def add_voices(verbs: Any) -> None:
-    """The options of `voices`."""
-    parser = verbs.add_parser("voices", help="voices that can be asked for by name")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="all of them: the library's and those built in")
-    adding = actions.add_parser("add", help="keep a recording under a name")
-    removing = actions.add_parser(
-        "remove", aliases=["delete"], help="remove a voice of the library for good"
-    )
-    sweeping = actions.add_parser(
-        "gc", help="remove recordings that no voice refers to any more, an hour after they were put"
-    )
-    importing = actions.add_parser(
-        "import",
-        help="keep every recording of a folder",
-        description="Keep every recording of a folder under its file's name. Its words are read "
-        "from a .txt, .srt or .csv file of the same name, or from a table in the folder whose "
-        "first line is file,text. Exit code 3 when a recording could not be used.",
-    )
-
-    adding.add_argument("name", metavar="NAME")
-    adding.add_argument("file", metavar="FILE", help="wav, flac, mp3, ogg or m4a")
-    adding.add_argument("--ref-text", metavar="T", help="the words spoken in it")
-    adding.add_argument("--ref-text-file", metavar="F", help="or a file; default: FILE's .txt")
-    adding.add_argument("--language", default="", metavar="TAG", help="BCP 47, e.g. en or pt-BR")
-    normalize = "of its texts: auto, on, off, or kinds to leave alone, e.g. date,money"
-    adding.add_argument("--normalize", default="", metavar="X", help=normalize)
-    removing.add_argument("name", metavar="NAME")
-    removing.add_argument(
-        "--with-results",
-        action="store_true",
-        help="and all speech that was made in it: jobs, their audio, texts and word times",
-    )
-    sweeping.add_argument("--dry-run", action="store_true", help="only print what would go")
-    importing.add_argument("folder", metavar="FOLDER")
-    for action in (adding, importing):
-        action.add_argument("--consent-by", metavar="WHO", help="who attests the speaker's consent")
-    for action in (listing, adding, removing, sweeping, importing):
-        action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.set_defaults(run="voices.run")
 
 
 def add_jobs(verbs: Any) -> None:

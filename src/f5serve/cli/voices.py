@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.voices.bulk_import import ImportResult, import_folder, read_recording
 from f5serve.voices.garbage import GcOptions
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import DEFAULT_NAME
+from f5serve.voices.names import DEFAULT_NAME, casefold, check_new_style
 from f5serve.voices.records import Consent, VoiceRecord
 
 
@@ -34,10 +34,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return action(args, library)
 
 
-def as_dict(record: VoiceRecord) -> dict[str, Any]:
+def as_dict(record: VoiceRecord, styles: Sequence[str]) -> dict[str, Any]:
     """A voice of the library for machines, with the names that a job's answer has."""
     return {
-        "name": record.name,
+        "name": record.voice,
         "engine": "any",
         "source": "library",
         "voice_file": record.voice_file,
@@ -47,6 +47,7 @@ def as_dict(record: VoiceRecord) -> dict[str, Any]:
         "duration_s": record.duration_s,
         "language": record.language,
         "normalize": record.normalize,
+        "styles": list(styles),
         "consent_by": record.consent.by if record.consent else "",
         "needs_review": record.needs_review,
         "transcript_confidence": record.transcript_confidence,
@@ -55,7 +56,8 @@ def as_dict(record: VoiceRecord) -> dict[str, Any]:
 
 def _list(args: argparse.Namespace, library: VoiceLibrary) -> int:
     voices: list[dict[str, Any]] = [{"name": DEFAULT_NAME, "engine": "any", "source": "packaged"}]
-    voices += [as_dict(record) for record in library.list()]
+    records, styles = library.list(), library.all_styles()
+    voices += [as_dict(record, styles.get(casefold(record.name), ())) for record in records]
     voices += [{"name": n, "engine": "standin", "source": "standin"} for n in voice_names()]
     if args.json:
         print(json.dumps({"voices": voices, "count": len(voices)}))
@@ -71,6 +73,8 @@ def _remark(voice: dict[str, Any]) -> str:
     if voice["source"] == "library" and not voice["text_file"]:
         return "  (without a transcript: cannot be used yet)"
     length = f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
+    if voice.get("styles"):
+        length += f"  (styles: {', '.join(voice['styles'])})"
     if voice.get("transcript_confidence") is None:
         return length
     return f"{length}  (transcript written by a recogniser: read it)"
@@ -81,13 +85,16 @@ def _add(args: argparse.Namespace, library: VoiceLibrary) -> int:
     recording = read_recording(path)
     ref_text = read_ref_text(args, path, is_needed=not library.can_transcribe)
     record = library.put(
-        *(args.name, recording, ref_text, args.language, _consent(args)), normalize=args.normalize
+        *(args.name, recording, ref_text, args.language, _consent(args)),
+        normalize=args.normalize,
+        style=args.style or "",
     )
-    voice = library.get(record.name)
+    voice = library.get(record.voice, record.style)
     if args.json:
-        print(json.dumps(as_dict(record) | {"warnings": list(voice.warnings)}))
+        added = as_dict(record, library.styles(record.voice))
+        print(json.dumps(added | {"style": record.style, "warnings": list(voice.warnings)}))
         return 0
-    print(f"{record.name}: {record.duration_s:.1f} s kept")
+    print(f"{_called(record.voice, record.style)}: {record.duration_s:.1f} s kept")
     if record.needs_review:
         print(f"heard: {voice.ref_text}")
         print("hint: if that is wrong, add it again with --ref-text", file=sys.stderr)
@@ -101,12 +108,19 @@ def _print_notes(notes: Iterable[str]) -> None:
 
 
 def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore) -> int:
+    style = None if args.style is None else check_new_style(args.style)
     if not args.with_results:
-        library.delete(args.name)
-        print(json.dumps({"removed": args.name}) if args.json else f"{args.name}: removed")
+        library.delete(args.name, style)
+        removed = {"removed": args.name} | ({"style": style} if style else {})
+        print(json.dumps(removed) if args.json else f"{_called(args.name, style)}: removed")
         return 0
 
     from f5serve.service.erasure import erase_voice  # its package takes pydantic with it
+
+    if style is not None:
+        from f5serve.service.voices import with_results_of_style
+
+        raise with_results_of_style()
 
     def on_progress(looked: int, went: int) -> None:
         print(f"{looked:,} jobs looked at, {went:,} removed", file=sys.stderr, flush=True)
@@ -122,6 +136,10 @@ def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore)
     if erased.at_work:
         print(f"hint: {erased.at_work} jobs are being made now; run it again when they have ended")
     return 0
+
+
+def _called(name: str, style: str | None) -> str:
+    return f"{name}, style {style}" if style else name
 
 
 def _gc(args: argparse.Namespace, library: VoiceLibrary) -> int:

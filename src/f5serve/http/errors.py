@@ -47,6 +47,7 @@ STATUSES: dict[str, int] = {
     **dict.fromkeys(["JOB_ID_CONFLICT", "JOB_NOT_COMPLETE", "VOICE_NAME_TAKEN"], 409),
     **dict.fromkeys(["JOB_FAILED", "RECORD_DAMAGED", "RECORD_TOO_NEW"], 409),
     **dict.fromkeys(["LEXICON_DAMAGED", "LEXICON_TOO_NEW"], 409),
+    **dict.fromkeys(["RESERVED_STYLE_NAME", "TOO_MANY_STYLES"], 409),
     **dict.fromkeys(["JOB_CANCELLED", "VOICE_CHANGING", "RESERVED_VOICE_NAME"], 409),
     **dict.fromkeys(["BODY_TOO_LARGE", "RESULT_TOO_LARGE", "AUDIO_TOO_LARGE"], 413),
     "ANSWER_TOO_LARGE": 413,

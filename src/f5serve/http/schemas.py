@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
@@ -189,84 +190,6 @@ class JobCancelled(BaseModel):
     status: JobState = Field(examples=["CANCELLED"])
 
 
-class VoiceConsent(BaseModel):
-    """Who says that the person who is heard agrees to be cloned, and when they said so."""
-
-    by: str = Field(examples=["Ana Example"])
-    at: str = Field(description="ISO 8601 in UTC.", examples=["2026-01-31T12:00:00+00:00"])
-
-
-class Voice(BaseModel):
-    """A voice that speech can be asked for in, by its `id`."""
-
-    id: str = Field(description="What requests for speech call it.", examples=["ana"])
-    name: str = Field(description="The same as `id`.", examples=["ana"])
-    object: Literal["audio.voice"] = "audio.voice"
-    type: Literal["audio_sample"] = "audio_sample"
-    builtin: bool = Field(description="It comes with f5serve and cannot be deleted.")
-    duration_s: float | None = Field(
-        description="Seconds of its recording; null for a file that was dropped into the store "
-        "and never used.",
-        examples=[7.2],
-    )
-    language: str | None = Field(description="BCP 47 tag.", examples=["en"])
-    normalize: str | None = Field(
-        description="How its texts are normalized where a request does not say: auto, on, off, or "
-        "kinds that are left alone.",
-        examples=["date,money"],
-    )
-    created_at: int = Field(description="Unix time, in seconds; 0 for those that come with it.")
-    needs_review: bool = Field(
-        description="Its words were written down by a recogniser and not read by anybody yet, "
-        "or are missing."
-    )
-    has_transcript: bool = Field(description="Whether the words of its recording are known.")
-    consent: VoiceConsent | None = None
-
-
-class VoiceDetail(Voice):
-    """A voice, and the words that are spoken in its recording."""
-
-    ref_text: str | None = Field(examples=["He was not an ill-disposed young man."])
-    warnings: list[str] = Field(
-        default=[],
-        description="What is odd about its words, such as capitals or letters of another language.",
-    )
-
-
-class VoiceList(BaseModel):
-    """Voices in the order of their names, those that come with f5serve first."""
-
-    object: Literal["list"] = "list"
-    voices: list[Voice]
-    first_id: str | None = Field(description="Of `voices`; null where there are none.")
-    last_id: str | None = Field(description="What the next page is asked for with, as `after`.")
-    has_more: bool = Field(description="Whether other voices come behind `last_id`.")
-
-
-class ErasedResults(BaseModel):
-    """What went with a voice."""
-
-    voice: bool = Field(description="Whether there was a voice; results outlive one.")
-    jobs: int = Field(description="Jobs that were made in it.")
-    cache_entries: int = Field(description="Cached results for equal requests.")
-    files: int = Field(description="Files of these jobs and entries.")
-    bytes: int = Field(description="Of these files.")
-    at_work: int = Field(description="Jobs that are being made now and stay; ask again later.")
-    unreadable: int = Field(description="Jobs whose voice is unknown; see the log.")
-
-
-class VoiceDeleted(BaseModel):
-    """A voice that is no more."""
-
-    id: str
-    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
-    deleted: Literal[True] = True
-    results: ErasedResults | None = Field(
-        default=None, description="What went of its results; null where they were not to go."
-    )
-
-
 MAX_INSTRUCTIONS_CHARS = 100_000
 NAMED_FIELDS = 5
 """How many fields that are not known a warning names."""
@@ -337,7 +260,13 @@ class SpeechBody(SpeechFields):
         "F5_OPENAI_VOICES says, unless a voice of the library has that name."
     )
     instructions: Annotated[str, Field(max_length=MAX_INSTRUCTIONS_CHARS, strict=True)] | None = (
-        Field(None, description="Taken and not used: the way of speaking comes from the voice.")
+        Field(
+            None,
+            description="The first style of the voice that it names is used, as with `style`: by "
+            "its own name or a usual word for it, in several languages; a style that it denies "
+            "is not. `X-F5-Style` names the style; where none fits, `X-F5-Warning` says so.",
+            examples=["Speak in a cheerful tone."],
+        )
     )
     stream_format: Literal["audio", "sse"] | None = Field(
         None, description="`audio`: the file itself. `sse`: events with base64 of its parts."
@@ -348,13 +277,14 @@ class SpeechBody(SpeechFields):
         """The format that is wanted."""
         return self.response_format or "mp3"
 
-    def request(self, voice: str, model: str, timeout_s: int) -> TTSRequest:
-        """The same `tts` job, with the voice and the model that are meant here."""
+    def request(self, voice: str, style: str, model: str, timeout_s: int) -> TTSRequest:
+        """The same `tts` job, with voice, style and model that are meant here."""
         shared = {name: getattr(self, name) for name in SpeechFields.model_fields}
         fields = {
             **shared,
             "text": self.input,
             "voice": voice,
+            "style": style or None,
             "model": model or None,
             "response_format": self.format,
             "return_word_timings": bool(self.return_word_timings),  # they cost time
@@ -362,13 +292,22 @@ class SpeechBody(SpeechFields):
         }
         return TTSRequest.of_valid({n: value for n, value in fields.items() if value is not None})
 
-    def warnings(self) -> list[str]:
-        """Fields that have no effect, as sentences in ASCII."""
+    def warnings(self, style: str, styles: Sequence[str]) -> list[str]:
+        """Fields that have no effect, as sentences in ASCII.
+
+        Args:
+            style: that is used.
+            styles: of the voice, where instructions were to choose one.
+        """
         sentences = []
-        if self.instructions:
-            sentences.append(
-                "instructions is not used: the way of speaking comes from the voice's recording."
-            )
+        if self.instructions and not (style and styles):
+            if style:
+                why = f"style is {style}"
+            elif styles:
+                why = f"it asks for none of the styles of the voice, which are {', '.join(styles)}"
+            else:
+                why = "the way of speaking comes from the voice's recording"
+            sentences.append(f"instructions is not used: {why}.")
         names = list(self.model_extra or {})
         sentences += [f"The field {name[:40]!a} is not known." for name in names[:NAMED_FIELDS]]
         if len(names) > NAMED_FIELDS:

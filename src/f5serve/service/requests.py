@@ -98,6 +98,11 @@ class SpeechFields(TextFields):
         description="`opus` is Opus in Ogg, `aac` is ADTS, `pcm` is 24 kHz, 16 bit, little-endian, "
         "mono, without a header. Without it: `mp3` for /v1/audio/speech, `wav` for jobs.",
     )
+    style: Name | None = Field(
+        None,
+        description="Of the voice: which of its recordings is cloned. Without it: its main one.",
+        examples=["happy"],
+    )
     speed: Annotated[float, within("speed")] | None = Field(
         None, description="2.0 is twice as fast as the voice speaks in its recording."
     )
@@ -128,11 +133,6 @@ class SpeechFields(TextFields):
     )
     verify: Flag | None = Field(
         None, description="Have the recogniser hear the speech, and say again what it misses."
-    )
-    style: Name | None = Field(
-        None,
-        description="Of the voice: which of its recordings is cloned. Without it: its main one.",
-        examples=["happy"],
     )
     markup: Annotated[Markup, BeforeValidator(lower)] | None = Field(
         None,

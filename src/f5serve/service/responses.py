@@ -20,6 +20,7 @@ from f5serve.jobs.store import JobStore
 from f5serve.service.requests import ABOUT_CHARS
 from f5serve.store.base import ObjectStore
 from f5serve.types import Alignment, WordTiming
+from f5serve.voices.names import casefold
 from f5serve.voices.records import VoiceRecord
 
 MAX_TIMING_BYTES = 50_000_000
@@ -289,19 +290,28 @@ def no_timings(job_id: str, format: str, record: Record) -> InvalidRequest:
     )
 
 
-def voices_response(records: list[VoiceRecord]) -> dict[str, Any]:
-    """The answer to list_voices, with the names of both generations."""
-    return {"voices": [_voice(record) for record in records], "count": len(records)} | {
-        "status": "success"
-    }
+def voices_response(
+    records: list[VoiceRecord], styles: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The answer to list_voices, with the names of both generations.
+
+    Args:
+        styles: by case-folded name of the voice.
+    """
+    voices = [_voice(record, styles.get(casefold(record.name), ())) for record in records]
+    return {"voices": voices, "count": len(records), "status": "success"}
 
 
-def upload_response(record: VoiceRecord, warnings: Sequence[str]) -> dict[str, Any]:
+def upload_response(
+    record: VoiceRecord, warnings: Sequence[str], styles: Sequence[str]
+) -> dict[str, Any]:
     """The answer to upload, with what is odd about the transcript."""
+    style = f", style '{record.style}'," if record.style else ""
     return {
-        "status": f"Voice '{record.voice_file}' and reference text uploaded successfully.",
+        "status": f"Voice '{record.voice_file}'{style} and reference text uploaded successfully.",
         "voice": {
-            **_voice(record),
+            **_voice(record, styles),
+            "style": record.style or None,
             "revision": record.revision,
             "consent": asdict(record.consent) if record.consent else None,
         },
@@ -325,7 +335,7 @@ def find_output(record: Record, role: str) -> dict[str, Any]:
     )
 
 
-def _voice(record: VoiceRecord) -> dict[str, Any]:
+def _voice(record: VoiceRecord, styles: Sequence[str]) -> dict[str, Any]:
     return {
         "voice_file": record.voice_file,
         "name": record.voice_file,
@@ -334,6 +344,8 @@ def _voice(record: VoiceRecord) -> dict[str, Any]:
         "last_modified": record.updated_at,
         "duration_s": record.duration_s,
         "language": record.language,
+        "normalize": record.normalize,
+        "styles": list(styles),
         "needs_review": record.needs_review,
         "transcript_confidence": record.transcript_confidence,
     }

@@ -43,7 +43,7 @@ from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
-from f5serve.voices.names import is_default, is_url
+from f5serve.voices.names import StyleNotFound, check_style, is_default, is_url
 
 _log = logging.getLogger(__name__)
 
@@ -303,6 +303,8 @@ def _load_inputs(
         )
     began = time.perf_counter()
     if is_url(request.speaker):
+        if request.style and check_style(request.style):
+            raise StyleNotFound(request.speaker[:80], request.style, ())
         consent = request.consent.consent() if request.consent else None
         voice = deps.voices.from_url(request.speaker, request.ref_text or "", consent=consent)
     else:

@@ -34,6 +34,7 @@ from f5serve.text.spoken import check_normalize
 from f5serve.text_kinds import VALUES
 from f5serve.voices.garbage import GcOptions
 from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.names import check_new_style
 
 _log = logging.getLogger(__name__)
 
@@ -114,9 +115,10 @@ MAX_TEXT_BYTES = 100_000
 
 
 class VoiceDeletion(Request):
-    """A voice that is to go; with its results, if they are to go too."""
+    """A voice, or one style of it, that is to go; with its results, if they are to go too."""
 
     voice_name: Name | None = None
+    style: Name | None = None
     with_results: Flag | None = None
 
 
@@ -129,9 +131,10 @@ def _check_normalize(value: Any) -> Any:
 
 
 class VoiceUpload(Request):
-    """A voice to keep: a recording and its words, inline or under URLs."""
+    """A voice or a style to keep: a recording and its words, inline or under URLs."""
 
     voice_name: Name | None = None
+    style: Name | None = None
     consent: ConsentFields | None = None
     language: Annotated[str, Field(strict=True, max_length=MAX_LANGUAGE_CHARS)] | None = None
     normalize: Annotated[str | list[str], BeforeValidator(_check_normalize)] | None = None
@@ -176,10 +179,10 @@ class VoiceOperations:
 
     async def list(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         """All voices."""
-        return responses.voices_response(await self._pools.listings.run(self._voices.list))
+        return await self._pools.listings.run(self._list)
 
     async def delete(self, payload: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
-        """Remove one voice; with its results, where `with_results` is true.
+        """Remove one voice, or one style; a voice with its results, where `with_results` is true.
 
         Raises:
             InvalidRequest: MISSING_FIELD, BAD_OPTION, or as `VoiceLibrary.delete`.
@@ -188,12 +191,19 @@ class VoiceOperations:
         name = deletion.voice_name
         if not name:
             raise _missing("voice_name is required.", "Send a name of list_voices.")
-        reply = {"status": f"Voice '{name}' deleted."}
+        style = None if deletion.style is None else check_new_style(deletion.style)
+        if style is not None and deletion.with_results:
+            raise with_results_of_style()
+        what = f"Style '{style}' of the voice '{name}'" if style else f"Voice '{name}'"
+        reply = {"status": f"{what} deleted."}
         if not deletion.with_results:
-            await self._pools.lookups.run(self._voices.delete, name)
+            await self._pools.lookups.run(self._voices.delete, name, style)
             return reply
         erased = await self._pools.upkeep.run(erase_voice, self._voices, self._store, name)
         return {**reply, "results": asdict(erased)}
+
+    def _list(self) -> dict[str, Any]:
+        return responses.voices_response(self._voices.list(), self._voices.all_styles())
 
     def _upload(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         upload = VoiceUpload.parse(payload)
@@ -210,8 +220,11 @@ class VoiceOperations:
         record = self._voices.put(
             *(upload.voice_name, audio, words, upload.language or "", consent, owner),
             normalize=upload.normalize or "",
+            style=upload.style or "",
         )
-        return responses.upload_response(record, self._voices.get(record.name).warnings)
+        voice = self._voices.get(record.voice, record.style)
+        styles = self._voices.styles(record.voice)
+        return responses.upload_response(record, voice.warnings, styles)
 
     def _ref_text(self, upload: VoiceUpload) -> str:
         if upload.ref_text:
@@ -241,6 +254,15 @@ class VoiceOperations:
             limits = FetchLimits(max_bytes=max_bytes, allow_http=self._allow_http)
             return fetch_url(url, limits, what=what, network=self._network)
         return decode_base64(held, max_bytes, name) if held else None
+
+
+def with_results_of_style() -> InvalidRequest:
+    """The error for results of one style, which are not told from those of its voice."""
+    return InvalidRequest(
+        "Results are not removed by style.",
+        code="BAD_OPTION",
+        hint="Leave with_results out, or leave style out to remove the voice and all its results.",
+    )
 
 
 def _missing(message: str, hint: str) -> InvalidRequest:

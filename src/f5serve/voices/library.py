@@ -134,7 +134,7 @@ class VoiceLibrary:
             StorageFailed: VOICE_RECORD_TOO_NEW, VOICE_RECORD_DAMAGED, VOICE_CHANGING, BUSY, or
                 the store's own code.
         """
-        style = names.check_style(style or "")
+        style = names.check_style(style) if style else ""
         if name is None or names.is_default(name):
             if style:
                 raise StyleNotFound(names.DEFAULT_NAME, style, ())
@@ -230,11 +230,11 @@ class VoiceLibrary:
         self._exists.evict(casefold(name))
         return record
 
-    def delete(self, name: str, style: str = "") -> None:
+    def delete(self, name: str, style: str | None = None) -> None:
         """Delete a voice: record, recordings, styles, external files, and its lexicon.
 
         Args:
-            style: delete this style alone.
+            style: delete this style alone; None is the voice with all its styles.
 
         Raises:
             InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME; of styles
@@ -242,7 +242,7 @@ class VoiceLibrary:
             StorageFailed: the store's own code; the next call deletes what is left.
         """
         name = check_name(name)
-        if style:
+        if style is not None:
             self._delete_style(name, names.check_new_style(style))
             return
         exists, record = self._storage.find(name)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from f5serve.errors import InvalidRequest
 
 EXPOSED = (
-    *("X-F5-Job-Id", "X-F5-Seed", "X-F5-Voice", "X-F5-Warning"),
+    *("X-F5-Job-Id", "X-F5-Seed", "X-F5-Style", "X-F5-Voice", "X-F5-Warning"),
     *("X-Request-Id", "Retry-After", "Location", "Content-Disposition", "ETag"),
 )
 """Headers that scripts of other origins may read."""

@@ -32,7 +32,8 @@ from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.settings import read_pairs
 from f5serve.types import AudioFormat
-from f5serve.voices.names import casefold, is_url
+from f5serve.voices.instructions import style_for
+from f5serve.voices.names import casefold, check_style, is_url
 
 PARAMS = {
     **dict.fromkeys(["TEXT_TOO_LONG", "EMPTY_TEXT", "NOT_TEXT", "BAD_UNICODE"], "input"),
@@ -40,6 +41,7 @@ PARAMS = {
     **dict.fromkeys(["BAD_MARKUP", "BAD_SSML"], "input"),
     **dict.fromkeys(["VOICE_NOT_FOUND", "BAD_VOICE_NAME", "RESERVED_VOICE_NAME"], "voice"),
     **dict.fromkeys(["UNKNOWN_MODEL", "MODEL_NOT_LOADED"], "model"),
+    **dict.fromkeys(["STYLE_NOT_FOUND", "BAD_STYLE_NAME"], "style"),
     "UNKNOWN_FORMAT": "response_format",
     "MEDIA_EXTRA_MISSING": "response_format",
     "RECOGNISER_NOT_INSTALLED": "verify",
@@ -51,6 +53,10 @@ _TEXT = {"schema": {"type": "string"}}
 _HEADERS = {
     "X-F5-Job-Id": {"description": "Id of the job, for /v1/jobs/{id}.", **_TEXT},
     "X-F5-Voice": {"description": "The voice of the library that speaks.", **_TEXT},
+    "X-F5-Style": {
+        "description": "The style of that voice, by `style` or `instructions`; else absent.",
+        **_TEXT,
+    },
     "X-F5-Warning": {
         "description": "Fields that have no effect, and warnings of the model.",
         **_TEXT,
@@ -141,19 +147,22 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
     try:
         async with asyncio.timeout(settings.request_timeout_s):
             voice = await resolve_voice(state, body.voice)
+            style, styles = await resolve_style(state, body, voice)
     except TimeoutError:
         raise errors.deadline_passed(settings.request_timeout_s) from None
 
     def headers() -> Mapping[str, str]:
-        warnings = [*body.warnings(), *state.operations.warnings]
+        warnings = [*body.warnings(style, styles), *state.operations.warnings]
         found = {"X-F5-Job-Id": job_id, "X-F5-Voice": voice}
+        if style:
+            found["X-F5-Style"] = style
         if warnings:
             line = " ".join(warnings)
             found["X-F5-Warning"] = "".join(c if " " <= c <= "~" else "?" for c in line)
         return {**found, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
     timeout_s = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    request = body.request(voice, model, timeout_s)
+    request = body.request(voice, style, model, timeout_s)
     can_be_asked_again = job_id.startswith(IDEMPOTENT_ID_PREFIX)
     delivery = DeliveryOptions(
         chunks=True,
@@ -229,6 +238,20 @@ async def resolve_voice(state: AppState, name: str) -> str:
         return name
     found = await state.operations.pools.voices.run(state.voices.exists, name)
     return name if found else stands_for
+
+
+async def resolve_style(
+    state: AppState, body: SpeechBody, voice: str
+) -> tuple[str, tuple[str, ...]]:
+    """The style that a request means, "" for none; and those that instructions may choose from.
+
+    Raises:
+        InvalidRequest: BAD_STYLE_NAME; or as `VoiceLibrary.styles`.
+    """
+    if body.style or not body.instructions:
+        return (check_style(body.style) if body.style else ""), ()
+    styles = await state.operations.pools.voices.run(state.voices.styles, voice)
+    return style_for(body.instructions, styles), styles
 
 
 @lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ A voice that is sent again under the same name is replaced.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -13,29 +14,40 @@ from fastapi import APIRouter, Depends, File, Form, Header, Path, Query, Respons
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.audio.encode import encode
-from f5serve.errors import InvalidRequest
+from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.http import errors
 from f5serve.http.request_body import read_upload, upload_route
-from f5serve.http.schemas import (
+from f5serve.http.state import Owner, StateDep
+from f5serve.http.voice_schemas import (
     ErasedResults,
+    StyleRecording,
     Voice,
     VoiceConsent,
     VoiceDeleted,
     VoiceDetail,
     VoiceList,
 )
-from f5serve.http.state import Owner, StateDep
 from f5serve.types import Voice as Reference
 from f5serve.voices.catalog import MAX_PAGE, Page
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import DEFAULT_NAME, check_name, is_default
-from f5serve.voices.records import Consent, VoiceRecord
+from f5serve.voices.names import (
+    DEFAULT_NAME,
+    StyleNotFound,
+    casefold,
+    check_name,
+    is_default,
+)
+from f5serve.voices.records import UNREADABLE, Consent, VoiceRecord
 from f5serve.voices.storage import MAX_CONSENT_CHARS
 
 MAX_BYTES = DecodeLimits().max_bytes
 MAX_REF_TEXT_CHARS = 10_000
 MAX_AFTER_CHARS = 128
 MAX_NORMALIZE_CHARS = 1_000
+
+MAX_STYLE_QUERY = 200  # the library has its own words for a name that is too long
+
+_WHICH = "Of its recordings; without it the main one."
 
 VoiceId = Annotated[str, Path(description="Its id, as the list of voices tells it.")]
 
@@ -95,11 +107,14 @@ async def get_voice(voice_id: VoiceId, state: StateDep) -> VoiceDetail:
     },
 )
 async def get_voice_sample(
-    voice_id: VoiceId, state: StateDep, if_none_match: Annotated[str, Header()] = ""
+    voice_id: VoiceId,
+    state: StateDep,
+    style: Annotated[str, Query(max_length=MAX_STYLE_QUERY, description=_WHICH)] = "",
+    if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """The recording that is cloned: 24 kHz mono, trimmed, at most 12 seconds."""
     return await state.operations.work(
-        "get_voice_sample", _sample, state.voices, voice_id, if_none_match
+        "get_voice_sample", _sample, state.voices, voice_id, style, if_none_match
     )
 
 
@@ -116,6 +131,15 @@ class VoiceForm:
             examples=["ana"],
         ),
     ]
+    style: Annotated[
+        str,
+        Form(
+            max_length=MAX_STYLE_QUERY,
+            description="Keep it as a style of the voice of that name, which must exist: up to 32 "
+            "letters, digits, _ and -. A style of that name is replaced.",
+            examples=["happy"],
+        ),
+    ] = ""
     audio_sample: Annotated[
         UploadFile | None,
         File(
@@ -195,12 +219,12 @@ class VoiceForm:
     operation_id="create_voice",
     summary="Make a voice of a recording",
     status_code=201,
-    responses=errors.error_responses(400, 409, 503),
+    responses=errors.error_responses(400, 404, 409, 503),
 )
 async def create_voice(
     new: Annotated[VoiceForm, Depends()], owner: Owner, state: StateDep, response: Response
 ) -> VoiceDetail:
-    """Keep a recording under a name; speech can be asked for in its voice at once."""
+    """Keep a recording under a name, or as a style of a voice; it can be used at once."""
     with state.operations.track("upload"):
         kept = await state.operations.pools.recordings.run(
             _keep, state.voices, new, new.recording, owner
@@ -219,6 +243,10 @@ async def create_voice(
 async def delete_voice(
     voice_id: VoiceId,
     state: StateDep,
+    style: Annotated[
+        str | None,
+        Query(max_length=MAX_STYLE_QUERY, description="Remove this style of it alone."),
+    ] = None,
     with_results: Annotated[
         bool,
         Query(
@@ -228,11 +256,15 @@ async def delete_voice(
         ),
     ] = False,
 ) -> VoiceDeleted:
-    """Remove a voice: its recording, its words, and what is known of it."""
-    asked = {"endpoint": "delete_voice", "voice_name": voice_id, "with_results": with_results}
-    answer = await state.operations.answer(asked, "")
+    """Remove a voice with its styles: recordings, words, and what is known of them."""
+    asked = {"endpoint": "delete_voice", "voice_name": voice_id, "style": style}
+    answer = await state.operations.answer({**asked, "with_results": with_results}, "")
     results = answer.get("results")
-    return VoiceDeleted(id=voice_id, results=ErasedResults(**results) if results else None)
+    return VoiceDeleted(
+        id=voice_id,
+        style=style and style.lower(),
+        results=ErasedResults(**results) if results else None,
+    )
 
 
 def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
@@ -244,7 +276,9 @@ def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
         first = [builtin_voice(voices.get(None))]
         page = voices.page("", limit)
         page = Page(page.records[: limit - 1], page.has_more or len(page.records) >= limit)
-    found = [*first, *map(library_voice, page.records)]
+    styles = voices.all_styles()
+    rest = (library_voice(one, styles.get(casefold(one.name), ())) for one in page.records)
+    found = [*first, *rest]
     return VoiceList(
         voices=found,
         first_id=found[0].id if found else None,
@@ -257,24 +291,57 @@ def _detail(voices: VoiceLibrary, name: str) -> VoiceDetail:
     if is_default(name):
         return builtin_voice(voices.get(None))
     record = voices.get_record(name)
-    return voice_detail(record, voices.get(name) if record.text else None)
+    return _whole_detail(voices, record, voices.get(name) if record.text else None)
+
+
+def _whole_detail(
+    voices: VoiceLibrary, record: VoiceRecord, voice: Reference | None
+) -> VoiceDetail:
+    """A voice with its words and those of its styles; `voice` is None if it cannot be used yet."""
+    styles = [_style_recording(voices, record.name, style) for style in voices.styles(record.name)]
+    recordings = [one for one in styles if one is not None]
+    return VoiceDetail(
+        **library_voice(record, [one.style for one in recordings]).model_dump(),
+        ref_text=voice.ref_text if voice else None,
+        warnings=list(voice.warnings) if voice else [],
+        style_recordings=recordings,
+    )
+
+
+def _style_recording(voices: VoiceLibrary, name: str, style: str) -> StyleRecording | None:
+    """What is known of a style; None if it is gone."""
+    try:
+        record, voice = voices.get_record(name, style), voices.get(name, style)
+    except StyleNotFound:
+        return None
+    except StorageFailed as error:
+        if error.code not in UNREADABLE:
+            raise
+        return StyleRecording(style=style, needs_review=True, warnings=[error.message])
+    known = library_voice(record, ()).model_dump(include={*StyleRecording.model_fields})
+    return StyleRecording(
+        **known, style=style, ref_text=voice.ref_text, warnings=list(voice.warnings)
+    )
 
 
 def _keep(voices: VoiceLibrary, new: VoiceForm, recording: UploadFile, owner: str) -> VoiceDetail:
     data = read_upload(recording, MAX_BYTES)
     record = voices.put(
-        *(new.name, data, new.ref_text, new.language, new.agreed, owner), normalize=new.normalize
+        *(new.name, data, new.ref_text, new.language, new.agreed, owner),
+        normalize=new.normalize,
+        style=new.style,
     )
-    return voice_detail(record, voices.get(record.name))
+    return _detail(voices, record.voice)
 
 
-def _sample(voices: VoiceLibrary, name: str, if_none_match: str) -> Response:
-    voice = voices.get(name)
+def _sample(voices: VoiceLibrary, name: str, style: str, if_none_match: str) -> Response:
+    voice = voices.get(name, style)
+    filename = "-".join(filter(None, (voice.name, voice.style)))
     etag = f'"{voice.revision}"'
     headers = {
         "ETag": etag,
         "Cache-Control": "private, no-cache",
-        "Content-Disposition": f'attachment; filename="{voice.name}.wav"',
+        "Content-Disposition": f'attachment; filename="{filename}.wav"',
     }
     if etag in if_none_match or if_none_match.strip() == "*":
         return Response(status_code=304, headers=headers)
@@ -297,21 +364,12 @@ def builtin_voice(voice: Reference) -> VoiceDetail:
     )
 
 
-def voice_detail(record: VoiceRecord, voice: Reference | None) -> VoiceDetail:
-    """A voice with its words; `voice` is None for one that cannot be used yet."""
-    return VoiceDetail(
-        **library_voice(record).model_dump(),
-        ref_text=voice.ref_text if voice else None,
-        warnings=list(voice.warnings) if voice else [],
-    )
-
-
-def library_voice(record: VoiceRecord) -> Voice:
+def library_voice(record: VoiceRecord, styles: Sequence[str]) -> Voice:
     """A voice of the library, as lists show it."""
     consent = record.consent
     return Voice(
-        id=record.name,
-        name=record.name,
+        id=record.voice,
+        name=record.voice,
         builtin=False,
         duration_s=record.duration_s or None,
         language=record.language or None,
@@ -320,6 +378,7 @@ def library_voice(record: VoiceRecord) -> Voice:
         needs_review=record.needs_review,
         has_transcript=record.text is not None,
         consent=VoiceConsent(by=consent.by, at=consent.at) if consent else None,
+        styles=list(styles),
     )
 
 
