@@ -69,6 +69,11 @@ FIELDS = {
     "sway_sampling_coef": "Distribution of the sampler's steps over time.",
     "cross_fade_s": "Duration of the cross-fade between utterances.",
     "remove_silence": "Shorten long pauses.",
+    "markup": "What brackets are that are no tag of a script: text (`auto`, the default) or an "
+    "error (`strict`); `off` takes nothing for a tag.",
+    "ssml": "The text is SSML.",
+    "duration_s": "Seconds that the speech is to last; its speed follows from that.",
+    "takes": "Versions of each part of the text, with other seeds; `parts` has their URLs.",
     "quick_start": "Begin with a short utterance, so that streaming starts soon.",
     "verify": "Transcribe the speech, and generate badly recognised utterances again.",
     "model": "Refused unless it is the loaded model.",
@@ -108,6 +113,11 @@ _ANSWER = {
     "seed": "The seed that was used.",
     "text": "The text as it was written.",
     "spoken_text": "The words that were spoken for it.",
+    "parts": "Of a script: text, voice, style, speed, seed, pause, takes of each part, its place "
+    "in the text that was sent (`start`, `end`) and in the speech (`start_time`, `end_time`).",
+    "script": "The text with seeds written in, which gives the same speech again; null for a text "
+    "without tags.",
+    "marks": "Marks of SSML: `name` and `time`, null where the times of words are not known.",
     "voice": "Name of the voice.",
     "model": "Model that generated the speech.",
     "word_timings": "`word`, `start_time`, `end_time` in seconds, `confidence`.",

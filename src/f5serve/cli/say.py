@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -41,6 +41,7 @@ from f5serve.cli.voice_input import library_of, prepare_recorded, read_voice
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 from f5serve.startup import (
+    EngineSpec,
     LoadedModel,
     LoadOptions,
     default_options,
@@ -50,9 +51,11 @@ from f5serve.startup import (
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.result import SpeechResult, part_as_dict
+from f5serve.synthesis.script_request import CastScript
 from f5serve.synthesis.synthesizer import check_options
 from f5serve.synthesis.verification import describe
 from f5serve.text.clean import clean_text
+from f5serve.text.lexicon import Lexicon
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest
 
 SUFFIXES: dict[str, AudioFormat] = {
@@ -77,54 +80,22 @@ def speak(args: argparse.Namespace, settings: Settings, file: ScriptFile | None)
     """Synthesize what options say; `file` has the text where it is no option, and voices."""
     output, format = choose_output(args)
     timings = timing_outputs(args, output)
-    text = choose_text(args, file, settings.max_text_chars)
-    spec = select_engine(settings, args.weights)
-    recognition = SpeechRecognition(settings)
-    voice = read_voice(args, spec, settings, recognition)
-    request = SpeechRequest(
-        text="",
-        voice=voice,
-        options=read_options(args, settings),
-        format=format,
-        cross_fade_s=args.cross_fade_s,
-        remove_silence=bool(args.remove_silence),
-        time_words=bool(timings),
-        verify=args.verify or settings.verify,
-        duration_s=args.duration,
-        takes=args.takes,
-        **read_reading(args, voice, settings),
-    )
-    check_options(request)
-    check_format(format)
-    voices = None
-    if file is not None:
-        voices = ScriptVoices(file, voice, partial(prepare_recorded, recognition))
-    open_library = partial(library_of, settings, recognition)
-    cast = local_cast(args, settings, voice, open_library, spec.kind == "standin", voices)
-    notes: tuple[str, ...] = ()
-    if file is not None:
-        text, notes = leave_out_unknown(text, cast)
-    script = read_parts(args, text, cast, settings, request.options.speed)
-    request = replace(request, language=request.language or script.language)
-    if not script.parts:
-        request = replace(request, text=clean_text(text, settings.max_text_chars))
-    if file is not None:
-        request = replace(request, duration_s=fixed_duration_s(file, voice, script.parts, request))
+    asked = read_request(args, settings, file, format, time_words=bool(timings))
 
-    loaded = load(settings, LoadOptions(spec, recognition=recognition))
+    loaded = load(settings, LoadOptions(asked.spec, recognition=asked.recognition))
     with show_utterances() as on_progress:
         result = loaded.synthesizer.synthesize(
-            request,
+            asked.request,
             hooks=SynthesisHooks(on_progress=on_progress),
-            lexicon=read_rules(args, settings, named_voice(args)),
-            script=script.parts,
+            lexicon=asked.lexicon,
+            script=asked.script.parts,
         )
     output.write(result.audio)
-    notes += write_takes(output, result)
+    notes = asked.notes + write_takes(output, result)
     if file is not None and file.save_chunk:
         notes += write_chunks(output, chunks_of(result))
-    about = file.warnings if file is not None else ()
-    result = replace(result, warnings=(*about, *notes, *script.warnings, *result.warnings))
+    warnings = (*notes, *asked.script.warnings, *result.warnings)
+    result = replace(result, warnings=tuple(dict.fromkeys(warnings)))
     for name, beside in timings.items():
         if result.timings.words:
             beside.write(write(result.timings, name))
@@ -136,6 +107,73 @@ def speak(args: argparse.Namespace, settings: Settings, file: ScriptFile | None)
     for warning in result.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSpeech:
+    """What a command is to synthesize, before an engine is loaded.
+
+    Attributes:
+        script: without parts where the text has no tag.
+        notes: for the caller.
+    """
+
+    request: SpeechRequest
+    script: CastScript
+    lexicon: Lexicon
+    spec: EngineSpec
+    recognition: SpeechRecognition
+    notes: tuple[str, ...] = ()
+
+
+def read_request(
+    args: argparse.Namespace,
+    settings: Settings,
+    file: ScriptFile | None,
+    format: AudioFormat,
+    time_words: bool,
+) -> AskedSpeech:
+    """The request of a command, with all that can be refused looked at.
+
+    Raises:
+        F5Error: what is wrong with text, voices, options or rules.
+    """
+    text = choose_text(args, file, settings.max_text_chars)
+    spec = select_engine(settings, args.weights)
+    recognition = SpeechRecognition(settings)
+    voice = read_voice(args, spec, settings, recognition)
+    request = SpeechRequest(
+        text="",
+        voice=voice,
+        options=read_options(args, settings),
+        format=format,
+        cross_fade_s=args.cross_fade_s,
+        remove_silence=bool(args.remove_silence),
+        time_words=time_words,
+        verify=args.verify or settings.verify,
+        duration_s=args.duration,
+        takes=args.takes,
+        **read_reading(args, voice, settings),
+    )
+    check_options(request)
+    check_format(format)
+    voices = None
+    notes: tuple[str, ...] = ()
+    if file is not None:
+        voices = ScriptVoices(file, voice, partial(prepare_recorded, recognition))
+    open_library = partial(library_of, settings, recognition)
+    cast = local_cast(args, settings, voice, open_library, spec.kind == "standin", voices)
+    if file is not None:
+        text, unknown = leave_out_unknown(text, cast)
+        notes = file.warnings + unknown
+    script = read_parts(args, text, cast, settings, request.options.speed)
+    request = replace(request, language=request.language or script.language)
+    if not script.parts:
+        request = replace(request, text=clean_text(text, settings.max_text_chars))
+    if file is not None:
+        request = replace(request, duration_s=fixed_duration_s(file, voice, script.parts, request))
+    lexicon = read_rules(args, settings, named_voice(args))
+    return AskedSpeech(request, script, lexicon, spec, recognition, notes)
 
 
 def override(settings: Settings, args: argparse.Namespace) -> Settings:

@@ -209,7 +209,7 @@ class Synthesizer:
                 first_audio_s=collector.first_at - began,
                 timing_s=timed.waited_s,
             ),
-            warnings=(
+            warnings=_unique(
                 *self._warnings(request, verifier),
                 *plan.warnings,
                 *timed.warnings,
@@ -271,6 +271,10 @@ class Synthesizer:
         if request.verify and verifier is None and self.verification is not None:
             warnings += (unverified_warning(self.verification.checker),)
         return warnings
+
+
+def _unique(*sentences: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sentences))
 
 
 def _spoken(utterances: Sequence[Utterance], fitter: LengthFitter | None) -> Sequence[Utterance]:
