@@ -24,6 +24,9 @@ ANSWERED = {
     *("voice", "model", "word_timings", "timing_files", "timing_format", "timing_method"),
     *(
         "spoken_text",
+        "parts",
+        "script",
+        "marks",
         "timing_confidence",
         "word_count",
         "cached",
