@@ -35,9 +35,9 @@ def test_goldens_are_of_the_corpus() -> None:
     assert len(lines) >= 220
 
 
-@pytest.mark.parametrize(("line", "tokens"), GOLDEN, ids=range(len(GOLDEN)))
-def test_tokens_equal_upstream(line: str, tokens: list[str]) -> None:
-    assert tokenize(line) == tokens
+def test_tokens_equal_upstream() -> None:
+    found = [(line, tokenize(line), tokens) for line, tokens in GOLDEN]
+    assert [one for one in found if one[1] != one[2]] == []
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40))
