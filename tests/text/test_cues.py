@@ -34,7 +34,16 @@ class Voices:
         return [name for name in self._styles if name and name[0] == voice[:1].lower()]
 
 
-NAMES = Voices({"": ["calm"], "ana": ["happy"], "boris": [], "ana_cold": [], "мария": []})
+NAMES = Voices(
+    {
+        "": ["calm"],
+        "ana": ["happy", "very_calm"],
+        "boris": [],
+        "ana_cold": [],
+        "12": [],
+        "мария": [],
+    }
+)
 Row = tuple[float, float, str, str, str]
 
 
@@ -270,6 +279,7 @@ def test_what_is_left_out(text: str, result: str) -> None:
         ("ana_happy: Hello.", "ana", "happy", "Hello."),
         ("ana_HAPPY: Hello.", "ana", "happy", "Hello."),
         ("ana_cold: Hello.", "ana_cold", "", "Hello."),
+        ("ana_very_calm: Hello.", "ana", "very_calm", "Hello."),
         ("main: Hello.", "", "", "Hello."),
         ("main_calm: Hello.", "", "calm", "Hello."),
         ("<v ana>Hello.", "ana", "", "Hello."),
@@ -279,6 +289,7 @@ def test_what_is_left_out(text: str, result: str) -> None:
         ("ana_sad: Hello.", "", "", "ana_sad: Hello."),
         ("I met ana: she waved.", "", "", "I met ana: she waved."),
         ("ana:12 is a place", "", "", "ana:12 is a place"),
+        ("12: Hello.", "", "", "12: Hello."),
         ("_happy: Hello.", "", "", "_happy: Hello."),
         ("calm: Hello.", "", "", "calm: Hello."),
     ],
@@ -311,6 +322,13 @@ def test_unknown_actors_are_warned_about_once() -> None:
     )
     long = parse_cues(ass(f"Dialogue: 0,0:00:01.00,0:00:09.00,{'x' * 5000},Hi"), NAMES)
     assert "'" + "x" * 40 + "...'" in long.warnings[0]
+
+
+def test_a_file_has_a_limited_number_of_voices() -> None:
+    most = Voices({f"v{n}": [] for n in range(40)})
+    assert len(parse_cues(srt(*[f"v{n}: Hi." for n in range(32)]), most).parts) == 32
+    with pytest.raises(InvalidRequest, match="With cue 33 in line 130 there are more than 32 voi"):
+        parse_cues(srt(*[f"v{n}: Hi." for n in range(33)]), most)
 
 
 def test_cues_are_sorted_and_layers_with_equal_texts_are_one() -> None:
