@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from pysubs2 import SSAEvent, SSAFile
 
 from f5serve.errors import InvalidRequest
-from f5serve.text.cue_files import MAX_CUES, MAX_TIME_S, read_cue_file, show_time
+from f5serve.text.cue_files import (
+    MAX_CUES,
+    MAX_FILE_BYTES,
+    MAX_FILE_CHARS,
+    MAX_TIME_S,
+    decode_subtitles,
+    read_cue_file,
+    show_time,
+)
 from f5serve.text.cues import parse_cues
 from f5serve.text.script import Part, Script
 
@@ -322,6 +330,36 @@ def test_unknown_actors_are_warned_about_once() -> None:
     )
     long = parse_cues(ass(f"Dialogue: 0,0:00:01.00,0:00:09.00,{'x' * 5000},Hi"), NAMES)
     assert "'" + "x" * 40 + "...'" in long.warnings[0]
+
+
+def test_a_file_has_a_limited_length() -> None:
+    rest = srt("Hi.")
+    assert parse(rest + " " * (MAX_FILE_CHARS - len(rest)))
+    assert "1,000,000 characters" in refusal(" " * MAX_FILE_CHARS + rest).message
+    with pytest.raises(InvalidRequest, match="more than 4,000,000 bytes") as caught:
+        decode_subtitles(b" " * (MAX_FILE_BYTES + 1))
+    assert caught.value.code == "BAD_SUBTITLES"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_bytes_are_decoded(encoding: str) -> None:
+    text = srt("Grüße, 世界.")
+    assert parse(decode_subtitles(text.encode(encoding))) == [(0.0, 1.0, "", "", "Grüße, 世界.")]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (srt("Grüße.").encode("latin-1"), "not in UTF-8: byte 35 (line 3) is 0xfc."),
+        (b"\xff\xfea", "not in UTF-16: byte 3."),
+        (b"\x89PNG\r\n", "not in UTF-8: byte 1 (line 1) is 0x89."),
+    ],
+)
+def test_bytes_in_other_encodings(data: bytes, says: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        decode_subtitles(data)
+    assert says in caught.value.message
+    assert caught.value.code == "BAD_SUBTITLES"
 
 
 def test_a_file_has_a_limited_number_of_voices() -> None:
