@@ -19,7 +19,6 @@ from f5serve.types import Span
 
 CueFormat = Literal["srt", "vtt", "ass"]
 
-SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 MAX_FILE_BYTES = 4_000_000
 MAX_FILE_CHARS = 1_000_000
 """A film of two hours has a tenth of it."""
@@ -101,6 +100,12 @@ class _Line(NamedTuple):
     number: int
     start: int
     text: str
+
+
+def format_of(file: str) -> str:
+    """The format that the name of a file says, for `read_cue_file`; "" where it says none."""
+    ending = file.lower().rpartition(".")[2]
+    return ending if ending in ("srt", "vtt", "ass", "ssa") else ""
 
 
 def decode_subtitles(data: bytes) -> str:
