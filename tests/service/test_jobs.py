@@ -343,7 +343,7 @@ def test_an_unknown_endpoint_is_never_taken_for_tts(endpoint: Any) -> None:
         with pytest.raises(F5Error) as caught:
             await operations.answer({**HELLO, "endpoint": endpoint}, "j")
         assert caught.value.code == "UNKNOWN_ENDPOINT"
-        assert "tts, upload, list_voices" in caught.value.hint
+        assert "tts, dub, upload, list_voices" in caught.value.hint
         assert not list(store.list())
         await operations.close(1)
 

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from pysubs2 import SSAEvent, SSAFile
 
 from f5serve.errors import InvalidRequest
-from f5serve.text.cue_files import MAX_CUES, MAX_TIME_S, read_cue_file, show_time
+from f5serve.text.cue_files import (
+    MAX_CUES,
+    MAX_FILE_BYTES,
+    MAX_FILE_CHARS,
+    MAX_TIME_S,
+    decode_subtitles,
+    read_cue_file,
+    show_time,
+)
 from f5serve.text.cues import parse_cues
 from f5serve.text.script import Part, Script
 
@@ -34,7 +42,16 @@ class Voices:
         return [name for name in self._styles if name and name[0] == voice[:1].lower()]
 
 
-NAMES = Voices({"": ["calm"], "ana": ["happy"], "boris": [], "ana_cold": [], "мария": []})
+NAMES = Voices(
+    {
+        "": ["calm"],
+        "ana": ["happy", "very_calm"],
+        "boris": [],
+        "ana_cold": [],
+        "12": [],
+        "мария": [],
+    }
+)
 Row = tuple[float, float, str, str, str]
 
 
@@ -270,6 +287,7 @@ def test_what_is_left_out(text: str, result: str) -> None:
         ("ana_happy: Hello.", "ana", "happy", "Hello."),
         ("ana_HAPPY: Hello.", "ana", "happy", "Hello."),
         ("ana_cold: Hello.", "ana_cold", "", "Hello."),
+        ("ana_very_calm: Hello.", "ana", "very_calm", "Hello."),
         ("main: Hello.", "", "", "Hello."),
         ("main_calm: Hello.", "", "calm", "Hello."),
         ("<v ana>Hello.", "ana", "", "Hello."),
@@ -279,6 +297,7 @@ def test_what_is_left_out(text: str, result: str) -> None:
         ("ana_sad: Hello.", "", "", "ana_sad: Hello."),
         ("I met ana: she waved.", "", "", "I met ana: she waved."),
         ("ana:12 is a place", "", "", "ana:12 is a place"),
+        ("12: Hello.", "", "", "12: Hello."),
         ("_happy: Hello.", "", "", "_happy: Hello."),
         ("calm: Hello.", "", "", "calm: Hello."),
     ],
@@ -311,6 +330,43 @@ def test_unknown_actors_are_warned_about_once() -> None:
     )
     long = parse_cues(ass(f"Dialogue: 0,0:00:01.00,0:00:09.00,{'x' * 5000},Hi"), NAMES)
     assert "'" + "x" * 40 + "...'" in long.warnings[0]
+
+
+def test_a_file_has_a_limited_length() -> None:
+    rest = srt("Hi.")
+    assert parse(rest + " " * (MAX_FILE_CHARS - len(rest)))
+    assert "1,000,000 characters" in refusal(" " * MAX_FILE_CHARS + rest).message
+    with pytest.raises(InvalidRequest, match="more than 4,000,000 bytes") as caught:
+        decode_subtitles(b" " * (MAX_FILE_BYTES + 1))
+    assert caught.value.code == "BAD_SUBTITLES"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_bytes_are_decoded(encoding: str) -> None:
+    text = srt("Grüße, 世界.")
+    assert parse(decode_subtitles(text.encode(encoding))) == [(0.0, 1.0, "", "", "Grüße, 世界.")]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (srt("Grüße.").encode("latin-1"), "not in UTF-8: byte 35 (line 3) is 0xfc."),
+        (b"\xff\xfea", "not in UTF-16: byte 3."),
+        (b"\x89PNG\r\n", "not in UTF-8: byte 1 (line 1) is 0x89."),
+    ],
+)
+def test_bytes_in_other_encodings(data: bytes, says: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        decode_subtitles(data)
+    assert says in caught.value.message
+    assert caught.value.code == "BAD_SUBTITLES"
+
+
+def test_a_file_has_a_limited_number_of_voices() -> None:
+    most = Voices({f"v{n}": [] for n in range(40)})
+    assert len(parse_cues(srt(*[f"v{n}: Hi." for n in range(32)]), most).parts) == 32
+    with pytest.raises(InvalidRequest, match="With cue 33 in line 130 there are more than 32 voi"):
+        parse_cues(srt(*[f"v{n}: Hi." for n in range(33)]), most)
 
 
 def test_cues_are_sorted_and_layers_with_equal_texts_are_one() -> None:

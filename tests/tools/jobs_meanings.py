@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 _JOB = {"job_id": "job-of-tts"}
+CUE = "1\n00:00:00,500 --> 00:00:02,000\nHello there.\n"
 
 OPERATIONS: dict[str, tuple[str, list[dict[str, str]]]] = {
     "tts": (
         "Text to speech.",
         [{"text": "Hello there.", "timing_format": "srt"}],
+    ),
+    "dub": (
+        "Subtitles to speech that has their times, with the fields of `tts` as well, but for "
+        "`text`, `markup`, `ssml` and `duration_s`.",
+        [{"endpoint": "dub", "subtitles": CUE}],
     ),
     "upload": (
         "A recording to a voice of the library, or to a style of it; one of that name is replaced.",
@@ -83,6 +89,12 @@ FIELDS = {
     "return_audio": "Default `url`; `base64` puts the audio into the answer, up to 6 MB.",
     "mode": "Default `sync`; `async` answers `job_id` and status QUEUED at once.",
     "timeout_s": "Time limit of the job, in seconds.",
+    "subtitles": "A file of SRT, WebVTT, ASS or SSA. `ana:` at the start of a line, `<v ana>` and "
+    "the actors of ASS name voices of the library.",
+    "subtitles_url": "The https URL of that file, instead of it.",
+    "subtitles_format": "Of a file that does not show it by its heading.",
+    "max_speed": "How much faster than `speed` a subtitle may be that is too long for its time; "
+    "`warnings` name those that do not fit even so.",
     "voice_name": "Name of the voice, with or without an ending such as .wav.",
     "with_results": "Also remove all results with this voice: jobs, audio, texts and word timings. "
     "This reads every job of the store, which may take minutes.",
@@ -135,6 +147,7 @@ _ANSWER = {
 
 ANSWERS: dict[str, dict[str, str]] = {
     "tts": _ANSWER,
+    "dub": _ANSWER,
     "result": _ANSWER,
     "upload": {
         "status": "A sentence.",

@@ -23,6 +23,7 @@ from tests.voices.material import recording
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
 from f5serve.service import SpeechService
+from f5serve.service.dubs import DubRequest
 from f5serve.service.job_handle import FileQuery, JobQuery, TimingQuery
 from f5serve.service.requests import ConsentFields, TTSRequest
 from f5serve.service.voices import VoiceDeletion, VoiceUpload
@@ -42,6 +43,7 @@ KEPT_AS = {
 
 MODELS: dict[str, tuple[type[BaseModel], ...]] = {
     "tts": (TTSRequest,),
+    "dub": (DubRequest,),
     "upload": (VoiceUpload,),
     **dict.fromkeys(["status", "result", "cancel"], (JobQuery,)),
     "download": (FileQuery, TimingQuery),
@@ -99,6 +101,8 @@ class _Asker:
     async def _fields(self, name: str, examples: list[dict[str, Any]]) -> Iterator[str]:
         models = MODELS.get(name, ())
         fields = [field for model in models for field in model.model_fields if field != "endpoint"]
+        if name == "dub":  # the others are those of tts
+            fields = [field for field in fields if field not in TTSRequest.model_fields]
         if name == "tts":  # what its requests over HTTP have in common comes last
             fields.sort(key=lambda field: field not in TTSRequest.__annotations__)
         asked = {field: await self._takes(examples[-1], field) for field in fields}
@@ -163,7 +167,7 @@ def _filled(example: Mapping[str, str]) -> dict[str, Any]:
 
 def _default(operation: str, field: str) -> str:
     """The default of a field of tts, as the parser fills it in."""
-    if operation != "tts" or KEPT_AS.get(field) == "":
+    if (operation != "tts" and field != "max_speed") or KEPT_AS.get(field) == "":
         return ""
     request = TTSRequest.parse({"text": "x"}).prepare(default_options(Settings()), 1000)
     speech = request.speech_request(default_voice())

@@ -158,3 +158,11 @@ def test_failed_job_is_no_failed_request(api: JobApi) -> None:
 
 def seconds(url: str) -> float:
     return float(soundfile.info(Path(urlsplit(url).path)).duration)
+
+
+def test_subtitles_are_spoken_at_their_times(api: JobApi) -> None:
+    cues = "1\n00:00:00,500 --> 00:00:02,000\nHi there.\n\n2\n00:00:02,500 --> 00:00:03,000\nBye.\n"
+    said = ask(api, endpoint="dub", subtitles=cues)
+    assert seconds(said["audio_url"]) == pytest.approx(3.0, abs=0.01)
+    assert [part["start_time"] for part in said["parts"]] == pytest.approx([0.5, 2.5], abs=0.02)
+    assert "cue 2 in line 6" in refused(api, endpoint="dub", subtitles=cues.replace("02,5", "0x,5"))

@@ -60,9 +60,13 @@ class ServerClient:
         Raises:
             F5Error: see `StreamedResponse`.
         """
-        with self._ask("GET", path) as answer:
+        with self.open(path) as answer:
             data = b"".join(answer.parts(_MOST_BYTES))
         return data
+
+    def open(self, path: str) -> StreamedResponse:
+        """The answer to a GET, before its body has come."""
+        return self._ask("GET", path)
 
     def post(self, path: str, body: Mapping[str, Any]) -> StreamedResponse:
         """The answer to a JSON body, before its own body has come."""
@@ -93,7 +97,7 @@ class ServerClient:
 
 
 class StreamedResponse:
-    """A response whose status is 200; closed at the end of `with`.
+    """A response whose status is 200 or 202; closed at the end of `with`.
 
     Attributes:
         first_part_at: `time.monotonic()` when its body began to arrive; None before.
@@ -114,7 +118,7 @@ class StreamedResponse:
         self._connection = connection
         self._response = response
         self.first_part_at: float | None = None
-        if response.status != 200:
+        if response.status not in (200, 202):
             with self:
                 raise self._refusal()
 

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from f5serve import build
-from f5serve.cli.text_options import add_lexicon, add_reading, add_spoken_text, add_text
-from f5serve.cli.voice_options import add_voices
-from f5serve.number_formats import FORMATS
-
-SAY_SETTINGS = (
-    *("engine", "model", "ckpt", "vocab", "arch", "vocoder"),
-    *("device", "dtype", "threads", "quality"),
+from f5serve.cli.speech_options import SAY_SETTINGS, TIMING_FORMATS, add_dub, add_speech
+from f5serve.cli.text_options import (
+    add_lengths,
+    add_lexicon,
+    add_markup,
+    add_reading,
+    add_spoken_text,
+    add_text,
 )
-"""Settings that options of `say` replace."""
+from f5serve.cli.voice_options import add_voices
 
-TIMING_FORMATS = ("srt", "vtt", "ass", "csv", "json")
 MODEL_DTYPES = {"fp16": "float16", "fp32": "float32"}
 
 EPILOG = """\
@@ -55,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     add_say(verbs)
+    add_dub(verbs)
     add_text(verbs)
     add_voices(verbs)
     add_lexicon(verbs)
@@ -103,61 +104,11 @@ def add_say(verbs: Any) -> None:
     """The options of `say`."""
     parser = verbs.add_parser("say", help="speak a text into a file", epilog="See f5serve --help.")
     add_spoken_text(parser)
-    parser.add_argument(
-        "-o", dest="output", metavar="OUT", help="file, else speech.wav; - is stdout"
-    )
-    parser.add_argument("--format", choices=["wav", "mp3", "opus", "flac", "aac", "pcm"])
-    parser.add_argument(
-        "--timings",
-        action="append",
-        default=[],
-        choices=TIMING_FORMATS,
-        help="write when each word is heard beside OUT; may be given several times",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-
-    voice = parser.add_argument_group("voice")
-    voice.add_argument(
-        "-v", dest="voice", metavar="VOICE", default="default", help="a recording, or a name"
-    )
-    voice.add_argument("--ref-text", metavar="T", help="the words spoken in that recording")
-    voice.add_argument("--ref-text-file", metavar="F", help="or a file that holds them")
-
-    add_reading(parser.add_argument_group("text"), is_spoken=True)
-
-    sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--quality", choices=["fast", "balanced", "quality"])
-    sampling.add_argument("--nfe-step", type=int, metavar="N", help="1..64, instead of --quality")
-    sampling.add_argument("--cfg-strength", type=float, metavar="X", help="0..10")
-    sampling.add_argument(
-        "--sway", dest="sway_sampling_coef", type=float, metavar="X", help="-1..1"
-    )
-    sampling.add_argument("--speed", type=float, metavar="X", help="0.25..4, 1 is as the reference")
-    sampling.add_argument("--seed", type=int, metavar="N")
-    sampling.add_argument("--cross-fade-s", type=float, default=0.15, metavar="S", help="0..5")
-    shorten = argparse.BooleanOptionalAction  # a script file may have said yes
-    sampling.add_argument("--remove-silence", action=shorten, help="shorten long pauses")
-    sampling.add_argument(
-        "--verify", action="store_true", help="transcribe it; generate badly recognised parts again"
-    )
-
-    model = parser.add_argument_group("model")
-    model.add_argument("--engine", choices=["auto", "f5", "standin"])
-    model.add_argument("--model", metavar="ID", help="see: f5serve models list")
-    model.add_argument("--weights", default="", metavar="random:ARCH", help="noise, for benchmarks")
-    model.add_argument("--ckpt", metavar="FILE", help="checkpoint of your own; also:")
-    model.add_argument("--vocab", metavar="FILE")
-    model.add_argument("--arch", metavar="NAME")
-    model.add_argument("--vocoder", metavar="FILE", help="Vocos weights; the pulled ones without")
-    model.add_argument("--device", choices=["auto", "cpu", "cuda"])
-    model.add_argument("--dtype", choices=FORMATS)
-    model.add_argument("--threads", type=int, metavar="N")
-
-    server = parser.add_argument_group("server")
-    server.add_argument(
-        "--server", metavar="URL", help="have a running server speak; no model is loaded here"
-    )
-    server.add_argument("--key", metavar="KEY", help="of that server; F5_SERVER_KEY without it")
+    add_speech(parser)
+    reading = parser.add_argument_group("text")
+    add_reading(reading)
+    add_markup(reading)
+    add_lengths(reading)
     parser.set_defaults(run="say.run", settings=SAY_SETTINGS)
 
 

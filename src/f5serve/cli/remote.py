@@ -1,4 +1,4 @@
-"""`f5serve say --server URL`: has a running server synthesize a text, writes its speech to a file.
+"""`f5serve say` and `dub` with `--server URL`: a running server speaks, its speech goes to a file.
 
 No model is loaded: the sound is written as it arrives, and the server's errors keep their sentence
 and code.
@@ -10,19 +10,22 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from f5serve.alignment.subtitles import SubtitleFormat
 from f5serve.audio.encode_stream import patch_lengths
 from f5serve.cli.client import ServerClient
 from f5serve.cli.local_cast import read_rule_file
-from f5serve.cli.output import STDOUT, Output
+from f5serve.cli.output import STDOUT, Output, show_utterances
 from f5serve.cli.say import SAMPLING, choose_output, timing_outputs
 from f5serve.cli.text_input import read_text
-from f5serve.errors import F5Error, InvalidRequest
+from f5serve.errors import F5Error, InvalidRequest, StorageFailed
 from f5serve.settings import Settings
 from f5serve.startup.select import QUALITY_STEPS
+from f5serve.text.cue_files import format_of
 from f5serve.text.spoken import AUTO, OFF, ON, check_normalize
 from f5serve.types import AudioFormat
 
@@ -47,27 +50,103 @@ _WAITS = (0.1, 0.4, 1.5)
 """Pauses before the records of a job are asked for again, which may come a moment later."""
 
 
+class _Files(NamedTuple):
+    """What is written, and where."""
+
+    output: Output
+    format: AudioFormat
+    timings: dict[SubtitleFormat, Output]
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> _Files:
+        """As the options say."""
+        output, format = choose_output(args)
+        return cls(output, format, timing_outputs(args, output))
+
+
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Have a server synthesize, write what it sends, and print what was done."""
     refuse_what_stays_here(args)
     server = ServerClient(args.server, args.key or settings.server_key)
-    output, format = choose_output(args)
-    timings = timing_outputs(args, output)
-    body = request_body(args, format)
+    files = _Files.of(args)
+    body = request_body(args, files.format)
     began = time.monotonic()
     with server.post("/v1/audio/speech", body) as response:
-        output.write_parts(response.parts(), patch_lengths)
+        files.output.write_parts(response.parts(), patch_lengths)
     job_id = response.header("X-F5-Job-Id")
-    result = _result(server, job_id) if job_id else {}
-    written = _write_timings(server, job_id, timings)
     first_at = response.first_part_at or began
     took = {"first_audio_s": first_at - began, "total_s": time.monotonic() - began}
+    return _report(args, server, job_id, files, took)
+
+
+def run_dub(args: argparse.Namespace, settings: Settings, subtitles: str) -> int:
+    """As `run`, for subtitles, which a server speaks as a job."""
+    refuse_what_stays_here(args)
+    server = ServerClient(args.server, args.key or settings.server_key)
+    files = _Files.of(args)
+    body = {
+        "subtitles": subtitles,
+        "subtitles_format": format_of(args.file) or None,
+        "max_speed": args.max_speed,
+        "model": args.model or None,
+        "return_word_timings": bool(args.timings),
+        **speech_fields(args, files.format),
+    }
+    began = time.monotonic()
+    with server.post("/v1/dubs", body) as response:
+        job_id = str(json.loads(b"".join(response.parts()))["job_id"])
+    print(f"job {job_id} at {server.url}", file=sys.stderr)
+    with show_utterances() as on_progress:
+        _wait(server, job_id, on_progress)
+    with server.open(f"{_path(job_id)}/audio") as response:
+        files.output.write_parts(response.parts())
+    took = {"total_s": time.monotonic() - began}
+    return _report(args, server, job_id, files, took)
+
+
+def _wait(server: ServerClient, job_id: str, on_progress: Callable[[int, int], None]) -> None:
+    """Ask for a job's status until it is done.
+
+    Raises:
+        InvalidRequest: it failed or was cancelled, with the code of its record.
+        StorageFailed: it failed, and may succeed if it is sent again.
+    """
+    while True:
+        with server.open(_path(job_id)) as response:
+            status = json.loads(b"".join(response.parts()))
+            pause_s = response.header("Retry-After")
+        if status["status"] == "COMPLETED":
+            return
+        if status["status"] not in ("QUEUED", "PROCESSING"):
+            failure = status.get("failure") or {}
+            kind = StorageFailed if failure.get("retryable") else InvalidRequest
+            raise kind(
+                failure.get("message") or f"The job {job_id} was cancelled.",
+                code=failure.get("code") or "JOB_CANCELLED",
+                hint=failure.get("hint") or "Send it again.",
+            )
+        progress = status.get("progress") or {}
+        if progress.get("total"):
+            on_progress(progress.get("done") or 0, progress["total"])
+        time.sleep(float(pause_s) if pause_s.isdecimal() else _WAITS[-1])
+
+
+def _report(
+    args: argparse.Namespace,
+    server: ServerClient,
+    job_id: str,
+    files: _Files,
+    took: dict[str, float],
+) -> int:
+    """Fetch what the job's record says besides the sound, and print what was done."""
+    result = _result(server, job_id) if job_id else {}
+    written = _write_timings(server, job_id, files.timings)
     if args.json:
-        fields = RESULT_FIELDS + (WORD_TIMING_FIELDS if timings else ())
+        fields = RESULT_FIELDS + (WORD_TIMING_FIELDS if files.timings else ())
         answer = {name: result[name] for name in fields if name in result}
-        print(json.dumps(as_dict(server, output, format, took) | answer | written))
+        print(json.dumps(as_dict(server, files.output, files.format, took) | answer | written))
         return 0
-    print(_summary(server, output, result, took), file=sys.stderr)
+    print(_summary(server, files.output, result, took), file=sys.stderr)
     for warning in result.get("warnings", []):
         print(f"note: {warning}", file=sys.stderr)
     return 0
@@ -103,6 +182,12 @@ def refuse_what_stays_here(args: argparse.Namespace) -> None:
 
 def request_body(args: argparse.Namespace, format: AudioFormat) -> dict[str, Any]:
     """OpenAI's fields, and of ours those that were given."""
+    text = read_text(args.text, MAX_TEXT_CHARS)
+    return {"model": args.model or MODEL, "input": text, **speech_fields(args, format)}
+
+
+def speech_fields(args: argparse.Namespace, format: AudioFormat) -> dict[str, Any]:
+    """The fields that say how to speak, of those options that were given."""
     given = {name: value for name in SAMPLING if (value := getattr(args, name)) is not None}
     if args.quality and "nfe_step" not in given:
         given["nfe_step"] = QUALITY_STEPS[args.quality]
@@ -111,8 +196,6 @@ def request_body(args: argparse.Namespace, format: AudioFormat) -> dict[str, Any
         flags["quick_start"] = False
     words = {"return_word_timings": True, "timing_format": args.timings} if args.timings else {}
     return {
-        "model": args.model or MODEL,
-        "input": read_text(args.text, MAX_TEXT_CHARS),
         "voice": args.voice,
         "response_format": format,
         "cross_fade_s": args.cross_fade_s,
@@ -193,11 +276,12 @@ def _summary(
     server: ServerClient, output: Output, result: dict[str, Any], took: dict[str, float]
 ) -> str:
     duration = result.get("duration")
+    first_s = took.get("first_audio_s")
     made = f"{duration:.1f} s of speech" if isinstance(duration, int | float) else "written"
     return " · ".join(
         [
             f"{output.name}: {made}",
-            f"first sound after {took['first_audio_s']:.1f} s",
+            *([f"first sound after {first_s:.1f} s"] if first_s is not None else []),
             f"all after {took['total_s']:.1f} s",
             f"{result['model']} at {server.url}" if result.get("model") else server.url,
         ]

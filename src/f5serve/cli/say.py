@@ -25,7 +25,6 @@ from f5serve.cli.local_cast import (
     read_reading,
     read_rules,
 )
-from f5serve.cli.options import SAY_SETTINGS
 from f5serve.cli.output import STDOUT, Output, show_utterances
 from f5serve.cli.script_file import ScriptFile
 from f5serve.cli.script_options import (
@@ -36,6 +35,7 @@ from f5serve.cli.script_options import (
     write_takes,
 )
 from f5serve.cli.script_voices import ScriptVoices, leave_out_unknown
+from f5serve.cli.speech_options import SAY_SETTINGS
 from f5serve.cli.text_input import choose_text
 from f5serve.cli.voice_input import library_of, prepare_recorded, read_voice
 from f5serve.errors import InvalidRequest
@@ -96,10 +96,20 @@ def speak(args: argparse.Namespace, settings: Settings, file: ScriptFile | None)
         notes += write_chunks(output, chunks_of(result))
     warnings = (*notes, *asked.script.warnings, *result.warnings)
     result = replace(result, warnings=tuple(dict.fromkeys(warnings)))
+    return report(args, result, loaded, output, timings)
+
+
+def report(
+    args: argparse.Namespace,
+    result: SpeechResult,
+    loaded: LoadedModel,
+    output: Output,
+    timings: Mapping[SubtitleFormat, Output],
+) -> int:
+    """Write word times beside the sound, and print what was done."""
     for name, beside in timings.items():
         if result.timings.words:
             beside.write(write(result.timings, name))
-
     if args.json:
         print(json.dumps(as_dict(result, loaded, output) | timings_as_dict(result, timings)))
         return 0

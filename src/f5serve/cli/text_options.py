@@ -21,6 +21,7 @@ def add_text(verbs: Any) -> None:
         "-v", dest="voice", metavar="VOICE", default="default", help="whose pace it has"
     )
     add_reading(parser)
+    add_markup(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run="text.run")
 
@@ -53,8 +54,8 @@ class _TextOrFile(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def add_reading(parser: Any, is_spoken: bool = False) -> None:
-    """The options that say how a text is read, and of `say` about its length and takes."""
+def add_reading(parser: Any) -> None:
+    """The options that say how a text is read."""
     parser.add_argument("--language", metavar="TAG", help="of the text, e.g. en or pt-BR")
     parser.add_argument(
         "--normalize",
@@ -64,10 +65,13 @@ def add_reading(parser: Any, is_spoken: bool = False) -> None:
     parser.add_argument(
         "--lexicon", metavar="FILE", help="rules of pronunciation for this text, JSON or PLS"
     )
-
     parser.add_argument(
         "--style", metavar="NAME", default="", help="of the voice: which of its recordings"
     )
+
+
+def add_markup(parser: Any) -> None:
+    """The options that say what tags a text has."""
     parser.add_argument(
         "--markup",
         choices=get_args(Markup),
@@ -76,8 +80,10 @@ def add_reading(parser: Any, is_spoken: bool = False) -> None:
         "an error (strict), or nothing is a tag (off)",
     )
     parser.add_argument("--ssml", action="store_true", help="the text is SSML")
-    if not is_spoken:
-        return
+
+
+def add_lengths(parser: Any) -> None:
+    """The options on how long and how often a text is spoken."""
     parser.add_argument(
         "--duration", type=float, metavar="S", help="seconds that the speech is to last"
     )

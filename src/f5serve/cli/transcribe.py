@@ -14,8 +14,8 @@ from typing import Any
 from f5serve.alignment.aligners import Aligners
 from f5serve.alignment.subtitles import as_dict, write
 from f5serve.audio.decode import LONG, decode
-from f5serve.cli.options import TIMING_FORMATS
 from f5serve.cli.output import STDOUT, Output
+from f5serve.cli.speech_options import TIMING_FORMATS
 from f5serve.cli.text_input import read_text
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings

@@ -43,6 +43,7 @@ from f5serve.http.middleware.rate_limit import RateLimitMiddleware
 from f5serve.http.routers import (
     alignments,
     docs,
+    dubs,
     health,
     jobs,
     lexicons,
@@ -55,7 +56,7 @@ from f5serve.http.routers import (
 from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
-ROUTERS = (speech, text, voices, lexicons, models, jobs, alignments, health, docs, studio)
+ROUTERS = (speech, text, voices, lexicons, models, jobs, dubs, alignments, health, docs, studio)
 
 _log = logging.getLogger(__name__)
 

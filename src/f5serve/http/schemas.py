@@ -19,15 +19,15 @@ JobState = Literal["QUEUED", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]
 _JOB_ID = "3f0c9a7be2d24c6f9d1e5b8a7c6d5e4f"
 
 
-def _document(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    own_fields_first(schema, TTSRequest)
+def document_fields(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    own_fields_first(schema, model.__bases__[0])
     schema["additionalProperties"] = True
 
 
 class NewJob(TTSRequest):
     """Speech to be made: the fields of the tts operation. Null is as good as absent."""
 
-    model_config = ConfigDict(json_schema_extra=_document)
+    model_config = ConfigDict(json_schema_extra=document_fields)
 
     fixed_fields: ClassVar[dict[str, Any]] = {
         "endpoint": "tts",
@@ -234,7 +234,7 @@ VoiceName = Annotated[
 ]
 
 
-def _document_speech(schema: dict[str, Any], model: type[BaseModel]) -> None:
+def document_fields_speech(schema: dict[str, Any], model: type[BaseModel]) -> None:
     own_fields_first(schema, model)
     schema["examples"] = EXAMPLES
 
@@ -245,7 +245,7 @@ class SpeechBody(SpeechFields):
     Fields that are not known change nothing; `X-F5-Warning` of the answer names them.
     """
 
-    model_config = ConfigDict(extra="allow", json_schema_extra=_document_speech)
+    model_config = ConfigDict(extra="allow", json_schema_extra=document_fields_speech)
 
     input: Annotated[str, Field(min_length=1, max_length=MAX_CHARS, strict=True)] = Field(
         description="What to say: up to F5_OPENAI_MAX_CHARS characters, 4096 unless that is set."

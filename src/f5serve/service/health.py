@@ -16,8 +16,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from f5serve.doctor.checks_services import unreadable_records
 from f5serve.doctor.report import Report, health_summary
 from f5serve.errors import F5Error
+from f5serve.jobs.record_reader import UnreadableRecords
 from f5serve.store.bounded import BoundedStore
 
 _log = logging.getLogger(__name__)
@@ -140,6 +142,7 @@ class HealthChecks:
     """The looks of one process; used within one event loop.
 
     Args:
+        damage: records that could not be read, which are findings as well.
         ttl_s: see STORE_TTL_S.
     """
 
@@ -147,8 +150,10 @@ class HealthChecks:
         self,
         store: BoundedStore,
         examine: Callable[[], Report],
+        damage: UnreadableRecords,
         ttl_s: float = STORE_TTL_S,
     ) -> None:
+        self._damage = damage
         self._store = Probe("f5-health", lambda: check_store(store), ttl_s, HEALTH_S)
         self._machine = Probe(
             "f5-doctor", lambda: health_summary(examine()), MACHINE_TTL_S, HEALTH_S
@@ -159,7 +164,10 @@ class HealthChecks:
         `health_summary`, None while they are not known; `age_s`: how old these answers are.
         """
         store, machine = await asyncio.gather(self._store.get(), self._machine.get())
-        report = machine.value or {"doctor": None, "disk": None}
+        report = {**(machine.value or {"doctor": None, "disk": None})}
+        if report["doctor"] is not None:
+            found = unreadable_records(self._damage.counts(), self._damage.first())
+            report["doctor"] = [*report["doctor"], *(finding.public() for finding in found)]
         ages = {"store": _age(store), "machine": _age(machine)}
         state = "slow" if store.is_late or store.value is None else store.value
         return {"store": state, **report, "age_s": ages}

@@ -14,6 +14,7 @@ from f5serve.settings import MAX_CHARS
 from f5serve.store.json_documents import is_sendable
 from f5serve.synthesis.synthesizer import RANGES
 from f5serve.text.clean import clean_text
+from f5serve.text.cue_files import MAX_FILE_CHARS
 from f5serve.text_kinds import VALUES
 
 MAX_NAME_CHARS = 4_096
@@ -27,6 +28,7 @@ MAX_JOB_ID_CHARS = 512
 _SHOWN_CHARS = 40
 _MAX_CHARS = {
     "ref_text": MAX_REF_TEXT_CHARS,
+    "subtitles": MAX_FILE_CHARS,
     "language": MAX_LANGUAGE_CHARS,
     "queued_as": MAX_JOB_ID_CHARS,
     **dict.fromkeys(["voice_file", "text_file"], MAX_BASE64_CHARS),

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from f5serve.alignment.subtitles import SubtitleFormat
-from f5serve.doctor.checks_services import unreadable_records
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
 from f5serve.jobs.cache import ResultCache
@@ -28,6 +27,7 @@ from f5serve.process import log_failure
 from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, shut_down_error
 from f5serve.service.admission import AdmissionController
 from f5serve.service.dependencies import Dependencies, ServiceOptions
+from f5serve.service.dubs import DUB, DubRequest, parse_speech, subtitle_fetcher
 from f5serve.service.events import (
     ChunkStore,
     Completed,
@@ -85,16 +85,17 @@ class SpeechService:
         self._settings, self._defaults = settings, default_options(settings)
         self._enqueue = options.enqueue
         bounded = store if isinstance(store, BoundedStore) else BoundedStore(store)
-        self._start, self._health_checks = options.start, HealthChecks(bounded, options.examine)
         self._metrics = Metrics(options.registry or Registry())
         self.background = Supervisor(self._metrics.registry)
-        self._damage = UnreadableRecords(lambda code: self._metrics.unreadable.labels(code).inc())
-        self._job_store = JobStore(bounded, options.boot_id, options.lease_s, self._damage)
+        damage = UnreadableRecords(lambda code: self._metrics.unreadable.labels(code).inc())
+        self._start = options.start
+        self._health_checks = HealthChecks(bounded, options.examine, damage)
+        self._job_store = JobStore(bounded, options.boot_id, options.lease_s, damage)
         self._executor = InferenceExecutor(load_speech)
         self.pools = Pools()
         cache = None
         if settings.result_cache:
-            cache = ResultCache(bounded, settings.retention_days, self._damage)
+            cache = ResultCache(bounded, settings.retention_days, damage)
         self._admission = AdmissionController(settings.max_queue_s)
         self._watch(bounded, voices)
         self.lexicons = LexiconLibrary(bounded, voices, voice_names())
@@ -117,6 +118,7 @@ class SpeechService:
         self._queue = JobQueue(self._deps, self._do_queued, settings.concurrency, options.poll_s)
         self._async_jobs = AsyncJobs(self._deps, self._queue, self._enqueue)
         self._closing = False
+        self._fetch = subtitle_fetcher(settings.allow_http_urls, options.network)
         about_voices = VoiceOperations(
             voices, self.pools, bounded, settings.allow_http_urls, options.network
         )
@@ -186,7 +188,7 @@ class SpeechService:
         *,
         owner: str = "",
     ) -> AsyncGenerator[JobEvent, None]:
-        """The events of one request; those of `tts` as `JobHandle.events`, else `Completed` alone.
+        """The events of one request: of tts and dub as `JobHandle.events`, else `Completed` alone.
 
         Args:
             payload: the input of a job; `endpoint` names the operation, tts without it.
@@ -199,10 +201,9 @@ class SpeechService:
         """
         endpoint = payload.get("endpoint")
         name = "tts" if endpoint is None else endpoint
-        if name == "tts":
-            started = await self._start_speech(
-                payload, job_id, delivery or DeliveryOptions(), owner
-            )
+        if name in ("tts", DUB):
+            delivery = delivery or DeliveryOptions()
+            started = await self._start_speech(payload, job_id, delivery, owner)
             if isinstance(started, JobHandle):
                 async with aclosing(started.events()) as events:
                     async for event in events:
@@ -214,7 +215,7 @@ class SpeechService:
             raise InvalidRequest(
                 f"The endpoint {str(name)[:60]!r} is not known.",
                 code="UNKNOWN_ENDPOINT",
-                hint=f"It is one of tts, {', '.join(self._operations)}; without it, it is tts.",
+                hint=f"It is one of tts, dub, {', '.join(self._operations)}; without it, tts.",
             )
         with self._metrics.track(name):
             response = await self._operations[name](payload, owner)
@@ -245,7 +246,7 @@ class SpeechService:
             F5Error: BUSY, SHUT_DOWN, DEADLINE_PASSED.
         """
         with self._metrics.track("tts", ends=False):
-            self._prepare(request, job_id, streams=bool(delivery and delivery.chunks))
+            await self._prepare(request, job_id, streams=bool(delivery and delivery.chunks))
             job = ActiveJob(job_id, request.sha256, owner)
             return await self._submit(request, job, delivery or DeliveryOptions())
 
@@ -257,7 +258,7 @@ class SpeechService:
             F5Error: BUSY, SHUT_DOWN, or what the queue says.
         """
         with self._metrics.track("tts"):
-            self._prepare(request, job_id)
+            await self._prepare(request, job_id)
             return await self._async_jobs.enqueue(job_id, request, owner)
 
     async def recent_jobs(self, limit: int, after: str = "") -> dict[str, Any]:
@@ -315,8 +316,8 @@ class SpeechService:
         if payload.get(QUEUED_AS) == entry.job_id:  # an earlier version has put it there
             payload = without_queued_as(payload)
         with self._metrics.track("tts", ends=False):
-            request = TTSRequest.parse(payload)
-            self._prepare(request, entry.job_id)
+            request = parse_speech(payload)
+            await self._prepare(request, entry.job_id)
             job = ActiveJob(entry.job_id, request.sha256, entry.owner, QUEUE_ATTEMPTS)
             handle = await self._submit(request, job, DeliveryOptions(), force=True)
         await handle.result()
@@ -327,17 +328,19 @@ class SpeechService:
         """The job of a tts payload, or the response of one for later."""
         with self._metrics.track("tts", ends=False):
             queued_as = self._async_jobs.queued_id(payload)
-            request = TTSRequest.parse(without_queued_as(payload) if queued_as else payload)
+            request = parse_speech(without_queued_as(payload) if queued_as else payload)
             if not request.is_async:
                 job_id = queued_as or job_id
-                self._prepare(request, job_id, delivery.chunks)
+                await self._prepare(request, job_id, delivery.chunks)
                 # A caller may say so as well, so the store is asked whether it is true.
                 force = bool(queued_as) and await self._async_jobs.is_accepted(queued_as, request)
                 job = ActiveJob(job_id, request.sha256, owner)
                 return await self._submit(request, job, delivery, force)
         return await self.enqueue(request, queued_as or job_id, owner=owner)
 
-    def _prepare(self, request: TTSRequest, job_id: str, streams: bool = False) -> None:
+    async def _prepare(self, request: TTSRequest, job_id: str, streams: bool = False) -> None:
+        if isinstance(request, DubRequest):
+            await self.pools.voices.run(request.load, self._fetch)
         if self._closing:
             raise shut_down_error()
         settings = self._settings
@@ -367,8 +370,7 @@ class SpeechService:
         if self._registry.find(own.job_id) is None:
             own.ticket = self._admission.admit(len(request.text.encode()), force=force)
         job = self._registry.run(own, partial(run_job, self._deps, own, request))
-        is_joined = job is not own
-        return JobHandle(job, request, delivery, until, is_joined, self._registry, self._deps)
+        return JobHandle(job, request, delivery, until, job is not own, self._registry, self._deps)
 
     async def _cancel(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         answer = await self._job_queries.cancel(payload)
@@ -379,9 +381,6 @@ class SpeechService:
     async def _health(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         model = self._executor.health()
         seen = await self._health_checks.get()
-        if seen["doctor"] is not None:
-            found = unreadable_records(self._damage.counts(), self._damage.first())
-            seen["doctor"] = [*seen["doctor"], *(finding.public() for finding in found)]
         wait_s = self._admission.backlog_s
         return {
             "status": overall_status(model["state"], seen["store"], self.background.down),

@@ -7,6 +7,7 @@ be read is an error with its line, never a part of a text.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from f5serve.errors import InvalidRequest
 from f5serve.types import Span
 
 CueFormat = Literal["srt", "vtt", "ass"]
+
+MAX_FILE_BYTES = 4_000_000
+MAX_FILE_CHARS = 1_000_000
+"""A film of two hours has a tenth of it."""
 
 MAX_CUES = 10_000
 MAX_TIME_S = 24 * 3600.0
@@ -97,6 +102,37 @@ class _Line(NamedTuple):
     text: str
 
 
+def format_of(file: str) -> str:
+    """The format that the name of a file says, for `read_cue_file`; "" where it says none."""
+    ending = file.lower().rpartition(".")[2]
+    return ending if ending in ("srt", "vtt", "ass", "ssa") else ""
+
+
+def decode_subtitles(data: bytes) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with a byte order mark.
+
+    Raises:
+        InvalidRequest: BAD_SUBTITLES: too long, or in another encoding.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise _too_long(f"{MAX_FILE_BYTES:,} bytes")
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "UTF-16" if is_wide else "UTF-8"
+    try:
+        return data.decode("utf-16" if is_wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadSubtitles(
+            f"The subtitles are not in {encoding}: byte {error.start + 1:,}"
+            + ("." if is_wide else f" (line {line:,}) is 0x{data[error.start]:02x}."),
+            "Save the file as UTF-8.",
+        ) from None
+
+
+def _too_long(most: str) -> BadSubtitles:
+    return BadSubtitles(f"The subtitles have more than {most}.", "Send the file in parts.")
+
+
 def read_cue_file(text: str, format: str = "") -> CueFile:
     """The cues of a file; its heading says which format it has.
 
@@ -105,8 +141,11 @@ def read_cue_file(text: str, format: str = "") -> CueFile:
 
     Raises:
         InvalidRequest: BAD_SUBTITLES, with the line and the cue: no subtitles, no cue, too many of
-            them, a time that cannot be read, ends before it starts or lies beyond MAX_TIME_S.
+            them, a time that cannot be read, ends before it starts or lies beyond MAX_TIME_S; a
+            file that is too long.
     """
+    if len(text) > MAX_FILE_CHARS:
+        raise _too_long(f"{MAX_FILE_CHARS:,} characters")
     text = text.replace("\ufeff", " ")  # files that were joined have some within
     zero = text.find("\0")
     if zero >= 0:

@@ -15,7 +15,7 @@ from f5serve.text.clean import clean_text
 from f5serve.text.cue_files import BadSubtitles, Cue, CueFile, read_cue_file
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.markup import without_entities
-from f5serve.text.script import MAIN, Part, Script, VoiceNames
+from f5serve.text.script import MAIN, MAX_VOICES, KnownNames, Part, Script, VoiceNames
 
 _SHOWN_CHARS = 40
 _LONGEST_NAME = 100
@@ -76,8 +76,8 @@ class _CueParser:
     """The parts of one file, and what is to be said about them."""
 
     def __init__(self, text: str, file: CueFile, names: VoiceNames) -> None:
-        self._text, self._file, self._names = text, file, names
-        self._speakers: dict[str, _Speaker | None] = {}
+        self._text, self._file, self._names = text, file, KnownNames(names)
+        self._used: set[_Speaker] = set()
         self._strangers: list[tuple[str, Cue]] = []
         self._left_out: list[tuple[str, Cue]] = []
 
@@ -112,6 +112,12 @@ class _CueParser:
         if not turns:
             return []
         self._left_out += [(found, cue) for found in left_out if any(map(str.isalnum, found))]
+        self._used.update((voice.lower(), style) for (voice, style), _ in turns)
+        if len(self._used) > MAX_VOICES:
+            raise BadSubtitles(
+                f"With {_title(cue)} there are more than {MAX_VOICES} voices and styles.",
+                "Send the file in parts.",
+            )
         times = _share(cue, [sum(map(str.isalnum, text.text)) for _, text in turns])
         return [
             Part(text, voice, style, start_s=start_s, end_s=end_s)
@@ -151,20 +157,19 @@ class _CueParser:
         return found or ("", "")
 
     def _find(self, written: str) -> _Speaker | None:
-        if written not in self._speakers:
-            self._speakers[written] = self._look_up(written)
-        return self._speakers[written]
-
-    def _look_up(self, written: str) -> _Speaker | None:
-        if len(written) > _LONGEST_NAME:
+        if len(written) > _LONGEST_NAME or written.isdigit():
             return None
-        name, _, style = written.rpartition("_")
-        for voice, of_voice in ((written, ""), (name, style.lower())):
-            if voice:
-                voice = "" if voice.lower() == MAIN else voice
-                styles = self._names.styles(voice)
-                if styles is not None and (not of_voice or of_voice in styles):
-                    return voice, of_voice
+        if written.lower() == MAIN:
+            return "", ""
+        if self._names.has_voice(written):
+            return written, ""
+        at = written.rfind("_")
+        while at > 0:
+            voice, style = written[:at], written[at + 1 :].lower()
+            voice = "" if voice.lower() == MAIN else voice
+            if self._names.has_voice(voice) and self._names.has_style(voice, style):
+                return voice, style
+            at = written.rfind("_", 0, at)
         return None
 
     def _warnings(self, silent: Sequence[Cue]) -> Iterator[str]:

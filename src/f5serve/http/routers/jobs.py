@@ -18,8 +18,9 @@ from f5serve.http import errors
 from f5serve.http.errors import error_body
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.schemas import JobAccepted, JobCancelled, JobList, JobResult, JobStatus, NewJob
-from f5serve.http.state import IDEMPOTENCY_PARAMETER, JobId, Owner, StateDep
+from f5serve.http.state import IDEMPOTENCY_PARAMETER, AppState, JobId, Owner, StateDep
 from f5serve.service.executor import BoundedExecutor
+from f5serve.service.requests import TTSRequest
 from f5serve.service.responses import JobFile
 from f5serve.store.base import ObjectStore
 
@@ -41,6 +42,11 @@ _TIMINGS = {
     for name, kind in MEDIA_TYPES.items()
 }
 
+ACCEPTED: dict[str, Any] = {
+    "description": "It is kept in the store, and made by this server or another one.",
+    "headers": {"Location": {"schema": {"type": "string"}}},
+}
+
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
 PART_BYTES = 256 << 10
@@ -55,13 +61,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
     summary="Have speech made",
     status_code=202,
     response_model=JobAccepted,
-    responses={
-        202: {
-            "description": "It is kept in the store, and made by this server or another one.",
-            "headers": {"Location": {"schema": {"type": "string"}}},
-        },
-        **errors.error_responses(400, 409, 503),
-    },
+    responses={202: ACCEPTED, **errors.error_responses(400, 409, 503)},
     openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
 async def create_job(new: NewJob, job_id: JobId, owner: Owner, state: StateDep) -> JSONResponse:
@@ -70,6 +70,11 @@ async def create_job(new: NewJob, job_id: JobId, owner: Owner, state: StateDep) 
     Fields that are not known become warnings of the result. `mode`, `return_audio` and `endpoint`
     of RunPod requests mean nothing here.
     """
+    return await accept(new, job_id, owner, state)
+
+
+async def accept(new: TTSRequest, job_id: str, owner: str, state: AppState) -> JSONResponse:
+    """Have a request done in the background; the answer to it."""
     answer = await state.operations.enqueue(new, job_id, owner=owner)
     at = _path(job_id)
     links = {"self": at, "result": f"{at}/result", "audio": f"{at}/audio"}
