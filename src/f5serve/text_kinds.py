@@ -1,4 +1,4 @@
-"""Kinds of text that normalization reads as words, and the values of `normalize`."""
+"""Values of fields about texts: kinds that normalization reads as words, `normalize`, `markup`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ TextKind = Literal[
 `address` is URLs and e-mail, `handle` hashtags and @names, `measure` numbers with units, `sign`
 mathematical and other symbols, `acronym` capitals that are letters, not a word.
 """
+
+Markup = Literal["auto", "strict", "off"]
+"""What becomes of brackets that are no tag of a script: text, or an error; `off` reads no tags."""
 
 TEXT_KINDS: tuple[str, ...] = get_args(TextKind)
 VALUES = f"auto, on, off, or kinds to leave alone: {', '.join(TEXT_KINDS)}"

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from recordings import Samples, silence, tone
 from tests.sounds import RATE, sounds
 
-from f5serve.audio.join import Join, Joiner, TrimmedWave, join, sound_range, trim_wave
+from f5serve.audio.join import (
+    SILENCE_S,
+    Join,
+    Joiner,
+    TrimmedWave,
+    concatenate,
+    join,
+    sound_range,
+    trim_wave,
+)
 from f5serve.types import Wave, WordSpan
 
 
@@ -67,10 +76,10 @@ def test_pieces_of_a_join_are_the_join(lengths: list[int], cross_fade_s: float) 
     joiner = Joiner(joins)
     pieces, held = [], 0
     for wave in waves:
-        pieces.append(joiner.add(TrimmedWave(wave)).samples)
+        pieces.append(concatenate(joiner.add(TrimmedWave(wave))).samples)
         held = round(joiner.starts_s[-1] * 24_000) + len(wave.samples) - sum(map(len, pieces))
         assert held <= int(cross_fade_s * 24_000)  # no more is kept back than may still change
-    pieces.append(joiner.end().samples)
+    pieces.append(concatenate(joiner.end()).samples)
     assert np.concatenate(pieces).tobytes() == whole.samples.tobytes()
     assert joiner.starts_s == starts_s
     assert held == len(pieces[-1])
@@ -84,10 +93,11 @@ def test_join_refuses_mixed_rates() -> None:
 def joined(waves: list[Wave], joins: list[Join]) -> tuple[Samples, Joiner]:
     joiner = Joiner(joins)
     pieces = [
-        joiner.add(trim_wave(wave, before, behind)).samples
+        piece
         for wave, before, behind in zip(waves, joins[:-1], joins[1:], strict=True)
+        for piece in joiner.add(trim_wave(wave, before, behind))
     ]
-    return np.concatenate([*pieces, joiner.end().samples]), joiner
+    return concatenate([*pieces, *joiner.end()]).samples, joiner
 
 
 def padded(seconds: float, before_s: float, after_s: float) -> Wave:
@@ -159,3 +169,15 @@ def test_waves_that_overlap_are_mixed() -> None:
     alone = tone(1.0)
     np.testing.assert_allclose(whole[:11_000], alone[:11_000], atol=1e-6)
     np.testing.assert_allclose(whole[12_000:24_000], alone[12_000:] + alone[:12_000], atol=1e-6)
+
+
+def test_hours_of_silence_take_no_memory() -> None:
+    joiner = Joiner([Join(start_s=3_600.0), Join(start_s=7_200.0)])
+    pieces = [*joiner.add(TrimmedWave(padded(1.0, 0, 0))), *joiner.end()]
+    assert sum(len(piece.samples) for piece in pieces) == 7_200 * RATE
+    assert max(len(piece.samples) for piece in pieces) == SILENCE_S * RATE
+    owners = {
+        id(piece.samples.base) if piece.samples.base is not None else id(piece.samples)
+        for piece in pieces
+    }
+    assert len(owners) < 10

@@ -52,7 +52,8 @@ def test_words_changes_and_length_are_printed(capsys: pytest.CaptureFixture[str]
 def test_json_is_that_of_the_server(show: Show) -> None:
     shown = show(TEXT)
     assert list(shown) == [
-        *("text", "language", "spoken_text", "changes", "utterances", "unspeakable", "warnings")
+        *("text", "language", "spoken_text", "changes", "parts"),
+        *("utterances", "unspeakable", "warnings"),
     ]
     assert shown["changes"][0] == {"start": 9, "end": 14, "written": "$3.50", "spoken": MONEY}
     assert (shown["language"], shown["unspeakable"]) == ("en", None)

@@ -40,6 +40,8 @@ FILLED = {
     "{model_id}": "tts-1",
     "{job_id}": "some-job",
     "{format}": "srt",
+    "{part}": "0",
+    "{take}": "0",
 }
 
 

@@ -217,9 +217,11 @@ def test_what_is_no_tag_is_spoken_and_off_takes_nothing_for_one(tmp_path: Path) 
             assert (error.code, "character 9" in error.message) == ("BAD_MARKUP", True)
             for text in ("[pause:1s]", "[ana] ... [pause:1s] !"):
                 assert (await here.refuse("d", text=text)).code == "EMPTY_TEXT"
+            lines = "\n".join(f"word{number}: text" for number in range(100))
+            assert (await here.ask("g", text=lines))["parts"] == []
             long = "[pause:1ms]" * 500 + "Hello."
             assert (await here.ask("e", text=long))["text"] == "Hello."
-            error = await here.refuse("f", text="[ana]" + "Hello. " * 800)
+            error = await here.refuse("f", text="[voice:ana]" + "Hello. " * 800)
             assert (error.code, "without its tags" in error.message) == ("TEXT_TOO_LONG", True)
 
     run(story)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from f5serve.errors import InvalidRequest
 from f5serve.text.script import MAX_NAMES, AnyVoice, Part, Script, VoiceNames, print_script
-from f5serve.text.script_parser import Markup, may_be_script, parse_script
+from f5serve.text.script_parser import may_be_script, parse_script
+from f5serve.text_kinds import Markup
 
 STYLES = {"": {"sad"}, "ana": {"happy", "very_sad"}, "bob": set(), "main_voice": {"calm"}}
 

@@ -16,6 +16,9 @@ from f5serve.types import SAMPLE_RATE, FloatArray, Wave, s_to_samples, samples_t
 EDGE_WINDOW_S = 0.002
 """Stretch over which the level is measured where sound begins and ends."""
 
+SILENCE_S = 10.0
+"""Longest piece of silence: an hour of it would take 345 MB at once."""
+
 EDGE_S = 0.05
 """Quiet sound that is kept at the edges of speech: consonants begin and end below the level."""
 
@@ -107,12 +110,19 @@ def join(waves: Sequence[Wave], cross_fade_s: float) -> tuple[Wave, tuple[float,
     """
     rate = waves[0].sample_rate
     joiner = Joiner([Join(), *[Join(cross_fade_s)] * (len(waves) - 1), Join()], rate)
-    pieces = [joiner.add(TrimmedWave(wave)).samples for wave in waves] + [joiner.end().samples]
-    return Wave(np.concatenate(pieces), rate), joiner.starts_s
+    pieces = [piece for wave in waves for piece in joiner.add(TrimmedWave(wave))] + joiner.end()
+    return concatenate(pieces), joiner.starts_s
+
+
+def concatenate(pieces: Sequence[Wave]) -> Wave:
+    """Waves one behind the other; at least one, all of one sample rate."""
+    return Wave(np.concatenate([piece.samples for piece in pieces]), pieces[0].sample_rate)
 
 
 class Joiner:
     """Joins waves that come one by one; its pieces, one behind the other, are the whole.
+
+    Long silence comes in pieces of `SILENCE_S`, which share their samples.
 
     Args:
         joins: one for each wave, and one for the end: `gap_s` of the last is silence behind all,
@@ -140,24 +150,25 @@ class Joiner:
             (samples_to_s(a, self._rate), samples_to_s(b, self._rate)) for a, b in self._sounds
         )
 
-    def add(self, trimmed: TrimmedWave) -> Wave:
-        """The next wave in; out comes what no later wave can change, maybe no samples."""
+    def add(self, trimmed: TrimmedWave) -> list[Wave]:
+        """The next wave in; out comes what no later wave can change, at least one piece."""
         samples = trimmed.wave.samples
         if trimmed.wave.sample_rate != self._rate:
             raise ValueError("waves of different sample rates cannot be joined")
         join, behind = self._joins[len(self._starts)], self._joins[len(self._starts) + 1]
         total = self._done + len(self._pending)
         start = self._start(join, trimmed.lead, len(samples), total)
+        pieces = self._pass_silence(start - total) if start > total else []
         early = max(0, self._done - start)  # silence before a sound at the very beginning
         at = start + early - self._done
         known = _mix(self._pending, samples[early:], at, is_faded=bool(join.cross_fade_s))
-        self._starts.append(start)
         end = start + len(samples)
+        self._starts.append(start)
         self._sounds.append((start + trimmed.lead, end - trimmed.tail))
         self._tail = trimmed.tail
-        return self._pass_on(known, self._changeable(behind, self._done + len(known)))
+        return [*pieces, self._pass_on(known, self._changeable(behind, self._done + len(known)))]
 
-    def end(self) -> Wave:
+    def end(self) -> list[Wave]:
         """The rest; nothing may be added any more."""
         last, total = self._joins[-1], self._done + len(self._pending)
         length = total
@@ -165,9 +176,20 @@ class Joiner:
             length = total - self._tail + s_to_samples(last.gap_s, self._rate)
         if last.start_s is not None:
             length = s_to_samples(last.start_s, self._rate)
-        rest = self._pending[: max(0, length - self._done)]
-        silence = np.zeros(max(0, length - total), np.float32)
-        return Wave(np.concatenate([rest, silence]), self._rate)
+        if length > total:
+            return self._pass_silence(length - total)
+        return [Wave(self._pending[: max(0, length - self._done)], self._rate)]
+
+    def _pass_silence(self, count: int) -> list[Wave]:
+        """What is pending, and so many samples of silence behind it."""
+        pieces = [self._pending]
+        size = s_to_samples(SILENCE_S, self._rate)
+        silence = np.zeros(min(size, count), np.float32)
+        pieces += [silence] * (count // size)
+        pieces.append(silence[: count % size])
+        self._done += len(self._pending) + count
+        self._pending = self._pending[:0]
+        return [Wave(piece, self._rate) for piece in pieces]
 
     def _start(self, join: Join, lead: int, length: int, total: int) -> int:
         """Where a wave begins; before what was passed on only where its lead has no room."""
@@ -196,10 +218,10 @@ class Joiner:
 
 
 def _mix(before: FloatArray, samples: FloatArray, at: int, is_faded: bool) -> FloatArray:
-    """`samples` laid over `before` from sample `at` on, with silence where both have nothing."""
+    """`samples` laid over `before` from sample `at` on, which is not behind its end."""
     overlap = min(len(before) - at, len(samples))
     if overlap <= 0:
-        return np.concatenate([before, np.zeros(at - len(before), np.float32), samples])
+        return np.concatenate([before, samples])
     still, both, rest = np.split(before, [at, at + overlap])
     fade_out = fade_in = np.ones(overlap)
     if is_faded:

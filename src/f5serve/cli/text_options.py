@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, get_args
 
-from f5serve.text.script_parser import Markup
+from f5serve.text_kinds import Markup
 
 
 def add_text(verbs: Any) -> None:

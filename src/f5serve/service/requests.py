@@ -47,13 +47,14 @@ from f5serve.synthesis.script_request import (
     CastScript,
     ScriptSyntax,
     cast_script,
+    check_markup,
     check_script,
     read_script,
 )
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.text.clean import clean_text
-from f5serve.text.script import AnyVoice
-from f5serve.text.script_parser import Markup
+from f5serve.text.script_parser import may_be_script
+from f5serve.text_kinds import Markup
 from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 from f5serve.voices.records import Consent
@@ -194,6 +195,7 @@ class TTSRequest(Request, SpeechFields):
     _normalize: str = PrivateAttr(default="")
     _sha256: str = PrivateAttr(default="")
     _script: str = PrivateAttr(default="")
+    _max_text_chars: int = PrivateAttr(default=MAX_CHARS)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -254,10 +256,12 @@ class TTSRequest(Request, SpeechFields):
             InvalidRequest: as `clean_text`, `read_script` and `check_script`.
         """
         syntax, source = self.syntax(defaults.speed), self.text
-        script = read_script(source, AnyVoice(), syntax)
+        self._max_text_chars = max_text_chars
+        script = check_markup(source, syntax)
+        if script is not None or (syntax.markup != "off" and may_be_script(source)):
+            self._script = source  # its tags may name voices, which are looked up later
         if script is not None:
             check_script(script, max_text_chars)
-            self._script = source  # its tags name voices, which are looked up later
             max_text_chars = max(max_text_chars, len(source))
         self.text = clean_text(source, max_text_chars)
         self._defaults, self._quick_start, self._verify = defaults, quick_start, verify
@@ -330,7 +334,10 @@ class TTSRequest(Request, SpeechFields):
         script = None
         if self._script:
             script = read_script(self._script, cast, self.syntax(self._defaults.speed))
-        return CastScript(()) if script is None else cast_script(script, cast)
+        if script is None:
+            return CastScript(())
+        check_script(script, self._max_text_chars)
+        return cast_script(script, cast)
 
     @property
     def summary(self) -> dict[str, Any]:

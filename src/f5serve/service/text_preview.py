@@ -32,7 +32,7 @@ from f5serve.synthesis.script_request import (
     read_script,
 )
 from f5serve.text.clean import clean_text
-from f5serve.text.script_parser import Markup
+from f5serve.text_kinds import Markup
 from f5serve.types import SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 

@@ -97,10 +97,12 @@ class OutputCollector:
             self.hooks.on_progress(len(self.done), len(self.utterances))
         while self._next in self._early:  # those that are final, as far as none is missing
             self.first_at = self.first_at or time.perf_counter()
-            self._emit(self._joiner.add(self._early.pop(self._next)))
+            pieces = self._joiner.add(self._early.pop(self._next))
             self._next += 1
             if self._next == len(self.utterances):
-                self._emit(self._joiner.end())
+                pieces += self._joiner.end()
+            for piece in pieces:
+                self._emit(piece)
 
     def close(self) -> None:
         """Finish the file, with the lengths in its header."""

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-import numpy as np
-
 from f5serve.audio.encode import encode
-from f5serve.audio.join import Join, Joiner, TrimmedWave
+from f5serve.audio.join import Join, Joiner, TrimmedWave, concatenate
 from f5serve.errors import InvalidRequest
 from f5serve.synthesis.hooks import OutputCollector, check_sound, finish_wave
 from f5serve.synthesis.lengths import TOLERANCE, LengthFitter, Speaker
@@ -79,8 +77,10 @@ class _Takes:
     def _take(self, part: PlannedPart, seed: int, waves: Mapping[int, Wave]) -> Take:
         inner = self.plan.joins[part.first + 1 : part.first + part.count]
         joiner = Joiner([Join(), *inner, Join()])
-        pieces = [joiner.add(TrimmedWave(waves[index])).samples for index in part.indices]
-        wave = Wave(np.concatenate([*pieces, joiner.end().samples]))
+        pieces = [
+            piece for index in part.indices for piece in joiner.add(TrimmedWave(waves[index]))
+        ]
+        wave = concatenate([*pieces, *joiner.end()])
         return Take(seed, encode(wave, self.plan.request.format), wave.duration_s)
 
 

@@ -37,12 +37,12 @@ class TextPreview:
     @property
     def written(self) -> str:
         """The text as it was understood, without tags."""
-        return " ".join(one_part.spoken.written for one_part in self.requests)
+        return " ".join(part.spoken.written for part in self.requests)
 
     @property
     def shown(self) -> str:
         """The words for people."""
-        return " ".join(one_part.spoken.shown for one_part in self.requests)
+        return " ".join(part.spoken.shown for part in self.requests)
 
     @property
     def language(self) -> str:
@@ -54,10 +54,10 @@ class TextPreview:
         """What is not spoken as it is written; places are in `written`."""
         found: list[Change] = []
         begin = 0
-        for one_part in self.requests:
-            for one in changes(one_part.spoken):
+        for part in self.requests:
+            for one in changes(part.spoken):
                 found.append(replace(one, start=one.start + begin, end=one.end + begin))
-            begin += len(one_part.spoken.written) + 1
+            begin += len(part.spoken.written) + 1
         return found
 
     @property
@@ -79,9 +79,7 @@ def preview(
     requests = part_requests(request, lexicon, script)
     limit = engine.max_text_bytes if engine is not None else _UNLIMITED
     utterances = [
-        one
-        for one_part in requests
-        for one in plan_spoken(one_part.request, one_part.spoken, limit, seed=0)
+        one for part in requests for one in plan_spoken(part.request, part.spoken, limit, seed=0)
     ]
     unspeakable = None
     if engine is not None:
@@ -91,7 +89,7 @@ def preview(
 
 def preview_as_dict(found: TextPreview) -> dict[str, Any]:
     """A preview as JSON, for the command line and POST /v1/text."""
-    sources = [one_part.part.source for one_part in found.requests] if found.is_script else []
+    sources = [part.part.source for part in found.requests] if found.is_script else []
     return {
         "text": found.written,
         "language": found.language or None,

@@ -10,10 +10,11 @@ from f5serve.errors import InvalidRequest
 from f5serve.synthesis.speech_plan import SpeechPart
 from f5serve.text.clean import clean_text
 from f5serve.text.lexicon import Lexicon
-from f5serve.text.script import Mark, Part, Script, VoiceNames, bad_markup
-from f5serve.text.script_parser import Markup, parse_script
+from f5serve.text.script import AnyVoice, Mark, Part, Script, VoiceNames, bad_markup
+from f5serve.text.script_parser import check_tags, parse_script
 from f5serve.text.spoken import written_text
 from f5serve.text.ssml import parse_ssml
+from f5serve.text_kinds import Markup
 from f5serve.types import Voice
 
 _LEADING_MARKS = ".,;:!?…)]}»”’。，、！？；： "
@@ -74,6 +75,19 @@ def read_script(text: str, names: VoiceNames, syntax: ScriptSyntax) -> Script | 
     if syntax.is_ssml:
         return parse_ssml(text, names, syntax.speed)
     return parse_script(text, names, syntax.markup)
+
+
+def check_markup(text: str, syntax: ScriptSyntax) -> Script | None:
+    """The parts of a text as far as its markup says so itself, before any name is looked up.
+
+    Raises:
+        InvalidRequest: as `read_script`, but for names.
+    """
+    return (
+        parse_ssml(text, AnyVoice(), syntax.speed)
+        if syntax.is_ssml
+        else check_tags(text, syntax.markup)
+    )
 
 
 def check_script(script: Script, max_chars: int) -> None:

@@ -152,37 +152,22 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
     """
     engine.check_options(request.options)
     requests = part_requests(request, lexicon, script)
-    refuse_unspeakable("".join(one_part.spoken.mapped.text for one_part in requests), engine)
+    refuse_unspeakable("".join(one.spoken.mapped.text for one in requests), engine)
+    text = " ".join(one.spoken.written for one in requests)
     seed = request.options.seed
     if seed is None:  # the same job and request always get the same one
-        written = " ".join(one_part.spoken.written for one_part in requests)
-        seed = derive_seed(job_id, written, request.voice.revision)
+        seed = derive_seed(job_id, text, request.voice.revision)
     silence = script[0].source if script and not script[0].text else None
     layout = _Layout(request, engine, requests, seed, silence.pause_s if silence else None)
-    planned = layout.plan()
-    targets = slots([one_part.part.source for one_part in requests], planned, request.max_speed)
-    if request.duration_s is not None:
-        if request.remove_silence:
-            raise InvalidRequest(
-                "duration_s and remove_silence were both asked for.",
-                code="BAD_OPTION",
-                hint="Leave one of them out: without silences the speech would be shorter.",
-            )
-        planned, targets = fit_duration(request.duration_s, planned, layout.plan)
+    planned, targets = _fit(request, layout)
     utterances = [one for part in planned.parts for one in part]
     firsts = [0, *accumulate(len(part) for part in planned.parts)]
+    has_marks = any(one.part.source.marks for one in requests)
     return SpeechPlan(
-        request=replace(
-            request,
-            text=" ".join(one_part.spoken.written for one_part in requests),
-            time_words=request.time_words
-            or any(one_part.part.source.marks for one_part in requests),
-        ),
+        request=replace(request, text=text, time_words=request.time_words or has_marks),
         parts=tuple(
-            PlannedPart(
-                one_part.part, one_part.spoken, one_part.speed, one_part.seed(seed), a, b - a
-            )
-            for one_part, (a, b) in zip(requests, pairwise(firsts), strict=True)
+            PlannedPart(one.part, one.spoken, one.speed, one.seed(seed), first, behind - first)
+            for one, (first, behind) in zip(requests, pairwise(firsts), strict=True)
         ),
         seed=seed,
         utterances=utterances,
@@ -192,6 +177,21 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
         is_script=bool(script),
         warnings=(*reading_warnings(requests), *notes),
     )
+
+
+def _fit(request: SpeechRequest, layout: _Layout) -> tuple[Planned, dict[int, LengthTarget]]:
+    """The utterances, and the lengths that they must have, by index."""
+    planned = layout.plan()
+    if request.duration_s is None:
+        sources = [one.part.source for one in layout.requests]
+        return planned, slots(sources, planned, request.max_speed)
+    if request.remove_silence:
+        raise InvalidRequest(
+            "duration_s and remove_silence were both asked for.",
+            code="BAD_OPTION",
+            hint="Leave one of them out: without silences the speech would be shorter.",
+        )
+    return fit_duration(request.duration_s, planned, layout.plan)
 
 
 def part_requests(
@@ -225,7 +225,7 @@ def _whole(request: SpeechRequest, lexicon: Lexicon | None) -> SpeechPart:
 
 def reading_warnings(requests: Sequence[PartRequest]) -> tuple[str, ...]:
     """What was left as it is although it may be read wrongly, each sentence once."""
-    return tuple(dict.fromkeys(one for one_part in requests for one in one_part.spoken.warnings))
+    return tuple(dict.fromkeys(note for one in requests for note in one.spoken.warnings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,44 +279,44 @@ class _Layout:
 
     def plan(self, factor: float = 1.0) -> Planned:
         """The utterances, with all speeds times `factor`."""
-        parts = [self._utterances(one_part, factor) for one_part in self.requests]
+        parts = [self._utterances(one, factor) for one in self.requests]
         return Planned(parts, list(self._joins([len(part) for part in parts])))
 
-    def _utterances(self, one_part: PartRequest, factor: float) -> list[Utterance]:
-        options = one_part.request.options
+    def _utterances(self, asked: PartRequest, factor: float) -> list[Utterance]:
+        options = asked.request.options
         if factor != 1.0:
             options = replace(options, speed=options.speed * factor)
         return plan_spoken(
-            replace(one_part.request, options=options),
-            one_part.spoken,
+            replace(asked.request, options=options),
+            asked.spoken,
             self.engine.max_text_bytes,
-            one_part.seed(self.seed),
+            asked.seed(self.seed),
         )
 
     def _joins(self, counts: Sequence[int]) -> Iterator[Join]:
         fade = Join(self.request.cross_fade_s)
         before: PartRequest | None = None
-        for one_part, count in zip(self.requests, counts, strict=True):
-            yield self._join(before, one_part)
+        for one, count in zip(self.requests, counts, strict=True):
+            yield self._join(before, one)
             yield from [fade] * (count - 1)
-            before = one_part
-        sources = [one_part.part.source for one_part in self.requests]
+            before = one
+        sources = [one.part.source for one in self.requests]
         ends_s = [source.end_s for source in sources if source.end_s is not None]
         yield Join(gap_s=sources[-1].pause_s, start_s=max(ends_s) if ends_s else None)
 
-    def _join(self, before: PartRequest | None, one_part: PartRequest) -> Join:
+    def _join(self, before: PartRequest | None, asked: PartRequest) -> Join:
         """How a part follows the one before it; voices do not fade into one another."""
         pause_s = self.lead_s if before is None else before.part.source.pause_s
-        if one_part.part.source.start_s is not None:
-            return Join(start_s=one_part.part.source.start_s)
+        if asked.part.source.start_s is not None:
+            return Join(start_s=asked.part.source.start_s)
         if pause_s is not None:
             return Join(gap_s=pause_s)
-        is_same = before is not None and _names(before) == _names(one_part)
+        is_same = before is not None and _names(before) == _names(asked)
         return Join(self.request.cross_fade_s) if is_same else Join()
 
 
-def _names(one_part: PartRequest) -> tuple[str, str]:
-    voice = one_part.part.voice
+def _names(asked: PartRequest) -> tuple[str, str]:
+    voice = asked.part.voice
     return voice.name, voice.revision
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
@@ -161,29 +161,20 @@ class Synthesizer:
         """
         request, utterances = plan.request, plan.utterances
         verifier = self._verifier(plan)
-        timer = None
-        if request.time_words:
-            timer = WordTimingCollector(
-                self.aligners, utterances, plan.languages, names_voices=plan.is_script
-            )
+        timer = self._timer(plan) if request.time_words else None
         hooks = hooks or SynthesisHooks()
         began = time.perf_counter()
         collector = OutputCollector(plan, hooks, timer, file)
-        speaker: Speaker = verifier or self.engine
-        fitter = None
-        if plan.targets:
-            targets = {id(utterances[index]): target for index, target in plan.targets.items()}
-            speaker = fitter = LengthFitter(verifier or self.engine, targets)
+        speaker = verifier or self.engine
+        fitter = _fitter(plan, speaker) if plan.targets else None
+        timed = TimingResult(Alignment())
         try:
-            _generate(speaker, collector, request.quick_start)
-            parts = part_results(plan, collector, speaker)
+            _generate(fitter or speaker, collector, request.quick_start)
+            parts = part_results(plan, collector, fitter or speaker)
             generated = time.perf_counter() - collector.encode_s
             collector.close()
-            timed = (
-                timer.result(collector.starts_s, hooks.check)
-                if timer
-                else TimingResult(Alignment())
-            )
+            if timer is not None:
+                timed = timer.result(collector.starts_s, hooks.check)
         finally:
             if timer is not None:
                 timer.end()
@@ -209,17 +200,14 @@ class Synthesizer:
                 first_audio_s=collector.first_at - began,
                 timing_s=timed.waited_s,
             ),
-            warnings=_unique(
-                *self._warnings(request, verifier),
-                *plan.warnings,
-                *timed.warnings,
-                *length_warnings(plan, fitter, duration_s),
+            warnings=self._warnings(
+                plan, verifier, timed, length_warnings(plan, fitter, duration_s)
             ),
             verification=verifier.result(_spoken(utterances, fitter)) if verifier else None,
             timings=timed.alignment,
             parts=parts,
             script=plan.script if parts else "",
-            marks=mark_times(plan, collector, timed),
+            marks=mark_times(plan, collector, timed) if parts else (),
         )
 
     def stream(
@@ -266,15 +254,27 @@ class Synthesizer:
         language = self.verification.checker.language_for(request.text, spoken)
         return None if language is None else Verifier(self.engine, self.verification, language)
 
-    def _warnings(self, request: SpeechRequest, verifier: Verifier | None) -> tuple[str, ...]:
+    def _timer(self, plan: SpeechPlan) -> WordTimingCollector:
+        languages, is_script = plan.languages, plan.is_script
+        return WordTimingCollector(self.aligners, plan.utterances, languages, is_script)
+
+    def _warnings(
+        self,
+        plan: SpeechPlan,
+        verifier: Verifier | None,
+        timed: TimingResult,
+        lengths: Iterable[str],
+    ) -> tuple[str, ...]:
+        request = plan.request
         warnings = self.engine.warnings + self.notes + request.voice.warnings
         if request.verify and verifier is None and self.verification is not None:
             warnings += (unverified_warning(self.verification.checker),)
-        return warnings
+        return tuple(dict.fromkeys([*warnings, *plan.warnings, *timed.warnings, *lengths]))
 
 
-def _unique(*sentences: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(sentences))
+def _fitter(plan: SpeechPlan, speaker: Speaker) -> LengthFitter:
+    by_id = {id(plan.utterances[index]): target for index, target in plan.targets.items()}
+    return LengthFitter(speaker, by_id)
 
 
 def _spoken(utterances: Sequence[Utterance], fitter: LengthFitter | None) -> Sequence[Utterance]:

@@ -58,15 +58,17 @@ class WordTimingCollector:
         self._languages = languages
         self._names_voices = names_voices
         self._started: dict[int, Future[Alignment]] = {}
+        self._waiting: list[Future[Alignment]] = []
 
     def add(self, index: int, wave: Wave, check: Check | None = None) -> None:
         """Begin with an utterance that is finished; waits where too much sound is not timed yet."""
-        waiting = [started for started in self._started.values() if not started.done()]
-        if len(waiting) >= MOST_WAITING:  # each holds its sound
-            wait_all(waiting[: -MOST_WAITING + 1], check)
+        self._waiting = [started for started in self._waiting if not started.done()]
+        if len(self._waiting) >= MOST_WAITING:  # each holds its sound
+            wait_all(self._waiting[: -MOST_WAITING + 1], check)
         one = self._utterances[index]
         text = as_written(one.text, one.written, one.spans)
         self._started[index] = self._aligners.submit(wave, text, self._languages[index])
+        self._waiting.append(self._started[index])
 
     def result(self, starts_s: Sequence[float], check: Check | None = None) -> TimingResult:
         """Wait for all, and put them where their utterances begin.

@@ -24,7 +24,7 @@ MAX_FILE_CHARS = 1_000_000
 """A film of two hours has a tenth of it."""
 
 MAX_CUES = 10_000
-MAX_TIME_S = 24 * 3600.0
+MAX_TIME_S = 4 * 3600.0
 _SHOWN_CHARS = 60
 _HINT = "Write it as 00:01:02,500 --> 00:01:04,000, in WebVTT with dots, in ASS as 0:01:02.50."
 

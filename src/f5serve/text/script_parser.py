@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from f5serve.errors import InvalidRequest
 from f5serve.text.mapped_text import MappedText
@@ -21,6 +21,7 @@ from f5serve.text.script import (
     MAX_TAGS,
     MAX_VOICES,
     REGULAR,
+    AnyVoice,
     KnownNames,
     Part,
     Script,
@@ -32,8 +33,8 @@ from f5serve.text.script import (
     read_seed,
     read_speed,
 )
+from f5serve.text_kinds import Markup
 
-Markup = Literal["auto", "strict", "off"]
 Change = Callable[[], None]
 
 PAUSES_S = {"break": 0.5, "short pause": 0.5, "pause": 1.0, "long pause": 2.0}
@@ -69,12 +70,21 @@ def may_be_script(text: str) -> bool:
     return _MAY_BE_SCRIPT.search(text) is not None
 
 
-def parse_script(text: str, names: VoiceNames, markup: Markup = "auto") -> Script | None:
+def check_tags(text: str, markup: Markup = "auto") -> Script | None:
+    """The parts of a text as far as its tags say so themselves, before any name is looked up.
+
+    `[voice:ana]` is a tag then, and `[ana]` text. Arguments and errors as `parse_script`, but for
+    names.
+    """
+    return parse_script(text, None, markup)
+
+
+def parse_script(text: str, names: VoiceNames | None, markup: Markup = "auto") -> Script | None:
     """The parts of a text; None where it has no tag.
 
     Args:
         text: as it was sent.
-        names: the voices that tags may name.
+        names: the voices that tags may name; None as for `check_tags`.
         markup: what becomes of brackets that are no tag: `auto` leaves them in the text, `strict`
             refuses them. `off` takes nothing for a tag.
 
@@ -84,6 +94,8 @@ def parse_script(text: str, names: VoiceNames, markup: Markup = "auto") -> Scrip
     """
     if markup == "off" or not may_be_script(text):
         return None
+    if names is None:
+        return _Parser(text, KnownNames(AnyVoice()), is_strict=False, is_check=True).run()
     return _Parser(text, KnownNames(names), markup == "strict").run()
 
 
@@ -104,11 +116,14 @@ class _Parser:
     no tag.
     """
 
-    def __init__(self, text: str, names: KnownNames, is_strict: bool) -> None:
+    def __init__(
+        self, text: str, names: KnownNames, is_strict: bool, is_check: bool = False
+    ) -> None:
         self._text = text
         self._mapped = MappedText.of(text)
         self._names = names
         self._is_strict = is_strict
+        self._is_check = is_check
         self._parts: list[Part] = []
         self._state = _State()
         self._open: list[tuple[str, _State]] = []  # tags that [/] ends, and the state before each
@@ -155,7 +170,7 @@ class _Parser:
         is_checkbox = body in "xX" and _ITEM.search(self._text[max(0, self._at - 4) : self._at])
         if is_checkbox:
             return None
-        named = self._named(body)
+        named = None if self._is_check else self._named(body)
         if named is not None:
             return lambda: self._begin_tag("voice", replace(named, speed=self._state.speed))
         if self._is_strict:
@@ -172,7 +187,7 @@ class _Parser:
         body = match["brace"].strip()
         if body.startswith('"'):
             return self._json(match[0], body)
-        named = self._named(body)
+        named = None if self._is_check else self._named(body)
         if named is not None:
             return lambda: self._become(named)
         if self._is_strict:
@@ -188,7 +203,7 @@ class _Parser:
 
     def _take_speaker(self, match: re.Match[str]) -> Change | None:
         name = match["speaker"]
-        if name.isdigit() or not self._names.has_voice(name):
+        if self._is_check or name.isdigit() or not self._names.has_voice(name):
             return None
         before = self._before_line or self._state
 
@@ -279,6 +294,8 @@ class _Parser:
 
     def _closing(self, kind: str) -> Change:
         found = [index for index, one in enumerate(self._open) if kind in ("", one[0])]
+        if self._is_check:
+            return lambda: None
         if not found:
             what = f"no [{kind}:...]" if kind else "no tag"
             raise self._error(f"[/{kind}] has {what} to end", "Leave it out.")
