@@ -32,7 +32,8 @@ from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.store.local import LocalStore
 from f5serve.store.s3 import S3Store
 from f5serve.voices import names
-from f5serve.voices.library import LibraryOptions, VoiceLibrary, VoiceNotFound
+from f5serve.voices.library import LibraryOptions, VoiceLibrary
+from f5serve.voices.names import VoiceNotFound
 from f5serve.voices.records import Blob, VoiceRecord, dump_record
 
 ROOT = Path(__file__).parents[1]

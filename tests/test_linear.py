@@ -286,7 +286,7 @@ def slow_text(place: str) -> str:
 
 ROOMS = (
     *("f5serve.text", "f5serve.alignment", "f5serve.voices.names", "f5serve.voices.transcripts"),
-    *("f5serve.asr.word_errors", "f5serve.fallback.phonemes"),
+    *("f5serve.voices.instructions", "f5serve.asr.word_errors", "f5serve.fallback.phonemes"),
 )
 
 
@@ -320,6 +320,7 @@ ARGUMENTS: dict[str, Any] = {
     "hint": "it",
     "number": 1,
     "style": "happy",
+    "styles": ("calm", "happy", "radio-host"),
     "transcript": Transcript("well heard", "en", 0.9, (WordTiming("well", 0.0, 0.1, 0.9),)),
 }
 """What the functions are given beside their text, by the name of the argument."""
@@ -427,6 +428,7 @@ def test_there_are_functions_to_measure() -> None:
         "mapped_words",
         "spoken_form",
         "check_name",
+        "style_for",
     }
     assert known <= names
 

@@ -57,6 +57,13 @@ def test_the_life_of_a_voice(bucket: ObjectStore, tmp_path: Path) -> None:
     bucket.put("voices/Kim.txt", (OTHER_WORDS + " Yes.").encode())
     assert here.get("kim").ref_text == OTHER_WORDS + " Yes."
 
+    for style in ("sad", "happy"):
+        here.put("ana", other_recording(), f"{OTHER_WORDS} {style}.", style=style)
+    assert there.styles("ana") == ("happy", "sad")
+    assert there.get("ana", "sad").ref_text == f"{OTHER_WORDS} sad."
+    here.delete("ana", "happy")
+    assert here.all_styles() == {"ana": ("sad",)}
+
     for name in ("ana", "kim"):
         here.delete(name)
         with pytest.raises(InvalidRequest, match="There is no voice"):

@@ -212,3 +212,55 @@ def test_a_refusal_tells_a_name_that_works(text: str) -> None:
     assert isinstance(error, InvalidRequest)
     name = error.hint.rpartition("for example ")[2].removesuffix(".")
     assert check_name(name) == name
+
+
+@given(
+    st.from_regex(GRAMMAR, fullmatch=True), st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
+)
+def test_keys_of_styles_belong_to_one_style(name: str, style: str) -> None:
+    try:
+        name, style = check_name(name), names.check_new_style(style)
+    except InvalidRequest:
+        return
+    record = names.record_name(name, style)
+    assert names.split_record_name(record) == (name, style)
+    assert names.is_record_name(record)
+    assert isinstance(name_or_refusal(record), InvalidRequest)
+    key = names.record_key(record)
+    assert names.parse_record_key(key) == casefold(record)
+    for blob in (names.audio_key(record, SHA), names.text_key(record, SHA)):
+        assert names.parse_blob_key(blob) == casefold(record)
+        assert names.parse_record_key(blob) is None
+    for each in keys(record)[-3:]:
+        assert check_key(each).startswith(names.styles_folder(name))
+        assert parse_external_key(each) is None
+    assert not {*keys(record)[-3:]} & {*keys(name), *keys(f"{name}_{style}")}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "voices/_styles/ana.json",
+        "voices/_styles/ana/happy",
+        "voices/_styles/ana/Happy.json",
+        "voices/_styles/Ana/happy.json",
+        "voices/_styles/ana/main.json",
+        "voices/_styles/default/happy.json",
+        "voices/_styles/ana/a/b.json",
+        "voices/_records/ana~happy.json",
+        "voices/_styles/ana~sad/happy.json",
+        "voices/_styles//happy.json",
+    ],
+)
+def test_other_keys_are_no_records(key: str) -> None:
+    assert names.parse_record_key(key) is None
+
+
+def test_what_other_keys_hold_is_no_blob() -> None:
+    for key in (
+        f"voices/_blobs/ana/happy/{SHA}.wav",
+        f"voices/_styles/ana/{SHA}.wav",
+        f"voices/_styles/ana/happy/{SHA}.mp3",
+        f"voices/_styles/ana/happy/{SHA[1:]}.wav",
+    ):
+        assert names.parse_blob_key(key) is None

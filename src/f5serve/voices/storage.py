@@ -146,7 +146,9 @@ class VoiceStorage:
             Their number.
         """
         listed = [entry.key for entry in self._store.list(names.styles_folder(name))]
-        found = {names.parse_record_key(key) or names.parse_blob_key(key) for key in listed}
+        found = {names.parse_record_key(key) or names.parse_blob_key(key) for key in listed} - {
+            None
+        }
         # Asked after the listing: all that is in it belonged to a voice that is gone.
         if found and only_leftovers and self._store.exists(names.record_key(name)):
             return 0

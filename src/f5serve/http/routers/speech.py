@@ -33,6 +33,7 @@ from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.settings import read_pairs
 from f5serve.types import AudioFormat
 from f5serve.voices.instructions import style_for
+from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import casefold, check_style, is_url
 
 PARAMS = {
@@ -144,10 +145,12 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
     check_length(body.input, settings.openai_max_chars)
     check_size(body, settings.max_answer_mb)
     model = resolve_model(state, body.model)
+    style, styles = "", tuple[str, ...]()
     try:
         async with asyncio.timeout(settings.request_timeout_s):
             voice = await resolve_voice(state, body.voice)
-            style, styles = await resolve_style(state, body, voice)
+            if body.style or body.instructions:
+                style, styles = await resolve_style(state, body, voice)
     except TimeoutError:
         raise errors.deadline_passed(settings.request_timeout_s) from None
 
@@ -249,9 +252,17 @@ async def resolve_style(
         InvalidRequest: BAD_STYLE_NAME; or as `VoiceLibrary.styles`.
     """
     if body.style or not body.instructions:
-        return (check_style(body.style) if body.style else ""), ()
-    styles = await state.operations.pools.voices.run(state.voices.styles, voice)
-    return style_for(body.instructions, styles), styles
+        return check_style(body.style or ""), ()
+    return await state.operations.pools.voices.run(
+        _instructed_style, state.voices, voice, body.instructions
+    )
+
+
+def _instructed_style(
+    voices: VoiceLibrary, voice: str, instructions: str
+) -> tuple[str, tuple[str, ...]]:
+    styles = voices.styles(voice)
+    return style_for(instructions, styles), styles
 
 
 @lru_cache(maxsize=256)
