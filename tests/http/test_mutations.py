@@ -18,7 +18,8 @@ from tests.service.test_mutations import ASKED, OTHERS, asked
 
 QUICK = ServiceOptions(lease_s=0.6, heartbeat_s=0.15, poll_s=0.05)
 AT = f"/v1/jobs/{VICTIM}"
-ROUTES = (AT, f"{AT}/result", f"{AT}/audio", f"{AT}/timings/srt", f"{AT}/timings/csv")
+FILES = ("audio", "timings/srt", "timings/csv", "takes/1/1")
+ROUTES = (AT, f"{AT}/result", *(f"{AT}/{file}" for file in FILES))
 
 
 def ask_all(home: House, what: str) -> None:

@@ -21,7 +21,8 @@ from tests.mutations import cases
 from tests.service.house import House, house
 
 QUICK = ServiceOptions(lease_s=0.6, heartbeat_s=0.15, poll_s=0.05)
-ASKED = {"text": "I am the victim.", "seed": 1, "timing_format": ["srt"]}
+SCRIPT = '<speak>I am <mark name="here"/>the victim. <break/> Am I?</speak>'
+ASKED = {"text": SCRIPT, "ssml": True, "takes": 2, "seed": 1, "timing_format": ["srt"]}
 OTHERS = ("good", "better", "waiting")
 
 
@@ -49,6 +50,7 @@ async def ask_all(here: House, again: bool) -> None:
         await tried(here.operations.answer(payload, "x"), kind)
     for format in (None, "vtt"):
         await tried(here.operations.job_file(VICTIM, format), str(format))
+    await tried(here.operations.job_file(VICTIM, take=(1, 1)), "take")
     if again:
         await tried(here.operations.answer(ASKED, VICTIM), "tts")
     found: set[str] = set()
