@@ -41,9 +41,12 @@ async def settled(store: ObjectStore, count: int) -> list[str]:
     return chunks(store)
 
 
-async def break_off(here: House, after: int) -> None:
+SCRIPT = TEXT.replace("3 of a", "3 [pause:0.7s] of a").replace("9 of a", "9 [speed:1.4] of a")
+
+
+async def break_off(here: House, after: int, text: str = TEXT) -> None:
     """Have the job stopped by its caller once so many utterances are kept."""
-    task = asyncio.create_task(here.operations.answer({"text": TEXT}, "j"))
+    task = asyncio.create_task(here.operations.answer({"text": text}, "j"))
     while len(chunks(here.store)) < after:
         await asyncio.sleep(0.005)
     task.cancel()
@@ -56,27 +59,28 @@ class SlowTone(CountingTone):
         super().__init__(cost_s=0.05)
 
 
-async def speak_whole(folder: Path, **payload: Any) -> tuple[bytes, list[str]]:
+async def speak_whole(folder: Path, text: str = TEXT, **payload: Any) -> tuple[bytes, list[str]]:
     """The bytes of the job on a store of its own, and what was spoken for it."""
     async with house(folder / "other") as other:
-        answer = await other.ask("j", text=TEXT, **payload)
+        answer = await other.ask("j", text=text, **payload)
         return other.store.get(answer["audio_url"].removeprefix("memory:")), other.tone.spoken
 
 
-def test_a_retry_speaks_what_is_missing_and_tidies_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [TEXT, SCRIPT], ids=["text", "script"])
+def test_a_retry_speaks_what_is_missing_and_tidies_up(text: str, tmp_path: Path) -> None:
     async def story() -> None:
         store = MemoryStore()
         tone = SlowTone()
         async with house(tmp_path, store, AT_ONCE, tone=tone) as here:
-            await break_off(here, after=2)
+            await break_off(here, 2, text)
             kept = await settled(store, len(chunks(store)))
         async with house(tmp_path, store, AT_ONCE) as here:
-            answer = await here.ask("j", text=TEXT)
+            answer = await here.ask("j", text=text)
             audio = store.get(answer["audio_url"].removeprefix("memory:"))
             assert not await settled(store, 0)
             health = await here.call("health")
             assert health["metrics"]["resumed_utterances"] == len(kept)
-            whole, texts = await speak_whole(tmp_path)
+            whole, texts = await speak_whole(tmp_path, text)
             assert audio == whole
             assert sorted(here.tone.spoken) == sorted(texts[len(kept) :])
             assert 2 <= len(kept) < len(texts)
