@@ -18,7 +18,7 @@ from f5serve.cli.script_options import REPLACED, apply_script_file, speech_s
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 from f5serve.voices.prepare import default_voice
-from tests.cli.scripts import BASIC, STANDIN, home, read, write
+from tests.cli.scripts import BASIC, STANDIN, STORY, home, read, write
 
 __all__ = ["home"]
 
@@ -253,6 +253,35 @@ def test_chunks_are_written_beside_the_speech(say: Say, home: Path) -> None:
     assert chunk.name == "0_Qué_A_B_out_We_can_walk_to_the_island.wav"
     assert read_wav(chunk.read_bytes()).duration_s == pytest.approx(said["duration"], abs=0.01)
     assert not (home / "made").exists()
+
+
+def test_voices_of_a_file_speak_their_parts(say: Say, home: Path) -> None:
+    words = default_voice().ref_text
+    (home / "project" / "fox.txt").write_text(words)
+    (home / "project" / "crow.txt").write_text(words)
+    tale = (
+        "A fox sat under a tree. [fox] Sing for me! [crow] Kra, [hen] kra! [pause:1s] [main] Bye."
+    )
+    (home / "project" / "tale.txt").write_text(tale)
+    text = STORY.replace("I am the fox.", "").replace("remove_silence = true", "save_chunk = true")
+    said = say(text)
+    parts = [(part["voice"], part["speed"], part["text"]) for part in said["parts"]]
+    assert parts == [
+        ("me", 1.0, "A fox sat under a tree."),
+        ("fox", 0.8, "Sing for me!"),
+        ("crow", 1.0, "Kra, kra!"),
+        ("me", 1.0, "Bye."),
+    ]
+    assert said["warnings"][0].startswith("[hen] is no voice and is not spoken.")
+    assert len(list((home / "made" / "tale_chunks").iterdir())) == 4
+    _, _, crow, bye = said["parts"]
+    assert bye["start_time"] - crow["end_time"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_fixed_duration_is_the_sum_of_all_parts(say: Say) -> None:
+    seconds = default_voice().wave.duration_s + 2.0
+    said = say(f"fix_duration = {seconds}\n" + BASIC)
+    assert said["duration"] == pytest.approx(2.0, rel=0.05)
 
 
 def test_speed_of_the_command_goes_before_that_of_the_file(say: Say) -> None:
