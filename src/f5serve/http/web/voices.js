@@ -78,6 +78,7 @@ export class Voices extends EventTarget {
       voice.duration_s ? clock(voice.duration_s) : "",
       voice.language,
       voice.builtin ? "built in" : "",
+      voice.styles?.join(", "),
     ];
     const name = make("span", { class: "name" }, voice.name);
     const meta = make("span", { class: "quiet" }, about.filter(Boolean).join(" · "));
