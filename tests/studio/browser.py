@@ -168,6 +168,13 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
         context.close()
 
 
+def call(visit: Visit, script: str, body: str, argument: Any = None) -> Any:
+    """What a function returns that has the module's exports as `its`; it may be asynchronous."""
+    return visit.page.evaluate(
+        f"async (given) => {{ const its = await import('/studio/x/{script}'); {body} }}", argument
+    )
+
+
 HEARD = """
 window.heard = { contexts: [], begun: [] };
 const Context = window.AudioContext;

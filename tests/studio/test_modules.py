@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import soundfile
 from playwright.sync_api import Browser
 
 from tests.http.house import house
-from tests.studio.browser import Visit, needs_chromium, visiting
+from tests.studio.browser import Visit, call, needs_chromium, visiting
 
 pytestmark = needs_chromium
 
@@ -23,13 +22,6 @@ def visit(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with house(tmp_path_factory.mktemp("modules")) as home, visiting(browser, home.url) as visit:
         visit.page.goto(home.url)
         yield visit
-
-
-def call(visit: Visit, script: str, body: str, argument: Any = None) -> Any:
-    """What a function returns that has the module's exports as `its`; it may be asynchronous."""
-    return visit.page.evaluate(
-        f"async (given) => {{ const its = await import('/studio/x/{script}'); {body} }}", argument
-    )
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,22 @@ def test_recording_that_is_dropped_becomes_a_voice(visit: Visit, home: House) ->
     visit.check()
 
 
+def test_recording_becomes_a_style_of_a_voice(visit: Visit, home: House) -> None:
+    sample = {"audio_sample": ("a.wav", RECORDING.read_bytes())}
+    fields = {"name": "dora", "ref_text": WORDS}
+    assert home.client.post("/v1/audio/voices", files=sample, data=fields).status_code == 201
+    page = visit.page
+    page.click("#voice-new")
+    page.set_input_files("#voice-file", RECORDING)
+    page.fill("#voice-name", "dora")
+    page.fill("#voice-style", "calm")
+    page.fill("#voice-text", WORDS)
+    agree(visit)
+    save(visit, "dora")
+    expect(page.locator(".voice", has_text="dora")).to_contain_text("calm")
+    visit.check()
+
+
 def test_what_is_missing_is_said_one_by_one(visit: Visit) -> None:
     visit.page.click("#voice-new")
     alert = visit.page.locator("#voice-alert")

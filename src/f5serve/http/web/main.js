@@ -3,18 +3,24 @@
 import { Api } from "./api.js";
 import { Compose } from "./compose.js";
 import { byId } from "./dom.js";
+import { placeOf } from "./edit.js";
 import { History } from "./history.js";
+import { Insert } from "./insert.js";
 import { Keys } from "./keys.js";
 import { Lexicon } from "./lexicon.js";
+import { Lines } from "./lines.js";
 import { NewVoice } from "./new-voice.js";
 import { clearError, say, showError } from "./notices.js";
 import { Player } from "./player.js";
 import { Result } from "./result.js";
+import { Script } from "./script.js";
 import { Server } from "./server.js";
 import { resultOf, speak } from "./speech.js";
 import { Spoken } from "./spoken.js";
+import { Takes } from "./takes.js";
 import { installTheme } from "./theme.js";
 import { Voices } from "./voices.js";
+import { Work } from "./work.js";
 
 /** @type {Record<string, string>} */
 const PHASES = {
@@ -23,6 +29,9 @@ const PHASES = {
   first: "Making the first part",
   storing: "Storing",
 };
+
+/** Errors that a place of the text is the cause of. */
+const IN_THE_TEXT = ["bad_markup", "bad_ssml", "voice_not_found", "style_not_found"];
 
 const facts = JSON.parse(byId("facts").content);
 const keys = new Keys();
@@ -37,41 +46,49 @@ const server = new Server(api, (load) => {
 });
 new NewVoice(api, voices);
 new Lexicon(api, voices);
+new Insert(voices);
 const spoken = new Spoken(api, compose, voices);
-
-/** @type {AbortController | null} the request that is under way */
-let underWay = null;
+const work = new Work();
+const takes = new Takes(api, work);
+const script = new Script(compose, voices, spoken);
+const lines = new Lines(api, compose, voices, script, takes, showProgress);
 
 async function generate() {
-  if (underWay) return;
+  if (work.busy) return;
   clearError();
   if (!compose.text.trim()) {
     showError("There is nothing to say yet. Write some text first.");
     byId("text").focus();
     return;
   }
-  underWay = new AbortController();
   voices.quiet();
   player.begin();
   const voice = voices.chosen;
+  const body = compose.body(voice);
   result.expect(compose.text, voice, compose.expected);
-  showUnderWay(true);
-  try {
-    const made = await speak(api, player, compose.body(voice), underWay.signal, showProgress);
+  const error = await work.run(async (signal) => {
+    const made = await speak(api, player, body, signal, showProgress);
     result.complete(made.jobId, made.result);
-    say("Done.");
-  } catch (error) {
-    const cancelled = underWay.signal.aborted;
-    underWay.abort();
+    lines.adopt(body, made.result.parts ?? [], player);
+  });
+  if (!error) say("Done.");
+  else {
     result.stopped();
-    if (cancelled) say("Cancelled.");
-    else showError(error);
-  } finally {
-    underWay = null;
-    showUnderWay(false);
-    history.load(true).catch(() => {});
-    server.watch();
+    if (error === "cancelled") say("Cancelled.");
+    else showPlace(error);
   }
+}
+
+/**
+ * Show an error, and the place of the text that it is about.
+ * @param {any} error
+ */
+function showPlace(error) {
+  showError(error);
+  const place = IN_THE_TEXT.includes(error.code) ? placeOf(error.message, compose.text) : null;
+  if (!place) return;
+  byId("text").focus();
+  byId("text").setSelectionRange(place.from, place.to);
 }
 
 /**
@@ -80,7 +97,7 @@ async function generate() {
  */
 async function open(job) {
   clearError();
-  if (underWay) {
+  if (work.busy) {
     showError("Something is being made. Wait for it, or cancel it first.");
     return;
   }
@@ -113,14 +130,13 @@ async function reuse(job) {
   byId("text").focus();
 }
 
-/** @param {boolean} on */
-function showUnderWay(on) {
+function showUnderWay() {
+  const on = work.busy;
   const focused = document.activeElement;
   byId("generate").disabled = on;
   byId("cancel").hidden = !on;
   byId("under-way").hidden = !on;
   byId("hint").hidden = on;
-  byId("result").classList.toggle("growing", on);
   byId("phase").textContent = "Sending";
   byId("progress").removeAttribute("value");
   // The focused button is gone: its place is taken by the one that is next.
@@ -143,13 +159,29 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     generate();
-  } else if (event.key === "Escape" && underWay) {
-    underWay.abort();
+  } else if (event.key === "Escape") {
+    work.cancel();
   }
 });
 byId("generate").addEventListener("click", generate);
-byId("cancel").addEventListener("click", () => underWay?.abort());
-voices.addEventListener("sample", () => player.pause());
+byId("cancel").addEventListener("click", () => work.cancel());
+work.addEventListener("change", () => {
+  showUnderWay();
+  if (work.busy) return;
+  history.load(true).catch(() => {});
+  server.watch();
+});
+voices.addEventListener("sample", () => {
+  player.pause();
+  takes.quiet();
+});
+takes.addEventListener("sound", () => {
+  player.pause();
+  voices.quiet();
+});
+player.addEventListener("change", () => {
+  if (player.playing) takes.quiet();
+});
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) server.watch();
 });
@@ -159,7 +191,6 @@ installTheme(() => result.draw());
 async function fill() {
   try {
     await voices.load();
-    spoken.refresh();
     await history.load();
     clearError();
   } catch (error) {

@@ -141,6 +141,8 @@ export class NewVoice {
     body.set("ref_text", byId("voice-text").value.trim());
     body.set("language", byId("voice-language").value.trim());
     body.set("consent_by", byId("voice-by").value.trim());
+    const style = byId("voice-style").value.trim();
+    if (style) body.set("style", style);
     const button = byId("voice-save");
     button.disabled = true;
     try {
@@ -148,7 +150,7 @@ export class NewVoice {
       this._dialog.close();
       await this._voices.load();
       this._voices.chosen = made.id;
-      say(`The voice ${made.name} is ready.`);
+      say(style ? `The style ${style} of ${made.name} is ready.` : `The voice ${made.name} is ready.`);
     } catch (error) {
       showError(error, this._alert);
     } finally {

@@ -109,6 +109,10 @@ export class Result {
       const get = () => this._fetched(`${path}/timings/${format}`);
       buttons.push(this._button(format, `${stem}.${format}`, get));
     }
+    if (result.script) {
+      const seeded = async () => new Blob([result.script], { type: "text/plain" });
+      buttons.push(this._button("txt", `${stem}.txt`, seeded)); // a script with the seeds of its takes
+    }
     byId("downloads").replaceChildren(make("span", { class: "quiet" }, "Download"), ...buttons);
   }
 

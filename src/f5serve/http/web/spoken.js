@@ -14,15 +14,18 @@ const PAUSE_MS = 400; // after the last key
  * @property {{ duration: number }[]} utterances
  * @property {string[] | null} unspeakable
  * @property {string[]} warnings
+ * @property {import("./seeds.js").Part[]} [parts] of a script
  */
 
-export class Spoken {
+export class Spoken extends EventTarget {
   /**
+   * Emits "preview" with each answer of the server.
    * @param {import("./api.js").Api} api
    * @param {import("./compose.js").Compose} compose
    * @param {import("./voices.js").Voices} voices
    */
   constructor(api, compose, voices) {
+    super();
     this._api = api;
     this._compose = compose;
     this._voices = voices;
@@ -30,13 +33,13 @@ export class Spoken {
     this._asked = "";
     this._asking = new AbortController();
     compose.addEventListener("change", () => this.refresh());
-    byId("voice-list").addEventListener("change", () => this.refresh());
+    voices.addEventListener("change", () => this.refresh(true));
     byId("lexicon-dialog").addEventListener("close", () => this.refresh(true));
   }
 
   /**
    * Ask once nothing more is typed, and there is something new to ask.
-   * @param {boolean} [anew] ask in any case: rules of pronunciation may have changed
+   * @param {boolean} [anew] ask in any case: voices or rules of pronunciation may have changed
    */
   refresh(anew = false) {
     if (anew) this._asked = "";
@@ -86,6 +89,8 @@ export class Spoken {
     box.lang = language ?? "";
     box.replaceChildren(...marked(preview));
     byId("spoken-notes").replaceChildren(...notes.map((note) => make("li", {}, note)));
+    const { parts } = preview;
+    this.dispatchEvent(new CustomEvent("preview", { detail: { parts, text: body.text } }));
   }
 
   /** @param {Error} error */

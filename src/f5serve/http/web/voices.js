@@ -8,7 +8,8 @@ const CHOSEN = "f5serve.voice";
 
 export class Voices extends EventTarget {
   /**
-   * Emits "sample" when a recording is about to be heard.
+   * Emits "sample" when a recording is about to be heard, "change" when the library or the choice
+   * is another one.
    * @param {import("./api.js").Api} api
    * @param {(error: unknown) => void} failed
    */
@@ -42,6 +43,7 @@ export class Voices extends EventTarget {
   _keep() {
     localStorage.setItem(CHOSEN, this.chosen);
     byId("as").textContent = `as ${this.chosen}`;
+    this.dispatchEvent(new Event("change"));
   }
 
   async load() {
@@ -58,6 +60,7 @@ export class Voices extends EventTarget {
     const id = voices.some((/** @type {any} */ voice) => voice.id === chosen) ? chosen : "default";
     this._list.replaceChildren(...voices.map((/** @type {any} */ voice) => this._row(voice, id)));
     byId("as").textContent = `as ${id}`;
+    this.dispatchEvent(new Event("change"));
   }
 
   /** Stop the sample. */
@@ -78,6 +81,7 @@ export class Voices extends EventTarget {
       voice.duration_s ? clock(voice.duration_s) : "",
       voice.language,
       voice.builtin ? "built in" : "",
+      voice.styles?.join(", "),
     ];
     const name = make("span", { class: "name" }, voice.name);
     const meta = make("span", { class: "quiet" }, about.filter(Boolean).join(" · "));
