@@ -10,6 +10,9 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$(( n < 4 ? n + 1 : 4 )))
 BIN := .venv/bin
 ORACLE := .venv-oracle/bin
 
+# Without bytecode on disk each process of the tests compiles the source, and rewrites the tests, anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo serve clone clone-input setup check house test test-fast lower-bounds fuzz oracle parity goldens bench bench-small bench-text gpu-kit docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch

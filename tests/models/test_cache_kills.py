@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import IS_FULL
 from tests.jobs.test_kills import measure
+
+AMOUNTS = [("folder", 10, 30), ("rclone", 10, 10)]
+if IS_FULL:
+    AMOUNTS = [(server, 40, 100) for server, *_ in AMOUNTS]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("server", "kills", "cases"), [("folder", 10, 30), ("rclone", 16, 10)])
+@pytest.mark.parametrize(("server", "kills", "cases"), AMOUNTS)
 def test_no_broken_model_is_ever_accepted(server: str, kills: int, cases: int) -> None:
     options = ("--server", server, "--kills", str(kills), "--corruptions", str(cases))
     found = measure("cache_kills.py", *options)
