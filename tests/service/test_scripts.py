@@ -72,6 +72,9 @@ def test_voices_speak_their_parts_and_words_say_whose_they_are(tmp_path: Path) -
                 ("bob", None, "So am I."),
                 ("ana", None, "The end."),
             ]
+            for tag in ('{"name": "ana", "style": "happy"}', "[voice:ana][style:happy]"):
+                answer_of_tag = await here.ask(tag, text=f"{tag} Great!")
+                assert answer_of_tag["parts"][0]["style"] == "happy"
             voices = [word["voice"] for word in answer["word_timings"]]
             assert voices == [*["default"], *["ana"] * 4, "ana", "ana", *["bob"] * 3, *["ana"] * 2]
 

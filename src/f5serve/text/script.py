@@ -220,7 +220,8 @@ class KnownNames:
         return self._styles(voice) is not None
 
     def has_style(self, voice: str, style: str) -> bool:
-        return style.lower() in (self._styles(voice) or ())
+        styles = self._styles(voice)
+        return styles is not None and style.lower() in styles
 
     def checked_style(self, voice: str, style: str, place: str) -> str:
         """A style as parts have it.
