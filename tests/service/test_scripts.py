@@ -115,6 +115,8 @@ def test_takes_are_kept_and_each_can_be_had_again(tmp_path: Path) -> None:
                     made = wave_of(here, take)
                     assert made.samples.tobytes() == wave_of(here, alone).samples.tobytes()
                     assert take["duration"] == pytest.approx(made.duration_s, abs=0.001)
+            (line,) = (await here.operations.recent_jobs(50))["jobs"][-1:]
+            assert (line["job_id"], line["text"]) == ("a", "Hello there. Good bye.")
             again = await here.call("result", job_id="a")
             assert again["parts"] == answer["parts"]
             plain = await here.ask("c", text="Hello.", takes=2)

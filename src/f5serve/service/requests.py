@@ -195,6 +195,7 @@ class TTSRequest(Request, SpeechFields):
     _normalize: str = PrivateAttr(default="")
     _sha256: str = PrivateAttr(default="")
     _script: str = PrivateAttr(default="")
+    _about: str = PrivateAttr(default="")
     _max_text_chars: int = PrivateAttr(default=MAX_CHARS)
 
     @model_validator(mode="wrap")
@@ -263,6 +264,7 @@ class TTSRequest(Request, SpeechFields):
         if script is not None:
             check_script(script, max_text_chars)
             max_text_chars = max(max_text_chars, len(source))
+            self._about = " ".join(part.text.text for part in script.parts).strip()
         self.text = clean_text(source, max_text_chars)
         self._defaults, self._quick_start, self._verify = defaults, quick_start, verify
         self._normalize = normalize
@@ -343,7 +345,11 @@ class TTSRequest(Request, SpeechFields):
     def summary(self) -> dict[str, Any]:
         """How lists show the job while it has no result."""
         voice = "url" if is_url(self.speaker) else self.speaker
-        return {"text": self.text[:ABOUT_CHARS], "voice": voice, "format": self.format}
+        return {
+            "text": (self._about or self.text)[:ABOUT_CHARS],
+            "voice": voice,
+            "format": self.format,
+        }
 
     def speech_request(self, voice: Voice) -> SpeechRequest:
         """The request of `Synthesizer`."""
