@@ -138,14 +138,20 @@ def _body(schema: dict[str, Any], description: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
+_SELECTED_TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS}
 _SELECTOR = {
-    "type": "object",
-    "required": ["text"],
-    "properties": {
-        "text": {"type": "string", "maxLength": MAX_TEXT_CHARS},
-        "language": {"type": "string", "maxLength": MAX_LANGUAGE_CHARS},
-        "case_sensitive": {"type": "boolean"},
-    },
+    "anyOf": [
+        _SELECTED_TEXT,
+        {
+            "type": "object",
+            "required": ["text"],
+            "properties": {
+                "text": _SELECTED_TEXT,
+                "language": {"type": "string", "maxLength": MAX_LANGUAGE_CHARS},
+                "case_sensitive": {"type": "boolean"},
+            },
+        },
+    ]
 }
 _CHANGES = _rules_schema("add")
 _CHANGES["properties"]["remove"] = {"type": "array", "maxItems": MAX_RULES, "items": _SELECTOR}
