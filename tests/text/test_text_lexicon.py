@@ -434,6 +434,9 @@ def test_changes() -> None:
     ("data", "words"),
     [
         (b"{}", "nothing to change"),
+        (b'{"rules": [], "add": []}', "Both rules and changes"),
+        (b'{"add": {}}', "no list"),
+        (b'{"remove": ""}', "no list"),
         (b'{"add": {"text": "a"}}', "rules are no list"),
         (b'{"remove": {"text": "a"}}', "rules to remove are no list"),
         (b'{"remove": [7]}', "Rule 1 is no object"),

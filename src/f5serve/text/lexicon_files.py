@@ -71,12 +71,16 @@ def read_changes(data: bytes) -> LexiconChanges:
     _check_size(data)
     value = _parse_json(_decode(data))
     if "rules" in value:
+        if {"add", "remove"} & value.keys():
+            raise BadLexicon(
+                "Both rules and changes were sent.", 'Send "rules", or "add" and "remove".'
+            )
         return LexiconChanges(parse_rules(value["rules"]))
     if not {"add", "remove"} & value.keys():
         raise BadLexicon(
             "There is nothing to change.", 'Send {"add": [..], "remove": [{"text": ".."}]}.'
         )
-    add, remove = (value.get(name) or [] for name in ("add", "remove"))
+    add, remove = ([] if (of := value.get(name)) is None else of for name in ("add", "remove"))
     if not isinstance(remove, list):
         raise BadLexicon("The rules to remove are no list.", 'Send {"remove": [{"text": ".."}]}.')
     check_count(len(remove))

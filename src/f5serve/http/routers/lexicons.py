@@ -125,10 +125,7 @@ class LexiconDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
-def _rules_schema(name: str) -> dict[str, Any]:
-    rule = {"$ref": f"#/components/schemas/{LexiconRule.__name__}"}
-    rules = {"type": "array", "maxItems": MAX_RULES, "items": rule}
-    return {"type": "object", "required": [name], "properties": {name: rules}}
+_RULE = f"#/components/schemas/{LexiconRule.__name__}"
 
 
 def _body(schema: dict[str, Any], description: str) -> dict[str, Any]:
@@ -147,15 +144,28 @@ _SELECTOR = {
             "required": ["text"],
             "properties": {
                 "text": _SELECTED_TEXT,
-                "language": {"type": "string", "maxLength": MAX_LANGUAGE_CHARS},
-                "case_sensitive": {"type": "boolean"},
+                "language": {"type": ["string", "null"], "maxLength": MAX_LANGUAGE_CHARS},
+                "case_sensitive": {"type": ["boolean", "null"]},
             },
         },
     ]
 }
-_CHANGES = _rules_schema("add")
-_CHANGES["properties"]["remove"] = {"type": "array", "maxItems": MAX_RULES, "items": _SELECTOR}
-_WHOLE_BODY = _body(_rules_schema("rules"), "All rules, as JSON or PLS.")
+_RULES = {"maxItems": MAX_RULES, "items": {"$ref": _RULE}}
+_CHANGES = {
+    "type": "object",
+    "properties": {
+        "add": {"type": ["array", "null"], **_RULES},
+        "remove": {"type": ["array", "null"], "maxItems": MAX_RULES, "items": _SELECTOR},
+        "rules": {"type": "array", **_RULES},
+    },
+    "anyOf": [{"required": [name]} for name in ("add", "remove", "rules")],
+}
+_WHOLE = {
+    "type": "object",
+    "required": ["rules"],
+    "properties": {"rules": {"type": "array", **_RULES}},
+}
+_WHOLE_BODY = _body(_WHOLE, "All rules, as JSON or PLS.")
 _CHANGE_BODY = _body(_CHANGES, "Rules to remove and then to add, or a PLS file of rules to add.")
 _EXPORT: dict[int | str, dict[str, Any]] = {
     200: {
