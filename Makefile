@@ -100,7 +100,7 @@ test-fast: setup ## what runs in about a minute
 oracle: .venv-oracle/oracle.done ## the f5-tts package, in an environment of its own
 
 parity: setup oracle ## ours against the f5-tts package
-	$(BIN)/python -m pytest -m parity
+	$(BIN)/python -m pytest tests/parity -m parity -n 2 --dist loadfile
 
 goldens: setup oracle ## write the package's answers for the fast suite anew
 	$(BIN)/python -m tests.tools.make_goldens

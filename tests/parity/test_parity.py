@@ -1,20 +1,16 @@
 """Ours against the `f5-tts` package itself, on the same weights and the same noise.
 
-The package lives in an environment of its own (`make oracle`); it runs once, as a child process,
-and answers all cases. `make parity` runs this file, which is skipped where there is no oracle.
+The package runs once, as a child process (answers.py), and answers all cases. test_models.py has
+what takes as long by itself, so that `make parity` can run both at once.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -24,32 +20,13 @@ from f5serve.engine.vocos import Vocos
 from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.text.tokens import Vocab
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
-from tests.parity.cases import full_cases, small_cases, whole_model_case
+from tests.parity.answers import NEEDS_ORACLE, ORACLE, Answers, ask
+from tests.parity.cases import full_cases
 from tests.parity.ours import CPU, engine_of, error, mel_of, mels_of, sequence_of
 
-ROOT = Path(__file__).parents[2]
-ORACLE = Path(os.environ.get("F5SERVE_ORACLE", ROOT / ".venv-oracle")) / "bin" / "python"
 TOLERANCE = 1e-5
 
-pytestmark = [
-    pytest.mark.parity,
-    pytest.mark.timeout(1200),
-    pytest.mark.skipif(not ORACLE.exists(), reason="`make oracle` installs the f5-tts package"),
-]
-Answers = dict[str, Any]
-
-
-def ask(cases: dict[str, list[Any]], folder: Path) -> Answers:
-    """Let the package answer."""
-    (folder / "cases.json").write_text(json.dumps(cases))
-    command = [str(ORACLE), "-W", "ignore", str(ROOT / "tests/tools/oracle.py")]
-    subprocess.run(
-        [*command, str(folder / "cases.json"), str(folder / "answers.npz")],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")},
-        check=True,
-        timeout=1000,
-    )
-    return dict(np.load(folder / "answers.npz"))
+pytestmark = NEEDS_ORACLE
 
 
 @pytest.fixture(scope="module")
@@ -128,23 +105,6 @@ def test_whole_request_from_wave_and_words(case: Find, answers: Answers, vocab: 
     (mel,) = mels_of(engine, [seq])
     mel = mel[seq.prompt.first_frame :]
     assert error(mel, answers["request"]) <= TOLERANCE
-
-
-@pytest.mark.slow
-def test_whole_model_at_full_size(tmp_path: Path) -> None:
-    """F5TTS_v1_Base with all its 337 M parameters."""
-    (item,) = whole_model_case()["mels"]
-    answers = ask({"mels": [item]}, tmp_path)
-    assert error(mel_of(item), answers["whole"]) <= TOLERANCE
-
-
-def test_goldens_are_still_upstreams_answers(tmp_path: Path) -> None:
-    """The checked-in answers, made anew."""
-    fresh = ask(small_cases(), tmp_path)
-    stored = np.load(ROOT / "tests/data/goldens.npz")
-    assert set(stored) == set(fresh)
-    for name, answer in fresh.items():
-        assert error(torch.from_numpy(stored[name]), answer) <= 1e-6, name
 
 
 def test_parity_fails_when_one_thing_differs(case: Find, answers: Answers) -> None:

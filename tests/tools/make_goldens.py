@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from tests.parity.answers import ROOT, ask
 from tests.parity.cases import small_cases
-from tests.parity.test_parity import ROOT, ask
 
 with tempfile.TemporaryDirectory() as folder:
     np.savez_compressed(ROOT / "tests/data/goldens.npz", **ask(small_cases(), Path(folder)))

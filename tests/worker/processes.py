@@ -16,7 +16,7 @@ from typing import Any
 from tests.worker.job_api import JobApi
 
 ROOT = Path(__file__).parents[2]
-PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+PASSED_ON = ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "OMP_WAIT_POLICY")
 
 
 class Worker:
