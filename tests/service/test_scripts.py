@@ -193,6 +193,7 @@ def test_equal_scripts_are_cached_and_a_changed_voice_is_not(tmp_path: Path) -> 
         ("Hello [/] there.", "BAD_MARKUP", "character 7"),
         ("[seed:1]" * 1_001 + "Hello.", "BAD_MARKUP", "1,000 tags"),
         ("Hi. [pause:60s] " * 11, "BAD_MARKUP", "add up to 660 s"),
+        ("[pause:1ms]" * 7_000 + "Hi.", "TEXT_TOO_LONG", "77,003 characters with its markup"),
     ],
 )
 def test_bad_scripts_are_refused_with_their_place(

@@ -258,7 +258,7 @@ class TTSRequest(Request, SpeechFields):
         """
         syntax, source = self.syntax(defaults.speed), self.text
         self._max_text_chars = max_text_chars
-        script = check_markup(source, syntax)
+        script = check_markup(source, syntax, max_text_chars)
         if script is not None or (syntax.markup != "off" and may_be_script(source)):
             self._script = source  # its tags may name voices, which are looked up later
         if script is not None:

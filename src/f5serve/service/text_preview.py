@@ -28,6 +28,7 @@ from f5serve.synthesis.script_request import (
     CastScript,
     ScriptSyntax,
     cast_script,
+    check_markup,
     check_script,
     read_script,
 )
@@ -64,9 +65,10 @@ class TextRequest(Request, TextFields):
         """The parts of the text with their voices; none where it has no tag.
 
         Raises:
-            F5Error: as `read_script`, `check_script` and `cast_script`.
+            F5Error: as `check_markup`, `read_script`, `check_script` and `cast_script`.
         """
         syntax = ScriptSyntax(self.markup or "auto", bool(self.ssml), self.speed or 1.0)
+        check_markup(self.text, syntax, max_text_chars)
         script = read_script(self.text, cast, syntax)
         if script is None:
             return CastScript(())

@@ -11,7 +11,7 @@ from f5serve.synthesis.speech_plan import SpeechPart
 from f5serve.text.clean import clean_text
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.script import AnyVoice, Mark, Part, Script, VoiceNames, bad_markup
-from f5serve.text.script_parser import check_tags, parse_script
+from f5serve.text.script_parser import check_tags, may_be_script, parse_script
 from f5serve.text.spoken import written_text
 from f5serve.text.ssml import parse_ssml
 from f5serve.text_kinds import Markup
@@ -20,6 +20,9 @@ from f5serve.types import Voice
 _LEADING_MARKS = ".,;:!?…)]}»”’。，、！？；： "
 """What may follow a tag and belongs to the words before it."""
 
+
+MARKUP_CHARS = 10_000
+"""Of tags, in a text of any length: it is read before anything else is known of the request."""
 
 MAX_SILENCE_S = 600.0
 """All pauses of one text together."""
@@ -77,12 +80,23 @@ def read_script(text: str, names: VoiceNames, syntax: ScriptSyntax) -> Script | 
     return parse_script(text, names, syntax.markup)
 
 
-def check_markup(text: str, syntax: ScriptSyntax) -> Script | None:
+def check_markup(text: str, syntax: ScriptSyntax, max_chars: int) -> Script | None:
     """The parts of a text as far as its markup says so itself, before any name is looked up.
 
+    Args:
+        max_chars: that may be spoken.
+
     Raises:
-        InvalidRequest: as `read_script`, but for names.
+        InvalidRequest: TEXT_TOO_LONG for more markup than such a text can need; as `read_script`,
+            but for names.
     """
+    most = 3 * max_chars + MARKUP_CHARS
+    if len(text) > most and (syntax.is_ssml or may_be_script(text[:most])):
+        raise InvalidRequest(
+            f"The text has {len(text):,} characters with its markup; {most:,} is the limit.",
+            code="TEXT_TOO_LONG",
+            hint="Send it in parts, or raise F5_MAX_TEXT_CHARS.",
+        )
     return (
         parse_ssml(text, AnyVoice(), syntax.speed)
         if syntax.is_ssml
