@@ -91,7 +91,7 @@ def check_markup(text: str, syntax: ScriptSyntax, max_chars: int) -> Script | No
             but for names.
     """
     most = 3 * max_chars + MARKUP_CHARS
-    if len(text) > most and (syntax.is_ssml or may_be_script(text[:most])):
+    if len(text) > most and (syntax.is_ssml or may_be_script(text)):
         raise InvalidRequest(
             f"The text has {len(text):,} characters with its markup; {most:,} is the limit.",
             code="TEXT_TOO_LONG",
