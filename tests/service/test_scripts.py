@@ -11,8 +11,10 @@ import pytest
 
 from f5serve.audio.encode import encode, read_wav
 from f5serve.service.events import AudioChunk, DeliveryOptions
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
 from f5serve.voices.prepare import default_voice
+from tests.engine.test_engine import speaker
 from tests.service.house import House, house, run
 from tests.sounds import sounds
 
@@ -248,5 +250,28 @@ def test_a_preview_shows_the_parts(tmp_path: Path) -> None:
             for change in shown["changes"]:
                 assert shown["text"][change["start"] : change["end"]] == change["written"]
             assert [change["written"] for change in shown["changes"]] == ["$3", "€2"]
+
+    run(story)
+
+
+def test_the_model_speaks_a_part_as_it_speaks_it_alone(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path, load_speech=lambda: Synthesizer(speaker())) as here:
+            await add_voice(here, "ana", gain=0.6)
+            text = "This is spoken by one. [ana] And this by another. [main] And this again."
+            script = await here.ask("a", text=text, nfe_step=3, takes=2)
+            assert len(script["parts"]) == 3
+            for part in script["parts"]:
+                alone = await here.ask(
+                    f"{part['seed']}", text=part["text"], seed=part["seed"], nfe_step=3,
+                    voice=part["voice"],
+                )  # fmt: skip
+                lone, take = (wave_of(here, one).samples for one in (alone, part["takes"][0]))
+                level = np.abs(lone).max() or 1.0
+                gain = np.abs(take).max() / level  # voices are brought to the same loudness
+                np.testing.assert_allclose(take, gain * lone, atol=2 / 32_000)
+                assert (gain == pytest.approx(1.0, abs=0.01)) == (part["voice"] == "default")
+            timed = await here.ask("b", text=text, nfe_step=3, duration_s=6.0)
+            assert timed["duration"] == pytest.approx(6.0, abs=0.02)
 
     run(story)

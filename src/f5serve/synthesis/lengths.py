@@ -17,6 +17,7 @@ from f5serve.process import Check
 from f5serve.synthesis.spoken_request import speech_s
 from f5serve.text.script import SPEEDS, Part
 from f5serve.types import (
+    FRAMES_PER_SECOND,
     MAX_DURATION_FRAMES,
     OnDone,
     Utterance,
@@ -32,6 +33,9 @@ TOLERANCE = 0.02
 """Part of its length by which an utterance may miss a given one before it is spoken again."""
 
 TRIES = 3
+
+VOCODER_FRAMES = 1
+"""Frames that Vocos makes no samples of: n frames are n - 1 hops."""
 
 
 class Speaker(Protocol):
@@ -107,13 +111,11 @@ def fit_duration(
         )
     planned = plan(factor)
     scale = planned.waves_s(duration_s) / planned.natural_s
-    utterances = iter([_stretched(one, scale) for part in planned.parts for one in part])
-    parts = [[next(utterances) for _ in part] for part in planned.parts]
-    targets = [
-        LengthTarget(speech_s(one), False, (low / factor, high / factor))
-        for part in parts
-        for one in part
-    ]
+    speeds_left = (low / factor, high / factor)
+    lengths_s = [speech_s(one) * scale for part in planned.parts for one in part]
+    targets = [LengthTarget(length_s, False, speeds_left) for length_s in lengths_s]
+    left = iter(lengths_s)
+    parts = [[_lasting(one, next(left)) for one in part] for part in planned.parts]
     return Planned(parts, planned.joins), dict(enumerate(targets))
 
 
@@ -137,6 +139,13 @@ def slots(sources: Sequence[Part], planned: Planned, max_speed: float) -> dict[i
                 targets[index + offset] = LengthTarget(share_s, True, (1.0, max(1.0, most)))
         index += len(part)
     return targets
+
+
+def _lasting(utterance: Utterance, seconds: float) -> Utterance:
+    """An utterance whose wave lasts so long; its speed stays."""
+    reference = samples_to_frames(len(utterance.voice.wave.samples))
+    frames = round(seconds * FRAMES_PER_SECOND) + VOCODER_FRAMES
+    return replace(utterance, duration_frames=min(reference + frames, MAX_DURATION_FRAMES))
 
 
 def _stretched(utterance: Utterance, scale: float) -> Utterance:
