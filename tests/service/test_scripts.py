@@ -11,6 +11,7 @@ import pytest
 
 from f5serve.audio.encode import encode, read_wav
 from f5serve.service.events import AudioChunk, DeliveryOptions
+from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
 from f5serve.voices.prepare import default_voice
@@ -231,6 +232,27 @@ def test_what_is_no_tag_is_spoken_and_off_takes_nothing_for_one(tmp_path: Path) 
             assert (await here.ask("e", text=long))["text"] == "Hello."
             error = await here.refuse("f", text="[voice:ana]" + "Hello. " * 800)
             assert (error.code, "without its tags" in error.message) == ("TEXT_TOO_LONG", True)
+
+    run(story)
+
+
+def test_many_words_with_colons_cost_few_requests(tmp_path: Path) -> None:
+    class Counting(MemoryStore):
+        gets = 0
+
+        def get(self, key: str, max_bytes: int | None = None) -> bytes:
+            self.gets += key.startswith("voices/_records/")
+            return super().get(key, max_bytes)
+
+    async def story() -> None:
+        store = Counting()
+        async with house(tmp_path, store) as here:
+            await add_voice(here, "zoe")
+            before = store.gets
+            text = "\n".join(f"Word{number}: this." for number in range(60)) + "\nzoe: Hi."
+            answer = await here.ask("a", text=text)
+            assert [part["voice"] for part in answer["parts"]] == ["default", "zoe"]
+            assert store.gets - before < 20
 
     run(story)
 

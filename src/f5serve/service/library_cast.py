@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from f5serve.errors import InvalidRequest
 from f5serve.synthesis.script_request import CastVoice
@@ -12,6 +12,8 @@ from f5serve.types import Voice
 from f5serve.voices.lexicons import LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import is_url
+
+ASKED_ONE_BY_ONE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +34,29 @@ class LibraryCast:
     lexicon: Lexicon
     rules: Lexicon
     reading: Callable[[Voice], frozenset[str]]
+    _asked: set[str] = field(default_factory=set)
 
     def styles(self, voice: str) -> frozenset[str] | None:
-        """As `VoiceNames.styles`; a request to the store for each name that is not cached.
+        """As `VoiceNames.styles`; a request to the store for each of the first names.
 
         Raises:
             StorageFailed: the store's own code.
         """
-        library = self.voices
         name = voice or self.speaker
         try:
-            if voice and not library.exists(name):
+            if voice and not self._has(voice):
                 return None
-            return frozenset() if is_url(name) else frozenset(library.styles(name))
+            return frozenset() if is_url(name) else frozenset(self.voices.styles(name))
         except InvalidRequest:  # no name of a voice
             return None
+
+    def _has(self, voice: str) -> bool:
+        """Whether there is such a voice. Lines may begin with any word and a colon: many names are
+        looked up in a list, which may be some seconds old."""
+        if len(self._asked) >= ASKED_ONE_BY_ONE:
+            return self.voices.is_listed(voice)
+        self._asked.add(voice)
+        return self.voices.exists(voice)
 
     def similar(self, voice: str) -> Sequence[str]:
         return self.voices.similar_names(voice)

@@ -160,6 +160,14 @@ class Catalog:
             found = found[bisect.bisect_right(found, names.casefold(after), key=_sort_key) :]
         return Page(found[:limit], len(found) > limit)
 
+    def has(self, name: str) -> bool:
+        """Whether the list has a voice of this name, in whatever capitals."""
+        folded = names.casefold(name)
+        if folded in self._entries.get():
+            return True
+        found = (names.parse_external_key(file.key) for file in self.files())
+        return any(file is not None and names.casefold(file.name) == folded for file in found)
+
     def files(self) -> list[StoredObject]:
         """External files; of more than MAX_FILES, those that the last check has listed as well."""
         files = self._files.get()

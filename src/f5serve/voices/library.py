@@ -186,6 +186,10 @@ class VoiceLibrary:
             self._exists.put(casefold(name), exists)
         return exists
 
+    def is_listed(self, name: str) -> bool:
+        """As `exists`, by the list of `page`: one listing for any number of names."""
+        return names.is_default(name) or self._catalog.has(check_name(name))
+
     def put(  # noqa: PLR0913 - all that is known of a recording
         self,
         name: str,
