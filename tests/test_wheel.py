@@ -55,8 +55,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     source.mkdir()
     commit = git("rev-parse", "HEAD").decode().strip()
     subprocess.run(["tar", "-x"], cwd=source, input=git("archive", commit), check=True)
-    environ = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
-    subprocess.run([*WHEEL, str(home), str(source)], check=True, timeout=560, env=environ)
+    command = [*WHEEL, str(home), str(source)]
+    subprocess.run(command, check=True, timeout=560, env=environment())
     (built,) = home.glob("f5serve-*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     python = venv / "bin" / "python"
@@ -67,6 +67,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     # checkout, if it is installed there for editing.
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return Installed(commit, built, source, packages / "f5serve", python)
+
+
+def environment() -> dict[str, str]:
+    """That of the tests without what names this checkout."""
+    return {name: value for name, value in os.environ.items() if name not in OUTSIDE}
 
 
 def git(*arguments: str) -> bytes:
@@ -123,6 +128,7 @@ def test_every_public_name_operation_and_verb_is_there(installed: Installed) -> 
         text=True,
         timeout=560,
         cwd=installed.package.parents[3],
+        env=environment(),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout.splitlines()[-1]) == []
