@@ -62,7 +62,7 @@ def test_pieces_come_while_speech_is_made_and_are_the_result(
         assert item["start_s"] == pytest.approx(begin_s, abs=1e-3)
         begin_s += item["seconds"]
     assert begin_s == pytest.approx(answered["duration"], abs=1e-2)
-    assert heard[-1]["index"] >= 5
+    assert heard[-1]["index"] >= 4  # the last two may go together
     spread_s = api.streamed[job][-1][0] - api.streamed[job][0][0]
     assert spread_s > 3 * COST_S  # the first came long before the last was made
     assert max(size for _, size, _ in api.streamed[job]) < 1_000_000
