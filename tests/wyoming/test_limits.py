@@ -210,8 +210,8 @@ def test_a_client_too_many_is_told_so(tmp_path: Path) -> None:
 
 def test_a_client_who_says_nothing_is_closed(tmp_path: Path) -> None:
     async def story() -> None:
-        limits = ServerLimits(idle_s=0.05)
-        async with house(tmp_path, limits, request_timeout_s=0.2) as here:
+        limits = ServerLimits(idle_s=0.5)
+        async with house(tmp_path, limits, request_timeout_s=1.0) as here:
             silent, _ = await here.connect()
             async with here.client() as streaming:
                 await streaming.write_event(SynthesizeStart().event())
@@ -232,10 +232,12 @@ def test_half_an_event_is_waited_for_but_not_long(tmp_path: Path) -> None:
     run(story)
 
 
-def test_a_slow_reader_is_waited_for_and_in_the_end_cut_off(tmp_path: Path) -> None:
+def test_a_slow_reader_is_waited_for_and_in_the_end_cut_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def story() -> None:
         tone = CountingTone(s_per_byte=4.0)  # 40 MB
-        async with house(tmp_path, tone=tone, request_timeout_s=1.0) as here:
+        async with house(tmp_path, tone=tone, request_timeout_s=2.0) as here:
             bare = socket.socket()
             bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             bare.connect(("127.0.0.1", here.port))
@@ -247,6 +249,7 @@ def test_a_slow_reader_is_waited_for_and_in_the_end_cut_off(tmp_path: Path) -> N
                 while len(here.server) == 0:
                     await asyncio.sleep(0.01)
             await here.until_left()
+            assert "a reader took nothing" in caplog.text
             bare.close()
 
     run(story)

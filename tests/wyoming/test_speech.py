@@ -19,6 +19,7 @@ from wyoming.tts import (
 )
 
 from f5serve.types import SAMPLE_RATE
+from f5serve.wyoming.voices import tag_of, voice_for
 from tests.service.house import PATIENCE_S, CountingTone, run
 from tests.voices.material import WORDS, other_recording, recording
 from tests.wyoming.house import TEXT, error_in, house, kinds, pcm_in, until
@@ -160,11 +161,16 @@ def test_a_style_is_the_speaker_of_a_voice(tmp_path: Path) -> None:
     run(story)
 
 
-@pytest.mark.parametrize("language", ["de", "de_AT", "fr", "en-US"])
-def test_a_language_alone_chooses_a_voice(tmp_path: Path, language: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "chosen"),
+    [("de", "ana"), ("de_AT", "ana"), ("de-DE", "ben"), ("fr", "default"), ("en-US", "default")],
+)
+def test_a_language_alone_chooses_a_voice(tmp_path: Path, language: str, chosen: str) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
             here.voices.put("ana", recording(), WORDS, language="de-AT")
+            here.voices.put("ben", recording(), WORDS, language="de-DE")
+            assert voice_for(tag_of(language), here.voices) == chosen
             voice = SynthesizeVoice(language=language)
             events = await here.ask(Synthesize(TEXT, voice).event())
             assert kinds(events)[-1] == "audio-stop"

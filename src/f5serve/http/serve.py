@@ -231,7 +231,7 @@ def _build(
     from f5serve.service import ServiceOptions, SpeechService
     from f5serve.startup.process import make_checks
     from f5serve.store.config import open_store
-    from f5serve.wyoming.server import WyomingServer
+    from f5serve.wyoming.server import MAX_CONNECTIONS, ServerLimits, WyomingServer
     from f5serve.wyoming.session import Speaker
 
     recognition, timeline = load_options.recognition, load_options.timeline
@@ -246,14 +246,17 @@ def _build(
     operations = SpeechService(store, voices, load_speech, settings, options)
     state = AppState(operations, store, voices, recognition.aligners(), settings)
     descriptors = FileDescriptors()
-    connections = Connections(descriptors.max_connections, settings.request_timeout_s)
+    beside = []
+    max_connections = descriptors.max_connections
+    if wyoming is not None:
+        limits = ServerLimits(max_connections=min(MAX_CONNECTIONS, max_connections // 4))
+        max_connections -= limits.max_connections
+        beside.append(WyomingServer(wyoming, Speaker(operations, voices, settings), limits))
+    connections = Connections(max_connections, settings.request_timeout_s)
     inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))
     lines = LogLimit(operations.metrics)
     app = AccessLogMiddleware(inner, operations.metrics, lines)
     checks = make_checks(settings, store)
-    beside = []
-    if wyoming is not None:
-        beside.append(WyomingServer(wyoming, Speaker(operations, voices, settings)))
     server_options = ServerOptions(
         settings.shutdown_s,
         checks,

@@ -30,6 +30,9 @@ LINGER_S, LINGER_BYTES = 1.0, 1_000_000
 """What is still read after the last event was sent: a caller that is sent a reset while it sends
 loses what it has not read yet."""
 
+FRAME_CODES = ("BAD_EVENT", "EVENT_TOO_LARGE", "EVENT_TOO_SLOW")
+"""Errors of callers that do not speak the protocol."""
+
 _READ_BYTES = 65_536
 _SHOWN_BYTES = 40
 

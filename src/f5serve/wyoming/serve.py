@@ -30,7 +30,7 @@ DEFAULT_ADDRESS = "127.0.0.1:10200"
 """The port is that of Home Assistant's own speaker."""
 
 ENDING_S = 2.0
-"""Longest wait at the end for a thread that cannot be interrupted, such as an import."""
+"""Longest wait after F5_SHUTDOWN_S, and for a thread that cannot be interrupted at the end."""
 
 CHECK_INTERVAL_S = 1.0
 """Seconds between two looks whether the device still works."""
@@ -124,11 +124,14 @@ class Lifecycle:
         await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
         _log.info("stops, %d clients connected", len(self._server))
         deadline = time.monotonic() + self._shutdown_s
+        why = "not everything ended in time; the process ends without it"
+        force = exit_after(self._shutdown_s + ENDING_S, 1, why)
         await self._server.close(self._shutdown_s)
         await self._operations.close(max(deadline - time.monotonic(), 0.0))
         stopping.cancel()
         watching.cancel()
         await asyncio.wait({watching, stopping})
+        force.cancel()
         _log.info("stopped")
         if not watching.cancelled():
             watching.result()

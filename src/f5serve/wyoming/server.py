@@ -74,6 +74,7 @@ class WyomingServer:
             stall_s=settings.request_timeout_s,
         )
         self._sessions: dict[Session, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._background = Supervisor()
 
     def __len__(self) -> int:
@@ -88,7 +89,7 @@ class WyomingServer:
         """Take no more; let speech end within that time, and cut off what is left."""
         await self._background.close()
         self._listening.close()
-        tasks = set(self._sessions.values())
+        tasks = {*self._sessions.values(), *self._leaving}
         for session in list(self._sessions):
             session.stop()
         if tasks:
@@ -139,8 +140,7 @@ class WyomingServer:
         if not waiting:
             return False
         longest = min(waiting, key=lambda session: waiting[session] or 0.0)
-        # It counts no more, though it ends in the loop's next turns.
-        self._sessions.pop(longest)
+        self._leaving.add(self._sessions.pop(longest))  # it ends in the loop's next turns
         longest.abort()
         return True
 
@@ -157,6 +157,7 @@ class WyomingServer:
 
     def _ended(self, session: Session, task: asyncio.Task[None]) -> None:
         self._sessions.pop(session, None)
+        self._leaving.discard(task)
         session.abort()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a Wyoming session failed", exc_info=error)

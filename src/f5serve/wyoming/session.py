@@ -28,7 +28,7 @@ from f5serve.service.text_stream import TextStream, job_waves
 from f5serve.settings import Settings
 from f5serve.types import Wave
 from f5serve.voices.library import VoiceLibrary
-from f5serve.wyoming.protocol import Channel, Event, error_event
+from f5serve.wyoming.protocol import FRAME_CODES, Channel, Event, error_event
 from f5serve.wyoming.voices import describe, tag_of, voice_for
 
 _log = logging.getLogger(__name__)
@@ -255,6 +255,8 @@ class Session:
             _log.warning("a reader took nothing for too long and was cut off")
         elif error is not None and not isinstance(error, ConnectionError):
             reported = error if isinstance(error, F5Error) else _unexpected(error)
+            level = logging.DEBUG if reported.code in FRAME_CODES else logging.INFO
+            _log.log(level, "refused: %s %s", reported.code, reported.message)
             try:
                 await self._channel.write(error_event(reported))
             except (OSError, TimeoutError):  # the caller has left
