@@ -113,6 +113,8 @@ class TextStream:
         finally:
             speaking.cancel()
             await asyncio.wait({speaking})
+            if not speaking.cancelled():
+                speaking.exception()  # it was raised, or its caller has left
 
     def _put(self, pieces: list[str]) -> None:
         if pieces:
