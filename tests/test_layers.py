@@ -24,7 +24,7 @@ LAYERS = {
     **dict.fromkeys(["text", "audio", "store", "download"], 1),
     **dict.fromkeys(["engine", "fallback", "voices", "models", "jobs", "asr", "alignment"], 2),
     **dict.fromkeys(["synthesis", "startup", "doctor", "service"], 3),
-    **dict.fromkeys(["cli", "http", "runpod", "__main__"], 4),
+    **dict.fromkeys(["cli", "http", "runpod", "wyoming", "__main__"], 4),
 }
 PACKAGES = {
     *["text", "audio", "store", "download"],

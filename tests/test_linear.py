@@ -29,6 +29,7 @@ from f5serve.errors import F5Error
 from f5serve.fallback.phonemes import pronounce
 from f5serve.text import numbers
 from f5serve.text.cues import parse_cues
+from f5serve.text.incremental import IncrementalSplitter
 from f5serve.text.normalization.normalizer import LANGUAGES
 from f5serve.text.normalization.rules import Rule, characters_of
 from f5serve.text.script import AnyVoice
@@ -389,6 +390,7 @@ does not stay in the processor's cache, so four times the text may take more tha
 SEVERAL: dict[str, Callable[[str], object]] = {
     "compare": lambda text: compare(text, f"q{text[:-9]}x", "en"),
     "split_text of few bytes": lambda text: split_text(text, 20),
+    "IncrementalSplitter.add": lambda text: IncrementalSplitter().add(text),
     "parse_script with tags": lambda text: parse_script(f"[ana] {text}", AnyVoice()),
     "missing": Vocab([" ", "a"]).missing,
     "tokenize": tokenize,

@@ -124,6 +124,25 @@ def read_pairs(text: str) -> dict[str, str]:
     return read
 
 
+def address(text: str) -> str:
+    """`host:port`, or nothing; see `read_address`."""
+    if text:
+        read_address(text)
+    return text
+
+
+def read_address(text: str) -> tuple[str, int]:
+    """Host and port of `host:port`; a host with colons stands in brackets."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        colon = ""
+    if not (colon and host and port.isascii() and port.isdigit() and int(port[:6]) <= 65_535):
+        raise ValueError("host:port, such as 127.0.0.1:10200")
+    return host, int(port)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings; `Settings()` holds the defaults."""
@@ -144,6 +163,13 @@ class Settings:
         0,
         whole(0, 65_535),
         "Port on which RunPod asks for /ping, where it is not PORT; 0 is the same.",
+    )
+    wyoming: str = setting(
+        "F5_WYOMING",
+        "",
+        address,
+        "Address, as `127.0.0.1:10200`, on which `f5serve serve` answers Home Assistant as well; "
+        "nothing without it. Wyoming has no keys: all who reach the address may use every voice.",
     )
     auth: str = setting(
         "F5_AUTH",

@@ -498,6 +498,13 @@ FAULTS = (
         "RUNPOD_LOG_DEBUG",
         True,
     ),
+    Fault(
+        "Wyoming for everybody",
+        cpu_box,
+        sets(F5_WYOMING="0.0.0.0:10200"),
+        "WYOMING_WITHOUT_KEYS",
+        True,
+    ),
     Fault("hub without scheme", cpu_box, sets(HF_ENDPOINT="hf-mirror.example"), "HUB_NO_SCHEME"),
     Fault("more threads than cores", cpu_box, sets(F5_THREADS="1000"), "THREADS_ABOVE_CORES"),
     # memory and disks

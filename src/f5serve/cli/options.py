@@ -275,7 +275,7 @@ def add_worker(verbs: Any) -> None:
 
 
 def add_serve(verbs: Any) -> None:
-    """The options of `serve` and `start`."""
+    """The options of `serve`, `wyoming` and `start`."""
     server = verbs.add_parser(
         "serve",
         help="be an HTTP server with OpenAI's contract and a page",
@@ -289,6 +289,21 @@ def add_serve(verbs: Any) -> None:
     )
     server.add_argument("--port", metavar="N", type=_port, help="0 takes a free one; else PORT")
     server.set_defaults(run="serve.run", lenient=True)
+    wyoming = verbs.add_parser(
+        "wyoming",
+        help="be a Wyoming server, for Home Assistant",
+        description="Speak for Home Assistant: answer the Wyoming protocol, with the voices of the "
+        "library. It has no keys, so without settings it listens on this machine alone. `serve` "
+        "with F5_WYOMING does the same beside its HTTP. SIGTERM and Ctrl-C let speech end within "
+        "F5_SHUTDOWN_S.",
+    )
+    wyoming.add_argument(
+        "--host", metavar="HOST", help="address to listen on; else that of F5_WYOMING, or 127.0.0.1"
+    )
+    wyoming.add_argument(
+        "--port", metavar="N", type=_port, help="0 takes a free one; else F5_WYOMING's, or 10200"
+    )
+    wyoming.set_defaults(run="serve.run_wyoming", lenient=True)
     starting = verbs.add_parser(
         "start",
         help="be what F5_MODE says: a worker or a server",

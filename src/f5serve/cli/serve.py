@@ -1,4 +1,4 @@
-"""`f5serve serve`, `worker` and `start`: run the HTTP server or the RunPod worker."""
+"""`f5serve serve`, `wyoming`, `worker` and `start`: run a server or the RunPod worker."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from f5serve.http import serve
 
     serve.main(_print, args.host, args.port)
+    return 0
+
+
+def run_wyoming(args: argparse.Namespace, settings: Settings) -> int:
+    """Serve Home Assistant at a terminal."""
+    from f5serve.wyoming import serve
+
+    serve.main(lambda line: print(line, flush=True), args.host, args.port)
     return 0
 
 
@@ -63,11 +71,14 @@ def _print(found: ServerInfo) -> None:
     print(f"  docs     {found.url}/docs")
     if found.health_url:
         print(f"  /ping    {found.health_url}/ping as well")
+    if found.wyoming_url:
+        print(f"  wyoming  {found.wyoming_url}")
     print("Speech is made as soon as the model is loaded. Ctrl-C ends it.", flush=True)
 
 
 def _log_listening(found: ServerInfo) -> None:
     everywhere = ", on all addresses" if found.is_everywhere else ""
     health = f"; /ping on {found.health_url} as well" if found.health_url else ""
-    _log.info("listens on %s%s%s", found.url, everywhere, health)
+    wyoming = f"; Wyoming on {found.wyoming_url}" if found.wyoming_url else ""
+    _log.info("listens on %s%s%s%s", found.url, everywhere, health, wyoming)
     _log.info("speaker: %s; keys: %s", found.speaker, found.keys)

@@ -14,7 +14,7 @@ from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import Finding, Level, finding, ok
 from f5serve.errors import InvalidRequest
 from f5serve.secrets import bare_url
-from f5serve.settings import Settings, takes_jobs
+from f5serve.settings import Settings, read_address, takes_jobs
 from f5serve.store.config import region_of, s3_options
 
 _AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -73,6 +73,10 @@ def _values(facts: Facts) -> Iterator[Finding]:
     url_s, days = facts.settings.url_expires_s, facts.settings.retention_days
     if 0 < days * 86400 < url_s:
         yield finding("URL_OUTLIVES_RESULT", f"F5_URL_EXPIRES_S={url_s}, F5_RETENTION_DAYS={days}")
+    wyoming = facts.settings.wyoming
+    host = read_address(wyoming)[0] if wyoming else "127.0.0.1"
+    if host not in _LOOPBACK and not host.startswith("127."):
+        yield finding("WYOMING_WITHOUT_KEYS", wyoming)
 
 
 def _credentials(facts: Facts) -> Iterator[Finding]:

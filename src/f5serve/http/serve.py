@@ -8,7 +8,6 @@ imported with this module.
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import time
@@ -18,8 +17,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from f5serve import build
-from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
-from f5serve.settings import Settings, on_runpod
+from f5serve.errors import F5Error, ModelUnavailable
+from f5serve.settings import Settings, on_runpod, read_address
+from f5serve.startup.listening import listen
 from f5serve.startup.process import exit_after, init_process, model_loader
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ ENDING_S = 2.0
 
 LoadSpeech = Callable[[], "Synthesizer"]
 
-BACKLOG = 2048
-
 WILDCARD_HOSTS = ("0.0.0.0", "::")
 """Hosts that stand for all addresses of a machine."""
 
@@ -54,6 +52,7 @@ class ServerInfo:
         url: its address on this machine.
         is_everywhere: whether it listens on all addresses.
         health_url: address of PORT_HEALTH, which answers /ping alone, or "".
+        wyoming_url: address of F5_WYOMING, or "".
         speaker: the model, as a sentence.
         keys: whether keys are needed, as a sentence.
     """
@@ -62,6 +61,7 @@ class ServerInfo:
     url: str
     is_everywhere: bool
     health_url: str
+    wyoming_url: str
     speaker: str
     keys: str
 
@@ -72,10 +72,11 @@ class Sockets:
 
     main: socket.socket
     health: socket.socket | None = None
+    wyoming: socket.socket | None = None
 
     def close(self) -> None:
-        """Close both; connections that wait are refused."""
-        for one in filter(None, (self.main, self.health)):
+        """Close them; connections that wait are refused."""
+        for one in filter(None, (self.main, self.health, self.wyoming)):
             one.close()
 
 
@@ -112,7 +113,7 @@ def main(
         with timeline.step("service", concurrent=True):
             from f5serve.http import server
 
-            made = _build(settings, load_options, load_speech)
+            made = _build(settings, load_options, load_speech, sockets.wyoming)
         on_listening(describe(settings, sockets))
         server.run(made, sockets.main, sockets.health)
         exit_code = 0
@@ -156,14 +157,17 @@ def check_installed(packages: Sequence[str] = PACKAGES) -> None:
 
 def open_sockets(settings: Settings, set_by: str = "PORT") -> Sockets:
     """Listen where the settings say; `set_by` and errors as `listen`."""
+    health = wyoming = None
     listening = listen(settings.host, settings.port, set_by)
-    if settings.health_port in (0, settings.port):
-        return Sockets(listening)
     try:
-        return Sockets(listening, listen(settings.host, settings.health_port, "PORT_HEALTH"))
+        if settings.health_port not in (0, settings.port):
+            health = listen(settings.host, settings.health_port, "PORT_HEALTH")
+        if settings.wyoming:
+            wyoming = listen(*read_address(settings.wyoming), "F5_WYOMING")
     except F5Error:
-        listening.close()
+        Sockets(listening, health).close()
         raise
+    return Sockets(listening, health, wyoming)
 
 
 def describe(settings: Settings, sockets: Sockets) -> ServerInfo:
@@ -181,9 +185,17 @@ def describe(settings: Settings, sockets: Sockets) -> ServerInfo:
         url=url_of(sockets.main, settings.host),
         is_everywhere=is_everywhere,
         health_url=url_of(sockets.health, settings.host) if sockets.health else "",
+        wyoming_url=_wyoming_url(settings, sockets),
         speaker=speaker_of(settings),
         keys=keys,
     )
+
+
+def _wyoming_url(settings: Settings, sockets: Sockets) -> str:
+    if sockets.wyoming is None:
+        return ""
+    host, _ = read_address(settings.wyoming)
+    return url_of(sockets.wyoming, host, "tcp")
 
 
 def speaker_of(settings: Settings) -> str:
@@ -202,8 +214,13 @@ def speaker_of(settings: Settings) -> str:
     return f"the built-in speaker, which clones no voice; {why}"
 
 
-def _build(settings: Settings, load_options: LoadOptions, load_speech: LoadSpeech) -> Server:
-    """The server with the store, voices and model of the settings."""
+def _build(
+    settings: Settings,
+    load_options: LoadOptions,
+    load_speech: LoadSpeech,
+    wyoming: socket.socket | None,
+) -> Server:
+    """The server with the store, voices and model of the settings; `wyoming` as in `Sockets`."""
     from f5serve.doctor.report import quick
     from f5serve.http.app import build_middleware, make_app
     from f5serve.http.connections import Capacity, Connections
@@ -214,6 +231,8 @@ def _build(settings: Settings, load_options: LoadOptions, load_speech: LoadSpeec
     from f5serve.service import ServiceOptions, SpeechService
     from f5serve.startup.process import make_checks
     from f5serve.store.config import open_store
+    from f5serve.wyoming.server import MAX_CONNECTIONS, ServerLimits, WyomingServer
+    from f5serve.wyoming.session import Speaker
 
     recognition, timeline = load_options.recognition, load_options.timeline
     assert recognition is not None
@@ -227,66 +246,30 @@ def _build(settings: Settings, load_options: LoadOptions, load_speech: LoadSpeec
     operations = SpeechService(store, voices, load_speech, settings, options)
     state = AppState(operations, store, voices, recognition.aligners(), settings)
     descriptors = FileDescriptors()
-    connections = Connections(descriptors.max_connections, settings.request_timeout_s)
+    beside = []
+    max_connections = descriptors.max_connections
+    if wyoming is not None:
+        limits = ServerLimits(max_connections=min(MAX_CONNECTIONS, max_connections // 4))
+        max_connections -= limits.max_connections
+        beside.append(WyomingServer(wyoming, Speaker(operations, voices, settings), limits))
+    connections = Connections(max_connections, settings.request_timeout_s)
     inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))
     lines = LogLimit(operations.metrics)
     app = AccessLogMiddleware(inner, operations.metrics, lines)
     checks = make_checks(settings, store)
     server_options = ServerOptions(
-        settings.shutdown_s, checks, on_ready=freeze_gc, connections=connections, lines=lines
+        settings.shutdown_s,
+        checks,
+        on_ready=freeze_gc,
+        connections=connections,
+        lines=lines,
+        beside=beside,
     )
     return Server(app, operations, state.lifecycle, server_options)
 
 
-def listen(host: str, port: int, variable: str = "PORT") -> socket.socket:
-    """A listening socket.
-
-    Args:
-        port: 0 takes a free one.
-        variable: the setting of the port, for errors.
-
-    Raises:
-        StorageFailed: PORT_TAKEN, PORT_NOT_PERMITTED.
-        InvalidRequest: BAD_HOST.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, address = found[0][0], found[0][4]
-        both = host == "::" and socket.has_dualstack_ipv6()
-        listening = socket.create_server(
-            (str(address[0]), port), family=family, backlog=BACKLOG, dualstack_ipv6=both
-        )
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name at all
-        raise _refused(host, port, variable, error) from None
-    # Handed on to its connections. asyncio does so only where a socket names its protocol, and
-    # each answer would wait 40 ms for the caller's acknowledgement of its head.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
-
-
-def url_of(listening: socket.socket, host: str) -> str:
+def url_of(listening: socket.socket, host: str, scheme: str = "http") -> str:
     """The address of a socket on this machine."""
     port = listening.getsockname()[1]
     here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
-    return f"http://{f'[{here}]' if ':' in here and here[0] != '[' else here}:{port}"
-
-
-def _refused(host: str, port: int, variable: str, error: Exception) -> F5Error:
-    number = getattr(error, "errno", None)
-    if number == errno.EADDRINUSE:
-        return StorageFailed(
-            f"Something listens on port {port} already.",
-            code="PORT_TAKEN",
-            hint=f"End it, or choose another port by {variable}.",
-        )
-    if number in (errno.EACCES, errno.EPERM):
-        return StorageFailed(
-            f"This user may not listen on port {port}.",
-            code="PORT_NOT_PERMITTED",
-            hint=f"Choose one above 1023 by {variable}.",
-        )
-    return InvalidRequest(
-        f"{host[:100]!r} is no address of this machine.",
-        code="BAD_HOST",
-        hint="Set F5_HOST to 127.0.0.1 for this machine only, or to 0.0.0.0 for all networks.",
-    )
+    return f"{scheme}://{f'[{here}]' if ':' in here and here[0] != '[' else here}:{port}"

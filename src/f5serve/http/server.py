@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import uvicorn
 from starlette.responses import JSONResponse, Response
@@ -54,6 +55,18 @@ KEEP_ALIVE_S = 75.0
 """Seconds an idle connection is kept: longer than proxies do, so that they close it first."""
 
 
+class ServerBeside(Protocol):
+    """A server of another protocol over the same operations."""
+
+    def begin(self) -> None:
+        """Take connections from now on; in the event loop."""
+        ...
+
+    async def close(self, within_s: float) -> None:
+        """Take no more, let requests end within that time, and cut off what is left."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """How a server starts and stops.
@@ -65,6 +78,7 @@ class ServerOptions:
         on_ready: called once, when speech can be made.
         connections: those of callers; any number of them without it.
         lines: how many log lines there may be about what is no request.
+        beside: servers of other protocols, which begin and end with this one.
     """
 
     shutdown_s: float
@@ -73,6 +87,7 @@ class ServerOptions:
     on_ready: Callable[[], None] = lambda: None
     connections: Connections = field(default_factory=Connections)
     lines: LogLimit = field(default_factory=LogLimit)
+    beside: Sequence[ServerBeside] = ()
 
 
 class Server:
@@ -117,6 +132,8 @@ class Server:
             asyncio.create_task(self._health.serve(sockets=[health])) if health else None
         )
         self._operations.begin()
+        for other in self._options.beside:
+            other.begin()
         background = self._operations.background
         background_tasks = [
             background.spawn("checks", self._check()),
@@ -166,7 +183,9 @@ class Server:
         """Let requests end, then jobs; release what is left near the deadline."""
         kept_s = min(RELEASE_S, self._options.shutdown_s / 4)
         self._main.should_exit = True
-        await asyncio.wait({main}, timeout=self._left_s(kept_s))
+        left_s = self._left_s(kept_s)
+        others = [asyncio.create_task(other.close(left_s)) for other in self._options.beside]
+        await asyncio.wait({main, *others}, timeout=left_s)
         await self._operations.drain(self._left_s(kept_s / 4))
         await asyncio.wait({main}, timeout=self._left_s(0))
         if not main.done():
@@ -176,6 +195,8 @@ class Server:
             for task in late:
                 task.cancel()
             await asyncio.wait({main, *late}, timeout=FORCE_S / 2)
+        for other in others:
+            await other
         await self._operations.close(0)
 
     def _suppress_cancel_on_shutdown(self, app: ASGIApp) -> ASGIApp:

@@ -99,7 +99,7 @@ def split_text(text: str, max_bytes: int, language: str = "") -> list[str]:
     """
     chunks: list[str] = []
     longest = max(max_bytes, WHOLE_WORD_BYTES)
-    for chunk in _fit(text.strip(), max_bytes, _levels(language)):
+    for chunk in _fit(text.strip(), max_bytes, levels(language)):
         chunks += [chunk] if _size(chunk) <= longest else _cut_word(chunk, longest)
     return [chunk.strip() for chunk in chunks]
 
@@ -114,7 +114,7 @@ def split_lead(text: str, min_bytes: int, max_bytes: int, language: str = "") ->
     text = text.strip()
     if _size(text) <= max_bytes:
         return text, ""
-    for cut in _levels(language):
+    for cut in levels(language):
         end = lead = 0
         for piece in cut(text):
             end += len(piece)
@@ -134,6 +134,25 @@ def split_sentences(text: str, language: str = "") -> list[str]:
     One that quotes others is one.
     """
     return [sentence.strip() for sentence in _after_sentences(language, True)(text.strip())]
+
+
+def sentence_ends(text: str, language: str = "") -> Iterator[re.Match[str]]:
+    """The ends of sentences in `text`, but for those within a quotation or an aside."""
+    start = 0
+    for match in _found(_SENTENCE_END, text, keep=True):
+        if _ends_sentence(text, start, match, language):
+            yield match
+            start = match.end()
+
+
+def clause_ends(text: str) -> Iterator[re.Match[str]]:
+    """The ends of clauses within sentences; likewise."""
+    return _found(_CLAUSE_END, text, keep=True)
+
+
+def kept_passages(text: str) -> Iterator[re.Match[str]]:
+    """The quotations and asides that have ended."""
+    return _KEPT.finditer(text)
 
 
 def _fit(text: str, max_bytes: int, levels: Sequence[Cut]) -> list[str]:
@@ -212,7 +231,7 @@ def _size(text: str) -> int:
 
 
 @lru_cache(maxsize=64)
-def _levels(language: str) -> tuple[Cut, ...]:
+def levels(language: str) -> tuple[Cut, ...]:
     """Ways to cut a text, the best first."""
     return (
         _after_sentences(language, keep=True),
