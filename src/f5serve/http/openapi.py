@@ -37,6 +37,7 @@ TAGS = {
     "lexicons": "How words are spoken, in all voices or in one.",
     "jobs": "Speech that is fetched later, and what was made before.",
     "alignments": "When each word of a recording is heard.",
+    "transcriptions": "The words of a recording.",
     "models": "What can speak here, with licences.",
     "health": "Whether the server is ready, and how it is.",
 }

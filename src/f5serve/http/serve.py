@@ -225,7 +225,8 @@ def _build(settings: Settings, load_options: LoadOptions, load_speech: LoadSpeec
         examine=lambda: quick(listens=True),  # or it would find its own ports taken
     )
     operations = SpeechService(store, voices, load_speech, settings, options)
-    state = AppState(operations, store, voices, recognition.aligners(), settings)
+    aligners = recognition.aligners()
+    state = AppState(operations, store, voices, aligners, settings, recognition=recognition)
     descriptors = FileDescriptors()
     connections = Connections(descriptors.max_connections, settings.request_timeout_s)
     inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))
