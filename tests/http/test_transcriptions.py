@@ -20,6 +20,7 @@ import pytest
 from openai import OpenAI
 from openai.types.audio import Transcription, TranscriptionVerbose
 
+from f5serve.alignment.aligners import OFF, Aligners
 from f5serve.asr.word_errors import SpeechChecker
 from f5serve.asr_types import Transcript, TranscriptSegment
 from f5serve.audio.decode import decode
@@ -122,6 +123,19 @@ def test_verbose_json_has_words_and_segments(client: OpenAI) -> None:
         assert segment.tokens
         assert segment.avg_logprob < 0
         assert 0 <= segment.no_speech_prob < 0.6
+
+
+def test_words_are_timed_by_the_recogniser_where_no_aligner_is(home: House) -> None:
+    app = make_app(replace(home.service, aligners=Aligners(OFF)))
+    fields = {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
+    with running(app) as url, httpx.Client(base_url=url, timeout=60) as client:
+        plain = post(client, **fields).json()
+    aligned = post(home.client, **fields).json()
+    assert plain["text"] == aligned["text"]
+    assert [word["word"] for word in plain["words"]] == [word["word"] for word in aligned["words"]]
+    assert plain["words"] != aligned["words"]
+    for one, other in zip(plain["words"], aligned["words"], strict=True):
+        assert one["start"] == pytest.approx(other["start"], abs=0.6)
 
 
 def test_verbose_json_lists_what_is_asked_for(client: OpenAI) -> None:

@@ -1,22 +1,26 @@
 """Transcribes recordings of any length up to `LONG`, piece by piece.
 
-    recording -> pieces that end in pauses -> a transcript of each -> its times in the recording
+    recording -> pieces that end in pauses -> a transcript of each -> times of its words
 
 Pieces of several recordings take turns, so that a short one does not wait for a long one to end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from f5serve.alignment.aligners import Aligners
 from f5serve.alignment.subtitles import gap_between
 from f5serve.asr_types import Recogniser, Transcript, TranscriptSegment
 from f5serve.audio.decode import LONG
 from f5serve.audio.pieces import Piece, decode_pieces, halve
-from f5serve.errors import InvalidRequest
+from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.process import Check
-from f5serve.types import WordTiming
+from f5serve.types import Wave, WordTiming
+
+_log = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16_000
 """Of the pieces, Hz: what Whisper hears."""
@@ -72,11 +76,16 @@ def check_language(recogniser: Recogniser, language: str) -> None:
 
 
 def transcribe_pieces(
-    recogniser: Recogniser, data: bytes, options: TranscriptionOptions, check: Check | None = None
+    recogniser: Recogniser,
+    aligners: Aligners,
+    data: bytes,
+    options: TranscriptionOptions,
+    check: Check | None = None,
 ) -> Iterator[TranscribedPiece]:
     """Understand a recording; at least one piece.
 
     Args:
+        aligners: time the words, more exactly than the recogniser, whose times are used else.
         data: the file; see `LONG`.
         check: called before each piece and while one waits; what it raises ends the work.
 
@@ -98,7 +107,8 @@ def transcribe_pieces(
                     segments.append(_moved(one, gap + text, part.start_s))
                     last = text
             end_s = part.start_s + part.wave.duration_s
-            words = tuple(_word(word, part.start_s, end_s) for word in found.words)
+            timed = _aligned(aligners, part.wave, found, check) or found.words
+            words = tuple(_word(word, part.start_s, end_s) for word in timed)
             yield TranscribedPiece(end_s, found.language, tuple(segments), words)
 
 
@@ -120,6 +130,19 @@ def _transcribe(
             yield from _transcribe(recogniser, half, options, check)
     else:
         yield piece, found
+
+
+def _aligned(
+    aligners: Aligners, wave: Wave, found: Transcript, check: Check | None
+) -> Sequence[WordTiming]:
+    """The words of a transcript by an aligner; none where it has no times or no aligner does."""
+    if not found.words:
+        return ()
+    try:
+        return aligners.align(wave, found.text, found.language, check).words
+    except ModelUnavailable as error:  # less exact times are better than no transcript
+        _log.warning("words are timed by the recogniser: %s", error.message)
+        return ()
 
 
 def _moved(segment: TranscriptSegment, text: str, by_s: float) -> TranscriptSegment:

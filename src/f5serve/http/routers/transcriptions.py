@@ -213,7 +213,9 @@ def _transcribe(
         advice = "Send whisper-1 for the recogniser of this server."
         raise unknown(form.model, [*OPENAI_IDS, checker.model], advice)
     data = read_upload(form.file, LONG.max_bytes)
-    for piece in transcribe_pieces(checker.recogniser, data, form.options, deadline.check):
+    for piece in transcribe_pieces(
+        checker.recogniser, state.aligners, data, form.options, deadline.check
+    ):
         on_piece(piece)
     return True
 
