@@ -15,6 +15,30 @@ from f5serve.types import Wave, WordTiming
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptSegment:
+    """Words that a recogniser understood at once, a sentence or less.
+
+    Attributes:
+        text: as the model writes it, mostly with a space in front.
+        start_s, end_s: its place in the wave, seconds.
+        tokens: of the model.
+        temperature: that they were chosen with.
+        log_probability: mean of the tokens.
+        compression_ratio: of the text; it is high where the model repeats itself.
+        no_speech: 0..1, how probable it is that there is no speech.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    tokens: tuple[int, ...]
+    temperature: float
+    log_probability: float
+    compression_ratio: float
+    no_speech: float
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What a recogniser understood of a wave.
 
@@ -23,12 +47,17 @@ class Transcript:
         language: ISO 639-1 code of the language that it was taken for.
         confidence: 0..1, the mean probability of the words.
         words: each with its place; empty unless it was asked for.
+        segments: the text in parts.
+        is_cut: whether words were left out because the model seemed to repeat itself, which looks
+            the same where the same is said several times within half a minute.
     """
 
     text: str
     language: str
     confidence: float
     words: tuple[WordTiming, ...] = ()
+    segments: tuple[TranscriptSegment, ...] = ()
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +100,15 @@ class Recogniser(Protocol):
         language: str = "",
         *,
         word_times: bool = False,
+        prompt: str = "",
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         """The words of a wave of any sample rate.
 
         Args:
             language: that is spoken, ISO 639-1; "" detects it.
+            prompt: text that might come before; names in it are spelled as they are there. Its end
+                counts where it is too long for the model.
             check: called while it waits for other waves, and after each half minute of sound; what
                 it raises is raised.
 

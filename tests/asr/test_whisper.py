@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faster_whisper import WhisperModel
+from faster_whisper.transcribe import Segment, Word
 
 from f5serve.asr.whisper import ModelFolder, Whisper, find_model
+from f5serve.asr.windows import most_tokens, prompt_tokens, to_transcript
 from f5serve.asr.word_errors import SpeechChecker
 from f5serve.asr_types import Transcript
 from f5serve.audio.decode import decode
@@ -47,6 +50,46 @@ def test_every_word_has_its_place() -> None:
     assert all(a.start_s < a.end_s <= b.start_s + 0.01 for a, b in pairwise(words))
     assert words[0].start_s >= 0
     assert 4.5 < words[-1].end_s <= sound.duration_s
+
+
+def test_words_are_between_spaces_and_segments_are_the_text() -> None:
+    sound = wave("0890")
+    found = speech_checker().recogniser.transcribe(sound, word_times=True)
+    assert [word.word for word in found.words] == found.text.split()
+    assert any("-" in word.word[1:-1] for word in found.words)
+    assert " ".join("".join(one.text for one in found.segments).split()) == found.text
+    assert all(0 <= one.start_s < one.end_s <= sound.duration_s for one in found.segments)
+    assert not found.is_cut
+
+
+def test_words_of_scripts_without_spaces_stay_parts() -> None:
+    parts = [Word(0, 1, "今天", 0.9), Word(1, 2, "天气", 0.8), Word(2, 3, " AI", 0.7)]
+    told = to_transcript([segment(" 今天天气 AI", parts)], "zh", 3.0, False)
+    assert [word.word for word in told.words] == ["今天", "天气", "AI"]
+    parts = [Word(0, 1, " well", 0.9), Word(1, 2, "-known", 0.8), Word(2, 3, "!", 0.7)]
+    told = to_transcript([segment(" well-known!", parts)], "en", 2.5, False)
+    assert told.words == (WordTiming("well-known!", 0.0, 3.0, 0.7),)
+    assert told.segments[0].end_s == 2.5
+
+
+def segment(text: str, words: list[Word]) -> Segment:
+    return Segment(0, 0, 0.0, 3.0, text, [1, 2], -0.1, 1.0, 0.0, words, 0.0)
+
+
+def test_what_is_said_again_and_again_is_reported_as_cut() -> None:
+    sound = wave("0880")
+    again = Wave(np.tile(sound.samples, 8), sound.sample_rate)
+    assert speech_checker().recogniser.transcribe(again).is_cut
+
+
+def test_a_prompt_has_no_marks_and_leaves_room_for_the_text() -> None:
+    model = WhisperModel(str(folder().path), device="cpu", local_files_only=True)
+    assert prompt_tokens(model, " ") == []
+    marked = prompt_tokens(model, "<|endoftext|>Hello<|startoftranscript|>")
+    assert model.hf_tokenizer.decode(marked, skip_special_tokens=False).strip() == "Hello"
+    long = prompt_tokens(model, "word " * 400 + "end")
+    assert long[-1:] == prompt_tokens(model, "end")
+    assert len(long) + most_tokens(30.0, len(long)) < 448
 
 
 @pytest.mark.parametrize("level", [0.0, 0.0005])
@@ -117,6 +160,7 @@ class Parrot:
         language: str = "",
         *,
         word_times: bool = False,
+        prompt: str = "",
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         text = " ".join(word.word for word in self._words)

@@ -26,6 +26,7 @@ from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
+from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Engine
 from f5serve.voices.library import VoiceLibrary
@@ -67,6 +68,7 @@ def house(
     tone: CountingTone | None = None,
     engine: Engine | None = None,
     hearing: Transcriber = NO_TRANSCRIBER,
+    recognition: SpeechRecognition | None = None,
     wrong_keys_per_minute: int = 20,
     **settings: Any,
 ) -> Iterator[House]:
@@ -79,7 +81,7 @@ def house(
     voices = VoiceLibrary(store, folder / "cache", made.require_consent, hearing)
     load = lambda: Synthesizer(engine or tone, max_text_chars=100_000)  # noqa: E731
     operations = SpeechService(store, voices, load, made, options)
-    service = AppState(operations, store, voices, Aligners(), made)
+    service = AppState(operations, store, voices, Aligners(), made, recognition=recognition)
     app = make_app(service)
     guarded = AccessLogMiddleware(
         build_middleware(app, made, wrong_keys_per_minute), operations.metrics

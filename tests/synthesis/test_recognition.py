@@ -41,6 +41,7 @@ class Echo:
         language: str = "",
         *,
         word_times: bool = False,
+        prompt: str = "",
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         self.times += 1

@@ -63,6 +63,7 @@ class Dictation:
         language: str = "",
         *,
         word_times: bool = False,
+        prompt: str = "",
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         self.times += 1

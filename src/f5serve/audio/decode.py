@@ -14,7 +14,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from f5serve.audio.edit import resample, to_mono
 from f5serve.audio.parts import id3_bytes, memory_file, zeros
 from f5serve.audio.riff import read_riff
 from f5serve.errors import BadAudio
-from f5serve.types import SAMPLE_RATE, Wave
+from f5serve.types import SAMPLE_RATE, FloatArray, Wave
 
 _CHILD = Path(__file__).with_name("child.py")
 _REPORT_BYTES = 4096
@@ -156,6 +156,30 @@ def decode(data: bytes, limits: DecodeLimits | None = None) -> Wave:
 def decode_native(data: bytes, limits: DecodeLimits | None = None) -> Wave:
     """As `decode`, but at the sample rate of the recording."""
     limits = limits or DecodeLimits()
+    with memory_file() as file:
+        found = decode_into(file, data, limits)
+        raw = bytearray(found.frames * found.channels * 4)
+        os.preadv(file.fileno(), [raw], 0)
+    samples = np.frombuffer(raw, dtype=np.float32).reshape(-1, found.channels)
+    check_finite(samples)
+    return Wave(to_mono(samples), found.sample_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class RawSamples:
+    """Samples in a file: float32, interleaved, in the byte order of the machine; at least one."""
+
+    sample_rate: int
+    channels: int
+    frames: int
+
+
+def decode_into(file: IO[bytes], data: bytes, limits: DecodeLimits) -> RawSamples:
+    """Decode a recording into a file with a descriptor; whether samples are numbers is not checked.
+
+    Raises:
+        BadAudio: a code of the table above.
+    """
     if not data:
         raise audio_error("AUDIO_EMPTY")
     if len(data) > limits.max_bytes:
@@ -164,7 +188,25 @@ def decode_native(data: bytes, limits: DecodeLimits | None = None) -> Wave:
     if container.decoder == "av" and importlib.util.find_spec("av") is None:
         raise audio_error("MEDIA_EXTRA_MISSING", container.name)
     _check_riff(data, limits)
-    return _wave(*_decode_in_child(data, container, limits), limits)
+    report = _decode_in_child(file, data, container, limits)
+    if "refused" in report:
+        raise audio_error(report["refused"], report["value"], _limit_of(report["refused"], limits))
+    size = min(os.fstat(file.fileno()).st_size, limits.max_decoded_bytes)
+    frames = size // (4 * report["channels"])
+    if not frames:
+        raise audio_error("AUDIO_EMPTY")
+    return RawSamples(report["sample_rate"], report["channels"], frames)
+
+
+def check_finite(samples: FloatArray) -> None:
+    """Refuse samples that are not numbers.
+
+    Raises:
+        BadAudio: AUDIO_NOT_FINITE.
+    """
+    # A sum is not finite if any sample is not, and needs no array of flags.
+    if not np.isfinite(np.add.reduce(samples, axis=None, dtype=np.float64)):
+        raise audio_error("AUDIO_NOT_FINITE")
 
 
 def _check_riff(data: bytes, limits: DecodeLimits) -> None:
@@ -178,19 +220,6 @@ def _check_riff(data: bytes, limits: DecodeLimits) -> None:
         raise audio_error("AUDIO_BAD_RATE", riff.sample_rate, _limit_of("AUDIO_BAD_RATE", limits))
 
 
-def _wave(report: dict[str, Any], raw: bytearray, limits: DecodeLimits) -> Wave:
-    if "refused" in report:
-        raise audio_error(report["refused"], report["value"], _limit_of(report["refused"], limits))
-    channels = report["channels"]
-    samples = np.frombuffer(raw, dtype=np.float32).reshape(-1, channels)
-    if not len(samples):
-        raise audio_error("AUDIO_EMPTY")
-    # A sum is not finite if any sample is not, and needs no array of flags.
-    if not np.isfinite(np.add.reduce(samples, axis=None, dtype=np.float64)):
-        raise audio_error("AUDIO_NOT_FINITE")
-    return Wave(to_mono(samples), report["sample_rate"])
-
-
 def _limit_of(code: str, limits: DecodeLimits) -> Any:
     return {
         "AUDIO_TOO_LONG": limits.max_s,
@@ -201,11 +230,11 @@ def _limit_of(code: str, limits: DecodeLimits) -> Any:
 
 
 def _decode_in_child(
-    data: bytes, container: Container, limits: DecodeLimits
-) -> tuple[dict[str, Any], bytearray]:
-    """The child's report and samples; see child.py."""
+    samples: IO[bytes], data: bytes, container: Container, limits: DecodeLimits
+) -> dict[str, Any]:
+    """The child's report; it writes the samples. See child.py."""
     arguments = json.dumps(asdict(limits) | container._asdict())
-    with memory_file() as recording, memory_file() as report, memory_file() as samples:
+    with memory_file() as recording, memory_file() as report:
         recording.write(data)
         recording.seek(0)
         descriptors = [file.fileno() for file in (recording, report, samples)]
@@ -226,9 +255,8 @@ def _decode_in_child(
         found = os.pread(report.fileno(), _REPORT_BYTES, 0)
         if done.returncode or not found:
             raise audio_error("AUDIO_DAMAGED", f"its decoder stopped ({done.returncode})")
-        raw = bytearray(min(os.fstat(samples.fileno()).st_size, limits.max_decoded_bytes))
-        os.preadv(samples.fileno(), [raw], 0)
-        return json.loads(found), raw
+        answer: dict[str, Any] = json.loads(found)
+        return answer
 
 
 def sniff(data: bytes) -> Container:

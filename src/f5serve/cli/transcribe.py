@@ -20,6 +20,7 @@ from f5serve.cli.text_input import read_text
 from f5serve.errors import InvalidRequest
 from f5serve.settings import Settings
 from f5serve.synthesis.recognition import SpeechRecognition
+from f5serve.synthesis.transcription import check_language
 from f5serve.synthesis.verification import recognizer_missing
 from f5serve.synthesis.word_timing import MAX_TEXT_CHARS, Recording, align
 from f5serve.voices.bulk_import import read_file
@@ -30,12 +31,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     checker = SpeechRecognition(settings).open()
     if checker is None:
         raise recognizer_missing()
-    if args.language and not checker.recogniser.supports(args.language):
-        raise InvalidRequest(
-            f"The recogniser {checker.model} does not understand {args.language!r}.",
-            code="UNKNOWN_LANGUAGE",
-            hint="Use one that supports many languages, e.g. F5_RECOGNISER=large-v3-turbo.",
-        )
+    check_language(checker.recogniser, args.language)
     wave = decode(read_file(Path(args.file), LONG.max_bytes), LONG)
     found = checker.recogniser.transcribe(wave, args.language, word_times=args.json)
     if not args.json:

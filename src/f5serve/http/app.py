@@ -51,12 +51,16 @@ from f5serve.http.routers import (
     speech,
     studio,
     text,
+    transcriptions,
     voices,
 )
 from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
-ROUTERS = (speech, text, voices, lexicons, models, jobs, dubs, alignments, health, docs, studio)
+ROUTERS = (
+    *(speech, text, voices, lexicons, models, jobs, dubs),
+    *(alignments, transcriptions, health, docs, studio),
+)
 
 _log = logging.getLogger(__name__)
 

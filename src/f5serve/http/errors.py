@@ -255,7 +255,8 @@ def _invalid(error: RequestValidationError) -> dict[str, Any]:
     """The first thing that is wrong with a request, named by its field."""
     first = _most_particular(error.errors())
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    place = [part for part in place if "[" not in part]  # the types of a union are no fields
+    # The types of a union are no fields; OpenAI's lists in forms are, such as include[].
+    place = [part for part in place if "[" not in part or part.endswith("[]")]
     name = ".".join(place)[:100]
     given = first.get("input")
     if not name:

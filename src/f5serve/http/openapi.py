@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from f5serve.http.errors import ErrorBody, error_responses
 from f5serve.http.middleware.rate_limit import is_public
 from f5serve.http.schemas import SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.transcription_schemas import TranscriptDelta, TranscriptDone
 
 DESCRIPTION = """\
 Text to speech in a cloned voice with F5-TTS.
@@ -37,6 +38,7 @@ TAGS = {
     "lexicons": "How words are spoken, in all voices or in one.",
     "jobs": "Speech that is fetched later, and what was made before.",
     "alignments": "When each word of a recording is heard.",
+    "transcriptions": "The words of a recording.",
     "models": "What can speak here, with licences.",
     "health": "Whether the server is ready, and how it is.",
 }
@@ -54,7 +56,7 @@ _SCHEMES = {
         "description": "The same key, where Authorization is taken, as by a proxy.",
     },
 }
-_BESIDE = (ErrorBody, SpeechDelta, SpeechDone, SpeechError)
+_BESIDE = (ErrorBody, SpeechDelta, SpeechDone, SpeechError, TranscriptDelta, TranscriptDone)
 _ASKING: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 _ALWAYS = (500,)
 _GUARDED = (401, 403, 429)

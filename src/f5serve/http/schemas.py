@@ -341,7 +341,7 @@ class SpeechDone(BaseModel):
 
 
 class SpeechError(BaseModel):
-    """The rest of the file will not come."""
+    """The rest of the answer will not come."""
 
     type: Literal["error"] = "error"
     error: Problem

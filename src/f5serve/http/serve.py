@@ -244,7 +244,8 @@ def _build(
         examine=lambda: quick(listens=True),  # or it would find its own ports taken
     )
     operations = SpeechService(store, voices, load_speech, settings, options)
-    state = AppState(operations, store, voices, recognition.aligners(), settings)
+    aligners = recognition.aligners()
+    state = AppState(operations, store, voices, aligners, settings, recognition=recognition)
     descriptors = FileDescriptors()
     beside = []
     max_connections = descriptors.max_connections

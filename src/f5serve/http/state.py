@@ -19,6 +19,7 @@ from f5serve.service import SpeechService
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
+from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.voices.library import VoiceLibrary
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -104,6 +105,7 @@ class AppState:
         store, voices: those that the operations work with.
         aligners: forced aligners for uploaded recordings.
         lifecycle: whether the server is about to end.
+        recognition: recognises speech of recordings; None where nothing does.
     """
 
     operations: SpeechService
@@ -112,6 +114,7 @@ class AppState:
     aligners: Aligners
     settings: Settings
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    recognition: SpeechRecognition | None = None
 
 
 async def get_state(connection: HTTPConnection) -> AppState:

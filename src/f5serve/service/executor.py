@@ -125,6 +125,7 @@ class Pools:
         downloads: files of jobs, part by part.
         recordings: recordings that are made voices of.
         alignments: recordings whose words are timed.
+        transcriptions: recordings whose words are found; they take turns, piece by piece.
         encoders: speech that is streamed.
         metrics: collecting what is counted.
         checks: what must be right at the start.
@@ -141,6 +142,7 @@ class Pools:
         self.downloads = BoundedExecutor("downloads", 16, 256)
         self.recordings = BoundedExecutor("recordings", 4, 60)
         self.alignments = BoundedExecutor("alignments", 2, 30)
+        self.transcriptions = BoundedExecutor("transcriptions", 4, 28)
         self.encoders = BoundedExecutor("streams", 16, 4096)
         self.metrics = BoundedExecutor("looks at the metrics", 2, 16)
         self.checks = BoundedExecutor("checks", 2, 16)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Coroutine
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from pydantic import BaseModel, Field
-from starlette.types import Receive
 
 from f5serve.alignment.aligners import Aligners
 from f5serve.alignment.subtitles import MEDIA_TYPES, Mode, SubtitleFormat, as_dict, write
 from f5serve.audio.decode import LONG
 from f5serve.http import errors
+from f5serve.http.deadlines import RequestDeadline
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.state import StateDep
-from f5serve.http.streaming import cancel_on_disconnect
 from f5serve.synthesis.word_timing import MAX_TEXT_CHARS, Recording, RecordingAlignment, align
-
-T = TypeVar("T")
 
 router = APIRouter(tags=["alignments"], route_class=upload_route(LONG.max_bytes))
 
@@ -77,45 +70,6 @@ class AlignmentForm:
     mode: Annotated[Mode, Form(description="What subtitles show at a time: a line or a word.")] = (
         "line"
     )
-
-
-class RequestDeadline:
-    """Deadline and disconnect of one request, for work in a thread.
-
-    Args:
-        timeout_s: how long the caller waits.
-    """
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._deadline = time.monotonic() + timeout_s
-        self._is_over = False
-
-    def check(self) -> None:
-        """Raise once the result is not wanted any more; thread-safe.
-
-        Raises:
-            CancelledError: the client has disconnected.
-            F5Error: DEADLINE_PASSED.
-        """
-        if self._is_over:
-            raise CancelledError
-        if time.monotonic() > self._deadline:
-            raise errors.deadline_passed(self._timeout_s)
-
-    async def answer(self, receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result of the work; None after a disconnect.
-
-        Raises:
-            F5Error: DEADLINE_PASSED, or what the work raises.
-        """
-        try:
-            async with asyncio.timeout_at(self._deadline):  # the clock of asyncio is monotonic's
-                return await cancel_on_disconnect(receive, work)
-        except TimeoutError:
-            raise errors.deadline_passed(self._timeout_s) from None
-        finally:
-            self._is_over = True
 
 
 @router.post(

@@ -64,15 +64,19 @@ def is_openai(model: str) -> bool:
     return _OPENAI.fullmatch(model) is not None
 
 
-def unknown(model: str, known: list[str]) -> InvalidRequest:
-    """The error for an id that means nothing here."""
+def unknown(
+    model: str,
+    known: list[str],
+    advice: str = "See GET /v1/models, or send tts-1 for the loaded model.",
+) -> InvalidRequest:
+    """The error for an id that means nothing here; `advice` tells what else to send."""
     folded = {name.lower(): name for name in known}
     near = difflib.get_close_matches(model[:60].lower(), folded, n=3, cutoff=0.6)
     meant = f"Did you mean {' or '.join(folded[name] for name in near)}? " if near else ""
     return InvalidRequest(
         f"There is no model {model[:60]!r}.",
         code="UNKNOWN_MODEL",
-        hint=f"{meant}See GET /v1/models, or send tts-1 for the loaded model.",
+        hint=f"{meant}{advice}",
     )
 
 

@@ -1,0 +1,307 @@
+"""POST /v1/audio/transcriptions: the words of a recording, as OpenAI's route has it.
+
+Recordings are decoded to pieces of half a minute, which are transcribed one by one. With `stream`
+the words of a piece are sent as soon as they are understood; an error until then decides the
+status, a later one is an event. A disconnect ends the work before the next piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from starlette.types import Receive, Scope, Send
+
+from f5serve.alignment.subtitles import MEDIA_TYPES, write
+from f5serve.audio.decode import LONG
+from f5serve.errors import F5Error
+from f5serve.http import errors
+from f5serve.http.deadlines import RequestDeadline
+from f5serve.http.errors import BadField
+from f5serve.http.middleware.access_log import CLIENT_CLOSED
+from f5serve.http.request_body import read_upload, upload_route
+from f5serve.http.routers.models import unknown
+from f5serve.http.schemas import SpeechError
+from f5serve.http.state import AppState, StateDep
+from f5serve.http.streaming import SSE
+from f5serve.http.transcription_schemas import (
+    TranscriptDelta,
+    TranscriptDone,
+    Transcription,
+    VerboseTranscription,
+    plain,
+    text_of,
+    verbose,
+)
+from f5serve.synthesis.transcription import (
+    TranscribedPiece,
+    TranscriptionOptions,
+    transcribe_pieces,
+)
+from f5serve.synthesis.verification import recognizer_missing
+from f5serve.types import Alignment
+
+Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
+Granularity = Literal["word", "segment"]
+OnPiece = Callable[[TranscribedPiece], None]
+
+OPENAI_IDS = (
+    "whisper-1",
+    "gpt-transcribe",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-4o-transcribe-diarize",
+)
+"""What clients of OpenAI send; here it is the recogniser that is installed."""
+
+STREAMED: tuple[Format, ...] = ("json", "text")
+"""Formats that events can stand for."""
+
+MAX_PROMPT_CHARS = 2_000
+"""More than the 223 tokens that count."""
+
+LAST_EVENT_S = 5.0
+"""How long a reader may take for the event of an error."""
+
+_TEXT = "text/plain; charset=utf-8"
+_NO_EFFECT = "temperature has no effect: the most probable words are taken."
+
+_log = logging.getLogger(__name__)
+
+router = APIRouter(tags=["transcriptions"], route_class=upload_route(LONG.max_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionForm:
+    """The fields of a request; others that OpenAI has are taken and have no effect."""
+
+    file: Annotated[
+        UploadFile,
+        File(description="The recording, of at most half an hour: wav, flac, mp3, ogg or m4a."),
+    ]
+    model: Annotated[
+        str,
+        Form(
+            max_length=200,
+            description="A name of OpenAI's, for the recogniser of this server; or its own name.",
+            examples=["whisper-1"],
+        ),
+    ] = OPENAI_IDS[0]
+    language: Annotated[
+        str, Form(max_length=16, description="Spoken language, ISO 639-1; else it is detected.")
+    ] = ""
+    prompt: Annotated[
+        str,
+        Form(
+            max_length=MAX_PROMPT_CHARS,
+            description="Text that might come before; its spelling of names is taken up.",
+        ),
+    ] = ""
+    response_format: Annotated[
+        Format, Form(description="What is answered; `stream` goes with json and text alone.")
+    ] = "json"
+    granularities: Annotated[
+        list[Granularity] | None,
+        Form(
+            alias="timestamp_granularities[]",
+            max_length=4,
+            description="What verbose_json lists: segments, unless words alone are named.",
+        ),
+    ] = None
+    temperature: Annotated[
+        float, Form(ge=0, le=1, description="It has no effect, and a warning says so above 0.")
+    ] = 0.0
+    stream: Annotated[
+        bool, Form(description="Whether the text is sent as server-sent events, in parts.")
+    ] = False
+
+    def check(self) -> None:
+        """Refuse fields that do not go together.
+
+        Raises:
+            BadField: BAD_OPTION.
+        """
+        if self.granularities and self.response_format != "verbose_json":
+            raise BadField(
+                f"response_format is {self.response_format!r}, which has no"
+                " timestamp_granularities.",
+                code="BAD_OPTION",
+                hint="Send response_format=verbose_json with them.",
+                param="timestamp_granularities[]",
+            )
+        if self.stream and self.response_format not in STREAMED:
+            raise BadField(
+                f"response_format is {self.response_format!r}, which cannot be streamed.",
+                code="BAD_OPTION",
+                hint=f"With stream it is {' or '.join(STREAMED)}.",
+                param="response_format",
+            )
+
+    @property
+    def options(self) -> TranscriptionOptions:
+        """What the recogniser is asked."""
+        words = self.response_format in ("srt", "vtt") or "word" in (self.granularities or ())
+        return TranscriptionOptions(self.language, self.prompt, word_times=words)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the answer."""
+        return {"X-F5-Warning": _NO_EFFECT} if self.temperature else {}
+
+
+def _document() -> dict[int | str, dict[str, Any]]:
+    kinds = (_TEXT, MEDIA_TYPES["srt"], MEDIA_TYPES["vtt"], SSE)
+    content = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in kinds}
+    text = {"type": "string"}
+    return {
+        200: {
+            "description": "The words, in the format that was asked for.",
+            "content": content,
+            "headers": {
+                "X-F5-Warning": {"description": "Fields that have no effect.", "schema": text}
+            },
+        },
+        **errors.error_responses(400, 404, 501, 503, 504),
+    }
+
+
+@router.post(
+    "/v1/audio/transcriptions",
+    operation_id="create_transcription",
+    summary="Write down what is said",
+    response_model=Transcription | VerboseTranscription,
+    response_model_exclude_none=True,
+    responses=_document(),
+)
+async def create_transcription(
+    form: Annotated[TranscriptionForm, Depends()],
+    state: StateDep,
+    request: Request,
+    response: Response,
+) -> Transcription | VerboseTranscription | Response:
+    """The words of a recording, as text or with their times; OpenAI's clients work as they are."""
+    form.check()
+    deadline = RequestDeadline(state.settings.request_timeout_s)
+    if form.stream:
+        return TranscriptResponse(state, form, deadline)
+    pieces: list[TranscribedPiece] = []
+    with state.operations.track("transcribe"):
+        pool = state.operations.pools.transcriptions
+        work = pool.run(_transcribe, state, form, deadline, pieces.append)
+        done = await deadline.answer(request.receive, work)
+    if done is None:
+        return Response(status_code=CLIENT_CLOSED)
+    response.headers.update(form.headers)
+    return _answer(form, pieces)
+
+
+def _transcribe(
+    state: AppState, form: TranscriptionForm, deadline: RequestDeadline, on_piece: OnPiece
+) -> bool:
+    """Call `on_piece` with each piece; True at the end. Blocks."""
+    deadline.check()  # it may have waited long for its turn
+    checker = state.recognition.open() if state.recognition else None
+    if checker is None:
+        raise recognizer_missing()
+    if form.model not in (*OPENAI_IDS, checker.model):
+        advice = "Send whisper-1 for the recogniser of this server."
+        raise unknown(form.model, [*OPENAI_IDS, checker.model], advice)
+    data = read_upload(form.file, LONG.max_bytes)
+    for piece in transcribe_pieces(
+        checker.recogniser, state.aligners, data, form.options, deadline.check
+    ):
+        on_piece(piece)
+    return True
+
+
+def _answer(
+    form: TranscriptionForm, pieces: Sequence[TranscribedPiece]
+) -> Transcription | VerboseTranscription | Response:
+    format = form.response_format
+    if format == "json":
+        return plain(pieces)
+    if format == "verbose_json":
+        wanted = form.granularities or ["segment"]
+        return verbose(pieces, form.language, segments="segment" in wanted, words="word" in wanted)
+    if format == "text":
+        return Response(f"{text_of(pieces)}\n", media_type=_TEXT, headers=form.headers)
+    words = tuple(word for piece in pieces for word in piece.words)
+    return Response(
+        write(Alignment(words), format), media_type=MEDIA_TYPES[format], headers=form.headers
+    )
+
+
+class TranscriptResponse(Response):
+    """Sends events as pieces are understood."""
+
+    def __init__(self, state: AppState, form: TranscriptionForm, deadline: RequestDeadline) -> None:
+        super().__init__()
+        self._state, self._form, self._deadline = state, form, deadline
+        self._has_started = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request; see `Response`.
+
+        Raises:
+            F5Error: before anything was sent.
+        """
+        with self._state.operations.track("transcribe"):
+            try:
+                await self._deadline.answer(receive, self._send_all(send))
+            except Exception as error:
+                if not self._has_started:
+                    raise
+                await self._send_failure(send, error)
+
+    async def _send_all(self, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        # At most a piece for each half minute of a recording, whose length is bounded.
+        queue: asyncio.Queue[TranscribedPiece | None] = asyncio.Queue()
+
+        def add(piece: TranscribedPiece) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, piece)
+
+        pool = self._state.operations.pools.transcriptions
+        work = asyncio.create_task(
+            pool.run(_transcribe, self._state, self._form, self._deadline, add)
+        )
+        work.add_done_callback(lambda _: queue.put_nowait(None))
+        pieces = []
+        try:
+            while (piece := await queue.get()) is not None:
+                pieces.append(piece)
+                for segment in piece.segments:
+                    await self._send(send, TranscriptDelta(delta=segment.text))
+            await work
+        finally:
+            work.cancel()
+            await asyncio.wait({work})
+        await self._send(send, TranscriptDone(text=text_of(pieces)), more=False)
+
+    async def _send_failure(self, send: Send, error: Exception) -> None:
+        """An event, where the reader takes it."""
+        if isinstance(error, F5Error):
+            _log.warning("a transcript ended early: %s %s", error.code, error.message)
+            body = errors.to_response(error)[1]
+        else:
+            body = errors.internal_error(error)[1]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_EVENT_S):
+                await self._send(send, SpeechError.model_validate(body), more=False)
+
+    async def _send(
+        self, send: Send, event: TranscriptDelta | TranscriptDone | SpeechError, more: bool = True
+    ) -> None:
+        if not self._has_started:
+            self._has_started = True
+            headers = {"Content-Type": SSE, **self._form.headers}
+            raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            await send({"type": "http.response.start", "status": 200, "headers": raw})
+        body = f"data: {event.model_dump_json()}\n\n".encode()
+        await send({"type": "http.response.body", "body": body, "more_body": more})
