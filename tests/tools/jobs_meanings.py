@@ -59,9 +59,11 @@ FIELDS = {
     "text": "The text to speak.",
     "local_voice": "Name in the library, or the https URL of a recording; default: packaged voice.",
     "voice": "Another name of `local_voice`.",
+    "ref_audio": "A recording in place of `voice`: its https URL; with mode `sync` also the file "
+    "itself in base64 or as a data: URL.",
     "ref_text": "The words spoken in the recording; without it the recogniser transcribes them, if "
     "one is installed.",
-    "consent": "That the speaker agrees to be cloned; for recordings given as URLs, required if "
+    "consent": "That the speaker agrees to be cloned; required with a recording or its URL if "
     "F5_REQUIRE_CONSENT is set.",
     "language": "Of the text, a BCP 47 tag; without it the text decides, then the voice.",
     "normalize": "Whether numbers, dates, signs and abbreviations are read as words, or the kinds "

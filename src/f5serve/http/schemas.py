@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
-from f5serve.http.errors import Problem
+from f5serve.http.errors import BadField, Problem
 from f5serve.service.fields import own_fields_first
-from f5serve.service.requests import SpeechFields, TTSRequest
+from f5serve.service.requests import TTSRequest
+from f5serve.service.speech_fields import SpeechFields
 from f5serve.settings import MAX_CHARS
 from f5serve.types import AudioFormat
 from f5serve.voices.names import MAX_NAME_CHARS
@@ -236,6 +237,7 @@ VoiceName = Annotated[
 
 def document_fields_speech(schema: dict[str, Any], model: type[BaseModel]) -> None:
     own_fields_first(schema, model)
+    schema["anyOf"] = [{"required": [name]} for name in ("voice", "speaker", "ref_audio")]
     schema["examples"] = EXAMPLES
 
 
@@ -254,11 +256,14 @@ class SpeechBody(SpeechFields):
         description="`tts-1`, `tts-1-hd` and `gpt-4o-mini-tts` mean the model that speaks here; so "
         "does its own id, which GET /v1/models tells."
     )
-    voice: VoiceName = Field(
+    voice: VoiceName | None = Field(
+        None,
         description='A voice of the library by its id, as `"ana"` or as `{"id": "ana"}`; '
         '`"default"` is always there. OpenAI\'s own names (`alloy`, `ash` ...) stand for what '
-        "F5_OPENAI_VOICES says, unless a voice of the library has that name."
+        "F5_OPENAI_VOICES says, unless a voice of the library has that name. Needed unless there "
+        "is `ref_audio`, beside which it is not used.",
     )
+    speaker: VoiceName | None = Field(None, description="Another name of `voice`.")
     instructions: Annotated[str, Field(max_length=MAX_INSTRUCTIONS_CHARS, strict=True)] | None = (
         Field(
             None,
@@ -277,13 +282,40 @@ class SpeechBody(SpeechFields):
         """The format that is wanted."""
         return self.response_format or "mp3"
 
+    def voice_name(self) -> str:
+        """The voice that is asked for; "" where there is a recording in its place.
+
+        Raises:
+            BadField: BAD_OPTION for none, or two.
+        """
+        if self.ref_audio:
+            return ""
+        if self.voice and self.speaker and self.voice != self.speaker:
+            raise BadField(
+                f"voice is {self.voice!r} and speaker is {self.speaker!r}, which is its other "
+                "name.",
+                code="BAD_OPTION",
+                hint="Send one of them.",
+                param="voice",
+            )
+        name = self.voice or self.speaker
+        if not name:
+            raise BadField(
+                "voice is missing.",
+                code="BAD_OPTION",
+                hint="Send the name of a voice, which GET /v1/audio/voices lists, or a recording "
+                "as ref_audio.",
+                param="voice",
+            )
+        return name
+
     def request(self, voice: str, style: str, model: str, timeout_s: int) -> TTSRequest:
         """The same `tts` job, with voice, style and model that are meant here."""
         shared = {name: getattr(self, name) for name in SpeechFields.model_fields}
         fields = {
             **shared,
             "text": self.input,
-            "voice": voice,
+            "voice": voice or None,
             "style": style or None,
             "model": model or None,
             "response_format": self.format,
@@ -300,6 +332,11 @@ class SpeechBody(SpeechFields):
             styles: of the voice, where instructions were to choose one.
         """
         sentences = []
+        if self.ref_audio and (self.voice or self.speaker):
+            sentences.append("voice is not used: ref_audio is the voice.")
+        if not self.ref_audio:
+            vain = [name for name in ("ref_text", "consent") if getattr(self, name)]
+            sentences += [f"{name} is not used: there is no ref_audio." for name in vain]
         if self.instructions and not (style and styles):
             if style:
                 why = f"style is {style}"

@@ -31,7 +31,7 @@ _MAX_CHARS = {
     "subtitles": MAX_FILE_CHARS,
     "language": MAX_LANGUAGE_CHARS,
     "queued_as": MAX_JOB_ID_CHARS,
-    **dict.fromkeys(["voice_file", "text_file"], MAX_BASE64_CHARS),
+    **dict.fromkeys(["ref_audio", "voice_file", "text_file"], MAX_BASE64_CHARS),
 }
 MAX_REQUEST_RULES = 100
 """Rules of pronunciation in one request; more belong into a lexicon of the library."""
@@ -106,7 +106,7 @@ def check_job_id(job_id: str) -> str:
 
 def bad_option(name: str, value: Any, takes: str) -> InvalidRequest:
     """The error for a field that cannot be used."""
-    shown = repr(value)
+    shown = repr(value[: _SHOWN_CHARS + 1] if isinstance(value, str) else value)
     if len(shown) > _SHOWN_CHARS:
         shown = shown[:_SHOWN_CHARS] + "..."
     return InvalidRequest(f"{name} is {shown}.", code="BAD_OPTION", hint=f"It takes {takes}.")

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from f5serve.audio.encode import MEDIA_TYPES
-from f5serve.errors import F5Error, InvalidRequest
+from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
@@ -36,6 +36,7 @@ from f5serve.voices.instructions import style_for
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import casefold, check_style, is_url
 
+REF_AUDIO = "ref_audio"
 PARAMS = {
     **dict.fromkeys(["TEXT_TOO_LONG", "EMPTY_TEXT", "NOT_TEXT", "BAD_UNICODE"], "input"),
     **dict.fromkeys(["TEXT_NOT_SPEAKABLE", "BAD_PINYIN", "ANSWER_TOO_LARGE"], "input"),
@@ -43,6 +44,10 @@ PARAMS = {
     **dict.fromkeys(["VOICE_NOT_FOUND", "BAD_VOICE_NAME", "RESERVED_VOICE_NAME"], "voice"),
     **dict.fromkeys(["UNKNOWN_MODEL", "MODEL_NOT_LOADED"], "model"),
     **dict.fromkeys(["STYLE_NOT_FOUND", "BAD_STYLE_NAME"], "style"),
+    **dict.fromkeys(["REF_TEXT_REQUIRED", "REF_TEXT_MISMATCH"], "ref_text"),
+    **dict.fromkeys(["CONSENT_REQUIRED", "BAD_CONSENT"], "consent"),
+    **dict.fromkeys(["URL_NOT_ALLOWED", "URL_TOO_LARGE", "URL_FAILED", "URL_TIMEOUT"], REF_AUDIO),
+    **dict.fromkeys(["BASE64_INVALID", "BASE64_TOO_LARGE"], REF_AUDIO),
     "UNKNOWN_FORMAT": "response_format",
     "MEDIA_EXTRA_MISSING": "response_format",
     "RECOGNISER_NOT_INSTALLED": "verify",
@@ -53,7 +58,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _TEXT = {"schema": {"type": "string"}}
 _HEADERS = {
     "X-F5-Job-Id": {"description": "Id of the job, for /v1/jobs/{id}.", **_TEXT},
-    "X-F5-Voice": {"description": "The voice of the library that speaks.", **_TEXT},
+    "X-F5-Voice": {"description": "The voice of the library that speaks, if one does.", **_TEXT},
     "X-F5-Style": {
         "description": "The style of that voice, by `style` or `instructions`; else absent.",
         **_TEXT,
@@ -136,7 +141,10 @@ async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, state: St
 
 def refusal(error: F5Error) -> JSONResponse:
     """The answer to an error, naming the field that it is about."""
-    status, body, headers = errors.to_response(error, PARAMS.get(error.code))
+    param = PARAMS.get(error.code)
+    if isinstance(error, BadAudio) and param != "ref_text":
+        param = REF_AUDIO
+    status, body, headers = errors.to_response(error, param)
     return JSONResponse(body, status, headers)
 
 
@@ -148,15 +156,16 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
     style, styles = "", tuple[str, ...]()
     try:
         async with asyncio.timeout(settings.request_timeout_s):
-            voice = await resolve_voice(state, body.voice)
-            if body.style or body.instructions:
+            voice = body.voice_name()
+            voice = await resolve_voice(state, voice) if voice else ""
+            if body.style or (body.instructions and voice):
                 style, styles = await resolve_style(state, body, voice)
     except TimeoutError:
         raise errors.deadline_passed(settings.request_timeout_s) from None
 
     def headers() -> Mapping[str, str]:
         warnings = [*body.warnings(style, styles), *state.operations.warnings]
-        found = {"X-F5-Job-Id": job_id, "X-F5-Voice": voice}
+        found = {"X-F5-Job-Id": job_id, **({"X-F5-Voice": voice} if voice else {})}
         if style:
             found["X-F5-Style"] = style
         if warnings:
@@ -234,7 +243,7 @@ async def resolve_voice(state: AppState, name: str) -> str:
         raise InvalidRequest(
             f"{name[:80]!a} is a URL; /v1/audio/speech takes the name of a voice.",
             code="BAD_VOICE_NAME",
-            hint="Upload the recording to /v1/audio/voices, or give the URL to /v1/jobs.",
+            hint="Send the URL as ref_audio, or upload the recording to /v1/audio/voices.",
         )
     stands_for = alias_of(state.settings.openai_voices, name)
     if stands_for is None:
