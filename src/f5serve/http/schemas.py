@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from f5serve.http.errors import BadField, Problem
-from f5serve.service.fields import own_fields_first
+from f5serve.service.fields import Flag, own_fields_first
 from f5serve.service.requests import TTSRequest
 from f5serve.service.speech_fields import SpeechFields
 from f5serve.settings import MAX_CHARS
@@ -276,6 +276,11 @@ class SpeechBody(SpeechFields):
     stream_format: Literal["audio", "sse"] | None = Field(
         None, description="`audio`: the file itself. `sse`: events with base64 of its parts."
     )
+    word_timestamps: Flag | None = Field(
+        None,
+        description="Tell when each word is heard: `X-Word-Timestamps` of the file, which is sent "
+        "whole then, or events of type `speech.audio.word_timestamps`.",
+    )
 
     @property
     def format(self) -> AudioFormat:
@@ -319,7 +324,8 @@ class SpeechBody(SpeechFields):
             "style": style or None,
             "model": model or None,
             "response_format": self.format,
-            "return_word_timings": bool(self.return_word_timings),  # they cost time
+            # They cost time.
+            "return_word_timings": bool(self.return_word_timings or self.word_timestamps),
             "timeout_s": timeout_s,
         }
         return TTSRequest.of_valid({n: value for n, value in fields.items() if value is not None})

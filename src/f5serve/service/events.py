@@ -108,6 +108,7 @@ class DeliveryOptions:
             than being cancelled for all.
         accept_unstored: deliver the speech even if it cannot be stored.
         full_response: whether the response has all fields; else only duration and warnings.
+        words: whether a response without all fields has `word_timings`.
     """
 
     chunks: bool = False
@@ -115,6 +116,7 @@ class DeliveryOptions:
     detach_on_disconnect: bool = False
     accept_unstored: bool = False
     full_response: bool = True
+    words: bool = False
 
     def includes(self, event: JobEvent) -> bool:
         """Whether the caller gets this event."""

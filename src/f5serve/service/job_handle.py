@@ -128,6 +128,8 @@ class JobHandle:
                         response["audio_base64"] = await self._inline(record)
                 else:
                     response = responses.short_tts_response(job.job_id, record)
+                    if self.delivery.words:
+                        response["word_timings"] = await self._words(record)
                 if self.delivery.whole_files:
                     return response, None if job.audio is not None else self._stored(record)
                 if has_audio or not self.delivery.chunks:
@@ -136,6 +138,14 @@ class JobHandle:
                 return response, None if wave is None else AudioChunk(0, 0.0, lambda: wave)
         except TimeoutError:
             raise deadline_passed(job.job_id, self.request.timeout_s or 0.0) from None
+
+    async def _words(self, record: Record) -> list[dict[str, Any]]:
+        """When each word is heard, as it was found here or as it is stored."""
+        details = self.job.details
+        if details is None:
+            pool, store = self.deps.pools.jobs, self.deps.job_store.store
+            details = await pool.finish(responses.details_of, store, record)
+        return list(details.get("word_timings") or [])
 
     def _stored(self, record: Record) -> AudioFile:
         """The stored audio, however long it is."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -28,8 +30,16 @@ from f5serve.http.state import (
     StateDep,
 )
 from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
+from f5serve.http.word_timestamps import (
+    HEADER,
+    MAX_HEADER_BYTES,
+    SpeechWords,
+    word_header,
+    word_timestamps,
+)
 from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
+from f5serve.service.requests import TTSRequest
 from f5serve.settings import read_pairs
 from f5serve.types import AudioFormat
 from f5serve.voices.instructions import style_for
@@ -63,6 +73,11 @@ _HEADERS = {
         "description": "The style of that voice, by `style` or `instructions`; else absent.",
         **_TEXT,
     },
+    HEADER: {
+        "description": "With `word_timestamps`, of a file: a JSON list of word, start_ms and "
+        f"end_ms. Left out beyond {MAX_HEADER_BYTES:,} bytes, which X-F5-Warning says.",
+        **_TEXT,
+    },
     "X-F5-Warning": {
         "description": "Fields that have no effect, and warnings of the model.",
         **_TEXT,
@@ -70,7 +85,7 @@ _HEADERS = {
 }
 _EVENTS = [
     {"$ref": f"#/components/schemas/{kind.__name__}"}
-    for kind in (SpeechDelta, SpeechDone, SpeechError)
+    for kind in (SpeechDelta, SpeechWords, SpeechDone, SpeechError)
 ]
 _EVENT = {
     "type": "object",
@@ -150,6 +165,55 @@ def refusal(error: F5Error) -> JSONResponse:
 
 async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -> Response:
     settings = state.settings
+    asked = await resolve(body, state)
+    can_be_asked_again = job_id.startswith(IDEMPOTENT_ID_PREFIX)
+    is_sse, words = body.stream_format == "sse", bool(body.word_timestamps)
+    delivery = DeliveryOptions(
+        chunks=is_sse or not words,
+        whole_files=True,
+        detach_on_disconnect=True,
+        accept_unstored=not (settings.store_required or can_be_asked_again),
+        full_response=False,
+        words=words,
+    )
+    handle = await state.operations.submit(asked.request, job_id, delivery, owner=owner)
+    options = StreamOptions(
+        format=body.format,
+        is_sse=is_sse,
+        input_chars=len(body.input),
+        headers=partial(_headers, asked, job_id, state),
+        on_error=refusal,
+        encoders=state.operations.pools.encoders,
+        stall_s=settings.request_timeout_s,
+        words=words,
+    )
+    return SpeechResponse(handle.events(), options)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSpeech:
+    """A request with the voice, style and model that it means.
+
+    Attributes:
+        voice: of the library; "" for a recording of the request.
+        style: of the voice; "" for none.
+        styles: those that instructions could choose from.
+    """
+
+    body: SpeechBody
+    request: TTSRequest
+    voice: str
+    style: str
+    styles: tuple[str, ...]
+
+
+async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
+    """Check all of a request that can be checked before it is a job.
+
+    Raises:
+        F5Error: what is wrong with it.
+    """
+    settings = state.settings
     check_length(body.input, settings.openai_max_chars)
     check_size(body, settings.max_answer_mb)
     model = resolve_model(state, body.model)
@@ -162,38 +226,30 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
                 style, styles = await resolve_style(state, body, voice)
     except TimeoutError:
         raise errors.deadline_passed(settings.request_timeout_s) from None
-
-    def headers() -> Mapping[str, str]:
-        warnings = [*body.warnings(style, styles), *state.operations.warnings]
-        found = {"X-F5-Job-Id": job_id, **({"X-F5-Voice": voice} if voice else {})}
-        if style:
-            found["X-F5-Style"] = style
-        if warnings:
-            line = " ".join(warnings)
-            found["X-F5-Warning"] = "".join(c if " " <= c <= "~" else "?" for c in line)
-        return {**found, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
     timeout_s = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
     request = body.request(voice, style, model, timeout_s)
-    can_be_asked_again = job_id.startswith(IDEMPOTENT_ID_PREFIX)
-    delivery = DeliveryOptions(
-        chunks=True,
-        whole_files=True,
-        detach_on_disconnect=True,
-        accept_unstored=not (settings.store_required or can_be_asked_again),
-        full_response=False,
-    )
-    handle = await state.operations.submit(request, job_id, delivery, owner=owner)
-    options = StreamOptions(
-        format=body.format,
-        is_sse=body.stream_format == "sse",
-        input_chars=len(body.input),
-        headers=headers,
-        on_error=refusal,
-        encoders=state.operations.pools.encoders,
-        stall_s=settings.request_timeout_s,
-    )
-    return SpeechResponse(handle.events(), options)
+    return ResolvedSpeech(body, request, voice, style, styles)
+
+
+def _headers(
+    asked: ResolvedSpeech, job_id: str, state: AppState, response: Mapping[str, Any]
+) -> Mapping[str, str]:
+    """The headers of an answer, which may begin before there is a response."""
+    found = {"X-F5-Job-Id": job_id, "X-F5-Voice": asked.voice, "X-F5-Style": asked.style}
+    warnings = [*asked.body.warnings(asked.style, asked.styles), *state.operations.warnings]
+    if "word_timings" in response:
+        words = word_timestamps(response["word_timings"])
+        found[HEADER] = word_header(words)
+        warnings += response["warnings"]
+        if words and not found[HEADER]:
+            warnings.append(
+                f"{HEADER} would be longer than {MAX_HEADER_BYTES:,} bytes: the times of the "
+                f"{len(words):,} words are in the result of the job."
+            )
+    line = " ".join(dict.fromkeys(warnings))
+    found["X-F5-Warning"] = "".join(c if " " <= c <= "~" else "?" for c in line)
+    found = {name: value for name, value in found.items() if value}
+    return {**found, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def check_length(text: str, max_chars: int) -> None:
