@@ -1,4 +1,4 @@
-"""POST /v1/audio/speech with a recording in the request: `ref_audio`."""
+"""POST /v1/audio/speech with a recording in the request, and at other sample rates."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ import pytest
 
 from f5serve.asr_types import Transcript
 from f5serve.download.url import FetchLimits
+from f5serve.http.routers.speech import least_bytes
+from f5serve.http.schemas import SpeechBody
 from f5serve.store.memory import MemoryStore
 from f5serve.types import Wave
 from f5serve.voices.library import LibraryOptions
 from f5serve.voices.prepare import Transcriber, prepare_voice
 from tests.download.servers import Server, answer, network_to
 from tests.http.house import HELLO, House, house
+from tests.http.sound import FORMATS, LONG
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 
 FILE = base64.b64encode(recording()).decode()
@@ -208,3 +211,47 @@ def test_a_queue_takes_urls_only(home: House) -> None:
     both = home.client.post("/v1/jobs", json={"text": "Hi.", "voice": "default"} | url)
     assert "ref_audio" in home.refused(both, 400, "bad_option")
     assert HELLO["voice"] == "default"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("rate", [8_000, 48_000])
+def test_a_file_has_the_sample_rate_that_is_asked_for(home: House, format: str, rate: int) -> None:
+    asked = {"input": LONG, "response_format": format, "sample_rate": rate}
+    made = home.speak(**asked)
+    assert made.status_code == 200
+    job = f"/v1/jobs/{made.headers['x-f5-job-id']}"
+    kept = home.client.get(f"{job}/audio").content
+    assert home.client.get(f"{job}/result").json()["sample_rate"] == rate
+    if format == "wav":
+        assert made.content[44:] == kept[44:]
+    else:  # the first frame of an mp3 tells its length
+        assert kept.endswith(made.content)
+    again = home.speak(**asked)
+    assert again.content == kept
+    if format in ("pcm", "wav"):
+        assert int.from_bytes(kept[24:28], "little") == rate or format == "pcm"
+        usual = home.speak(input=LONG, response_format=format).content
+        assert len(kept) == pytest.approx(len(usual) * rate / 24_000, rel=0.01)
+    body = SpeechBody.model_validate(HELLO | asked)
+    assert least_bytes(body) < len(kept)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"sample_rate": 7_999}, "bad_option"),
+        ({"sample_rate": 48_001}, "bad_option"),
+        ({"sample_rate": "16000"}, "bad_option"),
+        ({"sample_rate": 16_000.5}, "bad_option"),
+        ({"sample_rate": 11_111}, "sample_rate_not_supported"),
+        ({"sample_rate": 44_100, "response_format": "opus"}, "sample_rate_not_supported"),
+    ],
+)
+def test_other_sample_rates_are_refused(home: House, fields: dict[str, Any], code: str) -> None:
+    spoken = len(home.tone.spoken)
+    refused = home.speak(**fields)
+    home.refused(refused, 400, code)
+    assert refused.json()["error"]["param"] == "sample_rate"
+    assert len(home.tone.spoken) == spoken
+    job = {"text": "Hi.", "response_format": "mp3"} | fields
+    home.refused(home.client.post("/v1/jobs", json=job), 400, code)

@@ -65,6 +65,7 @@ class StreamOptions:
     """Form of one answer.
 
     Attributes:
+        sample_rate: of the file, Hz.
         input_chars: length of the text as it was sent.
         headers: called when the answer begins, with the job's response as far as it is known.
         words: tell when each word is heard; the events hold the whole file and the words, or,
@@ -75,6 +76,7 @@ class StreamOptions:
     """
 
     format: AudioFormat
+    sample_rate: int
     is_sse: bool
     input_chars: int
     headers: Callable[[Mapping[str, Any]], Mapping[str, str]]
@@ -178,7 +180,9 @@ class SpeechResponse(Response):
 
     def _encode(self, chunk: AudioChunk) -> bytes:
         if self._encoder is None:
-            self._encoder = open_encoder(self._options.format)
+            self._encoder = open_encoder(
+                self._options.format, output_rate=self._options.sample_rate
+            )
         return self._encoder.add(chunk.read().samples)
 
     async def _send_part(self, send: Send, part: bytes) -> None:
@@ -198,8 +202,9 @@ class SpeechResponse(Response):
         if not self._options.is_sse:
             return b""
         seconds = float(self._response["duration"] or 0.0)
-        told = self._response["warnings"]
-        warnings = told if self._options.words else [w for w in told if w.startswith(UNSTORED)]
+        warnings = self._response["warnings"]
+        if not self._options.words:
+            warnings = [one for one in warnings if one.startswith(UNSTORED)]
         # In units of the model: characters, and frames of its mel.
         chars, frames = self._options.input_chars, round(seconds * FRAMES_PER_SECOND)
         usage = Usage(input_tokens=chars, output_tokens=frames, total_tokens=chars + frames)

@@ -34,7 +34,7 @@ from f5serve.service.events import (
 from f5serve.service.fields import Name, Request, lower
 from f5serve.service.requests import TTSRequest
 from f5serve.store.base import ObjectStore
-from f5serve.types import Wave
+from f5serve.types import SAMPLE_RATE, Wave
 
 _log = logging.getLogger(__name__)
 
@@ -177,7 +177,8 @@ def _read_wave(store: ObjectStore, record: Record) -> Wave | None:
     if "format" not in record or record.get("seconds", 0.0) > MAX_DECODED_S:
         return None
     line = responses.find_output(record, "audio")
-    return decode_result(store.get(line["key"]), record["format"])
+    rate = record.get("sample_rate") or SAMPLE_RATE
+    return decode_result(store.get(line["key"]), record["format"], rate)
 
 
 INDEX_AFTER_S = 5.0

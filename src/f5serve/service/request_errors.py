@@ -64,7 +64,7 @@ def refusal(error: ErrorDetails, payload: Mapping[str, Any]) -> InvalidRequest:
         takes = f"a text of at most {_MAX_CHARS.get(name, MAX_NAME_CHARS):,} characters"
     elif name in RANGES or name == "timeout_s":
         low, high = RANGES.get(name, (1, MAX_TIMEOUT_S))
-        is_whole = name in ("seed", "nfe_step", "takes", "timeout_s")
+        is_whole = name in ("seed", "nfe_step", "takes", "timeout_s", "sample_rate")
         takes = (
             f"a whole number from {low:.0f} to {high:.0f}" if is_whole else f"{low:g} to {high:g}"
         )

@@ -22,6 +22,7 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic.json_schema import SkipJsonSchema
 
 from f5serve.alignment.subtitles import SubtitleFormat
+from f5serve.audio.encode import check_sample_rate
 from f5serve.jobs.records import sha256_of
 from f5serve.service.fields import (
     Name,
@@ -50,7 +51,7 @@ from f5serve.synthesis.script_request import (
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.text.clean import clean_text
 from f5serve.text.script_parser import may_be_script
-from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
+from f5serve.types import SAMPLE_RATE, AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 
 DEFAULT_VOICE = "default"
@@ -137,7 +138,10 @@ class TTSRequest(Request, SpeechFields):
         if local and alias and local != alias:
             takes = "the same value as local_voice, or leave one of them out"
             raise bad_option("voice", alias, takes)
-        self._reference = self.check_reference()
+        if self.sample_rate:
+            check_sample_rate(self.format, self.sample_rate)
+        if self.ref_audio:
+            self._reference = self.check_reference()
         if self._reference and (local or alias):
             raise bad_option(
                 "voice", local or alias, "nothing beside ref_audio, which is the voice"
@@ -147,7 +151,7 @@ class TTSRequest(Request, SpeechFields):
         if self.consent is not None:  # its other fields may be no JSON, such as an infinite number
             sent["consent"] = self.consent.model_dump(exclude_none=True)
         unknown = islice((str(name) for name in payload if name not in names), _WARNED)
-        if self.holds_recording:
+        if self._reference and self.holds_recording:
             sent["ref_audio"] = self._reference
         self._unknown = [
             name[:_SHOWN_CHARS].encode("utf-8", "backslashreplace").decode() for name in unknown
@@ -210,6 +214,11 @@ class TTSRequest(Request, SpeechFields):
         return self.response_format or "wav"
 
     @property
+    def output_rate(self) -> int:
+        """Sample rate of the audio, Hz."""
+        return self.sample_rate or SAMPLE_RATE
+
+    @property
     def word_timings(self) -> bool:
         return self.return_word_timings is not False
 
@@ -259,8 +268,9 @@ class TTSRequest(Request, SpeechFields):
     @property
     def summary(self) -> dict[str, Any]:
         """How lists show the job while it has no result."""
-        voice = "url" if is_url(self.speaker) else self.speaker
-        voice = "recording" if self.holds_recording else voice
+        voice = self.speaker
+        if is_url(voice):
+            voice = "recording" if self.holds_recording else "url"
         return {
             "text": (self._about or self.text)[:ABOUT_CHARS],
             "voice": voice,
@@ -283,6 +293,7 @@ class TTSRequest(Request, SpeechFields):
             unnormalized=self.reading(voice),
             duration_s=self.duration_s,
             takes=self.takes or 1,
+            sample_rate=self.output_rate,
         )
 
     def reading(self, voice: Voice) -> frozenset[str]:
@@ -297,6 +308,7 @@ class TTSRequest(Request, SpeechFields):
             "voice": speech.voice.revision,
             "options": asdict(speech.options),
             "format": speech.format,
+            "sample_rate": speech.sample_rate,
             "cross_fade_s": speech.cross_fade_s,
             "remove_silence": speech.remove_silence,
             "quick_start": speech.quick_start,

@@ -49,8 +49,14 @@ class SpeechFields(TextFields):
 
     response_format: Annotated[AudioFormat, BeforeValidator(lower)] | None = Field(
         None,
-        description="`opus` is Opus in Ogg, `aac` is ADTS, `pcm` is 24 kHz, 16 bit, little-endian, "
-        "mono, without a header. Without it: `mp3` for /v1/audio/speech, `wav` for jobs.",
+        description="`opus` is Opus in Ogg, `aac` is ADTS, `pcm` is 16 bit, little-endian, mono, "
+        "without a header. Without it: `mp3` for /v1/audio/speech, `wav` for jobs.",
+    )
+    sample_rate: Annotated[int, within("sample_rate"), BeforeValidator(whole)] | None = Field(
+        None,
+        description="Of the file, Hz; 24000 without it. `wav`, `pcm` and `flac` take any; `mp3` "
+        "and `aac` 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 or 48000; `opus` 8000, "
+        "12000, 16000, 24000 or 48000.",
     )
     ref_audio: (
         Annotated[str, Field(strict=True, min_length=1, max_length=MAX_BASE64_CHARS)] | None

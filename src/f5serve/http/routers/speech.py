@@ -41,7 +41,7 @@ from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.requests import TTSRequest
 from f5serve.settings import read_pairs
-from f5serve.types import AudioFormat
+from f5serve.types import SAMPLE_RATE, AudioFormat
 from f5serve.voices.instructions import style_for
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import casefold, check_style, is_url
@@ -58,6 +58,7 @@ PARAMS = {
     **dict.fromkeys(["CONSENT_REQUIRED", "BAD_CONSENT"], "consent"),
     **dict.fromkeys(["URL_NOT_ALLOWED", "URL_TOO_LARGE", "URL_FAILED", "URL_TIMEOUT"], REF_AUDIO),
     **dict.fromkeys(["BASE64_INVALID", "BASE64_TOO_LARGE"], REF_AUDIO),
+    "SAMPLE_RATE_NOT_SUPPORTED": "sample_rate",
     "UNKNOWN_FORMAT": "response_format",
     "MEDIA_EXTRA_MISSING": "response_format",
     "RECOGNISER_NOT_INSTALLED": "verify",
@@ -113,7 +114,7 @@ LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
     "mp3": 2_000,
     "opus": 1_500,
 }
-"""Bytes of a second of speech at least, by format."""
+"""Bytes of a second of speech at 24 kHz at least, by format."""
 
 OPENAI_VOICES = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
@@ -179,6 +180,7 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
     handle = await state.operations.submit(asked.request, job_id, delivery, owner=owner)
     options = StreamOptions(
         format=body.format,
+        sample_rate=asked.request.output_rate,
         is_sse=is_sse,
         input_chars=len(body.input),
         headers=partial(_headers, asked, job_id, state),
@@ -286,7 +288,10 @@ def least_bytes(body: SpeechBody) -> float:
     """Bytes that the answer has at least."""
     seconds = len(body.input.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / (body.speed or 1.0)
     overhead = 4 / 3 if body.stream_format == "sse" else 1.0
-    return seconds * LEAST_BYTES_PER_S[body.format] * overhead
+    rate = (body.sample_rate or SAMPLE_RATE) / SAMPLE_RATE
+    if body.format not in ("wav", "pcm"):  # compressed sound does not grow with it
+        rate = min(1.0, rate)
+    return seconds * LEAST_BYTES_PER_S[body.format] * rate * overhead
 
 
 async def resolve_voice(state: AppState, name: str) -> str:
