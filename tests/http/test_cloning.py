@@ -14,7 +14,7 @@ import pytest
 from f5serve.asr_types import Transcript
 from f5serve.download.url import FetchLimits
 from f5serve.http.routers.speech import least_bytes
-from f5serve.http.schemas import SpeechBody
+from f5serve.http.speech_schemas import SpeechBody
 from f5serve.store.memory import MemoryStore
 from f5serve.types import Wave
 from f5serve.voices.library import LibraryOptions

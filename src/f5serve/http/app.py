@@ -49,6 +49,7 @@ from f5serve.http.routers import (
     lexicons,
     models,
     speech,
+    speech_batch,
     studio,
     text,
     voices,
@@ -56,14 +57,27 @@ from f5serve.http.routers import (
 from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
-ROUTERS = (speech, text, voices, lexicons, models, jobs, dubs, alignments, health, docs, studio)
+ROUTERS = (
+    speech,
+    speech_batch,
+    text,
+    voices,
+    lexicons,
+    models,
+    jobs,
+    dubs,
+    alignments,
+    health,
+    docs,
+    studio,
+)
 
 _log = logging.getLogger(__name__)
 
 PLAIN_BODY_BYTES = 2_000_000
 """Largest body without files; more where texts may be so long that they need it."""
 
-INLINE_PATHS = frozenset({"/v1/audio/speech"})
+INLINE_PATHS = frozenset({"/v1/audio/speech", "/v1/audio/speech/batch"})
 """Routes whose JSON may hold a recording."""
 
 _BYTES_PER_CHAR = 12

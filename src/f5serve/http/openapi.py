@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from f5serve.http.errors import ErrorBody, error_responses
 from f5serve.http.middleware.rate_limit import is_public
-from f5serve.http.schemas import SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.word_timestamps import SpeechWords
 
 DESCRIPTION = """\

@@ -27,7 +27,7 @@ from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.audio.encode_stream import Encoder, open_encoder
 from f5serve.errors import F5Error
 from f5serve.http import errors
-from f5serve.http.schemas import SpeechDelta, SpeechDone, SpeechError, Usage
+from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError, Usage
 from f5serve.http.word_timestamps import word_events, word_timestamps
 from f5serve.service.events import AudioChunk, AudioFile, Completed, JobEvent
 from f5serve.service.executor import BoundedExecutor

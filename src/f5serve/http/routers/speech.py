@@ -20,7 +20,7 @@ from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
-from f5serve.http.schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.speech_schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.state import (
     IDEMPOTENCY_PARAMETER,
     IDEMPOTENT_ID_PREFIX,
@@ -157,11 +157,14 @@ async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, state: St
 
 def refusal(error: F5Error) -> JSONResponse:
     """The answer to an error, naming the field that it is about."""
-    param = PARAMS.get(error.code)
-    if isinstance(error, BadAudio) and param != "ref_text":
-        param = REF_AUDIO
-    status, body, headers = errors.to_response(error, param)
+    status, body, headers = errors.to_response(error, error_param(error))
     return JSONResponse(body, status, headers)
+
+
+def error_param(error: F5Error) -> str | None:
+    """The field that an error is about, if it is about one."""
+    param = PARAMS.get(error.code)
+    return REF_AUDIO if isinstance(error, BadAudio) and param != "ref_text" else param
 
 
 async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -> Response:
