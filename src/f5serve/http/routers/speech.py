@@ -232,7 +232,11 @@ async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
     except TimeoutError:
         raise errors.deadline_passed(settings.request_timeout_s) from None
     timeout_s = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    request = body.request(voice, style, model, timeout_s)
+    meant = (voice, style, model, timeout_s)
+    if body.ref_audio:  # a recording is hashed, which may take a tenth of a second
+        request = await state.operations.pools.voices.run(body.request, *meant)
+    else:
+        request = body.request(*meant)
     return ResolvedSpeech(body, request, voice, style, styles)
 
 
