@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from f5serve.audio.encode import SAMPLE_RATES
 from f5serve.http.routers.speech_batch import MAX_BATCH_CHARS, PARALLEL
-from f5serve.http.speech_schemas import MAX_ITEMS, SpeechBatch
+from f5serve.http.speech_schemas import MAX_ITEMS, SpeechBatch, SpeechBody
 from f5serve.secrets import digest
 from tests.http.house import House, house
 from tests.http.sound import LONG
@@ -200,6 +203,18 @@ def test_time_is_for_all_together(tmp_path: Path) -> None:
         codes = {result["error"]["code"] for result in told["results"]}
         assert codes <= {"deadline_passed", "busy"}
         assert told["failed"] == 12
+
+
+def test_the_guide_shows_what_works(home: House) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "cloning.md"
+    text = guide.read_text()
+    alone, batch = (json.loads(body) for body in re.findall(r"-d '(.*?)'", text))
+    assert SpeechBody.model_validate(alone).voice_name() == ""
+    answer = home.client.post("/v1/audio/speech/batch", json=batch)
+    assert answer.json()["succeeded"] == 2
+    assert f"up to {MAX_ITEMS} texts, of {MAX_BATCH_CHARS:,} characters" in text
+    for rates in SAMPLE_RATES.values():
+        assert f"| {', '.join(map(str, rates))} |" in text
 
 
 def running(home: House) -> int:

@@ -163,10 +163,15 @@ class BatchResponse(Response):
         return await self._speak(index)  # those before it, which it had to wait for, are done
 
     async def _speak(self, index: int) -> _Spoken:
-        settings, left_s = self._state.settings, self._until - time.monotonic()
+        settings = self._state.settings
+        try:  # asyncio's clock is that of time.monotonic
+            async with asyncio.timeout_at(self._until):
+                asked = await resolve(self._bodies[index], self._state)
+        except TimeoutError:
+            raise errors.deadline_passed(settings.request_timeout_s) from None
+        left_s = self._until - time.monotonic()
         if left_s <= 0:
             raise errors.deadline_passed(settings.request_timeout_s)
-        asked = await resolve(self._bodies[index], self._state)
         asked.request.timeout_s = max(1, min(asked.request.timeout_s or 1, int(left_s)))
         delivery = DeliveryOptions(
             whole_files=True,
