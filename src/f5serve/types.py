@@ -210,6 +210,7 @@ class SpeechRequest:
         duration_s: how long the whole is to be; None leaves it to the voice and to `speed`.
         max_speed: how much faster than `speed` a subtitle may be spoken that is too long.
         takes: versions of each part, with other seeds; the first makes the speech.
+        sample_rate: of the audio file, Hz; waves inside the program stay at `SAMPLE_RATE`.
     """
 
     text: str
@@ -226,6 +227,7 @@ class SpeechRequest:
     duration_s: float | None = None
     max_speed: float = 1.5
     takes: int = 1
+    sample_rate: int = SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

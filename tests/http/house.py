@@ -29,7 +29,7 @@ from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Engine
-from f5serve.voices.library import VoiceLibrary
+from f5serve.voices.library import LibraryOptions, VoiceLibrary
 from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber
 from tests.service.house import CountingTone
 
@@ -70,6 +70,7 @@ def house(
     hearing: Transcriber = NO_TRANSCRIBER,
     recognition: SpeechRecognition | None = None,
     wrong_keys_per_minute: int = 20,
+    library: LibraryOptions | None = None,
     **settings: Any,
 ) -> Iterator[House]:
     """A server with a loop and a thread of its own, ended at the end; `folder` is its disk."""
@@ -78,7 +79,7 @@ def house(
     made = replace(Settings(), **settings)
     store = store or MemoryStore()
     tone = tone or CountingTone()
-    voices = VoiceLibrary(store, folder / "cache", made.require_consent, hearing)
+    voices = VoiceLibrary(store, folder / "cache", made.require_consent, hearing, library)
     load = lambda: Synthesizer(engine or tone, max_text_chars=100_000)  # noqa: E731
     operations = SpeechService(store, voices, load, made, options)
     service = AppState(operations, store, voices, Aligners(), made, recognition=recognition)

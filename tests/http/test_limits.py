@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from f5serve.errors import F5Error
-from f5serve.http.app import body_limits_of, build_middleware
+from f5serve.http.app import INLINE_PATHS, body_limits_of, build_middleware
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.body_limit import BodyLimitMiddleware, BodyLimits
 from f5serve.http.middleware.rate_limit import TokenBuckets, client_address
@@ -191,7 +191,7 @@ def test_bodies_have_a_size(
 
 
 def test_long_texts_get_room() -> None:
-    assert body_limits_of(Settings()) == BodyLimits(30 * MB, 2 * MB)
+    assert body_limits_of(Settings()) == BodyLimits(30 * MB, 2 * MB, inline_paths=INLINE_PATHS)
     assert body_limits_of(Settings(max_text_chars=1_000_000)).plain_bytes == 12 * MB
     assert body_limits_of(Settings(max_text_chars=1_000_000, max_body_mb=5)).plain_bytes == 5 * MB
 

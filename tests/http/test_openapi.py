@@ -198,6 +198,7 @@ def ask_everything(home: House) -> Iterator[Any]:
     file = ("a.wav", recording(), "audio/wav")
     bodies: dict[str, Any] = {
         "create_speech": {"json": HELLO},
+        "create_speech_batch": {"json": {"voice": "default", "items": [{"input": "Hi."}]}},
         "preview_text": {"json": {"text": "It costs $3.50."}},
         "create_job": {"json": {"text": "Hello there."}},
         "create_voice": {"data": {"name": "ana", "ref_text": WORDS}, "files": {"file": file}},

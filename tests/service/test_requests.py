@@ -137,7 +137,7 @@ def test_unknown_fields_are_told_not_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["voice", "local_voice", "ref_text", "model", "timing_method", "text"]
+    "name", ["voice", "local_voice", "ref_audio", "ref_text", "model", "timing_method", "text"]
 )
 def test_half_of_a_pair_is_refused_in_every_text_field(name: str) -> None:
     with pytest.raises(InvalidRequest):
@@ -182,7 +182,16 @@ JSON = st.recursive(
     max_leaves=5,
 )
 NAMES = [
-    *(*RANGES, "text", "local_voice", "voice", "ref_text", "consent", "response_format"),
+    *(
+        *RANGES,
+        "text",
+        "local_voice",
+        "voice",
+        "ref_audio",
+        "ref_text",
+        "consent",
+        "response_format",
+    ),
     *("timing_format", "return_word_timings", "mode", "return_audio", "endpoint"),
 ]
 
@@ -196,6 +205,26 @@ def test_any_json_is_understood_or_refused_in_a_sentence(payload: dict[str, Any]
     else:
         told = {"error": ask.text, "code": ask.sha256, "hint": ask.speaker}
     assert all(told[name] for name in ("error", "code"))
+
+
+def test_a_recording_is_known_by_its_hash() -> None:
+    file = "UklGRg" * 1_000_000
+    ask = parse(ref_audio=file)
+    assert ask.holds_recording
+    assert ask.summary["voice"] == "recording"
+    assert len(json.dumps(ask.raw_fields)) < 200
+    assert ask.sha256 == parse(ref_audio=file).sha256
+    assert ask.sha256 != parse(ref_audio=file + "UklG").sha256
+    url = "https://files.example/ana.wav"
+    ask = parse(ref_audio=url)
+    assert not ask.holds_recording
+    assert (ask.speaker, ask.summary["voice"]) == (url, "url")
+    assert ask.raw_fields["ref_audio"] == url
+    data = parse(ref_audio="DATA:audio/wav;base64," + file)
+    assert data.holds_recording
+    for other in ({"voice": "ana"}, {"local_voice": "ana"}):
+        with pytest.raises(InvalidRequest, match="voice is 'ana'"):
+            parse(ref_audio=url, **other)
 
 
 def test_what_is_not_read_of_a_consent_does_not_count() -> None:

@@ -191,6 +191,30 @@ def test_uploads_that_cannot_be_used_are_refused(
     run(story)
 
 
+def test_a_recording_is_a_voice_too(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            answer = await here.ask("j", **HELLO, ref_audio=FILE, ref_text=WORDS)
+            assert answer["voice"].startswith("recording-")
+            other = b64(other_recording())
+            answer = await here.ask("k", **HELLO, ref_audio=other, ref_text=OTHER_WORDS)
+            assert not answer["cached"]
+            error = await here.refuse("j", **HELLO, ref_audio=other, ref_text=WORDS)
+            assert error.code == "JOB_ID_CONFLICT"
+            error = await here.refuse("l", **HELLO, ref_audio="%", ref_text=WORDS)
+            assert error.code == "BASE64_INVALID"
+            error = await here.refuse("m", **HELLO, ref_audio=FILE, ref_text=WORDS, mode="async")
+            assert error.code == "REF_AUDIO_NOT_QUEUED"
+            error = await here.refuse("n", **HELLO, ref_audio=FILE, voice="default")
+            assert error.code == "BAD_OPTION"
+            assert (await here.call("list_voices"))["count"] == 0
+            assert not list(here.store.list("queue/"))
+            states = [here.store.get(entry.key) for entry in here.store.list("jobs/")]
+            assert not any(FILE[1000:1040].encode() in state for state in states)
+
+    run(story)
+
+
 def test_a_url_is_a_voice_too(tmp_path: Path, web: tuple[str, NetworkPolicy]) -> None:
     async def story() -> None:
         store = MemoryStore()

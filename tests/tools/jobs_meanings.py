@@ -59,15 +59,18 @@ FIELDS = {
     "text": "The text to speak.",
     "local_voice": "Name in the library, or the https URL of a recording; default: packaged voice.",
     "voice": "Another name of `local_voice`.",
+    "ref_audio": "A recording in place of `voice`: its https URL; with mode `sync` also the file "
+    "itself in base64 or as a data: URL.",
     "ref_text": "The words spoken in the recording; without it the recogniser transcribes them, if "
     "one is installed.",
-    "consent": "That the speaker agrees to be cloned; for recordings given as URLs, required if "
+    "consent": "That the speaker agrees to be cloned; required with a recording or its URL if "
     "F5_REQUIRE_CONSENT is set.",
     "language": "Of the text, a BCP 47 tag; without it the text decides, then the voice.",
     "normalize": "Whether numbers, dates, signs and abbreviations are read as words, or the kinds "
     "to leave alone; without it the voice decides, then F5_NORMALIZE.",
     "lexicon": "Rules of pronunciation for this text, before those of the voice and the library.",
     "response_format": "Format of the audio.",
+    "sample_rate": "Of the audio, Hz; `mp3`, `aac` and `opus` take the rates of their standards.",
     "speed": "1 is as in the recording.",
     "seed": "The same seed gives the same speech; without it one is chosen and returned.",
     "nfe_step": "Steps of the sampler; the default is F5_QUALITY's.",
@@ -120,7 +123,7 @@ _ANSWER = {
     "status": "COMPLETED.",
     "audio_url": "Signed URL, valid for F5_URL_EXPIRES_S; `result` gives a new one.",
     "duration": "Duration of the speech, in seconds.",
-    "sample_rate": "24000.",
+    "sample_rate": "Of the audio, Hz.",
     "format": "Format of the audio.",
     "seed": "The seed that was used.",
     "text": "The text as it was written.",

@@ -25,7 +25,8 @@ from f5serve.fallback.tone import Tone
 from f5serve.service import SpeechService
 from f5serve.service.dubs import DubRequest
 from f5serve.service.job_handle import FileQuery, JobQuery, TimingQuery
-from f5serve.service.requests import ConsentFields, TTSRequest
+from f5serve.service.requests import TTSRequest
+from f5serve.service.speech_fields import ConsentFields
 from f5serve.service.voices import VoiceDeletion, VoiceUpload
 from f5serve.settings import Settings
 from f5serve.startup import default_options

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from f5serve.asr_types import Transcript
+from f5serve.audio.decode import DecodeLimits
 from f5serve.download.url import FetchLimits
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.store.base import ObjectStore
+from f5serve.types import Wave
 from f5serve.voices.library import LibraryOptions, VoiceLibrary
-from f5serve.voices.prepare import prepare_voice
+from f5serve.voices.prepare import Transcriber, prepare_voice
 from f5serve.voices.records import Consent
 from tests.download.servers import Server, answer, network_to, saying
 from tests.voices.conftest import Machine
@@ -76,6 +81,50 @@ def test_words_and_consent_are_asked_for_before_the_download(machine: Machine, w
     assert refusal(strict, web.url).code == "CONSENT_REQUIRED"
     assert web.server.requests == []
     assert strict.from_url(web.url, WORDS, consent=Consent("Ana")).ref_text == WORDS
+
+
+def test_a_recording_itself_is_the_same_voice_under_another_name(
+    store: ObjectStore, machine: Machine, web: Web
+) -> None:
+    library = machine(options=web.options)
+    linked, sent = library.from_url(web.url, WORDS), library.from_bytes(recording(), WORDS)
+    assert sent.wave is linked.wave  # prepared once
+    assert sent.name == linked.name.replace("url-", "recording-")
+    assert list(store.list()) == []
+
+
+def test_a_recording_is_prepared_once_for_all_who_send_it(machine: Machine) -> None:
+    heard: list[str] = []
+    at_work, may_go_on = threading.Event(), threading.Event()
+
+    def transcribe(wave: Wave, language: str) -> Transcript:
+        heard.append(language)
+        at_work.set()
+        may_go_on.wait(60)
+        return Transcript(WORDS, "en", 0.9)
+
+    library = machine(transcriber=Transcriber(transcribe=transcribe))
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(library.from_bytes, recording()) for _ in range(4)]
+        assert at_work.wait(60)
+        # Who sends another recording does not wait for that.
+        assert library.from_bytes(other_recording(), OTHER_WORDS).ref_text == OTHER_WORDS
+        may_go_on.set()
+        voices = [each.result(60) for each in asked]
+    assert len(heard) == 1
+    assert {voice.ref_text for voice in voices} == {WORDS}
+
+
+def test_a_recording_has_the_limits_of_uploads(machine: Machine) -> None:
+    with pytest.raises(F5Error) as caught:
+        machine().from_bytes(recording())
+    assert caught.value.code == "REF_TEXT_REQUIRED"
+    with pytest.raises(F5Error) as caught:
+        machine(require_consent=True).from_bytes(recording(), WORDS)
+    assert caught.value.code == "CONSENT_REQUIRED"
+    with pytest.raises(F5Error) as caught:
+        machine().from_bytes(b"\0" * (DecodeLimits().max_bytes + 1), WORDS)
+    assert caught.value.code == "AUDIO_TOO_LARGE"
 
 
 def test_what_is_wrong_is_said(machine: Machine, web: Web, body: list[bytes]) -> None:

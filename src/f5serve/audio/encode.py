@@ -49,6 +49,17 @@ MP3_GAIN = np.float32(1 / 0.95)
 
 AAC_BIT_RATE = 96_000
 
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 48_000
+"""Of files, Hz."""
+
+_MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+SAMPLE_RATES: dict[AudioFormat, tuple[int, ...]] = {
+    "mp3": _MPEG_RATES,
+    "aac": _MPEG_RATES,
+    "opus": (8_000, 12_000, 16_000, 24_000, 48_000),
+}
+"""Those that a format has, Hz; the others have all."""
+
 UNKNOWN_LENGTH = 0x7FFF_F000
 """Bytes of sound that a wav of unknown length announces: with more, readers count below zero."""
 
@@ -64,8 +75,8 @@ _SET_OGG_PAGE_LATENCY_MS = 0x1302
 """Name in libsndfile: SFC_SET_OGG_PAGE_LATENCY_MS, since 1.1."""
 
 
-def encode(wave: Wave, format: AudioFormat) -> bytes:
-    """The wave as a file of `format`, mono, at its own sample rate.
+def encode(wave: Wave, format: AudioFormat, output_rate: int = 0) -> bytes:
+    """The wave as a file of `format`, mono, at a sample rate; 0 is its own.
 
     Raises:
         InvalidRequest: code UNKNOWN_FORMAT, or MEDIA_EXTRA_MISSING for aac without PyAV.
@@ -73,7 +84,7 @@ def encode(wave: Wave, format: AudioFormat) -> bytes:
     if not len(wave.samples):
         raise ValueError("a wave without samples has no encoding")
     with memory_file() as file:
-        encoder = FileEncoder(file, format, wave.sample_rate)
+        encoder = FileEncoder(file, format, wave.sample_rate, output_rate)
         encoder.write(wave.samples)
         encoder.close()
         return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
@@ -96,6 +107,24 @@ def check_format(format: str) -> None:
             "Writing aac needs PyAV, which is not installed.",
             code="MEDIA_EXTRA_MISSING",
             hint="Run pip install 'f5serve[media]', or ask for mp3 or opus.",
+        )
+
+
+def check_sample_rate(format: AudioFormat, sample_rate: int) -> None:
+    """Refuse a sample rate that a format does not have.
+
+    Raises:
+        InvalidRequest: SAMPLE_RATE_NOT_SUPPORTED.
+    """
+    rates = SAMPLE_RATES.get(format)
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE or (
+        rates is not None and sample_rate not in rates
+    ):
+        takes = ", ".join(map(str, rates)) if rates else f"{MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}"
+        raise InvalidRequest(
+            f"sample_rate is {sample_rate}, which {format} does not have.",
+            code="SAMPLE_RATE_NOT_SUPPORTED",
+            hint=f"With {format} it takes {takes}; wav, pcm and flac take any rate.",
         )
 
 
@@ -148,13 +177,18 @@ class FileEncoder:
         file: empty, open for reading and writing ("w+b"), with a file descriptor; its owner closes
             it, after `close`.
         sample_rate: of all samples, Hz.
+        output_rate: of the file, Hz; 0 is `sample_rate`.
 
     Raises:
         InvalidRequest: UNKNOWN_FORMAT, or MEDIA_EXTRA_MISSING for aac without PyAV.
     """
 
     def __init__(
-        self, file: IO[bytes], format: AudioFormat, sample_rate: int = SAMPLE_RATE
+        self,
+        file: IO[bytes],
+        format: AudioFormat,
+        sample_rate: int = SAMPLE_RATE,
+        output_rate: int = 0,
     ) -> None:
         self._file = file
         self._format = format
@@ -164,7 +198,7 @@ class FileEncoder:
         # each time: with many at once most of the time of an mp3. The descriptor is its own, as an
         # encoder that is given up ends when it is collected, and the file may be closed by then.
         target = os.dup(file.fileno()) if format in SOUNDFILE else file
-        self._writer = open_writer(target, format, sample_rate)
+        self._writer = open_writer(target, format, sample_rate, output_rate)
 
     def write(self, samples: FloatArray) -> None:
         """The next samples [nw], as many as there are."""
@@ -185,15 +219,20 @@ class FileEncoder:
             self._pinned = replace_serials(self._file.fileno(), self._pinned)
 
 
-def open_writer(target: Any, format: AudioFormat, sample_rate: int) -> Writer:
+def open_writer(target: Any, format: AudioFormat, sample_rate: int, output_rate: int = 0) -> Writer:
     """A writer of mono sound of `format` to a binary file; of `SOUNDFILE` to a descriptor as well.
 
     A wav has `UNKNOWN_LENGTH` in its header, until `patch_wav_header`. A descriptor is closed with
     the writer.
 
+    Args:
+        sample_rate, output_rate: as of `FileEncoder`.
+
     Raises:
         InvalidRequest: as `FileEncoder`.
     """
+    if output_rate not in (0, sample_rate):
+        return _Resampled(open_writer(target, format, output_rate), sample_rate, output_rate)
     check_format(format)
     if format in ("wav", "pcm"):
         return _Pcm(target, wav_header(sample_rate, UNKNOWN_LENGTH) if format == "wav" else b"")
@@ -252,6 +291,31 @@ class _Pcm:
 
     def close(self) -> None:
         self.flush()
+
+
+class _Resampled:
+    """Passes samples on at another sample rate; it holds back some hundredths of a second.
+
+    How samples are cut into pieces changes nothing of what comes out.
+    """
+
+    def __init__(self, writer: Writer, sample_rate: int, output_rate: int) -> None:
+        import soxr
+
+        self._writer = writer
+        self._stream = soxr.ResampleStream(
+            sample_rate, output_rate, 1, dtype="float32", quality="HQ"
+        )
+
+    def write(self, samples: FloatArray) -> None:
+        self._writer.write(self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32)))
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.write(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))
+        self._writer.close()
 
 
 class _Soundfile:

@@ -29,8 +29,10 @@ class Encoder(Protocol):
         ...
 
 
-def open_encoder(format: AudioFormat, sample_rate: int = SAMPLE_RATE) -> Encoder:
-    """An encoder of mono sound.
+def open_encoder(
+    format: AudioFormat, sample_rate: int = SAMPLE_RATE, output_rate: int = 0
+) -> Encoder:
+    """An encoder of mono sound; rates as of `FileEncoder`.
 
     What comes out is what `FileEncoder` writes, except for lengths: the header of a
     wav, and the first frame of an mp3, which is left out. A flac comes whole, at its end: without
@@ -40,17 +42,17 @@ def open_encoder(format: AudioFormat, sample_rate: int = SAMPLE_RATE) -> Encoder
         InvalidRequest: as `encode`.
     """
     if format == "flac":
-        return _Whole(format, sample_rate)
+        return _Whole(format, sample_rate, output_rate)
     kind = {"mp3": _Mp3, "opus": _Opus}.get(format, _Encoder)
-    return kind(format, sample_rate)
+    return kind(format, sample_rate, output_rate)
 
 
 class _Whole:
     """Returns the whole file at its end."""
 
-    def __init__(self, format: AudioFormat, sample_rate: int) -> None:
+    def __init__(self, format: AudioFormat, sample_rate: int, output_rate: int) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by its last reference
-        self._encoder = FileEncoder(self._file, format, sample_rate)
+        self._encoder = FileEncoder(self._file, format, sample_rate, output_rate)
 
     def add(self, samples: FloatArray) -> bytes:
         self._encoder.write(samples)
@@ -64,10 +66,10 @@ class _Whole:
 
 
 class _Encoder:
-    def __init__(self, format: AudioFormat, sample_rate: int) -> None:
+    def __init__(self, format: AudioFormat, sample_rate: int, output_rate: int) -> None:
         self._sink = _StreamBuffer()
         self._sample_rate = sample_rate
-        self._writer = open_writer(self._sink, format, sample_rate)
+        self._writer = open_writer(self._sink, format, sample_rate, output_rate)
 
     def add(self, samples: FloatArray) -> bytes:
         for start in range(0, len(samples), self._sample_rate):

@@ -49,6 +49,7 @@ from f5serve.http.routers import (
     lexicons,
     models,
     speech,
+    speech_batch,
     studio,
     text,
     transcriptions,
@@ -58,7 +59,7 @@ from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
 ROUTERS = (
-    *(speech, text, voices, lexicons, models, jobs, dubs),
+    *(speech, speech_batch, text, voices, lexicons, models, jobs, dubs),
     *(alignments, transcriptions, health, docs, studio),
 )
 
@@ -66,6 +67,9 @@ _log = logging.getLogger(__name__)
 
 PLAIN_BODY_BYTES = 2_000_000
 """Largest body without files; more where texts may be so long that they need it."""
+
+INLINE_PATHS = frozenset({"/v1/audio/speech", "/v1/audio/speech/batch"})
+"""Routes whose JSON may hold a recording."""
 
 _BYTES_PER_CHAR = 12
 """Of a character in JSON at most: two escaped halves of a surrogate pair."""
@@ -154,7 +158,8 @@ def body_limits_of(settings: Settings) -> BodyLimits:
     """How large bodies may be."""
     files = settings.max_body_mb * 1_000_000
     chars = max(settings.max_text_chars, settings.openai_max_chars)
-    return BodyLimits(files, min(files, max(PLAIN_BODY_BYTES, chars * _BYTES_PER_CHAR)))
+    plain = min(files, max(PLAIN_BODY_BYTES, chars * _BYTES_PER_CHAR))
+    return BodyLimits(files, plain, inline_paths=INLINE_PATHS)
 
 
 def _warn(settings: Settings) -> None:

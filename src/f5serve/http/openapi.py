@@ -13,8 +13,9 @@ from pydantic.json_schema import models_json_schema
 
 from f5serve.http.errors import ErrorBody, error_responses
 from f5serve.http.middleware.rate_limit import is_public
-from f5serve.http.schemas import SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.transcription_schemas import TranscriptDelta, TranscriptDone
+from f5serve.http.word_timestamps import SpeechWords
 
 DESCRIPTION = """\
 Text to speech in a cloned voice with F5-TTS.
@@ -56,7 +57,15 @@ _SCHEMES = {
         "description": "The same key, where Authorization is taken, as by a proxy.",
     },
 }
-_BESIDE = (ErrorBody, SpeechDelta, SpeechDone, SpeechError, TranscriptDelta, TranscriptDone)
+_BESIDE = (
+    ErrorBody,
+    SpeechDelta,
+    SpeechWords,
+    SpeechDone,
+    SpeechError,
+    TranscriptDelta,
+    TranscriptDone,
+)
 _ASKING: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 _ALWAYS = (500,)
 _GUARDED = (401, 403, 429)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,7 +27,8 @@ from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.audio.encode_stream import Encoder, open_encoder
 from f5serve.errors import F5Error
 from f5serve.http import errors
-from f5serve.http.schemas import SpeechDelta, SpeechDone, SpeechError, Usage
+from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError, Usage
+from f5serve.http.word_timestamps import word_events, word_timestamps
 from f5serve.service.events import AudioChunk, AudioFile, Completed, JobEvent
 from f5serve.service.executor import BoundedExecutor
 from f5serve.service.results import UNSTORED
@@ -64,20 +65,25 @@ class StreamOptions:
     """Form of one answer.
 
     Attributes:
+        sample_rate: of the file, Hz.
         input_chars: length of the text as it was sent.
-        headers: called when the answer begins.
+        headers: called when the answer begins, with the job's response as far as it is known.
+        words: tell when each word is heard; the events hold the whole file and the words, or,
+            for SSE, parts and words.
         on_error: makes the answer to an error before that.
         encoders: threads for formats that cost something.
         stall_s: a reader that takes nothing for this time is cut off.
     """
 
     format: AudioFormat
+    sample_rate: int
     is_sse: bool
     input_chars: int
-    headers: Callable[[], Mapping[str, str]]
+    headers: Callable[[Mapping[str, Any]], Mapping[str, str]]
     on_error: Callable[[F5Error], JSONResponse]
     encoders: BoundedExecutor
     stall_s: float
+    words: bool = False
 
 
 class SpeechResponse(Response):
@@ -98,10 +104,14 @@ class SpeechResponse(Response):
         await cancel_on_disconnect(receive, self._answer(scope, receive, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events), aclosing(self._parts()) as parts:
+        is_held = self._options.words and not self._options.is_sse
+        made = self._whole_file() if is_held else self._parts()
+        async with aclosing(self._events), aclosing(made) as parts:
             try:
                 async for part in parts:
                     await self._send_part(send, part)
+                for event in self._word_events():
+                    await self._send(send, event)
                 await self._send(send, self._last_event(), more=False)
             except F5Error as error:
                 if self._has_started:
@@ -147,6 +157,19 @@ class SpeechResponse(Response):
             if part:
                 yield part
 
+    async def _whole_file(self) -> AsyncGenerator[bytes, None]:
+        """As `_parts`, but nothing comes before the response is known, which goes into a header."""
+        file: AudioFile | None = None
+        async for event in self._events:
+            if isinstance(event, AudioFile):
+                file = event
+            elif isinstance(event, Completed):
+                self._response = event.response
+        if file is not None:
+            self._length = file.size
+            for start in range(0, file.size, READ_BYTES):
+                yield await self._read(file, start)
+
     async def _read(self, file: AudioFile, start: int) -> bytes:
         size = min(READ_BYTES, file.size - start)
         try:
@@ -157,7 +180,9 @@ class SpeechResponse(Response):
 
     def _encode(self, chunk: AudioChunk) -> bytes:
         if self._encoder is None:
-            self._encoder = open_encoder(self._options.format)
+            self._encoder = open_encoder(
+                self._options.format, output_rate=self._options.sample_rate
+            )
         return self._encoder.add(chunk.read().samples)
 
     async def _send_part(self, send: Send, part: bytes) -> None:
@@ -168,12 +193,18 @@ class SpeechResponse(Response):
                 data = sse_event(SpeechDelta(audio=base64.b64encode(data).decode()))
             await self._send(send, data)
 
+    def _word_events(self) -> Iterator[bytes]:
+        if self._options.is_sse and self._options.words:
+            yield from map(sse_event, word_events(word_timestamps(self._response["word_timings"])))
+
     def _last_event(self) -> bytes:
         """Says that the file is complete; a file itself ends without."""
         if not self._options.is_sse:
             return b""
         seconds = float(self._response["duration"] or 0.0)
-        warnings = [one for one in self._response["warnings"] if one.startswith(UNSTORED)]
+        warnings = self._response["warnings"]
+        if not self._options.words:
+            warnings = [one for one in warnings if one.startswith(UNSTORED)]
         # In units of the model: characters, and frames of its mel.
         chars, frames = self._options.input_chars, round(seconds * FRAMES_PER_SECOND)
         usage = Usage(input_tokens=chars, output_tokens=frames, total_tokens=chars + frames)
@@ -190,7 +221,7 @@ class SpeechResponse(Response):
             if not self._has_started:
                 self._has_started = True
                 headers = MutableHeaders(raw=[])
-                headers.update(options.headers())
+                headers.update(options.headers(self._response))
                 headers["Content-Type"] = SSE if options.is_sse else MEDIA_TYPES[options.format]
                 if length is not None and not options.is_sse:
                     headers["Content-Length"] = str(length)

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from f5serve.audio.decode import DecodeLimits, decode
+from f5serve.audio.edit import resample
 from f5serve.audio.encode import read_wav
 from f5serve.errors import StorageFailed
 from f5serve.store.scratch import ScratchFile
-from f5serve.types import AudioFormat, Wave, samples_to_s
+from f5serve.types import SAMPLE_RATE, AudioFormat, Wave, samples_to_s
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ class DeliveryOptions:
             than being cancelled for all.
         accept_unstored: deliver the speech even if it cannot be stored.
         full_response: whether the response has all fields; else only duration and warnings.
+        words: whether a response without all fields has `word_timings`.
     """
 
     chunks: bool = False
@@ -115,6 +117,7 @@ class DeliveryOptions:
     detach_on_disconnect: bool = False
     accept_unstored: bool = False
     full_response: bool = True
+    words: bool = False
 
     def includes(self, event: JobEvent) -> bool:
         """Whether the caller gets this event."""
@@ -158,13 +161,16 @@ class ChunkStore:
         return lambda: Wave(np.frombuffer(scratch.read(at, size), "<f4").astype(np.float32), rate)
 
 
-def decode_result(audio: bytes, format: AudioFormat) -> Wave:
+def decode_result(audio: bytes, format: AudioFormat, sample_rate: int = SAMPLE_RATE) -> Wave:
     """The wave of a stored result, at 24 kHz; blocks.
+
+    Args:
+        sample_rate: of the result.
 
     Raises:
         BadAudio: the store returned something else than was put there.
     """
     if format == "pcm":
         samples = np.frombuffer(audio[: len(audio) // 2 * 2], dtype="<i2")
-        return Wave(samples.astype(np.float32) / np.float32(32_768.0))
-    return read_wav(audio) if format == "wav" else decode(audio, _OWN)
+        return resample(Wave(samples.astype(np.float32) / np.float32(32_768.0), sample_rate))
+    return resample(read_wav(audio)) if format == "wav" else decode(audio, _OWN)

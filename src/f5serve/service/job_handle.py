@@ -34,7 +34,7 @@ from f5serve.service.events import (
 from f5serve.service.fields import Name, Request, lower
 from f5serve.service.requests import TTSRequest
 from f5serve.store.base import ObjectStore
-from f5serve.types import Wave
+from f5serve.types import SAMPLE_RATE, Wave
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +128,8 @@ class JobHandle:
                         response["audio_base64"] = await self._inline(record)
                 else:
                     response = responses.short_tts_response(job.job_id, record)
+                    if self.delivery.words:
+                        response["word_timings"] = await self._words(record)
                 if self.delivery.whole_files:
                     return response, None if job.audio is not None else self._stored(record)
                 if has_audio or not self.delivery.chunks:
@@ -136,6 +138,14 @@ class JobHandle:
                 return response, None if wave is None else AudioChunk(0, 0.0, lambda: wave)
         except TimeoutError:
             raise deadline_passed(job.job_id, self.request.timeout_s or 0.0) from None
+
+    async def _words(self, record: Record) -> list[dict[str, Any]]:
+        """When each word is heard, as it was found here or as it is stored."""
+        details = self.job.details
+        if details is None:
+            pool, store = self.deps.pools.jobs, self.deps.job_store.store
+            details = await pool.finish(responses.details_of, store, record)
+        return list(details.get("word_timings") or [])
 
     def _stored(self, record: Record) -> AudioFile:
         """The stored audio, however long it is."""
@@ -167,7 +177,8 @@ def _read_wave(store: ObjectStore, record: Record) -> Wave | None:
     if "format" not in record or record.get("seconds", 0.0) > MAX_DECODED_S:
         return None
     line = responses.find_output(record, "audio")
-    return decode_result(store.get(line["key"]), record["format"])
+    rate = record.get("sample_rate") or SAMPLE_RATE
+    return decode_result(store.get(line["key"]), record["format"], rate)
 
 
 INDEX_AFTER_S = 5.0

@@ -62,7 +62,19 @@ class AsyncJobs:
         self._enqueue = enqueue
 
     async def enqueue(self, job_id: str, request: TTSRequest, owner: str) -> dict[str, Any]:
-        """Record the job as queued, then enqueue it: its status is known before the answer."""
+        """Record the job as queued, then enqueue it: its status is known before the answer.
+
+        Raises:
+            InvalidRequest: REF_AUDIO_NOT_QUEUED, JOB_ID_CONFLICT.
+        """
+        if request.holds_recording:
+            raise InvalidRequest(
+                f"ref_audio holds a recording, {len(request.ref_audio or ''):,} characters; a job "
+                "that waits in a queue takes a URL.",
+                code="REF_AUDIO_NOT_QUEUED",
+                hint="Send its https URL, keep it as a voice first, or have the speech made at "
+                "once: POST /v1/audio/speech, or mode sync.",
+            )
         if self._enqueue is None:
             snapshot = await self._queue.enqueue(job_id, request, owner)
         else:

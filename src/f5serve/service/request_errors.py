@@ -31,7 +31,7 @@ _MAX_CHARS = {
     "subtitles": MAX_FILE_CHARS,
     "language": MAX_LANGUAGE_CHARS,
     "queued_as": MAX_JOB_ID_CHARS,
-    **dict.fromkeys(["voice_file", "text_file"], MAX_BASE64_CHARS),
+    **dict.fromkeys(["ref_audio", "voice_file", "text_file"], MAX_BASE64_CHARS),
 }
 MAX_REQUEST_RULES = 100
 """Rules of pronunciation in one request; more belong into a lexicon of the library."""
@@ -64,7 +64,7 @@ def refusal(error: ErrorDetails, payload: Mapping[str, Any]) -> InvalidRequest:
         takes = f"a text of at most {_MAX_CHARS.get(name, MAX_NAME_CHARS):,} characters"
     elif name in RANGES or name == "timeout_s":
         low, high = RANGES.get(name, (1, MAX_TIMEOUT_S))
-        is_whole = name in ("seed", "nfe_step", "takes", "timeout_s")
+        is_whole = name in ("seed", "nfe_step", "takes", "timeout_s", "sample_rate")
         takes = (
             f"a whole number from {low:.0f} to {high:.0f}" if is_whole else f"{low:g} to {high:g}"
         )
@@ -106,7 +106,7 @@ def check_job_id(job_id: str) -> str:
 
 def bad_option(name: str, value: Any, takes: str) -> InvalidRequest:
     """The error for a field that cannot be used."""
-    shown = repr(value)
+    shown = repr(value[: _SHOWN_CHARS + 1] if isinstance(value, str) else value)
     if len(shown) > _SHOWN_CHARS:
         shown = shown[:_SHOWN_CHARS] + "..."
     return InvalidRequest(f"{name} is {shown}.", code="BAD_OPTION", hint=f"It takes {takes}.")

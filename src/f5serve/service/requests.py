@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -22,25 +21,23 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic.json_schema import SkipJsonSchema
 
-from f5serve.alignment.subtitles import FORMATS, SubtitleFormat
+from f5serve.alignment.subtitles import SubtitleFormat
+from f5serve.audio.encode import check_sample_rate
 from f5serve.jobs.records import sha256_of
 from f5serve.service.fields import (
-    Flag,
     Name,
     Request,
-    TextFields,
     lower,
-    lower_each,
     own_fields_first,
     whole,
     within,
 )
 from f5serve.service.request_errors import (
-    MAX_REF_TEXT_CHARS,
     MAX_TIMEOUT_S,
     bad_option,
     refusal,
 )
+from f5serve.service.speech_fields import SpeechFields
 from f5serve.settings import MAX_CHARS
 from f5serve.synthesis.script_request import (
     Cast,
@@ -54,10 +51,8 @@ from f5serve.synthesis.script_request import (
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.text.clean import clean_text
 from f5serve.text.script_parser import may_be_script
-from f5serve.text_kinds import Markup
-from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
+from f5serve.types import SAMPLE_RATE, AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
-from f5serve.voices.records import Consent
 
 DEFAULT_VOICE = "default"
 CROSS_FADE_S = 0.15
@@ -70,86 +65,6 @@ _WARNED = 5
 
 _NOT_HASHED = ("endpoint", "mode", "return_audio", "timeout_s", "local_voice", "timing_method")
 """Fields that say how an answer is wanted, or that have another name."""
-
-
-Formats = Annotated[list[SubtitleFormat], Field(max_length=len(FORMATS))]
-
-
-class ConsentFields(BaseModel):
-    """That the person who is heard in a recording agrees to be cloned."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["by"]})
-
-    by: Name | None = None
-    attested: Flag | None = None
-    at: Name | None = None
-    statement_sha256: Name | None = None
-
-    def consent(self) -> Consent:
-        """As records keep it."""
-        attested = self.attested is not False
-        return Consent(self.by or "", attested, self.at or "", self.statement_sha256 or "")
-
-
-class SpeechFields(TextFields):
-    """The fields that every request for speech has, at each entrypoint."""
-
-    response_format: Annotated[AudioFormat, BeforeValidator(lower)] | None = Field(
-        None,
-        description="`opus` is Opus in Ogg, `aac` is ADTS, `pcm` is 24 kHz, 16 bit, little-endian, "
-        "mono, without a header. Without it: `mp3` for /v1/audio/speech, `wav` for jobs.",
-    )
-    style: Name | None = Field(
-        None,
-        description="Of the voice: which of its recordings is cloned. Without it: its main one.",
-        examples=["happy"],
-    )
-    speed: Annotated[float, within("speed")] | None = Field(
-        None, description="2.0 is twice as fast as the voice speaks in its recording."
-    )
-    seed: Annotated[int, within("seed"), BeforeValidator(whole)] | None = Field(
-        None, description="With equal inputs it gives equal speech; without it one is chosen."
-    )
-    nfe_step: Annotated[int, within("nfe_step"), BeforeValidator(whole)] | None = Field(
-        None, description="ODE steps: fewer are faster, more are finer."
-    )
-    cfg_strength: Annotated[float, within("cfg_strength")] | None = Field(
-        None, description="Strength of classifier-free guidance: how closely the text is followed."
-    )
-    sway_sampling_coef: Annotated[float, within("sway_sampling_coef")] | None = Field(
-        None,
-        description="Bends the time grid of sampling towards its start; 0 leaves it even.",
-    )
-    cross_fade_s: Annotated[float, within("cross_fade_s")] | None = Field(
-        None, description="Overlap of neighbouring utterances, seconds."
-    )
-    remove_silence: Flag | None = Field(None, description="Shorten long silences.")
-    return_word_timings: Flag | None = Field(
-        None,
-        description="Find out when each word is heard, for the result of the job. Without it: true "
-        "for jobs, false for /v1/audio/speech.",
-    )
-    timing_format: Annotated[SubtitleFormat | Formats, BeforeValidator(lower_each)] | None = Field(
-        None, description="Files of word times that the result of the job has, one or several."
-    )
-    verify: Flag | None = Field(
-        None, description="Have the recogniser hear the speech, and say again what it misses."
-    )
-    markup: Annotated[Markup, BeforeValidator(lower)] | None = Field(
-        None,
-        description="Tags for voices, styles, pauses and speeds in the text, such as `[pause:1s]` "
-        "and `[voice:ana]`. `auto`: brackets that are no tag are spoken. `strict`: they are an "
-        "error. `off`: nothing is a tag. Without it: `auto`.",
-    )
-    ssml: Flag | None = Field(None, description="The text is SSML.")
-    duration_s: Annotated[float, within("duration_s")] | None = Field(
-        None, description="How long the speech is to be: its speed follows from that."
-    )
-    quick_start: Flag | None = Field(
-        None,
-        description="Begin with a short utterance, so that the first sound comes early. Without "
-        "it: true where speech is streamed. Both ways give other speech.",
-    )
 
 
 class TTSRequest(Request, SpeechFields):
@@ -167,10 +82,6 @@ class TTSRequest(Request, SpeechFields):
         None, description="Name of a voice, or the https URL of a recording.", examples=["default"]
     )
     local_voice: Name | None = Field(None, description="Another name of `voice`.")
-    ref_text: Annotated[str, Field(strict=True, max_length=MAX_REF_TEXT_CHARS)] | None = Field(
-        None, description="The words that are spoken in the recording under that URL."
-    )
-    consent: ConsentFields | None = Field(None, description="For a recording under a URL.")
     takes: Annotated[int, within("takes"), BeforeValidator(whole)] | None = Field(
         None,
         description="Versions of each part of the text, with other seeds; the first ones make the "
@@ -195,6 +106,7 @@ class TTSRequest(Request, SpeechFields):
     _normalize: str = PrivateAttr(default="")
     _sha256: str = PrivateAttr(default="")
     _script: str = PrivateAttr(default="")
+    _reference: str = PrivateAttr(default="")
     _about: str = PrivateAttr(default="")
     _max_text_chars: int = PrivateAttr(default=MAX_CHARS)
 
@@ -226,15 +138,21 @@ class TTSRequest(Request, SpeechFields):
         if local and alias and local != alias:
             takes = "the same value as local_voice, or leave one of them out"
             raise bad_option("voice", alias, takes)
+        if self.sample_rate:
+            check_sample_rate(self.format, self.sample_rate)
+        if self.ref_audio:
+            self._reference = self.check_reference()
+        if self._reference and (local or alias):
+            raise bad_option(
+                "voice", local or alias, "nothing beside ref_audio, which is the voice"
+            )
         names = type(self).model_fields
         sent = {name: payload[name] for name in names if payload.get(name) is not None}
         if self.consent is not None:  # its other fields may be no JSON, such as an infinite number
-            sent["consent"] = {
-                name: value
-                for name, value in sent["consent"].items()
-                if name in ConsentFields.model_fields and value is not None
-            }
+            sent["consent"] = self.consent.model_dump(exclude_none=True)
         unknown = islice((str(name) for name in payload if name not in names), _WARNED)
+        if self._reference and self.holds_recording:
+            sent["ref_audio"] = self._reference
         self._unknown = [
             name[:_SHOWN_CHARS].encode("utf-8", "backslashreplace").decode() for name in unknown
         ]
@@ -277,7 +195,8 @@ class TTSRequest(Request, SpeechFields):
 
     @property
     def raw_fields(self) -> dict[str, Any]:
-        """The request as it was sent, as JSON; of unknown fields the names alone."""
+        """The request as it was sent, as JSON: unknown fields without values, a recording as its
+        hash."""
         return {**self._sent, **dict.fromkeys(self._unknown)}
 
     @property
@@ -287,12 +206,17 @@ class TTSRequest(Request, SpeechFields):
 
     @property
     def speaker(self) -> str:
-        """Name or URL of the voice."""
-        return self.local_voice or self.voice or DEFAULT_VOICE
+        """Name or URL of the voice; a data: URL without content for a recording that was sent."""
+        return self._reference or self.local_voice or self.voice or DEFAULT_VOICE
 
     @property
     def format(self) -> AudioFormat:
         return self.response_format or "wav"
+
+    @property
+    def output_rate(self) -> int:
+        """Sample rate of the audio, Hz."""
+        return self.sample_rate or SAMPLE_RATE
 
     @property
     def word_timings(self) -> bool:
@@ -344,7 +268,9 @@ class TTSRequest(Request, SpeechFields):
     @property
     def summary(self) -> dict[str, Any]:
         """How lists show the job while it has no result."""
-        voice = "url" if is_url(self.speaker) else self.speaker
+        voice = self.speaker
+        if is_url(voice):
+            voice = "recording" if self.holds_recording else "url"
         return {
             "text": (self._about or self.text)[:ABOUT_CHARS],
             "voice": voice,
@@ -367,6 +293,7 @@ class TTSRequest(Request, SpeechFields):
             unnormalized=self.reading(voice),
             duration_s=self.duration_s,
             takes=self.takes or 1,
+            sample_rate=self.output_rate,
         )
 
     def reading(self, voice: Voice) -> frozenset[str]:
@@ -381,6 +308,7 @@ class TTSRequest(Request, SpeechFields):
             "voice": speech.voice.revision,
             "options": asdict(speech.options),
             "format": speech.format,
+            "sample_rate": speech.sample_rate,
             "cross_fade_s": speech.cross_fade_s,
             "remove_silence": speech.remove_silence,
             "quick_start": speech.quick_start,

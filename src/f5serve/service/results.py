@@ -160,7 +160,7 @@ def build_record(made: MadeSpeech, artifacts: list[Artifact]) -> dict[str, Any]:
             "words": len(found.words),
         },
         "format": result.format,
-        "sample_rate": result.wave.sample_rate,
+        "sample_rate": request.output_rate,
         "seconds": round(result.duration_s, 4),
         "engine": {"kind": result.engine, "model": result.model, "seed": result.seed},
         "voice": {"name": made.voice.name, "revision": made.voice.revision},

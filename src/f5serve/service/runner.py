@@ -42,7 +42,7 @@ from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.synthesizer import Synthesizer
-from f5serve.types import Wave
+from f5serve.types import Voice, Wave
 from f5serve.voices.names import StyleNotFound, check_style, is_default, is_url
 
 _log = logging.getLogger(__name__)
@@ -302,13 +302,7 @@ def _load_inputs(
             hint="Leave model out, or set F5_MODEL of the worker.",
         )
     began = time.perf_counter()
-    if is_url(request.speaker):
-        if request.style and check_style(request.style):
-            raise StyleNotFound(request.speaker[:80], request.style, ())
-        consent = request.consent.consent() if request.consent else None
-        voice = deps.voices.from_url(request.speaker, request.ref_text or "", consent=consent)
-    else:
-        voice = deps.voices.get(request.speaker, request.style)
+    voice = _reference(deps, request)
     voice_s = time.perf_counter() - began
     found = deps.lexicons.for_voice(request.speaker)
     lexicon = request.rules.over(found.lexicon)
@@ -332,6 +326,20 @@ def _load_inputs(
             deps.metrics.cache.labels("hit").inc()
     estimate_s = None if earlier else synthesizer.engine.estimate_s(plan.utterances)
     return _Inputs(synthesizer, identity["engine"], key, earlier, plan, estimate_s, voice_s)
+
+
+def _reference(deps: Dependencies, request: TTSRequest) -> Voice:
+    """The voice of a request; blocks."""
+    speaker = request.speaker
+    if not is_url(speaker):
+        return deps.voices.get(speaker, request.style)
+    if request.style and check_style(request.style):
+        raise StyleNotFound(speaker[:80], request.style, ())
+    words = request.ref_text or ""
+    consent = request.consent.consent() if request.consent else None
+    if request.holds_recording:
+        return deps.voices.from_bytes(request.recording(), words, consent=consent)
+    return deps.voices.from_url(speaker, words, consent=consent)
 
 
 def _identity(

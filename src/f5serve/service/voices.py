@@ -27,7 +27,7 @@ from f5serve.service.request_errors import (
     MAX_REF_TEXT_CHARS,
     bad_option,
 )
-from f5serve.service.requests import ConsentFields
+from f5serve.service.speech_fields import ConsentFields
 from f5serve.store.base import ObjectStore
 from f5serve.store.json_documents import canonical_json
 from f5serve.text.spoken import check_normalize

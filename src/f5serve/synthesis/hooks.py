@@ -68,7 +68,7 @@ class OutputCollector:
         self.utterances = plan.utterances
         self.hooks = hooks
         self._timer = timer
-        self._encoder = FileEncoder(file, plan.request.format)
+        self._encoder = FileEncoder(file, plan.request.format, output_rate=plan.request.sample_rate)
         self._joiner = Joiner(plan.joins)
         self._early: dict[int, TrimmedWave] = {}  # finished before one that comes first
         self._next = 0

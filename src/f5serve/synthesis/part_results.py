@@ -81,7 +81,8 @@ class _Takes:
             piece for index in part.indices for piece in joiner.add(TrimmedWave(waves[index]))
         ]
         wave = concatenate([*pieces, *joiner.end()])
-        return Take(seed, encode(wave, self.plan.request.format), wave.duration_s)
+        request = self.plan.request
+        return Take(seed, encode(wave, request.format, request.sample_rate), wave.duration_s)
 
 
 def part_results(

@@ -19,7 +19,12 @@ from typing import IO
 import numpy as np
 
 from f5serve.alignment.aligners import Aligners
-from f5serve.audio.encode import check_format
+from f5serve.audio.encode import (
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    check_format,
+    check_sample_rate,
+)
 from f5serve.errors import InvalidRequest
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks
@@ -63,6 +68,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "duration_s": (0.1, 3600),
     "max_speed": (1, 4),
     "takes": (1, MAX_TAKES),
+    "sample_rate": (MIN_SAMPLE_RATE, MAX_SAMPLE_RATE),
 }
 """What each option of a request may be."""
 
@@ -338,6 +344,7 @@ def check_request(request: SpeechRequest, max_text_chars: int) -> str:
     """
     check_options(request)
     check_format(request.format)
+    check_sample_rate(request.format, request.sample_rate)
     return clean_text(request.text, max_text_chars)
 
 

@@ -285,6 +285,12 @@ class VoiceLibrary:
         """
         return self._loader.from_url(url, VoiceUpload("", b"", ref_text, language, consent))
 
+    def from_bytes(
+        self, data: bytes, ref_text: str = "", language: str = "", consent: Consent | None = None
+    ) -> Voice:
+        """The voice of a recording; cached and refused as those of `from_url`."""
+        return self._loader.from_bytes(VoiceUpload("", data, ref_text, language, consent))
+
     def list(self, update_index: bool = True) -> list[VoiceRecord]:
         """All voices of the store in alphabetical order, without the packaged one.
 

@@ -1,11 +1,14 @@
-"""Loads the voices of records and of URLs, through the caches of this machine."""
+"""Loads the voices of records, URLs and recordings, through the caches of this machine."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+from weakref import WeakValueDictionary
 
 from f5serve.audio.encode import read_wav
 from f5serve.download.connection import NetworkPolicy
@@ -18,7 +21,7 @@ from f5serve.voices.records import VoiceRecord, damaged_error
 from f5serve.voices.storage import VoiceBuilder, VoiceStorage, VoiceUpload
 from f5serve.voices.transcripts import transcript_warnings
 
-_URL = "url:"  # key in the cache; no name has a colon
+_URL = "url:"  # of voices without a record in the cache; no name has a colon
 
 
 class VoiceLoader:
@@ -44,6 +47,8 @@ class VoiceLoader:
         self._memory = memory
         self._limits = limits
         self._network = network
+        self._guard = threading.Lock()
+        self._preparing: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
     def load(self, record: VoiceRecord) -> Voice:
         """The voice of a record.
@@ -72,14 +77,30 @@ class VoiceLoader:
         """
         self._builder.check(upload, None)
         data = fetch_url(url, self._limits, what="voice", network=self._network)
+        return self._prepared("url", replace(upload, data=data))
+
+    def from_bytes(self, upload: VoiceUpload) -> Voice:
+        """The voice of a recording, which is not kept; errors as `VoiceLibrary.from_bytes`.
+
+        Args:
+            upload: the recording, and what is known of it, without name.
+        """
+        self._builder.check(upload, None)
+        return self._prepared("recording", upload)
+
+    def _prepared(self, origin: str, upload: VoiceUpload) -> Voice:
+        """The voice, named after where it is from; one thread prepares it, others wait for that."""
         words = f"{upload.language}\0{upload.ref_text}".encode()
-        key = hashlib.sha256(hashlib.sha256(data).digest() + words).hexdigest()
-        voice = self._memory.get(_URL, key)
-        if voice is None:
-            upload = replace(upload, name=f"url-{key[:12]}", data=data)
-            voice = self._builder.prepare(upload).voice
-            self._memory.put(_URL, key, voice)
-        return voice
+        key = hashlib.sha256(hashlib.sha256(upload.data).digest() + words).hexdigest()
+        name = f"{origin}-{key[:12]}"
+        with self._guard:
+            lock = self._preparing.setdefault(key, threading.Lock())
+        with lock:
+            voice = self._memory.get(_URL, key)
+            if voice is None:
+                voice = self._builder.prepare(replace(upload, name=name)).voice
+                self._memory.put(_URL, key, voice)
+        return voice if voice.name == name else replace(voice, name=name)
 
     def add(self, record: VoiceRecord, voice: Voice) -> None:
         """Cache a voice that was just written, in place of its former revisions."""

@@ -317,7 +317,8 @@ def _check_consent(consent: Consent | None, required: bool, now: str) -> Consent
             raise InvalidRequest(
                 "This library takes a voice only with the consent of the speaker.",
                 code="CONSENT_REQUIRED",
-                hint="Say who confirms it: consent.by in jobs, consent_by over HTTP, --consent-by.",
+                hint="Say who confirms it: consent.by with speech and jobs, consent_by in uploads "
+                "over HTTP, --consent-by.",
             )
         return None
     if not consent.by.strip() or len(consent.by) > MAX_CONSENT_CHARS or len(consent.at) > 40:

@@ -56,11 +56,16 @@ def check_head(scope: Scope) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Largest bodies: those with files in them, and all others; `timeout_s` as BODY_TIMEOUT_S."""
+    """Largest bodies: those with files in them, and all others; `timeout_s` as BODY_TIMEOUT_S.
+
+    Attributes:
+        inline_paths: paths that take files within JSON.
+    """
 
     files_bytes: int
     plain_bytes: int
     timeout_s: float = BODY_TIMEOUT_S
+    inline_paths: frozenset[str] = frozenset()
 
 
 class BodyLimitMiddleware:
@@ -79,6 +84,7 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         has_files = headers.get("content-type", "").lower().startswith("multipart/")
+        has_files = has_files or scope["path"] in self._limits.inline_paths
         max_bytes = self._limits.files_bytes if has_files else self._limits.plain_bytes
         if declared_bytes(headers) > max_bytes:
             if "expect" not in headers:

@@ -17,7 +17,15 @@ from f5serve.errors import KeyMissing, StorageFailed
 from f5serve.http import errors
 from f5serve.http.errors import error_body
 from f5serve.http.request_body import JsonRoute
-from f5serve.http.schemas import JobAccepted, JobCancelled, JobList, JobResult, JobStatus, NewJob
+from f5serve.http.schemas import (
+    JobAccepted,
+    JobCancelled,
+    JobList,
+    JobResult,
+    JobStatus,
+    Links,
+    NewJob,
+)
 from f5serve.http.state import IDEMPOTENCY_PARAMETER, AppState, JobId, Owner, StateDep
 from f5serve.service.executor import BoundedExecutor
 from f5serve.service.requests import TTSRequest
@@ -76,9 +84,15 @@ async def create_job(new: NewJob, job_id: JobId, owner: Owner, state: StateDep) 
 async def accept(new: TTSRequest, job_id: str, owner: str, state: AppState) -> JSONResponse:
     """Have a request done in the background; the answer to it."""
     answer = await state.operations.enqueue(new, job_id, owner=owner)
+    links = job_links(job_id)
+    body = {**answer, "links": links.model_dump()}
+    return JSONResponse(body, 202, {"Location": links.self})
+
+
+def job_links(job_id: str) -> Links:
+    """Where a job is asked for."""
     at = _path(job_id)
-    links = {"self": at, "result": f"{at}/result", "audio": f"{at}/audio"}
-    return JSONResponse({**answer, "links": links}, 202, {"Location": at})
+    return Links(self=at, result=f"{at}/result", audio=f"{at}/audio")
 
 
 @router.get(

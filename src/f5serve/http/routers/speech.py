@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from f5serve.audio.encode import MEDIA_TYPES
-from f5serve.errors import F5Error, InvalidRequest
+from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
-from f5serve.http.schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.speech_schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.state import (
     IDEMPOTENCY_PARAMETER,
     IDEMPOTENT_ID_PREFIX,
@@ -28,14 +30,23 @@ from f5serve.http.state import (
     StateDep,
 )
 from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
+from f5serve.http.word_timestamps import (
+    HEADER,
+    MAX_HEADER_BYTES,
+    SpeechWords,
+    word_header,
+    word_timestamps,
+)
 from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
+from f5serve.service.requests import TTSRequest
 from f5serve.settings import read_pairs
-from f5serve.types import AudioFormat
+from f5serve.types import SAMPLE_RATE, AudioFormat
 from f5serve.voices.instructions import style_for
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import casefold, check_style, is_url
 
+REF_AUDIO = "ref_audio"
 PARAMS = {
     **dict.fromkeys(["TEXT_TOO_LONG", "EMPTY_TEXT", "NOT_TEXT", "BAD_UNICODE"], "input"),
     **dict.fromkeys(["TEXT_NOT_SPEAKABLE", "BAD_PINYIN", "ANSWER_TOO_LARGE"], "input"),
@@ -43,6 +54,11 @@ PARAMS = {
     **dict.fromkeys(["VOICE_NOT_FOUND", "BAD_VOICE_NAME", "RESERVED_VOICE_NAME"], "voice"),
     **dict.fromkeys(["UNKNOWN_MODEL", "MODEL_NOT_LOADED"], "model"),
     **dict.fromkeys(["STYLE_NOT_FOUND", "BAD_STYLE_NAME"], "style"),
+    **dict.fromkeys(["REF_TEXT_REQUIRED", "REF_TEXT_MISMATCH"], "ref_text"),
+    **dict.fromkeys(["CONSENT_REQUIRED", "BAD_CONSENT"], "consent"),
+    **dict.fromkeys(["URL_NOT_ALLOWED", "URL_TOO_LARGE", "URL_FAILED", "URL_TIMEOUT"], REF_AUDIO),
+    **dict.fromkeys(["BASE64_INVALID", "BASE64_TOO_LARGE"], REF_AUDIO),
+    "SAMPLE_RATE_NOT_SUPPORTED": "sample_rate",
     "UNKNOWN_FORMAT": "response_format",
     "MEDIA_EXTRA_MISSING": "response_format",
     "RECOGNISER_NOT_INSTALLED": "verify",
@@ -53,9 +69,14 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _TEXT = {"schema": {"type": "string"}}
 _HEADERS = {
     "X-F5-Job-Id": {"description": "Id of the job, for /v1/jobs/{id}.", **_TEXT},
-    "X-F5-Voice": {"description": "The voice of the library that speaks.", **_TEXT},
+    "X-F5-Voice": {"description": "The voice of the library that speaks, if one does.", **_TEXT},
     "X-F5-Style": {
         "description": "The style of that voice, by `style` or `instructions`; else absent.",
+        **_TEXT,
+    },
+    HEADER: {
+        "description": "With `word_timestamps`, of a file: a JSON list of word, start_ms and "
+        f"end_ms. Left out beyond {MAX_HEADER_BYTES:,} bytes, which X-F5-Warning says.",
         **_TEXT,
     },
     "X-F5-Warning": {
@@ -65,7 +86,7 @@ _HEADERS = {
 }
 _EVENTS = [
     {"$ref": f"#/components/schemas/{kind.__name__}"}
-    for kind in (SpeechDelta, SpeechDone, SpeechError)
+    for kind in (SpeechDelta, SpeechWords, SpeechDone, SpeechError)
 ]
 _EVENT = {
     "type": "object",
@@ -93,7 +114,7 @@ LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
     "mp3": 2_000,
     "opus": 1_500,
 }
-"""Bytes of a second of speech at least, by format."""
+"""Bytes of a second of speech at 24 kHz at least, by format."""
 
 OPENAI_VOICES = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
@@ -136,11 +157,67 @@ async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, state: St
 
 def refusal(error: F5Error) -> JSONResponse:
     """The answer to an error, naming the field that it is about."""
-    status, body, headers = errors.to_response(error, PARAMS.get(error.code))
+    status, body, headers = errors.to_response(error, error_param(error))
     return JSONResponse(body, status, headers)
 
 
+def error_param(error: F5Error) -> str | None:
+    """The field that an error is about, if it is about one."""
+    param = PARAMS.get(error.code)
+    return REF_AUDIO if isinstance(error, BadAudio) and param != "ref_text" else param
+
+
 async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -> Response:
+    settings = state.settings
+    asked = await resolve(body, state)
+    can_be_asked_again = job_id.startswith(IDEMPOTENT_ID_PREFIX)
+    is_sse, words = body.stream_format == "sse", bool(body.word_timestamps)
+    delivery = DeliveryOptions(
+        chunks=is_sse or not words,
+        whole_files=True,
+        detach_on_disconnect=True,
+        accept_unstored=not (settings.store_required or can_be_asked_again),
+        full_response=False,
+        words=words,
+    )
+    handle = await state.operations.submit(asked.request, job_id, delivery, owner=owner)
+    options = StreamOptions(
+        format=body.format,
+        sample_rate=asked.request.output_rate,
+        is_sse=is_sse,
+        input_chars=len(body.input),
+        headers=partial(_headers, asked, job_id, state),
+        on_error=refusal,
+        encoders=state.operations.pools.encoders,
+        stall_s=settings.request_timeout_s,
+        words=words,
+    )
+    return SpeechResponse(handle.events(), options)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSpeech:
+    """A request with the voice, style and model that it means.
+
+    Attributes:
+        voice: of the library; "" for a recording of the request.
+        style: of the voice; "" for none.
+        styles: those that instructions could choose from.
+    """
+
+    body: SpeechBody
+    request: TTSRequest
+    voice: str
+    style: str
+    styles: tuple[str, ...]
+
+
+async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
+    """Check all of a request that can be checked before it is a job.
+
+    Raises:
+        F5Error: what is wrong with it.
+    """
     settings = state.settings
     check_length(body.input, settings.openai_max_chars)
     check_size(body, settings.max_answer_mb)
@@ -148,43 +225,40 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
     style, styles = "", tuple[str, ...]()
     try:
         async with asyncio.timeout(settings.request_timeout_s):
-            voice = await resolve_voice(state, body.voice)
-            if body.style or body.instructions:
+            voice = body.voice_name()
+            voice = await resolve_voice(state, voice) if voice else ""
+            if body.style or (body.instructions and voice):
                 style, styles = await resolve_style(state, body, voice)
     except TimeoutError:
         raise errors.deadline_passed(settings.request_timeout_s) from None
-
-    def headers() -> Mapping[str, str]:
-        warnings = [*body.warnings(style, styles), *state.operations.warnings]
-        found = {"X-F5-Job-Id": job_id, "X-F5-Voice": voice}
-        if style:
-            found["X-F5-Style"] = style
-        if warnings:
-            line = " ".join(warnings)
-            found["X-F5-Warning"] = "".join(c if " " <= c <= "~" else "?" for c in line)
-        return {**found, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
     timeout_s = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    request = body.request(voice, style, model, timeout_s)
-    can_be_asked_again = job_id.startswith(IDEMPOTENT_ID_PREFIX)
-    delivery = DeliveryOptions(
-        chunks=True,
-        whole_files=True,
-        detach_on_disconnect=True,
-        accept_unstored=not (settings.store_required or can_be_asked_again),
-        full_response=False,
-    )
-    handle = await state.operations.submit(request, job_id, delivery, owner=owner)
-    options = StreamOptions(
-        format=body.format,
-        is_sse=body.stream_format == "sse",
-        input_chars=len(body.input),
-        headers=headers,
-        on_error=refusal,
-        encoders=state.operations.pools.encoders,
-        stall_s=settings.request_timeout_s,
-    )
-    return SpeechResponse(handle.events(), options)
+    meant = (voice, style, model, timeout_s)
+    if body.ref_audio:  # a recording is hashed, which may take a tenth of a second
+        request = await state.operations.pools.voices.run(body.request, *meant)
+    else:
+        request = body.request(*meant)
+    return ResolvedSpeech(body, request, voice, style, styles)
+
+
+def _headers(
+    asked: ResolvedSpeech, job_id: str, state: AppState, response: Mapping[str, Any]
+) -> Mapping[str, str]:
+    """The headers of an answer, which may begin before there is a response."""
+    found = {"X-F5-Job-Id": job_id, "X-F5-Voice": asked.voice, "X-F5-Style": asked.style}
+    warnings = [*asked.body.warnings(asked.style, asked.styles), *state.operations.warnings]
+    if "word_timings" in response:
+        words = word_timestamps(response["word_timings"])
+        found[HEADER] = word_header(words)
+        warnings += response["warnings"]
+        if words and not found[HEADER]:
+            warnings.append(
+                f"{HEADER} would be longer than {MAX_HEADER_BYTES:,} bytes: the times of the "
+                f"{len(words):,} words are in the result of the job."
+            )
+    line = " ".join(dict.fromkeys(warnings))
+    found["X-F5-Warning"] = "".join(c if " " <= c <= "~" else "?" for c in line)
+    found = {name: value for name, value in found.items() if value}
+    return {**found, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def check_length(text: str, max_chars: int) -> None:
@@ -221,7 +295,10 @@ def least_bytes(body: SpeechBody) -> float:
     """Bytes that the answer has at least."""
     seconds = len(body.input.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / (body.speed or 1.0)
     overhead = 4 / 3 if body.stream_format == "sse" else 1.0
-    return seconds * LEAST_BYTES_PER_S[body.format] * overhead
+    rate = (body.sample_rate or SAMPLE_RATE) / SAMPLE_RATE
+    if body.format not in ("wav", "pcm"):  # compressed sound does not grow with it
+        rate = min(1.0, rate)
+    return seconds * LEAST_BYTES_PER_S[body.format] * rate * overhead
 
 
 async def resolve_voice(state: AppState, name: str) -> str:
@@ -234,7 +311,7 @@ async def resolve_voice(state: AppState, name: str) -> str:
         raise InvalidRequest(
             f"{name[:80]!a} is a URL; /v1/audio/speech takes the name of a voice.",
             code="BAD_VOICE_NAME",
-            hint="Upload the recording to /v1/audio/voices, or give the URL to /v1/jobs.",
+            hint="Send the URL as ref_audio, or upload the recording to /v1/audio/voices.",
         )
     stands_for = alias_of(state.settings.openai_voices, name)
     if stands_for is None:

@@ -26,7 +26,7 @@ from f5serve.http.errors import BadField
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.routers.models import unknown
-from f5serve.http.schemas import SpeechError
+from f5serve.http.speech_schemas import SpeechError
 from f5serve.http.state import AppState, StateDep
 from f5serve.http.streaming import SSE
 from f5serve.http.transcription_schemas import (
