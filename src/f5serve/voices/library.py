@@ -310,14 +310,11 @@ class VoiceLibrary:
 
         The number of requests does not depend on the number of voices. Changes by this process are
         visible at once; by others as soon as the store lists them; by older versions of f5serve
-        after the next check of the index.
+        after the next check of the index. Raises StorageFailed with the store's own code.
 
         Args:
             after: only names that sort after it, whether it exists or not; "" for all.
             limit: 1 to MAX_PAGE.
-
-        Raises:
-            StorageFailed: the store's own code.
         """
         return self._catalog.page(after, min(max(limit, 1), MAX_PAGE))
 
