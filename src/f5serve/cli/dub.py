@@ -11,10 +11,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from f5serve.audio.encode import check_format
-from f5serve.cli.local_cast import local_cast, read_reading
+from f5serve.cli.local_cast import local_cast
 from f5serve.cli.output import STDOUT, show_utterances
-from f5serve.cli.say import choose_output, override, read_options, report, timing_outputs
+from f5serve.cli.say import choose_output, make_request, override, report, timing_outputs
 from f5serve.cli.voice_input import library_of, read_voice
 from f5serve.settings import Settings
 from f5serve.startup import LoadOptions, load, select_engine
@@ -24,7 +23,6 @@ from f5serve.synthesis.script_request import cast_script, check_script
 from f5serve.synthesis.synthesizer import check_options
 from f5serve.text.cue_files import MAX_FILE_BYTES, decode_subtitles, format_of, read_cue_file
 from f5serve.text.cues import parse_cues
-from f5serve.types import SpeechRequest
 from f5serve.voices.bulk_import import read_file
 
 
@@ -42,20 +40,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     spec = select_engine(settings, args.weights)
     recognition = SpeechRecognition(settings)
     voice = read_voice(args, spec, settings, recognition)
-    request = SpeechRequest(
-        text="",
-        voice=voice,
-        options=read_options(args, settings),
-        format=format,
-        cross_fade_s=args.cross_fade_s,
-        remove_silence=bool(args.remove_silence),
-        time_words=bool(timings),
-        verify=args.verify or settings.verify,
-        **({} if args.max_speed is None else {"max_speed": args.max_speed}),
-        **read_reading(args, voice, settings),
-    )
+    request = make_request(args, settings, voice, format, time_words=bool(timings))
+    if args.max_speed is not None:
+        request = replace(request, max_speed=args.max_speed)
     check_options(request)
-    check_format(format)
     open_library = partial(library_of, settings, recognition)
     cast = local_cast(args, settings, voice, open_library, spec.kind == "standin")
     cues = parse_cues(text, cast, format_of(args.file))

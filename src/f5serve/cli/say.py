@@ -56,7 +56,7 @@ from f5serve.synthesis.synthesizer import check_options
 from f5serve.synthesis.verification import describe
 from f5serve.text.clean import clean_text
 from f5serve.text.lexicon import Lexicon
-from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest
+from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 
 SUFFIXES: dict[str, AudioFormat] = {
     **{f".{name}": name for name in get_args(AudioFormat)},
@@ -80,21 +80,21 @@ def speak(args: argparse.Namespace, settings: Settings, file: ScriptFile | None)
     """Synthesize what options say; `file` has the text where it is no option, and voices."""
     output, format = choose_output(args)
     timings = timing_outputs(args, output)
-    asked = read_request(args, settings, file, format, time_words=bool(timings))
+    inputs = read_request(args, settings, file, format, time_words=bool(timings))
 
-    loaded = load(settings, LoadOptions(asked.spec, recognition=asked.recognition))
+    loaded = load(settings, LoadOptions(inputs.spec, recognition=inputs.recognition))
     with show_utterances() as on_progress:
         result = loaded.synthesizer.synthesize(
-            asked.request,
+            inputs.request,
             hooks=SynthesisHooks(on_progress=on_progress),
-            lexicon=asked.lexicon,
-            script=asked.script.parts,
+            lexicon=inputs.lexicon,
+            script=inputs.script.parts,
         )
     output.write(result.audio)
-    notes = asked.notes + write_takes(output, result)
+    notes = inputs.notes + write_takes(output, result)
     if file is not None and file.save_chunk:
         notes += write_chunks(output, chunks_of(result))
-    warnings = (*notes, *asked.script.warnings, *result.warnings)
+    warnings = (*notes, *inputs.script.warnings, *result.warnings)
     result = replace(result, warnings=tuple(dict.fromkeys(warnings)))
     return report(args, result, loaded, output, timings)
 
@@ -120,7 +120,7 @@ def report(
 
 
 @dataclass(frozen=True, slots=True)
-class AskedSpeech:
+class SpeechInputs:
     """What a command is to synthesize, before an engine is loaded.
 
     Attributes:
@@ -142,7 +142,7 @@ def read_request(
     file: ScriptFile | None,
     format: AudioFormat,
     time_words: bool,
-) -> AskedSpeech:
+) -> SpeechInputs:
     """The request of a command, with all that can be refused looked at.
 
     Raises:
@@ -152,21 +152,9 @@ def read_request(
     spec = select_engine(settings, args.weights)
     recognition = SpeechRecognition(settings)
     voice = read_voice(args, spec, settings, recognition)
-    request = SpeechRequest(
-        text="",
-        voice=voice,
-        options=read_options(args, settings),
-        format=format,
-        cross_fade_s=args.cross_fade_s,
-        remove_silence=bool(args.remove_silence),
-        time_words=time_words,
-        verify=args.verify or settings.verify,
-        duration_s=args.duration,
-        takes=args.takes,
-        **read_reading(args, voice, settings),
-    )
+    request = make_request(args, settings, voice, format, time_words)
+    request = replace(request, duration_s=args.duration, takes=args.takes)
     check_options(request)
-    check_format(format)
     voices = None
     notes: tuple[str, ...] = ()
     if file is not None:
@@ -183,7 +171,33 @@ def read_request(
     if file is not None:
         request = replace(request, duration_s=fixed_duration_s(file, voice, script.parts, request))
     lexicon = read_rules(args, settings, named_voice(args))
-    return AskedSpeech(request, script, lexicon, spec, recognition, notes)
+    return SpeechInputs(request, script, lexicon, spec, recognition, notes)
+
+
+def make_request(
+    args: argparse.Namespace,
+    settings: Settings,
+    voice: Voice,
+    format: AudioFormat,
+    time_words: bool,
+) -> SpeechRequest:
+    """The options that `say` and `dub` share as a request without text.
+
+    Raises:
+        InvalidRequest: UNKNOWN_FORMAT, MEDIA_EXTRA_MISSING, BAD_OPTION for language or normalize.
+    """
+    check_format(format)
+    return SpeechRequest(
+        text="",
+        voice=voice,
+        options=read_options(args, settings),
+        format=format,
+        cross_fade_s=args.cross_fade_s,
+        remove_silence=bool(args.remove_silence),
+        time_words=time_words,
+        verify=args.verify or settings.verify,
+        **read_reading(args, voice, settings),
+    )
 
 
 def override(settings: Settings, args: argparse.Namespace) -> Settings:
