@@ -122,12 +122,17 @@ def clean(text: str, max_chars: int) -> MappedText:
         refuse_broken_unicode(text)
         mapped = _clean(mapped)
     if not any(map(str.isalnum, with_aliases(mapped.text))):
-        raise InvalidRequest(
-            "Text input is required.",
-            code="EMPTY_TEXT",
-            hint="Send at least one letter or digit to speak.",
-        )
+        raise empty_text()
     return mapped
+
+
+def empty_text() -> InvalidRequest:
+    """The error for a text without a word; code EMPTY_TEXT."""
+    return InvalidRequest(
+        "Text input is required.",
+        code="EMPTY_TEXT",
+        hint="Send at least one letter or digit to speak.",
+    )
 
 
 def _clean(text: MappedText) -> MappedText:

@@ -15,7 +15,7 @@ from f5serve.text.clean import clean_text
 from f5serve.text.cue_files import BadSubtitles, Cue, CueFile, read_cue_file
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.markup import without_entities
-from f5serve.text.script import MAIN, MAX_VOICES, KnownNames, Part, Script, VoiceNames
+from f5serve.text.script import MAIN, MAX_VOICES, KnownNames, Part, Script, VoiceNames, style_splits
 
 _SHOWN_CHARS = 40
 _LONGEST_NAME = 100
@@ -163,13 +163,10 @@ class _CueParser:
             return "", ""
         if self._names.has_voice(written):
             return written, ""
-        at = written.rfind("_")
-        while at > 0:
-            voice, style = written[:at], written[at + 1 :].lower()
-            voice = "" if voice.lower() == MAIN else voice
+        for left, style in style_splits(written):
+            voice = "" if left.lower() == MAIN else left
             if self._names.has_voice(voice) and self._names.has_style(voice, style):
                 return voice, style
-            at = written.rfind("_", 0, at)
         return None
 
     def _warnings(self, silent: Sequence[Cue]) -> Iterator[str]:

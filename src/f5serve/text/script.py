@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from f5serve.errors import InvalidRequest
 from f5serve.text.mapped_text import MappedText
+from f5serve.text.plan import MAX_SEED
 
 MAIN = "main"
 """What tags call the voice of the request."""
@@ -27,7 +28,6 @@ MAX_NAMES = 64
 
 MAX_PAUSE_S = 60.0
 SPEEDS = (0.25, 4.0)
-MAX_SEED = 2**31 - 1
 
 
 class VoiceNames(Protocol):
@@ -207,6 +207,14 @@ class AnyVoice:
 
     def similar(self, voice: str) -> Sequence[str]:
         return ()
+
+
+def style_splits(name: str) -> Iterator[tuple[str, str]]:
+    """What may be voice and style in a name such as `ana_very_happy`: the longest voice first."""
+    at = name.rfind("_")
+    while at > 0:
+        yield name[:at], name[at + 1 :].lower()
+        at = name.rfind("_", 0, at)
 
 
 class KnownNames:

@@ -32,6 +32,7 @@ from f5serve.text.script import (
     read_pause,
     read_seed,
     read_speed,
+    style_splits,
 )
 from f5serve.text_kinds import Markup
 
@@ -271,13 +272,9 @@ class _Parser:
             return _State(voice, name.lower())
         if self._names.has_voice(name):
             return _State(name)
-        at = name.rfind("_")
-        while at > 0:
-            if self._names.has_voice(name[:at]) and self._names.has_style(
-                name[:at], name[at + 1 :]
-            ):
-                return _State(name[:at], name[at + 1 :].lower())
-            at = name.rfind("_", 0, at)
+        for left, style in style_splits(name):
+            if self._names.has_voice(left) and self._names.has_style(left, style):
+                return _State(left, style)
         return None
 
     def _begin_tag(self, kind: str, state: _State) -> None:
