@@ -18,15 +18,12 @@ from f5serve.synthesis.script_request import (
     CastScript,
     CastVoice,
     ScriptSyntax,
-    cast_script,
-    check_script,
-    read_script,
+    cast_text,
 )
 from f5serve.text.language import canonical_tag
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.lexicon_files import MAX_FILE_BYTES, read_lexicon
 from f5serve.text.lexicon_rules import LexiconRule
-from f5serve.text.script import Part
 from f5serve.text.spoken import unnormalized_kinds
 from f5serve.types import Voice
 from f5serve.voices.bulk_import import read_file
@@ -92,7 +89,8 @@ class LocalCast:
         """As `Cast.load`."""
         found = self._find(voice, style)
         name = (voice or self._speaker) if found.name == (voice or self._speaker) else None
-        return CastVoice(found, self._rules(name), self._reading(found))
+        speed = None if self._file is None else self._file.speed(voice)
+        return CastVoice(found, self._rules(name), self._reading(found), speed)
 
     def _find(self, voice: str, style: str) -> Voice:
         if not voice and style in ("", self._main.style):
@@ -102,12 +100,6 @@ class LocalCast:
         if self._has_standin and voice in voice_names():
             return replace(default_voice(), name=voice)
         return self._library.get(voice or self._speaker, style)
-
-    def with_speed(self, part: Part) -> Part:
-        """A part with the speed that a script file gives its voice, if a tag gives none."""
-        if self._file is None or part.speed is not None:
-            return part
-        return replace(part, speed=self._file.speed(part.voice))
 
 
 def local_cast(  # noqa: PLR0913 - all that finds voices
@@ -133,14 +125,10 @@ def read_parts(
     """The parts of a text with their voices; none where it has no tag.
 
     Raises:
-        F5Error: as `read_script`, `check_script` and `cast_script`.
+        F5Error: as `cast_text`.
     """
-    script = read_script(text, cast, ScriptSyntax(args.markup, args.ssml, speed))
-    if script is None:
-        return CastScript(())
-    check_script(script, settings.max_text_chars)
-    parts = tuple(cast.with_speed(part) for part in script.parts)
-    return cast_script(replace(script, parts=parts), cast)
+    syntax = ScriptSyntax(args.markup, args.ssml, speed)
+    return cast_text(text, cast, syntax, settings.max_text_chars)
 
 
 def reading_of(args: argparse.Namespace, voice: Voice, settings: Settings) -> frozenset[str]:

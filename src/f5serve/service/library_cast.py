@@ -70,4 +70,4 @@ class LibraryCast:
         if not voice:
             return CastVoice(found, self.lexicon, reading)
         own = self.lexicons.for_voice(voice)
-        return CastVoice(found, self.rules.over(own.lexicon), reading, own.warnings)
+        return CastVoice(found, self.rules.over(own.lexicon), reading, warnings=own.warnings)

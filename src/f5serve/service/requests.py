@@ -43,10 +43,9 @@ from f5serve.synthesis.script_request import (
     Cast,
     CastScript,
     ScriptSyntax,
-    cast_script,
+    cast_text,
     check_markup,
     check_script,
-    read_script,
 )
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.text.clean import clean_text
@@ -255,15 +254,12 @@ class TTSRequest(Request, SpeechFields):
         """The parts of the text with their voices; none where it has no tag.
 
         Raises:
-            F5Error: as `read_script` and `cast_script`.
+            F5Error: as `cast_text`.
         """
-        script = None
-        if self._script:
-            script = read_script(self._script, cast, self.syntax(self._defaults.speed))
-        if script is None:
+        if not self._script:
             return CastScript(())
-        check_script(script, self._max_text_chars)
-        return cast_script(script, cast)
+        syntax = self.syntax(self._defaults.speed)
+        return cast_text(self._script, cast, syntax, self._max_text_chars)
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -27,10 +27,7 @@ from f5serve.synthesis.script_request import (
     Cast,
     CastScript,
     ScriptSyntax,
-    cast_script,
-    check_markup,
-    check_script,
-    read_script,
+    cast_text,
 )
 from f5serve.text.clean import clean_text
 from f5serve.text_kinds import Markup
@@ -65,15 +62,10 @@ class TextRequest(Request, TextFields):
         """The parts of the text with their voices; none where it has no tag.
 
         Raises:
-            F5Error: as `check_markup`, `read_script`, `check_script` and `cast_script`.
+            F5Error: as `cast_text`.
         """
         syntax = ScriptSyntax(self.markup or "auto", bool(self.ssml), self.speed or 1.0)
-        check_markup(self.text, syntax, max_text_chars)
-        script = read_script(self.text, cast, syntax)
-        if script is None:
-            return CastScript(())
-        check_script(script, max_text_chars)
-        return cast_script(script, cast)
+        return cast_text(self.text, cast, syntax, max_text_chars)
 
     def speech_request(self, voice: Voice, normalize: str) -> SpeechRequest:
         """The request that would be spoken; its text is not clean yet."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from f5serve.errors import InvalidRequest
 from f5serve.synthesis.speech_plan import SpeechPart
-from f5serve.text.clean import clean_text
+from f5serve.text.clean import clean_text, empty_text
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.script import AnyVoice, Mark, Part, Script, VoiceNames, bad_markup
 from f5serve.text.script_parser import check_tags, may_be_script, parse_script
@@ -48,12 +48,14 @@ class CastVoice:
     """A voice of a script, and how its texts are read: attributes as of `SpeechPart`.
 
     Attributes:
+        speed: of parts whose tags give none; None is that of the request.
         warnings: for the caller, besides those of the voice.
     """
 
     voice: Voice
     lexicon: Lexicon | None = None
     unnormalized: frozenset[str] = frozenset()
+    speed: float | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -90,6 +92,13 @@ def check_markup(text: str, syntax: ScriptSyntax, max_chars: int) -> Script | No
         InvalidRequest: TEXT_TOO_LONG for more markup than such a text can need; as `read_script`,
             but for names.
     """
+    _check_size(text, syntax, max_chars)
+    if syntax.is_ssml:
+        return parse_ssml(text, AnyVoice(), syntax.speed)
+    return check_tags(text, syntax.markup)
+
+
+def _check_size(text: str, syntax: ScriptSyntax, max_chars: int) -> None:
     most = 3 * max_chars + MARKUP_CHARS
     if len(text) > most and (syntax.is_ssml or may_be_script(text)):
         raise InvalidRequest(
@@ -97,11 +106,6 @@ def check_markup(text: str, syntax: ScriptSyntax, max_chars: int) -> Script | No
             code="TEXT_TOO_LONG",
             hint="Send it in parts, or raise F5_MAX_TEXT_CHARS.",
         )
-    return (
-        parse_ssml(text, AnyVoice(), syntax.speed)
-        if syntax.is_ssml
-        else check_tags(text, syntax.markup)
-    )
 
 
 def check_script(script: Script, max_chars: int) -> None:
@@ -118,7 +122,7 @@ def check_script(script: Script, max_chars: int) -> None:
         )
     size = sum(len(part.text.text) for part in script.parts)
     if not size:
-        raise _empty()
+        raise empty_text()
     if size > max_chars:
         raise InvalidRequest(
             f"The text has {size:,} characters without its tags; {max_chars:,} is the limit of one"
@@ -140,6 +144,24 @@ class CastScript:
     parts: tuple[SpeechPart, ...]
     warnings: tuple[str, ...] = ()
     language: str = ""
+
+
+def cast_text(text: str, cast: Cast, syntax: ScriptSyntax, max_chars: int) -> CastScript:
+    """The parts of a text with their voices; none where it has no markup of scripts.
+
+    Args:
+        max_chars: that may be spoken.
+
+    Raises:
+        InvalidRequest: TEXT_TOO_LONG; as `read_script` and `check_script`.
+        F5Error: as `cast_script`.
+    """
+    _check_size(text, syntax, max_chars)
+    script = read_script(text, cast, syntax)
+    if script is None:
+        return CastScript(())
+    check_script(script, max_chars)
+    return cast_script(script, cast)
 
 
 def cast_script(script: Script, cast: Cast) -> CastScript:
@@ -164,12 +186,14 @@ def cast_script(script: Script, cast: Cast) -> CastScript:
         if key not in loaded:
             loaded[key] = cast.load(source.voice, source.style)
         found = loaded[key]
+        if source.speed is None:
+            source = replace(source, speed=found.speed)
         marks = _mark_chars(source.text.text, source.marks)
         parts.append(
             SpeechPart(source, text, found.voice, found.lexicon, found.unnormalized, marks)
         )
     if not any(part.text for part in parts):
-        raise _empty()
+        raise empty_text()
     warnings = [*script.warnings]
     for found in loaded.values():
         warnings += [*found.voice.warnings, *found.warnings]
@@ -202,14 +226,6 @@ def _mark_chars(text: str, marks: Sequence[Mark]) -> tuple[int, ...]:
 
 def _sum(left: float | None, right: float | None) -> float | None:
     return left if right is None else round((left or 0.0) + right, 3)
-
-
-def _empty() -> InvalidRequest:
-    return InvalidRequest(
-        "Text input is required.",
-        code="EMPTY_TEXT",
-        hint="Send at least one letter or digit to speak.",
-    )
 
 
 def script_parts(parts: Sequence[Part]) -> list[dict[str, object]]:
