@@ -28,13 +28,7 @@ from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed,
 from f5serve.service.admission import AdmissionController
 from f5serve.service.dependencies import Dependencies, ServiceOptions
 from f5serve.service.dubs import DUB, DubRequest, parse_speech, subtitle_fetcher
-from f5serve.service.events import (
-    ChunkStore,
-    Completed,
-    DeliveryOptions,
-    JobEvent,
-    response_of,
-)
+from f5serve.service.events import ChunkStore, Completed, DeliveryOptions, JobEvent, response_of
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.health import HealthChecks, overall_status
 from f5serve.service.job_handle import JobHandle, JobQueries
@@ -53,6 +47,7 @@ from f5serve.store.atomic import remove_stale
 from f5serve.store.base import ObjectStore
 from f5serve.store.bounded import BoundedStore
 from f5serve.synthesis.synthesizer import Synthesizer
+from f5serve.types import Engine
 from f5serve.voices.lexicons import LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
 
@@ -155,9 +150,9 @@ class SpeechService:
             self._queue.begin()
             self.background.begin("index", self._job_queries.maintain_index)
 
-    async def ready(self) -> None:
-        """Wait for the model; raises what it could not be loaded for."""
-        await self._executor.synthesizer()
+    async def ready(self) -> Engine:
+        """The engine, once its model is loaded; raises what it could not be loaded for."""
+        return (await self._executor.synthesizer()).engine
 
     @property
     def broken(self) -> bool:

@@ -44,7 +44,7 @@ from f5serve.settings import read_pairs
 from f5serve.types import SAMPLE_RATE, AudioFormat
 from f5serve.voices.instructions import style_for
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import casefold, check_style, is_url
+from f5serve.voices.names import DEFAULT_NAME, casefold, check_style, is_url
 
 REF_AUDIO = "ref_audio"
 PARAMS = {
@@ -305,7 +305,8 @@ async def resolve_voice(state: AppState, name: str) -> str:
     """The voice that a request means by this name.
 
     Raises:
-        InvalidRequest: BAD_VOICE_NAME for a URL; or as `VoiceLibrary.has`.
+        InvalidRequest: BAD_VOICE_NAME for a URL; or as `VoiceLibrary.exists`.
+        F5Error: as `SpeechService.ready`, for a name of OpenAI's.
     """
     if is_url(name):
         raise InvalidRequest(
@@ -313,11 +314,17 @@ async def resolve_voice(state: AppState, name: str) -> str:
             code="BAD_VOICE_NAME",
             hint="Send the URL as ref_audio, or upload the recording to /v1/audio/voices.",
         )
-    stands_for = alias_of(state.settings.openai_voices, name)
-    if stands_for is None:
+    pairs = state.settings.openai_voices
+    stands_for = alias_of(pairs, name)
+    has_own = not pairs and casefold(name) in OPENAI_VOICES
+    if stands_for is None and not has_own:
         return name
-    found = await state.operations.pools.voices.run(state.voices.exists, name)
-    return name if found else stands_for
+    if await state.operations.pools.voices.run(state.voices.exists, name):
+        return name
+    if stands_for is None:  # which it is, only the model says
+        engine = await state.operations.ready()
+        stands_for = casefold(name) if casefold(name) in engine.voices else DEFAULT_NAME
+    return stands_for
 
 
 async def resolve_style(
