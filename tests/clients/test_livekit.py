@@ -1,0 +1,57 @@
+"""LiveKit's plugins, made as docs/guides/leaving-openai.md says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.clients.environment import needs_clients, script
+from tests.clients.guide import block
+from tests.hearing import word_error_rate
+from tests.http.house import House
+from tests.http.test_streaming import HELD, Sentences
+from tests.voices.material import DATA, WORDS
+
+pytestmark = needs_clients
+
+
+def test_openai_speaks_and_listens(home: House, key: str, tmp_path: Path) -> None:
+    source = block("LiveKit Agents", home.url, key)
+    asks = [
+        {"text": "Hello there."},
+        {"text": "Hello there.", "model": "tts-1", "voice": "onyx"},
+        {"text": "Hello there.", "voice": "ghost"},
+        {"file": str(DATA / "librivox-0880.wav")},
+    ]
+    with script("livekit_plugins", tmp_path, source, asks) as events:
+        for is_events in (True, False):
+            *parts, end = events.until("end", "error")
+            assert sum(part["s"] for part in parts) == pytest.approx(12 * 0.06, abs=0.05)
+            assert {part["rate"] for part in parts} == {24_000}
+            assert bool(end["output_tokens"]) == is_events  # a plain file cannot say
+        assert "There is no voice 'ghost'." in events.until("end", "error")[-1]["message"]
+        assert word_error_rate(WORDS, events.next()["text"]) < 0.35
+
+
+def test_openai_hears_the_first_sentence_before_the_second_is_made(
+    halting: House, key: str, tmp_path: Path
+) -> None:
+    tone = halting.tone
+    assert isinstance(tone, Sentences)
+    source = block("LiveKit Agents", halting.url, key)
+    asks = [{"text": HELD}, {"text": HELD + " So.", "model": "tts-1"}]
+    with script("livekit_plugins", tmp_path, source, asks) as events:
+        for _ in asks:
+            first = events.next()
+            tone.go_on()
+            assert first["event"] == "audio"
+            *parts, end = events.until("end", "error")
+            assert end["event"] == "end"
+            assert sum(part["s"] for part in parts) > 5
+
+
+def test_a_wrong_key_is_named(home: House, tmp_path: Path) -> None:
+    source = block("LiveKit Agents", home.url, "another-key")
+    with script("livekit_plugins", tmp_path, source, [{"text": "Hello there."}]) as events:
+        assert "API key" in events.next()["message"]
