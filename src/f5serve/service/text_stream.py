@@ -91,15 +91,27 @@ async def _job_events(
                 yield tuple(map(word_of, event.response["word_timings"]))
 
 
+@dataclass(frozen=True, slots=True)
+class TextOptions:
+    """How a text is taken and told.
+
+    Attributes:
+        owner: as for `SpeechService.submit`.
+        granularity: where the text may be split.
+        words: whether segments tell when their words are heard.
+    """
+
+    owner: str = ""
+    granularity: Granularity = "clause"
+    words: bool = False
+
+
 class TextStream:
     """The speech of one text; used within the event loop of the operations.
 
     Args:
         fields: of `TTSRequest`, but for the text, which has no markup.
         max_chars: longest text in all.
-        owner: as `SpeechService.submit`.
-        granularity: where the text may be split.
-        words: whether segments tell when their words are heard.
     """
 
     def __init__(
@@ -107,16 +119,14 @@ class TextStream:
         operations: SpeechService,
         fields: Mapping[str, Any],
         max_chars: int,
-        owner: str = "",
-        *,
-        granularity: Granularity = "clause",
-        words: bool = False,
+        options: TextOptions | None = None,
     ) -> None:
+        options = options or TextOptions()
         self._operations, self._fields = operations, dict(fields)
-        self._max_chars, self._owner, self._words = max_chars, owner, words
+        self._max_chars, self._options = max_chars, options
         language = str(fields.get("language") or "").partition("-")[0]
-        self._is_whole = granularity == "none"
-        self._splitter = IncrementalSplitter(language, clauses=granularity == "clause")
+        self._is_whole = options.granularity == "none"
+        self._splitter = IncrementalSplitter(language, clauses=options.granularity == "clause")
         self._pieces: list[str] = []
         self._rest: list[str] = []
         self._news = asyncio.Event()
@@ -215,7 +225,7 @@ class TextStream:
         fields: dict[str, Any] = {"quick_start": False} if self._has_spoken else {}
         self._has_spoken = True
         fields |= {**self._fields, "text": text}
-        return _job_events(self._operations, fields, self._owner, self._words)
+        return _job_events(self._operations, fields, self._options.owner, self._options.words)
 
     async def _next_text(self) -> str:
         """What is to be spoken together, once there is something; "" at the end of all."""

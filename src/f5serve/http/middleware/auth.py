@@ -5,12 +5,14 @@ Sets in `scope["state"]`:
     key        the `ApiKey`, None without one
     caller     its name, "" without one
     is_known   whether the caller may see all: the key is valid, or the server needs none
+    take_key   of a WebSocket without a key: takes the one of its first message, or raises
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,6 +24,9 @@ from f5serve.secrets import ApiKey, find_key
 
 WRONG_KEYS_PER_MINUTE = 20
 """Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
+
+SOCKET_PARAMETERS = frozenset({"api_key", "xi-api-key"})
+"""Where browsers send the key of a WebSocket, for which they set no headers; it is not logged."""
 
 _HOW = "Send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`."
 
@@ -50,9 +55,17 @@ class APIKeyMiddleware:
         state["key"] = key
         state["caller"] = key.name if key else ""
         state["is_known"] = key is not None or not self._keys
-        if not state["is_known"] and not is_public(scope["path"]):
+        if self._keys and not sent and scope["type"] == "websocket":
+            state["take_key"] = partial(self._take_key, scope)
+        elif not state["is_known"] and not is_public(scope["path"]):
             raise self._refusal(scope, bool(sent))
         await self._app(scope, receive, send)
+
+    def _take_key(self, scope: Scope, sent: str) -> None:
+        key = find_key(self._keys, sent.encode("utf-8", "replace")) if sent else None
+        if key is None:
+            raise self._refusal(scope, bool(sent))
+        scope["state"] |= {"key": key, "caller": key.name, "is_known": True}
 
     def _refusal(self, scope: Scope, has_sent: bool) -> F5Error:
         if not has_sent and _is_in_url(scope):
@@ -81,9 +94,14 @@ class APIKeyMiddleware:
 
 
 def _sent(scope: Scope) -> Iterator[bytes]:
-    """The keys in a request's headers; a proxy's own may be among them."""
+    """The keys of a request; a proxy's own may be among them."""
+    if scope["type"] == "websocket":
+        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
+        for parameter, text in query:
+            if parameter.lower() in SOCKET_PARAMETERS:
+                yield text.encode("utf-8", "replace")
     for name, value in scope["headers"]:
-        if name == b"x-api-key":
+        if name in (b"x-api-key", b"xi-api-key"):
             yield value.strip()
         elif name == b"authorization":
             scheme, _, rest = value.strip().partition(b" ")
