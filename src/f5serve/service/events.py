@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from f5serve.audio import g711
 from f5serve.audio.decode import DecodeLimits, decode
 from f5serve.audio.edit import resample
 from f5serve.audio.encode import read_wav
@@ -173,4 +174,7 @@ def decode_result(audio: bytes, format: AudioFormat, sample_rate: int = SAMPLE_R
     if format == "pcm":
         samples = np.frombuffer(audio[: len(audio) // 2 * 2], dtype="<i2")
         return resample(Wave(samples.astype(np.float32) / np.float32(32_768.0), sample_rate))
+    if format in ("ulaw", "alaw"):
+        codes = np.frombuffer(audio, np.uint8)
+        return resample(Wave(g711.expand(codes, format), sample_rate))
     return resample(read_wav(audio)) if format == "wav" else decode(audio, _OWN)

@@ -68,7 +68,13 @@ class OutputCollector:
         self.utterances = plan.utterances
         self.hooks = hooks
         self._timer = timer
-        self._encoder = FileEncoder(file, plan.request.format, output_rate=plan.request.sample_rate)
+        request = plan.request
+        self._encoder = FileEncoder(
+            file,
+            request.format,
+            output_rate=request.sample_rate,
+            bit_rate_kbps=request.bit_rate_kbps,
+        )
         self._joiner = Joiner(plan.joins)
         self._early: dict[int, TrimmedWave] = {}  # finished before one that comes first
         self._next = 0
