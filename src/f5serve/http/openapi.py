@@ -123,7 +123,7 @@ def _scopes(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], str]:
         (route.path_format, method.lower()): scope_of(route)
         for route in routes
         if isinstance(route, APIRoute)
-        for method in route.methods
+        for method in (route.methods or ())
     }
 
 
