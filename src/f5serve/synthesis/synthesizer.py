@@ -169,8 +169,8 @@ class Synthesizer:
         """
         request, utterances = plan.request, plan.utterances
         verifier = self._verifier(plan)
-        timer = self._timer(plan) if request.time_words else None
         hooks = hooks or SynthesisHooks()
+        timer = self._timer(plan, hooks) if request.time_words else None
         began = time.perf_counter()
         collector = OutputCollector(plan, hooks, timer, file)
         speaker = verifier or self.engine
@@ -262,9 +262,11 @@ class Synthesizer:
         language = self.verification.checker.language_for(request.text, spoken)
         return None if language is None else Verifier(self.engine, self.verification, language)
 
-    def _timer(self, plan: SpeechPlan) -> WordTimingCollector:
+    def _timer(self, plan: SpeechPlan, hooks: SynthesisHooks) -> WordTimingCollector:
         languages, is_script = plan.languages, plan.is_script
-        return WordTimingCollector(self.aligners, plan.utterances, languages, is_script)
+        return WordTimingCollector(
+            self.aligners, plan.utterances, languages, is_script, hooks.on_words
+        )
 
     def _warnings(
         self,
