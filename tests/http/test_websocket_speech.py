@@ -59,8 +59,10 @@ def test_the_first_clause_is_heard_before_the_rest_is_written(home: House) -> No
         caller.done()
         rest = caller.until("session.done")
     segment = ["audio.start", "sound", "audio.done"]
-    assert kinds([start, sound, *rest]) == [*segment, *segment, "session.done"]
-    assert rest[-1] == {"type": "session.done", "utterance_index": 0, "total_sentences": 2}
+    count = kinds(rest).count("audio.done")  # by how fast it was written
+    assert count in (2, 3)
+    assert kinds([start, sound, *rest]) == [*segment * count, "session.done"]
+    assert rest[-1] == {"type": "session.done", "utterance_index": 0, "total_sentences": count}
     texts = [m["sentence_text"] for m in [start, *rest] if isinstance(m, dict) and "format" in m]
     assert "".join(texts) == FIRST + SECOND + THIRD
     done = [m["total_bytes"] for m in rest if isinstance(m, dict) and m["type"] == "audio.done"]

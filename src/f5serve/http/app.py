@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from functools import partial
 
 from fastapi import FastAPI
@@ -58,8 +59,10 @@ from f5serve.http.routers import (
     transcriptions,
     voices,
 )
+from f5serve.http.scopes import ScopeMiddleware, scope_of
 from f5serve.http.sockets import SocketLimits
 from f5serve.http.state import AppState
+from f5serve.secrets import EXPIRES_SOON_S
 from f5serve.settings import Settings
 
 ROUTERS = (
@@ -81,7 +84,11 @@ def make_app(state: AppState) -> FastAPI:
 
 
 def assemble() -> FastAPI:
-    """All routes without a state; enough for the OpenAPI document."""
+    """All routes without a state; enough for the OpenAPI document.
+
+    Raises:
+        TypeError: a route does not say which scope a key needs for it.
+    """
     app = FastAPI(
         title="f5serve",
         version=build.stamp().version,
@@ -93,9 +100,13 @@ def assemble() -> FastAPI:
     for each in ROUTERS:
         _add_head(each.router)
         app.include_router(each.router)
-    errors.install(app, [route for each in ROUTERS for route in each.router.routes])
+    routes = [route for each in ROUTERS for route in each.router.routes]
+    for route in routes:
+        scope_of(route)
+    app.add_middleware(ScopeMiddleware, routes=routes)  # made with the first request
+    errors.install(app, routes)
+    openapi.install(app, routes)
     app.router.default = partial(_not_found, app.router.default)
-    openapi.install(app)
     app.state.writer = docs.Writer()
     app.state.socket_limits = SocketLimits()
     return app
@@ -173,6 +184,11 @@ def _warn(settings: Settings) -> None:
             " instead",
             clear,
         )
+    for key in settings.api_keys:
+        left_s = key.seconds_left(time.time())
+        if left_s < EXPIRES_SOON_S:
+            what = "has expired" if left_s <= 0 else f"expires at the end of {key.last_day}, UTC"
+            _log.warning("the key %s %s; `f5serve keys new` makes another one", key.name, what)
     if settings.api_keys and settings.auth == "none":
         _log.warning("F5_AUTH is none, so the keys of F5_API_KEYS are not required")
 

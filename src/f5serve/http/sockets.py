@@ -25,9 +25,10 @@ from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.middleware.body_limit import body_limits_of
 from f5serve.http.request_body import parse
+from f5serve.http.scopes import check_scope
 from f5serve.http.state import AppState, get_state
 from f5serve.http.websocket_protocol import SocketControl
-from f5serve.secrets import ApiKey
+from f5serve.secrets import SPEAK, ApiKey
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, shut_down_error
 
 _log = logging.getLogger(__name__)
@@ -154,7 +155,11 @@ class SocketSession(ABC):
 
         Args:
             files: whether messages may hold a recording.
+
+        Raises:
+            InvalidRequest: MISSING_SCOPE, where the key came with the first message.
         """
+        check_scope(getattr(self._websocket.state, "key", None), SPEAK)
         self.state = await get_state(self._websocket)
         self._stall_s = self.state.settings.request_timeout_s
         limits = body_limits_of(self.state.settings)
@@ -242,7 +247,8 @@ class SocketSession(ABC):
             return self._opened_at + self.limits.first_message_s - now
         if self.is_speaking:
             return self.limits.idle_s
-        return min(self._active_at + self.limits.idle_s, self._opened_at + self.limits.lifetime_s) - now
+        end_at = self._opened_at + self.limits.lifetime_s
+        return min(self._active_at + self.limits.idle_s, end_at) - now
 
     def _late(self, now: float) -> Exception:
         if not self._is_known:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from f5serve.audio.encode_stream import Encoder, open_encoder, patch_lengths
+from f5serve.audio.encode_stream import Encoder, patch_lengths
 from f5serve.service.executor import BoundedExecutor
-from f5serve.types import AudioFormat, Wave
+from f5serve.types import Wave
 
 
 class SoundEncoder:
     """The file of some waves, in parts as they come or as a whole.
 
     Args:
+        encoders: threads for formats that cost something.
+        open_encoder: opens an encoder of waves at 24 kHz.
         is_whole: keep the file until `end`, which returns it with its length in its header.
     """
 
     def __init__(
-        self, encoders: BoundedExecutor, format: AudioFormat, sample_rate: int, is_whole: bool
+        self,
+        encoders: BoundedExecutor,
+        open_encoder: Callable[[], Encoder],
+        is_whole: bool = False,
     ) -> None:
-        self._encoders, self._format, self._rate = encoders, format, sample_rate
+        self._encoders, self._open = encoders, open_encoder
         self._encoder: Encoder | None = None
         self._whole = io.BytesIO() if is_whole else None
 
@@ -42,7 +47,7 @@ class SoundEncoder:
 
     def _add(self, wave: Wave) -> bytes:
         if self._encoder is None:
-            self._encoder = open_encoder(self._format, wave.sample_rate, self._rate)
+            self._encoder = self._open()
         return self._encoder.add(wave.samples)
 
     def _keep(self, data: bytes) -> bytes:

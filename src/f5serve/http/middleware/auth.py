@@ -11,7 +11,8 @@ Sets in `scope["state"]`:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from urllib.parse import parse_qsl
 
@@ -39,33 +40,53 @@ class APIKeyMiddleware:
     """Refuses requests without one of `keys`, but on public paths; without keys it refuses none.
 
     Raises:
-        InvalidRequest: MISSING_API_KEY, INVALID_API_KEY, API_KEY_IN_URL.
+        InvalidRequest: MISSING_API_KEY, INVALID_API_KEY, API_KEY_EXPIRED, API_KEY_IN_URL.
         RateLimited: RATE_LIMITED, for too many wrong keys.
+
+    Args:
+        clock: seconds since 1970.
     """
 
-    def __init__(self, app: ASGIApp, keys: Sequence[ApiKey], wrong_per_minute: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Sequence[ApiKey],
+        wrong_per_minute: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._app = app
         self._keys = keys
         self._wrong = TokenBuckets(wrong_per_minute)
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = list(_sent(scope)) if self._keys else []
-        key = next(filter(None, [find_key(self._keys, each) for each in sent]), None)
         state = scope.setdefault("state", {})
-        state["key"] = key
-        state["caller"] = key.name if key else ""
-        state["is_known"] = key is not None or not self._keys
+        state |= {"key": None, "caller": "", "is_known": not self._keys}
         if self._keys and not sent and scope["type"] == "websocket":
             state["take_key"] = partial(self._take_key, scope)
-        elif not state["is_known"] and not is_public(scope["path"]):
-            raise self._refusal(scope, bool(sent))
+        else:
+            found = self._identify(scope, sent)
+            if not state["is_known"] and not is_public(scope["path"]):
+                raise self._error(scope, sent, found)
         await self._app(scope, receive, send)
 
-    def _take_key(self, scope: Scope, sent: str) -> None:
-        key = find_key(self._keys, sent.encode("utf-8", "replace")) if sent else None
-        if key is None:
-            raise self._refusal(scope, bool(sent))
-        scope["state"] |= {"key": key, "caller": key.name, "is_known": True}
+    def _identify(self, scope: Scope, sent: Sequence[bytes]) -> Sequence[ApiKey]:
+        """Note the first valid key among those that were sent; returns all that were found."""
+        found = [key for each in sent if (key := find_key(self._keys, each))]
+        key = next((key for key in found if key.seconds_left(self._clock()) > 0), None)
+        if key is not None:
+            scope["state"] |= {"key": key, "caller": key.name, "is_known": True}
+        return found
+
+    def _error(self, scope: Scope, sent: Sequence[bytes], found: Sequence[ApiKey]) -> F5Error:
+        return _expired(found[0]) if found else self._refusal(scope, bool(sent))
+
+    def _take_key(self, scope: Scope, text: str) -> None:
+        sent = [text.encode("utf-8", "replace")] if text else []
+        found = self._identify(scope, sent)
+        if not scope["state"]["is_known"]:
+            raise self._error(scope, sent, found)
 
     def _refusal(self, scope: Scope, has_sent: bool) -> F5Error:
         if not has_sent and _is_in_url(scope):
@@ -91,6 +112,14 @@ class APIKeyMiddleware:
             code="INVALID_API_KEY",
             hint=f"{_HOW} The operator of this server issues keys.",
         )
+
+
+def _expired(key: ApiKey) -> InvalidRequest:
+    return InvalidRequest(
+        f"The API key {key.name} expired at the end of {key.last_day}, UTC.",
+        code="API_KEY_EXPIRED",
+        hint="The operator of this server issues keys.",
+    )
 
 
 def _sent(scope: Scope) -> Iterator[bytes]:

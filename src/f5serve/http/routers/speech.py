@@ -15,11 +15,12 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from f5serve.audio.encode import MEDIA_TYPES
+from f5serve.audio.encode import MEDIA_TYPES, default_rate
 from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
+from f5serve.http.scopes import needs
 from f5serve.http.speech_schemas import (
     SpeechBody,
     SpeechDelta,
@@ -43,6 +44,7 @@ from f5serve.http.word_timestamps import (
     word_header,
     word_timestamps,
 )
+from f5serve.secrets import SPEAK
 from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.requests import TTSRequest
@@ -65,6 +67,7 @@ PARAMS = {
     **dict.fromkeys(["URL_NOT_ALLOWED", "URL_TOO_LARGE", "URL_FAILED", "URL_TIMEOUT"], REF_AUDIO),
     **dict.fromkeys(["BASE64_INVALID", "BASE64_TOO_LARGE"], REF_AUDIO),
     "SAMPLE_RATE_NOT_SUPPORTED": "sample_rate",
+    "BIT_RATE_NOT_SUPPORTED": "bit_rate_kbps",
     "UNKNOWN_FORMAT": "response_format",
     "MEDIA_EXTRA_MISSING": "response_format",
     "RECOGNISER_NOT_INSTALLED": "verify",
@@ -119,6 +122,8 @@ LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
     "aac": 4_000,
     "mp3": 2_000,
     "opus": 1_500,
+    "ulaw": 24_000,
+    "alaw": 24_000,
 }
 """Bytes of a second of speech at 24 kHz at least, by format."""
 
@@ -149,6 +154,7 @@ OTHERS = "*"
     },
     openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
+@needs(SPEAK)
 async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, state: StateDep) -> Response:
     """OpenAI's request for speech, as its clients send it.
 
@@ -190,6 +196,7 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
     options = StreamOptions(
         format=body.format,
         sample_rate=asked.request.output_rate,
+        bit_rate_kbps=asked.request.bit_rate_kbps or 0,
         is_sse=is_sse,
         input_chars=len(body.input),
         headers=partial(_headers, asked, job_id, state),
@@ -326,8 +333,8 @@ def least_bytes(body: SpeechBody) -> float:
     """Bytes that the answer has at least."""
     seconds = len(body.input.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / (body.speed or 1.0)
     overhead = 4 / 3 if body.stream_format == "sse" else 1.0
-    rate = (body.sample_rate or SAMPLE_RATE) / SAMPLE_RATE
-    if body.format not in ("wav", "pcm"):  # compressed sound does not grow with it
+    rate = (body.sample_rate or default_rate(body.format)) / SAMPLE_RATE
+    if body.format not in ("wav", "pcm", "ulaw", "alaw"):  # compressed sound does not grow with it
         rate = min(1.0, rate)
     return seconds * LEAST_BYTES_PER_S[body.format] * rate * overhead
 

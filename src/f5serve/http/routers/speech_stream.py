@@ -12,13 +12,16 @@ import base64
 from collections.abc import Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
+from f5serve.audio.encode_stream import open_encoder
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http.routers.speech import error_param, resolve_names
+from f5serve.http.scopes import needs
 from f5serve.http.sockets import PART_BYTES, SocketEnd, SocketSession, problem, read
 from f5serve.http.sound_encoder import SoundEncoder, parts_of
 from f5serve.http.stream_schemas import (
@@ -31,6 +34,7 @@ from f5serve.http.stream_schemas import (
     StreamError,
 )
 from f5serve.http.word_timestamps import WordTimestamp
+from f5serve.secrets import SPEAK
 from f5serve.service.text_stream import (
     SegmentEnd,
     SegmentStart,
@@ -44,6 +48,7 @@ router = APIRouter()
 
 
 @router.websocket("/v1/audio/speech/stream")
+@needs(SPEAK)
 async def stream_speech(websocket: WebSocket) -> None:
     """Speak texts while they are written; see docs/reference/websockets.md."""
     await SpeechStreamSession(websocket).run()
@@ -229,8 +234,13 @@ class _SegmentSender:
         self._session, self._place = session, place
         self._config, self._rate = config.config, config.sample_rate
         pools = session.state.operations.pools
-        is_whole = not self._config.stream_audio
-        self._encoder = SoundEncoder(pools.encoders, self._config.format, self._rate, is_whole)
+        opened = partial(
+            open_encoder,
+            self._config.format,
+            output_rate=self._rate,
+            bit_rate_kbps=self._config.bit_rate_kbps or 0,
+        )
+        self._encoder = SoundEncoder(pools.encoders, opened, not self._config.stream_audio)
         self._part_bytes = PART_BYTES if self._config.stream_audio else 1 << 30
         self._bytes = self._chunks = 0
         self._sent_s = self._made_s = 0.0
