@@ -11,6 +11,7 @@ Sets in `scope["state"]`:
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -28,6 +29,11 @@ WRONG_KEYS_PER_MINUTE = 20
 
 SOCKET_PARAMETERS = frozenset({"api_key", "xi-api-key"})
 """Where browsers send the key of a WebSocket, for which they set no headers; it is not logged."""
+
+KEY_IN_FIRST_MESSAGE = re.compile(
+    r"/v1/audio/speech/stream|/v1/text-to-speech/[^/]+/(multi-)?stream-input"
+)
+"""Paths of WebSockets that call `take_key` before anything else."""
 
 _HOW = "Send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`."
 
@@ -63,7 +69,7 @@ class APIKeyMiddleware:
         sent = list(_sent(scope)) if self._keys else []
         state = scope.setdefault("state", {})
         state |= {"key": None, "caller": "", "is_known": not self._keys}
-        if self._keys and not sent and scope["type"] == "websocket":
+        if self._keys and not sent and takes_key_later(scope):
             state["take_key"] = partial(self._take_key, scope)
         else:
             found = self._identify(scope, sent)
@@ -135,6 +141,12 @@ def _sent(scope: Scope) -> Iterator[bytes]:
         elif name == b"authorization":
             scheme, _, rest = value.strip().partition(b" ")
             yield rest.strip() if scheme.lower() == b"bearer" else value
+
+
+def takes_key_later(scope: Scope) -> bool:
+    """Whether the key of this request may come with the first message of its WebSocket."""
+    is_socket = scope["type"] == "websocket"
+    return is_socket and KEY_IN_FIRST_MESSAGE.fullmatch(scope["path"]) is not None
 
 
 def _is_in_url(scope: Scope) -> bool:
