@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from f5serve import build
 from f5serve.errors import InvalidRequest
 from f5serve.http import errors, openapi
+from f5serve.http.elevenlabs import stream as elevenlabs_stream
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.auth import WRONG_KEYS_PER_MINUTE, APIKeyMiddleware
 from f5serve.http.middleware.body_limit import BodyLimitMiddleware, body_limits_of, check_head
@@ -67,7 +68,7 @@ from f5serve.settings import Settings
 
 ROUTERS = (
     *(speech, speech_batch, speech_stream, text, voices, lexicons, models, jobs, dubs),
-    *(alignments, transcriptions, health, docs, studio),
+    *(elevenlabs_stream, alignments, transcriptions, health, docs, studio),
 )
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn._types import ASGIReceiveEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
 from websockets.frames import Frame
@@ -174,6 +174,12 @@ class LimitedSocketProtocol(WebSocketsSansIOProtocol):
             return
         self._control.is_shutting_down = True
         self._control.on_shutdown()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send what the application sends."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True  # uvicorn would log that it is not
 
     async def receive(self) -> ASGIReceiveEvent:
         """The next message."""
