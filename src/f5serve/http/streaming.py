@@ -66,6 +66,7 @@ class StreamOptions:
 
     Attributes:
         sample_rate: of the file, Hz.
+        bit_rate_kbps: of the file; 0 is the usual one.
         input_chars: length of the text as it was sent.
         headers: called when the answer begins, with the job's response as far as it is known.
         words: tell when each word is heard; the events hold the whole file and the words, or,
@@ -84,6 +85,7 @@ class StreamOptions:
     encoders: BoundedExecutor
     stall_s: float
     words: bool = False
+    bit_rate_kbps: int = 0
 
 
 class SpeechResponse(Response):
@@ -180,8 +182,11 @@ class SpeechResponse(Response):
 
     def _encode(self, chunk: AudioChunk) -> bytes:
         if self._encoder is None:
+            options = self._options
             self._encoder = open_encoder(
-                self._options.format, output_rate=self._options.sample_rate
+                options.format,
+                output_rate=options.sample_rate,
+                bit_rate_kbps=options.bit_rate_kbps,
             )
         return self._encoder.add(chunk.read().samples)
 

@@ -255,6 +255,7 @@ class _Attempt:
         hooks = SynthesisHooks(
             on_progress=job.publish_utterances,
             on_chunk=on_chunk,
+            on_words=job.publish_words if job.chunks and self.request.word_timings else None,
             check=job.check,
             deadline=job.deadline,
             checkpoints=checkpoints,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,6 +20,9 @@ CONCURRENCY_RETRY_S = 1
 
 class RateLimitMiddleware:
     """Refuses callers beyond their limits; 0 is no limit, and public paths have none.
+
+    A WebSocket counts when it is opened; what is spoken over it counts by `state["admitted"]`, a
+    context as `admitted` for the caller.
 
     Raises:
         RateLimited: RATE_LIMITED, TOO_MANY_REQUESTS.
@@ -33,11 +38,21 @@ class RateLimitMiddleware:
         if is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
+        with self.admitted(scope):
+            if scope["type"] != "websocket":
+                await self._app(scope, receive, send)
+                return
+        scope["state"]["admitted"] = partial(self.admitted, scope)
+        await self._app(scope, receive, send)
+
+    @contextlib.contextmanager
+    def admitted(self, scope: Scope) -> Iterator[None]:
+        """Count one request of the caller; it is under way until the context ends."""
         caller = scope["state"]["caller"] or client_address(scope)
         self._admit(caller)
         self._running[caller] += 1
         try:
-            await self._app(scope, receive, send)
+            yield
         finally:  # the answer has ended, or the client has disconnected
             self._running[caller] -= 1
             if not self._running[caller]:

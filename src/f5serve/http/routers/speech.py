@@ -15,12 +15,19 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from f5serve.audio.encode import MEDIA_TYPES
+from f5serve.audio.encode import MEDIA_TYPES, default_rate
 from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
-from f5serve.http.speech_schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.scopes import needs
+from f5serve.http.speech_schemas import (
+    SpeechBody,
+    SpeechDelta,
+    SpeechDone,
+    SpeechError,
+    VoiceFields,
+)
 from f5serve.http.state import (
     IDEMPOTENCY_PARAMETER,
     IDEMPOTENT_ID_PREFIX,
@@ -37,6 +44,7 @@ from f5serve.http.word_timestamps import (
     word_header,
     word_timestamps,
 )
+from f5serve.secrets import SPEAK
 from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.requests import TTSRequest
@@ -59,6 +67,7 @@ PARAMS = {
     **dict.fromkeys(["URL_NOT_ALLOWED", "URL_TOO_LARGE", "URL_FAILED", "URL_TIMEOUT"], REF_AUDIO),
     **dict.fromkeys(["BASE64_INVALID", "BASE64_TOO_LARGE"], REF_AUDIO),
     "SAMPLE_RATE_NOT_SUPPORTED": "sample_rate",
+    "BIT_RATE_NOT_SUPPORTED": "bit_rate_kbps",
     "UNKNOWN_FORMAT": "response_format",
     "MEDIA_EXTRA_MISSING": "response_format",
     "RECOGNISER_NOT_INSTALLED": "verify",
@@ -113,6 +122,8 @@ LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
     "aac": 4_000,
     "mp3": 2_000,
     "opus": 1_500,
+    "ulaw": 24_000,
+    "alaw": 24_000,
 }
 """Bytes of a second of speech at 24 kHz at least, by format."""
 
@@ -143,6 +154,7 @@ OTHERS = "*"
     },
     openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
+@needs(SPEAK)
 async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, state: StateDep) -> Response:
     """OpenAI's request for speech, as its clients send it.
 
@@ -184,6 +196,7 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
     options = StreamOptions(
         format=body.format,
         sample_rate=asked.request.output_rate,
+        bit_rate_kbps=asked.request.bit_rate_kbps or 0,
         is_sse=is_sse,
         input_chars=len(body.input),
         headers=partial(_headers, asked, job_id, state),
@@ -218,10 +231,40 @@ async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
     Raises:
         F5Error: what is wrong with it.
     """
+    check_length(body.input, state.settings.openai_max_chars)
+    check_size(body, state.settings.max_answer_mb)
+    meant = await resolve_names(body, body.model, state)
+    if body.ref_audio:  # a recording is hashed, which may take a tenth of a second
+        request = await state.operations.pools.voices.run(body.request, *meant.args)
+    else:
+        request = body.request(*meant.args)
+    return ResolvedSpeech(body, request, meant.voice, meant.style, meant.styles)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedNames:
+    """Voice, style and model that a request means, and its deadline; as in `ResolvedSpeech`."""
+
+    voice: str
+    style: str
+    styles: tuple[str, ...]
+    model: str
+    timeout_s: int
+
+    @property
+    def args(self) -> tuple[str, str, str, int]:
+        """Arguments of `VoiceFields.job_fields`."""
+        return self.voice, self.style, self.model, self.timeout_s
+
+
+async def resolve_names(body: VoiceFields, model: str, state: AppState) -> ResolvedNames:
+    """What the names of a request mean; `model` is "" for the one that speaks here.
+
+    Raises:
+        F5Error: what is wrong with them.
+    """
     settings = state.settings
-    check_length(body.input, settings.openai_max_chars)
-    check_size(body, settings.max_answer_mb)
-    model = resolve_model(state, body.model)
+    model = resolve_model(state, model)
     style, styles = "", tuple[str, ...]()
     try:
         async with asyncio.timeout(settings.request_timeout_s):
@@ -232,12 +275,7 @@ async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
     except TimeoutError:
         raise errors.deadline_passed(settings.request_timeout_s) from None
     timeout_s = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    meant = (voice, style, model, timeout_s)
-    if body.ref_audio:  # a recording is hashed, which may take a tenth of a second
-        request = await state.operations.pools.voices.run(body.request, *meant)
-    else:
-        request = body.request(*meant)
-    return ResolvedSpeech(body, request, voice, style, styles)
+    return ResolvedNames(voice, style, styles, model, timeout_s)
 
 
 def _headers(
@@ -295,8 +333,8 @@ def least_bytes(body: SpeechBody) -> float:
     """Bytes that the answer has at least."""
     seconds = len(body.input.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / (body.speed or 1.0)
     overhead = 4 / 3 if body.stream_format == "sse" else 1.0
-    rate = (body.sample_rate or SAMPLE_RATE) / SAMPLE_RATE
-    if body.format not in ("wav", "pcm"):  # compressed sound does not grow with it
+    rate = (body.sample_rate or default_rate(body.format)) / SAMPLE_RATE
+    if body.format not in ("wav", "pcm", "ulaw", "alaw"):  # compressed sound does not grow with it
         rate = min(1.0, rate)
     return seconds * LEAST_BYTES_PER_S[body.format] * rate * overhead
 
@@ -328,7 +366,7 @@ async def resolve_voice(state: AppState, name: str) -> str:
 
 
 async def resolve_style(
-    state: AppState, body: SpeechBody, voice: str
+    state: AppState, body: VoiceFields, voice: str
 ) -> tuple[str, tuple[str, ...]]:
     """The style that a request means, "" for none; and those that instructions may choose from.
 
