@@ -204,6 +204,7 @@ def ask_everything(home: House) -> Iterator[Any]:
         "create_voice": {"data": {"name": "ana", "ref_text": WORDS}, "files": {"file": file}},
         "create_alignment": {"data": {"text": WORDS}, "files": {"file": file}},
         "create_transcription": {"data": {"model": "whisper-1"}, "files": {"file": file}},
+        "create_translation": {"data": {"model": "whisper-1"}, "files": {"file": file}},
     }
     for method, path, told in OPERATIONS:
         asked = bodies.get(told["operationId"], {})

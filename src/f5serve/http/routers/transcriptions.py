@@ -1,4 +1,4 @@
-"""POST /v1/audio/transcriptions: the words of a recording, as OpenAI's route has it.
+"""POST /v1/audio/transcriptions and translations: the words of a recording, as OpenAI has them.
 
 Recordings are decoded to pieces of half a minute, which are transcribed one by one. With `stream`
 the words of a piece are sent as soon as they are understood; an error until then decides the
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
@@ -79,32 +79,40 @@ _log = logging.getLogger(__name__)
 router = APIRouter(tags=["transcriptions"], route_class=upload_route(LONG.max_bytes))
 
 
+Recording = Annotated[
+    UploadFile,
+    File(description="The recording, of at most half an hour: wav, flac, mp3, ogg or m4a."),
+]
+ModelName = Annotated[
+    str,
+    Form(
+        max_length=200,
+        description="A name of OpenAI's, for the recogniser of this server; or its own name.",
+        examples=["whisper-1"],
+    ),
+]
+Prompt = Annotated[
+    str,
+    Form(
+        max_length=MAX_PROMPT_CHARS,
+        description="Text that might come before; its spelling of names is taken up.",
+    ),
+]
+Temperature = Annotated[
+    float, Form(ge=0, le=1, description="It has no effect, and a warning says so above 0.")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
     """The fields of a request; others that OpenAI has are taken and have no effect."""
 
-    file: Annotated[
-        UploadFile,
-        File(description="The recording, of at most half an hour: wav, flac, mp3, ogg or m4a."),
-    ]
-    model: Annotated[
-        str,
-        Form(
-            max_length=200,
-            description="A name of OpenAI's, for the recogniser of this server; or its own name.",
-            examples=["whisper-1"],
-        ),
-    ] = OPENAI_IDS[0]
+    file: Recording
+    model: ModelName = OPENAI_IDS[0]
     language: Annotated[
         str, Form(max_length=16, description="Spoken language, ISO 639-1; else it is detected.")
     ] = ""
-    prompt: Annotated[
-        str,
-        Form(
-            max_length=MAX_PROMPT_CHARS,
-            description="Text that might come before; its spelling of names is taken up.",
-        ),
-    ] = ""
+    prompt: Prompt = ""
     response_format: Annotated[
         Format, Form(description="What is answered; `stream` goes with json and text alone.")
     ] = "json"
@@ -116,9 +124,7 @@ class TranscriptionForm:
             description="What verbose_json lists: segments, unless words alone are named.",
         ),
     ] = None
-    temperature: Annotated[
-        float, Form(ge=0, le=1, description="It has no effect, and a warning says so above 0.")
-    ] = 0.0
+    temperature: Temperature = 0.0
     stream: Annotated[
         bool, Form(description="Whether the text is sent as server-sent events, in parts.")
     ] = False
@@ -157,8 +163,29 @@ class TranscriptionForm:
         return {"X-F5-Warning": _NO_EFFECT} if self.temperature else {}
 
 
-def _document() -> dict[int | str, dict[str, Any]]:
-    kinds = (_TEXT, MEDIA_TYPES["srt"], MEDIA_TYPES["vtt"], SSE)
+@dataclass(frozen=True, slots=True)
+class TranslationForm:
+    """The fields of a request for a translation."""
+
+    file: Recording
+    model: ModelName = OPENAI_IDS[0]
+    prompt: Prompt = ""
+    response_format: Annotated[Format, Form(description="What is answered.")] = "json"
+    temperature: Temperature = 0.0
+
+    def transcription(self) -> TranscriptionForm:
+        """The same request for what is said."""
+        return TranscriptionForm(
+            self.file,
+            self.model,
+            prompt=self.prompt,
+            response_format=self.response_format,
+            temperature=self.temperature,
+        )
+
+
+def _document(*streams: str) -> dict[int | str, dict[str, Any]]:
+    kinds = (_TEXT, MEDIA_TYPES["srt"], MEDIA_TYPES["vtt"], *streams)
     content = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in kinds}
     text = {"type": "string"}
     return {
@@ -179,7 +206,7 @@ def _document() -> dict[int | str, dict[str, Any]]:
     summary="Write down what is said",
     response_model=Transcription | VerboseTranscription,
     response_model_exclude_none=True,
-    responses=_document(),
+    responses=_document(SSE),
 )
 @needs(SPEAK)
 async def create_transcription(
@@ -193,19 +220,67 @@ async def create_transcription(
     deadline = RequestDeadline(state.settings.request_timeout_s)
     if form.stream:
         return TranscriptResponse(state, form, deadline)
-    pieces: list[TranscribedPiece] = []
-    with state.operations.track("transcribe"):
-        pool = state.operations.pools.transcriptions
-        work = pool.run(_transcribe, state, form, deadline, pieces.append)
-        done = await deadline.answer(request.receive, work)
-    if done is None:
+    pieces = await _all_pieces(state, form, form.options, deadline, request)
+    if pieces is None:
         return Response(status_code=CLIENT_CLOSED)
     response.headers.update(form.headers)
     return _answer(form, pieces)
 
 
+@router.post(
+    "/v1/audio/translations",
+    operation_id="create_translation",
+    summary="Write down in English what is said",
+    response_model=Transcription | VerboseTranscription,
+    response_model_exclude_none=True,
+    responses=_document(),
+)
+@needs(SPEAK)
+async def create_translation(
+    form: Annotated[TranslationForm, Depends()],
+    state: StateDep,
+    request: Request,
+    response: Response,
+) -> Transcription | VerboseTranscription | Response:
+    """The words of a recording in any language that the recogniser knows, in English.
+
+    Models for English alone, as the one that pip installs, and turbo models cannot translate.
+    """
+    same = form.transcription()
+    options = replace(same.options, translate=True)
+    deadline = RequestDeadline(state.settings.request_timeout_s)
+    pieces = await _all_pieces(state, same, options, deadline, request)
+    if pieces is None:
+        return Response(status_code=CLIENT_CLOSED)
+    response.headers.update(same.headers)
+    answer = _answer(same, pieces)
+    if isinstance(answer, VerboseTranscription):
+        return answer.model_copy(update={"task": "translate", "language": "en"})
+    return answer
+
+
+async def _all_pieces(
+    state: AppState,
+    form: TranscriptionForm,
+    options: TranscriptionOptions,
+    deadline: RequestDeadline,
+    request: Request,
+) -> list[TranscribedPiece] | None:
+    """What was understood; None where the caller has left."""
+    pieces: list[TranscribedPiece] = []
+    with state.operations.track("transcribe"):
+        pool = state.operations.pools.transcriptions
+        work = pool.run(_transcribe, state, form, options, deadline, pieces.append)
+        done = await deadline.answer(request.receive, work)
+    return None if done is None else pieces
+
+
 def _transcribe(
-    state: AppState, form: TranscriptionForm, deadline: RequestDeadline, on_piece: OnPiece
+    state: AppState,
+    form: TranscriptionForm,
+    options: TranscriptionOptions,
+    deadline: RequestDeadline,
+    on_piece: OnPiece,
 ) -> bool:
     """Call `on_piece` with each piece; True at the end. Blocks."""
     deadline.check()  # it may have waited long for its turn
@@ -217,7 +292,7 @@ def _transcribe(
         raise unknown(form.model, [*OPENAI_IDS, checker.model], advice)
     data = read_upload(form.file, LONG.max_bytes)
     for piece in transcribe_pieces(
-        checker.recogniser, state.aligners, data, form.options, deadline.check
+        checker.recogniser, state.aligners, data, options, deadline.check
     ):
         on_piece(piece)
     return True
@@ -271,8 +346,9 @@ class TranscriptResponse(Response):
             loop.call_soon_threadsafe(queue.put_nowait, piece)
 
         pool = self._state.operations.pools.transcriptions
+        form = self._form
         work = asyncio.create_task(
-            pool.run(_transcribe, self._state, self._form, self._deadline, add)
+            pool.run(_transcribe, self._state, form, form.options, self._deadline, add)
         )
         work.add_done_callback(lambda _: queue.put_nowait(None))
         pieces = []
