@@ -19,7 +19,7 @@ from f5serve.fallback.kokoro import (
     own_voice,
     voice_names,
 )
-from f5serve.http.routers.speech import OPENAI_VOICES as OPENAI_NAMES
+from f5serve.http.voice_names import OPENAI_VOICES as OPENAI_NAMES
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from f5serve.voices.prepare import default_voice
 

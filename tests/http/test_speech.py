@@ -18,8 +18,9 @@ import pytest
 from f5serve.audio.encode import MEDIA_TYPES, encode
 from f5serve.errors import StorageFailed
 from f5serve.fallback.kokoro import Kokoro
-from f5serve.http.routers.speech import OPENAI_VOICES, alias_of, least_bytes
+from f5serve.http.routers.speech import least_bytes
 from f5serve.http.speech_schemas import SpeechBody
+from f5serve.http.voice_names import OPENAI_VOICES, alias_of
 from f5serve.secrets import digest
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore

@@ -35,7 +35,7 @@ from f5serve.http.elevenlabs.stream_schemas import (
 )
 from f5serve.http.errors import BadField
 from f5serve.http.routers.models import resolve_model
-from f5serve.http.routers.speech import error_param, resolve_voice
+from f5serve.http.routers.speech import error_param
 from f5serve.http.scopes import needs
 from f5serve.http.sockets import (
     PART_BYTES,
@@ -46,6 +46,7 @@ from f5serve.http.sockets import (
     read,
 )
 from f5serve.http.sound_encoder import SoundEncoder, parts_of
+from f5serve.http.voice_names import resolve_voice
 from f5serve.secrets import SPEAK
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.text_stream import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -37,6 +37,7 @@ from f5serve.http.state import (
     StateDep,
 )
 from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
+from f5serve.http.voice_names import resolve_voice
 from f5serve.http.word_timestamps import (
     HEADER,
     MAX_HEADER_BYTES,
@@ -48,11 +49,10 @@ from f5serve.secrets import SPEAK
 from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.requests import TTSRequest
-from f5serve.settings import read_pairs
 from f5serve.types import SAMPLE_RATE, AudioFormat
 from f5serve.voices.instructions import style_for
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import DEFAULT_NAME, casefold, check_style, is_url
+from f5serve.voices.names import check_style
 
 REF_AUDIO = "ref_audio"
 PARAMS = {
@@ -126,14 +126,6 @@ LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
     "alaw": 24_000,
 }
 """Bytes of a second of speech at 24 kHz at least, by format."""
-
-OPENAI_VOICES = (
-    *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
-    *("nova", "sage", "shimmer", "verse", "marin", "cedar"),
-)
-
-OTHERS = "*"
-"""In F5_OPENAI_VOICES: all other names of OpenAI's."""
 
 
 @router.post(
@@ -339,32 +331,6 @@ def least_bytes(body: SpeechBody) -> float:
     return seconds * LEAST_BYTES_PER_S[body.format] * rate * overhead
 
 
-async def resolve_voice(state: AppState, name: str) -> str:
-    """The voice that a request means by this name.
-
-    Raises:
-        InvalidRequest: BAD_VOICE_NAME for a URL; or as `VoiceLibrary.exists`.
-        F5Error: as `SpeechService.ready`, for a name of OpenAI's.
-    """
-    if is_url(name):
-        raise InvalidRequest(
-            f"{name[:80]!a} is a URL; /v1/audio/speech takes the name of a voice.",
-            code="BAD_VOICE_NAME",
-            hint="Send the URL as ref_audio, or upload the recording to /v1/audio/voices.",
-        )
-    pairs = state.settings.openai_voices
-    stands_for = alias_of(pairs, name)
-    has_own = not pairs and casefold(name) in OPENAI_VOICES
-    if stands_for is None and not has_own:
-        return name
-    if await state.operations.pools.voices.run(state.voices.exists, name):
-        return name
-    if stands_for is None:  # which it is, only the model says
-        engine = await state.operations.ready()
-        stands_for = casefold(name) if casefold(name) in engine.voices else DEFAULT_NAME
-    return stands_for
-
-
 async def resolve_style(
     state: AppState, body: VoiceFields, voice: str
 ) -> tuple[str, tuple[str, ...]]:
@@ -385,11 +351,3 @@ def _instructed_style(
 ) -> tuple[str, tuple[str, ...]]:
     styles = voices.styles(voice)
     return style_for(instructions, styles), styles
-
-
-@lru_cache(maxsize=256)
-def alias_of(pairs: str, name: str) -> str | None:
-    """What a name stands for by F5_OPENAI_VOICES, where no voice of the library has it."""
-    named = {casefold(key): voice for key, voice in read_pairs(pairs).items()}
-    others = named.pop(OTHERS, None)
-    return named.get(casefold(name), others if casefold(name) in OPENAI_VOICES else None)
