@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -80,14 +81,13 @@ def calling(home: House, path: str = PATH, **options: Any) -> Iterator[Caller]:
 
 def refused(home: House, path: str = PATH, **options: Any) -> tuple[int, dict[str, Any]]:
     """Status and error of a socket that must not open."""
-    try:
-        with calling(home, path, **options):
-            raise AssertionError("it was opened")
-    except InvalidStatus as error:
-        body = json.loads(error.response.body or b"")
-        assert set(body["error"]) == {"message", "type", "param", "code"}
-        assert error.response.headers["content-type"] == "application/json"
-        return error.response.status_code, body["error"]
+    with pytest.raises(InvalidStatus) as caught, calling(home, path, **options):
+        pass
+    answer = caught.value.response
+    body = json.loads(answer.body or b"")
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert answer.headers["content-type"] == "application/json"
+    return answer.status_code, body["error"]
 
 
 def kinds(messages: list[dict[str, Any] | bytes]) -> list[str]:

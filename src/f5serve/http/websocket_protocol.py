@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
 from websockets.frames import Frame
@@ -176,7 +177,14 @@ class LimitedSocketProtocol(WebSocketsSansIOProtocol):
         self._control.on_shutdown()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send what the application sends."""
+        """Send what the application sends.
+
+        Raises:
+            ClientDisconnected: the socket was closed because of what its caller has sent.
+        """
+        await self.writable.wait()
+        if self.close_sent:
+            raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True  # uvicorn would log that it is not

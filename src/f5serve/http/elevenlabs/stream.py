@@ -145,26 +145,21 @@ class StreamInputSession(SocketSession):
         if speaking:
             await asyncio.wait(speaking)
 
-    async def ended(self, context: _Context, error: Exception | None) -> None:
-        """A context has ended, maybe with an error, which is sent."""
+    def ended(self, context: _Context) -> None:
+        """A context has ended."""
         self._all.discard(context)
         if self._open.get(context.name) is context:
             del self._open[context.name]
-        if error is not None:
-            self._failed_ids.append(context.name)
-            shown = problem(error)
-            if isinstance(error, F5Error):
-                shown["param"] = error_param(error) or shown["param"]
-            await self._end_context(context.name, shown, close_code(error))
         if self._is_closing and not self._all:
             self.fail(SocketEnd(1000))
         self.note_idle()
 
-    async def _end_context(self, name: str, shown: Mapping[str, Any], code: int) -> None:
-        try:
-            await self.send(StreamProblem.of(shown, code, name if self.is_multi else None))
-        except Exception as failure:  # noqa: BLE001 - a caller who left
-            self.fail(failure)
+    async def end_context(self, context: _Context, error: F5Error) -> None:
+        """Send the error that a context ends with; a stream-input ends with it."""
+        self._failed_ids.append(context.name)
+        shown, code = problem(error), close_code(error)
+        shown["param"] = error_param(error) or shown["param"]
+        await self.send(StreamProblem.of(shown, code, context.name if self.is_multi else None))
         if not self.is_multi:
             self.fail(SocketEnd(code, f"{shown['code']}: {shown['message']}"))
 
@@ -282,6 +277,7 @@ class _Context:
         self._text = ""
         self._is_sending = self._has_ended = False
         self._speaking = asyncio.create_task(self._speak())
+        self._speaking.add_done_callback(self._on_end)  # it may be stopped before it begins
 
     @property
     def is_waiting(self) -> bool:
@@ -323,8 +319,6 @@ class _Context:
             await self._send_output(None, is_final=True)
 
     async def _speak(self) -> None:
-        session = self._session
-        error: Exception | None = None
         try:
             async with aclosing(self._stream.events()) as events:
                 async for event in events:
@@ -332,14 +326,16 @@ class _Context:
             await self._send_sound(await self._encoder.end())
             self._has_ended = True
             await self._send_output(None, is_final=True)
-        except F5Error as failure:
-            error = failure
-        except Exception as failure:  # noqa: BLE001 - a caller who left, or a fault of ours
-            session.fail(failure)
-        finally:
+        except F5Error as error:
             self._has_ended = True
-            self._admitted.close()
-            await session.ended(self, error)
+            await self._session.end_context(self, error)
+
+    def _on_end(self, speaking: asyncio.Task[None]) -> None:
+        self._has_ended = True
+        self._admitted.close()
+        self._session.ended(self)
+        if not speaking.cancelled() and (failure := speaking.exception()) is not None:
+            self._session.fail(failure)  # a caller who left, or a fault of ours
 
     async def _take(self, event: StreamEvent) -> None:
         if isinstance(event, SegmentStart):

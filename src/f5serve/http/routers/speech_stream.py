@@ -73,6 +73,7 @@ class SpeechStreamSession(SocketSession):
         super().__init__(websocket)
         self._config: _Config | None = None
         self._text: _SpokenText | None = None
+        self._is_refused = False  # what still comes of the text is dropped
         self._count = 0
 
     @property
@@ -107,7 +108,7 @@ class SpeechStreamSession(SocketSession):
             self._text = None
 
     async def _configure(self, message: dict[str, Any]) -> None:
-        if self._text is not None:
+        if self._text is not None or self._is_refused:
             raise _out_of_order("session.config came within a text")
         if self._config is None:
             key = message.get("api_key")
@@ -123,12 +124,19 @@ class SpeechStreamSession(SocketSession):
         self.has_begun = True
 
     async def _add(self, config: _Config, text: str) -> None:
+        if self._is_refused:
+            return
         if self._text is None:
-            self._text = _SpokenText(self, config, self._count)
+            try:
+                self._text = _SpokenText(self, config, self._count)
+            except F5Error:
+                self._is_refused = True
+                raise
         await self._text.add(text)
 
     async def _finish(self) -> None:
         text, sentences = self._text, 0
+        self._is_refused = False
         if text is not None:
             sentences = await text.end()
             self._text = None
