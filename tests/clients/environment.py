@@ -19,7 +19,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 IS_REQUIRED = os.environ.get("F5_TEST_CLIENTS") == "1"
 """CI sets it: without the environment, tests fail there instead of being skipped."""
 
-PATIENCE_S = 180.0
+PATIENCE_S = 120.0
 """For a program that takes less than ten seconds on a quiet machine."""
 
 needs_clients = pytest.mark.skipif(

@@ -8,6 +8,7 @@ import pytest
 
 from tests.clients.environment import needs_clients, script
 from tests.clients.guide import block
+from tests.clients.jobs import NewJobs
 from tests.hearing import word_error_rate
 from tests.http.house import House
 from tests.http.test_streaming import HELD, Sentences
@@ -52,3 +53,34 @@ def test_openai_hears_the_first_sentence_before_the_second_is_made(
         tone.go_on()
         assert first["event"] == "audio"
         assert events.until("end", "error")[-1]["event"] == "end"
+
+
+SENTENCES = "The first sentence is short. Then a second one follows it."
+
+
+def test_elevenlabs_speaks_and_times_words(home: House, key: str, tmp_path: Path) -> None:
+    source, jobs = block("Pipecat by ElevenLabs' protocol", home.url, key), NewJobs(home)
+    asks = [{"text": SENTENCES}, {"text": "Again."}]
+    with script("pipecat_services", tmp_path, source, asks) as events:
+        *parts, end = events.until("end", "error")
+        assert end["event"] == "end"
+        words = [part for part in parts if part["event"] == "text"]
+        assert [word["text"] for word in words] == SENTENCES.split()
+        at_s = [word["at_s"] - words[0]["at_s"] for word in words]
+        assert at_s[-1] == pytest.approx(SENTENCES.index("it.") * 0.06, abs=0.4)
+        assert len(set(at_s)) == len(at_s)
+        sound_s = sum(part["bytes"] for part in parts if part["event"] == "audio") / 48_000
+        assert sound_s == pytest.approx(len(SENTENCES) * 0.06, abs=0.4)
+        parts = events.until("end", "error")
+        assert [part["text"] for part in parts if part["event"] == "text"] == ["Again."]
+    assert {voice for _, voice, _ in jobs.asked()} == {"nova"}
+
+
+def test_elevenlabs_s_errors_are_frames(home: House, key: str, tmp_path: Path) -> None:
+    heading, asks = "Pipecat by ElevenLabs' protocol", [{"text": "Hello there."}]
+    source = block(heading, home.url, key).replace("nova", "ghost")
+    with script("pipecat_services", tmp_path, source, asks) as events:
+        assert "completed with no audio" in events.until("end", "error")[-1]["message"]
+    source = block(heading, home.url, "another-key")
+    with script("pipecat_services", tmp_path, source, asks) as events:
+        assert "HTTP 401" in events.until("end", "error")[-1]["message"]

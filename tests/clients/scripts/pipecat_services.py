@@ -69,6 +69,8 @@ async def run(service: FrameProcessor, lines: Sequence[Sequence[Frame]], rate: i
     async def send() -> None:
         await has_started.wait()
         for frames in lines:
+            if not service.is_usable:
+                break
             behind.done.clear()
             for frame in frames:
                 await worker.queue_frame(frame)
