@@ -115,10 +115,10 @@ class StreamInputSession(SocketSession):
     async def answer(self, message: dict[str, Any]) -> None:
         """Answer one message; see `SocketSession.answer`."""
         found = read(StreamMessage, message)
-        if not self.has_begun:
+        if not self.has_started:
             self.authenticate(found.key)
             await self.enter()
-            self.has_begun = True
+            self.has_started = True
         if self._is_closing:
             return
         if self.is_multi and found.close_socket:
