@@ -1,7 +1,8 @@
 """uvicorn's WebSocket protocol with limits: sizes, what is read ahead, and how it ends.
 
 A message waits in the network until those before it were taken; pings of a caller who reads nothing
-are not answered; at a shutdown of the server the application closes the socket when it has spoken (docs/decisions/0046).
+are not answered; at a shutdown of the server the application closes the socket when it has spoken
+(docs/decisions/0046).
 """
 
 from __future__ import annotations
