@@ -45,6 +45,7 @@ from f5serve.http.routers import (
     alignments,
     docs,
     dubs,
+    elevenlabs_speech,
     health,
     jobs,
     lexicons,
@@ -63,7 +64,8 @@ from f5serve.settings import Settings
 
 ROUTERS = (
     *(speech, speech_batch, text, voices, lexicons, models, jobs, dubs),
-    *(alignments, transcriptions, health, docs, studio),
+    *(alignments, transcriptions, elevenlabs_speech),
+    *(health, docs, studio),
 )
 
 _log = logging.getLogger(__name__)
@@ -213,4 +215,4 @@ class ErrorMiddleware:
                 return
             if has_started:  # the connection has to end, or the answer would look complete
                 raise
-            await error_response(error)(scope, receive, send_noted)
+            await error_response(error, scope)(scope, receive, send_noted)

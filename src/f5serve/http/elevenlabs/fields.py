@@ -97,7 +97,7 @@ class TextToSpeech(SpeechOptions):
     """ElevenLabs' request for speech. Fields that are not known change nothing."""
 
     text: Annotated[str, Field(min_length=1, max_length=MAX_CHARS, strict=True)] = Field(
-        description="What to say: up to F5_OPENAI_MAX_CHARS characters, 4096 unless that is set. "
+        description="What to say: up to F5_MAX_TEXT_CHARS characters, 5000 unless that is set. "
         '`<break time="1.5s" />` is a pause.'
     )
     previous_text: Context | None = Field(None, description=_NO_EFFECT)
