@@ -45,7 +45,11 @@ from f5serve.http.routers import (
     alignments,
     docs,
     dubs,
+    elevenlabs_dialogue,
+    elevenlabs_recordings,
     elevenlabs_speech,
+    elevenlabs_user,
+    elevenlabs_voices,
     health,
     jobs,
     lexicons,
@@ -64,7 +68,9 @@ from f5serve.settings import Settings
 
 ROUTERS = (
     *(speech, speech_batch, text, voices, lexicons, models, jobs, dubs),
-    *(alignments, transcriptions, elevenlabs_speech),
+    *(alignments, transcriptions),
+    *(elevenlabs_speech, elevenlabs_dialogue, elevenlabs_recordings),
+    *(elevenlabs_voices, elevenlabs_user),
     *(health, docs, studio),
 )
 

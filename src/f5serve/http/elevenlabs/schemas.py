@@ -73,7 +73,7 @@ class ElevenLabsVoice(BaseModel):
     description: str | None = None
     preview_url: str = Field(description="Its recording; it asks for a key as every route does.")
     settings: ShownSettings = ShownSettings()
-    samples: list[str] = Field([], description="Recordings are not listed.")
+    samples: list[str] = Field(default=[], description="Recordings are not listed.")
     high_quality_base_model_ids: list[str] = []
     created_at_unix: int | None = None
     is_owner: bool = True
@@ -142,7 +142,7 @@ class Subscription(BaseModel):
 
     tier: Literal["self-hosted"] = "self-hosted"
     status: Literal["active"] = "active"
-    character_count: Literal[0] = Field(0, description="Characters are not counted.")
+    character_count: Literal[0] = Field(default=0, description="Characters are not counted.")
     character_limit: int = Field(description="Of one request.")
     can_extend_character_limit: Literal[False] = False
     allowed_to_extend_character_limit: Literal[False] = False
@@ -188,12 +188,12 @@ class TranscriptWord(BaseModel):
     """A word of a transcript with its punctuation, or the space behind one; times in seconds."""
 
     text: str
-    start: float | None
-    end: float | None
+    start: float
+    end: float
     type: Literal["word", "spacing"]
     logprob: float = Field(description="Natural logarithm of the confidence.")
     characters: list[TimedCharacter] | None = Field(
-        None, description="With `timestamps_granularity=character`."
+        default=None, description="With `timestamps_granularity=character`."
     )
 
 

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from f5serve.http import errors
 from f5serve.http.elevenlabs.alignment import align_characters, read_words
 from f5serve.http.elevenlabs.errors import ElevenLabsErrorBody
-from f5serve.http.elevenlabs.fields import SpeechOptions, TextToSpeech
+from f5serve.http.elevenlabs.fields import MAX_VOICE_CHARS, SpeechOptions, TextToSpeech
 from f5serve.http.elevenlabs.formats import (
     DEFAULT_FORMAT,
     OUTPUT_FORMATS,
@@ -58,7 +58,6 @@ from f5serve.service.requests import TTSRequest
 OWN_MODELS = ("eleven_", "scribe_")
 """How names of ElevenLabs' models begin; here they mean the one that is loaded."""
 
-MAX_VOICE_CHARS = 200
 MAX_FORMAT_CHARS = 100
 
 _TEXT = {"schema": {"type": "string"}}
@@ -277,7 +276,8 @@ async def resolve_speech(
     """Check all of a request that can be checked before it is a job.
 
     Args:
-        fields: of the job, but for those that `query` and `voice_id` decide.
+        fields: of the job, with `return_word_timings`, but for those that `query` and `voice_id`
+            decide.
 
     Raises:
         F5Error: what is wrong with it.
@@ -285,7 +285,7 @@ async def resolve_speech(
     settings, output, model = state.settings, query.output, options.model_id or ""
     model = "" if model.startswith(OWN_MODELS) else resolve_model(state, model)
     voice = await resolve_voice_id(state, voice_id)
-    size = BASE64_SIZE * least_file_bytes(
+    size = (BASE64_SIZE if fields["return_word_timings"] else 1.0) * least_file_bytes(
         fields["text"], fields.get("speed") or 1.0, output.format, output.sample_rate
     )
     check_size(size, output.format, settings.max_answer_mb)
