@@ -13,6 +13,9 @@ from f5serve.text.plan import MAX_SEED
 
 MAX_MODEL_CHARS = 200
 MAX_VOICE_CHARS = 200
+NAMED_FIELDS = 5
+"""How many fields that are not known a warning names."""
+
 MAX_LINES = 200
 """Of a dialogue."""
 
@@ -69,6 +72,12 @@ class SpeechOptions(BaseModel):
         """As `normalize` of `TTSRequest`."""
         asked = self.apply_text_normalization
         return None if asked == "auto" else asked
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence in ASCII for each of the first fields that are not known."""
+        names = list(self.model_extra or {})[:NAMED_FIELDS]
+        return [f"The field {name[:40]!a} has no effect." for name in names]
 
     def fields(self) -> dict[str, Any]:
         """Our own fields that are given: `language`, `speed`, `seed`, `normalize`.

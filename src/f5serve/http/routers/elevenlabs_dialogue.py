@@ -65,7 +65,7 @@ class DialogueCall:
         first = names[lines[0].voice_id]
         job = await resolve_speech(state, self.body, self.query, fields, first)
         text = "".join(line.text for line in lines)
-        return Speech(job, self.query.output, text, self.caller), script
+        return Speech(job, self.query.output, text, self.body.warnings, self.caller), script
 
 
 Call = Annotated[DialogueCall, Depends()]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -64,7 +64,10 @@ _TEXT = {"schema": {"type": "string"}}
 _HEADERS = {
     "request-id": {"description": "Id of the job, for /v1/jobs/{id}.", **_TEXT},
     "character-cost": {"description": "Characters of the text.", **_TEXT},
-    "X-F5-Warning": {"description": "Warnings of the model.", **_TEXT},
+    "X-F5-Warning": {
+        "description": "Fields that have no effect, and warnings of the model.",
+        **_TEXT,
+    },
 }
 _ERRORS = errors.error_responses(400, 404, 409, 501, 503, 504, model=ElevenLabsErrorBody)
 AUDIO: dict[int | str, dict[str, Any]] = {
@@ -149,7 +152,7 @@ class SpeechCall:
         """What is asked for, checked; errors as `resolve_speech`."""
         fields = {**self.body.fields(), "return_word_timings": words}
         job = await resolve_speech(self.caller.state, self.body, self.query, fields, self.voice_id)
-        return Speech(job, self.query.output, self.body.text, self.caller)
+        return Speech(job, self.query.output, self.body.text, self.body.warnings, self.caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +161,13 @@ class Speech:
 
     Attributes:
         text: whose characters are timed and counted.
+        warnings: fields that have no effect.
     """
 
     job: TTSRequest
     output: OutputFormat
     text: str
+    warnings: Sequence[str]
     caller: Caller
 
     async def submit(self, *, streams: bool) -> JobHandle:
@@ -234,8 +239,8 @@ class Speech:
 
     def _headers(self, response: Mapping[str, Any]) -> dict[str, str]:
         """Of the answer, as far as the response is known."""
-        warnings = [*self.caller.state.operations.warnings, *response.get("warnings", ())]
-        line = " ".join(dict.fromkeys(warnings))
+        model = self.caller.state.operations.warnings
+        line = " ".join(dict.fromkeys([*self.warnings, *model, *response.get("warnings", ())]))
         found = {
             "request-id": self.caller.job_id,
             "character-cost": str(len(self.text)),
