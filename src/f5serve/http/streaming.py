@@ -94,8 +94,9 @@ class SpeechResponse(Response):
     def __init__(self, events: SpeechEvents, options: StreamOptions) -> None:
         super().__init__()
         self._events, self._options = events, options
-        # The last of SSE's events says that the job is done.
-        self._held_bytes = HOLDBACK_BYTES if self._is_file else 0
+        # Whether the body is the file, and not something that holds parts of it.
+        self._is_file = not options.is_sse
+        self._content_type = SSE if options.is_sse else MEDIA_TYPES[options.format]
         self._encoder: Encoder | None = None
         self._length: int | None = None  # of the whole, if it is known with the first part
         self._response: Mapping[str, Any] = {}
@@ -104,15 +105,6 @@ class SpeechResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; see `Response`."""
         await cancel_on_disconnect(receive, self._answer(scope, receive, send))
-
-    @property
-    def _is_file(self) -> bool:
-        """Whether the body is the file, and not something that holds parts of it."""
-        return not self._options.is_sse
-
-    @property
-    def _content_type(self) -> str:
-        return SSE if self._options.is_sse else MEDIA_TYPES[self._options.format]
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_held = self._options.words and self._is_file
@@ -158,7 +150,8 @@ class SpeechResponse(Response):
                 part = await encoders.finish(self._encoder.end)
             else:
                 self._length = event.size
-                end = event.size - self._held_bytes
+                # The last of the events says that the job is done; a file has nothing behind it.
+                end = event.size - (HOLDBACK_BYTES if self._is_file else 0)
                 for start in range(0, event.size, READ_BYTES):
                     part = await self._read(event, start)
                     held += part[max(0, end - start) :]

@@ -34,17 +34,10 @@ class TimedSpeechResponse(SpeechResponse):
 
     def __init__(self, events: SpeechEvents, options: StreamOptions, text: str) -> None:
         super().__init__(self._without_words(events), options)
+        self._is_file, self._content_type = False, NDJSON
         self._aligner = CharacterAligner(text)
         self._words: list[WordTiming] = []
         self._count = 0
-
-    @property
-    def _is_file(self) -> bool:
-        return False
-
-    @property
-    def _content_type(self) -> str:
-        return NDJSON
 
     async def _without_words(self, events: SpeechEvents) -> SpeechEvents:
         """The events, without the words, which are kept for the next line."""
