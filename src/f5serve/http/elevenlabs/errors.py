@@ -24,7 +24,7 @@ SHARED_PATHS = ("/v1/models",)
 
 KEY_HEADER = b"xi-api-key"
 
-_STATUSES = {
+STATUSES = {
     "missing_api_key": "needs_authorization",
     "text_too_long": "max_character_limit_exceeded",
     "rate_limited": "too_many_concurrent_requests",
@@ -77,7 +77,7 @@ def translate(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "detail": {
             **problem,
-            "status": _STATUSES.get(code, code),
+            "status": STATUSES.get(code, code),
             "message": problem["message"].replace("GET /v1/audio/voices", "GET /v1/voices"),
             "param": problem["param"] or _PARAMS.get(code),
         }
