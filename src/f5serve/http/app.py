@@ -48,6 +48,11 @@ from f5serve.http.routers import (
     alignments,
     docs,
     dubs,
+    elevenlabs_dialogue,
+    elevenlabs_recordings,
+    elevenlabs_speech,
+    elevenlabs_user,
+    elevenlabs_voices,
     health,
     jobs,
     lexicons,
@@ -68,7 +73,10 @@ from f5serve.settings import Settings
 
 ROUTERS = (
     *(speech, speech_batch, speech_stream, text, voices, lexicons, models, jobs, dubs),
-    *(elevenlabs_stream, alignments, transcriptions, health, docs, studio),
+    *(alignments, transcriptions),
+    *(elevenlabs_speech, elevenlabs_stream, elevenlabs_dialogue, elevenlabs_recordings),
+    *(elevenlabs_voices, elevenlabs_user),
+    *(health, docs, studio),
 )
 
 _log = logging.getLogger(__name__)
@@ -221,4 +229,4 @@ class ErrorMiddleware:
                 errors.internal_error(error)
                 await send({"type": "websocket.close", "code": 1011, "reason": "internal"})
                 return
-            await error_response(error)(scope, receive, send_noted)
+            await error_response(error, scope)(scope, receive, send_noted)
