@@ -31,7 +31,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from f5serve import build
 from f5serve.errors import InvalidRequest
 from f5serve.http import errors, openapi
-from f5serve.http.elevenlabs import stream as elevenlabs_stream
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.auth import WRONG_KEYS_PER_MINUTE, APIKeyMiddleware
 from f5serve.http.middleware.body_limit import BodyLimitMiddleware, body_limits_of, check_head
@@ -51,6 +50,7 @@ from f5serve.http.routers import (
     elevenlabs_dialogue,
     elevenlabs_recordings,
     elevenlabs_speech,
+    elevenlabs_stream,
     elevenlabs_user,
     elevenlabs_voices,
     health,

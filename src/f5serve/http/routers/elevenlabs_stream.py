@@ -34,8 +34,9 @@ from f5serve.http.elevenlabs.stream_schemas import (
     StreamQuery,
 )
 from f5serve.http.errors import BadField
+from f5serve.http.routers.elevenlabs_speech import OWN_MODELS, resolve_voice_id
 from f5serve.http.routers.models import resolve_model
-from f5serve.http.routers.speech import error_param, resolve_voice
+from f5serve.http.routers.speech import error_param
 from f5serve.http.scopes import needs
 from f5serve.http.sockets import (
     PART_BYTES,
@@ -218,8 +219,8 @@ class StreamInputSession(SocketSession):
         """The fields of a `tts` job but for its text."""
         state, model = self.state, options.model_id or ""
         timeout_s = int(state.settings.request_timeout_s)
-        voice = await resolve_voice(state, self._voice_id)
-        model = "" if model.startswith("eleven_") else resolve_model(state, model)
+        voice = await resolve_voice_id(state, self._voice_id)
+        model = "" if model.startswith(OWN_MODELS) else resolve_model(state, model)
         return {
             **self.output.fields,
             **options.fields(),
