@@ -20,6 +20,7 @@ from f5serve.jobs.records import LEASE_S
 from f5serve.jobs.store import JobStore
 from f5serve.service import ServiceOptions
 from f5serve.service.queue import QUEUE_ATTEMPTS, JobQueue
+from f5serve.service.queue_rounds import JobSlots
 from f5serve.store.base import ObjectStore
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
@@ -106,7 +107,9 @@ def test_a_server_takes_no_more_than_it_can_know(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
             deps = here.operations._deps
-            queue = JobQueue(deps, here.operations.answer, 0, max_pending=1)
+            queue = JobQueue(
+                deps, here.operations.answer, JobSlots(deps.executor, 0), max_pending=1
+            )
             assert (await queue.enqueue("a", _ask())).status.public == "QUEUED"
             with pytest.raises(F5Error, match="1 jobs are waiting") as caught:
                 await queue.enqueue("b", _ask())
