@@ -35,7 +35,7 @@ def tenant_store(store: ObjectStore, tenant: str) -> ObjectStore:
 
 
 def tenant_names(store: ObjectStore) -> Iterator[str]:
-    """The tenants that have something in a store, in alphabetical order; a request for each.
+    """The tenants that have something in a store, in the order of keys; a request for each.
 
     Raises:
         StorageFailed: the store's own code.
