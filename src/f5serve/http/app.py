@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIRouter
@@ -58,7 +57,6 @@ from f5serve.http.routers import (
 )
 from f5serve.http.scopes import ScopeMiddleware, scope_of
 from f5serve.http.state import AppState
-from f5serve.secrets import EXPIRES_SOON_S
 from f5serve.settings import Settings
 
 ROUTERS = (
@@ -183,11 +181,6 @@ def _warn(settings: Settings) -> None:
             " instead",
             clear,
         )
-    for key in settings.api_keys:
-        left_s = key.seconds_left(time.time())
-        if left_s < EXPIRES_SOON_S:
-            what = "has expired" if left_s <= 0 else f"expires at the end of {key.last_day}, UTC"
-            _log.warning("the key %s %s; `f5serve keys new` makes another one", key.name, what)
     if settings.api_keys and settings.auth == "none":
         _log.warning("F5_AUTH is none, so the keys of F5_API_KEYS are not required")
 
