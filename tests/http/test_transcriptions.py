@@ -26,7 +26,7 @@ from f5serve.asr_types import Transcript, TranscriptSegment
 from f5serve.audio.decode import decode
 from f5serve.audio.encode import encode
 from f5serve.http.app import make_app
-from f5serve.http.routers.transcriptions import MAX_PROMPT_CHARS, OPENAI_IDS
+from f5serve.http.transcription_forms import MAX_PROMPT_CHARS, OPENAI_IDS
 from f5serve.service.executor import BoundedExecutor
 from f5serve.settings import Settings
 from f5serve.synthesis.recognition import SpeechRecognition

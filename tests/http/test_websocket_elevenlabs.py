@@ -18,7 +18,7 @@ import trustme
 from elevenlabs.client import ElevenLabs
 from elevenlabs.core.api_error import ApiError
 
-from f5serve.http.elevenlabs.stream import MAX_CONTEXTS
+from f5serve.http.routers.elevenlabs_stream import MAX_CONTEXTS
 from tests.http.house import House, house
 from tests.http.sockets import FIRST, SECOND, THIRD, Caller, calling, refused
 from tests.http.sound import heard_s

@@ -77,7 +77,7 @@ class SocketSession(ABC):
     Attributes:
         limits: may be shortened by the session.
         state: that of the caller's tenant, once he is known.
-        has_begun: whether the first message was right; an error before ends the socket.
+        has_started: whether the first message was right; an error before ends the socket.
     """
 
     state: AppState
@@ -89,7 +89,7 @@ class SocketSession(ABC):
         self._inbox: asyncio.Queue[Message] = asyncio.Queue(MAX_INBOX)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened_at = self._active_at = time.monotonic()
-        self._is_known = self._is_answering = self.has_begun = False
+        self._is_known = self._is_answering = self.has_started = False
         self._stall_s = 0.0
 
     @abstractmethod
@@ -226,7 +226,7 @@ class SocketSession(ABC):
                 message = _decode(raw)
                 await self.answer(message)
             except (F5Error, RequestValidationError) as error:
-                if not self.has_begun:
+                if not self.has_started:
                     raise
                 await self.report(problem(error), message)
             finally:

@@ -1,8 +1,8 @@
 """uvicorn's WebSocket protocol with limits: sizes, what is read ahead, and how it ends.
 
 A message waits in the network until those before it were taken; pings of a caller who reads nothing
-are not answered; a shutdown of the server is told to the application, which closes the socket when
-it has spoken (docs/decisions/0046).
+are not answered; at a shutdown of the server the application closes the socket when it has spoken
+(docs/decisions/0046).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class LimitedSocketProtocol(WebSocketsSansIOProtocol):
     def handle_ping(self) -> None:
         """Answer, but not a caller who reads nothing."""
         pong = b"".join(self.conn.data_to_send())
-        if self.writable.is_set():
+        if self.writable.is_set() and not self.transport.is_closing():
             self.transport.write(pong)
 
     def handle_cont(self, event: Frame) -> None:
@@ -180,10 +180,10 @@ class LimitedSocketProtocol(WebSocketsSansIOProtocol):
         """Send what the application sends.
 
         Raises:
-            ClientDisconnected: the socket was closed because of what its caller has sent.
+            ClientDisconnected: the caller has left, or what he has sent has closed the socket.
         """
         await self.writable.wait()
-        if self.close_sent:
+        if self.close_sent or self.transport.is_closing():
             raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):

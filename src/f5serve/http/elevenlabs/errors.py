@@ -24,7 +24,7 @@ SHARED_PATHS = ("/v1/models",)
 
 KEY_HEADER = b"xi-api-key"
 
-_STATUSES = {
+STATUSES = {
     "missing_api_key": "needs_authorization",
     "text_too_long": "max_character_limit_exceeded",
     "rate_limited": "too_many_concurrent_requests",
@@ -32,6 +32,15 @@ _STATUSES = {
     "busy": "system_busy",
 }
 """Where programs know a condition by another name than our code."""
+
+_PARAMS = {
+    **dict.fromkeys(["text_too_long", "empty_text", "not_text", "bad_unicode"], "text"),
+    **dict.fromkeys(["text_not_speakable", "bad_pinyin", "answer_too_large"], "text"),
+    **dict.fromkeys(["bad_markup", "bad_ssml"], "text"),
+    **dict.fromkeys(["voice_not_found", "bad_voice_name", "reserved_voice_name"], "voice_id"),
+    **dict.fromkeys(["unknown_model", "model_not_loaded"], "model_id"),
+}
+"""The field that an error is about, by the error's code."""
 
 
 class ElevenLabsProblem(BaseModel):
@@ -64,5 +73,12 @@ def speaks_elevenlabs(scope: Scope) -> bool:
 def translate(body: Mapping[str, Any]) -> dict[str, Any]:
     """Our error body in ElevenLabs' shape."""
     problem = body["error"]
-    status = _STATUSES.get(problem["code"], problem["code"])
-    return {"detail": {"status": status, **problem}}
+    code = problem["code"]
+    return {
+        "detail": {
+            **problem,
+            "status": STATUSES.get(code, code),
+            "message": problem["message"].replace("GET /v1/audio/voices", "GET /v1/voices"),
+            "param": problem["param"] or _PARAMS.get(code),
+        }
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
@@ -13,12 +12,16 @@ from f5serve.settings import MAX_CHARS
 from f5serve.text.plan import MAX_SEED
 
 MAX_MODEL_CHARS = 200
+MAX_VOICE_CHARS = 200
+NAMED_FIELDS = 5
+"""How many fields that are not known a warning names."""
+
+MAX_LINES = 200
+"""Of a dialogue."""
 
 _MAX_SEED = 2**32 - 1
 _MAX_CONTEXT_CHARS = 100_000
 _NO_EFFECT = "Accepted without effect."
-
-_BREAK = re.compile(r"<break\s+time\s*=\s*[\"'](\d{1,3}(?:\.\d{1,3})?)(m?s)[\"']\s*/?>", re.I)
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 Context = Annotated[str, Field(strict=True, max_length=_MAX_CONTEXT_CHARS)]
@@ -70,6 +73,12 @@ class SpeechOptions(BaseModel):
         asked = self.apply_text_normalization
         return None if asked == "auto" else asked
 
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence in ASCII for each of the first fields that are not known."""
+        names = list(self.model_extra or {})[:NAMED_FIELDS]
+        return [f"The field {name[:40]!a} has no effect." for name in names]
+
     def fields(self) -> dict[str, Any]:
         """Our own fields that are given: `language`, `speed`, `seed`, `normalize`.
 
@@ -97,7 +106,7 @@ class TextToSpeech(SpeechOptions):
     """ElevenLabs' request for speech. Fields that are not known change nothing."""
 
     text: Annotated[str, Field(min_length=1, max_length=MAX_CHARS, strict=True)] = Field(
-        description="What to say: up to F5_OPENAI_MAX_CHARS characters, 4096 unless that is set. "
+        description="What to say: up to F5_MAX_TEXT_CHARS characters, 5000 unless that is set. "
         '`<break time="1.5s" />` is a pause.'
     )
     previous_text: Context | None = Field(None, description=_NO_EFFECT)
@@ -105,9 +114,21 @@ class TextToSpeech(SpeechOptions):
 
     def fields(self) -> dict[str, Any]:
         """As `SpeechOptions.fields`, with the text."""
-        return {"text": with_pauses(self.text), **super().fields()}
+        return {"text": self.text, **super().fields()}
 
 
-def with_pauses(text: str) -> str:
-    """The text with ElevenLabs' breaks as our own tags."""
-    return _BREAK.sub(lambda match: f"[pause:{match[1]}{match[2].lower()}]", text)
+class DialogueInput(BaseModel):
+    """A line of a dialogue."""
+
+    text: Annotated[str, Field(min_length=1, max_length=MAX_CHARS, strict=True)]
+    voice_id: Annotated[str, Field(min_length=1, max_length=MAX_VOICE_CHARS, strict=True)] = Field(
+        description="As in the URL of a request for one voice."
+    )
+
+
+class Dialogue(SpeechOptions):
+    """ElevenLabs' request for a dialogue. Fields that are not known change nothing."""
+
+    inputs: Annotated[list[DialogueInput], Field(min_length=1, max_length=MAX_LINES)] = Field(
+        description="What is said, in order; up to F5_MAX_TEXT_CHARS characters together."
+    )

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from f5serve.errors import F5Error, InvalidRequest
+from f5serve.http.elevenlabs.errors import KEY_HEADER
 from f5serve.http.errors import RateLimited
 from f5serve.http.middleware.rate_limit import TokenBuckets, client_address, is_public
 from f5serve.secrets import ApiKey, find_key
@@ -35,10 +36,11 @@ KEY_IN_FIRST_MESSAGE = re.compile(
 )
 """Paths of WebSockets that call `take_key` before anything else."""
 
-_HOW = "Send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`."
+_HOW = "Send it as `Authorization: Bearer KEY`, `X-API-Key: KEY` or `xi-api-key: KEY`."
 
 _IN_URL = frozenset(
     {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
+    | {"xi-api-key", "xi_api_key"}
 )
 
 
@@ -136,7 +138,7 @@ def _sent(scope: Scope) -> Iterator[bytes]:
             if parameter.lower() in SOCKET_PARAMETERS:
                 yield text.encode("utf-8", "replace")
     for name, value in scope["headers"]:
-        if name in (b"x-api-key", b"xi-api-key"):
+        if name in (b"x-api-key", KEY_HEADER):
             yield value.strip()
         elif name == b"authorization":
             scheme, _, rest = value.strip().partition(b" ")

@@ -127,6 +127,9 @@ LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
 }
 """Bytes of a second of speech at 24 kHz at least, by format."""
 
+BASE64_SIZE = 4 / 3
+"""Of what it was made of."""
+
 
 @router.post(
     "/v1/audio/speech",
@@ -224,7 +227,7 @@ async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
         F5Error: what is wrong with it.
     """
     check_length(body.input, state.settings.openai_max_chars)
-    check_size(body, state.settings.max_answer_mb)
+    check_size(least_bytes(body), body.format, state.settings.max_answer_mb)
     meant = await resolve_names(body, body.model, state)
     if body.ref_audio:  # a recording is hashed, which may take a tenth of a second
         request = await state.operations.pools.voices.run(body.request, *meant.args)
@@ -305,16 +308,19 @@ def check_length(text: str, max_chars: int) -> None:
         )
 
 
-def check_size(body: SpeechBody, max_answer_mb: int) -> None:
+def check_size(least_bytes: float, format: AudioFormat, max_answer_mb: int) -> None:
     """Refuse what cannot fit; 0 is no limit.
+
+    Args:
+        least_bytes: that the answer has.
 
     Raises:
         InvalidRequest: ANSWER_TOO_LARGE.
     """
-    least_mb = least_bytes(body) / 1e6
+    least_mb = least_bytes / 1e6
     if max_answer_mb and least_mb > max_answer_mb:
         raise InvalidRequest(
-            f"The speech would be more than {least_mb:.0f} MB of {body.format}; {max_answer_mb} MB "
+            f"The speech would be more than {least_mb:.0f} MB of {format}; {max_answer_mb} MB "
             "is the most that reaches a caller here.",
             code="ANSWER_TOO_LARGE",
             hint="Take mp3 or opus, send the text in parts, or use POST /v1/jobs.",
@@ -323,12 +329,18 @@ def check_size(body: SpeechBody, max_answer_mb: int) -> None:
 
 def least_bytes(body: SpeechBody) -> float:
     """Bytes that the answer has at least."""
-    seconds = len(body.input.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / (body.speed or 1.0)
-    overhead = 4 / 3 if body.stream_format == "sse" else 1.0
-    rate = (body.sample_rate or default_rate(body.format)) / SAMPLE_RATE
-    if body.format not in ("wav", "pcm", "ulaw", "alaw"):  # compressed sound does not grow with it
+    rate = body.sample_rate or default_rate(body.format)
+    overhead = BASE64_SIZE if body.stream_format == "sse" else 1.0
+    return overhead * least_file_bytes(body.input, body.speed or 1.0, body.format, rate)
+
+
+def least_file_bytes(text: str, speed: float, format: AudioFormat, sample_rate: int) -> float:
+    """Bytes that a file with the speech of a text has at least."""
+    seconds = len(text.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / speed
+    rate = sample_rate / SAMPLE_RATE
+    if format not in ("wav", "pcm", "ulaw", "alaw"):  # compressed sound does not grow with it
         rate = min(1.0, rate)
-    return seconds * LEAST_BYTES_PER_S[body.format] * rate * overhead
+    return seconds * LEAST_BYTES_PER_S[format] * rate
 
 
 async def resolve_style(

@@ -121,7 +121,7 @@ class SpeechStreamSession(SocketSession):
         fields = config.job_fields(*meant.args) | {"markup": "off"}
         fields.pop("return_word_timings")
         self._config = _Config(config, fields)
-        self.has_begun = True
+        self.has_started = True
 
     async def _add(self, config: _Config, text: str) -> None:
         if self._is_refused:

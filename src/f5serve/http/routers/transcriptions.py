@@ -11,18 +11,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from f5serve.alignment.subtitles import MEDIA_TYPES, write
+from f5serve.asr.word_errors import SpeechChecker
 from f5serve.audio.decode import LONG
 from f5serve.errors import F5Error
 from f5serve.http import errors
 from f5serve.http.deadlines import RequestDeadline
-from f5serve.http.errors import BadField
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.routers.models import unknown
@@ -30,6 +30,7 @@ from f5serve.http.scopes import needs
 from f5serve.http.speech_schemas import SpeechError
 from f5serve.http.state import AppState, StateDep
 from f5serve.http.streaming import SSE
+from f5serve.http.transcription_forms import OPENAI_IDS, TranscriptionForm, TranslationForm
 from f5serve.http.transcription_schemas import (
     TranscriptDelta,
     TranscriptDone,
@@ -48,140 +49,16 @@ from f5serve.synthesis.transcription import (
 from f5serve.synthesis.verification import recognizer_missing
 from f5serve.types import Alignment
 
-Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
-Granularity = Literal["word", "segment"]
 OnPiece = Callable[[TranscribedPiece], None]
-
-OPENAI_IDS = (
-    "whisper-1",
-    "gpt-transcribe",
-    "gpt-4o-transcribe",
-    "gpt-4o-mini-transcribe",
-    "gpt-4o-mini-transcribe-2025-12-15",
-    "gpt-4o-transcribe-diarize",
-)
-"""What clients of OpenAI send; here it is the recogniser that is installed."""
-
-STREAMED: tuple[Format, ...] = ("json", "text")
-"""Formats that events can stand for."""
-
-MAX_PROMPT_CHARS = 2_000
-"""More than the 223 tokens that count."""
 
 LAST_EVENT_S = 5.0
 """How long a reader may take for the event of an error."""
 
 _TEXT = "text/plain; charset=utf-8"
-_NO_EFFECT = "temperature has no effect: the most probable words are taken."
 
 _log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["transcriptions"], route_class=upload_route(LONG.max_bytes))
-
-
-Recording = Annotated[
-    UploadFile,
-    File(description="The recording, of at most half an hour: wav, flac, mp3, ogg or m4a."),
-]
-ModelName = Annotated[
-    str,
-    Form(
-        max_length=200,
-        description="A name of OpenAI's, for the recogniser of this server; or its own name.",
-        examples=["whisper-1"],
-    ),
-]
-Prompt = Annotated[
-    str,
-    Form(
-        max_length=MAX_PROMPT_CHARS,
-        description="Text that might come before; its spelling of names is taken up.",
-    ),
-]
-Temperature = Annotated[
-    float, Form(ge=0, le=1, description="It has no effect, and a warning says so above 0.")
-]
-
-
-@dataclass(frozen=True, slots=True)
-class TranscriptionForm:
-    """The fields of a request; others that OpenAI has are taken and have no effect."""
-
-    file: Recording
-    model: ModelName = OPENAI_IDS[0]
-    language: Annotated[
-        str, Form(max_length=16, description="Spoken language, ISO 639-1; else it is detected.")
-    ] = ""
-    prompt: Prompt = ""
-    response_format: Annotated[
-        Format, Form(description="What is answered; `stream` goes with json and text alone.")
-    ] = "json"
-    granularities: Annotated[
-        list[Granularity] | None,
-        Form(
-            alias="timestamp_granularities[]",
-            max_length=4,
-            description="What verbose_json lists: segments, unless words alone are named.",
-        ),
-    ] = None
-    temperature: Temperature = 0.0
-    stream: Annotated[
-        bool, Form(description="Whether the text is sent as server-sent events, in parts.")
-    ] = False
-
-    def check(self) -> None:
-        """Refuse fields that do not go together.
-
-        Raises:
-            BadField: BAD_OPTION.
-        """
-        if self.granularities and self.response_format != "verbose_json":
-            raise BadField(
-                f"response_format is {self.response_format!r}, which has no"
-                " timestamp_granularities.",
-                code="BAD_OPTION",
-                hint="Send response_format=verbose_json with them.",
-                param="timestamp_granularities[]",
-            )
-        if self.stream and self.response_format not in STREAMED:
-            raise BadField(
-                f"response_format is {self.response_format!r}, which cannot be streamed.",
-                code="BAD_OPTION",
-                hint=f"With stream it is {' or '.join(STREAMED)}.",
-                param="response_format",
-            )
-
-    @property
-    def options(self) -> TranscriptionOptions:
-        """What the recogniser is asked."""
-        words = self.response_format in ("srt", "vtt") or "word" in (self.granularities or ())
-        return TranscriptionOptions(self.language, self.prompt, word_times=words)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Of the answer."""
-        return {"X-F5-Warning": _NO_EFFECT} if self.temperature else {}
-
-
-@dataclass(frozen=True, slots=True)
-class TranslationForm:
-    """The fields of a request for a translation."""
-
-    file: Recording
-    model: ModelName = OPENAI_IDS[0]
-    prompt: Prompt = ""
-    response_format: Annotated[Format, Form(description="What is answered.")] = "json"
-    temperature: Temperature = 0.0
-
-    def transcription(self) -> TranscriptionForm:
-        """The same request for what is said."""
-        return TranscriptionForm(
-            self.file,
-            self.model,
-            prompt=self.prompt,
-            response_format=self.response_format,
-            temperature=self.temperature,
-        )
 
 
 def _document(*streams: str) -> dict[int | str, dict[str, Any]]:
@@ -284,18 +161,32 @@ def _transcribe(
 ) -> bool:
     """Call `on_piece` with each piece; True at the end. Blocks."""
     deadline.check()  # it may have waited long for its turn
-    checker = state.recognition.open() if state.recognition else None
-    if checker is None:
-        raise recognizer_missing()
-    if form.model not in (*OPENAI_IDS, checker.model):
-        advice = "Send whisper-1 for the recogniser of this server."
-        raise unknown(form.model, [*OPENAI_IDS, checker.model], advice)
+    checker = open_recogniser(state, form.model, OPENAI_IDS)
     data = read_upload(form.file, LONG.max_bytes)
     for piece in transcribe_pieces(
         checker.recogniser, state.aligners, data, options, deadline.check
     ):
         on_piece(piece)
     return True
+
+
+def open_recogniser(state: AppState, model: str, others: Sequence[str]) -> SpeechChecker:
+    """The recogniser of this server, which a request names. Blocks.
+
+    Args:
+        others: names that stand for it, the usual one first.
+
+    Raises:
+        ModelUnavailable: RECOGNISER_NOT_INSTALLED.
+        InvalidRequest: UNKNOWN_MODEL.
+    """
+    checker = state.recognition.open() if state.recognition else None
+    if checker is None:
+        raise recognizer_missing()
+    if model not in (*others, checker.model):
+        advice = f"Send {others[0]} for the recogniser of this server."
+        raise unknown(model, [*others, checker.model], advice)
+    return checker
 
 
 def _answer(

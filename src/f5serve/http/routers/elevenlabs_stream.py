@@ -34,6 +34,7 @@ from f5serve.http.elevenlabs.stream_schemas import (
     StreamQuery,
 )
 from f5serve.http.errors import BadField
+from f5serve.http.routers.elevenlabs_speech import OWN_MODELS, resolve_voice_id
 from f5serve.http.routers.models import resolve_model
 from f5serve.http.routers.speech import error_param
 from f5serve.http.scopes import needs
@@ -46,7 +47,6 @@ from f5serve.http.sockets import (
     read,
 )
 from f5serve.http.sound_encoder import SoundEncoder, parts_of
-from f5serve.http.voice_names import resolve_voice
 from f5serve.secrets import SPEAK
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.text_stream import (
@@ -116,10 +116,10 @@ class StreamInputSession(SocketSession):
     async def answer(self, message: dict[str, Any]) -> None:
         """Answer one message; see `SocketSession.answer`."""
         found = read(StreamMessage, message)
-        if not self.has_begun:
+        if not self.has_started:
             self.authenticate(found.key)
             await self.enter()
-            self.has_begun = True
+            self.has_started = True
         if self._is_closing:
             return
         if self.is_multi and found.close_socket:
@@ -219,8 +219,8 @@ class StreamInputSession(SocketSession):
         """The fields of a `tts` job but for its text."""
         state, model = self.state, options.model_id or ""
         timeout_s = int(state.settings.request_timeout_s)
-        voice = await resolve_voice(state, self._voice_id)
-        model = "" if model.startswith("eleven_") else resolve_model(state, model)
+        voice = await resolve_voice_id(state, self._voice_id)
+        model = "" if model.startswith(OWN_MODELS) else resolve_model(state, model)
         return {
             **self.output.fields,
             **options.fields(),
