@@ -359,3 +359,17 @@ def test_too_many_headers_are_refused(home: House) -> None:
     headers = {f"X-Header-{number}": "x" for number in range(150)}
     status, error = refused(home, additional_headers=headers)
     assert (status, error["code"]) == (431, "too_many_headers")
+
+
+def test_each_tenant_has_a_state_of_its_own(tmp_path: Path) -> None:
+    names = {"acme/ana": ANA, "other/ben": BEN}
+    keys = ",".join(f"{name}:{digest(key.encode()).hex()}" for name, key in names.items())
+    with house(tmp_path, api_keys=keys) as home:
+        with calling(home) as caller:
+            caller.configure(api_key=ANA)
+            assert speaks(caller)
+        counts = {
+            key: len(home.client.get("/v1/jobs", headers={"X-API-Key": key}).json()["jobs"])
+            for key in (ANA, BEN)
+        }
+    assert counts == {ANA: 1, BEN: 0}
