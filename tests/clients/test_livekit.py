@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.http.house import House
 from tests.http.test_streaming import HELD, Sentences
 from tests.voices.material import DATA, WORDS
 
-pytestmark = needs_clients
+pytestmark = [needs_clients, pytest.mark.slow]
 
 
 def test_openai_speaks_and_listens(home: House, key: str, tmp_path: Path) -> None:
@@ -65,7 +66,12 @@ def test_elevenlabs_speaks_words_as_they_come_and_times_them(
     home: House, key: str, tmp_path: Path
 ) -> None:
     source = block("LiveKit Agents by ElevenLabs' protocol", home.url, key)
-    asks = [{"words": SENTENCES}, {"words": "Another voice.", "voice_id": "onyx"}]
+    asks: list[dict[str, Any]] = [
+        {"words": SENTENCES},
+        {"words": "Another voice.", "voice_id": "onyx"},
+        {"text": "A whole text."},
+        {"voices": True},
+    ]
     jobs = NewJobs(home)
     with script("livekit_plugins", tmp_path, source, asks) as events:
         *parts, end = events.until("end", "error")
@@ -78,6 +84,9 @@ def test_elevenlabs_speaks_words_as_they_come_and_times_them(
         assert sound_s == pytest.approx(len(SENTENCES) * 0.06, abs=0.4)  # less between sentences
         assert words[-1]["end_s"] == pytest.approx(sound_s, abs=0.2)
         assert events.until("end", "error")[-1]["event"] == "end"
+        parts = events.until("end", "error")
+        assert sum(part.get("s", 0.0) for part in parts) == pytest.approx(13 * 0.06, abs=0.1)
+        assert {"default", "nova"} <= set(events.next()["voices"])
     voices = [voice for _, voice, _ in jobs.asked()]
     assert set(voices) == {"nova", "default"}
 

@@ -14,7 +14,7 @@ from tests.http.house import House
 from tests.http.test_streaming import HELD, Sentences
 from tests.voices.material import DATA, WORDS
 
-pytestmark = needs_clients
+pytestmark = [needs_clients, pytest.mark.slow]
 
 
 def test_openai_speaks_and_listens(home: House, key: str, tmp_path: Path) -> None:
@@ -58,8 +58,9 @@ def test_openai_hears_the_first_sentence_before_the_second_is_made(
 SENTENCES = "The first sentence is short. Then a second one follows it."
 
 
-def test_elevenlabs_speaks_and_times_words(home: House, key: str, tmp_path: Path) -> None:
-    source, jobs = block("Pipecat by ElevenLabs' protocol", home.url, key), NewJobs(home)
+@pytest.mark.parametrize("way", ["protocol", "HTTP"])
+def test_elevenlabs_speaks_and_times_words(home: House, key: str, tmp_path: Path, way: str) -> None:
+    source, jobs = block(f"Pipecat by ElevenLabs' {way}", home.url, key), NewJobs(home)
     asks = [{"text": SENTENCES}, {"text": "Again."}]
     with script("pipecat_services", tmp_path, source, asks) as events:
         *parts, end = events.until("end", "error")
@@ -84,3 +85,6 @@ def test_elevenlabs_s_errors_are_frames(home: House, key: str, tmp_path: Path) -
     source = block(heading, home.url, "another-key")
     with script("pipecat_services", tmp_path, source, asks) as events:
         assert "HTTP 401" in events.until("end", "error")[-1]["message"]
+    source = block("Pipecat by ElevenLabs' HTTP", home.url, key).replace("nova", "ghost")
+    with script("pipecat_services", tmp_path, source, asks) as events:
+        assert "There is no voice 'ghost'" in events.until("end", "error")[-1]["message"]

@@ -14,7 +14,7 @@ from tests.http.house import House
 from tests.http.sound import heard_s
 from tests.voices.material import DATA, WORDS, recording
 
-pytestmark = needs_clients
+pytestmark = [needs_clients, pytest.mark.slow]
 
 PROGRAMS = {
     "openai-python": "python",

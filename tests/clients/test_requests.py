@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from tests.clients.guide import block
 from tests.clients.jobs import NewJobs
 from tests.hearing import word_error_rate
 from tests.http.house import House
@@ -22,7 +25,10 @@ REQUESTS: list[dict[str, Any]] = tomllib.loads(
 
 def send(home: House, request: dict[str, Any], key: str) -> httpx.Response:
     headers = {name: text.replace("KEY", key) for name, text in request["headers"].items()}
-    url = f"{home.url}{request['path']}"
+    text = block(request["heading"], home.url, key)
+    (base,) = re.findall(rf"\b{request['setting']} ?= ?\"?(http[^\s\"]+)", text)
+    path = request["path"]
+    url = urljoin(base, path) if path[:1].isalpha() else f"{base}{path}"
     if "form" in request:
         files = {"file": ("talk.wav", recording())}
         return httpx.post(url, headers=headers, data=request["form"], files=files, timeout=60)

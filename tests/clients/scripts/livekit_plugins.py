@@ -68,7 +68,9 @@ async def main() -> None:
             if changed:
                 names["tts"].update_options(**changed)
             try:
-                if "file" in ask:
+                if "voices" in ask:
+                    report("end", voices=[voice.id for voice in await names["tts"].list_voices()])
+                elif "file" in ask:
                     await listen(names["stt"], ask)
                 elif "words" in ask:
                     await speak_words(names["tts"], ask)

@@ -7,6 +7,7 @@ import wave
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
 from pipecat.frames.frames import (
     EndFrame,
     ErrorFrame,
@@ -98,7 +99,10 @@ async def main() -> None:
     exec(config["source"], names)
     asks = config["asks"]
     texts = [[TTSSpeakFrame(ask["text"])] for ask in asks if "text" in ask]
-    if texts:
+    if "make_tts" in names:
+        async with aiohttp.ClientSession() as session:
+            await run(names["make_tts"](session), texts, 16_000)
+    elif texts:
         await run(names["tts"], texts, 16_000)
     for ask in asks:
         if "file" in ask:
