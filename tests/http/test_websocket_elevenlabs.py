@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import socket
 import ssl
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ import pytest
 import trustme
 from elevenlabs.client import ElevenLabs
 from elevenlabs.core.api_error import ApiError
+from websockets.exceptions import ConnectionClosed
 
 from f5serve.http.routers.elevenlabs_stream import MAX_CONTEXTS
 from tests.http.house import House, house
@@ -245,6 +248,19 @@ def test_an_error_ends_a_stream_input(home: House) -> None:
         assert (caller.link.close_reason or "").startswith(code)
 
 
+def test_a_message_that_is_no_json_ends_a_stream_input_alone(home: House) -> None:
+    for path, codes in [(ONE, {1008}), (MULTI, {1000})]:
+        with calling(home, path) as caller:
+            caller.send(text=" ")
+            caller.link.send("{")
+            problem = caller.next()
+            assert isinstance(problem, dict)
+            assert (problem["error"], problem["code"]) == ("invalid_json", 1008)
+            with contextlib.suppress(ConnectionClosed):
+                caller.send(close_socket=True)
+            assert caller.ended()[1] in codes
+
+
 def test_a_space_and_nothing_is_no_text(home: House) -> None:
     for messages in ([" ", ""], [""]):
         with calling(home, ONE) as caller:
@@ -278,32 +294,36 @@ def behind_tls(home: House, folder: Path) -> Iterator[tuple[str, Path]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     place = urlsplit(home.url)
-    loop = asyncio.new_event_loop()
+    listening = socket.create_server(("127.0.0.1", 0))
+    stop: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ssl.SSLError):
+        with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+        with contextlib.suppress(OSError):
+            writer.close()
+            await writer.wait_closed()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner = await asyncio.open_connection(place.hostname, place.port)
         await asyncio.gather(copy(reader, inner), copy(inner_reader, writer))
 
-    proxy = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0, ssl=context))
-    thread = threading.Thread(target=loop.run_forever)
+    async def proxy() -> None:
+        ended = asyncio.Event()
+        async with await asyncio.start_server(serve, sock=listening, ssl=context):
+            stop.set_result((asyncio.get_running_loop(), ended))
+            await ended.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(proxy()))
     thread.start()
+    loop, ended = stop.result(60)
     try:
-        yield f"https://127.0.0.1:{proxy.sockets[0].getsockname()[1]}", bundle
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}", bundle
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(ended.set)
         thread.join(60)
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        proxy.close()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
 
 
 @pytest.mark.filterwarnings("ignore:ConnectionClosed:DeprecationWarning")  # its own

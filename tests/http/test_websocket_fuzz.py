@@ -228,7 +228,7 @@ def test_many_idle_and_half_open_sockets_hold_nobody_up(home: House) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = min(IDLE, (hard - 500) // 2)
-    home.app.state.socket_limits = SocketLimits()
+    home.app.state.socket_limits = SocketLimits(first_message_s=600, idle_s=600)
     try:
         with ExitStack() as stack:
             links = [stack.enter_context(opened(home, path)) for path in PATHS * (count // 3)]

@@ -78,9 +78,11 @@ class SocketSession(ABC):
         limits: may be shortened by the session.
         state: that of the caller's tenant, once he is known.
         has_started: whether the first message was right; an error before ends the socket.
+        ends_on_error: whether later ones do so as well.
     """
 
     state: AppState
+    ends_on_error = False
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
@@ -106,7 +108,7 @@ class SocketSession(ABC):
         """Send an error.
 
         Args:
-            error: as `Problem`.
+            error: as `Problem`, with `close_code`.
             message: which caused it, {} if it was none.
         """
 
@@ -118,6 +120,11 @@ class SocketSession(ABC):
     @abstractmethod
     def is_speaking(self) -> bool:
         """Whether something is being spoken, or sent."""
+
+    @property
+    @abstractmethod
+    def has_text(self) -> bool:
+        """Whether a text is open: it is being written or spoken."""
 
     async def run(self) -> None:
         """Serve until the caller leaves or the socket has to end."""
@@ -207,7 +214,7 @@ class SocketSession(ABC):
             self._end_when_idle()
 
     def _end_when_idle(self) -> None:
-        if not self._is_answering and not self.is_speaking:
+        if not self._is_answering and not self.has_text:
             self.fail(SocketEnd(1012, SHUT_DOWN_CODE.lower()))
 
     async def _read_all(self) -> None:
@@ -226,7 +233,7 @@ class SocketSession(ABC):
                 message = _decode(raw)
                 await self.answer(message)
             except (F5Error, RequestValidationError) as error:
-                if not self.has_started:
+                if not self.has_started or self.ends_on_error:
                     raise
                 await self.report(problem(error), message)
             finally:
@@ -247,8 +254,10 @@ class SocketSession(ABC):
             return self._opened_at + self.limits.first_message_s - now
         if self.is_speaking:
             return self.limits.idle_s
-        end_at = self._opened_at + self.limits.lifetime_s
-        return min(self._active_at + self.limits.idle_s, end_at) - now
+        idle_until = self._active_at + self.limits.idle_s
+        if self.has_text:
+            return idle_until - now
+        return min(idle_until, self._opened_at + self.limits.lifetime_s) - now
 
     def _late(self, now: float) -> Exception:
         if not self._is_known:
@@ -257,7 +266,7 @@ class SocketSession(ABC):
                 code="NO_MESSAGE",
                 hint="Send it as soon as the socket is open.",
             )
-        if now - self._opened_at >= self.limits.lifetime_s:
+        if now < self._active_at + self.limits.idle_s:
             return SocketEnd(1001, "lifetime")
         return InvalidRequest(
             f"No message came for {self.limits.idle_s:g} s.",
@@ -288,7 +297,7 @@ class SocketSession(ABC):
                     code, reason = error.code, error.reason
                 else:
                     shown = problem(error)
-                    code, reason = close_code(error), f"{shown['code']}: {shown['message']}"
+                    code, reason = shown["close_code"], f"{shown['code']}: {shown['message']}"
                     await self.report(shown, {})
                 await self._websocket.close(code, _shortened(reason))
                 return
@@ -311,7 +320,7 @@ def read(model: type[M], message: Mapping[str, Any]) -> M:
 
 
 def problem(error: BaseException) -> dict[str, Any]:
-    """An error as `Problem`; a fault of ours is logged."""
+    """An error as `Problem`, and the close code that stands for it; a fault of ours is logged."""
     if isinstance(error, F5Error):
         body = errors.to_response(error)[1]
     elif isinstance(error, RequestValidationError):
@@ -319,12 +328,10 @@ def problem(error: BaseException) -> dict[str, Any]:
     else:
         assert isinstance(error, Exception)
         body = errors.internal_error(error)[1]
-    found: dict[str, Any] = body["error"]
-    return found
+    return {**body["error"], "close_code": _close_code(error)}
 
 
-def close_code(error: BaseException) -> int:
-    """The close code of a socket that ends with an error."""
+def _close_code(error: BaseException) -> int:
     if isinstance(error, RequestValidationError):
         return 1008
     if not isinstance(error, F5Error):

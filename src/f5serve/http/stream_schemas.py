@@ -81,7 +81,7 @@ class InputDone(BaseModel):
 
 
 class SessionClose(BaseModel):
-    """Close the socket, whatever is being spoken."""
+    """Close the socket when all texts that are whole are spoken; an open one is dropped."""
 
     type: Literal["session.close"]
 

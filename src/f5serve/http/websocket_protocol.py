@@ -211,7 +211,8 @@ class LimitedSocketProtocol(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def _parse(self) -> None:
-        while self._unread and self.queue.qsize() < MAX_WAITING:
+        # Behind a close frame of ours messages are dropped.
+        while self._unread and (self.close_sent or self.queue.qsize() < MAX_WAITING):
             data = self._unread.popleft()
             if len(data) > READ_BYTES:
                 self._unread.appendleft(data[READ_BYTES:])

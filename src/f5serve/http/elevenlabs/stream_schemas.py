@@ -187,10 +187,15 @@ class StreamProblem(BaseModel):
     contextId: str | None
 
     @classmethod
-    def of(cls, error: Mapping[str, Any], code: int, context_id: str | None) -> StreamProblem:
-        """An error; `error` as `Problem`."""
-        shown = {name: error[name] for name in ("message", "param")}
-        return cls(**shown, error=error["code"], code=code, contextId=context_id)
+    def of(cls, error: Mapping[str, Any], context_id: str | None) -> StreamProblem:
+        """An error; `error` as `Problem`, with `close_code`."""
+        return cls(
+            message=error["message"],
+            error=error["code"],
+            code=error["close_code"],
+            param=error["param"],
+            contextId=context_id,
+        )
 
 
 CLIENT_MESSAGES = (StreamMessage, GenerationConfig)

@@ -42,7 +42,6 @@ from f5serve.http.sockets import (
     PART_BYTES,
     SocketEnd,
     SocketSession,
-    close_code,
     problem,
     read,
 )
@@ -99,7 +98,7 @@ class StreamInputSession(SocketSession):
         self.query = read(StreamQuery, dict(websocket.query_params))
         self.query.check()
         self.output = parse_output_format(self.query.output_format)
-        self.is_multi = is_multi
+        self.is_multi, self.ends_on_error = is_multi, not is_multi
         self._voice_id = voice_id
         idle_s = min(self.query.inactivity_timeout, MAX_IDLE_S, self.limits.idle_s)
         self.limits = replace(self.limits, idle_s=idle_s)
@@ -112,6 +111,11 @@ class StreamInputSession(SocketSession):
     def is_speaking(self) -> bool:
         """Whether a context has anything to speak or to send."""
         return any(not context.is_waiting for context in self._all)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether a context is open."""
+        return bool(self._all)
 
     async def answer(self, message: dict[str, Any]) -> None:
         """Answer one message; see `SocketSession.answer`."""
@@ -132,12 +136,10 @@ class StreamInputSession(SocketSession):
         await self._take(name, found)
 
     async def report(self, error: Mapping[str, Any], message: Mapping[str, Any]) -> None:
-        """Send an error, and end the context that it is about, or a stream-input."""
+        """Send an error."""
         name = message.get("context_id") or message.get("contextId")
         name = name if self.is_multi and isinstance(name, str) else None
-        await self.send(StreamProblem.of(error, 1008, name))
-        if message and not self.is_multi:
-            raise SocketEnd(1008, f"{error['code']}: {error['message']}")
+        await self.send(StreamProblem.of(error, name))
 
     async def abandon(self) -> None:
         """Stop all contexts."""
@@ -157,11 +159,11 @@ class StreamInputSession(SocketSession):
     async def end_context(self, context: _Context, error: F5Error) -> None:
         """Send the error that a context ends with; a stream-input ends with it."""
         self._failed_ids.append(context.name)
-        shown, code = problem(error), close_code(error)
+        shown = problem(error)
         shown["param"] = error_param(error) or shown["param"]
-        await self.send(StreamProblem.of(shown, code, context.name if self.is_multi else None))
-        if not self.is_multi:
-            self.fail(SocketEnd(code, f"{shown['code']}: {shown['message']}"))
+        await self.send(StreamProblem.of(shown, context.name if self.is_multi else None))
+        if self.ends_on_error:
+            self.fail(SocketEnd(shown["close_code"], f"{shown['code']}: {shown['message']}"))
 
     async def _take(self, name: str, message: StreamMessage) -> None:
         """The next text of a context, the first of which opens it."""

@@ -81,6 +81,11 @@ class SpeechStreamSession(SocketSession):
         """Whether there is anything to speak or to send."""
         return self._text is not None and not self._text.is_waiting
 
+    @property
+    def has_text(self) -> bool:
+        """Whether a text is open."""
+        return self._text is not None
+
     async def answer(self, message: dict[str, Any]) -> None:
         """Answer one message; see `SocketSession.answer`."""
         kind = message.get("type")
