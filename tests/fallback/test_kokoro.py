@@ -66,6 +66,7 @@ def test_voices_differ_in_pitch_as_their_table_says(kokoro: Kokoro) -> None:
     assert median_f0_hz(high) == pytest.approx(325, rel=0.2)
 
 
+@pytest.mark.slow
 def test_each_name_of_openais_has_a_pitch_of_its_own(kokoro: Kokoro) -> None:
     assert sorted(OPENAI_VOICES) == sorted(OPENAI_NAMES)
     waves = kokoro.generate([utterance(SENTENCE, name) for name in OPENAI_VOICES])
