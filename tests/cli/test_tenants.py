@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from f5serve.cli.main import run
+from f5serve.secrets import verify_tenant
 from f5serve.store.local import LocalStore
 from f5serve.store.namespace import tenant_names, tenant_store
-from f5serve.tenant_tokens import verify
 from tests.voices.material import WORDS, recording
 
 SECRET = "a-secret-of-the-tests-0123456789abcdef"
@@ -90,9 +90,9 @@ def test_a_token_is_signed(
     assert run(["keys", "sign", "acme", "--expires", "2h", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert before + 7_200 <= told["expires"] <= time.time() + 7_200
-    assert verify(SECRET, told["token"], before) == told["tenant"] == "acme"
+    assert verify_tenant(SECRET, told["token"], before) == told["tenant"] == "acme"
     assert run(["keys", "sign", "acme"]) == 0
-    assert verify(SECRET, capsys.readouterr().out.strip(), before + 3_599) == "acme"
+    assert verify_tenant(SECRET, capsys.readouterr().out.strip(), before + 3_599) == "acme"
     for wrong in (["Acme"], ["acme", "--expires", "soon"], ["acme", "--expires", "0h"]):
         assert run(["keys", "sign", *wrong]) == 3
     monkeypatch.setenv("F5_TENANT_SECRET", "short")

@@ -12,9 +12,9 @@ import pytest
 
 from f5serve.errors import InvalidRequest
 from f5serve.runpod.job_tenant import take_tenant
+from f5serve.secrets import sign_queued_tenant, sign_tenant
 from f5serve.service.queue import QUEUED_AS
 from f5serve.settings import Settings
-from f5serve.tenant_tokens import sign, sign_queued
 from tests.worker.job_api import JobApi, job_api
 from tests.worker.processes import Worker, ready
 
@@ -37,7 +37,7 @@ def running(api: JobApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 
 
 def token(tenant: str, lifetime_s: int = 3600) -> str:
-    return sign(SECRET, tenant, int(time.time()) + lifetime_s)
+    return sign_tenant(SECRET, tenant, int(time.time()) + lifetime_s)
 
 
 def ask(api: JobApi, tenant: str, **payload: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def code(payload: dict[str, Any], **settings: str) -> str:
 
 
 def test_a_queued_job_names_its_tenant_without_an_end() -> None:
-    token = sign_queued(SECRET, "acme", "job-1")
+    token = sign_queued_tenant(SECRET, "acme", "job-1")
     queued = {"text": "Hi.", "tenant": token, QUEUED_AS: "job-1"}
     assert taken(queued, tenant_secret=SECRET) == ("acme", {"text": "Hi.", QUEUED_AS: "job-1"})
     dub = {**queued, "endpoint": "dub"}
@@ -140,4 +140,4 @@ def test_without_a_secret_jobs_share_one_tenant() -> None:
     assert taken({"text": "Hi."}) == ("", {"text": "Hi."})
     assert taken({"text": "Hi."}, tenant="acme") == ("", {"text": "Hi."})
     assert taken({"text": "Hi."}, tenant="acme", tenant_secret=SECRET)[0] == ""
-    assert code({"text": "Hi.", "tenant": sign(SECRET, "acme", 2**40)}) == "TENANT_NOT_TAKEN"
+    assert code({"text": "Hi.", "tenant": sign_tenant(SECRET, "acme", 2**40)}) == "TENANT_NOT_TAKEN"
