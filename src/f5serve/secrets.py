@@ -1,4 +1,5 @@
-"""API keys of the HTTP server's callers, and masking of the secrets in variables that are shown.
+"""API keys of the HTTP server's callers, signed names of tenants, and masking of secrets that are
+shown.
 
 A key itself is never kept, only its digest. A password may hold any character, so nothing here goes
 by where a URL's parts should end.
@@ -11,19 +12,50 @@ import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from secrets import token_urlsafe
 from urllib.parse import unquote
+
+from f5serve.errors import InvalidRequest
 
 PREFIX = "f5-"
 MIN_CHARS = 16
 """Shortest key that is taken in clear text; a key that can be guessed protects nothing."""
 
-_HASHED = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
-_NEARLY = re.compile(r"[A-Za-z0-9_.-]{1,64}:[0-9a-fA-F]{20,}")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+SPEAK = "speak"
+VOICES = "voices"
+ADMIN = "admin"
+SCOPES = (SPEAK, VOICES, ADMIN)
+"""What a key may be used for: speech, transcripts, jobs and all that is read for them; adding,
+changing and deleting voices and lexicons; what concerns the whole server."""
+
+TENANT_SCOPES = frozenset({SPEAK, VOICES})
+"""Of a key of a tenant, unless it says otherwise; a key without a tenant has all."""
+
+EXPIRES_SOON_S = 14 * 24 * 3600.0
+"""Seconds before the end of a key from which on the start and the doctor warn of it."""
+
+PUBLIC = "public"
+"""The tenant whose voices everybody may use, and only its own keys may change."""
+
+MIN_SECRET_CHARS = 32
+"""Shortest secret that signs names of tenants."""
+
+_ONE_NAME = r"[A-Za-z0-9_.-]{1,64}"
+# In lower case, because a file system may take A and a for the same folder.
+_ONE_TENANT = r"[a-z0-9][a-z0-9_-]{0,39}"
+_HASHED = re.compile(
+    rf"(?:({_ONE_TENANT})/)?({_ONE_NAME}):([0-9a-fA-F]{{64}})"
+    r"(?::([a-z]+(?:\+[a-z]+)*)?(?::(\d{4}-\d{2}-\d{2})?)?)?",
+    re.ASCII,
+)
+_NEARLY = re.compile(r"[^:]{1,110}:[0-9a-fA-F]{20,}(?::.*)?")
+_NAME = re.compile(rf"(?:{_ONE_TENANT}/)?{_ONE_NAME}")
+_TENANT = re.compile(_ONE_TENANT)
 _TAKES = (
-    "what `f5serve keys new` prints, name:sha256 with 64 hexadecimal digits, or keys of at least "
-    f"{MIN_CHARS} printable ASCII characters; separated by commas, each name and key once"
+    "what `f5serve keys new` prints, [tenant/]name:sha256[:scopes[:last day]] with 64 hexadecimal "
+    f"digits, scopes of {', '.join(SCOPES)} joined by +, and a day such as 2027-06-30; or keys of "
+    f"at least {MIN_CHARS} printable ASCII characters; separated by commas, each name and key once"
 )
 
 MASK = "***"
@@ -44,14 +76,24 @@ class ApiKey:
     """A key that callers may use.
 
     Attributes:
-        name: whose it is; names its limits and its jobs, and is logged.
+        name: whose it is, with its tenant as `tenant/name`; names its limits and its jobs, and is
+            logged.
         sha256: digest of the key.
         was_clear: whether the setting held the key itself.
+        scopes: what it may be used for, of SCOPES; None for the default.
+        last_day: on which it is valid, to the end of that day in UTC; None for ever.
     """
 
     name: str
     sha256: bytes = field(repr=False)
     was_clear: bool = False
+    scopes: frozenset[str] | None = None
+    last_day: date | None = None
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that it belongs to; "" for none."""
+        return self.name.rpartition("/")[0]
 
     @property
     def owner(self) -> str:
@@ -61,8 +103,23 @@ class ApiKey:
             return self.name
         return f"clear-{hashlib.sha256(self.sha256).hexdigest()[:24]}"
 
+    def may(self, scope: str) -> bool:
+        """Whether the key has a scope."""
+        if self.scopes is None:
+            return not self.tenant or scope in TENANT_SCOPES
+        return scope in self.scopes
+
+    def seconds_left(self, now: float) -> float:
+        """From `now`, in seconds since 1970, to its end; 0 and less once it has expired."""
+        if self.last_day is None:
+            return float("inf")
+        end = datetime.combine(self.last_day, time(), UTC) + timedelta(days=1)
+        return end.timestamp() - now
+
     def __str__(self) -> str:
-        return f"{self.name}:{self.sha256.hex()}"
+        scopes = "+".join(scope for scope in SCOPES if scope in (self.scopes or ()))
+        parts = (self.name, self.sha256.hex(), scopes, str(self.last_day or ""))
+        return ":".join(parts).rstrip(":")
 
 
 def parse_keys(text: str) -> tuple[ApiKey, ...]:
@@ -81,11 +138,40 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
 def _parse(item: str, place: int) -> ApiKey:
     hashed = _HASHED.fullmatch(item)
     if hashed:
-        return ApiKey(hashed[1], bytes.fromhex(hashed[2]))
+        tenant, name, sha256, scopes, last_day = hashed.groups()
+        return ApiKey(
+            f"{tenant}/{name}" if tenant else name,
+            bytes.fromhex(sha256),
+            scopes=parse_scopes(scopes.split("+")) if scopes else None,
+            last_day=parse_day(last_day) if last_day else None,
+        )
     printable = item.isascii() and item.isprintable() and " " not in item
     if len(item) < MIN_CHARS or not printable or _NEARLY.fullmatch(item):
         raise ValueError(_TAKES)
     return ApiKey(f"key-{place}", digest(item.encode()), was_clear=True)
+
+
+def parse_scopes(names: Sequence[str]) -> frozenset[str]:
+    """The scopes of these names.
+
+    Raises:
+        ValueError: what it takes.
+    """
+    if not set(names) <= set(SCOPES):
+        raise ValueError(_TAKES)
+    return frozenset(names)
+
+
+def parse_day(text: str) -> date:
+    """A day as 2027-06-30.
+
+    Raises:
+        ValueError: what it takes.
+    """
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise ValueError(_TAKES) from None
 
 
 def new_key() -> str:
@@ -94,8 +180,13 @@ def new_key() -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether a key may be called so."""
+    """Whether a key may be called so: a name, or tenant/name."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_tenant(text: str) -> bool:
+    """Whether a tenant may be called so."""
+    return _TENANT.fullmatch(text) is not None
 
 
 def digest(key: bytes) -> bytes:
@@ -111,6 +202,77 @@ def find_key(keys: Sequence[ApiKey], sent: bytes) -> ApiKey | None:
         if hmac.compare_digest(given, key.sha256):
             found = key
     return found
+
+
+MAX_TOKEN_CHARS = 160
+_TENANT_TOKEN = re.compile(r"([a-z0-9_-]{1,40})\.(\d{1,12}|queued)\.([0-9a-f]{64})", re.ASCII)
+_QUEUED = "queued"
+_HOW_TO_SIGN = (
+    "`f5serve keys sign TENANT` prints one; docs/guides/tenants.md shows how a backend signs."
+)
+
+
+def sign_tenant(secret: str, tenant: str, expires: int) -> str:
+    """A token with which jobs name their tenant: `name.expires.signature`, HMAC-SHA256 in hex.
+
+    Args:
+        expires: seconds since 1970, from which on it is refused.
+    """
+    if not is_tenant(tenant):
+        raise ValueError(tenant)
+    return f"{tenant}.{expires}.{_signature(secret, f'{tenant}.{expires}')}"
+
+
+def sign_queued_tenant(secret: str, tenant: str, job_id: str) -> str:
+    """A token for one job, which was accepted and waits in a queue; it does not expire.
+
+    What is signed has two dots or more, and one in `sign_tenant`, as the name of a tenant has none:
+    no signature of the one kind is one of the other.
+    """
+    return f"{tenant}.{_QUEUED}.{_signature(secret, f'{_QUEUED}.{tenant}.{job_id}')}"
+
+
+def verify_tenant(secret: str, token: object, now: float, queued_as: str = "") -> str:
+    """The tenant that a token names.
+
+    Args:
+        token: as a caller has sent it.
+        now: seconds since 1970.
+        queued_as: the id under which a queue hands a job back; "" for a new job.
+
+    Raises:
+        InvalidRequest: TENANT_SIGNATURE, TENANT_EXPIRED.
+    """
+    found = None
+    if isinstance(token, str) and len(token) <= MAX_TOKEN_CHARS:
+        found = _TENANT_TOKEN.fullmatch(token)
+    if found is None or not is_tenant(found[1]):
+        raise _wrong_token("it is not a name, an expiry and a signature, joined by dots")
+    tenant, until, signature = found.groups()
+    is_queued = until == _QUEUED
+    text = f"{_QUEUED}.{tenant}.{queued_as}" if is_queued else f"{tenant}.{until}"
+    is_signed = hmac.compare_digest(signature, _signature(secret, text))
+    if not is_signed or (is_queued and not queued_as):
+        raise _wrong_token("its signature does not belong to it")
+    if not is_queued and int(until) <= now:
+        raise InvalidRequest(
+            f"The field tenant names {tenant}, and its token has expired.",
+            code="TENANT_EXPIRED",
+            hint=f"Sign a new one. {_HOW_TO_SIGN}",
+        )
+    return tenant
+
+
+def _signature(secret: str, text: str) -> str:
+    return hmac.new(
+        secret.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256
+    ).hexdigest()
+
+
+def _wrong_token(why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The field tenant cannot be used: {why}.", code="TENANT_SIGNATURE", hint=_HOW_TO_SIGN
+    )
 
 
 def is_secret(name: str) -> bool:

@@ -7,8 +7,8 @@ Middleware from the outside in:
     CORSMiddleware             starlette's, if F5_CORS_ORIGINS names origins
     ErrorMiddleware            length of the URL, number of headers; errors as answers
     OriginMiddleware           without keys: no foreign pages, no foreign host names
-    APIKeyMiddleware           the key, and its owner
-    RateLimitMiddleware        requests of one caller per minute, and at a time
+    APIKeyMiddleware           the key, its owner and tenant
+    RateLimitMiddleware        requests of one caller, and of a tenant, per minute and at a time
     CapacityMiddleware         file descriptors that are left for new work
     BodyLimitMiddleware        size and time of a body
 
@@ -39,7 +39,7 @@ from f5serve.http.middleware.origin import (
     is_loopback,
     parse_origins,
 )
-from f5serve.http.middleware.rate_limit import RateLimitMiddleware
+from f5serve.http.middleware.rate_limit import CallerLimits, RateLimitMiddleware
 from f5serve.http.routers import (
     alignments,
     docs,
@@ -55,6 +55,7 @@ from f5serve.http.routers import (
     transcriptions,
     voices,
 )
+from f5serve.http.scopes import ScopeMiddleware, scope_of
 from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
@@ -83,7 +84,11 @@ def make_app(state: AppState) -> FastAPI:
 
 
 def assemble() -> FastAPI:
-    """All routes without a state; enough for the OpenAPI document."""
+    """All routes without a state; enough for the OpenAPI document.
+
+    Raises:
+        TypeError: a route does not say which scope a key needs for it.
+    """
     app = FastAPI(
         title="f5serve",
         version=build.stamp().version,
@@ -95,8 +100,12 @@ def assemble() -> FastAPI:
     for each in ROUTERS:
         _add_head(each.router)
         app.include_router(each.router)
-    errors.install(app, [route for each in ROUTERS for route in each.router.routes])
-    openapi.install(app)
+    routes = [route for each in ROUTERS for route in each.router.routes]
+    for route in routes:
+        scope_of(route)
+    app.add_middleware(ScopeMiddleware, routes=routes)  # made with the first request
+    errors.install(app, routes)
+    openapi.install(app, routes)
     app.state.writer = docs.Writer()
     return app
 
@@ -146,7 +155,9 @@ def build_middleware(
     origins = parse_origins(settings.cors_origins, bool(keys))
     inner: ASGIApp = BodyLimitMiddleware(app, body_limits_of(settings))
     inner = CapacityMiddleware(inner, capacity)
-    inner = RateLimitMiddleware(inner, settings.rate_per_minute, settings.key_concurrency)
+    of_key = CallerLimits(settings.rate_per_minute, settings.key_concurrency)
+    of_tenant = CallerLimits(settings.tenant_rate_per_minute, settings.tenant_concurrency)
+    inner = RateLimitMiddleware(inner, of_key, of_tenant, settings.tenant)
     inner = APIKeyMiddleware(inner, keys, wrong_keys_per_minute)
     if not keys:
         # By where it listens, not by F5_AUTH: what is in front cannot tell a page's requests apart.

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, File, Form, Header, Path, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.audio.encode import encode
 from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.http import errors
 from f5serve.http.request_body import read_upload, upload_route
+from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
+from f5serve.http.voice_path import VOICE_PATH, VOICES_PATH, VoiceId
 from f5serve.http.voice_schemas import (
     ErasedResults,
     StyleRecording,
@@ -27,6 +29,7 @@ from f5serve.http.voice_schemas import (
     VoiceDetail,
     VoiceList,
 )
+from f5serve.secrets import SPEAK, VOICES
 from f5serve.types import Voice as Reference
 from f5serve.voices.catalog import MAX_PAGE, Page
 from f5serve.voices.library import VoiceLibrary
@@ -36,6 +39,7 @@ from f5serve.voices.names import (
     casefold,
     check_name,
     is_default,
+    is_public,
 )
 from f5serve.voices.records import UNREADABLE, Consent, VoiceRecord
 from f5serve.voices.storage import MAX_CONSENT_CHARS
@@ -49,17 +53,16 @@ MAX_STYLE_QUERY = 200  # the library has its own words for a name that is too lo
 
 _WHICH = "Of its recordings; without it the main one."
 
-VoiceId = Annotated[str, Path(description="Its id, as the list of voices tells it.")]
-
 router = APIRouter(tags=["voices"], route_class=upload_route(MAX_BYTES))
 
 
 @router.get(
-    "/v1/audio/voices",
+    VOICES_PATH,
     operation_id="list_voices",
     summary="List voices",
     responses=errors.error_responses(400, 503),
 )
+@needs(SPEAK)
 async def list_voices(
     state: StateDep,
     limit: Annotated[
@@ -73,7 +76,7 @@ async def list_voices(
         ),
     ] = "",
 ) -> VoiceList:
-    """Voices that speech can be asked for in, in the order of their names.
+    """Voices that speech can be asked for in, in the order of their names; public ones come last.
 
     Up to 1,000 are answered at once; where `has_more` is true, ask again with `after`. A voice that
     another server has taken in may be seconds late here; by its name it is there at once.
@@ -82,18 +85,19 @@ async def list_voices(
 
 
 @router.get(
-    "/v1/audio/voices/{voice_id}",
+    VOICE_PATH,
     operation_id="get_voice",
     summary="Look at one voice",
     responses=errors.error_responses(400, 404, 409, 503),
 )
+@needs(SPEAK)
 async def get_voice(voice_id: VoiceId, state: StateDep) -> VoiceDetail:
     """What is known of a voice, and the words that are spoken in it."""
     return await state.operations.work("get_voice", _detail, state.voices, voice_id)
 
 
 @router.get(
-    "/v1/audio/voices/{voice_id}/sample",
+    f"{VOICE_PATH}/sample",
     operation_id="get_voice_sample",
     summary="Hear one voice",
     response_class=Response,
@@ -106,6 +110,7 @@ async def get_voice(voice_id: VoiceId, state: StateDep) -> VoiceDetail:
         **errors.error_responses(400, 404, 409, 503),
     },
 )
+@needs(SPEAK)
 async def get_voice_sample(
     voice_id: VoiceId,
     state: StateDep,
@@ -215,12 +220,13 @@ class VoiceForm:
 
 
 @router.post(
-    "/v1/audio/voices",
+    VOICES_PATH,
     operation_id="create_voice",
     summary="Make a voice of a recording",
     status_code=201,
     responses=errors.error_responses(400, 404, 409, 503),
 )
+@needs(VOICES)
 async def create_voice(
     new: Annotated[VoiceForm, Depends()], owner: Owner, state: StateDep, response: Response
 ) -> VoiceDetail:
@@ -229,17 +235,18 @@ async def create_voice(
         kept = await state.operations.pools.recordings.run(
             _keep, state.voices, new, new.recording, owner
         )
-    response.headers["Location"] = f"/v1/audio/voices/{kept.id}"
+    response.headers["Location"] = f"{VOICES_PATH}/{kept.id}"
     return kept
 
 
 @router.delete(
-    "/v1/audio/voices/{voice_id}",
+    VOICE_PATH,
     operation_id="delete_voice",
     summary="Delete one voice",
     response_model_exclude_none=True,
     responses=errors.error_responses(400, 404, 409, 503),
 )
+@needs(VOICES)
 async def delete_voice(
     voice_id: VoiceId,
     state: StateDep,
@@ -270,8 +277,8 @@ async def delete_voice(
 def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
     """A page; the voice that comes with f5serve is the first of all."""
     if after:
-        begins_behind = "" if is_default(after) else check_name(after)
-        page, first = voices.page(begins_behind, limit), []
+        behind = "" if is_default(after) else after if is_public(after) else check_name(after)
+        page, first = voices.page(behind, limit), []
     else:
         first = [builtin_voice(voices.get(None))]
         page = voices.page("", limit)
@@ -336,7 +343,7 @@ def _keep(voices: VoiceLibrary, new: VoiceForm, recording: UploadFile, owner: st
 
 def _sample(voices: VoiceLibrary, name: str, style: str, if_none_match: str) -> Response:
     voice = voices.get(name, style)
-    filename = "-".join(filter(None, (voice.name, voice.style)))
+    filename = "-".join(filter(None, (voice.name, voice.style))).replace("/", "-")
     etag = f'"{voice.revision}"'
     headers = {
         "ETag": etag,
@@ -371,6 +378,7 @@ def library_voice(record: VoiceRecord, styles: Sequence[str]) -> Voice:
         id=record.voice,
         name=record.voice,
         builtin=False,
+        read_only=is_public(record.voice),
         duration_s=record.duration_s or None,
         language=record.language or None,
         normalize=record.normalize or None,
