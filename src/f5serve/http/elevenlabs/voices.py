@@ -169,6 +169,12 @@ def name_to_id(name: str, is_taken: Callable[[str], bool]) -> str:
     return next((one for one in names if not is_taken(one)), base)
 
 
+def is_name_of(name: str, voice_id: str) -> bool:
+    """Whether `name_to_id` may have made this id of the name."""
+    base = name_to_id(name, lambda _: False)
+    return re.fullmatch(rf"{re.escape(base)}(-\d+)?", voice_id, re.IGNORECASE) is not None
+
+
 def read_labels(labels: str) -> dict[str, str]:
     """The labels of a form, an object of texts; empty for none.
 

@@ -25,13 +25,14 @@ from f5serve.http.elevenlabs.voices import (
     VoiceSearch,
     VoiceType,
     each_candidate,
+    is_name_of,
     join_recordings,
     name_to_id,
     read_labels,
     show_voice,
 )
 from f5serve.http.request_body import read_upload, upload_route
-from f5serve.http.routers.elevenlabs_speech import resolve_voice_id
+from f5serve.http.routers.elevenlabs_speech import resolve_library_voice
 from f5serve.http.routers.voices import (
     MAX_BYTES,
     MAX_REF_TEXT_CHARS,
@@ -44,7 +45,7 @@ from f5serve.http.voice_schemas import Voice
 from f5serve.secrets import SPEAK, VOICES
 from f5serve.voices.catalog import MAX_PAGE
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import MAX_NAME_CHARS, check_name, is_default
+from f5serve.voices.names import MAX_NAME_CHARS, is_default
 from f5serve.voices.records import Consent
 from f5serve.voices.storage import MAX_CONSENT_CHARS
 
@@ -161,7 +162,7 @@ async def get_voice(
     with_settings: Annotated[bool, Query(description="They are always shown.")] = True,
 ) -> ElevenLabsVoice:
     """A voice by its id; an id of ElevenLabs' own voices shows what it stands for here."""
-    name = await resolve_voice_id(state, voice_id)
+    name = await resolve_library_voice(state, voice_id)
     voice = await state.operations.work("get_voice", _one, state.voices, name)
     if voice_id in PREMADE:
         return show_voice(voice, _server(request), voice_id, PREMADE[voice_id].name)
@@ -177,7 +178,7 @@ async def get_voice(
 @needs(SPEAK)
 async def get_voice_settings(voice_id: VoiceId, state: StateDep) -> ShownSettings:
     """They are the same for all voices."""
-    name = await resolve_voice_id(state, voice_id)
+    name = await resolve_library_voice(state, voice_id)
     await state.operations.work("get_voice", _one, state.voices, name)
     return ShownSettings()
 
@@ -223,7 +224,7 @@ class _VoiceFields:
 
     def put(self, voices: VoiceLibrary, voice_id: str, data: bytes, owner: str) -> str:
         """Keep a recording under an id; returns it. Blocks; errors as `VoiceLibrary.put`."""
-        language = read_labels(self.labels).get("language", "")[:16]
+        language = read_labels(self.labels).get("language", "")
         consent = Consent(self.consent_by.strip()) if self.consent_by.strip() else None
         return voices.put(voice_id, data, self.ref_text, language, consent, owner).voice
 
@@ -287,8 +288,7 @@ async def edit_voice(
 
     def edit() -> None:
         record = state.voices.get_record(voice_id)
-        kept = name_to_id(changed.name, lambda _: False)
-        if check_name(kept).lower() != record.voice.lower():
+        if not is_name_of(changed.name, record.voice):
             raise InvalidRequest(
                 f"The voice {record.voice!r} cannot be renamed to {changed.name[:60]!r}.",
                 code="BAD_OPTION",
