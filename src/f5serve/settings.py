@@ -295,6 +295,13 @@ class Settings:
         "Which voice OpenAI's own names stand for, e.g. `alloy=ana,nova=ben,*=default`; names that "
         "are not there are refused.",
     )
+    elevenlabs_voices: str = setting(
+        "F5_ELEVENLABS_VOICES",
+        "",
+        pairs,
+        "Which voice ElevenLabs' own voices stand for, by id or name, e.g. `Rachel=ana,*=default`; "
+        "without it, that of a name of OpenAI's: see F5_OPENAI_VOICES.",
+    )
     server_key: str = setting(
         "F5_SERVER_KEY",
         "",

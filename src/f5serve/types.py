@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
-AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm"]
+AudioFormat = Literal["wav", "mp3", "opus", "flac", "aac", "pcm", "ulaw", "alaw"]
 
 SAMPLE_RATE = 24_000
 """Samples per second of every wave inside the program (Vocos and all F5-TTS checkpoints)."""
@@ -211,6 +211,7 @@ class SpeechRequest:
         max_speed: how much faster than `speed` a subtitle may be spoken that is too long.
         takes: versions of each part, with other seeds; the first makes the speech.
         sample_rate: of the audio file, Hz; waves inside the program stay at `SAMPLE_RATE`.
+        bit_rate_kbps: of an mp3 or opus file; 0 is the usual one.
     """
 
     text: str
@@ -228,6 +229,7 @@ class SpeechRequest:
     max_speed: float = 1.5
     takes: int = 1
     sample_rate: int = SAMPLE_RATE
+    bit_rate_kbps: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from recordings import encoded, noise, tone
 
 from f5serve.audio.decode import decode
 from f5serve.audio.encode import MEDIA_TYPES, FileEncoder, encode, read_wav, to_pcm16
+from f5serve.audio.g711 import expand
 from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.types import AudioFormat, Wave
 
@@ -29,11 +30,12 @@ def test_round_trip(format: AudioFormat) -> None:
     wave = Wave(tone(2.0))
     data = encode(wave, format)
     assert data.startswith(STARTS.get(format, b""))
-    back = (
-        Wave(np.frombuffer(data, "<i2").astype(np.float32) / 32768)
-        if format == "pcm"
-        else decode(data)
-    )
+    if format == "pcm":
+        back = Wave(np.frombuffer(data, "<i2").astype(np.float32) / 32768)
+    elif format in ("ulaw", "alaw"):
+        back = Wave(expand(np.frombuffer(data, np.uint8), format))
+    else:
+        back = decode(data)
     assert back.duration_s == pytest.approx(2.0, abs=0.06)
     spectrum = np.abs(np.fft.rfft(back.samples[12_000:36_000]))
     assert np.argmax(spectrum) == 220
@@ -43,7 +45,7 @@ def test_round_trip(format: AudioFormat) -> None:
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("samples", [1, 255, 24_001])
 def test_any_length_is_written(format: AudioFormat, samples: int) -> None:
-    assert len(encode(Wave(np.full(samples, 0.1, np.float32)), format)) >= 2
+    assert encode(Wave(np.full(samples, 0.1, np.float32)), format)
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -204,7 +204,19 @@ def ask_everything(home: House) -> Iterator[Any]:
         "create_voice": {"data": {"name": "ana", "ref_text": WORDS}, "files": {"file": file}},
         "create_alignment": {"data": {"text": WORDS}, "files": {"file": file}},
         "create_transcription": {"data": {"model": "whisper-1"}, "files": {"file": file}},
+        "elevenlabs_add_voice": {
+            "data": {"name": "a", "ref_text": WORDS},
+            "files": {"files": file},
+        },
+        "elevenlabs_edit_voice": {"data": {"name": "default"}},
+        "elevenlabs_align": {"data": {"text": WORDS}, "files": {"file": file}},
+        "elevenlabs_transcribe": {"files": {"file": file}},
     }
+    spoken = ("convert", "stream", "convert_with_timestamps", "stream_with_timestamps")
+    bodies |= {f"elevenlabs_{name}": {"json": {"text": "Hello there."}} for name in spoken}
+    lines = {"inputs": [{"text": "Hi.", "voice_id": "default"}]}
+    dialogues = ("dialogue", "dialogue_stream", "dialogue_with_timestamps")
+    bodies |= {f"elevenlabs_{name}": {"json": lines} for name in dialogues}
     for method, path, told in OPERATIONS:
         asked = bodies.get(told["operationId"], {})
         yield home.client.request(method, filled(path), **asked)

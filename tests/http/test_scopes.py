@@ -72,7 +72,7 @@ def guarded() -> TestClient:
         async def echo(socket: WebSocket) -> None:
             await _echo(socket)
 
-        app.get(f"/v1/{scope}")(needs(scope)(tell))
+        app.get(f"/v1/for/{scope}")(needs(scope)(tell))
         app.websocket(f"/v1/socket/{scope}")(needs(scope)(echo))
     routes = [route for route in app.routes if getattr(route, "path", "").startswith("/v1/")]
     app.add_middleware(ScopeMiddleware, routes=routes)
@@ -84,7 +84,7 @@ def guarded() -> TestClient:
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_key_reaches_what_it_has_the_scope_for(name: str, scope: str) -> None:
     client, headers = guarded(), {"X-API-Key": CLEAR[name]}
-    answer = client.get(f"/v1/{scope}", headers=headers)
+    answer = client.get(f"/v1/for/{scope}", headers=headers)
     if scope in HAVE[name]:
         assert answer.status_code == 200
         with client.websocket_connect(f"/v1/socket/{scope}", headers=headers) as socket:
@@ -110,7 +110,7 @@ def test_a_key_reaches_what_it_has_the_scope_for(name: str, scope: str) -> None:
 )
 def test_who_has_no_key_that_is_valid_is_told_why(headers: dict[str, str], code: str) -> None:
     client = guarded()
-    _refused(client.get("/v1/speak", headers=headers), 401, code)
+    _refused(client.get("/v1/for/speak", headers=headers), 401, code)
     with (
         pytest.raises(WebSocketDenialResponse) as denied,
         client.websocket_connect("/v1/socket/speak", headers=headers),
@@ -121,7 +121,7 @@ def test_who_has_no_key_that_is_valid_is_told_why(headers: dict[str, str], code:
 
 def test_of_two_keys_the_one_that_is_valid_counts() -> None:
     headers = {"X-API-Key": CLEAR["ended"], "Authorization": f"Bearer {CLEAR['speak']}"}
-    assert guarded().get("/v1/speak", headers=headers).status_code == 200
+    assert guarded().get("/v1/for/speak", headers=headers).status_code == 200
 
 
 def test_the_document_names_the_scope_of_each_operation() -> None:

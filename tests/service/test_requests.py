@@ -78,6 +78,15 @@ def test_all_fields_arrive() -> None:
     assert parse(timing_format="vtt").timing_formats == ("vtt",)
 
 
+ENDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "bit_rate_kbps": (
+        {"response_format": "opus"},
+        {"response_format": "mp3", "sample_rate": 48_000},
+    )
+}
+"""Other fields that the lowest and the highest value need."""
+
+
 @pytest.mark.parametrize("name", sorted(RANGES.keys() - {"max_speed"}))  # of dubs
 def test_numbers_outside_their_range_or_of_another_type_are_named(name: str) -> None:
     low, high = RANGES[name]
@@ -87,8 +96,8 @@ def test_numbers_outside_their_range_or_of_another_type_are_named(name: str) -> 
         assert caught.value.code == "BAD_OPTION"
         assert f"{low:g} to {high:.0f}" in caught.value.hint.replace("whole number from ", "")
         assert len(caught.value.message) < 80
-    for value in (low, high):
-        parse(**{name: value})
+    for value, more in zip((low, high), ENDS.get(name, ({}, {})), strict=True):
+        parse(**{name: value}, **more)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -69,7 +68,7 @@ def streamed(format: AudioFormat) -> bytes:
     return b"".join(map(encoder.add, np.array_split(sound(), 7))) + encoder.end()
 
 
-@pytest.mark.parametrize("format", [name for name in get_args(AudioFormat) if name != "pcm"])
+@pytest.mark.parametrize("format", ["wav", "mp3", "opus", "flac", "aac"])
 def test_a_browser_reads_what_was_streamed_to_its_end(page: Page, format: AudioFormat) -> None:
     for data in (streamed(format), encode(Wave(sound()), format)):
         try:

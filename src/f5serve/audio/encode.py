@@ -6,18 +6,20 @@ was cut into pieces. Samples beyond full scale are clipped; they never wrap arou
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import struct
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from f5serve.audio import g711
+from f5serve.audio.bit_rates import compression_level
 from f5serve.audio.containers import MAX_OGG_PAGE_BYTES, read_ogg_page, with_serial
 from f5serve.audio.parts import memory_file
 from f5serve.audio.riff import read_riff
+from f5serve.audio.writers import Aac, Resampled, Soundfile, Writer
 from f5serve.errors import BadAudio, InvalidRequest
 from f5serve.types import SAMPLE_RATE, AudioFormat, FloatArray, Wave
 
@@ -28,8 +30,11 @@ MEDIA_TYPES: dict[AudioFormat, str] = {
     "flac": "audio/flac",
     "aac": "audio/aac",
     "pcm": "audio/pcm",
+    "ulaw": "audio/PCMU",
+    "alaw": "audio/PCMA",
 }
-"""Content type of each format; `opus` is Opus in Ogg, `aac` ADTS, `pcm` 16 bit little-endian."""
+"""Content type of each format; `opus` is Opus in Ogg, `aac` ADTS, `pcm` 16 bit little-endian,
+`ulaw` and `alaw` G.711 without a header."""
 
 FORMATS = tuple(MEDIA_TYPES)
 
@@ -39,15 +44,6 @@ SOUNDFILE = {
     "flac": ("FLAC", "PCM_16"),
 }
 """Container and subtype of what libsndfile writes, by its names for them."""
-
-MP3_COMPRESSION = 0.6
-"""libsndfile's name for 64 kbit/s at 24 kHz. The rate is constant: of a variable one, readers guess
-the length where no frame count stands in front, and read up to there only."""
-
-MP3_GAIN = np.float32(1 / 0.95)
-"""LAME makes sound at a constant rate 0.45 dB quieter than it is."""
-
-AAC_BIT_RATE = 96_000
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 48_000
 """Of files, Hz."""
@@ -65,18 +61,12 @@ UNKNOWN_LENGTH = 0x7FFF_F000
 
 WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
-OGG_PAGE_MS = 200.0
-"""Sound in one page of Ogg; a page costs about 35 bytes."""
-
 OGG_SERIAL = 0x66357365
 """libsndfile draws one, by which equal sound would give other bytes each time."""
 
-_SET_OGG_PAGE_LATENCY_MS = 0x1302
-"""Name in libsndfile: SFC_SET_OGG_PAGE_LATENCY_MS, since 1.1."""
 
-
-def encode(wave: Wave, format: AudioFormat, output_rate: int = 0) -> bytes:
-    """The wave as a file of `format`, mono, at a sample rate; 0 is its own.
+def encode(wave: Wave, format: AudioFormat, output_rate: int = 0, bit_rate_kbps: int = 0) -> bytes:
+    """The wave as a file of `format`, mono; rates as of `FileEncoder`.
 
     Raises:
         InvalidRequest: code UNKNOWN_FORMAT, or MEDIA_EXTRA_MISSING for aac without PyAV.
@@ -84,7 +74,7 @@ def encode(wave: Wave, format: AudioFormat, output_rate: int = 0) -> bytes:
     if not len(wave.samples):
         raise ValueError("a wave without samples has no encoding")
     with memory_file() as file:
-        encoder = FileEncoder(file, format, wave.sample_rate, output_rate)
+        encoder = FileEncoder(file, format, wave.sample_rate, output_rate, bit_rate_kbps)
         encoder.write(wave.samples)
         encoder.close()
         return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
@@ -128,6 +118,11 @@ def check_sample_rate(format: AudioFormat, sample_rate: int) -> None:
         )
 
 
+def default_rate(format: AudioFormat) -> int:
+    """Sample rate of a file where none is asked for, Hz: that of telephony for its formats."""
+    return g711.PHONE_RATE if format in ("ulaw", "alaw") else SAMPLE_RATE
+
+
 def read_wav(data: bytes) -> Wave:
     """The wave of a file that `encode` made as wav; not for files of strangers (decode.py).
 
@@ -151,22 +146,6 @@ def to_pcm16(samples: FloatArray) -> NDArray[np.int16]:
     return np.clip(scaled, -32_768, 32_767).astype("<i2")
 
 
-class Writer(Protocol):
-    """Writes one file, to whatever it was opened with."""
-
-    def write(self, samples: FloatArray) -> None:
-        """The next samples [nw], about a second of them at most."""
-        ...
-
-    def flush(self) -> None:
-        """Write what can be written by now."""
-        ...
-
-    def close(self) -> None:
-        """Write the rest; nothing may be written any more."""
-        ...
-
-
 class FileEncoder:
     """One file of `format` on its way to a disk; its memory does not grow with the sound.
 
@@ -178,6 +157,7 @@ class FileEncoder:
             it, after `close`.
         sample_rate: of all samples, Hz.
         output_rate: of the file, Hz; 0 is `sample_rate`.
+        bit_rate_kbps: of an mp3 or opus file, as `check_bit_rate` takes it; 0 is the usual one.
 
     Raises:
         InvalidRequest: UNKNOWN_FORMAT, or MEDIA_EXTRA_MISSING for aac without PyAV.
@@ -189,6 +169,7 @@ class FileEncoder:
         format: AudioFormat,
         sample_rate: int = SAMPLE_RATE,
         output_rate: int = 0,
+        bit_rate_kbps: int = 0,
     ) -> None:
         self._file = file
         self._format = format
@@ -198,7 +179,7 @@ class FileEncoder:
         # each time: with many at once most of the time of an mp3. The descriptor is its own, as an
         # encoder that is given up ends when it is collected, and the file may be closed by then.
         target = os.dup(file.fileno()) if format in SOUNDFILE else file
-        self._writer = open_writer(target, format, sample_rate, output_rate)
+        self._writer = open_writer(target, format, sample_rate, output_rate, bit_rate_kbps)
 
     def write(self, samples: FloatArray) -> None:
         """The next samples [nw], as many as there are."""
@@ -219,26 +200,38 @@ class FileEncoder:
             self._pinned = replace_serials(self._file.fileno(), self._pinned)
 
 
-def open_writer(target: Any, format: AudioFormat, sample_rate: int, output_rate: int = 0) -> Writer:
+def open_writer(
+    target: Any,
+    format: AudioFormat,
+    sample_rate: int,
+    output_rate: int = 0,
+    bit_rate_kbps: int = 0,
+) -> Writer:
     """A writer of mono sound of `format` to a binary file; of `SOUNDFILE` to a descriptor as well.
 
     A wav has `UNKNOWN_LENGTH` in its header, until `patch_wav_header`. A descriptor is closed with
     the writer.
 
     Args:
-        sample_rate, output_rate: as of `FileEncoder`.
+        sample_rate, output_rate, bit_rate_kbps: as of `FileEncoder`.
 
     Raises:
         InvalidRequest: as `FileEncoder`.
     """
     if output_rate not in (0, sample_rate):
-        return _Resampled(open_writer(target, format, output_rate), sample_rate, output_rate)
+        inner = open_writer(target, format, output_rate, bit_rate_kbps=bit_rate_kbps)
+        return Resampled(inner, sample_rate, output_rate)
     check_format(format)
+    if format in ("ulaw", "alaw"):
+        return _G711(target, format)
     if format in ("wav", "pcm"):
         return _Pcm(target, wav_header(sample_rate, UNKNOWN_LENGTH) if format == "wav" else b"")
     if format in SOUNDFILE:
-        return _Soundfile(target, *SOUNDFILE[format], sample_rate)
-    return _Aac(target, sample_rate)
+        level = None
+        if bit_rate_kbps:
+            level = compression_level(format, sample_rate, bit_rate_kbps)
+        return Soundfile(target, SOUNDFILE[format], sample_rate, level)
+    return Aac(target, sample_rate)
 
 
 def wav_header(sample_rate: int, data_bytes: int) -> bytes:
@@ -293,90 +286,16 @@ class _Pcm:
         self.flush()
 
 
-class _Resampled:
-    """Passes samples on at another sample rate; it holds back some hundredths of a second.
-
-    How samples are cut into pieces changes nothing of what comes out.
-    """
-
-    def __init__(self, writer: Writer, sample_rate: int, output_rate: int) -> None:
-        import soxr
-
-        self._writer = writer
-        self._stream = soxr.ResampleStream(
-            sample_rate, output_rate, 1, dtype="float32", quality="HQ"
-        )
+class _G711:
+    def __init__(self, target: IO[bytes], law: g711.Law) -> None:
+        self._target = target
+        self._law = law
 
     def write(self, samples: FloatArray) -> None:
-        self._writer.write(self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32)))
-
-    def flush(self) -> None:
-        self._writer.flush()
-
-    def close(self) -> None:
-        self._writer.write(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))
-        self._writer.close()
-
-
-class _Soundfile:
-    def __init__(
-        self, target: IO[bytes] | int, container: str, subtype: str, sample_rate: int
-    ) -> None:
-        import soundfile
-
-        self._gain = MP3_GAIN if container == "MP3" else np.float32(1.0)
-        constant = {"bitrate_mode": "CONSTANT", "compression_level": MP3_COMPRESSION}
-        options: dict[str, Any] = constant if container == "MP3" else {}
-        self._file = soundfile.SoundFile(
-            target, "w", sample_rate, 1, subtype, format=container, closefd=True, **options
-        )
-        if container == "OGG":
-            _shorten_pages(self._file)
-
-    def write(self, samples: FloatArray) -> None:
-        self._file.write(np.clip(samples, -1.0, 1.0) * self._gain)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _shorten_pages(file: Any) -> None:
-    """Have libsndfile write pages of Ogg that are soon full: it keeps up to a second back else.
-
-    soundfile has no call for this setting; with one that lacks what is used here, pages stay long.
-    """
-    import soundfile
-
-    with contextlib.suppress(AttributeError):
-        value = soundfile._ffi.new("double*", OGG_PAGE_MS)
-        soundfile._snd.sf_command(file._file, _SET_OGG_PAGE_LATENCY_MS, value, 8)
-
-
-class _Aac:
-    def __init__(self, target: IO[bytes], sample_rate: int) -> None:
-        import av
-
-        self._sample_rate = sample_rate
-        self._output = av.open(target, "w", format="adts")
-        self._stream: Any = self._output.add_stream("aac", rate=sample_rate, layout="mono")
-        self._stream.bit_rate = AAC_BIT_RATE
-
-    def write(self, samples: FloatArray) -> None:
-        import av
-
-        if not len(samples):
-            return
-        clipped = np.ascontiguousarray(np.clip(samples, -1.0, 1.0)[None])  # [1 nw]
-        frame = av.AudioFrame.from_ndarray(clipped, format="fltp", layout="mono")
-        frame.sample_rate = self._sample_rate
-        self._output.mux(self._stream.encode(frame))
+        self._target.write(g711.compress(to_pcm16(samples), self._law).tobytes())
 
     def flush(self) -> None:
         pass
 
     def close(self) -> None:
-        self._output.mux(self._stream.encode(None))
-        self._output.close()
+        pass

@@ -30,7 +30,10 @@ class Encoder(Protocol):
 
 
 def open_encoder(
-    format: AudioFormat, sample_rate: int = SAMPLE_RATE, output_rate: int = 0
+    format: AudioFormat,
+    sample_rate: int = SAMPLE_RATE,
+    output_rate: int = 0,
+    bit_rate_kbps: int = 0,
 ) -> Encoder:
     """An encoder of mono sound; rates as of `FileEncoder`.
 
@@ -44,7 +47,7 @@ def open_encoder(
     if format == "flac":
         return _Whole(format, sample_rate, output_rate)
     kind = {"mp3": _Mp3, "opus": _Opus}.get(format, _Encoder)
-    return kind(format, sample_rate, output_rate)
+    return kind(format, sample_rate, output_rate, bit_rate_kbps)
 
 
 class _Whole:
@@ -66,10 +69,12 @@ class _Whole:
 
 
 class _Encoder:
-    def __init__(self, format: AudioFormat, sample_rate: int, output_rate: int) -> None:
+    def __init__(
+        self, format: AudioFormat, sample_rate: int, output_rate: int, bit_rate_kbps: int
+    ) -> None:
         self._sink = _StreamBuffer()
         self._sample_rate = sample_rate
-        self._writer = open_writer(self._sink, format, sample_rate, output_rate)
+        self._writer = open_writer(self._sink, format, sample_rate, output_rate, bit_rate_kbps)
 
     def add(self, samples: FloatArray) -> bytes:
         for start in range(0, len(samples), self._sample_rate):

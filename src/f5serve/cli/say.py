@@ -17,7 +17,7 @@ from typing import Any, get_args
 from f5serve import build
 from f5serve.alignment.subtitles import SubtitleFormat, write
 from f5serve.alignment.subtitles import as_dict as word_as_dict
-from f5serve.audio.encode import check_format
+from f5serve.audio.encode import check_format, default_rate
 from f5serve.cli.local_cast import (
     local_cast,
     named_voice,
@@ -195,6 +195,7 @@ def make_request(
         cross_fade_s=args.cross_fade_s,
         remove_silence=bool(args.remove_silence),
         time_words=time_words,
+        sample_rate=default_rate(format),
         verify=args.verify or settings.verify,
         **read_reading(args, voice, settings),
     )

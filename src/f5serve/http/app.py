@@ -44,6 +44,11 @@ from f5serve.http.routers import (
     alignments,
     docs,
     dubs,
+    elevenlabs_dialogue,
+    elevenlabs_recordings,
+    elevenlabs_speech,
+    elevenlabs_user,
+    elevenlabs_voices,
     health,
     jobs,
     lexicons,
@@ -61,7 +66,10 @@ from f5serve.settings import Settings
 
 ROUTERS = (
     *(speech, speech_batch, text, voices, lexicons, models, jobs, dubs),
-    *(alignments, transcriptions, health, docs, studio),
+    *(alignments, transcriptions),
+    *(elevenlabs_speech, elevenlabs_dialogue, elevenlabs_recordings),
+    *(elevenlabs_voices, elevenlabs_user),
+    *(health, docs, studio),
 )
 
 _log = logging.getLogger(__name__)
@@ -208,4 +216,4 @@ class ErrorMiddleware:
                 return
             if has_started:  # the connection has to end, or the answer would look complete
                 raise
-            await error_response(error)(scope, receive, send_noted)
+            await error_response(error, scope)(scope, receive, send_noted)

@@ -1,4 +1,5 @@
-"""Errors as OpenAI's error body, {"error": {"message", "type", "param", "code"}}, with a status.
+"""Errors as OpenAI's error body, {"error": {"message", "type", "param", "code"}}, with a status;
+on ElevenLabs' routes as theirs.
 
 No traceback, path or host leaves the server: a fault in f5serve is answered with a trace id.
 """
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from f5serve.errors import (
     TOO_MANY_FILES,
@@ -28,6 +30,7 @@ from f5serve.errors import (
     ModelUnavailable,
     StorageFailed,
 )
+from f5serve.http.elevenlabs.errors import speaks_elevenlabs, translate
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
 
 _log = logging.getLogger(__name__)
@@ -178,11 +181,23 @@ def internal_error(error: Exception) -> tuple[int, dict[str, Any], dict[str, str
     return 500, error_body(message, 500, "internal"), {}
 
 
-def error_response(error: Exception) -> JSONResponse:
-    """The answer to whatever was raised before anything was sent."""
+def error_response(error: Exception, scope: Scope | None = None) -> JSONResponse:
+    """The answer to whatever was raised before anything was sent.
+
+    Args:
+        scope: of the request, which decides the shape.
+    """
     status, body, headers = (
         to_response(error) if isinstance(error, F5Error) else internal_error(error)
     )
+    return _shaped(body, status, headers, scope)
+
+
+def _shaped(
+    body: dict[str, Any], status: int, headers: Mapping[str, str] | None, scope: Scope | None
+) -> JSONResponse:
+    if scope is not None and speaks_elevenlabs(scope):
+        body = translate(body)
     return JSONResponse(body, status, headers)
 
 
@@ -203,23 +218,22 @@ def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
     """
 
     async def on_f5(request: Request, error: Exception) -> JSONResponse:
-        return error_response(error)
+        return error_response(error, request.scope)
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return JSONResponse(_invalid(error), 400)
+        return _shaped(_invalid(error), 400, None, request.scope)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if isinstance(error.__cause__, F5Error):  # FastAPI wraps what was raised in a body
-            return error_response(error.__cause__)
+            return error_response(error.__cause__, request.scope)
         if error.status_code == 405:
             error = _with_all_methods(error, request, routes)
         status = error.status_code
         code = {404: "no_such_route", 405: "method_not_allowed"}.get(status, "bad_request")
-        return JSONResponse(
-            error_body(_sentence(error, request), status, code), status, error.headers
-        )
+        body = error_body(_sentence(error, request), status, code)
+        return _shaped(body, status, error.headers, request.scope)
 
     app.add_exception_handler(F5Error, on_f5)
     app.add_exception_handler(RequestValidationError, on_invalid)
@@ -227,9 +241,11 @@ def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
     app.add_exception_handler(Exception, on_f5)
 
 
-def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(
+    *statuses: int, model: type[BaseModel] = ErrorBody
+) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route that may answer with these errors."""
-    return {status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses}
+    return {status: {"model": model, "description": _MEANINGS[status]} for status in statuses}
 
 
 _MEANINGS = {

@@ -10,9 +10,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
+from f5serve.http.elevenlabs.errors import ElevenLabsErrorBody
+from f5serve.http.elevenlabs.schemas import TimedSpeechLine
 from f5serve.http.errors import ErrorBody, error_responses
 from f5serve.http.scopes import scope_of
 from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError
@@ -22,19 +25,24 @@ from f5serve.http.word_timestamps import SpeechWords
 DESCRIPTION = """\
 Text to speech in a cloned voice with F5-TTS.
 
-`POST /v1/audio/speech` is OpenAI's: point any client of theirs at this server. What takes longer
+`POST /v1/audio/speech` is OpenAI's: point any client of theirs at this server, and any client of
+ElevenLabs at `/v1/text-to-speech/{voice_id}` and what belongs to it. What takes longer
 than a connection should is a job; voices are recordings of a few seconds.
 
-**Keys.** Where the server asks for keys, send one as `Authorization: Bearer KEY` or as
-`X-API-Key: KEY`, never in a URL. Each operation names the scope that the key must have: `speak`,
-`voices` or `admin`.
+**Keys.** Where the server asks for keys, send one as `Authorization: Bearer KEY`, as
+`X-API-Key: KEY` or as `xi-api-key: KEY`, never in a URL. Each operation names the scope that the
+key must have: `speak`, `voices` or `admin`.
 
-**Errors** are `{"error": {"message", "type", "param", "code"}}`. The message says what happened,
-with the value, and what to do; `code` is stable. Where waiting helps, `Retry-After` tells how long.
+**Errors** are `{"error": {"message", "type", "param", "code"}}`, and on ElevenLabs' routes the same
+in their shape, as `detail`. The message says what happened, with the value, and what to do; `code`
+is stable. Where waiting helps, `Retry-After` tells how long.
 Any route refuses a URL of more than 8,192 bytes with 414, and more than 200 headers with 431.
 
 **HEAD** is answered wherever GET is, with its status and headers and without its body.
 """
+
+ELEVENLABS = "elevenlabs"
+"""Tag of the routes whose errors have ElevenLabs' shape."""
 
 TAGS = {
     "speech": "Text to speech, streamed as it is made.",
@@ -44,6 +52,7 @@ TAGS = {
     "alignments": "When each word of a recording is heard.",
     "transcriptions": "The words of a recording.",
     "models": "What can speak here, with licences.",
+    ELEVENLABS: "What programs for ElevenLabs ask: speech, voices and the account.",
     "health": "Whether the server is ready, and how it is.",
 }
 
@@ -62,6 +71,8 @@ _SCHEMES = {
 }
 _BESIDE = (
     ErrorBody,
+    ElevenLabsErrorBody,
+    TimedSpeechLine,
     SpeechDelta,
     SpeechWords,
     SpeechDone,
@@ -153,11 +164,12 @@ def _head(get: dict[str, Any]) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any], scope: str) -> None:
     answers = operation.setdefault("responses", {})
+    model = ElevenLabsErrorBody if ELEVENLABS in operation.get("tags", ()) else ErrorBody
     if answers.pop("422", None):
-        answers.setdefault("400", _error_answer(400))
+        answers.setdefault("400", _error_answer(400, model))
     wanted = _ALWAYS + (_GUARDED if scope else ())
     for status in wanted + (_WITH_BODY if "requestBody" in operation else ()):
-        answers.setdefault(str(status), _error_answer(status))
+        answers.setdefault(str(status), _error_answer(status, model))
     for answer in answers.values():
         if answer["description"] == "Successful Response":  # FastAPI's, where a route says nothing
             answer["description"] = "Done."
@@ -178,13 +190,14 @@ def _settle_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         if len(kinds) == 1:
             del field["anyOf"]
             field |= kinds[0]
-        if field.get("contentMediaType") == "application/octet-stream":
-            field["format"] = "binary"  # by which tools before OpenAPI 3.1 know a file
+        for one in (field, field.get("items", {})):
+            if one.get("contentMediaType") == "application/octet-stream":
+                one["format"] = "binary"  # by which tools before OpenAPI 3.1 know a file
 
 
-def _error_answer(status: int) -> dict[str, Any]:
+def _error_answer(status: int, model: type[BaseModel]) -> dict[str, Any]:
     description = error_responses(status)[status]["description"]
-    schema = {"$ref": "#/components/schemas/ErrorBody"}
+    schema = {"$ref": f"{_REF}{model.__name__}"}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
@@ -343,7 +356,7 @@ def _operation(method: str, path: str, spec: Mapping[str, Any]) -> Operation:
 
 def _is_error(answer: Mapping[str, Any]) -> bool:
     schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
-    return bool(schema.get("$ref") == f"{_REF}ErrorBody")
+    return schema.get("$ref") in (f"{_REF}ErrorBody", f"{_REF}ElevenLabsErrorBody")
 
 
 def _answer(status: str, spec: Mapping[str, Any]) -> Answer:

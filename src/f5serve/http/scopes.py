@@ -102,7 +102,7 @@ class ScopeMiddleware:
             try:
                 check_scope(key, self._needed(scope))
             except InvalidRequest as error:
-                await error_response(error)(scope, receive, send)
+                await error_response(error, scope)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

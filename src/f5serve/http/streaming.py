@@ -66,6 +66,7 @@ class StreamOptions:
 
     Attributes:
         sample_rate: of the file, Hz.
+        bit_rate_kbps: of the file; 0 is the usual one.
         input_chars: length of the text as it was sent.
         headers: called when the answer begins, with the job's response as far as it is known.
         words: tell when each word is heard; the events hold the whole file and the words, or,
@@ -84,6 +85,7 @@ class StreamOptions:
     encoders: BoundedExecutor
     stall_s: float
     words: bool = False
+    bit_rate_kbps: int = 0
 
 
 class SpeechResponse(Response):
@@ -92,8 +94,9 @@ class SpeechResponse(Response):
     def __init__(self, events: SpeechEvents, options: StreamOptions) -> None:
         super().__init__()
         self._events, self._options = events, options
-        # The last of SSE's events says that the job is done.
-        self._held_bytes = 0 if options.is_sse else HOLDBACK_BYTES
+        # Whether the body is the file, and not something that holds parts of it.
+        self._is_file = not options.is_sse
+        self._content_type = SSE if options.is_sse else MEDIA_TYPES[options.format]
         self._encoder: Encoder | None = None
         self._length: int | None = None  # of the whole, if it is known with the first part
         self._response: Mapping[str, Any] = {}
@@ -104,7 +107,7 @@ class SpeechResponse(Response):
         await cancel_on_disconnect(receive, self._answer(scope, receive, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_held = self._options.words and not self._options.is_sse
+        is_held = self._options.words and self._is_file
         made = self._whole_file() if is_held else self._parts()
         async with aclosing(self._events), aclosing(made) as parts:
             try:
@@ -147,7 +150,8 @@ class SpeechResponse(Response):
                 part = await encoders.finish(self._encoder.end)
             else:
                 self._length = event.size
-                end = event.size - self._held_bytes
+                # The last of the events says that the job is done; a file has nothing behind it.
+                end = event.size - (HOLDBACK_BYTES if self._is_file else 0)
                 for start in range(0, event.size, READ_BYTES):
                     part = await self._read(event, start)
                     held += part[max(0, end - start) :]
@@ -180,18 +184,24 @@ class SpeechResponse(Response):
 
     def _encode(self, chunk: AudioChunk) -> bytes:
         if self._encoder is None:
+            options = self._options
             self._encoder = open_encoder(
-                self._options.format, output_rate=self._options.sample_rate
+                options.format,
+                output_rate=options.sample_rate,
+                bit_rate_kbps=options.bit_rate_kbps,
             )
         return self._encoder.add(chunk.read().samples)
 
     async def _send_part(self, send: Send, part: bytes) -> None:
-        size = DELTA_BYTES if self._options.is_sse else PART_BYTES
+        size = PART_BYTES if self._is_file else DELTA_BYTES
         for start in range(0, len(part), size):
-            data = part[start : start + size]
-            if self._options.is_sse:
-                data = sse_event(SpeechDelta(audio=base64.b64encode(data).decode()))
-            await self._send(send, data)
+            await self._send(send, self._framed(part[start : start + size]))
+
+    def _framed(self, data: bytes) -> bytes:
+        """A part of the file as it is sent."""
+        if self._is_file:
+            return data
+        return sse_event(SpeechDelta(audio=base64.b64encode(data).decode()))
 
     def _word_events(self) -> Iterator[bytes]:
         if self._options.is_sse and self._options.words:
@@ -222,8 +232,8 @@ class SpeechResponse(Response):
                 self._has_started = True
                 headers = MutableHeaders(raw=[])
                 headers.update(options.headers(self._response))
-                headers["Content-Type"] = SSE if options.is_sse else MEDIA_TYPES[options.format]
-                if length is not None and not options.is_sse:
+                headers["Content-Type"] = self._content_type
+                if length is not None and self._is_file:
                     headers["Content-Length"] = str(length)
                 start = "http.response.start"
                 await send({"type": start, "status": 200, "headers": headers.raw})

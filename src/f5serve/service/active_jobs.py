@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
@@ -17,8 +17,8 @@ from f5serve.errors import F5Error
 from f5serve.jobs.records import CANCELLED_CODE, Record, conflict
 from f5serve.process import log_failure
 from f5serve.service.admission import Ticket
-from f5serve.service.events import AudioFile, ChunkStore, JobEvent, Progress
-from f5serve.types import Wave
+from f5serve.service.events import AudioFile, ChunkStore, JobEvent, Progress, SpokenWords
+from f5serve.types import Wave, WordTiming
 
 T = TypeVar("T")
 
@@ -117,6 +117,11 @@ class ActiveJob:
         """Publish the next part of the speech; from the inference thread."""
         if self.chunks is not None:
             self._loop.call_soon_threadsafe(self.publish, self.chunks.keep(wave, self._total))
+
+    def publish_words(self, spoken_text: str, words: Sequence[WordTiming]) -> None:
+        """Publish when the next words are heard; from any thread."""
+        event = SpokenWords(tuple(words), spoken_text)
+        self._loop.call_soon_threadsafe(self.publish, event)
 
     def wake(self) -> None:
         """Wake those that wait for `news`."""

@@ -1,4 +1,4 @@
-"""Events of a running job: progress, audio chunks, the whole file, the response.
+"""Events of a running job: progress, audio chunks, words, the whole file, the response.
 
 Chunks come in order. A caller that attaches late gets the earlier events first.
 """
@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from f5serve.audio import g711
 from f5serve.audio.decode import DecodeLimits, decode
 from f5serve.audio.edit import resample
 from f5serve.audio.encode import read_wav
 from f5serve.errors import StorageFailed
 from f5serve.store.scratch import ScratchFile
-from f5serve.types import SAMPLE_RATE, AudioFormat, Wave, samples_to_s
+from f5serve.types import SAMPLE_RATE, AudioFormat, Wave, WordTiming, samples_to_s
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,19 @@ class Completed:
     response: dict[str, Any]
 
 
-JobEvent = Progress | AudioChunk | AudioFile | Completed
+@dataclass(frozen=True, slots=True)
+class SpokenWords:
+    """When the next words are heard, seconds from the beginning of the whole.
+
+    Attributes:
+        spoken_text: the words that are spoken for all of the text.
+    """
+
+    words: tuple[WordTiming, ...]
+    spoken_text: str
+
+
+JobEvent = Progress | AudioChunk | AudioFile | SpokenWords | Completed
 
 
 async def response_of(events: AsyncGenerator[JobEvent, None]) -> dict[str, Any]:
@@ -110,6 +123,8 @@ class DeliveryOptions:
         accept_unstored: deliver the speech even if it cannot be stored.
         full_response: whether the response has all fields; else only duration and warnings.
         words: whether a response without all fields has `word_timings`.
+        spoken_words: `SpokenWords` of speech that is made here, as soon as its times are known;
+            the response has them all.
     """
 
     chunks: bool = False
@@ -118,11 +133,14 @@ class DeliveryOptions:
     accept_unstored: bool = False
     full_response: bool = True
     words: bool = False
+    spoken_words: bool = False
 
     def includes(self, event: JobEvent) -> bool:
         """Whether the caller gets this event."""
         if isinstance(event, AudioChunk):
             return self.chunks and not (self.whole_files and event.total == 1)
+        if isinstance(event, SpokenWords):
+            return self.spoken_words
         return self.whole_files or not isinstance(event, AudioFile)
 
 
@@ -173,4 +191,7 @@ def decode_result(audio: bytes, format: AudioFormat, sample_rate: int = SAMPLE_R
     if format == "pcm":
         samples = np.frombuffer(audio[: len(audio) // 2 * 2], dtype="<i2")
         return resample(Wave(samples.astype(np.float32) / np.float32(32_768.0), sample_rate))
+    if format in ("ulaw", "alaw"):
+        codes = np.frombuffer(audio, np.uint8)
+        return resample(Wave(g711.expand(codes, format), sample_rate))
     return resample(read_wav(audio)) if format == "wav" else decode(audio, _OWN)

@@ -36,6 +36,7 @@ _MAX_CHARS = {
 MAX_REQUEST_RULES = 100
 """Rules of pronunciation in one request; more belong into a lexicon of the library."""
 
+_WHOLE = ("seed", "nfe_step", "takes", "timeout_s", "sample_rate", "bit_rate_kbps")
 _RULES = f"a list of at most {MAX_REQUEST_RULES} rules such as {{text: SQL, alias: sequel}}"
 _TEXT = "text without halves of surrogate pairs, which are no characters"
 
@@ -64,7 +65,7 @@ def refusal(error: ErrorDetails, payload: Mapping[str, Any]) -> InvalidRequest:
         takes = f"a text of at most {_MAX_CHARS.get(name, MAX_NAME_CHARS):,} characters"
     elif name in RANGES or name == "timeout_s":
         low, high = RANGES.get(name, (1, MAX_TIMEOUT_S))
-        is_whole = name in ("seed", "nfe_step", "takes", "timeout_s", "sample_rate")
+        is_whole = name in _WHOLE
         takes = (
             f"a whole number from {low:.0f} to {high:.0f}" if is_whole else f"{low:g} to {high:g}"
         )

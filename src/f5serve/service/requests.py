@@ -22,7 +22,8 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic.json_schema import SkipJsonSchema
 
 from f5serve.alignment.subtitles import SubtitleFormat
-from f5serve.audio.encode import check_sample_rate
+from f5serve.audio.bit_rates import check_bit_rate
+from f5serve.audio.encode import check_sample_rate, default_rate
 from f5serve.jobs.records import sha256_of
 from f5serve.service.fields import (
     Name,
@@ -50,7 +51,7 @@ from f5serve.synthesis.script_request import (
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.text.clean import clean_text
 from f5serve.text.script_parser import may_be_script
-from f5serve.types import SAMPLE_RATE, AudioFormat, SamplingOptions, SpeechRequest, Voice
+from f5serve.types import AudioFormat, SamplingOptions, SpeechRequest, Voice
 from f5serve.voices.names import is_url
 
 DEFAULT_VOICE = "default"
@@ -139,6 +140,8 @@ class TTSRequest(Request, SpeechFields):
             raise bad_option("voice", alias, takes)
         if self.sample_rate:
             check_sample_rate(self.format, self.sample_rate)
+        if self.bit_rate_kbps:
+            check_bit_rate(self.format, self.output_rate, self.bit_rate_kbps)
         if self.ref_audio:
             self._reference = self.check_reference()
         if self._reference and (local or alias):
@@ -215,7 +218,7 @@ class TTSRequest(Request, SpeechFields):
     @property
     def output_rate(self) -> int:
         """Sample rate of the audio, Hz."""
-        return self.sample_rate or SAMPLE_RATE
+        return self.sample_rate or default_rate(self.format)
 
     @property
     def word_timings(self) -> bool:
@@ -290,6 +293,7 @@ class TTSRequest(Request, SpeechFields):
             duration_s=self.duration_s,
             takes=self.takes or 1,
             sample_rate=self.output_rate,
+            bit_rate_kbps=self.bit_rate_kbps or 0,
         )
 
     def reading(self, voice: Voice) -> frozenset[str]:
@@ -305,6 +309,7 @@ class TTSRequest(Request, SpeechFields):
             "options": asdict(speech.options),
             "format": speech.format,
             "sample_rate": speech.sample_rate,
+            "bit_rate_kbps": speech.bit_rate_kbps,
             "cross_fade_s": speech.cross_fade_s,
             "remove_silence": speech.remove_silence,
             "quick_start": speech.quick_start,

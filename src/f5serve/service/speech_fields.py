@@ -50,13 +50,19 @@ class SpeechFields(TextFields):
     response_format: Annotated[AudioFormat, BeforeValidator(lower)] | None = Field(
         None,
         description="`opus` is Opus in Ogg, `aac` is ADTS, `pcm` is 16 bit, little-endian, mono, "
-        "without a header. Without it: `mp3` for /v1/audio/speech, `wav` for jobs.",
+        "without a header, `ulaw` and `alaw` are G.711 without a header. Without it: `mp3` for "
+        "/v1/audio/speech, `wav` for jobs.",
     )
     sample_rate: Annotated[int, within("sample_rate"), BeforeValidator(whole)] | None = Field(
         None,
-        description="Of the file, Hz; 24000 without it. `wav`, `pcm` and `flac` take any; `mp3` "
-        "and `aac` 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 or 48000; `opus` 8000, "
-        "12000, 16000, 24000 or 48000.",
+        description="Of the file, Hz; without it 8000 for `ulaw` and `alaw`, 24000 for others. "
+        "`mp3` and `aac` take 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 or 48000; "
+        "`opus` 8000, 12000, 16000, 24000 or 48000; the others any.",
+    )
+    bit_rate_kbps: Annotated[int, within("bit_rate_kbps"), BeforeValidator(whole)] | None = Field(
+        None,
+        description="Of an `mp3` or `opus` file, kbit/s. `opus` takes 6 to 256, `mp3` the rates of "
+        "its standard, such as 32, 64 or 128.",
     )
     ref_audio: (
         Annotated[str, Field(strict=True, min_length=1, max_length=MAX_BASE64_CHARS)] | None

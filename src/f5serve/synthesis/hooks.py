@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -16,16 +16,18 @@ from f5serve.errors import EngineFailed
 from f5serve.synthesis.checkpoints import UtteranceCheckpoints
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.word_timing import WordTimingCollector
-from f5serve.types import Utterance, Wave
+from f5serve.types import Utterance, Wave, WordTiming
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesisHooks:
-    """Callbacks of one synthesis call; all but `check` run in the calling thread.
+    """Callbacks of one synthesis call; all but `check` and `on_words` run in the calling thread.
 
     Attributes:
         on_progress: gets the number of finished utterances and of all.
         on_chunk: gets the speech in order, each part as soon as it is final.
+        on_words: gets the words of each utterance in order, once their times are known and its
+            speech has begun to be passed on; in any thread.
         check: called before each ODE step, in any thread; what it raises ends the
             work and comes out of `synthesize`.
         deadline: `time.monotonic()` by which the speech is wanted; sets the priority.
@@ -34,6 +36,7 @@ class SynthesisHooks:
 
     on_progress: Callable[[int, int], None] | None = None
     on_chunk: Callable[[Wave], None] | None = None
+    on_words: Callable[[Sequence[WordTiming]], None] | None = None
     check: Callable[[], None] | None = None
     deadline: float | None = None
     checkpoints: UtteranceCheckpoints | None = None
@@ -68,7 +71,13 @@ class OutputCollector:
         self.utterances = plan.utterances
         self.hooks = hooks
         self._timer = timer
-        self._encoder = FileEncoder(file, plan.request.format, output_rate=plan.request.sample_rate)
+        request = plan.request
+        self._encoder = FileEncoder(
+            file,
+            request.format,
+            output_rate=request.sample_rate,
+            bit_rate_kbps=request.bit_rate_kbps,
+        )
         self._joiner = Joiner(plan.joins)
         self._early: dict[int, TrimmedWave] = {}  # finished before one that comes first
         self._next = 0
@@ -103,6 +112,8 @@ class OutputCollector:
                 pieces += self._joiner.end()
             for piece in pieces:
                 self._emit(piece)
+            if self._timer is not None and self.hooks.on_words is not None:
+                self._timer.place(self.starts_s)
 
     def close(self) -> None:
         """Finish the file, with the lengths in its header."""

@@ -19,6 +19,7 @@ from typing import IO
 import numpy as np
 
 from f5serve.alignment.aligners import Aligners
+from f5serve.audio.bit_rates import MAX_BIT_RATE_KBPS, MIN_BIT_RATE_KBPS, check_bit_rate
 from f5serve.audio.encode import (
     MAX_SAMPLE_RATE,
     MIN_SAMPLE_RATE,
@@ -69,6 +70,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_speed": (1, 4),
     "takes": (1, MAX_TAKES),
     "sample_rate": (MIN_SAMPLE_RATE, MAX_SAMPLE_RATE),
+    "bit_rate_kbps": (MIN_BIT_RATE_KBPS, MAX_BIT_RATE_KBPS),
 }
 """What each option of a request may be."""
 
@@ -167,8 +169,8 @@ class Synthesizer:
         """
         request, utterances = plan.request, plan.utterances
         verifier = self._verifier(plan)
-        timer = self._timer(plan) if request.time_words else None
         hooks = hooks or SynthesisHooks()
+        timer = self._timer(plan, hooks) if request.time_words else None
         began = time.perf_counter()
         collector = OutputCollector(plan, hooks, timer, file)
         speaker = verifier or self.engine
@@ -260,9 +262,11 @@ class Synthesizer:
         language = self.verification.checker.language_for(request.text, spoken)
         return None if language is None else Verifier(self.engine, self.verification, language)
 
-    def _timer(self, plan: SpeechPlan) -> WordTimingCollector:
+    def _timer(self, plan: SpeechPlan, hooks: SynthesisHooks) -> WordTimingCollector:
         languages, is_script = plan.languages, plan.is_script
-        return WordTimingCollector(self.aligners, plan.utterances, languages, is_script)
+        return WordTimingCollector(
+            self.aligners, plan.utterances, languages, is_script, hooks.on_words
+        )
 
     def _warnings(
         self,
@@ -345,6 +349,8 @@ def check_request(request: SpeechRequest, max_text_chars: int) -> str:
     check_options(request)
     check_format(request.format)
     check_sample_rate(request.format, request.sample_rate)
+    if request.bit_rate_kbps:
+        check_bit_rate(request.format, request.sample_rate, request.bit_rate_kbps)
     return clean_text(request.text, max_text_chars)
 
 
@@ -354,6 +360,8 @@ def check_options(request: SpeechRequest) -> None:
         owner = request.options if hasattr(request.options, name) else request
         value = getattr(owner, name)
         if value is None and name in ("seed", "duration_s"):
+            continue
+        if value == 0 and name == "bit_rate_kbps":
             continue
         if not (math.isfinite(value) and low <= value <= high):
             raise InvalidRequest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -44,6 +45,7 @@ class WordTimingCollector:
     Args:
         languages: of each utterance, ISO 639-1, or "".
         names_voices: whether words say whose they are.
+        on_words: see `SynthesisHooks`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class WordTimingCollector:
         utterances: Sequence[Utterance],
         languages: Sequence[str],
         names_voices: bool = False,
+        on_words: Callable[[Sequence[WordTiming]], None] | None = None,
     ) -> None:
         self._aligners = aligners
         self._utterances = utterances
@@ -59,6 +62,10 @@ class WordTimingCollector:
         self._names_voices = names_voices
         self._started: dict[int, Future[Alignment]] = {}
         self._waiting: list[Future[Alignment]] = []
+        self._on_words = on_words
+        self._lock = threading.Lock()
+        self._starts_s: Sequence[float] = ()
+        self._reported = 0
 
     def add(self, index: int, wave: Wave, check: Check | None = None) -> None:
         """Begin with an utterance that is finished; waits where too much sound is not timed yet."""
@@ -69,6 +76,29 @@ class WordTimingCollector:
         text = as_written(one.text, one.written, one.spans)
         self._started[index] = self._aligners.submit(wave, text, self._languages[index])
         self._waiting.append(self._started[index])
+        if self._on_words is not None:
+            self._started[index].add_done_callback(lambda _: self._report())
+
+    def place(self, starts_s: Sequence[float]) -> None:
+        """Note where the first utterances begin in the whole, seconds."""
+        self._starts_s = starts_s
+        self._report()
+
+    def _report(self) -> None:
+        """Pass on the words of utterances whose times and places are known, in order."""
+        with self._lock:
+            while (on_words := self._on_words) and self._reported < len(self._starts_s):
+                index = self._reported
+                started = self._started.get(index)
+                if started is None or not started.done() or started.cancelled():
+                    return
+                error = started.exception()
+                if error is not None and not isinstance(error, ModelUnavailable):
+                    return  # `result` raises it
+                found = self._words(_found(started), self._utterances[index])
+                self._reported += 1
+                if found.words:
+                    on_words(concatenate([found], [self._starts_s[index]]).words)
 
     def result(self, starts_s: Sequence[float], check: Check | None = None) -> TimingResult:
         """Wait for all, and put them where their utterances begin.
@@ -96,6 +126,7 @@ class WordTimingCollector:
 
     def end(self) -> None:
         """Start nothing more: the result is not wanted."""
+        self._on_words = None
         for future in self._started.values():
             future.cancel()
 

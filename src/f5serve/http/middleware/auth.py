@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from f5serve.errors import F5Error, InvalidRequest
+from f5serve.http.elevenlabs.errors import KEY_HEADER
 from f5serve.http.errors import RateLimited
 from f5serve.http.middleware.rate_limit import TokenBuckets, client_address, is_public
 from f5serve.secrets import ApiKey, find_key
@@ -24,10 +25,11 @@ from f5serve.secrets import ApiKey, find_key
 WRONG_KEYS_PER_MINUTE = 20
 """Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
 
-_HOW = "Send it as `Authorization: Bearer KEY` or as `X-API-Key: KEY`."
+_HOW = "Send it as `Authorization: Bearer KEY`, `X-API-Key: KEY` or `xi-api-key: KEY`."
 
 _IN_URL = frozenset(
     {"key", "api_key", "api-key", "apikey", "x-api-key", "token", "access_token", "authorization"}
+    | {"xi-api-key", "xi_api_key"}
 )
 
 
@@ -103,7 +105,7 @@ def _expired(key: ApiKey) -> InvalidRequest:
 def _sent(scope: Scope) -> Iterator[bytes]:
     """The keys in a request's headers; a proxy's own may be among them."""
     for name, value in scope["headers"]:
-        if name == b"x-api-key":
+        if name in (b"x-api-key", KEY_HEADER):
             yield value.strip()
         elif name == b"authorization":
             scheme, _, rest = value.strip().partition(b" ")

@@ -14,13 +14,15 @@ import pathlib
 import re
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.model_files import MODEL_FILES, require_packages
 from f5serve.http import errors
+from f5serve.http.elevenlabs.errors import has_own_key
+from f5serve.http.elevenlabs.schemas import ElevenLabsModel, ModelLanguage
 from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, StateDep
 from f5serve.models.local import find
@@ -222,12 +224,29 @@ class AudioModels(BaseModel):
 
 @router.get("/v1/models", operation_id="list_models", summary="List all models")
 @needs(SPEAK)
-async def list_models(state: StateDep) -> ModelList:
+async def list_models(state: StateDep, request: Request) -> ModelList | list[ElevenLabsModel]:
     """The model that speaks comes first; the last ones are what this server could be set up with.
 
-    Each is listed with its licence, and whether that permits commercial use.
+    Each is listed with its licence, and whether that permits commercial use. Those who send their
+    key as `xi-api-key` get a list as ElevenLabs has it, of the model that speaks alone.
     """
-    return ModelList(data=await state.operations.work("list_models", describe_all, state))
+    found = await state.operations.work("list_models", describe_all, state)
+    if has_own_key(request.scope):
+        return [_as_elevenlabs(model, state) for model in found[:1]]
+    return ModelList(data=found)
+
+
+def _as_elevenlabs(model: Model, state: AppState) -> ElevenLabsModel:
+    chars = state.settings.max_text_chars
+    return ElevenLabsModel(
+        model_id=model.id,
+        name=model.id,
+        description=model.note,
+        max_characters_request_free_user=chars,
+        max_characters_request_subscribed_user=chars,
+        maximum_text_length_per_request=chars,
+        languages=[ModelLanguage(language_id=name, name=name) for name in model.languages],
+    )
 
 
 @router.get(

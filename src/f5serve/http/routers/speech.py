@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from f5serve.audio.encode import MEDIA_TYPES
+from f5serve.audio.encode import MEDIA_TYPES, default_rate
 from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
@@ -61,6 +61,7 @@ PARAMS = {
     **dict.fromkeys(["URL_NOT_ALLOWED", "URL_TOO_LARGE", "URL_FAILED", "URL_TIMEOUT"], REF_AUDIO),
     **dict.fromkeys(["BASE64_INVALID", "BASE64_TOO_LARGE"], REF_AUDIO),
     "SAMPLE_RATE_NOT_SUPPORTED": "sample_rate",
+    "BIT_RATE_NOT_SUPPORTED": "bit_rate_kbps",
     "UNKNOWN_FORMAT": "response_format",
     "MEDIA_EXTRA_MISSING": "response_format",
     "RECOGNISER_NOT_INSTALLED": "verify",
@@ -115,8 +116,13 @@ LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
     "aac": 4_000,
     "mp3": 2_000,
     "opus": 1_500,
+    "ulaw": 24_000,
+    "alaw": 24_000,
 }
 """Bytes of a second of speech at 24 kHz at least, by format."""
+
+BASE64_SIZE = 4 / 3
+"""Of what it was made of."""
 
 OPENAI_VOICES = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
@@ -187,6 +193,7 @@ async def _respond(body: SpeechBody, job_id: str, owner: str, state: AppState) -
     options = StreamOptions(
         format=body.format,
         sample_rate=asked.request.output_rate,
+        bit_rate_kbps=asked.request.bit_rate_kbps or 0,
         is_sse=is_sse,
         input_chars=len(body.input),
         headers=partial(_headers, asked, job_id, state),
@@ -223,7 +230,7 @@ async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
     """
     settings = state.settings
     check_length(body.input, settings.openai_max_chars)
-    check_size(body, settings.max_answer_mb)
+    check_size(least_bytes(body), body.format, settings.max_answer_mb)
     model = resolve_model(state, body.model)
     style, styles = "", tuple[str, ...]()
     try:
@@ -278,16 +285,19 @@ def check_length(text: str, max_chars: int) -> None:
         )
 
 
-def check_size(body: SpeechBody, max_answer_mb: int) -> None:
+def check_size(least_bytes: float, format: AudioFormat, max_answer_mb: int) -> None:
     """Refuse what cannot fit; 0 is no limit.
+
+    Args:
+        least_bytes: that the answer has.
 
     Raises:
         InvalidRequest: ANSWER_TOO_LARGE.
     """
-    least_mb = least_bytes(body) / 1e6
+    least_mb = least_bytes / 1e6
     if max_answer_mb and least_mb > max_answer_mb:
         raise InvalidRequest(
-            f"The speech would be more than {least_mb:.0f} MB of {body.format}; {max_answer_mb} MB "
+            f"The speech would be more than {least_mb:.0f} MB of {format}; {max_answer_mb} MB "
             "is the most that reaches a caller here.",
             code="ANSWER_TOO_LARGE",
             hint="Take mp3 or opus, send the text in parts, or use POST /v1/jobs.",
@@ -296,12 +306,18 @@ def check_size(body: SpeechBody, max_answer_mb: int) -> None:
 
 def least_bytes(body: SpeechBody) -> float:
     """Bytes that the answer has at least."""
-    seconds = len(body.input.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / (body.speed or 1.0)
-    overhead = 4 / 3 if body.stream_format == "sse" else 1.0
-    rate = (body.sample_rate or SAMPLE_RATE) / SAMPLE_RATE
-    if body.format not in ("wav", "pcm"):  # compressed sound does not grow with it
+    rate = body.sample_rate or default_rate(body.format)
+    overhead = BASE64_SIZE if body.stream_format == "sse" else 1.0
+    return overhead * least_file_bytes(body.input, body.speed or 1.0, body.format, rate)
+
+
+def least_file_bytes(text: str, speed: float, format: AudioFormat, sample_rate: int) -> float:
+    """Bytes that a file with the speech of a text has at least."""
+    seconds = len(text.encode("utf-8", "replace")) / FASTEST_BYTES_PER_S / speed
+    rate = sample_rate / SAMPLE_RATE
+    if format not in ("wav", "pcm", "ulaw", "alaw"):  # compressed sound does not grow with it
         rate = min(1.0, rate)
-    return seconds * LEAST_BYTES_PER_S[body.format] * rate * overhead
+    return seconds * LEAST_BYTES_PER_S[format] * rate
 
 
 async def resolve_voice(state: AppState, name: str) -> str:

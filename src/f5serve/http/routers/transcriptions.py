@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from starlette.types import Receive, Scope, Send
 
 from f5serve.alignment.subtitles import MEDIA_TYPES, write
+from f5serve.asr.word_errors import SpeechChecker
 from f5serve.audio.decode import LONG
 from f5serve.errors import F5Error
 from f5serve.http import errors
@@ -209,18 +210,32 @@ def _transcribe(
 ) -> bool:
     """Call `on_piece` with each piece; True at the end. Blocks."""
     deadline.check()  # it may have waited long for its turn
-    checker = state.recognition.open() if state.recognition else None
-    if checker is None:
-        raise recognizer_missing()
-    if form.model not in (*OPENAI_IDS, checker.model):
-        advice = "Send whisper-1 for the recogniser of this server."
-        raise unknown(form.model, [*OPENAI_IDS, checker.model], advice)
+    checker = open_recogniser(state, form.model, OPENAI_IDS)
     data = read_upload(form.file, LONG.max_bytes)
     for piece in transcribe_pieces(
         checker.recogniser, state.aligners, data, form.options, deadline.check
     ):
         on_piece(piece)
     return True
+
+
+def open_recogniser(state: AppState, model: str, others: Sequence[str]) -> SpeechChecker:
+    """The recogniser of this server, which a request names. Blocks.
+
+    Args:
+        others: names that stand for it, the usual one first.
+
+    Raises:
+        ModelUnavailable: RECOGNISER_NOT_INSTALLED.
+        InvalidRequest: UNKNOWN_MODEL.
+    """
+    checker = state.recognition.open() if state.recognition else None
+    if checker is None:
+        raise recognizer_missing()
+    if model not in (*others, checker.model):
+        advice = f"Send {others[0]} for the recogniser of this server."
+        raise unknown(model, [*others, checker.model], advice)
+    return checker
 
 
 def _answer(
