@@ -1,4 +1,5 @@
-"""API keys of the HTTP server's callers, and masking of the secrets in variables that are shown.
+"""API keys of the HTTP server's callers, signed names of tenants, and masking of secrets that are
+shown.
 
 A key itself is never kept, only its digest. A password may hold any character, so nothing here goes
 by where a URL's parts should end.
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from secrets import token_urlsafe
 from urllib.parse import unquote
+
+from f5serve.errors import InvalidRequest
 
 PREFIX = "f5-"
 MIN_CHARS = 16
@@ -199,6 +202,77 @@ def find_key(keys: Sequence[ApiKey], sent: bytes) -> ApiKey | None:
         if hmac.compare_digest(given, key.sha256):
             found = key
     return found
+
+
+MAX_TOKEN_CHARS = 160
+_TENANT_TOKEN = re.compile(r"([a-z0-9_-]{1,40})\.(\d{1,12}|queued)\.([0-9a-f]{64})", re.ASCII)
+_QUEUED = "queued"
+_HOW_TO_SIGN = (
+    "`f5serve keys sign TENANT` prints one; docs/guides/tenants.md shows how a backend signs."
+)
+
+
+def sign_tenant(secret: str, tenant: str, expires: int) -> str:
+    """A token with which jobs name their tenant: `name.expires.signature`, HMAC-SHA256 in hex.
+
+    Args:
+        expires: seconds since 1970, from which on it is refused.
+    """
+    if not is_tenant(tenant):
+        raise ValueError(tenant)
+    return f"{tenant}.{expires}.{_signature(secret, f'{tenant}.{expires}')}"
+
+
+def sign_queued_tenant(secret: str, tenant: str, job_id: str) -> str:
+    """A token for one job, which was accepted and waits in a queue; it does not expire.
+
+    What is signed has two dots or more, and one in `sign_tenant`, as the name of a tenant has none:
+    no signature of the one kind is one of the other.
+    """
+    return f"{tenant}.{_QUEUED}.{_signature(secret, f'{_QUEUED}.{tenant}.{job_id}')}"
+
+
+def verify_tenant(secret: str, token: object, now: float, queued_as: str = "") -> str:
+    """The tenant that a token names.
+
+    Args:
+        token: as a caller has sent it.
+        now: seconds since 1970.
+        queued_as: the id under which a queue hands a job back; "" for a new job.
+
+    Raises:
+        InvalidRequest: TENANT_SIGNATURE, TENANT_EXPIRED.
+    """
+    found = None
+    if isinstance(token, str) and len(token) <= MAX_TOKEN_CHARS:
+        found = _TENANT_TOKEN.fullmatch(token)
+    if found is None or not is_tenant(found[1]):
+        raise _wrong_token("it is not a name, an expiry and a signature, joined by dots")
+    tenant, until, signature = found.groups()
+    is_queued = until == _QUEUED
+    text = f"{_QUEUED}.{tenant}.{queued_as}" if is_queued else f"{tenant}.{until}"
+    is_signed = hmac.compare_digest(signature, _signature(secret, text))
+    if not is_signed or (is_queued and not queued_as):
+        raise _wrong_token("its signature does not belong to it")
+    if not is_queued and int(until) <= now:
+        raise InvalidRequest(
+            f"The field tenant names {tenant}, and its token has expired.",
+            code="TENANT_EXPIRED",
+            hint=f"Sign a new one. {_HOW_TO_SIGN}",
+        )
+    return tenant
+
+
+def _signature(secret: str, text: str) -> str:
+    return hmac.new(
+        secret.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256
+    ).hexdigest()
+
+
+def _wrong_token(why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The field tenant cannot be used: {why}.", code="TENANT_SIGNATURE", hint=_HOW_TO_SIGN
+    )
 
 
 def is_secret(name: str) -> bool:

@@ -22,9 +22,12 @@ from elevenlabs.core.api_error import ApiError
 from f5serve.audio.g711 import expand
 from f5serve.fallback.tone import STEPS
 from f5serve.http.elevenlabs.formats import OUTPUT_FORMATS, OutputFormat
+from f5serve.http.elevenlabs.voices import is_name_of, name_to_id, read_labels
+from f5serve.http.errors import BadField
 from f5serve.settings import Settings
 from f5serve.text.clean import clean_text
 from f5serve.text.normalization.english import normalize_english
+from f5serve.voices.names import check_name
 from tests.hearing import speech_recognition, word_error_rate
 from tests.http.house import House, house
 from tests.http.sound import LONG, SHORT, heard_s
@@ -311,6 +314,7 @@ def test_voices_are_made_found_changed_and_deleted(home: House, client: ElevenLa
     try:
         again = client.voices.ivc.create(name="Ana Pérez", files=[("b.wav", other_recording())])
         assert again.voice_id == "Ana-Perez-2"
+        assert client.voices.update(again.voice_id, name="Ana Pérez").status == "ok"
         assert client.voices.delete(again.voice_id).status == "ok"
         listed = client.voices.get_all().voices
         assert [voice.voice_id for voice in listed] == ["default", "Ana-Perez"]
@@ -337,6 +341,30 @@ def test_voices_are_made_found_changed_and_deleted(home: House, client: ElevenLa
     with pytest.raises(ApiError) as caught:
         client.voices.get(made.voice_id)
     assert caught.value.body["detail"]["status"] == "voice_not_found"
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "id"),
+    [
+        ("ana", (), "ana"),
+        ("Ana Pérez (2024)", (), "Ana-Perez-2024"),
+        ("ana", ("ana", "ana-2"), "ana-3"),
+        ("安娜", (), "voice"),
+        ("x" * 100, ("x" * 59,), "x" * 59 + "-2"),
+    ],
+)
+def test_an_id_is_made_of_the_name(name: str, taken: tuple[str, ...], id: str) -> None:
+    made = name_to_id(name, taken.__contains__)
+    assert check_name(made) == made == id
+    assert is_name_of(name, made)
+    assert not is_name_of("somebody else", made)
+
+
+@pytest.mark.parametrize("labels", ["[1]", '{"a": 1}', "{", "[" * 100_000])
+def test_labels_that_are_none_are_refused(labels: str) -> None:
+    with pytest.raises(BadField, match="labels is"):
+        read_labels(labels)
+    assert read_labels("") == read_labels("null") == {}
 
 
 def test_several_recordings_are_joined(home: House, client: ElevenLabs) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from f5serve.errors import F5Error
 from f5serve.service import ServiceOptions, SpeechService
+from f5serve.service.erasure import erase_voice
 from f5serve.service.queue_rounds import IDLE_BACKOFF, JobSlots, QueueScans
 from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
@@ -22,7 +23,7 @@ from f5serve.store.namespace import tenant_store
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.libraries import VoiceLibraries
 from tests.service.house import PATIENCE_S, CountingTone, run
-from tests.voices.material import WORDS, CountingStore, recording
+from tests.voices.material import OTHER_WORDS, WORDS, CountingStore, other_recording, recording
 
 
 @contextlib.asynccontextmanager
@@ -157,6 +158,29 @@ def test_a_voice_of_one_tenant_is_unknown_to_the_others(tmp_path: Path) -> None:
     assert not acme.page("ana", 1).has_more
     assert acme.page("public/ben").records == []
     assert libraries.of("public").get("public/ben").revision == acme.get("public/ben").revision
+
+
+def test_erasing_a_public_voice_takes_the_results_of_all_tenants(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        async with office(tmp_path, store, CountingTone()) as tenants:
+            public, acme = tenants.get("public"), tenants.get("acme")
+            public.voices.put("ana", recording(), WORDS)
+            acme.voices.put("ana", other_recording(), OTHER_WORDS)
+            root = tenants.get()
+            asked = [(acme, "public/Ana"), (acme, "ana"), (public, "ana"), (root, "public/ana")]
+            for number, (service, voice) in enumerate(asked):
+                await service.answer({"text": "Hello.", "voice": voice}, f"job-{number}")
+            erased = erase_voice(public.voices, public.store, "ana", shared=store)
+            assert (erased.voice, erased.jobs, erased.cache_entries) == (True, 3, 3)
+            left = [one.key for one in store.list() if one.key.endswith("done.json")]
+            assert left == ["tenants/acme/jobs/job-1/done.json"]
+            assert acme.voices.exists("ana")
+            with pytest.raises(F5Error) as refused:
+                erase_voice(public.voices, public.store, "ana", shared=store)
+            assert refused.value.code == "VOICE_NOT_FOUND"
+
+    run(story)
 
 
 class Members:

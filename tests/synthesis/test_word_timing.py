@@ -9,6 +9,7 @@ import pytest
 
 from f5serve.alignment.aligners import OFF, Aligners
 from f5serve.alignment.subtitles import FORMATS, MEDIA_TYPES
+from f5serve.service.events import Completed, DeliveryOptions, SpokenWords
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Wave
 from tests.service.house import CountingTone, House, house, run
@@ -121,5 +122,28 @@ def test_words_that_are_spoken_otherwise_are_timed_and_shown_as_written(tmp_path
             words = [word["word"] for word in answer["word_timings"]]
             assert words == ["The", "WWW,", "on", "the", "3", "fl. No."]
             assert b"The WWW, on the 3 fl. No." in stored(here, answer["timing_files"]["srt"])
+
+    run(story)
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT * 20, "[pause:1s] Hi. [pause:2s] There."])
+def test_words_are_passed_on_as_soon_as_they_are_timed(text: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            wanted = DeliveryOptions(chunks=True, spoken_words=True)
+            payload = {"text": text, "return_word_timings": True, "seed": 1}
+            events = [event async for event in here.operations.events(payload, "j", wanted)]
+            told = [word for event in events if isinstance(event, SpokenWords)
+                    for word in event.words]  # fmt: skip
+            last = events[-1]
+            assert isinstance(last, Completed)
+            words = last.response["word_timings"]
+            assert told
+            assert [word.word for word in told] == [word["word"] for word in words][: len(told)]
+            for word, shown in zip(told, words, strict=False):
+                assert word.start_s == pytest.approx(shown["start_time"], abs=0.01)
+            plain = DeliveryOptions(chunks=True)
+            events = [event async for event in here.operations.events(payload, "k", plain)]
+            assert not [event for event in events if isinstance(event, SpokenWords)]
 
     run(story)

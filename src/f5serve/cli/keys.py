@@ -22,9 +22,9 @@ from f5serve.secrets import (
     new_key,
     parse_day,
     parse_keys,
+    sign_tenant,
 )
 from f5serve.settings import Settings
-from f5serve.tenant_tokens import sign
 
 _LIFETIME = re.compile(r"([1-9]\d{0,5})([smhd])", re.ASCII)
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -92,9 +92,9 @@ def run_sign(args: argparse.Namespace, settings: Settings) -> int:
             "and s, m, h or d, such as 1h.",
         )
     expires = int(time.time()) + int(lifetime[1]) * _UNITS_S[lifetime[2]]
-    token = sign(settings.tenant_secret, args.tenant, expires)
-    told = {"tenant": args.tenant, "expires": expires, "token": token}
-    print(json.dumps(told) if args.json else token)
+    token = sign_tenant(settings.tenant_secret, args.tenant, expires)
+    signed = {"tenant": args.tenant, "expires": expires, "token": token}
+    print(json.dumps(signed) if args.json else token)
     return 0
 
 

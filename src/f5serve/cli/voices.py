@@ -13,7 +13,9 @@ from typing import Any
 from f5serve.cli.voice_input import read_ref_text
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
+from f5serve.secrets import PUBLIC
 from f5serve.settings import Settings
+from f5serve.store.base import ObjectStore
 from f5serve.store.config import open_store
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.voices.bulk_import import ImportResult, import_folder, read_recording
@@ -25,9 +27,10 @@ from f5serve.voices.records import Consent, VoiceRecord
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run one action; returns the exit code."""
-    library = SpeechRecognition(settings).library(open_store(settings))
+    store = open_store(settings)
+    library = SpeechRecognition(settings).library(store)
     if args.action in ("remove", "delete"):
-        return _remove(args, library)
+        return _remove(args, library, store if settings.tenant == PUBLIC else None)
     action = {"list": _list, "add": _add, "import": _import, "gc": _gc}[args.action]
     return action(args, library)
 
@@ -107,7 +110,8 @@ def _print_notes(notes: Iterable[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def _remove(args: argparse.Namespace, library: VoiceLibrary) -> int:
+def _remove(args: argparse.Namespace, library: VoiceLibrary, shared: ObjectStore | None) -> int:
+    """Remove a voice; `shared` as in `erase_voice`."""
     style = None if args.style is None else check_new_style(args.style)
     if not args.with_results:
         library.delete(args.name, style)
@@ -125,7 +129,7 @@ def _remove(args: argparse.Namespace, library: VoiceLibrary) -> int:
     def on_progress(looked: int, went: int) -> None:
         print(f"{looked:,} jobs looked at, {went:,} removed", file=sys.stderr, flush=True)
 
-    erased = erase_voice(library, library.store, args.name, on_progress)
+    erased = erase_voice(library, library.store, args.name, on_progress, shared)
     if args.json:
         print(json.dumps({"removed": args.name, "results": asdict(erased)}))
         return 0

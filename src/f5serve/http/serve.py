@@ -238,8 +238,8 @@ def _build(
     from f5serve.wyoming.session import Speaker
 
     recognition, timeline = load_options.recognition, load_options.timeline
-    assert recognition is not None
-    assert timeline is not None
+    assert recognition
+    assert timeline
     store = open_store(settings)
     libraries = recognition.libraries(store)
     voices = libraries.of(settings.tenant)
@@ -256,8 +256,7 @@ def _build(
         recognition=recognition,
         tenants=tenants,
     )
-    descriptors = FileDescriptors()
-    beside = []
+    descriptors, beside = FileDescriptors(), list[WyomingServer]()
     max_connections = descriptors.max_connections
     if wyoming is not None:
         limits = ServerLimits(max_connections=min(MAX_CONNECTIONS, max_connections // 4))
@@ -267,10 +266,8 @@ def _build(
     inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))
     lines = LogLimit(operations.metrics)
     app = AccessLogMiddleware(inner, operations.metrics, lines)
-    checks = make_checks(settings, store)
     server_options = ServerOptions(
-        settings.shutdown_s,
-        checks,
+        *(settings.shutdown_s, make_checks(settings, store)),
         on_ready=freeze_gc,
         connections=connections,
         lines=lines,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 
 from f5serve.voices.names import PUBLIC_PREFIX
@@ -23,6 +26,7 @@ class VoiceConvertor(Convertor[str]):
 
 register_url_convertor("voice", VoiceConvertor())
 
+VoiceId = Annotated[str, Path(description="A voice, as the list of voices names it.")]
 VOICE_ID = "{voice_id:voice}"
 VOICES_PATH = "/v1/audio/voices"
 VOICE_PATH = f"{VOICES_PATH}/{VOICE_ID}"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from f5serve.errors import InvalidRequest
+from f5serve.secrets import sign_queued_tenant, verify_tenant
 from f5serve.service.dependencies import Enqueue
 from f5serve.service.dubs import DUB
 from f5serve.service.queue import QUEUED_AS
 from f5serve.settings import Settings
-from f5serve.tenant_tokens import sign_queued, verify
 
 FIELD = "tenant"
 
@@ -46,7 +46,7 @@ def take_tenant(
     queued_as = payload.get(QUEUED_AS)
     is_speech = payload.get("endpoint") in (None, "tts", DUB)
     job_id = queued_as if isinstance(queued_as, str) and is_speech else ""
-    tenant = verify(settings.tenant_secret, token, now, job_id)
+    tenant = verify_tenant(settings.tenant_secret, token, now, job_id)
     return tenant, {name: value for name, value in payload.items() if name != FIELD}
 
 
@@ -63,5 +63,5 @@ class TenantQueue:
 
     async def __call__(self, payload: dict[str, Any]) -> str:
         """As `Enqueue`."""
-        token = sign_queued(self._secret, self._tenant, payload[QUEUED_AS])
+        token = sign_queued_tenant(self._secret, self._tenant, payload[QUEUED_AS])
         return await self._queue({**payload, FIELD: token})

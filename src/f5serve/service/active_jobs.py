@@ -118,9 +118,10 @@ class ActiveJob:
         if self.chunks is not None:
             self._loop.call_soon_threadsafe(self.publish, self.chunks.keep(wave, self._total))
 
-    def publish_words(self, words: Sequence[WordTiming]) -> None:
+    def publish_words(self, spoken_text: str, words: Sequence[WordTiming]) -> None:
         """Publish when the next words are heard; from any thread."""
-        self._loop.call_soon_threadsafe(self.publish, SpokenWords(tuple(words)))
+        event = SpokenWords(tuple(words), spoken_text)
+        self._loop.call_soon_threadsafe(self.publish, event)
 
     def wake(self) -> None:
         """Wake those that wait for `news`."""

@@ -87,9 +87,14 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class SpokenWords:
-    """When the next words are heard, seconds from the beginning of the whole."""
+    """When the next words are heard, seconds from the beginning of the whole.
+
+    Attributes:
+        spoken_text: the words that are spoken for all of the text.
+    """
 
     words: tuple[WordTiming, ...]
+    spoken_text: str
 
 
 JobEvent = Progress | AudioChunk | AudioFile | SpokenWords | Completed

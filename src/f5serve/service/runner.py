@@ -252,10 +252,13 @@ class _Attempt:
             scratch.check_room()
             job.publish_chunk(chunk)
 
+        on_words = None
+        if job.chunks and self.request.word_timings:
+            on_words = partial(job.publish_words, inputs.plan.spoken_text)
         hooks = SynthesisHooks(
             on_progress=job.publish_utterances,
             on_chunk=on_chunk,
-            on_words=job.publish_words if job.chunks and self.request.word_timings else None,
+            on_words=on_words,
             check=job.check,
             deadline=job.deadline,
             checkpoints=checkpoints,

@@ -37,7 +37,7 @@ def open_library(
     """The library of F5_TENANT; nothing is read or written yet.
 
     Args:
-        store: the whole store, whoever's voices are wanted.
+        store: the whole store, also where F5_TENANT is set.
     """
     return VoiceLibraries(settings, store, transcriber).of(settings.tenant)
 

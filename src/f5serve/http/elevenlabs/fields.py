@@ -68,12 +68,6 @@ class SpeechOptions(BaseModel):
     )
 
     @property
-    def normalize(self) -> str | None:
-        """As `normalize` of `TTSRequest`."""
-        asked = self.apply_text_normalization
-        return None if asked == "auto" else asked
-
-    @property
     def warnings(self) -> list[str]:
         """A sentence in ASCII for each of the first fields that are not known."""
         names = list(self.model_extra or {})[:NAMED_FIELDS]
@@ -93,11 +87,12 @@ class SpeechOptions(BaseModel):
                 "library: /v1/lexicons.",
                 param="pronunciation_dictionary_locators",
             )
+        normalize = self.apply_text_normalization
         found = {
             "language": self.language_code,
             "speed": self.voice_settings.speed if self.voice_settings else None,
             "seed": None if self.seed is None else self.seed % (MAX_SEED + 1),
-            "normalize": self.normalize,
+            "normalize": None if normalize == "auto" else normalize,
         }
         return {name: value for name, value in found.items() if value is not None}
 

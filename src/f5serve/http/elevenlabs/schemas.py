@@ -29,9 +29,7 @@ class TimedSpeechLine(BaseModel):
 
     audio_base64: str
     alignment: CharacterAlignment | None = None
-    normalized_alignment: CharacterAlignment | None = Field(
-        default=None, description="Behind the last part of the file."
-    )
+    normalized_alignment: CharacterAlignment | None = None
 
 
 class VoiceSegment(BaseModel):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
-from itertools import zip_longest
 from typing import Any
 
 from starlette.types import Send
@@ -35,7 +34,8 @@ class TimedSpeechResponse(SpeechResponse):
     def __init__(self, events: SpeechEvents, options: StreamOptions, text: str) -> None:
         super().__init__(self._without_words(events), options)
         self._is_file, self._content_type = False, NDJSON
-        self._aligner = CharacterAligner(text)
+        self._written = CharacterAligner(text)
+        self._spoken: CharacterAligner | None = None
         self._words: list[WordTiming] = []
         self._count = 0
 
@@ -44,6 +44,7 @@ class TimedSpeechResponse(SpeechResponse):
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, SpokenWords):
+                    self._spoken = self._spoken or CharacterAligner(event.spoken_text)
                     self._words += event.words
                     self._count += len(event.words)
                 else:
@@ -51,21 +52,23 @@ class TimedSpeechResponse(SpeechResponse):
 
     def _framed(self, data: bytes) -> bytes:
         words, self._words = self._words, []
-        return _line(base64.b64encode(data).decode(), self._aligner.take(words))
+        audio = base64.b64encode(data).decode()
+        if self._spoken is None or not words:
+            return _line(audio)
+        return _line(audio, self._written.take(words), self._spoken.take(words))
 
     def _word_events(self) -> Iterator[bytes]:
         response = self._response
         words = read_words(response["word_timings"])
         if not words:
             return
-        duration_s = float(response["duration"] or 0.0)
+        spoken = self._spoken or CharacterAligner(response["spoken_text"])
         rest = [*self._words, *words[self._count :]]
-        spoken = CharacterAligner(response["spoken_text"])
-        for alignment, normalized in zip_longest(
-            aligned_parts(self._aligner, rest, duration_s),
-            aligned_parts(spoken, words, duration_s),
-        ):
-            yield _line("", alignment, normalized)
+        while len(rest) > WORDS_PER_LINE:
+            some, rest = rest[:WORDS_PER_LINE], rest[WORDS_PER_LINE:]
+            yield _line("", self._written.take(some), spoken.take(some))
+        duration_s = float(response["duration"] or 0.0)
+        yield _line("", self._written.rest(rest, duration_s), spoken.rest(rest, duration_s))
 
     def _last_event(self) -> bytes:
         return b""
@@ -74,21 +77,15 @@ class TimedSpeechResponse(SpeechResponse):
         pass
 
 
-def aligned_parts(
-    aligner: CharacterAligner, words: Sequence[WordTiming], duration_s: float
-) -> Iterator[CharacterAlignment]:
-    """All characters that are left, in parts of a bounded size."""
-    for start in range(0, len(words), WORDS_PER_LINE):
-        if part := aligner.take(words[start : start + WORDS_PER_LINE]):
-            yield part
-    if part := aligner.rest((), duration_s):
-        yield part
-
-
 def _line(
     audio: str,
-    alignment: CharacterAlignment | None,
+    alignment: CharacterAlignment | None = None,
     normalized: CharacterAlignment | None = None,
 ) -> bytes:
+    if alignment or normalized:  # readers take one in place of the other where that is null
+        none = CharacterAlignment(
+            characters=[], character_start_times_seconds=[], character_end_times_seconds=[]
+        )
+        alignment, normalized = alignment or none, normalized or none
     line = TimedSpeechLine(audio_base64=audio, alignment=alignment, normalized_alignment=normalized)
     return f"{line.model_dump_json()}\n".encode()

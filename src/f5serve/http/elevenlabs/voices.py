@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from f5serve.http.voice_schemas import Voice
 from f5serve.types import MAX_REFERENCE_S, SAMPLE_RATE, Wave, s_to_samples
 from f5serve.voices.catalog import MAX_PAGE
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import MAX_NAME_CHARS, casefold
+from f5serve.voices.names import DEFAULT_NAME, MAX_NAME_CHARS, casefold
 from f5serve.voices.records import VoiceRecord
 
 Category = Literal["premade", "cloned", "generated", "professional", "famous", "high_quality"]
@@ -30,7 +30,7 @@ JOIN_S = 0.4
 """Silence between joined recordings: a pause, in which the whole may be cut."""
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
-_TOKEN = re.compile(r"(\d{1,15}):(.{1,64})", re.ASCII)
+_TOKEN = re.compile(r"([\w:.+-]{1,40})~([\w.-]{1,64})", re.ASCII)
 _MAX_SAME = 1_000
 
 
@@ -52,7 +52,7 @@ def show_voice(voice: Voice, server: str, voice_id: str = "", name: str = "") ->
     )
 
 
-def each_record(voices: VoiceLibrary) -> Iterator[VoiceRecord]:
+def _each_record(voices: VoiceLibrary) -> Iterator[VoiceRecord]:
     """All voices of the library in the order of their names; blocks."""
     after, has_more = "", True
     while has_more:
@@ -60,6 +60,23 @@ def each_record(voices: VoiceLibrary) -> Iterator[VoiceRecord]:
         yield from page.records
         has_more = page.has_more and bool(page.records)
         after = page.records[-1].name if page.records else ""
+
+
+class Candidate(NamedTuple):
+    """A voice that a search looks at; `record` is None for the one that comes with f5serve."""
+
+    id: str
+    language: str
+    created_at: str
+    record: VoiceRecord | None
+
+
+def each_candidate(voices: VoiceLibrary) -> Iterator[Candidate]:
+    """All voices; blocks."""
+    builtin = voices.get(None)
+    yield Candidate(DEFAULT_NAME, builtin.language, "", None)
+    for record in _each_record(voices):
+        yield Candidate(record.voice, record.language, record.created_at, record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +96,12 @@ class VoiceSearch:
     descending: bool = False
     token: str = ""
 
-    def find(self, found: Sequence[Voice]) -> list[Voice]:
+    def find(self, found: Iterable[Candidate]) -> list[Candidate]:
         """Those that are wanted, in order."""
         wanted = [voice for voice in found if self._has(voice)]
         return sorted(wanted, key=self._key, reverse=self.descending)
 
-    def page(self, wanted: Sequence[Voice], size: int) -> tuple[Sequence[Voice], str]:
+    def page(self, wanted: Sequence[Candidate], size: int) -> tuple[Sequence[Candidate], str]:
         """The page that the token begins, and the token of the next; "" for the last.
 
         Raises:
@@ -99,26 +116,28 @@ class VoiceSearch:
         if start + size >= len(wanted):
             return shown, ""
         rank, name = self._key(shown[-1])
-        return shown, f"{rank}:{name}"
+        return shown, f"{rank}~{name}"
 
-    def _has(self, voice: Voice) -> bool:
-        category = "premade" if voice.builtin else "cloned"
-        kinds = ("default", "saved") if voice.builtin else (
+    def _has(self, voice: Candidate) -> bool:
+        is_builtin = voice.record is None
+        category = "premade" if is_builtin else "cloned"
+        kinds = ("default", "saved") if is_builtin else (
             "personal", "workspace", "non-default", "saved", "non-community")  # fmt: skip
-        language = (voice.language or "").partition("-")[0].lower()
+        language = voice.language.partition("-")[0].lower()
         return (
-            (not self.text or casefold(self.text) in casefold(voice.name))
+            (not self.text or casefold(self.text) in casefold(voice.id))
             and self.category in (None, category)
             and (self.voice_type is None or self.voice_type in kinds)
             and (not self.language or self.language.lower() == language)
             and (not self.ids or voice.id in self.ids)
         )
 
-    def _key(self, voice: Voice) -> tuple[int, str]:
-        rank = voice.created_at if self.by_time else int(not voice.builtin)
-        return rank, casefold(voice.id)
+    def _key(self, voice: Candidate) -> tuple[str, str]:
+        if self.by_time:  # ISO 8601 in UTC sorts as the times do
+            return voice.created_at or "0", casefold(voice.id)
+        return "0" if voice.record is None else "1", casefold(voice.id)
 
-    def _read_token(self) -> tuple[int, str]:
+    def _read_token(self) -> tuple[str, str]:
         found = _TOKEN.fullmatch(self.token)
         if found is None:
             raise BadField(
@@ -127,14 +146,14 @@ class VoiceSearch:
                 hint="Send the one that the page before has, or none for the first page.",
                 param="next_page_token",
             )
-        return int(found[1]), found[2]
+        return found[1], found[2]
 
 
-def _greater(left: tuple[int, str], right: tuple[int, str]) -> bool:
+def _greater(left: tuple[str, str], right: tuple[str, str]) -> bool:
     return left > right
 
 
-def _less(left: tuple[int, str], right: tuple[int, str]) -> bool:
+def _less(left: tuple[str, str], right: tuple[str, str]) -> bool:
     return left < right
 
 
@@ -148,6 +167,12 @@ def name_to_id(name: str, is_taken: Callable[[str], bool]) -> str:
     base = _NOT_IN_NAMES.sub("-", plain).strip("-._")[: MAX_NAME_CHARS - 5] or "voice"
     names = (base, *(f"{base}-{number}" for number in range(2, _MAX_SAME)))
     return next((one for one in names if not is_taken(one)), base)
+
+
+def is_name_of(name: str, voice_id: str) -> bool:
+    """Whether `name_to_id` may have made this id of the name."""
+    base = name_to_id(name, lambda _: False)
+    return re.fullmatch(rf"{re.escape(base)}(-\d+)?", voice_id, re.IGNORECASE) is not None
 
 
 def read_labels(labels: str) -> dict[str, str]:

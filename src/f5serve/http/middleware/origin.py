@@ -20,7 +20,7 @@ from f5serve.errors import InvalidRequest
 
 EXPOSED = (
     *("X-F5-Job-Id", "X-F5-Seed", "X-F5-Style", "X-F5-Voice", "X-F5-Warning"),
-    "X-Word-Timestamps",
+    *("X-Word-Timestamps", "request-id", "character-cost"),
     *("X-Request-Id", "Retry-After", "Location", "Content-Disposition", "ETag"),
 )
 """Headers that scripts of other origins may read."""

@@ -13,7 +13,6 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from f5serve.http.elevenlabs.fields import Dialogue, DialogueInput
-from f5serve.http.elevenlabs.premade import PREMADE
 from f5serve.http.elevenlabs.schemas import TimedDialogue, VoiceSegment
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.elevenlabs_speech import (
@@ -23,14 +22,12 @@ from f5serve.http.routers.elevenlabs_speech import (
     Caller,
     Speech,
     SpeechQuery,
+    resolve_library_voice,
     resolve_speech,
-    resolve_voice_id,
     timed_speech,
 )
 from f5serve.http.scopes import needs
-from f5serve.http.state import AppState
 from f5serve.secrets import SPEAK
-from f5serve.voices.names import DEFAULT_NAME, VoiceNotFound
 
 router = APIRouter(tags=["elevenlabs"], route_class=JsonRoute)
 
@@ -59,7 +56,7 @@ class DialogueCall:
         """What is asked for, checked; errors as `resolve_speech`, and VOICE_NOT_FOUND."""
         state, lines = self.caller.state, self.body.inputs
         ids = dict.fromkeys(line.voice_id for line in lines)
-        names = {voice_id: await _voice_of(state, voice_id) for voice_id in ids}
+        names = {voice_id: await resolve_library_voice(state, voice_id) for voice_id in ids}
         script = write_script(lines, names)
         fields = {**self.body.fields(), "text": script.text, "return_word_timings": words}
         first = names[lines[0].voice_id]
@@ -114,22 +111,6 @@ async def convert_dialogue_with_timestamps(call: Call) -> Response:
     """The whole file in base64, when each character is heard, and whose it is."""
     speech, script = await call.resolve(words=True)
     return await speech.whole(partial(_timed_dialogue, call.body.inputs, script, speech.text))
-
-
-async def _voice_of(state: AppState, voice_id: str) -> str:
-    """The voice of the library that a line means.
-
-    Raises:
-        VoiceNotFound: there is none.
-        F5Error: as `resolve_voice_id`.
-    """
-    name = await resolve_voice_id(state, voice_id)
-    pool = state.operations.pools.voices
-    if await pool.run(state.voices.exists, name):
-        return name
-    if voice_id in PREMADE:  # voices of the stand-in speaker are none of the library
-        return DEFAULT_NAME
-    raise VoiceNotFound(name, await pool.run(state.voices.similar_names, name))
 
 
 def write_script(lines: Sequence[DialogueInput], names: Mapping[str, str]) -> Script:

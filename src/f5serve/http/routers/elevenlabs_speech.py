@@ -27,7 +27,7 @@ from f5serve.http.elevenlabs.formats import (
     OutputFormat,
     parse_output_format,
 )
-from f5serve.http.elevenlabs.premade import premade_voice
+from f5serve.http.elevenlabs.premade import PREMADE, premade_voice
 from f5serve.http.elevenlabs.schemas import TimedSpeech
 from f5serve.http.elevenlabs.streaming import NDJSON, TimedSpeechResponse
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
@@ -54,6 +54,7 @@ from f5serve.service.events import AudioFile, Completed, DeliveryOptions
 from f5serve.service.job_handle import JobHandle
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.requests import TTSRequest
+from f5serve.voices.names import DEFAULT_NAME, VoiceNotFound
 
 OWN_MODELS = ("eleven_", "scribe_")
 """How names of ElevenLabs' models begin; here they mean the one that is loaded."""
@@ -205,10 +206,10 @@ class Speech:
         if done is None:
             return Response(status_code=CLIENT_CLOSED)
         audio, response = done
-        made = await self.caller.state.operations.pools.encoders.finish(show, audio, response)
-        return Response(
-            made.model_dump_json(), media_type="application/json", headers=self._headers(response)
-        )
+        encoders = self.caller.state.operations.pools.encoders
+        body = await encoders.finish(lambda: show(audio, response).model_dump_json())
+        headers = self._headers(response)
+        return Response(body, media_type="application/json", headers=headers)
 
     async def _collect(self) -> tuple[str, Mapping[str, Any]]:
         handle = await self.submit(streams=False)
@@ -269,6 +270,22 @@ async def resolve_voice_id(state: AppState, voice_id: str) -> str:
             return await resolve_voice(state, stands_for or voice_id)
     except TimeoutError:
         raise errors.deadline_passed(timeout_s) from None
+
+
+async def resolve_library_voice(state: AppState, voice_id: str) -> str:
+    """The voice of the library that an id means.
+
+    Raises:
+        VoiceNotFound: there is none.
+        F5Error: as `resolve_voice_id`.
+    """
+    name = await resolve_voice_id(state, voice_id)
+    pool = state.operations.pools.voices
+    if await pool.run(state.voices.exists, name):
+        return name
+    if voice_id in PREMADE:  # the stand-in speaker has voices that are none of the library
+        return DEFAULT_NAME
+    raise VoiceNotFound(name, await pool.run(state.voices.similar_names, name))
 
 
 async def resolve_speech(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from f5serve.http import errors
-from f5serve.http.elevenlabs.errors import ElevenLabsErrorBody
 from f5serve.http.elevenlabs.schemas import Subscription, User
 from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, Owner, StateDep
@@ -21,7 +19,6 @@ router = APIRouter(tags=["elevenlabs"])
     "/v1/user",
     operation_id="elevenlabs_get_user",
     summary="Look at the account, as ElevenLabs shows it",
-    responses=errors.error_responses(503, model=ElevenLabsErrorBody),
 )
 @needs(SPEAK)
 async def get_user(request: Request, owner: Owner, state: StateDep) -> User:

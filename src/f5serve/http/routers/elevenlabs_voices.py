@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -25,14 +24,15 @@ from f5serve.http.elevenlabs.voices import (
     Category,
     VoiceSearch,
     VoiceType,
-    each_record,
+    each_candidate,
+    is_name_of,
     join_recordings,
     name_to_id,
     read_labels,
     show_voice,
 )
 from f5serve.http.request_body import read_upload, upload_route
-from f5serve.http.routers.elevenlabs_speech import resolve_voice_id
+from f5serve.http.routers.elevenlabs_speech import resolve_library_voice
 from f5serve.http.routers.voices import (
     MAX_BYTES,
     MAX_REF_TEXT_CHARS,
@@ -45,17 +45,20 @@ from f5serve.http.voice_schemas import Voice
 from f5serve.secrets import SPEAK, VOICES
 from f5serve.voices.catalog import MAX_PAGE
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import check_name, is_default
-from f5serve.voices.records import Consent, VoiceRecord
+from f5serve.voices.names import MAX_NAME_CHARS, is_default
+from f5serve.voices.records import Consent
 from f5serve.voices.storage import MAX_CONSENT_CHARS
 
 MAX_FILES = 25
 MAX_TEXT_CHARS = 4_096
-MAX_IDS = 100
+MAX_PAGE_SIZE = 100
+MAX_SEARCH_CHARS = 100
+MAX_IDS = 50
+"""In one URL."""
 
 _NO_EFFECT = "Accepted without effect."
 _READ = errors.error_responses(400, 404, 409, 503, model=ElevenLabsErrorBody)
-_LIST = errors.error_responses(400, 503, model=ElevenLabsErrorBody)
+_LIST = errors.error_responses(400, 414, 503, model=ElevenLabsErrorBody)
 
 VoiceId = Annotated[
     str,
@@ -78,19 +81,18 @@ async def list_voices(
     show_legacy: Annotated[bool, Query(description=_NO_EFFECT)] = False,
 ) -> ElevenLabsVoices:
     """The first 1,000 voices, the one that comes with f5serve before all others."""
-    found = await state.operations.work("list_voices", _first, state.voices)
-    return ElevenLabsVoices(voices=[show_voice(voice, _server(request)) for voice in found])
+    return await state.operations.work("list_voices", _first, state.voices, _server(request))
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
     """What voices are looked for; other parameters of ElevenLabs change nothing."""
 
-    page_size: Annotated[int, Query(ge=1, le=MAX_IDS, description="The most voices.")] = 10
+    page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="The most voices.")] = 10
     next_page_token: Annotated[
         str, Query(max_length=200, description="As the page before has it.")
     ] = ""
-    search: Annotated[str, Query(max_length=MAX_TEXT_CHARS, description="In the name.")] = ""
+    search: Annotated[str, Query(max_length=MAX_SEARCH_CHARS, description="In the name.")] = ""
     sort: Annotated[
         Literal["name", "created_at_unix"], Query(description="What the order goes by.")
     ] = "name"
@@ -99,7 +101,7 @@ class SearchQuery:
     category: Annotated[Category | None, Query(description="How they were made.")] = None
     language: Annotated[str, Query(max_length=16, description="ISO 639-1, such as en.")] = ""
     voice_ids: Annotated[
-        list[Annotated[str, Query(max_length=MAX_VOICE_CHARS)]] | None,
+        list[Annotated[str, Query(max_length=MAX_NAME_CHARS)]] | None,
         Query(max_length=MAX_IDS, description="These alone."),
     ] = None
     include_total_count: Annotated[bool, Query(description="It is always told.")] = True
@@ -130,15 +132,8 @@ async def search_voices(
     state: StateDep, request: Request, query: Annotated[SearchQuery, Depends()]
 ) -> ElevenLabsVoicePage:
     """Voices by name, kind or language, in pages."""
-    found = await state.operations.work("list_voices", _all, state.voices)
-    search = query.wanted
-    wanted = search.find(found)
-    shown, token = search.page(wanted, query.page_size)
-    return ElevenLabsVoicePage(
-        voices=[show_voice(voice, _server(request)) for voice in shown],
-        has_more=bool(token),
-        total_count=len(wanted),
-        next_page_token=token or None,
+    return await state.operations.work(
+        "list_voices", _search, state.voices, query, _server(request)
     )
 
 
@@ -167,7 +162,7 @@ async def get_voice(
     with_settings: Annotated[bool, Query(description="They are always shown.")] = True,
 ) -> ElevenLabsVoice:
     """A voice by its id; an id of ElevenLabs' own voices shows what it stands for here."""
-    name = await resolve_voice_id(state, voice_id)
+    name = await resolve_library_voice(state, voice_id)
     voice = await state.operations.work("get_voice", _one, state.voices, name)
     if voice_id in PREMADE:
         return show_voice(voice, _server(request), voice_id, PREMADE[voice_id].name)
@@ -183,7 +178,7 @@ async def get_voice(
 @needs(SPEAK)
 async def get_voice_settings(voice_id: VoiceId, state: StateDep) -> ShownSettings:
     """They are the same for all voices."""
-    name = await resolve_voice_id(state, voice_id)
+    name = await resolve_library_voice(state, voice_id)
     await state.operations.work("get_voice", _one, state.voices, name)
     return ShownSettings()
 
@@ -229,7 +224,7 @@ class _VoiceFields:
 
     def put(self, voices: VoiceLibrary, voice_id: str, data: bytes, owner: str) -> str:
         """Keep a recording under an id; returns it. Blocks; errors as `VoiceLibrary.put`."""
-        language = read_labels(self.labels).get("language", "")[:16]
+        language = read_labels(self.labels).get("language", "")
         consent = Consent(self.consent_by.strip()) if self.consent_by.strip() else None
         return voices.put(voice_id, data, self.ref_text, language, consent, owner).voice
 
@@ -293,8 +288,7 @@ async def edit_voice(
 
     def edit() -> None:
         record = state.voices.get_record(voice_id)
-        kept = name_to_id(changed.name, lambda _: False)
-        if check_name(kept).lower() != record.voice.lower():
+        if not is_name_of(changed.name, record.voice):
             raise InvalidRequest(
                 f"The voice {record.voice!r} cannot be renamed to {changed.name[:60]!r}.",
                 code="BAD_OPTION",
@@ -326,17 +320,26 @@ def _server(request: Request) -> str:
     return str(request.base_url).rstrip("/")
 
 
-def _first(voices: VoiceLibrary) -> list[Voice]:
-    page = voices.page("", MAX_PAGE - 1)
-    return [builtin_voice(voices.get(None)), *_shown(page.records)]
+def _first(voices: VoiceLibrary, server: str) -> ElevenLabsVoices:
+    records = voices.page("", MAX_PAGE - 1).records
+    found = [builtin_voice(voices.get(None)), *(library_voice(record, ()) for record in records)]
+    return ElevenLabsVoices(voices=[show_voice(voice, server) for voice in found])
 
 
-def _all(voices: VoiceLibrary) -> list[Voice]:
-    return [builtin_voice(voices.get(None)), *_shown(list(each_record(voices)))]
-
-
-def _shown(records: Sequence[VoiceRecord]) -> list[Voice]:
-    return [library_voice(record, ()) for record in records]
+def _search(voices: VoiceLibrary, query: SearchQuery, server: str) -> ElevenLabsVoicePage:
+    search = query.wanted
+    wanted = search.find(each_candidate(voices))
+    shown, token = search.page(wanted, query.page_size)
+    found = (
+        library_voice(one.record, ()) if one.record else builtin_voice(voices.get(None))
+        for one in shown
+    )
+    return ElevenLabsVoicePage(
+        voices=[show_voice(voice, server) for voice in found],
+        has_more=bool(token),
+        total_count=len(wanted),
+        next_page_token=token or None,
+    )
 
 
 def _one(voices: VoiceLibrary, name: str) -> Voice:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
@@ -18,7 +18,7 @@ from f5serve.errors import InvalidRequest
 from f5serve.http import errors
 from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, StateDep
-from f5serve.http.voice_path import VOICE_ID
+from f5serve.http.voice_path import VOICE_ID, VoiceId
 from f5serve.secrets import SPEAK, VOICES
 from f5serve.text.lexicon_files import (
     MAX_FILE_BYTES,
@@ -44,7 +44,6 @@ VOICE = f"/v1/lexicons/voices/{VOICE_ID}"
 
 router = APIRouter(tags=["lexicons"])
 
-VoiceId = Annotated[str, Path(description="A voice, as the list of voices names it.")]
 Format = Annotated[
     Literal["json", "pls"] | None,
     Query(description="What is answered; without it `Accept` decides, and JSON is the default."),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, File, Form, Header, Path, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.audio.encode import encode
@@ -19,7 +19,7 @@ from f5serve.http import errors
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
-from f5serve.http.voice_path import VOICE_PATH, VOICES_PATH
+from f5serve.http.voice_path import VOICE_PATH, VOICES_PATH, VoiceId
 from f5serve.http.voice_schemas import (
     ErasedResults,
     StyleRecording,
@@ -52,8 +52,6 @@ MAX_NORMALIZE_CHARS = 1_000
 MAX_STYLE_QUERY = 200  # the library has its own words for a name that is too long
 
 _WHICH = "Of its recordings; without it the main one."
-
-VoiceId = Annotated[str, Path(description="Its id, as the list of voices tells it.")]
 
 router = APIRouter(tags=["voices"], route_class=upload_route(MAX_BYTES))
 
