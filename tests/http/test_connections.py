@@ -25,12 +25,12 @@ from f5serve.http.connections import (
     EXTRA_CONNECTIONS,
     IDLE_LIMIT_S,
     MIN_IDLE_S,
-    Capacity,
     Connections,
     LimitedHttpProtocol,
     protocol_class,
 )
 from f5serve.http.middleware.access_log import LogLimit
+from f5serve.http.middleware.capacity import Capacity
 from f5serve.http.server import UvicornServer
 from f5serve.process import FileDescriptors
 from f5serve.settings import Settings

@@ -21,9 +21,14 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from f5serve.errors import F5Error
-from f5serve.http.app import INLINE_PATHS, body_limits_of, build_middleware
+from f5serve.http.app import build_middleware
 from f5serve.http.errors import error_response
-from f5serve.http.middleware.body_limit import BodyLimitMiddleware, BodyLimits
+from f5serve.http.middleware.body_limit import (
+    INLINE_PATHS,
+    BodyLimitMiddleware,
+    BodyLimits,
+    body_limits_of,
+)
 from f5serve.http.middleware.rate_limit import TokenBuckets, client_address
 from f5serve.secrets import digest, parse_keys
 from f5serve.settings import Settings

@@ -13,13 +13,15 @@ Middleware from the outside in:
     BodyLimitMiddleware        size and time of a body
 
 All are plain ASGI: nothing is buffered, and a disconnect is noticed at once (docs/decisions/0021).
-uvicorn is set up to pass HTTP alone, neither WebSocket nor lifespan.
+WebSockets pass all of it; what refuses one before it is open is answered as for HTTP. uvicorn is
+set up to pass no lifespan.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIRouter
@@ -28,10 +30,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from f5serve import build
 from f5serve.errors import InvalidRequest
 from f5serve.http import errors, openapi
-from f5serve.http.connections import Capacity, CapacityMiddleware
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.auth import WRONG_KEYS_PER_MINUTE, APIKeyMiddleware
-from f5serve.http.middleware.body_limit import BodyLimitMiddleware, BodyLimits, check_head
+from f5serve.http.middleware.body_limit import BodyLimitMiddleware, body_limits_of, check_head
+from f5serve.http.middleware.capacity import Capacity, CapacityMiddleware
 from f5serve.http.middleware.origin import (
     OriginMiddleware,
     SecurityHeadersMiddleware,
@@ -47,6 +49,7 @@ from f5serve.http.routers import (
     elevenlabs_dialogue,
     elevenlabs_recordings,
     elevenlabs_speech,
+    elevenlabs_stream,
     elevenlabs_user,
     elevenlabs_voices,
     health,
@@ -55,33 +58,29 @@ from f5serve.http.routers import (
     models,
     speech,
     speech_batch,
+    speech_stream,
     studio,
     text,
     transcriptions,
     voices,
 )
 from f5serve.http.scopes import ScopeMiddleware, scope_of
+from f5serve.http.sockets import SocketLimits
 from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
 ROUTERS = (
-    *(speech, speech_batch, text, voices, lexicons, models, jobs, dubs),
+    *(speech, speech_batch, speech_stream, text, voices, lexicons, models, jobs, dubs),
     *(alignments, transcriptions),
-    *(elevenlabs_speech, elevenlabs_dialogue, elevenlabs_recordings),
+    *(elevenlabs_speech, elevenlabs_stream, elevenlabs_dialogue, elevenlabs_recordings),
     *(elevenlabs_voices, elevenlabs_user),
     *(health, docs, studio),
 )
 
 _log = logging.getLogger(__name__)
 
-PLAIN_BODY_BYTES = 2_000_000
-"""Largest body without files; more where texts may be so long that they need it."""
 
-INLINE_PATHS = frozenset({"/v1/audio/speech", "/v1/audio/speech/batch"})
-"""Routes whose JSON may hold a recording."""
-
-_BYTES_PER_CHAR = 12
-"""Of a character in JSON at most: two escaped halves of a surrogate pair."""
+_LAST = ("http.response.body", "websocket.http.response.body", "websocket.close")
 
 
 def make_app(state: AppState) -> FastAPI:
@@ -114,8 +113,21 @@ def assemble() -> FastAPI:
     app.add_middleware(ScopeMiddleware, routes=routes)  # made with the first request
     errors.install(app, routes)
     openapi.install(app, routes)
+    app.router.default = partial(_not_found, app.router.default)
     app.state.writer = docs.Writer()
+    app.state.socket_limits = SocketLimits()
     return app
+
+
+async def _not_found(default: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "websocket":
+        await default(scope, receive, send)
+        return
+    raise InvalidRequest(
+        f"There is no WebSocket {scope['path'][:100]}.",
+        code="NO_SUCH_ROUTE",
+        hint="docs/reference/websockets.md lists them.",
+    )
 
 
 def _add_head(router: APIRouter) -> None:
@@ -173,14 +185,6 @@ def build_middleware(
     return SecurityHeadersMiddleware(cors(ErrorMiddleware(inner), origins))
 
 
-def body_limits_of(settings: Settings) -> BodyLimits:
-    """How large bodies may be."""
-    files = settings.max_body_mb * 1_000_000
-    chars = max(settings.max_text_chars, settings.openai_max_chars)
-    plain = min(files, max(PLAIN_BODY_BYTES, chars * _BYTES_PER_CHAR))
-    return BodyLimits(files, plain, inline_paths=INLINE_PATHS)
-
-
 def _warn(settings: Settings) -> None:
     clear = ", ".join(key.name for key in settings.api_keys if key.was_clear)
     if clear:
@@ -205,7 +209,7 @@ class ErrorMiddleware:
         async def send_noted(message: Message) -> None:
             nonlocal has_started, has_ended
             has_started = True
-            has_ended = message["type"] == "http.response.body" and not message.get("more_body")
+            has_ended = message["type"] in _LAST and not message.get("more_body")
             await send(message)
 
         try:
@@ -215,5 +219,9 @@ class ErrorMiddleware:
             if has_ended:  # FastAPI has answered and logged it, and raises it again
                 return
             if has_started:  # the connection has to end, or the answer would look complete
-                raise
+                if scope["type"] != "websocket":
+                    raise
+                errors.internal_error(error)
+                await send({"type": "websocket.close", "code": 1011, "reason": "internal"})
+                return
             await error_response(error, scope)(scope, receive, send_noted)

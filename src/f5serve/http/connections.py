@@ -13,20 +13,15 @@ import json
 import logging
 import socket
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from f5serve.errors import too_many_files
 from f5serve.http.errors import error_body
 from f5serve.http.middleware.access_log import LogLimit, limited_logger
-from f5serve.http.middleware.rate_limit import is_public
-from f5serve.process import FileDescriptors
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +46,9 @@ _SEARCHED = 100
 MAX_HEAD_BYTES = 65_536
 """Of a request's first line and headers; what came in the same read as their beginning is free."""
 
+MAX_LINE_BYTES = 8_192
+"""Of a header of a WebSocket, as the library reads them."""
+
 HEADER_TIMEOUT_S = 20.0
 """Longest time for the headers of a request, from their first byte."""
 
@@ -59,11 +57,20 @@ IDLE_TIMEOUT_S = 75.0
 
 _LOGGER = "uvicorn.error"
 
-CLOSE_DELAY_S = 0.01
-"""Seconds until a closed connection has given its descriptor back."""
+SOCKET_SHARE = 0.75
+"""Part of the connections that may be WebSockets, which stay."""
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-"""Methods that begin no work."""
+
+class Connection(Protocol):
+    """A connection of either protocol."""
+
+    def buffered(self) -> tuple[int, int]:
+        """Bytes that wait for the reader, and a number that grows as it takes some."""
+        ...
+
+    def close_now(self) -> None:
+        """Close at once; bytes that wait for the reader are lost."""
+        ...
 
 
 class Connections:
@@ -77,13 +84,29 @@ class Connections:
     def __init__(self, max_connections: int = 0, stall_s: float = 320.0) -> None:
         self._max_connections, self._stall_s = max_connections, stall_s
         # Idle ones in the order in which they became so, and since when.
-        self._idle: dict[LimitedHttpProtocol, float] = {}
-        self._busy: set[LimitedHttpProtocol] = set()
-        self._extra: set[LimitedHttpProtocol] = set()
-        self._stalls: dict[LimitedHttpProtocol, tuple[tuple[int, int], float]] = {}
+        self._idle: dict[Connection, float] = {}
+        self._busy: set[Connection] = set()
+        self._sockets: set[Connection] = set()
+        self._extra: set[Connection] = set()
+        self._stalls: dict[Connection, tuple[tuple[int, int], float]] = {}
 
     def __len__(self) -> int:
-        return len(self._idle) + len(self._busy)
+        return len(self._idle) + len(self._busy) + len(self._sockets)
+
+    @property
+    def stall_s(self) -> float:
+        """A reader that takes nothing for this time is cut off."""
+        return self._stall_s
+
+    @property
+    def sockets(self) -> int:
+        """How many are WebSockets."""
+        return len(self._sockets)
+
+    def has_room_for_socket(self) -> bool:
+        """Whether one more may become a WebSocket."""
+        most = self._max_connections
+        return not most or len(self._sockets) < max(1, int(most * SOCKET_SHARE))
 
     def has_room(self) -> bool:
         """Whether one more can be taken; the longest idle ones make room for it."""
@@ -92,31 +115,36 @@ class Connections:
         self.close_idle(max(len(self) - self._max_connections + 1, 0))
         return len(self) < self._max_connections + EXTRA_CONNECTIONS
 
-    def made(self, connection: LimitedHttpProtocol) -> None:
+    def made(self, connection: Connection) -> None:
         """It is there, and waits for a request."""
         if self._max_connections and len(self) >= self._max_connections:
             self._extra.add(connection)
         self._idle[connection] = time.monotonic()
 
-    def busy(self, connection: LimitedHttpProtocol) -> None:
+    def busy(self, connection: Connection) -> None:
         """It has a request."""
         if self._idle.pop(connection, None) is not None:
             self._busy.add(connection)
 
-    def idle(self, connection: LimitedHttpProtocol) -> None:
+    def idle(self, connection: Connection) -> None:
         """Its last request is answered."""
         if connection in self._busy:
             self._busy.discard(connection)
             self._idle[connection] = time.monotonic()
 
-    def closed(self, connection: LimitedHttpProtocol) -> None:
+    def upgraded(self, connection: Connection) -> None:
+        """It is a WebSocket; others make no room by it."""
+        self._sockets.add(connection)
+
+    def closed(self, connection: Connection) -> None:
         """It is there no more."""
+        self._sockets.discard(connection)
         self._idle.pop(connection, None)
         self._stalls.pop(connection, None)
         self._busy.discard(connection)
         self._extra.discard(connection)
 
-    def is_extra(self, connection: LimitedHttpProtocol) -> bool:
+    def is_extra(self, connection: Connection) -> bool:
         """Whether it is beyond the limit, so that its requests are answered with 503."""
         return connection in self._extra and len(self) > self._max_connections
 
@@ -140,7 +168,8 @@ class Connections:
 
     def look(self, now: float) -> None:
         """Cut off those whose readers take nothing, and those that only wait."""
-        stalled = [each for each in (*self._idle, *self._busy) if self._is_stalled(each, now)]
+        every = (*self._idle, *self._busy, *self._sockets)
+        stalled = [each for each in every if self._is_stalled(each, now)]
         # An answer that was handed over whole may still be on its way to a slow reader.
         waiting = [each for each, since in self._idle.items() if now - since > IDLE_LIMIT_S]
         quiet = [each for each in waiting if not each.buffered()[0]]
@@ -151,7 +180,7 @@ class Connections:
                 "%d readers took nothing for %g s and were cut off", len(stalled), self._stall_s
             )
 
-    def _is_stalled(self, connection: LimitedHttpProtocol, now: float) -> bool:
+    def _is_stalled(self, connection: Connection, now: float) -> bool:
         buffered = connection.buffered()
         before, since = self._stalls.get(connection, (None, now))
         if not buffered[0]:
@@ -281,6 +310,23 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             self.all_connections.idle(self)
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to the protocol of WebSockets."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._refuse(400, "", "bad_request")  # its answer would be part of the socket
+            return
+        self._stop_waiting()
+        state = self.scope["state"]
+        if not self.all_connections.has_room_for_socket():
+            state["has_no_room"] = True
+        self.app_state = state
+        super().handle_websocket_upgrade()
+        self.all_connections.closed(self)
+        socket = self.transport.get_protocol()
+        if not getattr(socket, "handshake_initiated", True):
+            message = f"A WebSocket takes at most 128 headers of {MAX_LINE_BYTES:,} bytes each."
+            self._refuse(431, message, "too_many_headers")
+
     def resume_writing(self) -> None:
         """The reader has taken something."""
         self._taken += 1
@@ -327,41 +373,3 @@ def protocol_class(
     log = limited_logger(_LOGGER, lines or LogLimit())
     of_one_server = {"all_connections": connections, "log": log}
     return type("Connection", (LimitedHttpProtocol,), of_one_server)
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """File descriptors of one process, for connections and for work."""
-
-    descriptors: FileDescriptors
-    connections: Connections
-
-    async def is_available(self) -> bool:
-        """Whether new work may begin; connections that only wait make room for it."""
-        missing = self.descriptors.shortage()
-        if missing and self.connections.close_idle(missing):
-            await asyncio.sleep(CLOSE_DELAY_S)
-            missing = self.descriptors.shortage()
-        return not missing
-
-
-class CapacityMiddleware:
-    """Refuses new work without descriptors for it; public routes are always answered.
-
-    Raises:
-        StorageFailed: TOO_MANY_OPEN_FILES.
-    """
-
-    def __init__(self, app: ASGIApp, capacity: Capacity | None) -> None:
-        self._app, self._capacity = app, capacity
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not is_public(scope["path"]):
-            is_full = scope.get("state", {}).get("has_no_room", False)
-            if is_full or not (
-                self._capacity is None
-                or scope["method"] in _READING
-                or await self._capacity.is_available()
-            ):
-                raise too_many_files()
-        await self._app(scope, receive, send)

@@ -222,7 +222,7 @@ def install(app: FastAPI, routes: Iterable[BaseRoute] = ()) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return _shaped(_invalid(error), 400, None, request.scope)
+        return _shaped(invalid_body(error), 400, None, request.scope)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -270,7 +270,7 @@ _MEANINGS = {
 }
 
 
-def _invalid(error: RequestValidationError) -> dict[str, Any]:
+def invalid_body(error: RequestValidationError) -> dict[str, Any]:
     """The first thing that is wrong with a request, named by its field."""
     first = _most_particular(error.errors())
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]

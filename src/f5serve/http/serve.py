@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-PACKAGES = ("fastapi", "uvicorn", "httptools", "python_multipart")
+PACKAGES = ("fastapi", "uvicorn", "websockets", "httptools", "python_multipart")
 """Packages of the extra `serve`."""
 
 RUNPOD_ANSWER_MB = 30
@@ -223,8 +223,9 @@ def _build(
     """The server with the store, voices and model of the settings; `wyoming` as in `Sockets`."""
     from f5serve.doctor.report import quick
     from f5serve.http.app import build_middleware, make_app
-    from f5serve.http.connections import Capacity, Connections
+    from f5serve.http.connections import Connections
     from f5serve.http.middleware.access_log import AccessLogMiddleware, LogLimit
+    from f5serve.http.middleware.capacity import Capacity
     from f5serve.http.server import Server, ServerOptions, freeze_gc
     from f5serve.http.state import AppState
     from f5serve.process import FileDescriptors

@@ -33,6 +33,7 @@ from f5serve.http.connections import Connections, LimitedHttpProtocol, protocol_
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.access_log import LogLimit
 from f5serve.http.state import Lifecycle, device_broken
+from f5serve.http.websocket_protocol import PING_INTERVAL_S, socket_class
 from f5serve.service import SpeechService
 from f5serve.service.supervisor import Supervisor
 from f5serve.startup.process import exit_after, exit_now
@@ -255,7 +256,11 @@ class UvicornServer(uvicorn.Server):
                 app,
                 lifespan="off",
                 http=kind,
-                ws="none",
+                ws=socket_class(kind),
+                ws_per_message_deflate=False,  # sound does not shrink, and it costs memory
+                ws_ping_interval=PING_INTERVAL_S,
+                # A slow reader may not come to a ping for as long as to anything else.
+                ws_ping_timeout=self._connections.stall_s,
                 access_log=False,
                 log_config=None,
                 log_level="warning",

@@ -132,6 +132,25 @@ class VoiceFields(SpeechFields):
             )
         return name
 
+    @property
+    def format(self) -> AudioFormat:
+        """The format that is wanted."""
+        return self.response_format or "mp3"
+
+    def job_fields(self, voice: str, style: str, model: str, timeout_s: int) -> dict[str, Any]:
+        """The fields of a `tts` job but for its text, with what is meant here."""
+        fields = {
+            **{name: getattr(self, name) for name in SpeechFields.model_fields},
+            "voice": voice or None,
+            "style": style or None,
+            "model": model or None,
+            "response_format": self.format,
+            # They cost time.
+            "return_word_timings": bool(self.return_word_timings or self.word_timestamps),
+            "timeout_s": timeout_s,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
 
 class SpeechBody(VoiceFields):
     """OpenAI's request for speech, with f5serve's own fields.
@@ -152,26 +171,10 @@ class SpeechBody(VoiceFields):
         None, description="`audio`: the file itself. `sse`: events with base64 of its parts."
     )
 
-    @property
-    def format(self) -> AudioFormat:
-        """The format that is wanted."""
-        return self.response_format or "mp3"
-
     def request(self, voice: str, style: str, model: str, timeout_s: int) -> TTSRequest:
         """The same `tts` job, with voice, style and model that are meant here."""
-        shared = {name: getattr(self, name) for name in SpeechFields.model_fields}
-        fields = {
-            **shared,
-            "text": self.input,
-            "voice": voice or None,
-            "style": style or None,
-            "model": model or None,
-            "response_format": self.format,
-            # They cost time.
-            "return_word_timings": bool(self.return_word_timings or self.word_timestamps),
-            "timeout_s": timeout_s,
-        }
-        return TTSRequest.of_valid({n: value for n, value in fields.items() if value is not None})
+        fields = self.job_fields(voice, style, model, timeout_s)
+        return TTSRequest.of_valid({**fields, "text": self.input})
 
     def warnings(self, style: str, styles: Sequence[str]) -> list[str]:
         """Fields that have no effect, as sentences in ASCII.

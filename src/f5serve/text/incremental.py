@@ -34,14 +34,20 @@ class IncrementalSplitter:
         language: ISO 639-1, or "" where it is unknown; decides which full stops end no sentence.
         min_bytes, max_bytes: of UTF-8, of one piece; the rest may be shorter, and so is a piece of
             which most are spaces.
+        clauses: whether the first piece may be a clause.
     """
 
     def __init__(
-        self, language: str = "", min_bytes: int = MIN_BYTES, max_bytes: int = MAX_BYTES
+        self,
+        language: str = "",
+        min_bytes: int = MIN_BYTES,
+        max_bytes: int = MAX_BYTES,
+        clauses: bool = True,
     ) -> None:
         self._language = language
         self._min_bytes, self._max_bytes = min_bytes, max_bytes
         self._pending = ""
+        self._clauses = clauses
         self._has_started = False
 
     def add(self, text: str) -> list[str]:
@@ -75,7 +81,7 @@ class IncrementalSplitter:
         text = self._pending
         closed = _open_at(text)
         found = [m.end() for m in split.sentence_ends(text, self._language) if _is_sure(text, m)]
-        if not self._has_started:
+        if self._clauses and not self._has_started:
             found += [match.end() for match in split.clause_ends(text) if _is_sure(text, match)]
         return iter(sorted(end for end in found if end <= closed))
 

@@ -28,6 +28,9 @@ REQUEST_ID = b"x-request-id"
 CLIENT_CLOSED = 499
 """Status in log and metrics of a request whose client disconnected before the end."""
 
+SWITCHING = 101
+"""Status of a WebSocket that was opened."""
+
 UNMATCHED = "none"
 """Route of what was refused before one was found, and of what there is not."""
 
@@ -127,12 +130,24 @@ class AccessLogMiddleware:
             "HTTP requests whose answers are not whole yet.",
             source=lambda: self._in_flight,
         )
+        self._open_sockets = 0
+        registry.gauge(
+            "f5_websockets_open", "WebSockets that are open.", source=lambda: self._open_sockets
+        )
+        self._closes = registry.counter(
+            "f5_websockets_closed_total",
+            "WebSockets that were open, by the code they were closed with; 1006 is none.",
+            ["route", "code"],
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         JOB_ID.set("")  # a pipelined request begins in the context of the one before
         given = _header(scope["headers"], REQUEST_ID)
         request_id = given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        if scope["type"] == "websocket":
+            await self._serve_socket(scope, receive, send, request_id)
+            return
         exchange = _RequestTrace(scope, receive, send, request_id)
         self._in_flight += 1
         try:
@@ -142,12 +157,36 @@ class AccessLogMiddleware:
             self._in_flight -= 1
             self._count(exchange)
 
+    async def _serve_socket(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str
+    ) -> None:
+        trace = _SocketTrace(receive, send, request_id)
+        self._open_sockets += 1
+        try:
+            await self._app(scope, trace.receive, trace.send)
+        finally:
+            self._open_sockets -= 1
+            route = _route_of(scope)
+            self._requests.labels("GET", route, str(trace.status)).inc()
+            if trace.bytes_out:
+                self._bytes.labels(route).inc(trace.bytes_out)
+            if trace.status == SWITCHING:
+                self._closes.labels(route, str(trace.close_code)).inc()
+            seconds = time.perf_counter() - trace.began
+            state = scope["state"]
+            more = "" if state.get("is_known") else self._lines.admit()
+            if more is not None:
+                _log.info(
+                    "WebSocket %s: %d, closed with %d after %.3f s, %d bytes, key %s, request %s%s",
+                    *(route, trace.status, trace.close_code, seconds, trace.bytes_out),
+                    *(state.get("caller") or "-", request_id, more),
+                )
+
     def _count(self, exchange: _RequestTrace) -> None:
         seconds = time.perf_counter() - exchange.began
         scope, status = exchange.scope, exchange.status
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        found = scope.get("route")  # its template, not the path
-        route = getattr(found, "path_format", None) or getattr(found, "path", None) or UNMATCHED
+        route = _route_of(scope)
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         if exchange.first_at:
@@ -223,6 +262,45 @@ class _RequestTrace:
         """The job that the request was about, "" for none."""
         named = self.scope.get("path_params", {}).get("job_id", "")
         return self._job_id or JOB_ID.get() or str(named)[:128]
+
+
+@dataclass(slots=True)
+class _SocketTrace:
+    """One WebSocket: how it was answered and how it ended."""
+
+    pass_in: Receive
+    pass_out: Send
+    request_id: str
+    began: float = field(default_factory=time.perf_counter)
+    bytes_out: int = 0
+    status: int = CLIENT_CLOSED
+    close_code: int = 1006
+
+    async def receive(self) -> Message:
+        """As the server's own; notes how the other side has closed."""
+        message = await self.pass_in()
+        if message["type"] == "websocket.disconnect" and self.close_code == 1006:
+            self.close_code = message.get("code") or 1005
+        return message
+
+    async def send(self, message: Message) -> None:
+        """As the server's own; adds the id of the request to the answer."""
+        kind = message["type"]
+        if kind in ("websocket.accept", "websocket.http.response.start"):
+            self.status = message.get("status", SWITCHING)
+            headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != REQUEST_ID]
+            headers.append((REQUEST_ID, self.request_id.encode()))
+            message = {**message, "headers": headers}
+        elif kind == "websocket.close":
+            self.close_code = message.get("code", 1000)
+        await self.pass_out(message)
+        if kind == "websocket.send":
+            self.bytes_out += len(message.get("bytes") or message.get("text") or "")
+
+
+def _route_of(scope: Scope) -> str:
+    found = scope.get("route")  # its template, not the path
+    return getattr(found, "path_format", None) or getattr(found, "path", None) or UNMATCHED
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:

@@ -5,13 +5,16 @@ Sets in `scope["state"]`:
     key        the `ApiKey`, None without one
     caller     its name, "" without one
     is_known   whether the caller may see all: the key is valid, or the server needs none
+    take_key   of a WebSocket without a key: takes the one of its first message, or raises
 """
 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +27,14 @@ from f5serve.secrets import ApiKey, find_key
 
 WRONG_KEYS_PER_MINUTE = 20
 """Wrong keys from one address, before they are refused with 429; right ones pass all the time."""
+
+SOCKET_PARAMETERS = frozenset({"api_key", "xi-api-key"})
+"""Where browsers send the key of a WebSocket, for which they set no headers; it is not logged."""
+
+KEY_IN_FIRST_MESSAGE = re.compile(
+    r"/v1/audio/speech/stream|/v1/text-to-speech/[^/]+/(multi-)?stream-input"
+)
+"""Paths of WebSockets that call `take_key` before anything else."""
 
 _HOW = "Send it as `Authorization: Bearer KEY`, `X-API-Key: KEY` or `xi-api-key: KEY`."
 
@@ -58,15 +69,32 @@ class APIKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = list(_sent(scope)) if self._keys else []
+        state = scope.setdefault("state", {})
+        state |= {"key": None, "caller": "", "is_known": not self._keys}
+        if self._keys and not sent and takes_key_later(scope):
+            state["take_key"] = partial(self._take_key, scope)
+        else:
+            found = self._identify(scope, sent)
+            if not state["is_known"] and not is_public(scope["path"]):
+                raise self._error(scope, sent, found)
+        await self._app(scope, receive, send)
+
+    def _identify(self, scope: Scope, sent: Sequence[bytes]) -> Sequence[ApiKey]:
+        """Note the first valid key among those that were sent; returns all that were found."""
         found = [key for each in sent if (key := find_key(self._keys, each))]
         key = next((key for key in found if key.seconds_left(self._clock()) > 0), None)
-        state = scope.setdefault("state", {})
-        state["key"] = key
-        state["caller"] = key.name if key else ""
-        state["is_known"] = key is not None or not self._keys
-        if not state["is_known"] and not is_public(scope["path"]):
-            raise _expired(found[0]) if found else self._refusal(scope, bool(sent))
-        await self._app(scope, receive, send)
+        if key is not None:
+            scope["state"] |= {"key": key, "caller": key.name, "is_known": True}
+        return found
+
+    def _error(self, scope: Scope, sent: Sequence[bytes], found: Sequence[ApiKey]) -> F5Error:
+        return _expired(found[0]) if found else self._refusal(scope, bool(sent))
+
+    def _take_key(self, scope: Scope, text: str) -> None:
+        sent = [text.encode("utf-8", "replace")] if text else []
+        found = self._identify(scope, sent)
+        if not scope["state"]["is_known"]:
+            raise self._error(scope, sent, found)
 
     def _refusal(self, scope: Scope, has_sent: bool) -> F5Error:
         if not has_sent and _is_in_url(scope):
@@ -103,13 +131,24 @@ def _expired(key: ApiKey) -> InvalidRequest:
 
 
 def _sent(scope: Scope) -> Iterator[bytes]:
-    """The keys in a request's headers; a proxy's own may be among them."""
+    """The keys of a request; a proxy's own may be among them."""
+    if scope["type"] == "websocket":
+        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
+        for parameter, text in query:
+            if parameter.lower() in SOCKET_PARAMETERS:
+                yield text.encode("utf-8", "replace")
     for name, value in scope["headers"]:
         if name in (b"x-api-key", KEY_HEADER):
             yield value.strip()
         elif name == b"authorization":
             scheme, _, rest = value.strip().partition(b" ")
             yield rest.strip() if scheme.lower() == b"bearer" else value
+
+
+def takes_key_later(scope: Scope) -> bool:
+    """Whether the key of this request may come with the first message of its WebSocket."""
+    is_socket = scope["type"] == "websocket"
+    return is_socket and KEY_IN_FIRST_MESSAGE.fullmatch(scope["path"]) is not None
 
 
 def _is_in_url(scope: Scope) -> bool:

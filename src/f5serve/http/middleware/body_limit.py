@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from f5serve.errors import F5Error, InvalidRequest
+from f5serve.settings import Settings
 
 MAX_URL_BYTES = 8_192
 """As most servers and proxies take."""
@@ -28,6 +29,15 @@ SLOWEST_BYTES_PER_S = 32_768
 
 DRAIN_S = 1.0
 """Seconds to read on from a refused body, so that its sender reads the 413."""
+
+PLAIN_BODY_BYTES = 2_000_000
+"""Largest body without files; more where texts may be so long that they need it."""
+
+INLINE_PATHS = frozenset({"/v1/audio/speech", "/v1/audio/speech/batch"})
+"""Routes whose JSON may hold a recording."""
+
+_BYTES_PER_CHAR = 12
+"""Of a character in JSON at most: two escaped halves of a surrogate pair."""
 
 _GONE: Message = {"type": "http.disconnect"}
 
@@ -68,6 +78,14 @@ class BodyLimits:
     inline_paths: frozenset[str] = frozenset()
 
 
+def body_limits_of(settings: Settings) -> BodyLimits:
+    """How large bodies may be."""
+    files = settings.max_body_mb * 1_000_000
+    chars = max(settings.max_text_chars, settings.openai_max_chars)
+    plain = min(files, max(PLAIN_BODY_BYTES, chars * _BYTES_PER_CHAR))
+    return BodyLimits(files, plain, inline_paths=INLINE_PATHS)
+
+
 class BodyLimitMiddleware:
     """Refuses bodies beyond `limits`; what the application answers to a refused one is dropped.
 
@@ -80,7 +98,8 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        if not ("content-length" in headers or "transfer-encoding" in headers):
+        has_body = "content-length" in headers or "transfer-encoding" in headers
+        if not has_body or scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
         has_files = headers.get("content-type", "").lower().startswith("multipart/")

@@ -1,8 +1,8 @@
 """Host and origin checks, so that no web page uses a server without keys; security headers.
 
 Any page in a browser can send requests to 127.0.0.1. Without keys the Host has to name this
-machine, and requests that change something have to come from a page of this server, or of an
-origin in F5_CORS_ORIGINS.
+machine, and requests that change something, and WebSockets, have to come from a page of this
+server, or of an origin in F5_CORS_ORIGINS.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class OriginMiddleware:
                 "localhost, 127.0.0.1 and those in F5_CORS_ORIGINS; a proxy can send "
                 "one of them as Host.",
             )
-        if scope["method"] not in _SAFE and self._is_foreign(headers):
+        if scope.get("method") not in _SAFE and self._is_foreign(headers):
             raise InvalidRequest(
                 f"Pages of {headers.get('origin', 'other sites')[:100]} may not call this server.",
                 code="ORIGIN_NOT_ALLOWED",
@@ -198,7 +198,7 @@ class SecurityHeadersMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 message["headers"] = headers.raw
                 for name, value in _ALWAYS.items():
@@ -209,7 +209,7 @@ class SecurityHeadersMiddleware:
                 if scope["path"].startswith("/v1/"):  # shared caches must not keep what needs a key
                     kept = "private, no-cache" if "etag" in headers else "no-store"
                     headers.setdefault("Cache-Control", kept)
-                if scope.get("scheme") == "https":
+                if scope.get("scheme") in ("https", "wss"):
                     headers.setdefault("Strict-Transport-Security", _HTTPS_ALONE)
             await send(message)
 

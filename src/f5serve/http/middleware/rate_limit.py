@@ -10,6 +10,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,6 +37,9 @@ class CallerLimits:
 class RateLimitMiddleware:
     """Refuses requests beyond the limits of their key, or of all keys of its tenant together;
     public paths have none.
+
+    A WebSocket counts when it is opened; each text that is spoken over it counts by
+    `state["admitted"]`, which is `admitted` for its caller.
 
     Args:
         default_tenant: of keys that name none; "" for no tenant, which has no limits.
@@ -64,6 +68,16 @@ class RateLimitMiddleware:
         if is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
+        with self.admitted(scope):
+            if scope["type"] != "websocket":
+                await self._app(scope, receive, send)
+                return
+        scope["state"]["admitted"] = partial(self.admitted, scope)
+        await self._app(scope, receive, send)
+
+    @contextlib.contextmanager
+    def admitted(self, scope: Scope) -> Iterator[None]:
+        """Inside, a request of the caller runs."""
         state = scope["state"]
         key: ApiKey | None = state["key"]
         tenant = (key.tenant or self._default_tenant) if key else ""
@@ -71,7 +85,7 @@ class RateLimitMiddleware:
             self._of_tenant.admit(tenant) if tenant else contextlib.nullcontext(),
             self._of_key.admit(state["caller"] or client_address(scope)),
         ):
-            await self._app(scope, receive, send)
+            yield
 
 
 class _Limiter:

@@ -21,7 +21,13 @@ from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
 from f5serve.http.scopes import needs
-from f5serve.http.speech_schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
+from f5serve.http.speech_schemas import (
+    SpeechBody,
+    SpeechDelta,
+    SpeechDone,
+    SpeechError,
+    VoiceFields,
+)
 from f5serve.http.state import (
     IDEMPOTENCY_PARAMETER,
     IDEMPOTENT_ID_PREFIX,
@@ -228,10 +234,40 @@ async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
     Raises:
         F5Error: what is wrong with it.
     """
+    check_length(body.input, state.settings.openai_max_chars)
+    check_size(least_bytes(body), body.format, state.settings.max_answer_mb)
+    meant = await resolve_names(body, body.model, state)
+    if body.ref_audio:  # a recording is hashed, which may take a tenth of a second
+        request = await state.operations.pools.voices.run(body.request, *meant.args)
+    else:
+        request = body.request(*meant.args)
+    return ResolvedSpeech(body, request, meant.voice, meant.style, meant.styles)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedNames:
+    """Voice, style and model that a request means, and its deadline; as in `ResolvedSpeech`."""
+
+    voice: str
+    style: str
+    styles: tuple[str, ...]
+    model: str
+    timeout_s: int
+
+    @property
+    def args(self) -> tuple[str, str, str, int]:
+        """Arguments of `VoiceFields.job_fields`."""
+        return self.voice, self.style, self.model, self.timeout_s
+
+
+async def resolve_names(body: VoiceFields, model: str, state: AppState) -> ResolvedNames:
+    """What the names of a request mean; `model` is "" for the one that speaks here.
+
+    Raises:
+        F5Error: what is wrong with them.
+    """
     settings = state.settings
-    check_length(body.input, settings.openai_max_chars)
-    check_size(least_bytes(body), body.format, settings.max_answer_mb)
-    model = resolve_model(state, body.model)
+    model = resolve_model(state, model)
     style, styles = "", tuple[str, ...]()
     try:
         async with asyncio.timeout(settings.request_timeout_s):
@@ -242,12 +278,7 @@ async def resolve(body: SpeechBody, state: AppState) -> ResolvedSpeech:
     except TimeoutError:
         raise errors.deadline_passed(settings.request_timeout_s) from None
     timeout_s = max(1, min(int(settings.request_timeout_s), MAX_TIMEOUT_S))
-    meant = (voice, style, model, timeout_s)
-    if body.ref_audio:  # a recording is hashed, which may take a tenth of a second
-        request = await state.operations.pools.voices.run(body.request, *meant)
-    else:
-        request = body.request(*meant)
-    return ResolvedSpeech(body, request, voice, style, styles)
+    return ResolvedNames(voice, style, styles, model, timeout_s)
 
 
 def _headers(
@@ -340,7 +371,7 @@ async def resolve_voice(state: AppState, name: str) -> str:
 
 
 async def resolve_style(
-    state: AppState, body: SpeechBody, voice: str
+    state: AppState, body: VoiceFields, voice: str
 ) -> tuple[str, tuple[str, ...]]:
     """The style that a request means, "" for none; and those that instructions may choose from.
 
