@@ -42,6 +42,7 @@ from f5serve.http.middleware.origin import (
 from f5serve.http.middleware.rate_limit import RateLimitMiddleware
 from f5serve.http.routers import (
     alignments,
+    consents,
     docs,
     dubs,
     health,
@@ -59,7 +60,7 @@ from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
 ROUTERS = (
-    *(speech, speech_batch, text, voices, lexicons, models, jobs, dubs),
+    *(speech, speech_batch, text, voices, consents, lexicons, models, jobs, dubs),
     *(alignments, transcriptions, health, docs, studio),
 )
 

@@ -35,6 +35,8 @@ from f5serve.text_kinds import VALUES
 from f5serve.voices.garbage import GcOptions
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import check_new_style
+from f5serve.voices.records import Consent
+from f5serve.voices.storage import MAX_CONSENT_CHARS
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +124,10 @@ class VoiceDeletion(Request):
     with_results: Flag | None = None
 
 
+ConsentId = Annotated[str, Field(strict=True, max_length=MAX_CONSENT_CHARS)]
+"""The id of a recorded consent; other texts say who agrees."""
+
+
 def _check_normalize(value: Any) -> Any:
     given = value if isinstance(value, list) else [value]
     if not all(isinstance(one, str) for one in given):
@@ -135,7 +141,7 @@ class VoiceUpload(Request):
 
     voice_name: Name | None = None
     style: Name | None = None
-    consent: ConsentFields | None = None
+    consent: ConsentFields | ConsentId | None = None
     language: Annotated[str, Field(strict=True, max_length=MAX_LANGUAGE_CHARS)] | None = None
     normalize: Annotated[str | list[str], BeforeValidator(_check_normalize)] | None = None
     voice_file_url: Name | None = None
@@ -209,7 +215,7 @@ class VoiceOperations:
         upload = VoiceUpload.parse(payload)
         if not upload.voice_name:
             raise _missing("voice_name is required for upload.", "Send a name such as ana.wav.")
-        consent = upload.consent.consent() if upload.consent else None
+        consent = self._consent(upload)
         audio = self._bytes(upload, "voice_file", "voice", MAX_AUDIO_BYTES)
         if audio is None:
             raise _missing(
@@ -225,6 +231,11 @@ class VoiceOperations:
         voice = self._voices.get(record.voice, record.style)
         styles = self._voices.styles(record.voice)
         return responses.upload_response(record, voice.warnings, styles)
+
+    def _consent(self, upload: VoiceUpload) -> Consent | None:
+        if isinstance(upload.consent, str):
+            return self._voices.consents.attested(upload.consent)
+        return upload.consent.consent() if upload.consent else None
 
     def _ref_text(self, upload: VoiceUpload) -> str:
         if upload.ref_text:

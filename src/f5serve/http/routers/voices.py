@@ -29,6 +29,7 @@ from f5serve.http.voice_schemas import (
 )
 from f5serve.types import Voice as Reference
 from f5serve.voices.catalog import MAX_PAGE, Page
+from f5serve.voices.consents import VoiceConsents
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import (
     DEFAULT_NAME,
@@ -179,8 +180,9 @@ class VoiceForm:
         str,
         Form(
             max_length=MAX_CONSENT_CHARS,
-            description="OpenAI's field, the id of a recording in which they agree. Such "
-            "recordings are not kept here: it is noted as `consent_by`, where that is not sent.",
+            description="OpenAI's field, the id of a recording in which they agree, which "
+            "/v1/audio/voice_consents has answered. What does not begin with `cons_` is noted as "
+            "`consent_by`, where that is not sent.",
         ),
     ] = ""
     type: Annotated[
@@ -207,11 +209,15 @@ class VoiceForm:
             )
         return found
 
-    @property
-    def agreed(self) -> Consent | None:
-        """The consent that came with it."""
-        by = self.consent_by.strip() or self.consent.strip()
-        return Consent(by) if by else None
+    def find_consent(self, consents: VoiceConsents) -> Consent | None:
+        """The consent that came with it; a recorded one counts for more than a name.
+
+        Raises:
+            InvalidRequest: CONSENT_NOT_FOUND.
+        """
+        named = consents.attested(self.consent.strip()) if self.consent.strip() else None
+        by = self.consent_by.strip()
+        return Consent(by) if by and not (named and named.id) else named
 
 
 @router.post(
@@ -326,8 +332,9 @@ def _style_recording(voices: VoiceLibrary, name: str, style: str) -> StyleRecord
 
 def _keep(voices: VoiceLibrary, new: VoiceForm, recording: UploadFile, owner: str) -> VoiceDetail:
     data = read_upload(recording, MAX_BYTES)
+    consent = new.find_consent(voices.consents)
     record = voices.put(
-        *(new.name, data, new.ref_text, new.language, new.agreed, owner),
+        *(new.name, data, new.ref_text, new.language, consent, owner),
         normalize=new.normalize,
         style=new.style,
     )
@@ -377,7 +384,7 @@ def library_voice(record: VoiceRecord, styles: Sequence[str]) -> Voice:
         created_at=_unix_s(record.created_at),
         needs_review=record.needs_review,
         has_transcript=record.text is not None,
-        consent=VoiceConsent(by=consent.by, at=consent.at) if consent else None,
+        consent=VoiceConsent.of(consent) if consent else None,
         styles=list(styles),
     )
 
