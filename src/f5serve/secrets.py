@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from secrets import token_urlsafe
 from urllib.parse import unquote
 
@@ -18,12 +19,37 @@ PREFIX = "f5-"
 MIN_CHARS = 16
 """Shortest key that is taken in clear text; a key that can be guessed protects nothing."""
 
-_HASHED = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
-_NEARLY = re.compile(r"[A-Za-z0-9_.-]{1,64}:[0-9a-fA-F]{20,}")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+SPEAK = "speak"
+VOICES = "voices"
+ADMIN = "admin"
+SCOPES = (SPEAK, VOICES, ADMIN)
+"""What a key may be used for: speech, transcripts, jobs and all that is read for them; adding,
+changing and deleting voices and lexicons; what concerns the whole server."""
+
+TENANT_SCOPES = frozenset({SPEAK, VOICES})
+"""Of a key of a tenant, unless it says otherwise; a key without a tenant has all."""
+
+EXPIRES_SOON_S = 14 * 24 * 3600.0
+"""Seconds before the end of a key from which on the start and the doctor warn of it."""
+
+PUBLIC = "public"
+"""The tenant whose voices everybody may use, and only its own keys may change."""
+
+_ONE_NAME = r"[A-Za-z0-9_.-]{1,64}"
+# In lower case, because a file system may take A and a for the same folder.
+_ONE_TENANT = r"[a-z0-9][a-z0-9_-]{0,39}"
+_HASHED = re.compile(
+    rf"(?:({_ONE_TENANT})/)?({_ONE_NAME}):([0-9a-fA-F]{{64}})"
+    r"(?::([a-z]+(?:\+[a-z]+)*)?(?::(\d{4}-\d{2}-\d{2})?)?)?",
+    re.ASCII,
+)
+_NEARLY = re.compile(r"[^:]{1,110}:[0-9a-fA-F]{20,}(?::.*)?")
+_NAME = re.compile(rf"(?:{_ONE_TENANT}/)?{_ONE_NAME}")
+_TENANT = re.compile(_ONE_TENANT)
 _TAKES = (
-    "what `f5serve keys new` prints, name:sha256 with 64 hexadecimal digits, or keys of at least "
-    f"{MIN_CHARS} printable ASCII characters; separated by commas, each name and key once"
+    "what `f5serve keys new` prints, [tenant/]name:sha256[:scopes[:last day]] with 64 hexadecimal "
+    f"digits, scopes of {', '.join(SCOPES)} joined by +, and a day such as 2027-06-30; or keys of "
+    f"at least {MIN_CHARS} printable ASCII characters; separated by commas, each name and key once"
 )
 
 MASK = "***"
@@ -44,14 +70,24 @@ class ApiKey:
     """A key that callers may use.
 
     Attributes:
-        name: whose it is; names its limits and its jobs, and is logged.
+        name: whose it is, with its tenant as `tenant/name`; names its limits and its jobs, and is
+            logged.
         sha256: digest of the key.
         was_clear: whether the setting held the key itself.
+        scopes: what it may be used for, of SCOPES; None for the default.
+        last_day: on which it is valid, to the end of that day in UTC; None for ever.
     """
 
     name: str
     sha256: bytes = field(repr=False)
     was_clear: bool = False
+    scopes: frozenset[str] | None = None
+    last_day: date | None = None
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that it belongs to; "" for none."""
+        return self.name.rpartition("/")[0]
 
     @property
     def owner(self) -> str:
@@ -61,8 +97,23 @@ class ApiKey:
             return self.name
         return f"clear-{hashlib.sha256(self.sha256).hexdigest()[:24]}"
 
+    def may(self, scope: str) -> bool:
+        """Whether the key has a scope."""
+        if self.scopes is None:
+            return not self.tenant or scope in TENANT_SCOPES
+        return scope in self.scopes
+
+    def seconds_left(self, now: float) -> float:
+        """From `now`, in seconds since 1970, to its end; 0 and less once it has expired."""
+        if self.last_day is None:
+            return float("inf")
+        end = datetime.combine(self.last_day, time(), UTC) + timedelta(days=1)
+        return end.timestamp() - now
+
     def __str__(self) -> str:
-        return f"{self.name}:{self.sha256.hex()}"
+        scopes = "+".join(scope for scope in SCOPES if scope in (self.scopes or ()))
+        parts = (self.name, self.sha256.hex(), scopes, str(self.last_day or ""))
+        return ":".join(parts).rstrip(":")
 
 
 def parse_keys(text: str) -> tuple[ApiKey, ...]:
@@ -81,11 +132,40 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
 def _parse(item: str, place: int) -> ApiKey:
     hashed = _HASHED.fullmatch(item)
     if hashed:
-        return ApiKey(hashed[1], bytes.fromhex(hashed[2]))
+        tenant, name, sha256, scopes, last_day = hashed.groups()
+        return ApiKey(
+            f"{tenant}/{name}" if tenant else name,
+            bytes.fromhex(sha256),
+            scopes=parse_scopes(scopes.split("+")) if scopes else None,
+            last_day=parse_day(last_day) if last_day else None,
+        )
     printable = item.isascii() and item.isprintable() and " " not in item
     if len(item) < MIN_CHARS or not printable or _NEARLY.fullmatch(item):
         raise ValueError(_TAKES)
     return ApiKey(f"key-{place}", digest(item.encode()), was_clear=True)
+
+
+def parse_scopes(names: Sequence[str]) -> frozenset[str]:
+    """The scopes of these names.
+
+    Raises:
+        ValueError: what it takes.
+    """
+    if not set(names) <= set(SCOPES):
+        raise ValueError(_TAKES)
+    return frozenset(names)
+
+
+def parse_day(text: str) -> date:
+    """A day as 2027-06-30.
+
+    Raises:
+        ValueError: what it takes.
+    """
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise ValueError(_TAKES) from None
 
 
 def new_key() -> str:
@@ -94,8 +174,13 @@ def new_key() -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether a key may be called so."""
+    """Whether a key may be called so: a name, or tenant/name."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_tenant(text: str) -> bool:
+    """Whether a tenant may be called so."""
+    return _TENANT.fullmatch(text) is not None
 
 
 def digest(key: bytes) -> bytes:

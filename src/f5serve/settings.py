@@ -183,7 +183,8 @@ class Settings:
         (),
         parse_keys,
         "Keys that callers may use, separated by commas, each as `f5serve keys new` prints it: "
-        "`name:sha256` of the key; or the key itself, which is hashed when it is read.",
+        "`name:sha256` of the key, or `tenant/name:sha256:speak+voices:2027-06-30` with its "
+        "tenant, scopes and last day; or the key itself, which is hashed when it is read.",
         secret=True,
     )
     rate_per_minute: int = setting(

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import sys
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from f5serve.cli import main as cli
 from f5serve.errors import InvalidRequest
-from f5serve.secrets import ApiKey, digest, find_key, new_key, parse_keys
+from f5serve.secrets import SCOPES, ApiKey, digest, find_key, new_key, parse_keys
 from f5serve.settings import Settings
 
 CLEAR = "0123456789-abcdef"
@@ -91,3 +92,64 @@ def test_each_key_is_recognised_and_no_other(sent: list[str]) -> None:
         assert find_key(keys, clear.encode() + b"x" * 17) is None
         assert find_key(keys, clear.encode()[:-1]) is None
     assert find_key(keys, b"") is None
+
+
+HASH = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("text", "tenant", "scopes", "last_day"),
+    [
+        (f"ana:{HASH}", "", SCOPES, None),
+        (f"acme/laptop:{HASH}", "acme", ("speak", "voices"), None),
+        (f"acme/laptop:{HASH}:speak", "acme", ("speak",), None),
+        (f"ana:{HASH}:admin+speak:2027-06-30", "", ("speak", "admin"), date(2027, 6, 30)),
+        (f"acme/laptop:{HASH}::2028-02-29", "acme", ("speak", "voices"), date(2028, 2, 29)),
+    ],
+)
+def test_a_key_has_a_tenant_scopes_and_an_end(
+    text: str, tenant: str, scopes: tuple[str, ...], last_day: date | None
+) -> None:
+    (key,) = parse_keys(text)
+    assert (key.tenant, key.last_day) == (tenant, last_day)
+    assert [scope for scope in SCOPES if key.may(scope)] == list(scopes)
+    assert parse_keys(str(key)) == (key,)
+    assert key.owner == text.partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Acme/ana:{HASH}",
+        f"a/b/c:{HASH}",
+        f"../ana:{HASH}",
+        f"/ana:{HASH}",
+        f"ana:{HASH}:fly",
+        f"ana:{HASH}:speak+",
+        f"ana:{HASH}:speak:soon",
+        f"ana:{HASH}::2027-02-29",
+        f"ana:{HASH}::2027-06-30:more",
+        f"acme/ana:{HASH},acme/ana:{'cd' * 32}",
+    ],
+)
+def test_a_key_that_is_nearly_right_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="scopes"):
+        parse_keys(text)
+
+
+def test_the_last_day_is_valid_to_its_end() -> None:
+    (key,) = parse_keys(f"ana:{HASH}::2027-06-30")
+    end = datetime(2027, 7, 1, tzinfo=UTC).timestamp()
+    assert key.seconds_left(end - 1) == 1
+    assert key.seconds_left(end) == 0
+    assert parse_keys(f"ana:{HASH}")[0].seconds_left(end) == float("inf")
+
+
+def test_options_of_keys_are_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--scope", "speak", "--scope", "voices", "--expires", "2027-06-30"]
+    assert cli.run(["keys", "new", "--name", "acme/laptop", *options, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    sha256 = hashlib.sha256(told["key"].encode()).hexdigest()
+    assert told["api_keys"] == f"acme/laptop:{sha256}:speak+voices:2027-06-30"
+    for wrong in (["--name", "Acme/laptop"], ["--expires", "tomorrow"]):
+        assert cli.run(["keys", "new", *wrong]) == 3

@@ -11,7 +11,7 @@ import json
 import sys
 
 from f5serve.errors import InvalidRequest
-from f5serve.secrets import MIN_CHARS, ApiKey, digest, is_name, new_key, parse_keys
+from f5serve.secrets import MIN_CHARS, ApiKey, digest, is_name, new_key, parse_day, parse_keys
 from f5serve.settings import Settings
 
 
@@ -19,10 +19,10 @@ def run_new(args: argparse.Namespace, settings: Settings) -> int:
     """Print a fresh key and the line for F5_API_KEYS.
 
     Raises:
-        InvalidRequest: BAD_OPTION for the name.
+        InvalidRequest: BAD_OPTION.
     """
     key = new_key()
-    line = _line(args.name, key)
+    line = _line(args, key)
     if args.json:
         print(json.dumps({"name": args.name, "key": key, "api_keys": line}))
         return 0
@@ -35,7 +35,7 @@ def run_hash(args: argparse.Namespace, settings: Settings) -> int:
     """Print the line for F5_API_KEYS of an existing key.
 
     Raises:
-        InvalidRequest: BAD_OPTION for the name, WEAK_KEY.
+        InvalidRequest: BAD_OPTION, WEAK_KEY.
     """
     is_watched = sys.stdin.isatty()
     given = (getpass.getpass("key: ") if is_watched else sys.stdin.readline()).strip()
@@ -50,16 +50,26 @@ def run_hash(args: argparse.Namespace, settings: Settings) -> int:
             hint=f"It takes at least {MIN_CHARS} printable ASCII characters, without spaces and "
             "commas, on one line; `f5serve keys new` makes one.",
         )
-    line = _line(args.name, given)
+    line = _line(args, given)
     print(json.dumps({"name": args.name, "api_keys": line}) if args.json else line)
     return 0
 
 
-def _line(name: str, key: str) -> str:
-    if not is_name(name):
+def _line(args: argparse.Namespace, key: str) -> str:
+    if not is_name(args.name):
         raise InvalidRequest(
-            f"--name is {name[:80]!r}.",
+            f"--name is {args.name[:80]!r}.",
             code="BAD_OPTION",
-            hint="It takes up to 64 letters, digits, _ . and -.",
+            hint="It takes up to 64 letters, digits, _ . and -; before them may stand a tenant and "
+            "a slash, as acme/laptop: up to 40 small letters, digits, _ and -.",
         )
-    return str(ApiKey(name, digest(key.encode())))
+    try:
+        last_day = parse_day(args.expires) if args.expires else None
+    except ValueError:
+        raise InvalidRequest(
+            f"--expires is {args.expires[:80]!r}.",
+            code="BAD_OPTION",
+            hint="It takes the last day on which the key is valid, such as 2027-06-30.",
+        ) from None
+    scopes = frozenset(args.scope) or None
+    return str(ApiKey(args.name, digest(key.encode()), scopes=scopes, last_day=last_day))

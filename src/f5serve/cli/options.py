@@ -21,6 +21,7 @@ from f5serve.cli.text_options import (
     add_text,
 )
 from f5serve.cli.voice_options import add_voices
+from f5serve.secrets import SCOPES
 
 MODEL_DTYPES = {"fp16": "float16", "fp32": "float32"}
 
@@ -251,7 +252,21 @@ def add_keys(verbs: Any) -> None:
     )
     for action in (new, hashing):
         action.add_argument(
-            "--name", default="key", metavar="N", help="whose it is: letters, digits, _ . and -"
+            "--name",
+            default="key",
+            metavar="[TENANT/]N",
+            help="whose it is: letters, digits, _ . and -",
+        )
+        action.add_argument(
+            "--scope",
+            action="append",
+            choices=SCOPES,
+            default=[],
+            help="what it may be used for, may be given again; without it speak and voices for a "
+            "key of a tenant, and everything for another one",
+        )
+        action.add_argument(
+            "--expires", default="", metavar="DAY", help="its last day in UTC, e.g. 2027-06-30"
         )
         action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     new.set_defaults(run="keys.run_new")

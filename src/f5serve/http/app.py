@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIRouter
@@ -56,7 +57,9 @@ from f5serve.http.routers import (
     transcriptions,
     voices,
 )
+from f5serve.http.scopes import ScopeMiddleware, scope_of
 from f5serve.http.state import AppState
+from f5serve.secrets import EXPIRES_SOON_S
 from f5serve.settings import Settings
 
 ROUTERS = (
@@ -84,7 +87,11 @@ def make_app(state: AppState) -> FastAPI:
 
 
 def assemble() -> FastAPI:
-    """All routes without a state; enough for the OpenAPI document."""
+    """All routes without a state; enough for the OpenAPI document.
+
+    Raises:
+        TypeError: a route does not say which scope a key needs for it.
+    """
     app = FastAPI(
         title="f5serve",
         version=build.stamp().version,
@@ -96,8 +103,12 @@ def assemble() -> FastAPI:
     for each in ROUTERS:
         _add_head(each.router)
         app.include_router(each.router)
-    errors.install(app, [route for each in ROUTERS for route in each.router.routes])
-    openapi.install(app)
+    routes = [route for each in ROUTERS for route in each.router.routes]
+    for route in routes:
+        scope_of(route)
+    app.add_middleware(ScopeMiddleware, routes=routes)  # made with the first request
+    errors.install(app, routes)
+    openapi.install(app, routes)
     app.state.writer = docs.Writer()
     return app
 
@@ -171,6 +182,11 @@ def _warn(settings: Settings) -> None:
             " instead",
             clear,
         )
+    for key in settings.api_keys:
+        left_s = key.seconds_left(time.time())
+        if left_s < EXPIRES_SOON_S:
+            what = "has expired" if left_s <= 0 else f"expires at the end of {key.last_day}, UTC"
+            _log.warning("the key %s %s; `f5serve keys new` makes another one", key.name, what)
     if settings.api_keys and settings.auth == "none":
         _log.warning("F5_AUTH is none, so the keys of F5_API_KEYS are not required")
 

@@ -37,7 +37,9 @@ RETRY_AFTER_S = 5
 
 STATUSES: dict[str, int] = {
     **dict.fromkeys(["INVALID_API_KEY", "MISSING_API_KEY", "API_KEY_IN_URL"], 401),
+    "API_KEY_EXPIRED": 401,
     **dict.fromkeys(["HOST_NOT_ALLOWED", "ORIGIN_NOT_ALLOWED"], 403),
+    **dict.fromkeys(["MISSING_SCOPE", "VOICE_READ_ONLY"], 403),
     **dict.fromkeys(
         ["VOICE_NOT_FOUND", "UNKNOWN_VOICE", "STYLE_NOT_FOUND", "UNKNOWN_MODEL", "NO_SUCH_ROUTE"],
         404,
@@ -233,8 +235,9 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _MEANINGS = {
     400: "The request cannot be answered as it was sent; `message` names the field and its value.",
-    401: "A key is needed, or the one that was sent is not known.",
-    403: "Not from this host or origin.",
+    401: "A key is needed, or the one that was sent is not known or has expired.",
+    403: "The key does not have the scope of this route, the voice is read-only, or the request "
+    "comes from a host or origin that may not ask.",
     404: "There is nothing under that name or id.",
     405: "This route takes other methods; `Allow` names them.",
     408: "The body of the request did not come in time.",

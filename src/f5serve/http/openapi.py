@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 
 from f5serve.http.errors import ErrorBody, error_responses
-from f5serve.http.middleware.rate_limit import is_public
+from f5serve.http.scopes import scope_of
 from f5serve.http.speech_schemas import SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.transcription_schemas import TranscriptDelta, TranscriptDone
 from f5serve.http.word_timestamps import SpeechWords
@@ -24,7 +26,8 @@ Text to speech in a cloned voice with F5-TTS.
 than a connection should is a job; voices are recordings of a few seconds.
 
 **Keys.** Where the server asks for keys, send one as `Authorization: Bearer KEY` or as
-`X-API-Key: KEY`, never in a URL.
+`X-API-Key: KEY`, never in a URL. Each operation names the scope that the key must have: `speak`,
+`voices` or `admin`.
 
 **Errors** are `{"error": {"message", "type", "param", "code"}}`. The message says what happened,
 with the value, and what to do; `code` is stable. Where waiting helps, `Retry-After` tells how long.
@@ -66,7 +69,6 @@ _BESIDE = (
     TranscriptDelta,
     TranscriptDone,
 )
-_ASKING: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 _ALWAYS = (500,)
 _GUARDED = (401, 403, 429)
 _WITH_BODY = (408, 413, 415)
@@ -75,18 +77,22 @@ _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _REF = "#/components/schemas/"
 
 
-def install(app: FastAPI) -> None:
-    """Have `app` tell its whole contract."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Have `app` tell its whole contract; `routes` as `document`."""
 
     def openapi() -> dict[str, Any]:
-        app.openapi_schema = app.openapi_schema or document(app)
+        app.openapi_schema = app.openapi_schema or document(app, routes)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The document, complete; the same for the same routes."""
+def document(app: FastAPI, routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The document, complete; the same for the same routes.
+
+    Args:
+        routes: all that the application has, as they were declared.
+    """
     made = get_openapi(
         title=app.title,
         version=app.version,
@@ -101,8 +107,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are 400
         schemas.pop(name, None)
     made["components"]["securitySchemes"] = _SCHEMES
-    for path, operation in _each_operation(made):
-        _complete(path, operation)
+    scopes = _scopes(routes)
+    for path, method, operation in _each_operation(made):
+        _complete(operation, scopes[path, method])
         _settle_form(operation, schemas)
     for item in made["paths"].values():
         if "get" in item:
@@ -110,12 +117,22 @@ def document(app: FastAPI) -> dict[str, Any]:
     return made
 
 
-def _each_operation(made: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Path and operation, for all of a document."""
+def _scopes(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], str]:
+    """The scope of each path and method; "" of those that are open to everybody."""
+    return {
+        (route.path_format, method.lower()): scope_of(route)
+        for route in routes
+        if isinstance(route, APIRoute)
+        for method in (route.methods or ())
+    }
+
+
+def _each_operation(made: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and operation, for all of a document."""
     for path, item in made["paths"].items():
         for method, operation in item.items():
             if method in _METHODS:
-                yield path, operation
+                yield path, method, operation
 
 
 def _head(get: dict[str, Any]) -> dict[str, Any]:
@@ -134,19 +151,20 @@ def _head(get: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
-    is_guarded = not is_public(path)
+def _complete(operation: dict[str, Any], scope: str) -> None:
     answers = operation.setdefault("responses", {})
     if answers.pop("422", None):
         answers.setdefault("400", _error_answer(400))
-    wanted = _ALWAYS + (_GUARDED if is_guarded else ())
+    wanted = _ALWAYS + (_GUARDED if scope else ())
     for status in wanted + (_WITH_BODY if "requestBody" in operation else ()):
         answers.setdefault(str(status), _error_answer(status))
     for answer in answers.values():
         if answer["description"] == "Successful Response":  # FastAPI's, where a route says nothing
             answer["description"] = "Done."
     operation["responses"] = dict(sorted(answers.items()))
-    operation["security"] = _ASKING if is_guarded else [{}, *_ASKING]
+    # OpenAPI 3.1 has the names of roles there, for schemes that have no scopes of their own.
+    keys: list[dict[str, list[str]]] = [{name: [scope] if scope else []} for name in _SCHEMES]
+    operation["security"] = keys if scope else [{}, *keys]
 
 
 def _settle_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
@@ -207,6 +225,7 @@ class Operation:
         bodies: content type and model of what it takes.
         answers: when all went well.
         errors: the statuses of all others, whose body is ErrorBody.
+        scope: what a key needs for it; "" where it is open to everybody.
     """
 
     id: str
@@ -219,7 +238,7 @@ class Operation:
     bodies: tuple[str, ...]
     answers: tuple[Answer, ...]
     errors: tuple[str, ...]
-    is_open: bool
+    scope: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +337,7 @@ def _operation(method: str, path: str, spec: Mapping[str, Any]) -> Operation:
         bodies=tuple(f"{kind}: {kind_of(body['schema'])}" for kind, body in bodies.items()),
         answers=tuple(_answer(*each) for each in answers if not _is_error(each[1])),
         errors=tuple(status for status, each in answers if _is_error(each)),
-        is_open={} in spec.get("security", []),
+        scope="".join(spec.get("security", [{}])[0].get("bearer", ())),
     )
 
 

@@ -10,7 +10,8 @@ Sets in `scope["state"]`:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -34,24 +35,35 @@ class APIKeyMiddleware:
     """Refuses requests without one of `keys`, but on public paths; without keys it refuses none.
 
     Raises:
-        InvalidRequest: MISSING_API_KEY, INVALID_API_KEY, API_KEY_IN_URL.
+        InvalidRequest: MISSING_API_KEY, INVALID_API_KEY, API_KEY_EXPIRED, API_KEY_IN_URL.
         RateLimited: RATE_LIMITED, for too many wrong keys.
+
+    Args:
+        clock: seconds since 1970.
     """
 
-    def __init__(self, app: ASGIApp, keys: Sequence[ApiKey], wrong_per_minute: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Sequence[ApiKey],
+        wrong_per_minute: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._app = app
         self._keys = keys
         self._wrong = TokenBuckets(wrong_per_minute)
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = list(_sent(scope)) if self._keys else []
-        key = next(filter(None, [find_key(self._keys, each) for each in sent]), None)
+        found = [key for each in sent if (key := find_key(self._keys, each))]
+        key = next((key for key in found if key.seconds_left(self._clock()) > 0), None)
         state = scope.setdefault("state", {})
         state["key"] = key
         state["caller"] = key.name if key else ""
         state["is_known"] = key is not None or not self._keys
         if not state["is_known"] and not is_public(scope["path"]):
-            raise self._refusal(scope, bool(sent))
+            raise _expired(found[0]) if found else self._refusal(scope, bool(sent))
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, has_sent: bool) -> F5Error:
@@ -78,6 +90,14 @@ class APIKeyMiddleware:
             code="INVALID_API_KEY",
             hint=f"{_HOW} The operator of this server issues keys.",
         )
+
+
+def _expired(key: ApiKey) -> InvalidRequest:
+    return InvalidRequest(
+        f"The API key {key.name} expired at the end of {key.last_day}, UTC.",
+        code="API_KEY_EXPIRED",
+        hint="The operator of this server issues keys.",
+    )
 
 
 def _sent(scope: Scope) -> Iterator[bytes]:

@@ -15,7 +15,9 @@ from f5serve.http import errors
 from f5serve.http.deadlines import RequestDeadline
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
+from f5serve.http.scopes import needs
 from f5serve.http.state import StateDep
+from f5serve.secrets import SPEAK
 from f5serve.synthesis.word_timing import MAX_TEXT_CHARS, Recording, RecordingAlignment, align
 
 router = APIRouter(tags=["alignments"], route_class=upload_route(LONG.max_bytes))
@@ -89,6 +91,7 @@ class AlignmentForm:
         **errors.error_responses(400, 501, 503, 504),
     },
 )
+@needs(SPEAK)
 async def create_alignment(
     form: Annotated[AlignmentForm, Depends()], state: StateDep, request: Request
 ) -> Alignment | Response:

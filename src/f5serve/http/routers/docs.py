@@ -116,7 +116,10 @@ def _operation(spec: Operation) -> str:
     parts = [
         f'<h3 id="{spec.id}"><code>{spec.method} {html.escape(spec.path)}</code></h3>',
         f"<p><strong>{_inline(spec.summary)}</strong></p>{_text(spec.description)}",
-        "" if spec.is_open else "<p>Asks for a key, where the server does.</p>",
+        f"<p>Needs a key with the scope <code>{html.escape(spec.scope)}</code>, where the server "
+        "asks for keys.</p>"
+        if spec.scope
+        else "",
         _entries(spec.entries, "Parameters"),
         *(f"<p>Takes <code>{_linked(body)}</code></p>" for body in spec.bodies),
     ]

@@ -12,7 +12,9 @@ from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.jobs import ACCEPTED, accept
 from f5serve.http.schemas import JobAccepted, NewJob, document_fields
+from f5serve.http.scopes import needs
 from f5serve.http.state import IDEMPOTENCY_PARAMETER, JobId, Owner, StateDep
+from f5serve.secrets import SPEAK
 from f5serve.service.dubs import DUB, DubRequest
 
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
@@ -35,6 +37,7 @@ class NewDub(DubRequest):
     responses={202: ACCEPTED, **errors.error_responses(400, 409, 503)},
     openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
+@needs(SPEAK)
 async def create_dub(new: NewDub, job_id: JobId, owner: Owner, state: StateDep) -> JSONResponse:
     """Take a subtitle file and answer at once; it is a job like those of /v1/jobs.
 

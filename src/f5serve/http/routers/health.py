@@ -1,4 +1,4 @@
-"""GET /ping, /health and /metrics; strangers get little where keys are needed."""
+"""GET /ping, /health and /metrics; who is no admin gets little where keys are needed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from f5serve import build
 from f5serve.http import errors
+from f5serve.http.scopes import has_scope, needs
 from f5serve.http.state import StateDep, health_status
 from f5serve.metrics import MEDIA_TYPE
+from f5serve.secrets import ADMIN
 
 router = APIRouter(tags=["health"])
 
@@ -90,7 +92,8 @@ class StartHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """How the server is; without a key, where keys are asked for, only the first two."""
+    """How the server is; without a key of the scope admin, where keys are asked for, only the first
+    two."""
 
     status: str = Field(examples=["ok"], description="ok, loading, degraded, failed or ending.")
     version: str = Field(examples=["0.2.0"])
@@ -145,7 +148,7 @@ async def ping(state: StateDep) -> Any:
 )
 async def get_health(request: Request, state: StateDep) -> Any:
     """Model, store, queue, device, disks, what the doctor says, and how long the start took."""
-    if not getattr(request.state, "is_known", True):
+    if not has_scope(request, ADMIN):
         status = health_status(state.operations.model, state.lifecycle)
         return {"status": status, "version": build.stamp().version}
     health = await state.operations.answer({"endpoint": "health"}, "")
@@ -164,6 +167,7 @@ async def get_health(request: Request, state: StateDep) -> Any:
         }
     },
 )
+@needs(ADMIN)
 async def get_metrics(state: StateDep) -> Response:
     """Requests, speech, engine, memory and disk as numbers for Prometheus.
 

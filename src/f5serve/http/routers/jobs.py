@@ -26,7 +26,9 @@ from f5serve.http.schemas import (
     Links,
     NewJob,
 )
+from f5serve.http.scopes import needs
 from f5serve.http.state import IDEMPOTENCY_PARAMETER, AppState, JobId, Owner, StateDep
+from f5serve.secrets import SPEAK
 from f5serve.service.executor import BoundedExecutor
 from f5serve.service.requests import TTSRequest
 from f5serve.service.responses import JobFile
@@ -72,6 +74,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
     responses={202: ACCEPTED, **errors.error_responses(400, 409, 503)},
     openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
+@needs(SPEAK)
 async def create_job(new: NewJob, job_id: JobId, owner: Owner, state: StateDep) -> JSONResponse:
     """Take a text and answer at once; ask for the job's status, then for its result.
 
@@ -102,6 +105,7 @@ def job_links(job_id: str) -> Links:
     response_model=JobList,
     responses=errors.error_responses(400, 503),
 )
+@needs(SPEAK)
 async def list_jobs(
     state: StateDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="How many.")] = 50,
@@ -141,6 +145,7 @@ async def list_jobs(
         **errors.error_responses(400, 404, 503),
     },
 )
+@needs(SPEAK)
 async def get_job(job_id: Id, state: StateDep) -> JSONResponse:
     """QUEUED, PROCESSING with its progress, COMPLETED, ERROR with the reason, or CANCELLED."""
     answer = _with_routes(await _ask(state, "status", job_id))
@@ -155,6 +160,7 @@ async def get_job(job_id: Id, state: StateDep) -> JSONResponse:
     response_model=JobResult,
     responses=errors.error_responses(400, 404, 409, 503),
 )
+@needs(SPEAK)
 async def get_job_result(job_id: Id, state: StateDep) -> JSONResponse:
     """The answer of the tts operation, with new URLs; nothing is computed."""
     answer = await _ask(state, "result", job_id)
@@ -182,6 +188,7 @@ async def get_job_result(job_id: Id, state: StateDep) -> JSONResponse:
         **errors.error_responses(400, 404, 409, 416, 503),
     },
 )
+@needs(SPEAK)
 async def get_job_audio(job_id: Id, request: Request, state: StateDep) -> Response:
     """The sound itself, in the format that was asked for; `Range` and `If-None-Match` work."""
     file = await state.operations.job_file(job_id)
@@ -201,6 +208,7 @@ async def get_job_audio(job_id: Id, request: Request, state: StateDep) -> Respon
         **errors.error_responses(400, 404, 409, 416, 503),
     },
 )
+@needs(SPEAK)
 async def get_job_take(
     job_id: Id, part: Number, take: Number, request: Request, state: StateDep
 ) -> Response:
@@ -223,6 +231,7 @@ async def get_job_take(
         **errors.error_responses(400, 404, 409, 416, 503),
     },
 )
+@needs(SPEAK)
 async def get_job_timings(
     job_id: Id, format: SubtitleFormat, request: Request, state: StateDep
 ) -> Response:
@@ -239,6 +248,7 @@ async def get_job_timings(
     response_model=JobCancelled,
     responses=errors.error_responses(400, 404, 503),
 )
+@needs(SPEAK)
 async def cancel_job(job_id: Id, state: StateDep) -> JSONResponse:
     """Wherever it is: waiting, or at work in another process. One that is over stays as it is."""
     return JSONResponse(await _ask(state, "cancel", job_id))

@@ -16,7 +16,9 @@ from starlette.requests import Request
 
 from f5serve.errors import InvalidRequest
 from f5serve.http import errors
+from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, StateDep
+from f5serve.secrets import SPEAK, VOICES
 from f5serve.text.lexicon_files import (
     MAX_FILE_BYTES,
     dump_pls,
@@ -183,6 +185,7 @@ _WRITE = errors.error_responses(400, 404, 409, 503)
     summary="List lexicons",
     responses=errors.error_responses(400, 503),
 )
+@needs(SPEAK)
 async def list_lexicons(
     state: StateDep,
     limit: Annotated[
@@ -205,6 +208,7 @@ async def list_lexicons(
     response_model_exclude_none=True,
     responses=_READ,
 )
+@needs(SPEAK)
 async def get_library_lexicon(state: StateDep, request: Request, format: Format = None) -> Any:
     """The rules that count for every voice, as JSON or, with `?format=pls`, as PLS."""
     return await _work(state, "get_lexicon", _get, "", _wants_pls(request, format))
@@ -217,6 +221,7 @@ async def get_library_lexicon(state: StateDep, request: Request, format: Format 
     responses=_WRITE,
     openapi_extra=_WHOLE_BODY,
 )
+@needs(VOICES)
 async def put_library_lexicon(state: StateDep, request: Request) -> LexiconSaved:
     """Import a lexicon in place of all rules that there are."""
     return await _work(state, "put_lexicon", _put, "", await _read_body(request))
@@ -229,6 +234,7 @@ async def put_library_lexicon(state: StateDep, request: Request) -> LexiconSaved
     responses=_WRITE,
     openapi_extra=_CHANGE_BODY,
 )
+@needs(VOICES)
 async def patch_library_lexicon(state: StateDep, request: Request) -> LexiconChanged:
     """Remove the rules for some texts, then add others, in place of those for the same text."""
     return await _work(state, "patch_lexicon", _patch, "", await _read_body(request))
@@ -240,6 +246,7 @@ async def patch_library_lexicon(state: StateDep, request: Request) -> LexiconCha
     summary="Delete the rules for all voices",
     responses=_WRITE,
 )
+@needs(VOICES)
 async def delete_library_lexicon(state: StateDep) -> LexiconDeleted:
     """Remove all of these rules; there need not be any."""
     return await _work(state, "delete_lexicon", _delete, "")
@@ -253,6 +260,7 @@ async def delete_library_lexicon(state: StateDep) -> LexiconDeleted:
     response_model_exclude_none=True,
     responses=_READ,
 )
+@needs(SPEAK)
 async def get_voice_lexicon(
     voice_id: VoiceId, state: StateDep, request: Request, format: Format = None
 ) -> Any:
@@ -267,6 +275,7 @@ async def get_voice_lexicon(
     responses=_WRITE,
     openapi_extra=_WHOLE_BODY,
 )
+@needs(VOICES)
 async def put_voice_lexicon(voice_id: VoiceId, state: StateDep, request: Request) -> LexiconSaved:
     """Import a lexicon in place of all rules of this voice."""
     return await _work(state, "put_lexicon", _put, voice_id, await _read_body(request))
@@ -279,6 +288,7 @@ async def put_voice_lexicon(voice_id: VoiceId, state: StateDep, request: Request
     responses=_WRITE,
     openapi_extra=_CHANGE_BODY,
 )
+@needs(VOICES)
 async def patch_voice_lexicon(
     voice_id: VoiceId, state: StateDep, request: Request
 ) -> LexiconChanged:
@@ -292,6 +302,7 @@ async def patch_voice_lexicon(
     summary="Delete the rules of one voice",
     responses=_WRITE,
 )
+@needs(VOICES)
 async def delete_voice_lexicon(voice_id: VoiceId, state: StateDep) -> LexiconDeleted:
     """Remove all rules of this voice; there need not be any. Deleting the voice does that too."""
     return await _work(state, "delete_lexicon", _delete, voice_id)

@@ -21,9 +21,11 @@ from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.model_files import MODEL_FILES, require_packages
 from f5serve.http import errors
+from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, StateDep
 from f5serve.models.local import find
 from f5serve.models.registry import PUBLISHED, ModelSpec
+from f5serve.secrets import SPEAK
 from f5serve.settings import Settings
 
 OPENAI_IDS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
@@ -219,6 +221,7 @@ class AudioModels(BaseModel):
 
 
 @router.get("/v1/models", operation_id="list_models", summary="List all models")
+@needs(SPEAK)
 async def list_models(state: StateDep) -> ModelList:
     """The model that speaks comes first; the last ones are what this server could be set up with.
 
@@ -233,6 +236,7 @@ async def list_models(state: StateDep) -> ModelList:
     summary="Look at one model",
     responses=errors.error_responses(404),
 )
+@needs(SPEAK)
 async def get_model(
     model_id: Annotated[str, Path(description="Its id, or a name of OpenAI's.")], state: StateDep
 ) -> Model:
@@ -245,6 +249,7 @@ async def get_model(
     operation_id="list_audio_models",
     summary="List models for a menu",
 )
+@needs(SPEAK)
 async def list_audio_models(state: StateDep) -> AudioModels:
     """What requests for speech may name as their model, in the shape that Open WebUI asks for."""
     found = await state.operations.work("list_models", describe_all, state)

@@ -20,6 +20,7 @@ from f5serve.errors import BadAudio, F5Error, InvalidRequest
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.models import resolve_model
+from f5serve.http.scopes import needs
 from f5serve.http.speech_schemas import SpeechBody, SpeechDelta, SpeechDone, SpeechError
 from f5serve.http.state import (
     IDEMPOTENCY_PARAMETER,
@@ -37,6 +38,7 @@ from f5serve.http.word_timestamps import (
     word_header,
     word_timestamps,
 )
+from f5serve.secrets import SPEAK
 from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.requests import TTSRequest
@@ -143,6 +145,7 @@ OTHERS = "*"
     },
     openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
+@needs(SPEAK)
 async def create_speech(body: SpeechBody, job_id: JobId, owner: Owner, state: StateDep) -> Response:
     """OpenAI's request for speech, as its clients send it.
 

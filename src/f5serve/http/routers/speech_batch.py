@@ -26,6 +26,7 @@ from f5serve.http.errors import Problem
 from f5serve.http.request_body import JsonRoute
 from f5serve.http.routers.jobs import job_links
 from f5serve.http.routers.speech import ResolvedSpeech, error_param, refusal, resolve
+from f5serve.http.scopes import needs
 from f5serve.http.speech_schemas import (
     SpeechBatch,
     SpeechBatchResult,
@@ -42,6 +43,7 @@ from f5serve.http.state import (
 )
 from f5serve.http.streaming import cancel_on_disconnect
 from f5serve.http.word_timestamps import word_timestamps
+from f5serve.secrets import SPEAK
 from f5serve.service.events import AudioFile, Completed, DeliveryOptions
 
 _log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ router = APIRouter(tags=["speech"], route_class=JsonRoute)
     responses=errors.error_responses(400, 503),
     openapi_extra={"parameters": [IDEMPOTENCY_PARAMETER]},
 )
+@needs(SPEAK)
 async def create_speech_batch(
     batch: SpeechBatch, job_id: JobId, owner: Owner, state: StateDep
 ) -> Response:

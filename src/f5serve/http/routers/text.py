@@ -9,7 +9,9 @@ from pydantic import BaseModel, Field
 
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute
+from f5serve.http.scopes import needs
 from f5serve.http.state import StateDep
+from f5serve.secrets import SPEAK
 from f5serve.service.text_preview import TextRequest
 
 router = APIRouter(tags=["speech"], route_class=JsonRoute)
@@ -71,6 +73,7 @@ class SpokenText(BaseModel):
     response_model=SpokenText,
     responses=errors.error_responses(400, 404, 503, 504),
 )
+@needs(SPEAK)
 async def preview_text(body: TextRequest, state: StateDep) -> dict[str, Any]:
     """The words after lexicon and normalization, and the utterances; nothing is synthesized."""
     return await state.operations.preview_text(body)

@@ -26,6 +26,7 @@ from f5serve.http.errors import BadField
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.routers.models import unknown
+from f5serve.http.scopes import needs
 from f5serve.http.speech_schemas import SpeechError
 from f5serve.http.state import AppState, StateDep
 from f5serve.http.streaming import SSE
@@ -38,6 +39,7 @@ from f5serve.http.transcription_schemas import (
     text_of,
     verbose,
 )
+from f5serve.secrets import SPEAK
 from f5serve.synthesis.transcription import (
     TranscribedPiece,
     TranscriptionOptions,
@@ -179,6 +181,7 @@ def _document() -> dict[int | str, dict[str, Any]]:
     response_model_exclude_none=True,
     responses=_document(),
 )
+@needs(SPEAK)
 async def create_transcription(
     form: Annotated[TranscriptionForm, Depends()],
     state: StateDep,

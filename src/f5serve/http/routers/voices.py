@@ -17,6 +17,7 @@ from f5serve.audio.encode import encode
 from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.http import errors
 from f5serve.http.request_body import read_upload, upload_route
+from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
 from f5serve.http.voice_schemas import (
     ErasedResults,
@@ -27,6 +28,7 @@ from f5serve.http.voice_schemas import (
     VoiceDetail,
     VoiceList,
 )
+from f5serve.secrets import SPEAK, VOICES
 from f5serve.types import Voice as Reference
 from f5serve.voices.catalog import MAX_PAGE, Page
 from f5serve.voices.consents import VoiceConsents
@@ -61,6 +63,7 @@ router = APIRouter(tags=["voices"], route_class=upload_route(MAX_BYTES))
     summary="List voices",
     responses=errors.error_responses(400, 503),
 )
+@needs(SPEAK)
 async def list_voices(
     state: StateDep,
     limit: Annotated[
@@ -88,6 +91,7 @@ async def list_voices(
     summary="Look at one voice",
     responses=errors.error_responses(400, 404, 409, 503),
 )
+@needs(SPEAK)
 async def get_voice(voice_id: VoiceId, state: StateDep) -> VoiceDetail:
     """What is known of a voice, and the words that are spoken in it."""
     return await state.operations.work("get_voice", _detail, state.voices, voice_id)
@@ -107,6 +111,7 @@ async def get_voice(voice_id: VoiceId, state: StateDep) -> VoiceDetail:
         **errors.error_responses(400, 404, 409, 503),
     },
 )
+@needs(SPEAK)
 async def get_voice_sample(
     voice_id: VoiceId,
     state: StateDep,
@@ -227,6 +232,7 @@ class VoiceForm:
     status_code=201,
     responses=errors.error_responses(400, 404, 409, 503),
 )
+@needs(VOICES)
 async def create_voice(
     new: Annotated[VoiceForm, Depends()], owner: Owner, state: StateDep, response: Response
 ) -> VoiceDetail:
@@ -246,6 +252,7 @@ async def create_voice(
     response_model_exclude_none=True,
     responses=errors.error_responses(400, 404, 409, 503),
 )
+@needs(VOICES)
 async def delete_voice(
     voice_id: VoiceId,
     state: StateDep,
