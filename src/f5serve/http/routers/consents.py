@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field
 
 from f5serve.http import errors
 from f5serve.http.request_body import JsonRoute, read_upload, upload_route
+from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
+from f5serve.secrets import SPEAK, VOICES
 from f5serve.text.language import MAX_TAG_CHARS
 from f5serve.voices.consent_records import MAX_BYTES, MAX_NAME_CHARS, ConsentRecord
 from f5serve.voices.consents import MAX_PAGE, VoiceConsents
@@ -95,6 +97,7 @@ class ConsentForm:
     status_code=201,
     responses=errors.error_responses(400, 503),
 )
+@needs(VOICES)
 async def create_voice_consent(
     new: Annotated[ConsentForm, Depends()], owner: Owner, state: StateDep, response: Response
 ) -> RecordedConsent:
@@ -113,6 +116,7 @@ async def create_voice_consent(
     summary="List recorded consents",
     responses=errors.error_responses(400, 404, 503),
 )
+@needs(SPEAK)
 async def list_voice_consents(
     state: StateDep,
     limit: Annotated[
@@ -144,12 +148,14 @@ async def list_voice_consents(
     summary="Look at one recorded consent",
     responses=errors.error_responses(404, 503),
 )
+@needs(SPEAK)
 async def get_voice_consent(consent_id: ConsentId, state: StateDep) -> RecordedConsent:
     """Whose it is, and since when."""
     consents = state.voices.consents
     return _shown(await state.operations.work("get_voice_consent", consents.get, consent_id))
 
 
+@needs(VOICES)
 async def update_voice_consent(
     consent_id: ConsentId, update: ConsentUpdate, state: StateDep
 ) -> RecordedConsent:
@@ -179,6 +185,7 @@ router.add_api_route(
     summary="Delete one recorded consent",
     responses=errors.error_responses(404, 409, 503),
 )
+@needs(VOICES)
 async def delete_voice_consent(consent_id: ConsentId, state: StateDep) -> ConsentDeleted:
     """Remove it with its recording. One that a voice was created with is refused: delete the voice
     first, or upload it with another consent.
