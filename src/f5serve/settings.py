@@ -250,7 +250,7 @@ class Settings:
         "F5_SERVER_KEY",
         "",
         str,
-        "Key that `f5serve say --server` sends, unless --key gives another.",
+        "Key that `f5serve say` and `mcp` send with --server, unless --key gives another.",
         secret=True,
     )
 
