@@ -54,6 +54,7 @@ HOMES = {
     "starlette": {"http"},
     "uvicorn": {"http"},
     "pydantic": {"http", "service", "mcp_server"},
+    "zeroconf": {"wyoming"},
     "mcp": {"mcp_server"},
     "mcp_types": {"mcp_server"},
     "subprocess": {"audio", "doctor", "startup", "alignment"},
