@@ -78,6 +78,8 @@ def test_short_speech_comes_in_the_result_and_long_speech_in_a_file(tmp_path: Pa
             assert (audio.mime_type, found.structured_content["path"]) == ("audio/mpeg", None)
             seconds = decode(base64.b64decode(audio.data)).duration_s
             assert seconds == pytest.approx(found.structured_content["duration_s"], abs=0.12)
+            again = await one.client.call_tool("say", {"text": TEXT})  # out of the cache
+            assert audio_of(again).data == audio.data
             assert one.files() == ["ana.wav"]
             spoken = await one.call("say", text=TEXT * 6, format="wav")
             file = Path(spoken["path"])

@@ -15,10 +15,11 @@ from f5serve.errors import F5Error
 from f5serve.store.base import ObjectStore
 from f5serve.types import Wave
 from f5serve.voices import consent_records
-from f5serve.voices.consent_records import MAX_NAME_CHARS, dump_consent, load_consent, record_key
+from f5serve.voices.consent_records import dump_consent, load_consent, record_key
 from f5serve.voices.garbage import GcOptions
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.records import Consent, dump_record, load_record
+from f5serve.voices.storage import MAX_CONSENT_CHARS
 from tests.voices.conftest import Machine
 from tests.voices.material import (
     OTHER_WORDS,
@@ -73,7 +74,7 @@ def test_a_name_that_cannot_be_kept(store: ObjectStore, machine: Machine) -> Non
     consents = machine().consents
     made = consents.create("Ana", "en", recording())
     before = saved(store)
-    for name in ("", "  ", "a\nb", "x" * (MAX_NAME_CHARS + 1), "\ud800", "a\0"):
+    for name in ("", "  ", "a\nb", "x" * (MAX_CONSENT_CHARS + 1), "\ud800", "a\0"):
         assert refusal(consents.create, name, "en", recording()).code == "BAD_CONSENT"
         assert refusal(consents.rename, made.id, name).code == "BAD_CONSENT"
     assert saved(store) == before

@@ -40,10 +40,12 @@ def serve_remote(folder: Path, url: str, key: str) -> None:
     backend = RemoteBackend(url, key)
     server = SpeechServer(SpeechTools(backend, Folder(folder)))
     _log.info("speaks through %s", backend.url)
+    exit_code = 1
     try:
         asyncio.run(_run(server))
+        exit_code = 0
     finally:
-        exit_after(ENDING_S, 1)
+        exit_after(ENDING_S, exit_code)
 
 
 def serve_local(folder: Path) -> None:

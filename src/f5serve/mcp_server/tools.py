@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_INLINE_BYTES = 700_000
-"""Largest audio inside a result: 45 s of mp3. Clients keep a result in the model's context."""
+"""Largest audio inside a result: 85 s of mp3. Clients keep a result in the model's context."""
 
 INSTRUCTIONS = """\
 Speech in cloned voices. list_voices names the voices; say speaks a text in one of them; clone_voice

@@ -20,13 +20,13 @@ from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.store.json_documents import InvalidDocument, canonical_json, parse_object
 from f5serve.voices import names
 from f5serve.voices.records import Blob, Consent
+from f5serve.voices.storage import MAX_CONSENT_CHARS
 
 SCHEMA: Final = 1
 DAMAGED: Final = "CONSENT_DAMAGED"
 TOO_NEW: Final = "CONSENT_TOO_NEW"
 UNREADABLE: Final = (DAMAGED, TOO_NEW)
 ID_PREFIX: Final = "cons_"
-MAX_NAME_CHARS: Final = 200
 MAX_BYTES: Final = 10 * 1024 * 1024
 """Of a recording; as OpenAI has it."""
 
@@ -114,11 +114,11 @@ def check_person(name: str) -> str:
         InvalidRequest: code BAD_CONSENT.
     """
     stripped = name.strip()
-    if not stripped or len(stripped) > MAX_NAME_CHARS or not _LINE.fullmatch(stripped):
+    if not stripped or len(stripped) > MAX_CONSENT_CHARS or not _LINE.fullmatch(stripped):
         raise InvalidRequest(
             f"{stripped[:60]!a} cannot be the name of a consent.",
             code="BAD_CONSENT",
-            hint=f"Give the name of the person who agrees, a line of at most {MAX_NAME_CHARS}"
+            hint=f"Give the name of the person who agrees, a line of at most {MAX_CONSENT_CHARS}"
             " characters.",
         )
     return stripped

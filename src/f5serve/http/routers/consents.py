@@ -14,8 +14,9 @@ from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
 from f5serve.secrets import SPEAK, VOICES
 from f5serve.text.language import MAX_TAG_CHARS
-from f5serve.voices.consent_records import MAX_BYTES, MAX_NAME_CHARS, ConsentRecord
+from f5serve.voices.consent_records import MAX_BYTES, ConsentRecord
 from f5serve.voices.consents import MAX_PAGE, VoiceConsents
+from f5serve.voices.storage import MAX_CONSENT_CHARS
 
 MAX_ID_CHARS = 64
 DEFAULT_PAGE = 20
@@ -23,7 +24,7 @@ DEFAULT_PAGE = 20
 router = APIRouter(tags=["voices"], route_class=upload_route(MAX_BYTES))
 
 ConsentId = Annotated[str, Path(description="Its id, as its creation has answered it.")]
-ConsentName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+ConsentName = Annotated[str, Field(min_length=1, max_length=MAX_CONSENT_CHARS)]
 
 
 class RecordedConsent(BaseModel):
@@ -67,7 +68,7 @@ class ConsentForm:
     name: Annotated[
         str,
         Form(
-            max_length=MAX_NAME_CHARS,
+            max_length=MAX_CONSENT_CHARS,
             description="Of the person who agrees; voices that are created with it show it.",
             examples=["Ana Example"],
         ),
