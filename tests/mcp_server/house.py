@@ -70,13 +70,20 @@ def make_folder(tmp_path: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def agent(
-    tmp_path: Path, recognition: SpeechRecognition | None = None, **settings: Any
+    tmp_path: Path,
+    recognition: SpeechRecognition | None = None,
+    mode: str = "auto",
+    **settings: Any,
 ) -> AsyncIterator[Agent]:
-    """A client of a server over this machine's model, which is a tone."""
+    """A client of a server over this machine's model, which is a tone.
+
+    Args:
+        mode: "legacy" has messages and a handshake as over standard input and output.
+    """
     folder = make_folder(tmp_path)
     async with house(tmp_path, **settings) as here:
         voices = VoiceLibrary(here.store, tmp_path / "others")
         backend = LocalBackend(here.operations, voices, recognition)
         server = SpeechServer(SpeechTools(backend, Folder(folder)))
-        async with Client(server) as client:
+        async with Client(server, mode=mode) as client:
             yield Agent(client, folder, here)

@@ -136,6 +136,35 @@ def test_a_client_that_cancels_stops_the_server(home: House, tmp_path: Path) -> 
     run(story)
 
 
+def test_a_transcription_that_is_cancelled_ends_its_connection(tmp_path: Path) -> None:
+    """It is one long request; the server notices that its caller has left."""
+
+    async def story() -> None:
+        asked, left = asyncio.Event(), asyncio.Event()
+
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await reader.read()
+            left.set()
+            writer.close()
+
+        async with (
+            await asyncio.start_server(hold, "127.0.0.1", 0) as server,
+            asyncio.timeout(PATIENCE_S),
+        ):
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with agent(tmp_path, url) as one:
+                call = one.client.call_tool("transcribe", {"path": "ana.wav"})
+                calling = asyncio.create_task(call)
+                await asked.wait()
+                calling.cancel()
+                await left.wait()
+                await asyncio.wait({calling})
+
+    run(story)
+
+
 class Other(http.server.BaseHTTPRequestHandler):
     """A server that is not f5serve."""
 

@@ -72,7 +72,8 @@ class LocalBackend:
 
     def _list(self, after: str) -> VoicePage:
         begins_behind = "" if not after or is_default(after) else check_name(after)
-        page = self._voices.page(begins_behind, MAX_VOICES - (not after))
+        limit = MAX_VOICES if after else MAX_VOICES - 1  # behind the packaged one
+        page = self._voices.page(begins_behind, limit)
         styles = self._voices.all_styles()
         found = [
             VoiceEntry(
