@@ -31,7 +31,7 @@ from f5serve.settings import Settings
 from f5serve.store.config import open_store
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Utterance, Wave
-from f5serve.voices.library import open_library
+from f5serve.voices.libraries import open_library
 
 STEP_S = 1.0
 """From one look whether the call is still wanted to the next."""

@@ -26,7 +26,7 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.config import open_store
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import SpeechRequest
-from f5serve.voices.library import open_library
+from f5serve.voices.libraries import open_library
 from f5serve.voices.prepare import default_voice
 
 

@@ -19,12 +19,13 @@ from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod import service as runpod_service
 from f5serve.runpod.handler import Handler
 from f5serve.service import SpeechService
+from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
 from f5serve.startup.process import init_process
 from f5serve.store.config import open_store
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
-from f5serve.voices.library import open_library
+from f5serve.voices.libraries import VoiceLibraries
 
 
 class Timed(Tone):
@@ -52,8 +53,10 @@ class Timed(Tone):
 def start_plain(settings: Settings, load: Callable[[], Synthesizer]) -> None:
     """The same operations behind the loop that the SDK brings."""
     store = open_store(settings)
-    operations = SpeechService(store, open_library(settings, store), load, settings)
-    handler = Handler(runpod_sdk.load(), lambda: operations, {})
+    libraries = VoiceLibraries(settings, store)
+    operations = SpeechService(store, libraries.of(""), load, settings)
+    tenants = Tenants(operations, "", store, libraries)
+    handler = Handler(runpod_sdk.load(), lambda: tenants, {}, settings)
     kill_forks_with_parent()  # else each run of the control leaves a heartbeat behind
     runpod_sdk.start({"handler": handler.handle, "concurrency_modifier": _many(settings)}, [])
 

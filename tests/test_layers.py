@@ -17,7 +17,7 @@ LAYERS = {
     **dict.fromkeys(
         [
             *["types", "asr_types", "errors", "secrets", "settings", "number_formats"],
-            *["text_kinds", "build", "metrics", "process", "logging", "__init__"],
+            *["text_kinds", "tenant_tokens", "build", "metrics", "process", "logging", "__init__"],
         ],
         0,
     ),

@@ -185,7 +185,7 @@ async def missing_operations() -> list[str]:
     from f5serve.settings import Settings
     from f5serve.store.memory import MemoryStore
     from f5serve.synthesis.synthesizer import Synthesizer
-    from f5serve.voices.library import open_library
+    from f5serve.voices.libraries import open_library
 
     settings, store = Settings(), MemoryStore()
     voices = open_library(settings, store)

@@ -35,6 +35,9 @@ EXPIRES_SOON_S = 14 * 24 * 3600.0
 PUBLIC = "public"
 """The tenant whose voices everybody may use, and only its own keys may change."""
 
+MIN_SECRET_CHARS = 32
+"""Shortest secret that signs names of tenants."""
+
 _ONE_NAME = r"[A-Za-z0-9_.-]{1,64}"
 # In lower case, because a file system may take A and a for the same folder.
 _ONE_TENANT = r"[a-z0-9][a-z0-9_-]{0,39}"

@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 
 from f5serve.errors import InvalidRequest
 from f5serve.number_formats import FORMATS
-from f5serve.secrets import ApiKey, bare_url, parse_keys, secrets_in
+from f5serve.secrets import (
+    MIN_SECRET_CHARS,
+    ApiKey,
+    bare_url,
+    is_tenant,
+    parse_keys,
+    secrets_in,
+)
 from f5serve.text_kinds import VALUES, parse_normalize
 
 MAX_CHARS = 1_000_000
@@ -89,6 +96,20 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise ValueError("a number from 0 to 1")
     return value
+
+
+def tenant_name(text: str) -> str:
+    """The name of a tenant."""
+    if not is_tenant(text):
+        raise ValueError("up to 40 small letters, digits, _ and -, such as acme")
+    return text
+
+
+def secret_of_tenants(text: str) -> str:
+    """A secret that signs; one that can be guessed would let everybody be every tenant."""
+    if len(text) < MIN_SECRET_CHARS:
+        raise ValueError(f"at least {MIN_SECRET_CHARS} characters; `f5serve keys new` makes a key")
+    return text
 
 
 def path(text: str) -> Path:
@@ -214,6 +235,34 @@ class Settings:
         0,
         whole(0, 100_000),
         "Requests that one key may have under way at a time; 0 is no limit.",
+    )
+    tenant: str = setting(
+        "F5_TENANT",
+        "",
+        tenant_name,
+        "Tenant to whom all belongs that comes without one: keys and RunPod jobs without a tenant, "
+        "Wyoming, and the command line; nothing is no tenant, the root of the store.",
+    )
+    tenant_secret: str = setting(
+        "F5_TENANT_SECRET",
+        "",
+        secret_of_tenants,
+        "Secret of at least 32 characters that signs the field `tenant` of RunPod jobs; with it a "
+        "job without that field is refused, unless F5_TENANT is set.",
+        secret=True,
+    )
+    tenant_rate_per_minute: int = setting(
+        "F5_TENANT_RATE_PER_MINUTE",
+        0,
+        whole(0, 1_000_000),
+        "Requests that all keys of one tenant may send in a minute, together; 0 is no limit.",
+    )
+    tenant_concurrency: int = setting(
+        "F5_TENANT_CONCURRENCY",
+        0,
+        whole(0, 100_000),
+        "Requests that all keys of one tenant may have under way at a time, together; 0 is no "
+        "limit.",
     )
     max_body_mb: int = setting(
         "F5_MAX_BODY_MB",

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from datetime import UTC, datetime
 
 from f5serve.jobs.history import key_of
 from tests.doctor.machines import (
@@ -503,6 +504,20 @@ FAULTS = (
         cpu_box,
         sets(F5_WYOMING="0.0.0.0:10200"),
         "WYOMING_WITHOUT_KEYS",
+        True,
+    ),
+    Fault(
+        "a key that has expired",
+        cpu_box,
+        sets(F5_API_KEYS=f"ana:{'ab' * 32}::2020-01-31"),
+        "KEY_EXPIRED",
+        True,
+    ),
+    Fault(
+        "a key that expires today",
+        cpu_box,
+        sets(F5_API_KEYS=f"acme/ana:{'ab' * 32}:speak:{datetime.now(UTC).date()}"),
+        "KEY_EXPIRES_SOON",
         True,
     ),
     Fault("hub without scheme", cpu_box, sets(HF_ENDPOINT="hf-mirror.example"), "HUB_NO_SCHEME"),

@@ -23,13 +23,16 @@ from f5serve.http.server import UvicornServer
 from f5serve.http.state import AppState
 from f5serve.secrets import parse_keys
 from f5serve.service import ServiceOptions, SpeechService
+from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
+from f5serve.store.namespace import tenant_store
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Engine
-from f5serve.voices.library import LibraryOptions, VoiceLibrary
+from f5serve.voices.libraries import VoiceLibraries
+from f5serve.voices.library import LibraryOptions
 from f5serve.voices.prepare import NO_TRANSCRIBER, Transcriber
 from tests.service.house import CountingTone
 
@@ -79,10 +82,14 @@ def house(
     made = replace(Settings(), **settings)
     store = store or MemoryStore()
     tone = tone or CountingTone()
-    voices = VoiceLibrary(store, folder / "cache", made.require_consent, hearing, library)
+    libraries = VoiceLibraries(replace(made, data_dir=folder), store, hearing, library)
+    voices, own = libraries.of(made.tenant), tenant_store(store, made.tenant)
     load = lambda: Synthesizer(engine or tone, max_text_chars=100_000)  # noqa: E731
-    operations = SpeechService(store, voices, load, made, options)
-    service = AppState(operations, store, voices, Aligners(), made, recognition=recognition)
+    operations = SpeechService(own, voices, load, made, options)
+    tenants = Tenants(operations, made.tenant, store, libraries)
+    service = AppState(
+        *(operations, own, voices, Aligners(), made), recognition=recognition, tenants=tenants
+    )
     app = make_app(service)
     guarded = AccessLogMiddleware(
         build_middleware(app, made, wrong_keys_per_minute), operations.metrics

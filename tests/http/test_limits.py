@@ -25,11 +25,12 @@ from f5serve.http.app import INLINE_PATHS, body_limits_of, build_middleware
 from f5serve.http.errors import error_response
 from f5serve.http.middleware.body_limit import BodyLimitMiddleware, BodyLimits
 from f5serve.http.middleware.rate_limit import TokenBuckets, client_address
-from f5serve.secrets import parse_keys
+from f5serve.secrets import digest, parse_keys
 from f5serve.settings import Settings
 from tests.http.house import running
 
 ANA, BEN = "key-of-ana-who-speaks", "key-of-ben-who-speaks"
+CY, DAN = "the-key-of-cy-1234", "the-key-of-dan-1234"
 KEYS = parse_keys(f"{ANA},{BEN}")
 MB = 1_000_000
 FILE = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -123,6 +124,53 @@ def test_requests_of_a_key_at_a_time_until_they_end_or_their_caller_leaves() -> 
             assert within(5, is_let_in)  # the second has left without hearing all
             small.go_on.set()
         assert within(5, is_let_in)
+
+
+TENANT_KEYS = parse_keys(
+    ",".join(
+        f"{name}:{digest(clear.encode()).hex()}"
+        for name, clear in (("acme/ana", ANA), ("acme/cy", CY), ("beta/ben", BEN), ("dan", DAN))
+    )
+)
+
+
+def test_the_keys_of_a_tenant_share_its_rate() -> None:
+    limits = {"tenant_rate_per_minute": 5, "rate_per_minute": 4}
+    with guarded(api_keys=TENANT_KEYS, **limits) as (_, client):
+
+        def status(key: str) -> tuple[int, str]:
+            answer = client.get("/v1/body", headers={"X-API-Key": key})
+            return answer.status_code, "" if answer.is_success else answer.json()["error"][
+                "message"
+            ]
+
+        assert [status(ANA)[0] for _ in range(4)] == [200] * 4
+        assert status(ANA)[1].startswith("You have sent 4 requests in a minute.")
+        refused = status(CY)
+        assert refused[0] == 429
+        assert refused[1].startswith("The keys of your tenant have together sent 5 requests")
+        assert [status(BEN)[0] for _ in range(4)] == [200] * 4
+        assert [status(DAN)[0] for _ in range(4)] == [200] * 4  # of no tenant
+
+
+def test_the_keys_of_a_tenant_share_what_runs_at_a_time() -> None:
+    with guarded(api_keys=TENANT_KEYS, tenant_concurrency=1) as (small, client):
+        with client.stream("GET", "/v1/stream", headers={"X-API-Key": ANA}) as first:
+            heard = first.iter_raw()
+            assert next(heard)[:4] == b"part"
+            refused = client.get("/v1/body", headers={"X-API-Key": CY})
+            assert (refused.status_code, code(refused)) == (429, "too_many_requests")
+            assert "of your tenant" in refused.json()["error"]["message"]
+            assert client.get("/v1/body", headers={"X-API-Key": BEN}).status_code == 200
+            small.go_on.set()
+        assert within(5, lambda: client.get("/v1/body", headers={"X-API-Key": CY}).is_success)
+
+
+def test_keys_without_a_tenant_are_of_the_one_that_is_set() -> None:
+    limits = {"tenant": "acme", "tenant_rate_per_minute": 1}
+    with guarded(api_keys=TENANT_KEYS, **limits) as (_, client):
+        answers = [client.get("/v1/body", headers={"X-API-Key": key}) for key in (ANA, DAN)]
+        assert [answer.status_code for answer in answers] == [200, 429]
 
 
 def test_a_bucket_refills_steadily() -> None:

@@ -124,12 +124,6 @@ def test_of_two_keys_the_one_that_is_valid_counts() -> None:
     assert guarded().get("/v1/speak", headers=headers).status_code == 200
 
 
-def test_the_start_warns_of_keys_that_end(caplog: pytest.LogCaptureFixture) -> None:
-    guarded()
-    assert "the key old has expired" in caplog.text
-    assert "cy" not in caplog.text
-
-
 def test_the_document_names_the_scope_of_each_operation() -> None:
     document: dict[str, Any] = assemble().openapi()
     security = {

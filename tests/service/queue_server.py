@@ -1,6 +1,7 @@
 """A server in small as a process of its own, to be killed: python -m tests.service.queue_server
 
     FOLDER NAME JOBS   works on the store in FOLDER; first has JOBS jobs put off, NAME-0, NAME-1 ...
+                       of no tenant and of two tenants in turn
 
 Writes a line "posted" once all of them were answered, and notes each text that it speaks in
 FOLDER/NAME.log. Ends when its standard input does.
@@ -15,12 +16,15 @@ from pathlib import Path
 
 from f5serve.fallback.tone import Tone
 from f5serve.service import ServiceOptions, SpeechService
+from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
+from f5serve.voices.libraries import VoiceLibraries
 from f5serve.voices.library import VoiceLibrary
 
+TENANTS = ("acme", "beta")
 QUICK = ServiceOptions(lease_s=1.0, heartbeat_s=0.2, poll_s=0.2)
 COST_S = 0.12
 
@@ -51,11 +55,15 @@ async def serve(folder: Path, name: str, jobs: int) -> None:
     store = LocalStore(folder / "store")
     voices = VoiceLibrary(store, folder / "cache")
     speech = Synthesizer(NotingTone(folder / f"{name}.log"))
-    operations = SpeechService(store, voices, lambda: speech, Settings(), QUICK)
+    settings = Settings(data_dir=folder / name)
+    operations = SpeechService(store, voices, lambda: speech, settings, QUICK)
+    tenants = Tenants(operations, "", store, VoiceLibraries(settings, store))
+    tenants.open(TENANTS)
     operations.begin()
     for number in range(jobs):
-        job_id = f"{name}-{number}"
-        await operations.answer({"text": f"This is job {job_id}.", "mode": "async"}, job_id)
+        job_id, tenant = f"{name}-{number}", ("", *TENANTS)[number % 3]
+        asked = {"text": f"This is job {job_id}.", "mode": "async"}
+        await tenants.get(tenant).answer(asked, job_id)
     sys.stdout.write("posted\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,12 @@ import pytest
 from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.service.erasure import erase_voice
 from f5serve.service.executor import BoundedExecutor
-from f5serve.service.voices import MARK, MaintenanceIntervals, VoiceMaintenance
+from f5serve.service.upkeep import (
+    MARK,
+    MaintenanceIntervals,
+    VoiceMaintenance,
+    maintain_voices,
+)
 from f5serve.store.base import ObjectStore
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
@@ -137,10 +144,20 @@ def test_the_field_is_true_or_false(tmp_path: Path, value: object) -> None:
     run(story)
 
 
-def upkeep(store: ObjectStore, folder: Path, **times: float) -> VoiceMaintenance:
-    voices = VoiceLibrary(store, folder)
-    soon = MaintenanceIntervals(**{"first_s": 0.01, "look_s": 0.01, **times})
-    return VoiceMaintenance(voices, store, BoundedExecutor("upkeep", 1, 1), soon)
+SOON = MaintenanceIntervals(first_s=0.01, look_s=0.01)
+
+
+@contextlib.asynccontextmanager
+async def upkeep(store: ObjectStore, folder: Path) -> AsyncIterator[VoiceMaintenance]:
+    """The upkeep of a library, which goes on inside."""
+    kept = VoiceMaintenance(VoiceLibrary(store, folder), store)
+    pool = BoundedExecutor("upkeep", 1, 1)
+    task = asyncio.create_task(maintain_voices([kept], pool, SOON))
+    yield kept
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait({task})
+    pool.close()
 
 
 async def until(is_so: object) -> None:
@@ -161,18 +178,14 @@ def test_a_server_sweeps_and_tidies_by_itself(tmp_path: Path) -> None:
     elsewhere.delete("gone")
 
     async def story() -> None:
-        keeper = upkeep(later(store), tmp_path / "here")
-        task = asyncio.create_task(keeper.run())
-        await until(lambda: len(blobs(store)) == 2)
-        await until(lambda: not list((tmp_path / "here" / "blobs").iterdir()))
-        await until(lambda: store.exists(MARK))
-        VoiceLibrary(store, tmp_path / "here").get("ana")
-        elsewhere.put("ana", recording(), WORDS)
-        keeper._tidied_at = float("-inf")  # as if six hours had passed
-        await until(lambda: not list((tmp_path / "here" / "blobs").iterdir()))
-        task.cancel()
-        await asyncio.wait({task})
-        keeper.pool.close()
+        async with upkeep(later(store), tmp_path / "here") as kept:
+            await until(lambda: len(blobs(store)) == 2)
+            await until(lambda: not list((tmp_path / "here" / "blobs").iterdir()))
+            await until(lambda: store.exists(MARK))
+            VoiceLibrary(store, tmp_path / "here").get("ana")
+            elsewhere.put("ana", recording(), WORDS)
+            kept._tidied_at = float("-inf")  # as if six hours had passed
+            await until(lambda: not list((tmp_path / "here" / "blobs").iterdir()))
 
     run(story)
     assert elsewhere.get("ana").ref_text == WORDS
@@ -184,12 +197,8 @@ def test_a_sweep_is_left_to_whoever_began_one(tmp_path: Path) -> None:
     counting = CountingStore(store)
 
     async def story() -> None:
-        keeper = upkeep(counting, tmp_path)
-        task = asyncio.create_task(keeper.run())
-        await until(lambda: counting.total("list", MARK) > 3)
-        task.cancel()
-        await asyncio.wait({task})
-        keeper.pool.close()
+        async with upkeep(counting, tmp_path):
+            await until(lambda: counting.total("list", MARK) > 3)
 
     run(story)
     assert counting.total("list", names.BLOBS) == 0
@@ -204,13 +213,8 @@ def test_a_store_that_fails_does_not_end_the_upkeep(tmp_path: Path) -> None:
         raise StorageFailed("The bucket is away.", code="S3_UNREACHABLE")
 
     async def story() -> None:
-        keeper = upkeep(CountingStore(store, before=fail), tmp_path)
-        task = asyncio.create_task(keeper.run())
-        await until(lambda: len(looked) > 3)
-        assert not task.done()
-        task.cancel()
-        await asyncio.wait({task})
-        keeper.pool.close()
+        async with upkeep(CountingStore(store, before=fail), tmp_path):
+            await until(lambda: len(looked) > 3)
 
     run(story)
 

@@ -20,12 +20,15 @@ from f5serve.jobs.records import LEASE_S
 from f5serve.jobs.store import JobStore
 from f5serve.service import ServiceOptions
 from f5serve.service.queue import QUEUE_ATTEMPTS, JobQueue
+from f5serve.service.queue_rounds import JobSlots
 from f5serve.store.base import ObjectStore
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
+from f5serve.store.namespace import tenant_store
 from f5serve.synthesis.synthesizer import Synthesizer
 from tests.jobs.clock import Clock
 from tests.service.house import HELLO, CountingTone, House, house, run
+from tests.service.queue_server import TENANTS
 from tests.voices.material import CountingStore
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +109,9 @@ def test_a_server_takes_no_more_than_it_can_know(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
             deps = here.operations._deps
-            queue = JobQueue(deps, here.operations.answer, 0, max_pending=1)
+            queue = JobQueue(
+                deps, here.operations.answer, JobSlots(deps.executor, 0), max_pending=1
+            )
             assert (await queue.enqueue("a", _ask())).status.public == "QUEUED"
             with pytest.raises(F5Error, match="1 jobs are waiting") as caught:
                 await queue.enqueue("b", _ask())
@@ -388,21 +393,28 @@ def server(folder: Path, name: str, jobs: int) -> Iterator[subprocess.Popen[str]
 
 
 def test_a_killed_server_loses_no_job(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store")
-    board = JobStore(store)
+    whole = LocalStore(tmp_path / "store")
+    stores = [tenant_store(whole, tenant) for tenant in ("", *TENANTS)]
     jobs = 12
+
+    def left() -> list[str]:
+        return [name for store in stores for name in waiting(store)]
+
     with server(tmp_path, "first", jobs) as first:
-        _until(lambda: len(waiting(store)) <= jobs - 2)
+        _until(lambda: len(left()) <= jobs - 2)
         first.kill()
         first.wait(10)
-    left = waiting(store)
-    assert 0 < len(left) < jobs
-    cancelled = left[-1]
-    board.cancel(cancelled, "test")
+    assert 0 < len(left()) < jobs
+    cancelled = left()[-1]
+    number = int(cancelled.rpartition("-")[2])
+    JobStore(stores[number % 3]).cancel(cancelled, "test")
     with server(tmp_path, "second", 0) as second:
-        _until(lambda: not waiting(store))
+        _until(lambda: not left())
         assert second.poll() is None
-    told = Counter(board.snapshot(f"first-{number}").status.public for number in range(jobs))
+    told = Counter(
+        JobStore(stores[number % 3]).snapshot(f"first-{number}").status.public
+        for number in range(jobs)
+    )
     assert told == {"COMPLETED": jobs - 1, "CANCELLED": 1}
     spoken = Counter(
         line for name in ("first", "second") for line in _lines(tmp_path / f"{name}.log")

@@ -14,6 +14,7 @@ from f5serve.store.base import ObjectStore
 from f5serve.store.bounded import BoundedStore
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
+from f5serve.store.namespace import tenant_store
 from f5serve.store.s3 import S3Limits, S3Options, S3Store
 from tests.store import servers
 from tests.store.fault_proxy import FaultProxy
@@ -63,7 +64,7 @@ def s3(request: pytest.FixtureRequest) -> S3Store:
     return empty_bucket(request.getfixturevalue(f"{request.param}_server"))
 
 
-@pytest.fixture(params=["memory", "folder", "bounded", "rclone", "juicefs"])
+@pytest.fixture(params=["memory", "folder", "bounded", "tenant", "rclone", "juicefs"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "memory":
         return MemoryStore()
@@ -71,6 +72,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
         return LocalStore(tmp_path / "store")
     if request.param == "bounded":
         return BoundedStore(LocalStore(tmp_path / "store"), inner_has_deadlines=False)
+    if request.param == "tenant":
+        return tenant_store(LocalStore(tmp_path / "store"), "acme")
     return empty_bucket(request.getfixturevalue(f"{request.param}_server"))
 
 

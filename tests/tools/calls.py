@@ -33,11 +33,13 @@ from f5serve.runpod.job_loop import JobLoop, LoopOptions
 from f5serve.runpod.sdk import Sdk
 from f5serve.service import SpeechService
 from f5serve.service.requests import TTSRequest
+from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
 from f5serve.store.memory import MemoryStore
 from f5serve.synthesis.synthesizer import Synthesizer, check_options
 from f5serve.text.clean import clean_text
 from f5serve.text.plan import plan_utterances
+from f5serve.voices.libraries import VoiceLibraries
 from f5serve.voices.library import VoiceLibrary
 
 SOURCE = Path(__file__).parents[2] / "src" / "f5serve"
@@ -170,7 +172,8 @@ async def job_of_runpod(recorder: Recorder) -> CallPath:
             answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             sdk = _local_sdk(jobs, answers)
             config: dict[str, Any] = {}
-            handler = Handler(sdk, lambda: service, config)
+            tenants = Tenants(service, "", service.store, VoiceLibraries(settings, service.store))
+            handler = Handler(sdk, lambda: tenants, config, settings)
             config["handler"] = handler.handle
             loop = JobLoop(sdk, config, LoopOptions(1, 5), handler)
             running = asyncio.create_task(loop.run())

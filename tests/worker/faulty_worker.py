@@ -19,6 +19,10 @@ class Faulty:
 
     broken = False
 
+    def get(self, tenant: str = "") -> Faulty:
+        """All tenants have the same operations."""
+        return self
+
     async def events(
         self, payload: Mapping[str, Any], job_id: str, delivery: DeliveryOptions | None = None
     ) -> AsyncGenerator[JobEvent, None]:

@@ -13,6 +13,7 @@ from f5serve.jobs.retention import collect_garbage
 from f5serve.jobs.store import JobStore
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
+from f5serve.store.namespace import tenant_names, tenant_store
 
 
 def run_show(args: argparse.Namespace, settings: Settings) -> int:
@@ -21,7 +22,7 @@ def run_show(args: argparse.Namespace, settings: Settings) -> int:
     Raises:
         InvalidRequest: INVALID_JOB_ID.
     """
-    store = open_store(settings)
+    store = tenant_store(open_store(settings), settings.tenant)
     snapshot = JobStore(store).snapshot(args.job_id)
     if snapshot.status is Status.UNKNOWN:
         raise unknown(args.job_id, named=True)
@@ -40,14 +41,22 @@ def run_show(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def run_gc(args: argparse.Namespace, settings: Settings) -> int:
-    """Remove what is old enough, or print what would go."""
+    """Remove what is old enough, or print what would go: of F5_TENANT, or of all without it."""
     days = settings.retention_days if args.days is None else args.days
     if days < 0:
         raise InvalidRequest(
             f"--days is {days}.", code="BAD_OPTION", hint="It takes 0 (keep all) or more."
         )
     quiet = args.json or not args.dry_run
-    swept = collect_garbage(open_store(settings), days, args.dry_run, None if quiet else print)
+    store = open_store(settings)
+    tenants = [settings.tenant] if settings.tenant else ["", *tenant_names(store)]
+    reports = [
+        collect_garbage(tenant_store(store, name), days, args.dry_run, None if quiet else print)
+        for name in tenants
+    ]
+    swept = reports[0]
+    for report in reports[1:]:
+        swept.add(report)
     if args.json:
         print(json.dumps({**asdict(swept), "dry_run": args.dry_run, "retention_days": days}))
         return 0

@@ -1,4 +1,4 @@
-"""`f5serve keys`: makes keys for callers of the server, and the digests for F5_API_KEYS.
+"""`f5serve keys`: keys for callers of the server, their digests, and tokens that name a tenant.
 
 Nothing is kept: a key is printed once, and the operator puts its digest into the setting.
 """
@@ -8,11 +8,26 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import re
 import sys
+import time
 
 from f5serve.errors import InvalidRequest
-from f5serve.secrets import MIN_CHARS, ApiKey, digest, is_name, new_key, parse_day, parse_keys
+from f5serve.secrets import (
+    MIN_CHARS,
+    ApiKey,
+    digest,
+    is_name,
+    is_tenant,
+    new_key,
+    parse_day,
+    parse_keys,
+)
 from f5serve.settings import Settings
+from f5serve.tenant_tokens import sign
+
+_LIFETIME = re.compile(r"([1-9]\d{0,5})([smhd])", re.ASCII)
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def run_new(args: argparse.Namespace, settings: Settings) -> int:
@@ -52,6 +67,34 @@ def run_hash(args: argparse.Namespace, settings: Settings) -> int:
         )
     line = _line(args, given)
     print(json.dumps({"name": args.name, "api_keys": line}) if args.json else line)
+    return 0
+
+
+def run_sign(args: argparse.Namespace, settings: Settings) -> int:
+    """Print a token with which RunPod jobs name their tenant.
+
+    Raises:
+        InvalidRequest: BAD_OPTION, TENANT_SECRET_MISSING.
+    """
+    if not settings.tenant_secret:
+        raise InvalidRequest(
+            "F5_TENANT_SECRET is not set, so nothing can be signed.",
+            code="TENANT_SECRET_MISSING",
+            hint="Set it to the value that the endpoint has.",
+        )
+    lifetime = _LIFETIME.fullmatch(args.expires)
+    if not is_tenant(args.tenant) or lifetime is None:
+        raise InvalidRequest(
+            f"A token for {args.tenant[:80]!r} that is taken for {args.expires[:80]!r} cannot be "
+            "signed.",
+            code="BAD_OPTION",
+            hint="A tenant has up to 40 small letters, digits, _ and -; --expires takes a number "
+            "and s, m, h or d, such as 1h.",
+        )
+    expires = int(time.time()) + int(lifetime[1]) * _UNITS_S[lifetime[2]]
+    token = sign(settings.tenant_secret, args.tenant, expires)
+    told = {"tenant": args.tenant, "expires": expires, "token": token}
+    print(json.dumps(told) if args.json else token)
     return 0
 
 

@@ -18,7 +18,7 @@ from f5serve.text.lexicon_rules import LexiconRule, parse_rule, parse_selector
 from f5serve.voices.bulk_import import read_file
 from f5serve.voices.lexicon_records import StoredLexicon
 from f5serve.voices.lexicons import LexiconEntry, LexiconLibrary
-from f5serve.voices.library import open_library
+from f5serve.voices.libraries import open_library
 
 LIBRARY = "library"
 """What lists call the lexicon for all voices."""
@@ -26,8 +26,8 @@ LIBRARY = "library"
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run one action; returns the exit code."""
-    store = open_store(settings)
-    lexicons = LexiconLibrary(store, open_library(settings, store), voice_names())
+    library = open_library(settings, open_store(settings))
+    lexicons = LexiconLibrary(library.store, library, voice_names())
     actions = {
         "list": _list,
         "show": _show,

@@ -151,11 +151,11 @@ def read_rules(args: argparse.Namespace, settings: Settings, voice: str | None) 
     """Rules of pronunciation: of --lexicon, then of the voice, then of the library."""
     from f5serve.store.config import open_store
     from f5serve.voices.lexicons import LexiconLibrary
-    from f5serve.voices.library import open_library
+    from f5serve.voices.libraries import open_library
 
     own = Lexicon(read_rule_file(args.lexicon))
-    store = open_store(settings)
-    stored = LexiconLibrary(store, open_library(settings, store), voice_names()).for_voice(voice)
+    library = open_library(settings, open_store(settings))
+    stored = LexiconLibrary(library.store, library, voice_names()).for_voice(voice)
     for warning in stored.warnings:
         print(f"note: {warning}", file=sys.stderr)
     return own.over(stored.lexicon)

@@ -269,7 +269,20 @@ def add_keys(verbs: Any) -> None:
             "--expires", default="", metavar="DAY", help="its last day in UTC, e.g. 2027-06-30"
         )
         action.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    signing = actions.add_parser(
+        "sign",
+        help="print what RunPod jobs send as `tenant`, signed with F5_TENANT_SECRET",
+    )
+    signing.add_argument("tenant", metavar="TENANT", help="whose jobs they are, e.g. acme")
+    signing.add_argument(
+        "--expires",
+        default="1h",
+        metavar="TIME",
+        help="how long it is taken: a number and s, m, h or d; 1h without it",
+    )
+    signing.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     new.set_defaults(run="keys.run_new")
+    signing.set_defaults(run="keys.run_sign")
     hashing.set_defaults(run="keys.run_hash")
 
 

@@ -63,6 +63,6 @@ def _voice(args: argparse.Namespace, settings: Settings) -> Voice:
 
 def _library(settings: Settings) -> VoiceLibrary:
     from f5serve.store.config import open_store
-    from f5serve.voices.library import open_library
+    from f5serve.voices.libraries import open_library
 
     return open_library(settings, open_store(settings))

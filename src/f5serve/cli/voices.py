@@ -13,6 +13,7 @@ from typing import Any
 from f5serve.cli.voice_input import read_ref_text
 from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
+from f5serve.secrets import PUBLIC
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.config import open_store
@@ -20,7 +21,7 @@ from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.voices.bulk_import import ImportResult, import_folder, read_recording
 from f5serve.voices.garbage import GcOptions
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import DEFAULT_NAME, casefold, check_new_style
+from f5serve.voices.names import DEFAULT_NAME, casefold, check_new_style, is_public
 from f5serve.voices.records import Consent, VoiceRecord
 
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     store = open_store(settings)
     library = SpeechRecognition(settings).library(store)
     if args.action in ("remove", "delete"):
-        return _remove(args, library, store)
+        return _remove(args, library, store if settings.tenant == PUBLIC else None)
     action = {"list": _list, "add": _add, "import": _import, "gc": _gc}[args.action]
     return action(args, library)
 
@@ -40,6 +41,7 @@ def as_dict(record: VoiceRecord, styles: Sequence[str]) -> dict[str, Any]:
         "name": record.voice,
         "engine": "any",
         "source": "library",
+        "read_only": is_public(record.voice),
         "voice_file": record.voice_file,
         "text_file": record.text_file,
         "size": record.audio.size,
@@ -72,7 +74,8 @@ def _remark(voice: dict[str, Any]) -> str:
         return "  (stand-in speaker)"
     if voice["source"] == "library" and not voice["text_file"]:
         return "  (without a transcript: cannot be used yet)"
-    length = f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
+    length = "  (read-only)" if voice.get("read_only") else ""
+    length += f"  ({voice['duration_s']:.1f} s)" if voice.get("duration_s") else ""
     if voice.get("styles"):
         length += f"  (styles: {', '.join(voice['styles'])})"
     if voice.get("transcript_confidence") is None:
@@ -107,7 +110,8 @@ def _print_notes(notes: Iterable[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore) -> int:
+def _remove(args: argparse.Namespace, library: VoiceLibrary, shared: ObjectStore | None) -> int:
+    """Remove a voice; `shared` as in `erase_voice`."""
     style = None if args.style is None else check_new_style(args.style)
     if not args.with_results:
         library.delete(args.name, style)
@@ -125,7 +129,7 @@ def _remove(args: argparse.Namespace, library: VoiceLibrary, store: ObjectStore)
     def on_progress(looked: int, went: int) -> None:
         print(f"{looked:,} jobs looked at, {went:,} removed", file=sys.stderr, flush=True)
 
-    erased = erase_voice(library, store, args.name, on_progress)
+    erased = erase_voice(library, library.store, args.name, on_progress, shared)
     if args.json:
         print(json.dumps({"removed": args.name, "results": asdict(erased)}))
         return 0

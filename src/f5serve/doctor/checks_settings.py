@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from f5serve.doctor.facts import Facts
 from f5serve.doctor.findings import Finding, Level, finding, ok
 from f5serve.errors import InvalidRequest
-from f5serve.secrets import bare_url
+from f5serve.secrets import EXPIRES_SOON_S, bare_url
 from f5serve.settings import Settings, read_address, takes_jobs
 from f5serve.store.config import region_of, s3_options
 
@@ -77,6 +78,11 @@ def _values(facts: Facts) -> Iterator[Finding]:
     host = read_address(wyoming)[0] if wyoming else "127.0.0.1"
     if host not in _LOOPBACK and not host.startswith("127."):
         yield finding("WYOMING_WITHOUT_KEYS", wyoming)
+    for key in facts.settings.api_keys:
+        left_s = key.seconds_left(time.time())
+        if left_s < EXPIRES_SOON_S:
+            row = "KEY_EXPIRED" if left_s <= 0 else "KEY_EXPIRES_SOON"
+            yield finding(row, f"last day {key.last_day}, UTC", name=key.name)
 
 
 def _credentials(facts: Facts) -> Iterator[Finding]:

@@ -52,6 +52,7 @@ _JOBS = 100
 def probe_services(facts: Facts) -> Facts:
     """The facts with those of the store, its voices and its newest jobs."""
     from f5serve.store.config import open_store
+    from f5serve.store.namespace import tenant_store
 
     settings = facts.settings
     is_shared = uses_bucket(settings)
@@ -62,7 +63,8 @@ def probe_services(facts: Facts) -> Facts:
     found = probe_store(store, is_shared, settings.s3_ca_bundle)
     if found.step in ("put", "get"):
         return replace(facts, store=found)
-    voices, jobs = _probe_voices(settings, store), _probe_jobs(store)
+    own = tenant_store(store, settings.tenant)
+    voices, jobs = _probe_voices(settings, store), _probe_jobs(own)
     return replace(facts, store=found, voices=voices, jobs=jobs)
 
 
@@ -148,11 +150,14 @@ def _probe_jobs(store: ObjectStore) -> JobFacts | None:
 
 
 def _probe_voices(settings: Settings, store: ObjectStore) -> VoiceFacts:
-    from f5serve.voices.library import open_library
+    from f5serve.voices.libraries import open_library
+    from f5serve.voices.names import is_public
 
     try:
-        named = {record.name for record in open_library(settings, store).list(update_index=False)}
-        records = sum(entry.key.endswith(".json") for entry in store.list(_VOICE_RECORDS))
+        library = open_library(settings, store)
+        found = [record.name for record in library.list(update_index=False)]
+        named = {name for name in found if not is_public(name)}
+        records = sum(entry.key.endswith(".json") for entry in library.store.list(_VOICE_RECORDS))
     except F5Error as error:
         return VoiceFacts(code=error.code, message=error.message, hint=error.hint)
     return VoiceFacts(len(named), max(0, records - len(named)))

@@ -7,8 +7,8 @@ Middleware from the outside in:
     CORSMiddleware             starlette's, if F5_CORS_ORIGINS names origins
     ErrorMiddleware            length of the URL, number of headers; errors as answers
     OriginMiddleware           without keys: no foreign pages, no foreign host names
-    APIKeyMiddleware           the key, and its owner
-    RateLimitMiddleware        requests of one caller per minute, and at a time
+    APIKeyMiddleware           the key, its owner and tenant
+    RateLimitMiddleware        requests of one caller, and of a tenant, per minute and at a time
     CapacityMiddleware         file descriptors that are left for new work
     BodyLimitMiddleware        size and time of a body
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, APIRouter
@@ -40,7 +39,7 @@ from f5serve.http.middleware.origin import (
     is_loopback,
     parse_origins,
 )
-from f5serve.http.middleware.rate_limit import RateLimitMiddleware
+from f5serve.http.middleware.rate_limit import CallerLimits, RateLimitMiddleware
 from f5serve.http.routers import (
     alignments,
     consents,
@@ -59,7 +58,6 @@ from f5serve.http.routers import (
 )
 from f5serve.http.scopes import ScopeMiddleware, scope_of
 from f5serve.http.state import AppState
-from f5serve.secrets import EXPIRES_SOON_S
 from f5serve.settings import Settings
 
 ROUTERS = (
@@ -158,7 +156,9 @@ def build_middleware(
     origins = parse_origins(settings.cors_origins, bool(keys))
     inner: ASGIApp = BodyLimitMiddleware(app, body_limits_of(settings))
     inner = CapacityMiddleware(inner, capacity)
-    inner = RateLimitMiddleware(inner, settings.rate_per_minute, settings.key_concurrency)
+    of_key = CallerLimits(settings.rate_per_minute, settings.key_concurrency)
+    of_tenant = CallerLimits(settings.tenant_rate_per_minute, settings.tenant_concurrency)
+    inner = RateLimitMiddleware(inner, of_key, of_tenant, settings.tenant)
     inner = APIKeyMiddleware(inner, keys, wrong_keys_per_minute)
     if not keys:
         # By where it listens, not by F5_AUTH: what is in front cannot tell a page's requests apart.
@@ -182,11 +182,6 @@ def _warn(settings: Settings) -> None:
             " instead",
             clear,
         )
-    for key in settings.api_keys:
-        left_s = key.seconds_left(time.time())
-        if left_s < EXPIRES_SOON_S:
-            what = "has expired" if left_s <= 0 else f"expires at the end of {key.last_day}, UTC"
-            _log.warning("the key %s %s; `f5serve keys new` makes another one", key.name, what)
     if settings.api_keys and settings.auth == "none":
         _log.warning("F5_AUTH is none, so the keys of F5_API_KEYS are not required")
 

@@ -229,8 +229,10 @@ def _build(
     from f5serve.http.state import AppState
     from f5serve.process import FileDescriptors
     from f5serve.service import ServiceOptions, SpeechService
+    from f5serve.service.tenants import Tenants
     from f5serve.startup.process import make_checks
     from f5serve.store.config import open_store
+    from f5serve.store.namespace import tenant_store
     from f5serve.wyoming.server import MAX_CONNECTIONS, ServerLimits, WyomingServer
     from f5serve.wyoming.session import Speaker
 
@@ -238,14 +240,21 @@ def _build(
     assert recognition is not None
     assert timeline is not None
     store = open_store(settings)
-    voices = recognition.library(store)
+    libraries = recognition.libraries(store)
+    voices = libraries.of(settings.tenant)
     options = ServiceOptions(
         start=timeline.as_dict,
         examine=lambda: quick(listens=True),  # or it would find its own ports taken
     )
-    operations = SpeechService(store, voices, load_speech, settings, options)
-    aligners = recognition.aligners()
-    state = AppState(operations, store, voices, aligners, settings, recognition=recognition)
+    own = tenant_store(store, settings.tenant)
+    operations = SpeechService(own, voices, load_speech, settings, options)
+    tenants = Tenants(operations, settings.tenant, store, libraries)
+    tenants.open(key.tenant for key in settings.api_keys)
+    state = AppState(
+        *(operations, operations.store, voices, recognition.aligners(), settings),
+        recognition=recognition,
+        tenants=tenants,
+    )
     descriptors = FileDescriptors()
     beside = []
     max_connections = descriptors.max_connections

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -17,6 +17,7 @@ from f5serve.logging import JOB_ID
 from f5serve.secrets import ApiKey
 from f5serve.service import SpeechService
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
+from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.synthesis.recognition import SpeechRecognition
@@ -102,10 +103,12 @@ class AppState:
     """The objects that routes use; made once at the start.
 
     Attributes:
-        store, voices: those that the operations work with.
+        store, voices: those that the operations work with; all three are those of the tenant
+            whose key a request has.
         aligners: forced aligners for uploaded recordings.
         lifecycle: whether the server is about to end.
         recognition: recognises speech of recordings; None where nothing does.
+        tenants: of the keys; None where no key has one.
     """
 
     operations: SpeechService
@@ -115,15 +118,24 @@ class AppState:
     settings: Settings
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     recognition: SpeechRecognition | None = None
+    tenants: Tenants | None = None
+
+    def of_key(self, key: ApiKey | None) -> AppState:
+        """The state for requests with this key: of its tenant."""
+        if key is None or not key.tenant:
+            return self
+        assert self.tenants is not None, "a server whose keys have tenants is made with them"
+        service = self.tenants.get(key.tenant)
+        return replace(self, operations=service, store=service.store, voices=service.voices)
 
 
 async def get_state(connection: HTTPConnection) -> AppState:
-    """The state of the application that was called.
+    """The state of the application that was called, for the tenant of the caller's key.
 
     It waits for nothing; a plain function would be called in a thread, which takes longer.
     """
     state: AppState = connection.app.state.service
-    return state
+    return state.of_key(getattr(connection.state, "key", None))
 
 
 StateDep = Annotated[AppState, Depends(get_state)]

@@ -34,6 +34,11 @@ class Voice(BaseModel):
     object: Literal["audio.voice"] = "audio.voice"
     type: Literal["audio_sample"] = "audio_sample"
     builtin: bool = Field(description="It comes with f5serve and cannot be deleted.")
+    read_only: bool = Field(
+        default=False,
+        description="It belongs to the tenant `public`: all may use it, and only its own keys may "
+        "change it.",
+    )
     duration_s: float | None = Field(
         description="Seconds of its recording; null for a file that was dropped into the store "
         "and never used.",

@@ -54,6 +54,14 @@ class GcReport:
     bytes: int = 0
     uploads: int = 0
 
+    def add(self, other: GcReport) -> None:
+        """Count what went elsewhere as well."""
+        self.jobs += other.jobs
+        self.files += other.files
+        self.cache_entries += other.cache_entries
+        self.bytes += other.bytes
+        self.uploads += other.uploads
+
 
 @dataclass(slots=True)
 class _Listing:

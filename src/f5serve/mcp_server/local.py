@@ -33,7 +33,7 @@ from f5serve.synthesis.transcription import (
 )
 from f5serve.synthesis.verification import recognizer_missing
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import DEFAULT_NAME, casefold, check_name, is_default
+from f5serve.voices.names import DEFAULT_NAME, casefold, check_name, is_default, is_public
 
 
 class LocalBackend:
@@ -71,7 +71,9 @@ class LocalBackend:
         return await self._operations.work("list_voices", self._list, after)
 
     def _list(self, after: str) -> VoicePage:
-        begins_behind = "" if not after or is_default(after) else check_name(after)
+        begins_behind = "" if not after or is_default(after) else after
+        if begins_behind and not is_public(begins_behind):
+            begins_behind = check_name(begins_behind)
         limit = MAX_VOICES if after else MAX_VOICES - 1  # behind the packaged one
         page = self._voices.page(begins_behind, limit)
         styles = self._voices.all_styles()

@@ -64,6 +64,7 @@ def serve_local(folder: Path) -> None:
     from f5serve.service import SpeechService
     from f5serve.startup import LoadOptions, check_engine
     from f5serve.store.config import open_store
+    from f5serve.store.namespace import tenant_store
     from f5serve.synthesis.recognition import SpeechRecognition
 
     found = Folder(folder)
@@ -75,7 +76,8 @@ def serve_local(folder: Path) -> None:
         store = open_store(settings)
         voices = recognition.library(store)
         load_speech = model_loader(settings, options, at_once=False)
-        operations = SpeechService(store, voices, load_speech, settings)
+        own = tenant_store(store, settings.tenant)
+        operations = SpeechService(own, voices, load_speech, settings)
         backend = LocalBackend(operations, voices, recognition)
         server = SpeechServer(SpeechTools(backend, found))
         asyncio.run(_run(server, partial(operations.close, settings.shutdown_s)))

@@ -17,6 +17,7 @@ import base64
 import json
 import logging
 import secrets
+import time
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
@@ -26,10 +27,18 @@ from typing import Any
 from f5serve.audio.encode import to_pcm16
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.logging import JOB_ID, quotes
+from f5serve.runpod.job_tenant import take_tenant
 from f5serve.runpod.sdk import Sdk
-from f5serve.service import SpeechService
 from f5serve.service.active_jobs import SHUT_DOWN_CODE
-from f5serve.service.events import AudioChunk, Completed, DeliveryOptions, Progress
+from f5serve.service.events import (
+    AudioChunk,
+    Completed,
+    DeliveryOptions,
+    JobEvent,
+    Progress,
+)
+from f5serve.service.tenants import Tenants
+from f5serve.settings import Settings
 from f5serve.types import Wave, s_to_samples, samples_to_s
 
 _log = logging.getLogger(__name__)
@@ -56,28 +65,36 @@ class Handler:
     """Answers jobs with a service.
 
     Args:
-        make: makes the service, in the event loop and once the SDK has forked its heartbeat: a
+        make: makes the services, in the event loop and once the SDK has forked its heartbeat: a
             thread that loads a model must not be copied half-way.
         config: the SDK's, in which the handler asks for a new worker when this one is broken.
+        settings: how jobs name their tenant.
     """
 
-    def __init__(self, sdk: Sdk, make: Callable[[], SpeechService], config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        sdk: Sdk,
+        make: Callable[[], Tenants],
+        config: dict[str, Any],
+        settings: Settings,
+    ) -> None:
         self._sdk = sdk
         self._config = config
         self._make = make
-        self._service: SpeechService | None = None
+        self._settings = settings
+        self._tenants: Tenants | None = None
         self._session: Any = None
         self._shutting_down = False
 
     def started(self, session: Any) -> None:
         """The job loop runs; `session` is open until it ends. No process is forked from here on."""
         self._session = session
-        self.service()
+        self.tenants()
 
     async def drain(self, within_s: float) -> None:
         """No job will be added; returns when all have ended, or were let go of `within_s`."""
         try:
-            await self.service().close(within_s)
+            await self.tenants().get().close(within_s)
         finally:  # what fails from here on fails because the worker ends
             self._shutting_down = True
 
@@ -88,7 +105,7 @@ class Handler:
         if self._session is not None:
             reports = ProgressReports(partial(self._send_progress, job))
         try:
-            async with aclosing(self.service().events(_input_of(job), job_id)) as events:
+            async with aclosing(self._events(job, job_id)) as events:
                 async for event in events:
                     if isinstance(event, Completed):
                         return _sendable(event.response)
@@ -110,7 +127,7 @@ class Handler:
         job_id = _id_of(job)
         delivery = DeliveryOptions(chunks=True)
         try:
-            async with aclosing(self.service().events(_input_of(job), job_id, delivery)) as events:
+            async with aclosing(self._events(job, job_id, delivery)) as events:
                 async for event in events:
                     if isinstance(event, Completed):
                         yield _sendable(event.response)
@@ -149,16 +166,23 @@ class Handler:
 
     def _refresh_if_broken(self) -> None:
         """Have the SDK say with this answer that the worker is of no more use."""
-        service = self._service
-        if service is not None and service.broken and not self._config.get(REFRESH_WORKER):
+        tenants = self._tenants
+        if tenants and tenants.get().broken and not self._config.get(REFRESH_WORKER):
             _log.error("the device is broken: this worker asks to be replaced")
             self._config[REFRESH_WORKER] = True
 
-    def service(self) -> SpeechService:
-        """The service, made at the first call."""
-        if self._service is None:  # the SDK's local modes have no loop of ours
-            self._service = self._make()
-        return self._service
+    def tenants(self) -> Tenants:
+        """The services, made at the first call."""
+        if self._tenants is None:  # the SDK's local modes have no loop of ours
+            self._tenants = self._make()
+        return self._tenants
+
+    def _events(
+        self, job: Job, job_id: str, delivery: DeliveryOptions | None = None
+    ) -> AsyncGenerator[JobEvent, None]:
+        """The events of a job, from the service of its tenant."""
+        tenant, payload = take_tenant(_input_of(job), self._settings, time.time())
+        return self.tenants().get(tenant).events(payload, job_id, delivery)
 
 
 class ProgressReports:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from f5serve.errors import F5Error
@@ -15,10 +16,13 @@ from f5serve.process import kill_forks_with_parent
 from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod.handler import Handler
 from f5serve.runpod.job_loop import JobLoop, LoopOptions
+from f5serve.runpod.job_tenant import TenantQueue
 from f5serve.service import ServiceOptions, SpeechService
+from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings, takes_jobs
 from f5serve.startup.process import make_checks
 from f5serve.store.config import open_store
+from f5serve.store.namespace import tenant_store
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import Synthesizer
 
@@ -47,22 +51,26 @@ def run(
         ModelUnavailable: SDK_MISSING, or as `SpeechRecognition.open`.
     """
     store = open_store(settings)
-    voices = (recognition or SpeechRecognition(settings)).library(store)
+    libraries = (recognition or SpeechRecognition(settings)).libraries(store)
     at_runpod = takes_jobs()
 
-    def make() -> SpeechService:
+    def make() -> Tenants:
         queue = RunPodQueue(settings.runpod_api, settings.runpod_endpoint, settings.runpod_key)
         chosen = replace(options or ServiceOptions(), enqueue=queue if at_runpod else None)
-        operations = SpeechService(store, voices, load_speech, settings, chosen)
+        own, voices = tenant_store(store, settings.tenant), libraries.of(settings.tenant)
+        operations = SpeechService(own, voices, load_speech, settings, chosen)
         if at_runpod:  # a local test job may well need no model
             operations.begin()
-        return operations
+        queue_of = partial(TenantQueue, queue, settings.tenant_secret)
+        return Tenants(
+            *(operations, settings.tenant, store, libraries), queue_of if at_runpod else None
+        )
 
     serve(make, settings, arguments, make_checks(settings, store))
 
 
 def serve(
-    make: Callable[[], SpeechService],
+    make: Callable[[], Tenants],
     settings: Settings,
     arguments: Sequence[str] = (),
     checks: Sequence[Callable[[], None]] = (),
@@ -84,7 +92,7 @@ def serve(
         "concurrency_modifier": lambda _: settings.concurrency,
         "return_aggregate_stream": True,
     }
-    handler = Handler(sdk, make, config)
+    handler = Handler(sdk, make, config, settings)
     # The SDK's --test_input knows no generators.
     streams = settings.stream and (takes_jobs() or "--rp_serve_api" in arguments)
     config["handler"] = handler.stream if streams else handler.handle

@@ -23,8 +23,16 @@ from f5serve.jobs.records import JobRecords, Record, Status, record_key, resolve
 from f5serve.jobs.retention import CACHE_ENTRY, deletion_order
 from f5serve.jobs.schema import CACHED, DONE, STATE
 from f5serve.store.base import ObjectStore, StoredObject
+from f5serve.store.namespace import tenant_names, tenant_store
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import VoiceNotFound, casefold, check_name
+from f5serve.voices.names import (
+    VoiceNotFound,
+    casefold,
+    check_name,
+    is_public,
+    own_name,
+    public_name,
+)
 
 T = TypeVar("T")
 
@@ -65,11 +73,16 @@ def erase_voice(
     store: ObjectStore,
     name: str,
     on_progress: OnProgress = lambda looked, went: None,
+    shared: ObjectStore | None = None,
 ) -> ErasureReport:
     """Remove a voice, its consents and every result that was made with it.
 
     Results of a voice that was removed before are found, too. An erasure that is cut short leaves
     nothing wrong: ask again.
+
+    Args:
+        shared: for a voice of the tenant `public`, the whole store: results that other tenants
+            have made with it go as well.
 
     Raises:
         InvalidRequest: as `VoiceLibrary.delete`; VOICE_NOT_FOUND where there is no result either.
@@ -84,6 +97,10 @@ def erase_voice(
         missing = error
     erased.consents = voices.consents.delete_unused(check_name(name))
     _Eraser(store, casefold(check_name(name)), erased).run(on_progress)
+    if shared is not None:
+        name = public_name(casefold(check_name(name)))
+        for tenant in ("", *tenant_names(shared)):
+            _Eraser(tenant_store(shared, tenant), name, erased).run(on_progress)
     found = erased.consents or erased.jobs or erased.cache_entries or erased.at_work
     if missing is not None and not found:
         raise missing
@@ -176,6 +193,8 @@ def _voices_of(record: Record | None) -> set[str]:
 
 def _folded(voice: Any) -> str:
     try:
+        if isinstance(voice, str) and is_public(voice):
+            return public_name(casefold(check_name(own_name(voice))))
         return casefold(check_name(voice)) if isinstance(voice, str) else ""
     except InvalidRequest:
         return ""

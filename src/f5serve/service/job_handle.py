@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
-import random
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from f5serve.alignment.subtitles import SubtitleFormat
-from f5serve.errors import InvalidRequest, StorageFailed
-from f5serve.jobs.history import REBUILD_S, JobIndex, RecentJobs
+from f5serve.errors import InvalidRequest
+from f5serve.jobs.history import RecentJobs
 from f5serve.jobs.records import JobSnapshot, Record, Status, cancelled, unknown
 from f5serve.jobs.store import JobStore
 from f5serve.service import responses
@@ -35,8 +33,6 @@ from f5serve.service.fields import Name, Request, lower
 from f5serve.service.requests import TTSRequest
 from f5serve.store.base import ObjectStore
 from f5serve.types import SAMPLE_RATE, Wave
-
-_log = logging.getLogger(__name__)
 
 MAX_INLINE_BYTES = 6_000_000
 """Longest audio inside an answer; more would not pass through RunPod's queue."""
@@ -181,10 +177,6 @@ def _read_wave(store: ObjectStore, record: Record) -> Wave | None:
     return decode_result(store.get(line["key"]), record["format"], rate)
 
 
-INDEX_AFTER_S = 5.0
-"""From the start to the first look for jobs that are not in the index; each gives or takes half."""
-
-
 class JobQuery(Request):
     """Operations on one job."""
 
@@ -273,19 +265,6 @@ class JobQueries:
         found = await self._deps.pools.listings.run(self._history.page, limit, after)
         jobs = [self._as_it_is(line) for line in found.jobs]
         return {"jobs": jobs, "truncated": bool(found.next), "next": found.next or None}
-
-    async def maintain_index(self) -> None:
-        """Once a day see to it that the list knows every job, for as long as the process lives."""
-        index = JobIndex(self._store)
-        await asyncio.sleep(INDEX_AFTER_S * random.uniform(0.5, 1.5))
-        while True:
-            try:
-                if await self._deps.pools.listings.finish(index.is_due):
-                    missing = await self._deps.pools.listings.finish(index.rebuild)
-                    _log.info("%d jobs were added to the index", missing)
-            except StorageFailed as error:
-                _log.warning("the index of jobs was not looked through: %s", error.message)
-            await asyncio.sleep(REBUILD_S / 24 * random.uniform(0.8, 1.2))
 
     def _as_it_is(self, line: Mapping[str, Any]) -> dict[str, Any]:
         job = self._registry.find(line["job_id"])

@@ -200,6 +200,19 @@ class Metrics:
         values = _exported(_TOTALS | _NOW)
         self.registry.add_source(lambda: _exported(device.counters()), values)
 
+    def watch_queues(self, waiting: Callable[[], int], scanned_at: Callable[[], float]) -> None:
+        """Export the queues of this process; `scanned_at` by `time.monotonic`."""
+        self.registry.gauge(
+            "f5_jobs_queued",
+            "Jobs for later in the line of this process, not yet begun.",
+            source=waiting,
+        )
+        self.registry.gauge(
+            "f5_queue_last_look_seconds",
+            "Seconds since the queue was last looked through for jobs that others have left.",
+            source=lambda: time.monotonic() - scanned_at(),
+        )
+
     def watch_store(self, hung: Callable[[], int]) -> None:
         """Export how many calls to the store were given up, and hold threads that do nothing."""
         self.registry.gauge(

@@ -13,7 +13,6 @@ import asyncio
 import functools
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -27,8 +26,9 @@ from f5serve.jobs.record_reader import DAMAGED, TOO_NEW, RecordUnreadable
 from f5serve.jobs.records import CANCELLED_CODE, ENDED, JobSnapshot, Lease, Status, folder_of
 from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, shut_down_error
-from f5serve.service.dependencies import SCAN_S, Dependencies, Enqueue
+from f5serve.service.dependencies import Dependencies, Enqueue
 from f5serve.service.fields import Request
+from f5serve.service.queue_rounds import JobSlots
 from f5serve.service.request_errors import MAX_JOB_ID_CHARS
 from f5serve.service.requests import TTSRequest
 from f5serve.service.runner import INTERNAL
@@ -106,13 +106,6 @@ class AsyncJobs:
 
 _log = logging.getLogger(__name__)
 
-IDLE_BACKOFF = 4
-"""Factor by which the pause grows at most while nothing is pending: listings cost money."""
-
-SERIAL_CONCURRENCY = 2
-"""Concurrent jobs on an engine without batching: one runs, one is prepared; other requests
-come in between."""
-
 QUEUE_ATTEMPTS = 3
 """How often a job is begun whose failure may pass, such as a store that does not answer."""
 
@@ -141,8 +134,7 @@ class JobQueue:
     """Runs the pending jobs of this process, and those that other servers left behind.
 
     Args:
-        max_concurrent: jobs that run at a time.
-        poll_s: see SCAN_S.
+        slots: for jobs that run at a time, shared with the queues of other tenants.
         max_pending: jobs that may wait here.
     """
 
@@ -150,8 +142,7 @@ class JobQueue:
         self,
         deps: Dependencies,
         work: Work,
-        max_concurrent: int,
-        poll_s: float = SCAN_S,
+        slots: JobSlots,
         *,
         max_pending: int = MAX_PENDING,
     ) -> None:
@@ -159,34 +150,16 @@ class JobQueue:
         self._job_store: JobStore = deps.job_store
         self._store = PendingJobs(deps.job_store.store, deps.job_store.reader.damage)
         self._work = work
-        self._max_concurrent = max_concurrent
-        self._poll_s = poll_s
+        self._slots = slots
         self._max_pending = max_pending
         self._pending: dict[str, None] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._scan_task: asyncio.Task[None] | None = None
-        self._scanned_at = time.monotonic()
         self._too_new: set[str] = set()
         self._faults: Counter[str] = Counter()
         self._closing = False
 
     def __len__(self) -> int:
         return len(self._pending)
-
-    def begin(self) -> None:
-        """Start scanning for jobs that others left behind."""
-        if self._scan_task is None:
-            self._deps.metrics.registry.gauge(
-                "f5_jobs_queued",
-                "Jobs for later in the line of this process, not yet begun.",
-                source=lambda: len(self),
-            )
-            self._deps.metrics.registry.gauge(
-                "f5_queue_last_look_seconds",
-                "Seconds since the queue was last looked through for jobs that others have left.",
-                source=lambda: time.monotonic() - self._scanned_at,
-            )
-            self._scan_task = self._deps.background.begin("queue", self._scan_loop)
 
     async def enqueue(self, job_id: str, request: TTSRequest, owner: str = "") -> JobSnapshot:
         """Store the job as pending; when this returns it cannot be lost.
@@ -230,8 +203,6 @@ class JobQueue:
     def stop(self) -> None:
         """Begin no more jobs; what waits stays in the store."""
         self._closing = True
-        if self._scan_task is not None:
-            self._scan_task.cancel()
 
     async def close(self, within_s: float = 1.0) -> None:
         """Let go of everything; the jobs at work have ended, or are to be done by others."""
@@ -241,9 +212,6 @@ class JobQueue:
             _, late = await asyncio.wait(tasks, timeout=within_s)
             for task in late:
                 task.cancel()
-        if self._scan_task is not None:
-            tasks.add(self._scan_task)
-        if tasks:
             await asyncio.wait(tasks)
 
     def _has(self, name: str) -> bool:
@@ -253,24 +221,23 @@ class JobQueue:
         for name in names:
             if not self._has(name):
                 self._pending[name] = None
-        self._dispatch()
+        if self._pending:
+            self._slots.request(self)
 
-    def _dispatch(self) -> None:
-        max_concurrent = (
-            self._max_concurrent
-            if self._deps.executor.is_shared
-            else min(SERIAL_CONCURRENCY, self._max_concurrent)
-        )
-        while self._pending and len(self._running) < max_concurrent and not self._closing:
-            name = next(iter(self._pending))
-            del self._pending[name]
-            task = self._deps.background.spawn(f"queued {name}", self._process(name))
-            self._running[name] = task
-            task.add_done_callback(functools.partial(self._ended, name))
+    def start_next(self) -> bool:
+        """Begin the job that waits longest; False where there is none to begin."""
+        if not self._pending or self._closing:
+            return False
+        name = next(iter(self._pending))
+        del self._pending[name]
+        task = self._deps.background.spawn(f"queued {name}", self._process(name))
+        self._running[name] = task
+        task.add_done_callback(functools.partial(self._ended, name))
+        return True
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         del self._running[name]
-        self._dispatch()
+        self._slots.release()
 
     async def _process(self, name: str) -> None:
         """Run the job unless it is over or another worker has it."""
@@ -352,20 +319,16 @@ class JobQueue:
         self._job_store.fail(lease, {**failure, "retryable": False})
         return True
 
-    async def _scan_loop(self) -> None:
-        pause_s = self._poll_s
-        while True:
-            try:
-                known = frozenset((*self._pending, *self._running))
-                left = await self._deps.pools.queue.finish(self._scan, known)
-                self._scanned_at = time.monotonic()
-                self._add(left.names)
-                is_quiet = left.is_quiet and not known
-            except StorageFailed as error:
-                _log.warning("the queue cannot be looked through: %s", error.message)
-                is_quiet = True
-            pause_s = min(2 * pause_s, IDLE_BACKOFF * self._poll_s) if is_quiet else self._poll_s
-            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
+    async def scan(self) -> bool:
+        """Look for jobs whose process is gone; whether nothing is pending at all."""
+        try:
+            known = frozenset((*self._pending, *self._running))
+            left = await self._deps.pools.queue.finish(self._scan, known)
+            self._add(left.names)
+            return left.is_quiet and not known
+        except StorageFailed as error:
+            _log.warning("the queue cannot be looked through: %s", error.message)
+            return True
 
     def _scan(self, known: frozenset[str]) -> _ScanResult:
         """Jobs whose process is gone or slow: what waits longer than a lease, or was let go of."""

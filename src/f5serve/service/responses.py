@@ -20,7 +20,7 @@ from f5serve.jobs.store import JobStore
 from f5serve.service.requests import ABOUT_CHARS
 from f5serve.store.base import ObjectStore
 from f5serve.types import Alignment, WordTiming
-from f5serve.voices.names import casefold
+from f5serve.voices.names import casefold, is_public
 from f5serve.voices.records import VoiceRecord
 
 MAX_TIMING_BYTES = 50_000_000
@@ -340,6 +340,7 @@ def _voice(record: VoiceRecord, styles: Sequence[str]) -> dict[str, Any]:
         "voice_file": record.voice_file,
         "name": record.voice_file,
         "text_file": record.text_file or None,
+        "read_only": is_public(record.voice),
         "size": record.audio.size,
         "last_modified": record.updated_at,
         "duration_s": record.duration_s,

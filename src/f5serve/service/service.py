@@ -1,4 +1,4 @@
-"""The service: every operation by its name, over one store, one voice library and one model.
+"""The service of a tenant: every operation by its name, over its store and its voices.
 
 Operations other than tts need no model and never wait for one, nor for another job.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -19,15 +20,12 @@ from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import voice_names
 from f5serve.jobs.cache import ResultCache
 from f5serve.jobs.pending import PendingJob
-from f5serve.jobs.record_reader import UnreadableRecords
 from f5serve.jobs.records import Status
 from f5serve.jobs.store import JobStore
 from f5serve.metrics import Registry
-from f5serve.process import log_failure
 from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, shut_down_error
-from f5serve.service.admission import AdmissionController
-from f5serve.service.dependencies import Dependencies, ServiceOptions
-from f5serve.service.dubs import DUB, DubRequest, parse_speech, subtitle_fetcher
+from f5serve.service.dependencies import Dependencies, Enqueue, ServiceOptions
+from f5serve.service.dubs import DUB, DubRequest, parse_speech
 from f5serve.service.events import (
     ChunkStore,
     Completed,
@@ -35,23 +33,19 @@ from f5serve.service.events import (
     JobEvent,
     response_of,
 )
-from f5serve.service.executor import InferenceExecutor, Pools
-from f5serve.service.health import HealthChecks, overall_status
+from f5serve.service.health import overall_status
 from f5serve.service.job_handle import JobHandle, JobQueries
-from f5serve.service.metrics import Metrics, watch_process
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
 from f5serve.service.request_errors import check_job_id
 from f5serve.service.requests import TTSRequest
 from f5serve.service.responses import JobFile, job_file
 from f5serve.service.runner import run_job
-from f5serve.service.supervisor import Supervisor
+from f5serve.service.runtime import Runtime
 from f5serve.service.text_preview import TextRequest, preview_text
-from f5serve.service.voices import VoiceMaintenance, VoiceOperations
+from f5serve.service.voices import VoiceOperations
 from f5serve.settings import Settings
-from f5serve.startup import default_options
-from f5serve.store.atomic import remove_stale
 from f5serve.store.base import ObjectStore
-from f5serve.store.bounded import BoundedStore
+from f5serve.store.namespace import NamespaceStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.lexicons import LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
@@ -65,10 +59,10 @@ LISTINGS = ("list_voices", "list_voice_consents", "list_models")
 
 
 class SpeechService:
-    """Answers requests; one per process, used within one event loop.
+    """Answers requests of one tenant; used within one event loop.
 
     Args:
-        store: results and job records.
+        store: of the tenant, for results and job records.
         voices: over the same store.
         load_speech: makes the Synthesizer; called once, in the thread that will speak.
     """
@@ -81,24 +75,35 @@ class SpeechService:
         settings: Settings,
         options: ServiceOptions | None = None,
     ) -> None:
-        options = options or ServiceOptions()
-        self._settings, self._defaults = settings, default_options(settings)
-        self._enqueue = options.enqueue
-        bounded = store if isinstance(store, BoundedStore) else BoundedStore(store)
-        self._metrics = Metrics(options.registry or Registry())
-        self.background = Supervisor(self._metrics.registry)
-        damage = UnreadableRecords(lambda code: self._metrics.unreadable.labels(code).inc())
-        self._start = options.start
-        self._health_checks = HealthChecks(bounded, options.examine, damage)
-        self._job_store = JobStore(bounded, options.boot_id, options.lease_s, damage)
-        self._executor = InferenceExecutor(load_speech)
-        self.pools = Pools()
+        self._runtime = Runtime(store, load_speech, settings, options or ServiceOptions())
+        own = store if isinstance(store, NamespaceStore) else self._runtime.store
+        self._open(own, voices, self._runtime.options.enqueue)
+
+    def for_tenant(
+        self, store: ObjectStore, voices: VoiceLibrary, enqueue: Enqueue | None = None
+    ) -> SpeechService:
+        """The service of another tenant in this process; it begins and ends with this one.
+
+        Args:
+            store: of that tenant.
+            voices: over the same store.
+            enqueue: as in `ServiceOptions`.
+        """
+        other = copy.copy(self)
+        other._open(store, voices, enqueue)
+        return other
+
+    def _open(self, store: ObjectStore, voices: VoiceLibrary, enqueue: Enqueue | None) -> None:
+        runtime, settings, options = self._runtime, self._runtime.settings, self._runtime.options
+        self.store, self.voices, self._enqueue = store, voices, enqueue
+        self.background, self.pools = runtime.background, runtime.pools
+        self._settings, self._metrics = settings, runtime.metrics
+        self._executor = runtime.executor
+        self._job_store = JobStore(store, options.boot_id, options.lease_s, runtime.damage)
         cache = None
         if settings.result_cache:
-            cache = ResultCache(bounded, settings.retention_days, damage)
-        self._admission = AdmissionController(settings.max_queue_s)
-        self._watch(bounded, voices)
-        self.lexicons = LexiconLibrary(bounded, voices, voice_names())
+            cache = ResultCache(store, settings.retention_days, runtime.damage)
+        self.lexicons = LexiconLibrary(store, voices, voice_names())
         self._deps = Dependencies(
             self._job_store,
             voices,
@@ -110,19 +115,20 @@ class SpeechService:
             self.background,
             options.heartbeat_s,
             options.checkpoints,
-            folder=settings.data_dir / "scratch",
+            folder=runtime.folder,
             url_expires_s=settings.url_expires_s,
+            detached=runtime.detached,
         )
         self._registry = JobRegistry()
         self._job_queries = JobQueries(self._deps, self._registry)
-        self._queue = JobQueue(self._deps, self._do_queued, settings.concurrency, options.poll_s)
-        self._async_jobs = AsyncJobs(self._deps, self._queue, self._enqueue)
-        self._closing = False
-        self._fetch = subtitle_fetcher(settings.allow_http_urls, options.network)
+        self._queue = JobQueue(self._deps, self._do_queued, runtime.slots)
+        self._async_jobs = AsyncJobs(self._deps, self._queue, enqueue)
+        if enqueue is None:
+            runtime.scans.add(self._queue)
+        runtime.add(self, store)
         about_voices = VoiceOperations(
-            voices, self.pools, bounded, settings.allow_http_urls, options.network
+            voices, self.pools, store, settings.allow_http_urls, options.network
         )
-        self._upkeep = VoiceMaintenance(voices, bounded, self.pools.upkeep)
         self._operations: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
             "upload": about_voices.upload,
             "list_voices": about_voices.list,
@@ -134,26 +140,12 @@ class SpeechService:
             "health": self._health,
         }
 
-    def _watch(self, store: BoundedStore, voices: VoiceLibrary) -> None:
-        """Have the metrics read what changes by itself."""
-        self._metrics.watch_device(self._executor, lambda: self._admission.backlog_s)
-        self._metrics.watch_store(lambda: store.hung)
-        self._metrics.watch_voices(lambda: voices.unreadable)
-        watch_process(self._metrics.registry, self._settings.data_dir)
-
     def begin(self) -> None:
         """Start loading the model, and take up jobs that others have left; in the event loop.
 
         Without it the first tts loads the model, and what is left in the queue stays there.
         """
-        self._executor.load()
-        self.background.begin("voices", self._upkeep.run)
-        log_failure(
-            self.pools.checks.submit(remove_stale, self._deps.folder), "sweeping the scratch folder"
-        )
-        if self._enqueue is None:
-            self._queue.begin()
-            self.background.begin("index", self._job_queries.maintain_index)
+        self._runtime.begin()
 
     async def ready(self) -> None:
         """Wait for the model; raises what it could not be loaded for."""
@@ -293,22 +285,24 @@ class SpeechService:
         return self._metrics.track(operation)
 
     async def drain(self, within_s: float) -> None:
-        """Let running jobs end within that time, release the others, and take no more.
+        """Let the running jobs of all tenants end within that time, release the others, and take
+        no more.
 
         What needs no model is still answered.
         """
-        self._closing = True
-        self._queue.stop()
-        await self._registry.drain(within_s)
-        await self._queue.close()
-        await self._deps.detached.close()
+        self._runtime.is_closing = True
+        services = self._runtime.services
+        for each in services:
+            each._queue.stop()
+        await asyncio.gather(*(each._registry.drain(within_s) for each in services))
+        await asyncio.gather(*(each._queue.close() for each in services))
+        await self._runtime.detached.close()
         await self.background.close()
 
     async def close(self, within_s: float) -> None:
         """`drain`, then let go of the device and of the threads for the store."""
         await self.drain(within_s)
-        self._executor.close()
-        self.pools.close()
+        self._runtime.close()
 
     async def _do_queued(self, entry: PendingJob) -> None:
         """A job of our own queue."""
@@ -340,12 +334,16 @@ class SpeechService:
 
     async def _prepare(self, request: TTSRequest, job_id: str, streams: bool = False) -> None:
         if isinstance(request, DubRequest):
-            await self.pools.voices.run(request.load, self._fetch)
-        if self._closing:
+            await self.pools.voices.run(request.load, self._runtime.fetch_subtitles)
+        if self._runtime.is_closing:
             raise shut_down_error()
         settings = self._settings
         request.prepare(
-            self._defaults, settings.max_text_chars, streams, settings.verify, settings.normalize
+            self._runtime.defaults,
+            settings.max_text_chars,
+            streams,
+            settings.verify,
+            settings.normalize,
         )
         check_job_id(job_id)
 
@@ -368,7 +366,7 @@ class SpeechService:
         own.accept_unstored = delivery.accept_unstored
         own.chunks = ChunkStore(self._deps.folder) if delivery.chunks else None
         if self._registry.find(own.job_id) is None:
-            own.ticket = self._admission.admit(len(request.text.encode()), force=force)
+            own.ticket = self._runtime.admission.admit(len(request.text.encode()), force=force)
         job = self._registry.run(own, partial(run_job, self._deps, own, request))
         return JobHandle(job, request, delivery, until, job is not own, self._registry, self._deps)
 
@@ -380,8 +378,8 @@ class SpeechService:
 
     async def _health(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         model = self._executor.health()
-        seen = await self._health_checks.get()
-        wait_s = self._admission.backlog_s
+        seen = await self._runtime.health_checks.get()
+        wait_s, start = self._runtime.admission.backlog_s, self._runtime.options.start
         return {
             "status": overall_status(model["state"], seen["store"], self.background.down),
             **self._job_store.program,
@@ -389,12 +387,12 @@ class SpeechService:
             "store": seen.pop("store"),
             "device": self._executor.description,
             "queue": {
-                "jobs": len(self._registry),
+                "jobs": sum(len(each._registry) for each in self._runtime.services),
                 "waiting": self._executor.waiting,
                 "estimated_s": None if wait_s is None else round(wait_s, 1),
             },
             "background": self.background.health(),
             "metrics": self._metrics.summary(self._executor.counters()),
             **seen,
-            "start": self._start() if self._start else None,
+            "start": start() if start else None,
         }

@@ -1,25 +1,20 @@
-"""Operations on voices: upload, list, delete; and their maintenance in the background."""
+"""Operations on voices: upload, list, delete."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
-import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.download.connection import NetworkPolicy
 from f5serve.download.url import FetchLimits, decode_base64, fetch_url
-from f5serve.errors import F5Error, InvalidRequest
+from f5serve.errors import InvalidRequest
 from f5serve.service import responses
 from f5serve.service.erasure import erase_voice
-from f5serve.service.executor import BoundedExecutor, Pools
+from f5serve.service.executor import Pools
 from f5serve.service.fields import Flag, Name, Request
 from f5serve.service.request_errors import (
     MAX_BASE64_CHARS,
@@ -29,88 +24,12 @@ from f5serve.service.request_errors import (
 )
 from f5serve.service.speech_fields import ConsentFields
 from f5serve.store.base import ObjectStore
-from f5serve.store.json_documents import canonical_json
 from f5serve.text.spoken import check_normalize
 from f5serve.text_kinds import VALUES
-from f5serve.voices.garbage import GcOptions
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import check_new_style
 from f5serve.voices.records import Consent
 from f5serve.voices.storage import MAX_CONSENT_CHARS
-
-_log = logging.getLogger(__name__)
-
-MARK: Final = "_meta/voices-swept.json"
-
-
-@dataclass(frozen=True, slots=True)
-class MaintenanceIntervals:
-    """Seconds; each gives or takes a third, so that servers that start together do not look so.
-
-    Attributes:
-        first_s: from the start to the first look at the caches.
-        sweep_s: from one sweep of the store to the next, by any server, and from one look at the
-            caches of this machine to the next.
-        look_s: from one look whether a sweep is due to the next.
-    """
-
-    first_s: float = 10.0
-    sweep_s: float = 6 * 3600.0
-    look_s: float = 1800.0
-
-
-@dataclass(slots=True)
-class VoiceMaintenance:
-    """The upkeep of one process; `run` is a background task for a supervisor."""
-
-    voices: VoiceLibrary
-    store: ObjectStore
-    pool: BoundedExecutor
-    times: MaintenanceIntervals = field(default_factory=MaintenanceIntervals)
-    _tidied_at: float = float("-inf")
-    _stopped: threading.Event = field(default_factory=threading.Event)
-
-    async def run(self) -> None:
-        """Go on until cancelled; a store that fails is looked at again later."""
-        try:
-            await _pause(self.times.first_s)
-            await self._quietly(self._tidy)
-            while True:
-                await _pause(self.times.look_s)
-                await self._quietly(self._sweep_if_due)
-        finally:
-            self._stopped.set()
-
-    async def _quietly(self, call: Callable[[], object]) -> None:
-        try:
-            await self.pool.run(call)
-        except F5Error as error:
-            _log.warning("the upkeep of voices is put off: %s", error.message)
-
-    def _sweep_if_due(self) -> None:
-        if self._is_due():
-            # Other processes now leave it to this one; the mark of one that dies ages.
-            self.store.put(MARK, canonical_json({"at": self.store.now()}), "application/json")
-            swept = self.voices.collect_garbage(GcOptions(should_stop=self._stopped.is_set))
-            if swept.files:
-                message = "%d recordings and words that no voice refers to are removed, %d bytes"
-                _log.info(message, swept.files, swept.bytes)
-        if time.monotonic() - self._tidied_at >= self.times.sweep_s:
-            self._tidy()
-
-    def _tidy(self) -> None:
-        self.voices.evict_stale()
-        self._tidied_at = time.monotonic()
-
-    def _is_due(self) -> bool:
-        """By the time at which the mark was written, whatever it says."""
-        listed = [entry.modified.timestamp() for entry in self.store.list(MARK)]
-        return not listed or abs(self.store.now() - listed[0]) >= self.times.sweep_s
-
-
-async def _pause(seconds: float) -> None:
-    await asyncio.sleep(seconds * random.uniform(0.67, 1.33))
-
 
 MAX_AUDIO_BYTES = DecodeLimits().max_bytes
 MAX_TEXT_BYTES = 100_000

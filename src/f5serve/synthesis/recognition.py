@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from f5serve.store.base import ObjectStore
     from f5serve.synthesis.verification import VerificationPolicy
     from f5serve.types import Wave, WordTiming
+    from f5serve.voices.libraries import VoiceLibraries
     from f5serve.voices.library import VoiceLibrary
     from f5serve.voices.prepare import Transcriber
 
@@ -85,11 +86,19 @@ class SpeechRecognition:
             max_error_rate=max_wer,
         )
 
-    def library(self, store: ObjectStore) -> VoiceLibrary:
-        """A voice library that listens to what is put into it; errors as `open`."""
-        from f5serve.voices.library import open_library
+    def libraries(self, store: ObjectStore) -> VoiceLibraries:
+        """Voice libraries that listen to what is put into them; errors as `open`.
 
-        return open_library(self._settings, store, self.hearing())
+        Args:
+            store: the whole store.
+        """
+        from f5serve.voices.libraries import VoiceLibraries
+
+        return VoiceLibraries(self._settings, store, self.hearing())
+
+    def library(self, store: ObjectStore) -> VoiceLibrary:
+        """That of F5_TENANT; as `libraries`."""
+        return self.libraries(store).of(self._settings.tenant)
 
 
 def _open(settings: Settings) -> SpeechChecker | None:

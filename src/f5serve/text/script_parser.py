@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from f5serve.errors import InvalidRequest
+from f5serve.secrets import PUBLIC
 from f5serve.text.mapped_text import MappedText
 from f5serve.text.script import (
     MAIN,
@@ -41,7 +42,7 @@ Change = Callable[[], None]
 PAUSES_S = {"break": 0.5, "short pause": 0.5, "pause": 1.0, "long pause": 2.0}
 STRENGTHS_S = {"x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 1.0, "x-strong": 1.5}
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}+"
+_NAME = rf"(?:{PUBLIC}/)?+[A-Za-z0-9][A-Za-z0-9_.-]{{0,63}}+"
 _MAY_BE_SCRIPT = re.compile(rf"[\[{{]|<break\b|^[ \t]*+{_NAME}:\s", re.IGNORECASE | re.MULTILINE)
 # What has no group stays text: escapes, code, pinyin, links.
 _TOKEN = re.compile(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from f5serve.errors import InvalidRequest
+from f5serve.secrets import PUBLIC
 from f5serve.text.aliases import KINDS, MAX_CHARS
 from f5serve.text.language import canonical_tag
 from f5serve.text.mapped_text import MappedText
@@ -24,7 +25,7 @@ from f5serve.text.ssml_reader import bad_ssml, place_of, read_ssml
 _TIME = re.compile(r"\+?(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})\s?(ms|s)", re.ASCII | re.IGNORECASE)
 _RATE = re.compile(r"([+-]?)(\d{1,6}(?:\.\d{1,9})?|\.\d{1,9})(%?)", re.ASCII)
 _RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.75}
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
+_NAME = re.compile(rf"(?:{PUBLIC}/)?[A-Za-z0-9][\w.-]{{0,63}}", re.ASCII)
 _NOT_LETTERS = re.compile("[^A-Za-z]+")
 _LONGEST_FORMAT = 20
 

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -136,6 +136,11 @@ class LexiconLibrary:
         self._clock = clock
         self._lock = threading.Lock()
         self._cached: OrderedDict[str, _Cached] = OrderedDict()
+        shared = voices.public
+        self._public: LexiconLibrary | None = None
+        if shared is not None:
+            own = (shared.store, shared, other_voices, ttl_s, clock)
+            self._public = self if shared is voices else LexiconLibrary(*own)
 
     def get(self, voice: str = "") -> StoredLexicon:
         """The current lexicon; without rules where a voice has none.
@@ -144,6 +149,9 @@ class LexiconLibrary:
             InvalidRequest: VOICE_NOT_FOUND, BAD_VOICE_NAME, RESERVED_VOICE_NAME.
             StorageFailed: LEXICON_DAMAGED, LEXICON_TOO_NEW, or the store's own code.
         """
+        if self._public is not None and names.is_public(voice):
+            lexicon = self._public.get(names.check_name(names.own_name(voice)))
+            return replace(lexicon, voice=names.public_name(lexicon.voice))
         voice = check_voice(voice)
         data = self._read(voice)
         return load_lexicon(self._existing(voice) if data is None else voice, data)
@@ -152,7 +160,7 @@ class LexiconLibrary:
         """Replace all rules; without any the lexicon is removed.
 
         Raises:
-            InvalidRequest: BAD_LEXICON for too many rules, or as `get`.
+            InvalidRequest: BAD_LEXICON for too many rules, VOICE_READ_ONLY, or as `get`.
             StorageFailed: the store's own code.
         """
         voice = self._existing(voice)
@@ -185,10 +193,10 @@ class LexiconLibrary:
         """Remove a lexicon, also one that cannot be read; it need not exist.
 
         Raises:
-            InvalidRequest: BAD_VOICE_NAME, RESERVED_VOICE_NAME.
+            InvalidRequest: BAD_VOICE_NAME, RESERVED_VOICE_NAME, VOICE_READ_ONLY.
             StorageFailed: the store's own code.
         """
-        voice = check_voice(voice)
+        voice = self._own(voice)
         with self._entry(voice).lock:
             self._write(voice, ())
 
@@ -217,7 +225,8 @@ class LexiconLibrary:
         )
 
     def for_voice(self, voice: str | None) -> VoiceLexicon:
-        """The rules for speech in a voice: its own before those of the library.
+        """The rules for speech in a voice: its own before those of the library. A public voice has
+        its rules in its own library, and the rules of this library count for it as well.
 
         They may be TTL_S seconds old; changes by this process count at once.
 
@@ -228,13 +237,15 @@ class LexiconLibrary:
             InvalidRequest: BAD_VOICE_NAME.
             StorageFailed: the store's own code.
         """
-        scopes = [""]
-        if voice is None or not names.is_url(voice):
-            scopes.insert(0, check_voice(voice or names.DEFAULT_NAME))
+        records: list[tuple[LexiconLibrary, str]] = [(self, "")]
+        if voice is not None and self._public is not None and names.is_public(voice):
+            records.insert(0, (self._public, check_voice(names.own_name(voice))))
+        elif voice is None or not names.is_url(voice):
+            records.insert(0, (self, check_voice(voice or names.DEFAULT_NAME)))
         lexicon = Lexicon()
         warnings = []
-        for scope in scopes:
-            found, warning = self._current(scope)
+        for library, name in records:
+            found, warning = library._current(name)
             lexicon = lexicon.over(found)
             warnings += [warning] if warning else []
         return VoiceLexicon(lexicon, tuple(warnings))
@@ -278,12 +289,18 @@ class LexiconLibrary:
         """The name of a voice that rules can be written for; "" for the library.
 
         Raises:
-            InvalidRequest: VOICE_NOT_FOUND, or as `get`.
+            InvalidRequest: VOICE_NOT_FOUND, VOICE_READ_ONLY, or as `get`.
         """
-        name = check_voice(voice)
+        name = self._own(voice)
         if name and name not in self._other_voices and not self._voices.exists(name):
             raise names.VoiceNotFound(name, self._voices.similar_names(name))
         return name
+
+    def _own(self, voice: str) -> str:
+        """The name of a voice of this library, as `check_voice`."""
+        if self._public is not None and names.is_public(voice):
+            raise names.read_only_error(voice)
+        return check_voice(voice)
 
     def _read(self, voice: str) -> bytes | None:
         try:

@@ -15,7 +15,6 @@ from pathlib import Path
 from f5serve.download.connection import NetworkPolicy
 from f5serve.download.url import FetchLimits
 from f5serve.errors import KeyMissing, StorageFailed
-from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.types import Voice
 from f5serve.voices import names
@@ -64,19 +63,6 @@ class LibraryOptions:
     cache_bytes: int = MAX_BYTES
 
 
-def open_library(
-    settings: Settings, store: ObjectStore, transcriber: Transcriber = NO_TRANSCRIBER
-) -> VoiceLibrary:
-    """The library that the settings describe; nothing is read or written yet."""
-    return VoiceLibrary(
-        store,
-        settings.data_dir / "cache" / "voices",
-        require_consent=settings.require_consent,
-        transcriber=transcriber,
-        options=LibraryOptions(fetch_limits=FetchLimits(allow_http=settings.allow_http_urls)),
-    )
-
-
 class VoiceLibrary:
     """Voices by name; for any number of threads, processes and machines over one store.
 
@@ -115,6 +101,16 @@ class VoiceLibrary:
             *(store, self._storage, self._builder, self._catalog.files),
             *(options.external_refresh_s, options.missing_ttl_s),
         )
+
+    @property
+    def store(self) -> ObjectStore:
+        """Where it keeps its voices."""
+        return self._store
+
+    @property
+    def public(self) -> VoiceLibrary | None:
+        """The library whose voices are read as `public/NAME`; None where none are."""
+        return None
 
     @property
     def unreadable(self) -> int:

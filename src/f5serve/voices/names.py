@@ -9,7 +9,8 @@ does not count, because some file systems distinguish case and some do not.
     voices/_styles/name/style.json          the record of a style
     voices/_styles/name/style/SHA256.wav    its audio, and .txt with its transcript
 
-The record of a style has the name "ana~happy", which no voice can have.
+The record of a style has the name "ana~happy", which no voice can have. "public/ana" is the voice
+"ana" of the tenant whose voices everybody may use; it is stored under its own name, there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import unicodedata
 from typing import NamedTuple
 
 from f5serve.errors import InvalidRequest
+from f5serve.secrets import PUBLIC
 
 ROOT = "voices/"
 RECORDS = f"{ROOT}_records/"
@@ -46,6 +48,10 @@ _RECORD = re.compile(rf"(?:{RECORDS}([^/~]+)|{STYLES}([^/~]+)/([^/]+))\.json")
 _BLOB = re.compile(rf"(?:{BLOBS}([^/~]+)|{STYLES}([^/~]+)/([^/]+))/[0-9a-f]{{64}}\.(?:wav|txt)")
 _DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9])(\..*)?", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+PUBLIC_PREFIX = f"{PUBLIC}/"
+"""Of the names of voices of the tenant `public`, as all others call them."""
 
 
 class ExternalFile(NamedTuple):
@@ -181,6 +187,31 @@ def is_record_name(name: str) -> bool:
 def is_default(text: str) -> bool:
     """Whether the name means the packaged voice."""
     return casefold(_without_extension(text)) == DEFAULT_NAME
+
+
+def is_public(text: str) -> bool:
+    """Whether the name is one of a voice of the tenant `public`, as others call it."""
+    return casefold(text[: len(PUBLIC_PREFIX)]) == PUBLIC_PREFIX
+
+
+def own_name(text: str) -> str:
+    """The name of a public voice within its own library."""
+    return text[len(PUBLIC_PREFIX) :]
+
+
+def public_name(name: str) -> str:
+    """What others call a voice of the tenant `public`."""
+    return f"{PUBLIC_PREFIX}{name}"
+
+
+def read_only_error(name: str) -> InvalidRequest:
+    """The error for a change of a public voice through its public name."""
+    return InvalidRequest(
+        f"The voice {name[:80]!r} belongs to the tenant {PUBLIC} and cannot be changed here.",
+        code="VOICE_READ_ONLY",
+        hint=f"Add a voice of your own under another name; a key of the tenant {PUBLIC} changes "
+        "this one.",
+    )
 
 
 def is_url(text: str) -> bool:

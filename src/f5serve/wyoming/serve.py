@@ -67,13 +67,15 @@ def main(
     try:
         from f5serve.service import SpeechService
         from f5serve.store.config import open_store
+        from f5serve.store.namespace import tenant_store
         from f5serve.wyoming.server import WyomingServer
         from f5serve.wyoming.session import Speaker
 
         assert options.recognition is not None
         store = open_store(settings)
         voices = options.recognition.library(store)
-        operations = SpeechService(store, voices, load_speech, settings)
+        own = tenant_store(store, settings.tenant)
+        operations = SpeechService(own, voices, load_speech, settings)
         server = WyomingServer(listening, Speaker(operations, voices, settings))
         on_listening(_describe(address[0], listening))
         lifecycle = Lifecycle(settings, operations, server, make_checks(settings, store))

@@ -18,6 +18,7 @@ from f5serve.errors import InvalidRequest
 from f5serve.http import errors
 from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, StateDep
+from f5serve.http.voice_path import VOICE_ID
 from f5serve.secrets import SPEAK, VOICES
 from f5serve.text.lexicon_files import (
     MAX_FILE_BYTES,
@@ -39,7 +40,7 @@ _JSON_TYPE = re.compile(r"application/(json|[\w.-]+\+json)", re.ASCII)
 _XML_TYPE = re.compile(r"(application/pls\+xml|application/xml|text/xml)")
 
 LIBRARY = "/v1/lexicons/library"
-VOICE = "/v1/lexicons/voices/{voice_id}"
+VOICE = f"/v1/lexicons/voices/{VOICE_ID}"
 
 router = APIRouter(tags=["lexicons"])
 
@@ -353,7 +354,7 @@ def _list(lexicons: LexiconLibrary, after: str, limit: int) -> LexiconList:
 def _get(lexicons: LexiconLibrary, voice: str, as_pls: bool) -> Any:
     lexicon = lexicons.get(voice)
     if as_pls:
-        name = f"{lexicon.voice or 'library'}.pls"
+        name = f"{(lexicon.voice or 'library').replace('/', '-')}.pls"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(dump_pls(lexicon.rules), media_type=PLS, headers=headers)
     return {

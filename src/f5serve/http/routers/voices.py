@@ -19,6 +19,7 @@ from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
 from f5serve.http.voice_form import MAX_STYLE_QUERY, VoiceForm
+from f5serve.http.voice_path import VOICE_PATH, VOICES_PATH
 from f5serve.http.voice_schemas import (
     ErasedResults,
     StyleRecording,
@@ -38,6 +39,7 @@ from f5serve.voices.names import (
     casefold,
     check_name,
     is_default,
+    is_public,
 )
 from f5serve.voices.records import UNREADABLE, VoiceRecord
 
@@ -52,7 +54,7 @@ router = APIRouter(tags=["voices"], route_class=upload_route(MAX_BYTES))
 
 
 @router.get(
-    "/v1/audio/voices",
+    VOICES_PATH,
     operation_id="list_voices",
     summary="List voices",
     responses=errors.error_responses(400, 503),
@@ -71,7 +73,7 @@ async def list_voices(
         ),
     ] = "",
 ) -> VoiceList:
-    """Voices that speech can be asked for in, in the order of their names.
+    """Voices that speech can be asked for in, in the order of their names; public ones come last.
 
     Up to 1,000 are answered at once; where `has_more` is true, ask again with `after`. A voice that
     another server has taken in may be seconds late here; by its name it is there at once.
@@ -80,7 +82,7 @@ async def list_voices(
 
 
 @router.get(
-    "/v1/audio/voices/{voice_id}",
+    VOICE_PATH,
     operation_id="get_voice",
     summary="Look at one voice",
     responses=errors.error_responses(400, 404, 409, 503),
@@ -92,7 +94,7 @@ async def get_voice(voice_id: VoiceId, state: StateDep) -> VoiceDetail:
 
 
 @router.get(
-    "/v1/audio/voices/{voice_id}/sample",
+    f"{VOICE_PATH}/sample",
     operation_id="get_voice_sample",
     summary="Hear one voice",
     response_class=Response,
@@ -119,7 +121,7 @@ async def get_voice_sample(
 
 
 @router.post(
-    "/v1/audio/voices",
+    VOICES_PATH,
     operation_id="create_voice",
     summary="Make a voice of a recording",
     status_code=201,
@@ -134,12 +136,12 @@ async def create_voice(
         kept = await state.operations.pools.recordings.run(
             _keep, state.voices, new, new.recording, owner
         )
-    response.headers["Location"] = f"/v1/audio/voices/{kept.id}"
+    response.headers["Location"] = f"{VOICES_PATH}/{kept.id}"
     return kept
 
 
 @router.delete(
-    "/v1/audio/voices/{voice_id}",
+    VOICE_PATH,
     operation_id="delete_voice",
     summary="Delete one voice",
     response_model_exclude_none=True,
@@ -176,8 +178,8 @@ async def delete_voice(
 def _list(voices: VoiceLibrary, after: str, limit: int) -> VoiceList:
     """A page; the voice that comes with f5serve is the first of all."""
     if after:
-        begins_behind = "" if is_default(after) else check_name(after)
-        page, first = voices.page(begins_behind, limit), []
+        behind = "" if is_default(after) else after if is_public(after) else check_name(after)
+        page, first = voices.page(behind, limit), []
     else:
         first = [builtin_voice(voices.get(None))]
         page = voices.page("", limit)
@@ -243,7 +245,7 @@ def _keep(voices: VoiceLibrary, new: VoiceForm, recording: UploadFile, owner: st
 
 def _sample(voices: VoiceLibrary, name: str, style: str, if_none_match: str) -> Response:
     voice = voices.get(name, style)
-    filename = "-".join(filter(None, (voice.name, voice.style)))
+    filename = "-".join(filter(None, (voice.name, voice.style))).replace("/", "-")
     etag = f'"{voice.revision}"'
     headers = {
         "ETag": etag,
@@ -278,6 +280,7 @@ def library_voice(record: VoiceRecord, styles: Sequence[str]) -> Voice:
         id=record.voice,
         name=record.voice,
         builtin=False,
+        read_only=is_public(record.voice),
         duration_s=record.duration_s or None,
         language=record.language or None,
         normalize=record.normalize or None,

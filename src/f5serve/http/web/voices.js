@@ -89,7 +89,7 @@ export class Voices extends EventTarget {
     if (voice.needs_review) label.append(make("span", { class: "badge" }, "check the transcript"));
     const play = iconButton("play", `Hear ${voice.name}`, () => this._hear(voice, play));
     const row = make("div", { class: "voice" }, label, play);
-    if (!voice.builtin) {
+    if (!voice.builtin && !voice.read_only) {
       row.append(iconButton("trash", `Delete ${voice.name}`, () => this._remove(voice)));
     }
     return row;
