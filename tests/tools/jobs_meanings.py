@@ -106,6 +106,8 @@ FIELDS = {
     "one.",
     "upload.style": "Keep it as this style of the voice, which exists already.",
     "delete_voice.style": "Remove this style of it alone.",
+    "upload.consent": "That the speaker agrees to be cloned, or the id of a recorded consent, "
+    "`cons_...`; required if F5_REQUIRE_CONSENT is set.",
     "upload.language": "Spoken language, a BCP 47 tag such as en or pt-BR.",
     "upload.normalize": "How texts in this voice are read if a request does not say; without it "
     "F5_NORMALIZE decides.",
