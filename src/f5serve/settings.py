@@ -306,10 +306,11 @@ class Settings:
     )
     openai_voices: str = setting(
         "F5_OPENAI_VOICES",
-        "*=default",
+        "",
         pairs,
         "Which voice OpenAI's own names stand for, e.g. `alloy=ana,nova=ben,*=default`; names that "
-        "are not there are refused.",
+        "are not there are refused. Without it the stand-in speaker has a voice for each of them, "
+        "and F5-TTS speaks in the default one.",
     )
     elevenlabs_voices: str = setting(
         "F5_ELEVENLABS_VOICES",

@@ -210,6 +210,7 @@ def ask_everything(home: House) -> Iterator[Any]:
         "update_voice_consent": {"json": {"name": "Ana Example"}},
         "create_alignment": {"data": {"text": WORDS}, "files": {"file": file}},
         "create_transcription": {"data": {"model": "whisper-1"}, "files": {"file": file}},
+        "create_translation": {"data": {"model": "whisper-1"}, "files": {"file": file}},
         "elevenlabs_add_voice": {
             "data": {"name": "a", "ref_text": WORDS},
             "files": {"files": file},

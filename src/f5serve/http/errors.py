@@ -61,7 +61,7 @@ STATUSES: dict[str, int] = {
     **dict.fromkeys(["NOT_JSON", "NOT_MULTIPART"], 415),
     "TOO_MANY_HEADERS": 431,
     **dict.fromkeys(["RATE_LIMITED", "TOO_MANY_REQUESTS"], 429),
-    **dict.fromkeys(["NOT_BUILT", "RECOGNISER_NOT_INSTALLED"], 501),
+    **dict.fromkeys(["NOT_BUILT", "RECOGNISER_NOT_INSTALLED", "TRANSLATION_NOT_SUPPORTED"], 501),
     **dict.fromkeys(["BUSY", SHUT_DOWN_CODE, "MODEL_LOADING", "DEVICE_BROKEN"], 503),
     TOO_MANY_FILES: 503,
     "DEADLINE_PASSED": 504,
