@@ -37,11 +37,12 @@ WORD_S = 0.02
 """From one word to the next, as a fast language model writes."""
 
 COST_S = 0.5
+ENGINES = ("tone", "stand-in")
 
 
 def clause(number: int) -> list[str]:
     """The words of a clause that was not spoken before."""
-    return f"This is clause number {number} of those that are spoken, ".split(" ")[:-1]
+    return f"This is clause number {number}, ".split(" ")[:-1]
 
 
 def first_sound(link: ClientConnection, began: float) -> float:
@@ -137,11 +138,12 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
+    options = parser.parse_args()
     print("| engine | word by word | whole, socket | whole, POST | difference, sockets |")
     print("|---|---|---|---|---|")
-    for kind in ("tone", "stand-in"):
-        print(measure(kind, rounds), flush=True)
+    for kind in options.engines:
+        print(measure(kind, options.rounds), flush=True)
 
 
 if __name__ == "__main__":
