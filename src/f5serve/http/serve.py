@@ -228,11 +228,10 @@ def _build(
     from f5serve.http.server import Server, ServerOptions, freeze_gc
     from f5serve.http.state import AppState
     from f5serve.process import FileDescriptors
-    from f5serve.service import ServiceOptions, SpeechService
+    from f5serve.service import ServiceOptions
     from f5serve.service.tenants import Tenants
     from f5serve.startup.process import make_checks
     from f5serve.store.config import open_store
-    from f5serve.store.namespace import tenant_store
     from f5serve.wyoming.server import MAX_CONNECTIONS, ServerLimits, WyomingServer
     from f5serve.wyoming.session import Speaker
 
@@ -240,18 +239,15 @@ def _build(
     assert recognition is not None
     assert timeline is not None
     store = open_store(settings)
-    libraries = recognition.libraries(store)
-    voices = libraries.of(settings.tenant)
     options = ServiceOptions(
         start=timeline.as_dict,
         examine=lambda: quick(listens=True),  # or it would find its own ports taken
     )
-    own = tenant_store(store, settings.tenant)
-    operations = SpeechService(own, voices, load_speech, settings, options)
-    tenants = Tenants(operations, settings.tenant, store, libraries)
+    tenants = Tenants(store, recognition.libraries(store), load_speech, settings, options)
     tenants.open(key.tenant for key in settings.api_keys)
+    operations = tenants.first
     state = AppState(
-        *(operations, operations.store, voices, recognition.aligners(), settings),
+        *(operations, operations.store, operations.voices, recognition.aligners(), settings),
         recognition=recognition,
         tenants=tenants,
     )
@@ -261,7 +257,9 @@ def _build(
     if wyoming is not None:
         limits = ServerLimits(max_connections=min(MAX_CONNECTIONS, max_connections // 4))
         max_connections -= limits.max_connections
-        beside.append(WyomingServer(wyoming, Speaker(operations, voices, settings), limits))
+        beside.append(
+            WyomingServer(wyoming, Speaker(operations, operations.voices, settings), limits)
+        )
     connections = Connections(max_connections, settings.request_timeout_s)
     inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))
     lines = LogLimit(operations.metrics)
