@@ -27,7 +27,7 @@ class Tenants:
         first: the service of F5_TENANT, which begins and ends those of all tenants.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wired once, at the start
         self,
         store: ObjectStore,
         libraries: VoiceLibraries,
