@@ -266,25 +266,21 @@ def _make_state(
     """The state over the whole store, with a service for each tenant of the keys."""
     from f5serve.doctor.report import quick
     from f5serve.http.state import AppState
-    from f5serve.service import ServiceOptions, SpeechService
+    from f5serve.service import ServiceOptions
     from f5serve.service.tenants import Tenants
-    from f5serve.store.namespace import tenant_store
 
     recognition, timeline = load_options.recognition, load_options.timeline
     assert recognition is not None
     assert timeline is not None
-    libraries = recognition.libraries(store)
-    voices = libraries.of(settings.tenant)
     options = ServiceOptions(
         start=timeline.as_dict,
         examine=lambda: quick(listens=True),  # or it would find its own ports taken
     )
-    own = tenant_store(store, settings.tenant)
-    operations = SpeechService(own, voices, load_speech, settings, options)
-    tenants = Tenants(operations, settings.tenant, store, libraries)
+    tenants = Tenants(store, recognition.libraries(store), load_speech, settings, options)
     tenants.open(key.tenant for key in settings.api_keys)
+    service = tenants.first
     return AppState(
-        *(operations, operations.store, voices, recognition.aligners(), settings),
+        *(service, service.store, service.voices, recognition.aligners(), settings),
         recognition=recognition,
         tenants=tenants,
     )
