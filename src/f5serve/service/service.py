@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LISTINGS = ("list_voices", "list_models")
+LISTINGS = ("list_voices", "list_voice_consents", "list_models")
 """Operations that go through everything of a kind."""
 
 
