@@ -13,7 +13,7 @@ ORACLE := .venv-oracle/bin
 # Without bytecode on disk each process of the tests compiles the source, and rewrites the tests, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve clone clone-input setup check house test test-fast lower-bounds fuzz oracle parity goldens bench bench-small bench-text gpu-kit docs clean image image-test requirements
+.PHONY: demo serve clone clone-input setup check house test test-fast clients lower-bounds fuzz oracle parity goldens bench bench-small bench-text gpu-kit docs clean image image-test requirements
 
 .venv/local.done: pyproject.toml ## the light install: no torch
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -73,6 +73,19 @@ check: setup ## format, lint, types
 
 house: setup ## size and shape of the source: files, lines of code, import cycles; what one request runs
 	$(BIN)/python -m tests.tools.house --calls
+
+# 1.2 GB, a minute. There is no torch among it. Without it the tests of tests/clients are skipped.
+CLIENTS := tests/clients/requirements.txt tests/clients/node/package.json tests/clients/node/package-lock.json
+
+.venv-clients/clients.done: $(CLIENTS)
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install -q --disable-pip-version-check --no-compile \
+	  -r tests/clients/requirements.txt \
+	  && mkdir -p .venv-clients/node && cp tests/clients/node/*.json .venv-clients/node \
+	  && PATH="$(CURDIR)/.venv-clients/bin:$$PATH" npm ci --silent --prefix .venv-clients/node \
+	  && touch $@ || echo "The clients cannot be installed here: their tests are skipped."
+
+clients: .venv-clients/clients.done ## programs of other projects that the tests drive: LiveKit, Pipecat, LiteLLM, openai-node
 
 test: setup ## the whole suite
 	$(BIN)/python -m pytest -m "not parity" -n $(PROCESSES) --dist worksteal
@@ -156,4 +169,4 @@ bench-text: setup .venv-text/text.done ## text normalization beside three other 
 	$(BIN)/python bench/text.py --peers-python .venv-text/bin/python $(BENCH_ARGS)
 
 clean:
-	rm -rf .venv .venv-oracle .venv-vox .venv-text
+	rm -rf .venv .venv-oracle .venv-vox .venv-text .venv-clients

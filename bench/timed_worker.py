@@ -18,7 +18,6 @@ from f5serve.process import kill_forks_with_parent
 from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod import service as runpod_service
 from f5serve.runpod.handler import Handler
-from f5serve.service import SpeechService
 from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
 from f5serve.startup.process import init_process
@@ -53,9 +52,7 @@ class Timed(Tone):
 def start_plain(settings: Settings, load: Callable[[], Synthesizer]) -> None:
     """The same operations behind the loop that the SDK brings."""
     store = open_store(settings)
-    libraries = VoiceLibraries(settings, store)
-    operations = SpeechService(store, libraries.of(""), load, settings)
-    tenants = Tenants(operations, "", store, libraries)
+    tenants = Tenants(store, VoiceLibraries(settings, store), load, settings)
     handler = Handler(runpod_sdk.load(), lambda: tenants, {}, settings)
     kill_forks_with_parent()  # else each run of the control leaves a heartbeat behind
     runpod_sdk.start({"handler": handler.handle, "concurrency_modifier": _many(settings)}, [])

@@ -24,7 +24,7 @@ LAYERS = {
     **dict.fromkeys(["text", "audio", "store", "download"], 1),
     **dict.fromkeys(["engine", "fallback", "voices", "models", "jobs", "asr", "alignment"], 2),
     **dict.fromkeys(["synthesis", "startup", "doctor", "service"], 3),
-    **dict.fromkeys(["cli", "http", "runpod", "wyoming", "__main__"], 4),
+    **dict.fromkeys(["cli", "http", "runpod", "wyoming", "mcp_server", "__main__"], 4),
 }
 PACKAGES = {
     *["text", "audio", "store", "download"],
@@ -53,7 +53,10 @@ HOMES = {
     "fastapi": {"http"},
     "starlette": {"http"},
     "uvicorn": {"http"},
-    "pydantic": {"http", "service"},
+    "pydantic": {"http", "service", "mcp_server"},
+    "zeroconf": {"wyoming"},
+    "mcp": {"mcp_server"},
+    "mcp_types": {"mcp_server"},
     "subprocess": {"audio", "doctor", "startup", "alignment"},
 }
 

@@ -27,6 +27,7 @@ from f5serve.asr.word_errors import compare
 from f5serve.asr_types import Transcript
 from f5serve.errors import F5Error
 from f5serve.fallback.phonemes import pronounce
+from f5serve.http.elevenlabs.alignment import align_characters
 from f5serve.text import numbers
 from f5serve.text.cues import parse_cues
 from f5serve.text.incremental import IncrementalSplitter
@@ -394,6 +395,9 @@ SEVERAL: dict[str, Callable[[str], object]] = {
     "parse_script with tags": lambda text: parse_script(f"[ana] {text}", AnyVoice()),
     "missing": Vocab([" ", "a"]).missing,
     "tokenize": tokenize,
+    "align_characters": lambda text: align_characters(
+        text, [WordTiming(word, 0.0, 1.0) for word in (*text.split(), *text.swapcase()[::3])], 1.0
+    ),
     "parse_ssml of text": lambda text: parse_ssml(f"é{escape(text)}", AnyVoice()),
     **{
         f"parse_cues of {heading.split()[0]}": lambda text, heading=heading: parse_cues(  # type: ignore[misc]

@@ -85,22 +85,26 @@ class Recogniser(Protocol):
 
     Attributes:
         model: id of its model, e.g. "tiny.en".
+        can_translate: whether its model was trained to translate into English.
     """
 
     @property
     def model(self) -> str: ...
+    @property
+    def can_translate(self) -> bool: ...
 
     def supports(self, language: str) -> bool:
         """Whether it knows a language, ISO 639-1; "": whether it can detect which one is spoken."""
         ...
 
-    def transcribe(
+    def transcribe(  # noqa: PLR0913 - all that Whisper can be asked
         self,
         wave: Wave,
         language: str = "",
         *,
         word_times: bool = False,
         prompt: str = "",
+        translate: bool = False,
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         """The words of a wave of any sample rate.
@@ -109,6 +113,8 @@ class Recogniser(Protocol):
             language: that is spoken, ISO 639-1; "" detects it.
             prompt: text that might come before; names in it are spelled as they are there. Its end
                 counts where it is too long for the model.
+            translate: write them in English; only if `can_translate`. `Transcript.language` is the
+                one that is spoken all the same.
             check: called while it waits for other waves, and after each half minute of sound; what
                 it raises is raised.
 

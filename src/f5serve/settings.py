@@ -145,6 +145,15 @@ def read_pairs(text: str) -> dict[str, str]:
     return read
 
 
+def service_name(text: str) -> str:
+    """A name to be announced by zeroconf; 1 is `f5serve`, 0 none."""
+    if text in ("", "0", "1"):
+        return "f5serve" if text == "1" else ""
+    if not text.strip() or "." in text or not text.isprintable() or len(text.encode()) > 63:
+        raise ValueError("1, or a name of at most 63 bytes without dots")
+    return text
+
+
 def address(text: str) -> str:
     """`host:port`, or nothing; see `read_address`."""
     if text:
@@ -191,6 +200,13 @@ class Settings:
         address,
         "Address, as `127.0.0.1:10200`, on which `f5serve serve` answers Home Assistant as well; "
         "nothing without it. Wyoming has no keys: all who reach the address may use every voice.",
+    )
+    zeroconf: str = setting(
+        "F5_ZEROCONF",
+        "",
+        service_name,
+        "Name under which the server for Home Assistant is announced in the local network, so that "
+        "it is found there; 1 is `f5serve`. It needs the extra `zeroconf`. Not announced without.",
     )
     auth: str = setting(
         "F5_AUTH",
@@ -290,10 +306,11 @@ class Settings:
     )
     openai_voices: str = setting(
         "F5_OPENAI_VOICES",
-        "*=default",
+        "",
         pairs,
         "Which voice OpenAI's own names stand for, e.g. `alloy=ana,nova=ben,*=default`; names that "
-        "are not there are refused.",
+        "are not there are refused. Without it the stand-in speaker has a voice for each of them, "
+        "and F5-TTS speaks in the default one.",
     )
     elevenlabs_voices: str = setting(
         "F5_ELEVENLABS_VOICES",
@@ -306,7 +323,7 @@ class Settings:
         "F5_SERVER_KEY",
         "",
         str,
-        "Key that `f5serve say --server` sends, unless --key gives another.",
+        "Key that `f5serve say` and `mcp` send with --server, unless --key gives another.",
         secret=True,
     )
 

@@ -268,6 +268,7 @@ class Engine(Protocol):
         kind: "f5" or "standin", as answers name it.
         model: id of the model in use, e.g. "F5TTS_v1_Base".
         clones_voice: whether the voice of an utterance is really imitated.
+        voices: names of voices of its own, in lower case; none where it clones.
         description: one line for logs: device, precision, attention, kernels.
         warnings: for every caller, about this engine's answers.
         concurrent: True when `generate` may be called from several threads at once; the calls
@@ -281,6 +282,8 @@ class Engine(Protocol):
     def model(self) -> str: ...
     @property
     def clones_voice(self) -> bool: ...
+    @property
+    def voices(self) -> tuple[str, ...]: ...
     @property
     def description(self) -> str: ...
     @property

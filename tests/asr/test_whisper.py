@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,6 +143,30 @@ def test_a_damaged_model_is_told(tmp_path: Path, damage: str) -> None:
     assert caught.value.code == expected
 
 
+def test_a_translation_is_asked_of_models_that_were_trained_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    languages = frozenset({"en", "de"})
+    able = {
+        name: Whisper(replace(folder(), name=name, languages=languages)).can_translate
+        for name in ("large-v3", "large-v3-turbo")
+    }
+    assert able == {"large-v3": True, "large-v3-turbo": False}
+    assert not Whisper(folder()).can_translate
+    asked: list[str] = []
+    transcribe = WhisperModel.transcribe
+
+    def note(self: WhisperModel, *args: Any, task: str, **named: Any) -> Any:
+        asked.append(task)
+        return transcribe(self, *args, **named)
+
+    monkeypatch.setattr(WhisperModel, "transcribe", note)
+    whisper = Whisper(folder())
+    whisper.transcribe(wave("0880"))
+    whisper.transcribe(wave("0880"), translate=True)
+    assert asked == ["transcribe", "translate"]
+
+
 class Parrot:
     """A recogniser that hears always the same; as the real ones, it knows some languages."""
 
@@ -161,6 +186,7 @@ class Parrot:
         *,
         word_times: bool = False,
         prompt: str = "",
+        translate: bool = False,
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         text = " ".join(word.word for word in self._words)

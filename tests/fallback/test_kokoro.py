@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,15 @@ import pytest
 
 from f5serve.errors import ModelUnavailable
 from f5serve.fallback import model_files
-from f5serve.fallback.kokoro import Kokoro, choose_style, median_f0_hz, voice_names
+from f5serve.fallback.kokoro import (
+    OPENAI_VOICES,
+    Kokoro,
+    choose_style,
+    median_f0_hz,
+    own_voice,
+    voice_names,
+)
+from f5serve.http.voice_names import OPENAI_VOICES as OPENAI_NAMES
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from f5serve.voices.prepare import default_voice
 
@@ -25,7 +32,7 @@ def kokoro() -> Kokoro:
 
 
 def utterance(text: str, voice: str = "jm_kumo", speed: float = 1.0) -> Utterance:
-    named = replace(default_voice(), name=voice)
+    named = own_voice(voice, default_voice())
     return Utterance(text, named, 0, 0, SamplingOptions(speed=speed))
 
 
@@ -57,6 +64,22 @@ def test_voices_differ_in_pitch_as_their_table_says(kokoro: Kokoro) -> None:
     low, high = kokoro.generate([utterance(SENTENCE, v) for v in ("jm_kumo", "jf_tebukuro")])
     assert median_f0_hz(low) == pytest.approx(91, rel=0.2)
     assert median_f0_hz(high) == pytest.approx(325, rel=0.2)
+
+
+def test_each_name_of_openais_has_a_pitch_of_its_own(kokoro: Kokoro) -> None:
+    assert sorted(OPENAI_VOICES) == sorted(OPENAI_NAMES)
+    waves = kokoro.generate([utterance(SENTENCE, name) for name in OPENAI_VOICES])
+    f0_hz = dict(zip(OPENAI_VOICES, map(median_f0_hz, waves), strict=True))
+    low = {"ash", "ballad", "cedar", "echo", "fable", "onyx", "verse"}
+    assert {name for name, hz in f0_hz.items() if hz < 150} == low
+    assert min(f0_hz.values()) > 65
+    assert len({wave.samples.tobytes() for wave in waves}) == 13
+
+
+def test_only_its_own_voice_has_a_name_of_openais() -> None:
+    voice = Voice("onyx", harmonics(320), "Hello.", "r")
+    assert choose_style(voice) == "jf_tebukuro"
+    assert choose_style(own_voice("onyx", voice)) == "onyx"
 
 
 def test_text_without_words_is_a_short_silence(kokoro: Kokoro) -> None:

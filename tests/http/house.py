@@ -27,7 +27,6 @@ from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.memory import MemoryStore
-from f5serve.store.namespace import tenant_store
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import Engine
@@ -83,12 +82,13 @@ def house(
     store = store or MemoryStore()
     tone = tone or CountingTone()
     libraries = VoiceLibraries(replace(made, data_dir=folder), store, hearing, library)
-    voices, own = libraries.of(made.tenant), tenant_store(store, made.tenant)
     load = lambda: Synthesizer(engine or tone, max_text_chars=100_000)  # noqa: E731
-    operations = SpeechService(own, voices, load, made, options)
-    tenants = Tenants(operations, made.tenant, store, libraries)
+    tenants = Tenants(store, libraries, load, made, options)
+    operations = tenants.first
     service = AppState(
-        *(operations, own, voices, Aligners(), made), recognition=recognition, tenants=tenants
+        *(operations, operations.store, operations.voices, Aligners(), made),
+        recognition=recognition,
+        tenants=tenants,
     )
     app = make_app(service)
     guarded = AccessLogMiddleware(

@@ -12,7 +12,7 @@ import pytest
 
 from f5serve.audio.encode import MEDIA_TYPES
 from f5serve.http.errors import STATUSES
-from f5serve.http.routers.speech import OPENAI_VOICES
+from f5serve.http.voice_names import OPENAI_VOICES
 from f5serve.service.speech_fields import SpeechFields
 from f5serve.settings import Settings
 from tests.http.house import house

@@ -37,6 +37,7 @@ OPERATIONS = [
 IDS = [told["operationId"] for _, _, told in OPERATIONS]
 FILLED = {
     "{voice_id}": "default",
+    "{consent_id}": "cons_fe5d1a2b3c4d0123456789abcdef",
     "{model_id}": "tts-1",
     "{job_id}": "some-job",
     "{format}": "srt",
@@ -202,8 +203,14 @@ def ask_everything(home: House) -> Iterator[Any]:
         "preview_text": {"json": {"text": "It costs $3.50."}},
         "create_job": {"json": {"text": "Hello there."}},
         "create_voice": {"data": {"name": "ana", "ref_text": WORDS}, "files": {"file": file}},
+        "create_voice_consent": {
+            "data": {"name": "Ana", "language": "en"},
+            "files": {"recording": file},
+        },
+        "update_voice_consent": {"json": {"name": "Ana Example"}},
         "create_alignment": {"data": {"text": WORDS}, "files": {"file": file}},
         "create_transcription": {"data": {"model": "whisper-1"}, "files": {"file": file}},
+        "create_translation": {"data": {"model": "whisper-1"}, "files": {"file": file}},
         "elevenlabs_add_voice": {
             "data": {"name": "a", "ref_text": WORDS},
             "files": {"files": file},

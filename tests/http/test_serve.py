@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from f5serve.secrets import digest
 from tests.http.program import free_port, server
 
 LONG = "This sentence takes the speaker a while to say. The next one does so, too."
@@ -175,3 +176,16 @@ def test_a_port_that_is_taken_is_told_to_a_person_at_a_terminal(tmp_path: Path) 
         f"error: Something listens on port {port} already.",
         "hint: End it, or choose another port by --port.",
     ]
+
+
+def test_a_key_writes_into_the_part_of_its_tenant(tmp_path: Path) -> None:
+    clear = {"acme/laptop": "the-key-of-acme-1234", "ops": "the-key-of-ops-1234"}
+    keys = ",".join(f"{name}:{digest(key.encode()).hex()}" for name, key in clear.items())
+    rules = {"rules": [{"text": "F5", "alias": "eff five"}]}
+    with server(tmp_path, F5_API_KEYS=keys, F5_TENANT="main") as program:
+        at = f"{program.url()}/v1/lexicons/library"
+        for key in clear.values():
+            assert httpx.put(at, json=rules, headers={"X-API-Key": key}).status_code == 200
+    store = tmp_path / "data" / "store"
+    assert sorted(path.parts[-3] for path in store.rglob("library.json")) == ["acme", "main"]
+    assert {path.name for path in store.iterdir()} <= {"tenants", "_meta", ".tmp"}

@@ -48,6 +48,7 @@ KEYS = parse_keys(
     ",".join(item.format(digest(CLEAR[name].encode()).hex()) for name, item in ITEMS.items())
 )
 
+CONSENTS = "/v1/audio/voice_consents"
 SPOKEN = "Marmalade is a fruit preserve."
 RULE = {"text": "Xylophone", "alias": "zylofone"}
 VOICE, STYLE, NEIGHBOUR = "zanzibar", "quokka", "zanzibar2"
@@ -87,6 +88,10 @@ def make(home: House, name: str) -> Owned:
         files = {"audio_sample": ("a.wav", data)}
         form = {"name": voice, "ref_text": words, "style": style}
         assert ask(home, name, "POST", voices, data=form, files=files).status_code == 201
+    agreed = {"recording": ("a.wav", recording())}
+    form = {"name": STYLE, "language": "en"}
+    consent = ask(home, name, "POST", CONSENTS, data=form, files=agreed)
+    assert consent.status_code == 201, consent.text
     for at in ("library", f"voices/{VOICE}"):
         saved = ask(home, name, "PUT", f"/v1/lexicons/{at}", json={"rules": [RULE]})
         assert saved.status_code == 200, saved.text
@@ -99,7 +104,8 @@ def make(home: House, name: str) -> Owned:
             break
         time.sleep(0.02)
     assert ask(home, name, "GET", f"{at}/audio").status_code == 200
-    return Owned(name, {"voice_id": VOICE, "job_id": created.json()["job_id"]})
+    ids = {"voice_id": VOICE, "job_id": created.json()["job_id"]}
+    return Owned(name, {**ids, "consent_id": consent.json()["id"]})
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +121,7 @@ def root(home: House) -> Owned:
 SHARED = {"model_id": "tts-1", "format": "srt", "part": "0", "take": "0"}
 """Path parameters that name nothing of a tenant."""
 
-NEVER_MADE = {"voice_id": "zanzibaq", "job_id": "0" * 32}
+NEVER_MADE = {"voice_id": "zanzibaq", "job_id": "0" * 32, "consent_id": f"cons_{'0' * 28}"}
 """Ids that nobody has; answers about those of another tenant must not differ."""
 
 
@@ -144,6 +150,11 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
         "create_job": {"json": {"text": f"[voice:{voice}] Hi."}},
         "create_dub": {"json": {"subtitles": "1\n00:00:01,000 --> 00:00:02,000\nHi.\n"}},
         "create_voice": {"data": {"name": voice, "ref_text": WORDS, "style": "new"}, "files": wave},
+        "create_voice_consent": {
+            "data": {"name": "Ben", "language": "en"},
+            "files": {"recording": ("a.wav", recording())},
+        },
+        "update_voice_consent": {"json": {"name": "Ben"}},
         "create_alignment": {
             "data": {"text": "He was not."},
             "files": {"file": ("a.wav", recording())},
@@ -162,7 +173,10 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
     return bodies[operation]
 
 
-NO_VOICE_IS_NAMED = ("create_dub", "create_alignment", "create_transcription", "create_job")
+NO_VOICE_IS_NAMED = (
+    *("create_dub", "create_alignment", "create_transcription", "create_job"),
+    "create_voice_consent",
+)
 """Bodies whose answers do not depend on a voice, or come later."""
 
 NOT_404 = ("delete_voice_lexicon", "create_speech_batch")
@@ -220,6 +234,7 @@ def test_what_others_have_tried_has_changed_nothing(home: House, acme: Owned) ->
         f"/v1/lexicons/voices/{VOICE}",
         f"/v1/jobs/{acme.ids['job_id']}",
         f"/v1/jobs/{acme.ids['job_id']}/result",
+        f"{CONSENTS}/{acme.ids['consent_id']}",
     ]
     before = [ask(home, "acme", "GET", path).text for path in paths]
     for operation, (method, _, _) in OPERATIONS.items():
@@ -235,6 +250,14 @@ def test_listings_of_a_new_tenant_are_empty(home: House, acme: Owned) -> None:
     voices = ask(home, "speak", "GET", "/v1/audio/voices").json()["voices"]
     assert [voice["id"] for voice in voices if not voice["read_only"]] == ["default"]
     assert ask(home, "speak", "GET", "/v1/lexicons").json()["lexicons"] == []
+
+
+def test_no_voice_is_created_with_the_consent_of_another_tenant(home: House, acme: Owned) -> None:
+    form = {"name": "mine", "ref_text": WORDS, "consent": acme.ids["consent_id"]}
+    files = {"audio_sample": ("a.wav", recording())}
+    answer = ask(home, "beta", "POST", "/v1/audio/voices", data=form, files=files)
+    home.refused(answer, 404, "consent_not_found")
+    assert ask(home, "beta", "GET", "/v1/audio/voices/mine").status_code == 404
 
 
 def test_the_cache_and_idempotency_keys_are_of_a_tenant(home: House) -> None:

@@ -26,11 +26,11 @@ from f5serve.asr_types import Transcript, TranscriptSegment
 from f5serve.audio.decode import decode
 from f5serve.audio.encode import encode
 from f5serve.http.app import make_app
-from f5serve.http.routers.transcriptions import MAX_PROMPT_CHARS, OPENAI_IDS
+from f5serve.http.transcription_forms import MAX_PROMPT_CHARS, OPENAI_IDS
 from f5serve.service.executor import BoundedExecutor
 from f5serve.settings import Settings
 from f5serve.synthesis.recognition import SpeechRecognition
-from f5serve.types import Wave
+from f5serve.types import Wave, WordTiming
 from tests.hearing import speech_recognition, word_error_rate
 from tests.http.house import House, house, running
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
@@ -284,6 +284,60 @@ def test_without_a_recogniser_it_says_how_to_get_one(home: House) -> None:
                 assert "f5serve[asr]" in message
 
 
+class Interpreter(SpeechRecognition):
+    """Understands one sentence in German, and can say it in English."""
+
+    model, can_translate = "large-v3", True
+
+    def __init__(self) -> None:
+        """It has no settings."""
+
+    def open(self) -> SpeechChecker:
+        return SpeechChecker(self)
+
+    def supports(self, language: str) -> bool:
+        return True
+
+    def transcribe(
+        self,
+        wave: Wave,
+        language: str = "",
+        *,
+        word_times: bool = False,
+        prompt: str = "",
+        translate: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> Transcript:
+        text = "Good evening." if translate else "Guten Abend."
+        words = [WordTiming(word, n + 0.5, n + 1.0, 0.9) for n, word in enumerate(text.split())]
+        segment = TranscriptSegment(f" {text}", 0.5, 2.0, (1,), 0.0, -0.1, 1.0, 0.0)
+        return Transcript(text, "de", 0.9, tuple(words) if word_times else (), (segment,))
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # of openai
+def test_translations_are_in_english(tmp_path: Path) -> None:
+    with (
+        house(tmp_path, recognition=Interpreter()) as home,
+        OpenAI(base_url=f"{home.url}/v1", api_key=KEY, max_retries=0) as client,
+    ):
+        assert client.audio.transcriptions.create(**asked()).text == "Guten Abend."
+        translations = client.audio.translations
+        assert translations.create(**asked()).text == "Good evening."
+        verbose = translations.create(**asked(), response_format="verbose_json")
+        assert (verbose.text, verbose.language) == ("Good evening.", "en")
+        assert [segment.text for segment in verbose.segments or ()] == ["Good evening."]
+        cues = str(translations.create(**asked(), response_format="vtt"))
+        assert cues.startswith("WEBVTT")
+        assert "Good evening." in cues
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # of openai
+def test_a_recogniser_that_cannot_translate_says_which_one_can(client: OpenAI) -> None:
+    with pytest.raises(openai.InternalServerError, match="large-v3") as caught:
+        client.audio.translations.create(**asked())
+    assert (caught.value.status_code, caught.value.code) == (501, "translation_not_supported")
+
+
 SOON_S = 20.0
 """A few seconds on a quiet machine, and some minutes where the work is gone on with."""
 
@@ -317,6 +371,7 @@ class Stuck(SpeechRecognition):
         *,
         word_times: bool = False,
         prompt: str = "",
+        translate: bool = False,
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         assert check is not None

@@ -265,11 +265,11 @@ def test_the_official_client_makes_and_deletes_voices(home: House) -> None:
         sample = ("a.wav", recording(), "audio/wav")
         extra = {"ref_text": WORDS}
         voice = client.audio.voices.create(
-            name="theirs", audio_sample=sample, consent="cons_1", extra_body=extra
+            name="theirs", audio_sample=sample, consent="Ana Example", extra_body=extra
         )
         assert (voice.id, voice.object, voice.type) == ("theirs", "audio.voice", "audio_sample")
         assert isinstance(voice.created_at, int)
-        assert home.client.get(f"{VOICES}/theirs").json()["consent"]["by"] == "cons_1"
+        assert home.client.get(f"{VOICES}/theirs").json()["consent"]["by"] == "Ana Example"
         gone = client.audio.voices.delete(voice.id)
         assert (gone.id, gone.object, gone.deleted) == ("theirs", "audio.voice.deleted", True)
 
@@ -292,7 +292,8 @@ def test_consent_is_asked_for_where_it_must_be(tmp_path: Path) -> None:
     with house(tmp_path, require_consent=True) as home:
         home.refused(upload(home, "ana"), 400, "consent_required")
         assert upload(home, "ana", consent_by="Ana Example").status_code == 201
-        assert upload(home, "ben", consent="cons_1234").json()["consent"]["by"] == "cons_1234"
+        assert upload(home, "ben", consent="Ben").json()["consent"]["by"] == "Ben"
+        home.refused(upload(home, "eve", consent="cons_1234"), 404, "consent_not_found")
 
 
 def test_whoever_hears_writes_and_checks_transcripts(tmp_path: Path) -> None:

@@ -15,14 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from f5serve.fallback.tone import Tone
-from f5serve.service import ServiceOptions, SpeechService
+from f5serve.service import ServiceOptions
 from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.types import OnDone, Utterance, Wave
 from f5serve.voices.libraries import VoiceLibraries
-from f5serve.voices.library import VoiceLibrary
 
 TENANTS = ("acme", "beta")
 QUICK = ServiceOptions(lease_s=1.0, heartbeat_s=0.2, poll_s=0.2)
@@ -53,13 +52,12 @@ class NotingTone(Tone):
 async def serve(folder: Path, name: str, jobs: int) -> None:
     """Be that server."""
     store = LocalStore(folder / "store")
-    voices = VoiceLibrary(store, folder / "cache")
     speech = Synthesizer(NotingTone(folder / f"{name}.log"))
     settings = Settings(data_dir=folder / name)
-    operations = SpeechService(store, voices, lambda: speech, settings, QUICK)
-    tenants = Tenants(operations, "", store, VoiceLibraries(settings, store))
+    libraries = VoiceLibraries(settings, store)
+    tenants = Tenants(store, libraries, lambda: speech, settings, QUICK)
     tenants.open(TENANTS)
-    operations.begin()
+    tenants.first.begin()
     for number in range(jobs):
         job_id, tenant = f"{name}-{number}", ("", *TENANTS)[number % 3]
         asked = {"text": f"This is job {job_id}.", "mode": "async"}
@@ -67,7 +65,7 @@ async def serve(folder: Path, name: str, jobs: int) -> None:
     sys.stdout.write("posted\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)
-    await operations.close(5)
+    await tenants.first.close(5)
 
 
 if __name__ == "__main__":

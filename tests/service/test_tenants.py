@@ -34,15 +34,13 @@ async def office(
     settings = replace(Settings(), data_dir=folder)
     libraries = VoiceLibraries(settings, store)
     load = lambda: Synthesizer(tone)  # noqa: E731
-    chosen = ServiceOptions(**options)
-    first = SpeechService(store, libraries.of(""), load, settings, chosen)
-    tenants = Tenants(first, "", store, libraries)
-    first.begin()
+    tenants = Tenants(store, libraries, load, settings, ServiceOptions(**options))
+    tenants.first.begin()
     try:
         yield tenants
     finally:
         tone.release()
-        await first.close(5)
+        await tenants.first.close(5)
 
 
 async def until(service: SpeechService, job_id: str) -> dict[str, Any]:

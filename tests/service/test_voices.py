@@ -147,6 +147,27 @@ def test_uploads_come_by_url_too(tmp_path: Path, web: tuple[str, NetworkPolicy])
     run(story)
 
 
+def test_an_upload_names_a_recorded_consent(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as here:
+            voices = VoiceLibrary(here.store, tmp_path / "other")
+            made = voices.consents.create("Ana Example", "en", other_recording())
+            sent = {"voice_name": "ana", "voice_file": FILE, "ref_text": WORDS}
+            told = await here.call("upload", **sent, consent=made.id)
+            consent = told["voice"]["consent"]
+            assert (consent["by"], consent["id"]) == ("Ana Example", made.id)
+            assert consent["statement_sha256"] == made.audio.sha256
+            told = await here.call("upload", **sent | {"voice_name": "ben"}, consent="Ben")
+            assert (told["voice"]["consent"]["by"], told["voice"]["consent"]["id"]) == ("Ben", "")
+            refused = await here.refuse("a", endpoint="upload", **sent, consent="cons_1")
+            assert refused.code == "CONSENT_NOT_FOUND"
+            told = await here.call("delete_voice", voice_name="ana", with_results=True)
+            assert told["results"]["consents"] == 1
+            assert voices.consents.page().records == []
+
+    run(story)
+
+
 @pytest.mark.parametrize(
     ("payload", "code", "sentence"),
     [

@@ -42,6 +42,7 @@ class Echo:
         *,
         word_times: bool = False,
         prompt: str = "",
+        translate: bool = False,
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         self.times += 1

@@ -64,6 +64,7 @@ class Dictation:
         *,
         word_times: bool = False,
         prompt: str = "",
+        translate: bool = False,
         check: Callable[[], None] | None = None,
     ) -> Transcript:
         self.times += 1

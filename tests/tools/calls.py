@@ -31,7 +31,6 @@ from f5serve.http.state import AppState
 from f5serve.runpod.handler import Handler
 from f5serve.runpod.job_loop import JobLoop, LoopOptions
 from f5serve.runpod.sdk import Sdk
-from f5serve.service import SpeechService
 from f5serve.service.requests import TTSRequest
 from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings
@@ -40,7 +39,6 @@ from f5serve.synthesis.synthesizer import Synthesizer, check_options
 from f5serve.text.clean import clean_text
 from f5serve.text.plan import plan_utterances
 from f5serve.voices.libraries import VoiceLibraries
-from f5serve.voices.library import VoiceLibrary
 
 SOURCE = Path(__file__).parents[2] / "src" / "f5serve"
 TEXT = "Hello there."
@@ -129,15 +127,16 @@ class Recorder:
 
 @asynccontextmanager
 async def _service(
-    folder: Path, settings: Settings
-) -> AsyncIterator[tuple[SpeechService, AppState]]:
+    settings: Settings,
+) -> AsyncIterator[tuple[Tenants, AppState]]:
     store = MemoryStore()
-    voices = VoiceLibrary(store, folder / "cache")
-    service = SpeechService(store, voices, lambda: Synthesizer(Tone()), settings)
+    libraries = VoiceLibraries(settings, store)
+    tenants = Tenants(store, libraries, lambda: Synthesizer(Tone()), settings)
+    service = tenants.first
     service.begin()
     await service.ready()
     try:
-        yield service, AppState(service, store, voices, Aligners(), settings)
+        yield tenants, AppState(service, store, service.voices, Aligners(), settings)
     finally:
         await service.close(5)
 
@@ -146,8 +145,10 @@ async def speech_over_http(recorder: Recorder) -> CallPath:
     """The path of a `POST /v1/audio/speech`."""
     with TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder))
-        async with _service(Path(folder), settings) as (service, state):
-            app = AccessLogMiddleware(build_middleware(make_app(state), settings), service.metrics)
+        async with _service(settings) as (tenants, state):
+            app = AccessLogMiddleware(
+                build_middleware(make_app(state), settings), tenants.first.metrics
+            )
             transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://127.0.0.1"
@@ -167,12 +168,11 @@ async def job_of_runpod(recorder: Recorder) -> CallPath:
     """The path of a `tts` job of a RunPod worker."""
     with TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder))
-        async with _service(Path(folder), settings) as (service, _):
+        async with _service(settings) as (tenants, _):
             jobs: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             sdk = _local_sdk(jobs, answers)
             config: dict[str, Any] = {}
-            tenants = Tenants(service, "", service.store, VoiceLibraries(settings, service.store))
             handler = Handler(sdk, lambda: tenants, config, settings)
             config["handler"] = handler.handle
             loop = JobLoop(sdk, config, LoopOptions(1, 5), handler)

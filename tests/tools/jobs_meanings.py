@@ -70,7 +70,8 @@ FIELDS = {
     "to leave alone; without it the voice decides, then F5_NORMALIZE.",
     "lexicon": "Rules of pronunciation for this text, before those of the voice and the library.",
     "response_format": "Format of the audio.",
-    "sample_rate": "Of the audio, Hz; `mp3`, `aac` and `opus` take the rates of their standards.",
+    "sample_rate": "Of the audio, Hz; `mp3`, `aac` and `opus` take the rates of their standards. "
+    "`ulaw` and `alaw` have 8000 without it.",
     "bit_rate_kbps": "Of an mp3 or opus file, kbit/s.",
     "speed": "1 is as in the recording.",
     "seed": "The same seed gives the same speech; without it one is chosen and returned.",
@@ -106,6 +107,8 @@ FIELDS = {
     "one.",
     "upload.style": "Keep it as this style of the voice, which exists already.",
     "delete_voice.style": "Remove this style of it alone.",
+    "upload.consent": "That the speaker agrees to be cloned, or the id of a recorded consent, "
+    "`cons_...`; required if F5_REQUIRE_CONSENT is set.",
     "upload.language": "Spoken language, a BCP 47 tag such as en or pt-BR.",
     "upload.normalize": "How texts in this voice are read if a request does not say; without it "
     "F5_NORMALIZE decides.",

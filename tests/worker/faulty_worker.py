@@ -19,6 +19,11 @@ class Faulty:
 
     broken = False
 
+    @property
+    def first(self) -> Faulty:
+        """That of no tenant."""
+        return self
+
     def get(self, tenant: str = "") -> Faulty:
         """All tenants have the same operations."""
         return self

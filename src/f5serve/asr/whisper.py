@@ -241,6 +241,11 @@ class Whisper:
         return self._folder.name
 
     @property
+    def can_translate(self) -> bool:
+        """Whether the model was trained to translate: not for English alone, and not a turbo."""
+        return len(self._folder.languages) > 1 and "turbo" not in self._folder.name
+
+    @property
     def is_loaded(self) -> bool:
         """Whether the model is in memory."""
         return self._model is not None
@@ -250,13 +255,14 @@ class Whisper:
         known = self._folder.languages
         return plain_code(language) in known if language else len(known) > 1
 
-    def transcribe(
+    def transcribe(  # noqa: PLR0913 - see `Recogniser`
         self,
         wave: Wave,
         language: str = "",
         *,
         word_times: bool = False,
         prompt: str = "",
+        translate: bool = False,
         check: Check | None = None,
     ) -> Transcript:
         """See `Recogniser`; a language that the model does not know counts as unknown.
@@ -278,6 +284,7 @@ class Whisper:
             segments, info = self._model.transcribe(
                 samples,
                 language=code or None,
+                task="translate" if translate else "transcribe",
                 beam_size=BEAM,
                 # One temperature: the usual ladder of retries can take minutes over noise.
                 temperature=0.0,

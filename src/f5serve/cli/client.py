@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
+from weakref import WeakSet
 
 from f5serve import build
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
@@ -53,6 +55,7 @@ class ServerClient:
         self._headers = {"User-Agent": f"f5serve/{build.stamp().version}"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
+        self._connections = WeakSet[http.client.HTTPConnection]()
 
     def get(self, path: str) -> bytes:
         """The whole body.
@@ -72,14 +75,55 @@ class ServerClient:
         """The answer to a JSON body, before its own body has come."""
         return self._ask("POST", path, json.dumps(body).encode())
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> StreamedResponse:
+    def delete(self, path: str) -> bytes:
+        """The whole body of the answer to a DELETE; errors as `get`."""
+        with self._ask("DELETE", path) as answer:
+            return b"".join(answer.parts(_MOST_BYTES))
+
+    def upload(
+        self, path: str, fields: Mapping[str, str], field: str, file: tuple[str, bytes]
+    ) -> bytes:
+        """The whole body of the answer to a form with a file; errors as `get`.
+
+        Args:
+            field: of the file.
+            file: its name and its bytes.
+        """
+        boundary = secrets.token_hex(16)
+        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in file[0][-60:])
+        heads = [f'name="{key}"\r\n\r\n' for key in fields]
+        heads.append(f'name="{field}"; filename="{name}"\r\n\r\n')
+        values = [*(value.encode() for value in fields.values()), file[1]]
+        start = f"--{boundary}\r\nContent-Disposition: form-data; "
+        parts = (
+            f"{start}{head}".encode() + value for head, value in zip(heads, values, strict=True)
+        )
+        body = b"\r\n".join([*parts, f"--{boundary}--\r\n".encode()])
+        content_type = f"multipart/form-data; boundary={boundary}"
+        with self._ask("POST", path, body, content_type) as answer:
+            return b"".join(answer.parts(_MOST_BYTES))
+
+    def abort(self) -> None:
+        """End calls that are running in other threads; they raise StorageFailed."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError, AttributeError):  # it is not connected
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> StreamedResponse:
         kind = (
             http.client.HTTPSConnection
             if self._parts.scheme == "https"
             else http.client.HTTPConnection
         )
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=CONNECT_S)
-        headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
+        headers = {**self._headers, "Content-Type": content_type} if body else self._headers
+        self._connections.add(connection)
         try:
             connection.connect()
             connection.sock.settimeout(SILENCE_S)
@@ -97,7 +141,7 @@ class ServerClient:
 
 
 class StreamedResponse:
-    """A response whose status is 200 or 202; closed at the end of `with`.
+    """A response whose status is 200, 201 or 202; closed at the end of `with`.
 
     Attributes:
         first_part_at: `time.monotonic()` when its body began to arrive; None before.
@@ -118,7 +162,7 @@ class StreamedResponse:
         self._connection = connection
         self._response = response
         self.first_part_at: float | None = None
-        if response.status not in (200, 202):
+        if response.status not in (200, 201, 202):
             with self:
                 raise self._refusal()
 

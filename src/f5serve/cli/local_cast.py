@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from f5serve.cli.script_voices import ScriptVoices
 from f5serve.errors import InvalidRequest
-from f5serve.fallback.kokoro import voice_names
+from f5serve.fallback.kokoro import own_voice, voice_names
 from f5serve.settings import Settings
 from f5serve.synthesis.script_request import (
     CastScript,
@@ -98,7 +97,7 @@ class LocalCast:
         if voice and self._file is not None and self._file.styles(voice) is not None:
             return self._file.get(voice, style)
         if self._has_standin and voice in voice_names():
-            return replace(default_voice(), name=voice)
+            return own_voice(voice, default_voice())
         return self._library.get(voice or self._speaker, style)
 
 

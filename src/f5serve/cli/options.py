@@ -303,7 +303,7 @@ def add_worker(verbs: Any) -> None:
 
 
 def add_serve(verbs: Any) -> None:
-    """The options of `serve`, `wyoming` and `start`."""
+    """The options of `serve`, `wyoming`, `mcp` and `start`."""
     server = verbs.add_parser(
         "serve",
         help="be an HTTP server with OpenAI's contract and a page",
@@ -332,6 +332,22 @@ def add_serve(verbs: Any) -> None:
         "--port", metavar="N", type=_port, help="0 takes a free one; else F5_WYOMING's, or 10200"
     )
     wyoming.set_defaults(run="serve.run_wyoming", lenient=True)
+    agents = verbs.add_parser(
+        "mcp",
+        help="be an MCP server, for agents",
+        description="Give an agent tools to speak, to list and clone voices and to transcribe, by "
+        "the Model Context Protocol on standard input and output. Programs with an agent start it "
+        "by themselves. It reads and writes files below one folder alone. The model is loaded when "
+        "speech is asked for first.",
+    )
+    agents.add_argument(
+        "--folder", metavar="DIR", default=".", help="for files; else the working directory"
+    )
+    agents.add_argument(
+        "--server", metavar="URL", help="have a running server speak; no model is loaded here"
+    )
+    agents.add_argument("--key", metavar="KEY", help="of that server; F5_SERVER_KEY without it")
+    agents.set_defaults(run="serve.run_mcp", lenient=True)
     starting = verbs.add_parser(
         "start",
         help="be what F5_MODE says: a worker or a server",

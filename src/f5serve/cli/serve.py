@@ -1,9 +1,10 @@
-"""`f5serve serve`, `wyoming`, `worker` and `start`: run a server or the RunPod worker."""
+"""`f5serve serve`, `wyoming`, `mcp`, `worker` and `start`: run a server or the RunPod worker."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f5serve.errors import F5Error
@@ -28,6 +29,18 @@ def run_wyoming(args: argparse.Namespace, settings: Settings) -> int:
     from f5serve.wyoming import serve
 
     serve.main(lambda line: print(line, flush=True), args.host, args.port)
+    return 0
+
+
+def run_mcp(args: argparse.Namespace, settings: Settings) -> int:
+    """Serve an agent on standard input and output."""
+    from f5serve.mcp_server import serve
+
+    folder = Path(args.folder)
+    if args.server:
+        serve.serve_remote(folder, args.server, args.key or settings.server_key)
+    else:
+        serve.serve_local(folder)
     return 0
 
 

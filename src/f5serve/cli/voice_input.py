@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from f5serve.errors import InvalidRequest
-from f5serve.fallback.kokoro import voice_names
+from f5serve.fallback.kokoro import own_voice, voice_names
 from f5serve.settings import Settings
 from f5serve.startup import EngineSpec
 from f5serve.synthesis.recognition import SpeechRecognition
@@ -97,7 +96,7 @@ def _standin_voice(name: str, spec: EngineSpec) -> Voice:
             code="UNKNOWN_VOICE",
             hint="Add --engine standin, or give a recording to clone.",
         )
-    return replace(default_voice(), name=name)
+    return own_voice(name, default_voice())
 
 
 def read_ref_text(args: argparse.Namespace, recording: Path, is_needed: bool = True) -> str:

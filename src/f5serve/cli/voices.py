@@ -135,7 +135,7 @@ def _remove(args: argparse.Namespace, library: VoiceLibrary, shared: ObjectStore
         return 0
     print(
         f"{args.name}: removed, with {erased.jobs} jobs and {erased.cache_entries} cache entries,"
-        f" {erased.files} files, {erased.bytes:,} bytes"
+        f" {erased.files} files, {erased.bytes:,} bytes; {erased.consents} recorded consents"
     )
     if erased.at_work:
         print(f"hint: {erased.at_work} jobs are being made now; run it again when they have ended")

@@ -63,6 +63,7 @@ class F5Engine:
 
     kind = "f5"
     clones_voice = True
+    voices = ()
     warnings: tuple[str, ...] = ()
     concurrent = True
     max_text_bytes = 4 * MAX_DURATION_FRAMES

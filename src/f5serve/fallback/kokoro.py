@@ -1,4 +1,4 @@
-"""The built-in speaker: Kokoro-82M (int8) on onnxruntime; English, five voices, no cloning.
+"""The built-in speaker: Kokoro-82M (int8) on onnxruntime; English, voices of its own, no cloning.
 
     Utterance -> spoken words -> phonemes -> token ids -> onnxruntime -> Wave
 
@@ -47,6 +47,23 @@ STYLE_F0_HZ = {
 }
 """How high each style speaks, as `median_f0_hz` hears it in English; jm_kumo is the male one."""
 DEFAULT_STYLE = "jm_kumo"
+OPENAI_VOICES: Mapping[str, Mapping[str, float]] = {
+    "alloy": {"jf_gongitsune": 0.7, "jm_kumo": 0.3},
+    "ash": {"jm_kumo": 0.85, "jf_alpha": 0.15},
+    "ballad": {"jm_kumo": 0.75, "jf_gongitsune": 0.25},
+    "cedar": {"jm_kumo": 1.1, "jf_gongitsune": -0.1},
+    "coral": {"jf_gongitsune": 0.5, "jf_alpha": 0.5},
+    "echo": {"jm_kumo": 1.0},
+    "fable": {"jm_kumo": 0.6, "jf_gongitsune": 0.4},
+    "marin": {"jf_alpha": 0.5, "jf_nezumi": 0.5},
+    "nova": {"jf_alpha": 1.0},
+    "onyx": {"jm_kumo": 1.2, "jf_alpha": -0.2},
+    "sage": {"jf_gongitsune": 1.0},
+    "shimmer": {"jf_tebukuro": 1.0},
+    "verse": {"jm_kumo": 0.8, "jf_tebukuro": 0.2},
+}
+"""A voice for each name of OpenAI's: shares of styles, which are vectors. OpenAI's low voices are
+low here as well, and its high ones high: 75 to 325 Hz."""
 SEAM_S = 0.12
 """Silence kept beside each piece of an utterance that had to be cut."""
 PEAK = 0.99
@@ -68,9 +85,17 @@ def voice_names() -> tuple[str, ...]:
     return tuple(STYLE_F0_HZ)
 
 
+def own_voice(name: str, reference: Voice) -> Voice:
+    """One of `Kokoro.voices`; `reference` is what is needed of a voice beside its name."""
+    return replace(reference, name=name, revision=f"{MODEL}/{name}")
+
+
 def choose_style(voice: Voice) -> str:
-    """The style of that name, else the one that speaks about as high as the reference."""
-    if voice.name in STYLE_F0_HZ:
+    """The style of that name, else the one that speaks about as high as the reference.
+
+    A voice of the library may have a name of OpenAI's, too: only `own_voice` gives theirs.
+    """
+    if voice.name in STYLE_F0_HZ or voice.revision == f"{MODEL}/{voice.name}":
         return voice.name
     f0_hz = median_f0_hz(voice.wave)
     if not f0_hz:
@@ -79,11 +104,12 @@ def choose_style(voice: Voice) -> str:
 
 
 class Kokoro:
-    """An engine that speaks English in one of five voices of its own."""
+    """An engine that speaks English in voices of its own."""
 
     kind = "standin"
     model = MODEL
     clones_voice = False
+    voices = (*STYLE_F0_HZ, *OPENAI_VOICES)
     warnings = WARNINGS
     concurrent = False
     broken = False
@@ -102,7 +128,7 @@ class Kokoro:
         files = load_model_files()
         threads = threads or 1
         self._token_ids = files.token_ids
-        self._styles = files.styles
+        self._styles = files.styles | _blend(files.styles)
         self._session = _open_session(files.model, threads)
         self.description = f"cpu, int8, {threads} thread{'s' if threads > 1 else ''}"
         pronounce("ready", MAX_TOKENS)  # reads the dictionary now, not in the first request
@@ -180,6 +206,14 @@ class Kokoro:
             except KeyboardInterrupt:
                 options.terminate = True
                 raise
+
+
+def _blend(styles: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """The style of each of OPENAI_VOICES; [510 1 256]."""
+    return {
+        name: np.sum([share * styles[style] for style, share in shares.items()], axis=0)
+        for name, shares in OPENAI_VOICES.items()
+    }
 
 
 def _open_session(model: bytes, threads: int) -> Any:

@@ -42,6 +42,7 @@ class Tone:
     kind = "tone"
     model = "tone"
     clones_voice = False
+    voices = ()
     description = "test tone"
     warnings = WARNINGS
     concurrent = False

@@ -44,6 +44,7 @@ from f5serve.http.middleware.origin import (
 from f5serve.http.middleware.rate_limit import CallerLimits, RateLimitMiddleware
 from f5serve.http.routers import (
     alignments,
+    consents,
     docs,
     dubs,
     elevenlabs_dialogue,
@@ -70,7 +71,7 @@ from f5serve.http.state import AppState
 from f5serve.settings import Settings
 
 ROUTERS = (
-    *(speech, speech_batch, speech_stream, text, voices, lexicons, models, jobs, dubs),
+    *(speech, speech_batch, speech_stream, text, voices, consents, lexicons, models, jobs, dubs),
     *(alignments, transcriptions),
     *(elevenlabs_speech, elevenlabs_stream, elevenlabs_dialogue, elevenlabs_recordings),
     *(elevenlabs_voices, elevenlabs_user),

@@ -24,7 +24,9 @@ from f5serve.startup.process import exit_after, init_process, model_loader
 
 if TYPE_CHECKING:
     from f5serve.http.server import Server
+    from f5serve.http.state import AppState
     from f5serve.startup import LoadOptions
+    from f5serve.store.base import ObjectStore
     from f5serve.synthesis.synthesizer import Synthesizer
 
 _log = logging.getLogger(__name__)
@@ -221,59 +223,67 @@ def _build(
     wyoming: socket.socket | None,
 ) -> Server:
     """The server with the store, voices and model of the settings; `wyoming` as in `Sockets`."""
-    from f5serve.doctor.report import quick
     from f5serve.http.app import build_middleware, make_app
     from f5serve.http.connections import Connections
     from f5serve.http.middleware.access_log import AccessLogMiddleware, LogLimit
     from f5serve.http.middleware.capacity import Capacity
     from f5serve.http.server import Server, ServerOptions, freeze_gc
-    from f5serve.http.state import AppState
     from f5serve.process import FileDescriptors
-    from f5serve.service import ServiceOptions, SpeechService
-    from f5serve.service.tenants import Tenants
     from f5serve.startup.process import make_checks
     from f5serve.store.config import open_store
-    from f5serve.store.namespace import tenant_store
     from f5serve.wyoming.server import MAX_CONNECTIONS, ServerLimits, WyomingServer
     from f5serve.wyoming.session import Speaker
 
-    recognition, timeline = load_options.recognition, load_options.timeline
-    assert recognition
-    assert timeline
     store = open_store(settings)
-    libraries = recognition.libraries(store)
-    voices = libraries.of(settings.tenant)
-    options = ServiceOptions(
-        start=timeline.as_dict,
-        examine=lambda: quick(listens=True),  # or it would find its own ports taken
-    )
-    own = tenant_store(store, settings.tenant)
-    operations = SpeechService(own, voices, load_speech, settings, options)
-    tenants = Tenants(operations, settings.tenant, store, libraries)
-    tenants.open(key.tenant for key in settings.api_keys)
-    state = AppState(
-        *(operations, operations.store, voices, recognition.aligners(), settings),
-        recognition=recognition,
-        tenants=tenants,
-    )
-    descriptors, beside = FileDescriptors(), list[WyomingServer]()
+    state = _make_state(settings, load_options, load_speech, store)
+    operations = state.operations
+    descriptors = FileDescriptors()
+    beside = []
     max_connections = descriptors.max_connections
     if wyoming is not None:
         limits = ServerLimits(max_connections=min(MAX_CONNECTIONS, max_connections // 4))
         max_connections -= limits.max_connections
-        beside.append(WyomingServer(wyoming, Speaker(operations, voices, settings), limits))
+        beside.append(WyomingServer(wyoming, Speaker(operations, state.voices, settings), limits))
     connections = Connections(max_connections, settings.request_timeout_s)
     inner = build_middleware(make_app(state), settings, capacity=Capacity(descriptors, connections))
     lines = LogLimit(operations.metrics)
     app = AccessLogMiddleware(inner, operations.metrics, lines)
+    checks = make_checks(settings, store)
     server_options = ServerOptions(
-        *(settings.shutdown_s, make_checks(settings, store)),
+        settings.shutdown_s,
+        checks,
         on_ready=freeze_gc,
         connections=connections,
         lines=lines,
         beside=beside,
     )
     return Server(app, operations, state.lifecycle, server_options)
+
+
+def _make_state(
+    settings: Settings, load_options: LoadOptions, load_speech: LoadSpeech, store: ObjectStore
+) -> AppState:
+    """The state over the whole store, with a service for each tenant of the keys."""
+    from f5serve.doctor.report import quick
+    from f5serve.http.state import AppState
+    from f5serve.service import ServiceOptions
+    from f5serve.service.tenants import Tenants
+
+    recognition, timeline = load_options.recognition, load_options.timeline
+    assert recognition is not None
+    assert timeline is not None
+    options = ServiceOptions(
+        start=timeline.as_dict,
+        examine=lambda: quick(listens=True),  # or it would find its own ports taken
+    )
+    tenants = Tenants(store, recognition.libraries(store), load_speech, settings, options)
+    tenants.open(key.tenant for key in settings.api_keys)
+    service = tenants.first
+    return AppState(
+        *(service, service.store, service.voices, recognition.aligners(), settings),
+        recognition=recognition,
+        tenants=tenants,
+    )
 
 
 def url_of(listening: socket.socket, host: str, scheme: str = "http") -> str:

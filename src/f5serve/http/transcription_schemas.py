@@ -53,9 +53,10 @@ class TranscriptionSegment(BaseModel):
 class VerboseTranscription(BaseModel):
     """The words of a recording, and when they are heard."""
 
-    task: Literal["transcribe"] = "transcribe"
+    task: Literal["transcribe", "translate"] = "transcribe"
     language: str = Field(
-        description="As it was given or detected, ISO 639-1; `und` where there is no speech.",
+        description="As it was given or detected, ISO 639-1; `und` where there is no speech. Of a "
+        "translation it is `en`.",
         examples=["en"],
     )
     duration: float = Field(description="Of the recording, in seconds.", examples=[2.99])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, Field
+
+from f5serve.voices.records import Consent
 
 
 class VoiceConsent(BaseModel):
@@ -12,6 +14,16 @@ class VoiceConsent(BaseModel):
 
     by: str = Field(examples=["Ana Example"])
     at: str = Field(description="ISO 8601 in UTC.", examples=["2026-01-31T12:00:00+00:00"])
+    id: str | None = Field(
+        default=None,
+        description="Of the recording in which they agree; null without one.",
+        examples=["cons_fe5d1a2b3c4d0123456789abcdef"],
+    )
+
+    @classmethod
+    def of(cls, consent: Consent) -> Self:
+        """As the record of a voice holds it."""
+        return cls(by=consent.by, at=consent.at, id=consent.id or None)
 
 
 class Voice(BaseModel):
@@ -95,6 +107,7 @@ class ErasedResults(BaseModel):
     """What went with a voice."""
 
     voice: bool = Field(description="Whether there was a voice; results outlive one.")
+    consents: int = Field(description="Recorded consents that no other voice was created with.")
     jobs: int = Field(description="Jobs that were made in it.")
     cache_entries: int = Field(description="Cached results for equal requests.")
     files: int = Field(description="Files of these jobs and entries.")

@@ -94,7 +94,7 @@ class Handler:
     async def drain(self, within_s: float) -> None:
         """No job will be added; returns when all have ended, or were let go of `within_s`."""
         try:
-            await self.tenants().get().close(within_s)
+            await self.tenants().first.close(within_s)
         finally:  # what fails from here on fails because the worker ends
             self._shutting_down = True
 
@@ -167,7 +167,7 @@ class Handler:
     def _refresh_if_broken(self) -> None:
         """Have the SDK say with this answer that the worker is of no more use."""
         tenants = self._tenants
-        if tenants and tenants.get().broken and not self._config.get(REFRESH_WORKER):
+        if tenants and tenants.first.broken and not self._config.get(REFRESH_WORKER):
             _log.error("the device is broken: this worker asks to be replaced")
             self._config[REFRESH_WORKER] = True
 

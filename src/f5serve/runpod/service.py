@@ -17,12 +17,11 @@ from f5serve.runpod import sdk as runpod_sdk
 from f5serve.runpod.handler import Handler
 from f5serve.runpod.job_loop import JobLoop, LoopOptions
 from f5serve.runpod.job_tenant import TenantQueue
-from f5serve.service import ServiceOptions, SpeechService
+from f5serve.service import ServiceOptions
 from f5serve.service.tenants import Tenants
 from f5serve.settings import Settings, takes_jobs
 from f5serve.startup.process import make_checks
 from f5serve.store.config import open_store
-from f5serve.store.namespace import tenant_store
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import Synthesizer
 
@@ -57,14 +56,11 @@ def run(
     def make() -> Tenants:
         queue = RunPodQueue(settings.runpod_api, settings.runpod_endpoint, settings.runpod_key)
         chosen = replace(options or ServiceOptions(), enqueue=queue if at_runpod else None)
-        own, voices = tenant_store(store, settings.tenant), libraries.of(settings.tenant)
-        operations = SpeechService(own, voices, load_speech, settings, chosen)
+        queue_of = partial(TenantQueue, queue, settings.tenant_secret) if at_runpod else None
+        tenants = Tenants(store, libraries, load_speech, settings, chosen, queue_of)
         if at_runpod:  # a local test job may well need no model
-            operations.begin()
-        queue_of = partial(TenantQueue, queue, settings.tenant_secret)
-        return Tenants(
-            *(operations, settings.tenant, store, libraries), queue_of if at_runpod else None
-        )
+            tenants.first.begin()
+        return tenants
 
     serve(make, settings, arguments, make_checks(settings, store))
 

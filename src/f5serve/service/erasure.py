@@ -1,6 +1,6 @@
 """Removes a voice with everything that was made with it.
 
-    the voice -> jobs/ read one by one -> jobs with this voice are removed -> cache/ likewise
+    the voice -> its consents -> jobs/ read one by one -> jobs with this voice -> cache/ likewise
 
 Nothing in the store lists jobs by voice, so every job and cache entry is read. This takes long
 where there are many; `on_progress` tells how far it is.
@@ -50,6 +50,7 @@ class ErasureReport:
 
     Attributes:
         voice: whether there was a voice of that name.
+        consents: recorded ones, that no other voice names.
         jobs, cache_entries: that were made in it.
         files: of these jobs and entries, results among them.
         bytes: of these files.
@@ -58,6 +59,7 @@ class ErasureReport:
     """
 
     voice: bool = False
+    consents: int = 0
     jobs: int = 0
     cache_entries: int = 0
     files: int = 0
@@ -73,7 +75,7 @@ def erase_voice(
     on_progress: OnProgress = lambda looked, went: None,
     shared: ObjectStore | None = None,
 ) -> ErasureReport:
-    """Remove a voice and every result that was made with it.
+    """Remove a voice, its consents and every result that was made with it.
 
     Results of a voice that was removed before are found, too. An erasure that is cut short leaves
     nothing wrong: ask again.
@@ -93,12 +95,14 @@ def erase_voice(
         erased.voice = True
     except VoiceNotFound as error:
         missing = error
+    erased.consents = voices.consents.delete_unused(check_name(name))
     _Eraser(store, casefold(check_name(name)), erased).run(on_progress)
     if shared is not None:
         name = public_name(casefold(check_name(name)))
         for tenant in ("", *tenant_names(shared)):
             _Eraser(tenant_store(shared, tenant), name, erased).run(on_progress)
-    if missing is not None and not (erased.jobs or erased.cache_entries or erased.at_work):
+    found = erased.consents or erased.jobs or erased.cache_entries or erased.at_work
+    if missing is not None and not found:
         raise missing
     voices.collect_garbage()  # the index of voices still names it
     return erased

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
+from f5serve.fallback.kokoro import own_voice
 from f5serve.jobs.checkpoints import CheckpointStore
 from f5serve.jobs.records import (
     CANCELLED_CODE,
@@ -42,8 +43,9 @@ from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.synthesizer import Synthesizer
-from f5serve.types import Voice, Wave
-from f5serve.voices.names import StyleNotFound, check_style, is_default, is_url
+from f5serve.types import Engine, Voice, Wave
+from f5serve.voices.names import StyleNotFound, casefold, check_style, is_default, is_url
+from f5serve.voices.prepare import default_voice
 
 _log = logging.getLogger(__name__)
 
@@ -306,7 +308,7 @@ def _load_inputs(
             hint="Leave model out, or set F5_MODEL of the worker.",
         )
     began = time.perf_counter()
-    voice = _reference(deps, request)
+    voice = _reference(deps, request, synthesizer.engine)
     voice_s = time.perf_counter() - began
     found = deps.lexicons.for_voice(request.speaker)
     lexicon = request.rules.over(found.lexicon)
@@ -332,10 +334,13 @@ def _load_inputs(
     return _Inputs(synthesizer, identity["engine"], key, earlier, plan, estimate_s, voice_s)
 
 
-def _reference(deps: Dependencies, request: TTSRequest) -> Voice:
-    """The voice of a request; blocks."""
+def _reference(deps: Dependencies, request: TTSRequest, engine: Engine) -> Voice:
+    """The voice of a request, of the library before one of the engine's own; blocks."""
     speaker = request.speaker
     if not is_url(speaker):
+        name = casefold(speaker)
+        if name in engine.voices and not request.style and not deps.voices.exists(name):
+            return own_voice(name, default_voice())
         return deps.voices.get(speaker, request.style)
     if request.style and check_style(request.style):
         raise StyleNotFound(speaker[:80], request.style, ())

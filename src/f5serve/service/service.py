@@ -26,13 +26,7 @@ from f5serve.metrics import Registry
 from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, shut_down_error
 from f5serve.service.dependencies import Dependencies, Enqueue, ServiceOptions
 from f5serve.service.dubs import DUB, DubRequest, parse_speech
-from f5serve.service.events import (
-    ChunkStore,
-    Completed,
-    DeliveryOptions,
-    JobEvent,
-    response_of,
-)
+from f5serve.service.events import ChunkStore, Completed, DeliveryOptions, JobEvent, response_of
 from f5serve.service.health import overall_status
 from f5serve.service.job_handle import JobHandle, JobQueries
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
@@ -47,6 +41,7 @@ from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.namespace import NamespaceStore
 from f5serve.synthesis.synthesizer import Synthesizer
+from f5serve.types import Engine
 from f5serve.voices.lexicons import LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
 
@@ -54,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LISTINGS = ("list_voices", "list_models")
+LISTINGS = ("list_voices", "list_voice_consents", "list_models")
 """Operations that go through everything of a kind."""
 
 
@@ -147,9 +142,9 @@ class SpeechService:
         """
         self._runtime.begin()
 
-    async def ready(self) -> None:
-        """Wait for the model; raises what it could not be loaded for."""
-        await self._executor.synthesizer()
+    async def ready(self) -> Engine:
+        """The engine, once its model is loaded; raises what it could not be loaded for."""
+        return (await self._executor.synthesizer()).engine
 
     @property
     def broken(self) -> bool:

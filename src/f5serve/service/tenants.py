@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from f5serve.service.dependencies import Enqueue
+from f5serve.service.dependencies import Enqueue, ServiceOptions
 from f5serve.service.service import SpeechService
+from f5serve.settings import Settings
 from f5serve.store.base import ObjectStore
 from f5serve.store.namespace import tenant_store
+from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.libraries import VoiceLibraries
 
 
@@ -15,31 +17,37 @@ class Tenants:
     """Opens the service of a tenant when it is first asked for; used within one event loop.
 
     Args:
-        first: the service of F5_TENANT, which begins and ends those of all tenants.
-        default: the tenant whose service that is; "" for the root of the store.
         store: the whole store.
-        enqueue: makes the queue behind `mode: async` of a tenant; None keeps jobs in the store.
+        libraries: over that store.
+        load_speech, options: as of the service of F5_TENANT.
+        enqueue: makes the queue behind `mode: async` of another tenant; None keeps jobs in the
+            store.
+
+    Attributes:
+        first: the service of F5_TENANT, which begins and ends those of all tenants.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wired once, at the start
         self,
-        first: SpeechService,
-        default: str,
         store: ObjectStore,
         libraries: VoiceLibraries,
+        load_speech: Callable[[], Synthesizer],
+        settings: Settings,
+        options: ServiceOptions | None = None,
         enqueue: Callable[[str], Enqueue] | None = None,
     ) -> None:
-        self._first, self._default = first, default
         self._store, self._libraries = store, libraries
-        self._enqueue = enqueue
-        self._opened = {default: first}
+        self._default, self._enqueue = settings.tenant, enqueue
+        own, voices = tenant_store(store, settings.tenant), libraries.of(settings.tenant)
+        self.first = SpeechService(own, voices, load_speech, settings, options)
+        self._opened = {settings.tenant: self.first}
 
     def get(self, tenant: str = "") -> SpeechService:
         """The service of a tenant, as `secrets.is_tenant` allows them; "" is F5_TENANT."""
         tenant = tenant or self._default
         service = self._opened.get(tenant)
         if service is None:
-            service = self._first.for_tenant(
+            service = self.first.for_tenant(
                 tenant_store(self._store, tenant),
                 self._libraries.of(tenant),
                 None if self._enqueue is None else self._enqueue(tenant),

@@ -28,6 +28,8 @@ from f5serve.text.spoken import check_normalize
 from f5serve.text_kinds import VALUES
 from f5serve.voices.library import VoiceLibrary
 from f5serve.voices.names import check_new_style
+from f5serve.voices.records import Consent
+from f5serve.voices.storage import MAX_CONSENT_CHARS
 
 MAX_AUDIO_BYTES = DecodeLimits().max_bytes
 MAX_TEXT_BYTES = 100_000
@@ -39,6 +41,10 @@ class VoiceDeletion(Request):
     voice_name: Name | None = None
     style: Name | None = None
     with_results: Flag | None = None
+
+
+ConsentId = Annotated[str, Field(strict=True, max_length=MAX_CONSENT_CHARS)]
+"""The id of a recorded consent; other texts say who agrees."""
 
 
 def _check_normalize(value: Any) -> Any:
@@ -54,7 +60,7 @@ class VoiceUpload(Request):
 
     voice_name: Name | None = None
     style: Name | None = None
-    consent: ConsentFields | None = None
+    consent: ConsentFields | ConsentId | None = None
     language: Annotated[str, Field(strict=True, max_length=MAX_LANGUAGE_CHARS)] | None = None
     normalize: Annotated[str | list[str], BeforeValidator(_check_normalize)] | None = None
     voice_file_url: Name | None = None
@@ -128,7 +134,7 @@ class VoiceOperations:
         upload = VoiceUpload.parse(payload)
         if not upload.voice_name:
             raise _missing("voice_name is required for upload.", "Send a name such as ana.wav.")
-        consent = upload.consent.consent() if upload.consent else None
+        consent = self._consent(upload)
         audio = self._bytes(upload, "voice_file", "voice", MAX_AUDIO_BYTES)
         if audio is None:
             raise _missing(
@@ -144,6 +150,11 @@ class VoiceOperations:
         voice = self._voices.get(record.voice, record.style)
         styles = self._voices.styles(record.voice)
         return responses.upload_response(record, voice.warnings, styles)
+
+    def _consent(self, upload: VoiceUpload) -> Consent | None:
+        if isinstance(upload.consent, str):
+            return self._voices.consents.attested(upload.consent)
+        return upload.consent.consent() if upload.consent else None
 
     def _ref_text(self, upload: VoiceUpload) -> str:
         if upload.ref_text:

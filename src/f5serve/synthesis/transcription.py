@@ -37,11 +37,13 @@ class TranscriptionOptions:
         language: that is spoken, ISO 639-1; "" is detected in the first piece with words.
         prompt: see `Recogniser.transcribe`; it is used for each piece.
         word_times: whether words are timed as well.
+        translate: whether the words are written in English, whatever is spoken.
     """
 
     language: str = ""
     prompt: str = ""
     word_times: bool = False
+    translate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,21 @@ def check_language(recogniser: Recogniser, language: str) -> None:
         )
 
 
+def check_translation(recogniser: Recogniser) -> None:
+    """Refuse to translate with a recogniser that was not trained to.
+
+    Raises:
+        InvalidRequest: TRANSLATION_NOT_SUPPORTED.
+    """
+    if not recogniser.can_translate:
+        raise InvalidRequest(
+            f"The recogniser {recogniser.model} cannot translate.",
+            code="TRANSLATION_NOT_SUPPORTED",
+            hint="Use one that was trained to, e.g. F5_RECOGNISER=large-v3; those in .en and turbo"
+            " were not. /v1/audio/transcriptions writes down what is said.",
+        )
+
+
 def transcribe_pieces(
     recogniser: Recogniser,
     aligners: Aligners,
@@ -90,11 +107,13 @@ def transcribe_pieces(
         check: called before each piece and while one waits; what it raises ends the work.
 
     Raises:
-        InvalidRequest: UNKNOWN_LANGUAGE.
+        InvalidRequest: UNKNOWN_LANGUAGE, TRANSLATION_NOT_SUPPORTED.
         BadAudio: as `decode`, before the first piece.
         ModelUnavailable: as `Recogniser.transcribe`.
     """
     check_language(recogniser, options.language)
+    if options.translate:
+        check_translation(recogniser)
     last = ""
     for piece in decode_pieces(data, LONG, SAMPLE_RATE, check):
         for part, found in _transcribe(recogniser, piece, options, check):
@@ -107,7 +126,9 @@ def transcribe_pieces(
                     segments.append(_moved(one, gap + text, part.start_s))
                     last = text
             end_s = part.start_s + part.wave.duration_s
-            timed = _aligned(aligners, part.wave, found, check) or found.words
+            timed = found.words
+            if not options.translate:  # the words of a translation are not in the sound
+                timed = tuple(_aligned(aligners, part.wave, found, check)) or timed
             words = tuple(_word(word, part.start_s, end_s) for word in timed)
             yield TranscribedPiece(end_s, found.language, tuple(segments), words)
 
@@ -123,6 +144,7 @@ def _transcribe(
         options.language,
         word_times=options.word_times,
         prompt=options.prompt,
+        translate=options.translate,
         check=check,
     )
     if found.is_cut and piece.wave.duration_s > WHOLE_S:

@@ -20,6 +20,7 @@ from f5serve.types import Voice
 from f5serve.voices import names
 from f5serve.voices.caches import MAX_BYTES, DiskCache, TtlCache, VoiceCache
 from f5serve.voices.catalog import MAX_PAGE, Catalog, Page
+from f5serve.voices.consents import VoiceConsents
 from f5serve.voices.external_files import ExternalFiles
 from f5serve.voices.garbage import GarbageCollection, GcOptions, GcReport
 from f5serve.voices.lexicon_records import lexicon_key
@@ -70,6 +71,9 @@ class VoiceLibrary:
         cache_dir: local folder; processes may share it.
         require_consent: refuse new voices without consent.
         transcriber: for transcripts that are missing, too long or wrong.
+
+    Attributes:
+        consents: recordings in which speakers agree to be cloned.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class VoiceLibrary:
         self._catalog = Catalog(store, options.list_ttl_s, options.check_interval_s)
         disk = DiskCache(cache_dir, options.cache_bytes)
         self._storage = VoiceStorage(store, disk, self._note)
+        self.consents = VoiceConsents(store, self._storage)
         self._builder = VoiceBuilder(store, self._storage, require_consent, transcriber)
         self._loader = VoiceLoader(
             *(self._storage, self._builder, disk, VoiceCache(options.voices_in_memory)),
@@ -161,11 +166,7 @@ class VoiceLibrary:
         return () if names.is_default(name) else self._styles.of(check_name(name))
 
     def all_styles(self) -> Mapping[str, tuple[str, ...]]:
-        """The styles of every voice that has some, by its case-folded name; cached as `styles`.
-
-        Raises:
-            StorageFailed: the store's own code.
-        """
+        """The styles of every voice that has some, by its case-folded name; as `styles`."""
         return self._styles.all()
 
     def exists(self, name: str) -> bool:
@@ -203,14 +204,15 @@ class VoiceLibrary:
             data: the recording, in any format that `decode` reads.
             ref_text: its transcript; may be empty if `can_transcribe`.
             language: BCP 47 tag, or "".
-            consent: of the speaker; an earlier one stays valid for the same recording.
+            consent: of the speaker, see `consents.attested`; an earlier one stays valid for the
+                same recording.
             owner: id of the API key, or "".
             normalize: auto, on, off, or kinds of text to leave alone; "" leaves it to others.
             style: of a voice that exists; "" for the voice itself.
 
         Raises:
-            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, VOICE_NAME_TAKEN, REF_TEXT_REQUIRED,
-                RESERVED_STYLE_NAME, TOO_MANY_STYLES, or as `get`.
+            InvalidRequest: BAD_OPTION, CONSENT_REQUIRED, CONSENT_NOT_FOUND, VOICE_NAME_TAKEN,
+                REF_TEXT_REQUIRED, RESERVED_STYLE_NAME, TOO_MANY_STYLES, or as `get`.
             BadAudio: as `prepare_voice`.
             StorageFailed: VOICE_RECORD_TOO_NEW, or the store's own code.
         """
@@ -222,7 +224,9 @@ class VoiceLibrary:
         upload = VoiceUpload(name, data, ref_text, language, consent, owner, normalize, style)
         self._builder.check(upload, before)
         seen = None if style else self._external.read_hashes(name)
+        self.consents.note_use(consent, upload.record_name)
         record, voice = self._builder.create(upload, before, seen)
+        self.consents.check_after_use(record, before)
         if style and not self._store.exists(names.record_key(name)):  # deleted meanwhile
             self._storage.delete(record.name, record)
             raise VoiceNotFound(name, self._catalog.similar_names(name))
@@ -272,12 +276,7 @@ class VoiceLibrary:
         """The voice of a recording on the web; nothing is written to the store.
 
         The recording is downloaded at every call, because it may change. The prepared voice is
-        cached in memory by the hash of its content and transcript.
-
-        Raises:
-            InvalidRequest: as `fetch_url` and `put`.
-            BadAudio: as `prepare_voice`.
-            StorageFailed: as `fetch_url`.
+        cached in memory by the hash of its content and transcript. Errors as `fetch_url`, `put`.
         """
         return self._loader.from_url(url, VoiceUpload("", b"", ref_text, language, consent))
 
@@ -338,13 +337,14 @@ class VoiceLibrary:
     def collect_garbage(self, options: GcOptions | None = None) -> GcReport:
         """Delete recordings that no record names, and their traces in the index.
 
-        Raises:
-            StorageFailed: the store's own code.
+        Raises StorageFailed with the store's own code.
         """
         options = options or GcOptions()
         entries = self._catalog.check(not options.dry_run, not options.dry_run)
         known = {name: entry.record for name, entry in entries.items()}
-        return GarbageCollection(self._store, self._storage, options).run(known)
+        report = GarbageCollection(self._store, self._storage, options).run(known)
+        self.consents.collect_garbage(options, report)
+        return report
 
     def _current(self, name: str, style: str = "") -> VoiceRecord:
         """The current record; external files are imported first if they are new."""

@@ -135,9 +135,7 @@ def prepare_voice(
     """
     has_text = bool(ref_text.strip()) or transcriber.transcribe is None
     text = clean_ref_text(ref_text) if has_text else ""
-    wave = trim_edges(without_offset(decode(data)))
-    _check_speech(wave)
-    _check_dynamics(wave)
+    wave = read_speech(data)
     if not has_text:
         return _transcribed(name, wave, language, transcriber)
     if wave.duration_s > MAX_REFERENCE_S:
@@ -151,6 +149,18 @@ def prepare_voice(
         _check_errors(transcriber.compare(wave, text, language), transcriber.max_error_rate)
     voice = make_voice(name, wave, text, language)
     return PreparedVoice(replace(voice, warnings=transcript_warnings(voice, is_unread=False)))
+
+
+def read_speech(data: bytes) -> Wave:
+    """The speech of a recording, without silence at both ends.
+
+    Raises:
+        BadAudio: a code of audio/decode.py, AUDIO_SILENT, AUDIO_TOO_SHORT or AUDIO_NO_SPEECH.
+    """
+    wave = trim_edges(without_offset(decode(data)))
+    _check_speech(wave)
+    _check_dynamics(wave)
+    return wave
 
 
 def clean_ref_text(ref_text: str) -> str:

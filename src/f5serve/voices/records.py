@@ -56,12 +56,14 @@ class Consent:
         attested: False means no consent.
         at: time in ISO 8601; the library sets the store's time if it is empty.
         statement_sha256: of the statement that was agreed to, or "".
+        id: of the recorded consent, whose recording is the statement; or "".
     """
 
     by: str
     attested: bool = True
     at: str = ""
     statement_sha256: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +242,15 @@ def _nullable(reader: Reader) -> Reader:
     return lambda value: None if value is None else reader(value)
 
 
-def _object(cls: type[Any], **readers: Reader) -> Reader:
-    """An object with at least these fields, as an instance of `cls`."""
+def _object(cls: type[Any], optional: tuple[str, ...] = (), **readers: Reader) -> Reader:
+    """An object with at least these fields, but for optional ones, as an instance of `cls`."""
+    required = readers.keys() - set(optional)
 
     def read(value: Any) -> Any:
-        if not isinstance(value, dict) or not value.keys() >= readers.keys():
+        if not isinstance(value, dict) or not value.keys() >= required:
             raise ValueError(value)
-        return cls(**{name: reader(value[name]) for name, reader in readers.items()})
+        known = readers.keys() & value.keys()
+        return cls(**{name: readers[name](value[name]) for name in known})
 
     return read
 
@@ -262,7 +266,12 @@ _READERS: Final[Mapping[str, Reader]] = {
     "duration_s": _number(MAX_DURATION_S),
     "language": _lines,
     "consent": _nullable(
-        _object(Consent, by=_lines, attested=_flag, at=_lines, statement_sha256=_lines)
+        _object(
+            Consent,
+            ("id",),  # records of earlier versions have none
+            **dict.fromkeys(("by", "at", "statement_sha256", "id"), _lines),
+            attested=_flag,
+        )
     ),
     "created_at": _line,
     "updated_at": _line,

@@ -130,6 +130,17 @@ class VoiceStorage:
         self._cache.drop(name)
         self._on_change(name, None)
 
+    def revert(self, record: VoiceRecord, before: VoiceRecord | None) -> None:
+        """Take back a record that was just written: `before` replaces it; None deletes it.
+
+        The blobs of `before` are still there, because the garbage collection keeps young ones.
+        """
+        if before is None:
+            self.delete(record.name, record)
+            return
+        self._store.put(names.record_key(before.name), dump_record(before), "application/json")
+        self._on_change(before.name, before)
+
     def styles(self, name: str) -> tuple[str, ...]:
         """The styles of a voice in alphabetical order, by one listing."""
         listed = self._store.list(names.styles_folder(name), recursive=False)

@@ -16,6 +16,7 @@ from functools import partial
 
 from f5serve.errors import F5Error
 from f5serve.service.supervisor import Supervisor
+from f5serve.wyoming.announcement import announce
 from f5serve.wyoming.protocol import (
     BYTES_OF_CHARACTER,
     EVENT_TIMEOUT_S,
@@ -84,6 +85,8 @@ class WyomingServer:
         """Take connections from now on."""
         self._background.begin("wyoming", self._take_all)
         self._background.begin("wyoming connections", self._watch)
+        if name := self._speaker.settings.zeroconf:
+            self._background.begin("zeroconf", partial(announce, self._listening, name))
 
     async def close(self, within_s: float) -> None:
         """Take no more; let speech end within that time, and cut off what is left."""

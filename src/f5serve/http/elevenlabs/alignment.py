@@ -23,6 +23,9 @@ REACH = 64
 REACH_PER_CHAR = 12
 """More of them for each character that was not found: digits become long words."""
 
+MAX_REACH = 2_000
+"""In all; time would grow with the square of the text."""
+
 _DIGITS = 3
 """Decimals of a time in seconds."""
 
@@ -80,7 +83,7 @@ class CharacterAligner:
         spans = []
         for word in words:
             folded, _ = _fold(word.word)
-            reach = REACH + REACH_PER_CHAR * self._passed + len(folded)
+            reach = min(REACH + REACH_PER_CHAR * self._passed, MAX_REACH) + len(folded)
             start = self._folded.find(folded, self._place, self._place + reach) if folded else -1
             if start < 0:
                 self._passed += len(folded)

@@ -37,7 +37,6 @@ from f5serve.http.routers.speech import (
     BASE64_SIZE,
     check_size,
     least_file_bytes,
-    resolve_voice,
 )
 from f5serve.http.scopes import needs
 from f5serve.http.state import (
@@ -49,6 +48,7 @@ from f5serve.http.state import (
     StateDep,
 )
 from f5serve.http.streaming import SpeechResponse, StreamOptions, cancel_on_disconnect
+from f5serve.http.voice_names import resolve_voice
 from f5serve.secrets import SPEAK
 from f5serve.service.events import AudioFile, Completed, DeliveryOptions
 from f5serve.service.job_handle import JobHandle

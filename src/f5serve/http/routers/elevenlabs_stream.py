@@ -358,7 +358,9 @@ class _Context:
             replace(word, start_s=word.start_s - start_s, end_s=word.end_s - start_s)
             for word in segment.words
         ]
-        found = align_characters(self._text, words, segment.end_s - start_s)
+        # As ElevenLabs sends it: to clients a word is complete where a space follows.
+        text = self._text if self._text[-1:].isspace() else f"{self._text} "
+        found = align_characters(text, words, segment.end_s - start_s)
         if found is not None:
             offset_s = start_s if self._session.query.sync_alignment else 0.0
             await self._send_output("", StreamAlignment.of(found, offset_s))

@@ -33,14 +33,10 @@ from f5serve.http.elevenlabs.voices import (
 )
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.routers.elevenlabs_speech import resolve_library_voice
-from f5serve.http.routers.voices import (
-    MAX_BYTES,
-    MAX_REF_TEXT_CHARS,
-    builtin_voice,
-    library_voice,
-)
+from f5serve.http.routers.voices import MAX_BYTES, builtin_voice, library_voice
 from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
+from f5serve.http.voice_form import MAX_REF_TEXT_CHARS
 from f5serve.http.voice_schemas import Voice
 from f5serve.secrets import SPEAK, VOICES
 from f5serve.voices.catalog import MAX_PAGE

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -37,6 +37,7 @@ from f5serve.http.state import (
     StateDep,
 )
 from f5serve.http.streaming import SSE, SpeechResponse, StreamOptions
+from f5serve.http.voice_names import resolve_voice
 from f5serve.http.word_timestamps import (
     HEADER,
     MAX_HEADER_BYTES,
@@ -48,11 +49,10 @@ from f5serve.secrets import SPEAK
 from f5serve.service.events import DeliveryOptions
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.requests import TTSRequest
-from f5serve.settings import read_pairs
 from f5serve.types import SAMPLE_RATE, AudioFormat
 from f5serve.voices.instructions import style_for
 from f5serve.voices.library import VoiceLibrary
-from f5serve.voices.names import casefold, check_style, is_url
+from f5serve.voices.names import check_style
 
 REF_AUDIO = "ref_audio"
 PARAMS = {
@@ -129,14 +129,6 @@ LEAST_BYTES_PER_S: dict[AudioFormat, int] = {
 
 BASE64_SIZE = 4 / 3
 """Of what it was made of."""
-
-OPENAI_VOICES = (
-    *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
-    *("nova", "sage", "shimmer", "verse", "marin", "cedar"),
-)
-
-OTHERS = "*"
-"""In F5_OPENAI_VOICES: all other names of OpenAI's."""
 
 
 @router.post(
@@ -351,25 +343,6 @@ def least_file_bytes(text: str, speed: float, format: AudioFormat, sample_rate: 
     return seconds * LEAST_BYTES_PER_S[format] * rate
 
 
-async def resolve_voice(state: AppState, name: str) -> str:
-    """The voice that a request means by this name.
-
-    Raises:
-        InvalidRequest: BAD_VOICE_NAME for a URL; or as `VoiceLibrary.has`.
-    """
-    if is_url(name):
-        raise InvalidRequest(
-            f"{name[:80]!a} is a URL; /v1/audio/speech takes the name of a voice.",
-            code="BAD_VOICE_NAME",
-            hint="Send the URL as ref_audio, or upload the recording to /v1/audio/voices.",
-        )
-    stands_for = alias_of(state.settings.openai_voices, name)
-    if stands_for is None:
-        return name
-    found = await state.operations.pools.voices.run(state.voices.exists, name)
-    return name if found else stands_for
-
-
 async def resolve_style(
     state: AppState, body: VoiceFields, voice: str
 ) -> tuple[str, tuple[str, ...]]:
@@ -390,11 +363,3 @@ def _instructed_style(
 ) -> tuple[str, tuple[str, ...]]:
     styles = voices.styles(voice)
     return style_for(instructions, styles), styles
-
-
-@lru_cache(maxsize=256)
-def alias_of(pairs: str, name: str) -> str | None:
-    """What a name stands for by F5_OPENAI_VOICES, where no voice of the library has it."""
-    named = {casefold(key): voice for key, voice in read_pairs(pairs).items()}
-    others = named.pop(OTHERS, None)
-    return named.get(casefold(name), others if casefold(name) in OPENAI_VOICES else None)

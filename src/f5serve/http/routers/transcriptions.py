@@ -1,4 +1,4 @@
-"""POST /v1/audio/transcriptions: the words of a recording, as OpenAI's route has it.
+"""POST /v1/audio/transcriptions and translations: the words of a recording, as OpenAI has them.
 
 Recordings are decoded to pieces of half a minute, which are transcribed one by one. With `stream`
 the words of a piece are sent as soon as they are understood; an error until then decides the
@@ -11,10 +11,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from f5serve.alignment.subtitles import MEDIA_TYPES, write
@@ -23,7 +23,6 @@ from f5serve.audio.decode import LONG
 from f5serve.errors import F5Error
 from f5serve.http import errors
 from f5serve.http.deadlines import RequestDeadline
-from f5serve.http.errors import BadField
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.routers.models import unknown
@@ -31,6 +30,7 @@ from f5serve.http.scopes import needs
 from f5serve.http.speech_schemas import SpeechError
 from f5serve.http.state import AppState, StateDep
 from f5serve.http.streaming import SSE
+from f5serve.http.transcription_forms import OPENAI_IDS, TranscriptionForm, TranslationForm
 from f5serve.http.transcription_schemas import (
     TranscriptDelta,
     TranscriptDone,
@@ -49,117 +49,20 @@ from f5serve.synthesis.transcription import (
 from f5serve.synthesis.verification import recognizer_missing
 from f5serve.types import Alignment
 
-Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
-Granularity = Literal["word", "segment"]
 OnPiece = Callable[[TranscribedPiece], None]
-
-OPENAI_IDS = (
-    "whisper-1",
-    "gpt-transcribe",
-    "gpt-4o-transcribe",
-    "gpt-4o-mini-transcribe",
-    "gpt-4o-mini-transcribe-2025-12-15",
-    "gpt-4o-transcribe-diarize",
-)
-"""What clients of OpenAI send; here it is the recogniser that is installed."""
-
-STREAMED: tuple[Format, ...] = ("json", "text")
-"""Formats that events can stand for."""
-
-MAX_PROMPT_CHARS = 2_000
-"""More than the 223 tokens that count."""
 
 LAST_EVENT_S = 5.0
 """How long a reader may take for the event of an error."""
 
 _TEXT = "text/plain; charset=utf-8"
-_NO_EFFECT = "temperature has no effect: the most probable words are taken."
 
 _log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["transcriptions"], route_class=upload_route(LONG.max_bytes))
 
 
-@dataclass(frozen=True, slots=True)
-class TranscriptionForm:
-    """The fields of a request; others that OpenAI has are taken and have no effect."""
-
-    file: Annotated[
-        UploadFile,
-        File(description="The recording, of at most half an hour: wav, flac, mp3, ogg or m4a."),
-    ]
-    model: Annotated[
-        str,
-        Form(
-            max_length=200,
-            description="A name of OpenAI's, for the recogniser of this server; or its own name.",
-            examples=["whisper-1"],
-        ),
-    ] = OPENAI_IDS[0]
-    language: Annotated[
-        str, Form(max_length=16, description="Spoken language, ISO 639-1; else it is detected.")
-    ] = ""
-    prompt: Annotated[
-        str,
-        Form(
-            max_length=MAX_PROMPT_CHARS,
-            description="Text that might come before; its spelling of names is taken up.",
-        ),
-    ] = ""
-    response_format: Annotated[
-        Format, Form(description="What is answered; `stream` goes with json and text alone.")
-    ] = "json"
-    granularities: Annotated[
-        list[Granularity] | None,
-        Form(
-            alias="timestamp_granularities[]",
-            max_length=4,
-            description="What verbose_json lists: segments, unless words alone are named.",
-        ),
-    ] = None
-    temperature: Annotated[
-        float, Form(ge=0, le=1, description="It has no effect, and a warning says so above 0.")
-    ] = 0.0
-    stream: Annotated[
-        bool, Form(description="Whether the text is sent as server-sent events, in parts.")
-    ] = False
-
-    def check(self) -> None:
-        """Refuse fields that do not go together.
-
-        Raises:
-            BadField: BAD_OPTION.
-        """
-        if self.granularities and self.response_format != "verbose_json":
-            raise BadField(
-                f"response_format is {self.response_format!r}, which has no"
-                " timestamp_granularities.",
-                code="BAD_OPTION",
-                hint="Send response_format=verbose_json with them.",
-                param="timestamp_granularities[]",
-            )
-        if self.stream and self.response_format not in STREAMED:
-            raise BadField(
-                f"response_format is {self.response_format!r}, which cannot be streamed.",
-                code="BAD_OPTION",
-                hint=f"With stream it is {' or '.join(STREAMED)}.",
-                param="response_format",
-            )
-
-    @property
-    def options(self) -> TranscriptionOptions:
-        """What the recogniser is asked."""
-        words = self.response_format in ("srt", "vtt") or "word" in (self.granularities or ())
-        return TranscriptionOptions(self.language, self.prompt, word_times=words)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Of the answer."""
-        return {"X-F5-Warning": _NO_EFFECT} if self.temperature else {}
-
-
-def _document() -> dict[int | str, dict[str, Any]]:
-    kinds = (_TEXT, MEDIA_TYPES["srt"], MEDIA_TYPES["vtt"], SSE)
+def _document(*streams: str) -> dict[int | str, dict[str, Any]]:
+    kinds = (_TEXT, MEDIA_TYPES["srt"], MEDIA_TYPES["vtt"], *streams)
     content = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in kinds}
     text = {"type": "string"}
     return {
@@ -180,7 +83,7 @@ def _document() -> dict[int | str, dict[str, Any]]:
     summary="Write down what is said",
     response_model=Transcription | VerboseTranscription,
     response_model_exclude_none=True,
-    responses=_document(),
+    responses=_document(SSE),
 )
 @needs(SPEAK)
 async def create_transcription(
@@ -194,26 +97,74 @@ async def create_transcription(
     deadline = RequestDeadline(state.settings.request_timeout_s)
     if form.stream:
         return TranscriptResponse(state, form, deadline)
-    pieces: list[TranscribedPiece] = []
-    with state.operations.track("transcribe"):
-        pool = state.operations.pools.transcriptions
-        work = pool.run(_transcribe, state, form, deadline, pieces.append)
-        done = await deadline.answer(request.receive, work)
-    if done is None:
+    pieces = await _all_pieces(state, form, form.options, deadline, request)
+    if pieces is None:
         return Response(status_code=CLIENT_CLOSED)
     response.headers.update(form.headers)
     return _answer(form, pieces)
 
 
+@router.post(
+    "/v1/audio/translations",
+    operation_id="create_translation",
+    summary="Write down in English what is said",
+    response_model=Transcription | VerboseTranscription,
+    response_model_exclude_none=True,
+    responses=_document(),
+)
+@needs(SPEAK)
+async def create_translation(
+    form: Annotated[TranslationForm, Depends()],
+    state: StateDep,
+    request: Request,
+    response: Response,
+) -> Transcription | VerboseTranscription | Response:
+    """The words of a recording in any language that the recogniser knows, in English.
+
+    Models for English alone, as the one that pip installs, and turbo models cannot translate.
+    """
+    same = form.transcription()
+    options = replace(same.options, translate=True)
+    deadline = RequestDeadline(state.settings.request_timeout_s)
+    pieces = await _all_pieces(state, same, options, deadline, request)
+    if pieces is None:
+        return Response(status_code=CLIENT_CLOSED)
+    response.headers.update(same.headers)
+    answer = _answer(same, pieces)
+    if isinstance(answer, VerboseTranscription):
+        return answer.model_copy(update={"task": "translate", "language": "en"})
+    return answer
+
+
+async def _all_pieces(
+    state: AppState,
+    form: TranscriptionForm,
+    options: TranscriptionOptions,
+    deadline: RequestDeadline,
+    request: Request,
+) -> list[TranscribedPiece] | None:
+    """What was understood; None where the caller has left."""
+    pieces: list[TranscribedPiece] = []
+    with state.operations.track("transcribe"):
+        pool = state.operations.pools.transcriptions
+        work = pool.run(_transcribe, state, form, options, deadline, pieces.append)
+        done = await deadline.answer(request.receive, work)
+    return None if done is None else pieces
+
+
 def _transcribe(
-    state: AppState, form: TranscriptionForm, deadline: RequestDeadline, on_piece: OnPiece
+    state: AppState,
+    form: TranscriptionForm,
+    options: TranscriptionOptions,
+    deadline: RequestDeadline,
+    on_piece: OnPiece,
 ) -> bool:
     """Call `on_piece` with each piece; True at the end. Blocks."""
     deadline.check()  # it may have waited long for its turn
     checker = open_recogniser(state, form.model, OPENAI_IDS)
     data = read_upload(form.file, LONG.max_bytes)
     for piece in transcribe_pieces(
-        checker.recogniser, state.aligners, data, form.options, deadline.check
+        checker.recogniser, state.aligners, data, options, deadline.check
     ):
         on_piece(piece)
     return True
@@ -286,8 +237,9 @@ class TranscriptResponse(Response):
             loop.call_soon_threadsafe(queue.put_nowait, piece)
 
         pool = self._state.operations.pools.transcriptions
+        form = self._form
         work = asyncio.create_task(
-            pool.run(_transcribe, self._state, self._form, self._deadline, add)
+            pool.run(_transcribe, self._state, form, form.options, self._deadline, add)
         )
         work.add_done_callback(lambda _: queue.put_nowait(None))
         pieces = []

@@ -6,19 +6,19 @@ A voice that is sent again under the same name is replaced.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, Header, Query, Response, UploadFile
 
 from f5serve.audio.decode import DecodeLimits
 from f5serve.audio.encode import encode
-from f5serve.errors import InvalidRequest, StorageFailed
+from f5serve.errors import StorageFailed
 from f5serve.http import errors
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
+from f5serve.http.voice_form import MAX_STYLE_QUERY, VoiceForm
 from f5serve.http.voice_path import VOICE_PATH, VOICES_PATH, VoiceId
 from f5serve.http.voice_schemas import (
     ErasedResults,
@@ -41,15 +41,10 @@ from f5serve.voices.names import (
     is_default,
     is_public,
 )
-from f5serve.voices.records import UNREADABLE, Consent, VoiceRecord
-from f5serve.voices.storage import MAX_CONSENT_CHARS
+from f5serve.voices.records import UNREADABLE, VoiceRecord
 
 MAX_BYTES = DecodeLimits().max_bytes
-MAX_REF_TEXT_CHARS = 10_000
 MAX_AFTER_CHARS = 128
-MAX_NORMALIZE_CHARS = 1_000
-
-MAX_STYLE_QUERY = 200  # the library has its own words for a name that is too long
 
 _WHICH = "Of its recordings; without it the main one."
 
@@ -121,102 +116,6 @@ async def get_voice_sample(
     return await state.operations.work(
         "get_voice_sample", _sample, state.voices, voice_id, style, if_none_match
     )
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceForm:
-    """The fields of a new voice: those of OpenAI's custom voices, and some more."""
-
-    name: Annotated[
-        str,
-        Form(
-            max_length=4_096,  # the library has its own words for a name that is too long
-            description="What requests for speech will call it: up to 64 letters, digits, _, - "
-            "and ., starting with a letter or digit. A voice of that name is replaced.",
-            examples=["ana"],
-        ),
-    ]
-    style: Annotated[
-        str,
-        Form(
-            max_length=MAX_STYLE_QUERY,
-            description="Keep it as a style of the voice of that name, which must exist: up to 32 "
-            "letters, digits, _ and -. A style of that name is replaced.",
-            examples=["happy"],
-        ),
-    ] = ""
-    audio_sample: Annotated[
-        UploadFile | None,
-        File(
-            description="The recording: 3 to 12 seconds of one person, as wav, flac, mp3, ogg or "
-            "m4a; a longer one, of at most 60, is cut in a pause, together with its words."
-        ),
-    ] = None
-    file: Annotated[UploadFile | None, File(description="Another name of `audio_sample`.")] = None
-    ref_text: Annotated[
-        str,
-        Form(
-            max_length=MAX_REF_TEXT_CHARS,
-            description="The words that are spoken in it; without them they are written down by "
-            "the recogniser, where there is one.",
-        ),
-    ] = ""
-    language: Annotated[
-        str, Form(max_length=16, description="BCP 47 tag, such as en or pt-BR.")
-    ] = ""
-    normalize: Annotated[
-        str,
-        Form(
-            max_length=MAX_NORMALIZE_CHARS,
-            description="How its texts are normalized where a request does not say: auto, on, off, "
-            "or kinds to leave alone, with commas between. Without it F5_NORMALIZE decides.",
-            examples=["date,money"],
-        ),
-    ] = ""
-    consent_by: Annotated[
-        str,
-        Form(
-            max_length=MAX_CONSENT_CHARS,
-            description="Who says that the person who is heard agrees to be cloned.",
-        ),
-    ] = ""
-    consent: Annotated[
-        str,
-        Form(
-            max_length=MAX_CONSENT_CHARS,
-            description="OpenAI's field, the id of a recording in which they agree. Such "
-            "recordings are not kept here: it is noted as `consent_by`, where that is not sent.",
-        ),
-    ] = ""
-    type: Annotated[
-        Literal["audio_sample"], Form(description="OpenAI's field; voices come from recordings.")
-    ] = "audio_sample"
-
-    @property
-    def recording(self) -> UploadFile:
-        """The recording, under whichever name it came.
-
-        Raises:
-            InvalidRequest: BAD_OPTION, MISSING_FIELD.
-        """
-        if self.audio_sample is not None and self.file is not None:
-            raise InvalidRequest(
-                "Both audio_sample and file were sent.", code="BAD_OPTION", hint="Send one of them."
-            )
-        found = self.audio_sample or self.file
-        if found is None:
-            raise InvalidRequest(
-                "audio_sample is required.",
-                code="MISSING_FIELD",
-                hint="Send the recording as a file in a multipart body, under that name.",
-            )
-        return found
-
-    @property
-    def agreed(self) -> Consent | None:
-        """The consent that came with it."""
-        by = self.consent_by.strip() or self.consent.strip()
-        return Consent(by) if by else None
 
 
 @router.post(
@@ -333,8 +232,9 @@ def _style_recording(voices: VoiceLibrary, name: str, style: str) -> StyleRecord
 
 def _keep(voices: VoiceLibrary, new: VoiceForm, recording: UploadFile, owner: str) -> VoiceDetail:
     data = read_upload(recording, MAX_BYTES)
+    consent = new.find_consent(voices.consents)
     record = voices.put(
-        *(new.name, data, new.ref_text, new.language, new.agreed, owner),
+        *(new.name, data, new.ref_text, new.language, consent, owner),
         normalize=new.normalize,
         style=new.style,
     )
@@ -385,7 +285,7 @@ def library_voice(record: VoiceRecord, styles: Sequence[str]) -> Voice:
         created_at=_unix_s(record.created_at),
         needs_review=record.needs_review,
         has_transcript=record.text is not None,
-        consent=VoiceConsent(by=consent.by, at=consent.at) if consent else None,
+        consent=VoiceConsent.of(consent) if consent else None,
         styles=list(styles),
     )
 

@@ -1,0 +1,1 @@
+"""The MCP server: tools for agents that speak, list voices, clone them and transcribe."""
