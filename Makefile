@@ -96,7 +96,7 @@ lower-bounds: setup ## start the service with the lowest versions that pyproject
 
 FUZZ_SECONDS ?= 600
 fuzz: setup ## hold the HTTP server to its OpenAPI document for longer than the suite does
-	F5_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/http/test_fuzz.py tests/http/test_costs.py
+	F5_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/http/test_fuzz.py tests/http/test_costs.py tests/http/test_websocket_fuzz.py
 
 test-fast: setup ## what runs in about a minute
 	$(BIN)/python -m pytest -m "not slow and not parity"
