@@ -140,7 +140,7 @@ def filled(path: str, ids: dict[str, str]) -> str:
 def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
     """Arguments of httpx for a body that names what these ids name, wherever it can."""
     voice = ids["voice_id"]
-    wave = {"audio_sample": ("a.wav", recording())}
+    wave, new = {"audio_sample": ("a.wav", recording())}, {"files": ("a.wav", recording())}
     bodies: dict[str, dict[str, Any]] = {
         "create_speech": {"json": {"model": "tts-1", "voice": voice, "input": "Hi."}},
         "create_speech_batch": {
@@ -159,10 +159,35 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
             "data": {"text": "He was not."},
             "files": {"file": ("a.wav", recording())},
         },
-        "create_transcription": {
-            "data": {"model": "whisper-1"},
+        **{
+            f"create_{kind}": {
+                "data": {"model": "whisper-1"},
+                "files": {"file": ("a.wav", recording())},
+            }
+            for kind in ("transcription", "translation")
+        },
+        **{
+            f"elevenlabs_{verb}{timed}": {"json": {"text": "Hi."}}
+            for verb in ("convert", "stream")
+            for timed in ("", "_with_timestamps")
+        },
+        **{
+            f"elevenlabs_dialogue{more}": {"json": {"inputs": [{"text": "Hi.", "voice_id": voice}]}}
+            for more in ("", "_stream", "_with_timestamps")
+        },
+        "elevenlabs_align": {
+            "data": {"text": "He was not."},
             "files": {"file": ("a.wav", recording())},
         },
+        "elevenlabs_transcribe": {
+            "data": {"model_id": "scribe_v1"},
+            "files": {"file": ("a.wav", recording())},
+        },
+        "elevenlabs_add_voice": {
+            "data": {"name": "mine-too", "ref_text": WORDS},
+            "files": {"files": ("a.wav", recording())},
+        },
+        "elevenlabs_edit_voice": {"data": {"name": voice, "ref_text": WORDS}, "files": new},
         **{
             f"{verb}_{kind}_lexicon": {"json": {"rules": [{"text": "a", "alias": "b"}]}}
             for verb in ("put", "patch")
@@ -175,7 +200,8 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
 
 NO_VOICE_IS_NAMED = (
     *("create_dub", "create_alignment", "create_transcription", "create_job"),
-    "create_voice_consent",
+    "create_translation",
+    *("create_voice_consent", "elevenlabs_align", "elevenlabs_transcribe", "elevenlabs_add_voice"),
 )
 """Bodies whose answers do not depend on a voice, or come later."""
 
@@ -273,6 +299,12 @@ def test_the_cache_and_idempotency_keys_are_of_a_tenant(home: House) -> None:
     assert done.status_code == 200  # no JOB_ID_CONFLICT
 
 
+def code_of(answer: httpx.Response) -> str:
+    """The code of an error in either of the shapes that routes have."""
+    body = answer.json()
+    return str((body.get("error") or body["detail"])["code"])
+
+
 CALLERS = ("", "nobody", "ended", "speak", "voices", "admin", "beta")
 
 
@@ -283,7 +315,7 @@ def test_each_operation_asks_for_the_scope_that_the_document_names(
 ) -> None:
     method, path, spec = OPERATIONS[operation]
     answer = ask(home, name, method, filled(path, NEVER_MADE))
-    code = "" if method == "HEAD" or answer.status_code < 400 else answer.json()["error"]["code"]
+    code = "" if method == "HEAD" or answer.status_code < 400 else code_of(answer)
     if is_public(path):
         assert answer.status_code not in (401, 403)
         return
@@ -406,3 +438,14 @@ def test_results_in_a_public_voice_are_not_those_of_an_own_one(home: House, shar
     gone = ask(home, "beta", "DELETE", "/v1/audio/voices/ana", params=params).json()
     assert gone["results"]["jobs"] == 0
     assert ask(home, "beta", "GET", f"/v1/jobs/{job}").json()["status"] == "COMPLETED"
+
+
+def test_a_public_voice_is_read_as_elevenlabs_does(home: House, shared: str) -> None:
+    for at in (shared, "public%2FAna"):
+        found = ask(home, "beta", "GET", f"/v1/voices/{at}").json()
+        assert found["voice_id"] == shared
+        for way in ("", "/stream"):
+            path = f"/v1/text-to-speech/{at}{way}"
+            assert ask(home, "beta", "POST", path, json={"text": "Hello."}).status_code == 200
+    answer = ask(home, "beta", "DELETE", f"/v1/voices/{shared}")
+    assert (answer.status_code, code_of(answer)) == (403, "voice_read_only")

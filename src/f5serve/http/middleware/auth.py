@@ -32,7 +32,7 @@ SOCKET_PARAMETERS = frozenset({"api_key", "xi-api-key"})
 """Where browsers send the key of a WebSocket, for which they set no headers; it is not logged."""
 
 KEY_IN_FIRST_MESSAGE = re.compile(
-    r"/v1/audio/speech/stream|/v1/text-to-speech/[^/]+/(multi-)?stream-input"
+    r"/v1/audio/speech/stream|/v1/text-to-speech/(public/)?[^/]+/(multi-)?stream-input"
 )
 """Paths of WebSockets that call `take_key` before anything else."""
 

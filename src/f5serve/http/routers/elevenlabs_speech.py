@@ -49,6 +49,7 @@ from f5serve.http.state import (
 )
 from f5serve.http.streaming import SpeechResponse, StreamOptions, cancel_on_disconnect
 from f5serve.http.voice_names import resolve_voice
+from f5serve.http.voice_path import VOICE_ID
 from f5serve.secrets import SPEAK
 from f5serve.service.events import AudioFile, Completed, DeliveryOptions
 from f5serve.service.job_handle import JobHandle
@@ -330,7 +331,7 @@ Call = Annotated[SpeechCall, Depends()]
 
 
 @router.post(
-    "/v1/text-to-speech/{voice_id}",
+    f"/v1/text-to-speech/{VOICE_ID}",
     operation_id="elevenlabs_convert",
     summary="Turn text into speech, as ElevenLabs does",
     response_class=Response,
@@ -344,7 +345,7 @@ async def convert(call: Call) -> Response:
 
 
 @router.post(
-    "/v1/text-to-speech/{voice_id}/stream",
+    f"/v1/text-to-speech/{VOICE_ID}/stream",
     operation_id="elevenlabs_stream",
     summary="Turn text into a stream of speech, as ElevenLabs does",
     response_class=Response,
@@ -358,7 +359,7 @@ async def stream(call: Call) -> Response:
 
 
 @router.post(
-    "/v1/text-to-speech/{voice_id}/with-timestamps",
+    f"/v1/text-to-speech/{VOICE_ID}/with-timestamps",
     operation_id="elevenlabs_convert_with_timestamps",
     summary="Turn text into speech with times of characters, as ElevenLabs does",
     response_model=TimedSpeech,
@@ -373,7 +374,7 @@ async def convert_with_timestamps(call: Call) -> Response:
 
 
 @router.post(
-    "/v1/text-to-speech/{voice_id}/stream/with-timestamps",
+    f"/v1/text-to-speech/{VOICE_ID}/stream/with-timestamps",
     operation_id="elevenlabs_stream_with_timestamps",
     summary="Turn text into a stream of speech with times of characters, as ElevenLabs does",
     response_class=Response,

@@ -46,6 +46,7 @@ from f5serve.http.sockets import (
     read,
 )
 from f5serve.http.sound_encoder import SoundEncoder, parts_of
+from f5serve.http.voice_path import VOICE_ID
 from f5serve.secrets import SPEAK
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.text_stream import (
@@ -66,7 +67,7 @@ DEFAULT_CONTEXT = "default"
 REMEMBERED = 32
 """Contexts that have failed; what still comes for them is dropped."""
 
-_PATH = "/v1/text-to-speech/{voice_id}"
+_PATH = f"/v1/text-to-speech/{VOICE_ID}"
 
 router = APIRouter()
 

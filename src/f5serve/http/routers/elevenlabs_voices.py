@@ -37,6 +37,7 @@ from f5serve.http.routers.voices import MAX_BYTES, builtin_voice, library_voice
 from f5serve.http.scopes import needs
 from f5serve.http.state import Owner, StateDep
 from f5serve.http.voice_form import MAX_REF_TEXT_CHARS
+from f5serve.http.voice_path import VOICE_ID
 from f5serve.http.voice_schemas import Voice
 from f5serve.secrets import SPEAK, VOICES
 from f5serve.voices.catalog import MAX_PAGE
@@ -145,7 +146,7 @@ async def get_default_settings() -> ShownSettings:
 
 
 @router.get(
-    "/v1/voices/{voice_id}",
+    f"/v1/voices/{VOICE_ID}",
     operation_id="elevenlabs_get_voice",
     summary="Look at one voice, as ElevenLabs shows it",
     responses=_READ,
@@ -166,7 +167,7 @@ async def get_voice(
 
 
 @router.get(
-    "/v1/voices/{voice_id}/settings",
+    f"/v1/voices/{VOICE_ID}/settings",
     operation_id="elevenlabs_get_voice_settings",
     summary="Settings of one voice, as ElevenLabs tells them",
     responses=_READ,
@@ -271,7 +272,7 @@ async def add_voice(
 
 
 @router.post(
-    "/v1/voices/{voice_id}/edit",
+    f"/v1/voices/{VOICE_ID}/edit",
     operation_id="elevenlabs_edit_voice",
     summary="Change one voice, as ElevenLabs does",
     responses=_READ,
@@ -300,7 +301,7 @@ async def edit_voice(
 
 
 @router.delete(
-    "/v1/voices/{voice_id}",
+    f"/v1/voices/{VOICE_ID}",
     operation_id="elevenlabs_delete_voice",
     summary="Delete one voice, as ElevenLabs does",
     responses=_READ,
