@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,6 +26,19 @@ settings.load_profile("f5serve")
 
 # Threads of OpenMP that wait turn in a loop, which takes the cores from all other tests.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+OF_TESTS = ("F5_TEST_FULL", "F5_TEST_CLIENTS", "F5_FUZZ_SECONDS")
+"""What tests are told by the environment; each module has read it when the first of them runs."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def settings_alone() -> Iterator[None]:
+    """The program warns of a variable that it does not know, and tests compare all that it says."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in OF_TESTS:
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)
