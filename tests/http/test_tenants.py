@@ -20,6 +20,7 @@ from f5serve.http.app import assemble
 from f5serve.http.middleware.rate_limit import is_public
 from f5serve.secrets import SCOPES, digest, parse_keys
 from tests.http.house import House, house
+from tests.http.sockets import PATH, calling, refused, sound_in
 from tests.voices.material import OTHER_WORDS, WORDS, other_recording, recording
 
 DOCUMENT: dict[str, Any] = assemble().openapi()
@@ -449,3 +450,30 @@ def test_a_public_voice_is_read_as_elevenlabs_does(home: House, shared: str) -> 
             assert ask(home, "beta", "POST", path, json={"text": "Hello."}).status_code == 200
     answer = ask(home, "beta", "DELETE", f"/v1/voices/{shared}")
     assert (answer.status_code, code_of(answer)) == (403, "voice_read_only")
+
+
+@pytest.mark.parametrize("way", ["header", "query", "message"])
+@pytest.mark.parametrize("name", ["acme", "beta", "voices"])
+def test_a_websocket_is_of_the_tenant_of_its_key(
+    home: House, acme: Owned, name: str, way: str
+) -> None:
+    key = CLEAR[name]
+    options = {"additional_headers": {"X-API-Key": key}} if way == "header" else {}
+    path = f"{PATH}?api_key={key}" if way == "query" else PATH
+    if name == "voices" and way != "message":
+        status, body = refused(home, path, **options)
+        assert (status, body["code"]) == (403, "missing_scope")
+        return
+    with calling(home, path, **options) as caller:
+        first = {"api_key": key} if way == "message" else {}
+        caller.configure(voice=acme.ids["voice_id"], response_format="pcm", **first)
+        if name != "voices":
+            caller.write("Of acme alone.")
+            caller.done()
+        messages = caller.until("session.done" if name == "acme" else "error")
+    if name == "acme":
+        assert sound_in(messages)
+        return
+    expected = {"beta": "voice_not_found", "voices": "missing_scope"}[name]
+    assert expected in json.dumps([one for one in messages if isinstance(one, dict)])
+    assert not sound_in(messages)
