@@ -75,12 +75,6 @@ class Archive:
             raise bad_book(f"The {self._what} has an entry outside of itself: {name[:80]!r}.")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise bad_book(f"The {self._what} has a symbolic link: {name[:80]!r}.")
-        size, packed = entry.file_size, max(1, entry.compress_size)
-        if size > SMALL_BYTES and size > MAX_RATIO * packed:
-            raise too_large(
-                f"The {self._what}'s entry {name[:80]!r} unpacks {packed:,} bytes to {size:,}.",
-                "No text packs so well; the file is made to fill memory.",
-            )
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -109,6 +103,12 @@ class Archive:
             raise too_large(
                 f"The {self._what}'s entry {name[:80]!r} has {entry.file_size:,} bytes;"
                 f" {limit:,} is the limit."
+            )
+        size, packed = entry.file_size, max(1, entry.compress_size)
+        if size > SMALL_BYTES and size > MAX_RATIO * packed:
+            raise too_large(
+                f"The {self._what}'s entry {name[:80]!r} unpacks {packed:,} bytes to {size:,}.",
+                "No text packs so well; the file is made to fill memory.",
             )
         if entry.compress_type not in _PLAIN_METHODS:
             raise bad_book(

@@ -297,7 +297,7 @@ def _merged(run: list[_Division], following: _Division | None) -> list[_Division
         count -= 1
     if count < _LEAST_OF_CONTENTS:
         return [*run, *rest]
-    contents = replace(run[0][0], title="", reason="table of contents")
+    contents = replace(run[0][0], title="Table of contents", reason="table of contents")
     return [(contents, run[count - 1][1]), *run[count:], *rest]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from f5serve.books.archive import Archive
-from f5serve.books.limits import bad_book
+from f5serve.books.limits import bad_book, too_large
 from f5serve.books.markup_blocks import plain_text, tag_of
 from f5serve.books.model import Anchor, Block, BlockKind
 from f5serve.books.parsed import ParsedDocument
@@ -21,10 +21,11 @@ _HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
 _CONTENTS = re.compile(r"toc (?:\d|heading)|table of figures|table of contents", re.IGNORECASE)
 _UNREAD = {f"{_W}del", f"{_W}moveFrom", f"{_W}pPr", f"{_W}rPr", f"{_W}instrText", _FALLBACK}
 _WORDS = {f"{_W}tab": " ", f"{_W}br": "\u2028", f"{_W}cr": "\u2028", f"{_W}noBreakHyphen": "-"}
-MAX_XML_BYTES = 100_000_000
-"""Of all XML in a file; python-docx reads it as trees, of about ten times the size."""
+MAX_UNPACKED_BYTES = 200_000_000
+"""Of all entries, with pictures; python-docx reads them all."""
 
 MAX_MAIN_BYTES = 30_000_000
+"""Of the text, which is read as a tree, of about ten times the size."""
 
 
 class _Style(NamedTuple):
@@ -42,9 +43,11 @@ def read_docx(source: Path | bytes) -> ParsedDocument:
     archive = Archive(source, "Word document")
     if _MAIN in archive:
         archive.read(_MAIN, MAX_MAIN_BYTES)
-    xml = [name for name in archive.names() if name.lower().endswith((".xml", ".rels"))]
-    if sum(map(archive.size, xml)) > MAX_XML_BYTES:
-        raise bad_book(f"The Word document has more than {MAX_XML_BYTES:,} bytes of XML.")
+    if (size := sum(map(archive.size, archive.names()))) > MAX_UNPACKED_BYTES:
+        raise too_large(
+            f"The Word document unpacks to {size:,} bytes; {MAX_UNPACKED_BYTES:,} is the limit.",
+            "Save it without its pictures.",
+        )
     try:
         return _read(source)
     except F5Error:

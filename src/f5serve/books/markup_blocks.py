@@ -11,10 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
+from f5serve.books.limits import too_large
 from f5serve.books.model import Anchor, Block, BlockKind, ReadOptions
 from f5serve.books.parsed import ParsedDocument
 from f5serve.errors import InvalidRequest
 from f5serve.text.language import canonical_tag
+
+MAX_BLOCKS = 300_000
+"""Of one document."""
 
 
 def _names(words: str) -> frozenset[str]:
@@ -71,7 +75,9 @@ _NOTE_MARK = re.compile(
     r"\s{0,9}(?:[\[(【]\s?(?:\d{1,4}|[*†‡§a-z])\s?[\])】]|[*∗†‡§¶‖]{1,4})\s{0,9}"
 )
 _NUMBER_MARK = re.compile(r"\s{0,9}\d{1,4}\s{0,9}")
-_POWER_BEFORE = re.compile(r"(?:\d|\)|(?<![^\W\d_])(?:[kcdmµμn]?m|ft|in|yd|mi|s|[a-zA-Z]))$")
+_POWER_BEFORE = re.compile(
+    r"(?:\d|\)|(?<![^\W\d_])(?:[kcdmµμn]?m|ft|in|yd|mi|s|[b-zA-HJ-Z])|=\s?[a-zA-Z]{1,4})$"
+)
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -82,6 +88,7 @@ class _Open:
     Attributes:
         step: of an EPUB CFI, within its parent.
         children: elements in it so far.
+        path: steps from the root, once they were needed.
         begins_at: of a link or a raised text, how many pieces were there before it.
     """
 
@@ -94,6 +101,7 @@ class _Open:
     is_block: bool
     children: int = 0
     begins_at: int = -1
+    path: str = ""
     is_closed: bool = False
 
 
@@ -135,9 +143,9 @@ class MarkupBlocks:
             self._unread_depth += 1
             return
         if self._is_unread(name, attributes):
-            self._unread_depth = 1
             if name == "math":
-                self._pieces.append(attributes.get("alttext", ""))
+                self.add_words(attributes.get("alttext", ""))
+            self._unread_depth = 1
             return
         if name in _BLOCKS:
             self._flush()
@@ -214,7 +222,7 @@ class MarkupBlocks:
             opened.begins_at = len(self._pieces)
 
     def _add_picture(self, description: str) -> None:
-        if len(description) == 1:  # the first letter of a chapter, drawn
+        if len(description) == 1 and description.isupper():  # the first letter of a chapter
             self.add_words(description)
         elif description and self._options.alt_text:
             self._flush()
@@ -253,6 +261,10 @@ class MarkupBlocks:
         level = opened.level if kind == "heading" else 0
         text = "" if kind == "scene break" else text
         block = Block(kind, text, anchor, opened.language, level)
+        if len(self.found.blocks) >= MAX_BLOCKS:
+            raise too_large(
+                f"The document {self._file[:200]!r} has more than {MAX_BLOCKS:,} blocks."
+            )
         self.found.blocks.append(block)
         self._typed = [typed for typed in self._typed if not typed[0].is_closed]
         if self._main_depth:
@@ -260,12 +272,17 @@ class MarkupBlocks:
 
     def _cfi(self) -> str:
         """The steps of an EPUB CFI to the innermost element that makes a block."""
-        last = max(index for index, opened in enumerate(self._open) if opened.is_block)
-        steps = (
-            f"/{opened.step}[{opened.id}]" if _PLAIN_ID.fullmatch(opened.id) else f"/{opened.step}"
-            for opened in self._open[2 : last + 1]
-        )
-        return "".join(steps) or "/"
+        last = len(self._open) - 1
+        while not self._open[last].is_block:
+            last -= 1
+        first = last
+        while first > 1 and not self._open[first].path:
+            first -= 1
+        for index in range(max(2, first + 1), last + 1):
+            opened = self._open[index]
+            name = f"[{opened.id}]" if _PLAIN_ID.fullmatch(opened.id) else ""
+            opened.path = f"{self._open[index - 1].path}/{opened.step}{name}"
+        return self._open[last].path or "/"
 
 
 def plain_text(text: str, is_code: bool = False) -> list[str]:

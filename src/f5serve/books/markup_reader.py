@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from f5serve.books.decoding import decode_text
 from f5serve.books.limits import bad_book
 
-MAX_DEPTH = 1_000
+MAX_DEPTH = 250
 MAX_ELEMENTS = 3_000_000
 
 _XML_DECLARATION = re.compile(r"\s*+<\?xml(?:[^?]|\?(?!>))*+\?>")
@@ -77,8 +77,8 @@ def _without_doctype(text: str) -> str:
         at = part.end()
         is_inner += {"[": 1, "]": -1}.get(part[0], 0)
         if part[0] == ">" and is_inner <= 0:
-            break
-    return text[: found.start()] + text[at:]
+            return text[: found.start()] + text[at:]
+    return text[: found.start()] + text[found.end() :].partition(">")[2]  # it does not end
 
 
 def _with_characters(text: str) -> str:
@@ -112,14 +112,14 @@ def read_markup(text: str, make: Callable[[], E], what: str) -> E:
     try:
         _feed(etree.XMLParser(target=target, resolve_entities=False, load_dtd=False, **safe), text)
         return elements
-    except etree.XMLSyntaxError as error:
-        reason = str(error.msg)
+    except (etree.XMLSyntaxError, _TooDeep) as error:
+        reason = str(error.msg if isinstance(error, etree.XMLSyntaxError) else error)
     elements = make()
     target = _Target(elements, what)
     try:
         _feed(etree.HTMLParser(target=target, **safe), _SELF_CLOSED.sub(r"<\1\2></\1>", text))
-    except etree.XMLSyntaxError:
-        target.count = 0
+    except (etree.XMLSyntaxError, _TooDeep) as error:
+        target.count, reason = 0, str(error)
     if not target.count:
         raise bad_book(f"{what} cannot be read: {reason}.")
     return elements
@@ -130,6 +130,10 @@ def _feed(parser: Any, text: str) -> None:
     for start in range(0, len(data), _PIECE_BYTES):
         parser.feed(data[start : start + _PIECE_BYTES])
     parser.close()
+
+
+class _TooDeep(Exception):
+    """Elements are too deep; of what is no XML they may be unclosed."""
 
 
 class _Target:
@@ -145,7 +149,7 @@ class _Target:
         self._depth += 1
         self.count += 1
         if self._depth > MAX_DEPTH:
-            raise bad_book(f"{self._what} has elements more than {MAX_DEPTH:,} deep.")
+            raise _TooDeep(f"it has elements more than {MAX_DEPTH:,} deep")
         if self.count > MAX_ELEMENTS:
             raise bad_book(f"{self._what} has more than {MAX_ELEMENTS:,} elements.")
         named = {_attribute(name): value for name, value in attributes.items()}

@@ -42,6 +42,10 @@ _EDGE_LINES = 2
 """Lines at the top and the bottom of a page where running heads are."""
 
 _LEAST_PAGES = 3
+_MOST_OF_WIDTH = 0.8
+"""A longer line is no running head."""
+
+_PAGE_NUMBER = "#"
 _SPACES = re.compile(r"[ \t\xa0\u3000]+")
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"[\W_]{0,3}(?:\d{1,4}|[ivxlc]{1,7})[\W_]{0,3}")
@@ -128,31 +132,32 @@ def _lines(page: int, text: str) -> list[Line]:
 
 def _without_running_heads(pages: Sequence[list[Line]]) -> list[Line]:
     """All lines but those that come again and again at the edges of pages, and page numbers."""
-    counts = Counter(key for lines in pages for key in {key for _, key in _edges(lines)})
-    numbered = sum(bool(lines) for lines in pages)
+    most_chars = _MOST_OF_WIDTH * width_of(line for lines in pages for line in lines)
+    edges = [(_edge(lines), _edge(lines[::-1])) for lines in pages]
+    counts = Counter((side, key) for edge in edges for side in (0, 1) for key in set(edge[side]))
+    least_numbers = max(2, sum(map(bool, pages)) * 2 // 5)
     found: list[Line] = []
-    for lines in pages:
-        dropped = set()
-        for index, key in _edges(lines):
-            most = max(2, numbered * 2 // 5) if key[1] == "#" else _LEAST_PAGES
-            if counts[key] >= most:
-                dropped.add(index)
-        found += (line for index, line in enumerate(lines) if index not in dropped)
+    for lines, edge in zip(pages, edges, strict=True):
+        dropped = [0, 0]
+        for side in (0, 1):
+            for key in edge[side]:
+                least = least_numbers if key == _PAGE_NUMBER else _LEAST_PAGES
+                if counts[side, key] < least or len(key) > most_chars:
+                    break
+                dropped[side] += 1
+        found += lines[dropped[0] : max(dropped[0], len(lines) - dropped[1])]
     return found
 
 
-def _edges(lines: Sequence[Line]) -> Iterator[tuple[int, tuple[bool, str]]]:
-    """Index of each line at an edge, with whether it is at the top and its text without numbers."""
-    first = range(min(_EDGE_LINES, len(lines)))
-    last = range(max(len(first), len(lines) - _EDGE_LINES), len(lines))
-    for index in (*first, *last):
-        text = lines[index].text
-        if _NUMBER.fullmatch(text):
-            yield index, (index in first, "#")
-        elif heading_level(text):
-            yield index, (index in first, text.lower())
-        else:
-            yield index, (index in first, _DIGITS.sub("#", text.lower()))
+def _edge(lines: Sequence[Line]) -> list[str]:
+    """The first lines, such that those that differ by the number of their page are equal."""
+    return [_edge_key(line.text) for line in lines[:_EDGE_LINES]]
+
+
+def _edge_key(text: str) -> str:
+    if _NUMBER.fullmatch(text):
+        return _PAGE_NUMBER
+    return text.lower() if heading_level(text) else _DIGITS.sub("#", text.lower())
 
 
 def _blocks(lines: Sequence[Line], titles: set[tuple[int, str]], language: str) -> Iterator[Block]:
@@ -176,7 +181,7 @@ def _blocks(lines: Sequence[Line], titles: set[tuple[int, str]], language: str) 
 
 
 def _paragraphs(lines: Sequence[Line], titles: set[tuple[int, str]]) -> Iterator[list[Line]]:
-    """Paragraphs; a line that the outline names stands alone."""
+    """Lines that belong together; a line that the outline names stands alone."""
     apart: list[Line] = []
     for line in lines:
         is_title = (line.number, _key(line.text)) in titles

@@ -53,6 +53,9 @@ _OTHER_KINDS = (
     (b"7z\xbc\xaf", "The book is a 7z archive.", "Unpack it, and send the book in it."),
     (b"\x1f\x8b", "The book is a gzip archive.", "Unpack it, and send the book in it."),
     (b"\xd0\xcf\x11\xe0", "The book is an old Word document (.doc).", "Save it as docx."),
+    (b"\x89PNG", "The book is a picture.", ""),
+    (b"\xff\xd8\xff", "The book is a picture.", ""),
+    (b"ID3", "The book is a recording.", ""),
     (b"AT&TFORM", "The book is DjVu: pictures of pages.", "Recognise its text first (OCR)."),
 )
 _CONVERT = "Convert it to EPUB, for example with Calibre."
