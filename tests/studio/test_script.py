@@ -25,17 +25,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def opened(browser: Browser, home: House) -> Iterator[Visit]:
-    with visiting(browser, home.url) as visit:
-        yield visit
-
-
-@pytest.fixture
-def visit(opened: Visit) -> Visit:
-    return opened.start_over()
-
-
 def selected(visit: Visit) -> str:
     return str(
         visit.page.evaluate(

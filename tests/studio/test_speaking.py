@@ -47,11 +47,6 @@ def opened(browser: Browser, quick: House) -> Iterator[Visit]:
         yield visit
 
 
-@pytest.fixture
-def visit(opened: Visit) -> Visit:
-    return opened.start_over()
-
-
 def position(visit: Visit) -> float:
     return float(visit.page.get_attribute("#wave", "aria-valuenow") or "nan")
 

@@ -24,17 +24,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def opened(browser: Browser, home: House) -> Iterator[Visit]:
-    with visiting(browser, home.url) as visit:
-        yield visit
-
-
-@pytest.fixture
-def visit(opened: Visit) -> Visit:
-    return opened.start_over()
-
-
 def test_changes_are_marked_with_what_was_written(visit: Visit) -> None:
     page = visit.page
     expect(page.locator("#spoken")).to_be_hidden()

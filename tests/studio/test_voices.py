@@ -39,11 +39,6 @@ def opened(browser: Browser, home: House) -> Iterator[Visit]:
         yield visit
 
 
-@pytest.fixture
-def visit(opened: Visit) -> Visit:
-    return opened.start_over()
-
-
 def agree(visit: Visit) -> None:
     visit.page.check("#voice-consent")
     visit.page.fill("#voice-by", "Ana")
