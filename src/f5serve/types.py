@@ -211,6 +211,8 @@ class SpeechRequest:
         max_speed: how much faster than `speed` a subtitle may be spoken that is too long.
         takes: versions of each part, with other seeds; the first makes the speech.
         sample_rate: of the audio file, Hz; waves inside the program stay at `SAMPLE_RATE`.
+        skip_unspeakable: leave out characters that the model cannot speak, with a warning; else
+            they are an error.
     """
 
     text: str
@@ -228,6 +230,7 @@ class SpeechRequest:
     max_speed: float = 1.5
     takes: int = 1
     sample_rate: int = SAMPLE_RATE
+    skip_unspeakable: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
