@@ -10,6 +10,7 @@ import json
 import struct
 
 import numpy as np
+from numpy.typing import NDArray
 
 from f5serve.types import SAMPLE_RATE, Wave, WordSpan
 
@@ -55,7 +56,6 @@ def unpack_wave(data: bytes) -> Wave:
     return Wave(samples, rate, marks)
 
 
-def _pcm(wave: Wave) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def _pcm(wave: Wave) -> NDArray[np.int16]:
     """[nw], rounded to 16 bits."""
-    scaled = np.rint(wave.samples * _SCALE)
-    return np.clip(scaled, -32_768, 32_767).astype(np.int16).reshape(-1)
+    return np.clip(np.rint(wave.samples * _SCALE), -32_768, 32_767).astype(np.int16)

@@ -90,7 +90,8 @@ def chapter_text(blocks: Sequence[Block]) -> str:
 
 def sentence_id(text: str, occurrence: int) -> str:
     """Which sentence of a chapter: its text, and how many equal ones are before it."""
-    return f"{hashlib.sha256(_plain(text).encode(errors='surrogatepass')).hexdigest()[:16]}-{occurrence}"
+    digest = hashlib.sha256(_plain(text).encode(errors="surrogatepass")).hexdigest()
+    return f"{digest[:16]}-{occurrence}"
 
 
 def sentence_ids(texts: Sequence[str]) -> list[str]:

@@ -37,8 +37,9 @@ from f5serve.service.results import (
     store_result,
 )
 from f5serve.store.scratch import ScratchFile
-from f5serve.synthesis.checkpoints import UtteranceCheckpoints
+from f5serve.synthesis.checkpoints import Checkpoints, UtteranceCheckpoints
 from f5serve.synthesis.hooks import SynthesisHooks
+from f5serve.synthesis.kept_utterances import KeptUtterances
 from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -89,7 +90,7 @@ async def _claim(
     pause_s, longest_s = POLL_S
     while True:
         call = deps.job_store.claim, job.job_id, job.sha256, request.summary, job.owner
-        claiming = asyncio.ensure_future(deps.pools.jobs.run(*call))
+        claiming = asyncio.ensure_future(deps.pools.jobs.run(*call, request.max_attempts))
         try:
             claim = await job.run_cancellable(asyncio.shield(claiming))
         except F5Error as error:
@@ -206,15 +207,7 @@ class _Attempt:
         deps, job, request = self.deps, self.job, self.request
         if job.ticket is not None:  # the engine's estimate replaces the one by text length
             job.ticket.estimate(inputs.estimate_s)
-        checkpoints = None
-        if len(inputs.plan.utterances) >= deps.checkpoints.min_utterances:
-            checkpoints = UtteranceCheckpoints(
-                CheckpointStore(deps.job_store.store, self.lease.job_id),
-                {"engine": inputs.engine, "program": deps.job_store.program},
-                self.lease.attempt > 1,
-                deps.pools.utterances.submit,
-                deps.checkpoints,
-            )
+        checkpoints = self._checkpoints(inputs)
         is_final = True
         try:
             is_long = len(request.text.encode()) / request.options.speed > MEMORY_TEXT_BYTES
@@ -240,8 +233,24 @@ class _Attempt:
                 checkpoints.end(is_final)
                 deps.metrics.resumed.inc(checkpoints.found)
 
+    def _checkpoints(self, inputs: _Inputs) -> Checkpoints | None:
+        deps, kept_under = self.deps, self.request.kept_under
+        store, submit = deps.job_store.store, deps.pools.utterances.submit
+        if kept_under:  # without the program: a new version speaks no finished sentence again
+            decided_by = {"engine": inputs.engine, "gate": inputs.gate}
+            return KeptUtterances(CheckpointStore(store, kept_under), decided_by, submit)
+        if len(inputs.plan.utterances) < deps.checkpoints.min_utterances:
+            return None
+        return UtteranceCheckpoints(
+            CheckpointStore.of_job(store, self.lease.job_id),
+            {"engine": inputs.engine, "program": deps.job_store.program},
+            self.lease.attempt > 1,
+            submit,
+            deps.checkpoints,
+        )
+
     async def _use_executor(
-        self, inputs: _Inputs, scratch: ScratchFile, checkpoints: UtteranceCheckpoints | None
+        self, inputs: _Inputs, scratch: ScratchFile, checkpoints: Checkpoints | None
     ) -> SpeechResult:
         job, times, executor = self.job, self.times, self.deps.executor
         job.publish(Progress("waiting", 0))
@@ -276,6 +285,7 @@ class _Inputs:
 
     Attributes:
         engine: kind and model.
+        gate: of the verification of speech, None without one.
         key: hash of all that decides the result.
         earlier: record of an equal request in the result cache.
         plan: what is to be synthesized.
@@ -284,6 +294,7 @@ class _Inputs:
 
     synthesizer: Synthesizer
     engine: Mapping[str, str]
+    gate: Any
     key: str
     earlier: Record | None
     plan: SpeechPlan
@@ -325,7 +336,8 @@ def _load_inputs(
         if earlier is not None:
             deps.metrics.cache.labels("hit").inc()
     estimate_s = None if earlier else synthesizer.engine.estimate_s(plan.utterances)
-    return _Inputs(synthesizer, identity["engine"], key, earlier, plan, estimate_s, voice_s)
+    of_wave = identity["engine"], identity.get("gate")
+    return _Inputs(synthesizer, *of_wave, key, earlier, plan, estimate_s, voice_s)
 
 
 def _reference(deps: Dependencies, request: TTSRequest) -> Voice:

@@ -24,8 +24,10 @@ from f5serve.jobs.records import Status
 from f5serve.jobs.store import JobStore
 from f5serve.metrics import Registry
 from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, shut_down_error
+from f5serve.service.book_store import BookStore
+from f5serve.service.chapters import ChapterRequest
 from f5serve.service.dependencies import Dependencies, Enqueue, ServiceOptions
-from f5serve.service.dubs import DUB, DubRequest, parse_speech
+from f5serve.service.dubs import DubRequest
 from f5serve.service.events import (
     ChunkStore,
     Completed,
@@ -41,6 +43,7 @@ from f5serve.service.requests import TTSRequest
 from f5serve.service.responses import JobFile, job_file
 from f5serve.service.runner import run_job
 from f5serve.service.runtime import Runtime
+from f5serve.service.speech_operations import SPEECH, parse_speech
 from f5serve.service.text_preview import TextRequest, preview_text
 from f5serve.service.voices import VoiceOperations
 from f5serve.settings import Settings
@@ -99,13 +102,14 @@ class SpeechService:
         self.background, self.pools = runtime.background, runtime.pools
         self._settings, self._metrics = settings, runtime.metrics
         self._executor = runtime.executor
-        self._job_store = JobStore(store, options.boot_id, options.lease_s, runtime.damage)
+        self.job_store = JobStore(store, options.boot_id, options.lease_s, runtime.damage)
         cache = None
         if settings.result_cache:
             cache = ResultCache(store, settings.retention_days, runtime.damage)
         self.lexicons = LexiconLibrary(store, voices, voice_names())
+        self.book_store = BookStore(store, runtime.damage)
         self._deps = Dependencies(
-            self._job_store,
+            self.job_store,
             voices,
             self.lexicons,
             self._executor,
@@ -180,7 +184,7 @@ class SpeechService:
         *,
         owner: str = "",
     ) -> AsyncGenerator[JobEvent, None]:
-        """The events of one request: of tts and dub as `JobHandle.events`, else `Completed` alone.
+        """The events of one request: of speech as `JobHandle.events`, else `Completed` alone.
 
         Args:
             payload: the input of a job; `endpoint` names the operation, tts without it.
@@ -193,7 +197,7 @@ class SpeechService:
         """
         endpoint = payload.get("endpoint")
         name = "tts" if endpoint is None else endpoint
-        if name in ("tts", DUB):
+        if isinstance(name, str) and name in SPEECH:
             delivery = delivery or DeliveryOptions()
             started = await self._start_speech(payload, job_id, delivery, owner)
             if isinstance(started, JobHandle):
@@ -207,7 +211,7 @@ class SpeechService:
             raise InvalidRequest(
                 f"The endpoint {str(name)[:60]!r} is not known.",
                 code="UNKNOWN_ENDPOINT",
-                hint=f"It is one of tts, dub, {', '.join(self._operations)}; without it, tts.",
+                hint=f"It is one of {', '.join((*SPEECH, *self._operations))}; without it, tts.",
             )
         with self._metrics.track(name):
             response = await self._operations[name](payload, owner)
@@ -268,7 +272,7 @@ class SpeechService:
     ) -> JobFile:
         """The audio of a job that is done, its word times in a format, or a take of a part."""
         with self._metrics.track("download"):
-            return await self.pools.lookups.run(job_file, self._job_store, job_id, format, take)
+            return await self.pools.lookups.run(job_file, self.job_store, job_id, format, take)
 
     async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks on store or library in a thread; counted as that operation."""
@@ -335,16 +339,13 @@ class SpeechService:
     async def _prepare(self, request: TTSRequest, job_id: str, streams: bool = False) -> None:
         if isinstance(request, DubRequest):
             await self.pools.voices.run(request.load, self._runtime.fetch_subtitles)
+        elif isinstance(request, ChapterRequest):
+            await self.pools.voices.run(request.load, self.book_store)
         if self._runtime.is_closing:
             raise shut_down_error()
-        settings = self._settings
-        request.prepare(
-            self._runtime.defaults,
-            settings.max_text_chars,
-            streams,
-            settings.verify,
-            settings.normalize,
-        )
+        settings, defaults = self._settings, self._runtime.defaults
+        limits = settings.max_text_chars, streams, settings.verify, settings.normalize
+        request.prepare(defaults, *limits)
         check_job_id(job_id)
 
     async def _submit(
@@ -382,7 +383,7 @@ class SpeechService:
         wait_s, start = self._runtime.admission.backlog_s, self._runtime.options.start
         return {
             "status": overall_status(model["state"], seen["store"], self.background.down),
-            **self._job_store.program,
+            **self.job_store.program,
             "model": model,
             "store": seen.pop("store"),
             "device": self._executor.description,
