@@ -1,6 +1,6 @@
 """Waves as FLAC of 16 bits with the marks of their words, a quarter of their size in memory.
 
-    4 bytes length of the marks · marks as JSON · FLAC
+4 bytes length of the marks · marks as JSON · FLAC
 """
 
 from __future__ import annotations
@@ -58,4 +58,5 @@ def unpack_wave(data: bytes) -> Wave:
 
 def _pcm(wave: Wave) -> NDArray[np.int16]:
     """[nw], rounded to 16 bits."""
-    return np.clip(np.rint(wave.samples * _SCALE), -32_768, 32_767).astype(np.int16)
+    scaled = np.rint(wave.samples * _SCALE)
+    return np.asarray(np.clip(scaled, -32_768, 32_767), np.int16)

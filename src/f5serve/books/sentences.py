@@ -6,7 +6,6 @@ own text, never from its place, so it keeps its sound when text around it change
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,15 +44,15 @@ class ChapterReading:
         seed: of the book.
         language: of blocks that have none, a tag.
         names: who may be named by tags and lines such as `ana: Hello.`; None reads no tags.
-        takes: for sentences that are spoken anew, by `sentence_id`, the number of the take; others
-            have take 1.
+        takes: for sentences that are spoken anew, by the seed that they had first, the number of
+            the take; others have take 1.
     """
 
     pauses: Pauses = field(default_factory=Pauses)
     seed: int = 0
     language: str = ""
     names: VoiceNames | None = None
-    takes: Mapping[str, int] = field(default_factory=dict)
+    takes: Mapping[int, int] = field(default_factory=dict)
 
 
 def chapter_script(blocks: Sequence[Block], reading: ChapterReading) -> Script:
@@ -88,26 +87,9 @@ def chapter_text(blocks: Sequence[Block]) -> str:
     return BETWEEN_BLOCKS.join(block.text for block in blocks)
 
 
-def sentence_id(text: str, occurrence: int) -> str:
-    """Which sentence of a chapter: its text, and how many equal ones are before it."""
-    digest = hashlib.sha256(_plain(text).encode(errors="surrogatepass")).hexdigest()
-    return f"{digest[:16]}-{occurrence}"
-
-
-def sentence_ids(texts: Sequence[str]) -> list[str]:
-    """`sentence_id` of each sentence of a chapter, in order."""
-    counts: Counter[str] = Counter()
-    return [_next_id(text, counts) for text in texts]
-
-
-def _next_id(text: str, counts: Counter[str]) -> str:
-    plain = _plain(text)
-    counts[plain] += 1
-    return sentence_id(plain, counts[plain] - 1)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
+def take_seed(first: int, take: int) -> int:
+    """The seed of a take of a sentence, whose first take has the seed `first`."""
+    return first if take == 1 else derive_seed(str(first), "take", take)
 
 
 def _starts(blocks: Sequence[Block]) -> Iterator[int]:
@@ -139,9 +121,12 @@ def _block_parts(
     for source in sources:
         pieces = list(_sentences(source.text, language))
         for piece in pieces:
-            name = _next_id(piece.text, counts)
-            own = (str(reading.seed), "sentence", name, reading.takes.get(name, 1))
-            seed = derive_seed(*own) if source.seed is None else source.seed
+            plain = " ".join(piece.text.split())
+            first = source.seed
+            if first is None:
+                first = derive_seed(str(reading.seed), "sentence", plain, counts[plain])
+            counts[plain] += 1
+            seed = take_seed(first, reading.takes.get(first, 1))
             spans = tuple((a + start, b + start) for a, b in piece.spans)
             text = MappedText(piece.text, spans)
             pause_s = reading.pauses.sentence_s

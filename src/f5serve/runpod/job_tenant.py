@@ -7,8 +7,8 @@ from typing import Any
 
 from f5serve.errors import InvalidRequest
 from f5serve.service.dependencies import Enqueue
-from f5serve.service.speech_operations import SPEECH
 from f5serve.service.queue import QUEUED_AS
+from f5serve.service.speech_operations import SPEECH
 from f5serve.settings import Settings
 from f5serve.tenant_tokens import sign_queued, verify
 

@@ -26,6 +26,7 @@ from f5serve.service.fields import (
     within,
 )
 from f5serve.service.requests import DEFAULT_VOICE
+from f5serve.service.responses import details_of
 from f5serve.text.plan import derive_seed
 from f5serve.voices.lexicons import LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
@@ -127,11 +128,16 @@ def chapter_requests(
                 "book_seed": seed,
                 "model": speakers.model or None,
                 "revisions": revisions,
-                "retakes": takes.get(chapter.number) or None,
+                "retakes": _named(takes.get(chapter.number, {})) or None,
             }
         )
         for chapter in record.spoken
     ]
+
+
+def _named(takes: Mapping[int, int]) -> dict[str, int]:
+    """As JSON has it."""
+    return {str(seed): take for seed, take in sorted(takes.items())}
 
 
 def _revisions(fields: BookFields, speakers: BookSpeakers) -> dict[str, str]:
@@ -154,9 +160,7 @@ def _revisions(fields: BookFields, speakers: BookSpeakers) -> dict[str, str]:
 def with_jobs(record: BookRecord, requests: Sequence[ChapterRequest]) -> BookRecord:
     """The record with the ids of these jobs."""
     ids = {request.chapter: request.job_id for request in requests}
-    chapters = (
-        replace(chapter, job_id=ids.get(chapter.number, "")) for chapter in record.chapters
-    )
+    chapters = (replace(chapter, job_id=ids.get(chapter.number, "")) for chapter in record.chapters)
     return replace(record, chapters=tuple(chapters))
 
 
@@ -239,3 +243,19 @@ def done_record(job_store: JobStore, chapter: ChapterRecord) -> Record:
         hint=str(snapshot.failure.get("message", "")) or "Ask for it again later.",
         retryable=not snapshot.failure,
     )
+
+
+def remove_unused(books: BookStore, job_store: JobStore, record: BookRecord) -> tuple[int, int]:
+    """Remove what earlier versions of a book have left; blocks.
+
+    Returns:
+        Number and bytes of the utterances that went; none go before all chapters are done.
+
+    Raises:
+        InvalidRequest: CHAPTER_NOT_SPOKEN.
+    """
+    used: set[str] = set()
+    for chapter in record.spoken:
+        used.update(details_of(job_store.store, done_record(job_store, chapter)).get("kept") or [])
+    books.remove_old_chapters(record)
+    return books.remove_utterances(record.book_id, used)

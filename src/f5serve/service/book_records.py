@@ -14,18 +14,20 @@ What lies in a store is untrusted input: `jobs/schema.py` says what a record mus
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from f5serve.books.limits import MAX_CHAPTERS
-from f5serve.books.model import Anchor, Block
+from f5serve.books.model import Anchor, Block, Book
 from f5serve.books.sentences import MAX_TAKE
 from f5serve.errors import InvalidRequest
 from f5serve.jobs.records import SCHEMA, sha256_of
 from f5serve.jobs.schema import (
     MAX_BYTES,
     MAX_TIME_S,
+    Check,
     Object,
     flag,
     list_of,
@@ -45,6 +47,7 @@ MAX_CHAPTER_BYTES = 32_000_000
 MAX_TAKES = 10_000
 """Sentences of a book that were asked for anew."""
 
+_SLUG_CHARS = 40
 _BOOK_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}[a-z0-9]|[a-z0-9]")
 _SHORT = text(4_096)
 _SHA256 = matching(r"[0-9a-f]{64}", "SHA-256")
@@ -152,8 +155,23 @@ _BLOCK = Object(
 CHAPTER_BLOCKS = Object(
     {"title": _SHORT, "blocks": list_of(_BLOCK, most=1_000_000)}, frozenset({"blocks"})
 )
-_TAKE = map_of(whole(1, MAX_TAKE), most=MAX_TAKES)
-TAKES = Object({"takes": map_of(_TAKE, most=MAX_CHAPTERS)}, frozenset({"takes"}))
+_NUMBER = re.compile(r"[0-9]{1,10}")
+
+
+def _by_number(check: Check, most: int) -> Check:
+    """An object whose names are whole numbers, and whose values pass `check`."""
+    values = map_of(check, most)
+
+    def judge(value: Any) -> str:
+        return values(value) or (
+            "" if all(map(_NUMBER.fullmatch, value)) else "has a name that is no number"
+        )
+
+    return judge
+
+
+_TAKE = _by_number(whole(1, MAX_TAKE), MAX_TAKES)
+TAKES = Object({"takes": _by_number(_TAKE, MAX_CHAPTERS)}, frozenset({"takes"}))
 
 
 def check_book_id(book_id: str) -> str:
@@ -169,6 +187,14 @@ def check_book_id(book_id: str) -> str:
         code="BAD_OPTION",
         hint="It takes 1 to 64 small letters, digits and hyphens, none at the ends.",
     )
+
+
+def book_id_of(book: Book) -> str:
+    """An id for a book that has none: the same for each edition of it."""
+    plain = unicodedata.normalize("NFKD", book.title.lower()).encode("ascii", "ignore").decode()
+    slug = "-".join(re.findall(r"[a-z0-9]+", plain))[:_SLUG_CHARS].strip("-")
+    digest = sha256_of([book.title, book.authors, book.identifier])[:8]
+    return f"{slug}-{digest}" if slug else digest
 
 
 def book_not_found(book_id: str) -> InvalidRequest:

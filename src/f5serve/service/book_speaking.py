@@ -49,9 +49,7 @@ async def speak_chapters(
         waiting = elsewhere
 
 
-async def _speak(
-    service: SpeechService, request: ChapterRequest, on_progress: OnProgress
-) -> None:
+async def _speak(service: SpeechService, request: ChapterRequest, on_progress: OnProgress) -> None:
     handle = await service.submit(request, request.job_id, _DELIVERY)
     async with aclosing(handle.events()) as events:
         async for event in events:

@@ -11,6 +11,7 @@ from typing import Any
 
 from f5serve.books.limits import bad_book
 from f5serve.books.model import Block, Book
+from f5serve.books.sentences import MAX_TAKE, take_seed
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.jobs.record_reader import RecordReader, RecordUnreadable, UnreadableRecords, parse
 from f5serve.jobs.records import SCHEMA
@@ -225,32 +226,35 @@ class BookStore:
             raise RecordUnreadable(key, wrong)
         return str(record.get("title", "")), decode_blocks(record)
 
-    def takes(self, book_id: str) -> dict[int, dict[str, int]]:
-        """By chapter and `sentence_id`, which take of a sentence is to be spoken."""
-        record = self._reader.get(
-            f"{folder_of(book_id)}takes.json", TAKES, max_bytes=MAX_RECORD_BYTES
-        )
-        takes = record["takes"] if record else {}
-        return {int(chapter): dict(some) for chapter, some in takes.items() if chapter.isdecimal()}
+    def takes(self, book_id: str) -> dict[int, dict[int, int]]:
+        """By chapter, and by the seed that a sentence had first, which take of it is spoken."""
+        key = f"{folder_of(book_id)}takes.json"
+        record = self._reader.get(key, TAKES, max_bytes=MAX_RECORD_BYTES)
+        return {
+            int(chapter): {int(seed): take for seed, take in some.items()}
+            for chapter, some in (record["takes"] if record else {}).items()
+        }
 
-    def add_takes(self, book_id: str, chapter: int, sentences: Iterable[str]) -> None:
-        """Ask for another take of these sentences of a chapter.
+    def add_takes(self, book_id: str, chapter: int, seeds: Iterable[int]) -> None:
+        """Ask for another take of the sentences of a chapter that have these seeds now.
 
         Raises:
             InvalidRequest: TOO_MANY_TAKES.
         """
         takes = self.takes(book_id)
         own = takes.setdefault(chapter, {})
-        for sentence in sentences:
-            own[sentence] = own.get(sentence, 1) + 1
-        if sum(map(len, takes.values())) > MAX_TAKES:
-            raise InvalidRequest(
-                f"More than {MAX_TAKES:,} sentences of the book were asked for anew.",
-                code="TOO_MANY_TAKES",
-                hint="Speak the book again with another seed.",
-            )
-        named = {str(number): some for number, some in takes.items()}
-        data = canonical_json({"schema": SCHEMA, "takes": named})
+        first = {take_seed(seed, take): seed for seed, take in own.items()}
+        for seed in seeds:
+            found = first.get(seed, seed)
+            own[found] = own.get(found, 1) + 1
+            if own[found] > MAX_TAKE or sum(map(len, takes.values())) > MAX_TAKES:
+                raise InvalidRequest(
+                    f"{MAX_TAKES:,} sentences of a book, each {MAX_TAKE:,} times, is the most that"
+                    " may be asked for anew.",
+                    code="TOO_MANY_TAKES",
+                    hint="Speak the book again with another seed.",
+                )
+        data = canonical_json({"schema": SCHEMA, "takes": takes})
         self._store.put(f"{folder_of(book_id)}takes.json", data, "application/json")
 
     def pause(self, book_id: str) -> None:
@@ -292,12 +296,13 @@ class BookStore:
         """Remove kept utterances; returns their number and their bytes.
 
         Args:
-            used: keys that stay.
+            used: last parts of the keys that stay.
         """
+        start = utterances_start(book_id)
         gone = [
             entry
-            for entry in list(self._store.list(utterances_start(book_id)))
-            if entry.key not in used
+            for entry in list(self._store.list(start))
+            if entry.key.removeprefix(start) not in used
         ]
         for entry in gone:
             self._store.delete(entry.key)

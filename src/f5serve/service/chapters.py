@@ -35,6 +35,7 @@ MAX_PAUSE_S = 30.0
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_PAUSE_S, strict=True, allow_inf_nan=False)]
 Take = Annotated[int, Field(ge=1, le=MAX_TAKE, strict=True)]
+Seed = Annotated[str, Field(pattern=r"^[0-9]{1,10}$", strict=True)]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", strict=True)]
 
 
@@ -78,7 +79,7 @@ class ChapterRequest(TTSRequest, PauseFields):
     Attributes:
         revision: of its blocks, as the book's record has it.
         revisions: of voices and rules that it is to be spoken with; they decide the job's id.
-        retakes: by `sentence_id`, which take of a sentence is spoken.
+        retakes: by the seed that a sentence had first, which take of it is spoken.
     """
 
     max_attempts: ClassVar[int] = 100  # each goes on where the one before was interrupted
@@ -88,7 +89,7 @@ class ChapterRequest(TTSRequest, PauseFields):
     revision: Revision
     speakers: CastFields | None = None
     revisions: Annotated[dict[str, Name], Field(max_length=2 * MAX_SPEAKERS)] | None = None
-    retakes: Annotated[dict[str, Take], Field(max_length=MAX_TAKES)] | None = None
+    retakes: Annotated[dict[Seed, Take], Field(max_length=MAX_TAKES)] | None = None
     book_seed: Annotated[int, within("seed")] = 0
     endpoint: SkipJsonSchema[Annotated[Literal["chapter"], BeforeValidator(lower)] | None] = None  # type: ignore[assignment]
     text: SkipJsonSchema[Annotated[str, BeforeValidator(lambda value: value or "")]] = ""
@@ -153,7 +154,7 @@ class ChapterRequest(TTSRequest, PauseFields):
             self.book_seed,
             self.language or "",
             own if speakers else None,
-            self.retakes or {},
+            {int(seed): take for seed, take in (self.retakes or {}).items()},
         )
         return cast_script(chapter_script(self._blocks, reading), own)
 

@@ -89,14 +89,15 @@ def _written(job_store: JobStore, job_id: str, record: Record, format: SubtitleF
         raise no_timings(job_id, format, record)
     timings: dict[str, Any] = record.get("timings") or {}
     alignment = Alignment(
-        tuple(_word(fields) for fields in words),
+        tuple(word_of(fields) for fields in words),
         str(timings.get("method") or ""),
         float(timings.get("confidence") or 0.0),
     )
     return write(alignment, format)
 
 
-def _word(fields: dict[str, Any]) -> WordTiming:
+def word_of(fields: Mapping[str, Any]) -> WordTiming:
+    """A word and its times as details have them."""
     return WordTiming(
         str(fields["word"]),
         float(fields["start_time"]),

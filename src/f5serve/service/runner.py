@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
-from f5serve.jobs.checkpoints import CheckpointStore
 from f5serve.jobs.records import (
     CANCELLED_CODE,
     AlreadyCompleted,
@@ -27,6 +26,7 @@ from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob
 from f5serve.service.dependencies import Dependencies
 from f5serve.service.events import AudioFile, Progress
+from f5serve.service.job_checkpoints import open_checkpoints
 from f5serve.service.library_cast import LibraryCast
 from f5serve.service.requests import TTSRequest
 from f5serve.service.results import (
@@ -37,7 +37,7 @@ from f5serve.service.results import (
     store_result,
 )
 from f5serve.store.scratch import ScratchFile
-from f5serve.synthesis.checkpoints import Checkpoints, UtteranceCheckpoints
+from f5serve.synthesis.checkpoints import Checkpoints
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.kept_utterances import KeptUtterances
 from f5serve.synthesis.result import SpeechResult
@@ -207,7 +207,8 @@ class _Attempt:
         deps, job, request = self.deps, self.job, self.request
         if job.ticket is not None:  # the engine's estimate replaces the one by text length
             job.ticket.estimate(inputs.estimate_s)
-        checkpoints = self._checkpoints(inputs)
+        decided_by = {"engine": inputs.engine, "gate": inputs.gate}
+        checkpoints = open_checkpoints(deps, request, self.lease, inputs.plan, decided_by)
         is_final = True
         try:
             is_long = len(request.text.encode()) / request.options.speed > MEMORY_TEXT_BYTES
@@ -219,6 +220,8 @@ class _Attempt:
             result = await self._use_executor(inputs, scratch, checkpoints)
             job.publish(AudioFile(scratch.size, scratch.read))
             details = spoken_details(request, result)
+            if isinstance(checkpoints, KeptUtterances):
+                details["kept"] = checkpoints.names
             voice, key = inputs.plan.request.voice, inputs.key
             made = MadeSpeech(request, voice, result, scratch, key, self.times, details)
             return await store_result(deps, job, self.lease, made)
@@ -232,22 +235,6 @@ class _Attempt:
             if checkpoints is not None:
                 checkpoints.end(is_final)
                 deps.metrics.resumed.inc(checkpoints.found)
-
-    def _checkpoints(self, inputs: _Inputs) -> Checkpoints | None:
-        deps, kept_under = self.deps, self.request.kept_under
-        store, submit = deps.job_store.store, deps.pools.utterances.submit
-        if kept_under:  # without the program: a new version speaks no finished sentence again
-            decided_by = {"engine": inputs.engine, "gate": inputs.gate}
-            return KeptUtterances(CheckpointStore(store, kept_under), decided_by, submit)
-        if len(inputs.plan.utterances) < deps.checkpoints.min_utterances:
-            return None
-        return UtteranceCheckpoints(
-            CheckpointStore.of_job(store, self.lease.job_id),
-            {"engine": inputs.engine, "program": deps.job_store.program},
-            self.lease.attempt > 1,
-            submit,
-            deps.checkpoints,
-        )
 
     async def _use_executor(
         self, inputs: _Inputs, scratch: ScratchFile, checkpoints: Checkpoints | None

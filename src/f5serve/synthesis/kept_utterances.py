@@ -43,8 +43,13 @@ class KeptUtterances:
         self._submit = submit
         self._writing: set[Future[None]] = set()
         self._is_failing = False
+        self._used: set[str] = set()
         self.found = 0
-        self.used: set[str] = set()  # keys of all utterances that were asked for
+
+    @property
+    def names(self) -> list[str]:
+        """Last part of the key of each utterance that was asked for."""
+        return sorted(key.rpartition("/")[2] for key in self._used)
 
     def find(self, utterances: Sequence[Utterance], check: Check | None = None) -> set[int]:
         """As `Checkpoints.find`.
@@ -53,7 +58,7 @@ class KeptUtterances:
             StorageFailed: the store's own code; work that is there is not done again.
         """
         keys = [self._key(utterance) for utterance in utterances]
-        self.used.update(keys)
+        self._used.update(keys)
         listing = self._submit(self._store.keys)
         wait_all([listing], check)
         there = listing.result()
