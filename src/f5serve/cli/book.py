@@ -132,13 +132,21 @@ def _read_inputs(args: argparse.Namespace) -> _Inputs:
         "verify": args.verify or None,
         "chapters": args.chapters,
         "alt_text": args.alt_text or None,
-        "speakers": read_toml(Path(args.cast)).document.get("speakers", {}) if args.cast else None,
+        "speakers": _speakers(args.cast) if args.cast else None,
         **reading_fields(args),
     }
     fields = BookFields.parse(payload)
     chosen = frozenset(one.chapter.number for one in plan_book(book, args.chapters or "").chapters)
     book_id = check_book_id(args.book_id) if args.book_id else book_id_of(book)
     return _Inputs(book, path, chosen, fields, book_id, given)
+
+
+def _speakers(path: str) -> Any:
+    """The table of a cast file; `bo = "ana"` is short for `bo = {voice = "ana"}`."""
+    speakers = read_toml(Path(path)).document.get("speakers", {})
+    if not isinstance(speakers, dict):
+        return speakers
+    return {name: {"voice": one} if isinstance(one, str) else one for name, one in speakers.items()}
 
 
 def _recording(args: argparse.Namespace) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from f5serve.books.sentences import MAX_TAKE, ChapterReading, Pauses, chapter_sc
 from f5serve.service.book_records import MAX_TAKES, jobs_start, utterances_start
 from f5serve.service.book_store import BookStore
 from f5serve.service.fields import Flag, Name, lower, whole, within
+from f5serve.service.request_errors import MAX_PAUSE_S, MAX_SPEAKERS
 from f5serve.service.requests import TTSRequest
 from f5serve.synthesis.script_request import Cast, CastScript, CastVoice, ScriptSyntax, cast_script
 from f5serve.text.clean import empty_text
@@ -29,9 +30,6 @@ CHAPTER = "chapter"
 
 FORMAT: AudioFormat = "flac"
 """Lossless: files of a book are made of it, in any format."""
-
-MAX_SPEAKERS = 100
-MAX_PAUSE_S = 30.0
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_PAUSE_S, strict=True, allow_inf_nan=False)]
 Take = Annotated[int, Field(ge=1, le=MAX_TAKE, strict=True)]

@@ -17,6 +17,10 @@ from f5serve.text.clean import clean_text
 from f5serve.text.cue_files import MAX_FILE_CHARS
 from f5serve.text_kinds import VALUES
 
+MAX_SPEAKERS = 100
+MAX_PAUSE_S = 30.0
+"""Of books."""
+
 MAX_NAME_CHARS = 4_096
 """Longest text in fields for names and URLs."""
 
@@ -37,6 +41,17 @@ MAX_REQUEST_RULES = 100
 """Rules of pronunciation in one request; more belong into a lexicon of the library."""
 
 _RULES = f"a list of at most {MAX_REQUEST_RULES} rules such as {{text: SQL, alias: sequel}}"
+_PAUSE = f"0 to {MAX_PAUSE_S:g} seconds"
+_OF_BOOKS = {
+    **dict.fromkeys(
+        ("sentence_pause", "paragraph_pause", "heading_pause", "chapter_pause"), _PAUSE
+    ),
+    "speakers": f"at most {MAX_SPEAKERS} names, each with a voice, a style or a speed",
+    "chapter": "the number of a chapter",
+    "revision": "the sha256 of a chapter, in hexadecimal",
+    "revisions": "sha256 by name",
+    "retakes": "whole numbers by seed",
+}
 _TEXT = "text without halves of surrogate pairs, which are no characters"
 
 
@@ -51,6 +66,8 @@ def refusal(error: ErrorDetails, payload: Mapping[str, Any]) -> InvalidRequest:
         return bad_option("normalize", payload["normalize"], VALUES)
     if names[0] == "lexicon":
         return bad_option("lexicon", payload["lexicon"], _RULES)
+    if names[0] in _OF_BOOKS and names[0] in payload:
+        return bad_option(names[0], payload[names[0]], _OF_BOOKS[names[0]])
     name = names[-1]
     value = payload[name] if len(names) == 1 else error["input"]
     kind = error["type"]
