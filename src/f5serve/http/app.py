@@ -43,6 +43,7 @@ from f5serve.http.middleware.origin import (
 from f5serve.http.middleware.rate_limit import CallerLimits, RateLimitMiddleware
 from f5serve.http.routers import (
     alignments,
+    books,
     docs,
     dubs,
     health,
@@ -62,7 +63,7 @@ from f5serve.secrets import EXPIRES_SOON_S
 from f5serve.settings import Settings
 
 ROUTERS = (
-    *(speech, speech_batch, text, voices, lexicons, models, jobs, dubs),
+    *(speech, speech_batch, text, voices, lexicons, models, jobs, dubs, books),
     *(alignments, transcriptions, health, docs, studio),
 )
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from f5serve.errors import InvalidRequest
 from f5serve.jobs.records import JobSnapshot, Record, Status
-from f5serve.jobs.retention import forget_job
+from f5serve.jobs.retention import deletion_order, forget_job
 from f5serve.jobs.store import JobStore
 from f5serve.service.book_records import BookRecord, ChapterRecord, jobs_start
 from f5serve.service.book_store import BookStore
@@ -27,6 +27,7 @@ from f5serve.service.fields import (
 )
 from f5serve.service.requests import DEFAULT_VOICE
 from f5serve.service.responses import details_of
+from f5serve.store.base import ObjectStore
 from f5serve.text.plan import derive_seed
 from f5serve.voices.lexicons import LexiconLibrary
 from f5serve.voices.library import VoiceLibrary
@@ -259,3 +260,11 @@ def remove_unused(books: BookStore, job_store: JobStore, record: BookRecord) -> 
         used.update(details_of(job_store.store, done_record(job_store, chapter)).get("kept") or [])
     books.remove_old_chapters(record)
     return books.remove_utterances(record.book_id, used)
+
+
+def forget_book(store: ObjectStore, book_id: str) -> None:
+    """Remove all jobs of a book with their results, those of earlier versions as well; blocks."""
+    start = jobs_start(book_id)
+    for place in (f"output/{start}", f"timings/{start}", f"queue/{start}", f"jobs/{start}"):
+        for entry in sorted(store.list(place), key=deletion_order):
+            store.delete(entry.key)

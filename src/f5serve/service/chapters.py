@@ -97,7 +97,6 @@ class ChapterRequest(TTSRequest, PauseFields):
     takes: SkipJsonSchema[int | None] = None
 
     _blocks: tuple[Block, ...] = PrivateAttr(default=())
-    _title: str = PrivateAttr(default="")
 
     @property
     def format(self) -> AudioFormat:
@@ -117,10 +116,15 @@ class ChapterRequest(TTSRequest, PauseFields):
         """Read the blocks of the chapter; blocks.
 
         Raises:
-            F5Error: BOOK_PAUSED; as `BookStore.blocks`.
+            F5Error: BOOK_PAUSED; EMPTY_TEXT; as `BookStore.blocks`.
         """
         books.check_running(self.book)
-        self._title, self._blocks = books.blocks(self.book, self.revision)
+        title, self._blocks = books.blocks(self.book, self.revision)
+        script = chapter_script(self._blocks, ChapterReading())
+        self.text = " ".join(part.text.text for part in script.parts).strip()
+        if not self.text:
+            raise empty_text()
+        self._about = f"{self.chapter}. {title}"
 
     def prepare(
         self,
@@ -131,11 +135,6 @@ class ChapterRequest(TTSRequest, PauseFields):
         normalize: str = "",
     ) -> ChapterRequest:
         """As `TTSRequest.prepare`, after `load`; a chapter may be longer than other texts."""
-        script = chapter_script(self._blocks, ChapterReading())
-        self.text = " ".join(part.text.text for part in script.parts).strip()
-        if not self.text:
-            raise empty_text()
-        self._about = f"{self.chapter}. {self._title}"
         self._defaults, self._verify, self._normalize = defaults, verify, normalize
         return self
 

@@ -21,6 +21,9 @@ MAX_SPEAKERS = 100
 MAX_PAUSE_S = 30.0
 """Of books."""
 
+MAX_BOOK_CHARS = 70_000_000
+"""Of a book in base64."""
+
 MAX_NAME_CHARS = 4_096
 """Longest text in fields for names and URLs."""
 
@@ -35,6 +38,7 @@ _MAX_CHARS = {
     "subtitles": MAX_FILE_CHARS,
     "language": MAX_LANGUAGE_CHARS,
     "queued_as": MAX_JOB_ID_CHARS,
+    "book_file": MAX_BOOK_CHARS,
     **dict.fromkeys(["ref_audio", "voice_file", "text_file"], MAX_BASE64_CHARS),
 }
 MAX_REQUEST_RULES = 100
@@ -42,7 +46,9 @@ MAX_REQUEST_RULES = 100
 
 _RULES = f"a list of at most {MAX_REQUEST_RULES} rules such as {{text: SQL, alias: sequel}}"
 _PAUSE = f"0 to {MAX_PAUSE_S:g} seconds"
-_OF_BOOKS = {
+_TAKEN = {
+    "normalize": VALUES,
+    "lexicon": _RULES,
     **dict.fromkeys(
         ("sentence_pause", "paragraph_pause", "heading_pause", "chapter_pause"), _PAUSE
     ),
@@ -62,12 +68,8 @@ def refusal(error: ErrorDetails, payload: Mapping[str, Any]) -> InvalidRequest:
         return _text_refusal(payload.get("text"))
     if names[0] == "timing_format":
         return _formats_refusal(payload["timing_format"])
-    if names[0] == "normalize":
-        return bad_option("normalize", payload["normalize"], VALUES)
-    if names[0] == "lexicon":
-        return bad_option("lexicon", payload["lexicon"], _RULES)
-    if names[0] in _OF_BOOKS and names[0] in payload:
-        return bad_option(names[0], payload[names[0]], _OF_BOOKS[names[0]])
+    if names[0] in _TAKEN and names[0] in payload:
+        return bad_option(names[0], payload[names[0]], _TAKEN[names[0]])
     name = names[-1]
     value = payload[name] if len(names) == 1 else error["input"]
     kind = error["type"]

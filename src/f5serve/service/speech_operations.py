@@ -15,6 +15,9 @@ SPEECH: Final[Mapping[str, type[TTSRequest]]] = {
     CHAPTER: ChapterRequest,
 }
 
+PUBLIC: Final = ("tts", DUB)
+"""Those that callers send; chapters come from queues."""
+
 
 def parse_speech(payload: Mapping[str, Any]) -> TTSRequest:
     """The request in the payload of such an operation, by its `endpoint`; errors as
