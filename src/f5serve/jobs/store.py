@@ -372,9 +372,9 @@ class JobStore:
                 retryable=bool(failure.get("retryable")),
             )
         if attempts >= max_attempts:
-            said = f"The job was begun {attempts} times, and every worker died before its end."
+            message = f"The job was begun {attempts} times, and every worker died before its end."
             hint = "Look into the workers' logs, then send the request under a new id."
-            error = F5Error(said, code="WORKERS_LOST", hint=hint)
+            error = F5Error(message, code="WORKERS_LOST", hint=hint)
             recorded = {"message": error.message, "code": error.code, "hint": error.hint}
             self._write(job_id, "state", {**state, "phase": "failed", "failure": recorded})
             raise error

@@ -34,10 +34,15 @@ class NewBookRequest(BookFields):
     book_id: Name | None = None
 
 
-class BookQuery(Request):
-    """A book, and a page of its chapters."""
+class BookName(Request):
+    """A book."""
 
     book_id: Name | None = None
+
+
+class BookQuery(BookName):
+    """A book, and a page of its chapters."""
+
     after: Annotated[int, Field(ge=0, le=1_000_000, strict=True), BeforeValidator(whole)] = 0
     limit: Annotated[
         int, Field(ge=1, le=MAX_CHAPTERS_PAGE, strict=True), BeforeValidator(whole)
@@ -99,24 +104,24 @@ class BookOperations:
         return await self._books.status(_book_id(query), query.after, query.limit)
 
     async def _pause(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        return await self._books.pause(_book_id(BookQuery.parse(payload)))
+        return await self._books.pause(_book_id(BookName.parse(payload)))
 
     async def _resume(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        return await self._books.resume(_book_id(BookQuery.parse(payload)), owner)
+        return await self._books.resume(_book_id(BookName.parse(payload)), owner)
 
     async def _delete(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        return await self._books.delete(_book_id(BookQuery.parse(payload)))
+        return await self._books.delete(_book_id(BookName.parse(payload)))
 
     async def _file(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         """Where the whole book is as one m4b; while it is written how far that is."""
-        book_id = _book_id(BookQuery.parse(payload))
+        book_id = _book_id(BookName.parse(payload))
         found = await self._books.whole_file(book_id)
         if not isinstance(found, JobFile):
             return found
         return {"book_id": book_id, "status": "COMPLETED", **self._books.link(found)}
 
 
-def _book_id(query: BookQuery) -> str:
+def _book_id(query: BookName) -> str:
     if not query.book_id:
         raise InvalidRequest(
             "No book_id is sent.",

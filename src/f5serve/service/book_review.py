@@ -25,6 +25,9 @@ MIN_CHARS = 15
 
 _TRIES = 10
 _UTTERANCES = 20
+_SENTENCE = re.compile(
+    r"(?:chapter\s*)?(\d{1,6})\s*(?:[.:/]|,?\s*sentence)\s*(\d{1,6})", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class DoubtfulSentence:
     Attributes:
         number: in its chapter, from 1.
         why: a clause.
-        start_s: where it is heard in its chapter.
+        start_s: where it is in its chapter.
         seed: that it was spoken with.
     """
 
@@ -55,12 +58,12 @@ def doubtful_sentences(
         verification: of its record.
     """
     parts = details.get("parts") or []
-    rates = [_chars_per_s(part) for part in parts if len(part["text"]) >= MIN_CHARS]
-    usual = statistics.median(rates) if rates else 0.0
-    heard = _word_errors(details, verification)
+    paces = [_chars_per_s(part) for part in parts if len(part["text"]) >= MIN_CHARS]
+    usual = statistics.median(paces) if paces else 0.0
+    rates = _word_errors(details, verification)
     most = float((verification or {}).get("max_wer") or 1.0)
     for number, part in enumerate(parts, 1):
-        why = _why(part, usual) or _misheard(part, heard, most)
+        why = _why(part, usual) or _misunderstood(part, rates, most)
         if why:
             start_s = float(part["start_time"])
             yield DoubtfulSentence(number, str(part["text"]), why, start_s, int(part["seed"]))
@@ -90,21 +93,17 @@ def _word_errors(
     return {int(one["seed"]): float(one["wer"]) for one in found}
 
 
-def _misheard(part: Mapping[str, Any], heard: Mapping[int, float], most: float) -> str:
+def _misunderstood(part: Mapping[str, Any], rates: Mapping[int, float], most: float) -> str:
     """Where a word error rate of one of its utterances is too high."""
-    if not heard:
+    if not rates:
         return ""
     worst = 0.0
     for index in range(_UTTERANCES):
         first = derive_seed(str(part["seed"]), index)
         again = (derive_seed(str(first), "again", attempt) for attempt in range(1, _TRIES))
-        worst = max([worst, *(heard[seed] for seed in (first, *again) if seed in heard)])
+        worst = max([worst, *(rates[seed] for seed in (first, *again) if seed in rates)])
     return f"{worst:.0%} of its words are not understood" if worst > most else ""
 
-
-_SENTENCE = re.compile(
-    r"(?:chapter\s*)?(\d{1,6})\s*(?:[.:/]|,?\s*sentence)\s*(\d{1,6})", re.IGNORECASE
-)
 
 
 def parse_sentence(text: str) -> tuple[int, int]:

@@ -35,7 +35,7 @@ from f5serve.service.book_records import (
     record_key,
     utterances_start,
 )
-from f5serve.store.base import ObjectStore
+from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.store.json_documents import canonical_json
 
 MAX_BOOKS = 1_000
@@ -307,6 +307,14 @@ class BookStore:
         for entry in gone:
             self._store.delete(entry.key)
         return len(gone), sum(entry.size for entry in gone)
+
+    def remove_speech(self, book_id: str) -> list[StoredObject]:
+        """Remove all kept utterances and files of a book; returns what went."""
+        folders = (utterances_start(book_id), f"{folder_of(book_id)}files/")
+        gone = [entry for folder in folders for entry in self._store.list(folder)]
+        for entry in gone:
+            self._store.delete(entry.key)
+        return gone
 
     def remove_old_chapters(self, record: BookRecord) -> None:
         """Remove the blocks of earlier versions of a book."""

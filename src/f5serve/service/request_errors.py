@@ -56,6 +56,8 @@ _TAKEN = {
     "chapter": "the number of a chapter",
     "revision": "the sha256 of a chapter, in hexadecimal",
     "revisions": "sha256 by name",
+    "after": "the number of a chapter",
+    "limit": "1 to 200",
     "retakes": "whole numbers by seed",
 }
 _TEXT = "text without halves of surrogate pairs, which are no characters"

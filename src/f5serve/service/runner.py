@@ -69,6 +69,8 @@ async def run_job(deps: Dependencies, job: ActiveJob, request: TTSRequest) -> Re
     Raises:
         F5Error: why it could not be done, after that was recorded.
     """
+    if request.kept_under:  # the id says all that the key of the cache would
+        deps = replace(deps, cache=None)
     times = StageTimes()
     timer = job.set_deadline(request.timeout_s) if request.timeout_s else None
     try:
