@@ -105,7 +105,7 @@ def test_books_are_listed_and_removed(home: House) -> None:
     assert answer.json() == {"book_id": "gone", "status": "DELETED"}
     home.refused(home.client.get("/v1/books/gone"), 404, "book_not_found")
     home.refused(home.client.get(f"/v1/jobs/{job_id}"), 404, "invalid_job_id")
-    assert not [one for one in home.service.store.list("books/gone/")]
+    assert not list(home.service.store.list("books/gone/"))
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.conftest import IS_FULL
-
 from f5serve.jobs.records import Record
 from f5serve.jobs.store import JobStore
 from f5serve.service.book_files import spoken_chapters
 from f5serve.service.book_store import BookStore
 from f5serve.store.local import LocalStore
+from tests.conftest import IS_FULL
 
 CHAPTERS, SENTENCES = 4, 20
 KILLS = 20 if IS_FULL else 5
@@ -23,13 +22,13 @@ LOST = 4
 """Utterances that a kill may cost: those that are being made and written, on a slow disk."""
 
 
-def write_book(path: Path) -> Path:
-    """A book whose sentences are all different."""
-    numbers = iter(range(CHAPTERS * SENTENCES))
+def write_book(path: Path, sentences: int = SENTENCES) -> Path:
+    """A book whose sentences are all different; so many in each chapter."""
+    numbers = iter(range(CHAPTERS * sentences))
     path.write_text(
         "\n\n".join(
             f"# Part {chapter + 1}\n\n"
-            + " ".join(f"This is sentence {next(numbers)} of it." for _ in range(SENTENCES))
+            + " ".join(f"This is sentence {next(numbers)} of it." for _ in range(sentences))
             for chapter in range(CHAPTERS)
         )
     )

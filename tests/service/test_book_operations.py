@@ -1,4 +1,4 @@
-"""Operations on books as jobs send them: over the platform's queue, removed with a voice, reviewed."""
+"""Operations on books as jobs send them; books and the removal of voices; doubtful sentences."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_each_sentence_is_a_part_with_its_pause(tmp_path: Path) -> None:
                 *('"Who is there?" she asked.', "Nobody answered.", "It rained all night."),
             ]
             assert parts[0]["start_time"] == 0.04
-            gaps = [b["start_time"] - a["end_time"] for a, b in zip(parts, parts[1:], strict=False)]
+            gaps = [b["start_time"] - a["end_time"] for a, b in pairwise(parts)]
             assert [round(gap, 2) for gap in gaps] == [1.2, 0.35, 0.35, 0.5, 0.35]
             assert parts[1]["seed"] != parts[5]["seed"]
 
@@ -169,11 +170,10 @@ def test_what_the_model_cannot_speak_is_left_out(tmp_path: Path) -> None:
     run(story)
 
 
-def test_a_failed_chapter_is_tried_again(tmp_path: Path) -> None:
+def test_no_chapter_of_a_paused_book_is_begun(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
-            here.tone.alphabet = "x"
-            record, requests = add(here, "# One\n\nΛόγος.", language="el")
+            _, requests = add(here)
             here.operations.book_store.pause("lamp")
             with pytest.raises(F5Error, match="paused"):
                 await speak_chapters(here.operations, requests, lambda request, progress: None)
@@ -181,6 +181,23 @@ def test_a_failed_chapter_is_tried_again(tmp_path: Path) -> None:
             here.operations.book_store.resume("lamp")
             await speak_chapters(here.operations, requests, lambda request, progress: None)
             assert here.tone.spoken
+
+    run(story)
+
+
+def test_a_failed_chapter_is_tried_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        text = "# One\n\nΛόγος."
+        async with house(tmp_path, store, tone=CountingTone(alphabet="xyz")) as here:
+            for _ in range(2):
+                with pytest.raises(InvalidRequest) as caught:
+                    await speak(here, text)
+                assert caught.value.code == "TEXT_NOT_SPEAKABLE"
+        async with house(tmp_path, store) as here:
+            record = await speak(here, text)
+            states = list(chapter_states(here.operations.job_store, record))
+            assert [state.status for state in states] == [Status.COMPLETED]
 
     run(story)
 
