@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from f5serve.cli.main import run
+from tests.http.house import house
 
 STANDIN = ("--engine", "standin")
 TEXT = """# One
@@ -84,6 +85,28 @@ def test_an_m4b_with_chapters_and_what_a_second_run_makes(
     assert (len(left), len(left & set(kept))) == (len(kept), len(kept) - 2)
     assert run(["book", "lamp.md", "--review", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sentences"] == []
+
+
+def test_a_server_speaks_a_book(
+    tmp_path_factory: pytest.TempPathFactory, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / 'la"mp.md').write_text(TEXT)
+    with house(tmp_path_factory.mktemp("server"), data_dir=folder / "server") as home:
+        argv = ["book", 'la"mp.md', "--server", home.url, "--json"]
+        assert run([*argv, "-o", "lamp.m4b", "--paragraph-pause", "0.5"]) == 0
+        assert json.loads(capsys.readouterr().out)["files"] == ["lamp.m4b"]
+        assert [title for _, title in read("lamp.m4b")[0]] == ["One", "Two"]
+        assert run([*argv, "-o", "parts", "--paragraph-pause", "0.5"]) == 0
+        files = json.loads(capsys.readouterr().out)["files"]
+        assert files == ["parts/1.flac", "parts/2.flac"]
+        assert soundfile.info("parts/2.flac").samplerate == 24_000
+        assert home.tone.spoken == ["One", *home.tone.spoken[1:3], "Two", home.tone.spoken[4]]
+        for options in (["--acx"], ["--format", "mp3"], ["-o", "a.m4b", "--format", "flac"]):
+            assert run([*argv, *options]) == 3
+            assert json.loads(capsys.readouterr().out)["code"] == "BAD_OPTION"
+        assert run([*argv, "-v", "nobody"]) == 3
+        assert json.loads(capsys.readouterr().out)["code"] == "VOICE_NOT_FOUND"
+    assert not (folder / "data").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from f5serve.books.long_chapters import divide_long_chapters
 from f5serve.books.model import Book, ReadOptions
 from f5serve.books.plan import plan_book
 from f5serve.books.reader import read_book
+from f5serve.cli import remote_book
 from f5serve.cli.book_output import (
     BookProgress,
     choose_book_output,
@@ -95,6 +96,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.list:
         print_plan(inputs.book, plan, inputs.book_id, args.json, sys.stdout)
         return 0
+    if args.server:
+        print_plan(inputs.book, plan, inputs.book_id, False, sys.stderr)
+        return remote_book.run(args, settings, inputs.fields, inputs.book_id)
     settings = override(settings, args)
     if args.review:
         store = tenant_store(open_store(settings), settings.tenant)

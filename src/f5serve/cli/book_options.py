@@ -8,6 +8,7 @@ from f5serve.cli.speech_options import (
     SAY_SETTINGS,
     add_model,
     add_sampling,
+    add_server,
     add_voice,
 )
 from f5serve.cli.text_options import add_reading
@@ -38,6 +39,7 @@ def add_book(verbs: Any) -> None:
     add_sampling(parser)
     add_reading(parser.add_argument_group("text"))
     add_model(parser)
+    add_server(parser)
     # What `say` asks besides.
     parser.set_defaults(config=None, markup="auto", ssml=False, duration=None)
     parser.set_defaults(run="book.run", settings=SAY_SETTINGS)

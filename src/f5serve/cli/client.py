@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -72,14 +74,33 @@ class ServerClient:
         """The answer to a JSON body, before its own body has come."""
         return self._ask("POST", path, json.dumps(body).encode())
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> StreamedResponse:
+    def post_form(
+        self, path: str, fields: Mapping[str, str], name: str, data: bytes
+    ) -> StreamedResponse:
+        """The answer to a form with a file as `file`, before its own body has come."""
+        boundary = uuid.uuid4().hex
+        shown = re.sub(r'[\x00-\x1f"\\]', "_", name)
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'
+            for field, value in fields.items()
+        ]
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{shown}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        body = "".join([*parts, head]).encode() + data + f"\r\n--{boundary}--\r\n".encode()
+        return self._ask("POST", path, body, f"multipart/form-data; boundary={boundary}")
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, kind_of: str = "application/json"
+    ) -> StreamedResponse:
         kind = (
             http.client.HTTPSConnection
             if self._parts.scheme == "https"
             else http.client.HTTPConnection
         )
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=CONNECT_S)
-        headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
+        headers = {**self._headers, "Content-Type": kind_of} if body else self._headers
         try:
             connection.connect()
             connection.sock.settimeout(SILENCE_S)
