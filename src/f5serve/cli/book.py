@@ -190,7 +190,8 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
         return record
     except (asyncio.CancelledError, F5Error):
         progress.close()
-        print(f"{progress.summary} The same command goes on.", file=sys.stderr)
+        if progress.has_begun:
+            print(f"{progress.summary} The same command goes on.", file=sys.stderr)
         raise
     finally:
         progress.close()

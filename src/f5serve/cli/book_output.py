@@ -185,6 +185,10 @@ class BookProgress:
         self._phase = progress.phase
 
     @property
+    def has_begun(self) -> bool:
+        return bool(self._chars)
+
+    @property
     def summary(self) -> str:
         """How far it is, as a sentence."""
         return f"{len(self._done)} of {len(self._chars)} chapters are done."

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
 FOLDERS = ("jobs", "output")
-UPLOADS = ("jobs/", "output/", "timings/", "voices/", "models/")
+UPLOADS = ("jobs/", "output/", "timings/", "voices/", "models/", "books/")
 """Where this program writes what may be large."""
 
 RELIST_S = 30.0

@@ -105,7 +105,6 @@ def _misunderstood(part: Mapping[str, Any], rates: Mapping[int, float], most: fl
     return f"{worst:.0%} of its words are not understood" if worst > most else ""
 
 
-
 def parse_sentence(text: str) -> tuple[int, int]:
     """The numbers of chapter and sentence in "3.12" or "chapter 3, sentence 12".
 

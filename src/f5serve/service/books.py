@@ -21,6 +21,7 @@ from f5serve.books.plan import plan_book
 from f5serve.books.reader import read_book
 from f5serve.errors import InvalidRequest
 from f5serve.jobs.records import ENDED, Status, sha256_of
+from f5serve.jobs.retention import forget_job
 from f5serve.service.active_jobs import shut_down_error
 from f5serve.service.book_file_records import StoredFile, find_file, keep_file
 from f5serve.service.book_files import BookFileRequest, BookFileWriter, spoken_chapters
@@ -33,11 +34,11 @@ from f5serve.service.book_jobs import (
     chapter_states,
     done_record,
     forget_book,
-    may_begin,
     with_jobs,
 )
 from f5serve.service.book_records import BookRecord, check_book_id
 from f5serve.service.book_store import NewBook
+from f5serve.service.chapters import ChapterRequest
 from f5serve.service.requests import DEFAULT_VOICE
 from f5serve.service.responses import JobFile, job_file
 
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 MAX_JOBS = 2_000
 """Chapters of one book that are spoken."""
+
+_AT_A_TIME = 16
+_GOING_ON = (Status.COMPLETED, Status.RUNNING)
 
 MAX_CHAPTERS_PAGE = 200
 PAUSED = "PAUSED"
@@ -110,11 +114,22 @@ class Books:
         run = service.pools.books.run
         requests = await run(chapter_requests, self._store, record, speakers)
         record = await run(self._store.put, with_jobs(record, requests))
-        for request in requests:
-            status = await run(may_begin, self._job_store, request.job_id)
-            if status not in (Status.COMPLETED, Status.RUNNING):
-                await service.enqueue(request, request.job_id, owner=owner)
+        states = await run(lambda: list(chapter_states(self._job_store, record)))
+        status_of = {state.chapter.number: state.status for state in states}
+        left = [one for one in requests if status_of[one.chapter] not in _GOING_ON]
+        for start in range(0, len(left), _AT_A_TIME):
+            some = left[start : start + _AT_A_TIME]
+            await asyncio.gather(
+                *(self._enqueue(one, status_of[one.chapter], owner) for one in some)
+            )
         return await self.status(record.book_id)
+
+    async def _enqueue(self, request: ChapterRequest, status: Status, owner: str) -> None:
+        """Put a chapter into the queue; one that failed or was cancelled is tried anew."""
+        if status in ENDED:
+            store = self._job_store.store
+            await self._service.pools.jobs.run(forget_job, store, request.job_id)
+        await self._service.enqueue(request, request.job_id, owner=owner)
 
     async def status(self, book_id: str, after: int = 0, limit: int = 50) -> dict[str, Any]:
         """How far a book is, with a page of its chapters.
@@ -260,7 +275,7 @@ class Books:
         found = await lookup(find_file, self._job_store.store, book_id, name)
         if found is not None:
             return found.as_job_file(f"{book_id}.m4b")
-        task = self._writing.get(book_id)
+        task = self._writing.get(name)
         if task is None:
             spoken = await lookup(spoken_chapters, self._job_store, record)
             writer = BookFileWriter(
@@ -268,16 +283,17 @@ class Books:
                 record,
                 spoken,
                 BookFileRequest(narrator=str(record.options.get("voice") or DEFAULT_VOICE)),
-                lambda done, total: self._written.update({book_id: 100 * done // total}),
+                lambda done, total: self._written.update({name: 100 * done // total}),
                 self._check,
             )
             write = self._service.pools.book_files.run(self._write, writer, name)
-            task = self._writing[book_id] = asyncio.ensure_future(write)
+            task = self._writing[name] = asyncio.ensure_future(write)
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         if task.done():
-            del self._writing[book_id]
+            del self._writing[name]
+            self._written.pop(name, None)
             return task.result().as_job_file(f"{book_id}.m4b")
-        percent = self._written.get(book_id, 0)
+        percent = self._written.get(name, 0)
         return {"book_id": book_id, "status": Status.RUNNING.public, "percent": percent}
 
     def link(self, file: JobFile) -> dict[str, Any]:
