@@ -22,13 +22,15 @@ LAYERS = {
         0,
     ),
     **dict.fromkeys(["text", "audio", "store", "download"], 1),
-    **dict.fromkeys(["engine", "fallback", "voices", "models", "jobs", "asr", "alignment"], 2),
+    **dict.fromkeys(
+        ["engine", "fallback", "voices", "models", "jobs", "asr", "alignment", "books"], 2
+    ),
     **dict.fromkeys(["synthesis", "startup", "doctor", "service"], 3),
     **dict.fromkeys(["cli", "http", "runpod", "wyoming", "mcp_server", "__main__"], 4),
 }
 PACKAGES = {
     *["text", "audio", "store", "download"],
-    *["engine", "fallback", "voices", "models", "jobs", "asr", "alignment"],
+    *["engine", "fallback", "voices", "models", "jobs", "asr", "alignment", "books"],
 }
 HOMES = {
     "torch": {"engine", "alignment"},
@@ -57,7 +59,11 @@ HOMES = {
     "zeroconf": {"wyoming"},
     "mcp": {"mcp_server"},
     "mcp_types": {"mcp_server"},
-    "subprocess": {"audio", "doctor", "startup", "alignment"},
+    "lxml": {"books"},
+    "docx": {"books"},
+    "pypdf": {"books"},
+    "markdown_it": {"books"},
+    "subprocess": {"audio", "doctor", "startup", "alignment", "books"},
 }
 
 

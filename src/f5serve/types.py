@@ -212,6 +212,8 @@ class SpeechRequest:
         takes: versions of each part, with other seeds; the first makes the speech.
         sample_rate: of the audio file, Hz; waves inside the program stay at `SAMPLE_RATE`.
         bit_rate_kbps: of an mp3 or opus file; 0 is the usual one.
+        skip_unspeakable: leave out characters that the model cannot speak, with a warning; else
+            they are an error.
     """
 
     text: str
@@ -230,6 +232,7 @@ class SpeechRequest:
     takes: int = 1
     sample_rate: int = SAMPLE_RATE
     bit_rate_kbps: int = 0
+    skip_unspeakable: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

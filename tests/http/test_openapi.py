@@ -43,6 +43,8 @@ FILLED = {
     "{format}": "srt",
     "{part}": "0",
     "{take}": "0",
+    "{book_id}": "some-book",
+    "{number}": "1",
 }
 
 

@@ -16,8 +16,9 @@ import soundfile
 from f5serve.download.connection import NetworkPolicy
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.service import ServiceOptions
-from f5serve.service.dubs import DubRequest, parse_speech
+from f5serve.service.dubs import DubRequest
 from f5serve.service.requests import TTSRequest
+from f5serve.service.speech_operations import parse_speech
 from f5serve.text.cue_files import MAX_FILE_BYTES
 from f5serve.types import SamplingOptions
 from tests.download.servers import Server, answer, network_to

@@ -337,8 +337,9 @@ class Drawer:
     def read(self, utterances: Sequence[Utterance], check: Check | None = None) -> list[Wave]:
         return [self.waves[utterance.text] for utterance in utterances]
 
-    def keep(self, utterance: Utterance, wave: Wave) -> None:
+    def keep(self, utterance: Utterance, wave: Wave, check: Check | None = None) -> Wave:
         self.waves[utterance.text] = wave
+        return wave
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 _JOB = {"job_id": "job-of-tts"}
 CUE = "1\n00:00:00,500 --> 00:00:02,000\nHello there.\n"
+BOOK = base64.b64encode(b"It rained all night.").decode()
+_BOOK = {"book_id": "the-lamp"}
+_BOOK_BY_URL = {"endpoint": "book", "book_url": "https://example.com/the-lamp.epub"}
 
 OPERATIONS: dict[str, tuple[str, list[dict[str, str]]]] = {
     "tts": (
@@ -49,6 +54,33 @@ OPERATIONS: dict[str, tuple[str, list[dict[str, str]]]] = {
         [{"endpoint": "delete_voice", "voice_name": "ana"}],
     ),
     "health": ("Version, state and findings of this worker.", [{"endpoint": "health"}]),
+    "book": (
+        "A book to speech, chapter by chapter: each is a job of its own in the queue. The same "
+        "request again is the same book; with `book_id`, what has not changed is not spoken again.",
+        [{"endpoint": "book", "book_file": BOOK, "book_id": "the-lamp"}, _BOOK_BY_URL],
+    ),
+    "book_status": (
+        "How far a book is, with a page of its chapters.",
+        [{"endpoint": "book_status", **_BOOK}],
+    ),
+    "book_pause": (
+        "Begin no more chapters of a book. Answers as `book_status`.",
+        [{"endpoint": "book_pause", **_BOOK}],
+    ),
+    "book_resume": (
+        "Go on with a book; what failed is tried again, and what a changed voice or rule touches "
+        "is spoken anew. Answers as `book_status`.",
+        [{"endpoint": "book_resume", **_BOOK}],
+    ),
+    "book_file": (
+        "All chapters as one m4b, once they are done. The first request begins to write it; later "
+        "ones answer status COMPLETED with `audio_url`, `size` and `sha256`.",
+        [{"endpoint": "book_file", **_BOOK}],
+    ),
+    "delete_book": (
+        "End the work on a book, and remove it with all that was made for it.",
+        [{"endpoint": "delete_book", **_BOOK}],
+    ),
 }
 """What it does, and requests that reach every field; the first is answered."""
 
@@ -119,6 +151,25 @@ FIELDS = {
     "job_id": "From the answer of `tts`.",
     "type": "Default `audio`.",
     "format": "Format of the timing file; default `srt`.",
+    "book_file": "The book in base64: EPUB, docx, PDF, Markdown, HTML or text.",
+    "book_url": "Its https URL, instead of `book_file`.",
+    "file_name": "Of the file: its title where it has none; `.md` is Markdown.",
+    "book_id": "From the answer of `book`.",
+    "book.book_id": "Of a book that is sent again after a change; without it one is made of the "
+    "file and the options.",
+    "book.voice": "Name of a voice of the library.",
+    "book.seed": "Of the book; each sentence has its own, by its text.",
+    "book.speed": "2 is twice as fast as in the recording.",
+    "book.language": "Of the book; without it the book says it, or its text shows it.",
+    "chapters": "Numbers of those that are spoken, as `3-7,9`; without it all but front matter.",
+    "alt_text": "Read descriptions of pictures as well.",
+    "speakers": "Voices by name; with it `ana: Hello.` and tags such as `[voice:ana]` are read.",
+    "sentence_pause": "Silence behind a sentence; default 0.35.",
+    "paragraph_pause": "Behind a paragraph; default 0.75.",
+    "heading_pause": "Behind a heading; default 1.2.",
+    "chapter_pause": "At the end of a chapter; default 2.",
+    "after": "Begin behind the chapter of this number.",
+    "limit": "How many chapters are answered; default 50.",
 }
 """By name, or by operation and name where it means something else there."""
 
@@ -152,7 +203,27 @@ _ANSWER = {
     "worker": "`version` and `commit`.",
 }
 
+_BOOK_ANSWER = {
+    "book_id": "Of the book.",
+    "status": "QUEUED, PROCESSING, PAUSED, COMPLETED or ERROR.",
+    "title": "Of the book.",
+    "authors": "Of the book.",
+    "language": "A BCP 47 tag; null if unknown.",
+    "voice": "Name of its voice.",
+    "updated_at": "When its record was written, seconds since 1970.",
+    "progress": "`done` of `total` chapters, and `percent` of the text.",
+    "chapters": "`number`, `title`, `characters`, `status`, `percent`, `failure` and `job_id` of "
+    "each; `result` and `download` take the `job_id`.",
+    "next": "What `after` takes for the next page; null for the last.",
+}
 ANSWERS: dict[str, dict[str, str]] = {
+    **dict.fromkeys(["book", "book_status", "book_pause", "book_resume"], _BOOK_ANSWER),
+    "book_file": {
+        "book_id": "Of the request.",
+        "status": "PROCESSING while the file is written.",
+        "percent": "How much of it is written.",
+    },
+    "delete_book": {"book_id": "Of the request.", "status": "DELETED."},
     "tts": _ANSWER,
     "dub": _ANSWER,
     "result": _ANSWER,

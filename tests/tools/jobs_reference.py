@@ -23,6 +23,7 @@ from tests.voices.material import recording
 from f5serve.errors import F5Error
 from f5serve.fallback.tone import Tone
 from f5serve.service import SpeechService
+from f5serve.service.book_operations import BookName, BookQuery, NewBookRequest
 from f5serve.service.dubs import DubRequest
 from f5serve.service.job_handle import FileQuery, JobQuery, TimingQuery
 from f5serve.service.requests import TTSRequest
@@ -49,6 +50,9 @@ MODELS: dict[str, tuple[type[BaseModel], ...]] = {
     **dict.fromkeys(["status", "result", "cancel"], (JobQuery,)),
     "download": (FileQuery, TimingQuery),
     "delete_voice": (VoiceDeletion,),
+    "book": (NewBookRequest,),
+    "book_status": (BookQuery,),
+    **dict.fromkeys(["book_pause", "book_resume", "book_file", "delete_book"], (BookName,)),
 }
 """What reads the fields of an operation; the others have none."""
 
@@ -84,7 +88,7 @@ class _Asker:
         for name in names:
             said, examples = OPERATIONS[name]
             # First, since what is watched is done as well.
-            answer = await self._operations.answer(_filled(examples[0]), f"job-of-{name}")
+            answer = await self._first_answer(_filled(examples[0]), f"job-of-{name}")
             yield f"## {name}\n"
             yield f"{said}\n"
             for line in await self._fields(name, [_filled(each) for each in examples]):
@@ -93,6 +97,16 @@ class _Asker:
                 yield line
         unused = set(FIELDS) - self._used
         assert not unused, f"fields that nothing takes: {unused}"
+
+    async def _first_answer(self, payload: Mapping[str, Any], job_id: str) -> dict[str, Any]:
+        """The answer, once what it is about is done."""
+        while True:
+            try:
+                return await self._operations.answer(payload, job_id)
+            except F5Error as error:
+                if not error.retryable:
+                    raise
+            await asyncio.sleep(0.05)
 
     async def _names(self) -> list[str]:
         """The operations, by the refusal of one that is none."""
@@ -157,7 +171,7 @@ becomes a warning of its answer. An error is `{"error", "code", "hint"}`: a sent
 and what to do.
 """
 
-REQUIRED = ("text", "voice_name", "job_id")
+REQUIRED = ("text", "voice_name", "job_id", "book_id")
 
 
 def _filled(example: Mapping[str, str]) -> dict[str, Any]:

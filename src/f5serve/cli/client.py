@@ -90,7 +90,9 @@ class ServerClient:
             file: its name and its bytes.
         """
         boundary = secrets.token_hex(16)
-        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in file[0][-60:])
+        name = "".join(
+            c if c.isascii() and (c.isalnum() or c in ".-") else "_" for c in file[0][-60:]
+        )
         heads = [f'name="{key}"\r\n\r\n' for key in fields]
         heads.append(f'name="{field}"; filename="{name}"\r\n\r\n')
         values = [*(value.encode() for value in fields.values()), file[1]]

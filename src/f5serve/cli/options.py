@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from f5serve import build
+from f5serve.cli.book_options import add_book
 from f5serve.cli.speech_options import SAY_SETTINGS, TIMING_FORMATS, add_dub, add_speech
 from f5serve.cli.text_options import (
     add_lengths,
@@ -57,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     add_say(verbs)
     add_dub(verbs)
+    add_book(verbs)
     add_text(verbs)
     add_voices(verbs)
     add_lexicon(verbs)

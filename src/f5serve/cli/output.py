@@ -69,22 +69,22 @@ class Output:
         except BrokenPipeError:  # the reader has enough, which is no fault of the output
             raise
         except OSError as error:
-            raise _unwritable(self.name, error.strerror or str(error)) from None
+            raise unwritable(self.name, error.strerror or str(error)) from None
 
     def _check(self, path: Path) -> None:
         try:
             if path.is_dir():
-                raise _unwritable(self.name, "it is a folder")
+                raise unwritable(self.name, "it is a folder")
             if path.exists() and not os.access(path, os.W_OK):
-                raise _unwritable(self.name, "it may not be changed")
+                raise unwritable(self.name, "it may not be changed")
             if _is_plain(path):
                 probe = _beside(path.resolve())
                 probe.touch(exist_ok=False)
                 probe.unlink()
         except FileNotFoundError:
-            raise _unwritable(self.name, f"the folder {path.parent} does not exist") from None
+            raise unwritable(self.name, f"the folder {path.parent} does not exist") from None
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            raise _unwritable(self.name, getattr(error, "strerror", "") or str(error)) from None
+            raise unwritable(self.name, getattr(error, "strerror", "") or str(error)) from None
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def made_folder(folder: Path) -> Iterator[None]:
                     made.append(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             reason = getattr(error, "strerror", "") or str(error)
-            raise _unwritable(str(folder), reason) from None
+            raise unwritable(str(folder), reason) from None
         yield
     except BaseException:
         for path in reversed(made):
@@ -135,7 +135,8 @@ def _write_beside(
         beside.unlink(missing_ok=True)
 
 
-def _unwritable(name: str, reason: str) -> StorageFailed:
+def unwritable(name: str, reason: str) -> StorageFailed:
+    """The error for an output that cannot be written; code OUTPUT_UNWRITABLE."""
     name = name if len(name) <= 100 else f"...{name[-97:]}"
     return StorageFailed(
         f"{name!r} cannot be written: {reason}.",

@@ -57,6 +57,17 @@ def add_speech(parser: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
 
+    add_voice(parser)
+    sampling = add_sampling(parser)
+    sampling.add_argument("--cross-fade-s", type=float, default=0.15, metavar="S", help="0..5")
+    shorten = argparse.BooleanOptionalAction  # a script file may have said yes
+    sampling.add_argument("--remove-silence", action=shorten, help="shorten long pauses")
+    add_model(parser)
+    add_server(parser)
+
+
+def add_voice(parser: Any) -> None:
+    """Who speaks."""
     voice = parser.add_argument_group("voice")
     voice.add_argument(
         "-v", dest="voice", metavar="VOICE", default="default", help="a recording, or a name"
@@ -64,6 +75,9 @@ def add_speech(parser: Any) -> None:
     voice.add_argument("--ref-text", metavar="T", help="the words spoken in that recording")
     voice.add_argument("--ref-text-file", metavar="F", help="or a file that holds them")
 
+
+def add_sampling(parser: Any) -> Any:
+    """How speech is sampled; returns the group of these options."""
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument("--quality", choices=["fast", "balanced", "quality"])
     sampling.add_argument("--nfe-step", type=int, metavar="N", help="1..64, instead of --quality")
@@ -73,13 +87,14 @@ def add_speech(parser: Any) -> None:
     )
     sampling.add_argument("--speed", type=float, metavar="X", help="0.25..4, 1 is as the reference")
     sampling.add_argument("--seed", type=int, metavar="N")
-    sampling.add_argument("--cross-fade-s", type=float, default=0.15, metavar="S", help="0..5")
-    shorten = argparse.BooleanOptionalAction  # a script file may have said yes
-    sampling.add_argument("--remove-silence", action=shorten, help="shorten long pauses")
     sampling.add_argument(
         "--verify", action="store_true", help="transcribe it; generate badly recognised parts again"
     )
+    return sampling
 
+
+def add_model(parser: Any) -> None:
+    """With which model on this machine."""
     model = parser.add_argument_group("model")
     model.add_argument("--engine", choices=["auto", "f5", "standin"])
     model.add_argument("--model", metavar="ID", help="see: f5serve models list")
@@ -92,6 +107,9 @@ def add_speech(parser: Any) -> None:
     model.add_argument("--dtype", choices=FORMATS)
     model.add_argument("--threads", type=int, metavar="N")
 
+
+def add_server(parser: Any) -> None:
+    """Or on which server."""
     server = parser.add_argument_group("server")
     server.add_argument(
         "--server", metavar="URL", help="have a running server speak; no model is loaded here"

@@ -49,6 +49,7 @@ TAGS = {
     "voices": "Recordings that can be spoken like.",
     "lexicons": "How words are spoken, in all voices or in one.",
     "jobs": "Speech that is fetched later, and what was made before.",
+    "books": "Books that are spoken chapter by chapter.",
     "alignments": "When each word of a recording is heard.",
     "transcriptions": "The words of a recording.",
     "models": "What can speak here, with licences.",

@@ -20,7 +20,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope
 
 from f5serve.audio.decode import audio_error
-from f5serve.errors import InvalidRequest
+from f5serve.books.limits import too_large
+from f5serve.errors import F5Error, InvalidRequest
 from f5serve.http.errors import BadField
 from f5serve.http.middleware.body_limit import declared_bytes
 from f5serve.store.json_documents import is_sendable
@@ -195,22 +196,36 @@ def _too_complex(what: str) -> InvalidRequest:
     )
 
 
-def upload_route(max_bytes: int) -> type[APIRoute]:
-    """A class of routes whose bodies hold a recording of at most `max_bytes`."""
+TooLarge = Callable[[int, int], F5Error]
+"""The error for a file of so many bytes, of which so many are taken."""
+
+
+def _recording_error(size: int, max_bytes: int) -> F5Error:
+    return audio_error("AUDIO_TOO_LARGE", size, max_bytes)
+
+
+def book_error(size: int, max_bytes: int) -> F5Error:
+    """As `TooLarge`, for books; code BOOK_TOO_LARGE."""
+    return too_large(f"The book has {size:,} bytes; {max_bytes:,} is the limit.")
+
+
+def upload_route(max_bytes: int, error: TooLarge = _recording_error) -> type[APIRoute]:
+    """A class of routes whose bodies hold a file of at most `max_bytes`."""
     return _body_route(
         re.compile(r"multipart/form-data"),
         "multipart/form-data",
         "NOT_MULTIPART",
-        "Send the recording as a file of a form; curl does with -F.",
+        "Send it as a file of a form; curl does with -F.",
         # What `_Body` raises comes out of FastAPI as the cause of another error: see `errors`.
-        lambda scope, receive: Request(scope, _Body(scope, receive, max_bytes).receive),
+        lambda scope, receive: Request(scope, _Body(scope, receive, max_bytes, error).receive),
     )
 
 
 class _Body:
     """Counts what it passes on, and stops."""
 
-    def __init__(self, scope: Scope, receive: Receive, max_bytes: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, max_bytes: int, error: TooLarge) -> None:
+        self._error = error
         self._announced = declared_bytes(Headers(scope=scope))
         self._receive = receive
         self._max_bytes = max_bytes
@@ -225,16 +240,16 @@ class _Body:
 
     def _check(self, size: int) -> None:
         if size > self._max_bytes + _OTHER_FIELDS_BYTES:
-            raise audio_error("AUDIO_TOO_LARGE", size, self._max_bytes)
+            raise self._error(size, self._max_bytes)
 
 
-def read_upload(file: UploadFile, max_bytes: int) -> bytes:
-    """All of a recording; blocks.
+def read_upload(file: UploadFile, max_bytes: int, error: TooLarge = _recording_error) -> bytes:
+    """All of a file; blocks.
 
     Raises:
-        BadAudio: AUDIO_TOO_LARGE.
+        F5Error: `error`, AUDIO_TOO_LARGE without it.
     """
     data = file.file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise audio_error("AUDIO_TOO_LARGE", file.size or len(data), max_bytes)
+        raise error(file.size or len(data), max_bytes)
     return data

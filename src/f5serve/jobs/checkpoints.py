@@ -1,9 +1,10 @@
-"""Checkpoints: finished parts of an unfinished job, reused by its next attempt.
+"""Checkpoints: finished parts of speech, reused by a later attempt or a later job.
 
-    jobs/<id>/chunk-<sha32>.bin   32 bytes SHA-256 of the rest, then the part itself
+    jobs/<id>/chunk-<sha32>.bin             of a job: 32 bytes SHA-256 of the rest, then the part
+    books/<book>/utterances/<sha32>.bin     of all jobs of a book, likewise
 
-Names are hashes of what a part is made from, so a part that is there is the right one. They lie
-beside the job's records and are removed with them, or as soon as the job is done.
+Names are hashes of what a part is made from, so a part that is there is the right one. Those of a
+job lie beside its records and are removed with them, or as soon as the job is done.
 """
 
 from __future__ import annotations
@@ -26,21 +27,32 @@ MAX_PART_BYTES = 64_000_000
 
 
 class CheckpointStore:
-    """The parts of one job. Every call blocks and raises StorageFailed as the store does."""
+    """The parts of one job or one book.
 
-    def __init__(self, store: ObjectStore, job_id: str) -> None:
+    Every call blocks and raises StorageFailed as the store does.
+
+    Args:
+        start: how the keys of all parts begin.
+    """
+
+    def __init__(self, store: ObjectStore, start: str) -> None:
         self._store = store
-        self._folder = f"jobs/{folder_of(job_id)}/"
+        self._start = start
+
+    @classmethod
+    def of_job(cls, store: ObjectStore, job_id: str) -> CheckpointStore:
+        """The parts of a job."""
+        return cls(store, f"jobs/{folder_of(job_id)}/chunk-")
 
     def key_of(self, made_from: Mapping[str, Any]) -> str:
         """Where the part lies that this JSON value decides."""
-        return f"{self._folder}chunk-{sha256_of(made_from)[:32]}.bin"
+        return f"{self._start}{sha256_of(made_from)[:32]}.bin"
 
     def keys(self) -> set[str]:
         """Parts that are there, as far as the store's listing is fresh."""
-        start = f"{self._folder}chunk-"
+        folder = self._start[: self._start.rfind("/") + 1]
         return {
-            entry.key for entry in self._store.list(self._folder) if entry.key.startswith(start)
+            entry.key for entry in self._store.list(folder) if entry.key.startswith(self._start)
         }
 
     def read(self, key: str) -> bytes | None:

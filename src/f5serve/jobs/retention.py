@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 
 from f5serve.errors import F5Error
 from f5serve.jobs.history import JobIndex, oldest
+from f5serve.jobs.records import folder_of
 from f5serve.store.base import ObjectStore, StoredObject
 
 _log = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
 FOLDERS = ("jobs", "output")
-UPLOADS = ("jobs/", "output/", "timings/", "voices/", "models/")
+UPLOADS = ("jobs/", "output/", "timings/", "voices/", "models/", "books/")
 """Where this program writes what may be large."""
 
 RELIST_S = 30.0
@@ -191,6 +192,12 @@ def deletion_order(entry: StoredObject) -> tuple[int, str]:
     without it counts as never begun."""
     name = entry.key.rpartition("/")[2] if entry.key.startswith("jobs/") else ""
     return {"done.json": 0, "state.json": 2}.get(name, 1), entry.key
+
+
+def forget_job(store: ObjectStore, job_id: str) -> None:
+    """Remove the records of a job that failed or was cancelled, so that it may be sent again."""
+    for entry in sorted(store.list(f"jobs/{folder_of(job_id)}/"), key=deletion_order):
+        store.delete(entry.key)
 
 
 def _count(swept: GcReport, entries: list[StoredObject]) -> None:

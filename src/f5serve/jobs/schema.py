@@ -178,6 +178,7 @@ _PART = Object(
     },
     frozenset({"text", "voice", "seed"}),
 )
+_VERIFIED = Object({"wer": number(0, 1e6), "seed": _COUNT}, frozenset({"wer", "seed"}))
 _MARK = Object({"name": _LONG, "time": nullable(_SECONDS)}, frozenset({"name"}))
 
 DETAILS = Object(
@@ -188,6 +189,8 @@ DETAILS = Object(
         "parts": list_of(_PART, most=100_000),
         "script": _LONG,
         "marks": list_of(_MARK, most=100_000),
+        "verified": list_of(_VERIFIED, most=100_000),
+        "kept": list_of(_SHORT, most=100_000),
     }
 )
 """What was said, and when; a part of the record, or a file of its own."""

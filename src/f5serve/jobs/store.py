@@ -84,6 +84,7 @@ class JobStore:
         request_sha256: str,
         about: Mapping[str, Any] | None = None,
         owner: str = "",
+        max_attempts: int = MAX_ATTEMPTS,
     ) -> Lease | AlreadyCompleted | HeldByOther:
         """Take the job, if it is free.
 
@@ -93,6 +94,7 @@ class JobStore:
         Args:
             about: kept in the records for listings, as it is.
             owner: whose key asks; kept with the first record, later ones do not change it.
+            max_attempts: how often the job is begun at most.
 
         Raises:
             InvalidRequest: JOB_ID_CONFLICT, or JOB_CANCELLED.
@@ -114,7 +116,7 @@ class JobStore:
         if snapshot.status is Status.RUNNING and self._is_another(state):
             return HeldByOther(max(0.0, state["heartbeat"] + self.lease_s - self.store.now()))
         if not snapshot.damage:
-            self._refuse_hopeless(job_id, snapshot, state)
+            self._refuse_hopeless(job_id, snapshot, state, max_attempts)
         return self._take(job_id, request_sha256, {**state, **summary})
 
     def enqueue(
@@ -357,22 +359,22 @@ class JobStore:
     def _is_another(self, state: Record) -> bool:
         return (state.get("worker") or {}).get("boot_id") != self.boot_id
 
-    def _refuse_hopeless(self, job_id: str, snapshot: JobSnapshot, state: Record) -> None:
+    def _refuse_hopeless(
+        self, job_id: str, snapshot: JobSnapshot, state: Record, max_attempts: int
+    ) -> None:
         attempts = attempt_of(state)
         failure = snapshot.record.get("failure") or {}
-        if failure and (not failure.get("retryable") or attempts >= MAX_ATTEMPTS):
+        if failure and (not failure.get("retryable") or attempts >= max_attempts):
             raise F5Error(
                 str(failure.get("message", "The job failed.")),
                 code=str(failure.get("code", "JOB_FAILED")),
                 hint=str(failure.get("hint", "")),
                 retryable=bool(failure.get("retryable")),
             )
-        if attempts >= MAX_ATTEMPTS:
-            error = F5Error(
-                f"The job was begun {attempts} times, and every worker died before its end.",
-                code="WORKERS_LOST",
-                hint="Look into the workers' logs, then send the request under a new id.",
-            )
+        if attempts >= max_attempts:
+            message = f"The job was begun {attempts} times, and every worker died before its end."
+            hint = "Look into the workers' logs, then send the request under a new id."
+            error = F5Error(message, code="WORKERS_LOST", hint=hint)
             recorded = {"message": error.message, "code": error.code, "hint": error.hint}
             self._write(job_id, "state", {**state, "phase": "failed", "failure": recorded})
             raise error

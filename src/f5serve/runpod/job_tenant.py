@@ -8,8 +8,8 @@ from typing import Any
 from f5serve.errors import InvalidRequest
 from f5serve.secrets import sign_queued_tenant, verify_tenant
 from f5serve.service.dependencies import Enqueue
-from f5serve.service.dubs import DUB
 from f5serve.service.queue import QUEUED_AS
+from f5serve.service.speech_operations import SPEECH
 from f5serve.settings import Settings
 
 FIELD = "tenant"
@@ -44,7 +44,7 @@ def take_tenant(
             hint=f"Set it on the endpoint, or leave the field {FIELD} out.",
         )
     queued_as = payload.get(QUEUED_AS)
-    is_speech = payload.get("endpoint") in (None, "tts", DUB)
+    is_speech = payload.get("endpoint") in (None, *SPEECH)
     job_id = queued_as if isinstance(queued_as, str) and is_speech else ""
     tenant = verify_tenant(settings.tenant_secret, token, now, job_id)
     return tenant, {name: value for name, value in payload.items() if name != FIELD}

@@ -8,6 +8,7 @@
 - `active_jobs`: jobs running here.  `events`: what happens to them.  `runner`: one job.
 - `job_handle`: jobs as callers see them: events, result, status, list.
 - `executor`: inference threads, and pools for blocking calls.  `admission`: the backlog.
+- `books`: books, whose `chapters` are jobs; `book_store` keeps them, `book_files` writes them.
 - `queue`: jobs for later.  `voices`, `erasure`: voices.
 - `metrics`, `health`: what is counted and checked.  `supervisor`: background tasks.
 """

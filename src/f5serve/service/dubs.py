@@ -140,12 +140,6 @@ class _NoVoices:
         return ()
 
 
-def parse_speech(payload: Mapping[str, Any]) -> TTSRequest:
-    """The request in the payload of tts or dub, by its `endpoint`; errors as `Request.parse`."""
-    kind = DubRequest if payload.get("endpoint") == DUB else TTSRequest
-    return kind.parse(payload)
-
-
 def subtitle_fetcher(allow_http: bool, network: NetworkPolicy | None) -> Fetch:
     """Downloads subtitles under the rules for all URLs of callers.
 

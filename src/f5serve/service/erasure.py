@@ -22,6 +22,7 @@ from f5serve.jobs.record_reader import RecordReader
 from f5serve.jobs.records import JobRecords, Record, Status, record_key, resolve_status
 from f5serve.jobs.retention import CACHE_ENTRY, deletion_order
 from f5serve.jobs.schema import CACHED, DONE, STATE
+from f5serve.service.book_store import BookStore
 from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.store.namespace import tenant_names, tenant_store
 from f5serve.voices.library import VoiceLibrary
@@ -52,6 +53,7 @@ class ErasureReport:
         voice: whether there was a voice of that name.
         consents: recorded ones, that no other voice names.
         jobs, cache_entries: that were made in it.
+        books: whose utterances and files were removed; their texts stay.
         files: of these jobs and entries, results among them.
         bytes: of these files.
         at_work: jobs in it that are being made now and were left; ask again when they have ended.
@@ -62,6 +64,7 @@ class ErasureReport:
     consents: int = 0
     jobs: int = 0
     cache_entries: int = 0
+    books: int = 0
     files: int = 0
     bytes: int = 0
     at_work: int = 0
@@ -101,8 +104,8 @@ def erase_voice(
         name = public_name(casefold(check_name(name)))
         for tenant in ("", *tenant_names(shared)):
             _Eraser(tenant_store(shared, tenant), name, erased).run(on_progress)
-    found = erased.consents or erased.jobs or erased.cache_entries or erased.at_work
-    if missing is not None and not found:
+    made = erased.jobs or erased.cache_entries or erased.books or erased.at_work
+    if missing is not None and not (made or erased.consents):
         raise missing
     voices.collect_garbage()  # the index of voices still names it
     return erased
@@ -137,6 +140,20 @@ class _Eraser:
                 for gone in pool.map(self._erase_entry, some):
                     erased.cache_entries += len(gone)
                     self._count(gone)
+        self._erase_from_books()
+
+    def _erase_from_books(self) -> None:
+        """Remove all speech of the books that were ever spoken in this voice."""
+        books, after = BookStore(self._store), ""
+        while True:
+            page, after = books.page(after, _BATCH)
+            for book in page:
+                if self._name in map(_folded, book.voices):
+                    gone = books.remove_speech(book.book_id)
+                    self._erased.books += bool(gone)
+                    self._count(gone)
+            if not after:
+                return
 
     def _folders(self) -> list[str]:
         """Names of the folders of all jobs: 100 bytes each."""

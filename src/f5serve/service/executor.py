@@ -31,6 +31,10 @@ WAIT_S = 10.0
 """Longest wait for a thread, seconds; then BUSY, so that the caller tries again later."""
 
 
+WRITE_WAIT_S = 3_600.0
+"""Longest wait for a thread that writes a whole book: another one may take that long."""
+
+
 class BoundedExecutor:
     """A thread pool with a bounded queue; thread-safe.
 
@@ -126,6 +130,8 @@ class Pools:
         recordings: recordings that are made voices of.
         alignments: recordings whose words are timed.
         transcriptions: recordings whose words are found; they take turns, piece by piece.
+        books: books that are read and begun.
+        book_files: whole books that are written as one file.
         encoders: speech that is streamed.
         metrics: collecting what is counted.
         checks: what must be right at the start.
@@ -143,6 +149,8 @@ class Pools:
         self.recordings = BoundedExecutor("recordings", 4, 60)
         self.alignments = BoundedExecutor("alignments", 2, 30)
         self.transcriptions = BoundedExecutor("transcriptions", 4, 28)
+        self.books = BoundedExecutor("books", 2, 32)
+        self.book_files = BoundedExecutor("files of books", 1, 16, wait_s=WRITE_WAIT_S)
         self.encoders = BoundedExecutor("streams", 16, 4096)
         self.metrics = BoundedExecutor("looks at the metrics", 2, 16)
         self.checks = BoundedExecutor("checks", 2, 16)

@@ -17,6 +17,13 @@ from f5serve.text.clean import clean_text
 from f5serve.text.cue_files import MAX_FILE_CHARS
 from f5serve.text_kinds import VALUES
 
+MAX_SPEAKERS = 100
+MAX_PAUSE_S = 30.0
+"""Of books."""
+
+MAX_BOOK_CHARS = 70_000_000
+"""Of a book in base64."""
+
 MAX_NAME_CHARS = 4_096
 """Longest text in fields for names and URLs."""
 
@@ -31,6 +38,7 @@ _MAX_CHARS = {
     "subtitles": MAX_FILE_CHARS,
     "language": MAX_LANGUAGE_CHARS,
     "queued_as": MAX_JOB_ID_CHARS,
+    "book_file": MAX_BOOK_CHARS,
     **dict.fromkeys(["ref_audio", "voice_file", "text_file"], MAX_BASE64_CHARS),
 }
 MAX_REQUEST_RULES = 100
@@ -38,6 +46,21 @@ MAX_REQUEST_RULES = 100
 
 _WHOLE = ("seed", "nfe_step", "takes", "timeout_s", "sample_rate", "bit_rate_kbps")
 _RULES = f"a list of at most {MAX_REQUEST_RULES} rules such as {{text: SQL, alias: sequel}}"
+_PAUSE = f"0 to {MAX_PAUSE_S:g} seconds"
+_TAKEN = {
+    "normalize": VALUES,
+    "lexicon": _RULES,
+    **dict.fromkeys(
+        ("sentence_pause", "paragraph_pause", "heading_pause", "chapter_pause"), _PAUSE
+    ),
+    "speakers": f"at most {MAX_SPEAKERS} names, each with a voice, a style or a speed",
+    "chapter": "the number of a chapter",
+    "revision": "the sha256 of a chapter, in hexadecimal",
+    "revisions": "sha256 by name",
+    "after": "the number of a chapter",
+    "limit": "1 to 200",
+    "retakes": "whole numbers by seed",
+}
 _TEXT = "text without halves of surrogate pairs, which are no characters"
 
 
@@ -48,10 +71,8 @@ def refusal(error: ErrorDetails, payload: Mapping[str, Any]) -> InvalidRequest:
         return _text_refusal(payload.get("text"))
     if names[0] == "timing_format":
         return _formats_refusal(payload["timing_format"])
-    if names[0] == "normalize":
-        return bad_option("normalize", payload["normalize"], VALUES)
-    if names[0] == "lexicon":
-        return bad_option("lexicon", payload["lexicon"], _RULES)
+    if names[0] in _TAKEN and names[0] in payload:
+        return bad_option(names[0], payload[names[0]], _TAKEN[names[0]])
     name = names[-1]
     value = payload[name] if len(names) == 1 else error["input"]
     kind = error["type"]

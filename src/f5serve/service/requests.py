@@ -25,6 +25,7 @@ from f5serve.alignment.subtitles import SubtitleFormat
 from f5serve.audio.bit_rates import check_bit_rate
 from f5serve.audio.encode import check_sample_rate, default_rate
 from f5serve.jobs.records import sha256_of
+from f5serve.jobs.store import MAX_ATTEMPTS
 from f5serve.service.fields import (
     Name,
     Request,
@@ -74,6 +75,9 @@ class TTSRequest(Request, SpeechFields):
 
     fixed_fields: ClassVar[dict[str, Any]] = {}
     """What a subclass takes in place of what was sent."""
+
+    max_attempts: ClassVar[int] = MAX_ATTEMPTS
+    """How often the job is begun at most."""
 
     text: Annotated[
         str, Field(min_length=1, max_length=MAX_CHARS, strict=True, examples=["Hello there."])
@@ -210,6 +214,12 @@ class TTSRequest(Request, SpeechFields):
     def speaker(self) -> str:
         """Name or URL of the voice; a data: URL without content for a recording that was sent."""
         return self._reference or self.local_voice or self.voice or DEFAULT_VOICE
+
+    @property
+    def kept_under(self) -> str:
+        """What the keys of its utterances begin with, where they are kept for other jobs; ""
+        where they are kept for its own next attempt alone."""
+        return ""
 
     @property
     def format(self) -> AudioFormat:

@@ -25,7 +25,7 @@ from f5serve.service.requests import TTSRequest
 from f5serve.store.json_documents import canonical_json
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.result import SpeechResult, part_as_dict
-from f5serve.synthesis.verification import describe
+from f5serve.synthesis.verification import MAX_DESCRIBED, describe, describe_utterances
 from f5serve.types import Voice
 
 _log = logging.getLogger(__name__)
@@ -103,6 +103,9 @@ def spoken_details(request: TTSRequest, result: SpeechResult) -> dict[str, Any]:
     if result.parts:
         details["parts"] = [part_as_dict(part) for part in result.parts]
         details["script"] = result.script
+    verified = result.verification
+    if verified is not None and len(verified.utterances) > MAX_DESCRIBED:
+        details["verified"] = describe_utterances(verified)
     if result.marks:
         details["marks"] = [{"name": mark.name, "time": mark.time_s} for mark in result.marks]
     return details

@@ -15,7 +15,6 @@ from typing import Any
 
 from f5serve.errors import F5Error, InvalidRequest, ModelUnavailable, StorageFailed
 from f5serve.fallback.kokoro import own_voice
-from f5serve.jobs.checkpoints import CheckpointStore
 from f5serve.jobs.records import (
     CANCELLED_CODE,
     AlreadyCompleted,
@@ -28,6 +27,7 @@ from f5serve.jobs.store import JobStore
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, ActiveJob
 from f5serve.service.dependencies import Dependencies
 from f5serve.service.events import AudioFile, Progress
+from f5serve.service.job_checkpoints import open_checkpoints
 from f5serve.service.library_cast import LibraryCast
 from f5serve.service.requests import TTSRequest
 from f5serve.service.results import (
@@ -38,8 +38,9 @@ from f5serve.service.results import (
     store_result,
 )
 from f5serve.store.scratch import ScratchFile
-from f5serve.synthesis.checkpoints import UtteranceCheckpoints
+from f5serve.synthesis.checkpoints import Checkpoints
 from f5serve.synthesis.hooks import SynthesisHooks
+from f5serve.synthesis.kept_utterances import KeptUtterances
 from f5serve.synthesis.result import SpeechResult
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -70,6 +71,8 @@ async def run_job(deps: Dependencies, job: ActiveJob, request: TTSRequest) -> Re
     Raises:
         F5Error: why it could not be done, after that was recorded.
     """
+    if request.kept_under:  # the id says all that the key of the cache would
+        deps = replace(deps, cache=None)
     times = StageTimes()
     timer = job.set_deadline(request.timeout_s) if request.timeout_s else None
     try:
@@ -91,7 +94,7 @@ async def _claim(
     pause_s, longest_s = POLL_S
     while True:
         call = deps.job_store.claim, job.job_id, job.sha256, request.summary, job.owner
-        claiming = asyncio.ensure_future(deps.pools.jobs.run(*call))
+        claiming = asyncio.ensure_future(deps.pools.jobs.run(*call, request.max_attempts))
         try:
             claim = await job.run_cancellable(asyncio.shield(claiming))
         except F5Error as error:
@@ -208,15 +211,8 @@ class _Attempt:
         deps, job, request = self.deps, self.job, self.request
         if job.ticket is not None:  # the engine's estimate replaces the one by text length
             job.ticket.estimate(inputs.estimate_s)
-        checkpoints = None
-        if len(inputs.plan.utterances) >= deps.checkpoints.min_utterances:
-            checkpoints = UtteranceCheckpoints(
-                CheckpointStore(deps.job_store.store, self.lease.job_id),
-                {"engine": inputs.engine, "program": deps.job_store.program},
-                self.lease.attempt > 1,
-                deps.pools.utterances.submit,
-                deps.checkpoints,
-            )
+        decided_by = {"engine": inputs.engine, "gate": inputs.gate}
+        checkpoints = open_checkpoints(deps, request, self.lease, inputs.plan, decided_by)
         is_final = True
         try:
             is_long = len(request.text.encode()) / request.options.speed > MEMORY_TEXT_BYTES
@@ -228,6 +224,8 @@ class _Attempt:
             result = await self._use_executor(inputs, scratch, checkpoints)
             job.publish(AudioFile(scratch.size, scratch.read))
             details = spoken_details(request, result)
+            if isinstance(checkpoints, KeptUtterances):
+                details["kept"] = checkpoints.names
             voice, key = inputs.plan.request.voice, inputs.key
             made = MadeSpeech(request, voice, result, scratch, key, self.times, details)
             return await store_result(deps, job, self.lease, made)
@@ -243,7 +241,7 @@ class _Attempt:
                 deps.metrics.resumed.inc(checkpoints.found)
 
     async def _use_executor(
-        self, inputs: _Inputs, scratch: ScratchFile, checkpoints: UtteranceCheckpoints | None
+        self, inputs: _Inputs, scratch: ScratchFile, checkpoints: Checkpoints | None
     ) -> SpeechResult:
         job, times, executor = self.job, self.times, self.deps.executor
         job.publish(Progress("waiting", 0))
@@ -282,6 +280,7 @@ class _Inputs:
 
     Attributes:
         engine: kind and model.
+        gate: of the verification of speech, None without one.
         key: hash of all that decides the result.
         earlier: record of an equal request in the result cache.
         plan: what is to be synthesized.
@@ -290,6 +289,7 @@ class _Inputs:
 
     synthesizer: Synthesizer
     engine: Mapping[str, str]
+    gate: Any
     key: str
     earlier: Record | None
     plan: SpeechPlan
@@ -331,7 +331,8 @@ def _load_inputs(
         if earlier is not None:
             deps.metrics.cache.labels("hit").inc()
     estimate_s = None if earlier else synthesizer.engine.estimate_s(plan.utterances)
-    return _Inputs(synthesizer, identity["engine"], key, earlier, plan, estimate_s, voice_s)
+    of_wave = identity["engine"], identity.get("gate")
+    return _Inputs(synthesizer, *of_wave, key, earlier, plan, estimate_s, voice_s)
 
 
 def _reference(deps: Dependencies, request: TTSRequest, engine: Engine) -> Voice:

@@ -24,10 +24,14 @@ from f5serve.jobs.records import Status
 from f5serve.jobs.store import JobStore
 from f5serve.metrics import Registry
 from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, shut_down_error
+from f5serve.service.book_operations import BookOperations
+from f5serve.service.book_store import BookStore
+from f5serve.service.books import Books
+from f5serve.service.chapters import ChapterRequest
 from f5serve.service.dependencies import Dependencies, Enqueue, ServiceOptions
-from f5serve.service.dubs import DUB, DubRequest, parse_speech
+from f5serve.service.dubs import DubRequest
 from f5serve.service.events import ChunkStore, Completed, DeliveryOptions, JobEvent, response_of
-from f5serve.service.health import overall_status
+from f5serve.service.health_answer import answer_health
 from f5serve.service.job_handle import JobHandle, JobQueries
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
 from f5serve.service.request_errors import check_job_id
@@ -35,6 +39,7 @@ from f5serve.service.requests import TTSRequest
 from f5serve.service.responses import JobFile, job_file
 from f5serve.service.runner import run_job
 from f5serve.service.runtime import Runtime
+from f5serve.service.speech_operations import PUBLIC, SPEECH, parse_speech
 from f5serve.service.text_preview import TextRequest, preview_text
 from f5serve.service.voices import VoiceOperations
 from f5serve.settings import Settings
@@ -70,9 +75,9 @@ class SpeechService:
         settings: Settings,
         options: ServiceOptions | None = None,
     ) -> None:
-        self._runtime = Runtime(store, load_speech, settings, options or ServiceOptions())
-        own = store if isinstance(store, NamespaceStore) else self._runtime.store
-        self._open(own, voices, self._runtime.options.enqueue)
+        self.runtime = Runtime(store, load_speech, settings, options or ServiceOptions())
+        own = store if isinstance(store, NamespaceStore) else self.runtime.store
+        self._open(own, voices, self.runtime.options.enqueue)
 
     def for_tenant(
         self, store: ObjectStore, voices: VoiceLibrary, enqueue: Enqueue | None = None
@@ -89,18 +94,19 @@ class SpeechService:
         return other
 
     def _open(self, store: ObjectStore, voices: VoiceLibrary, enqueue: Enqueue | None) -> None:
-        runtime, settings, options = self._runtime, self._runtime.settings, self._runtime.options
+        runtime, settings, options = self.runtime, self.runtime.settings, self.runtime.options
         self.store, self.voices, self._enqueue = store, voices, enqueue
         self.background, self.pools = runtime.background, runtime.pools
         self._settings, self._metrics = settings, runtime.metrics
         self._executor = runtime.executor
-        self._job_store = JobStore(store, options.boot_id, options.lease_s, runtime.damage)
+        self.job_store = JobStore(store, options.boot_id, options.lease_s, runtime.damage)
         cache = None
         if settings.result_cache:
             cache = ResultCache(store, settings.retention_days, runtime.damage)
         self.lexicons = LexiconLibrary(store, voices, voice_names())
+        self.book_store = BookStore(store, runtime.damage)
         self._deps = Dependencies(
-            self._job_store,
+            self.job_store,
             voices,
             self.lexicons,
             self._executor,
@@ -116,14 +122,15 @@ class SpeechService:
         )
         self._registry = JobRegistry()
         self._job_queries = JobQueries(self._deps, self._registry)
-        self._queue = JobQueue(self._deps, self._do_queued, runtime.slots)
-        self._async_jobs = AsyncJobs(self._deps, self._queue, enqueue)
+        self.queue = JobQueue(self._deps, self._do_queued, runtime.slots)
+        self._async_jobs = AsyncJobs(self._deps, self.queue, enqueue)
         if enqueue is None:
-            runtime.scans.add(self._queue)
+            runtime.scans.add(self.queue)
         runtime.add(self, store)
-        about_voices = VoiceOperations(
-            voices, self.pools, store, settings.allow_http_urls, options.network
-        )
+        network = settings.allow_http_urls, options.network
+        about_voices = VoiceOperations(voices, self.pools, store, *network)
+        self.books = Books(self)
+        self.book_operations = BookOperations(self.books, self.pools, *network)
         self._operations: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
             "upload": about_voices.upload,
             "list_voices": about_voices.list,
@@ -132,7 +139,8 @@ class SpeechService:
             "download": self._job_queries.download,
             "cancel": self._cancel,
             "delete_voice": about_voices.delete,
-            "health": self._health,
+            "health": partial(answer_health, self),
+            **self.book_operations.by_name(),
         }
 
     def begin(self) -> None:
@@ -140,7 +148,7 @@ class SpeechService:
 
         Without it the first tts loads the model, and what is left in the queue stays there.
         """
-        self._runtime.begin()
+        self.runtime.begin()
 
     async def ready(self) -> Engine:
         """The engine, once its model is loaded; raises what it could not be loaded for."""
@@ -150,6 +158,11 @@ class SpeechService:
     def broken(self) -> bool:
         """Whether the device has failed for good, so that only a new process can speak."""
         return self._executor.broken
+
+    @property
+    def running(self) -> int:
+        """Jobs of this tenant that are running here."""
+        return len(self._registry)
 
     @property
     def model(self) -> Mapping[str, Any]:
@@ -175,7 +188,7 @@ class SpeechService:
         *,
         owner: str = "",
     ) -> AsyncGenerator[JobEvent, None]:
-        """The events of one request: of tts and dub as `JobHandle.events`, else `Completed` alone.
+        """The events of one request: of speech as `JobHandle.events`, else `Completed` alone.
 
         Args:
             payload: the input of a job; `endpoint` names the operation, tts without it.
@@ -188,7 +201,7 @@ class SpeechService:
         """
         endpoint = payload.get("endpoint")
         name = "tts" if endpoint is None else endpoint
-        if name in ("tts", DUB):
+        if isinstance(name, str) and name in SPEECH:
             delivery = delivery or DeliveryOptions()
             started = await self._start_speech(payload, job_id, delivery, owner)
             if isinstance(started, JobHandle):
@@ -202,7 +215,7 @@ class SpeechService:
             raise InvalidRequest(
                 f"The endpoint {str(name)[:60]!r} is not known.",
                 code="UNKNOWN_ENDPOINT",
-                hint=f"It is one of tts, dub, {', '.join(self._operations)}; without it, tts.",
+                hint=f"It is one of {', '.join((*PUBLIC, *self._operations))}; without it, tts.",
             )
         with self._metrics.track(name):
             response = await self._operations[name](payload, owner)
@@ -263,7 +276,7 @@ class SpeechService:
     ) -> JobFile:
         """The audio of a job that is done, its word times in a format, or a take of a part."""
         with self._metrics.track("download"):
-            return await self.pools.lookups.run(job_file, self._job_store, job_id, format, take)
+            return await self.pools.lookups.run(job_file, self.job_store, job_id, format, take)
 
     async def work(self, operation: str, call: Callable[..., T], *args: Any) -> T:
         """Run a call that blocks on store or library in a thread; counted as that operation."""
@@ -285,19 +298,19 @@ class SpeechService:
 
         What needs no model is still answered.
         """
-        self._runtime.is_closing = True
-        services = self._runtime.services
+        self.runtime.is_closing = True
+        services = self.runtime.services
         for each in services:
-            each._queue.stop()
+            each.queue.stop()
         await asyncio.gather(*(each._registry.drain(within_s) for each in services))
-        await asyncio.gather(*(each._queue.close() for each in services))
-        await self._runtime.detached.close()
+        await asyncio.gather(*(each.queue.close() for each in services))
+        await self.runtime.detached.close()
         await self.background.close()
 
     async def close(self, within_s: float) -> None:
         """`drain`, then let go of the device and of the threads for the store."""
         await self.drain(within_s)
-        self._runtime.close()
+        self.runtime.close()
 
     async def _do_queued(self, entry: PendingJob) -> None:
         """A job of our own queue."""
@@ -329,17 +342,14 @@ class SpeechService:
 
     async def _prepare(self, request: TTSRequest, job_id: str, streams: bool = False) -> None:
         if isinstance(request, DubRequest):
-            await self.pools.voices.run(request.load, self._runtime.fetch_subtitles)
-        if self._runtime.is_closing:
+            await self.pools.voices.run(request.load, self.runtime.fetch_subtitles)
+        elif isinstance(request, ChapterRequest):
+            await self.pools.voices.run(request.load, self.book_store)
+        if self.runtime.is_closing:
             raise shut_down_error()
-        settings = self._settings
-        request.prepare(
-            self._runtime.defaults,
-            settings.max_text_chars,
-            streams,
-            settings.verify,
-            settings.normalize,
-        )
+        settings, defaults = self._settings, self.runtime.defaults
+        limits = settings.max_text_chars, streams, settings.verify, settings.normalize
+        request.prepare(defaults, *limits)
         check_job_id(job_id)
 
     async def _submit(
@@ -361,33 +371,12 @@ class SpeechService:
         own.accept_unstored = delivery.accept_unstored
         own.chunks = ChunkStore(self._deps.folder) if delivery.chunks else None
         if self._registry.find(own.job_id) is None:
-            own.ticket = self._runtime.admission.admit(len(request.text.encode()), force=force)
+            own.ticket = self.runtime.admission.admit(len(request.text.encode()), force=force)
         job = self._registry.run(own, partial(run_job, self._deps, own, request))
         return JobHandle(job, request, delivery, until, job is not own, self._registry, self._deps)
 
     async def _cancel(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         answer = await self._job_queries.cancel(payload)
         if self._enqueue is None and answer["status"] == Status.CANCELLED.public:
-            await self._queue.remove(answer["job_id"])
+            await self.queue.remove(answer["job_id"])
         return answer
-
-    async def _health(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        model = self._executor.health()
-        seen = await self._runtime.health_checks.get()
-        wait_s, start = self._runtime.admission.backlog_s, self._runtime.options.start
-        return {
-            "status": overall_status(model["state"], seen["store"], self.background.down),
-            **self._job_store.program,
-            "model": model,
-            "store": seen.pop("store"),
-            "device": self._executor.description,
-            "queue": {
-                "jobs": sum(len(each._registry) for each in self._runtime.services),
-                "waiting": self._executor.waiting,
-                "estimated_s": None if wait_s is None else round(wait_s, 1),
-            },
-            "background": self.background.health(),
-            "metrics": self._metrics.summary(self._executor.counters()),
-            **seen,
-            "start": start() if start else None,
-        }

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -42,8 +42,41 @@ class CheckpointPolicy:
     min_utterances: int = 3
 
 
+class Checkpoints(Protocol):
+    """Finished utterances that `Synthesizer` takes in place of making them, and hands over.
+
+    Attributes:
+        found: utterances that were read.
+    """
+
+    @property
+    def found(self) -> int: ...
+
+    def find(self, utterances: Sequence[Utterance], check: Check | None = None) -> set[int]:
+        """Which of these utterances are there."""
+        ...
+
+    def read(
+        self, utterances: Sequence[Utterance], check: Check | None = None
+    ) -> list[Wave | None]:
+        """The waves of these, side by side; None where one is damaged or cannot be read."""
+        ...
+
+    def keep(self, utterance: Utterance, wave: Wave, check: Check | None = None) -> Wave:
+        """Have the wave stored; returns it as `read` will.
+
+        Args:
+            check: called while it waits for the store; what it raises comes out.
+        """
+        ...
+
+    def end(self, is_final: bool) -> None:
+        """Write no more; `is_final` says that no attempt will follow. Returns at once."""
+        ...
+
+
 class UtteranceCheckpoints:
-    """The utterances of one job; called by `Synthesizer`.
+    """The utterances of one job, for its next attempt.
 
     Args:
         decided_by: what decides a wave besides its utterance: engine and program.
@@ -99,10 +132,10 @@ class UtteranceCheckpoints:
         self.found += sum(wave is not None for wave in found)
         return found
 
-    def keep(self, utterance: Utterance, wave: Wave) -> None:
-        """Have the wave stored, once that is worth it; returns at once."""
+    def keep(self, utterance: Utterance, wave: Wave, check: Check | None = None) -> Wave:
+        """Have the wave stored, once that is worth it; returns it at once."""
         if not self._is_long:
-            return
+            return wave
         with self._lock:
             if len(self._waiting) < MOST_WAITING:  # a slow store costs the work anew, not memory
                 self._waiting.append((self._key(utterance), wave))
@@ -110,6 +143,7 @@ class UtteranceCheckpoints:
             if is_time and not self._is_writing and not self._closed:
                 self._is_writing = True
                 log_failure(self._submit(self._write), "keeping utterances")
+        return wave
 
     def end(self, is_final: bool) -> None:
         """Write no more; remove what was written if no attempt will follow. Returns at once."""
@@ -149,16 +183,18 @@ class UtteranceCheckpoints:
             _log.warning("kept utterances were not removed: %s", error.message)
 
     def _key(self, utterance: Utterance) -> str:
-        return self._store.key_of(
-            {
-                **self._decided_by,
-                "text": utterance.text,
-                "voice": utterance.voice.revision,
-                "frames": utterance.duration_frames,
-                "seed": utterance.seed,
-                "options": asdict(replace(utterance.options, seed=None)),
-            }
-        )
+        return self._store.key_of({**self._decided_by, **wave_inputs(utterance)})
+
+
+def wave_inputs(utterance: Utterance) -> dict[str, Any]:
+    """All of an utterance that decides its wave, as JSON."""
+    return {
+        "text": utterance.text,
+        "voice": utterance.voice.revision,
+        "frames": utterance.duration_frames,
+        "seed": utterance.seed,
+        "options": asdict(replace(utterance.options, seed=None)),
+    }
 
 
 def _wave(reading: Future[bytes | None]) -> Wave | None:

@@ -13,7 +13,7 @@ from f5serve.audio.edit import remove_silence, scale
 from f5serve.audio.encode import FileEncoder
 from f5serve.audio.join import Joiner, TrimmedWave, trim_wave
 from f5serve.errors import EngineFailed
-from f5serve.synthesis.checkpoints import UtteranceCheckpoints
+from f5serve.synthesis.checkpoints import Checkpoints
 from f5serve.synthesis.speech_plan import SpeechPlan
 from f5serve.synthesis.word_timing import WordTimingCollector
 from f5serve.types import Utterance, Wave, WordTiming
@@ -31,7 +31,7 @@ class SynthesisHooks:
         check: called before each ODE step, in any thread; what it raises ends the
             work and comes out of `synthesize`.
         deadline: `time.monotonic()` by which the speech is wanted; sets the priority.
-        checkpoints: finished utterances of an earlier attempt.
+        checkpoints: finished utterances, of an earlier attempt or of the same book.
     """
 
     on_progress: Callable[[int, int], None] | None = None
@@ -39,7 +39,7 @@ class SynthesisHooks:
     on_words: Callable[[Sequence[WordTiming]], None] | None = None
     check: Callable[[], None] | None = None
     deadline: float | None = None
-    checkpoints: UtteranceCheckpoints | None = None
+    checkpoints: Checkpoints | None = None
 
 
 class OutputCollector:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -15,16 +14,13 @@ from f5serve.audio.join import Join
 from f5serve.errors import InvalidRequest
 from f5serve.synthesis.lengths import LengthTarget, Planned, fit_duration, slots
 from f5serve.synthesis.spoken_request import plan_spoken, request_words
+from f5serve.synthesis.unspeakable import left_out_warning, refuse_unspeakable, without_characters
 from f5serve.text.lexicon import Lexicon
 from f5serve.text.mapped_text import MappedText
-from f5serve.text.pinyin import show_pinyin
 from f5serve.text.plan import derive_seed
 from f5serve.text.script import Part, print_script
 from f5serve.text.spoken import SpokenText
 from f5serve.types import Engine, SpeechRequest, Utterance, Voice
-
-NAMED_CHARACTERS = 5
-"""How many characters that cannot be spoken an error names."""
 
 MAX_PEAK = 0.99
 
@@ -152,7 +148,11 @@ def make_plan(  # noqa: PLR0913 - all that decides what is spoken
     """
     engine.check_options(request.options)
     requests = part_requests(request, lexicon, script)
-    refuse_unspeakable("".join(one.spoken.mapped.text for one in requests), engine)
+    if request.skip_unspeakable:
+        requests, warnings = _speakable(requests, engine)
+        notes += warnings
+    else:
+        refuse_unspeakable(_spoken(requests), engine)
     text = " ".join(one.spoken.written for one in requests)
     seed = request.options.seed
     if seed is None:  # the same job and request always get the same one
@@ -200,6 +200,27 @@ def part_requests(
     """The words of each part; arguments and errors as `make_plan`."""
     parts = [part for part in script if part.text] or [_whole(request, lexicon)]
     return [PartRequest.of(request, part, index) for index, part in enumerate(parts)]
+
+
+def _spoken(requests: Sequence[PartRequest]) -> str:
+    return "".join(one.spoken.mapped.text for one in requests)
+
+
+def _speakable(
+    requests: list[PartRequest], engine: Engine
+) -> tuple[list[PartRequest], tuple[str, ...]]:
+    """The parts without what the model cannot speak, and what is to be said about that."""
+    missing = engine.unspeakable(_spoken(requests))
+    if not missing:
+        return requests, ()
+    found = [
+        replace(one, spoken=spoken)
+        for one in requests
+        if (spoken := without_characters(one.spoken, frozenset(missing))) is not None
+    ]
+    if not found:
+        refuse_unspeakable(_spoken(requests), engine)
+    return found, (left_out_warning(missing, engine.model, len(requests) - len(found)),)
 
 
 def _identity(part: SpeechPart) -> dict[str, Any]:
@@ -332,31 +353,3 @@ def _gains(main: Voice, utterances: Sequence[Utterance]) -> dict[int, float]:
         own = rms(voice.wave)
         factors[revision] = min(level / own, max(1.0, MAX_PEAK / peak)) if own else 1.0
     return {index: factors[one.voice.revision] for index, one in enumerate(utterances)}
-
-
-def refuse_unspeakable(text: str, engine: Engine) -> None:
-    """Refuse text that the engine's model would skip or garble.
-
-    Raises:
-        InvalidRequest: TEXT_NOT_SPEAKABLE, naming the first characters with their code points.
-    """
-    characters = engine.unspeakable(text)
-    if not characters:
-        return
-    named = ", ".join(map(_name, characters[:NAMED_CHARACTERS]))
-    more = len(characters) - NAMED_CHARACTERS
-    if more > 0:
-        named += f" and {more} more"
-    raise InvalidRequest(
-        f"The model {engine.model} cannot speak {named}.",
-        code="TEXT_NOT_SPEAKABLE",
-        hint="Take a model of the text's language: f5serve models list shows them.",
-    )
-
-
-def _name(character: str) -> str:
-    if (pinyin := show_pinyin(character)) != character:
-        return pinyin
-    if unicodedata.category(character)[0] in "CMZ":  # nothing to see on its own
-        return f"U+{ord(character):04X}"
-    return f"{character} (U+{ord(character):04X})"

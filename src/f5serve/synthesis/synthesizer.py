@@ -28,7 +28,7 @@ from f5serve.audio.encode import (
 )
 from f5serve.errors import InvalidRequest
 from f5serve.store.scratch import ScratchFile
-from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks
+from f5serve.synthesis.hooks import OutputCollector, SynthesisHooks, check_sound
 from f5serve.synthesis.lengths import LengthFitter, Speaker
 from f5serve.synthesis.part_results import (
     MAX_TAKES,
@@ -329,14 +329,15 @@ def _generate_batch(speaker: Speaker, batch: Sequence[int], collector: OutputCol
     utterances = [collector.utterances[index] for index in batch]
 
     def done(position: int, wave: Wave) -> None:
+        if hooks.checkpoints is not None and batch[position] not in collector.done:
+            check_sound(utterances[position], wave)
+            wave = hooks.checkpoints.keep(utterances[position], wave, hooks.check)
         collector.add(batch[position], wave)
-        if hooks.checkpoints is not None:
-            hooks.checkpoints.keep(utterances[position], wave)
 
     waves = speaker.generate(utterances, done, hooks.check, deadline=hooks.deadline)
-    for index, wave in zip(batch, waves, strict=True):
-        if index not in collector.done:
-            collector.add(index, wave)
+    for position, wave in enumerate(waves):
+        if batch[position] not in collector.done:
+            done(position, wave)
 
 
 def check_request(request: SpeechRequest, max_text_chars: int) -> str:

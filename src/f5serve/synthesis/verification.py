@@ -61,6 +61,10 @@ def unverified_warning(checker: SpeechChecker) -> str:
     )
 
 
+MAX_DESCRIBED = 400
+"""Utterances of one verification in a record; those of a chapter are in its details."""
+
+
 def describe(found: Verification | None) -> dict[str, Any] | None:
     """Result of the verification for answers and records; None if there was none."""
     if found is None:
@@ -71,11 +75,16 @@ def describe(found: Verification | None) -> dict[str, Any] | None:
         "max_wer": found.max_error_rate,
         "passed": found.passed,
         "attempts": found.attempts,
-        "utterances": [
-            {"wer": round(one.rate, 4), "attempts": one.attempts, "seed": one.seed}
-            for one in found.utterances
-        ],
+        "utterances": describe_utterances(found)[:MAX_DESCRIBED],
     }
+
+
+def describe_utterances(found: Verification) -> list[dict[str, Any]]:
+    """The verification of each utterance for answers and records."""
+    return [
+        {"wer": round(one.rate, 4), "attempts": one.attempts, "seed": one.seed}
+        for one in found.utterances
+    ]
 
 
 class Verifier:

@@ -42,9 +42,9 @@ POLL_AFTER_S = {"QUEUED": 2, "PROCESSING": 1}
 Id = Annotated[str, Path(description="The job's id, as POST /v1/jobs has answered it.")]
 Number = Annotated[int, Path(ge=0, le=100_000)]
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_RANGES: dict[int | str, dict[str, Any]] = {
-    206: {"description": "The part that `Range` names.", "content": {"audio/*": _BINARY}},
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+RANGES: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The part that `Range` names.", "content": {"audio/*": BINARY}},
     304: {"description": "It is still the file that `If-None-Match` names."},
 }
 _TIMINGS = {
@@ -183,8 +183,8 @@ async def get_job_result(job_id: Id, state: StateDep) -> JSONResponse:
     summary="Fetch the speech",
     response_class=Response,
     responses={
-        200: {"description": "The speech.", "content": {"audio/*": _BINARY}},
-        **_RANGES,
+        200: {"description": "The speech.", "content": {"audio/*": BINARY}},
+        **RANGES,
         **errors.error_responses(400, 404, 409, 416, 503),
     },
 )
@@ -203,8 +203,8 @@ async def get_job_audio(job_id: Id, request: Request, state: StateDep) -> Respon
     summary="Fetch a take of a part",
     response_class=Response,
     responses={
-        200: {"description": "The speech.", "content": {"audio/*": _BINARY}},
-        **_RANGES,
+        200: {"description": "The speech.", "content": {"audio/*": BINARY}},
+        **RANGES,
         **errors.error_responses(400, 404, 409, 416, 503),
     },
 )
@@ -227,7 +227,7 @@ async def get_job_take(
     responses={
         200: {"description": "Subtitles, or a table.", "content": _TIMINGS},
         206: {"description": "The part that `Range` names.", "content": _TIMINGS},
-        304: _RANGES[304],
+        304: RANGES[304],
         **errors.error_responses(400, 404, 409, 416, 503),
     },
 )
