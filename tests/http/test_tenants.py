@@ -105,7 +105,10 @@ def make(home: House, name: str) -> Owned:
             break
         time.sleep(0.02)
     assert ask(home, name, "GET", f"{at}/audio").status_code == 200
-    ids = {"voice_id": VOICE, "job_id": created.json()["job_id"]}
+    sent = {"data": {"voice": VOICE}, "files": {"file": ("book.md", f"# {name}\n\n{SPOKEN}\n")}}
+    book = ask(home, name, "POST", "/v1/books", **sent)
+    assert book.status_code == 202, book.text
+    ids = {"voice_id": VOICE, "job_id": created.json()["job_id"], "book_id": book.json()["book_id"]}
     return Owned(name, {**ids, "consent_id": consent.json()["id"]})
 
 
@@ -119,10 +122,15 @@ def root(home: House) -> Owned:
     return make(home, "root")
 
 
-SHARED = {"model_id": "tts-1", "format": "srt", "part": "0", "take": "0"}
+SHARED = {"model_id": "tts-1", "format": "srt", "part": "0", "take": "0", "number": "1"}
 """Path parameters that name nothing of a tenant."""
 
-NEVER_MADE = {"voice_id": "zanzibaq", "job_id": "0" * 32, "consent_id": f"cons_{'0' * 28}"}
+NEVER_MADE = {
+    "voice_id": "zanzibaq",
+    "job_id": "0" * 32,
+    "consent_id": f"cons_{'0' * 28}",
+    "book_id": "none-0000",
+}
 """Ids that nobody has; answers about those of another tenant must not differ."""
 
 
@@ -149,6 +157,10 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
         },
         "preview_text": {"json": {"text": "Hi.", "voice": voice}},
         "create_job": {"json": {"text": f"[voice:{voice}] Hi."}},
+        "create_book": {
+            "data": {"voice": voice},
+            "files": {"file": ("book.md", "# Two\n\nHi.\n")},
+        },
         "create_dub": {"json": {"subtitles": "1\n00:00:01,000 --> 00:00:02,000\nHi.\n"}},
         "create_voice": {"data": {"name": voice, "ref_text": WORDS, "style": "new"}, "files": wave},
         "create_voice_consent": {
