@@ -193,7 +193,7 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
         return record
     except (asyncio.CancelledError, F5Error):
         progress.close()
-        if progress.has_begun:
+        if progress.has_chapters:
             print(f"{progress.summary} The same command goes on.", file=sys.stderr)
         raise
     finally:
