@@ -203,9 +203,9 @@ def test_a_chapter_is_read_along_and_a_sentence_spoken_anew(home: House) -> None
 def test_subtitles_and_a_book_to_read_along(home: House) -> None:
     book_id = until(home, post(home, book_id="files")["book_id"])["book_id"]
     answer = home.client.get(f"/v1/books/{book_id}/subtitles/json")
-    words = answer.json()["words"]
+    words = answer.json()["word_timings"]
     assert " ".join(one["word"] for one in words).startswith("The Lamp One It rained")
-    starts = [one["start"] for one in words]
+    starts = [one["start_time"] for one in words]
     assert starts == sorted(starts)
     assert b"WEBVTT" in home.client.get(f"/v1/books/{book_id}/subtitles/vtt").content
     epub = written(home, f"/v1/books/{book_id}/epub")
