@@ -50,8 +50,8 @@ _SOUND = {200: {"description": "The speech.", "content": {"audio/*": BINARY}}, *
 _EPUB: dict[int | str, dict[str, Any]] = {
     **RANGES,
     **{
-        status: {"description": said, "content": {"application/epub+zip": BINARY}}
-        for status, said in ((200, "The book."), (206, "The part that `Range` names."))
+        status: {"description": meaning, "content": {"application/epub+zip": BINARY}}
+        for status, meaning in ((200, "The book."), (206, "The part that `Range` names."))
     },
 }
 
