@@ -13,6 +13,7 @@ import soundfile
 
 from f5serve.cli.main import run
 from tests.http.house import house
+from tests.voices.material import WORDS, recording
 
 STANDIN = ("--engine", "standin")
 TEXT = """# One
@@ -49,16 +50,21 @@ def test_the_plan_is_shown_and_nothing_is_spoken(
 
 
 def test_an_m4b_with_chapters_and_what_a_second_run_makes(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("F5_TENANT", "acme")
+    (folder / "ana.wav").write_bytes(recording())
+    assert run(["voices", "add", "ana", "ana.wav", "--ref-text", WORDS]) == 0
+    capsys.readouterr()
     (folder / "lamp.md").write_text(TEXT)
-    argv = ["book", "lamp.md", "-o", "lamp.m4b", "--subtitles", "srt", "--json", *STANDIN]
+    speaking = ["book", "lamp.md", "-v", "ana", *STANDIN]
+    argv = [*speaking, "-o", "lamp.m4b", "--subtitles", "srt", "--json"]
     assert run([*argv, "--epub", "lamp.epub"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["files"] == ["lamp.m4b", "lamp.srt", "lamp.epub"]
     marks, tags = read("lamp.m4b")
     assert [title for _, title in marks] == ["One", "Two"]
-    assert tags["title"] == "lamp"
+    assert (tags["title"], tags["composer"]) == ("lamp", "ana")
     with av.open("lamp.m4b") as file:
         frames = [frame.to_ndarray()[0] for frame in file.decode(audio=0)]
     samples = np.concatenate(frames)
@@ -70,10 +76,10 @@ def test_an_m4b_with_chapters_and_what_a_second_run_makes(
     with zipfile.ZipFile("lamp.epub") as file:
         assert "EPUB/audio/c00002.mp3" in file.namelist()
 
-    kept = sorted((folder / "data/store/books").rglob("utterances/*"))
+    kept = sorted((folder / "data/store/tenants/acme/books").rglob("utterances/*"))
     changed = TEXT.replace("all night", "all day")
     (folder / "lamp.md").write_text(changed)
-    argv = ["book", "lamp.md", "-o", "parts", "--format", "flac", *STANDIN]
+    argv = [*speaking, "-o", "parts", "--format", "flac"]
     assert run([*argv, "--redo", "2.2", "--clean", "--loudness", "-18"]) == 0
     printed = capsys.readouterr().err
     assert "chapter 1 is done (1 of 2)" in printed
@@ -81,7 +87,7 @@ def test_an_m4b_with_chapters_and_what_a_second_run_makes(
     names = sorted(path.name for path in (folder / "parts").iterdir())
     assert names == ["1 One.flac", "2 Two.flac"]
     assert soundfile.info("parts/1 One.flac").samplerate == 24_000
-    left = set((folder / "data/store/books").rglob("utterances/*"))
+    left = set((folder / "data/store/tenants/acme/books").rglob("utterances/*"))
     assert (len(left), len(left & set(kept))) == (len(kept), len(kept) - 2)
     assert run(["book", "lamp.md", "--review", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sentences"] == []

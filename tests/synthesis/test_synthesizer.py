@@ -341,6 +341,9 @@ class Drawer:
         self.waves[utterance.text] = wave
         return wave
 
+    def flush(self, check: Check | None = None) -> None:
+        """Nothing is under way."""
+
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_only_what_is_missing_is_spoken_again(quick: bool) -> None:

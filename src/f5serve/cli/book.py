@@ -81,11 +81,17 @@ class _Inputs:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What a book is spoken with here."""
+    """What a book is spoken with here.
+
+    Attributes:
+        whole: the store of all tenants.
+        store: the part of it that is F5_TENANT's.
+    """
 
     settings: Settings
     spec: EngineSpec
     recognition: SpeechRecognition
+    whole: ObjectStore
     store: ObjectStore
 
 
@@ -106,12 +112,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return print_review(JobStore(store), record, args.json)
     output = choose_book_output(args, inputs.book_id)
     print_plan(inputs.book, plan, inputs.book_id, False, sys.stderr)
-    opened = _Opened(
-        settings,
-        select_engine(settings, args.weights),
-        SpeechRecognition(settings),
-        tenant_store(open_store(settings), settings.tenant),
-    )
+    spec, whole = select_engine(settings, args.weights), open_store(settings)
+    store = tenant_store(whole, settings.tenant)
+    opened = _Opened(settings, spec, SpeechRecognition(settings), whole, store)
     record = asyncio.run(_speak(args, opened, inputs))
     return write_files(opened.store, record, inputs.book, output)
 
@@ -175,7 +178,7 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     def load_speech() -> Synthesizer:
         return load(opened.settings, options).synthesizer
 
-    voices = opened.recognition.library(opened.store)
+    voices = opened.recognition.library(opened.whole)
     service = SpeechService(opened.store, voices, load_speech, opened.settings)
     progress = BookProgress()
     try:
@@ -190,7 +193,7 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
         return record
     except (asyncio.CancelledError, F5Error):
         progress.close()
-        if progress.has_begun:
+        if progress.has_chapters:
             print(f"{progress.summary} The same command goes on.", file=sys.stderr)
         raise
     finally:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,7 +18,13 @@ from f5serve.books.plan import BookPlan
 from f5serve.cli.output import Output, made_folder, unwritable
 from f5serve.errors import InvalidRequest
 from f5serve.jobs.store import JobStore
-from f5serve.service.book_files import BookFileRequest, BookFiles, BookFileWriter, spoken_chapters
+from f5serve.service.book_files import (
+    BookFileRequest,
+    BookFiles,
+    BookFileWriter,
+    check_media,
+    spoken_chapters,
+)
 from f5serve.service.book_read_along import write_read_along
 from f5serve.service.book_records import BookRecord
 from f5serve.service.book_review import doubtful_sentences
@@ -60,12 +65,7 @@ def choose_book_output(args: argparse.Namespace, book_id: str) -> BookOutput:
         InvalidRequest: BAD_OPTION, MEDIA_EXTRA_MISSING.
         StorageFailed: OUTPUT_UNWRITABLE.
     """
-    if find_spec("av") is None:
-        raise InvalidRequest(
-            "Writing audiobooks needs PyAV, which is not installed.",
-            code="MEDIA_EXTRA_MISSING",
-            hint="Run pip install 'f5serve[media]'.",
-        )
+    check_media()
     if args.loudness is not None and not _LOUDNESS[0] <= args.loudness <= _LOUDNESS[1]:
         raise InvalidRequest(
             f"--loudness is {args.loudness:g}.",
@@ -185,7 +185,7 @@ class BookProgress:
         self._phase = progress.phase
 
     @property
-    def has_begun(self) -> bool:
+    def has_chapters(self) -> bool:
         return bool(self._chars)
 
     @property

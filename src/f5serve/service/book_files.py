@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from f5serve.audio.acx import acx_options, acx_problems, report_file
@@ -78,19 +79,27 @@ class BookFiles:
     problems: tuple[str, ...] = ()
 
 
-def spoken_chapters(
-    job_store: JobStore, record: BookRecord, numbers: Sequence[int] = ()
-) -> list[SpokenChapter]:
-    """The chapters of a book with what is recorded of them; blocks.
+def check_media() -> None:
+    """Refuse to write files of books without PyAV.
 
-    Args:
-        numbers: of those that are wanted; all that are to be spoken without any.
+    Raises:
+        InvalidRequest: MEDIA_EXTRA_MISSING.
+    """
+    if find_spec("av") is None:
+        raise InvalidRequest(
+            "Writing audiobooks needs PyAV, which is not installed.",
+            code="MEDIA_EXTRA_MISSING",
+            hint="Run pip install 'f5serve[media]'.",
+        )
+
+
+def spoken_chapters(job_store: JobStore, record: BookRecord) -> list[SpokenChapter]:
+    """The chapters of a book with what is recorded of them; blocks.
 
     Raises:
         InvalidRequest: CHAPTER_NOT_SPOKEN for the first that is not done.
     """
-    wanted = [one for one in record.spoken if not numbers or one.number in numbers]
-    return [SpokenChapter(one, done_record(job_store, one)) for one in wanted]
+    return [SpokenChapter(one, done_record(job_store, one)) for one in record.spoken]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,9 @@ _OF_CHAPTERS = (
 )
 """Fields of a book that its chapters have as well."""
 
+STOPPED = (Status.FAILED, Status.CANCELLED, Status.LOST)
+"""Jobs that are begun anew when their book is: as often as that is asked for."""
+
 _STATE_OF_JOB = re.compile(r"([0-9]{1,6})-[0-9a-f]{16}/(done|state|cancel|failed-\d{1,6})\.json")
 
 
@@ -166,10 +169,10 @@ def with_jobs(record: BookRecord, requests: Sequence[ChapterRequest]) -> BookRec
 
 
 def may_begin(job_store: JobStore, job_id: str) -> Status:
-    """Where the job of a chapter stands; one that failed or was cancelled is forgotten, so that it
-    may be sent again. Blocks."""
+    """Where the job of a chapter stands; one of `STOPPED` is forgotten, so that it may be sent
+    again. Blocks."""
     snapshot = job_store.snapshot(job_id)
-    if snapshot.status in (Status.FAILED, Status.CANCELLED):
+    if snapshot.status in STOPPED:
         forget_job(job_store.store, job_id)
         return Status.UNKNOWN
     return snapshot.status

@@ -15,13 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from f5serve.errors import InvalidRequest
+from f5serve.errors import InvalidRequest, StorageFailed, means_full
 from f5serve.jobs.records import ENDED, Status, sha256_of
 from f5serve.jobs.retention import forget_job
 from f5serve.service.active_jobs import shut_down_error
 from f5serve.service.book_file_records import BookFileKind, StoredFile, find_file, keep_file
-from f5serve.service.book_files import BookFileRequest, BookFileWriter, spoken_chapters
+from f5serve.service.book_files import BookFileRequest, BookFileWriter, check_media, spoken_chapters
 from f5serve.service.book_jobs import (
+    STOPPED,
     BookFields,
     BookSpeakers,
     ChapterState,
@@ -121,8 +122,8 @@ class Books:
         return await self.status(record.book_id)
 
     async def _enqueue(self, request: ChapterRequest, status: Status, owner: str) -> None:
-        """Put a chapter into the queue; one that failed or was cancelled is tried anew."""
-        if status in ENDED:
+        """Put a chapter into the queue; one of `STOPPED` begins anew."""
+        if status in STOPPED:
             store = self._job_store.store
             await self._service.pools.jobs.run(forget_job, store, request.job_id)
         await self._service.enqueue(request, request.job_id, owner=owner)
@@ -274,6 +275,7 @@ class Books:
             return found.as_job_file(f"{book_id}.{kind}")
         task = self._writing.get(name)
         if task is None:
+            check_media()
             spoken = await lookup(spoken_chapters, self._job_store, record)
             writer = BookFileWriter(
                 self._job_store.store,
@@ -305,14 +307,22 @@ class Books:
 
     def _write(self, writer: BookFileWriter, name: str, kind: BookFileKind) -> StoredFile:
         folder = self._service.runtime.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="book-", dir=folder) as inside:
-            path = Path(inside) / f"book.{kind}"
-            if kind == "epub":
-                write_read_along(path, stored_book(writer.store, writer.record), writer)
-            else:
-                writer.write_whole(path)
-            return keep_file(writer.store, writer.record.book_id, name, path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix="book-", dir=folder) as inside:
+                path = Path(inside) / f"book.{kind}"
+                if kind == "epub":
+                    write_read_along(path, stored_book(writer.store, writer.record), writer)
+                else:
+                    writer.write_whole(path)
+                return keep_file(writer.store, writer.record.book_id, name, path)
+        except OSError as error:
+            raise StorageFailed(
+                "The book cannot be written on the disk of F5_DATA_DIR:"
+                f" {error.strerror or type(error).__name__}.",
+                code="NO_SPACE" if means_full(error) else "NOT_WRITABLE",
+                hint="Free some space, or move F5_DATA_DIR to a larger disk.",
+            ) from None
 
 
 def _percent(state: ChapterState) -> int:

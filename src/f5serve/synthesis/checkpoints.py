@@ -70,6 +70,10 @@ class Checkpoints(Protocol):
         """
         ...
 
+    def flush(self, check: Check | None = None) -> None:
+        """Wait for what is being stored, if it is wanted beyond this job."""
+        ...
+
     def end(self, is_final: bool) -> None:
         """Write no more; `is_final` says that no attempt will follow. Returns at once."""
         ...
@@ -144,6 +148,9 @@ class UtteranceCheckpoints:
                 self._is_writing = True
                 log_failure(self._submit(self._write), "keeping utterances")
         return wave
+
+    def flush(self, check: Check | None = None) -> None:
+        """Wait for nothing: a job that is done needs no checkpoints."""
 
     def end(self, is_final: bool) -> None:
         """Write no more; remove what was written if no attempt will follow. Returns at once."""

@@ -86,6 +86,10 @@ class KeptUtterances:
         self._writing.add(self._submit(self._write, self._key(utterance), wave))
         return wave
 
+    def flush(self, check: Check | None = None) -> None:
+        """As `Checkpoints.flush`."""
+        wait_all(self._writing, check)
+
     def end(self, is_final: bool) -> None:
         """What is being written is written to its end, and nothing is removed."""
 

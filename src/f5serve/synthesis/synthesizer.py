@@ -302,6 +302,8 @@ def _generate(speaker: Speaker, collector: OutputCollector, quick_start: bool) -
         missing = [index for index in batch if index not in collector.done]
         if missing:
             _generate_batch(speaker, missing, collector)
+    if checkpoints is not None:
+        checkpoints.flush(check)
 
 
 def _batches(utterances: Sequence[Utterance], quick_start: bool) -> Iterator[list[int]]:
