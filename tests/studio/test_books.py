@@ -121,31 +121,45 @@ def test_chapter_is_read_along_and_a_sentence_redone(
     visit.check()
 
 
-def test_finished_chapters_are_heard_while_the_rest_is_made(
+def test_finished_chapters_are_heard_while_another_is_made(
     visit: Visit, shown: Page, home: House
 ) -> None:
-    start(shown, TEXT + "\n## Three\n\nThe end came soon.\n")
+    start(shown)
     finish(shown)
+    shown.get_by_role("button", name="Listen to 2. One").click()
+    sentence = shown.locator(".sentence", has_text="Nobody answered.")
     home.tone.hold()
     try:
-        start(shown, TEXT + "\n## Three\n\nThe end came late.\n")
-        assert home.tone.at_work.wait(PATIENCE_S)
-        listen = shown.get_by_role("button", name="Listen to 1. The Lamp")
-        shown.click("#book-pause")
-        expect(shown.locator("#book-state")).to_contain_text("paused")
-        expect(shown.locator("#book-pause")).to_have_text("Resume")
+        sentence.click()
+        shown.click("#reader-again")
+        expect(shown.locator("#reader-said")).to_contain_text("is being spoken anew")
+        expect(shown.locator("#book-state")).to_contain_text("2 of 3 chapters")
+        shown.get_by_role("button", name="Listen to 1. The Lamp").click()
+        expect(shown.locator("#reader-title")).to_have_text("1. The Lamp")
+        visit.until(f"{HEARD_S} > 0")
     finally:
         home.tone.release()
-    shown.reload()
-    button = shown.get_by_role("button", name="Open lamp")
-    expect(button).to_have_count(2)
-    expect(shown.locator("#book-list .badge.PAUSED")).to_have_count(1)
-    row = shown.locator("#book-list li", has=shown.locator(".badge.PAUSED"))
-    row.get_by_role("button").click()
-    shown.click("#book-pause")
     finish(shown)
-    listen.click()
-    visit.until(f"{HEARD_S} > 0")
+    visit.check()
+
+
+def test_paused_book_is_found_again_and_goes_on(visit: Visit, shown: Page, home: House) -> None:
+    home.tone.hold()
+    try:
+        start(shown)
+        assert home.tone.at_work.wait(PATIENCE_S)
+        shown.click("#book-pause")
+        expect(shown.locator("#book-state")).to_contain_text("paused")
+        shown.reload()
+        expect(shown.locator("#book-list .badge.PAUSED")).to_have_count(1)
+        shown.get_by_role("button", name="Open lamp").click()
+        expect(shown.locator("#book-pause")).to_have_text("Resume")
+        shown.click("#book-pause")
+        expect(shown.locator("#book-pause")).to_have_text("Pause")
+    finally:
+        home.tone.release()
+    finish(shown)
+    expect(shown.locator("#book-pause")).to_be_hidden()
     visit.check()
 
 
@@ -197,9 +211,10 @@ def test_files_that_are_no_books_are_one_sentence(visit: Visit, shown: Page) -> 
 def test_keyboard_is_enough(visit: Visit, shown: Page) -> None:
     start(shown)
     finish(shown)
-    shown.locator("#to-books").focus()
-    tab_to(shown, "book-choose")
-    tab_to(shown, "book-pause" if shown.locator("#book-pause").is_visible() else "book-remove")
+    shown.locator("#skip").focus()
+    shown.keyboard.press("Enter")
+    expect(shown.locator("#book-choose")).to_be_focused()
+    tab_to(shown, "book-remove")
     tab_to(shown, "Listen to 2. One")
     shown.keyboard.press("Enter")
     visit.until("document.querySelector('.sentence')")

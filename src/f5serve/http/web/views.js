@@ -4,6 +4,7 @@ import { byId } from "./dom.js";
 
 const BOOKS = "books";
 const SPEECH = "speech";
+const IN_BOOKS = "#book-choose"; // where the first link of the page leads
 
 /** Emits "change" when the other one is shown. */
 export class Views extends EventTarget {
@@ -14,13 +15,13 @@ export class Views extends EventTarget {
   }
 
   get isBooks() {
-    return location.hash === `#${BOOKS}`;
+    return location.hash === `#${BOOKS}` || location.hash === IN_BOOKS;
   }
 
   _show() {
     const shown = this.isBooks ? BOOKS : SPEECH;
     byId("room").dataset.view = shown;
-    byId("skip").href = this.isBooks ? "#book-choose" : "#text";
+    byId("skip").href = this.isBooks ? IN_BOOKS : "#text";
     for (const name of [SPEECH, BOOKS]) {
       if (name === shown) byId(`to-${name}`).setAttribute("aria-current", "page");
       else byId(`to-${name}`).removeAttribute("aria-current");
