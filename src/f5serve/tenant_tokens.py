@@ -73,9 +73,7 @@ def verify(secret: str, token: object, now: float, queued_as: str = "") -> str:
 
 
 def _signature(secret: str, text: str) -> str:
-    return hmac.new(
-        secret.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256
-    ).hexdigest()
+    return hmac.new(secret.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def _wrong(why: str) -> InvalidRequest:

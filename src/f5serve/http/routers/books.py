@@ -22,13 +22,7 @@ from f5serve.http.book_schemas import (
 )
 from f5serve.http.errors import BadField
 from f5serve.http.request_body import book_error, parse, read_upload, upload_route
-from f5serve.http.routers.jobs import (
-    BINARY,
-    POLL_AFTER_S,
-    RANGES,
-    TIMING_FILE,
-    send_file,
-)
+from f5serve.http.routers.jobs import BINARY, POLL_AFTER_S, RANGES, TIMING_FILE, send_file
 from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, Owner, StateDep
 from f5serve.secrets import SPEAK
