@@ -200,6 +200,16 @@ def test_a_chapter_is_read_along_and_a_sentence_spoken_anew(home: House) -> None
     home.refused(home.client.post(f"{path}/sentences/99/redo"), 404, "sentence_not_found")
 
 
+def test_a_sentence_that_may_be_wrong_is_named(home: House) -> None:
+    until(
+        home, post(home, TEXT.replace("at three", "at 1,777,777,777"), book_id="doubt")["book_id"]
+    )
+    sentences = home.client.get("/v1/books/doubt/chapters/2/sentences").json()["sentences"]
+    doubts = {one["number"]: one["doubt"] for one in sentences if one["doubt"]}
+    assert list(doubts) == [3]
+    assert "times as long as the others" in doubts[3]
+
+
 def test_subtitles_and_a_book_to_read_along(home: House) -> None:
     book_id = until(home, post(home, book_id="files")["book_id"])["book_id"]
     answer = home.client.get(f"/v1/books/{book_id}/subtitles/json")

@@ -163,6 +163,19 @@ def test_paused_book_is_found_again_and_goes_on(visit: Visit, shown: Page, home:
     visit.check()
 
 
+def test_sentences_that_may_be_wrong_are_found(visit: Visit, shown: Page) -> None:
+    start(shown, TEXT.replace("at three", "at 1,777,777,777"))
+    finish(shown)
+    shown.get_by_role("button", name="Listen to 2. One").click()
+    doubtful = shown.locator(".sentence.doubt")
+    expect(doubtful).to_have_text("The lamp went out at 1,777,777,777.")
+    shown.get_by_role("button", name="Next sentence that may be wrong").click()
+    expect(doubtful).to_be_focused()
+    expect(shown.locator("#reader-said")).to_contain_text("Sentence 3 · ")
+    expect(shown.locator("#reader-said")).to_contain_text("times as long as the others")
+    visit.check()
+
+
 def test_files_are_saved_and_a_book_deleted(visit: Visit, shown: Page) -> None:
     shown.evaluate(DROP, TEXT)
     shown.click("#plan-start")
