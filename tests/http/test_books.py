@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import time
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import av
+import httpx
 import pytest
 import soundfile
 
-from f5serve.http.book_schemas import Book, BookList
+from f5serve.http.book_schemas import Book, BookList, BookPlanned, ChapterSentences
 from tests.http.house import House, house
 from tests.service.house import PATIENCE_S
 from tests.service.test_books import TEXT
@@ -42,10 +44,25 @@ def until(home: House, book_id: str, status: str = "COMPLETED") -> dict[str, Any
     raise AssertionError(book)
 
 
+def written(home: House, path: str) -> httpx.Response:
+    """A file of a book, once it is there."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (answer := home.client.get(path)).status_code == 202:
+        assert answer.json()["status"] == "PROCESSING"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return answer
+
+
 def test_a_book_is_spoken_and_fetched(home: House) -> None:
     book_id = post(home, voice="default", options=json.dumps({"seed": 7}))["book_id"]
     book = until(home, book_id)
-    assert book["progress"] == {"done": 3, "total": 3, "percent": 100}
+    assert book["progress"] == {
+        "done": 3,
+        "total": 3,
+        "percent": 100,
+        "characters": sum(one["characters"] for one in book["chapters"]),
+    }
     assert [one["title"] for one in book["chapters"]] == ["The Lamp", "One", "Two"]
     sound = home.client.get(f"/v1/books/{book_id}/chapters/2/audio")
     assert soundfile.info(io.BytesIO(sound.content)).samplerate == 24_000
@@ -55,11 +72,7 @@ def test_a_book_is_spoken_and_fetched(home: House) -> None:
     assert post(home, voice="default", options='{"seed": 7}')["book_id"] == book_id
     assert len(home.tone.spoken) == made
 
-    deadline = time.monotonic() + PATIENCE_S
-    while (whole := home.client.get(f"/v1/books/{book_id}/audio")).status_code == 202:
-        assert whole.json()["status"] == "PROCESSING"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    whole = written(home, f"/v1/books/{book_id}/audio")
     assert whole.headers["Content-Type"] == "audio/mp4"
     with av.open(io.BytesIO(whole.content)) as file:
         assert len(file.chapters()) == 3
@@ -145,3 +158,67 @@ def test_files_that_are_no_books(home: House) -> None:
     home.refused(home.client.get("/v1/books/none/audio"), 404, "book_not_found")
     post(home, book_id="two")
     home.refused(home.client.get("/v1/books/two/chapters/9/audio"), 404, "chapter_not_found")
+
+
+def test_a_plan_keeps_nothing(home: House) -> None:
+    before = list(home.service.store.list("books/_records/"))
+    answer = home.client.post("/v1/books/plan", files={"file": ("lamp.md", TEXT)})
+    plan = BookPlanned.model_validate(answer.json())
+    assert [one.title for one in plan.chapters] == ["The Lamp", "One", "Two"]
+    assert plan.characters == sum(one.characters for one in plan.chapters)
+    assert plan.duration == pytest.approx(plan.characters / 15, abs=0.1)
+    some = home.client.post(
+        "/v1/books/plan", files={"file": ("lamp.md", TEXT)}, data={"chapters": "2"}
+    )
+    assert [one["spoken"] for one in some.json()["chapters"]] == [False, True, False]
+    form = {"voice": (None, "default")}
+    home.refused(home.client.post("/v1/books/plan", files=form), 400, "no_book")
+    after = list(home.service.store.list("books/_records/"))
+    assert [one.key for one in after] == [one.key for one in before]
+
+
+def test_a_chapter_is_read_along_and_a_sentence_spoken_anew(home: House) -> None:
+    until(home, post(home, book_id="along")["book_id"])
+    path = "/v1/books/along/chapters/2"
+    chapter = ChapterSentences.model_validate(home.client.get(f"{path}/sentences").json())
+    texts = [one.text for one in chapter.sentences]
+    assert texts[:3] == ["One", "It rained all night.", "The lamp went out at three."]
+    assert [one.number for one in chapter.sentences] == list(range(1, len(texts) + 1))
+    assert (chapter.sentences[0].kind, chapter.sentences[1].paragraph) == ("heading", 2)
+    for one in chapter.sentences:
+        assert " ".join(word.word for word in one.words) == one.text
+        assert all(one.start_time <= word.start_time <= one.end_time for word in one.words)
+    sound = home.client.get(f"{path}/audio").content
+    made = len(home.tone.spoken)
+
+    asked = Book.model_validate(home.client.post(f"{path}/sentences/3/redo").json())
+    assert [one.number for one in asked.chapters] == [2]
+    assert asked.chapters[0].job_id != chapter.job_id
+    until(home, "along")
+    assert home.tone.spoken[made:] == ["The lamp went out at three."]
+    assert home.client.get(f"{path}/audio").content != sound
+    home.refused(home.client.post(f"{path}/sentences/99/redo"), 404, "sentence_not_found")
+
+
+def test_a_sentence_that_may_be_wrong_is_named(home: House) -> None:
+    until(
+        home, post(home, TEXT.replace("at three", "at 1,777,777,777"), book_id="doubt")["book_id"]
+    )
+    sentences = home.client.get("/v1/books/doubt/chapters/2/sentences").json()["sentences"]
+    doubts = {one["number"]: one["doubt"] for one in sentences if one["doubt"]}
+    assert list(doubts) == [3]
+    assert "times as long as the others" in doubts[3]
+
+
+def test_subtitles_and_a_book_to_read_along(home: House) -> None:
+    book_id = until(home, post(home, book_id="files")["book_id"])["book_id"]
+    answer = home.client.get(f"/v1/books/{book_id}/subtitles/json")
+    words = answer.json()["word_timings"]
+    assert " ".join(one["word"] for one in words).startswith("The Lamp One It rained")
+    starts = [one["start_time"] for one in words]
+    assert starts == sorted(starts)
+    assert b"WEBVTT" in home.client.get(f"/v1/books/{book_id}/subtitles/vtt").content
+    epub = written(home, f"/v1/books/{book_id}/epub")
+    assert epub.headers["Content-Type"] == "application/epub+zip"
+    with zipfile.ZipFile(io.BytesIO(epub.content)) as archive:
+        assert any(name.endswith(".smil") for name in archive.namelist())

@@ -45,6 +45,7 @@ FILLED = {
     "{take}": "0",
     "{book_id}": "some-book",
     "{number}": "1",
+    "{sentence}": "1",
 }
 
 

@@ -122,7 +122,14 @@ def root(home: House) -> Owned:
     return make(home, "root")
 
 
-SHARED = {"model_id": "tts-1", "format": "srt", "part": "0", "take": "0", "number": "1"}
+SHARED = {
+    "model_id": "tts-1",
+    "format": "srt",
+    "part": "0",
+    "take": "0",
+    "number": "1",
+    "sentence": "1",
+}
 """Path parameters that name nothing of a tenant."""
 
 NEVER_MADE = {
@@ -161,6 +168,7 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
             "data": {"voice": voice},
             "files": {"file": ("book.md", "# Two\n\nHi.\n")},
         },
+        "plan_book": {"files": {"file": ("book.md", "# Two\n\nHi.\n")}},
         "create_dub": {"json": {"subtitles": "1\n00:00:01,000 --> 00:00:02,000\nHi.\n"}},
         "create_voice": {"data": {"name": voice, "ref_text": WORDS, "style": "new"}, "files": wave},
         "create_voice_consent": {

@@ -160,3 +160,23 @@ def test_words_are_found_in_their_order_and_the_text_stays(visit: Visit) -> None
     assert told["heard"] == ["", "Well,", "Well,", "well", "done."]
     assert told["shown"].replace(" missing", "") == "Well,  well\n(is) done."
     assert told["steps"] == [0.1, 1, 2, 0.1, 0.1, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "written"), [([1], "1"), ([1, 2, 3, 5, 7, 8], "1-3,5,7-8"), ([], "")]
+)
+def test_chapters_are_written_as_ranges(visit: Visit, numbers: list[int], written: str) -> None:
+    assert call(visit, "new-book.js", "return its.ranges(given)", numbers) == written
+
+
+def test_words_that_are_not_written_are_not_shown(visit: Visit) -> None:
+    told = call(
+        visit,
+        "timed-text.js",
+        """const { nodes, spans } = its.wordNodes("It is 3, is it?", given);
+        const box = document.createElement("p");
+        box.append(...nodes);
+        return [box.textContent, spans.map((span) => box.contains(span))];""",
+        [{"word": word} for word in ("It", "is", "three,", "is", "it?")],
+    )
+    assert told == ["It is 3, is it?", [True, True, False, True, True]]

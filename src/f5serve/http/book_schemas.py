@@ -19,6 +19,7 @@ class BookProgress(BaseModel):
     done: int
     total: int
     percent: int
+    characters: int = Field(description="Of all chapters that are to be spoken.")
 
 
 class BookLine(BaseModel):
@@ -69,6 +70,67 @@ class BookDeleted(BaseModel):
 
     book_id: str = Field(examples=[_BOOK_ID])
     status: Literal["DELETED"]
+
+
+class PlannedChapter(BaseModel):
+    """A chapter of a book that may be spoken."""
+
+    number: int
+    title: str
+    characters: int
+    duration: float = Field(description="About how long it will be, in seconds.")
+    spoken: bool = Field(description="Whether it is spoken by this choice.")
+    reason: str | None = Field(
+        description="Why it is left out unless it is chosen.", examples=["copyright page"]
+    )
+
+
+class BookPlanned(BaseModel):
+    """What would be spoken of a book."""
+
+    object: Literal["book.plan"] = "book.plan"
+    title: str
+    authors: list[str]
+    language: str | None
+    characters: int
+    duration: float = Field(description="About how long it will be, in seconds.")
+    chapters: list[PlannedChapter]
+
+
+class SentenceWord(BaseModel):
+    """A word, and when it is heard, in seconds of the chapter's sound."""
+
+    word: str
+    start_time: float
+    end_time: float
+
+
+class BookSentence(BaseModel):
+    """A sentence of a chapter that is done; times in seconds of its sound."""
+
+    number: int = Field(description="In its chapter, from 1.")
+    paragraph: int = Field(description="That it is in, from 1.")
+    kind: str = Field(description="Of the paragraph.", examples=["paragraph", "heading"])
+    text: str
+    start_time: float
+    end_time: float
+    doubt: str | None = Field(
+        description="Why it may be wrong: too long, too short, or not understood with `verify`.",
+        examples=["2.1 times as long as the others"],
+    )
+    words: list[SentenceWord] = Field(description="Empty where their times are not known.")
+
+
+class ChapterSentences(BaseModel):
+    """A chapter to be read along."""
+
+    object: Literal["book.chapter"] = "book.chapter"
+    book_id: str = Field(examples=[_BOOK_ID])
+    number: int
+    title: str
+    job_id: str
+    duration: float | None
+    sentences: list[BookSentence]
 
 
 class BookFileProgress(BaseModel):

@@ -38,6 +38,7 @@ def write_read_along(path: Path, book: Book, writer: BookFileWriter) -> None:
 def _chapters(book: Book, writer: BookFileWriter, folder: Path) -> Iterator[SpokenChapter]:
     spoken = {one.chapter.number: one for one in writer.chapters}
     sound = folder / "chapter.mp3"  # is in the book before the next one is made
+    done = 0
     for chapter in book.chapters:
         found = spoken.get(chapter.number)
         if found is None:
@@ -52,6 +53,8 @@ def _chapters(book: Book, writer: BookFileWriter, folder: Path) -> Iterator[Spok
         parts = details_of(writer.store, found.record).get("parts") or []
         sentences = tuple(sentences_of(chapter.blocks(), parts))
         yield SpokenChapter(chapter, sound, found.duration_s, sentences)
+        done += 1
+        writer.on_chapter(done, len(writer.chapters))
 
 
 def sentences_of(

@@ -138,7 +138,7 @@ def redo_sentences(
                 raise InvalidRequest(
                     f"Chapter {number} has no sentence {sentence}; it has {len(parts):,}.",
                     code="SENTENCE_NOT_FOUND",
-                    hint="f5serve book --review lists sentences with their numbers.",
+                    hint="Sentences are counted from 1 in each chapter.",
                 )
             seeds[number].append(int(parts[sentence - 1]["seed"]))
     for number, asked in seeds.items():

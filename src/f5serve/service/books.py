@@ -11,19 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from f5serve.books.long_chapters import divide_long_chapters
-from f5serve.books.model import ReadOptions
-from f5serve.books.plan import plan_book
-from f5serve.books.reader import read_book
 from f5serve.errors import InvalidRequest, StorageFailed, means_full
 from f5serve.jobs.records import ENDED, Status, sha256_of
 from f5serve.jobs.retention import forget_job
 from f5serve.service.active_jobs import shut_down_error
-from f5serve.service.book_file_records import StoredFile, find_file, keep_file
+from f5serve.service.book_file_records import BookFileKind, StoredFile, find_file, keep_file
 from f5serve.service.book_files import BookFileRequest, BookFileWriter, check_media, spoken_chapters
 from f5serve.service.book_jobs import (
     STOPPED,
@@ -37,7 +33,9 @@ from f5serve.service.book_jobs import (
     forget_book,
     with_jobs,
 )
+from f5serve.service.book_read_along import write_read_along
 from f5serve.service.book_records import BookRecord, check_book_id
+from f5serve.service.book_sources import read_source, stored_book
 from f5serve.service.book_store import NewBook
 from f5serve.service.chapters import ChapterRequest
 from f5serve.service.requests import DEFAULT_VOICE
@@ -90,9 +88,7 @@ class Books:
     def _add(self, source: bytes, name: str, fields: BookFields, book_id: str) -> BookRecord:
         for voice in fields.voice_names:
             self._service.voices.get(voice)
-        options = ReadOptions(alt_text=bool(fields.alt_text))
-        book = divide_long_chapters(read_book(source, PurePath(name).name[:200], options))
-        plan = plan_book(book, fields.chapters or "")
+        book, plan = read_source(source, name, fields)
         if len(plan.chapters) > MAX_JOBS:
             raise InvalidRequest(
                 f"{len(plan.chapters):,} chapters are to be spoken; {MAX_JOBS:,} is the limit.",
@@ -155,7 +151,7 @@ class Books:
     def _summary(self, record: BookRecord, states: list[ChapterState]) -> dict[str, Any]:
         done = [state for state in states if state.status is Status.COMPLETED]
         total = sum(state.chapter.chars for state in states)
-        chars = sum(state.chapter.chars for state in done)
+        chars = sum(state.chapter.chars * _percent(state) / 100 for state in states)
         return {
             "book_id": record.book_id,
             "status": self._overall(record, states),
@@ -167,7 +163,8 @@ class Books:
             "progress": {
                 "done": len(done),
                 "total": len(states),
-                "percent": round(100 * chars / max(1, total)),
+                "percent": int(100 * chars / max(1, total)),
+                "characters": total,
             },
         }
 
@@ -184,8 +181,6 @@ class Books:
 
     def _chapter(self, state: ChapterState) -> dict[str, Any]:
         chapter, record = state.chapter, state.record
-        progress: Mapping[str, Any] = record.get("progress") or {}
-        is_done = state.status is Status.COMPLETED
         known = Status.QUEUED if state.status is Status.UNKNOWN else state.status
         failure = record.get("failure") if state.status is Status.FAILED else None
         return {
@@ -193,7 +188,7 @@ class Books:
             "title": chapter.title,
             "characters": chapter.chars,
             "status": known.public,
-            "percent": 100 if is_done else int(progress.get("percent") or 0),
+            "percent": _percent(state),
             "failure": failure,
             "job_id": chapter.job_id or None,
         }
@@ -261,8 +256,10 @@ class Books:
 
         return await self._service.pools.lookups.run(find)
 
-    async def whole_file(self, book_id: str) -> JobFile | dict[str, Any]:
-        """The book as m4b; while it is being written how far that is: {"status", "progress"}.
+    async def whole_file(
+        self, book_id: str, kind: BookFileKind = "m4b"
+    ) -> JobFile | dict[str, Any]:
+        """The book as one file; while it is being written how far that is: {"status", "percent"}.
 
         The first call begins to write it, in this process; later ones find it in the store.
 
@@ -272,10 +269,10 @@ class Books:
         """
         lookup = self._service.pools.lookups.run
         record = await lookup(self._store.get, book_id)
-        name = _file_name(record)
+        name = f"{_file_name(record)}.{kind}"
         found = await lookup(find_file, self._job_store.store, book_id, name)
         if found is not None:
-            return found.as_job_file(f"{book_id}.m4b")
+            return found.as_job_file(f"{book_id}.{kind}")
         task = self._writing.get(name)
         if task is None:
             check_media()
@@ -288,13 +285,13 @@ class Books:
                 lambda done, total: self._written.update({name: 100 * done // total}),
                 self._check,
             )
-            write = self._service.pools.book_files.run(self._write, writer, name)
+            write = self._service.pools.book_files.run(self._write, writer, name, kind)
             task = self._writing[name] = asyncio.ensure_future(write)
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         if task.done():
             del self._writing[name]
             self._written.pop(name, None)
-            return task.result().as_job_file(f"{book_id}.m4b")
+            return task.result().as_job_file(f"{book_id}.{kind}")
         percent = self._written.get(name, 0)
         return {"book_id": book_id, "status": Status.RUNNING.public, "percent": percent}
 
@@ -308,12 +305,16 @@ class Books:
         if self._service.runtime.is_closing:
             raise shut_down_error()
 
-    def _write(self, writer: BookFileWriter, name: str) -> StoredFile:
+    def _write(self, writer: BookFileWriter, name: str, kind: BookFileKind) -> StoredFile:
         folder = self._service.runtime.folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix="book-", dir=folder) as inside:
-                path = writer.write_whole(Path(inside) / "book.m4b").paths[0]
+                path = Path(inside) / f"book.{kind}"
+                if kind == "epub":
+                    write_read_along(path, stored_book(writer.store, writer.record), writer)
+                else:
+                    writer.write_whole(path)
                 return keep_file(writer.store, writer.record.book_id, name, path)
         except OSError as error:
             raise StorageFailed(
@@ -324,8 +325,15 @@ class Books:
             ) from None
 
 
+def _percent(state: ChapterState) -> int:
+    """How much of a chapter is spoken."""
+    if state.status is Status.COMPLETED:
+        return 100
+    progress: Mapping[str, Any] = state.record.get("progress") or {}
+    return int(progress.get("percent") or 0)
+
+
 def _file_name(record: BookRecord) -> str:
-    """Of its m4b: by all that is in it."""
-    return sha256_of(
-        [record.title, record.authors, record.cover, [one.job_id for one in record.spoken]]
-    )[:32]
+    """Of its files: by all that is in them."""
+    jobs = [one.job_id for one in record.spoken]
+    return sha256_of([record.sha256, record.title, record.authors, record.cover, jobs])[:32]

@@ -25,6 +25,7 @@ from f5serve.jobs.store import JobStore
 from f5serve.metrics import Registry
 from f5serve.service.active_jobs import ActiveJob, JobRegistry, deadline_passed, shut_down_error
 from f5serve.service.book_operations import BookOperations
+from f5serve.service.book_reading import BookReading
 from f5serve.service.book_store import BookStore
 from f5serve.service.books import Books
 from f5serve.service.chapters import ChapterRequest
@@ -130,6 +131,7 @@ class SpeechService:
         network = settings.allow_http_urls, options.network
         about_voices = VoiceOperations(voices, self.pools, store, *network)
         self.books = Books(self)
+        self.book_reading = BookReading(self)
         self.book_operations = BookOperations(self.books, self.pools, *network)
         self._operations: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
             "upload": about_voices.upload,

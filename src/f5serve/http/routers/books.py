@@ -9,15 +9,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 
+from f5serve.alignment.subtitles import SubtitleFormat
 from f5serve.errors import InvalidRequest
 from f5serve.http import errors
-from f5serve.http.book_schemas import Book, BookDeleted, BookFileProgress, BookList
+from f5serve.http.book_schemas import (
+    Book,
+    BookDeleted,
+    BookFileProgress,
+    BookList,
+    BookPlanned,
+    ChapterSentences,
+)
 from f5serve.http.errors import BadField
 from f5serve.http.request_body import book_error, parse, read_upload, upload_route
-from f5serve.http.routers.jobs import BINARY, POLL_AFTER_S, RANGES, send_file
+from f5serve.http.routers.jobs import BINARY, POLL_AFTER_S, RANGES, TIMING_FILE, send_file
 from f5serve.http.scopes import needs
-from f5serve.http.state import Owner, StateDep
+from f5serve.http.state import AppState, Owner, StateDep
 from f5serve.secrets import SPEAK
+from f5serve.service import SpeechService
+from f5serve.service.book_file_records import BookFileKind
 from f5serve.service.book_jobs import BookFields
 from f5serve.service.book_operations import MAX_BOOK_BYTES
 from f5serve.service.books import MAX_CHAPTERS_PAGE
@@ -28,8 +38,16 @@ MAX_ID_CHARS = 64
 MAX_OPTIONS_CHARS = 100_000
 
 BookId = Annotated[str, Path(description="The book's id, as POST /v1/books has answered it.")]
+ChapterNumber = Annotated[int, Path(ge=1, le=1_000_000, description="Of a chapter.")]
 
 _SOUND = {200: {"description": "The speech.", "content": {"audio/*": BINARY}}, **RANGES}
+_EPUB: dict[int | str, dict[str, Any]] = {
+    **RANGES,
+    **{
+        status: {"description": meaning, "content": {"application/epub+zip": BINARY}}
+        for status, meaning in ((200, "The book."), (206, "The part that `Range` names."))
+    },
+}
 
 router = APIRouter(tags=["books"], route_class=upload_route(MAX_BOOK_BYTES, book_error))
 
@@ -111,22 +129,29 @@ async def create_book(
     operations = state.operations
     with operations.track("book"):
         fields = form.fields()
-        if (form.file is None) == (not form.url):
-            raise InvalidRequest(
-                "Both file and url are sent." if form.url else "No book is sent.",
-                code="NO_BOOK",
-                hint="Send the book as `file` of a form, or its https URL as `url`.",
-            )
-        if form.file is None:
-            data, name = await operations.book_operations.fetch(form.url)
-        else:
-            read = operations.pools.books.run
-            data = await read(read_upload, form.file, MAX_BOOK_BYTES, book_error)
-            name = form.file.filename or ""
+        data, name = await _read_file(form, operations)
         book = await operations.books.create(data, name, fields, form.book_id, owner)
     return JSONResponse(
         {"object": "book", **book}, 202, {"Location": f"/v1/books/{book['book_id']}"}
     )
+
+
+@router.post(
+    "/v1/books/plan",
+    operation_id="plan_book",
+    summary="Ask what would be spoken of a book",
+    response_model=BookPlanned,
+    responses=errors.error_responses(400, 409, 503),
+)
+@needs(SPEAK)
+async def plan_book(form: Annotated[BookForm, Depends()], state: StateDep) -> JSONResponse:
+    """All chapters of a book, and about how long they will be; nothing is spoken or kept."""
+    operations = state.operations
+    with operations.track("book_plan"):
+        fields = form.fields()
+        data, name = await _read_file(form, operations)
+        plan = await operations.book_reading.plan(data, name, fields)
+    return JSONResponse({"object": "book.plan", **plan})
 
 
 @router.get(
@@ -225,7 +250,7 @@ async def delete_book(book_id: BookId, state: StateDep) -> JSONResponse:
 @needs(SPEAK)
 async def get_book_chapter_audio(
     book_id: BookId,
-    number: Annotated[int, Path(ge=1, le=1_000_000)],
+    number: ChapterNumber,
     request: Request,
     state: StateDep,
 ) -> Response:
@@ -233,6 +258,44 @@ async def get_book_chapter_audio(
     with state.operations.track("download"):
         file = await state.operations.books.chapter_file(book_id, number)
     return await send_file(request, state.store, file, state.operations.pools.downloads, shown=True)
+
+
+@router.get(
+    "/v1/books/{book_id}/chapters/{number}/sentences",
+    operation_id="list_book_sentences",
+    summary="Read a chapter along",
+    response_model=ChapterSentences,
+    responses=errors.error_responses(400, 404, 409, 503),
+)
+@needs(SPEAK)
+async def list_book_sentences(
+    book_id: BookId, number: ChapterNumber, state: StateDep
+) -> JSONResponse:
+    """The sentences of a chapter that is done, and when they and their words are heard."""
+    with state.operations.track("book_sentences"):
+        found = await state.operations.book_reading.sentences(book_id, number)
+    return JSONResponse({"object": "book.chapter", **found})
+
+
+@router.post(
+    "/v1/books/{book_id}/chapters/{number}/sentences/{sentence}/redo",
+    operation_id="redo_book_sentence",
+    summary="Have a sentence spoken anew",
+    response_model=Book,
+    responses=errors.error_responses(400, 404, 409, 503),
+)
+@needs(SPEAK)
+async def redo_book_sentence(
+    book_id: BookId,
+    number: ChapterNumber,
+    sentence: Annotated[int, Path(ge=1, le=1_000_000, description="In its chapter, from 1.")],
+    owner: Owner,
+    state: StateDep,
+) -> JSONResponse:
+    """Another take of it; the rest of the chapter is only joined again. A paused book goes on."""
+    with state.operations.track("book_redo"):
+        redo = state.operations.book_reading.redo
+        return _answer(await redo(book_id, number, sentence, owner))
 
 
 @router.head("/v1/books/{book_id}/audio", include_in_schema=False)
@@ -253,13 +316,74 @@ async def get_book_audio(book_id: BookId, request: Request, state: StateDep) -> 
 
     The first request begins to write it and is answered with 202, as are others until it is there.
     """
+    return await _send_whole(book_id, "m4b", request, state)
+
+
+@router.head("/v1/books/{book_id}/epub", include_in_schema=False)
+@router.get(
+    "/v1/books/{book_id}/epub",
+    operation_id="get_book_epub",
+    summary="Fetch a book to read along",
+    response_class=Response,
+    responses={
+        **_EPUB,
+        202: {"model": BookFileProgress, "description": "It is being written; ask again."},
+        **errors.error_responses(400, 404, 409, 416, 503),
+    },
+)
+@needs(SPEAK)
+async def get_book_epub(book_id: BookId, request: Request, state: StateDep) -> Response:
+    """An EPUB 3 in which the sentence that is heard is highlighted; written as the m4b is."""
+    return await _send_whole(book_id, "epub", request, state)
+
+
+@router.head("/v1/books/{book_id}/subtitles/{format}", include_in_schema=False)
+@router.get(
+    "/v1/books/{book_id}/subtitles/{format}",
+    operation_id="get_book_subtitles",
+    summary="Fetch when each word of a book is heard",
+    response_class=Response,
+    responses={**TIMING_FILE, **errors.error_responses(400, 404, 409, 416, 503)},
+)
+@needs(SPEAK)
+async def get_book_subtitles(
+    book_id: BookId, format: SubtitleFormat, request: Request, state: StateDep
+) -> Response:
+    """Subtitles for the m4b, once all chapters are done and their words were timed."""
+    with state.operations.track("book_subtitles"):
+        file = await state.operations.book_reading.subtitles(book_id, format)
+    pool = state.operations.pools.downloads
+    return await send_file(request, state.store, file, pool, shown=False)
+
+
+async def _read_file(form: BookForm, operations: SpeechService) -> tuple[bytes, str]:
+    """The file that a form sends or names, and the file's name.
+
+    Raises:
+        InvalidRequest: NO_BOOK, or why it cannot be read or fetched.
+    """
+    if (form.file is None) == (not form.url):
+        raise InvalidRequest(
+            "Both file and url are sent." if form.url else "No book is sent.",
+            code="NO_BOOK",
+            hint="Send the book as `file` of a form, or its https URL as `url`.",
+        )
+    if form.file is None:
+        return await operations.book_operations.fetch(form.url)
+    read = operations.pools.books.run
+    data = await read(read_upload, form.file, MAX_BOOK_BYTES, book_error)
+    return data, form.file.filename or ""
+
+
+async def _send_whole(
+    book_id: str, kind: BookFileKind, request: Request, state: AppState
+) -> Response:
     with state.operations.track("book_file"):
-        found = await state.operations.books.whole_file(book_id)
+        found = await state.operations.books.whole_file(book_id, kind)
     if not isinstance(found, JobFile):
         return JSONResponse(found, 202, {"Retry-After": str(POLL_AFTER_S["PROCESSING"])})
-    return await send_file(
-        request, state.store, found, state.operations.pools.downloads, shown=True
-    )
+    pool = state.operations.pools.downloads
+    return await send_file(request, state.store, found, pool, shown=True)
 
 
 def _answer(book: dict[str, Any]) -> JSONResponse:

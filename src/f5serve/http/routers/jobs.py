@@ -51,6 +51,11 @@ _TIMINGS = {
     kind.partition(";")[0]: {} if name == "json" else {"schema": {"type": "string"}}
     for name, kind in MEDIA_TYPES.items()
 }
+TIMING_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Subtitles, or a table.", "content": _TIMINGS},
+    206: {"description": "The part that `Range` names.", "content": _TIMINGS},
+    304: RANGES[304],
+}
 
 ACCEPTED: dict[str, Any] = {
     "description": "It is kept in the store, and made by this server or another one.",
@@ -224,12 +229,7 @@ async def get_job_take(
     operation_id="get_job_timings",
     summary="Fetch when each word is heard",
     response_class=Response,
-    responses={
-        200: {"description": "Subtitles, or a table.", "content": _TIMINGS},
-        206: {"description": "The part that `Range` names.", "content": _TIMINGS},
-        304: RANGES[304],
-        **errors.error_responses(400, 404, 409, 416, 503),
-    },
+    responses={**TIMING_FILE, **errors.error_responses(400, 404, 409, 416, 503)},
 )
 @needs(SPEAK)
 async def get_job_timings(

@@ -66,3 +66,17 @@ export function iconButton(name, label, onclick) {
 export function setIcon(button, name) {
   button.querySelector("use")?.setAttribute("href", `#i-${name}`);
 }
+
+/**
+ * Put other rows into a list; the button that has the focus keeps it, by its label.
+ * @param {Element} list
+ * @param {Element[]} rows
+ */
+export function replaceRows(list, rows) {
+  const at = document.activeElement;
+  const label = list.contains(at) ? at?.getAttribute("aria-label") : null;
+  list.replaceChildren(...rows);
+  for (const button of label ? list.querySelectorAll("button") : []) {
+    if (button.getAttribute("aria-label") === label) button.focus();
+  }
+}

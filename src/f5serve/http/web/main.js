@@ -1,6 +1,7 @@
 // The studio: who does what when.
 
 import { Api } from "./api.js";
+import { Books } from "./books.js";
 import { Compose } from "./compose.js";
 import { byId } from "./dom.js";
 import { placeOf } from "./edit.js";
@@ -19,6 +20,7 @@ import { resultOf, speak } from "./speech.js";
 import { Spoken } from "./spoken.js";
 import { Takes } from "./takes.js";
 import { installTheme } from "./theme.js";
+import { Views } from "./views.js";
 import { Voices } from "./voices.js";
 import { Work } from "./work.js";
 
@@ -41,8 +43,11 @@ const compose = new Compose(facts);
 const result = new Result(api, player, showError);
 const voices = new Voices(api, showError);
 const history = new History(api, { open, reuse, failed: showError });
+const views = new Views();
+const books = new Books(api, voices, views);
 const server = new Server(api, (load) => {
   compose.load = load;
+  books.load = load;
 });
 new NewVoice(api, voices);
 new Lexicon(api, voices);
@@ -155,7 +160,7 @@ function showProgress({ phase, percent, done, total }) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]")) return;
+  if (document.querySelector("dialog[open]") || views.isBooks) return;
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     generate();
@@ -174,13 +179,22 @@ work.addEventListener("change", () => {
 voices.addEventListener("sample", () => {
   player.pause();
   takes.quiet();
+  books.quiet();
 });
 takes.addEventListener("sound", () => {
   player.pause();
   voices.quiet();
+  books.quiet();
+});
+books.addEventListener("sound", () => {
+  player.pause();
+  voices.quiet();
+  takes.quiet();
 });
 player.addEventListener("change", () => {
-  if (player.playing) takes.quiet();
+  if (!player.playing) return;
+  takes.quiet();
+  books.quiet();
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) server.watch();
@@ -192,6 +206,7 @@ async function fill() {
   try {
     await voices.load();
     await history.load();
+    await books.look(true);
     clearError();
   } catch (error) {
     showError(error);

@@ -1,0 +1,53 @@
+// Text whose sentences and words have times.
+
+import { make } from "./dom.js";
+
+/**
+ * @typedef {object} Sentence as the server tells it; times in seconds
+ * @property {number} number
+ * @property {number} paragraph
+ * @property {string} kind of the paragraph
+ * @property {string} text
+ * @property {number} start_time
+ * @property {string | null} doubt
+ * @property {{ word: string, start_time: number }[]} words
+ */
+
+/**
+ * A text with an element for each word. Words are looked for in their order; one that is spoken as
+ * another than is written has an element that is not shown.
+ * @param {string} text
+ * @param {{ word: string }[]} words
+ */
+export function wordNodes(text, words) {
+  /** @type {(string | HTMLElement)[]} */
+  const nodes = [];
+  /** @type {HTMLElement[]} */
+  const spans = [];
+  let end = 0;
+  for (const { word } of words) {
+    const found = text.indexOf(word, end);
+    const span = make("span", { class: "word" }, word);
+    spans.push(span);
+    if (found < 0) continue;
+    nodes.push(text.slice(end, found), span);
+    end = found + word.length;
+  }
+  return { nodes: [...nodes, text.slice(end)], spans };
+}
+
+/**
+ * Index of the last one that has begun, -1 before the first.
+ * @param {{ start_time: number }[]} ones in their order
+ * @param {number} time
+ */
+export function lastBefore(ones, time) {
+  let low = 0;
+  let high = ones.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ones[middle].start_time <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
