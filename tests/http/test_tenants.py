@@ -221,7 +221,7 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
 
 NO_VOICE_IS_NAMED = (
     *("create_dub", "create_alignment", "create_transcription", "create_job"),
-    "create_translation",
+    *("create_translation", "plan_book"),
     *("create_voice_consent", "elevenlabs_align", "elevenlabs_transcribe", "elevenlabs_add_voice"),
 )
 """Bodies whose answers do not depend on a voice, or come later."""
