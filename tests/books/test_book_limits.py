@@ -174,6 +174,7 @@ def test_an_entry_that_says_less_than_it_has() -> None:
 
 def test_too_many_characters() -> None:
     assert refused(b"word " * (limits.MAX_CHARS // 5 + 1)).code == "BOOK_TOO_LARGE"
+    assert refused(b"word\r" * (limits.MAX_LINES + 1)).code == "BOOK_TOO_LARGE"
 
 
 def test_obfuscated_fonts_are_no_protection() -> None:

@@ -52,7 +52,8 @@ def test_its_lists_are_complete() -> None:
     table = GUIDE.partition("## Routes")[2].partition("##")[0]
     named = re.findall(r"`(?:[A-Z]+ )?(/[^`]*)`", table)
     endings = tuple(path for path in named if not path.startswith(("/v1", "/v2")))
-    assert not [one.path for one in own if one.path not in named and not one.path.endswith(endings)]
+    paths = [re.sub(r":\w+}", "}", one.path) for one in own]
+    assert not [path for path in paths if path not in named and not path.endswith(endings)]
 
 
 def test_its_setting_is_read() -> None:

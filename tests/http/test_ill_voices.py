@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from f5serve.store.bounded import BoundedStore
 from f5serve.store.local import LocalStore
 from f5serve.voices import names
 from f5serve.voices.index import INDEX, Index
@@ -42,8 +43,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def folder_of(home: House) -> Path:
     store = home.service.store
-    assert isinstance(store, LocalStore)
-    return store.root
+    assert isinstance(store, BoundedStore)
+    assert isinstance(store.inner, LocalStore)
+    return store.inner.root
 
 
 def record_of(home: House, name: str) -> dict[str, Any]:

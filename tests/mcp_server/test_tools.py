@@ -259,7 +259,7 @@ def test_a_folder_must_exist(tmp_path: Path) -> None:
         with pytest.raises(InvalidRequest) as caught:
             Folder(path)
         assert caught.value.code == "FOLDER_UNREADABLE"
-    assert set(FORMATS.values()) == {"wav", "mp3", "flac", "opus", "aac", "pcm"}
+    assert set(FORMATS.values()) == {"wav", "mp3", "flac", "opus", "aac", "pcm", "ulaw", "alaw"}
 
 
 def test_a_fault_is_reported_without_its_details(

@@ -121,7 +121,7 @@ def test_a_job_left_by_a_process_is_done_for_its_tenant(tmp_path: Path) -> None:
                 await tenants.get("acme").answer(asked, f"job-{number}")
             await asyncio.to_thread(tone.at_work.wait, PATIENCE_S)
             closing = asyncio.create_task(tenants.get().close(0))
-            while not tenants.get()._runtime.is_closing:
+            while not tenants.get().runtime.is_closing:
                 await asyncio.sleep(0)
             tone.release()
             await closing

@@ -58,6 +58,7 @@ def test_an_uploaded_voice_is_listed_spoken_in_and_deleted(tmp_path: Path) -> No
                         "last_modified": told["voice"]["last_modified"],
                         "duration_s": told["voice"]["duration_s"],
                         "language": "",
+                        "read_only": False,
                         "normalize": "",
                         "styles": [],
                         "needs_review": False,

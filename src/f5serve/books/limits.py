@@ -15,6 +15,9 @@ MAX_TEXT_FILE_BYTES = 50_000_000
 MAX_CHARS = 10_000_000
 """Ten times a book of 20 hours."""
 
+MAX_LINES = 300_000
+"""Of a text file; each takes a hundred bytes while paragraphs are found."""
+
 MAX_CHAPTERS = 20_000
 MAX_BLOCK_CHARS = 1_000_000
 MAX_TITLE_CHARS = 300

@@ -12,6 +12,7 @@ from f5serve.books.headings import (
     is_bare_number,
     is_named_heading,
 )
+from f5serve.books.limits import MAX_LINES, too_large
 from f5serve.books.model import Anchor, Block
 from f5serve.books.parsed import ParsedDocument
 from f5serve.books.wrapped_lines import Line, joined, paragraphs, width_of
@@ -32,8 +33,14 @@ def read_text(text: str) -> ParsedDocument:
     """Blocks of a text file.
 
     What Project Gutenberg writes in front of and behind a book is left out.
+
+    Raises:
+        InvalidRequest: code BOOK_TOO_LARGE for too many lines.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n")
+    count = text.count("\n")
+    if count > MAX_LINES:
+        raise too_large(f"The text has {count:,} lines; {MAX_LINES:,} is the limit.")
     start, end = _START.search(text), _END.search(text)
     head = text[: min(start.start() if start else 0, _FIELDS_WITHIN)]
     fields = {name: value.strip() for name, value in _FIELD.findall(head)}

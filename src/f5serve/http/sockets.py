@@ -30,6 +30,7 @@ from f5serve.http.state import AppState, get_state
 from f5serve.http.websocket_protocol import SocketControl
 from f5serve.secrets import SPEAK, ApiKey
 from f5serve.service.active_jobs import SHUT_DOWN_CODE, shut_down_error
+from f5serve.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -79,10 +80,11 @@ class SocketSession(ABC):
         state: that of the caller's tenant, once he is known.
         has_started: whether the first message was right; an error before ends the socket.
         ends_on_error: whether later ones do so as well.
+        takes_files: whether a message may hold a recording.
     """
 
     state: AppState
-    ends_on_error = False
+    ends_on_error = takes_files = False
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
@@ -129,6 +131,8 @@ class SocketSession(ABC):
     async def run(self) -> None:
         """Serve until the caller leaves or the socket has to end."""
         await self._websocket.accept()
+        if not hasattr(self._websocket.state, "take_key"):  # else the first message has to be short
+            self._allow_messages(self._websocket.app.state.service.settings)
         self._control.on_shutdown = self._end_when_idle
         reading = asyncio.create_task(self._read_all())
         answering = asyncio.create_task(self._answer_all())
@@ -157,11 +161,8 @@ class SocketSession(ABC):
         if take_key is not None:
             take_key(key or "")
 
-    async def enter(self, files: bool = False) -> None:
+    async def enter(self) -> None:
         """Begin with a caller who is known: larger messages, and the state of his tenant.
-
-        Args:
-            files: whether messages may hold a recording.
 
         Raises:
             InvalidRequest: MISSING_SCOPE, where the key came with the first message.
@@ -169,9 +170,14 @@ class SocketSession(ABC):
         check_scope(getattr(self._websocket.state, "key", None), SPEAK)
         self.state = await get_state(self._websocket)
         self._stall_s = self.state.settings.request_timeout_s
-        limits = body_limits_of(self.state.settings)
-        self._control.limit_messages(limits.files_bytes if files else limits.plain_bytes)
+        self._allow_messages(self.state.settings)
         self._is_known = True
+
+    def _allow_messages(self, settings: Settings) -> None:
+        """Let messages be as large as bodies of requests."""
+        limits = body_limits_of(settings)
+        size = limits.files_bytes if self.takes_files else limits.plain_bytes
+        self._control.limit_messages(size)
 
     def admitted(self) -> AbstractContextManager[None]:
         """Count one text against the limits of the caller, until it is spoken.

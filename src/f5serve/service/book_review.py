@@ -26,7 +26,7 @@ MIN_CHARS = 15
 _TRIES = 10
 _UTTERANCES = 20
 _SENTENCE = re.compile(
-    r"(?:chapter\s*)?(\d{1,6})\s*(?:[.:/]|,?\s*sentence)\s*(\d{1,6})", re.IGNORECASE
+    r"(?:chapter\s*+)?(\d{1,6})\s*+(?:[.:/]|,?\s*+sentence)\s*+(\d{1,6})", re.IGNORECASE
 )
 
 

@@ -69,6 +69,8 @@ class _Config:
 class SpeechStreamSession(SocketSession):
     """One socket."""
 
+    takes_files = True
+
     def __init__(self, websocket: WebSocket) -> None:
         super().__init__(websocket)
         self._config: _Config | None = None
@@ -118,7 +120,7 @@ class SpeechStreamSession(SocketSession):
         if self._config is None:
             key = message.get("api_key")
             self.authenticate(key if isinstance(key, str) else None)
-            await self.enter(files=True)
+            await self.enter()
         config = read(SessionConfig, message)
         config.check()
         meant = await resolve_names(config, config.model or "", self.state)
