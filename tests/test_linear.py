@@ -7,6 +7,7 @@ new one is measured too. Time is that of the thread, which other work on the mac
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import importlib
 import inspect
@@ -25,6 +26,7 @@ import f5serve
 from f5serve.alignment.subtitles import FORMATS, write
 from f5serve.asr.word_errors import compare
 from f5serve.asr_types import Transcript
+from f5serve.books.reader import read_book
 from f5serve.errors import F5Error
 from f5serve.fallback.phonemes import pronounce
 from f5serve.http.elevenlabs.alignment import align_characters
@@ -388,6 +390,13 @@ MOST_OF_FUNCTIONS_S = 0.4
 """For 10,000 characters: a table is asked for each of them, by many rules in a row. What they make
 does not stay in the processor's cache, so four times the text may take more than four times."""
 
+
+def read_whatever(text: str, name: str) -> None:
+    """Read a book, or what is none."""
+    with contextlib.suppress(F5Error):
+        read_book(text.encode(), name)
+
+
 SEVERAL: dict[str, Callable[[str], object]] = {
     "compare": lambda text: compare(text, f"q{text[:-9]}x", "en"),
     "split_text of few bytes": lambda text: split_text(text, 20),
@@ -398,6 +407,9 @@ SEVERAL: dict[str, Callable[[str], object]] = {
     "align_characters": lambda text: align_characters(
         text, [WordTiming(word, 0.0, 1.0) for word in (*text.split(), *text.swapcase()[::3])], 1.0
     ),
+    "read_book of txt": lambda text: read_whatever(text, "a.txt"),
+    "read_book of Markdown": lambda text: read_whatever(text, "a.md"),
+    "read_book of HTML": lambda text: read_whatever(text, "a.html"),
     "parse_ssml of text": lambda text: parse_ssml(f"é{escape(text)}", AnyVoice()),
     **{
         f"parse_cues of {heading.split()[0]}": lambda text, heading=heading: parse_cues(  # type: ignore[misc]

@@ -166,6 +166,7 @@ def test_levels_of_mp3_at_each_bit_rate(bit_rate: int, tmp_path: Path) -> None:
     assert report.bit_rate == bit_rate
     with pytest.raises(ValueError, match="bit rate"):
         AudiobookWriter(tmp_path / "b", BookFileOptions("mp3", bit_rate=65_000), Tags())
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mp3"]
 
 
 def speech() -> Samples:
@@ -222,6 +223,10 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     ):
         pass
     assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.m4b"]
+    with pytest.raises(InvalidRequest) as caught:
+        AudiobookWriter(tmp_path / "b", BookFileOptions("opus", 22_050), Tags())
+    assert caught.value.code == "SAMPLE_RATE_NOT_SUPPORTED"
     assert [one.name for one in tmp_path.iterdir()] == ["a.m4b"]
     with pytest.raises(OSError, match="No such file"):
         AudiobookWriter(tmp_path / "none" / "a", BookFileOptions(), Tags())

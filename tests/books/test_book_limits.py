@@ -6,6 +6,8 @@ import contextlib
 import io
 import random
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -340,3 +342,35 @@ def test_damaged_pdfs() -> None:
         for _ in range(20):
             data[drawn.randrange(len(data))] = drawn.randrange(256)
         read_whatever(bytes(data))
+
+
+@pytest.mark.parametrize("kind", ["epub", "docx", "pdf", "md", "html"])
+def test_libraries_are_imported_when_they_are_used_and_named_when_they_are_missing(
+    kind: str, tmp_path: Path
+) -> None:
+    """In a process that has none of them."""
+    data = {
+        "epub": epub(ONE),
+        "docx": made.zipped({"word/document.xml": ""}),
+        "pdf": b"%PDF-1.7",
+        "html": b"<html>a",
+    }
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(data.get(kind, b"# a"))
+    code = """
+import sys
+import importlib.util
+from pathlib import Path
+find = importlib.util.find_spec
+names = ("lxml", "docx", "pypdf", "markdown_it")
+importlib.util.find_spec = lambda name: None if name in names else find(name)
+from f5serve.books.reader import read_book
+from f5serve.errors import F5Error
+try:
+    read_book(Path(sys.argv[1]))
+except F5Error as error:
+    print(error.code, *(name for name in names if name in sys.modules))
+"""
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "BOOKS_EXTRA_MISSING\n"

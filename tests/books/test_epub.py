@@ -241,6 +241,16 @@ def test_descriptions_of_pictures_by_choice() -> None:
     assert body(inner, alt_text=True)[1] == ("alt text", "A red cat")
 
 
+def test_words_that_are_drawn_are_a_heading() -> None:
+    inner = '<h1><img alt="Chapter One" src="a.png"/></h1><p>a</p>'
+    assert body(inner) == [("heading", "Chapter One"), ("paragraph", "a")]
+
+
+def test_the_language_of_a_book_that_does_not_say_it() -> None:
+    document = page("<p>Die Lampe war an, und der Fluss war langsam.</p>", language="")
+    assert read_book(epub({"a.xhtml": document}, language="")).language == "de"
+
+
 def test_ruby_and_languages() -> None:
     documents = {
         "a.xhtml": page('<p>Hi. <span xml:lang="fr">Oui.</span></p><p xml:lang="de-DE">Ja.</p>'),

@@ -6,6 +6,7 @@ has its name once it is complete.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -15,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
+from f5serve.audio.encode import check_sample_rate
 from f5serve.audio.filters import pieces
 from f5serve.audio.leveling import Leveler, Leveling
 from f5serve.audio.pictures import Picture
@@ -102,6 +104,7 @@ class AudiobookWriter:
         sample_rate: of the sound, Hz.
 
     Raises:
+        InvalidRequest: SAMPLE_RATE_NOT_SUPPORTED.
         ValueError: a bit rate that mp3 does not have.
         OSError: the file cannot be written; every method may raise it.
     """
@@ -121,8 +124,15 @@ class AudiobookWriter:
         self._rate = options.output_rate or sample_rate
         self._samples = self._encoded = 0
         self._chapters: list[tuple[int, str]] = []
-        self._open(_CODECS[options.format], tags, cover)
-        self.write(_room_tone(options.head_s, sample_rate))
+        check_sample_rate("aac" if options.format == "m4b" else options.format, self._rate)
+        self._partial.touch()  # FFmpeg opens it with the first sound only
+        self._output: Any = None
+        try:
+            self._open(_CODECS[options.format], tags, cover)
+            self.write(_room_tone(options.head_s, sample_rate))
+        except BaseException:
+            self.abort()
+            raise
 
     def _open(self, codec: _Codec, tags: Tags, cover: Picture | None) -> None:
         import av
@@ -134,8 +144,7 @@ class AudiobookWriter:
                 raise ValueError(f"mp3 has no bit rate of {bit_rate}")
             self._gain = np.float32(1 / MP3_SCALES[bit_rate])
         self._leveler = Leveler(self._options.leveling, self._sample_rate, self._rate)
-        self._partial.touch()  # FFmpeg opens it with the first sound only
-        self._output: Any = av.open(
+        self._output = av.open(
             str(self._partial), "w", format=codec.container, options=dict(codec.options)
         )
         stream: Any = self._output.add_stream(codec.codec, rate=self._rate, layout="mono")
@@ -194,10 +203,10 @@ class AudiobookWriter:
 
     def abort(self) -> None:
         """Remove what was written."""
-        try:
-            self._output.close()
-        finally:
-            self._partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            if self._output is not None:
+                self._output.close()
+        self._partial.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -214,7 +223,7 @@ class AudiobookWriter:
         try:
             self.close()
         except BaseException:
-            self._partial.unlink(missing_ok=True)
+            self.abort()
             raise
 
     def _marks(self) -> list[dict[str, Any]]:

@@ -24,11 +24,11 @@ _BLOCK_STEPS = 4
 _ABSOLUTE_GATE_LUFS, _RELATIVE_GATE_LU = -70.0, -10.0
 _OFFSET_LUFS = -0.691
 _FILTER_RATE = 48_000
-_HIGH_SHELVING = (
+_PRE_FILTER = (
     "b0=1.53512485958697:b1=-2.69169619938640:b2=1.19839281085285"
     ":a0=1:a1=-1.69065929318241:a2=0.73248077421585"
 )
-_HIGH_PASS = "b0=1:b1=-2:b2=1:a0=1:a1=-1.99004745483398:a2=0.99007225036621"
+_RLB_FILTER = "b0=1:b1=-2:b2=1:a0=1:a1=-1.99004745483398:a2=0.99007225036621"
 """The two filters of K-weighting at 48 kHz, as BS.1770 lists them."""
 
 OVERSAMPLING = 4
@@ -146,7 +146,7 @@ class LoudnessMeter:
 
         self._sample_rate = sample_rate
         chain = [("aresample", str(_FILTER_RATE))] if sample_rate != _FILTER_RATE else []
-        chain += [("biquad", f"{_HIGH_SHELVING}:r=f64"), ("biquad", f"{_HIGH_PASS}:r=f64")]
+        chain += [("biquad", f"{_PRE_FILTER}:r=f64"), ("biquad", f"{_RLB_FILTER}:r=f64")]
         self._filters = FilterChain(chain, sample_rate)
         self._oversampled = soxr.ResampleStream(
             sample_rate, OVERSAMPLING * sample_rate, 1, dtype="float32", quality="HQ"

@@ -53,10 +53,6 @@ class Summary:
     languages: Counter[str]
     has_words: bool
 
-    @property
-    def count(self) -> int:
-        return len(self.chars) - 1
-
 
 @dataclass(slots=True)
 class Documents:
@@ -265,10 +261,10 @@ class _Divider:
     def chapter(self, number: int, mark: Mark, end: Position) -> Chapter:
         """One chapter."""
         chars = self._chars.between(mark.at, end)
-        headings = self._within(self._headings, mark.at, end)
+        headings = _within(self._headings, mark.at, end)
         title = mark.title or next((title for _, title in headings if title), "")
         reason = mark.reason or reason_of_title(title)
-        phrases = {p for _, found in self._within(self._legal, mark.at, end) for p in found}
+        phrases = {p for _, found in _within(self._legal, mark.at, end) for p in found}
         if not reason and len(phrases) > 1 and chars < _MOST_OF_LEGAL_PAGE:
             reason = "copyright page"
         title = title or reason.capitalize() or f"Section {number}"
@@ -281,11 +277,13 @@ class _Divider:
             number, title, mark.level, chars, not reason, reason, language, source=source
         )
 
-    def _within(
-        self, found: list[tuple[Position, T]], start: Position, end: Position
-    ) -> list[tuple[Position, T]]:
-        first = bisect_left(found, start, key=itemgetter(0))
-        return found[first : bisect_left(found, end, key=itemgetter(0))]
+
+def _within(
+    found: list[tuple[Position, T]], start: Position, end: Position
+) -> list[tuple[Position, T]]:
+    """Those at positions from the start up to the end."""
+    first = bisect_left(found, start, key=itemgetter(0))
+    return found[first : bisect_left(found, end, key=itemgetter(0))]
 
 
 def _merged(run: list[_Division], following: _Division | None) -> list[_Division]:

@@ -14,9 +14,10 @@ from f5serve.books.epub_package import Package, read_package
 from f5serve.books.limits import MAX_COVER_BYTES, bad_book, empty_book, too_large
 from f5serve.books.markup_blocks import MarkupBlocks
 from f5serve.books.markup_reader import markup_text, read_markup
-from f5serve.books.model import Book, Cover, ReadOptions
+from f5serve.books.model import Book, Chapter, Cover, ReadOptions
 from f5serve.books.parsed import Mark, ParsedDocument
 from f5serve.errors import F5Error
+from f5serve.text.language import language_of
 
 PICTURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 """What covers may be, by how they begin."""
@@ -69,12 +70,13 @@ def read_epub(source: Path | bytes, title: str, sha256: str, options: ReadOption
     index_of = {path: index for index, path in enumerate(paths)}
     marks = _marks(navigation.entries, index_of, summaries)
     types = _types(package, navigation.landmarks, index_of)
+    chapters = make_chapters(documents, summaries, marks, types)
     return Book(
         kind="epub",
         title=title_of(" ".join(package.titles[:1])) or title,
         authors=tuple(package.authors or package.contributors[:1]),
-        language=package.language,
-        chapters=make_chapters(documents, summaries, marks, types),
+        language=package.language or _language(chapters),
+        chapters=chapters,
         sha256=sha256,
         identifier=package.identifier,
         date=next(iter(package.dates), ""),
@@ -104,6 +106,12 @@ def _marks(
         return found
     by_heading = heading_marks(summaries)
     return by_heading if len(by_heading) > 1 else found or by_heading
+
+
+def _language(chapters: Sequence[Chapter]) -> str:
+    """The language of a book that does not say it: that of its first chapter."""
+    first = next(chapter for chapter in chapters if chapter.spoken)
+    return language_of("\n".join(block.text for block in first.blocks()))
 
 
 def _types(

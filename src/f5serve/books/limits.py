@@ -19,7 +19,6 @@ MAX_LINES = 300_000
 """Of a text file; each takes a hundred bytes while paragraphs are found."""
 
 MAX_CHAPTERS = 20_000
-MAX_BLOCK_CHARS = 1_000_000
 MAX_TITLE_CHARS = 300
 MAX_COVER_BYTES = 20_000_000
 

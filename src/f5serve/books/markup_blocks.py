@@ -222,7 +222,8 @@ class MarkupBlocks:
             opened.begins_at = len(self._pieces)
 
     def _add_picture(self, description: str) -> None:
-        if len(description) == 1 and description.isupper():  # the first letter of a chapter
+        is_initial = len(description) == 1 and description.isupper()
+        if is_initial or self._open[-1].kind == "heading":  # words that are drawn
             self.add_words(description)
         elif description and self._options.alt_text:
             self._flush()

@@ -29,13 +29,13 @@ from f5serve.books.wrapped_lines import Line, joined, paragraphs, width_of
 MAX_PAGES = 20_000
 _LIMITS = {
     "memory_bytes": 2_000_000_000,
-    "cpu_s": 600,
+    "cpu_s": 300,
     "report_bytes": 100_000_000,
     "max_pages": MAX_PAGES,
     "max_chars": MAX_CHARS,
     "max_chapters": MAX_CHAPTERS,
 }
-_TIMEOUT_S = 1_200.0
+_TIMEOUT_S = 600.0
 _CHILD = Path(__file__).with_name("pdf_child.py")
 
 _EDGE_LINES = 2
