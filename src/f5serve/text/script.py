@@ -26,6 +26,9 @@ MAX_VOICES = 32
 MAX_NAMES = 64
 """Different names that are looked up for one text: lines may begin with any word and a colon."""
 
+MAX_NAME_CHARS = 256
+"""More than a voice and its style have together: each `_` in a name is looked at."""
+
 MAX_PAUSE_S = 60.0
 SPEEDS = (0.25, 4.0)
 
@@ -211,7 +214,7 @@ class AnyVoice:
 
 def style_splits(name: str) -> Iterator[tuple[str, str]]:
     """What may be voice and style in a name such as `ana_very_happy`: the longest voice first."""
-    at = name.rfind("_")
+    at = name.rfind("_") if len(name) <= MAX_NAME_CHARS else 0
     while at > 0:
         yield name[:at], name[at + 1 :].lower()
         at = name.rfind("_", 0, at)
