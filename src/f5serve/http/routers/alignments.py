@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from pydantic import BaseModel, Field
 
-from f5serve.alignment.aligners import Aligners
 from f5serve.alignment.subtitles import MEDIA_TYPES, Mode, SubtitleFormat, as_dict, write
 from f5serve.audio.decode import LONG
 from f5serve.http import errors
@@ -16,7 +15,7 @@ from f5serve.http.deadlines import RequestDeadline
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
 from f5serve.http.scopes import needs
-from f5serve.http.state import StateDep
+from f5serve.http.state import AppState, StateDep
 from f5serve.secrets import SPEAK
 from f5serve.synthesis.word_timing import MAX_TEXT_CHARS, Recording, RecordingAlignment, align
 
@@ -96,10 +95,7 @@ async def create_alignment(
     form: Annotated[AlignmentForm, Depends()], state: StateDep, request: Request
 ) -> Alignment | Response:
     """When each word of a known text is heard in a recording; as JSON, or as subtitles."""
-    deadline = RequestDeadline(state.settings.request_timeout_s)
-    with state.operations.track("align"):
-        work = state.operations.pools.alignments.run(_align, state.aligners, form, deadline)
-        aligned = await deadline.answer(request.receive, work)
+    aligned = await align_upload(state, request, form.file, form.text, form.language)
     if aligned is None:
         return Response(status_code=CLIENT_CLOSED)
     name = form.timing_format
@@ -112,12 +108,24 @@ async def create_alignment(
     )
 
 
-def _align(
-    aligners: Aligners, form: AlignmentForm, deadline: RequestDeadline
-) -> RecordingAlignment:
-    deadline.check()  # it may have waited long for its turn
-    recording = Recording(read_upload(form.file, LONG.max_bytes))
-    return align(aligners, recording, form.text, form.language, deadline.check)
+async def align_upload(
+    state: AppState, request: Request, file: UploadFile, text: str, language: str = ""
+) -> RecordingAlignment | None:
+    """When the words of a text are heard in an uploaded recording; None when the caller has left.
+
+    Raises:
+        F5Error: DEADLINE_PASSED, or as `align`.
+    """
+    deadline = RequestDeadline(state.settings.request_timeout_s)
+
+    def work() -> RecordingAlignment:
+        deadline.check()  # it may have waited long for its turn
+        recording = Recording(read_upload(file, LONG.max_bytes))
+        return align(state.aligners, recording, text, language, deadline.check)
+
+    with state.operations.track("align"):
+        running = state.operations.pools.alignments.run(work)
+        return await deadline.answer(request.receive, running)
 
 
 def _to_schema(aligned: RecordingAlignment) -> Alignment:

@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 
-from f5serve.alignment.aligners import Aligners
 from f5serve.audio.decode import LONG
 from f5serve.http import errors
 from f5serve.http.deadlines import RequestDeadline
@@ -25,6 +24,7 @@ from f5serve.http.elevenlabs.schemas import (
 )
 from f5serve.http.middleware.access_log import CLIENT_CLOSED
 from f5serve.http.request_body import read_upload, upload_route
+from f5serve.http.routers.alignments import align_upload
 from f5serve.http.routers.transcriptions import open_recogniser
 from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, StateDep
@@ -35,7 +35,7 @@ from f5serve.synthesis.transcription import (
     TranscriptionOptions,
     transcribe_pieces,
 )
-from f5serve.synthesis.word_timing import MAX_TEXT_CHARS, Recording, RecordingAlignment, align
+from f5serve.synthesis.word_timing import MAX_TEXT_CHARS
 from f5serve.text.language import canonical_tag
 from f5serve.types import WordTiming
 
@@ -78,10 +78,7 @@ async def create_forced_alignment(
     form: Annotated[AlignmentForm, Depends()], state: StateDep, request: Request
 ) -> ForcedAlignment | Response:
     """When each character and word of a known text is heard in a recording."""
-    deadline = RequestDeadline(state.settings.request_timeout_s)
-    with state.operations.track("align"):
-        work = state.operations.pools.alignments.run(_align, state.aligners, form, deadline)
-        aligned = await deadline.answer(request.receive, work)
+    aligned = await align_upload(state, request, form.file, form.text)
     if aligned is None:
         return Response(status_code=CLIENT_CLOSED)
     found = aligned.found
@@ -93,14 +90,6 @@ async def create_forced_alignment(
         ],
         loss=_loss(found.confidence),
     )
-
-
-def _align(
-    aligners: Aligners, form: AlignmentForm, deadline: RequestDeadline
-) -> RecordingAlignment:
-    deadline.check()  # it may have waited long for its turn
-    recording = Recording(read_upload(form.file, LONG.max_bytes))
-    return align(aligners, recording, form.text, "", deadline.check)
 
 
 @dataclass(frozen=True, slots=True)
