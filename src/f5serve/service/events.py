@@ -5,6 +5,7 @@ Chunks come in order. A caller that attaches late gets the earlier events first.
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -77,6 +78,10 @@ class AudioFile:
     size: int
     read: Callable[[int, int], bytes]
 
+    def base64(self) -> str:
+        """All of it, for an answer; blocks."""
+        return base64.b64encode(self.read(0, self.size)).decode()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Completed:
@@ -102,12 +107,21 @@ JobEvent = Progress | AudioChunk | AudioFile | SpokenWords | Completed
 
 async def response_of(events: AsyncGenerator[JobEvent, None]) -> dict[str, Any]:
     """The response at the end of all events; raises as they do."""
-    response: dict[str, Any] = {}
+    return (await file_and_response(events))[1]
+
+
+async def file_and_response(
+    events: AsyncGenerator[JobEvent, None],
+) -> tuple[AudioFile | None, dict[str, Any]]:
+    """The whole speech, where such a file was delivered, and the response; raises as the events."""
+    file, response = None, dict[str, Any]()
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Completed):
+            if isinstance(event, AudioFile):
+                file = event
+            elif isinstance(event, Completed):
                 response = event.response
-    return response
+    return file, response
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,7 @@ Each request is a `tts` job, as with /v1/audio/speech.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -51,7 +49,7 @@ from f5serve.http.streaming import SpeechResponse, StreamOptions, cancel_on_disc
 from f5serve.http.voice_names import resolve_voice
 from f5serve.http.voice_path import VOICE_ID
 from f5serve.secrets import SPEAK
-from f5serve.service.events import AudioFile, Completed, DeliveryOptions
+from f5serve.service.events import DeliveryOptions, file_and_response
 from f5serve.service.job_handle import JobHandle
 from f5serve.service.request_errors import MAX_TIMEOUT_S
 from f5serve.service.requests import TTSRequest
@@ -214,15 +212,9 @@ class Speech:
 
     async def _collect(self) -> tuple[str, Mapping[str, Any]]:
         handle = await self.submit(streams=False)
-        file, response = None, dict[str, Any]()
-        async with aclosing(handle.events()) as events:
-            async for event in events:
-                if isinstance(event, AudioFile):
-                    file = event
-                elif isinstance(event, Completed):
-                    response = event.response
+        file, response = await file_and_response(handle.events())
         assert file is not None  # as `whole_files` promises
-        return await self.caller.state.operations.pools.encoders.finish(_base64, file), response
+        return await self.caller.state.operations.pools.encoders.finish(file.base64), response
 
     @property
     def _options(self) -> StreamOptions:
@@ -252,10 +244,6 @@ class Speech:
             "X-Accel-Buffering": "no",
         }
         return {name: value for name, value in found.items() if value}
-
-
-def _base64(file: AudioFile) -> str:
-    return base64.b64encode(file.read(0, file.size)).decode()
 
 
 async def resolve_voice_id(state: AppState, voice_id: str) -> str:

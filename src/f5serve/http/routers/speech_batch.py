@@ -6,7 +6,6 @@ The answer is JSON that is sent while it is made: what is behind the next text w
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import time
 from collections import deque
@@ -44,7 +43,7 @@ from f5serve.http.state import (
 from f5serve.http.streaming import cancel_on_disconnect
 from f5serve.http.word_timestamps import word_timestamps
 from f5serve.secrets import SPEAK
-from f5serve.service.events import AudioFile, Completed, DeliveryOptions
+from f5serve.service.events import AudioFile, DeliveryOptions, file_and_response
 
 _log = logging.getLogger(__name__)
 
@@ -188,13 +187,7 @@ class BatchResponse(Response):
         handle = await self._state.operations.submit(
             asked.request, self._id(index), delivery, owner=self._owner
         )
-        file, response = None, dict[str, Any]()
-        async with aclosing(handle.events()) as events:
-            async for event in events:
-                if isinstance(event, AudioFile):
-                    file = event
-                elif isinstance(event, Completed):
-                    response = event.response
+        file, response = await file_and_response(handle.events())
         return _Spoken(asked, file, response)
 
     async def _result(self, index: int, spoken: _Spoken) -> SpeechItemResult:
@@ -203,7 +196,7 @@ class BatchResponse(Response):
         audio = None
         if file is not None and file.size <= self._room:
             encoders = self._state.operations.pools.encoders
-            audio = await encoders.finish(_base64, file)
+            audio = await encoders.finish(file.base64)
             self._room -= file.size
         words = response.get("word_timings")
         return SpeechItemResult(
@@ -241,7 +234,3 @@ class BatchResponse(Response):
 
     def _id(self, index: int) -> str:
         return f"{self._job_id}-{index}"
-
-
-def _base64(file: AudioFile) -> str:
-    return base64.b64encode(file.read(0, file.size)).decode()
