@@ -80,3 +80,26 @@ export function replaceRows(list, rows) {
     if (button.getAttribute("aria-label") === label) button.focus();
   }
 }
+
+/**
+ * Take a file that is dropped onto an area, which shows that it does.
+ * @param {HTMLElement} area
+ * @param {(file: File) => void} take
+ */
+export function acceptDrops(area, take) {
+  const over = (/** @type {DragEvent} */ event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    area.classList.add("over");
+  };
+  area.addEventListener("dragenter", over);
+  area.addEventListener("dragover", over);
+  area.addEventListener("dragleave", () => area.classList.remove("over"));
+  area.addEventListener("drop", (event) => {
+    area.classList.remove("over");
+    const file = event.dataTransfer?.files[0];
+    if (!file) return;
+    event.preventDefault();
+    take(file);
+  });
+}

@@ -1,6 +1,6 @@
 // A book that is to be spoken: its file, the plan, the chapters and the voices.
 
-import { byId, iconButton, make } from "./dom.js";
+import { acceptDrops, byId, iconButton, make } from "./dom.js";
 import { counted, roughly } from "./format.js";
 import { clearError, say, showError } from "./notices.js";
 
@@ -41,26 +41,7 @@ export class NewBook {
     });
     byId("cast-add").addEventListener("click", () => this._addSpeaker());
     voices.addEventListener("change", () => this._measure());
-    this._acceptDrops(byId("book-drop"));
-  }
-
-  /** @param {HTMLElement} area */
-  _acceptDrops(area) {
-    const over = (/** @type {DragEvent} */ event) => {
-      if (!event.dataTransfer?.types.includes("Files")) return;
-      event.preventDefault();
-      area.classList.add("over");
-    };
-    area.addEventListener("dragenter", over);
-    area.addEventListener("dragover", over);
-    area.addEventListener("dragleave", () => area.classList.remove("over"));
-    area.addEventListener("drop", (event) => {
-      area.classList.remove("over");
-      const file = event.dataTransfer?.files[0];
-      if (!file) return;
-      event.preventDefault();
-      this._take(file);
-    });
+    acceptDrops(byId("book-drop"), (file) => this._take(file));
   }
 
   /**

@@ -1,6 +1,6 @@
 // A recording becomes a voice: dropped, chosen or made here, with its words and the consent.
 
-import { byId, setIcon } from "./dom.js";
+import { acceptDrops, byId, setIcon } from "./dom.js";
 import { clock } from "./format.js";
 import { clearError, say, showError } from "./notices.js";
 import { MAX_S, Recorder } from "./recorder.js";
@@ -35,33 +35,13 @@ export class NewVoice {
       event.preventDefault();
       this._save();
     });
-    this._acceptDrops(byId("drop"));
-    this._acceptDrops(byId("voices"));
+    for (const id of ["drop", "voices"]) acceptDrops(byId(id), (file) => this.open(file));
   }
 
   /** @param {File} [file] */
   open(file) {
     if (!this._dialog.open) this._dialog.showModal();
     if (file) this._take(file);
-  }
-
-  /** @param {HTMLElement} area */
-  _acceptDrops(area) {
-    const over = (/** @type {DragEvent} */ event) => {
-      if (!event.dataTransfer?.types.includes("Files")) return;
-      event.preventDefault();
-      area.classList.add("over");
-    };
-    area.addEventListener("dragenter", over);
-    area.addEventListener("dragover", over);
-    area.addEventListener("dragleave", () => area.classList.remove("over"));
-    area.addEventListener("drop", (event) => {
-      area.classList.remove("over");
-      const file = event.dataTransfer?.files[0];
-      if (!file) return;
-      event.preventDefault();
-      this.open(file);
-    });
   }
 
   /** @param {File | null | undefined} file */
