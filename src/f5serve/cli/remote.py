@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -158,22 +158,43 @@ def refuse_what_stays_here(args: argparse.Namespace) -> None:
     Raises:
         InvalidRequest: BAD_OPTION, RECORDING_NOT_SENT.
     """
-    for name in _HERE_ALONE:
-        if getattr(args, name):
-            raise InvalidRequest(
-                f"--{name.replace('_', '-')} applies to this machine, but --server uses another.",
-                code="BAD_OPTION",
-                hint="Leave one of them out.",
-            )
+    refuse_here_alone(args, _HERE_ALONE)
     if args.takes != 1:
         raise InvalidRequest(
             "Takes are files of a job, but --server streams one speech.",
             code="BAD_OPTION",
             hint="Send takes to POST /v1/jobs, or leave --server out.",
         )
-    if Path(args.voice).is_file():
+    refuse_recording(args.voice, "a text")
+
+
+def refuse_here_alone(args: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse options that need this machine.
+
+    Raises:
+        InvalidRequest: BAD_OPTION, for the first of `names` that was given.
+    """
+    for name in names:
+        if getattr(args, name):
+            raise InvalidRequest(
+                f"--{name.replace('_', '-')} applies to this machine, but --server uses another.",
+                code="BAD_OPTION",
+                hint="Leave one of them out.",
+            )
+
+
+def refuse_recording(voice: str, sent: str) -> None:
+    """Refuse a voice that is a file of this machine.
+
+    Args:
+        sent: what a recording is not sent with, as "a text".
+
+    Raises:
+        InvalidRequest: RECORDING_NOT_SENT.
+    """
+    if Path(voice).is_file():
         raise InvalidRequest(
-            f"{args.voice[-100:]!r} is a recording on this machine, which is not sent with a text.",
+            f"{voice[-100:]!r} is a recording on this machine, which is not sent with {sent}.",
             code="RECORDING_NOT_SENT",
             hint="Make a voice of it once, on the server's page or by POST /v1/audio/voices; then "
             "give its name with -v.",

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from f5serve.cli.client import ServerClient
 from f5serve.cli.output import Output, made_folder
+from f5serve.cli.remote import refuse_here_alone, refuse_recording
 from f5serve.errors import InvalidRequest
 from f5serve.service.book_jobs import BookFields
 from f5serve.service.book_operations import MAX_BOOK_BYTES
@@ -53,20 +54,8 @@ def _check(args: argparse.Namespace) -> str:
     Raises:
         InvalidRequest: BAD_OPTION, RECORDING_NOT_SENT.
     """
-    for name in _HERE_ALONE:
-        if getattr(args, name):
-            raise InvalidRequest(
-                f"--{name} applies to this machine, but --server uses another.",
-                code="BAD_OPTION",
-                hint="Leave one of them out.",
-            )
-    if Path(args.voice).is_file():
-        raise InvalidRequest(
-            f"{args.voice[-100:]!r} is a recording on this machine, which is not sent with a book.",
-            code="RECORDING_NOT_SENT",
-            hint="Make a voice of it once, on the server's page or by POST /v1/audio/voices; then "
-            "give its name with -v.",
-        )
+    refuse_here_alone(args, _HERE_ALONE)
+    refuse_recording(args.voice, "a book")
     is_file = args.output is None or args.output.lower().endswith(".m4b")
     format = str(args.format or ("m4b" if is_file else "flac"))
     if format not in _FORMATS or (format == "flac" and args.output and is_file):
