@@ -11,16 +11,19 @@ import concurrent.futures
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from f5serve.doctor.checks_services import unreadable_records
 from f5serve.doctor.report import Report, health_summary
 from f5serve.errors import F5Error
 from f5serve.jobs.record_reader import UnreadableRecords
 from f5serve.store.bounded import BoundedStore
+
+if TYPE_CHECKING:
+    from f5serve.service.service import SpeechService
 
 _log = logging.getLogger(__name__)
 
@@ -198,3 +201,28 @@ def overall_status(model: str, store: str, down: list[str]) -> str:
     if model != "ready":
         return "failed" if model == "failed" else "loading"
     return "ok" if store == "ok" and not down else "degraded"
+
+
+async def answer_health(
+    service: SpeechService, payload: Mapping[str, Any], owner: str
+) -> dict[str, Any]:
+    """Version, state, queue and findings of this process."""
+    runtime, model = service.runtime, service.runtime.executor.health()
+    seen = await runtime.health_checks.get()
+    wait_s, start = runtime.admission.backlog_s, runtime.options.start
+    return {
+        "status": overall_status(model["state"], seen["store"], runtime.background.down),
+        **service.job_store.program,
+        "model": model,
+        "store": seen.pop("store"),
+        "device": runtime.executor.description,
+        "queue": {
+            "jobs": sum(each.running for each in runtime.services),
+            "waiting": runtime.executor.waiting,
+            "estimated_s": None if wait_s is None else round(wait_s, 1),
+        },
+        "background": runtime.background.health(),
+        "metrics": runtime.metrics.summary(runtime.executor.counters()),
+        **seen,
+        "start": start() if start else None,
+    }

@@ -32,7 +32,7 @@ from f5serve.service.chapters import ChapterRequest
 from f5serve.service.dependencies import Dependencies, Enqueue, ServiceOptions
 from f5serve.service.dubs import DubRequest
 from f5serve.service.events import ChunkStore, Completed, DeliveryOptions, JobEvent, response_of
-from f5serve.service.health_answer import answer_health
+from f5serve.service.health import answer_health
 from f5serve.service.job_handle import JobHandle, JobQueries
 from f5serve.service.queue import QUEUE_ATTEMPTS, QUEUED_AS, AsyncJobs, JobQueue, without_queued_as
 from f5serve.service.request_errors import check_job_id
