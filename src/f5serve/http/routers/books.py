@@ -257,7 +257,7 @@ async def get_book_chapter_audio(
     """A chapter that is done, as FLAC; `Range` and `If-None-Match` work."""
     with state.operations.track("download"):
         file = await state.operations.books.chapter_file(book_id, number)
-    return await send_file(request, state.store, file, state.operations.pools.downloads, shown=True)
+    return await send_file(request, state, file, shown=True)
 
 
 @router.get(
@@ -352,8 +352,7 @@ async def get_book_subtitles(
     """Subtitles for the m4b, once all chapters are done and their words were timed."""
     with state.operations.track("book_subtitles"):
         file = await state.operations.book_reading.subtitles(book_id, format)
-    pool = state.operations.pools.downloads
-    return await send_file(request, state.store, file, pool, shown=False)
+    return await send_file(request, state, file, shown=False)
 
 
 async def _read_file(form: BookForm, operations: SpeechService) -> tuple[bytes, str]:
@@ -382,8 +381,7 @@ async def _send_whole(
         found = await state.operations.books.whole_file(book_id, kind)
     if not isinstance(found, JobFile):
         return JSONResponse(found, 202, {"Retry-After": str(POLL_AFTER_S["PROCESSING"])})
-    pool = state.operations.pools.downloads
-    return await send_file(request, state.store, found, pool, shown=True)
+    return await send_file(request, state, found, shown=True)
 
 
 def _answer(book: dict[str, Any]) -> JSONResponse:

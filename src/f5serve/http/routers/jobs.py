@@ -197,8 +197,7 @@ async def get_job_result(job_id: Id, state: StateDep) -> JSONResponse:
 async def get_job_audio(job_id: Id, request: Request, state: StateDep) -> Response:
     """The sound itself, in the format that was asked for; `Range` and `If-None-Match` work."""
     file = await state.operations.job_file(job_id)
-    pool = state.operations.pools.downloads
-    return await send_file(request, state.store, file, pool, shown=True)
+    return await send_file(request, state, file, shown=True)
 
 
 @router.head("/v1/jobs/{job_id}/takes/{part}/{take}", include_in_schema=False)
@@ -219,8 +218,7 @@ async def get_job_take(
 ) -> Response:
     """One version of a part of a script; both are counted from 0."""
     file = await state.operations.job_file(job_id, take=(part, take))
-    pool = state.operations.pools.downloads
-    return await send_file(request, state.store, file, pool, shown=True)
+    return await send_file(request, state, file, shown=True)
 
 
 @router.head("/v1/jobs/{job_id}/timings/{format}", include_in_schema=False)
@@ -237,8 +235,7 @@ async def get_job_timings(
 ) -> Response:
     """Any format, whether it was asked for or not, where the words of the job were timed."""
     file = await state.operations.job_file(job_id, format)
-    pool = state.operations.pools.downloads
-    return await send_file(request, state.store, file, pool, shown=False)
+    return await send_file(request, state, file, shown=False)
 
 
 @router.delete(
@@ -276,13 +273,10 @@ def _reachable(url: str, path: str) -> str:
     return url if url.startswith(("http://", "https://")) else path
 
 
-async def send_file(
-    request: Request, store: ObjectStore, file: JobFile, pool: BoundedExecutor, shown: bool
-) -> Response:
+async def send_file(request: Request, state: AppState, file: JobFile, shown: bool) -> Response:
     """The file, or the part of it that `Range` names.
 
     Args:
-        pool: threads that read it.
         shown: whether a browser may play it in place, rather than save it.
 
     Raises:
@@ -312,7 +306,7 @@ async def send_file(
     status = 200 if found is None else 206
     if not file.key:
         return Response(file.data[start:end], status, headers, file.mime)
-    read = partial(_read, store, file, pool, end)
+    read = partial(_read, state.store, file, state.operations.pools.downloads, end)
     parts = _parts(read, await read(start), start, end)
     return StreamingResponse(parts, status, headers, file.mime)
 
