@@ -105,6 +105,7 @@ def test_a_paused_book_waits(home: House) -> None:
 
 
 def test_books_are_listed_and_removed(home: House) -> None:
+    post(home, book_id="stays")
     until(home, post(home, book_id="gone")["book_id"])
     listed = BookList.model_validate(home.client.get("/v1/books").json())
     assert "gone" in [one.book_id for one in listed.books]
