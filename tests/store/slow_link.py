@@ -16,7 +16,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 _PIECE = 1 << 20
-_LEAST_PIECE = 16 << 10
+_LEAST_PIECE = 1 << 10
 _TURN_S = 0.01  # most of the line that one piece may take, so that connections share it
 _CREDIT_S = 0.05  # what a late thread may catch up on
 
