@@ -61,6 +61,12 @@ def upload(api: JobApi, tenant: str, name: str) -> None:
     ask(api, tenant, endpoint="upload", voice_name=name, voice_file=wave, ref_text=words)
 
 
+def own_voices(api: JobApi, tenant: str) -> list[str]:
+    """The voices that are listed for a tenant, without those that are everybody's."""
+    listed = ask(api, tenant, endpoint="list_voices")["voices"]
+    return [one["name"] for one in listed if not one["name"].startswith("public/")]
+
+
 def test_a_job_without_a_tenant_or_with_a_wrong_one_is_refused(api: JobApi) -> None:
     hello = {"text": "Hello there."}
     assert refused(api, **hello) == "TENANT_NEEDED"
@@ -74,7 +80,7 @@ def test_every_operation_is_of_its_tenant(api: JobApi) -> None:
     upload(api, "acme", "ana")
     said = ask(api, "acme", text="Of acme alone.", local_voice="ana")
     job, about = said["job_id"], {"job_id": said["job_id"]}
-    assert ask(api, "beta", endpoint="list_voices")["count"] == 0
+    assert own_voices(api, "beta") == []
     assert refused(api, "beta", text="Hello.", local_voice="ana") == "VOICE_NOT_FOUND"
     assert refused(api, "beta", endpoint="delete_voice", voice_name="ana") == "VOICE_NOT_FOUND"
     for endpoint in ("status", "result", "download", "cancel"):
@@ -82,7 +88,7 @@ def test_every_operation_is_of_its_tenant(api: JobApi) -> None:
     assert ask(api, "acme", endpoint="status", **about)["status"] == "COMPLETED"
     assert ask(api, "acme", endpoint="result", **about)["job_id"] == job
     assert ask(api, "acme", endpoint="download", **about)["job_id"] == job
-    assert ask(api, "acme", endpoint="list_voices")["count"] == 1
+    assert own_voices(api, "acme") == ["ana.wav"]
     assert ask(api, "beta", endpoint="health")["status"] == "ok"
 
 
@@ -98,7 +104,7 @@ def test_a_job_for_later_comes_back_to_its_tenant(api: JobApi) -> None:
 def test_a_public_voice_is_read_by_all(api: JobApi) -> None:
     upload(api, "public", "Ben")
     voices = ask(api, "beta", endpoint="list_voices")["voices"]
-    assert [(one["name"], one["read_only"]) for one in voices] == [("public/Ben.wav", True)]
+    assert ("public/Ben.wav", True) in [(one["name"], one["read_only"]) for one in voices]
     assert ask(api, "beta", text="Hello.", local_voice="public/Ben.wav")["job_id"]
     deleting = {"endpoint": "delete_voice", "voice_name": "public/Ben"}
     assert refused(api, "beta", **deleting) == "VOICE_READ_ONLY"
