@@ -118,7 +118,9 @@ def test_a_row_begins_without_waiting_for_the_gpu(name: str, dtype: torch.dtype)
     wave = Wave(np.full(6 * 24_000, 0.1, np.float32))
     voice = Voice("v", wave, "Some words.", revision="r")
     utterance = Utterance("hello", voice, 1500, 5, SamplingOptions(nfe_step=16))
-    for seq in [Sequence.of(utterance, ReferencePrompt.of(voice), [1] * 100) for _ in range(2)]:
+    for seq in [
+        Sequence.of(utterance, ReferencePrompt.of(voice), [1] * 100, runner) for _ in range(2)
+    ]:
         with Trace() as trace:
             runner.start(seq)
         assert seq.x.device.type == "cuda"

@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from f5serve.engine.loop import PREPARE_AHEAD, EngineLoop
 from f5serve.engine.model_runner import ModelRunner, PendingWaves
 from f5serve.engine.request import ReferencePrompt, Sequence, SequenceStatus
 from f5serve.engine.scheduler import FIRST_STEPS, Scheduler
+from f5serve.engine.step_cost import StepCostModel
 from f5serve.errors import EngineFailed, F5Error, InvalidRequest
 from f5serve.types import SamplingOptions, Wave
 
@@ -64,8 +65,10 @@ class Counting(ModelRunner):
     """
 
     vocodes_in_batches = False
+    token_work = 1.0
 
     def __init__(self) -> None:
+        self.cost = StepCostModel()
         self.steps: list[list[str]] = []
         self.fails: Callable[[list[Named]], None] = lambda batch: None
         self.gate: threading.Semaphore | None = None
@@ -146,7 +149,8 @@ def runner() -> Counting:
 
 @pytest.fixture
 def loop(runner: Counting) -> Iterator[EngineLoop]:
-    loop = EngineLoop(runner, Scheduler(250))
+    loop = EngineLoop(Scheduler(250))
+    loop.add_model(runner)
     loop.idle_s = 0.2
     yield loop
     ended = time.monotonic() + LIMIT_S
@@ -155,12 +159,19 @@ def loop(runner: Counting) -> Iterator[EngineLoop]:
     assert loop._thread is None, "the thread outlives its work"
 
 
+def of_first_model(loop: EngineLoop, sequences: Iterable[Sequence]) -> list[Sequence]:
+    """The sequences, for the model of the loop unless they are for another one."""
+    for seq in sequences:
+        seq.runner = seq.runner or loop.runners[0]
+    return list(sequences)
+
+
 class Caller(threading.Thread):
     """A call in a thread of its own."""
 
     def __init__(self, loop: EngineLoop, *sequences: Sequence, **options: Any) -> None:
         super().__init__(daemon=True)
-        self.loop, self.sequences, self.options = loop, sequences, options
+        self.loop, self.sequences, self.options = loop, of_first_model(loop, sequences), options
         self.order: list[int] = []
         self.waves: dict[int, Wave] = {}
         self.error: BaseException | None = None
@@ -182,7 +193,7 @@ class Caller(threading.Thread):
 
 def say(loop: EngineLoop, *sequences: Sequence, **options: Any) -> list[int]:
     """Lengths of the waves of a call."""
-    waves = dict(loop.run(sequences, **options))
+    waves = dict(loop.run(of_first_model(loop, sequences), **options))
     return [len(waves[i].samples) for i in range(len(sequences))]
 
 
@@ -287,7 +298,8 @@ def test_a_call_that_waits_is_asked_as_well(loop: EngineLoop, runner: Counting) 
 
 
 def test_a_caller_that_goes_away_takes_its_rows_with_it(loop: EngineLoop, runner: Counting) -> None:
-    finished = loop.run([sequence("short", 60, steps=1), sequence("long", 60, steps=1000)])
+    sequences = [sequence("short", 60, steps=1), sequence("long", 60, steps=1000)]
+    finished = loop.run(of_first_model(loop, sequences))
     assert next(finished)[0] == 0
     finished.close()
     assert loop.scheduler.requests == []
@@ -515,7 +527,7 @@ def test_a_step_is_no_longer_than_pays(loop: EngineLoop, runner: Counting, by_co
     loop.scheduler.resize(16_000)
     loop.scheduler.by_cost = by_cost
     for tokens in range(1000, 12_000, 500):  # seconds: a fixed part, and a part for each token
-        loop.scheduler.cost.observe(tokens, 0.005 + 1e-5 * tokens)
+        runner.cost.observe(tokens, 0.005 + 1e-5 * tokens)
     # 0.005 is a tenth of a step of 4500 tokens, which are 2250 frames with guidance.
     assert loop.counters()["batch_frames"] == (pytest.approx(2250, abs=2) if by_cost else 16_000)
     runner.gate = threading.Semaphore(0)
@@ -530,9 +542,9 @@ def test_steps_in_which_a_gpu_loads_its_kernels_say_nothing_about_costs(
 ) -> None:
     loop.scheduler.by_cost = True
     say(loop, sequence("a", steps=FIRST_STEPS))
-    assert loop.estimate_s([sequence("b")]) is None
+    assert loop.estimate_s(of_first_model(loop, [sequence("b")])) is None
     say(loop, sequence("c", steps=1))
-    assert loop.estimate_s([sequence("b")]) is not None
+    assert loop.estimate_s(of_first_model(loop, [sequence("b")])) is not None
 
 
 @pytest.mark.parametrize("alive", [True, False])
@@ -630,12 +642,12 @@ def test_nothing_to_say_is_said_at_once(loop: EngineLoop) -> None:
 
 
 def test_estimates_follow_what_was_measured(loop: EngineLoop, runner: Counting) -> None:
-    assert loop.estimate_s([sequence("a")]) is None
+    assert loop.estimate_s(of_first_model(loop, [sequence("a")])) is None
     runner.fails = lambda batch: time.sleep(1e-4 * sum(seq.frames for seq in batch))
     say(loop, sequence("a", 100), sequence("b", 240))
-    needed_s = loop.estimate_s([sequence("c", 200, steps=10)])
+    needed_s = loop.estimate_s(of_first_model(loop, [sequence("c", 200, steps=10)]))
     assert 0.1 < needed_s < 1  # a busy machine sleeps longer, never shorter
-    twice_s = loop.estimate_s([sequence("c", 200, steps=10)] * 2)
+    twice_s = loop.estimate_s(of_first_model(loop, [sequence("c", 200, steps=10)] * 2))
     assert twice_s == pytest.approx(2 * needed_s, rel=0.1)
 
 

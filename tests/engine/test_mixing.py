@@ -323,7 +323,7 @@ def test_a_reference_has_the_frames_that_were_counted() -> None:
 def test_a_sequence_prepared_by_its_caller_is_the_sequence() -> None:
     runner, asked = speaker().runner, utterance("a", 150, voice(1))
     plain, prepared = (
-        Sequence.of(asked, ReferencePrompt.of(voice(1)), [1, 2, 3]) for _ in range(2)
+        Sequence.of(asked, ReferencePrompt.of(voice(1)), [1, 2, 3], runner) for _ in range(2)
     )
     runner.prepare(prepared)
     assert prepared.host_inputs is not None

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f5serve.engine.request import ReferencePrompt, Sequence
-from f5serve.engine.scheduler import FairQueue, StepCostModel, select
+from f5serve.engine.scheduler import FairQueue, select
+from f5serve.engine.step_cost import StepCostModel
 from f5serve.types import SamplingOptions
 
 PROMPT = ReferencePrompt(1, 1)

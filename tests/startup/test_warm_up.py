@@ -47,7 +47,7 @@ class Elsewhere:
 def met(where: str) -> Watched:
     engine = speaker()
     runner = Watched(engine.runner)
-    engine.loop.runner = runner
+    engine.runner = runner
     engine.scheduler.resize(4096)
     pretending: Any = Elsewhere(engine, where)
     warm_up(pretending)

@@ -62,6 +62,11 @@ class ModelConfig:
         return self.heads if self.rope_heads is None else self.rope_heads
 
     @property
+    def token_work(self) -> float:
+        """Products of the blocks for one frame, in millions, to compare models by."""
+        return self.depth * self.dim**2 * (4 + 2 * self.ff_mult) / 1e6
+
+    @property
     def n_modulations(self) -> int:
         """Vectors that a time point gives the model: adaLN's for F5-TTS, E2-TTS's time token."""
         if self.backbone == "unett":

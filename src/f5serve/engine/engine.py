@@ -20,18 +20,17 @@ from pathlib import Path
 import torch
 
 from f5serve.engine import attention, checkpoint, cpu, ops
-from f5serve.engine.checkpoint import CheckpointFile
 from f5serve.engine.config import preset
-from f5serve.engine.cuda import GraphCapturer, GraphLimits, RunAheadLimit, SideStream
+from f5serve.engine.cuda import GraphCapturer, GraphLimits
 from f5serve.engine.cuda_graphs import FP8_TOLERANCE
+from f5serve.engine.device import SharedDevice
 from f5serve.engine.fused import Provide, provide, use_kernels
-from f5serve.engine.loop import EngineLoop
-from f5serve.engine.model_runner import ModelRunner, max_batch_frames
+from f5serve.engine.model_runner import ModelRunner
+from f5serve.engine.modules import memory_of
 from f5serve.engine.ops import set_ops
 from f5serve.engine.quantize import QUANTISED, fp8_works, quantize_blocks
 from f5serve.engine.request import ReferencePrompt, Sequence
 from f5serve.engine.schedule import ScheduleCache
-from f5serve.engine.scheduler import Scheduler
 from f5serve.engine.vocos import Vocos
 from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable
@@ -68,16 +67,18 @@ class F5Engine:
     concurrent = True
     max_text_bytes = 4 * MAX_DURATION_FRAMES
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wired once, by what loads it
         self,
         backbone: checkpoint.Backbone,
         schedules: ScheduleCache,
         vocoder: Vocos,
         vocab: Vocab,
         model: str,
+        shared: SharedDevice | None = None,
     ) -> None:
         device, dtype = schedules.device, schedules.dtype
         self.model = model
+        self.shared = shared or SharedDevice(device)
         self._vocab = vocab
         self._schedules = schedules
         self._attention, attend = attention.choose(device, dtype)
@@ -85,15 +86,17 @@ class F5Engine:
         self._fused = False
         self._precision = str(dtype).removeprefix("torch.")
         set_ops(backbone, self._plain)
-        self.runner = ModelRunner(backbone, schedules, attend, vocoder)
-        self.scheduler = Scheduler(max_batch_frames(device))
-        self.loop = EngineLoop(self.runner, self.scheduler)
-        self.runner.parallel_cfg = cpu.ParallelCfg.on(device)
-        if device.type == "cuda":
-            self.runner.run_ahead, self.runner.side_stream = RunAheadLimit(), SideStream(device)
-            self.scheduler.by_cost = True
-            # Libraries keep what they have found out by thread: a new one would begin anew.
-            self.loop.idle_s = None
+        self.runner = ModelRunner(
+            backbone,
+            schedules,
+            attend,
+            vocoder,
+            self.shared.parallel_cfg,
+            self.shared.run_ahead,
+            self.shared.side_stream,
+        )
+        self.loop, self.scheduler = self.shared.loop, self.shared.loop.scheduler
+        self.loop.add_model(self.runner)
 
     def use_kernels(self, provide: Provide) -> None:
         """Compute steps with the project's own kernels, where a trial agrees.
@@ -183,15 +186,25 @@ class F5Engine:
         """Seconds that the device needs for these alone; None before anything was measured."""
         return self.loop.estimate_s(self._sequences(utterances))
 
+    def close(self) -> None:
+        """Leave the device to other models; nothing may be under way, and nothing comes again."""
+        self.loop.remove_model(self.runner)
+        self.runner.clear_batch()
+        self.runner.release_memory()
+
+    def memory(self) -> dict[int, int]:
+        """Bytes of each piece of memory that holds weights, by its address: models share some."""
+        return memory_of(self.runner.backbone, self.runner.vocoder)
+
     def counters(self) -> Mapping[str, float]:
-        """See `types.Engine.counters`."""
+        """See `types.Engine.counters`; of all models on the device."""
         return {**self.loop.counters(), "fused_kernels": float(self._fused)}
 
     def _sequences(self, utterances: abc.Sequence[Utterance]) -> list[Sequence]:
         prompts = {u.voice.revision: u.voice for u in utterances}
         made = {revision: ReferencePrompt.of(voice) for revision, voice in prompts.items()}
         return [
-            Sequence.of(u, made[u.voice.revision], self._vocab.ids(tokenize(text)))
+            Sequence.of(u, made[u.voice.revision], self._vocab.ids(tokenize(text)), self.runner)
             for u in utterances
             for text in [without_emoji(spoken_ref_text(u.voice) + u.text)]
         ]
@@ -210,6 +223,7 @@ class EngineOptions:
         batch_frames: most mel frames of a step; 0 goes by the device's memory.
         cuda_graphs: whether steps may be recorded and replayed on a GPU.
         fused_kernels: whether steps may be computed with the project's own kernels on a GPU.
+        shared: of another engine, whose device this one works on as well.
     """
 
     device: str = "auto"
@@ -220,6 +234,7 @@ class EngineOptions:
     batch_frames: int = 0
     cuda_graphs: bool = True
     fused_kernels: bool = True
+    shared: SharedDevice | None = None
 
 
 def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOptions) -> F5Engine:
@@ -235,11 +250,12 @@ def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOp
     """
     placement = _placement(options)
     backbone, schedules = checkpoint.load(weights, arch, placement, options.original)
-    with CheckpointFile.inspect(vocoder).open() as tensors:
-        vocos = Vocos.from_tensors(tensors, placement.device)
     words = Vocab.from_file(vocab)
     _check_vocab(words, schedules.config.vocab_size - 1)
-    return _finish(F5Engine(backbone, schedules, vocos, words, options.model or arch), options)
+    shared = options.shared or SharedDevice(placement.device)
+    vocos = shared.vocoder(vocoder)
+    engine = F5Engine(backbone, schedules, vocos, words, options.model or arch, shared)
+    return _finish(engine, options)
 
 
 def load_random(arch: str, options: EngineOptions, seed: int = 0) -> F5Engine:
@@ -252,7 +268,7 @@ def load_random(arch: str, options: EngineOptions, seed: int = 0) -> F5Engine:
     vocab = Vocab([chr(code) for code in range(ord(" "), ord("~") + 1)])
     vocos = Vocos.from_tensors(random_vocos(seed), placement.device)
     name = options.model or f"random:{arch}"
-    return _finish(F5Engine(backbone, schedules, vocos, vocab, name), options)
+    return _finish(F5Engine(backbone, schedules, vocos, vocab, name, options.shared), options)
 
 
 def _placement(options: EngineOptions) -> checkpoint.DeviceAndDtype:
@@ -267,7 +283,9 @@ def _placement(options: EngineOptions) -> checkpoint.DeviceAndDtype:
         )
     device = torch.device(name)
     _check_format(options.dtype, device)
-    if device.type == "cpu":
+    if (
+        device.type == "cpu" and options.shared is None
+    ):  # else steps are under way with these threads
         torch.set_num_threads(options.threads or usable_threads())
         if options.dtype == "fp16":
             log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
@@ -300,6 +318,16 @@ def prepare_process(device: torch.device) -> None:
 
 
 def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
+    try:
+        _accelerate(engine, options)
+    except BaseException:
+        engine.close()
+        raise
+    log.info("%s ready: %s", engine.model, engine.description)
+    return engine
+
+
+def _accelerate(engine: F5Engine, options: EngineOptions) -> None:
     if options.fused_kernels and engine.runner.device.type == "cuda":
         # Before layers are quantised, which would make every difference larger.
         engine.use_kernels(provide)
@@ -309,10 +337,10 @@ def _finish(engine: F5Engine, options: EngineOptions) -> F5Engine:
         engine.use_fast_linear()
     if options.batch_frames:
         engine.scheduler.resize(options.batch_frames)
+    else:
+        engine.shared.fit_batches()
     if options.cuda_graphs:
         engine.use_graphs()
-    log.info("%s ready: %s", engine.model, engine.description)
-    return engine
 
 
 def _check_vocab(vocab: Vocab, expected: int) -> None:

@@ -1,5 +1,7 @@
 """The engine loop: one thread owns the device; sequences join and leave between ODE steps.
 
+Several models may share the device: a step is of one of them, and `Scheduler` says of which.
+
 Requests come from any thread. Their waves go out as they are finished, and so does their own
 failure, which no other request sees.
 """
@@ -37,12 +39,13 @@ class EngineLoop:
     """Takes requests from any thread and works on all of them in one.
 
     Attributes:
+        runners: of the models that are loaded.
         broken: whether the device has failed for good.
         idle_s: see `IDLE_S`.
     """
 
-    def __init__(self, runner: ModelRunner, scheduler: Scheduler) -> None:
-        self.runner = runner
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.runners: list[ModelRunner] = []
         self.scheduler = scheduler
         self.broken = False
         self.idle_s: float | None = IDLE_S
@@ -52,6 +55,17 @@ class EngineLoop:
         self._totals: defaultdict[str, float] = defaultdict(float)
 
     # Called by any thread.
+
+    def add_model(self, runner: ModelRunner) -> None:
+        """Take in a model, whose sequences may come from now on."""
+        with self._changed:
+            self.runners.append(runner)
+
+    def remove_model(self, runner: ModelRunner) -> None:
+        """Let a model go that has no sequences here."""
+        with self._changed:
+            assert all(seq.runner is not runner for seq in self.scheduler.sequences())
+            self.runners.remove(runner)
 
     def run(
         self,
@@ -71,11 +85,12 @@ class EngineLoop:
         self._add(request, deadline)
         try:
             for seq in sequences[:PREPARE_AHEAD]:
-                self.runner.prepare(seq)
+                seq.runner.prepare(seq)
             for i, _ in enumerate(sequences):
                 event = request.events.get()
                 if i + PREPARE_AHEAD < len(sequences):
-                    self.runner.prepare(sequences[i + PREPARE_AHEAD])
+                    later = sequences[i + PREPARE_AHEAD]
+                    later.runner.prepare(later)
                 if isinstance(event, BaseException):
                     raise event
                 yield event
@@ -116,12 +131,16 @@ class EngineLoop:
             sequences = self.scheduler.sequences()
             waiting = sum(seq.status is SequenceStatus.WAITING for seq in sequences)
             counted = dict(self._totals)
+            runners = list(self.runners)
+        of_runners: defaultdict[str, float] = defaultdict(float)
+        for name, amount in (item for runner in runners for item in runner.counters().items()):
+            of_runners[name] += amount
         counted |= {
             "padding_frames": 0,  # sequences are packed; only replayed steps are padded
-            **self.runner.counters(),
+            **of_runners,
             "rows_running": len(sequences) - waiting,
             "rows_waiting": waiting,
-            "batch_frames": self.scheduler.batch_frames,
+            "batch_frames": self.scheduler.batch_frames(runners),
         }
         backlog_s = self.estimate_s(sequences)
         return counted if backlog_s is None else counted | {"backlog_s": backlog_s}
@@ -141,7 +160,7 @@ class EngineLoop:
     def _wait_for_work(self) -> bool:
         """Whether there is any; the thread ends when there is none for long."""
         while not self._has_work(PAUSE_S):
-            if self.broken or not self._use_time(self.runner.capture_pending):
+            if self.broken or not self._capture(is_idle=True):
                 break
         with self._changed:
             if self._changed.wait_for(lambda: self.scheduler.requests, self.idle_s):
@@ -153,14 +172,19 @@ class EngineLoop:
         with self._changed:
             return bool(self._changed.wait_for(lambda: self.scheduler.requests, within_s))
 
-    def _use_time(self, capture: Callable[[], bool]) -> bool:
-        """Whether more may be captured; an error fails no request, unless the device is broken."""
-        try:
-            return capture()
-        except Exception as error:  # noqa: BLE001 - see above
-            if to_engine_error(error, self.runner).code == "DEVICE_BROKEN":
-                self._break()
-            return False
+    def _capture(self, is_idle: bool) -> bool:
+        """Whether a model has more to capture; an error fails no request, unless the device is
+        broken.
+        """
+        for runner in list(self.runners):
+            try:
+                if runner.capture_pending() if is_idle else runner.capture_overdue():
+                    return True
+            except Exception as error:  # noqa: BLE001 - see above
+                if to_engine_error(error, runner).code == "DEVICE_BROKEN":
+                    self._break()
+                    return False
+        return False
 
     def _iterate(self) -> None:
         """One step, and the waves that are there."""
@@ -168,7 +192,7 @@ class EngineLoop:
             self._check_cancelled(request)
         batch = self.scheduler.schedule()
         if batch:
-            self._use_time(self.runner.capture_overdue)
+            self._capture(is_idle=False)
         if batch and not self.broken:
             self._run_step(batch)
         self._collect(wait=not batch)
@@ -184,18 +208,18 @@ class EngineLoop:
 
     def _run_step(self, batch: list[Sequence]) -> None:
         """Start the sequences that are new, take a step, and vocode those that are complete."""
-        failing = None
+        failing, runner = None, batch[0].runner
         try:
             for seq in batch:
                 failing = seq
                 if seq.status is SequenceStatus.WAITING:
-                    self.runner.start(seq)
+                    runner.start(seq)
             failing = batch[0] if len(batch) == 1 else None
             began = time.perf_counter()
-            self.runner.step(batch)
+            runner.step(batch)
             self._count_step(batch, time.perf_counter() - began)
         except Exception as error:  # noqa: BLE001 - it fails the sequences, not the thread
-            failure = to_engine_error(error, self.runner)
+            failure = to_engine_error(error, runner)
         else:
             self._vocode([seq for seq in batch if not seq.steps_left])
             return
@@ -211,8 +235,8 @@ class EngineLoop:
     def _vocode(self, complete: list[Sequence]) -> None:
         complete.sort(key=lambda seq: seq.index)
         if complete:
-            self.runner.clear_batch()
-        in_a_batch = len(complete) > 1 and self.runner.vocodes_in_batches
+            complete[0].runner.clear_batch()
+        in_a_batch = len(complete) > 1 and complete[0].runner.vocodes_in_batches
         if in_a_batch and self._start_vocoder(complete, may_fail=True):
             return
         for seq in complete:
@@ -221,13 +245,13 @@ class EngineLoop:
 
     def _start_vocoder(self, sequences: list[Sequence], may_fail: bool = False) -> bool:
         """Whether the waves of these are on their way; with `may_fail` an error has no effect."""
-        began = time.perf_counter()
+        began, runner = time.perf_counter(), sequences[0].runner
         try:
-            pending = self.runner.vocode(sequences)
+            pending = runner.vocode(sequences)
         except Exception as error:  # noqa: BLE001 - as above
             if may_fail:  # which one it was is found out one by one
                 return False
-            failure = to_engine_error(error, self.runner)
+            failure = to_engine_error(error, runner)
         else:
             for seq in sequences:
                 seq.status = SequenceStatus.VOCODING
@@ -249,7 +273,7 @@ class EngineLoop:
             try:
                 results: Iterable[Wave | F5Error] = pending.waves()
             except Exception as error:  # noqa: BLE001 - as above; each caller gets one of its own
-                results = [to_engine_error(error, self.runner) for _ in sequences]
+                results = [to_engine_error(error, sequences[0].runner) for _ in sequences]
             self._count(vocoder_s=time.perf_counter() - began)
             self._pending.remove(entry)
             for seq, result in zip(sequences, results, strict=True):
@@ -282,8 +306,9 @@ class EngineLoop:
             for seq in batch:
                 if seq.status is SequenceStatus.RUNNING and not seq.step:
                     seq.release(SequenceStatus.WAITING)
-            self.runner.clear_batch()
-            self.runner.release_memory()
+            batch[0].runner.clear_batch()
+            for runner in list(self.runners):
+                runner.release_memory()
             log.warning("%s: going on with at most %d frames", failure, limit)
         else:
             self._release((failing or batch[0]).request, failure)
@@ -318,7 +343,8 @@ class EngineLoop:
                 seq.release(SequenceStatus.FINISHED)
             request.sequences.clear()
         try:
-            self.runner.clear_batch()
+            for runner in list(self.runners):
+                runner.clear_batch()
         finally:
             if failure is not None:
                 request.events.put(failure)

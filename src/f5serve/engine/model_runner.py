@@ -31,6 +31,7 @@ from f5serve.engine.packing import BatchLayout, StepConditioning
 from f5serve.engine.request import Sequence, SequenceStatus
 from f5serve.engine.sampler import apply_cfg, embed_condition, initial_noise, restore_reference
 from f5serve.engine.schedule import ScheduleCache
+from f5serve.engine.step_cost import StepCostModel
 from f5serve.engine.vocos import Vocos
 from f5serve.errors import EngineFailed, F5Error
 from f5serve.types import Wave
@@ -58,6 +59,7 @@ class ModelRunner:
         parallel_cfg: on CPUs, computes the two branches of CFG side by side.
         run_ahead, side_stream: on GPUs; the second is where mels become waves.
         graphs: CUDA graphs of steps, where they are enabled.
+        cost: what its steps cost.
     """
 
     backbone: Backbone
@@ -68,12 +70,18 @@ class ModelRunner:
     run_ahead: RunAheadLimit | None = None
     side_stream: SideStream | None = None
     graphs: CudaGraphCache | None = None
+    cost: StepCostModel = field(default_factory=StepCostModel)
     _last_batch: StepBatch | None = field(default=None, init=False)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.schedules.device
+
+    @property
+    def token_work(self) -> float:
+        """See `ModelConfig.token_work`."""
+        return self.schedules.config.token_work
 
     # A sequence starts, takes steps, and is vocoded.
 

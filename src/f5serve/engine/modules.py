@@ -219,6 +219,20 @@ def replace_linear(model: nn.Module, make: Callable[[nn.Linear], nn.Module]) -> 
                     setattr(parent, name, make(child))
 
 
+def memory_of(*models: nn.Module) -> dict[int, int]:
+    """Bytes of each piece of memory that the tensors of these models lie in, by its address."""
+    found: dict[int, int] = {}
+    for part in (part for model in models for part in model.modules()):
+        own = [*part.parameters(False), *part.buffers(False)]
+        for tensor in (*own, *(one for one in vars(part).values() if isinstance(one, Tensor))):
+            if tensor.layout is torch.strided:
+                storage = tensor.untyped_storage()
+                found[storage.data_ptr()] = storage.nbytes()
+            else:  # packed for MKL, in memory of its own
+                found[id(tensor)] = tensor.numel() * tensor.element_size()
+    return found
+
+
 def _hz_to_mel(hz: Tensor) -> Tensor:
     return 2595.0 * torch.log10(1.0 + hz / 700.0)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +27,9 @@ from f5serve.types import (
     Wave,
     samples_to_frames,
 )
+
+if TYPE_CHECKING:
+    from f5serve.engine.model_runner import ModelRunner
 
 MIN_CFG_STRENGTH = 1e-5
 """Below this strength the unconditional branch is not computed."""
@@ -94,6 +98,7 @@ class Sequence:
         number: counts sequences in the order of arrival.
         virtual_finish: see scheduler.py.
         deadline, latest_start: monotonic seconds; it is urgent from the second to the first.
+        runner: the model that it is for.
         step: ODE steps taken.
         host_inputs: token ids and noise, made before it starts (`ModelRunner.prepare`).
         schedule: time grid and modulation, on the device as the next two.
@@ -113,6 +118,7 @@ class Sequence:
     virtual_finish: float = 0.0
     deadline: float = math.inf
     latest_start: float = math.inf
+    runner: ModelRunner = None  # type: ignore[assignment] # set where it goes to a loop
     status: SequenceStatus = SequenceStatus.WAITING
     step: int = 0
     host_inputs: tuple[Tensor, Tensor] | None = None
@@ -121,12 +127,19 @@ class Sequence:
     x: Tensor = None  # type: ignore[assignment]
 
     @classmethod
-    def of(cls, utterance: Utterance, prompt: ReferencePrompt, token_ids: list[int]) -> Sequence:
+    def of(
+        cls,
+        utterance: Utterance,
+        prompt: ReferencePrompt,
+        token_ids: list[int],
+        runner: ModelRunner,
+    ) -> Sequence:
         """As long as planned, and at least a frame longer than tokens and reference."""
         shortest = max(len(token_ids), prompt.frames) + 1
         frames = min(max(utterance.duration_frames, shortest), MAX_DURATION_FRAMES)
         frames = max(frames, prompt.frames + 1)
-        return cls(prompt, token_ids, frames, utterance.seed, utterance.options)
+        seed, options = utterance.seed, utterance.options
+        return cls(prompt, token_ids, frames, seed, options, runner=runner)
 
     @property
     def uses_cfg(self) -> bool:
@@ -137,6 +150,11 @@ class Sequence:
     def step_tokens(self) -> int:
         """Frames that a step computes for it: twice its own with CFG."""
         return self.frames * (2 if self.uses_cfg else 1)
+
+    @property
+    def step_work(self) -> float:
+        """Work of a step, to compare models of different sizes by."""
+        return self.step_tokens * self.runner.token_work
 
     @property
     def steps_left(self) -> int:

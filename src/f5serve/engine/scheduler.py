@@ -1,4 +1,4 @@
-"""The scheduler: which sequences take the next ODE step, and what steps cost.
+"""The scheduler: which sequences take the next ODE step.
 
 Each request gets the share of the device that it would have if all requests were served at once
 and equally fast (weighted fair queueing). A sequence's virtual finish time is when that would have
@@ -10,15 +10,17 @@ for it by being interleaved.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from bisect import insort
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from f5serve.engine.request import Request, Sequence, SequenceStatus
 
-DECAY = 0.98
-"""Weight of all steps so far when the cost of one more is observed."""
+if TYPE_CHECKING:
+    from f5serve.engine.model_runner import ModelRunner
+
 FIXED_SHARE = 0.1
 """Steps so long that their fixed cost is this part of them are long enough: more sequences would
 only make those wait that join."""
@@ -40,7 +42,8 @@ def select(sequences: list[Sequence], max_frames: int, now: float = -math.inf) -
 
     Urgent ones come by their deadline, then all by virtual finish time, then by age. They are
     filled into `max_frames`; what does not fit is passed over, except that the first always runs,
-    alone if it is longer. So the sequence with the smallest virtual finish time takes every step.
+    alone if it is longer. So the sequence with the smallest virtual finish time takes every step,
+    and others of its model with it: a step is of one model.
 
     Args:
         now: monotonic seconds; without it no sequence is urgent.
@@ -53,7 +56,7 @@ def select(sequences: list[Sequence], max_frames: int, now: float = -math.inf) -
     selected: list[Sequence] = []
     left = max_frames
     for seq in sorted(sequences, key=order):
-        if not selected or seq.frames <= left:
+        if not selected or (seq.frames <= left and seq.runner is selected[0].runner):
             selected.append(seq)
             left -= seq.frames
     return selected
@@ -73,12 +76,10 @@ class Scheduler:
         self.max_batch_frames = max_batch_frames
         self.by_cost = by_cost
         self.policy: Policy = select
-        self.cost = StepCostModel()
         self.requests: list[Request] = []
         self._memory_limit = max_batch_frames
         self._queue = FairQueue()
         self._added = 0
-        self._steps = 0
         self._may_be_urgent = False
 
     def resize(self, max_batch_frames: int) -> None:
@@ -86,9 +87,13 @@ class Scheduler:
         self.max_batch_frames = self._memory_limit = max_batch_frames
         self.by_cost = False
 
+    def fit(self, max_batch_frames: int) -> None:
+        """Take the limit that memory allows, now that a model has come or gone."""
+        self.max_batch_frames = self._memory_limit = max_batch_frames
+
     def add(self, request: Request, deadline: float = math.inf, needed_s: float = 0.0) -> None:
         """Take in a request that needs the device for so long and is due at a monotonic time."""
-        work = [seq.step_tokens * seq.options.nfe_step for seq in request.sequences]
+        work = [seq.step_work * seq.options.nfe_step for seq in request.sequences]
         finish_times = self._queue.add(work)
         request.finish_tag = finish_times[-1]
         for seq, finish in zip(request.sequences, finish_times, strict=True):
@@ -113,17 +118,17 @@ class Scheduler:
         # Every second step knows no urgency, so that deadlines starve no request.
         self._may_be_urgent = not self._may_be_urgent
         now = time.monotonic() if self._may_be_urgent else -math.inf
-        return self.policy(waiting, self.batch_frames, now)
+        return self.policy(waiting, self.batch_frames(seq.runner for seq in waiting), now)
 
     def step_taken(self, batch: list[Sequence], seconds: float) -> None:
-        """Note a step that these have taken."""
-        tokens = sum(seq.step_tokens for seq in batch)
-        if not self.by_cost or self._steps >= FIRST_STEPS:
-            self.cost.observe(tokens, seconds)
-        self._steps += 1
+        """Note a step that these, of one model, have taken."""
+        cost = batch[0].runner.cost
+        if not self.by_cost or cost.steps >= FIRST_STEPS:
+            cost.observe(sum(seq.step_tokens for seq in batch), seconds)
+        cost.steps += 1
         self._memory_limit += self._memory_limit // REGROWTH + 1
         self._memory_limit = min(self.max_batch_frames, self._memory_limit)
-        self._queue.advance(tokens)
+        self._queue.advance(sum(seq.step_work for seq in batch))
 
     def halve(self, batch: list[Sequence]) -> int:
         """A step of these was too much: the next ones have at most half as many frames."""
@@ -135,21 +140,29 @@ class Scheduler:
         """What was too much is gone."""
         self._memory_limit = self.max_batch_frames
 
-    @property
-    def batch_frames(self) -> int:
-        """Most mel frames of the next step."""
+    def batch_frames(self, runners: Iterable[ModelRunner]) -> int:
+        """Most mel frames of the next step, of whichever of these models."""
         limit = min(self._memory_limit, self.max_batch_frames)
-        tokens = self.cost.worthwhile_tokens(FIXED_SHARE) if self.by_cost else None
-        return limit if tokens is None else min(limit, max(MIN_BATCH_FRAMES, int(tokens / 2)))
+        for runner in set(runners) if self.by_cost else ():
+            tokens = runner.cost.worthwhile_tokens(FIXED_SHARE)
+            if tokens is not None:
+                limit = min(limit, max(MIN_BATCH_FRAMES, int(tokens / 2)))
+        return limit
 
     def estimate_s(self, sequences: Iterable[Sequence]) -> float | None:
         """Seconds that these need until their mels are complete, alone; None before any step."""
+        by_model: defaultdict[ModelRunner, list[Sequence]] = defaultdict(list)
+        for seq in sequences:
+            by_model[seq.runner].append(seq)
+        times = [self._estimate_s(runner, of_model) for runner, of_model in by_model.items()]
+        return None if None in times else sum(filter(None, times))
+
+    def _estimate_s(self, runner: ModelRunner, sequences: list[Sequence]) -> float | None:
         parts = [(seq, seq.steps_left) for seq in sequences]
         tokens = sum(seq.step_tokens * steps for seq, steps in parts)
-        limit = self.batch_frames if self.by_cost else self.max_batch_frames
+        limit = self.batch_frames([runner]) if self.by_cost else self.max_batch_frames
         full_steps = sum(seq.frames * steps for seq, steps in parts) / limit
-        steps = max([full_steps, *(steps for _, steps in parts)])
-        return self.cost.estimate_s(steps, tokens)
+        return runner.cost.estimate_s(max([full_steps, *(steps for _, steps in parts)]), tokens)
 
 
 class FairQueue:
@@ -184,47 +197,3 @@ class FairQueue:
         """The request that would have ended then was given up."""
         if finish_tag in self._finish_times:
             self._finish_times.remove(finish_tag)
-
-
-class StepCostModel:
-    """Seconds of a step as a linear function of its tokens, fitted to the last steps.
-
-    Old steps count less and less. Safe to read from any thread.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)  # of 1, x, y, x*x, x*y
-
-    def observe(self, tokens: float, seconds: float) -> None:
-        """A step over that many tokens took that long."""
-        x, y = tokens, seconds
-        new = (1.0, x, y, x * x, x * y)
-        with self._lock:
-            self._sums = tuple(DECAY * a + b for a, b in zip(self._sums, new, strict=True))  # type: ignore[assignment]
-
-    def estimate_s(self, steps: float, tokens: float) -> float | None:
-        """Seconds of `steps` steps over `tokens` tokens in all; None before the first step."""
-        fit = self._fit()
-        return None if fit is None else steps * fit[0] + fit[1] * tokens
-
-    def worthwhile_tokens(self, fixed_share: float) -> float | None:
-        """Tokens of a step whose fixed cost is that share of it; None where it is not known."""
-        fit = self._fit()
-        if fit is None or not fit[2] or not fit[1]:
-            return None
-        fixed, each, _ = fit
-        return fixed * (1 / fixed_share - 1) / each
-
-    def _fit(self) -> tuple[float, float, bool] | None:
-        """Seconds of a step and of each token, and whether steps differed enough to tell them."""
-        with self._lock:
-            n, x, y, xx, xy = self._sums
-        if not x:
-            return None
-        spread = n * xx - x * x
-        # Steps of nearly one size say nothing about the fixed cost.
-        is_known = spread > 1e-3 * n * xx
-        slope = (n * xy - x * y) / spread if is_known else y / x
-        slope = min(max(slope, 0.0), y / x)
-        return (y - slope * x) / n, slope, is_known
