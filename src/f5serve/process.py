@@ -46,6 +46,7 @@ NICENESS = 10
 
 _PR_SET_PDEATHSIG = 1
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 Check = Callable[[], None]
 """Raises once the result is no longer wanted."""
@@ -114,6 +115,15 @@ def usable_threads(quota_file: Path = _CGROUP_QUOTA) -> int:
     except (OSError, ValueError):  # no cgroup v2, or "max"
         pass
     return max(1, cores)
+
+
+def memory_limit(limit_file: Path = _CGROUP_MEMORY) -> int:
+    """Bytes that this process may take: those of the machine, or fewer by its container."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(there, int(limit_file.read_text()))
+    except (OSError, ValueError):  # no cgroup v2, or "max"
+        return there
 
 
 def never_cancelled() -> None:

@@ -87,6 +87,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def gigabytes(text: str) -> float:
+    """Gigabytes, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ValueError("a number of gigabytes")
+    return value
+
+
 def share(text: str) -> float:
     """A part of the whole, 0..1."""
     try:
@@ -391,6 +402,21 @@ class Settings:
     )
     model: str = setting(
         "F5_MODEL", "F5TTS_v1_Base", str, "Model id; `f5serve models list` shows them."
+    )
+    models: str = setting(
+        "F5_MODELS",
+        "",
+        str,
+        "More models that requests may name or that are chosen by their language, with commas "
+        "between: ids, or `all` for those on this machine. A model is loaded when it is first "
+        "asked for, or at the start with `:preload` behind its id.",
+    )
+    model_memory_gb: float = setting(
+        "F5_MODEL_MEMORY",
+        0.0,
+        gigabytes,
+        "GB that loaded models may take together; the ones that were not used for the longest time "
+        "are let go. 0: 80 % of a GPU, 60 % of the machine's memory on a CPU.",
     )
     ckpt: Path | None = setting(
         "F5_CKPT", None, path, "Checkpoint file of your own; needs F5_VOCAB and F5_ARCH."

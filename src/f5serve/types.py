@@ -340,6 +340,14 @@ class Engine(Protocol):
         """Seconds that the device needs for these alone, from measured times; None: unknown."""
         ...
 
+    def memory(self) -> Mapping[int, int]:
+        """Bytes of each piece of memory that holds weights, by its address; models share some."""
+        ...
+
+    def close(self) -> None:
+        """Let the weights go; nothing may be under way, and nothing is asked for again."""
+        ...
+
     def counters(self) -> Mapping[str, float]:
         """What the engine has done since it was loaded and is doing now; may be empty.
 

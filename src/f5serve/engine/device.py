@@ -56,6 +56,11 @@ class SharedDevice:
                 self._vocoders[key] = vocoder
             return vocoder
 
+    @property
+    def memory_bytes(self) -> int:
+        """All that a GPU has."""
+        return torch.cuda.mem_get_info(self.device)[1]
+
     def fit_batches(self) -> None:
         """Let steps be as long as memory allows, now that a model has come or gone."""
         self.loop.scheduler.fit(max_batch_frames(self.device))

@@ -166,6 +166,13 @@ class Kokoro:
         """Unknown: times are not kept."""
         return None
 
+    def memory(self) -> Mapping[int, int]:
+        """Not known: onnxruntime does not tell."""
+        return {}
+
+    def close(self) -> None:
+        """Its memory goes with it."""
+
     def counters(self) -> Mapping[str, float]:
         """None are kept."""
         return {}

@@ -37,10 +37,14 @@ class Tone:
         alphabet: characters it can say; empty means all.
         max_text_bytes: longest text of one utterance.
         steps: numbers of steps that it takes; empty means all.
+        model: id that callers get.
+        memory_bytes: what it says that it takes.
+
+    Attributes:
+        is_closed: whether it was let go.
     """
 
     kind = "tone"
-    model = "tone"
     clones_voice = False
     voices = ()
     description = "test tone"
@@ -48,7 +52,7 @@ class Tone:
     concurrent = False
     broken = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a test may set
         self,
         *,
         cost_s: float = 0.0,
@@ -56,7 +60,11 @@ class Tone:
         alphabet: str = "",
         max_text_bytes: int = 200,
         steps: tuple[int, ...] = (),
+        model: str = "tone",
+        memory_bytes: int = 0,
     ) -> None:
+        self.model, self.is_closed = model, False
+        self._memory_bytes = memory_bytes
         self.max_text_bytes = max_text_bytes
         self._cost_s = cost_s
         self._s_per_byte = s_per_byte
@@ -98,6 +106,14 @@ class Tone:
     def estimate_s(self, utterances: Sequence[Utterance]) -> float | None:
         """What `cost_s` comes to."""
         return self._cost_s * len(utterances)
+
+    def memory(self) -> Mapping[int, int]:
+        """As much as it was given."""
+        return {id(self): self._memory_bytes}
+
+    def close(self) -> None:
+        """It holds nothing."""
+        self.is_closed = True
 
     def counters(self) -> Mapping[str, float]:
         """None are kept."""

@@ -268,11 +268,13 @@ def _make_state(
     from f5serve.http.state import AppState
     from f5serve.service import ServiceOptions
     from f5serve.service.tenants import Tenants
+    from f5serve.startup.model_set import ModelSet
 
     recognition, timeline = load_options.recognition, load_options.timeline
     assert recognition is not None
     assert timeline is not None
     options = ServiceOptions(
+        models=ModelSet(settings, load_options),
         start=timeline.as_dict,
         examine=lambda: quick(listens=True),  # or it would find its own ports taken
     )

@@ -94,9 +94,10 @@ def _serve(settings: Settings, arguments: Sequence[str], began: float) -> None:
             from f5serve.runpod import sdk as runpod_sdk
             from f5serve.runpod import service as runpod_service
             from f5serve.service import ServiceOptions
+            from f5serve.startup.model_set import ModelSet
 
             runpod_sdk.load()
-        options = ServiceOptions(start=timeline.as_dict)
+        options = ServiceOptions(models=ModelSet(settings, load_options), start=timeline.as_dict)
         runpod_service.run(settings, arguments, load_speech, options, recognition)
     finally:
         load_options.stop.set()

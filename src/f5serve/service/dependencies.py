@@ -16,6 +16,7 @@ from f5serve.metrics import Registry
 from f5serve.service.active_jobs import DetachedTasks, RequestCoalescer
 from f5serve.service.executor import InferenceExecutor, Pools
 from f5serve.service.metrics import Metrics
+from f5serve.service.model_pool import ModelSource
 from f5serve.service.supervisor import Supervisor
 from f5serve.synthesis.checkpoints import CheckpointPolicy
 from f5serve.voices.lexicons import LexiconLibrary
@@ -74,6 +75,7 @@ class ServiceOptions:
         checkpoints: when finished utterances of a job under way are stored.
         registry: where this process counts; None makes one.
         examine: reports about this machine, for health.
+        models: those beside the one that is loaded first.
         start: tells where the seconds of this process's start went, as `startup.Timeline.as_dict`.
     """
 
@@ -86,4 +88,5 @@ class ServiceOptions:
     checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
     registry: Registry | None = None
     examine: Callable[[], Report] = quick
+    models: ModelSource | None = None
     start: Callable[[], dict[str, Any]] | None = None

@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from f5serve.errors import F5Error
 from f5serve.process import lower_priority
+from f5serve.service.model_pool import ModelPool, ModelSource
 from f5serve.store.scratch import ScratchFile
 from f5serve.synthesis.hooks import SynthesisHooks
 from f5serve.synthesis.result import SpeechResult
@@ -182,34 +184,26 @@ class InferenceResult:
 
 
 class InferenceExecutor:
-    """Loads the model and runs synthesis in threads; a load error is raised to every caller.
+    """Runs synthesis in threads, with one of the models that are loaded.
 
     Args:
         load_speech: called once, in the thread that speaks where there is one.
+        source: models beside that one.
+
+    Attributes:
+        models: an error of loading the first one is raised to every caller.
     """
 
-    def __init__(self, load_speech: Callable[[], Synthesizer]) -> None:
-        self._load_speech = load_speech
+    def __init__(
+        self, load_speech: Callable[[], Synthesizer], source: ModelSource | None = None
+    ) -> None:
         self._one = ThreadPoolExecutor(1, "device")  # its thread starts with the first work
         self._many = ThreadPoolExecutor(
             REQUEST_THREADS, "request", initializer=lower_priority, initargs=(NICER,)
         )
-        self._loading: Future[Synthesizer] | None = None
+        self.models = ModelPool(partial(self._one.submit, load_speech), source)
+        self._counters: Mapping[str, float] = {}
         self._waiting: set[Future[InferenceResult]] = set()
-
-    def load(self) -> Future[Synthesizer]:
-        """Start loading, if it has not been started."""
-        if self._loading is None:
-            self._loading = self._one.submit(self._load_speech)
-        return self._loading
-
-    async def synthesizer(self) -> Synthesizer:
-        """The loaded Synthesizer; waits for it.
-
-        Raises:
-            F5Error: why it could not be loaded.
-        """
-        return await asyncio.shield(asyncio.wrap_future(self.load()))
 
     def submit(
         self, speech: Synthesizer, plan: SpeechPlan, scratch: ScratchFile, hooks: SynthesisHooks
@@ -217,7 +211,7 @@ class InferenceExecutor:
         """Synthesize into a file.
 
         Args:
-            speech: as `synthesizer` has returned it.
+            speech: of a `ModelLease` that lasts as long.
         """
 
         def timed() -> InferenceResult:
@@ -233,12 +227,15 @@ class InferenceExecutor:
         return future
 
     def health(self) -> dict[str, Any]:
-        """Name and state (waiting, loading, ready, failed) of the model, and why it failed."""
-        if self._loading is None or not self._loading.done():
-            return {"name": "", "state": "loading" if self._loading else "waiting"}
-        error = self._loading.exception(0)
+        """Name and state (waiting, loading, ready, failed) of the model that speaks where a request
+        names none, and why it failed."""
+        loading = self.models.first.loading
+        if loading is None or not loading.done():
+            name = self.models.first.name  # known if it was let go
+            return {"name": name, "state": "loading" if loading else "waiting"}
+        error = loading.exception(0)
         if error is None:
-            engine = self._loading.result(0).engine
+            engine = loading.result(0).engine
             state = "failed" if engine.broken else "ready"
             return {"name": engine.model, "state": state, "engine": engine.kind}
         failure = error.as_dict() if isinstance(error, F5Error) else {"code": "INTERNAL"}
@@ -252,17 +249,13 @@ class InferenceExecutor:
 
     @property
     def loaded(self) -> Synthesizer | None:
-        """The Synthesizer, if it is there already."""
-        loading = self._loading
-        if loading is None or not loading.done() or loading.cancelled() or loading.exception():
-            return None
-        return loading.result()
+        """The Synthesizer of requests that name no model, if it is there already."""
+        return self.models.first.loaded
 
     @property
     def broken(self) -> bool:
         """Whether only a new process can speak again."""
-        speech = self.loaded
-        return speech is not None and speech.engine.broken
+        return any(speech.engine.broken for speech in self.models.loaded)
 
     @property
     def is_shared(self) -> bool:
@@ -272,8 +265,10 @@ class InferenceExecutor:
 
     def counters(self) -> Mapping[str, float]:
         """See `types.Engine.counters`; empty before the model is loaded."""
-        speech = self.loaded
-        return speech.engine.counters() if speech else {}
+        for speech in self.models.loaded:  # models on one device count together
+            self._counters = speech.engine.counters()
+            break
+        return self._counters
 
     @property
     def waiting(self) -> int:
@@ -282,5 +277,6 @@ class InferenceExecutor:
 
     def close(self) -> None:
         """Take no more work; what is running ends by itself."""
+        self.models.close()
         for pool in (self._one, self._many):
             pool.shutdown(wait=False, cancel_futures=True)

@@ -180,9 +180,14 @@ class _Attempt:
                 _log.exception("no heartbeat could be written")
 
     async def _synthesize(self) -> Record:
-        deps, job, request = self.deps, self.job, self.request
+        job, request = self.job, self.request
         job.publish(Progress("loading", 0))
-        synthesizer = await job.run_cancellable(deps.executor.synthesizer())
+        language = request.language or ""
+        with self.deps.executor.models.lease(request.model or "", language) as model:
+            return await self._speak(await job.run_cancellable(model.ready()))
+
+    async def _speak(self, synthesizer: Synthesizer) -> Record:
+        deps, job, request = self.deps, self.job, self.request
         # A voice whose record hangs must hold up no request for the default voice.
         pool = deps.pools.jobs if is_default(request.speaker) else deps.pools.voices
         inputs = await job.run_cancellable(
@@ -301,12 +306,6 @@ def _load_inputs(
     deps: Dependencies, synthesizer: Synthesizer, request: TTSRequest, job_id: str
 ) -> _Inputs:
     """All blocking calls before synthesis, in one thread: each change of threads is a wait."""
-    if request.model and request.model != synthesizer.engine.model:
-        raise InvalidRequest(
-            f"This worker speaks with {synthesizer.engine.model}, not with {request.model[:60]!r}.",
-            code="MODEL_NOT_LOADED",
-            hint="Leave model out, or set F5_MODEL of the worker.",
-        )
     began = time.perf_counter()
     voice = _reference(deps, request, synthesizer.engine)
     voice_s = time.perf_counter() - began

@@ -58,7 +58,7 @@ class Runtime:
         self.background = Supervisor(self.metrics.registry)
         self.damage = UnreadableRecords(lambda code: self.metrics.unreadable.labels(code).inc())
         self.health_checks = HealthChecks(self.store, options.examine, self.damage)
-        self.executor = InferenceExecutor(load_speech)
+        self.executor = InferenceExecutor(load_speech, options.models)
         self.pools = Pools()
         self.admission = AdmissionController(settings.max_queue_s)
         self.slots = JobSlots(self.executor, settings.concurrency)
@@ -80,7 +80,9 @@ class Runtime:
 
     def begin(self) -> None:
         """Start loading the model, and the tasks beside requests; in the event loop."""
-        self.executor.load()
+        self.executor.models.begin()
+        if self.options.models is not None:
+            self.executor.models.preload(self.options.models.preloaded)
         upkeep = partial(maintain_voices, self._libraries, self.pools.upkeep)
         self.background.begin("voices", upkeep)
         log_failure(

@@ -154,7 +154,8 @@ class SpeechService:
 
     async def ready(self) -> Engine:
         """The engine, once its model is loaded; raises what it could not be loaded for."""
-        return (await self._executor.synthesizer()).engine
+        with self._executor.models.lease() as model:
+            return (await model.ready()).engine
 
     @property
     def broken(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from f5serve.errors import ModelUnavailable
@@ -18,6 +18,8 @@ from f5serve.synthesis.recognition import SpeechRecognition
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from f5serve.engine.device import SharedDevice
+    from f5serve.models.disk import OnProgress
     from f5serve.models.resolve import ResolvedModel
     from f5serve.synthesis.synthesizer import Synthesizer
     from f5serve.types import Engine
@@ -62,6 +64,18 @@ class LoadedModel:
         }
 
 
+@dataclass(slots=True, eq=False)
+class LoadedDevice:
+    """What the models of this process share, once the first one is loaded.
+
+    Attributes:
+        loading: held while one is loaded.
+    """
+
+    shared: SharedDevice | None = None
+    loading: Lock = field(default_factory=Lock)
+
+
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
     """How to load, apart from the settings.
@@ -73,6 +87,8 @@ class LoadOptions:
         warm_up: generate once before it counts as ready.
         stop: ends a download when it is set, with `weights.Aborted`.
         recognition: recogniser and aligners; None makes them by the settings.
+        device: what models that are loaded with it share.
+        on_progress: follows a download.
     """
 
     spec: EngineSpec | None = None
@@ -82,6 +98,8 @@ class LoadOptions:
     registry: Registry = PUBLISHED
     stop: Event = field(default_factory=Event)
     recognition: SpeechRecognition | None = None
+    device: LoadedDevice = field(default_factory=LoadedDevice)
+    on_progress: OnProgress | None = None
 
 
 def load(settings: Settings, options: LoadOptions | None = None) -> LoadedModel:
@@ -101,7 +119,9 @@ def load(settings: Settings, options: LoadOptions | None = None) -> LoadedModel:
     if should_download(settings, options.weights):
         imported = _run_in_thread("import", lambda: _import("f5", timeline, concurrent=True))
     with timeline.step("weights") as step:
-        weights = resolve_weights(settings, options.weights, options.stop, options.registry)
+        weights = resolve_weights(
+            settings, options.weights, options.stop, options.registry, options.on_progress
+        )
         step.note = weights.note
     if imported is not None and not imported.done():
         with timeline.step("waiting for torch"):
@@ -120,8 +140,8 @@ def _load(
     spec = weights.spec
     if library(spec.kind) not in (step.name for step in timeline.steps):
         _import(spec.kind, timeline)
-    with timeline.step("load"):
-        engine = load_engine(spec, settings)
+    with timeline.step("load"), options.device.loading:
+        engine = load_engine(spec, settings, options.device)
     if options.warm_up and spec.kind != "standin":
         with timeline.step("warm-up"):
             warm_up(engine)
@@ -176,8 +196,8 @@ def import_engine(kind: Kind) -> None:
         ) from error
 
 
-def load_engine(spec: EngineSpec, settings: Settings) -> Engine:
-    """The engine on the files of the spec.
+def load_engine(spec: EngineSpec, settings: Settings, device: LoadedDevice | None = None) -> Engine:
+    """The engine on the files of the spec, on the device that others were loaded on.
 
     Raises:
         ModelUnavailable, InvalidRequest: as `engine.engine.load`.
@@ -197,11 +217,16 @@ def load_engine(spec: EngineSpec, settings: Settings) -> Engine:
         batch_frames=settings.batch_frames,
         cuda_graphs=settings.cuda_graphs != "off",
         fused_kernels=settings.fused_kernels != "off",
+        shared=device.shared if device else None,
     )
     files = spec.files
     if files is None:
-        return load_random(spec.arch, options)
-    return load(files.weights, files.vocab, files.vocoder, files.arch, options)
+        engine = load_random(spec.arch, options)
+    else:
+        engine = load(files.weights, files.vocab, files.vocoder, files.arch, options)
+    if device:
+        device.shared = engine.shared
+    return engine
 
 
 def warm_up(engine: Engine) -> None:

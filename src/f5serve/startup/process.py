@@ -117,10 +117,12 @@ def model_loader(
     from f5serve.models.cache_dirs import mounted_volume
     from f5serve.startup import load_in_background, weights
 
-    started = load_in_background(settings, options) if at_once else None
+    started = [load_in_background(settings, options)] if at_once else []
 
     def load() -> Synthesizer:
-        loaded = (started or load_in_background(settings, options)).result()
+        # Nothing here keeps the model, which may be let go.
+        loading = started.pop() if started else load_in_background(settings, options)
+        loaded = loading.result()
         engine = loaded.synthesizer.engine
         _log.info("model: %s, %s; %s", engine.model, engine.description, loaded.timeline)
         resolved, volume = loaded.resolved, mounted_volume()

@@ -22,7 +22,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from f5serve.errors import F5Error
-from f5serve.models.disk import format_bytes
+from f5serve.models.disk import format_bytes, no_progress
 from f5serve.models.local import find_published
 from f5serve.models.registry import PUBLISHED, Registry, check_license
 from f5serve.process import NICENESS, lower_priority
@@ -31,7 +31,7 @@ from f5serve.startup.select import EngineSpec, select_engine
 
 if TYPE_CHECKING:
     from f5serve.models.cache_dirs import CacheDir
-    from f5serve.models.disk import Progress
+    from f5serve.models.disk import OnProgress, Progress
     from f5serve.models.resolve import ModelSources, ResolvedModel
 
 _log = logging.getLogger(__name__)
@@ -86,12 +86,17 @@ def check_engine(settings: Settings) -> None:
 
 
 def resolve_weights(
-    settings: Settings, weights: str, stop: Event, registry: Registry = PUBLISHED
+    settings: Settings,
+    weights: str,
+    stop: Event,
+    registry: Registry = PUBLISHED,
+    on_progress: OnProgress | None = None,
 ) -> ResolvedWeights:
     """The selected engine with its files; downloads them when `should_download` says so.
 
     Args:
         stop: ends a download when it is set.
+        on_progress: follows a download, besides the log.
 
     Raises:
         ModelUnavailable, InvalidRequest: as `select_engine`.
@@ -103,7 +108,7 @@ def resolve_weights(
     check_license(registry.get(settings.model), settings.require_commercial_license)
     from f5serve.models.resolve import resolve_model
 
-    log_progress = _ProgressLogger(stop)
+    log_progress = _ProgressLogger(stop, on_progress)
     resolved = resolve_model(settings.model, weight_sources(settings), log_progress, registry)
     files = resolved.files
     published = find_published(files.model, resolved.folder, registry=registry)
@@ -135,14 +140,15 @@ def weight_sources(settings: Settings) -> ModelSources:
 class _ProgressLogger:
     """Logs now and then how far a download is, so that a slow one does not look like a dead one."""
 
-    def __init__(self, stop: Event) -> None:
-        self._stop = stop
+    def __init__(self, stop: Event, on_progress: OnProgress | None) -> None:
+        self._stop, self._on_progress = stop, on_progress or no_progress
         self._logged = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         """See `models.disk.OnProgress`."""
         if self._stop.is_set():
             raise Aborted
+        self._on_progress(progress)
         if time.monotonic() - self._logged < _LOG_EVERY_S or progress.phase != "download":
             return
         self._logged = time.monotonic()

@@ -65,7 +65,8 @@ def main(
     load_speech = model_loader(settings, options, at_once=True)
     exit_code = 1
     try:
-        from f5serve.service import SpeechService
+        from f5serve.service import ServiceOptions, SpeechService
+        from f5serve.startup.model_set import ModelSet
         from f5serve.store.config import open_store
         from f5serve.store.namespace import tenant_store
         from f5serve.wyoming.server import WyomingServer
@@ -75,7 +76,8 @@ def main(
         store = open_store(settings)
         voices = options.recognition.library(store)
         own = tenant_store(store, settings.tenant)
-        operations = SpeechService(own, voices, load_speech, settings)
+        models = ServiceOptions(models=ModelSet(settings, options))
+        operations = SpeechService(own, voices, load_speech, settings, models)
         server = WyomingServer(listening, Speaker(operations, voices, settings))
         on_listening(_describe(address[0], listening))
         lifecycle = Lifecycle(settings, operations, server, make_checks(settings, store))
