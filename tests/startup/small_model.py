@@ -1,4 +1,4 @@
-"""F5TTS_v1_Base with few, narrow layers and random weights: real files that load in no time."""
+"""Models with few, narrow layers and random weights: real files that load in no time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ MODEL = "F5TTS_v1_Base"
 VOCAB = [" ", *string.ascii_letters, *string.digits, *string.punctuation]
 
 
-def write(folder: Path) -> dict[str, Path]:
+def write(
+    folder: Path, arch: str = MODEL, *, seed: int = 0, dim: int = 256, vocab: list[str] = VOCAB
+) -> dict[str, Path]:
     """The published file, its artifact, vocabulary and vocoder, by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    arch = replace(preset(MODEL), dim=256, depth=2, text_dim=64, vocab_size=len(VOCAB) + 1)
-    tensors = {f"ema_model.transformer.{k}": v for k, v in random_tensors(arch).items()}
+    sizes = {"dim": dim, "depth": 2, "text_dim": 64, "vocab_size": len(vocab) + 1}
+    config = replace(preset(arch), **sizes)  # type: ignore[arg-type]
+    tensors = {f"ema_model.transformer.{k}": v for k, v in random_tensors(config, seed).items()}
     paths = {
         "published": folder / "model.safetensors",
         "weights": folder / "artifact.safetensors",
@@ -33,14 +36,14 @@ def write(folder: Path) -> dict[str, Path]:
         "vocoder": folder / "pytorch_model.bin",
     }
     save_file(tensors, paths["published"])
-    convert(paths["published"], MODEL, paths["weights"], license="", dtype="float16")
-    paths["vocab"].write_text("".join(f"{line}\n" for line in VOCAB))
+    convert(paths["published"], arch, paths["weights"], license="", dtype="float16")
+    paths["vocab"].write_text("".join(f"{line}\n" for line in vocab))
     torch.save(random_vocos(0, 32, 48, 2), paths["vocoder"])
     return paths
 
 
-def release(paths: dict[str, Path]) -> UploadPlan:
+def release(paths: dict[str, Path], model: str = MODEL, arch: str = MODEL) -> UploadPlan:
     """The artifact as it is published."""
     roles = ("weights", "vocab", "vocoder")
     files = tuple(LocalFile(role, paths[role]) for role in roles)  # type: ignore[arg-type]
-    return UploadPlan(Description(MODEL, ARTIFACT_API, MODEL, "CC-BY-NC-4.0", False), files)
+    return UploadPlan(Description(model, ARTIFACT_API, arch, "CC-BY-NC-4.0", False), files)

@@ -176,7 +176,7 @@ class ModelPool:
         Raises:
             InvalidRequest: MODEL_NOT_LOADED.
         """
-        slot = self._slot(model) if model else self._for_language(language)
+        slot = self._slot(model, language)
         slot.users += 1
         try:
             yield ModelLease(self, slot, model)
@@ -204,7 +204,7 @@ class ModelPool:
     def preload(self, names: Sequence[str]) -> None:
         """Begin to load models that are wanted at the start."""
         for name in names:
-            self.begin(self._slot(name))
+            self.begin(self._slot(name, ""))
 
     @property
     def slots(self) -> list[_Slot]:
@@ -241,10 +241,15 @@ class ModelPool:
             task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _slot(self, name: str) -> _Slot:
-        names = self._source.names if self._source else ()
-        if name == self._first.name or (not self._first.name and name not in names[1:]):
-            return self._first
+    def _slot(self, name: str, language: str) -> _Slot:
+        source = self._source
+        names = source.names if source else ()
+        if source and language and not name:
+            primary = language.partition("-")[0].lower()
+            name = next((one for one in names if source.speaks(one, primary)), "")
+        is_known = bool(self._first.name) or name in names
+        if name in ("", self._first.name, *names[:1]) or not is_known:
+            return self._first  # which is looked at again once it is loaded
         if name not in names:
             raise self.not_loaded(name)
         return self._others.setdefault(name, _Slot(name))
@@ -256,13 +261,6 @@ class ModelPool:
             code="MODEL_NOT_LOADED",
             hint="Leave model out, or name it in F5_MODELS of the worker.",
         )
-
-    def _for_language(self, language: str) -> _Slot:
-        primary = language.partition("-")[0].lower()
-        if not primary or self._source is None:
-            return self._first
-        names = [name for name in self.names if self._source.speaks(name, primary)]
-        return self._slot(names[0]) if names else self._first
 
     def _first_ended(self, loading: Future[Synthesizer]) -> None:
         slot = self._first
@@ -301,7 +299,11 @@ class ModelPool:
         assert self._source is not None
         budget = self._source.memory_bytes
         while budget and self.loaded and self.memory_bytes + needed > budget:
-            idle = [slot for slot in self.slots if slot.loaded is not None and not slot.users]
+            idle = [
+                slot
+                for slot in self.slots
+                if slot.loaded is not None and slot.memory_bytes and not slot.users
+            ]
             if idle:
                 self._let_go(min(idle, key=lambda slot: slot.used_at))
                 continue

@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from f5serve.errors import F5Error
+from f5serve.models.cache_dirs import cache_dirs
+from f5serve.models.installed import ModelFiles
 from f5serve.models.local import find
 from f5serve.models.registry import ModelSpec
 from f5serve.process import memory_limit
-from f5serve.settings import Settings
+from f5serve.settings import Settings, on_runpod
 from f5serve.startup.loader import LoadOptions, load
 from f5serve.startup.timeline import Timeline
 from f5serve.startup.weights import should_download
@@ -40,6 +42,7 @@ class ModelSet:
     def __init__(self, settings: Settings, options: LoadOptions) -> None:
         self._settings, self._options = settings, options
         asked = [name.strip() for name in settings.models.split(",") if name.strip()]
+        self._caches = [cache.path for cache in cache_dirs(settings, on_runpod())]
         self.preloaded = tuple(n.removesuffix(PRELOAD) for n in asked if n.endswith(PRELOAD))
         self._asked = tuple(name.removesuffix(PRELOAD) for name in asked)
         for name in self._asked:
@@ -72,11 +75,7 @@ class ModelSet:
 
     def needs_bytes(self, name: str) -> int:
         """The size of its files, which is what they take unless their precision is changed."""
-        spec = self._spec(name)
-        try:
-            here = find(name, self._settings.models_dir) if spec else None
-        except F5Error:
-            here = None
+        spec, here = self._spec(name), self._find(name)
         if here is not None:
             return here.weights.stat().st_size
         return sum(file.size or 0 for file in spec.files if file.role == "weights") if spec else 0
@@ -109,5 +108,12 @@ class ModelSet:
             return None
 
     def _here(self) -> list[str]:
-        known = self._options.registry.models
-        return [spec.id for spec in known if find(spec.id, self._settings.models_dir)]
+        return [spec.id for spec in self._options.registry.models if self._find(spec.id)]
+
+    def _find(self, name: str) -> ModelFiles | None:
+        """The model on this machine."""
+        if self._spec(name) is None:
+            return None
+        folders = [self._settings.models_dir, *self._caches]
+        found = (find(name, folder, self._options.registry) for folder in folders)
+        return next(filter(None, found), None)
