@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from f5serve.cli.book_output import (
     print_review,
     write_files,
 )
+from f5serve.cli.keys import keys
 from f5serve.cli.remote import reading_fields
 from f5serve.cli.say import SAMPLING, override
 from f5serve.cli.toml_source import read_toml
@@ -184,7 +188,10 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     try:
         record, requests = await service.work("book", _prepare, service, opened, inputs, args.redo)
         progress.begin(record, requests)
-        await speak_chapters(service, requests, progress)
+        running = asyncio.Event()
+        running.set()
+        with keys({key: partial(_pause, running, progress) for key in "p "} | {"q": _interrupt}):
+            await speak_chapters(service, requests, progress, running)
         if args.clean:
             count, size = await service.work(
                 "book", remove_unused, service.book_store, service.job_store, record
@@ -199,6 +206,20 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     finally:
         progress.close()
         await service.close(CLOSE_S)
+
+
+def _pause(running: asyncio.Event, progress: BookProgress) -> None:
+    """Pause the book, or go on with it."""
+    if running.is_set():
+        running.clear()
+    else:
+        running.set()
+    progress.pause(not running.is_set())
+
+
+def _interrupt() -> None:
+    """End as Ctrl-C does."""
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _prepare(

@@ -157,6 +157,7 @@ class BookProgress:
         self._done: set[int] = set()
         self._bar: Any = None
         self._phase = ""
+        self._is_paused = False
 
     def begin(self, record: BookRecord, requests: Sequence[ChapterRequest]) -> None:
         """These chapters are to be spoken."""
@@ -164,6 +165,7 @@ class BookProgress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
+            print("p pauses and goes on, q ends", file=sys.stderr)
             self._bar = tqdm(total=sum(self._chars.values()), unit="char", unit_scale=True)
 
     def __call__(self, request: ChapterRequest, progress: Progress) -> None:
@@ -175,7 +177,7 @@ class BookProgress:
             part = progress.percent / 100 if progress.phase == "speaking" else 0.0
             finished = sum(self._chars.get(one, 0) for one in self._done)
             current = 0 if number in self._done else self._chars.get(number, 0) * part
-            self._bar.set_description(f"chapter {number}")
+            self._describe(f"chapter {number}")
             self._bar.n = round(finished + current)
             self._bar.refresh()
         elif progress.phase == "done" or progress.phase == "elsewhere" != self._phase:
@@ -183,6 +185,15 @@ class BookProgress:
             count = f"{len(self._done)} of {len(self._chars)}"
             print(f"chapter {number} {what} ({count})", file=sys.stderr, flush=True)
         self._phase = progress.phase
+
+    def pause(self, is_paused: bool) -> None:
+        """Show that the book is paused, or that it goes on."""
+        self._is_paused = is_paused
+        self._describe("going on")
+
+    def _describe(self, what: str) -> None:
+        if self._bar is not None:
+            self._bar.set_description("paused" if self._is_paused else what)
 
     @property
     def has_chapters(self) -> bool:
