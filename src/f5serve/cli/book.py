@@ -24,6 +24,7 @@ from f5serve.books.reader import read_book
 from f5serve.cli import remote_book
 from f5serve.cli.book_output import (
     BookProgress,
+    ShownPlan,
     choose_book_output,
     print_plan,
     print_review,
@@ -51,6 +52,7 @@ from f5serve.service.book_review import parse_sentence, redo_sentences
 from f5serve.service.book_speaking import speak_chapters
 from f5serve.service.book_store import BookStore, NewBook
 from f5serve.service.chapters import ChapterRequest
+from f5serve.service.device_time import device_rate, device_time
 from f5serve.settings import Settings
 from f5serve.startup import EngineSpec, LoadOptions, load, select_engine
 from f5serve.startup.select import QUALITY_STEPS
@@ -103,24 +105,41 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Show the plan, speak what is missing, and write the files."""
     inputs = _read_inputs(args)
     plan = plan_book(inputs.book, args.chapters or "")
+    settings = override(settings, args)
+    price = settings.gpu_price if args.gpu_price is None else args.gpu_price
+    rate = None if args.server else _rate(settings, args.weights)
+    shown = ShownPlan(inputs.book, inputs.book_id, plan, device_time(plan.duration_s, rate, price))
     if args.list:
-        print_plan(inputs.book, plan, inputs.book_id, args.json, sys.stdout)
+        print_plan(shown, args.json, sys.stdout)
         return 0
     if args.server:
-        print_plan(inputs.book, plan, inputs.book_id, False, sys.stderr)
+        print_plan(shown, False, sys.stderr)
         return remote_book.run(args, settings, inputs.fields, inputs.book_id)
-    settings = override(settings, args)
     if args.review:
         store = tenant_store(open_store(settings), settings.tenant)
         record = BookStore(store).get(inputs.book_id)
         return print_review(JobStore(store), record, args.json)
     output = choose_book_output(args, inputs.book_id)
-    print_plan(inputs.book, plan, inputs.book_id, False, sys.stderr)
+    print_plan(shown, False, sys.stderr)
     spec, whole = select_engine(settings, args.weights), open_store(settings)
     store = tenant_store(whole, settings.tenant)
     opened = _Opened(settings, spec, SpeechRecognition(settings), whole, store)
     record = asyncio.run(_speak(args, opened, inputs))
     return write_files(opened.store, record, inputs.book, output)
+
+
+def _rate(settings: Settings, weights: str) -> float | None:
+    """As `device_rate`; None as well where the store or the model cannot be asked."""
+    try:
+        spec = select_engine(settings, weights)
+        store = tenant_store(open_store(settings), settings.tenant)
+        return device_rate(JobStore(store), _model(spec))
+    except F5Error:  # which is raised again where something is to be spoken
+        return None
+
+
+def _model(spec: EngineSpec) -> str:
+    return STANDIN_MODEL if spec.kind == "standin" else spec.model
 
 
 def _read_inputs(args: argparse.Namespace) -> _Inputs:
@@ -240,7 +259,7 @@ def _prepare(
     )
     record = books.add(new)
     books.resume(record.book_id)
-    model = STANDIN_MODEL if opened.spec.kind == "standin" else opened.spec.model
+    model = _model(opened.spec)
     speakers = BookSpeakers(service.voices, service.lexicons, model, inputs.given)
     requests = chapter_requests(books, record, speakers)
     return books.put(with_jobs(record, requests)), requests
