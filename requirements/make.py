@@ -16,7 +16,9 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ENGINE = [f"--extra={extra}" for extra in ("engine", "align", "asr", "s3", "runpod", "serve")]
+ENGINE = [
+    f"--extra={extra}" for extra in ("engine", "align", "asr", "books", "s3", "runpod", "serve")
+]
 VARIANTS = {
     "cu128": ["pyproject.toml", *ENGINE, "requirements/cu128.in"],
     "cu130": ["pyproject.toml", *ENGINE, "requirements/cu130.in"],
@@ -29,7 +31,7 @@ VARIANTS = {
     ],
     "none": [
         "pyproject.toml",
-        *(f"--extra={extra}" for extra in ("local", "media", "s3", "runpod", "serve")),
+        *(f"--extra={extra}" for extra in ("local", "media", "books", "s3", "runpod", "serve")),
     ],
     "build": ["requirements/build.in"],
 }

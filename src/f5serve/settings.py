@@ -87,14 +87,14 @@ def seconds(text: str) -> float:
     return value
 
 
-def gigabytes(text: str) -> float:
-    """Gigabytes, 0 or more."""
+def amount(text: str) -> float:
+    """A number, 0 or more."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise ValueError("a number of gigabytes")
+        raise ValueError("a number, 0 or more")
     return value
 
 
@@ -414,7 +414,7 @@ class Settings:
     model_memory_gb: float = setting(
         "F5_MODEL_MEMORY",
         0.0,
-        gigabytes,
+        amount,
         "GB that loaded models may take together; the ones that were not used for the longest time "
         "are let go. 0: 80 % of a GPU, 60 % of the machine's memory on a CPU.",
     )
@@ -465,6 +465,12 @@ class Settings:
         "`auto` is fp16 on GPUs and fp32 on CPUs. Faster and less exact on CPUs: `int8`, and "
         "`bf16` where there is AVX512_BF16 or AMX. On GPUs: `bf16` from compute capability 8.0 on "
         "(the range of fp32, 8 times the error of fp16), `fp8` from 8.9 on.",
+    )
+    gpu_price: float = setting(
+        "F5_GPU_PRICE",
+        0.0,
+        amount,
+        "What an hour of the device costs, in USD; the plan of a book then tells its cost.",
     )
     threads: int = setting(
         "F5_THREADS", 0, whole(0, 1024), "CPU threads; 0 takes what the container may use."

@@ -158,5 +158,16 @@ def pdf(
     return file.getvalue()
 
 
+def docx(paragraphs: Sequence[str]) -> bytes:
+    """A docx of these paragraphs."""
+    from docx import Document
+
+    document, file = Document(), io.BytesIO()
+    for text in paragraphs:
+        document.add_paragraph(text)
+    document.save(file)
+    return file.getvalue()
+
+
 def _escaped(line: str) -> str:
     return line.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")

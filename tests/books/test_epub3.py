@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from tests.books.read_along import seconds
 
 from f5serve.books.epub3 import ReadAlongOptions, SpokenChapter, write_epub3
 from f5serve.books.epub3_pages import SpokenSentence, clips_of, clock, contents_page
@@ -87,11 +88,6 @@ def written(folder: Path, level: Any = "sentence", book: Book = BOOK, suffix: st
     modified = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
     write_epub3(path, book, chapters, ReadAlongOptions(level, "Kim", modified))
     return path
-
-
-def seconds(value: str) -> float:
-    hours, minutes, rest = value.split(":")
-    return 3_600 * int(hours) + 60 * int(minutes) + float(rest)
 
 
 def check(path: Path) -> list[tuple[str, list[str]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import time
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 import soundfile
 
 from f5serve.http.book_schemas import Book, BookList, BookPlanned, ChapterSentences
+from tests.books import read_along
 from tests.http.house import House, house
 from tests.service.house import PATIENCE_S
 from tests.service.test_books import TEXT
@@ -221,5 +221,9 @@ def test_subtitles_and_a_book_to_read_along(home: House) -> None:
     assert b"WEBVTT" in home.client.get(f"/v1/books/{book_id}/subtitles/vtt").content
     epub = written(home, f"/v1/books/{book_id}/epub")
     assert epub.headers["Content-Type"] == "application/epub+zip"
-    with zipfile.ZipFile(io.BytesIO(epub.content)) as archive:
-        assert any(name.endswith(".smil") for name in archive.namelist())
+    by_sentence = read_along.clips(epub.content)
+    by_word = read_along.clips(written(home, f"/v1/books/{book_id}/epub?highlight=word").content)
+    for sentences, words in zip(by_sentence, by_word, strict=True):
+        spoken = " ".join(sentence.text for sentence in sentences)
+        assert [word.text for word in words] == spoken.split()
+        assert words[-1].end_s == sentences[-1].end_s

@@ -19,6 +19,7 @@ from f5serve.service import ServiceOptions, SpeechService
 from f5serve.service.book_jobs import BookFields, BookSpeakers, chapter_requests, with_jobs
 from f5serve.service.book_speaking import speak_chapters
 from f5serve.service.book_store import NewBook
+from f5serve.service.chapters import ChapterRequest
 from f5serve.settings import Settings
 from f5serve.store.local import LocalStore
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -60,16 +61,22 @@ async def speak(book: Path, folder: Path, log: Path, cost_s: float) -> None:
     voices = VoiceLibrary(store, folder.parent / "cache")
     tone = NotingTone(log, cost_s)
     service = SpeechService(store, voices, lambda: Synthesizer(tone), Settings(), QUICK)
+    requests = chapters_of(service, book)
+    await speak_chapters(service, requests, lambda request, progress: None)
+    await service.close(5)
+
+
+def chapters_of(service: SpeechService, book: Path) -> list[ChapterRequest]:
+    """The jobs of a book that is kept in the store of the service."""
     read = read_book(book)
     chosen = [planned.chapter.number for planned in plan_book(read).chapters]
     fields = BookFields()
     new = NewBook("book", read, book, chosen, fields.options, fields.voice_names)
     record = service.book_store.add(new)
-    speakers = BookSpeakers(voices, service.lexicons, "tone", {})
+    speakers = BookSpeakers(service.voices, service.lexicons, "tone", {})
     requests = chapter_requests(service.book_store, record, speakers)
     service.book_store.put(with_jobs(record, requests))
-    await speak_chapters(service, requests, lambda request, progress: None)
-    await service.close(5)
+    return requests
 
 
 if __name__ == "__main__":

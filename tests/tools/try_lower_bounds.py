@@ -20,16 +20,28 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
+from tests.books import made_books
 from tests.store.servers import free_port, rclone
 
 from f5serve.audio.decode import decode
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = "serve,local,s3,media"
+EXTRAS = "serve,local,s3,media,books"
 FORMATS = ("wav", "mp3", "flac", "opus", "aac", "pcm")
 RECORDING = ROOT / "tests" / "data" / "librivox-0870.wav"
+SENTENCE = "It rained all night, and the lamp went out."
+BOOKS = {
+    "lamp.md": f"# One\n\n{SENTENCE}\n".encode(),
+    "lamp.html": f"<html><body><h1>One</h1><p>{SENTENCE}</p></body></html>".encode(),
+    "lamp.epub": made_books.epub({"one.xhtml": made_books.page(f"<p>{SENTENCE}</p>")}),
+    "lamp.pdf": made_books.pdf([[SENTENCE]]),
+    "lamp.docx": made_books.docx([SENTENCE]),
+}
+"""One for each library that reads books."""
+
 START_S = 60.0
 
 
@@ -117,7 +129,7 @@ def until_ready(server: subprocess.Popen[bytes], url: str) -> None:
 
 
 def ask(url: str) -> None:
-    """Models, the description, a voice by upload, speech in every format, an error."""
+    """Models, the description, a voice by upload, speech in every format, books, an error."""
     assert json.loads(get(f"{url}/v1/models"))["data"], "no models are listed"
     assert len(json.loads(get(f"{url}/openapi.json"))["paths"]) > 10
     upload(f"{url}/v1/audio/voices")
@@ -128,6 +140,9 @@ def ask(url: str) -> None:
         sound = post(f"{url}/v1/audio/speech", json.dumps(body).encode(), "application/json")
         heard_s = len(sound) / 48_000 if name == "pcm" else decode(sound).duration_s
         assert 0.2 < heard_s < 5, f"{name}: {heard_s} s"
+    for name, data in BOOKS.items():
+        plan = json.loads(post_file(f"{url}/v1/books/plan", {}, name, data))
+        assert plan["characters"] > 20, f"{name}: {plan}"
     assert refused(f"{url}/v1/audio/speech") == 400, "an empty request was not refused"
 
 
@@ -156,20 +171,25 @@ def post(url: str, body: bytes, kind: str) -> bytes:
 
 def upload(url: str) -> None:
     """A voice as a form with a file, which each version of the libraries reads in its own way."""
-    edge = uuid.uuid4().hex
     fields = {
         "name": "ana",
         "consent": "the reader",
         "ref_text": "Mister Quilter is the apostle of the middle classes.",
     }
+    post_file(url, fields, "ana.wav", RECORDING.read_bytes())
+
+
+def post_file(url: str, fields: Mapping[str, str], filename: str, data: bytes) -> bytes:
+    """The body of an answer to a form with a file."""
+    edge = uuid.uuid4().hex
     parts = [
         f'--{edge}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()
     ]
-    head = f'--{edge}\r\ncontent-disposition: form-data; name="file"; filename="ana.wav"\r\n'
-    parts.append(head.encode() + b"content-type: audio/wav\r\n\r\n" + RECORDING.read_bytes())
+    head = f'--{edge}\r\ncontent-disposition: form-data; name="file"; filename="{filename}"\r\n'
+    parts.append(head.encode() + b"content-type: application/octet-stream\r\n\r\n" + data)
     body = b"".join(parts) + f"\r\n--{edge}--\r\n".encode()
-    post(url, body, f"multipart/form-data; boundary={edge}")
+    return post(url, body, f"multipart/form-data; boundary={edge}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ from f5serve.books.epub3_pages import (
 )
 from f5serve.books.model import Book, Chapter
 
+HighlightLevel = Literal["sentence", "word"]
+"""What is highlighted while it is heard."""
+
 AUDIO_TYPES = {".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".opus": "audio/ogg; codecs=opus"}
 """What readers of EPUB 3 play, by the suffix of the file."""
 
@@ -92,7 +95,7 @@ class ReadAlongOptions:
         modified: of the metadata; None is now.
     """
 
-    level: Literal["sentence", "word"] = "sentence"
+    level: HighlightLevel = "sentence"
     narrator: str = ""
     modified: datetime | None = None
 

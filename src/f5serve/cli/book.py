@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,13 @@ from f5serve.books.reader import read_book
 from f5serve.cli import remote_book
 from f5serve.cli.book_output import (
     BookProgress,
+    ShownPlan,
     choose_book_output,
     print_plan,
     print_review,
     write_files,
 )
+from f5serve.cli.keys import keys
 from f5serve.cli.remote import reading_fields
 from f5serve.cli.say import SAMPLING, override
 from f5serve.cli.toml_source import read_toml
@@ -47,6 +52,7 @@ from f5serve.service.book_review import parse_sentence, redo_sentences
 from f5serve.service.book_speaking import speak_chapters
 from f5serve.service.book_store import BookStore, NewBook
 from f5serve.service.chapters import ChapterRequest
+from f5serve.service.device_time import device_rate, device_time
 from f5serve.settings import Settings
 from f5serve.startup import EngineSpec, LoadOptions, load, select_engine
 from f5serve.startup.select import QUALITY_STEPS
@@ -99,24 +105,41 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Show the plan, speak what is missing, and write the files."""
     inputs = _read_inputs(args)
     plan = plan_book(inputs.book, args.chapters or "")
+    settings = override(settings, args)
+    price = settings.gpu_price if args.gpu_price is None else args.gpu_price
+    rate = None if args.server else _rate(settings, args.weights)
+    shown = ShownPlan(inputs.book, inputs.book_id, plan, device_time(plan.duration_s, rate, price))
     if args.list:
-        print_plan(inputs.book, plan, inputs.book_id, args.json, sys.stdout)
+        print_plan(shown, args.json, sys.stdout)
         return 0
     if args.server:
-        print_plan(inputs.book, plan, inputs.book_id, False, sys.stderr)
+        print_plan(shown, False, sys.stderr)
         return remote_book.run(args, settings, inputs.fields, inputs.book_id)
-    settings = override(settings, args)
     if args.review:
         store = tenant_store(open_store(settings), settings.tenant)
         record = BookStore(store).get(inputs.book_id)
         return print_review(JobStore(store), record, args.json)
     output = choose_book_output(args, inputs.book_id)
-    print_plan(inputs.book, plan, inputs.book_id, False, sys.stderr)
+    print_plan(shown, False, sys.stderr)
     spec, whole = select_engine(settings, args.weights), open_store(settings)
     store = tenant_store(whole, settings.tenant)
     opened = _Opened(settings, spec, SpeechRecognition(settings), whole, store)
     record = asyncio.run(_speak(args, opened, inputs))
     return write_files(opened.store, record, inputs.book, output)
+
+
+def _rate(settings: Settings, weights: str) -> float | None:
+    """As `device_rate`; None as well where the store or the model cannot be asked."""
+    try:
+        spec = select_engine(settings, weights)
+        store = tenant_store(open_store(settings), settings.tenant)
+        return device_rate(JobStore(store), _model(spec))
+    except F5Error:  # which is raised again where something is to be spoken
+        return None
+
+
+def _model(spec: EngineSpec) -> str:
+    return STANDIN_MODEL if spec.kind == "standin" else spec.model
 
 
 def _read_inputs(args: argparse.Namespace) -> _Inputs:
@@ -184,7 +207,10 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     try:
         record, requests = await service.work("book", _prepare, service, opened, inputs, args.redo)
         progress.begin(record, requests)
-        await speak_chapters(service, requests, progress)
+        running = asyncio.Event()
+        running.set()
+        with keys({key: partial(_pause, running, progress) for key in "p "} | {"q": _interrupt}):
+            await speak_chapters(service, requests, progress, running)
         if args.clean:
             count, size = await service.work(
                 "book", remove_unused, service.book_store, service.job_store, record
@@ -199,6 +225,20 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     finally:
         progress.close()
         await service.close(CLOSE_S)
+
+
+def _pause(running: asyncio.Event, progress: BookProgress) -> None:
+    """Pause the book, or go on with it."""
+    if running.is_set():
+        running.clear()
+    else:
+        running.set()
+    progress.pause(not running.is_set())
+
+
+def _interrupt() -> None:
+    """End as Ctrl-C does."""
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _prepare(
@@ -219,7 +259,7 @@ def _prepare(
     )
     record = books.add(new)
     books.resume(record.book_id)
-    model = STANDIN_MODEL if opened.spec.kind == "standin" else opened.spec.model
+    model = _model(opened.spec)
     speakers = BookSpeakers(service.voices, service.lexicons, model, inputs.given)
     requests = chapter_requests(books, record, speakers)
     return books.put(with_jobs(record, requests)), requests

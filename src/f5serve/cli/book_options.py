@@ -15,6 +15,7 @@ from f5serve.cli.text_options import add_reading
 
 FORMATS = ("m4b", "mp3", "flac", "opus", "wav")
 SUBTITLES = ("srt", "vtt", "ass")
+HIGHLIGHTS = ("sentence", "word")
 
 
 def add_book(verbs: Any) -> None:
@@ -47,6 +48,12 @@ def add_book(verbs: Any) -> None:
 
 def _add_contents(group: Any) -> None:
     group.add_argument("--list", action="store_true", help="show the chapters, and speak nothing")
+    group.add_argument(
+        "--gpu-price",
+        type=float,
+        metavar="USD",
+        help="of an hour of the device, for the cost in the plan (F5_GPU_PRICE)",
+    )
     group.add_argument("--chapters", metavar="N", help="which are spoken, e.g. 3-7,9")
     group.add_argument(
         "--cast",
@@ -95,3 +102,9 @@ def _add_sound(group: Any) -> None:
         help="write them beside OUT; may be given several times",
     )
     group.add_argument("--epub", metavar="OUT.epub", help="write an EPUB 3 that is read along, too")
+    group.add_argument(
+        "--highlight",
+        choices=HIGHLIGHTS,
+        default="sentence",
+        help="what --epub highlights while it is heard",
+    )

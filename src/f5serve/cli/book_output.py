@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 
 from f5serve.alignment.subtitles import SubtitleFormat, write
 from f5serve.audio.audiobook import BookFormat
+from f5serve.books.epub3 import HighlightLevel
 from f5serve.books.model import Book
 from f5serve.books.plan import BookPlan
 from f5serve.cli.output import Output, made_folder, unwritable
@@ -29,6 +30,7 @@ from f5serve.service.book_read_along import write_read_along
 from f5serve.service.book_records import BookRecord
 from f5serve.service.book_review import doubtful_sentences
 from f5serve.service.chapters import ChapterRequest
+from f5serve.service.device_time import DeviceTime
 from f5serve.service.events import Progress
 from f5serve.service.responses import details_of
 from f5serve.store.base import ObjectStore
@@ -51,6 +53,7 @@ class BookOutput:
     request: BookFileRequest
     subtitles: tuple[SubtitleFormat, ...]
     epub: Path | None
+    highlight: HighlightLevel
     as_json: bool
 
     @property
@@ -96,16 +99,28 @@ def choose_book_output(args: argparse.Namespace, book_id: str) -> BookOutput:
         "" if Path(args.voice).is_file() else args.voice,
     )
     epub = Path(args.epub) if args.epub else None
-    return BookOutput(path, request, tuple(args.subtitles), epub, args.json)
+    subtitles = tuple(args.subtitles)
+    return BookOutput(path, request, subtitles, epub, args.highlight, args.json)
 
 
-def print_plan(book: Book, plan: BookPlan, book_id: str, as_json: bool, to: IO[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class ShownPlan:
+    """What is to be spoken of a book, and what that will cost."""
+
+    book: Book
+    book_id: str
+    plan: BookPlan
+    needed: DeviceTime
+
+
+def print_plan(shown: ShownPlan, as_json: bool, to: IO[str]) -> None:
     """Which chapters are spoken, and how long that will be."""
     if as_json:
-        print(json.dumps(_plan_as_dict(book, plan, book_id)), file=to)
+        print(json.dumps(_plan_as_dict(shown)), file=to)
         return
+    book, plan = shown.book, shown.plan
     authors = f" by {', '.join(book.authors)}" if book.authors else ""
-    print(f"{book.title}{authors} ({book_id})", file=to)
+    print(f"{book.title}{authors} ({shown.book_id})", file=to)
     for planned in plan.chapters:
         one = planned.chapter
         title = one.title if len(one.title) <= _TITLE_CHARS else one.title[:_TITLE_CHARS] + "…"
@@ -115,10 +130,16 @@ def print_plan(book: Book, plan: BookPlan, book_id: str, as_json: bool, to: IO[s
         why = chapter.reason or "not chosen"
         print(f"  {chapter.number:4}  {chapter.title[:_TITLE_CHARS]} is not spoken: {why}", file=to)
     total = _clock(plan.duration_s)
-    print(f"{len(plan.chapters)} chapters, {plan.chars:,} characters, about {total}", file=to)
+    what = f"{len(plan.chapters)} chapters, {plan.chars:,} characters, about {total} of speech"
+    needed = shown.needed
+    if needed.seconds is not None:
+        what += f"; about {_clock(needed.seconds)} of the device"
+        what += f", USD {needed.usd:.2f}" if needed.usd is not None else ""
+    print(what, file=to)
 
 
-def _plan_as_dict(book: Book, plan: BookPlan, book_id: str) -> dict[str, Any]:
+def _plan_as_dict(shown: ShownPlan) -> dict[str, Any]:
+    book, plan = shown.book, shown.plan
     chapters = [
         {
             "number": planned.chapter.number,
@@ -133,12 +154,13 @@ def _plan_as_dict(book: Book, plan: BookPlan, book_id: str) -> dict[str, Any]:
         for one in plan.left_out
     ]
     return {
-        "book_id": book_id,
+        "book_id": shown.book_id,
         "title": book.title,
         "authors": list(book.authors),
         "language": book.language or None,
         "characters": plan.chars,
         "duration_s": round(plan.duration_s, 1),
+        **shown.needed.as_dict(),
         "chapters": chapters,
         "left_out": left_out,
     }
@@ -157,6 +179,7 @@ class BookProgress:
         self._done: set[int] = set()
         self._bar: Any = None
         self._phase = ""
+        self._is_paused = False
 
     def begin(self, record: BookRecord, requests: Sequence[ChapterRequest]) -> None:
         """These chapters are to be spoken."""
@@ -164,6 +187,7 @@ class BookProgress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
+            print("p pauses and goes on, q ends", file=sys.stderr)
             self._bar = tqdm(total=sum(self._chars.values()), unit="char", unit_scale=True)
 
     def __call__(self, request: ChapterRequest, progress: Progress) -> None:
@@ -175,7 +199,7 @@ class BookProgress:
             part = progress.percent / 100 if progress.phase == "speaking" else 0.0
             finished = sum(self._chars.get(one, 0) for one in self._done)
             current = 0 if number in self._done else self._chars.get(number, 0) * part
-            self._bar.set_description(f"chapter {number}")
+            self._describe(f"chapter {number}")
             self._bar.n = round(finished + current)
             self._bar.refresh()
         elif progress.phase == "done" or progress.phase == "elsewhere" != self._phase:
@@ -183,6 +207,15 @@ class BookProgress:
             count = f"{len(self._done)} of {len(self._chars)}"
             print(f"chapter {number} {what} ({count})", file=sys.stderr, flush=True)
         self._phase = progress.phase
+
+    def pause(self, is_paused: bool) -> None:
+        """Show that the book is paused, or that it goes on."""
+        self._is_paused = is_paused
+        self._describe("going on")
+
+    def _describe(self, what: str) -> None:
+        if self._bar is not None:
+            self._bar.set_description("paused" if self._is_paused else what)
 
     @property
     def has_chapters(self) -> bool:
@@ -236,7 +269,7 @@ def write_files(store: ObjectStore, record: BookRecord, book: Book, output: Book
         written = [str(path) for path in files.paths]
         written += _write_subtitles(writer, files, output)
         if output.epub is not None:
-            write_read_along(output.epub, book, writer)
+            write_read_along(output.epub, book, writer, output.highlight)
             written.append(str(output.epub))
     seconds = sum(one.duration_s for one in writer.chapters)
     if output.as_json:

@@ -94,6 +94,13 @@ class BookPlanned(BaseModel):
     language: str | None
     characters: int
     duration: float = Field(description="About how long it will be, in seconds.")
+    device_s: float | None = Field(
+        description="About how long the device will work for it, in seconds, by the jobs that were "
+        "done last; null before one was."
+    )
+    cost_usd: float | None = Field(
+        description="What that costs at the price of F5_GPU_PRICE; null where it is not known."
+    )
     chapters: list[PlannedChapter]
 
 

@@ -18,7 +18,8 @@ from f5serve.service.book_records import folder_of
 from f5serve.service.responses import JobFile
 from f5serve.store.base import ObjectStore
 
-BookFileKind = Literal["m4b", "epub"]
+BookFileKind = Literal["m4b", "epub", "words.epub"]
+"""The last one highlights words."""
 
 _MIME = {"m4b": "audio/mp4", "epub": "application/epub+zip"}
 

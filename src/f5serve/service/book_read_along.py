@@ -1,17 +1,18 @@
-"""A spoken book as EPUB 3 that is read along: the sentence that is heard is highlighted."""
+"""A spoken book as EPUB 3 that is read along: what is heard is highlighted, by sentence or word."""
 
 from __future__ import annotations
 
 import tempfile
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from f5serve.audio.audiobook import AudiobookWriter, BookFileOptions, Tags
 from f5serve.audio.own_files import read_blocks
-from f5serve.books.epub3 import ReadAlongOptions, SpokenChapter, write_epub3
+from f5serve.books.epub3 import HighlightLevel, ReadAlongOptions, SpokenChapter, write_epub3
 from f5serve.books.epub3_pages import SpokenSentence
 from f5serve.books.model import Block, Book
 from f5serve.books.sentences import BETWEEN_BLOCKS
@@ -20,17 +21,20 @@ from f5serve.service.responses import details_of
 from f5serve.types import WordSpan
 
 
-def write_read_along(path: Path, book: Book, writer: BookFileWriter) -> None:
+def write_read_along(
+    path: Path, book: Book, writer: BookFileWriter, level: HighlightLevel = "sentence"
+) -> None:
     """Write the book with its sound as mp3; chapters that are not spoken are there to be read.
 
     Args:
         book: as it was read, with the numbers of chapters that `writer` has.
+        level: what is highlighted; a sentence whose words have no times is as a whole.
 
     Raises:
         StorageFailed: a chapter cannot be read.
         OSError: the file cannot be written.
     """
-    options = ReadAlongOptions(narrator=writer.request.narrator)
+    options = ReadAlongOptions(level, writer.request.narrator)
     with tempfile.TemporaryDirectory(prefix="f5serve-epub-") as folder:
         write_epub3(path, book, _chapters(book, writer, Path(folder)), options)
 
@@ -50,9 +54,8 @@ def _chapters(book: Book, writer: BookFileWriter, folder: Path) -> Iterator[Spok
                 for block in read_blocks(path):
                     writer.check()
                     mp3.write(block)
-        parts = details_of(writer.store, found.record).get("parts") or []
-        sentences = tuple(sentences_of(chapter.blocks(), parts))
-        yield SpokenChapter(chapter, sound, found.duration_s, sentences)
+        sentences = _with_words(chapter.blocks(), details_of(writer.store, found.record))
+        yield SpokenChapter(chapter, sound, found.duration_s, tuple(sentences))
         done += 1
         writer.on_chapter(done, len(writer.chapters))
 
@@ -68,3 +71,33 @@ def sentences_of(
         start, end = part["start"] - starts[block], part["end"] - starts[block]
         span = WordSpan(start, end, float(part["start_time"]), float(part["end_time"]))
         yield SpokenSentence(block, span)
+
+
+def words_by_sentence(
+    sentences: Sequence[SpokenSentence], words: Sequence[Mapping[str, Any]]
+) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The words of a job that are heard in each sentence."""
+    at = 0
+    for number in range(len(sentences)):
+        first, is_last = at, number + 1 == len(sentences)
+        behind_s = float("inf") if is_last else sentences[number + 1].span.start_s
+        while at < len(words) and float(words[at]["start_time"]) < behind_s:
+            at += 1
+        yield words[first:at]
+
+
+def _with_words(blocks: Sequence[Block], details: Mapping[str, Any]) -> Iterator[SpokenSentence]:
+    """The sentences of a chapter, with the words that have times and are found in their text."""
+    sentences = list(sentences_of(blocks, details.get("parts") or []))
+    timed = words_by_sentence(sentences, details.get("word_timings") or [])
+    for sentence, words in zip(sentences, timed, strict=True):
+        text, found = blocks[sentence.block].text, []
+        at, time_s = sentence.span.start, sentence.span.start_s
+        for word in words:
+            start = text.find(str(word["word"]), at, sentence.span.end)
+            if start >= 0:
+                at = start + len(str(word["word"]))
+                time_s = max(time_s, float(word["start_time"]))
+                end_s = max(time_s, min(float(word["end_time"]), sentence.span.end_s))
+                found.append(WordSpan(start, at, time_s, end_s))
+        yield replace(sentence, words=tuple(found))

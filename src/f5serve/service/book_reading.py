@@ -13,9 +13,10 @@ from f5serve.books.plan import BookPlan, plan_book
 from f5serve.errors import InvalidRequest
 from f5serve.service.book_files import BookFileWriter, spoken_chapters
 from f5serve.service.book_jobs import BookFields, chapter_of, done_record
-from f5serve.service.book_read_along import sentences_of
+from f5serve.service.book_read_along import sentences_of, words_by_sentence
 from f5serve.service.book_review import doubtful_sentences, redo_sentences
 from f5serve.service.book_sources import read_source
+from f5serve.service.device_time import DeviceTime, device_rate, device_time
 from f5serve.service.responses import JobFile, details_of
 from f5serve.types import Alignment
 
@@ -43,8 +44,15 @@ class BookReading:
         Raises:
             InvalidRequest: what is wrong with the book or with the choice of chapters.
         """
-        book, plan = await self._service.pools.books.run(read_source, source, name, fields)
-        return plan_as_dict(book, plan)
+        model = str(self._service.model["name"])
+        price = self._service.runtime.settings.gpu_price
+
+        def read() -> dict[str, Any]:
+            book, plan = read_source(source, name, fields)
+            needed = device_time(plan.duration_s, device_rate(self._job_store, model), price)
+            return plan_as_dict(book, plan, needed)
+
+        return await self._service.pools.books.run(read)
 
     async def sentences(self, book_id: str, number: int) -> dict[str, Any]:
         """The sentences of a chapter that is done, with when they and their words are heard.
@@ -117,7 +125,7 @@ class BookReading:
         return await self._service.pools.books.run(make)
 
 
-def plan_as_dict(book: Book, plan: BookPlan) -> dict[str, Any]:
+def plan_as_dict(book: Book, plan: BookPlan, needed: DeviceTime) -> dict[str, Any]:
     """All chapters of a book, in their order; those that are left out with the reason."""
     every = plan_book(book, f"1-{len(book.chapters)}")
     chosen = {planned.chapter.number for planned in plan.chapters}
@@ -127,6 +135,7 @@ def plan_as_dict(book: Book, plan: BookPlan) -> dict[str, Any]:
         "language": book.language or None,
         "characters": plan.chars,
         "duration": round(plan.duration_s, 1),
+        **needed.as_dict(),
         "chapters": [
             {
                 "number": planned.chapter.number,
@@ -153,12 +162,8 @@ def timed_sentences(
     doubts = {one.number: one.why for one in doubtful_sentences(details, verification)}
     words = details.get("word_timings") or []
     spoken = list(sentences_of(blocks, details.get("parts") or []))
-    at = 0
-    for number, sentence in enumerate(spoken, 1):
-        first = at
-        behind = spoken[number].span.start_s if number < len(spoken) else float("inf")
-        while at < len(words) and float(words[at]["start_time"]) < behind:
-            at += 1
+    timed = zip(spoken, words_by_sentence(spoken, words), strict=True)
+    for number, (sentence, own) in enumerate(timed, 1):
         block = blocks[sentence.block]
         yield {
             "number": number,
@@ -169,7 +174,6 @@ def timed_sentences(
             "end_time": sentence.span.end_s,
             "doubt": doubts.get(number),
             "words": [
-                {name: word[name] for name in ("word", "start_time", "end_time")}
-                for word in words[first:at]
+                {name: word[name] for name in ("word", "start_time", "end_time")} for word in own
             ],
         }

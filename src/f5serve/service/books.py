@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from f5serve.books.epub3 import HighlightLevel
 from f5serve.errors import InvalidRequest, StorageFailed, means_full
 from f5serve.jobs.records import ENDED, Status, sha256_of
 from f5serve.jobs.retention import forget_job
@@ -311,10 +312,12 @@ class Books:
             folder.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix="book-", dir=folder) as inside:
                 path = Path(inside) / f"book.{kind}"
-                if kind == "epub":
-                    write_read_along(path, stored_book(writer.store, writer.record), writer)
-                else:
+                if kind == "m4b":
                     writer.write_whole(path)
+                else:
+                    book = stored_book(writer.store, writer.record)
+                    level: HighlightLevel = "sentence" if kind == "epub" else "word"
+                    write_read_along(path, book, writer, level)
                 return keep_file(writer.store, writer.record.book_id, name, path)
         except OSError as error:
             raise StorageFailed(

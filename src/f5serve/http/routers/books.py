@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Respon
 from fastapi.responses import JSONResponse
 
 from f5serve.alignment.subtitles import SubtitleFormat
+from f5serve.books.epub3 import HighlightLevel
 from f5serve.errors import InvalidRequest
 from f5serve.http import errors
 from f5serve.http.book_schemas import (
@@ -332,9 +333,18 @@ async def get_book_audio(book_id: BookId, request: Request, state: StateDep) -> 
     },
 )
 @needs(SPEAK)
-async def get_book_epub(book_id: BookId, request: Request, state: StateDep) -> Response:
-    """An EPUB 3 in which the sentence that is heard is highlighted; written as the m4b is."""
-    return await _send_whole(book_id, "epub", request, state)
+async def get_book_epub(
+    book_id: BookId,
+    request: Request,
+    state: StateDep,
+    highlight: Annotated[
+        HighlightLevel,
+        Query(description="What is highlighted; a sentence whose words have no times is as whole."),
+    ] = "sentence",
+) -> Response:
+    """An EPUB 3 in which what is heard is highlighted; written as the m4b is."""
+    kind: BookFileKind = "epub" if highlight == "sentence" else "words.epub"
+    return await _send_whole(book_id, kind, request, state)
 
 
 @router.head("/v1/books/{book_id}/subtitles/{format}", include_in_schema=False)

@@ -104,9 +104,23 @@ export class NewBook {
       counted(chosen.length, "chapter"),
       counted(sum("characters"), "character"),
       `about ${roughly(sum("duration"))}`,
+      ...this._needed(sum("duration")),
       `as ${this._voices.chosen}`,
     ].join(" · ");
     byId("plan-start").disabled = !chosen.length;
+  }
+
+  /**
+   * What the device needs for a part of the plan, where that is known.
+   * @param {number} duration of the speech, seconds
+   */
+  _needed(duration) {
+    const { device_s, cost_usd } = this._plan;
+    const share = duration / (this._plan.duration || 1);
+    return [
+      ...(device_s === null ? [] : [`${roughly(device_s * share)} of the device`]),
+      ...(cost_usd === null ? [] : [`USD ${(cost_usd * share).toFixed(2)}`]),
+    ];
   }
 
   /** Every voice, and every style of it. */
