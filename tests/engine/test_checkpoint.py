@@ -84,6 +84,26 @@ def test_every_layout_gives_the_same_mel(name: str, tmp_path: Path) -> None:
         assert error(speak(tmp_path / file, name), wanted) <= 1e-5, file
 
 
+@pytest.mark.parametrize("wrapper", ["ema_model._orig_mod.", "model.ema_model.", "module.model."])
+def test_prefixes_of_wrappers_are_removed(wrapper: str, tmp_path: Path) -> None:
+    """A compiled model, one saved by transformers with its vocoder; an average goes first."""
+    name = "F5TTS_Base"
+    plain = random_tensors(small(name), 11)
+    wrapped = {f"{wrapper}transformer.{key}": value for key, value in plain.items()}
+    others = {f"model.transformer.{key}": value + 1 for key, value in plain.items()}
+    vocoder = {
+        "vocoder._orig_mod.head.out.weight": torch.zeros(3),
+        "model.vocoder.x": torch.ones(2),
+    }
+    averaged = "ema_model." in wrapper
+    save_file((others if averaged else {}) | wrapped | vocoder, tmp_path / "m.safetensors")
+    file = checkpoint.CheckpointFile.inspect(tmp_path / "m.safetensors")
+    checkpoint.validate_keys(file, name)
+    with file.open() as tensors:
+        assert tensors.keys() == plain.keys()
+        assert all(torch.equal(tensors[key], value) for key, value in plain.items())
+
+
 @pytest.mark.parametrize("in_place", [True, False])
 def test_published_parameters_lie_in_the_files_own_pages(tmp_path: Path, in_place: bool) -> None:
     """Unless something else is made of them."""

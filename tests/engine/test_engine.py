@@ -18,6 +18,7 @@ from f5serve.engine.vocos import Vocos
 from f5serve.engine.vocos import random_tensors as random_vocos
 from f5serve.errors import EngineFailed, InvalidRequest, ModelUnavailable
 from f5serve.text.tokens import Vocab
+from f5serve.text.treatment import AS_WRITTEN, TextTreatment
 from f5serve.types import SamplingOptions, Utterance, Voice, Wave
 from tests.parity.cases import SMALL_VOCAB, row, small
 from tests.parity.ours import CPU, engine_of, error, sequence_of
@@ -25,11 +26,12 @@ from tests.parity.ours import CPU, engine_of, error, sequence_of
 LETTERS = " abcdefghijklmnopqrstuvwxyz.,'ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:SMALL_VOCAB]
 
 
-def speaker(name: str = "F5TTS_v1_Base") -> F5Engine:
+def speaker(name: str = "F5TTS_v1_Base", text: TextTreatment = AS_WRITTEN) -> F5Engine:
     model = engine_of(row(small(name), "x", 64))
     vocos = Vocos.from_tensors(random_vocos(0, 32, 48, 2), CPU)
     runner = model.runner
-    return F5Engine(runner.backbone, runner.schedules, vocos, Vocab(list(LETTERS)), "tiny")
+    vocab = Vocab(list(LETTERS))
+    return F5Engine(runner.backbone, runner.schedules, vocos, vocab, "tiny", text=text)
 
 
 def voice(seed: int = 0, loudness: float = 0.2, seconds: float = 1.0) -> Voice:
@@ -128,6 +130,21 @@ def test_joint_between_transcript_and_text() -> None:
         reference = Voice("v", base.wave, ref, ref)
         spoken[ref] = speaker()._sequences([utterance("c", 150, reference)])[0].token_ids
     assert len(spoken["ab。"]) == len(spoken["ab."]) - 1
+
+
+def test_text_is_spelled_as_the_model_expects_it() -> None:
+    """Lower case and a first token, for the reference's text as well; others get it as written."""
+    lower, plain = speaker(text=TextTreatment(lower_case=True, prefix="z")), speaker()
+    written = [utterance(text, 150, voice(1)) for text in ("HELLO", "hello")]
+    loud, soft = (sequence.token_ids for sequence in lower._sequences(written))
+    assert loud == soft
+    assert loud[0] == LETTERS.index("z")
+    as_written = [sequence.token_ids for sequence in plain._sequences(written)]
+    assert as_written[0] != as_written[1]
+    assert [len(ids) for ids in as_written] == [len(loud) - 1] * 2
+    assert soft[2:] == as_written[1][1:]  # all but the capital of "Some words."
+    assert lower.unspeakable("Ab ÉÉé Ĳ") == ["É", "é", "Ĳ"]
+    assert TextTreatment(lower_case=True).spell("İÉΣ") == "İéσ"  # one character each
 
 
 def test_check_ends_the_work_within_a_step() -> None:

@@ -14,10 +14,11 @@ from f5serve.errors import InvalidRequest
 from f5serve.fallback.kokoro import MODEL as STANDIN
 from f5serve.fallback.tone import Tone
 from f5serve.http.routers.models import OPENAI_IDS, Model, describe_all, resolve_model
+from f5serve.models import own_models
 from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe
 from f5serve.models.manifest import MODEL_ROLES
-from f5serve.models.registry import PUBLISHED
+from f5serve.models.registry import PUBLISHED, parse_spec
 from f5serve.service import SpeechService
 from f5serve.settings import Settings
 from f5serve.synthesis.synthesizer import Synthesizer
@@ -118,6 +119,9 @@ def test_weights_on_disk_and_own_checkpoints_are_found(tmp_path: Path) -> None:
     for part in parts:
         part.path.write_bytes(b"x")
     install(describe(PUBLISHED.get("openf5")), parts, tmp_path)
+    entry = {"id": "my-fine-tune", "repo": "me/tune", "arch": "F5TTS_Base", "license": "MIT"}
+    text = {"respelling": "in IPA"}
+    own_models.add_own(parse_spec({**entry, "commercial": True, "text": text}), tmp_path)
     own = tmp_path / "mine.safetensors"
     own.write_bytes(b"x")
 
@@ -137,6 +141,8 @@ def test_weights_on_disk_and_own_checkpoints_are_found(tmp_path: Path) -> None:
     assert told["mine"].created == int(own.stat().st_mtime)
     assert (told["openf5"].state, told["openf5"].created > 0) == ("local", True)
     assert (told["german"].state, told["german"].created) == ("absent", 0)
+    assert (told["my-fine-tune"].owned_by, told["my-fine-tune"].licence) == ("me", "MIT")
+    assert told["my-fine-tune"].note.startswith("Expects words respelled in IPA")
 
 
 def test_nothing_is_told_of_the_machine(home: House) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from f5serve.cli import models as cli_models
-from f5serve.cli.options import add_models
+from f5serve.cli.model_options import add_models
 from f5serve.errors import F5Error
-from f5serve.models.registry import PUBLISHED
+from f5serve.models import own_models
+from f5serve.models.registry import PUBLISHED, Registry
 from f5serve.settings import Settings
-from tests.models.conftest import REGISTRY, WEIGHTS, convert
+from f5serve.text.treatment import TextTreatment
+from tests.models.conftest import REGISTRY, VOCAB, WEIGHTS, convert
 from tests.models.hub_standin import Hub
 
 
@@ -25,19 +27,19 @@ def settings(hub: Hub, models_dir: Path) -> Settings:
     return Settings(models_dir=models_dir, hub_endpoint=hub.endpoint, hub_timeout_s=2.0)
 
 
-def models(settings: Settings, *words: str) -> int:
+def models(settings: Settings, *words: str, registry: Registry | None = REGISTRY) -> int:
     parser = argparse.ArgumentParser()
     add_models(parser.add_subparsers())
     args = parser.parse_args(["models", *words])
-    code: int = cli_models.run(args, settings, REGISTRY)
+    code: int = cli_models.run(args, settings, registry)
     return code
 
 
 def test_list_shows_what_is_here(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert models(settings, "list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["MODEL", "LANGUAGES", "LICENCE", "COMMERCIAL", "SIZE", "HERE"]
-    assert lines[1].split() == ["pinned", "en", "CC-BY-NC-4.0", "no", "300", "kB", "-"]
+    assert lines[0].split() == ["MODEL", "LANGUAGES", "LICENCE", "HERE", "VERIFIED"]
+    assert lines[1].split() == ["pinned", "en", "CC-BY-NC-4.0", "absent", "yes"]
     models(settings, "pull", "pinned")
     capsys.readouterr()
     models(settings, "list", "--json")
@@ -58,8 +60,106 @@ def test_the_published_list_fits_a_terminal(
     add_models(parser.add_subparsers())
     cli_models.run(parser.parse_args(["models", "list"]), settings)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(PUBLISHED.models) + 1
+    notes = [line for line in lines if ": Expects " in line]
+    assert len(lines) - len(notes) == 1 + len(PUBLISHED.models) + 1
+    assert {line.partition(":")[0] for line in notes} == {"russian-stress", "thai", "thai-v2"}
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        (["--language", "vi"], {"vietnamese"}),
+        (["--language", "VI", "--commercial"], set()),
+        (["--language", "te", "--commercial"], {"indicf5"}),
+    ],
+)
+def test_list_can_be_filtered(
+    settings: Settings, capsys: pytest.CaptureFixture[str], words: list[str], ids: set[str]
+) -> None:
+    assert models(settings, "list", "--json", *words, registry=None) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["id"] for row in rows} == ids
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models of the hub stand-in are the published ones."""
+    monkeypatch.setattr(own_models, "PUBLISHED", REGISTRY)
+
+
+MINE = ("mine", "--repo", "owner/open", "--file", "model_*.pt", "--arch", "F5TTS_Base")
+
+
+@pytest.mark.usefixtures("known")
+def test_a_model_of_ones_own_is_added_pulled_and_removed(
+    settings: Settings, hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.repos["owner/open"].files["old/vocab.txt"] = b"?"
+    options = (
+        "--language",
+        "de",
+        "en",
+        "--lower-case",
+        "--prefix",
+        'a"\\ö',
+        "--revision",
+        "c" * 40,
+    )
+    assert models(settings, "add", *MINE, *options, registry=None) == 0
+    (spec,) = own_models.read_own(settings.models_dir)
+    assert (spec.languages, spec.license, spec.commercial) == (("de", "en"), "unknown", False)
+    assert spec.text == TextTreatment(lower_case=True, prefix='a"\\ö')
+    assert models(settings, "pull", "mine", "--json", registry=None) == 0
+    found = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert Path(found["vocab"]).read_bytes() == VOCAB
+    assert (found["arch"], found["revision"]) == ("F5TTS_Base", "c" * 40)
+    models(settings, "add", *MINE, "--license", "MIT", "--commercial", registry=None)
+    (again,) = own_models.read_own(settings.models_dir)
+    assert (again.license, again.commercial, again.revision) == ("MIT", True, None)
+    assert models(settings, "remove", "mine", registry=None) == 0
+    assert own_models.known_models(settings) is REGISTRY
+    with pytest.raises(F5Error) as caught:
+        models(settings, "remove", "pinned", registry=None)
+    assert caught.value.code == "NOT_OWN_MODEL"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["Pinned", *MINE[1:]], "NAME_TAKEN"),
+        (["vocos", *MINE[1:]], "NAME_TAKEN"),
+        ([*MINE[:-1], "F5TTS_v2"], "BAD_OPTION"),
+        ([*MINE, "--commercial"], "BAD_OPTION"),
+    ],
+)
+@pytest.mark.usefixtures("known")
+def test_add_refuses(settings: Settings, words: list[str], code: str) -> None:
+    with pytest.raises(F5Error) as caught:
+        models(settings, "add", *words, registry=None)
+    assert caught.value.code == code
+    assert not settings.models_dir.exists()
+
+
+@pytest.mark.usefixtures("known")
+def test_a_damaged_file_of_ones_own_hides_no_published_model(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models(settings, "add", *MINE, registry=None)
+    path = own_models.own_file(settings.models_dir)
+    damaged = path.read_text().replace('"mine"', '"pinned"')
+    path.write_text(damaged)
+    capsys.readouterr()
+    assert models(settings, "list", registry=None) == 3
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1 + len(REGISTRY.models) + 1
+    assert said.err.count("pinned is the name of a published model") == 1
+    assert own_models.known_models(settings).get("pinned").repo == "owner/pinned"
+    for words in (["pull", "mine"], ["add", *MINE], ["remove", "mine"]):
+        with pytest.raises(F5Error) as caught:
+            models(settings, *words, registry=None)
+        assert caught.value.code == "BAD_REGISTRY"
+    assert path.read_text() == damaged
 
 
 def test_pull_tells_the_licence_first_and_the_paths_last(

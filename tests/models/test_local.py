@@ -16,6 +16,7 @@ from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe, find, find_published
 from f5serve.models.manifest import ARTIFACT_API, MODEL_ROLES
 from f5serve.models.other_layouts import pick_files
+from f5serve.models.registry import ANY_VOCAB, ModelFile
 from tests.models.conftest import (
     COMMIT,
     OPEN_COMMIT,
@@ -24,6 +25,7 @@ from tests.models.conftest import (
     VOCOS,
     VOCOS_COMMIT,
     WEIGHTS,
+    spec,
 )
 
 
@@ -160,6 +162,16 @@ def test_looking_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_picking_a_known_pattern_and_the_vocabulary_above_it() -> None:
+    files = (ModelFile("weights", "S/EGY/model_*.safetensors"), ModelFile("vocab", ANY_VOCAB))
+    names = [f"S/{one}/model_9.safetensors" for one in ("EGY", "MSA")]
+    wanted = spec("habibi", files=files)
+    for vocabs in (["S/EGY/vocab.txt", "S/MSA/vocab.txt", "vocab.txt"], ["S/vocab.txt"]):
+        picked = pick_files(wanted, [*names, *vocabs])
+        assert [file.path for file in picked] == ["S/EGY/model_9.safetensors", vocabs[0]]
+    assert not wanted.names_its_files
 
 
 @pytest.mark.parametrize(

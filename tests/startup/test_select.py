@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.models import own_models
 from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe
 from f5serve.models.manifest import ARTIFACT_API, MODEL_ROLES
-from f5serve.models.registry import PUBLISHED
+from f5serve.models.registry import PUBLISHED, parse_spec
 from f5serve.settings import Settings
 from f5serve.startup import EngineSpec, LoadOptions, default_options, load, select_engine
+from f5serve.startup.model_set import ModelSet
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +47,19 @@ def test_with_weights_auto_takes_f5(with_weights: Path) -> None:
     assert spec.files is not None
     assert spec.files.weights.is_relative_to(with_weights / "installed" / "F5TTS_v1_Base")
     assert spec.original is None
+
+
+def test_a_model_of_ones_own_is_loaded_as_it_is_registered(with_weights: Path) -> None:
+    entry = {"id": "mine", "repo": "o/r", "arch": "F5TTS_Base", "license": "MIT"}
+    mine = parse_spec({**entry, "commercial": True, "text": {"lower_case": True}})
+    own_models.add_own(mine, with_weights)
+    parts = [LocalFile(role, with_weights.parent / f"{role}.bin") for role in MODEL_ROLES]
+    install(describe(mine), parts, with_weights)
+    spec = select_engine(Settings(models_dir=with_weights, model="mine"))
+    assert (spec.kind, spec.model, spec.arch) == ("f5", "mine", "F5TTS_Base")
+    assert spec.text.lower_case
+    found = ModelSet(Settings(models_dir=with_weights, models="all"), LoadOptions())
+    assert found.names == ("F5TTS_v1_Base", "mine")
 
 
 def test_the_stand_in_can_be_forced(with_weights: Path) -> None:

@@ -1,4 +1,4 @@
-"""`f5serve models`: list, pull, verify, convert, push and sync weights.
+"""`f5serve models`: list, register, pull, verify, convert, push and sync weights.
 
 Paths, verdicts or JSON go to stdout, progress to stderr.
 """
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from f5serve.cli.options import MODEL_DTYPES
+from f5serve.cli.model_options import MODEL_DTYPES
 from f5serve.cli.output import ProgressBar
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.models.bucket import published_ids, sync
@@ -34,6 +34,7 @@ from f5serve.models.local import (
     is_converted,
     verify,
 )
+from f5serve.models.own_models import add_own, known_models, remove_own
 from f5serve.models.publish import (
     PublishResult,
     collect_files,
@@ -41,39 +42,64 @@ from f5serve.models.publish import (
     install_converted,
     publish,
 )
-from f5serve.models.registry import PUBLISHED, ModelSpec, Registry, check_license
+from f5serve.models.registry import (
+    ANY_VOCAB,
+    UNKNOWN_LICENSE,
+    ModelSpec,
+    Registry,
+    check_usable,
+    parse_spec,
+)
 from f5serve.settings import Settings
 from f5serve.store.config import open_store
 
+_SHOWN_LANGUAGES = 4
 
-def run(args: argparse.Namespace, settings: Settings, registry: Registry = PUBLISHED) -> int:
+
+def run(args: argparse.Namespace, settings: Settings, registry: Registry | None = None) -> int:
     """Run one action; returns the exit code.
+
+    Args:
+        registry: of the models; None is `known_models`.
 
     Raises:
         F5Error: as the action does; the command line reports it.
     """
     action = {
         "list": _list,
+        "add": _add,
+        "remove": _remove,
         "pull": _pull,
         "verify": _verify,
         "convert": _convert,
         "push": _push,
         "sync": _sync,
     }[args.action]
-    return action(args, settings, registry)
+    return action(args, settings, registry or known_models(settings))
 
 
 def _list(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
-    """Every model of the registry; with --store, which of them are in the store."""
+    """The models of the registry; with --store, which of them are in the store."""
     stored = published_ids(open_store(settings)) if args.store else None
-    specs = (*registry.models, registry.vocoder)
+    specs = [
+        spec
+        for spec in (*registry.models, *(() if args.language else (registry.vocoder,)))
+        if (not args.language or args.language in spec.languages)
+        and (spec.commercial or not args.commercial)
+    ]
     rows = [_row(spec, settings, registry, stored) for spec in specs]
     if args.json:
         print(json.dumps(rows, indent=1))
+    else:
+        heads = ("MODEL", "LANGUAGES", "LICENCE", "HERE", "VERIFIED")
+        _print_table([(*heads, "STORE") if args.store else heads, *map(_cells, rows)])
+        for spec in specs:
+            if spec.text_note:
+                print(f"{spec.id}: {spec.text_note}")
+    if registry.damage is None:
         return 0
-    heads = ("MODEL", "LANGUAGES", "LICENCE", "COMMERCIAL", "SIZE", "HERE")
-    _print_table([(*heads, "STORE") if args.store else heads, *map(_cells, rows)])
-    return 0
+    _log(f"error: {registry.damage.message} {registry.damage.hint}")
+    return registry.damage.exit_code
 
 
 def _row(
@@ -92,7 +118,10 @@ def _row(
         "commercial": spec.commercial,
         "size": here.weights.stat().st_size if here else next(iter(sizes), None),
         "on_disk": _form_of(here, settings.models_dir) if here else None,
-        "note": spec.note,
+        "text": asdict(spec.text),
+        "source": spec.source,
+        "verified": spec.verified,
+        "note": spec.remarks,
     }
     return row if stored is None else {**row, "in_store": spec.id in stored}
 
@@ -108,13 +137,18 @@ def _form_of(here: ModelFiles, models_dir: Path) -> str:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     cells = (
         row["id"],
-        " ".join(row["languages"]) or "-",
+        _shorten(row["languages"]) or "-",
         row["license"],
-        "yes" if row["commercial"] else "no",
-        format_bytes(row["size"]) if row["size"] else "?",
-        row["on_disk"] or "-",
+        row["on_disk"] or "absent",
+        "yes" if row["verified"] else "no",
     )
     return (*cells, "yes" if row["in_store"] else "-") if "in_store" in row else cells
+
+
+def _shorten(languages: list[str]) -> str:
+    shown = languages[:_SHOWN_LANGUAGES]
+    more = len(languages) - len(shown)
+    return " ".join([*shown, *([f"+{more}"] if more else [])])
 
 
 def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
@@ -124,13 +158,52 @@ def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
         print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
 
+def _add(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    """Register a model of one's own."""
+    files = [
+        {"role": "weights", "path": args.file},
+        {"role": "vocab", "path": args.vocab or ANY_VOCAB},
+    ]
+    entry = {
+        "id": args.name,
+        "repo": args.repo,
+        "files": files,
+        "arch": args.arch,
+        "license": args.license or UNKNOWN_LICENSE,
+        "commercial": args.commercial,
+        "languages": args.language,
+        "text": {"lower_case": args.lower_case, "prefix": args.prefix},
+        "source": "models add",
+    }
+    try:
+        spec = parse_spec(entry | ({"revision": args.revision} if args.revision else {}))
+    except ValueError as error:
+        raise InvalidRequest(
+            f"That model cannot be registered: {error}.",
+            code="BAD_OPTION",
+            hint="See: f5serve models add --help.",
+        ) from None
+    path = add_own(spec, settings.models_dir)
+    _log(f"{spec.id} is registered in {path}. Next: f5serve models pull {spec.id}")
+    print(json.dumps(asdict(spec)) if args.json else spec.id)
+    return 0
+
+
+def _remove(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    """Forget a model of one's own."""
+    path = remove_own(args.name, settings.models_dir)
+    _log(f"{args.name} is no longer in {path}; weights that were pulled stay on the disk.")
+    print(json.dumps({"id": args.name}) if args.json else args.name)
+    return 0
+
+
 def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
     spec = registry.get(args.model)
-    check_license(spec, settings.require_commercial_license)
+    check_usable(spec, settings.require_commercial_license)
     permits = "permits" if spec.commercial else "does not permit"
     _log(f"{spec.id}: {spec.license}, which {permits} commercial use.")
-    if spec.note:
-        _log(f"{spec.id}: {spec.note}")
+    if spec.remarks:
+        _log(f"{spec.id}: {spec.remarks}")
     wanted = [file for file in (*spec.files, *registry.vocoder.files) if file.role != "config"]
     sizes = [file.size for file in wanted if file.size]
     if len(sizes) == 3 and not find_published(spec.id, settings.models_dir, registry=registry):
@@ -190,7 +263,7 @@ def _convert(args: argparse.Namespace, settings: Settings, registry: Registry) -
         )
     else:
         spec = registry.get_model(args.model)
-        check_license(spec, settings.require_commercial_license)
+        check_usable(spec, settings.require_commercial_license)
         published = get_published(spec.id, settings.models_dir, registry)
         weights, arch = published.weights, args.arch or spec.arch
         out = args.output or converted_path(settings.models_dir, spec.id)
@@ -263,7 +336,7 @@ def _sync(args: argparse.Namespace, settings: Settings, registry: Registry) -> i
 
 def _model(name: str, settings: Settings, registry: Registry) -> ModelSpec:
     spec = registry.get_model(name)
-    check_license(spec, settings.require_commercial_license)
+    check_usable(spec, settings.require_commercial_license)
     return spec
 
 

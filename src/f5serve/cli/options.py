@@ -7,11 +7,11 @@ Each verb sets `run`, the name of a function in `f5serve.cli` that takes argumen
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from f5serve import build
 from f5serve.cli.book_options import add_book
+from f5serve.cli.model_options import add_models
 from f5serve.cli.speech_options import SAY_SETTINGS, TIMING_FORMATS, add_dub, add_speech
 from f5serve.cli.text_options import (
     add_lengths,
@@ -23,8 +23,6 @@ from f5serve.cli.text_options import (
 )
 from f5serve.cli.voice_options import add_voices
 from f5serve.secrets import SCOPES
-
-MODEL_DTYPES = {"fp16": "float16", "fp32": "float32"}
 
 EPILOG = """\
 exit codes:
@@ -132,46 +130,6 @@ def add_jobs(verbs: Any) -> None:
     gc.add_argument("--dry-run", action="store_true", help="only print what would go")
     gc.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     gc.set_defaults(run="jobs.run_gc")
-
-
-def add_models(verbs: Any) -> None:
-    """The options of `models`."""
-    parser = verbs.add_parser("models", help="list, pull, verify, convert, push and sync weights")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-
-    listing = actions.add_parser("list", help="what can be had, under which licence, what is here")
-    pulling = actions.add_parser("pull", help="bring a model and its vocoder onto this machine")
-    checking = actions.add_parser("verify", help="hash what is here; exit code 4 if any is wrong")
-    converting = actions.add_parser("convert", help="make the small artifact that loads fast")
-    pushing = actions.add_parser("push", help="put a model of this machine into the store")
-    syncing = actions.add_parser("sync", help="bring a model from the store onto this machine")
-
-    pulling.add_argument("model", metavar="MODEL", help="see: f5serve models list")
-    checking.add_argument("models", metavar="MODEL", nargs="*", help="default: all that are here")
-    converting.add_argument("model", metavar="MODEL|FILE", help="a pulled model, or a checkpoint")
-    converting.add_argument("--arch", metavar="ARCH", help="architecture; needed for a FILE")
-    converting.add_argument("-o", dest="output", metavar="OUT", type=Path, help="where to write it")
-    converting.add_argument(
-        "--dtype", choices=list(MODEL_DTYPES), default="fp16", help="fp32 doubles it for CPUs"
-    )
-    pushing.add_argument("model", metavar="MODEL", help="a pulled model")
-    pushing.add_argument(
-        "--dtype",
-        choices=[*MODEL_DTYPES, "published"],
-        default="fp16",
-        help="converted, which is made when it is not there; or the file as it was published",
-    )
-    pushing.add_argument(
-        "--again", action="store_true", help="send what the store says it has, too: heals it"
-    )
-    syncing.add_argument("model", metavar="MODEL", help="see: f5serve models list --store")
-    syncing.add_argument(
-        "--remove-others", action="store_true", help="then remove its other versions, to make room"
-    )
-    listing.add_argument("--store", action="store_true", help="look into the store, too")
-    for action in (listing, pulling, checking, converting, pushing, syncing):
-        action.add_argument("--json", action="store_true", help="print JSON on stdout")
-    parser.set_defaults(run="models.run")
 
 
 def add_doctor(verbs: Any) -> None:

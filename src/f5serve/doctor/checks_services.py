@@ -129,4 +129,5 @@ def _files(models: ModelFacts) -> Finding:
     states = [file.state for file in models.files]
     counts = [f"{states.count(state)} {state}" for state in ("ok", "unknown") if state in states]
     hashes = f", sha256 {' and '.join(counts)}" if counts else ""
-    return ok("models", "model", f"{models.model}, {len(models.files)} files{hashes}")
+    note = f". {models.note}" if models.note else ""
+    return ok("models", "model", f"{models.model}, {len(models.files)} files{hashes}{note}")

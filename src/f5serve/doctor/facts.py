@@ -283,6 +283,7 @@ class ModelFacts:
         engine_installed: the packages of that engine are here.
         needs: bytes that fetching takes.
         put_aside: files that were found changed and lie beside their places.
+        note: what the registry tells of it.
     """
 
     kind: str
@@ -297,6 +298,7 @@ class ModelFacts:
     needs: int = 0
     hash_error: str = ""
     put_aside: tuple[Path, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ from f5serve.engine import kernel_files
 from f5serve.errors import F5Error, StorageFailed
 from f5serve.models.disk import unreadable
 from f5serve.models.local import known_hashes, quarantined
-from f5serve.models.registry import PUBLISHED, check_license
+from f5serve.models.own_models import known_models
+from f5serve.models.registry import Registry, check_usable
 from f5serve.settings import Settings
 from f5serve.startup.select import EngineSpec, select_engine
 
@@ -166,25 +167,27 @@ def _probe_voices(settings: Settings, store: ObjectStore) -> VoiceFacts:
 def probe_models(facts: Facts) -> ModelFacts:
     """What `startup.load` would select here, and whether it would download weights first."""
     settings = facts.settings
+    registry = known_models(settings)
     may_fetch = _would_fetch(facts)
     known = ModelFacts(kind="", model=settings.model, may_fetch=may_fetch)
     known = replace(
         known,
-        needs=_needed(settings.model),
+        needs=_needed(settings.model, registry),
         engine_installed=facts.torch is not None,
         put_aside=tuple(quarantined(settings.models_dir)),
     )
     try:
         spec = select_engine(settings)
         if may_fetch:
-            check_license(PUBLISHED.get(settings.model), settings.require_commercial_license)
+            check_usable(registry.get(settings.model), settings.require_commercial_license)
     except F5Error as error:
         return _refused(known, error)
     except OSError as error:  # a folder or name that cannot even be looked at
         return _refused(known, unreadable(settings.ckpt or settings.models_dir, error))
     if spec.files is not None:
         here = _known_files(spec, settings)
-        return replace(known, kind="f5", model=spec.model, files=here)
+        note = "" if settings.ckpt else registry.get(spec.model).remarks
+        return replace(known, kind="f5", model=spec.model, files=here, note=note)
     if may_fetch:
         return replace(known, kind="f5", code="MODEL_MISSING")
     speaks = facts.package("onnxruntime") is not None
@@ -212,10 +215,10 @@ def _would_fetch(facts: Facts) -> bool:
     return asked and facts.torch is not None
 
 
-def _needed(model: str) -> int:
+def _needed(model: str, registry: Registry) -> int:
     """Bytes of a model and its vocoder as published; 0 when they are not known."""
     try:
-        files = (*PUBLISHED.get(model).files, *PUBLISHED.vocoder.files)
+        files = (*registry.get(model).files, *registry.vocoder.files)
     except F5Error:
         return 0
     return sum(file.size or 0 for file in files)
@@ -227,7 +230,7 @@ def _known_files(spec: EngineSpec, settings: Settings) -> tuple[InstalledFile, .
     assert files is not None
     known: dict[Path, str | None] = dict.fromkeys((files.weights, files.vocab, files.vocoder))
     if settings.ckpt is None:
-        known = known_hashes(files, settings.models_dir)
+        known = known_hashes(files, settings.models_dir, known_models(settings))
     return tuple(InstalledFile(path, sha256 or "") for path, sha256 in known.items())
 
 

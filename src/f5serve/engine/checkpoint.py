@@ -225,8 +225,10 @@ def _open_time_layers_of(original: Path, arch_name: str) -> OpenTensors:
 
 
 _STATE_DICT_KEYS = ("ema_model_state_dict", "model_state_dict", "state_dict")
-_PREFIXES = ("module.", "ema_model.", "transformer.")
-_NOT_WEIGHTS = ("initted", "step", "mel_spec.", "rotary_embed.")
+_PREFIXES = ("module.", "model.", "ema_model.", "transformer.", "_orig_mod.")
+"""Of wrappers, in any order and more than once: torch.compile and transformers add their own."""
+
+_NOT_WEIGHTS = ("initted", "step", "mel_spec.", "rotary_embed.", "vocoder.")
 _SAFE_TORCH = (2, 10)
 
 
@@ -269,7 +271,9 @@ class CheckpointFile:
             else:
                 shapes = {k: tuple(v.shape) for k, v in _load_pickle(path).items()}
                 metadata = {}
-        stored = {_strip_prefix(name): name for name in shapes}
+        # Where a file holds the trained weights as well as their average, the average is taken.
+        names = sorted(shapes, key=lambda name: "ema_model." in name)
+        stored = {_strip_prefix(name): name for name in names}
         stored = {k: v for k, v in stored.items() if not k.startswith(_NOT_WEIGHTS)}
         return cls(path, {k: shapes[v] for k, v in stored.items()}, stored, metadata)
 
@@ -309,7 +313,7 @@ class _Lazy(Mapping[str, Tensor]):
 
 
 def _strip_prefix(name: str) -> str:
-    for prefix in _PREFIXES:
+    while prefix := next(filter(name.startswith, _PREFIXES), ""):
         name = name.removeprefix(prefix)
     return name
 

@@ -40,6 +40,7 @@ from f5serve.settings import limit_onednn_cache
 from f5serve.text.markup import without_emoji
 from f5serve.text.plan import spoken_ref_text
 from f5serve.text.tokens import Vocab, tokenize
+from f5serve.text.treatment import AS_WRITTEN, TextTreatment
 from f5serve.types import MAX_DURATION_FRAMES, OnDone, SamplingOptions, Utterance, Wave
 
 log = logging.getLogger(__name__)
@@ -75,11 +76,13 @@ class F5Engine:
         vocab: Vocab,
         model: str,
         shared: SharedDevice | None = None,
+        text: TextTreatment = AS_WRITTEN,
     ) -> None:
         device, dtype = schedules.device, schedules.dtype
         self.model = model
         self.shared = shared or SharedDevice(device)
         self._vocab = vocab
+        self._text = text
         self._schedules = schedules
         self._attention, attend = attention.choose(device, dtype)
         self._plain = ops.choose(device, dtype)
@@ -148,7 +151,7 @@ class F5Engine:
 
     def unspeakable(self, text: str) -> list[str]:
         """Characters of `text` that the vocabulary lacks, in order, each once."""
-        return self._vocab.missing(text)
+        return self._text.as_written(self._vocab.missing(self._text.spell(text)), text)
 
     def check_options(self, options: SamplingOptions) -> None:
         """See `types.Engine.check_options`."""
@@ -204,10 +207,15 @@ class F5Engine:
         prompts = {u.voice.revision: u.voice for u in utterances}
         made = {revision: ReferencePrompt.of(voice) for revision, voice in prompts.items()}
         return [
-            Sequence.of(u, made[u.voice.revision], self._vocab.ids(tokenize(text)), self.runner)
+            Sequence.of(u, made[u.voice.revision], self._token_ids(text), self.runner)
             for u in utterances
             for text in [without_emoji(spoken_ref_text(u.voice) + u.text)]
         ]
+
+    def _token_ids(self, text: str) -> list[int]:
+        """Of the reference's text and the utterance's, as the model expects them."""
+        tokens = tokenize(self._text.spell(text))
+        return self._vocab.ids([self._text.prefix, *tokens] if self._text.prefix else tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +232,7 @@ class EngineOptions:
         cuda_graphs: whether steps may be recorded and replayed on a GPU.
         fused_kernels: whether steps may be computed with the project's own kernels on a GPU.
         shared: of another engine, whose device this one works on as well.
+        text: how the model expects its text.
     """
 
     device: str = "auto"
@@ -235,6 +244,7 @@ class EngineOptions:
     cuda_graphs: bool = True
     fused_kernels: bool = True
     shared: SharedDevice | None = None
+    text: TextTreatment = AS_WRITTEN
 
 
 def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOptions) -> F5Engine:
@@ -251,10 +261,11 @@ def load(weights: Path, vocab: Path, vocoder: Path, arch: str, options: EngineOp
     placement = _placement(options)
     backbone, schedules = checkpoint.load(weights, arch, placement, options.original)
     words = Vocab.from_file(vocab)
-    _check_vocab(words, schedules.config.vocab_size - 1)
+    _check_vocab(words, schedules.config.vocab_size - 1, options.text.prefix)
     shared = options.shared or SharedDevice(placement.device)
     vocos = shared.vocoder(vocoder)
-    engine = F5Engine(backbone, schedules, vocos, words, options.model or arch, shared)
+    name = options.model or arch
+    engine = F5Engine(backbone, schedules, vocos, words, name, shared, options.text)
     return _finish(engine, options)
 
 
@@ -343,8 +354,14 @@ def _accelerate(engine: F5Engine, options: EngineOptions) -> None:
         engine.use_graphs()
 
 
-def _check_vocab(vocab: Vocab, expected: int) -> None:
+def _check_vocab(vocab: Vocab, expected: int, prefix: str) -> None:
     """The embedding has a row for each line of the vocabulary, and one for the filler."""
+    if prefix and prefix not in vocab:
+        raise ModelUnavailable(
+            f"The vocabulary has no line {prefix!r}, which is to stand before each text.",
+            code="CHECKPOINT_MISMATCH",
+            hint="Register the model again with the prefix that its page names.",
+        )
     if len(vocab) != expected:
         raise ModelUnavailable(
             f"The vocabulary has {len(vocab)} lines, the checkpoint was trained with {expected}.",

@@ -186,7 +186,8 @@ class _Pull:
         """The revision, the files that are here, and what has to be fetched of a model."""
         found = (one for one in versions(spec.id, self.models_dir) if not one.is_converted)
         known = next((version.manifest for version in found), None)
-        revision, files = spec.revision or (known.about.revision if known else ""), spec.files
+        revision = spec.revision or (known.about.revision if known else "")
+        files = spec.files if spec.names_its_files else ()
         if not revision or not files:
             newest, names = newest_revision(self.source, spec.repo)
             revision, files = revision or newest, files or pick_files(spec, names)

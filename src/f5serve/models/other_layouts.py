@@ -12,10 +12,11 @@ last three are read until f5serve 0.3 (docs/decisions/0037-one-layout-of-models.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from f5serve.errors import ModelUnavailable
 from f5serve.models import manifest as manifests
@@ -101,7 +102,7 @@ def _snapshots(folder: Path, revision: str | None) -> Iterator[Path]:
 
 def _files_of(spec: ModelSpec, folder: Path) -> tuple[ModelFile, ...]:
     """The files of a model: as registered, else picked from a snapshot."""
-    if spec.files:
+    if spec.names_its_files:
         return spec.files
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     try:
@@ -113,15 +114,24 @@ def _files_of(spec: ModelSpec, folder: Path) -> tuple[ModelFile, ...]:
 def pick_files(spec: ModelSpec, names: Iterable[str]) -> tuple[ModelFile, ...]:
     """Checkpoint and vocabulary among the files of a repository that the registry does not name.
 
-    A single .safetensors goes before a single .pt.
+    Without a pattern a single .safetensors goes before a single .pt. Of several vocabularies the
+    one nearest above the checkpoint is taken.
 
     Raises:
         ModelUnavailable: code AMBIGUOUS_FILES, naming the candidates.
     """
     names = sorted(names)
+    known = {file.role: file for file in spec.files}
+    if "weights" in known:
+        weights = fnmatch.filter(names, known["weights"].path)
+    else:
+        weights = [n for n in names if n.endswith(".safetensors")]
+        weights = weights or [n for n in names if n.endswith((".pt", ".pth"))]
     vocab = [n for n in names if n.rsplit("/", 1)[-1] == "vocab.txt"]
-    weights = [n for n in names if n.endswith(".safetensors")]
-    weights = weights or [n for n in names if n.endswith((".pt", ".pth"))]
+    if len(vocab) > 1 and len(weights) == 1:
+        folders = [str(folder) for folder in PurePosixPath(weights[0]).parents]
+        above = [n for n in vocab if str(PurePosixPath(n).parent) in folders]
+        vocab = sorted(above, key=len)[-1:] or vocab
     for what, found in (("checkpoint", weights), ("vocab.txt", vocab)):
         if len(found) != 1:
             raise ModelUnavailable(
@@ -131,7 +141,10 @@ def pick_files(spec: ModelSpec, names: Iterable[str]) -> tuple[ModelFile, ...]:
                 hint="Download the one you want yourself and name it in F5_CKPT, its vocabulary "
                 "in F5_VOCAB and its architecture in F5_ARCH.",
             )
-    return ModelFile("weights", weights[0]), ModelFile("vocab", vocab[0])
+    return (
+        replace(known.get("weights", ModelFile("weights", "")), path=weights[0]),
+        replace(known.get("vocab", ModelFile("vocab", "")), path=vocab[0]),
+    )
 
 
 def _path(file: ModelFile, folder: Path, cache: Path, *, any_size: bool) -> Path | None:

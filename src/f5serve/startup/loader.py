@@ -8,7 +8,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from f5serve.errors import ModelUnavailable
-from f5serve.models.registry import PUBLISHED, Registry
+from f5serve.models.registry import Registry
 from f5serve.settings import Settings
 from f5serve.startup.select import EngineSpec
 from f5serve.startup.timeline import Timeline
@@ -85,6 +85,7 @@ class LoadOptions:
         weights: "" for real ones, or "random:ARCH" for tests and benchmarks of the real engine.
         timeline: takes the steps; None begins one now.
         warm_up: generate once before it counts as ready.
+        registry: of the models; None is `known_models`.
         stop: ends a download when it is set, with `weights.Aborted`.
         recognition: recogniser and aligners; None makes them by the settings.
         device: what models that are loaded with it share.
@@ -95,7 +96,7 @@ class LoadOptions:
     weights: str = ""
     timeline: Timeline | None = None
     warm_up: bool = False
-    registry: Registry = PUBLISHED
+    registry: Registry | None = None
     stop: Event = field(default_factory=Event)
     recognition: SpeechRecognition | None = None
     device: LoadedDevice = field(default_factory=LoadedDevice)
@@ -218,6 +219,7 @@ def load_engine(spec: EngineSpec, settings: Settings, device: LoadedDevice | Non
         cuda_graphs=settings.cuda_graphs != "off",
         fused_kernels=settings.fused_kernels != "off",
         shared=device.shared if device else None,
+        text=spec.text,
     )
     files = spec.files
     if files is None:

@@ -11,6 +11,7 @@ from f5serve.errors import F5Error
 from f5serve.models.cache_dirs import cache_dirs
 from f5serve.models.installed import ModelFiles
 from f5serve.models.local import find
+from f5serve.models.own_models import known_models
 from f5serve.models.registry import ModelSpec
 from f5serve.process import memory_limit
 from f5serve.settings import Settings, on_runpod
@@ -41,13 +42,14 @@ class ModelSet:
 
     def __init__(self, settings: Settings, options: LoadOptions) -> None:
         self._settings, self._options = settings, options
+        self._registry = options.registry or known_models(settings)
         asked = [name.strip() for name in settings.models.split(",") if name.strip()]
         self._caches = [cache.path for cache in cache_dirs(settings, on_runpod())]
         self.preloaded = tuple(n.removesuffix(PRELOAD) for n in asked if n.endswith(PRELOAD))
         self._asked = tuple(name.removesuffix(PRELOAD) for name in asked)
         for name in self._asked:
             if name != ALL:
-                options.registry.get_model(name)
+                self._registry.get_model(name)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -103,17 +105,17 @@ class ModelSet:
 
     def _spec(self, name: str) -> ModelSpec | None:
         try:
-            return self._options.registry.get_model(name)
+            return self._registry.get_model(name)
         except F5Error:  # a checkpoint of one's own
             return None
 
     def _here(self) -> list[str]:
-        return [spec.id for spec in self._options.registry.models if self._find(spec.id)]
+        return [spec.id for spec in self._registry.models if self._find(spec.id)]
 
     def _find(self, name: str) -> ModelFiles | None:
         """The model on this machine."""
         if self._spec(name) is None:
             return None
         folders = [self._settings.models_dir, *self._caches]
-        found = (find(name, folder, self._options.registry) for folder in folders)
+        found = (find(name, folder, self._registry) for folder in folders)
         return next(filter(None, found), None)

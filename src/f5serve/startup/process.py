@@ -115,6 +115,7 @@ def model_loader(
     import encodings.idna  # noqa: F401
 
     from f5serve.models.cache_dirs import mounted_volume
+    from f5serve.models.own_models import known_models
     from f5serve.startup import load_in_background, weights
 
     started = [load_in_background(settings, options)] if at_once else []
@@ -129,7 +130,10 @@ def model_loader(
         if resolved is not None and weights.should_publish(settings, resolved):
             weights.publish_in_background(resolved)  # the next worker takes a third of the bytes
         elif resolved is not None and volume and weights.should_copy(resolved, volume):
-            weights.copy_in_background(resolved, volume, lambda: not options.stop.is_set())
+            registry = options.registry or known_models(settings)
+            weights.copy_in_background(
+                resolved, volume, lambda: not options.stop.is_set(), registry
+            )
         return loaded.synthesizer
 
     return load

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from f5serve.errors import InvalidRequest, ModelUnavailable
 from f5serve.models.installed import ModelFiles
 from f5serve.models.local import find, find_published, find_vocoder
-from f5serve.models.registry import PUBLISHED, check_license
+from f5serve.models.own_models import known_models
+from f5serve.models.registry import PUBLISHED, check_usable
 from f5serve.settings import Settings
+from f5serve.text.treatment import AS_WRITTEN, TextTreatment
 
 if TYPE_CHECKING:
     from f5serve.startup.loader import Kind
@@ -36,6 +38,7 @@ class EngineSpec:
         files: of the model, for "f5".
         original: published checkpoint behind a converted one, when it is there too.
         note: what callers must know about this engine, or empty.
+        text: how the model expects its text.
     """
 
     kind: Kind
@@ -44,6 +47,7 @@ class EngineSpec:
     files: ModelFiles | None = None
     original: Path | None = None
     note: str = ""
+    text: TextTreatment = AS_WRITTEN
 
 
 def default_options(settings: Settings) -> SamplingOptions:
@@ -60,8 +64,8 @@ def select_engine(settings: Settings, weights: str = "") -> EngineSpec:
         weights: see `LoadOptions`.
 
     Raises:
-        ModelUnavailable: UNKNOWN_MODEL, MODEL_MISSING, LICENSE_FORBIDS.
-        InvalidRequest: BAD_OPTION, CHECKPOINT_INCOMPLETE, UNKNOWN_ARCH.
+        ModelUnavailable: UNKNOWN_MODEL, MODEL_MISSING, LICENSE_FORBIDS, ARCH_UNKNOWN.
+        InvalidRequest: BAD_OPTION, CHECKPOINT_INCOMPLETE, UNKNOWN_ARCH, BAD_REGISTRY.
     """
     if weights:
         return _select_random(settings, weights)
@@ -133,8 +137,9 @@ def _find_vocoder(settings: Settings) -> Path:
 
 
 def _select_published(settings: Settings) -> EngineSpec:
-    spec = PUBLISHED.get(settings.model)
-    files = find(spec.id, settings.models_dir)
+    registry = known_models(settings)
+    spec = registry.get(settings.model)
+    files = find(spec.id, settings.models_dir, registry)
     if files is None:
         if settings.engine == "f5":
             raise _missing(spec.id)
@@ -142,10 +147,16 @@ def _select_published(settings: Settings) -> EngineSpec:
     if settings.engine == "auto" and find_spec("torch") is None:
         note = f"{spec.id} is on this machine but torch is not: pip install 'f5serve[engine]'"
         return EngineSpec("standin", note=note)
-    check_license(spec, settings.require_commercial_license)
-    published = find_published(spec.id, settings.models_dir)
-    original = published.weights if published else None
-    return EngineSpec("f5", model=files.model, arch=files.arch, files=files, original=original)
+    check_usable(spec, settings.require_commercial_license)
+    published = find_published(spec.id, settings.models_dir, registry)
+    return EngineSpec(
+        "f5",
+        model=files.model,
+        arch=files.arch,
+        files=files,
+        original=published.weights if published else None,
+        text=spec.text,
+    )
 
 
 def _missing(model: str) -> ModelUnavailable:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 from f5serve.errors import F5Error
 from f5serve.models.disk import format_bytes, no_progress
 from f5serve.models.local import find_published
-from f5serve.models.registry import PUBLISHED, Registry, check_license
+from f5serve.models.own_models import known_models
+from f5serve.models.registry import PUBLISHED, Registry, check_usable
 from f5serve.process import NICENESS, lower_priority
 from f5serve.settings import Settings, on_runpod, process_environ
 from f5serve.startup.select import EngineSpec, select_engine
@@ -79,8 +80,8 @@ def check_engine(settings: Settings) -> None:
             downloaded.
     """
     if should_download(settings):
-        spec = PUBLISHED.get(settings.model)
-        check_license(spec, settings.require_commercial_license)
+        spec = known_models(settings).get(settings.model)
+        check_usable(spec, settings.require_commercial_license)
     else:
         select_engine(settings)
 
@@ -89,13 +90,14 @@ def resolve_weights(
     settings: Settings,
     weights: str,
     stop: Event,
-    registry: Registry = PUBLISHED,
+    registry: Registry | None = None,
     on_progress: OnProgress | None = None,
 ) -> ResolvedWeights:
     """The selected engine with its files; downloads them when `should_download` says so.
 
     Args:
         stop: ends a download when it is set.
+        registry: of the models; None is `known_models`.
         on_progress: follows a download, besides the log.
 
     Raises:
@@ -105,7 +107,9 @@ def resolve_weights(
     """
     if not should_download(settings, weights):
         return ResolvedWeights(select_engine(settings, weights))
-    check_license(registry.get(settings.model), settings.require_commercial_license)
+    registry = registry or known_models(settings)
+    known = registry.get(settings.model)
+    check_usable(known, settings.require_commercial_license)
     from f5serve.models.resolve import resolve_model
 
     log_progress = _ProgressLogger(stop, on_progress)
@@ -118,6 +122,7 @@ def resolve_weights(
         arch=files.arch,
         files=files,
         original=published.weights if published else None,
+        text=known.text,
     )
     return ResolvedWeights(spec, resolved)
 

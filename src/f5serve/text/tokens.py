@@ -125,6 +125,10 @@ class Vocab:
         """Number of lines, which is what the text embedding of a checkpoint is sized by."""
         return self._lines
 
+    def __contains__(self, token: str) -> bool:
+        """Whether it is a line of the vocabulary."""
+        return token in self._ids
+
     def ids(self, tokens: Sequence[str]) -> list[int]:
         """Ids of `tokens`; one that is not in the vocabulary gets 0, the id of a space."""
         return [self._id(token) for token in tokens]

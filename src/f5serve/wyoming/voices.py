@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from f5serve import __version__
-from f5serve.models.registry import PUBLISHED
+from f5serve.models.own_models import known_models
 from f5serve.service import SpeechService
 from f5serve.settings import Settings
 from f5serve.text.language import canonical_tag
@@ -36,7 +36,10 @@ async def describe(
     """
     found = await operations.work("list_voices", list_voices, voices)
     model = str(operations.model.get("name") or "")
-    known = languages_of(model or settings.model, operations.model.get("engine") == "standin")
+    is_standin = operations.model.get("engine") == "standin"
+    known = await operations.work(
+        "list_models", languages_of, model or settings.model, is_standin, settings
+    )
     program = {
         **_artifact("f5serve", f"Voice cloning, {model}" if model else "Voice cloning"),
         "voices": [_voice(name, tag, styles, known) for name, tag, styles in found],
@@ -75,10 +78,10 @@ def voice_for(language: str, voices: VoiceLibrary) -> str:
     return next(iter((*exact, *near)), DEFAULT_NAME)
 
 
-def languages_of(model: str, is_standin: bool) -> tuple[str, ...]:
-    """Languages that a model speaks, ISO 639-1."""
-    published = {spec.id: spec.languages for spec in PUBLISHED.models}
-    return LANGUAGES if is_standin else published.get(model) or LANGUAGES
+def languages_of(model: str, is_standin: bool, settings: Settings) -> tuple[str, ...]:
+    """Languages that a model speaks, ISO 639-1. Blocks."""
+    registered = {spec.id: spec.languages for spec in known_models(settings).models}
+    return LANGUAGES if is_standin else registered.get(model) or LANGUAGES
 
 
 def tag_of(language: str) -> str:

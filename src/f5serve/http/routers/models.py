@@ -26,7 +26,8 @@ from f5serve.http.elevenlabs.schemas import ElevenLabsModel, ModelLanguage
 from f5serve.http.scopes import needs
 from f5serve.http.state import AppState, StateDep
 from f5serve.models.local import find
-from f5serve.models.registry import PUBLISHED, ModelSpec
+from f5serve.models.own_models import known_models
+from f5serve.models.registry import ModelSpec, Registry
 from f5serve.secrets import SPEAK
 from f5serve.settings import Settings
 
@@ -49,9 +50,10 @@ def resolve_model(state: AppState, model: str) -> str:
         return ""
     speaking = str(state.operations.model["name"])
     own = state.settings.ckpt
-    known = [spec.id for spec in PUBLISHED.models] + [STANDIN] + ([own.stem] if own else [])
     if model == speaking:
         return model
+    registered = [spec.id for spec in known_models(state.settings).models]
+    known = [*registered, STANDIN, *([own.stem] if own else [])]
     if model not in known:
         raise unknown(model, known)
     if speaking:
@@ -139,8 +141,9 @@ def describe(state: AppState, model_id: str) -> Model:
 def describe_all(state: AppState) -> list[Model]:
     """The model that speaks, OpenAI's names of it, and every other one. Blocks."""
     settings, loaded = state.settings, state.operations.model
-    published = (_published(spec, settings) for spec in PUBLISHED.models)
-    models = {model.id: model for model in (*_own(settings), _standin(), *published)}
+    registry = known_models(settings)
+    registered = (_registered(spec, settings, registry) for spec in registry.models)
+    models = {model.id: model for model in (*_own(settings), _standin(), *registered)}
     speaking = str(loaded["name"])
     if not speaking:
         return [*_aliases(Model(id="", state="local"), None), *models.values()]
@@ -180,8 +183,8 @@ def _standin() -> Model:
     )
 
 
-def _published(spec: ModelSpec, settings: Settings) -> Model:
-    here = find(spec.id, settings.models_dir)
+def _registered(spec: ModelSpec, settings: Settings, registry: Registry) -> Model:
+    here = find(spec.id, settings.models_dir, registry)
     return Model(
         id=spec.id,
         created=_written_s(here.weights) if here else 0,
@@ -191,7 +194,7 @@ def _published(spec: ModelSpec, settings: Settings) -> Model:
         licence=spec.license,
         commercial_use=spec.commercial,
         languages=list(spec.languages),
-        note=spec.note,
+        note=spec.remarks,
     )
 
 
