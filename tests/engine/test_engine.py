@@ -189,6 +189,8 @@ def test_int8_layer_keeps_each_token_to_its_own_scale() -> None:
 def test_vocabulary_of_another_checkpoint_is_refused() -> None:
     with pytest.raises(ModelUnavailable, match="has 3 lines, the checkpoint was trained with 60"):
         _check_vocab(Vocab([" ", "a", "b"]), 60)
+    with pytest.raises(ModelUnavailable, match="has no line '<egy>'"):
+        _check_vocab(Vocab([" ", "a", "b"]), 3, "<egy>")
 
 
 def test_placement_says_what_cannot_be() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,11 @@ from f5serve.models.installed import LocalFile, install
 from f5serve.models.local import describe
 from f5serve.models.manifest import MODEL_ROLES
 from f5serve.models.registry import PUBLISHED, parse_spec
-from f5serve.service import SpeechService
+from f5serve.service import ServiceOptions, SpeechService
 from f5serve.settings import Settings
 from f5serve.synthesis.synthesizer import Synthesizer
 from tests.http.house import House, house
+from tests.service.test_model_pool import Tones
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +128,9 @@ def test_weights_on_disk_and_own_checkpoints_are_found(tmp_path: Path) -> None:
     own.write_bytes(b"x")
 
     class Mine(Tone):
-        model = "mine"
         kind = "f5"
 
-    with house(tmp_path, models_dir=tmp_path, ckpt=own, engine=Mine()) as home:
+    with house(tmp_path, models_dir=tmp_path, ckpt=own, engine=Mine(model="mine")) as home:
         assert home.speak().status_code == 200
         told = {m["id"]: Model(**m) for m in home.client.get("/v1/models").json()["data"]}
     assert next(iter(told)) == "mine"
@@ -149,3 +150,26 @@ def test_nothing_is_told_of_the_machine(home: House) -> None:
     settings = Settings()
     for path in ("/v1/models", "/v1/audio/models", "/v1/models/F5TTS_Base"):
         assert str(settings.models_dir) not in home.client.get(path).text
+
+
+def test_models_beside_the_first_one_are_listed_and_speak(tmp_path: Path) -> None:
+    source = Tones("tone", "german", "E2TTS_Base")
+    with house(tmp_path, options=ServiceOptions(models=source)) as home:
+        assert home.speak(model="german").status_code == 200
+        assert home.speak(language="de").status_code == 200
+        told = {m["id"]: Model(**m) for m in home.client.get("/v1/models").json()["data"]}
+        assert (told["german"].state, told["german"].served) == ("loaded", True)
+        assert told["german"].memory_mb == 100
+        assert (told["E2TTS_Base"].state, told["E2TTS_Base"].served) == ("absent", True)
+        assert (told["french"].state, told["french"].served) == ("absent", False)
+        menu = home.client.get("/v1/audio/models").json()["models"]
+        assert {"german", "tone"} <= {model["id"] for model in menu}
+        health = {m["name"]: m["state"] for m in home.client.get("/health").json()["models"]}
+        assert health == {"tone": "loaded", "german": "loaded", "E2TTS_Base": "unloaded"}
+        home.refused(home.speak(model="french"), 400, "model_not_loaded")
+        source.gate = threading.Event()
+        answer = home.speak(model="E2TTS_Base", wait_for_model=False)
+        assert "is being loaded" in home.refused(answer, 503, "model_loading")
+        source.gate.set()
+        assert home.speak(model="E2TTS_Base").status_code == 200
+    assert source.loads == ["german", "E2TTS_Base"]

@@ -354,8 +354,8 @@ def _accelerate(engine: F5Engine, options: EngineOptions) -> None:
         engine.use_graphs()
 
 
-def _check_vocab(vocab: Vocab, expected: int, prefix: str) -> None:
-    """The embedding has a row for each line of the vocabulary, and one for the filler."""
+def _check_vocab(vocab: Vocab, expected: int, prefix: str = "") -> None:
+    """The embedding has a row for each line, of which the prefix is one, and one for the filler."""
     if prefix and prefix not in vocab:
         raise ModelUnavailable(
             f"The vocabulary has no line {prefix!r}, which is to stand before each text.",

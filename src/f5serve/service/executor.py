@@ -230,9 +230,11 @@ class InferenceExecutor:
         """Name and state (waiting, loading, ready, failed) of the model that speaks where a request
         names none, and why it failed."""
         loading = self.models.first.loading
+        if self.models.first.name and (loading is None or not loading.done()):
+            # It was let go for others, and comes back when it is asked for.
+            return {"name": self.models.first.name, "state": "ready", "engine": "f5"}
         if loading is None or not loading.done():
-            name = self.models.first.name  # known if it was let go
-            return {"name": name, "state": "loading" if loading else "waiting"}
+            return {"name": "", "state": "loading" if loading else "waiting"}
         error = loading.exception(0)
         if error is None:
             engine = loading.result(0).engine

@@ -214,6 +214,7 @@ async def answer_health(
         "status": overall_status(model["state"], seen["store"], runtime.background.down),
         **service.job_store.program,
         "model": model,
+        "models": runtime.executor.models.health(),
         "store": seen.pop("store"),
         "device": runtime.executor.description,
         "queue": {

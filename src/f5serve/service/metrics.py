@@ -197,6 +197,22 @@ class Metrics:
             "1 when it could not be loaded, or only a new process can speak again.",
             source=lambda: device.health()["state"] == "failed",
         )
+        gauge(
+            "f5_models_loaded",
+            "Models that are loaded.",
+            source=lambda: len(device.models.loaded),
+        )
+        gauge(
+            "f5_model_memory_bytes",
+            "What their weights take together.",
+            source=lambda: device.models.memory_bytes,
+        )
+        counts = {
+            "f5_model_loads_total": "Models that were loaded after the first one.",
+            "f5_model_load_failures_total": "Loads of these that failed.",
+            "f5_model_evictions_total": "Models that were let go, so that others could be loaded.",
+        }
+        self.registry.add_source(lambda: device.models.counts, counts)
         values = _exported(_TOTALS | _NOW)
         self.registry.add_source(lambda: _exported(device.counters()), values)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -146,6 +147,9 @@ class ModelPool:
     Args:
         load_first: loads the model that speaks where a request names none; called once.
         source: other models, and the first one once it was let go; None: there are no others.
+
+    Attributes:
+        counts: loads, failures and evictions, by the names of their metrics.
     """
 
     def __init__(
@@ -159,6 +163,7 @@ class ModelPool:
         self._turn = asyncio.Lock()
         self._left = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.counts: Counter[str] = Counter()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -281,8 +286,10 @@ class ModelPool:
                 slot.load_s = time.monotonic() - slot.began_at
                 slot.memory_bytes = sum(made.engine.memory().values())
                 slot.used_at = time.monotonic()
+                self.counts["f5_model_loads_total"] += 1
                 loading.set_result(made)
         except BaseException as error:
+            self.counts["f5_model_load_failures_total"] += 1
             slot.failure, slot.loading = error, None
             loading.set_exception(error)
             if isinstance(error, asyncio.CancelledError):
@@ -314,6 +321,7 @@ class ModelPool:
         assert slot.loading is not None
         engine = slot.loading.result().engine
         slot.loading = None
+        self.counts["f5_model_evictions_total"] += 1
         engine.close()
         _log.info("model: %s was let go", slot.name)
 

@@ -64,7 +64,10 @@ _SHOWN_CHARS = 40
 _WARNED = 5
 """Unknown fields in the warnings of one answer."""
 
-_NOT_HASHED = ("endpoint", "mode", "return_audio", "timeout_s", "local_voice", "timing_method")
+_NOT_HASHED = (
+    *("endpoint", "mode", "return_audio", "timeout_s", "local_voice", "timing_method"),
+    "wait_for_model",
+)
 """Fields that say how an answer is wanted, or that have another name."""
 
 
@@ -91,7 +94,11 @@ class TTSRequest(Request, SpeechFields):
         description="Versions of each part of the text, with other seeds; the first ones make the "
         "speech, and the result has all as files.",
     )
-    model: Name | None = Field(None, description="Refused unless it is the model that speaks here.")
+    model: Name | None = Field(
+        None,
+        description="Id of a model; it is loaded if it is one of F5_MODELS, and refused if it is "
+        "none of this worker. Without it `language` chooses among them.",
+    )
     timeout_s: (
         Annotated[int, Field(ge=1, le=MAX_TIMEOUT_S, strict=True), BeforeValidator(whole)] | None
     ) = Field(None, description="How long the work itself may take.")

@@ -184,7 +184,8 @@ class _Attempt:
         job.publish(Progress("loading", 0))
         language = request.language or ""
         with self.deps.executor.models.lease(request.model or "", language) as model:
-            return await self._speak(await job.run_cancellable(model.ready()))
+            waits = request.wait_for_model is not False
+            return await self._speak(await job.run_cancellable(model.ready(waits)))
 
     async def _speak(self, synthesizer: Synthesizer) -> Record:
         deps, job, request = self.deps, self.job, self.request

@@ -173,6 +173,11 @@ class SpeechService:
         return self._executor.health()
 
     @property
+    def models(self) -> list[dict[str, Any]]:
+        """Name and state of every model that requests may name, as health tells them."""
+        return self._executor.models.health()
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What every answer of the loaded model has to say; empty before it is loaded."""
         speech = self._executor.loaded

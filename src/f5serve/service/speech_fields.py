@@ -114,6 +114,11 @@ class SpeechFields(TextFields):
     timing_format: Annotated[SubtitleFormat | Formats, BeforeValidator(lower_each)] | None = Field(
         None, description="Files of word times that the result of the job has, one or several."
     )
+    wait_for_model: Flag | None = Field(
+        None,
+        description="false: where the model is still being loaded, answer MODEL_LOADING at once, "
+        "with the seconds that are left. Without it the request waits.",
+    )
     verify: Flag | None = Field(
         None, description="Have the recogniser hear the speech, and say again what it misses."
     )

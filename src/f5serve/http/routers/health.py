@@ -91,6 +91,18 @@ class StartHealth(BaseModel):
     steps: list[StartStep]
 
 
+class ServedModelHealth(BaseModel):
+    """A model that requests may name."""
+
+    name: str = Field(examples=["german"])
+    state: str = Field(examples=["loaded"], description="loaded, loading, failed or unloaded.")
+    memory_mb: int | None = Field(None, description="What its weights take.")
+    requests: int | None = Field(None, description="That use it or wait for it.")
+    progress: float | None = Field(None, description="Of its download, 0..1.")
+    left_s: float | None = Field(None, description="Until it is loaded; null where not known.")
+    failure: dict[str, Any] | None = Field(None, description="Why its last load failed.")
+
+
 class Health(BaseModel):
     """How the server is; without a key of the scope admin, where keys are asked for, only the first
     two."""
@@ -101,6 +113,9 @@ class Health(BaseModel):
     dirty: str | None = Field(None, description="yes, no or unknown.")
     build: str | None = None
     model: ModelHealth | None = None
+    models: list[ServedModelHealth] | None = Field(
+        None, description="All that requests may name, `model` among them."
+    )
     store: str | None = Field(
         None,
         description="ok, slow, or the code of what is wrong with it, such as that of the newest "

@@ -1,7 +1,7 @@
 """/v1/models: models with their licences, and the ids that a request may name.
 
     OpenAI's names            the loaded model
-    id of a model             itself, if it is the loaded one
+    id of a model             itself, if it is the first one or one of F5_MODELS
     anything else             UNKNOWN_MODEL
 
 Weights are looked up on the disk, never read.
@@ -49,18 +49,18 @@ def resolve_model(state: AppState, model: str) -> str:
     if not model or is_openai(model):
         return ""
     speaking = str(state.operations.model["name"])
-    own = state.settings.ckpt
-    if model == speaking:
+    own, here = state.settings.ckpt, [told["name"] for told in state.operations.models]
+    if model == speaking or model in here:
         return model
     registered = [spec.id for spec in known_models(state.settings).models]
-    known = [*registered, STANDIN, *([own.stem] if own else [])]
+    known = [*registered, STANDIN, *([own.stem] if own else []), *here]
     if model not in known:
         raise unknown(model, known)
     if speaking:
         raise InvalidRequest(
-            f"This server speaks with {speaking}, not with {model}.",
+            f"This server speaks with {' or '.join(here)}, not with {model}.",
             code="MODEL_NOT_LOADED",
-            hint=f"Send {speaking} or tts-1, or set F5_MODEL of the server.",
+            hint=f"Send {speaking} or tts-1, or name it in F5_MODELS of the server.",
         )
     return model  # it may be the one that is being loaded; the job looks again when it is
 
@@ -103,8 +103,15 @@ class Model(BaseModel):
         "is for tests; null while it is being loaded.",
         examples=["f5"],
     )
-    state: Literal["loaded", "local", "absent"] = Field(
-        description="`loaded`: it speaks here; `local`: it is on this machine; `absent`: it is not."
+    state: Literal["loaded", "loading", "local", "absent"] = Field(
+        description="`loaded`: it speaks here; `loading`: it will; `local`: it is on this machine; "
+        "`absent`: it is not."
+    )
+    served: bool = Field(
+        default=False, description="Whether requests may name it; it is loaded when one does."
+    )
+    memory_mb: int | None = Field(
+        default=None, description="What its weights take; null where they are not loaded."
     )
     licence: str | None = Field(
         default=None,
@@ -145,10 +152,16 @@ def describe_all(state: AppState) -> list[Model]:
     registered = (_registered(spec, settings, registry) for spec in registry.models)
     models = {model.id: model for model in (*_own(settings), _standin(), *registered)}
     speaking = str(loaded["name"])
+    for told in state.operations.models:
+        name, more = told["name"], {"served": True, "memory_mb": told.get("memory_mb")}
+        if told["state"] in ("loaded", "loading"):
+            more["state"] = told["state"]
+        kind = str(loaded.get("engine", "")) if name == speaking else "f5"
+        known = models.pop(name, Model(id=name, kind=kind, state="local"))
+        models[name] = known.model_copy(update=more)
     if not speaking:
         return [*_aliases(Model(id="", state="local"), None), *models.values()]
-    other = Model(id=speaking, kind=str(loaded.get("engine", "")), state="loaded")
-    first = models.pop(speaking, other).model_copy(update={"state": "loaded"})
+    first = models.pop(speaking)
     return [first, *_aliases(first, first.id), *models.values()]
 
 

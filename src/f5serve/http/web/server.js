@@ -14,6 +14,12 @@ const STATES = {
   ending: "Ending",
 };
 
+/** @param {any} model of several */
+function saidModel({ name, state, progress }) {
+  const part = state === "loading" && progress ? ` ${Math.round(100 * progress)} %` : "";
+  return state === "unloaded" ? name : `${name} (${state}${part})`;
+}
+
 export class Server {
   /**
    * @param {import("./api.js").Api} api
@@ -62,6 +68,7 @@ export class Server {
     const facts = [
       ["State", state],
       ["Model", model?.name],
+      ["Models", (health.models ?? []).length > 1 ? health.models.map(saidModel).join(", ") : ""],
       ["Device", health.device],
       ["Store", health.store],
       ["Waiting", queue ? `${queue.jobs} jobs${queue.estimated_s ? `, ${roughly(queue.estimated_s)}` : ""}` : ""],
