@@ -216,3 +216,37 @@ def test_models_are_loaded_at_the_start() -> None:
         pool.close()
 
     asyncio.run(work())
+
+
+def test_models_in_demand_all_the_time_keep_no_other_out() -> None:
+    async def work() -> None:
+        source = Tones("first-en", "b", "c", memory_mb=200)
+        pool = pool_of(source)
+        is_over, counts = False, {"": 0, "b": 0}
+
+        async def overlap(model: str, beside: asyncio.Event, own: asyncio.Event) -> None:
+            while not is_over:
+                with pool.lease(model) as lease:
+                    await lease.ready()
+                    own.set()
+                    await asyncio.wait_for(beside.wait(), LIMIT_S) if not is_over else None
+                    beside.clear()
+                counts[model] += 1
+
+        busy = []
+        for model in counts:
+            await speak(pool, model)
+            one, other = asyncio.Event(), asyncio.Event()
+            busy += [
+                asyncio.create_task(overlap(model, one, other)),
+                asyncio.create_task(overlap(model, other, one)),
+            ]
+        await asyncio.sleep(0)
+        assert await speak(pool, "c") == "c"
+        is_over = True
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        assert await speak(pool) == "first-en"
+
+    asyncio.run(work())

@@ -2,7 +2,7 @@
 
     name or language -> ModelLease -> loaded, or loading in a thread -> Synthesizer
 
-A model that somebody uses is never let go. Loads take turns, in a thread that lets others go first.
+A model that is in use is never let go. Loads take turns, in a thread that lets others go first.
 Used within one event loop.
 """
 
@@ -72,7 +72,9 @@ class _Slot:
 
     Attributes:
         loading: until it is let go; None before and after.
-        users: leases of it.
+        users: leases of it that are ready.
+        leaves: set while it is to go as soon as nothing uses it; new leases wait until it is gone,
+            so that a model that is in demand all the time keeps no other one out.
         memory_bytes: what it was measured to take; 0 before it was loaded once.
         load_s: how long its last load took.
         failure: why the last load failed.
@@ -81,6 +83,7 @@ class _Slot:
     name: str
     loading: Future[Synthesizer] | None = None
     users: int = 0
+    leaves: asyncio.Event | None = None
     used_at: float = 0.0
     began_at: float = 0.0
     share: float = 0.0
@@ -112,13 +115,14 @@ class _Slot:
         return max(0.0, self.load_s - passed) if self.load_s else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ModelLease:
-    """A model that is not let go before the lease ends."""
+    """A model that is not let go before the lease ends, from when it was asked to be ready."""
 
     _pool: ModelPool
     _slot: _Slot
     _name: str
+    _holds: bool = False
 
     async def ready(self, wait: bool = True) -> Synthesizer:
         """The model, once it is loaded.
@@ -127,13 +131,23 @@ class ModelLease:
             InvalidRequest: MODEL_NOT_LOADED, where another one was loaded in its place.
             F5Error: why it cannot be loaded; MODEL_LOADING at once, without `wait`.
         """
-        loading = self._pool.begin(self._slot)
-        if not wait and not loading.done():
-            raise _still_loading(self._slot)
+        slot = self._slot
+        while slot.leaves is not None and wait and not self._holds:
+            await slot.leaves.wait()
+        loading = self._pool.begin(slot)
+        if not wait and (slot.leaves is not None or not loading.done()):
+            raise _still_loading(slot)
+        if not self._holds:
+            slot.users, self._holds = slot.users + 1, True
         made = await asyncio.shield(asyncio.wrap_future(loading))
         if self._name and made.engine.model != self._name:
             raise self._pool.not_loaded(self._name)
         return made
+
+    def end(self) -> None:
+        """Let the model be let go."""
+        self._slot.users -= self._holds
+        self._holds = False
 
     @property
     def share(self) -> float:
@@ -182,11 +196,11 @@ class ModelPool:
             InvalidRequest: MODEL_NOT_LOADED.
         """
         slot = self._slot(model, language)
-        slot.users += 1
+        lease = ModelLease(self, slot, model)
         try:
-            yield ModelLease(self, slot, model)
+            yield lease
         finally:
-            slot.users -= 1
+            lease.end()
             slot.used_at = time.monotonic()
             self._left.set()
 
@@ -306,16 +320,19 @@ class ModelPool:
         assert self._source is not None
         budget = self._source.memory_bytes
         while budget and self.loaded and self.memory_bytes + needed > budget:
-            idle = [
-                slot
-                for slot in self.slots
-                if slot.loaded is not None and slot.memory_bytes and not slot.users
-            ]
-            if idle:
-                self._let_go(min(idle, key=lambda slot: slot.used_at))
-                continue
-            self._left.clear()
-            await self._left.wait()
+            there = [slot for slot in self.slots if slot.loaded is not None and slot.memory_bytes]
+            if not there:
+                return
+            slot = min(there, key=lambda slot: (bool(slot.users), slot.used_at))
+            slot.leaves = slot.leaves or asyncio.Event()
+            try:
+                while slot.users:
+                    self._left.clear()
+                    await self._left.wait()
+                self._let_go(slot)
+            finally:
+                slot.leaves.set()
+                slot.leaves = None
 
     def _let_go(self, slot: _Slot) -> None:
         assert slot.loading is not None
@@ -336,15 +353,15 @@ def slot_reporter(slot: _Slot) -> OnLoaded:
 
 
 def _described(name: str, slot: _Slot) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": name, "state": slot.state}
+    found: dict[str, Any] = {"name": name, "state": slot.state}
     if slot.loaded is not None:
-        told |= {"memory_mb": slot.memory_bytes >> 20, "requests": slot.users}
+        found |= {"memory_mb": slot.memory_bytes >> 20, "requests": slot.users}
     if slot.state == "loading":
-        told |= {"progress": round(slot.share, 3), "left_s": _rounded(slot.left_s)}
+        found |= {"progress": round(slot.share, 3), "left_s": _rounded(slot.left_s)}
     if slot.failure is not None:
         error = slot.failure
-        told["failure"] = error.as_dict() if isinstance(error, F5Error) else {"code": "INTERNAL"}
-    return told
+        found["failure"] = error.as_dict() if isinstance(error, F5Error) else {"code": "INTERNAL"}
+    return found
 
 
 def _rounded(seconds: float | None) -> float | None:

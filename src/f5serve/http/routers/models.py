@@ -49,7 +49,7 @@ def resolve_model(state: AppState, model: str) -> str:
     if not model or is_openai(model):
         return ""
     speaking = str(state.operations.model["name"])
-    own, here = state.settings.ckpt, [told["name"] for told in state.operations.models]
+    own, here = state.settings.ckpt, [one["name"] for one in state.operations.models]
     if model == speaking or model in here:
         return model
     registered = [spec.id for spec in known_models(state.settings).models]
@@ -152,10 +152,10 @@ def describe_all(state: AppState) -> list[Model]:
     registered = (_registered(spec, settings, registry) for spec in registry.models)
     models = {model.id: model for model in (*_own(settings), _standin(), *registered)}
     speaking = str(loaded["name"])
-    for told in state.operations.models:
-        name, more = told["name"], {"served": True, "memory_mb": told.get("memory_mb")}
-        if told["state"] in ("loaded", "loading"):
-            more["state"] = told["state"]
+    for one in state.operations.models:
+        name, more = one["name"], {"served": True, "memory_mb": one.get("memory_mb")}
+        if one["state"] in ("loaded", "loading"):
+            more["state"] = one["state"]
         kind = str(loaded.get("engine", "")) if name == speaking else "f5"
         known = models.pop(name, Model(id=name, kind=kind, state="local"))
         models[name] = known.model_copy(update=more)
