@@ -172,7 +172,7 @@ def _page(comparison: Comparison, sources: Sequence[str]) -> Iterator[str]:
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>Comparison of speech</title>\n<style>{STYLE}</style>\n<main>"
-    yield f"<h1>Comparison of speech</h1>\n<p>Made by f5serve "
+    yield "<h1>Comparison of speech</h1>\n<p>Made by f5serve "
     yield f"{escape(build.stamp().version)}. Bold figures are the best of their column. "
     if comparison.recogniser:
         yield f"WER by the recogniser {escape(comparison.recogniser)}. "
