@@ -11,6 +11,7 @@ from typing import Any
 
 from f5serve import build
 from f5serve.cli.book_options import add_book
+from f5serve.cli.compare_options import add_compare
 from f5serve.cli.model_options import add_models
 from f5serve.cli.speech_options import SAY_SETTINGS, TIMING_FORMATS, add_dub, add_speech
 from f5serve.cli.text_options import (
@@ -57,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_say(verbs)
     add_dub(verbs)
     add_book(verbs)
+    add_compare(verbs)
     add_text(verbs)
     add_voices(verbs)
     add_lexicon(verbs)

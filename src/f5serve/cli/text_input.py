@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from f5serve.cli.output import STDOUT
 from f5serve.cli.script_file import ScriptFile
@@ -17,8 +18,16 @@ def choose_text(args: argparse.Namespace, file: ScriptFile | None, max_chars: in
         return read_text(args.text, max_chars)
     if file.gen_file is None:
         return file.gen_text
-    data = read_file(file.gen_file, 4 * max_chars)
-    return _decode_text(data, max_chars, f"The text of {file.gen_file.name}")
+    return read_text_file(file.gen_file, max_chars)
+
+
+def read_text_file(path: Path, max_chars: int) -> str:
+    """The text of a file.
+
+    Raises:
+        InvalidRequest: FILE_UNREADABLE, TEXT_TOO_LONG, NOT_TEXT.
+    """
+    return _decode_text(read_file(path, 4 * max_chars), max_chars, f"The text of {path.name}")
 
 
 def read_text(text: str, max_chars: int) -> str:
