@@ -30,7 +30,7 @@ from f5serve.cli.book_output import (
     print_review,
     write_files,
 )
-from f5serve.cli.keys import keys
+from f5serve.cli.terminal_keys import keys
 from f5serve.cli.remote import reading_fields
 from f5serve.cli.say import SAMPLING, override
 from f5serve.cli.toml_source import read_toml

@@ -15,7 +15,7 @@ import pytest
 
 PROGRAM = """
 import asyncio, os, sys
-from f5serve.cli.keys import keys
+from f5serve.cli.terminal_keys import keys
 async def main():
     done = asyncio.Event()
     actions = {"p": lambda: print("p pressed", flush=True), "q": done.set, "x": lambda: 1 / 0}
