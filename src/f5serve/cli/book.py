@@ -30,9 +30,9 @@ from f5serve.cli.book_output import (
     print_review,
     write_files,
 )
-from f5serve.cli.terminal_keys import keys
 from f5serve.cli.remote import reading_fields
 from f5serve.cli.say import SAMPLING, override
+from f5serve.cli.terminal_keys import keys
 from f5serve.cli.toml_source import read_toml
 from f5serve.cli.voice_input import read_ref_text
 from f5serve.errors import F5Error, InvalidRequest
@@ -206,11 +206,7 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     progress = BookProgress()
     try:
         record, requests = await service.work("book", _prepare, service, opened, inputs, args.redo)
-        progress.begin(record, requests)
-        running = asyncio.Event()
-        running.set()
-        with keys({key: partial(_pause, running, progress) for key in "p "} | {"q": _interrupt}):
-            await speak_chapters(service, requests, progress, running)
+        await speak_with_keys(service, record, requests, progress)
         if args.clean:
             count, size = await service.work(
                 "book", remove_unused, service.book_store, service.job_store, record
@@ -225,6 +221,21 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     finally:
         progress.close()
         await service.close(CLOSE_S)
+
+
+async def speak_with_keys(
+    service: SpeechService,
+    record: BookRecord,
+    requests: Sequence[ChapterRequest],
+    progress: BookProgress,
+) -> None:
+    """As `speak_chapters`; keys of the terminal pause it, go on and end it."""
+    running = asyncio.Event()
+    running.set()
+    pause = partial(_pause, running, progress)
+    with keys({"p": pause, " ": pause, "q": _interrupt}) as are_read:
+        progress.begin(record, are_read)
+        await speak_chapters(service, requests, progress, running)
 
 
 def _pause(running: asyncio.Event, progress: BookProgress) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,13 +181,14 @@ class BookProgress:
         self._phase = ""
         self._is_paused = False
 
-    def begin(self, record: BookRecord, requests: Sequence[ChapterRequest]) -> None:
-        """These chapters are to be spoken."""
+    def begin(self, record: BookRecord, has_keys: bool) -> None:
+        """The chapters of this book are to be spoken; keys pause it, or there are none."""
         self._chars = {one.number: one.chars for one in record.spoken}
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            print("p pauses and goes on, q ends", file=sys.stderr)
+            if has_keys:
+                print("p pauses at the next sentence and goes on, q ends", file=sys.stderr)
             self._bar = tqdm(total=sum(self._chars.values()), unit="char", unit_scale=True)
 
     def __call__(self, request: ChapterRequest, progress: Progress) -> None:
@@ -215,7 +216,7 @@ class BookProgress:
 
     def _describe(self, what: str) -> None:
         if self._bar is not None:
-            self._bar.set_description("paused" if self._is_paused else what)
+            self._bar.set_description("paused, p goes on" if self._is_paused else what)
 
     @property
     def has_chapters(self) -> bool:
