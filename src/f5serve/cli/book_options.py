@@ -50,7 +50,6 @@ def _add_contents(group: Any) -> None:
     group.add_argument("--list", action="store_true", help="show the chapters, and speak nothing")
     group.add_argument(
         "--gpu-price",
-        type=float,
         metavar="USD",
         help="of an hour of the device, for the cost in the plan (F5_GPU_PRICE)",
     )

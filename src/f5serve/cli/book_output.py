@@ -38,6 +38,8 @@ from f5serve.types import Alignment
 
 _LOUDNESS = (-70.0, -5.0)
 _TITLE_CHARS = 48
+_DEVICE = "time of the device"
+_UNKNOWN = "unknown until something was spoken here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,17 @@ def choose_book_output(args: argparse.Namespace, book_id: str) -> BookOutput:
 
 @dataclass(frozen=True, slots=True)
 class ShownPlan:
-    """What is to be spoken of a book, and what that will cost."""
+    """What is to be spoken of a book, and what that will cost.
+
+    Attributes:
+        done: numbers of the chapters that are spoken already.
+        needed: for the others.
+    """
 
     book: Book
     book_id: str
     plan: BookPlan
+    done: frozenset[int]
     needed: DeviceTime
 
 
@@ -125,17 +133,20 @@ def print_plan(shown: ShownPlan, as_json: bool, to: IO[str]) -> None:
         one = planned.chapter
         title = one.title if len(one.title) <= _TITLE_CHARS else one.title[:_TITLE_CHARS] + "…"
         length = _clock(planned.duration_s)
-        print(f"  {one.number:4}  {title:{_TITLE_CHARS + 1}} {one.chars:9,}  {length}", file=to)
+        done = "  done" if one.number in shown.done else ""
+        line = f"{one.number:4}  {title:{_TITLE_CHARS + 1}} {one.chars:9,}  {length}{done}"
+        print(f"  {line}", file=to)
     for chapter in plan.left_out:
         why = chapter.reason or "not chosen"
         print(f"  {chapter.number:4}  {chapter.title[:_TITLE_CHARS]} is not spoken: {why}", file=to)
     total = _clock(plan.duration_s)
     what = f"{len(plan.chapters)} chapters, {plan.chars:,} characters, about {total} of speech"
-    needed = shown.needed
-    if needed.seconds is not None:
-        what += f"; about {_clock(needed.seconds)} of the device"
-        what += f", USD {needed.usd:.2f}" if needed.usd is not None else ""
     print(what, file=to)
+    count, seconds, usd = len(shown.done), shown.needed.seconds, shown.needed.usd
+    about = f"about {_clock(seconds)}" if seconds is not None else _UNKNOWN
+    cost = f", USD {usd:.2f}" if usd is not None else ""
+    which = f"{count} chapters are done; {_DEVICE} for the others" if count else _DEVICE
+    print(f"{which}: {about}{cost}", file=to)
 
 
 def _plan_as_dict(shown: ShownPlan) -> dict[str, Any]:
@@ -146,6 +157,7 @@ def _plan_as_dict(shown: ShownPlan) -> dict[str, Any]:
             "title": planned.chapter.title,
             "characters": planned.chapter.chars,
             "duration_s": round(planned.duration_s, 1),
+            "done": planned.chapter.number in shown.done,
         }
         for planned in plan.chapters
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from f5serve.alignment.subtitles import MEDIA_TYPES, SubtitleFormat, write
 from f5serve.books.model import Block, Book
 from f5serve.books.plan import BookPlan, plan_book
-from f5serve.errors import InvalidRequest
+from f5serve.errors import InvalidRequest, StorageFailed
 from f5serve.service.book_files import BookFileWriter, spoken_chapters
 from f5serve.service.book_jobs import BookFields, chapter_of, done_record
 from f5serve.service.book_read_along import sentences_of, words_by_sentence
@@ -49,8 +49,11 @@ class BookReading:
 
         def read() -> dict[str, Any]:
             book, plan = read_source(source, name, fields)
-            needed = device_time(plan.duration_s, device_rate(self._job_store, model), price)
-            return plan_as_dict(book, plan, needed)
+            try:
+                rate = device_rate(self._job_store, model)
+            except StorageFailed:  # a plan needs no store
+                rate = None
+            return plan_as_dict(book, plan, device_time(plan.duration_s, rate, price))
 
         return await self._service.pools.books.run(read)
 
