@@ -62,9 +62,10 @@ def test_an_m4b_with_chapters_and_what_a_second_run_makes(
     (folder / "lamp.md").write_text(TEXT)
     speaking = ["book", "lamp.md", "-v", "ana", *STANDIN]
     argv = [*speaking, "-o", "lamp.m4b", "--subtitles", "srt", "--json"]
-    assert run([*argv, "--epub", "lamp.epub"]) == 0
+    assert run([*argv, "--epub", "lamp.epub", "--highlight", "word"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["files"] == ["lamp.m4b", "lamp.srt", "lamp.epub"]
+    assert told["problems"] == []
     marks, tags = read("lamp.m4b")
     assert [title for _, title in marks] == ["One", "Two"]
     assert (tags["title"], tags["composer"]) == ("lamp", "ana")

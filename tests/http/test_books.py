@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import av
@@ -227,3 +228,7 @@ def test_subtitles_and_a_book_to_read_along(home: House) -> None:
         spoken = " ".join(sentence.text for sentence in sentences)
         assert [word.text for word in words] == spoken.split()
         assert words[-1].end_s == sentences[-1].end_s
+        rest = iter(words)
+        for sentence in sentences:  # each holds its own words
+            for word in islice(rest, len(sentence.text.split())):
+                assert sentence.begin_s <= word.begin_s < word.end_s <= sentence.end_s

@@ -282,8 +282,10 @@ def write_files(store: ObjectStore, record: BookRecord, book: Book, output: Book
         written = [str(path) for path in files.paths]
         written += _write_subtitles(writer, files, output)
         if output.epub is not None:
-            write_read_along(output.epub, book, writer, output.highlight)
+            untimed = write_read_along(output.epub, book, writer, output.highlight)
             written.append(str(output.epub))
+            if untimed and output.highlight == "word":
+                files = replace(files, problems=(*files.problems, _untimed(output.epub, untimed)))
     seconds = sum(one.duration_s for one in writer.chapters)
     if output.as_json:
         answer = {
@@ -301,6 +303,13 @@ def write_files(store: ObjectStore, record: BookRecord, book: Book, output: Book
     what = output.path if len(written) == 1 else f"{output.path} and {len(written) - 1} more files"
     print(f"{what}: {_clock(seconds)} of speech", file=sys.stderr)
     return 0
+
+
+def _untimed(path: Path, count: int) -> str:
+    return (
+        f"{path.name}: {count:,} sentences are highlighted as a whole, as the times of their words"
+        " are not known; f5serve[align] finds those of English"
+    )
 
 
 def _write_subtitles(writer: BookFileWriter, files: BookFiles, output: BookOutput) -> Iterator[str]:
