@@ -105,6 +105,10 @@ def test_an_m4b_with_chapters_and_what_a_second_run_makes(
     assert (len(left), len(left & set(kept))) == (len(kept), len(kept) - 2)
     assert run(["book", "lamp.md", "--review", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sentences"] == []
+    another = (folder / "parts/2 Two.flac").read_bytes()
+    assert run([*argv, "--take", "2.2=1"]) == 0  # its chapter is there
+    assert set((folder / "data/store/tenants/acme/books").rglob("utterances/*")) == left
+    assert (folder / "parts/2 Two.flac").read_bytes() != another
 
 
 def test_a_server_speaks_a_book(
@@ -146,6 +150,8 @@ def test_a_server_speaks_a_book(
         (["--cast", "cast.toml"], "BAD_OPTION", "speakers"),
         (["--redo", "seven"], "BAD_OPTION", "'seven' names no sentence"),
         (["--redo", "1.1"], "BOOK_NOT_FOUND", "There is no book"),
+        (["--take", "1.1"], "BAD_OPTION", "'1.1' names no take of a sentence"),
+        (["--take", "1.1=2"], "BOOK_NOT_FOUND", "There is no book"),
         (["--review"], "BOOK_NOT_FOUND", "There is no book"),
         (["-v", "nobody"], "VOICE_NOT_FOUND", "nobody"),
     ],

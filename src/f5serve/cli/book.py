@@ -11,7 +11,7 @@ import base64
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ from f5serve.service.book_jobs import (
     with_jobs,
 )
 from f5serve.service.book_records import BookRecord, book_id_of, check_book_id
-from f5serve.service.book_review import parse_sentence, redo_sentences
+from f5serve.service.book_review import SentenceTakes, parse_sentence, parse_take
 from f5serve.service.book_speaking import speak_chapters
 from f5serve.service.book_store import BookStore, NewBook
 from f5serve.service.chapters import ChapterRequest
@@ -241,7 +241,7 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     service = SpeechService(opened.store, voices, load_speech, opened.settings)
     progress = BookProgress()
     try:
-        record, requests = await service.work("book", _prepare, service, opened, inputs, args.redo)
+        record, requests = await service.work("book", _prepare, service, opened, inputs, args)
         await speak_with_keys(service, record, requests, progress)
         if args.clean:
             count, size = await service.work(
@@ -289,13 +289,16 @@ def _interrupt() -> None:
 
 
 def _prepare(
-    service: SpeechService, opened: _Opened, inputs: _Inputs, redo: Sequence[str]
+    service: SpeechService, opened: _Opened, inputs: _Inputs, args: argparse.Namespace
 ) -> tuple[BookRecord, list[ChapterRequest]]:
     """The record of the book and the job of each chapter; blocks."""
     books = service.book_store
-    if redo:
-        asked = [parse_sentence(one) for one in redo]
-        redo_sentences(books, service.job_store, books.get(inputs.book_id), asked)
+    redo = [parse_sentence(one) for one in args.redo]
+    chosen = [parse_take(one) for one in args.take]
+    if redo or chosen:
+        takes = SentenceTakes(books, service.job_store, books.get(inputs.book_id))
+        takes.redo(redo)
+        takes.choose(chosen)
     new = NewBook(
         inputs.book_id,
         inputs.book,

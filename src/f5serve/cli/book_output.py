@@ -28,11 +28,10 @@ from f5serve.service.book_files import (
 )
 from f5serve.service.book_read_along import write_read_along
 from f5serve.service.book_records import BookRecord
-from f5serve.service.book_review import doubtful_sentences
+from f5serve.service.book_review import BookReview
 from f5serve.service.chapters import ChapterRequest
 from f5serve.service.device_time import DeviceTime
 from f5serve.service.events import Progress
-from f5serve.service.responses import details_of
 from f5serve.store.base import ObjectStore
 from f5serve.types import Alignment
 
@@ -248,26 +247,15 @@ class BookProgress:
 
 def print_review(job_store: JobStore, record: BookRecord, as_json: bool) -> int:
     """List the doubtful sentences of all chapters that are done."""
-    found: list[dict[str, Any]] = []
-    for spoken in spoken_chapters(job_store, record):
-        details = details_of(job_store.store, spoken.record)
-        for one in doubtful_sentences(details, spoken.record.get("verification")):
-            found.append(
-                {
-                    "chapter": spoken.chapter.number,
-                    "sentence": one.number,
-                    "text": one.text,
-                    "why": one.why,
-                    "start_time": round(one.start_s, 3),
-                }
-            )
+    found = BookReview(job_store).page(record)
+    sentences = found["sentences"]
     if as_json:
-        print(json.dumps({"book_id": record.book_id, "sentences": found}))
+        print(json.dumps({"book_id": record.book_id, "sentences": sentences}))
         return 0
-    for line in found:
+    for line in sentences:
         place = f"{line['chapter']}.{line['sentence']}"
         print(f"{place:8} {_clock(line['start_time'])}  {line['why']}: {line['text'][:200]}")
-    print(f"{len(found)} sentences may be wrong; --redo N.N speaks one anew", file=sys.stderr)
+    print(f"{len(sentences)} sentences may be wrong; --redo N.N speaks one anew", file=sys.stderr)
     return 0
 
 

@@ -132,7 +132,7 @@ def chapter_requests(
                 "book_seed": seed,
                 "model": speakers.model or None,
                 "revisions": revisions,
-                "retakes": _named(takes.get(chapter.number, {})) or None,
+                "retakes": _named(takes.retakes(chapter.number)) or None,
             }
         )
         for chapter in record.spoken
