@@ -6,6 +6,7 @@ import { say } from "./notices.js";
 import { lastBefore, wordNodes } from "./timed-text.js";
 
 /** @typedef {import("./timed-text.js").Sentence} Sentence */
+/** @typedef {"play" | "hear" | "show"} How play on from a sentence, hear it alone, or show it */
 
 /**
  * Emits "sound" when it is about to be heard, "asked" when a sentence is to be spoken anew,
@@ -34,7 +35,9 @@ export class ReadAlong extends EventTarget {
     this._words = [];
     this._heard = -1;
     this._chosen = -1;
-    this._awaited = 0; // number of a sentence that is being spoken anew
+    this._awaited = 0; // number of a sentence that is to be another take
+    this._awaitedFor = "";
+    this._until = Infinity; // when to stop, in seconds
     this._frame = 0;
     this._audio.addEventListener("play", () => {
       this.dispatchEvent(new Event("sound"));
@@ -45,7 +48,9 @@ export class ReadAlong extends EventTarget {
     this._box.addEventListener("click", (/** @type {Event} */ event) => this._clicked(event));
     this._box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this._pressed(event));
     this._box.addEventListener("focusin", (/** @type {Event} */ event) => this._choose(this._index(event)));
-    byId("reader-again").addEventListener("click", () => this._again());
+    byId("reader-again").addEventListener("click", () => this.redo());
+    byId("take-before").addEventListener("click", () => this._take(-1));
+    byId("take-behind").addEventListener("click", () => this._take(1));
     byId("reader-doubt").addEventListener("click", () => this._nextDoubt());
   }
 
@@ -59,6 +64,7 @@ export class ReadAlong extends EventTarget {
     URL.revokeObjectURL(this._audio.src);
     this._audio.removeAttribute("src");
     this.chapter = 0;
+    this._job = "";
     this._awaited = 0;
     byId("reader").hidden = true;
   }
@@ -68,9 +74,16 @@ export class ReadAlong extends EventTarget {
    * @param {string} path of its book
    * @param {any} chapter
    * @param {number} [sentence] number of the one to begin with
+   * @param {How} [how]
+   * @returns {Promise<boolean>} whether it is the one that is shown now
    */
-  async open(path, { number, title }, sentence = 1) {
-    if (this.chapter !== number || this._path !== path) this.close();
+  async open(path, { number, title, job_id: job }, sentence = 1, how = "play") {
+    const isOpen = this.chapter === number && this._path === path;
+    if (isOpen && this._job && this._job === (job ?? this._job)) {
+      this._seek(sentence - 1, how);
+      return true;
+    }
+    if (!isOpen) this.close();
     this.pause();
     this._path = path;
     this.chapter = number;
@@ -80,7 +93,7 @@ export class ReadAlong extends EventTarget {
       this._api.json(`${at}/sentences`),
       this._api.ask(`${at}/audio`).then((answer) => answer.blob()),
     ]);
-    if (this.chapter !== number || this._path !== path) return; // another one was opened meanwhile
+    if (this.chapter !== number || this._path !== path) return false; // another one was opened meanwhile
     this._job = told.job_id;
     this._sentences = told.sentences;
     byId("reader-title").textContent = `${number}. ${title}`;
@@ -88,7 +101,8 @@ export class ReadAlong extends EventTarget {
     this._draw();
     URL.revokeObjectURL(this._audio.src);
     this._audio.src = URL.createObjectURL(sound);
-    this._seek(Math.min(sentence, this._sentences.length) - 1);
+    this._seek(Math.min(sentence, this._sentences.length) - 1, how);
+    return true;
   }
 
   /**
@@ -164,21 +178,40 @@ export class ReadAlong extends EventTarget {
       this._spans[index].tabIndex = 0;
     }
     const said = sentence ? [`Sentence ${sentence.number}`, sentence.doubt] : ["Click on a sentence to hear it."];
-    if (this._awaited) said.push(`sentence ${this._awaited} is being spoken anew`);
+    if (this._awaited) said.push(`sentence ${this._awaited} is ${this._awaitedFor}`);
     byId("reader-said").textContent = said.filter(Boolean).join(" · ");
     byId("reader-again").disabled = !sentence;
+    const { take, takes } = sentence ?? { take: 1, takes: 1 };
+    byId("reader-takes").hidden = takes < 2;
+    byId("take-said").textContent = `Take ${take} of ${takes}`;
+    // One that is disabled would lose the focus.
+    byId("take-before").setAttribute("aria-disabled", String(take === 1));
+    byId("take-behind").setAttribute("aria-disabled", String(take === takes));
   }
 
-  /** @param {number} index of the sentence to hear */
-  _seek(index) {
+  /**
+   * @param {number} index of the sentence to hear
+   * @param {How} [how]
+   */
+  _seek(index, how = "play") {
     this._choose(index);
+    this._until = how === "hear" ? this._sentences[index].end_time : Infinity;
     this._audio.currentTime = this._sentences[index]?.start_time ?? 0;
+    if (how === "show") {
+      this.pause();
+      this._spans[index].focus();
+      return;
+    }
     // Refused where nobody has touched the page yet: its button is there to be pressed.
     this._audio.play().catch(() => {});
   }
 
   _next() {
     this._follow();
+    if (this._audio.currentTime >= this._until) {
+      this.pause();
+      this._until = Infinity;
+    }
     cancelAnimationFrame(this._frame);
     if (!this._audio.paused) this._frame = requestAnimationFrame(() => this._next());
   }
@@ -222,15 +255,40 @@ export class ReadAlong extends EventTarget {
     say(`${counted(doubtful.length, "sentence")} may be wrong.`);
   }
 
-  async _again() {
-    if (this._awaited) return;
+  /** Have another take of the chosen sentence spoken. */
+  redo() {
     const { number } = this._sentences[this._chosen];
+    const ask = (/** @type {string} */ path) => this._api.ask(`${path}/redo`, { method: "POST" });
+    return this._ask(ask, number, "being spoken anew");
+  }
+
+  /**
+   * Go to an earlier take of the chosen sentence, or to a later one.
+   * @param {number} step
+   */
+  async _take(step) {
+    const { number, take, takes } = this._sentences[this._chosen];
+    const to = take + step;
+    if (to < 1 || to > takes) return;
+    const ask = (/** @type {string} */ path) => this._api.post(`${path}/take`, { take: to });
+    await this._ask(ask, number, `going back to take ${to}`);
+  }
+
+  /**
+   * Ask for another take of a sentence; it is heard once it is there.
+   * @param {(path: string) => Promise<Response>} ask
+   * @param {number} number
+   * @param {string} what is being done
+   */
+  async _ask(ask, number, what) {
+    if (this._awaited) return;
     this._awaited = number;
+    this._awaitedFor = what;
     this._choose(this._chosen);
     this.pause();
     try {
-      const path = `${this._path}/chapters/${this.chapter}/sentences/${number}/redo`;
-      await this._api.ask(path, { method: "POST" });
+      const answer = await ask(`${this._path}/chapters/${this.chapter}/sentences/${number}`);
+      this.update((await answer.json()).chapters);
       this.dispatchEvent(new Event("asked"));
     } catch (error) {
       this._awaited = 0;

@@ -9,7 +9,10 @@ import { make } from "./dom.js";
  * @property {string} kind of the paragraph
  * @property {string} text
  * @property {number} start_time
+ * @property {number} end_time
  * @property {string | null} doubt
+ * @property {number} take that is spoken, from 1
+ * @property {number} takes how many there are
  * @property {{ word: string, start_time: number }[]} words
  */
 
