@@ -179,7 +179,7 @@ export class BookView extends EventTarget {
     const chapter = known ?? { number: line.chapter, title: line.title };
     const how = verb === "hear" ? "hear" : "show";
     const isOpen = await this._reader.open(path(this.book.book_id), chapter, line.sentence, how);
-    if (isOpen && verb === "redo") await this._reader.redo();
+    if (isOpen && verb === "redo") await this._reader.takes.redo();
   }
 
   /** Hear the chapter behind the one that has ended, if it is done. */

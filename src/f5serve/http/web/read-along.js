@@ -1,9 +1,10 @@
 // A chapter that is heard and read: the sentence and the word that are heard are marked.
 
-import { byId, make } from "./dom.js";
+import { byId } from "./dom.js";
 import { counted } from "./format.js";
 import { say } from "./notices.js";
-import { lastBefore, wordNodes } from "./timed-text.js";
+import { SentenceTakes } from "./sentence-takes.js";
+import { lastBefore, sentenceNodes, wordNodes } from "./timed-text.js";
 
 /** @typedef {import("./timed-text.js").Sentence} Sentence */
 /** @typedef {"play" | "hear" | "show"} How play on from a sentence, hear it alone, or show it */
@@ -35,8 +36,6 @@ export class ReadAlong extends EventTarget {
     this._words = [];
     this._heard = -1;
     this._chosen = -1;
-    this._awaited = 0; // number of a sentence that is to be another take
-    this._awaitedFor = "";
     this._until = Infinity; // when to stop, in seconds
     this._frame = 0;
     this._audio.addEventListener("play", () => {
@@ -48,9 +47,16 @@ export class ReadAlong extends EventTarget {
     this._box.addEventListener("click", (/** @type {Event} */ event) => this._clicked(event));
     this._box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this._pressed(event));
     this._box.addEventListener("focusin", (/** @type {Event} */ event) => this._choose(this._index(event)));
-    byId("reader-again").addEventListener("click", () => this.redo());
-    byId("take-before").addEventListener("click", () => this._take(-1));
-    byId("take-behind").addEventListener("click", () => this._take(1));
+    /** Of the chosen sentence. */
+    this.takes = new SentenceTakes(api, failed);
+    this.takes.addEventListener("change", () => {
+      if (this.takes.awaited) this.pause();
+      this._choose(this._chosen);
+    });
+    this.takes.addEventListener("asked", (event) => {
+      this.update(/** @type {CustomEvent} */ (event).detail.chapters);
+      this.dispatchEvent(new Event("asked"));
+    });
     byId("reader-doubt").addEventListener("click", () => this._nextDoubt());
   }
 
@@ -63,9 +69,9 @@ export class ReadAlong extends EventTarget {
     this.pause();
     URL.revokeObjectURL(this._audio.src);
     this._audio.removeAttribute("src");
+    this.takes.end();
     this.chapter = 0;
     this._job = "";
-    this._awaited = 0;
     byId("reader").hidden = true;
   }
 
@@ -85,9 +91,9 @@ export class ReadAlong extends EventTarget {
     }
     if (!isOpen) this.close();
     this.pause();
+    this.takes.end();
     this._path = path;
     this.chapter = number;
-    this._awaited = 0;
     const at = `${path}/chapters/${number}`;
     const [told, sound] = await Promise.all([
       this._api.json(`${at}/sentences`),
@@ -110,36 +116,27 @@ export class ReadAlong extends EventTarget {
    * @param {any[]} chapters
    */
   update(chapters) {
-    const chapter = this._awaited && chapters.find((one) => one.number === this.chapter);
+    const { awaited } = this.takes;
+    const chapter = awaited && chapters.find((one) => one.number === this.chapter);
     if (!chapter) return;
     if (chapter.status === "COMPLETED" && chapter.job_id !== this._job) {
-      const sentence = this._awaited;
       say("Here is another take.");
-      this.open(this._path, chapter, sentence).catch(this._failed);
+      this.open(this._path, chapter, awaited).catch(this._failed);
     } else if (["ERROR", "CANCELLED"].includes(chapter.status)) {
-      this._awaited = 0;
-      this._choose(this._chosen);
+      this.takes.end();
     }
   }
 
   _draw() {
     this._heard = -1;
     this._words = [];
-    /** @type {HTMLElement[]} */
-    const paragraphs = [];
-    let last = 0;
-    this._spans = this._sentences.map(({ text, kind, paragraph, doubt }, index) => {
-      const attributes = { class: "sentence", role: "button", tabindex: index ? -1 : 0, title: doubt };
-      const span = make("span", attributes, text);
-      span.classList.toggle("doubt", Boolean(doubt));
-      if (paragraph !== last) paragraphs.push(make("p", { class: kind === "heading" ? "heading" : null }));
-      last = paragraph;
-      paragraphs.at(-1)?.append(span, " ");
-      return span;
-    });
+    const { paragraphs, spans } = sentenceNodes(this._sentences);
+    this._spans = spans;
     this._box.replaceChildren(...paragraphs);
     this._box.scrollTop = 0;
     byId("reader-doubt").hidden = !this._sentences.some(({ doubt }) => doubt);
+    this._chosen = -1;
+    this.takes.end();
     this._choose(-1);
   }
 
@@ -178,15 +175,8 @@ export class ReadAlong extends EventTarget {
       this._spans[index].tabIndex = 0;
     }
     const said = sentence ? [`Sentence ${sentence.number}`, sentence.doubt] : ["Click on a sentence to hear it."];
-    if (this._awaited) said.push(`sentence ${this._awaited} is ${this._awaitedFor}`);
-    byId("reader-said").textContent = said.filter(Boolean).join(" · ");
-    byId("reader-again").disabled = !sentence;
-    const { take, takes } = sentence ?? { take: 1, takes: 1 };
-    byId("reader-takes").hidden = takes < 2;
-    byId("take-said").textContent = `Take ${take} of ${takes}`;
-    // One that is disabled would lose the focus.
-    byId("take-before").setAttribute("aria-disabled", String(take === 1));
-    byId("take-behind").setAttribute("aria-disabled", String(take === takes));
+    byId("reader-said").textContent = [...said, this.takes.said].filter(Boolean).join(" · ");
+    this.takes.show(`${this._path}/chapters/${this.chapter}`, sentence);
   }
 
   /**
@@ -253,47 +243,5 @@ export class ReadAlong extends EventTarget {
     const next = doubtful.find((span) => this._spans.indexOf(span) > this._chosen) ?? doubtful[0];
     next.focus();
     say(`${counted(doubtful.length, "sentence")} may be wrong.`);
-  }
-
-  /** Have another take of the chosen sentence spoken. */
-  redo() {
-    const { number } = this._sentences[this._chosen];
-    const ask = (/** @type {string} */ path) => this._api.ask(`${path}/redo`, { method: "POST" });
-    return this._ask(ask, number, "being spoken anew");
-  }
-
-  /**
-   * Go to an earlier take of the chosen sentence, or to a later one.
-   * @param {number} step
-   */
-  async _take(step) {
-    const { number, take, takes } = this._sentences[this._chosen];
-    const to = take + step;
-    if (to < 1 || to > takes) return;
-    const ask = (/** @type {string} */ path) => this._api.post(`${path}/take`, { take: to });
-    await this._ask(ask, number, `going back to take ${to}`);
-  }
-
-  /**
-   * Ask for another take of a sentence; it is heard once it is there.
-   * @param {(path: string) => Promise<Response>} ask
-   * @param {number} number
-   * @param {string} what is being done
-   */
-  async _ask(ask, number, what) {
-    if (this._awaited) return;
-    this._awaited = number;
-    this._awaitedFor = what;
-    this._choose(this._chosen);
-    this.pause();
-    try {
-      const answer = await ask(`${this._path}/chapters/${this.chapter}/sentences/${number}`);
-      this.update((await answer.json()).chapters);
-      this.dispatchEvent(new Event("asked"));
-    } catch (error) {
-      this._awaited = 0;
-      this._choose(this._chosen);
-      this._failed(error);
-    }
   }
 }
