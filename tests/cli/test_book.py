@@ -47,7 +47,7 @@ def test_the_plan_is_shown_and_nothing_is_spoken(
     assert run(["book", "lamp.md", "--list"]) == 0
     shown = capsys.readouterr().out
     assert "2 chapters, " in shown
-    assert "of the device" not in shown  # nothing was measured yet
+    assert "time of the device: unknown until something was spoken here" in shown
     assert plan["device_s"] is plan["cost_usd"] is None
     assert not (folder / "data").exists()
 
@@ -62,9 +62,10 @@ def test_an_m4b_with_chapters_and_what_a_second_run_makes(
     (folder / "lamp.md").write_text(TEXT)
     speaking = ["book", "lamp.md", "-v", "ana", *STANDIN]
     argv = [*speaking, "-o", "lamp.m4b", "--subtitles", "srt", "--json"]
-    assert run([*argv, "--epub", "lamp.epub"]) == 0
+    assert run([*argv, "--epub", "lamp.epub", "--highlight", "word"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["files"] == ["lamp.m4b", "lamp.srt", "lamp.epub"]
+    assert told["problems"] == []
     marks, tags = read("lamp.m4b")
     assert [title for _, title in marks] == ["One", "Two"]
     assert (tags["title"], tags["composer"]) == ("lamp", "ana")
@@ -83,6 +84,11 @@ def test_an_m4b_with_chapters_and_what_a_second_run_makes(
     plan = json.loads(capsys.readouterr().out)
     assert plan["device_s"] > 0
     assert plan["cost_usd"] == pytest.approx(plan["device_s"], abs=0.1)
+    assert not any(one["done"] for one in plan["chapters"])  # in another voice
+    assert run([*speaking, "--list", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [one["done"] for one in plan["chapters"]] == [True, True]
+    assert plan["device_s"] == 0
 
     kept = sorted((folder / "data/store/tenants/acme/books").rglob("utterances/*"))
     changed = TEXT.replace("all night", "all day")
@@ -99,6 +105,10 @@ def test_an_m4b_with_chapters_and_what_a_second_run_makes(
     assert (len(left), len(left & set(kept))) == (len(kept), len(kept) - 2)
     assert run(["book", "lamp.md", "--review", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sentences"] == []
+    another = (folder / "parts/2 Two.flac").read_bytes()
+    assert run([*argv, "--take", "2.2=1"]) == 0  # its chapter is there
+    assert set((folder / "data/store/tenants/acme/books").rglob("utterances/*")) == left
+    assert (folder / "parts/2 Two.flac").read_bytes() != another
 
 
 def test_a_server_speaks_a_book(
@@ -134,11 +144,14 @@ def test_a_server_speaks_a_book(
         (["-o", "no/a.m4b"], "OUTPUT_UNWRITABLE", "does not exist"),
         (["-o", "lamp.md", "--format", "mp3"], "OUTPUT_UNWRITABLE", "it is no folder"),
         (["--id", "A b"], "BAD_OPTION", "book_id is 'A b'"),
+        (["--gpu-price", "-1"], "BAD_OPTION", "--gpu-price is -1"),
         (["--speed", "9"], "BAD_OPTION", "speed is 9"),
         (["--sentence-pause", "-1"], "BAD_OPTION", "sentence_pause is -1"),
         (["--cast", "cast.toml"], "BAD_OPTION", "speakers"),
         (["--redo", "seven"], "BAD_OPTION", "'seven' names no sentence"),
         (["--redo", "1.1"], "BOOK_NOT_FOUND", "There is no book"),
+        (["--take", "1.1"], "BAD_OPTION", "'1.1' names no take of a sentence"),
+        (["--take", "1.1=2"], "BOOK_NOT_FOUND", "There is no book"),
         (["--review"], "BOOK_NOT_FOUND", "There is no book"),
         (["-v", "nobody"], "VOICE_NOT_FOUND", "nobody"),
     ],

@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import av
@@ -13,7 +14,13 @@ import httpx
 import pytest
 import soundfile
 
-from f5serve.http.book_schemas import Book, BookList, BookPlanned, ChapterSentences
+from f5serve.http.book_schemas import (
+    Book,
+    BookList,
+    BookPlanned,
+    BookReviewed,
+    ChapterSentences,
+)
 from tests.books import read_along
 from tests.http.house import House, house
 from tests.service.house import PATIENCE_S
@@ -198,17 +205,46 @@ def test_a_chapter_is_read_along_and_a_sentence_spoken_anew(home: House) -> None
     until(home, "along")
     assert home.tone.spoken[made:] == ["The lamp went out at three."]
     assert home.client.get(f"{path}/audio").content != sound
+    third = home.client.get(f"{path}/sentences").json()["sentences"][2]
+    assert (third["take"], third["takes"]) == (2, 2)
+
+    back = home.client.post(f"{path}/sentences/3/take", json={"take": 1}).json()
+    assert back["chapters"][0]["job_id"] == chapter.job_id
+    assert (back["status"], len(home.tone.spoken)) == ("COMPLETED", made + 1)
+    assert home.client.get(f"{path}/audio").content == sound
+    third = home.client.get(f"{path}/sentences").json()["sentences"][2]
+    assert (third["take"], third["takes"]) == (1, 2)
+    wrong = home.client.post(f"{path}/sentences/3/take", json={"take": 3})
+    assert "has 2 takes, and no take 3." in home.refused(wrong, 404, "no_take")
     home.refused(home.client.post(f"{path}/sentences/99/redo"), 404, "sentence_not_found")
 
 
-def test_a_sentence_that_may_be_wrong_is_named(home: House) -> None:
-    until(
-        home, post(home, TEXT.replace("at three", "at 1,777,777,777"), book_id="doubt")["book_id"]
-    )
+def test_sentences_that_may_be_wrong_are_named(home: House) -> None:
+    text = TEXT.replace("at three", "at 1,777,777,777").replace("Twelve", "1,777,777,777")
+    until(home, post(home, text, book_id="doubt")["book_id"])
     sentences = home.client.get("/v1/books/doubt/chapters/2/sentences").json()["sentences"]
-    doubts = {one["number"]: one["doubt"] for one in sentences if one["doubt"]}
+    doubts = {one["number"]: one for one in sentences if one["doubt"]}
     assert list(doubts) == [3]
-    assert "times as long as the others" in doubts[3]
+    assert "times as long as the others" in doubts[3]["doubt"]
+
+    answer = home.client.get("/v1/books/doubt/review").json()
+    whole = BookReviewed.model_validate(answer)
+    assert [(one.chapter, one.sentence) for one in whole.sentences] == [(2, 3), (3, 3)]
+    one = whole.sentences[0]
+    assert (one.why, one.start_time) == (doubts[3]["doubt"], round(doubts[3]["start_time"], 3))
+    assert (one.title, whole.next) == ("One", None)
+    page = home.client.get("/v1/books/doubt/review?after=1&limit=1").json()
+    assert (page["sentences"], page["next"]) == (answer["sentences"][:1], 2)
+
+    home.tone.hold()
+    try:  # what is not done has no doubtful sentence yet
+        home.client.post("/v1/books/doubt/chapters/2/sentences/1/redo").raise_for_status()
+        left = home.client.get("/v1/books/doubt/review").json()["sentences"]
+        assert left == answer["sentences"][1:]
+    finally:
+        home.tone.release()
+    until(home, "doubt")
+    assert home.client.get("/v1/books/doubt/review").json()["sentences"] == answer["sentences"]
 
 
 def test_subtitles_and_a_book_to_read_along(home: House) -> None:
@@ -227,3 +263,7 @@ def test_subtitles_and_a_book_to_read_along(home: House) -> None:
         spoken = " ".join(sentence.text for sentence in sentences)
         assert [word.text for word in words] == spoken.split()
         assert words[-1].end_s == sentences[-1].end_s
+        rest = iter(words)
+        for sentence in sentences:  # each holds its own words
+            for word in islice(rest, len(sentence.text.split())):
+                assert sentence.begin_s <= word.begin_s < word.end_s <= sentence.end_s

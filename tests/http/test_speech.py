@@ -25,6 +25,7 @@ from f5serve.secrets import digest
 from f5serve.store.local import LocalStore
 from f5serve.store.memory import MemoryStore
 from f5serve.voices.prepare import default_voice
+from tests.conftest import IS_FULL
 from tests.http.house import HELLO, House, house
 from tests.http.sound import FORMATS, LONG, SHORT, events, heard_s, joined, samples_of
 from tests.service.house import CountingTone
@@ -232,18 +233,17 @@ def test_all_names_of_openais_speak_without_a_setting(home: House) -> None:
 
 @pytest.mark.slow
 def test_all_names_of_openais_sound_different_with_the_stand_in(tmp_path: Path) -> None:
-    with house(tmp_path, engine=Kokoro()) as home:
-        said = {name: home.speak(voice=name, seed=1) for name in OPENAI_VOICES}
-        assert {name: one.headers["x-f5-voice"] for name, one in said.items()} == {
-            name: name for name in OPENAI_VOICES
-        }
-        assert len({one.content for one in said.values()}) == 13
+    kokoro, names = Kokoro(), OPENAI_VOICES if IS_FULL else ("echo", "marin", "nova")
+    with house(tmp_path, engine=kokoro) as home:
+        said = {name: home.speak(voice=name, seed=1) for name in names}
+        assert [one.headers["x-f5-voice"] for one in said.values()] == list(names)
+        assert len({one.content for one in said.values()}) == len(names)
         assert home.speak(voice="Nova", seed=1).content == said["nova"].content
         assert home.speak(voice="jm_kumo", seed=1).content == said["echo"].content
         # A voice of the library wins, and has the stand-in's voice that its pitch is nearest to.
         keep(home, "nova")
         assert home.speak(voice="nova", seed=1).content != said["nova"].content
-    with house(tmp_path, engine=Kokoro(), openai_voices="nova=echo, *=default") as home:
+    with house(tmp_path, engine=kokoro, openai_voices="nova=echo, *=default") as home:
         assert home.speak(voice="nova", seed=1).content == said["echo"].content
         assert home.speak(voice="echo", seed=1).headers["x-f5-voice"] == "default"
 

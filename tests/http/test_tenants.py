@@ -168,6 +168,7 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
             "data": {"voice": voice},
             "files": {"file": ("book.md", "# Two\n\nHi.\n")},
         },
+        "choose_book_take": {"json": {"take": 1}},
         "plan_book": {"files": {"file": ("book.md", "# Two\n\nHi.\n")}},
         "create_dub": {"json": {"subtitles": "1\n00:00:01,000 --> 00:00:02,000\nHi.\n"}},
         "create_voice": {"data": {"name": voice, "ref_text": WORDS, "style": "new"}, "files": wave},
@@ -221,7 +222,7 @@ def body_of(operation: str, ids: dict[str, str]) -> dict[str, Any]:
 
 NO_VOICE_IS_NAMED = (
     *("create_dub", "create_alignment", "create_transcription", "create_job"),
-    *("create_translation", "plan_book"),
+    *("create_translation", "plan_book", "choose_book_take"),
     *("create_voice_consent", "elevenlabs_align", "elevenlabs_transcribe", "elevenlabs_add_voice"),
 )
 """Bodies whose answers do not depend on a voice, or come later."""

@@ -48,6 +48,8 @@ def test_chapters_go_through_the_platforms_queue(tmp_path: Path) -> None:
             told = await here.call("book_status", book_id="lamp", limit=1, after=1)
             assert [one["number"] for one in told["chapters"]] == [2]
             assert (told["next"], told["progress"]["done"]) == (2, 2)
+            told = await here.call("book_review", book_id="lamp", limit=1)
+            assert (told["sentences"], told["next"]) == ([], 1)
             await here.call("book_pause", book_id="lamp")
             assert (await here.refuse("any", **sent[2])).code == "BOOK_PAUSED"
             told = await here.call("book_resume", book_id="lamp")

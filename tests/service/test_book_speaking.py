@@ -55,6 +55,9 @@ def test_a_pause_in_a_chapter_makes_nothing_twice(tmp_path: Path) -> None:
             running.set()
         await speaking
         assert len(done) == CHAPTERS
+        records = [service.job_store.result(one.job_id) for one in requests]
+        resumed = [record["resumed"] for record in records]
+        assert min(resumed[:2]) > 0 == max(resumed[2:]), resumed
         await service.close(5)
 
     asyncio.run(work())

@@ -15,19 +15,24 @@ from f5serve.books.plan import plan_book
 from f5serve.books.reader import read_book
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.jobs.records import Status
+from f5serve.jobs.retention import forget_job
 from f5serve.service.book_jobs import (
     BookFields,
     BookSpeakers,
+    chapter_of,
     chapter_requests,
     chapter_states,
     done_record,
+    remove_unused,
     with_jobs,
 )
 from f5serve.service.book_records import BookRecord
+from f5serve.service.book_review import SentenceTakes
 from f5serve.service.book_speaking import speak_chapters
 from f5serve.service.book_store import BookStore, NewBook
+from f5serve.service.book_takes import Take
 from f5serve.service.chapters import ChapterRequest
-from f5serve.service.responses import details_of
+from f5serve.service.responses import details_of, find_output
 from f5serve.store.memory import MemoryStore
 from tests.service.house import CountingTone, House, house, run
 from tests.service.test_voices import FILE, WORDS
@@ -114,23 +119,60 @@ def test_a_changed_sentence_is_the_only_one_that_is_made_again(tmp_path: Path) -
     run(story)
 
 
+def takes_of(here: House, record: BookRecord) -> SentenceTakes:
+    return SentenceTakes(here.operations.book_store, here.operations.job_store, record)
+
+
+def sound(here: House, record: BookRecord, number: int) -> bytes:
+    """A chapter that is spoken, as FLAC."""
+    done = done_record(here.operations.job_store, chapter_of(record, number))
+    return here.store.get(find_output(done, "audio")["key"])
+
+
 def test_only_the_sentence_that_is_asked_for_anew_has_another_seed(tmp_path: Path) -> None:
     async def story() -> None:
         async with house(tmp_path) as here:
-            record = await speak(here)
+            first = record = await speak(here)
             number = record.spoken[1].number
             before = sentences(here, record, number)
             made = len(here.tone.spoken)
-            for takes in range(1, 3):
+            sounds = {1: sound(here, record, number)}
+            for takes in range(2, 4):
                 parts = sentences(here, record, number)
-                here.operations.book_store.add_takes("lamp", number, [parts[5]["seed"]])
+                takes_of(here, record).redo([(number, 6)])
                 record = await speak(here)
-                assert here.tone.spoken[made:] == ["It rained all night."] * takes
+                assert here.tone.spoken[made:] == ["It rained all night."] * (takes - 1)
                 after = sentences(here, record, number)
                 seeds = [a["seed"] == b["seed"] for a, b in zip(before, after, strict=True)]
                 assert seeds == [True] * 5 + [False]
                 assert after[5]["seed"] != parts[5]["seed"]
-            assert here.operations.book_store.takes("lamp") == {number: {before[5]["seed"]: 3}}
+                sounds[takes] = sound(here, record, number)
+            known = here.operations.book_store.takes("lamp").by_seed(number)
+            assert known[after[5]["seed"]] == Take(before[5]["seed"], 3, 3)
+
+            latest, made = record.spoken[1], len(here.tone.spoken)
+            for take in (2, 1, 3, 1):  # an earlier take, and the latest one again
+                takes_of(here, record).choose([((number, 6), take)])
+                record = await speak(here)
+                assert sound(here, record, number) == sounds[take]
+            assert record == replace(first, updated_at=record.updated_at)
+            takes_of(here, record).choose([((number, 5), 1)])  # which has no other
+            assert len(here.tone.spoken) == made
+            for take in (0, 4):
+                with pytest.raises(InvalidRequest) as caught:
+                    takes_of(here, record).choose([((number, 6), take)])
+                assert caught.value.code == "NO_TAKE"
+
+            remove_unused(here.operations.book_store, here.operations.job_store, record)
+            forget_job(here.store, latest.job_id)
+            takes_of(here, record).choose([((number, 6), 3)])
+            record = await speak(here)
+            assert here.tone.spoken[made:] == ["It rained all night."]
+            assert sound(here, record, number) == sounds[3]  # it has its seed
+            takes_of(here, record).redo([(number, 6)])
+            assert here.operations.book_store.takes("lamp").retakes(number) == {
+                before[5]["seed"]: 4
+            }
 
     run(story)
 

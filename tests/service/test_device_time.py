@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from f5serve.fallback.tone import Tone
+from f5serve.jobs.records import Lease
 from f5serve.jobs.store import JobStore
 from f5serve.service import SpeechService
 from f5serve.service.device_time import LEAST_S, device_rate, device_time
@@ -40,6 +41,22 @@ def test_the_newest_jobs_tell_what_a_second_takes(tmp_path: Path) -> None:
     assert rate > 0
     assert device_rate(jobs, "") == rate
     assert device_rate(jobs, "F5TTS_v1_Base") is None
+
+
+def test_a_job_that_others_have_begun_tells_nothing() -> None:
+    store = MemoryStore()
+    jobs = JobStore(store)
+    line = {"role": "audio", "key": "output/a/b.wav", "size": 1, "sha256": "0" * 64, "mime": "a/b"}
+    done = {"outputs": [line], "seconds": 60.0}
+    for job_id, more in (
+        ("resumed", {"metrics": {"rtf": 0.001}, "resumed": 7}),
+        ("cached", {"metrics": {"rtf": 0.002}, "cached": True}),
+        ("silent", {}),
+    ):
+        lease = jobs.claim(job_id, "0" * 64)
+        assert isinstance(lease, Lease)
+        jobs.complete(lease, {**done, **more})
+    assert device_rate(jobs, "") is None
 
 
 def test_a_price_gives_a_cost() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import av
 import pytest
@@ -21,6 +21,7 @@ from tests.studio.test_for_everybody import focused, tab_to
 pytestmark = needs_chromium
 
 BO = "Bo: Who is there?"
+DOUBTFUL = TEXT.replace("at three", "at 1,777,777,777").replace("Twelve", "1,777,777,777")
 EPUB = epub(
     {
         "c.xhtml": page("<h1>Copyright</h1><p>Copyright 2021 Ana Sol. All rights reserved.</p>"),
@@ -37,6 +38,7 @@ DROP = """(text) => {
     document.querySelector("#book-drop").dispatchEvent(event);
   }
 }"""
+TAKES = ("Earlier", "Later")
 NOW = "document.querySelector('.sentence.now')?.textContent"
 HEARD_S = "document.querySelector('#reader-audio').currentTime"
 
@@ -118,6 +120,18 @@ def test_chapter_is_read_along_and_a_sentence_redone(
     visit.until(f"document.querySelector('#reader-audio').src !== {path!r}")
     visit.until(f"{NOW} === 'Nobody answered.'")
     assert home.tone.spoken[made:] == ["Nobody answered."]
+    expect(shown.locator("#take-said")).to_have_text("Take 2 of 2")
+    earlier, later = (shown.get_by_role("button", name=f"{name} take") for name in TAKES)
+    earlier.click()
+    expect(shown.locator("#take-said")).to_have_text("Take 1 of 2")
+    visit.until(f"{NOW} === 'Nobody answered.'")
+    expect(earlier).to_have_attribute("aria-disabled", "true")
+    expect(earlier).to_be_focused()
+    later.click()
+    expect(shown.locator("#take-said")).to_have_text("Take 2 of 2")
+    assert home.tone.spoken[made:] == ["Nobody answered."]  # both were there
+    sentences.first.click()
+    expect(later).to_be_hidden()
     visit.check()
 
 
@@ -163,8 +177,8 @@ def test_paused_book_is_found_again_and_goes_on(visit: Visit, shown: Page, home:
     visit.check()
 
 
-def test_sentences_that_may_be_wrong_are_found(visit: Visit, shown: Page) -> None:
-    start(shown, TEXT.replace("at three", "at 1,777,777,777"))
+def test_sentences_that_may_be_wrong_are_found(visit: Visit, shown: Page, home: House) -> None:
+    start(shown, DOUBTFUL)
     finish(shown)
     shown.get_by_role("button", name="Listen to 2. One").click()
     doubtful = shown.locator(".sentence.doubt")
@@ -173,6 +187,33 @@ def test_sentences_that_may_be_wrong_are_found(visit: Visit, shown: Page) -> Non
     expect(doubtful).to_be_focused()
     expect(shown.locator("#reader-said")).to_contain_text("Sentence 3 · ")
     expect(shown.locator("#reader-said")).to_contain_text("times as long as the others")
+
+    shown.get_by_text("To review (2)").click()
+    rows = shown.locator("#review-list li")
+    expect(rows.nth(1)).to_contain_text("3. Two · ")
+    expect(rows.nth(1)).to_contain_text("times as long as the others")
+    rows.nth(1).get_by_role("button", name="boats had gone").click()
+    expect(doubtful).to_be_focused()
+    assert shown.evaluate("document.querySelector('#reader-audio').paused")
+    rows.nth(0).get_by_role("button", name="Hear sentence 3 of chapter 2").click()
+    expect(shown.locator("#reader-title")).to_have_text("2. One")
+    visit.until(f"{NOW}?.startsWith('The lamp') && {HEARD_S} > 0")
+    speed = "document.querySelector('#reader-audio').playbackRate = 8"
+    shown.evaluate(speed)
+    visit.until("document.querySelector('#reader-audio').paused")  # at its end
+    assert str(shown.evaluate(NOW)).startswith("The lamp")
+
+    made = len(home.tone.spoken)
+    home.tone.hold()
+    try:
+        rows.nth(1).get_by_role("button", name="Another take of sentence 3").click()
+        expect(shown.locator("#reader-said")).to_contain_text("is being spoken anew")
+        expect(shown.locator("#review-title")).to_have_text("To review (1)")
+    finally:
+        home.tone.release()
+    expect(shown.locator("#review-title")).to_have_text("To review (2)")
+    expect(shown.locator("#take-said")).to_have_text("Take 2 of 2")
+    assert len(home.tone.spoken) == made + 1
     visit.check()
 
 
@@ -245,21 +286,30 @@ def test_keyboard_is_enough(visit: Visit, shown: Page) -> None:
     visit.check()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_a_phone(browser: Browser, home: House, scheme: Any) -> None:
-    phone = {"viewport": {"width": 360, "height": 740}, "color_scheme": scheme}
+def test_axe_finds_nothing_serious_on_a_phone(browser: Browser, home: House) -> None:
+    phone = {"viewport": {"width": 360, "height": 740}}
+    is_narrow = "document.documentElement.scrollWidth <= 360"
     with visiting(browser, home.url, **phone) as visit:
         page = visit.enter().page
+
+        def judge() -> None:
+            schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+            for scheme in schemes:
+                page.emulate_media(color_scheme=scheme)
+                assert visit.problems() == []
+            assert page.evaluate(is_narrow)
+
         page.click("#to-books")
-        is_narrow = "document.documentElement.scrollWidth <= 360"
-        choose(page, TEXT.replace("## One", f"## {'One' * 40}"))
+        choose(page, DOUBTFUL.replace("## One", f"## {'One' * 40}"))
         page.click("#cast-add")
-        assert visit.problems() == []
-        assert page.evaluate(is_narrow)
+        judge()
         page.click("#plan-start")
         finish(page)
         page.get_by_role("button", name="Listen to 2. One").click()
         visit.until("document.querySelector('.word.now')")
-        assert visit.problems() == []
-        assert page.evaluate(is_narrow)
+        page.get_by_text("To review (2)").click()
+        page.locator(".sentence").nth(1).click()
+        page.click("#reader-again")
+        expect(page.locator("#take-said")).to_have_text("Take 2 of 2")
+        judge()
         visit.check()

@@ -63,6 +63,10 @@ OPERATIONS: dict[str, tuple[str, list[dict[str, str]]]] = {
         "How far a book is, with a page of its chapters.",
         [{"endpoint": "book_status", **_BOOK}],
     ),
+    "book_review": (
+        "The sentences that may be wrong, of a page of chapters, as far as these are done.",
+        [{"endpoint": "book_review", **_BOOK}],
+    ),
     "book_pause": (
         "Begin no more chapters of a book. Answers as `book_status`.",
         [{"endpoint": "book_pause", **_BOOK}],
@@ -218,6 +222,13 @@ _BOOK_ANSWER = {
 }
 ANSWERS: dict[str, dict[str, str]] = {
     **dict.fromkeys(["book", "book_status", "book_pause", "book_resume"], _BOOK_ANSWER),
+    "book_review": {
+        "book_id": "Of the request.",
+        "sentences": "`chapter` with its `title`, `sentence`, `text`, `why` and `start_time` of "
+        "each, as the command's `--review --json` has them.",
+        "next": "What `after` takes for the next page; null for the last.",
+        "status": "success.",
+    },
     "book_file": {
         "book_id": "Of the request.",
         "status": "PROCESSING while the file is written.",

@@ -51,7 +51,7 @@ MODELS: dict[str, tuple[type[BaseModel], ...]] = {
     "download": (FileQuery, TimingQuery),
     "delete_voice": (VoiceDeletion,),
     "book": (NewBookRequest,),
-    "book_status": (BookQuery,),
+    **dict.fromkeys(["book_status", "book_review"], (BookQuery,)),
     **dict.fromkeys(["book_pause", "book_resume", "book_file", "delete_book"], (BookName,)),
 }
 """What reads the fields of an operation; the others have none."""

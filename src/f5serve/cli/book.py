@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ from f5serve.cli.book_output import (
     print_review,
     write_files,
 )
-from f5serve.cli.keys import keys
 from f5serve.cli.remote import reading_fields
 from f5serve.cli.say import SAMPLING, override
+from f5serve.cli.terminal_keys import keys
 from f5serve.cli.toml_source import read_toml
 from f5serve.cli.voice_input import read_ref_text
 from f5serve.errors import F5Error, InvalidRequest
@@ -44,16 +44,17 @@ from f5serve.service.book_jobs import (
     BookFields,
     BookSpeakers,
     chapter_requests,
+    chapters_done,
     remove_unused,
     with_jobs,
 )
 from f5serve.service.book_records import BookRecord, book_id_of, check_book_id
-from f5serve.service.book_review import parse_sentence, redo_sentences
+from f5serve.service.book_review import SentenceTakes, parse_sentence, parse_take
 from f5serve.service.book_speaking import speak_chapters
 from f5serve.service.book_store import BookStore, NewBook
 from f5serve.service.chapters import ChapterRequest
 from f5serve.service.device_time import device_rate, device_time
-from f5serve.settings import Settings
+from f5serve.settings import Settings, amount
 from f5serve.startup import EngineSpec, LoadOptions, load, select_engine
 from f5serve.startup.select import QUALITY_STEPS
 from f5serve.store.base import ObjectStore
@@ -62,10 +63,12 @@ from f5serve.store.namespace import tenant_store
 from f5serve.synthesis.recognition import SpeechRecognition
 from f5serve.synthesis.synthesizer import Synthesizer
 from f5serve.voices.bulk_import import read_recording
+from f5serve.voices.lexicons import LexiconLibrary
 
 CLOSE_S = 10.0
 """Longest wait at the end for what is being stored."""
 
+_NONE: frozenset[int] = frozenset()
 _PAUSES = ("sentence_pause", "paragraph_pause", "heading_pause", "chapter_pause")
 
 
@@ -106,9 +109,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     inputs = _read_inputs(args)
     plan = plan_book(inputs.book, args.chapters or "")
     settings = override(settings, args)
-    price = settings.gpu_price if args.gpu_price is None else args.gpu_price
-    rate = None if args.server else _rate(settings, args.weights)
-    shown = ShownPlan(inputs.book, inputs.book_id, plan, device_time(plan.duration_s, rate, price))
+    rate, done = (None, _NONE) if args.server else _known(settings, args.weights, inputs)
+    left_s = sum(one.duration_s for one in plan.chapters if one.chapter.number not in done)
+    needed = device_time(left_s, rate, _price(args, settings))
+    shown = ShownPlan(inputs.book, inputs.book_id, plan, done, needed)
     if args.list:
         print_plan(shown, args.json, sys.stdout)
         return 0
@@ -128,14 +132,46 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return write_files(opened.store, record, inputs.book, output)
 
 
-def _rate(settings: Settings, weights: str) -> float | None:
-    """As `device_rate`; None as well where the store or the model cannot be asked."""
+def _price(args: argparse.Namespace, settings: Settings) -> float:
+    """Of an hour of the device, in USD; 0 where it is not known.
+
+    Raises:
+        InvalidRequest: BAD_OPTION.
+    """
+    if args.gpu_price is None:
+        return settings.gpu_price
     try:
-        spec = select_engine(settings, weights)
-        store = tenant_store(open_store(settings), settings.tenant)
-        return device_rate(JobStore(store), _model(spec))
-    except F5Error:  # which is raised again where something is to be spoken
-        return None
+        return amount(args.gpu_price)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"--gpu-price is {args.gpu_price[:60]}.",
+            code="BAD_OPTION",
+            hint=f"It takes {error}: USD an hour.",
+        ) from None
+
+
+def _known(
+    settings: Settings, weights: str, inputs: _Inputs
+) -> tuple[float | None, frozenset[int]]:
+    """The rate of `device_rate`, and which chapters are done.
+
+    Neither is known where model, voice or store cannot be used, which is an error once something
+    is to be spoken.
+    """
+    rate = None
+    try:
+        model, whole = _model(select_engine(settings, weights)), open_store(settings)
+        store = tenant_store(whole, settings.tenant)
+        books, jobs = BookStore(store), JobStore(store)
+        rate, before = device_rate(jobs, model), books.find(inputs.book_id)
+        if before is None or before.sha256 != inputs.book.sha256:
+            return rate, _NONE
+        voices = SpeechRecognition(settings).library(whole)
+        speakers = BookSpeakers(voices, LexiconLibrary(store, voices), model, inputs.given)
+        record = replace(before, options=inputs.fields.options)
+        return rate, chapters_done(books, jobs, record, speakers) & inputs.chosen
+    except F5Error:
+        return rate, _NONE
 
 
 def _model(spec: EngineSpec) -> str:
@@ -205,12 +241,8 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     service = SpeechService(opened.store, voices, load_speech, opened.settings)
     progress = BookProgress()
     try:
-        record, requests = await service.work("book", _prepare, service, opened, inputs, args.redo)
-        progress.begin(record, requests)
-        running = asyncio.Event()
-        running.set()
-        with keys({key: partial(_pause, running, progress) for key in "p "} | {"q": _interrupt}):
-            await speak_chapters(service, requests, progress, running)
+        record, requests = await service.work("book", _prepare, service, opened, inputs, args)
+        await speak_with_keys(service, record, requests, progress)
         if args.clean:
             count, size = await service.work(
                 "book", remove_unused, service.book_store, service.job_store, record
@@ -225,6 +257,21 @@ async def _speak(args: argparse.Namespace, opened: _Opened, inputs: _Inputs) -> 
     finally:
         progress.close()
         await service.close(CLOSE_S)
+
+
+async def speak_with_keys(
+    service: SpeechService,
+    record: BookRecord,
+    requests: Sequence[ChapterRequest],
+    progress: BookProgress,
+) -> None:
+    """As `speak_chapters`; keys of the terminal pause it, go on and end it."""
+    running = asyncio.Event()
+    running.set()
+    pause = partial(_pause, running, progress)
+    with keys({"p": pause, " ": pause, "q": _interrupt}) as are_read:
+        progress.begin(record, are_read)
+        await speak_chapters(service, requests, progress, running)
 
 
 def _pause(running: asyncio.Event, progress: BookProgress) -> None:
@@ -242,13 +289,16 @@ def _interrupt() -> None:
 
 
 def _prepare(
-    service: SpeechService, opened: _Opened, inputs: _Inputs, redo: Sequence[str]
+    service: SpeechService, opened: _Opened, inputs: _Inputs, args: argparse.Namespace
 ) -> tuple[BookRecord, list[ChapterRequest]]:
     """The record of the book and the job of each chapter; blocks."""
     books = service.book_store
-    if redo:
-        asked = [parse_sentence(one) for one in redo]
-        redo_sentences(books, service.job_store, books.get(inputs.book_id), asked)
+    redo = [parse_sentence(one) for one in args.redo]
+    chosen = [parse_take(one) for one in args.take]
+    if redo or chosen:
+        takes = SentenceTakes(books, service.job_store, books.get(inputs.book_id))
+        takes.redo(redo)
+        takes.choose(chosen)
     new = NewBook(
         inputs.book_id,
         inputs.book,

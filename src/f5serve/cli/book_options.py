@@ -50,7 +50,6 @@ def _add_contents(group: Any) -> None:
     group.add_argument("--list", action="store_true", help="show the chapters, and speak nothing")
     group.add_argument(
         "--gpu-price",
-        type=float,
         metavar="USD",
         help="of an hour of the device, for the cost in the plan (F5_GPU_PRICE)",
     )
@@ -74,12 +73,22 @@ def _add_contents(group: Any) -> None:
         help='speak this sentence anew, e.g. 3.12 or "chapter 3, sentence 12"; may be given again',
     )
     group.add_argument(
+        "--take",
+        action="append",
+        default=[],
+        metavar="N.N=K",
+        help="go back to an earlier take of a sentence, 1 is the first; it is not spoken again",
+    )
+    group.add_argument(
         "--review",
         action="store_true",
         help="list sentences that may be wrong, with their numbers, and speak nothing",
     )
     group.add_argument(
-        "--clean", action="store_true", help="afterwards remove what earlier versions have left"
+        "--clean",
+        action="store_true",
+        help="afterwards remove what earlier versions have left, and takes that are not chosen: "
+        "--take speaks such a take again, with its seed",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,16 +28,17 @@ from f5serve.service.book_files import (
 )
 from f5serve.service.book_read_along import write_read_along
 from f5serve.service.book_records import BookRecord
-from f5serve.service.book_review import doubtful_sentences
+from f5serve.service.book_review import BookReview
 from f5serve.service.chapters import ChapterRequest
 from f5serve.service.device_time import DeviceTime
 from f5serve.service.events import Progress
-from f5serve.service.responses import details_of
 from f5serve.store.base import ObjectStore
 from f5serve.types import Alignment
 
 _LOUDNESS = (-70.0, -5.0)
 _TITLE_CHARS = 48
+_DEVICE = "time of the device"
+_UNKNOWN = "unknown until something was spoken here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,17 @@ def choose_book_output(args: argparse.Namespace, book_id: str) -> BookOutput:
 
 @dataclass(frozen=True, slots=True)
 class ShownPlan:
-    """What is to be spoken of a book, and what that will cost."""
+    """What is to be spoken of a book, and what that will cost.
+
+    Attributes:
+        done: numbers of the chapters that are spoken already.
+        needed: for the others.
+    """
 
     book: Book
     book_id: str
     plan: BookPlan
+    done: frozenset[int]
     needed: DeviceTime
 
 
@@ -125,17 +132,20 @@ def print_plan(shown: ShownPlan, as_json: bool, to: IO[str]) -> None:
         one = planned.chapter
         title = one.title if len(one.title) <= _TITLE_CHARS else one.title[:_TITLE_CHARS] + "…"
         length = _clock(planned.duration_s)
-        print(f"  {one.number:4}  {title:{_TITLE_CHARS + 1}} {one.chars:9,}  {length}", file=to)
+        done = "  done" if one.number in shown.done else ""
+        line = f"{one.number:4}  {title:{_TITLE_CHARS + 1}} {one.chars:9,}  {length}{done}"
+        print(f"  {line}", file=to)
     for chapter in plan.left_out:
         why = chapter.reason or "not chosen"
         print(f"  {chapter.number:4}  {chapter.title[:_TITLE_CHARS]} is not spoken: {why}", file=to)
     total = _clock(plan.duration_s)
     what = f"{len(plan.chapters)} chapters, {plan.chars:,} characters, about {total} of speech"
-    needed = shown.needed
-    if needed.seconds is not None:
-        what += f"; about {_clock(needed.seconds)} of the device"
-        what += f", USD {needed.usd:.2f}" if needed.usd is not None else ""
     print(what, file=to)
+    count, seconds, usd = len(shown.done), shown.needed.seconds, shown.needed.usd
+    about = f"about {_clock(seconds)}" if seconds is not None else _UNKNOWN
+    cost = f", USD {usd:.2f}" if usd is not None else ""
+    which = f"{count} chapters are done; {_DEVICE} for the others" if count else _DEVICE
+    print(f"{which}: {about}{cost}", file=to)
 
 
 def _plan_as_dict(shown: ShownPlan) -> dict[str, Any]:
@@ -146,6 +156,7 @@ def _plan_as_dict(shown: ShownPlan) -> dict[str, Any]:
             "title": planned.chapter.title,
             "characters": planned.chapter.chars,
             "duration_s": round(planned.duration_s, 1),
+            "done": planned.chapter.number in shown.done,
         }
         for planned in plan.chapters
     ]
@@ -181,13 +192,14 @@ class BookProgress:
         self._phase = ""
         self._is_paused = False
 
-    def begin(self, record: BookRecord, requests: Sequence[ChapterRequest]) -> None:
-        """These chapters are to be spoken."""
+    def begin(self, record: BookRecord, has_keys: bool) -> None:
+        """The chapters of this book are to be spoken; keys pause it, or there are none."""
         self._chars = {one.number: one.chars for one in record.spoken}
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            print("p pauses and goes on, q ends", file=sys.stderr)
+            if has_keys:
+                print("p pauses at the next sentence and goes on, q ends", file=sys.stderr)
             self._bar = tqdm(total=sum(self._chars.values()), unit="char", unit_scale=True)
 
     def __call__(self, request: ChapterRequest, progress: Progress) -> None:
@@ -215,7 +227,7 @@ class BookProgress:
 
     def _describe(self, what: str) -> None:
         if self._bar is not None:
-            self._bar.set_description("paused" if self._is_paused else what)
+            self._bar.set_description("paused, p goes on" if self._is_paused else what)
 
     @property
     def has_chapters(self) -> bool:
@@ -235,26 +247,15 @@ class BookProgress:
 
 def print_review(job_store: JobStore, record: BookRecord, as_json: bool) -> int:
     """List the doubtful sentences of all chapters that are done."""
-    found: list[dict[str, Any]] = []
-    for spoken in spoken_chapters(job_store, record):
-        details = details_of(job_store.store, spoken.record)
-        for one in doubtful_sentences(details, spoken.record.get("verification")):
-            found.append(
-                {
-                    "chapter": spoken.chapter.number,
-                    "sentence": one.number,
-                    "text": one.text,
-                    "why": one.why,
-                    "start_time": round(one.start_s, 3),
-                }
-            )
+    found = BookReview(job_store).page(record)
+    sentences = found["sentences"]
     if as_json:
-        print(json.dumps({"book_id": record.book_id, "sentences": found}))
+        print(json.dumps({"book_id": record.book_id, "sentences": sentences}))
         return 0
-    for line in found:
+    for line in sentences:
         place = f"{line['chapter']}.{line['sentence']}"
         print(f"{place:8} {_clock(line['start_time'])}  {line['why']}: {line['text'][:200]}")
-    print(f"{len(found)} sentences may be wrong; --redo N.N speaks one anew", file=sys.stderr)
+    print(f"{len(sentences)} sentences may be wrong; --redo N.N speaks one anew", file=sys.stderr)
     return 0
 
 
@@ -269,8 +270,10 @@ def write_files(store: ObjectStore, record: BookRecord, book: Book, output: Book
         written = [str(path) for path in files.paths]
         written += _write_subtitles(writer, files, output)
         if output.epub is not None:
-            write_read_along(output.epub, book, writer, output.highlight)
+            untimed = write_read_along(output.epub, book, writer, output.highlight)
             written.append(str(output.epub))
+            if untimed and output.highlight == "word":
+                files = replace(files, problems=(*files.problems, _untimed(output.epub, untimed)))
     seconds = sum(one.duration_s for one in writer.chapters)
     if output.as_json:
         answer = {
@@ -288,6 +291,13 @@ def write_files(store: ObjectStore, record: BookRecord, book: Book, output: Book
     what = output.path if len(written) == 1 else f"{output.path} and {len(written) - 1} more files"
     print(f"{what}: {_clock(seconds)} of speech", file=sys.stderr)
     return 0
+
+
+def _untimed(path: Path, count: int) -> str:
+    return (
+        f"{path.name}: {count:,} sentences are highlighted as a whole, as the times of their words"
+        " are not known; f5serve[align] finds those of English"
+    )
 
 
 def _write_subtitles(writer: BookFileWriter, files: BookFiles, output: BookOutput) -> Iterator[str]:

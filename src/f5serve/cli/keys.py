@@ -1,67 +1,118 @@
-"""Single keys of a terminal, read beside what goes on."""
+"""`f5serve keys`: keys for callers of the server, their digests, and tokens that name a tenant.
+
+Nothing is kept: a key is printed once, and the operator puts its digest into the setting.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
+import argparse
+import getpass
+import json
+import re
 import sys
-import termios
-import tty
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+import time
+
+from f5serve.errors import InvalidRequest
+from f5serve.secrets import (
+    MIN_CHARS,
+    ApiKey,
+    digest,
+    is_name,
+    is_tenant,
+    new_key,
+    parse_day,
+    parse_keys,
+    sign_tenant,
+)
+from f5serve.settings import Settings
+
+_LIFETIME = re.compile(r"([1-9]\d{0,5})([smhd])", re.ASCII)
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-@contextmanager
-def keys(actions: Mapping[str, Callable[[], None]]) -> Iterator[bool]:
-    """Call an action for each key that is pressed; yields whether there is a terminal for it.
+def run_new(args: argparse.Namespace, settings: Settings) -> int:
+    """Print a fresh key and the line for F5_API_KEYS.
 
-    Inside of a running event loop. The terminal is left as it was, however this ends.
+    Raises:
+        InvalidRequest: BAD_OPTION.
     """
-    terminal = _terminal()
-    if terminal is None:
-        yield False
-        return
-    before = termios.tcgetattr(terminal)
-    loop = asyncio.get_running_loop()
+    key = new_key()
+    line = _line(args, key)
+    if args.json:
+        print(json.dumps({"name": args.name, "key": key, "api_keys": line}))
+        return 0
+    print(f"key, for the caller: {key}")
+    print(f"F5_API_KEYS={line}")
+    return 0
 
-    def restore() -> None:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
-    def read() -> None:
-        for key in os.read(terminal, 64).decode("ascii", "ignore"):
-            actions.get(key.lower(), _nothing)()
+def run_hash(args: argparse.Namespace, settings: Settings) -> int:
+    """Print the line for F5_API_KEYS of an existing key.
 
-    def end(number: int, frame: FrameType | None) -> None:
-        restore()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
-    def go_on(number: int, frame: FrameType | None) -> None:
-        tty.setcbreak(terminal)  # the shell has set it back when this was stopped by Ctrl-Z
-
-    handlers = {signal.SIGTERM: end, signal.SIGHUP: end, signal.SIGCONT: go_on}
-    replaced = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    tty.setcbreak(terminal)
-    loop.add_reader(terminal, read)
+    Raises:
+        InvalidRequest: BAD_OPTION, WEAK_KEY.
+    """
+    is_watched = sys.stdin.isatty()
+    given = (getpass.getpass("key: ") if is_watched else sys.stdin.readline()).strip()
     try:
-        yield True
-    finally:
-        loop.remove_reader(terminal)
-        restore()
-        for number, handler in replaced.items():
-            signal.signal(number, handler)
+        keys = parse_keys(given)
+    except ValueError:
+        keys = ()
+    if len(keys) != 1 or not keys[0].was_clear:
+        raise InvalidRequest(
+            "That cannot be a key.",
+            code="WEAK_KEY",
+            hint=f"It takes at least {MIN_CHARS} printable ASCII characters, without spaces and "
+            "commas, on one line; `f5serve keys new` makes one.",
+        )
+    line = _line(args, given)
+    print(json.dumps({"name": args.name, "api_keys": line}) if args.json else line)
+    return 0
 
 
-def _terminal() -> int | None:
-    """Standard input, where it and standard error are a terminal."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    descriptor = sys.stdin.fileno()
-    # A job in the background would be stopped for reading.
-    return descriptor if os.tcgetpgrp(descriptor) == os.getpgrp() else None
+def run_sign(args: argparse.Namespace, settings: Settings) -> int:
+    """Print a token with which RunPod jobs name their tenant.
+
+    Raises:
+        InvalidRequest: BAD_OPTION, TENANT_SECRET_MISSING.
+    """
+    if not settings.tenant_secret:
+        raise InvalidRequest(
+            "F5_TENANT_SECRET is not set, so nothing can be signed.",
+            code="TENANT_SECRET_MISSING",
+            hint="Set it to the value that the endpoint has.",
+        )
+    lifetime = _LIFETIME.fullmatch(args.expires)
+    if not is_tenant(args.tenant) or lifetime is None:
+        raise InvalidRequest(
+            f"A token for {args.tenant[:80]!r} that is taken for {args.expires[:80]!r} cannot be "
+            "signed.",
+            code="BAD_OPTION",
+            hint="A tenant has up to 40 small letters, digits, _ and -; --expires takes a number "
+            "and s, m, h or d, such as 1h.",
+        )
+    expires = int(time.time()) + int(lifetime[1]) * _UNITS_S[lifetime[2]]
+    token = sign_tenant(settings.tenant_secret, args.tenant, expires)
+    signed = {"tenant": args.tenant, "expires": expires, "token": token}
+    print(json.dumps(signed) if args.json else token)
+    return 0
 
 
-def _nothing() -> None:
-    pass
+def _line(args: argparse.Namespace, key: str) -> str:
+    if not is_name(args.name):
+        raise InvalidRequest(
+            f"--name is {args.name[:80]!r}.",
+            code="BAD_OPTION",
+            hint="It takes up to 64 letters, digits, _ . and -; before them may stand a tenant and "
+            "a slash, as acme/laptop: up to 40 small letters, digits, _ and -.",
+        )
+    try:
+        last_day = parse_day(args.expires) if args.expires else None
+    except ValueError:
+        raise InvalidRequest(
+            f"--expires is {args.expires[:80]!r}.",
+            code="BAD_OPTION",
+            hint="It takes the last day on which the key is valid, such as 2027-06-30.",
+        ) from None
+    scopes = frozenset(args.scope) or None
+    return str(ApiKey(args.name, digest(key.encode()), scopes=scopes, last_day=last_day))

@@ -20,7 +20,7 @@ from f5serve.service.book_operations import MAX_BOOK_BYTES
 from f5serve.settings import Settings
 from f5serve.voices.bulk_import import read_file
 
-_HERE_ALONE = ("acx", "loudness", "subtitles", "epub", "redo", "review", "clean")
+_HERE_ALONE = ("acx", "loudness", "subtitles", "epub", "redo", "take", "review", "clean")
 """Options that need the sound or the sentences on this machine."""
 
 _FORMATS = ("m4b", "flac")

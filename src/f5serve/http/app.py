@@ -44,6 +44,7 @@ from f5serve.http.middleware.origin import (
 from f5serve.http.middleware.rate_limit import CallerLimits, RateLimitMiddleware
 from f5serve.http.routers import (
     alignments,
+    book_sentences,
     books,
     consents,
     docs,
@@ -73,7 +74,7 @@ from f5serve.settings import Settings
 
 ROUTERS = (
     *(speech, speech_batch, speech_stream, text, voices, consents, lexicons, models, jobs, dubs),
-    *(books, alignments, transcriptions),
+    *(books, book_sentences, alignments, transcriptions),
     *(elevenlabs_speech, elevenlabs_stream, elevenlabs_dialogue, elevenlabs_recordings),
     *(elevenlabs_voices, elevenlabs_user),
     *(health, docs, studio),

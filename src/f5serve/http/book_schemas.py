@@ -125,6 +125,8 @@ class BookSentence(BaseModel):
         description="Why it may be wrong: too long, too short, or not understood with `verify`.",
         examples=["2.1 times as long as the others"],
     )
+    take: int = Field(description="Which take of it is spoken; 1 is the first.")
+    takes: int = Field(description="How many there are, to be gone back to.")
     words: list[SentenceWord] = Field(description="Empty where their times are not known.")
 
 
@@ -138,6 +140,30 @@ class ChapterSentences(BaseModel):
     job_id: str
     duration: float | None
     sentences: list[BookSentence]
+
+
+class DoubtfulSentence(BaseModel):
+    """A sentence to be listened to."""
+
+    chapter: int = Field(description="Number of its chapter.")
+    title: str = Field(description="Of that chapter.")
+    sentence: int = Field(description="Its number in the chapter, from 1.")
+    text: str = Field(description="As it is spoken.")
+    why: str = Field(
+        description="Why it may be wrong.", examples=["2.1 times as long as the others"]
+    )
+    start_time: float = Field(description="In seconds of the chapter's sound.")
+
+
+class BookReviewed(BaseModel):
+    """The sentences of a page of chapters that may be wrong, in their order."""
+
+    object: Literal["book.review"] = "book.review"
+    book_id: str
+    sentences: list[DoubtfulSentence]
+    next: int | None = Field(
+        description="What `after` takes for the chapters behind these; null for the last page."
+    )
 
 
 class BookFileProgress(BaseModel):

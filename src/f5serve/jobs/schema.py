@@ -223,6 +223,7 @@ _RESULT_FIELDS: dict[str, Check] = {
     "voices": list_of(_SHORT, most=1_000),
     "timing_formats": list_of(_FORMAT, most=100),
     "metrics": map_of(nullable(number(-1e12, 1e12))),
+    "resumed": _COUNT,
     "verification": nullable(_ANY),
     "warnings": list_of(_LONG, most=1_000),
     "cached": flag,

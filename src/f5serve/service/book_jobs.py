@@ -132,7 +132,7 @@ def chapter_requests(
                 "book_seed": seed,
                 "model": speakers.model or None,
                 "revisions": revisions,
-                "retakes": _named(takes.get(chapter.number, {})) or None,
+                "retakes": _named(takes.retakes(chapter.number)) or None,
             }
         )
         for chapter in record.spoken
@@ -212,6 +212,19 @@ def chapter_states(job_store: JobStore, record: BookRecord) -> Iterator[ChapterS
         else:
             snapshot = job_store.snapshot(chapter.job_id)
             yield ChapterState(chapter, snapshot.status, snapshot.record)
+
+
+def chapters_done(
+    books: BookStore, job_store: JobStore, record: BookRecord, speakers: BookSpeakers
+) -> frozenset[int]:
+    """Numbers of the chapters that are done just as this record asks for them; blocks.
+
+    Raises:
+        F5Error: as `chapter_requests`.
+    """
+    asked = with_jobs(record, chapter_requests(books, record, speakers))
+    states = chapter_states(job_store, asked)
+    return frozenset(one.chapter.number for one in states if one.status is Status.COMPLETED)
 
 
 def chapter_of(record: BookRecord, number: int) -> ChapterRecord:

@@ -13,6 +13,7 @@ from f5serve.download.connection import NetworkPolicy
 from f5serve.download.url import FetchLimits, decode_base64, fetch_url
 from f5serve.errors import InvalidRequest
 from f5serve.service.book_jobs import BookFields
+from f5serve.service.book_reading import BookReading
 from f5serve.service.books import MAX_CHAPTERS_PAGE, Books
 from f5serve.service.executor import Pools
 from f5serve.service.fields import Name, Request, whole
@@ -58,9 +59,14 @@ class BookOperations:
     """
 
     def __init__(
-        self, books: Books, pools: Pools, allow_http: bool, network: NetworkPolicy | None
+        self,
+        books: Books,
+        reading: BookReading,
+        pools: Pools,
+        allow_http: bool,
+        network: NetworkPolicy | None,
     ) -> None:
-        self._books, self._pools = books, pools
+        self._books, self._reading, self._pools = books, reading, pools
         self._limits = FetchLimits(max_bytes=MAX_BOOK_BYTES, allow_http=allow_http)
         self._network = network
 
@@ -69,6 +75,7 @@ class BookOperations:
         return {
             "book": self._create,
             "book_status": self._status,
+            "book_review": self._review,
             "book_pause": self._pause,
             "book_resume": self._resume,
             "book_file": self._file,
@@ -102,6 +109,11 @@ class BookOperations:
     async def _status(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         query = BookQuery.parse(payload)
         return await self._books.status(_book_id(query), query.after, query.limit)
+
+    async def _review(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        query = BookQuery.parse(payload)
+        found = await self._reading.review(_book_id(query), query.after, query.limit)
+        return {**found, "status": "success"}
 
     async def _pause(self, payload: Mapping[str, Any], owner: str) -> dict[str, Any]:
         return await self._books.pause(_book_id(BookName.parse(payload)))

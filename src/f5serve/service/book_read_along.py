@@ -23,20 +23,31 @@ from f5serve.types import WordSpan
 
 def write_read_along(
     path: Path, book: Book, writer: BookFileWriter, level: HighlightLevel = "sentence"
-) -> None:
+) -> int:
     """Write the book with its sound as mp3; chapters that are not spoken are there to be read.
 
     Args:
         book: as it was read, with the numbers of chapters that `writer` has.
         level: what is highlighted; a sentence whose words have no times is as a whole.
 
+    Returns:
+        How many sentences have no word whose time is known.
+
     Raises:
         StorageFailed: a chapter cannot be read.
         OSError: the file cannot be written.
     """
-    options = ReadAlongOptions(level, writer.request.narrator)
+    options, untimed = ReadAlongOptions(level, writer.request.narrator), 0
+
+    def counted(chapters: Iterator[SpokenChapter]) -> Iterator[SpokenChapter]:
+        nonlocal untimed
+        for chapter in chapters:
+            untimed += sum(not sentence.words for sentence in chapter.sentences)
+            yield chapter
+
     with tempfile.TemporaryDirectory(prefix="f5serve-epub-") as folder:
-        write_epub3(path, book, _chapters(book, writer, Path(folder)), options)
+        write_epub3(path, book, counted(_chapters(book, writer, Path(folder))), options)
+    return untimed
 
 
 def _chapters(book: Book, writer: BookFileWriter, folder: Path) -> Iterator[SpokenChapter]:
@@ -54,7 +65,7 @@ def _chapters(book: Book, writer: BookFileWriter, folder: Path) -> Iterator[Spok
                 for block in read_blocks(path):
                     writer.check()
                     mp3.write(block)
-        sentences = _with_words(chapter.blocks(), details_of(writer.store, found.record))
+        sentences = sentences_with_words(chapter.blocks(), details_of(writer.store, found.record))
         yield SpokenChapter(chapter, sound, found.duration_s, tuple(sentences))
         done += 1
         writer.on_chapter(done, len(writer.chapters))
@@ -86,18 +97,21 @@ def words_by_sentence(
         yield words[first:at]
 
 
-def _with_words(blocks: Sequence[Block], details: Mapping[str, Any]) -> Iterator[SpokenSentence]:
+def sentences_with_words(
+    blocks: Sequence[Block], details: Mapping[str, Any]
+) -> Iterator[SpokenSentence]:
     """The sentences of a chapter, with the words that have times and are found in their text."""
     sentences = list(sentences_of(blocks, details.get("parts") or []))
     timed = words_by_sentence(sentences, details.get("word_timings") or [])
     for sentence, words in zip(sentences, timed, strict=True):
         text, found = blocks[sentence.block].text, []
         at, time_s = sentence.span.start, sentence.span.start_s
+        last_s = max(time_s, sentence.span.end_s)
         for word in words:
             start = text.find(str(word["word"]), at, sentence.span.end)
-            if start >= 0:
+            if word["word"] and start >= 0:
                 at = start + len(str(word["word"]))
-                time_s = max(time_s, float(word["start_time"]))
-                end_s = max(time_s, min(float(word["end_time"]), sentence.span.end_s))
+                time_s = min(max(time_s, float(word["start_time"])), last_s)
+                end_s = max(time_s, min(float(word["end_time"]), last_s))
                 found.append(WordSpan(start, at, time_s, end_s))
         yield replace(sentence, words=tuple(found))

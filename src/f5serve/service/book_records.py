@@ -5,7 +5,7 @@
     books/<id>/cover.<png|jpg>           its picture
     books/<id>/chapters/<sha32>.json     the blocks of a chapter; content is in the name
     books/<id>/utterances/<sha32>.bin    what was spoken, see `jobs/checkpoints.py`
-    books/<id>/takes.json                sentences that were asked for anew
+    books/<id>/takes.json                takes of sentences: how many, and which is spoken
     books/<id>/paused.json               no chapter is begun while it is there
 
 What lies in a store is untrusted input: `jobs/schema.py` says what a record must be.
@@ -171,7 +171,8 @@ def _by_number(check: Check, most: int) -> Check:
 
 
 _TAKE = _by_number(whole(1, MAX_TAKE), MAX_TAKES)
-TAKES = Object({"takes": _by_number(_TAKE, MAX_CHAPTERS)}, frozenset({"takes"}))
+_TAKES = _by_number(_TAKE, MAX_CHAPTERS)
+TAKES = Object({"takes": _TAKES, "made": _TAKES}, frozenset({"takes"}))
 
 
 def check_book_id(book_id: str) -> str:

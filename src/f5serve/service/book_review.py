@@ -1,18 +1,20 @@
-"""Sentences of a spoken book: those that may be wrong, and those that are to be spoken anew."""
+"""Sentences of a spoken book: those that may be wrong, and which takes are to be spoken."""
 
 from __future__ import annotations
 
 import re
 import statistics
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
+from f5serve.books.limits import MAX_CHAPTERS
 from f5serve.errors import InvalidRequest
+from f5serve.jobs.records import Status
 from f5serve.jobs.store import JobStore
-from f5serve.service.book_jobs import chapter_of, done_record
-from f5serve.service.book_records import BookRecord
+from f5serve.service.book_jobs import chapter_of, chapter_states, done_record
+from f5serve.service.book_records import BookRecord, ChapterRecord
 from f5serve.service.book_store import BookStore
 from f5serve.service.responses import details_of
 from f5serve.text.plan import derive_seed
@@ -22,6 +24,9 @@ RATIO = 1.8
 
 MIN_CHARS = 15
 """Shorter sentences have lengths of their own."""
+
+MAX_KNOWN = 2_000
+"""Chapters whose doubtful sentences are remembered: those of the longest book over HTTP."""
 
 _TRIES = 10
 _UTTERANCES = 20
@@ -105,6 +110,58 @@ def _misunderstood(part: Mapping[str, Any], rates: Mapping[int, float], most: fl
     return f"{worst:.0%} of its words are not understood" if worst > most else ""
 
 
+class BookReview:
+    """The doubtful sentences of whole books; any thread may call.
+
+    What is found in a chapter is remembered by its job, which never changes: a few kilobytes for
+    each of the last `MAX_KNOWN`.
+    """
+
+    def __init__(self, job_store: JobStore) -> None:
+        self._job_store = job_store
+        self._found = lru_cache(MAX_KNOWN)(self._look)
+
+    def page(self, record: BookRecord, after: int = 0, limit: int = MAX_CHAPTERS) -> dict[str, Any]:
+        """The doubtful sentences of chapters that are done.
+
+        One listing of the jobs of the book, and two reads for each chapter of the page that this
+        process has not looked at yet; two for those that are at work as well.
+
+        Args:
+            after: number of the chapter behind which the page begins.
+            limit: how many chapters, whatever is found in them.
+
+        Raises:
+            InvalidRequest: CHAPTER_NOT_SPOKEN for one whose record is damaged.
+            RecordUnreadable: its details are.
+        """
+        behind = [chapter for chapter in record.spoken if chapter.number > after]
+        shown = replace(record, chapters=tuple(behind[:limit]))
+        states = list(chapter_states(self._job_store, shown))
+        done = [one.chapter for one in states if one.status is Status.COMPLETED]
+        return {
+            "book_id": record.book_id,
+            "sentences": [
+                {
+                    "chapter": chapter.number,
+                    "title": chapter.title,
+                    "sentence": one.number,
+                    "text": one.text,
+                    "why": one.why,
+                    "start_time": round(one.start_s, 3),
+                }
+                for chapter in done
+                for one in self._found(chapter)
+            ],
+            "next": behind[limit - 1].number if len(behind) > limit else None,
+        }
+
+    def _look(self, chapter: ChapterRecord) -> tuple[DoubtfulSentence, ...]:
+        done = done_record(self._job_store, chapter)
+        details = details_of(self._job_store.store, done)
+        return tuple(doubtful_sentences(details, done.get("verification")))
+
+
 def parse_sentence(text: str) -> tuple[int, int]:
     """The numbers of chapter and sentence in "3.12" or "chapter 3, sentence 12".
 
@@ -121,25 +178,68 @@ def parse_sentence(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def redo_sentences(
-    books: BookStore, job_store: JobStore, record: BookRecord, sentences: Sequence[tuple[int, int]]
-) -> None:
-    """Ask for another take of sentences, by the numbers of chapter and sentence; blocks.
+def parse_take(text: str) -> tuple[tuple[int, int], int]:
+    """The numbers of chapter and sentence, and that of the take, in "3.12=1".
 
     Raises:
-        InvalidRequest: CHAPTER_NOT_FOUND, CHAPTER_NOT_SPOKEN, SENTENCE_NOT_FOUND, TOO_MANY_TAKES.
+        InvalidRequest: BAD_OPTION.
     """
-    seeds: defaultdict[int, list[int]] = defaultdict(list)
-    for number in sorted({chapter for chapter, _ in sentences}):
-        done = done_record(job_store, chapter_of(record, number))
-        parts = details_of(job_store.store, done).get("parts") or []
-        for _, sentence in (one for one in sentences if one[0] == number):
-            if not 1 <= sentence <= len(parts):
+    sentence, _, take = text.rpartition("=")
+    if not re.fullmatch(r"\s*[0-9]{1,6}\s*", take):
+        raise InvalidRequest(
+            f"{text[:60]!r} names no take of a sentence.",
+            code="BAD_OPTION",
+            hint="Write the sentence and the number of the take, as 3.12=1.",
+        )
+    return parse_sentence(sentence), int(take)
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceTakes:
+    """Has other takes of sentences spoken, by the numbers of chapter and sentence; blocks.
+
+    Nothing is spoken by it: the jobs of a book are those of its takes when it goes on.
+    """
+
+    books: BookStore
+    job_store: JobStore
+    record: BookRecord
+
+    def redo(self, sentences: Sequence[tuple[int, int]]) -> None:
+        """Ask for another take of each.
+
+        Raises:
+            InvalidRequest: CHAPTER_NOT_FOUND, CHAPTER_NOT_SPOKEN, SENTENCE_NOT_FOUND,
+                TOO_MANY_TAKES.
+        """
+        takes = self.books.takes(self.record.book_id)
+        for (chapter, _), seed in zip(sentences, self._seeds(sentences), strict=True):
+            takes.add(chapter, seed)
+        self.books.put_takes(self.record.book_id, takes)
+
+    def choose(self, chosen: Sequence[tuple[tuple[int, int], int]]) -> None:
+        """Go back to a take of each, by its number.
+
+        Raises:
+            InvalidRequest: CHAPTER_NOT_FOUND, CHAPTER_NOT_SPOKEN, SENTENCE_NOT_FOUND, NO_TAKE.
+        """
+        takes = self.books.takes(self.record.book_id)
+        seeds = self._seeds([sentence for sentence, _ in chosen])
+        for ((chapter, _), number), seed in zip(chosen, seeds, strict=True):
+            takes.choose(chapter, seed, number)
+        self.books.put_takes(self.record.book_id, takes)
+
+    def _seeds(self, sentences: Sequence[tuple[int, int]]) -> list[int]:
+        """That each is spoken with now."""
+        parts: dict[int, Sequence[Mapping[str, Any]]] = {}
+        for number in sorted({chapter for chapter, _ in sentences}):
+            done = done_record(self.job_store, chapter_of(self.record, number))
+            parts[number] = details_of(self.job_store.store, done).get("parts") or []
+        for number, sentence in sentences:
+            if not 1 <= sentence <= len(parts[number]):
                 raise InvalidRequest(
-                    f"Chapter {number} has no sentence {sentence}; it has {len(parts):,}.",
+                    f"Chapter {number} has no sentence {sentence}; it has {len(parts[number]):,}.",
                     code="SENTENCE_NOT_FOUND",
                     hint="Sentences are counted from 1 in each chapter.",
                 )
-            seeds[number].append(int(parts[sentence - 1]["seed"]))
-    for number, asked in seeds.items():
-        books.add_takes(record.book_id, number, asked)
+        return [int(parts[number][sentence - 1]["seed"]) for number, sentence in sentences]

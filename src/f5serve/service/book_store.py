@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from f5serve.books.limits import bad_book
 from f5serve.books.model import Block, Book
-from f5serve.books.sentences import MAX_TAKE, take_seed
 from f5serve.errors import F5Error, InvalidRequest
 from f5serve.jobs.record_reader import RecordReader, RecordUnreadable, UnreadableRecords, parse
 from f5serve.jobs.records import SCHEMA
@@ -20,7 +19,6 @@ from f5serve.service.book_records import (
     CHAPTER_BLOCKS,
     MAX_CHAPTER_BYTES,
     MAX_RECORD_BYTES,
-    MAX_TAKES,
     RECORDS,
     TAKES,
     BookRecord,
@@ -35,6 +33,7 @@ from f5serve.service.book_records import (
     record_key,
     utterances_start,
 )
+from f5serve.service.book_takes import BookTakes
 from f5serve.store.base import ObjectStore, StoredObject
 from f5serve.store.json_documents import canonical_json
 
@@ -226,36 +225,14 @@ class BookStore:
             raise RecordUnreadable(key, wrong)
         return str(record.get("title", "")), decode_blocks(record)
 
-    def takes(self, book_id: str) -> dict[int, dict[int, int]]:
-        """By chapter, and by the seed that a sentence had first, which take of it is spoken."""
+    def takes(self, book_id: str) -> BookTakes:
+        """The takes of its sentences."""
         key = f"{folder_of(book_id)}takes.json"
-        record = self._reader.get(key, TAKES, max_bytes=MAX_RECORD_BYTES)
-        return {
-            int(chapter): {int(seed): take for seed, take in some.items()}
-            for chapter, some in (record["takes"] if record else {}).items()
-        }
+        return BookTakes(self._reader.get(key, TAKES, max_bytes=MAX_RECORD_BYTES))
 
-    def add_takes(self, book_id: str, chapter: int, seeds: Iterable[int]) -> None:
-        """Ask for another take of the sentences of a chapter that have these seeds now.
-
-        Raises:
-            InvalidRequest: TOO_MANY_TAKES.
-        """
-        takes = self.takes(book_id)
-        own = takes.setdefault(chapter, {})
-        first = {take_seed(seed, take): seed for seed, take in own.items()}
-        for seed in seeds:
-            found = first.get(seed, seed)
-            own[found] = own.get(found, 1) + 1
-            if own[found] > MAX_TAKE or sum(map(len, takes.values())) > MAX_TAKES:
-                raise InvalidRequest(
-                    f"{MAX_TAKES:,} sentences of a book, each {MAX_TAKE:,} times, is the most that"
-                    " may be asked for anew.",
-                    code="TOO_MANY_TAKES",
-                    hint="Speak the book again with another seed.",
-                )
-        data = canonical_json({"schema": SCHEMA, "takes": takes})
-        self._store.put(f"{folder_of(book_id)}takes.json", data, "application/json")
+    def put_takes(self, book_id: str, takes: BookTakes) -> None:
+        """Write them."""
+        self._store.put(f"{folder_of(book_id)}takes.json", takes.encode(), "application/json")
 
     def pause(self, book_id: str) -> None:
         """Have no chapter begun any more."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from f5serve.jobs.history import JobIndex
@@ -12,6 +14,9 @@ from f5serve.jobs.store import JobStore
 
 JOBS = 20
 """So many of the newest jobs are looked at."""
+
+ENOUGH = 5
+"""Jobs that tell something; no more are read."""
 
 LEAST_S = 2.0
 """Shorter speech says little: most of its time is not that of the device."""
@@ -57,22 +62,31 @@ def device_rate(job_store: JobStore, model: str) -> float | None:
         model: that spoke; "" for any.
 
     Returns:
-        None where no job with that model is among them.
+        None where no job with that model is among them. Of a device that several jobs share, it is
+        what each had to wait for it.
 
     Raises:
         StorageFailed: the store's own code.
     """
-    rates = []
+    known = islice(_rates(job_store, model), ENOUGH)
+    return statistics.median(rates) if (rates := list(known)) else None
+
+
+def _rates(job_store: JobStore, model: str) -> Iterator[float]:
     for entry in JobIndex(job_store.store).page(JOBS):
         snapshot = job_store.snapshot(entry.name)
         if snapshot.status is Status.COMPLETED and _tells(snapshot.record, model):
-            rates.append(float(snapshot.record["metrics"].get("rtf") or 0.0))
-    known = [rate for rate in rates if rate > 0]
-    return statistics.median(known) if known else None
+            rate = float((snapshot.record.get("metrics") or {}).get("rtf") or 0.0)
+            if rate > 0:
+                yield rate
 
 
 def _tells(record: Record, model: str) -> bool:
     """Whether all of its speech was made for it, with that model."""
-    if record.get("cached") or float(record.get("seconds") or 0.0) < LEAST_S:
+    if (
+        record.get("cached")
+        or record.get("resumed")
+        or float(record.get("seconds") or 0.0) < LEAST_S
+    ):
         return False
     return not model or (record.get("engine") or {}).get("model") == model

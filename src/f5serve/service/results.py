@@ -43,6 +43,7 @@ class StageTimes:
     audio_s: float = 0.0
     first_audio_s: float = 0.0
     timing_s: float = 0.0
+    resumed: int = 0  # utterances that an earlier job or attempt has made
 
     @property
     def so_far_s(self) -> float:
@@ -170,6 +171,7 @@ def build_record(made: MadeSpeech, artifacts: list[Artifact]) -> dict[str, Any]:
         "voices": sorted({part.voice for part in result.parts}),
         "timing_formats": list(request.timing_formats),
         "metrics": made.times.metrics(),
+        "resumed": made.times.resumed,
         "watermark": None,
         "verification": describe(result.verification),
         "warnings": [*result.warnings, *request.warnings],

@@ -274,8 +274,9 @@ class _Attempt:
         times.inference_s, times.audio_s = metrics.inference_s, metrics.audio_s
         times.timing_s = metrics.timing_s
         times.first_audio_s = done.began - times.arrived + metrics.first_audio_s
+        times.resumed = checkpoints.found if checkpoints else 0
         is_alone = not inputs.synthesizer.engine.concurrent
-        if job.ticket is not None and is_alone and not (checkpoints and checkpoints.found):
+        if job.ticket is not None and is_alone and not times.resumed:
             job.ticket.settle(done.seconds)
         return done.result
 

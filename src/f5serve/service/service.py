@@ -132,7 +132,7 @@ class SpeechService:
         about_voices = VoiceOperations(voices, self.pools, store, *network)
         self.books = Books(self)
         self.book_reading = BookReading(self)
-        self.book_operations = BookOperations(self.books, self.pools, *network)
+        self.book_operations = BookOperations(self.books, self.book_reading, self.pools, *network)
         self._operations: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
             "upload": about_voices.upload,
             "list_voices": about_voices.list,

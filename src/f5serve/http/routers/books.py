@@ -19,7 +19,6 @@ from f5serve.http.book_schemas import (
     BookFileProgress,
     BookList,
     BookPlanned,
-    ChapterSentences,
 )
 from f5serve.http.errors import BadField
 from f5serve.http.request_body import book_error, parse, read_upload, upload_route
@@ -195,7 +194,7 @@ async def get_book(
 ) -> JSONResponse:
     """The book with a page of its chapters, each with its status."""
     with state.operations.track("book_status"):
-        return _answer(await state.operations.books.status(book_id, after, limit))
+        return book_answer(await state.operations.books.status(book_id, after, limit))
 
 
 @router.post(
@@ -209,7 +208,7 @@ async def get_book(
 async def pause_book(book_id: BookId, state: StateDep) -> JSONResponse:
     """Chapters that are being spoken are spoken to their end."""
     with state.operations.track("book_pause"):
-        return _answer(await state.operations.books.pause(book_id))
+        return book_answer(await state.operations.books.pause(book_id))
 
 
 @router.post(
@@ -223,7 +222,7 @@ async def pause_book(book_id: BookId, state: StateDep) -> JSONResponse:
 async def resume_book(book_id: BookId, owner: Owner, state: StateDep) -> JSONResponse:
     """What failed is tried again; what a changed voice or rule touches is spoken anew."""
     with state.operations.track("book_resume"):
-        return _answer(await state.operations.books.resume(book_id, owner))
+        return book_answer(await state.operations.books.resume(book_id, owner))
 
 
 @router.delete(
@@ -259,44 +258,6 @@ async def get_book_chapter_audio(
     with state.operations.track("download"):
         file = await state.operations.books.chapter_file(book_id, number)
     return await send_file(request, state, file, shown=True)
-
-
-@router.get(
-    "/v1/books/{book_id}/chapters/{number}/sentences",
-    operation_id="list_book_sentences",
-    summary="Read a chapter along",
-    response_model=ChapterSentences,
-    responses=errors.error_responses(400, 404, 409, 503),
-)
-@needs(SPEAK)
-async def list_book_sentences(
-    book_id: BookId, number: ChapterNumber, state: StateDep
-) -> JSONResponse:
-    """The sentences of a chapter that is done, and when they and their words are heard."""
-    with state.operations.track("book_sentences"):
-        found = await state.operations.book_reading.sentences(book_id, number)
-    return JSONResponse({"object": "book.chapter", **found})
-
-
-@router.post(
-    "/v1/books/{book_id}/chapters/{number}/sentences/{sentence}/redo",
-    operation_id="redo_book_sentence",
-    summary="Have a sentence spoken anew",
-    response_model=Book,
-    responses=errors.error_responses(400, 404, 409, 503),
-)
-@needs(SPEAK)
-async def redo_book_sentence(
-    book_id: BookId,
-    number: ChapterNumber,
-    sentence: Annotated[int, Path(ge=1, le=1_000_000, description="In its chapter, from 1.")],
-    owner: Owner,
-    state: StateDep,
-) -> JSONResponse:
-    """Another take of it; the rest of the chapter is only joined again. A paused book goes on."""
-    with state.operations.track("book_redo"):
-        redo = state.operations.book_reading.redo
-        return _answer(await redo(book_id, number, sentence, owner))
 
 
 @router.head("/v1/books/{book_id}/audio", include_in_schema=False)
@@ -394,7 +355,8 @@ async def _send_whole(
     return await send_file(request, state, found, shown=True)
 
 
-def _answer(book: dict[str, Any]) -> JSONResponse:
+def book_answer(book: dict[str, Any]) -> JSONResponse:
+    """A book, and when to ask again while it is spoken."""
     pause_s = POLL_AFTER_S.get(book["status"])
     headers = {"Retry-After": str(pause_s)} if pause_s else None
     return JSONResponse({"object": "book", **book}, headers=headers)

@@ -1,5 +1,6 @@
 // One book: how far it is, its chapters, what can be done with it, its files.
 
+import { BookReview } from "./book-review.js";
 import { byId, icon, iconButton, make, replaceRows } from "./dom.js";
 import { counted, roughly } from "./format.js";
 import { confirmed, say } from "./notices.js";
@@ -45,6 +46,7 @@ export class BookView extends EventTarget {
     this._reader.addEventListener("sound", () => this.dispatchEvent(new Event("sound")));
     this._reader.addEventListener("asked", () => this.dispatchEvent(new Event("soon")));
     this._reader.addEventListener("ended", () => this._goOn());
+    this._review = new BookReview(api, (verb, line) => this._look(verb, line).catch(failed));
     byId("book-pause").addEventListener("click", () => this._ask(this._isGoingOn ? "pause" : "resume"));
     byId("book-remove").addEventListener("click", () => this._remove());
     byId("chapters-more").addEventListener("click", () => {
@@ -89,7 +91,9 @@ export class BookView extends EventTarget {
     if (!id) return;
     /** @type {any} */
     let book = null;
-    for (let page = 0, after = 0; page < this._pages && after !== null; page += 1) {
+    const isWanted = (/** @type {number} */ page, /** @type {number} */ after) =>
+      page < this._pages || after < this._reader.chapter; // which may lie behind the pages
+    for (let page = 0, after = 0; after !== null && isWanted(page, after); page += 1) {
       const found = await this._api.json(`${path(id)}?limit=${PAGE}&after=${after}`);
       book = { ...found, chapters: [...(book?.chapters ?? []), ...found.chapters] };
       after = found.next;
@@ -99,6 +103,7 @@ export class BookView extends EventTarget {
     this._draw();
     this._reader.update(book.chapters);
     this.dispatchEvent(new Event("change"));
+    await this._review.update(path(id), book, () => id === this._opened);
   }
 
   _draw() {
@@ -163,6 +168,18 @@ export class BookView extends EventTarget {
   /** @param {any} chapter */
   _listen(chapter) {
     this._reader.open(path(this.book.book_id), chapter).catch(this._failed);
+  }
+
+  /**
+   * @param {"show" | "hear" | "redo"} verb
+   * @param {import("./book-review.js").Doubtful} line
+   */
+  async _look(verb, line) {
+    const known = this.book.chapters.find((/** @type {any} */ one) => one.number === line.chapter);
+    const chapter = known ?? { number: line.chapter, title: line.title };
+    const how = verb === "hear" ? "hear" : "show";
+    const isOpen = await this._reader.open(path(this.book.book_id), chapter, line.sentence, how);
+    if (isOpen && verb === "redo") await this._reader.takes.redo();
   }
 
   /** Hear the chapter behind the one that has ended, if it is done. */

@@ -6,6 +6,7 @@ import { ago } from "./format.js";
 import { NewBook } from "./new-book.js";
 import { clearError, showError } from "./notices.js";
 
+const FIRST_MS = 700; // after something was asked for: a sentence may be spoken by then
 const SOON_MS = 2500; // as often as the history looks
 const LATER_MS = 20_000;
 const PAGE = 50;
@@ -32,7 +33,7 @@ export class Books extends EventTarget {
     new NewBook(api, voices, (book) => this._show(book));
     this._view.addEventListener("change", () => this._changed());
     this._view.addEventListener("removed", () => this.look(true).catch(failed));
-    this._view.addEventListener("soon", () => this._lookIn(SOON_MS));
+    this._view.addEventListener("soon", () => this._lookIn(FIRST_MS));
     this._view.addEventListener("sound", () => this.dispatchEvent(new Event("sound")));
     views.addEventListener("change", () => {
       if (views.isBooks) this.look(true).catch(failed);
@@ -128,7 +129,7 @@ export class Books extends EventTarget {
     clearError(byId("book-alert"));
     try {
       await this._view.open(book.book_id);
-      this._lookIn(this._view.isActive ? SOON_MS : LATER_MS);
+      this._lookIn(this._view.isActive ? FIRST_MS : LATER_MS);
       byId("book").scrollIntoView({ block: "nearest" });
       byId("book-title").focus();
     } catch (error) {

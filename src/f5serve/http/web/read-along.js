@@ -1,11 +1,13 @@
 // A chapter that is heard and read: the sentence and the word that are heard are marked.
 
-import { byId, make } from "./dom.js";
+import { byId } from "./dom.js";
 import { counted } from "./format.js";
 import { say } from "./notices.js";
-import { lastBefore, wordNodes } from "./timed-text.js";
+import { SentenceTakes } from "./sentence-takes.js";
+import { lastBefore, sentenceNodes, wordNodes } from "./timed-text.js";
 
 /** @typedef {import("./timed-text.js").Sentence} Sentence */
+/** @typedef {"play" | "hear" | "show"} How play on from a sentence, hear it alone, or show it */
 
 /**
  * Emits "sound" when it is about to be heard, "asked" when a sentence is to be spoken anew,
@@ -34,7 +36,7 @@ export class ReadAlong extends EventTarget {
     this._words = [];
     this._heard = -1;
     this._chosen = -1;
-    this._awaited = 0; // number of a sentence that is being spoken anew
+    this._until = Infinity; // when to stop, in seconds
     this._frame = 0;
     this._audio.addEventListener("play", () => {
       this.dispatchEvent(new Event("sound"));
@@ -45,7 +47,16 @@ export class ReadAlong extends EventTarget {
     this._box.addEventListener("click", (/** @type {Event} */ event) => this._clicked(event));
     this._box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this._pressed(event));
     this._box.addEventListener("focusin", (/** @type {Event} */ event) => this._choose(this._index(event)));
-    byId("reader-again").addEventListener("click", () => this._again());
+    /** Of the chosen sentence. */
+    this.takes = new SentenceTakes(api, failed);
+    this.takes.addEventListener("change", () => {
+      if (this.takes.awaited) this.pause();
+      this._choose(this._chosen);
+    });
+    this.takes.addEventListener("asked", (event) => {
+      this.update(/** @type {CustomEvent} */ (event).detail.chapters);
+      this.dispatchEvent(new Event("asked"));
+    });
     byId("reader-doubt").addEventListener("click", () => this._nextDoubt());
   }
 
@@ -58,8 +69,9 @@ export class ReadAlong extends EventTarget {
     this.pause();
     URL.revokeObjectURL(this._audio.src);
     this._audio.removeAttribute("src");
+    this.takes.end();
     this.chapter = 0;
-    this._awaited = 0;
+    this._job = "";
     byId("reader").hidden = true;
   }
 
@@ -68,19 +80,26 @@ export class ReadAlong extends EventTarget {
    * @param {string} path of its book
    * @param {any} chapter
    * @param {number} [sentence] number of the one to begin with
+   * @param {How} [how]
+   * @returns {Promise<boolean>} whether it is the one that is shown now
    */
-  async open(path, { number, title }, sentence = 1) {
-    if (this.chapter !== number || this._path !== path) this.close();
+  async open(path, { number, title, job_id: job }, sentence = 1, how = "play") {
+    const isOpen = this.chapter === number && this._path === path;
+    if (isOpen && this._job && this._job === (job ?? this._job)) {
+      this._seek(sentence - 1, how);
+      return true;
+    }
+    if (!isOpen) this.close();
     this.pause();
+    this.takes.end();
     this._path = path;
     this.chapter = number;
-    this._awaited = 0;
     const at = `${path}/chapters/${number}`;
     const [told, sound] = await Promise.all([
       this._api.json(`${at}/sentences`),
       this._api.ask(`${at}/audio`).then((answer) => answer.blob()),
     ]);
-    if (this.chapter !== number || this._path !== path) return; // another one was opened meanwhile
+    if (this.chapter !== number || this._path !== path) return false; // another one was opened meanwhile
     this._job = told.job_id;
     this._sentences = told.sentences;
     byId("reader-title").textContent = `${number}. ${title}`;
@@ -88,7 +107,8 @@ export class ReadAlong extends EventTarget {
     this._draw();
     URL.revokeObjectURL(this._audio.src);
     this._audio.src = URL.createObjectURL(sound);
-    this._seek(Math.min(sentence, this._sentences.length) - 1);
+    this._seek(Math.min(sentence, this._sentences.length) - 1, how);
+    return true;
   }
 
   /**
@@ -96,36 +116,27 @@ export class ReadAlong extends EventTarget {
    * @param {any[]} chapters
    */
   update(chapters) {
-    const chapter = this._awaited && chapters.find((one) => one.number === this.chapter);
+    const { awaited } = this.takes;
+    const chapter = awaited && chapters.find((one) => one.number === this.chapter);
     if (!chapter) return;
     if (chapter.status === "COMPLETED" && chapter.job_id !== this._job) {
-      const sentence = this._awaited;
       say("Here is another take.");
-      this.open(this._path, chapter, sentence).catch(this._failed);
+      this.open(this._path, chapter, awaited).catch(this._failed);
     } else if (["ERROR", "CANCELLED"].includes(chapter.status)) {
-      this._awaited = 0;
-      this._choose(this._chosen);
+      this.takes.end();
     }
   }
 
   _draw() {
     this._heard = -1;
     this._words = [];
-    /** @type {HTMLElement[]} */
-    const paragraphs = [];
-    let last = 0;
-    this._spans = this._sentences.map(({ text, kind, paragraph, doubt }, index) => {
-      const attributes = { class: "sentence", role: "button", tabindex: index ? -1 : 0, title: doubt };
-      const span = make("span", attributes, text);
-      span.classList.toggle("doubt", Boolean(doubt));
-      if (paragraph !== last) paragraphs.push(make("p", { class: kind === "heading" ? "heading" : null }));
-      last = paragraph;
-      paragraphs.at(-1)?.append(span, " ");
-      return span;
-    });
+    const { paragraphs, spans } = sentenceNodes(this._sentences);
+    this._spans = spans;
     this._box.replaceChildren(...paragraphs);
     this._box.scrollTop = 0;
     byId("reader-doubt").hidden = !this._sentences.some(({ doubt }) => doubt);
+    this._chosen = -1;
+    this.takes.end();
     this._choose(-1);
   }
 
@@ -164,21 +175,33 @@ export class ReadAlong extends EventTarget {
       this._spans[index].tabIndex = 0;
     }
     const said = sentence ? [`Sentence ${sentence.number}`, sentence.doubt] : ["Click on a sentence to hear it."];
-    if (this._awaited) said.push(`sentence ${this._awaited} is being spoken anew`);
-    byId("reader-said").textContent = said.filter(Boolean).join(" · ");
-    byId("reader-again").disabled = !sentence;
+    byId("reader-said").textContent = [...said, this.takes.said].filter(Boolean).join(" · ");
+    this.takes.show(`${this._path}/chapters/${this.chapter}`, sentence);
   }
 
-  /** @param {number} index of the sentence to hear */
-  _seek(index) {
+  /**
+   * @param {number} index of the sentence to hear
+   * @param {How} [how]
+   */
+  _seek(index, how = "play") {
     this._choose(index);
+    this._until = how === "hear" ? this._sentences[index].end_time : Infinity;
     this._audio.currentTime = this._sentences[index]?.start_time ?? 0;
+    if (how === "show") {
+      this.pause();
+      this._spans[index].focus();
+      return;
+    }
     // Refused where nobody has touched the page yet: its button is there to be pressed.
     this._audio.play().catch(() => {});
   }
 
   _next() {
     this._follow();
+    if (this._audio.currentTime >= this._until) {
+      this.pause();
+      this._until = Infinity;
+    }
     cancelAnimationFrame(this._frame);
     if (!this._audio.paused) this._frame = requestAnimationFrame(() => this._next());
   }
@@ -220,22 +243,5 @@ export class ReadAlong extends EventTarget {
     const next = doubtful.find((span) => this._spans.indexOf(span) > this._chosen) ?? doubtful[0];
     next.focus();
     say(`${counted(doubtful.length, "sentence")} may be wrong.`);
-  }
-
-  async _again() {
-    if (this._awaited) return;
-    const { number } = this._sentences[this._chosen];
-    this._awaited = number;
-    this._choose(this._chosen);
-    this.pause();
-    try {
-      const path = `${this._path}/chapters/${this.chapter}/sentences/${number}/redo`;
-      await this._api.ask(path, { method: "POST" });
-      this.dispatchEvent(new Event("asked"));
-    } catch (error) {
-      this._awaited = 0;
-      this._choose(this._chosen);
-      this._failed(error);
-    }
   }
 }

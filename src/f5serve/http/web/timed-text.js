@@ -9,9 +9,33 @@ import { make } from "./dom.js";
  * @property {string} kind of the paragraph
  * @property {string} text
  * @property {number} start_time
+ * @property {number} end_time
  * @property {string | null} doubt
+ * @property {number} take that is spoken, from 1
+ * @property {number} takes how many there are
  * @property {{ word: string, start_time: number }[]} words
  */
+
+/**
+ * Paragraphs with an element for each sentence, the first of which Tab reaches.
+ * @param {Sentence[]} sentences
+ */
+export function sentenceNodes(sentences) {
+  /** @type {HTMLElement[]} */
+  const paragraphs = [];
+  let last = 0;
+  /** @type {HTMLElement[]} */
+  const spans = sentences.map(({ text, kind, paragraph, doubt }, index) => {
+    const attributes = { class: "sentence", role: "button", tabindex: index ? -1 : 0, title: doubt };
+    const span = make("span", attributes, text);
+    span.classList.toggle("doubt", Boolean(doubt));
+    if (paragraph !== last) paragraphs.push(make("p", { class: kind === "heading" ? "heading" : null }));
+    last = paragraph;
+    paragraphs.at(-1)?.append(span, " ");
+    return span;
+  });
+  return { paragraphs, spans };
+}
 
 /**
  * A text with an element for each word. Words are looked for in their order; one that is spoken as
