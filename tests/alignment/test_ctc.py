@@ -1,4 +1,4 @@
-"""The CTC aligner: its search against brute force, its encoder against transformers' answers."""
+"""The CTC aligner: its search against brute force, its times on words at known places."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from f5serve.alignment import aligners as aligners_module
 from f5serve.alignment.aligners import AUTO, Aligners
-from f5serve.alignment.ctc import Ctc, forced_align, to_token_ids
+from f5serve.alignment.ctc import Ctc, forced_align
 from f5serve.alignment.encoder import Encoder
 from f5serve.errors import ModelUnavailable
 from f5serve.types import Wave
-from tests.alignment.tiny_ctc import KINDS, VOCABULARY, sounds, write
+from tests.alignment.tiny_onnx import VOCABULARY, random_model, tone_model, tones, write
 
-GOLDENS = Path(__file__).parents[1] / "data" / "ctc_goldens.npz"
+NOISE = Wave(np.random.default_rng(1).standard_normal(8_000).astype(np.float32), 16_000)
 
 
 def collapsed(path: tuple[int, ...]) -> list[int]:
@@ -51,39 +52,6 @@ def test_the_blank_may_be_any_token() -> None:
     assert [(span.start, span.end) for span in found.spans] == [(0, 1), (2, 3)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_encoder_hears_what_transformers_does(kind: str, tmp_path: Path) -> None:
-    encoder = Encoder(write(tmp_path, kind), "cpu")
-    with np.load(GOLDENS) as goldens:
-        for index, sound in enumerate(sounds()):
-            assert np.allclose(encoder.log_probs(sound), goldens[f"{kind}-{index}"], atol=2e-5)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_equals_its_singles(kind: str, tmp_path: Path) -> None:
-    """Windows of one recording are computed together, shorter ones padded."""
-    encoder = Encoder(write(tmp_path, kind), "cpu")
-    windows = [window for sound in sounds() for window in encoder._windows(sound)]
-    together = list(encoder._of_windows(windows))
-    for window, found in zip(windows, together, strict=True):
-        assert np.allclose(found, next(encoder._of_windows([window])), atol=1e-5)
-
-
-def test_sound_that_is_too_short_has_no_frames(tmp_path: Path) -> None:
-    encoder = Encoder(write(tmp_path, "layer"), "cpu")
-    for samples in (0, 100):
-        assert encoder.log_probs(np.zeros(samples, np.float32)).shape == (0, len(VOCABULARY))
-
-
-def test_long_sound_is_heard_in_windows_and_no_frame_is_missing(tmp_path: Path) -> None:
-    encoder = Encoder(write(tmp_path, "layer"), "cpu")
-    long = np.random.default_rng(2).standard_normal(65 * 16_000).astype(np.float32)
-    found = encoder.log_probs(long)
-    assert found.shape == (65 * 50 - 1, len(VOCABULARY))
-    assert np.isfinite(found).all()
-    assert np.allclose(np.exp(found).sum(axis=1), 1, atol=1e-4)
-
-
 class Certain:
     """An encoder that finds "ab cd" in 20 frames of 20 ms, each letter at a known place."""
 
@@ -92,14 +60,14 @@ class Certain:
     hop = 320
     PLACES = ((2, "a"), (4, "b"), (7, "|"), (10, "c"), (12, "d"), (13, "d"))
 
-    def log_probs(self, samples: np.ndarray) -> np.ndarray:
+    def log_probs(self, samples: np.ndarray, tokens: list[int], check: object) -> np.ndarray:
         probabilities = np.full((20, len(VOCABULARY)), 0.001)
         probabilities[:, 0] = 1
         for frame, letter in self.PLACES:
             probabilities[frame, 0] = 0.001
             probabilities[frame, VOCABULARY[letter]] = 1
         normed = probabilities / probabilities.sum(axis=1, keepdims=True)
-        return np.log(normed).astype(np.float32)
+        return np.log(normed[:, tokens]).astype(np.float32)
 
 
 def test_words_are_where_their_characters_are() -> None:
@@ -126,24 +94,39 @@ def test_a_word_that_cannot_be_spelled_lies_between_its_neighbours() -> None:
     assert (middle.start_s, middle.end_s) == pytest.approx((0.10, 0.20))
 
 
-def test_spelling_takes_what_the_model_has() -> None:
-    assert to_token_ids("É’a", VOCABULARY) == [VOCABULARY["e"], VOCABULARY["a"]]
-    assert to_token_ids("Ab", {"A": 1, "B": 2}) == [1, 2]
-
-
-def test_a_folder_of_models_serves_other_languages(tmp_path: Path) -> None:
-    write(tmp_path / "tiny", "layer")
-    for name in (AUTO, "tiny", str(tmp_path / "tiny")):
-        aligners = Aligners(name, tmp_path, "cpu")
-        assert aligners.identity["model"] == "tiny"
-        noise = Wave(sounds()[0], 16_000)
-        assert aligners.align(noise, "guten tag", "de").words == ()  # it is noise
-        assert "could not be found" in aligners.unavailable_reason("guten tag", "de")
-    alone = Aligners(AUTO, tmp_path / "nothing", "cpu")
-    assert alone.align(noise, "guten tag", "de").words == ()
-    assert "No aligner is installed for the language 'de'" in alone.unavailable_reason(
-        "guten tag", "de"
+def test_words_in_tones_are_found_within_a_frame(tmp_path: Path) -> None:
+    """All of it: onnxruntime, windows (the recording is longer than one), the search, the times."""
+    text = " ".join(["abc de", "fighl mno", "pq rstu vw xyz"] * 5)
+    samples, edges = tones(text, letter_s=0.25, pause_s=0.5)
+    assert len(samples) > 45 * 16_000
+    found = Ctc(Encoder(write(tmp_path, tone_model()))).align(Wave(samples, 16_000), text, "xx")
+    assert [word.word for word in found.words] == text.split()
+    assert [edge for word in found.words for edge in (word.start_s, word.end_s)] == pytest.approx(
+        edges, abs=0.0201
     )
+    assert found.confidence > 0.9
+
+
+def test_what_is_not_spelled_is_not_computed(tmp_path: Path) -> None:
+    encoder = Encoder(write(tmp_path, random_model()))
+    encoder.log_probs = pytest.fail  # type: ignore[method-assign, assignment]
+    assert Ctc(encoder).align(NOISE, "привет мир", "ru").words == ()
+
+
+def test_a_folder_of_models_serves_other_languages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aligners_module, "_is_installed", lambda *_: False)  # takes seconds to load
+    write(tmp_path / "tiny", random_model())
+    for name in (AUTO, "tiny", str(tmp_path / "tiny")):
+        aligners = Aligners(name, tmp_path)
+        assert aligners.identity["model"] == "tiny"
+        assert aligners.align(NOISE, "guten tag", "de").words == ()  # it is noise
+        assert "could not be found" in aligners.unavailable_reason("guten tag", "de")
+    alone = Aligners(AUTO, tmp_path / "nothing")
+    assert alone.align(NOISE, "guten tag", "de").words == ()
+    reason = alone.unavailable_reason("guten tag", "de")
+    assert "No aligner is installed for the language 'de': run f5serve models pull al" in reason
 
 
 def test_a_model_that_is_not_there_is_named() -> None:
@@ -155,8 +138,8 @@ def test_a_model_that_is_not_there_is_named() -> None:
 def test_a_damaged_folder_is_found_and_passed_over(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(tmp_path / "tiny", "layer").joinpath("vocab.json").unlink()
-    aligners = Aligners("tiny", tmp_path, "cpu")
+    write(tmp_path / "tiny", random_model()).joinpath("vocab.json").unlink()
+    aligners = Aligners("tiny", tmp_path)
     aligners.load()
-    assert "lacks vocab.json" in caplog.text
-    assert aligners.align(Wave(sounds()[0], 16_000), "hi", "de").words == ()
+    assert "lacks vocab.json or tokens.txt" in caplog.text
+    assert aligners.align(NOISE, "hi", "de").words == ()

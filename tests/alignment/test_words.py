@@ -52,6 +52,9 @@ def test_english(text: str, told: str) -> None:
         ("Ça fait 3,5 m", "fr", "Ça=Ça | fait=fait | 3,5=trois cinq | m=m"),
         ("我有2元，好。", "zh", "我=我 | 有=有 | 2=二 | 元，=元 | 好。=好"),
         ("ok 7", "xx", "ok 7=ok"),
+        ("नमस्ते, दुनिया", "hi", "नमस्ते,=नमस्ते | दुनिया=दुनिया"),
+        ("می‌خواهم بروم", "fa", "می‌خواهم=می‌خواهم | بروم=بروم"),
+        ("'tis ไก่", "xx", "'tis=tis | ไก่=ไก่"),
     ],
 )
 def test_other_languages(text: str, language: str, told: str) -> None:

@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from f5serve.alignment.encoder import find_model
 from f5serve.alignment.words import SpokenForm, assign_words, split_words, written_times
 from f5serve.errors import F5Error, ModelUnavailable
 from f5serve.process import Check, hold_lock, log_failure, never_cancelled
@@ -55,15 +56,14 @@ class Aligners:
     Args:
         name: auto, off, pocketsphinx, or a CTC model: its folder, or its name in `folder`.
         folder: where CTC models lie, each in a folder of its own.
-        device: that a CTC model runs on: cpu, cuda, or auto.
-        parallel: utterances that are aligned at a time; 0 leaves it to the number of cores.
+        parallel: utterances that are aligned at a time, and threads of a CTC model, which takes one
+            at a time; 0 leaves it to the number of cores.
     """
 
     def __init__(
         self,
         name: str = AUTO,
         folder: Path | None = None,
-        device: str = "auto",
         parallel: int = 0,
     ) -> None:
         """Look where the named model lies; nothing is loaded.
@@ -72,7 +72,6 @@ class Aligners:
             ModelUnavailable: ALIGNER_MISSING.
         """
         self.name = name
-        self._device = device
         self._model = _find(name, folder)
         self._lock = threading.Lock()
         self._opened: list[Aligner] | None = None
@@ -156,7 +155,7 @@ class Aligners:
         if language == "en":
             return f"No aligner is installed: run {INSTALL}."
         named = f"the language {language!r}" if language else "the text's unknown language"
-        return f"No aligner is installed for {named}; F5_ALIGNER can name a CTC model."
+        return f"No aligner is installed for {named}: run f5serve models pull aligner."
 
     @property
     def _may_use_sphinx(self) -> bool:
@@ -182,7 +181,7 @@ class Aligners:
             return None
         from f5serve.alignment.ctc import Ctc
 
-        return Ctc.load(self._model, self._device)
+        return Ctc.load(self._model, self._parallel)
 
 
 def _find(name: str, folder: Path | None) -> Path | None:
@@ -192,16 +191,16 @@ def _find(name: str, folder: Path | None) -> Path | None:
     if name == AUTO:
         if folder is None:
             return None
-        return min((config.parent for config in folder.glob("*/config.json")), default=None)
+        return min(filter(find_model, folder.glob("*")), default=None)
     places = [Path(name).expanduser()] + ([folder / name] if folder is not None else [])
     for path in places:
-        if (path / "config.json").is_file():
+        if find_model(path):
             return path
     raise ModelUnavailable(
         f"F5_ALIGNER is {name!r}, and there is no such model.",
         code="ALIGNER_MISSING",
-        hint="Give auto, off, pocketsphinx, or a folder with config.json, model.safetensors and "
-        "vocab.json of a Wav2Vec2ForCTC, e.g. omniASR-CTC-300M.",
+        hint="Run f5serve models pull aligner; or give auto, off, pocketsphinx, or a folder with "
+        "model.onnx and tokens.txt or vocab.json of a CTC model.",
     )
 
 

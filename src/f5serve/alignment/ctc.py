@@ -1,33 +1,30 @@
 """Aligns text of any language by a CTC model of characters.
 
-    text -> spoken words -> characters of the model -> Viterbi at 50 frames a second -> times
+    text -> spoken words -> tokens of the model -> Viterbi at 50 frames a second -> times
 
-The network is in `encoder`. Source of the search: Graves et al. 2006, "Connectionist Temporal
-Classification", with max in place of sum.
+The network is in `encoder`, the tokens in `spelling`. Source of the search: Graves et al. 2006,
+"Connectionist Temporal Classification", with max in place of sum.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from f5serve.alignment import windows
+from f5serve.alignment.encoder import SAMPLE_RATE, Encoder
+from f5serve.alignment.spelling import SpelledWord, Speller
 from f5serve.alignment.windows import FoundWord
-from f5serve.alignment.words import SpokenForm, spoken_form, written_times
+from f5serve.alignment.words import spoken_form, written_times
 from f5serve.audio.edit import resample
-from f5serve.process import Check, never_cancelled
+from f5serve.process import Check, hold_lock, never_cancelled
 from f5serve.types import Alignment, FloatArray, Wave
-
-if TYPE_CHECKING:
-    from f5serve.alignment.encoder import Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +123,18 @@ def _spans(
     ]
 
 
-SAMPLE_RATE = 16_000
-
 LEAST_CONFIDENCE = 0.05
 """Geometric mean of the probabilities of all characters; below it the text is another one."""
 
 LEAST_KNOWN = 0.7
-"""Share of a text's characters that the model must have; else it is not of its language."""
-
-DELIMITERS = ("|", " ", "▁")
+"""Share of a text's letters that the model must have; else it is not of its language."""
 
 
 class Ctc:
     """Aligns what its model can spell; threads take turns.
 
     Args:
-        encoder: computes log probabilities of characters.
+        encoder: computes log probabilities of tokens.
         least_confidence: see `LEAST_CONFIDENCE`.
     """
 
@@ -149,22 +142,19 @@ class Ctc:
 
     def __init__(self, encoder: Encoder, least_confidence: float = LEAST_CONFIDENCE) -> None:
         self._encoder = encoder
+        self._speller = Speller(encoder.vocabulary)
         self._least = least_confidence
         self._lock = threading.Lock()
-        vocabulary = encoder.vocabulary
-        self._delimiter = next((vocabulary[d] for d in DELIMITERS if d in vocabulary), None)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Ctc:
-        """The model of a folder; seconds, and 1.3 GB for omniASR-CTC-300M.
+    def load(cls, folder: Path, threads: int = 1) -> Ctc:
+        """The model of a folder; a second or two, and 0.5 GB for omniASR-CTC-300M in int8.
 
         Raises:
-            ModelUnavailable: ALIGNER_MISSING or ALIGNER_UNSUITED.
-            ImportError: torch is not installed.
+            ModelUnavailable: ALIGNER_MISSING, ALIGNER_UNSUITED or ALIGNER_FAILED.
+            ImportError: onnxruntime is not installed.
         """
-        from f5serve.alignment.encoder import Encoder
-
-        return cls(Encoder(folder, device))
+        return cls(Encoder(folder, threads))
 
     def supports(self, language: str) -> bool:
         """Every language; a text that it cannot spell is not found."""
@@ -178,71 +168,70 @@ class Ctc:
         check: Check | None = None,
     ) -> Alignment:
         """See `types.Aligner`."""
-        samples = resample(Wave(wave.samples, wave.sample_rate), SAMPLE_RATE).samples
-        with self._lock:
-            log_probs = self._encoder.log_probs(samples)
-        return self._align(log_probs, spoken_form(text, language), check or never_cancelled)
-
-    def _align(self, log_probs: FloatArray, form: SpokenForm, check: Check) -> Alignment:
-        spelled = [to_token_ids(word, self._encoder.vocabulary) for word in form.spoken]
-        known, characters = sum(map(len, spelled)), sum(map(len, form.spoken))
-        if not known or known < LEAST_KNOWN * characters or not len(log_probs):
+        check = check or never_cancelled
+        form = spoken_form(text, language)
+        spelled = self._speller.spell(form.spoken)
+        known = sum(word.known for word in spelled)
+        if not known or known < LEAST_KNOWN * sum(word.letters for word in spelled):
             return Alignment()
-        frames_per_s = SAMPLE_RATE / self._encoder.hop
-
-        def search(
-            start_s: float, end_s: float, words: Sequence[str], is_open: bool
-        ) -> list[FoundWord] | None:
-            check()
-            frames = slice(round(start_s * frames_per_s), round(end_s * frames_per_s))
-            return self._search(log_probs[frames], words, is_open)
-
-        found = windows.align(search, len(log_probs) / frames_per_s, form.spoken)
+        found = self._find(wave, spelled, check)
         if not found:
             return Alignment()
-        scores = zip((word.score for word in found), map(len, spelled), strict=True)
-        confidence = math.exp(sum(score * length for score, length in scores) / known)
+        count = sum(len(word.tokens) for word in spelled)
+        scores = (f.score * len(w.tokens) for f, w in zip(found, spelled, strict=True))
+        confidence = math.exp(sum(scores) / count)
         if confidence < self._least:
             return Alignment()
         times = [
-            (word.start_s, word.end_s, math.exp(word.score) if tokens else 0.0)
-            for word, tokens in zip(found, spelled, strict=True)
+            (word.start_s, word.end_s, math.exp(word.score) if spelling.tokens else 0.0)
+            for word, spelling in zip(found, spelled, strict=True)
         ]
         return Alignment(written_times(form, times), self.method, confidence)
 
-    def _search(
-        self, log_probs: FloatArray, words: Sequence[str], is_open: bool
+    def _find(
+        self, wave: Wave, spelled: Sequence[SpelledWord], check: Check
     ) -> list[FoundWord] | None:
-        """See `windows.Search`; a word without characters lies between its neighbours."""
-        spelled = [to_token_ids(word, self._encoder.vocabulary) for word in words]
-        tokens, word_of_token = self._tokens(spelled)
-        path = forced_align(log_probs, tokens, self._encoder.blank, is_open)
+        samples = resample(Wave(wave.samples, wave.sample_rate), SAMPLE_RATE).samples
+        used = {token for word in spelled for token in (*word.tokens, word.boundary)}
+        tokens = sorted({self._encoder.blank, *(token for token in used if token is not None)})
+        columns = {token: column for column, token in enumerate(tokens)}
+        with hold_lock(self._lock, check):
+            log_probs = self._encoder.log_probs(samples, tokens, check)
+        frames_per_s = SAMPLE_RATE / self._encoder.hop
+        blank = columns[self._encoder.blank]
+
+        def search(
+            start_s: float, end_s: float, words: Sequence[SpelledWord], is_open: bool
+        ) -> list[FoundWord] | None:
+            check()
+            frames = slice(round(start_s * frames_per_s), round(end_s * frames_per_s))
+            return self._search(log_probs[frames], words, blank, is_open)
+
+        words = [word.renumbered(columns) for word in spelled]
+        length_s = len(log_probs) / frames_per_s
+        return windows.align(search, length_s, words) if length_s else None
+
+    def _search(
+        self, log_probs: FloatArray, words: Sequence[SpelledWord], blank: int, is_open: bool
+    ) -> list[FoundWord] | None:
+        """See `windows.Search`; a word without tokens lies between its neighbours."""
+        tokens, word_of_token = _concatenated(words)
+        path = forced_align(log_probs, tokens, blank, is_open)
         if path is None:
             return None
-        spans: list[list[TokenSpan]] = [[] for _ in spelled]
-        for word, span in zip(word_of_token, path.spans, strict=False):  # an open path has fewer
-            if word is not None:
-                spans[word].append(span)
+        spans: list[list[TokenSpan]] = [[] for _ in words]
+        for index, span in zip(word_of_token, path.spans, strict=False):  # an open path has fewer
+            if index is not None:
+                spans[index].append(span)
         if is_open:
-            whole = [len(group) == len(word) for group, word in zip(spans, spelled, strict=True)]
+            pairs = zip(spans, words, strict=True)
+            whole = [len(group) == len(word.tokens) for group, word in pairs]
             count = whole.index(False) if False in whole else len(whole)
-            # Those without characters that follow the last one found belong to the next window.
-            while count and not spelled[count - 1]:
+            # Those without tokens that follow the last one found belong to the next window.
+            while count and not words[count - 1].tokens:
                 count -= 1
             spans = spans[:count]
         return self._found_words(spans, len(log_probs))
-
-    def _tokens(self, spelled: Sequence[Sequence[int]]) -> tuple[list[int], list[int | None]]:
-        """All tokens, with delimiters where the model has one, and the word of each."""
-        tokens: list[int] = []
-        word_of_token: list[int | None] = []
-        for index, word in enumerate(spelled):
-            if word and tokens and self._delimiter is not None:
-                tokens.append(self._delimiter)
-                word_of_token.append(None)
-            tokens += word
-            word_of_token += [index] * len(word)
-        return tokens, word_of_token
 
     def _found_words(self, spans: Sequence[Sequence[TokenSpan]], frames: int) -> list[FoundWord]:
         frame_s = self._encoder.hop / SAMPLE_RATE
@@ -258,13 +247,14 @@ class Ctc:
         return found
 
 
-def to_token_ids(word: str, vocabulary: Mapping[str, int]) -> list[int]:
-    """The word's characters as the model knows them; what it does not know is left out."""
-    tokens = []
-    for character in unicodedata.normalize("NFKC", word):
-        plain = unicodedata.normalize("NFD", character)[0]
-        for form in (character, character.lower(), character.upper(), plain.lower(), plain.upper()):
-            if form in vocabulary:
-                tokens.append(vocabulary[form])
-                break
-    return tokens
+def _concatenated(words: Sequence[SpelledWord]) -> tuple[list[int], list[int | None]]:
+    """All tokens, with boundaries between words, and the word of each."""
+    tokens: list[int] = []
+    word_of_token: list[int | None] = []
+    for index, word in enumerate(words):
+        if word.tokens and tokens and word.boundary is not None:
+            tokens.append(word.boundary)
+            word_of_token.append(None)
+        tokens += word.tokens
+        word_of_token += [index] * len(word.tokens)
+    return tokens, word_of_token

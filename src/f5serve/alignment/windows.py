@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 WINDOW_S = 30.0
 """Sound of one search."""
@@ -33,12 +34,14 @@ class FoundWord:
     score: float
 
 
-Search = Callable[[float, float, Sequence[str], bool], list[FoundWord] | None]
+Word = TypeVar("Word")
+
+Search = Callable[[float, float, Sequence[Word], bool], list[FoundWord] | None]
 """Start and end of some sound in seconds, words, is_open -> all words in order, or the first of
 them where `is_open`; None if they are not found."""
 
 
-def align(search: Search, length_s: float, words: Sequence[str]) -> list[FoundWord] | None:
+def align(search: Search[Word], length_s: float, words: Sequence[Word]) -> list[FoundWord] | None:
     """All words in `length_s` of sound; None where they are not all found."""
     if length_s <= WHOLE_S:
         return search(0.0, length_s, words, False)

@@ -15,7 +15,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from f5serve.text.mapped_text import MappedText, Span
 from f5serve.text.normalization.english import normalize_english
@@ -25,7 +25,8 @@ from f5serve.types import WordTiming
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _ENGLISH_WORD = re.compile(r"[A-Za-z][A-Za-z']*")
-_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’\u0300-\u036f])*")
+_INSIDE_WORDS = "'’\u200c\u200d"
+"""Apostrophes, and the joiners of Persian and of scripts of India."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +138,27 @@ def _spoken(text: str, language: str) -> Iterator[tuple[str, Span]]:
         yield from normalize_english(text).find(_ENGLISH_WORD)
         return
     mapped = _in_words(text, language)
-    for match in _WORD.finditer(mapped.text):
-        start = match.start()
-        for piece in split_characters(match[0]):
+    for start, word in _words(mapped.text):
+        for piece in split_characters(word):
             yield piece, mapped.source_span(start, start + len(piece))
             start += len(piece)
+
+
+def _words(text: str) -> Iterator[tuple[int, str]]:
+    """Runs of letters with their marks (vowels of many scripts are marks), and their places."""
+    start = 0
+    for is_word, run in groupby(text, _is_of_word):
+        characters = "".join(run)
+        word = characters.lstrip(_INSIDE_WORDS)
+        if is_word and word:
+            yield start + len(characters) - len(word), word
+        start += len(characters)
+
+
+def _is_of_word(character: str) -> bool:
+    if character.isalnum():
+        return not character.isdecimal()
+    return character in _INSIDE_WORDS or unicodedata.category(character)[0] == "M"
 
 
 def _in_words(text: str, language: str) -> MappedText:

@@ -16,6 +16,7 @@ from typing import Any
 from f5serve.cli.model_options import MODEL_DTYPES
 from f5serve.cli.output import ProgressBar
 from f5serve.errors import InvalidRequest, ModelUnavailable
+from f5serve.models.aligners import ALIGNER, pull_aligner
 from f5serve.models.bucket import published_ids, sync
 from f5serve.models.disk import cannot_write, format_bytes
 from f5serve.models.hub import pull
@@ -198,6 +199,13 @@ def _remove(args: argparse.Namespace, settings: Settings, registry: Registry) ->
 
 
 def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> int:
+    source = HubSource(settings.hub_endpoint, settings.hub_token, settings.hub_timeout_s)
+    if args.model in ("aligner", ALIGNER.id):
+        _log(f"{ALIGNER.id}: {ALIGNER.license}, which permits commercial use. {ALIGNER.note}")
+        with ProgressBar() as progress:
+            folder = pull_aligner(source, settings.models_dir, progress)
+        print(json.dumps({"aligner": str(folder)}) if args.json else f"aligner  {folder}")
+        return 0
     spec = registry.get(args.model)
     check_usable(spec, settings.require_commercial_license)
     permits = "permits" if spec.commercial else "does not permit"
@@ -208,7 +216,6 @@ def _pull(args: argparse.Namespace, settings: Settings, registry: Registry) -> i
     sizes = [file.size for file in wanted if file.size]
     if len(sizes) == 3 and not find_published(spec.id, settings.models_dir, registry=registry):
         _log(f"{spec.id}: {format_bytes(sum(sizes))} to download, with its vocoder.")
-    source = HubSource(settings.hub_endpoint, settings.hub_token, settings.hub_timeout_s)
     with ProgressBar() as progress:
         files = pull(spec.id, source, settings.models_dir, progress, registry)
     _print_files(files, args.json)

@@ -56,7 +56,7 @@ def run_align(args: argparse.Namespace, settings: Settings) -> int:
     path = Path(args.file)
     text = _read_words(args.text)
     recording = Recording(read_file(path, LONG.max_bytes), repr(path.name))
-    aligners = Aligners(settings.aligner, settings.models_dir / "aligners", settings.device)
+    aligners = Aligners(settings.aligner, settings.models_dir / "aligners")
     aligned = align(aligners, recording, text, args.language)
     found = aligned.found
     if output is not None:

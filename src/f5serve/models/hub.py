@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,34 @@ def pull(
         InvalidRequest: NOT_A_MODEL for the vocoder, which is pulled with each model.
     """
     spec = registry.get_model(model_id)
+    with _pull_one_at_a_time(spec, source, models_dir, on_progress, registry) as one:
+        return one.run()
+
+
+def pull_alone(
+    spec: ModelSpec,
+    source: HubSource,
+    models_dir: Path,
+    on_progress: OnProgress = no_progress,
+) -> InstalledModel:
+    """Fetch what no vocoder goes with; asks no hub when it is installed, hashed now.
+
+    Raises:
+        ModelUnavailable, StorageFailed: as `pull`.
+    """
+    registry = Registry((), spec)
+    with _pull_one_at_a_time(spec, source, models_dir, on_progress, registry) as one:
+        return one.install(spec, None)
+
+
+@contextlib.contextmanager
+def _pull_one_at_a_time(
+    spec: ModelSpec,
+    source: HubSource,
+    models_dir: Path,
+    on_progress: OnProgress,
+    registry: Registry,
+) -> Iterator[_Pull]:
     lock = models_dir / INSTALLED_FOLDER / "pull.lock"
     with hold_lock(lock, stale_after_s=2 * source.timeout_s + 5) as held:
 
@@ -86,7 +114,7 @@ def pull(
             held.beat()
             on_progress(progress)
 
-        return _Pull(spec, source, models_dir, report, registry, held.is_held).run()
+        yield _Pull(spec, source, models_dir, report, registry, held.is_held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +149,7 @@ class _PendingFile:
 
 @dataclass(slots=True)
 class _Pull:
-    """One call of `pull`, with what all its steps need."""
+    """One call of `pull` or `pull_alone`, with what all its steps need."""
 
     spec: ModelSpec
     source: HubSource
@@ -141,16 +169,16 @@ class _Pull:
         for snapshot in find_snapshots(self.spec, ("weights", "vocab"), self.models_dir):
             paths = snapshot.paths
             if all(self._is_sound(self.spec, path, role) for role, path in paths.items()):
-                vocoder = vocoder or self._install(owner, None).paths["vocoder"]
+                vocoder = vocoder or self.install(owner, None).paths["vocoder"]
                 about = describe(self.spec, snapshot.revision)
                 return model_files(about, {**paths, "vocoder": vocoder})
-        return self._install(self.spec, vocoder).files
+        return self.install(self.spec, vocoder).files
 
     def _is_sound(self, owner: ModelSpec, path: Path, role: Role = "vocoder") -> bool:
         expected = expected_hash(owner, role, path, self.models_dir)
         return not problem_of(path, expected, self.on_progress)
 
-    def _install(self, spec: ModelSpec, vocoder: Path | None) -> InstalledModel:
+    def install(self, spec: ModelSpec, vocoder: Path | None) -> InstalledModel:
         """Fetch what no folder of the model holds yet, room for all of it first; install it."""
         hub = import_hub()
         remove_leftovers(self.models_dir)

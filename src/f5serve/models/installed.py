@@ -29,7 +29,7 @@ from f5serve.models.manifest import (
     ARTIFACT_API,
     MANIFEST_NAME,
     MODEL_ROLES,
-    VOCODER_ROLES,
+    NO_ROLES,
     Description,
     Manifest,
     StoredFile,
@@ -160,7 +160,7 @@ def read_version(folder: Path) -> InstalledModel | None:
     """The version whose manifest is in a folder, complete or not; None if there is none."""
     try:
         data = manifests.read_document(folder / MANIFEST_NAME)
-        manifest = manifests.read(data, folder.parent.name, VOCODER_ROLES)
+        manifest = manifests.read(data, folder.parent.name, NO_ROLES)
     except (OSError, F5Error):
         return None
     if manifest is None or manifest.sha256[:16] != folder.name:
@@ -238,7 +238,7 @@ def install(
                     if not version.has(file):
                         raise
             elif source != to:
-                _link(source, to, file.sha256, models_dir)
+                link(source, to, file.sha256, models_dir)
     except OSError as error:
         raise cannot_write(version.folder, manifest.size, error) from None
     mark_installed(version, make_current=make_current)
@@ -259,8 +259,12 @@ def is_version(folder: Path) -> bool:
     return _VERSION.fullmatch(folder.name) is not None
 
 
-def _link(source: Path, to: Path, sha256: str, models_dir: Path) -> None:
-    """Link to a file of another version, else copy: other programs may change theirs in place."""
+def link(source: Path, to: Path, sha256: str, models_dir: Path) -> None:
+    """Link to a file of a version, else copy: other programs may change theirs in place.
+
+    Raises:
+        ModelUnavailable, StorageFailed: as `copy_file`.
+    """
     real = source.resolve()
     if real.is_relative_to((models_dir / INSTALLED_FOLDER).resolve()):
         fresh = temporary_path(to.parent)

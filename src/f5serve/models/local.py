@@ -140,8 +140,8 @@ def vocoders(models_dir: Path, registry: Registry = PUBLISHED) -> Iterator[Path]
         except F5Error:  # a folder of another name
             continue
         for version in found:
-            path = version.paths["vocoder"]
-            if path.is_file():
+            path = version.paths.get("vocoder")
+            if path is not None and path.is_file():
                 yield path
     yield from vocoder_snapshots(registry, models_dir)
 

@@ -53,8 +53,9 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # becomes the name 
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 MODEL_ROLES: frozenset[Role] = frozenset({"weights", "vocab", "vocoder"})
-VOCODER_ROLES: frozenset[Role] = frozenset({"vocoder"})
-"""On a disk the vocoder may be there alone, for models that are in a cache without one."""
+NO_ROLES: frozenset[Role] = frozenset()
+"""On a disk the vocoder may be there alone, for models that are in a cache without one; and an
+aligner has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class SpeechRecognition:
         with self._lock:
             if self._aligners is None:
                 folder = settings.models_dir / "aligners"
-                self._aligners = Aligners(settings.aligner, folder, settings.device)
+                self._aligners = Aligners(settings.aligner, folder)
             return self._aligners
 
     def verification_policy(self) -> VerificationPolicy | None:
