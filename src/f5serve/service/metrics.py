@@ -17,6 +17,7 @@ from f5serve.errors import F5Error
 from f5serve.metrics import Registry
 from f5serve.service.executor import InferenceExecutor
 from f5serve.service.health import Probe
+from f5serve.service.model_pool import COUNTS
 
 DOCS = {
     "process_cpu_seconds_total": "User and system time of this process.",
@@ -207,12 +208,7 @@ class Metrics:
             "What their weights take together.",
             source=lambda: device.models.memory_bytes,
         )
-        counts = {
-            "f5_model_loads_total": "Models that were loaded after the first one.",
-            "f5_model_load_failures_total": "Loads of these that failed.",
-            "f5_model_evictions_total": "Models that were let go, so that others could be loaded.",
-        }
-        self.registry.add_source(lambda: device.models.counts, counts)
+        self.registry.add_source(lambda: device.models.counts, COUNTS)
         values = _exported(_TOTALS | _NOW)
         self.registry.add_source(lambda: _exported(device.counters()), values)
 

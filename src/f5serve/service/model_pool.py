@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +25,13 @@ _log = logging.getLogger(__name__)
 
 NICER = 10
 """By how much the loading thread lets others go first."""
+
+COUNTS = {
+    "f5_model_loads_total": "Models that were loaded after the first one.",
+    "f5_model_load_failures_total": "Loads of these that failed.",
+    "f5_model_evictions_total": "Models that were let go, so that others could be loaded.",
+}
+"""What a pool counts, by the names of their metrics."""
 
 OnLoaded = Callable[[float], None]
 """Called with the share of a download that is done, 0..1."""
@@ -163,7 +169,7 @@ class ModelPool:
         source: other models, and the first one once it was let go; None: there are no others.
 
     Attributes:
-        counts: loads, failures and evictions, by the names of their metrics.
+        counts: see `COUNTS`.
     """
 
     def __init__(
@@ -177,7 +183,7 @@ class ModelPool:
         self._turn = asyncio.Lock()
         self._left = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.counts: Counter[str] = Counter()
+        self.counts = dict.fromkeys(COUNTS, 0)
 
     @property
     def names(self) -> tuple[str, ...]:
