@@ -250,3 +250,17 @@ def test_models_in_demand_all_the_time_keep_no_other_out() -> None:
         assert await speak(pool) == "first-en"
 
     asyncio.run(work())
+
+
+def test_a_first_model_that_turned_out_to_be_another_one_is_told_as_it_is() -> None:
+    async def work() -> None:
+        pool = pool_of(Tones("wanted", "b"))
+        assert states(pool) == {"wanted": "unloaded", "b": "unloaded"}
+        with pytest.raises(InvalidRequest) as refusal:
+            await speak(pool, "wanted")
+        assert refusal.value.code == "MODEL_NOT_LOADED"
+        assert "speaks with first-en or b, not with 'wanted'" in refusal.value.message
+        assert states(pool) == {"first-en": "loaded", "b": "unloaded"}
+        assert await speak(pool, "b") == "b"
+
+    asyncio.run(work())

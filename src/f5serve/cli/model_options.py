@@ -25,7 +25,7 @@ def add_models(verbs: Any) -> None:
     pushing = actions.add_parser("push", help="put a model of this machine into the store")
     syncing = actions.add_parser("sync", help="bring a model from the store onto this machine")
 
-    pulling.add_argument("model", metavar="MODEL", help="see: f5serve models list")
+    pulling.add_argument("model", metavar="MODEL", help="see: f5serve models list; or aligner")
     checking.add_argument("models", metavar="MODEL", nargs="*", help="default: all that are here")
     converting.add_argument("model", metavar="MODEL|FILE", help="a pulled model, or a checkpoint")
     converting.add_argument("--arch", metavar="ARCH", help="architecture; needed for a FILE")

@@ -187,9 +187,11 @@ class ModelPool:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a request may name, once the first model is loaded."""
-        others = self._source.names if self._source else ()
-        return tuple(dict.fromkeys(filter(None, (self._first.name, *others))))
+        """What a request may name; the first may turn out to be another one once it is loaded."""
+        names = tuple(self._source.names) if self._source else ()
+        if self._first.name:
+            names = (self._first.name, *names[1:])
+        return tuple(dict.fromkeys(names))
 
     @contextmanager
     def lease(self, model: str = "", language: str = "") -> Iterator[ModelLease]:
@@ -256,9 +258,9 @@ class ModelPool:
 
     def health(self) -> list[dict[str, Any]]:
         """State of each model: loaded, loading, failed or unloaded."""
-        names = dict.fromkeys(self.names, _Slot(""))
-        names |= {slot.name: slot for slot in self.slots if slot.name}
-        return [_described(name, slot) for name, slot in names.items()]
+        names = self.names
+        asked = {slot.name or next(iter(names), ""): slot for slot in self.slots}
+        return [_described(name, asked.get(name, _Slot(name))) for name in names]
 
     def close(self) -> None:
         """Begin no more loads; what is under way ends by itself."""
@@ -272,9 +274,8 @@ class ModelPool:
         if source and language and not name:
             primary = language.partition("-")[0].lower()
             name = next((one for one in names if source.speaks(one, primary)), "")
-        is_known = bool(self._first.name) or name in names
-        if name in ("", self._first.name, *names[:1]) or not is_known:
-            return self._first  # which is looked at again once it is loaded
+        if name in ("", self._first.name, *names[:1]) or not (self._first.name or name in names):
+            return self._first  # `ready` looks whether it is the one
         if name not in names:
             raise self.not_loaded(name)
         return self._others.setdefault(name, _Slot(name))
