@@ -148,7 +148,7 @@ class Ctc:
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> Ctc:
-        """The model of a folder; a second or two, and 0.5 GB for omniASR-CTC-300M in int8.
+        """The model of a folder; seconds, and 365 MB of weights for omniASR-CTC-300M in int8.
 
         Raises:
             ModelUnavailable: ALIGNER_MISSING, ALIGNER_UNSUITED or ALIGNER_FAILED.
