@@ -294,9 +294,8 @@ def _placement(options: EngineOptions) -> checkpoint.DeviceAndDtype:
         )
     device = torch.device(name)
     _check_format(options.dtype, device)
-    if (
-        device.type == "cpu" and options.shared is None
-    ):  # else steps are under way with these threads
+    # Where others were loaded, steps are under way with their threads.
+    if device.type == "cpu" and options.shared is None:
         torch.set_num_threads(options.threads or usable_threads())
         if options.dtype == "fp16":
             log.warning("fp16 is slow on CPUs; fp32 or int8 are several times faster")
