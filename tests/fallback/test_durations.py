@@ -9,7 +9,13 @@ import pytest
 
 from f5serve.audio.edit import levels_db, remove_silence, trim_edges
 from f5serve.fallback.kokoro import Kokoro
-from f5serve.fallback.phonemes import has_sound, join_marks, pronounce, word_marks
+from f5serve.fallback.phonemes import (
+    has_sound,
+    join_marks,
+    keep_to_sound,
+    pronounce,
+    word_marks,
+)
 from f5serve.types import SamplingOptions, Utterance, Wave, WordSpan
 from f5serve.voices.prepare import default_voice
 
@@ -81,6 +87,18 @@ def test_durations_become_seconds() -> None:
     first, second = word_marks("ab, ˈc.", ((0, 2), (4, 5)), [10, 2, 2, 1, 1, 3, 4, 5, 9])
     assert (first.start_s, first.end_s) == pytest.approx((7.5 / 40, 11.5 / 40))
     assert (second.start_s, second.end_s) == pytest.approx((13.5 / 40, 20.5 / 40))
+
+
+def test_the_first_word_begins_no_later_than_the_sound_and_the_last_ends_with_it() -> None:
+    samples = np.zeros(24_000, np.float32)
+    samples[7_200:16_800] = 0.5
+    late = (WordSpan(0, 1, 0.34, 0.4), WordSpan(2, 3, 0.5, 0.9))
+    first, last = keep_to_sound(late, Wave(samples))
+    assert (first.start_s, first.end_s) == pytest.approx((0.3, 0.4))
+    assert (last.start_s, last.end_s) == pytest.approx((0.5, 0.7))
+    assert keep_to_sound((WordSpan(0, 1, 0.28, 0.6),), Wave(samples)) == (
+        WordSpan(0, 1, 0.28, 0.6),
+    )
 
 
 def test_the_space_between_two_words_is_shared() -> None:

@@ -40,8 +40,8 @@ def test_no_job_is_lost_by_killed_workers() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["rclone", "juicefs"])
 def test_no_job_is_lost_by_killed_workers_over_s3(server: str) -> None:
-    jobs, kills = (60, 20) if IS_FULL else (12, 4)
-    amount = ("--jobs", str(jobs), "--kills", str(kills), "--dup", "0.5")
+    jobs, kills, workers = (60, 20, 3) if IS_FULL else (8, 3, 2)
+    amount = ("--jobs", str(jobs), "--kills", str(kills), "--workers", str(workers), "--dup", "0.5")
     found = measure("jobs.py", "--server", server, "--no-control", *amount)
     assert (found["ours"]["kills"], found["ours"]["lost"]) == (kills, 0)
     assert found["ours"]["duplicates"] > 0

@@ -23,8 +23,8 @@ from f5serve.fallback.model_files import load_model_files, require_packages
 from f5serve.fallback.phonemes import (
     DURATIONS,
     Phonemes,
-    end_with_sound,
     join_marks,
+    keep_to_sound,
     pronounce,
     with_output,
     word_marks,
@@ -199,7 +199,7 @@ class Kokoro:
         samples, frames = self._compute(inputs)
         wave = Wave(np.asarray(samples, np.float32).ravel())
         marks = word_marks("".join(known), phonemes.places, frames)
-        return replace(wave, marks=end_with_sound(marks, wave))
+        return replace(wave, marks=keep_to_sound(marks, wave))
 
     def _compute(self, inputs: dict[str, Any]) -> Any:
         """In a thread: a run takes seconds, and Ctrl-C is not noticed inside onnxruntime."""

@@ -167,15 +167,19 @@ def word_marks(phonemes: str, places: Sequence[Span], frames: Any) -> tuple[Word
     return tuple(marks)
 
 
-def end_with_sound(marks: tuple[WordSpan, ...], wave: Wave) -> tuple[WordSpan, ...]:
-    """Ends the last word with the sound; the model adds the silence behind it to its phoneme."""
+def keep_to_sound(marks: tuple[WordSpan, ...], wave: Wave) -> tuple[WordSpan, ...]:
+    """Begins the first word no later than the sound, and ends the last one with it.
+
+    Frames are long, and the model adds the silence behind the last phoneme to it.
+    """
     levels = levels_db(wave)
     if not marks or not len(levels):
         return marks
     loud = np.flatnonzero(levels > levels.max() - SILENT_DB)
-    last = marks[-1]
+    first = replace(marks[0], start_s=min(marks[0].start_s, int(loud[0]) * WINDOW_S))
+    *before, last = first, *marks[1:]
     end_s = min(last.end_s, (int(loud[-1]) + 1) * WINDOW_S)
-    return (*marks[:-1], replace(last, end_s=max(end_s, last.start_s)))
+    return (*before, replace(last, end_s=max(end_s, last.start_s)))
 
 
 def join_marks(pieces: Sequence[Wave], starts_s: Sequence[float]) -> tuple[WordSpan, ...]:
