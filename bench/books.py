@@ -4,7 +4,7 @@
     python bench/books.py kills [--kills 200]
 
 `long` speaks a book of chapters of half an hour and writes it as m4b; `speak` and `write` are
-seconds of that, `over_mb` how far the peak of resident memory rose above what it was when the first
+seconds of that, `cpu` those of processors, `over_mb` how far the peak of resident memory rose above what it was when the first
 sentences were spoken, `per_hour` requests to the store for an hour of speech, by kind. It also
 speaks a tenth of the book, so that it is seen whether time and requests grow with the length alone.
 Exits with 1 beyond `--most-mb`. `kills` ends a process that speaks a book after a random number of
@@ -98,18 +98,18 @@ async def speak(store: LocalStore, folder: Path, text: str) -> dict[str, Any]:
         service.book_store, record, BookSpeakers(voices, service.lexicons, "tone", {})
     )
     record = service.book_store.put(with_jobs(record, requests))
-    before_mb, began = resident_mb("VmRSS"), time.perf_counter()
+    before_mb, began, cpu = resident_mb("VmRSS"), time.perf_counter(), time.process_time()
     forget_peak()
     await speak_chapters(service, requests, lambda request, progress: None)
-    spoken_s = time.perf_counter() - began
+    spoken_s, spoken_cpu_s = time.perf_counter() - began, time.process_time() - cpu
     spoken_mb = resident_mb("VmHWM") - before_mb
     counts = Counter(store.counts) if isinstance(store, CountedStore) else Counter[str]()
     chapters = spoken_chapters(service.job_store, record)
     hours = sum(one.duration_s for one in chapters) / 3_600
     forget_peak()
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     path = BookFileWriter(store, record, chapters).write_whole(folder / "book.m4b").paths[0]
-    written_s = time.perf_counter() - began
+    written_s, written_cpu_s = time.perf_counter() - began, time.process_time() - cpu
     written_mb = resident_mb("VmHWM") - before_mb
     await service.close(5)
     kept = sum(entry.size for entry in store.list("books/book/utterances/"))
@@ -118,8 +118,10 @@ async def speak(store: LocalStore, folder: Path, text: str) -> dict[str, Any]:
         "chapters": len(chapters),
         "speak_s": round(spoken_s, 1),
         "speak_s_per_hour": round(spoken_s / hours, 2),
+        "speak_cpu_s_per_hour": round(spoken_cpu_s / hours, 2),
         "write_s": round(written_s, 1),
         "write_s_per_hour": round(written_s / hours, 2),
+        "write_cpu_s_per_hour": round(written_cpu_s / hours, 2),
         "speak_over_mb": round(spoken_mb, 1),
         "write_over_mb": round(written_mb, 1),
         "m4b_mb": round(path.stat().st_size / 1e6, 1),

@@ -16,7 +16,7 @@ import pytest
 from lxml import etree
 
 from f5serve.asr.word_errors import compare
-from f5serve.audio.decode import decode
+from f5serve.audio.decode import DecodeLimits, decode
 from f5serve.audio.join import sound_range
 from f5serve.cli.main import run
 from f5serve.text.cue_files import read_cue_file
@@ -25,7 +25,7 @@ from tests.books import prose
 from tests.conftest import IS_FULL
 from tests.hearing import transcribe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600 if IS_FULL else 600)]
 
 WORDS = 2_000 if IS_FULL else 60
 MAX_WER = 0.12
@@ -36,6 +36,8 @@ MARK_S = 0.05
 
 SILENCE_S = 1.5
 """Before each mark: most of the pause behind a chapter."""
+
+LONG = DecodeLimits(max_s=3_600.0)
 
 NAMES = {"h": "http://www.w3.org/1999/xhtml", "s": "http://www.w3.org/ns/SMIL"}
 
@@ -120,7 +122,7 @@ def test_overlays_lead_through_the_sound_of_each_chapter(book: Heard) -> None:
             pairs = list(etree.fromstring(file.read(name)).iterfind(".//s:par", NAMES))
             audio = [pair.find("s:audio", NAMES) for pair in pairs]
             (sound,) = {one.get("src") for one in audio}
-            length_s = decode(file.read(resolve(name, sound))).duration_s
+            length_s = decode(file.read(resolve(name, sound)), LONG).duration_s
             assert length_s == pytest.approx(end_s - start_s, abs=0.1)  # whole frames of MP3
             edges = [seconds(one.get(edge)) for one in audio for edge in ("clipBegin", "clipEnd")]
             assert edges == sorted(edges)
