@@ -4,9 +4,10 @@
     python bench/books.py kills [--kills 200]
 
 `long` speaks a book of chapters of half an hour and writes it as m4b; `speak` and `write` are
-seconds of that, `cpu` those of processors, `over_mb` how far the peak of resident memory rose above what it was when the first
-sentences were spoken, `per_hour` requests to the store for an hour of speech, by kind. It also
-speaks a tenth of the book, so that it is seen whether time and requests grow with the length alone.
+seconds of that, `cpu` those of processors, `over_mb` how far the peak of resident memory rose above
+what it was when the first sentences were spoken, `per_hour` requests to the store for an hour of
+speech, by kind. It also speaks a tenth of the book, so that it is seen whether time and requests
+grow with the length alone.
 Exits with 1 beyond `--most-mb`. `kills` ends a process that speaks a book after a random number of
 sentences, again and again, and counts what was made: `lost` sentences, and those made `twice`.
 """
