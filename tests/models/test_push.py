@@ -150,7 +150,7 @@ def test_from_one_machine_to_another(
     assert (rows["pinned"]["on_disk"], rows["pinned"]["in_store"]) == ("synced", True)
     assert (rows["open"]["on_disk"], rows["open"]["in_store"]) == (None, False)
     assert models(there, "list", "--store") == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[-2:] == ["synced", "yes"]
+    assert capsys.readouterr().out.splitlines()[1].split()[-3:] == ["synced", "yes", "yes"]
 
     assert models(there, "verify") == 0
     assert capsys.readouterr().out.count("ok ") == 3

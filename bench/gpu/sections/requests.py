@@ -108,7 +108,7 @@ def stages(run: Run, engine: F5Engine, ref_s: float, gen_s: float) -> None:
         part = asked | {"frames": asked["frames"] + more}
         (utterance,) = utterances(asked, [part])
         prompt = ReferencePrompt.of(utterance.voice)
-        seq = Sequence.of(utterance, prompt, [1] * len(asked["text"]))
+        seq = Sequence.of(utterance, prompt, [1] * len(asked["text"]), runner)
         runner.prepare(seq)
         return seq
 
