@@ -59,7 +59,9 @@ def test_a_job_waits_in_the_store_from_before_its_answer_until_it_is_over(tmp_pa
             assert waiting(store) == ["a"]
             assert (await enqueue(here, "b", text="Refused.", voice="nobody")) == "QUEUED"
             assert (await enqueue(here, "b/.. c", text="Odd.")) == "QUEUED"
-            assert len(waiting(store)) == 3
+            names = set(waiting(store)) - {"b"}  # which may have been refused meanwhile
+            assert "a" in names
+            assert len(names) == 2
             here.tone.release()
             assert (await here.until("b", "ERROR"))["failure"]["code"] == "VOICE_NOT_FOUND"
             await here.until("a", "COMPLETED")
